@@ -1,0 +1,215 @@
+//! The pulls of this process that have not ended: how far they are, and how to stop them.
+
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::manifest::Manifest;
+use crate::model::ModelRef;
+use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
+
+/// The pulls under way.
+#[derive(Debug, Default)]
+pub(crate) struct Downloads(Mutex<Vec<Arc<Meter>>>);
+
+impl Downloads {
+    /// Enters a pull; it is listed until the guard is dropped.
+    pub(crate) fn enter(&self, model: &ModelRef, cancel: &CancelToken, progress: Arc<dyn Progress>) -> Entered<'_> {
+        let meter = Arc::new(Meter::new(model.clone(), cancel.clone(), progress));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(meter.clone());
+        Entered { downloads: self, meter }
+    }
+
+    pub(crate) fn list(&self) -> Vec<Download> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|meter| meter.download()).collect()
+    }
+
+    /// Cancels the pulls of the models that match; returns how many there were.
+    pub(crate) fn cancel(&self, matches: impl Fn(&ModelRef) -> bool) -> usize {
+        let meters: Vec<Arc<Meter>> = {
+            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter(|meter| matches(&meter.model)).cloned().collect()
+        };
+        for meter in &meters {
+            meter.cancel.cancel();
+        }
+        meters.len()
+    }
+}
+
+/// A listed pull.
+#[derive(Debug)]
+pub(crate) struct Entered<'a> {
+    downloads: &'a Downloads,
+    pub(crate) meter: Arc<Meter>,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut all = self.downloads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|meter| !Arc::ptr_eq(meter, &self.meter));
+    }
+}
+
+/// Counts what one pull has done, from many threads, and passes it on.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    model: ModelRef,
+    cancel: CancelToken,
+    progress: Arc<dyn Progress>,
+    started: Instant,
+    phase: AtomicU8,
+    files_total: AtomicU64,
+    files_done: AtomicU64,
+    parts_total: AtomicU64,
+    parts_done: AtomicU64,
+    bytes_total: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_network: AtomicU64,
+    bytes_in_flight: AtomicU64,
+    /// Bytes that each file still waits for.
+    waiting: Mutex<Vec<u64>>,
+    current_file: Mutex<Option<String>>,
+}
+
+const PHASES: [Phase; 3] = [Phase::Manifest, Phase::Chunks, Phase::Extracting];
+
+impl Meter {
+    fn new(model: ModelRef, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
+        Self {
+            model,
+            cancel,
+            progress,
+            started: Instant::now(),
+            phase: AtomicU8::new(0),
+            files_total: AtomicU64::new(0),
+            files_done: AtomicU64::new(0),
+            parts_total: AtomicU64::new(0),
+            parts_done: AtomicU64::new(0),
+            bytes_total: AtomicU64::new(0),
+            bytes_done: AtomicU64::new(0),
+            bytes_network: AtomicU64::new(0),
+            bytes_in_flight: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            current_file: Mutex::default(),
+        }
+    }
+
+    /// Learns what is to be done.
+    pub(crate) fn expect(&self, manifest: &Manifest) {
+        let sizes: Vec<u64> = manifest.files().iter().map(|file| file.size_bytes).collect();
+        self.files_total.store(sizes.len() as u64, Relaxed);
+        self.files_done.store(sizes.iter().filter(|size| **size == 0).count() as u64, Relaxed);
+        self.parts_total.store(manifest.parts().len() as u64, Relaxed);
+        self.bytes_total.store(manifest.total_bytes(), Relaxed);
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
+    }
+
+    pub(crate) fn phase(&self, phase: Phase) {
+        let index = PHASES.iter().position(|other| *other == phase).unwrap_or_default();
+        self.phase.store(u8::try_from(index).unwrap_or_default(), Relaxed);
+        self.emit(&ProgressEvent::Phase(self.transferred()));
+    }
+
+    /// Bytes came over the network, of a part that is not complete yet.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.bytes_network.fetch_add(bytes, Relaxed);
+        self.bytes_in_flight.fetch_add(bytes, Relaxed);
+        self.emit(&ProgressEvent::Advanced(self.transferred()));
+    }
+
+    /// Bytes in flight landed or were thrown away.
+    pub(crate) fn landed(&self, bytes: u64) {
+        self.bytes_in_flight.fetch_sub(bytes, Relaxed);
+    }
+
+    /// A stretch of the model is there for good.
+    pub(crate) fn done(&self, manifest: &Manifest, range: std::ops::Range<u64>, parts: u64) {
+        self.bytes_done.fetch_add(range.end - range.start, Relaxed);
+        self.parts_done.fetch_add(parts, Relaxed);
+        {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            for segment in manifest.segments(range) {
+                if let Some(left) = waiting.get_mut(segment.file) {
+                    *left = left.saturating_sub(segment.size_bytes);
+                    if *left == 0 {
+                        self.files_done.fetch_add(1, Relaxed);
+                    }
+                }
+            }
+        }
+        self.emit(&ProgressEvent::Advanced(self.transferred()));
+    }
+
+    /// Takes a stretch back that turned out to be wrong.
+    pub(crate) fn undo(&self, manifest: &Manifest, range: std::ops::Range<u64>, parts: u64) {
+        self.bytes_done.fetch_sub(range.end - range.start, Relaxed);
+        self.parts_done.fetch_sub(parts, Relaxed);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for segment in manifest.segments(range) {
+            if let Some(left) = waiting.get_mut(segment.file) {
+                if *left == 0 {
+                    self.files_done.fetch_sub(1, Relaxed);
+                }
+                *left += segment.size_bytes;
+            }
+        }
+    }
+
+    pub(crate) fn working_on(&self, file: &str) {
+        if let Ok(mut current) = self.current_file.try_lock()
+            && current.as_deref() != Some(file)
+        {
+            *current = Some(file.to_owned());
+        }
+    }
+
+    pub(crate) fn retrying(&self, attempt: u32, wait: Duration, reason: String) {
+        self.emit(&ProgressEvent::Retrying { attempt, wait, reason });
+    }
+
+    pub(crate) fn waiting(&self, holder: Option<String>) {
+        self.emit(&ProgressEvent::Waiting { holder });
+    }
+
+    pub(crate) fn finished(&self) {
+        self.emit(&ProgressEvent::Finished(self.transferred()));
+    }
+
+    fn emit(&self, event: &ProgressEvent) {
+        self.progress.on_event(&self.model, event);
+    }
+
+    pub(crate) fn transferred(&self) -> Transferred {
+        Transferred {
+            phase: PHASES[usize::from(self.phase.load(Relaxed)).min(PHASES.len() - 1)],
+            files_total: self.files_total.load(Relaxed),
+            files_done: self.files_done.load(Relaxed),
+            parts_total: self.parts_total.load(Relaxed),
+            parts_done: self.parts_done.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+            bytes_done: self.bytes_done.load(Relaxed),
+            bytes_network: self.bytes_network.load(Relaxed),
+            bytes_in_flight: self.bytes_in_flight.load(Relaxed),
+            current_file: self.current_file.try_lock().ok().and_then(|current| current.clone()),
+        }
+    }
+
+    fn download(&self) -> Download {
+        let transferred = self.transferred();
+        let (total, done) = (transferred.bytes_total, transferred.bytes_done + transferred.bytes_in_flight);
+        let known = transferred.phase != Phase::Manifest;
+        #[allow(clippy::cast_precision_loss, reason = "a share for people to look at")]
+        let progress = match (known, total) {
+            (false, _) => 0.0,
+            (true, 0) => 1.0,
+            (true, total) => (done as f64 / total as f64).min(1.0),
+        };
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let remaining = (transferred.bytes_network > 0).then(|| {
+            let speed = transferred.bytes_network as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+            Duration::from_secs_f64((total.saturating_sub(done) as f64 / speed).min(1e9))
+        });
+        Download { model: self.model.clone(), progress, transferred, remaining }
+    }
+}

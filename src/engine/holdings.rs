@@ -1,0 +1,108 @@
+//! Bytes that the store already has: chunks and files of installed models and of partials, by digest.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::manifest::Manifest;
+use crate::model::ModelRef;
+use crate::store::Store;
+use crate::store::partial::{FileSet, find_partials};
+use crate::store::record::Records;
+
+/// Bytes with a known digest somewhere in the store. They are checked like any others when they are taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) place: Arc<HeldModel>,
+    /// Where in the stream of that model.
+    pub(crate) range: Range<u64>,
+}
+
+/// A model or partial that holds bytes.
+#[derive(Debug)]
+pub(crate) struct HeldModel {
+    pub(crate) manifest: Manifest,
+    pub(crate) files: FileSet,
+}
+
+/// What of a manifest the store already holds, by digest of a part or of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Holdings(HashMap<Digest, Held>);
+
+impl Holdings {
+    /// Looks through everything the store has for the bytes of one manifest.
+    ///
+    /// The model's own installed version comes first: it most likely has most of it.
+    pub(crate) fn find(store: &Store, records: &Records, model: &ModelRef, wanted: &Manifest) -> Self {
+        let mut missing: HashMap<Digest, u64> = HashMap::new();
+        missing.extend(wanted.parts().iter().filter_map(|part| Some((part.digest?, part.size_bytes))));
+        missing.extend(wanted.files().iter().filter_map(|file| Some((file.digest?, file.size_bytes))));
+        let mut holdings = Self::default();
+
+        let mut installed: Vec<_> = records.iter().collect();
+        installed.sort_by_key(|(other, _)| (other != model, other.name() != model.name(), other.group() != model.group()));
+        for (other, record) in installed {
+            if missing.is_empty() {
+                return holdings;
+            }
+            if let Ok(manifest) = store.manifest(&other, record.manifest_hash) {
+                holdings.take(&mut missing, manifest, store.layout().model_dir(&other), None);
+            }
+        }
+        for partial in find_partials(store.layout()) {
+            let own = partial.record.manifest_hash == wanted.digest() && partial.record.model_ref().as_ref() == Some(model);
+            if missing.is_empty() || own {
+                continue;
+            }
+            if let Some(manifest) = partial.manifest() {
+                holdings.take(&mut missing, manifest, partial.files_dir(), Some(&partial.journal()));
+            }
+        }
+        holdings
+    }
+
+    /// Enters what one model has of the missing; `journal` says which of its bytes are there when not all are.
+    fn take(
+        &mut self,
+        missing: &mut HashMap<Digest, u64>,
+        manifest: Manifest,
+        dir: PathBuf,
+        journal: Option<&[Range<u64>]>,
+    ) {
+        let there = |range: &Range<u64>| {
+            journal.is_none_or(|journal| journal.iter().any(|have| have.start <= range.start && range.end <= have.end))
+        };
+        let parts = manifest.parts().iter().filter_map(|part| Some((part.digest?, part.range())));
+        let files = manifest
+            .files()
+            .iter()
+            .filter_map(|file| Some((file.digest?, file.offset..file.offset + file.size_bytes)));
+        let found: Vec<(Digest, Range<u64>)> = parts
+            .chain(files)
+            .filter(|(digest, range)| missing.get(digest) == Some(&(range.end - range.start)) && there(range))
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        let place = Arc::new(HeldModel { manifest, files: FileSet::new(dir, false) });
+        for (digest, range) in found {
+            missing.remove(&digest);
+            self.0.entry(digest).or_insert_with(|| Held { place: place.clone(), range });
+        }
+    }
+
+    /// Where the bytes of a part are: as a chunk of its digest, or inside a file of the wanted file's digest.
+    pub(crate) fn of_part(&self, wanted: &Manifest, index: usize) -> Option<Held> {
+        let part = &wanted.parts()[index];
+        if let Some(held) = part.digest.and_then(|digest| self.0.get(&digest)) {
+            return Some(held.clone());
+        }
+        let mut files = wanted.files_in(part.range());
+        let (file, None) = (&wanted.files()[files.next()?], files.next()) else { return None };
+        let held = self.0.get(&file.digest?)?;
+        let begin = held.range.start + (part.offset - file.offset);
+        Some(Held { place: held.place.clone(), range: begin..begin + part.size_bytes })
+    }
+}

@@ -1,0 +1,383 @@
+//! What is installed, what lies half done, and what sources offer.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::catalog::{Metadata, RemoteModel};
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::engine::documents::SourceDocuments;
+use crate::engine::resolve::find_installed;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, ManifestFile};
+use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
+use crate::progress::CancelToken;
+use crate::source;
+use crate::store::partial::find_partials;
+use crate::store::record::ModelRecord;
+
+/// Which models a listing is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of a group, and of the groups below it.
+    Group(String),
+    /// The versions of one model.
+    Model(ModelName),
+}
+
+impl Scope {
+    /// Returns whether a model belongs to it.
+    #[must_use]
+    pub fn contains(&self, model: &ModelRef) -> bool {
+        match self {
+            Self::All => true,
+            Self::Group(group) => {
+                let rest = model.group().strip_prefix(group.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            Self::Model(name) => model.name() == name,
+        }
+    }
+}
+
+/// What a model in the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Complete and ready to use.
+    Available,
+    /// Being pulled just now.
+    Downloading,
+    /// A pull ended before it was complete; the next one goes on.
+    Error,
+}
+
+impl Status {
+    /// Returns the word that machine output uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Downloading => "downloading",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Which installed models to list.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ListOptions {
+    /// Which models.
+    pub scope: Scope,
+    /// Only those of the source with this key or name.
+    pub source: Option<String>,
+    /// Only those of this type.
+    pub model_type: Option<String>,
+    /// Only those with this status.
+    pub status: Option<Status>,
+}
+
+impl ListOptions {
+    /// Sets [`ListOptions::scope`].
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Sets [`ListOptions::source`].
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Option<String>>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Sets [`ListOptions::model_type`].
+    #[must_use]
+    pub fn model_type(mut self, model_type: impl Into<Option<String>>) -> Self {
+        self.model_type = model_type.into();
+        self
+    }
+
+    /// Sets [`ListOptions::status`].
+    #[must_use]
+    pub fn status(mut self, status: impl Into<Option<Status>>) -> Self {
+        self.status = status.into();
+        self
+    }
+}
+
+/// What offers to list.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RemoteOptions {
+    /// Which models.
+    pub scope: Scope,
+    /// Only those of the source with this key or name.
+    pub source: Option<String>,
+    /// Only those of this type.
+    pub model_type: Option<String>,
+    /// Use cached registries only.
+    pub offline: bool,
+    /// Stops it.
+    pub cancel: CancelToken,
+}
+
+impl RemoteOptions {
+    /// Sets [`RemoteOptions::scope`].
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Sets [`RemoteOptions::source`].
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Option<String>>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Sets [`RemoteOptions::model_type`].
+    #[must_use]
+    pub fn model_type(mut self, model_type: impl Into<Option<String>>) -> Self {
+        self.model_type = model_type.into();
+        self
+    }
+
+    /// Sets [`RemoteOptions::offline`].
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Sets [`RemoteOptions::cancel`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
+
+/// An installed model version.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct InstalledModel {
+    /// Its name.
+    pub model: ModelRef,
+    /// Its folder.
+    pub path: PathBuf,
+    /// The digest of its manifest.
+    pub manifest_digest: Digest,
+    /// The size of all files together.
+    pub total_bytes: u64,
+    /// The number of files.
+    pub files: u64,
+    /// When it was installed, to the second.
+    pub installed_at: SystemTime,
+    /// The key of the source it came from; `None` when another implementation installed it.
+    pub source: Option<String>,
+    /// Its type.
+    pub model_type: Option<String>,
+    /// Its tags; may be empty.
+    pub tags: Vec<String>,
+    /// What the registry said about it; may be empty.
+    pub metadata: Metadata,
+}
+
+impl InstalledModel {
+    /// Returns the `description` of the metadata.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        crate::catalog::description(&self.metadata)
+    }
+}
+
+/// A pull that has not ended well, or not yet.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PartialModel {
+    /// What was pulled.
+    pub model: ModelRef,
+    /// Whether somebody is at it.
+    pub status: Status,
+    /// Bytes that are there.
+    pub bytes_done: u64,
+    /// The size of all files together.
+    pub total_bytes: u64,
+    /// The number of files.
+    pub files: u64,
+    /// The key of the source.
+    pub source: Option<String>,
+    /// Why the last pull ended, when it could still say so.
+    pub last_error: Option<String>,
+    /// When it was last touched.
+    pub touched_at: SystemTime,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Complete models, in the order of names.
+    pub models: Vec<InstalledModel>,
+    /// Unfinished pulls, in the order of names.
+    pub partials: Vec<PartialModel>,
+}
+
+/// An installed model with its files.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct InstalledDetail {
+    /// What is recorded.
+    pub installed: InstalledModel,
+    /// Its manifest.
+    pub manifest: Manifest,
+}
+
+impl InstalledDetail {
+    /// Returns the files.
+    #[must_use]
+    pub fn files(&self) -> &[ManifestFile] {
+        self.manifest.files()
+    }
+}
+
+/// A source and what is known of its registry here.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SourceInfo {
+    /// The configuration.
+    pub config: crate::config::SourceConfig,
+    /// When its registry was last fetched; `None` when it is not cached.
+    pub fetched_at: Option<SystemTime>,
+    /// How many versions the cached registry lists; `None` when it is not cached or cannot be read.
+    pub versions: Option<usize>,
+}
+
+impl Engine {
+    pub(crate) fn installed(&self, model: ModelRef, record: &ModelRecord) -> InstalledModel {
+        InstalledModel {
+            path: self.store.layout().model_dir(&model),
+            manifest_digest: record.manifest_hash,
+            total_bytes: record.total_size,
+            files: record.file_count,
+            installed_at: record.installed_at,
+            source: record.source.clone(),
+            model_type: record.model_type.clone(),
+            tags: record.tags.clone(),
+            metadata: record.metadata.clone(),
+            model,
+        }
+    }
+
+    pub(crate) fn list(&self, options: &ListOptions) -> Result<Listing> {
+        let source = options.source.as_deref().map(|wanted| self.source_key(wanted)).transpose()?;
+        let of_source = |key: Option<&str>| source.as_deref().is_none_or(|wanted| key == Some(wanted));
+        let records = self.records()?;
+        let models = records
+            .iter()
+            .filter(|(model, record)| {
+                options.status.is_none_or(|status| status == Status::Available)
+                    && options.scope.contains(model)
+                    && of_source(record.source.as_deref())
+                    && options.model_type.as_deref().is_none_or(|wanted| record.model_type.as_deref() == Some(wanted))
+            })
+            .map(|(model, record)| self.installed(model, record))
+            .collect();
+        let mut partials: Vec<PartialModel> = find_partials(self.store.layout())
+            .into_iter()
+            .filter_map(|found| {
+                let model = found.record.model_ref()?;
+                let busy = self.store.is_busy(&model);
+                Some(PartialModel {
+                    status: if busy { Status::Downloading } else { Status::Error },
+                    bytes_done: found.bytes(),
+                    total_bytes: found.record.total_size,
+                    files: found.record.file_count,
+                    source: found.record.source.clone(),
+                    last_error: found.record.last_error.clone(),
+                    touched_at: found.touched_at,
+                    model,
+                })
+            })
+            .filter(|partial| {
+                options.scope.contains(&partial.model)
+                    && of_source(partial.source.as_deref())
+                    && options.status.is_none_or(|status| status == partial.status)
+                    && options.model_type.is_none()
+            })
+            .collect();
+        partials.sort_by(|a, b| a.model.cmp(&b.model));
+        Ok(Listing { models, partials })
+    }
+
+    pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {
+        let records = self.records()?;
+        let model = find_installed(self.sources(), &records, address)?;
+        let record = records.get(&model).ok_or_else(|| Error::internal("a record that is gone"))?;
+        let manifest = self.store.manifest(&model, record.manifest_hash)?;
+        Ok(InstalledDetail { installed: self.installed(model, record), manifest })
+    }
+
+    pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
+        let model = find_installed(self.sources(), &self.records()?, address)?;
+        let path = self.store.layout().model_dir(&model);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        Err(Error::Storage { action: "find", path, source: std::io::ErrorKind::NotFound.into() })
+    }
+
+    pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
+        if self.sources().is_empty() {
+            return Err(Error::config("no source is configured"));
+        }
+        let key = options.source.as_deref().map(|wanted| self.source_key(wanted)).transpose()?;
+        let mut all = Vec::new();
+        for config in self.sources().iter().filter(|source| key.as_deref().is_none_or(|key| source.key == key)) {
+            let documents = SourceDocuments::new(self, config, options.offline, &options.cancel);
+            let catalog = source::new(config)?.catalog(&documents)?;
+            if all.is_empty() {
+                all = catalog;
+            } else {
+                all.extend(catalog);
+            }
+        }
+        all.retain(|remote| {
+            options.scope.contains(&remote.model)
+                && options.model_type.as_deref().is_none_or(|wanted| remote.model_type() == Some(wanted))
+        });
+        if self.sources().len() > 1 {
+            all.sort_by(|a, b| a.model.cmp(&b.model));
+        }
+        Ok(all)
+    }
+
+    /// The key of the source that a person calls by its key or its name.
+    pub(crate) fn source_key(&self, wanted: &str) -> Result<String> {
+        let found = self.sources().iter().find(|source| source.key == wanted || source.name == wanted);
+        found.map(|source| source.key.clone()).ok_or_else(|| {
+            let near = nearest(wanted, self.sources().iter().map(|source| source.key.as_str()));
+            let near = near.first().map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
+            Error::argument(format!("no source has the key or name '{}'{near}", wanted.escape_debug()))
+        })
+    }
+
+    pub(crate) fn source_infos(&self) -> Vec<SourceInfo> {
+        let info = |config: &crate::config::SourceConfig| {
+            let cancel = CancelToken::new();
+            let documents = SourceDocuments::new(self, config, true, &cancel);
+            let fetched_at = documents.fetched_at();
+            let cached = fetched_at.and_then(|_| source::new(config).ok()?.catalog(&documents).ok());
+            SourceInfo { config: config.clone(), fetched_at, versions: cached.map(|all| all.len()) }
+        };
+        self.sources().iter().map(info).collect()
+    }
+}

@@ -1,0 +1,336 @@
+//! Pull: resolve → plan → transfer → commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use crate::config::check_concurrency;
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::engine::commit::commit;
+use crate::engine::downloads::Meter;
+use crate::engine::holdings::Holdings;
+use crate::engine::plan::{PullPlan, TransferPlan, plan};
+use crate::engine::resolve::Offer;
+use crate::engine::transfer::Transfer;
+use crate::error::{Error, IoContext, Result};
+use crate::manifest::Manifest;
+use crate::model::{ModelAddress, ModelRef};
+use crate::progress::{CancelToken, Phase, Progress};
+use crate::store::partial::{Partial, find_partials};
+
+/// How long a partial that nobody comes back to is kept.
+const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Room left for what the store itself writes.
+const SPACE_MARGIN_BYTES: u64 = 1 << 20;
+
+/// What a pull should do beyond bringing the model in.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct PullOptions {
+    /// Build a new copy even when this state is installed, and swap it in.
+    pub force: bool,
+    /// How many parts are fetched at once, from 1 to 16. Default: the configuration's.
+    pub concurrency: Option<usize>,
+    /// Refuse a model with files that have no digest.
+    pub require_hashes: bool,
+    /// Open no socket.
+    pub offline: bool,
+    /// Stops the pull.
+    pub cancel: CancelToken,
+    /// Learns how far it is, instead of the manager's own handler.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl PullOptions {
+    /// Sets [`PullOptions::force`].
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Sets [`PullOptions::concurrency`].
+    #[must_use]
+    pub fn concurrency(mut self, workers: impl Into<Option<usize>>) -> Self {
+        self.concurrency = workers.into();
+        self
+    }
+
+    /// Sets [`PullOptions::require_hashes`].
+    #[must_use]
+    pub fn require_hashes(mut self, require: bool) -> Self {
+        self.require_hashes = require;
+        self
+    }
+
+    /// Sets [`PullOptions::offline`].
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Sets [`PullOptions::cancel`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Sets [`PullOptions::progress`].
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+}
+
+/// How a pull ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PullOutcome {
+    /// The model was brought in.
+    Installed,
+    /// Just this state was there already.
+    AlreadyInstalled,
+}
+
+/// What a pull did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PullReport {
+    /// What was pulled.
+    pub model: ModelRef,
+    /// How it ended.
+    pub outcome: PullOutcome,
+    /// The model's folder.
+    pub path: PathBuf,
+    /// The key of the source.
+    pub source: String,
+    /// The digest of its manifest.
+    pub manifest_digest: Digest,
+    /// The version that this one is another name for.
+    pub alias_of: Option<String>,
+    /// Files of the model.
+    pub files: u64,
+    /// Files without a digest: nothing says whether their bytes are right.
+    pub files_unverified: Vec<String>,
+    /// Bytes of the model.
+    pub bytes_total: u64,
+    /// Bytes that came over the network, tries that failed included.
+    pub bytes_fetched: u64,
+    /// Bytes taken from other models or partials of the store, or from another place of this model.
+    pub bytes_reused: u64,
+    /// Bytes that an unfinished pull had left.
+    pub bytes_resumed: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What to bring in: an offer, and its manifest when that is known already.
+pub(crate) struct Wanted {
+    pub(crate) offer: Offer,
+    pub(crate) manifest: Option<Manifest>,
+}
+
+impl Engine {
+    /// Says what a pull would do.
+    pub(crate) fn plan_pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
+        let offer = self.find_remote(address, options.offline, &options.cancel)?;
+        let model = offer.remote.model.clone();
+        let records = self.records()?;
+        self.store.check_place(&records, &model)?;
+        let manifest = self.manifest(&offer, options.offline, &options.cancel)?;
+        let installed = records.get(&model).is_some_and(|record| record.manifest_hash == manifest.digest());
+        let unverified = check_hashes(&manifest, options.require_hashes)?;
+        let mut plan = if installed && !options.force {
+            PullPlan {
+                model,
+                installed,
+                bytes_total: manifest.total_bytes(),
+                bytes_to_fetch: 0,
+                bytes_reused: 0,
+                bytes_resumed: 0,
+                files: manifest.files().len(),
+                requests: 0,
+                files_unverified: 0,
+            }
+        } else {
+            let planned = self.plan_transfer(&model, &manifest, &self.journal_of(&model, &manifest))?;
+            describe(model, &manifest, &planned)
+        };
+        plan.files_unverified = unverified.len();
+        Ok(plan)
+    }
+
+    /// Plans a transfer against everything the store has.
+    pub(crate) fn plan_transfer(
+        &self,
+        model: &ModelRef,
+        manifest: &Manifest,
+        found: &[std::ops::Range<u64>],
+    ) -> Result<TransferPlan> {
+        let holdings = Holdings::find(&self.store, &self.records()?, model, manifest);
+        Ok(plan(manifest, found, &holdings))
+    }
+
+    /// What a partial of this very state has, without claiming it.
+    pub(crate) fn journal_of(&self, model: &ModelRef, manifest: &Manifest) -> Vec<std::ops::Range<u64>> {
+        let mut partials = find_partials(self.store.layout()).into_iter();
+        let own = partials.find(|partial| {
+            partial.record.manifest_hash == manifest.digest() && partial.record.model_ref().as_ref() == Some(model)
+        });
+        own.map(|partial| partial.journal()).unwrap_or_default()
+    }
+
+    /// Pulls a model.
+    pub(crate) fn pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
+        let cancel = options.cancel.child();
+        let offer = self
+            .find_remote(address, options.offline, &cancel)
+            .map_err(|error| if error.is_cancelled() { Error::Cancelled } else { error })
+            .map_err(|error| error.step(format!("pull {address}")))?;
+        self.pull_wanted(Wanted { offer, manifest: None }, options, &cancel)
+    }
+
+    /// Brings in what was found.
+    pub(crate) fn pull_wanted(&self, wanted: Wanted, options: &PullOptions, cancel: &CancelToken) -> Result<PullReport> {
+        let model = wanted.offer.remote.model.clone();
+        let progress = options.progress.clone().unwrap_or_else(|| self.progress.clone());
+        let entered = self.downloads.enter(&model, cancel, progress);
+        let result = self.pull_locked(&wanted, options, cancel, &entered.meter);
+        if let Err(error) = &result {
+            info!(%model, error = %crate::error::chain(error), "pull failed");
+        }
+        result.map_err(|error| error.step(format!("pull {model}")))
+    }
+
+    fn pull_locked(
+        &self,
+        wanted: &Wanted,
+        options: &PullOptions,
+        cancel: &CancelToken,
+        meter: &Meter,
+    ) -> Result<PullReport> {
+        let started = Instant::now();
+        let (offer, model) = (&wanted.offer, &wanted.offer.remote.model);
+        let concurrency = options.concurrency.or(self.settings.concurrency);
+        concurrency.map_or(Ok(()), check_concurrency)?;
+        meter.phase(Phase::Manifest);
+        let lock = self.store.lock_model(model, cancel, &|holder| meter.waiting(holder))?;
+        let mut report = PullReport {
+            model: model.clone(),
+            outcome: PullOutcome::AlreadyInstalled,
+            path: self.store.layout().model_dir(model),
+            source: offer.remote.source.clone(),
+            manifest_digest: offer.remote.manifest_digest,
+            alias_of: offer.remote.alias_of.clone(),
+            files: 0,
+            files_unverified: Vec::new(),
+            bytes_total: 0,
+            bytes_fetched: 0,
+            bytes_reused: 0,
+            bytes_resumed: 0,
+            elapsed: Duration::ZERO,
+        };
+        // Under the lock: whoever had it before may have pulled just this.
+        let records = self.records()?;
+        if let Some(record) = records.get(model)
+            && !options.force
+            && record.manifest_hash == offer.remote.manifest_digest
+            && report.path.is_dir()
+        {
+            report.files = record.file_count;
+            report.bytes_total = record.total_size;
+            report.elapsed = started.elapsed();
+            return Ok(report);
+        }
+        self.store.check_place(&records, model)?;
+        let manifest = match &wanted.manifest {
+            Some(manifest) => manifest.clone(),
+            None => self.manifest(offer, options.offline, cancel)?,
+        };
+        report.files_unverified = check_hashes(&manifest, options.require_hashes)?;
+        self.store.expire_partials(PARTIAL_AGE, model);
+        let mut partial = Partial::claim(self.store.layout(), model, &manifest, &offer.remote.source)?;
+        let result = (|| {
+            let planned = self.plan_transfer(model, &manifest, partial.found())?;
+            check_space(partial.dir(), manifest.total_bytes().saturating_sub(planned.bytes_resumed))?;
+            report.outcome = PullOutcome::Installed;
+            report.files = manifest.files().len() as u64;
+            report.bytes_total = manifest.total_bytes();
+            report.bytes_reused = planned.bytes_reused;
+            report.bytes_resumed = planned.bytes_resumed;
+            info!(%model, bytes = planned.bytes_to_fetch, "pulling");
+            meter.expect(&manifest);
+            meter.phase(Phase::Chunks);
+            partial.lay_out(&manifest)?;
+            let client = self.client(options.offline);
+            let workers = planned.workers(concurrency);
+            let transfer = Transfer {
+                manifest: &manifest,
+                partial: &partial,
+                source: offer.source.as_ref(),
+                client: &client,
+                meter,
+                cancel,
+            };
+            report.bytes_fetched = transfer.run(planned, workers)?.network_bytes;
+            meter.phase(Phase::Extracting);
+            report.path = commit(&self.store, &lock, &partial, &manifest, &offer.remote)?;
+            report.elapsed = started.elapsed();
+            meter.finished();
+            Ok(())
+        })();
+        match result {
+            Ok(()) => Ok(report),
+            Err(error) => {
+                partial.fail(crate::error::chain(&error));
+                Err(error)
+            }
+        }
+    }
+}
+
+fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> PullPlan {
+    PullPlan {
+        model,
+        installed: false,
+        bytes_total: manifest.total_bytes(),
+        bytes_to_fetch: planned.bytes_to_fetch,
+        bytes_reused: planned.bytes_reused,
+        bytes_resumed: planned.bytes_resumed,
+        files: manifest.files().len(),
+        requests: planned.requests,
+        files_unverified: 0,
+    }
+}
+
+/// Names the files that nothing says the right bytes of.
+fn check_hashes(manifest: &Manifest, required: bool) -> Result<Vec<String>> {
+    let covered = |range: std::ops::Range<u64>| {
+        manifest.parts()[manifest.parts_in(range)].iter().all(|part| part.digest.is_some())
+    };
+    let unverified: Vec<String> = manifest
+        .files()
+        .iter()
+        .filter(|file| file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes))
+        .map(|file| file.path.to_string())
+        .collect();
+    match unverified.first() {
+        Some(first) if required => Err(Error::Unverifiable { files: unverified.len(), first: first.clone() }),
+        _ => Ok(unverified),
+    }
+}
+
+/// Refuses before the first byte is fetched when there is no room for the last.
+fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
+    let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
+    if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
+        return Err(Error::InsufficientSpace { path: dir.to_owned(), needed_bytes, available_bytes });
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Removing installed models.
+
+use crate::engine::Engine;
+use crate::engine::resolve::{find_installed, match_installed};
+use crate::error::{Error, Result};
+use crate::model::{ModelAddress, ModelRef};
+use crate::progress::CancelToken;
+
+/// What was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoveReport {
+    /// The versions that are gone, in the order of names.
+    pub removed: Vec<ModelRef>,
+    /// Bytes that their files had.
+    pub bytes_freed: u64,
+}
+
+impl Engine {
+    /// Removes one version, after a pull of it has ended.
+    pub(crate) fn remove(&self, address: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+        let model = find_installed(self.sources(), &self.records()?, address)?;
+        let bytes_freed = self.remove_version(&model, cancel).map_err(|error| error.step(format!("remove {model}")))?;
+        Ok(RemoveReport { removed: vec![model], bytes_freed })
+    }
+
+    /// Removes all versions of a model; goes on past a failure.
+    pub(crate) fn remove_all(&self, address: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+        let models = match_installed(self.sources(), &self.records()?, address)?;
+        let mut report = RemoveReport { removed: Vec::new(), bytes_freed: 0 };
+        let mut errors = Vec::new();
+        let mut remaining = Vec::new();
+        for model in &models {
+            match self.remove_version(model, cancel) {
+                Ok(bytes) => {
+                    report.bytes_freed += bytes;
+                    report.removed.push(model.clone());
+                }
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => {
+                    remaining.push(model.to_string());
+                    errors.push(error.step(format!("remove {model}")));
+                }
+            }
+        }
+        if errors.is_empty() {
+            return Ok(report);
+        }
+        let message =
+            format!("{} of {} versions remain: {}", remaining.len(), models.len(), remaining.join(", "));
+        Err(Error::Several { message, errors })
+    }
+
+    fn remove_version(&self, model: &ModelRef, cancel: &CancelToken) -> Result<u64> {
+        let lock = self.store.lock_model(model, cancel, &|_| {})?;
+        let records = self.records()?;
+        // Whoever had the lock before may have removed it.
+        let Some(record) = records.get(model) else {
+            return Err(Error::NotInstalled { model: model.to_string(), near: Vec::new() });
+        };
+        self.store.remove(&lock)?;
+        Ok(record.total_size)
+    }
+}

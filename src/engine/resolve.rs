@@ -1,0 +1,249 @@
+//! From what a person typed to one version of one model, at a source or in the store.
+
+use std::sync::Arc;
+
+use crate::catalog::RemoteModel;
+use crate::config::SourceConfig;
+use crate::engine::Engine;
+use crate::engine::documents::SourceDocuments;
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
+use crate::progress::CancelToken;
+use crate::source::{self, Source};
+use crate::store::record::{ModelRecord, Records};
+
+/// A version at its source.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) remote: RemoteModel,
+    pub(crate) source: Arc<dyn Source>,
+}
+
+/// One way to read an address: a path and a version at one source.
+#[derive(Debug, PartialEq)]
+struct Reading<'a> {
+    source: &'a SourceConfig,
+    path: String,
+    version: Option<String>,
+}
+
+impl PartialEq for SourceConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+/// All ways to read an address, the likeliest first.
+fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<Vec<Reading<'a>>> {
+    // `source@ref/subpath`: the longest ref that the source knows wins.
+    if let Some(tail) = &address.tail
+        && let Some(source) = sources.iter().find(|source| !source.name.is_empty() && source.name == address.head)
+    {
+        if address.version.is_some() {
+            return Err(Error::InvalidRef {
+                input: address.to_string(),
+                message: "has a version, and another is given".into(),
+                choices: Vec::new(),
+            });
+        }
+        let splits = tail.rmatch_indices('/').map(|(at, _)| (&tail[..at], &tail[at + 1..]));
+        let readings: Vec<_> = splits
+            .map(|(version, path)| Reading { source, path: path.to_owned(), version: Some(version.to_owned()) })
+            .collect();
+        if readings.is_empty() {
+            return Err(Error::InvalidRef {
+                input: address.to_string(),
+                message: "names no model behind the ref: expected source@ref/model".into(),
+                choices: Vec::new(),
+            });
+        }
+        return Ok(readings);
+    }
+    let (name, version) = address.as_model()?;
+    let path = name.to_string();
+    let version = version.map(str::to_owned);
+    let mut readings: Vec<_> = sources
+        .iter()
+        .filter_map(|source| {
+            let path = match source.name.as_str() {
+                "" => path.as_str(),
+                name => path.strip_prefix(name)?.strip_prefix('/')?,
+            };
+            Some(Reading { source, path: path.to_owned(), version: version.clone() })
+        })
+        .collect();
+    readings.sort_by_key(|reading| std::cmp::Reverse(reading.source.name.len()));
+    Ok(readings)
+}
+
+impl Engine {
+    /// Finds a model at the sources.
+    pub(crate) fn find_remote(&self, address: &ModelAddress, offline: bool, cancel: &CancelToken) -> Result<Offer> {
+        let readings = readings(self.sources(), address)?;
+        let mut not_found = None;
+        for reading in &readings {
+            let source = source::new(reading.source)?;
+            let documents = SourceDocuments::new(self, reading.source, offline, cancel);
+            match source.find(&documents, &reading.path, reading.version.as_deref()) {
+                Ok(remote) => return Ok(Offer { remote, source }),
+                Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. })) if readings.len() > 1 => {
+                    // The first reading is the likeliest; a version that is missing tells more than a model that is.
+                    let tells_more = matches!(
+                        (&not_found, &error),
+                        (None, _) | (Some(Error::ModelNotFound { .. }), Error::VersionNotFound { .. })
+                    );
+                    if tells_more {
+                        not_found = Some(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(not_found.unwrap_or_else(|| self.no_source(address)))
+    }
+
+    fn no_source(&self, address: &ModelAddress) -> Error {
+        if self.sources().is_empty() {
+            return Error::config("no source is configured");
+        }
+        let names = self.sources().iter().map(|source| source.name.as_str()).filter(|name| !name.is_empty());
+        let first = address.head.split('/').next().unwrap_or_default();
+        Error::ModelNotFound { model: address.head.clone(), near: nearest(first, names) }
+    }
+
+    /// Fetches the manifest of a version, unless the store has it already.
+    pub(crate) fn manifest(&self, offer: &Offer, offline: bool, cancel: &CancelToken) -> Result<Manifest> {
+        let manifest = match self.installed_manifest(&offer.remote) {
+            Some(manifest) => manifest,
+            None => {
+                let documents = SourceDocuments::new(self, offer.source.config(), offline, cancel);
+                offer.source.manifest(&documents, &offer.remote)?
+            }
+        };
+        let layout = self.store.layout();
+        match manifest.files().iter().find(|file| layout.is_own(&file.path)) {
+            Some(file) => Err(Error::registry(
+                offer.source.config().label(),
+                format!("the manifest has the file '{}', where the store keeps its own", file.path),
+            )),
+            None => Ok(manifest),
+        }
+    }
+
+    fn installed_manifest(&self, remote: &RemoteModel) -> Option<Manifest> {
+        let records = self.records().ok()?;
+        let record = records.get(&remote.model)?;
+        if record.manifest_hash != remote.manifest_digest {
+            return None;
+        }
+        self.store.manifest(&remote.model, record.manifest_hash).ok()
+    }
+
+    /// Finds the source that serves an installed model.
+    pub(crate) fn source_of(&self, model: &ModelRef, record: &ModelRecord) -> Result<Arc<dyn Source>> {
+        let by_key = self.sources().iter().find(|source| record.source.as_deref() == Some(source.key.as_str()));
+        let source = match by_key {
+            Some(source) => source,
+            None => {
+                let address = ModelAddress::from(model);
+                let first = readings(self.sources(), &address)?.into_iter().next();
+                first.ok_or_else(|| self.no_source(&address))?.source
+            }
+        };
+        source::new(source)
+    }
+}
+
+/// Finds the one installed version that an address names.
+pub(crate) fn find_installed(sources: &[SourceConfig], records: &Records, address: &ModelAddress) -> Result<ModelRef> {
+    let versions = match_installed(sources, records, address)?;
+    match versions.as_slice() {
+        [only] => Ok(only.clone()),
+        several => Err(Error::InvalidRef {
+            input: address.to_string(),
+            message: "is installed in several versions".into(),
+            choices: several.iter().map(ToString::to_string).collect(),
+        }),
+    }
+}
+
+/// Finds all installed versions that an address names; never empty.
+pub(crate) fn match_installed(
+    sources: &[SourceConfig],
+    records: &Records,
+    address: &ModelAddress,
+) -> Result<Vec<ModelRef>> {
+    let readings: Vec<(ModelName, Option<String>)> = match &address.tail {
+        Some(_) if sources.iter().any(|source| !source.name.is_empty() && source.name == address.head) => {
+            let named = readings(sources, address)?.into_iter();
+            named
+                .filter_map(|reading| {
+                    let path = format!("{}/{}", reading.source.name, reading.path);
+                    Some((ModelName::parse(&path).ok()?, reading.version))
+                })
+                .collect()
+        }
+        _ => {
+            let (name, version) = address.as_model()?;
+            vec![(name, version.map(str::to_owned))]
+        }
+    };
+    for (name, version) in &readings {
+        let matches: Vec<ModelRef> = records
+            .iter()
+            .map(|(model, _)| model)
+            .filter(|model| model.name() == name && version.as_deref().is_none_or(|version| model.version() == version))
+            .collect();
+        if !matches.is_empty() {
+            return Ok(matches);
+        }
+    }
+    let installed: Vec<ModelRef> = records.iter().map(|(model, _)| model).collect();
+    let same_name = installed.iter().filter(|model| readings.iter().any(|(name, _)| model.name() == name));
+    let mut near: Vec<String> = same_name.map(ToString::to_string).collect();
+    if near.is_empty() {
+        let names: Vec<String> = installed.iter().map(|model| model.name().to_string()).collect();
+        near = nearest(&address.head, names.iter().map(String::as_str));
+    }
+    Err(Error::NotInstalled { model: address.to_string(), near })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SourcePlace;
+    use crate::url::Url;
+
+    fn source(name: &str) -> SourceConfig {
+        let urls = vec![Url::parse("https://models.example.org").unwrap()];
+        let place = SourcePlace::Chunked { urls, public_key: None };
+        SourceConfig { key: format!("key-{name}"), name: name.into(), place, origin: String::new() }
+    }
+
+    #[test]
+    fn an_address_is_read_by_the_sources_there_are() {
+        let sources = [source(""), source("mf6/test"), source("mf6")];
+        let read = |text: &str, version: Option<&str>| -> Result<Vec<(String, String, Option<String>)>> {
+            let address = ModelAddress::parse(text, version)?;
+            let readings = readings(&sources, &address)?;
+            Ok(readings.into_iter().map(|r| (r.source.name.clone(), r.path, r.version)).collect())
+        };
+        let row = |name: &str, path: &str, version: Option<&str>| (name.to_owned(), path.to_owned(), version.map(str::to_owned));
+        assert_eq!(
+            read("mf6/test@feature/x/model", None).unwrap(),
+            [row("mf6/test", "model", Some("feature/x")), row("mf6/test", "x/model", Some("feature"))]
+        );
+        assert_eq!(
+            read("mf6/test/model@develop", None).unwrap(),
+            [
+                row("mf6/test", "model", Some("develop")),
+                row("mf6", "test/model", Some("develop")),
+                row("", "mf6/test/model", Some("develop")),
+            ]
+        );
+        assert_eq!(read("other/model", Some("v1")).unwrap(), [row("", "other/model", Some("v1"))]);
+        assert_eq!(read("mf6/test@develop", None).unwrap_err().code(), "INVALID_REF");
+        assert_eq!(read("mf6/test@develop/m", Some("v")).unwrap_err().code(), "INVALID_REF");
+    }
+}

@@ -1,0 +1,87 @@
+//! Finding models by what is said about them.
+
+use crate::catalog::{Metadata, RemoteModel, description};
+use crate::engine::Engine;
+use crate::engine::inventory::{InstalledModel, ListOptions, RemoteOptions};
+use crate::error::{Error, Result};
+use crate::progress::CancelToken;
+
+/// What to search in.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SearchOptions {
+    /// Search what sources offer instead of what is installed.
+    pub remote: bool,
+    /// Use cached registries only.
+    pub offline: bool,
+    /// Stops it.
+    pub cancel: CancelToken,
+}
+
+impl SearchOptions {
+    /// Sets [`SearchOptions::remote`].
+    #[must_use]
+    pub fn remote(mut self, remote: bool) -> Self {
+        self.remote = remote;
+        self
+    }
+
+    /// Sets [`SearchOptions::offline`].
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Sets [`SearchOptions::cancel`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+}
+
+/// What a search found, in the order of names; one of the lists is always empty.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SearchReport {
+    /// Installed models.
+    pub installed: Vec<InstalledModel>,
+    /// Offers of sources.
+    pub remote: Vec<RemoteModel>,
+}
+
+impl Engine {
+    /// Finds the models that have every word of the query in their name, description, type or tags.
+    pub(crate) fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
+        let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+        if words.is_empty() {
+            return Err(Error::argument("the query is empty"));
+        }
+        let mut report = SearchReport::default();
+        if options.remote {
+            let remote = RemoteOptions::default().offline(options.offline).cancel(options.cancel.clone());
+            report.remote = self.list_remote(&remote)?;
+            report.remote.retain(|remote| {
+                let tags: Vec<&str> = remote.tags().collect();
+                matches(&words, &remote.model.to_string(), remote.model_type(), &tags, &remote.metadata)
+            });
+        } else {
+            report.installed = self.list(&ListOptions::default())?.models;
+            report.installed.retain(|model| {
+                let tags: Vec<&str> = model.tags.iter().map(String::as_str).collect();
+                matches(&words, &model.model.to_string(), model.model_type.as_deref(), &tags, &model.metadata)
+            });
+        }
+        Ok(report)
+    }
+}
+
+fn matches(words: &[String], name: &str, model_type: Option<&str>, tags: &[&str], metadata: &Metadata) -> bool {
+    let mut text = name.to_lowercase();
+    for more in model_type.into_iter().chain(description(metadata)).chain(tags.iter().copied()) {
+        text.push('\n');
+        text.push_str(&more.to_lowercase());
+    }
+    words.iter().all(|word| text.contains(word.as_str()))
+}

@@ -1,0 +1,584 @@
+//! Brings the bytes of a plan into a partial: from the network, the store or the partial itself, each checked.
+//!
+//! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
+//! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
+//! more than one job (a file of several chunks, a part fetched in ranges) is a *span*: whoever completes a job hashes on,
+//! in order, as far as the bytes are there.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::digest::{Digest, Hasher};
+use crate::engine::downloads::Meter;
+use crate::engine::holdings::Held;
+use crate::engine::plan::{Origin, Task, TransferPlan, ranges_of};
+use crate::error::{Error, Result};
+use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
+use crate::manifest::{Manifest, Part};
+use crate::progress::CancelToken;
+use crate::source::Source;
+use crate::store::partial::{FileSet, Partial};
+use crate::url::Url;
+
+/// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.
+const BUFFER_BYTES: usize = 256 << 10;
+/// How often a part whose ranges are all there but wrong together is fetched anew.
+const MAX_ROUNDS: u32 = 3;
+
+/// What a transfer works with.
+pub(crate) struct Transfer<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) partial: &'a Partial,
+    pub(crate) source: &'a dyn Source,
+    pub(crate) client: &'a Client,
+    pub(crate) meter: &'a Meter,
+    pub(crate) cancel: &'a CancelToken,
+}
+
+/// One thing for a worker to do.
+#[derive(Debug)]
+enum Job {
+    /// Bring in a part whole.
+    Part(Task),
+    /// Fetch one range of a part.
+    Range(usize, Range<u64>),
+}
+
+/// A digest over bytes that come in several jobs, hashed in order as far as they are there.
+#[derive(Debug)]
+struct Span {
+    range: Range<u64>,
+    expected: Digest,
+    subject: Subject,
+    progress: Mutex<(Hasher, u64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    /// A part that is fetched in ranges.
+    Part(usize),
+    /// A file whose parts have digests of their own.
+    File(usize),
+}
+
+/// The state that the workers of one round share.
+struct Shared<'a> {
+    transfer: &'a Transfer<'a>,
+    files: &'a FileSet,
+    jobs: Mutex<VecDeque<Job>>,
+    /// Those of parts and those of files; each list is in order, and no span touches another of its list.
+    spans: [Vec<Span>; 2],
+    /// Stretches of the stream that are written: begin → end, none touching another.
+    written: Mutex<BTreeMap<u64, u64>>,
+    /// Parts for which the server sends the whole however it is asked: one worker takes it all, once.
+    unranged: Mutex<HashSet<usize>>,
+    /// The mirror that worked last.
+    mirror: AtomicUsize,
+    stop: CancelToken,
+    failed: AtomicBool,
+    error: Mutex<Option<Error>>,
+    network_bytes: AtomicU64,
+}
+
+/// What a transfer did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Transferred {
+    pub(crate) network_bytes: u64,
+}
+
+impl Transfer<'_> {
+    /// Runs the plan with as many threads.
+    pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<Transferred> {
+        let files = FileSet::new(self.partial.files_dir(), true);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|index| format!("modelrack-{index}"))
+            .build()
+            .map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
+        let mut tasks = plan.tasks;
+        let mut network_bytes = 0;
+        let mut written: Vec<Range<u64>> = Vec::new();
+        for round in 1.. {
+            let shared = self.shared(&files, tasks, &written);
+            pool.in_place_scope(|scope| {
+                // Events go to whoever listens on the calling thread, which the workers do not know of.
+                let dispatch = tracing::dispatcher::get_default(Clone::clone);
+                for _ in 0..workers {
+                    let (shared, dispatch) = (&shared, dispatch.clone());
+                    scope.spawn(move |_| tracing::dispatcher::with_default(&dispatch, || shared.work()));
+                }
+            });
+            network_bytes += shared.network_bytes.load(Ordering::Relaxed);
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            if let Some(error) = shared.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Err(error);
+            }
+            let wrong = shared.finish_spans()?;
+            if wrong.is_empty() {
+                break;
+            }
+            if round > MAX_ROUNDS {
+                return Err(wrong.into_iter().next().map_or_else(|| Error::internal("no error"), |(_, error)| error));
+            }
+            // None of a wrong part's ranges can be trusted: all of them come again.
+            let parts: Vec<usize> = wrong.iter().map(|(part, _)| *part).collect();
+            debug!(?parts, round, "parts are fetched anew");
+            written = shared.written_without(&parts);
+            self.partial.reset_journal(&written)?;
+            tasks = parts
+                .into_iter()
+                .map(|part| {
+                    let range = self.manifest.parts()[part].range();
+                    self.meter.undo(self.manifest, range.clone(), 1);
+                    Task { part, twins: Vec::new(), origin: Origin::Ranges(ranges_of(&range).collect()) }
+                })
+                .collect();
+        }
+        files.close();
+        Ok(Transferred { network_bytes })
+    }
+
+    fn shared<'s>(&'s self, files: &'s FileSet, tasks: Vec<Task>, written: &[Range<u64>]) -> Shared<'s> {
+        let mut jobs = VecDeque::new();
+        let (mut part_spans, mut file_spans) = (Vec::new(), Vec::new());
+        let mut there: BTreeMap<u64, u64> = written.iter().map(|range| (range.start, range.end)).collect();
+        for task in tasks {
+            let Origin::Ranges(ranges) = &task.origin else {
+                jobs.push_back(Job::Part(task));
+                continue;
+            };
+            let range = self.manifest.parts()[task.part].range();
+            for have in ranges_of(&range).filter(|piece| !ranges.contains(piece)) {
+                self.meter.done(self.manifest, have.clone(), 0);
+                merge(&mut there, have);
+            }
+            jobs.extend(ranges.iter().map(|range| Job::Range(task.part, range.clone())));
+            if let Some(digest) = self.manifest.parts()[task.part].digest {
+                part_spans.push(Span::new(range, digest, Subject::Part(task.part)));
+            }
+        }
+        for (index, file) in self.manifest.files().iter().enumerate() {
+            let range = file.offset..file.offset + file.size_bytes;
+            let Some(digest) = file.digest else { continue };
+            let parts = &self.manifest.parts()[self.manifest.parts_in(range.clone())];
+            let covered = matches!(parts, [part] if part.range() == range && part.digest == Some(digest));
+            if !covered {
+                file_spans.push(Span::new(range, digest, Subject::File(index)));
+            }
+        }
+        part_spans.sort_unstable_by_key(|span: &Span| span.range.start);
+        Shared {
+            transfer: self,
+            files,
+            jobs: Mutex::new(jobs),
+            spans: [part_spans, file_spans],
+            written: Mutex::new(there),
+            unranged: Mutex::default(),
+            mirror: AtomicUsize::new(0),
+            stop: self.cancel.child(),
+            failed: AtomicBool::new(false),
+            error: Mutex::new(None),
+            network_bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Span {
+    fn new(range: Range<u64>, expected: Digest, subject: Subject) -> Self {
+        let progress = Mutex::new((Hasher::default(), range.start));
+        Self { range, expected, subject, progress }
+    }
+}
+
+impl Shared<'_> {
+    /// Takes jobs until there are none, or somebody failed.
+    fn work(&self) {
+        let mut buffer = vec![0_u8; BUFFER_BYTES];
+        while !self.stop.is_cancelled() {
+            let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+            let done = catch_unwind(AssertUnwindSafe(|| self.run(job, &mut buffer)))
+                .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
+            if let Err(error) = done {
+                // The first failure is the reason; those that follow come from stopping.
+                if !self.failed.swap(true, Ordering::SeqCst) {
+                    *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+                self.stop.cancel();
+            }
+        }
+    }
+
+    fn run(&self, job: Job, buffer: &mut [u8]) -> Result<()> {
+        match job {
+            Job::Part(task) => self.bring_part(&task, buffer),
+            Job::Range(index, range) => {
+                self.fetch_range(index, range, buffer).map_err(|error| self.name_part(index, error))
+            }
+        }
+    }
+
+    fn name_part(&self, index: usize, error: Error) -> Error {
+        match error {
+            Error::Cancelled => error,
+            error => error.step(format!("chunk {}/{}", index + 1, self.transfer.manifest.parts().len())),
+        }
+    }
+
+    fn bring_part(&self, task: &Task, buffer: &mut [u8]) -> Result<()> {
+        let manifest = self.transfer.manifest;
+        let part = manifest.parts()[task.part];
+        if let Some(file) = manifest.files_in(part.range()).next() {
+            self.transfer.meter.working_on(manifest.files()[file].path.as_str());
+        }
+        let places: Vec<u64> = [task.part].iter().chain(&task.twins).map(|index| manifest.parts()[*index].offset).collect();
+        let there = match &task.origin {
+            Origin::Partial => self.check_partial(&part, &places, buffer)?,
+            Origin::Store(held) => self.copy_held(&part, held, &places, buffer)?,
+            Origin::Network | Origin::Ranges(_) => false,
+        };
+        if !there {
+            self.fetch_part(task.part, &part, &places, buffer).map_err(|error| self.name_part(task.part, error))?;
+        }
+        for place in &places {
+            self.complete(*place..*place + part.size_bytes, 1, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Checks bytes that an unfinished pull left, and copies them to the other places where they belong.
+    fn check_partial(&self, part: &Part, places: &[u64], buffer: &mut [u8]) -> Result<bool> {
+        let Some(expected) = part.digest else {
+            // Only a file's digest covers it, and that is checked as a span.
+            return Ok(true);
+        };
+        let read = |at: u64, piece: &mut [u8]| self.files.read(self.transfer.manifest, part.offset + at, piece);
+        self.copy_checked(part.size_bytes, expected, &read, &places[1..], buffer)
+    }
+
+    /// Takes bytes from another model or partial of the store. Those that are gone or wrong come from the network.
+    fn copy_held(&self, part: &Part, held: &Held, places: &[u64], buffer: &mut [u8]) -> Result<bool> {
+        let Some(expected) = part.digest else { return Ok(false) };
+        let read = |at: u64, piece: &mut [u8]| held.place.files.read(&held.place.manifest, held.range.start + at, piece);
+        self.copy_checked(part.size_bytes, expected, &read, places, buffer)
+    }
+
+    /// Reads bytes from disk, hashes them and writes them to their places; false when they cannot be read or are wrong.
+    fn copy_checked(
+        &self,
+        size_bytes: u64,
+        expected: Digest,
+        read: &dyn Fn(u64, &mut [u8]) -> Result<()>,
+        places: &[u64],
+        buffer: &mut [u8],
+    ) -> Result<bool> {
+        let mut hasher = Hasher::default();
+        let mut at = 0;
+        while at < size_bytes {
+            if self.stop.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let length = usize::try_from(size_bytes - at).unwrap_or(usize::MAX).min(buffer.len());
+            let piece = &mut buffer[..length];
+            if let Err(error) = read(at, piece) {
+                debug!(%error, "bytes of the store cannot be reused");
+                return Ok(false);
+            }
+            hasher.update(piece);
+            for place in places {
+                self.files.write(self.transfer.manifest, place + at, piece)?;
+            }
+            at += length as u64;
+            self.transfer.partial.touch();
+        }
+        let good = hasher.finish() == expected;
+        if !good {
+            debug!(%expected, "bytes of the store are damaged, and are fetched");
+        }
+        Ok(good)
+    }
+
+    fn fetch_part(&self, index: usize, part: &Part, places: &[u64], buffer: &mut [u8]) -> Result<()> {
+        self.with_mirrors(index, |url| {
+            let mut body = self.get(url, &GetOptions::default())?;
+            let mut hasher = Hasher::default();
+            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
+                hasher.update(piece);
+                places.iter().try_for_each(|place| self.files.write(self.transfer.manifest, place + at, piece))
+            })?;
+            let actual = hasher.finish();
+            match part.digest {
+                Some(expected) if expected != actual => Err(Failure::transient(Error::HashMismatch {
+                    what: format!("what came from {url}"),
+                    expected: expected.to_string(),
+                    actual: actual.to_string(),
+                })),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Fetches one range of a part; all of the part when the server does not know ranges.
+    fn fetch_range(&self, index: usize, range: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+        let manifest = self.transfer.manifest;
+        let part = manifest.parts()[index];
+        if let Some(file) = manifest.files_in(range.clone()).next() {
+            self.transfer.meter.working_on(manifest.files()[file].path.as_str());
+        }
+        let wanted = range.start - part.offset..range.end - part.offset;
+        // Whether this worker has taken it on itself to receive the whole part.
+        let mut whole = false;
+        let mut elsewhere = false;
+        self.with_mirrors(index, |url| {
+            elsewhere = !whole && self.unranged.lock().unwrap_or_else(PoisonError::into_inner).contains(&index);
+            if elsewhere {
+                return Ok(());
+            }
+            let asked = if whole { None } else { Some(wanted.clone()) };
+            let mut body = self.get(url, &GetOptions { range: asked, ..GetOptions::default() })?;
+            if body.is_range {
+                return self.receive(&mut body, range.end - range.start, buffer, &mut |at, piece| {
+                    self.files.write(manifest, range.start + at, piece)
+                });
+            }
+            if !whole && !self.unranged.lock().unwrap_or_else(PoisonError::into_inner).insert(index) {
+                elsewhere = true;
+                return Ok(());
+            }
+            whole = true;
+            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
+                self.files.write(manifest, part.offset + at, piece)
+            })
+        })?;
+        if elsewhere {
+            return Ok(());
+        }
+        if !whole {
+            let ends = range.end == part.range().end;
+            return self.complete(range, u64::from(ends), buffer);
+        }
+        let missing: Vec<Range<u64>> = {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            ranges_of(&part.range()).filter(|piece| contiguous_end(&written, piece.start) < piece.end).collect()
+        };
+        for piece in missing {
+            let ends = piece.end == part.range().end;
+            self.complete(piece, u64::from(ends), buffer)?;
+        }
+        Ok(())
+    }
+
+    fn with_mirrors(&self, index: usize, mut attempt: impl FnMut(&Url) -> Result<(), Failure>) -> Result<()> {
+        let part = &self.transfer.manifest.parts()[index];
+        let mut mirrors = self.transfer.source.locate(part);
+        if mirrors.is_empty() {
+            return Err(Error::internal("a part without a location"));
+        }
+        let count = mirrors.len();
+        // What worked last is asked first; the order of the rest stays.
+        let first = self.mirror.load(Ordering::Relaxed) % count;
+        mirrors.rotate_left(first);
+        let meter = self.transfer.meter;
+        let notify = |tries: u32, wait: Duration, error: &Error| meter.retrying(tries, wait, error.to_string());
+        self.transfer.client.with_retries(&mirrors, &self.stop, &notify, |at, url| {
+            let result = attempt(url);
+            if result.is_ok() {
+                self.mirror.store((first + at) % count, Ordering::Relaxed);
+            }
+            result
+        })
+    }
+
+    fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
+        match self.transfer.client.get(url, options, &self.stop)? {
+            Answer::Body(body) => Ok(body),
+            Answer::Unchanged => Err(Failure::last(network(url, Some(304), "an answer to a question nobody asked", None))),
+        }
+    }
+
+    /// Reads exactly as many bytes as are promised, and passes them on; fewer or more are an error.
+    fn receive(
+        &self,
+        body: &mut Body,
+        size_bytes: u64,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<(), Failure> {
+        if let Some(length) = body.length
+            && length != size_bytes
+        {
+            return Err(Failure::transient(wrong_length(&body.url, length, size_bytes)));
+        }
+        let meter = self.transfer.meter;
+        let mut at = 0;
+        let result = loop {
+            let left = usize::try_from(size_bytes - at).unwrap_or(usize::MAX);
+            let length = left.clamp(1, buffer.len());
+            // Once all is there, one more read: it ends the body, so that the connection serves again, or shows a surplus.
+            let read = match body.read(&mut buffer[..length], &self.stop) {
+                Ok(read) => read,
+                Err(failure) => break Err(failure),
+            };
+            match (left, read) {
+                (0, 0) => break Ok(()),
+                (0, _) => break Err(Failure::transient(wrong_length(&body.url, size_bytes + 1, size_bytes))),
+                (_, 0) => {
+                    break Err(Failure::transient(network(&body.url, None, "the body ended early", None)));
+                }
+                _ => {}
+            }
+            meter.received(read as u64);
+            self.network_bytes.fetch_add(read as u64, Ordering::Relaxed);
+            if let Err(error) = take(at, &buffer[..read]) {
+                at += read as u64;
+                break Err(Failure::last(error));
+            }
+            at += read as u64;
+            self.transfer.partial.touch();
+        };
+        meter.landed(at);
+        result
+    }
+
+    /// Notes that a stretch is written and right, as far as a digest of its own tells; and hashes on the spans it is of.
+    fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
+        self.transfer.partial.note(&range)?;
+        self.transfer.meter.done(self.transfer.manifest, range.clone(), parts);
+        merge(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner), range.clone());
+        let touching = self.spans.iter().flat_map(|spans| {
+            let first = spans.partition_point(|span| span.range.end <= range.start);
+            spans[first..].iter().take_while(|span| span.range.start < range.end)
+        });
+        for span in touching {
+            // Somebody else at it will see these bytes too, or the end of the round does.
+            if let Ok(mut progress) = span.progress.try_lock() {
+                self.advance(span, &mut progress, buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes a span as far as its bytes are there.
+    fn advance(&self, span: &Span, progress: &mut (Hasher, u64), buffer: &mut [u8]) -> Result<()> {
+        loop {
+            let there = contiguous_end(&self.written.lock().unwrap_or_else(PoisonError::into_inner), progress.1);
+            let end = there.min(span.range.end);
+            if end <= progress.1 {
+                return Ok(());
+            }
+            while progress.1 < end {
+                if self.stop.is_cancelled() {
+                    return Ok(());
+                }
+                let length = usize::try_from(end - progress.1).unwrap_or(usize::MAX).min(buffer.len());
+                self.files.read(self.transfer.manifest, progress.1, &mut buffer[..length])?;
+                progress.0.update(&buffer[..length]);
+                progress.1 += length as u64;
+            }
+        }
+    }
+
+    /// Hashes what is left of every span; returns the parts that turned out wrong, with what is wrong with each.
+    fn finish_spans(&self) -> Result<Vec<(usize, Error)>> {
+        let mut buffer = vec![0_u8; BUFFER_BYTES];
+        let mut wrong = Vec::new();
+        for span in self.spans.iter().flatten() {
+            let mut progress = span.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            self.advance(span, &mut progress, &mut buffer)?;
+            if progress.1 != span.range.end {
+                return if self.transfer.cancel.is_cancelled() {
+                    Err(Error::Cancelled)
+                } else {
+                    Err(Error::internal("bytes are missing after a transfer"))
+                };
+            }
+            let actual = std::mem::take(&mut progress.0).finish();
+            if actual == span.expected {
+                continue;
+            }
+            let mismatch = |what: String| Error::HashMismatch {
+                what,
+                expected: span.expected.to_string(),
+                actual: actual.to_string(),
+            };
+            match span.subject {
+                Subject::Part(part) => {
+                    let count = self.transfer.manifest.parts().len();
+                    wrong.push((part, mismatch(format!("chunk {}/{count}", part + 1))));
+                }
+                // Its parts are as the manifest promises: the manifest contradicts itself.
+                Subject::File(file) if wrong.is_empty() => {
+                    return Err(mismatch(format!("the file '{}'", self.transfer.manifest.files()[file].path)));
+                }
+                Subject::File(_) => {}
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// The stretches that are written, less those of some parts.
+    fn written_without(&self, parts: &[usize]) -> Vec<Range<u64>> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left: Vec<Range<u64>> = written.iter().map(|(begin, end)| *begin..*end).collect();
+        for part in parts {
+            let gone = self.transfer.manifest.parts()[*part].range();
+            left = left
+                .into_iter()
+                .flat_map(|range| [range.start..range.end.min(gone.start), range.start.max(gone.end)..range.end])
+                .filter(|range| range.start < range.end)
+                .collect();
+        }
+        left
+    }
+}
+
+fn wrong_length(url: &Url, actual_bytes: u64, expected_bytes: u64) -> Error {
+    Error::SizeMismatch { what: format!("what came from {url}"), expected_bytes, actual_bytes }
+}
+
+/// Adds a stretch to others that do not touch.
+fn merge(written: &mut BTreeMap<u64, u64>, range: Range<u64>) {
+    let Range { mut start, mut end } = range;
+    if let Some((before, until)) = written.range(..=start).next_back().map(|(b, u)| (*b, *u))
+        && until >= start
+    {
+        start = before;
+        end = end.max(until);
+    }
+    while let Some((next, until)) = written.range(start..=end).next().map(|(b, u)| (*b, *u)) {
+        written.remove(&next);
+        end = end.max(until);
+    }
+    written.insert(start, end);
+}
+
+/// How far the bytes are there without a gap, from a place on.
+fn contiguous_end(written: &BTreeMap<u64, u64>, from: u64) -> u64 {
+    written.range(..=from).next_back().map_or(from, |(_, end)| (*end).max(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_merge_wherever_they_touch() {
+        let mut written = BTreeMap::new();
+        for range in [4..8, 0..2, 8..10, 20..30, 2..4, 9..25] {
+            merge(&mut written, range);
+        }
+        assert_eq!(written.into_iter().collect::<Vec<_>>(), [(0, 30)]);
+        let written = [(0, 5), (7, 9)].into();
+        assert_eq!(contiguous_end(&written, 0), 5);
+        assert_eq!(contiguous_end(&written, 5), 5);
+        assert_eq!(contiguous_end(&written, 6), 6);
+        assert_eq!(contiguous_end(&written, 8), 9);
+    }
+}

@@ -1,0 +1,204 @@
+//! Telling which installed models changed at their sources, what a change costs, and applying it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::resolve::match_installed;
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+use crate::model::{ModelAddress, ModelRef};
+use crate::progress::{CancelToken, Progress};
+use crate::store::record::ModelRecord;
+
+/// What to check, and whether to apply it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct UpdateOptions {
+    /// Which model; all for `None`.
+    pub model: Option<ModelAddress>,
+    /// Use cached registries only.
+    pub offline: bool,
+    /// How many parts are fetched at once, from 1 to 16. Default: the configuration's.
+    pub concurrency: Option<usize>,
+    /// Stops it.
+    pub cancel: CancelToken,
+    /// Learns how far it is, instead of the manager's own handler.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl UpdateOptions {
+    /// Sets [`UpdateOptions::model`].
+    #[must_use]
+    pub fn model(mut self, model: impl Into<Option<ModelAddress>>) -> Self {
+        self.model = model.into();
+        self
+    }
+
+    /// Sets [`UpdateOptions::offline`].
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Sets [`UpdateOptions::concurrency`].
+    #[must_use]
+    pub fn concurrency(mut self, workers: impl Into<Option<usize>>) -> Self {
+        self.concurrency = workers.into();
+        self
+    }
+
+    /// Sets [`UpdateOptions::cancel`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Sets [`UpdateOptions::progress`].
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+}
+
+/// What a new state of a model changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The digest of the new manifest.
+    pub manifest_digest: Digest,
+    /// Files that are new, in the order of names.
+    pub added: Vec<String>,
+    /// Files with other bytes, in the order of names.
+    pub changed: Vec<String>,
+    /// Files that are gone, in the order of names.
+    pub removed: Vec<String>,
+    /// The size of all files of the new state together.
+    pub bytes_total: u64,
+    /// Bytes that applying it fetches.
+    pub bytes_to_fetch: u64,
+}
+
+/// How an installed model compares to its source.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The source has just this state.
+    UpToDate,
+    /// The source has another state.
+    Changed(Change),
+    /// The source does not offer it any more.
+    Gone,
+    /// It could not be told.
+    Unknown(Error),
+}
+
+/// One installed model, compared.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UpdateEntry {
+    /// Which one.
+    pub model: ModelRef,
+    /// The digest of the installed manifest.
+    pub installed_digest: Digest,
+    /// How it compares.
+    pub freshness: Freshness,
+    /// What applying it did; `None` when nothing was applied.
+    pub applied: Option<PullReport>,
+}
+
+/// Installed models, compared; in the order of names.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct UpdateReport {
+    /// One entry for each model.
+    pub entries: Vec<UpdateEntry>,
+}
+
+impl Engine {
+    /// Compares installed models with their sources; `apply` also brings the changes in.
+    pub(crate) fn update(&self, options: &UpdateOptions, apply: bool) -> Result<UpdateReport> {
+        let records = self.records()?;
+        let models = match &options.model {
+            Some(address) => match_installed(self.sources(), &records, address)?,
+            None => records.iter().map(|(model, _)| model).collect(),
+        };
+        let one = models.len() == 1;
+        let mut report = UpdateReport::default();
+        for model in models {
+            let Some(record) = records.get(&model) else { continue };
+            let (freshness, applied) = match self.compare(&model, record, options, apply) {
+                Ok(compared) => compared,
+                Err(error) if error.is_cancelled() || one => return Err(error),
+                Err(error) => (Freshness::Unknown(error), None),
+            };
+            report.entries.push(UpdateEntry { model, installed_digest: record.manifest_hash, freshness, applied });
+        }
+        Ok(report)
+    }
+
+    fn compare(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+        options: &UpdateOptions,
+        apply: bool,
+    ) -> Result<(Freshness, Option<PullReport>)> {
+        let cancel = options.cancel.child();
+        let offer = match self.find_remote(&ModelAddress::from(model), options.offline, &cancel) {
+            Ok(offer) => offer,
+            Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => return Ok((Freshness::Gone, None)),
+            Err(error) => return Err(error.step(format!("check {model}"))),
+        };
+        if offer.remote.manifest_digest == record.manifest_hash {
+            return Ok((Freshness::UpToDate, None));
+        }
+        let check = |error: Error| error.step(format!("check {model}"));
+        let manifest = self.manifest(&offer, options.offline, &cancel).map_err(check)?;
+        let planned = self.plan_transfer(model, &manifest, &self.journal_of(model, &manifest)).map_err(check)?;
+        let old = self.store.manifest(model, record.manifest_hash).ok();
+        let change = compare_files(old.as_ref(), &manifest, planned.bytes_to_fetch);
+        let mut applied = None;
+        if apply {
+            let mut pull = PullOptions::default().offline(options.offline).concurrency(options.concurrency);
+            pull.progress.clone_from(&options.progress);
+            let wanted = Wanted { offer, manifest: Some(manifest) };
+            applied = Some(self.pull_wanted(wanted, &pull, &cancel)?);
+        }
+        Ok((Freshness::Changed(change), applied))
+    }
+}
+
+/// What identifies a file's bytes: its digest, else the parts that it is cut from and where.
+fn identity(manifest: &Manifest, index: usize) -> (u64, Vec<(Option<Digest>, i128)>) {
+    let file = &manifest.files()[index];
+    if let Some(digest) = file.digest {
+        return (file.size_bytes, vec![(Some(digest), 0)]);
+    }
+    let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
+    let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
+    (file.size_bytes, parts.iter().map(|part| (part.digest, place(part.offset))).collect())
+}
+
+fn compare_files(old: Option<&Manifest>, new: &Manifest, bytes_to_fetch: u64) -> Change {
+    let files = |manifest: &Manifest| -> BTreeMap<String, (u64, Vec<(Option<Digest>, i128)>)> {
+        let indexed = manifest.files().iter().enumerate();
+        indexed.map(|(index, file)| (file.path.to_string(), identity(manifest, index))).collect()
+    };
+    let before = old.map(files).unwrap_or_default();
+    let after = files(new);
+    let changed = after.iter().filter(|(path, id)| before.get(*path).is_some_and(|old| old != *id));
+    Change {
+        manifest_digest: new.digest(),
+        added: after.keys().filter(|path| !before.contains_key(*path)).cloned().collect(),
+        changed: changed.map(|(path, _)| path.clone()).collect(),
+        removed: before.keys().filter(|path| !after.contains_key(*path)).cloned().collect(),
+        bytes_total: new.total_bytes(),
+        bytes_to_fetch,
+    }
+}

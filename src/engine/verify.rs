@@ -1,0 +1,277 @@
+//! Verifying installed models against their manifests, and repairing what is damaged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::catalog::RemoteModel;
+use crate::digest::{Digest, Hasher};
+use crate::engine::Engine;
+use crate::engine::documents::SourceDocuments;
+use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::resolve::{Offer, match_installed};
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+use crate::model::{ModelAddress, ModelRef};
+use crate::progress::{CancelToken, Progress};
+use crate::store::layout::file_in;
+use crate::store::partial::FileSet;
+use crate::store::record::ModelRecord;
+
+/// What to verify, and whether to repair.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct VerifyOptions {
+    /// Which model; all for `None`.
+    pub model: Option<ModelAddress>,
+    /// Fetch what is damaged anew, and nothing else.
+    pub repair: bool,
+    /// Open no socket.
+    pub offline: bool,
+    /// Stops it.
+    pub cancel: CancelToken,
+    /// Learns how far a repair is, instead of the manager's own handler.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl VerifyOptions {
+    /// Sets [`VerifyOptions::model`].
+    #[must_use]
+    pub fn model(mut self, model: impl Into<Option<ModelAddress>>) -> Self {
+        self.model = model.into();
+        self
+    }
+
+    /// Sets [`VerifyOptions::repair`].
+    #[must_use]
+    pub fn repair(mut self, repair: bool) -> Self {
+        self.repair = repair;
+        self
+    }
+
+    /// Sets [`VerifyOptions::offline`].
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// Sets [`VerifyOptions::cancel`].
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Sets [`VerifyOptions::progress`].
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Damage {
+    /// It is not there.
+    Missing,
+    /// It is longer or shorter than the manifest says.
+    WrongSize,
+    /// Its bytes have another digest.
+    WrongDigest,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Damage {
+    /// Returns the word that machine output uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::WrongSize => "wrong_size",
+            Self::WrongDigest => "wrong_digest",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// A file that is not as its manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DamagedFile {
+    /// Where it lies in the model's folder; the manifest itself is `.<app>/manifest.json`.
+    pub path: String,
+    /// What is wrong with it.
+    pub damage: Damage,
+}
+
+/// What verifying one model found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifiedModel {
+    /// Which one.
+    pub model: ModelRef,
+    /// Bytes that were hashed.
+    pub bytes: u64,
+    /// Files that are damaged, in the order of names; empty when all is well.
+    pub damaged: Vec<DamagedFile>,
+    /// What repairing it did; `None` when nothing was repaired.
+    pub repaired: Option<PullReport>,
+}
+
+impl VerifiedModel {
+    /// Returns whether the model is whole now.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damaged.is_empty() || self.repaired.is_some()
+    }
+}
+
+/// What verifying found, in the order of names.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// One entry for each model.
+    pub models: Vec<VerifiedModel>,
+}
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+impl Engine {
+    pub(crate) fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        let records = self.records()?;
+        let models = match &options.model {
+            Some(address) => match_installed(self.sources(), &records, address)?,
+            None => records.iter().map(|(model, _)| model).collect(),
+        };
+        let mut report = VerifyReport::default();
+        for model in models {
+            let Some(record) = records.get(&model) else { continue };
+            let mut verified = self.verify_model(&model, record, &options.cancel)?;
+            if options.repair && !verified.damaged.is_empty() {
+                let repaired = self.repair(&model, record, options);
+                verified.repaired = Some(repaired.map_err(|error| error.step(format!("repair {model}")))?);
+            }
+            report.models.push(verified);
+        }
+        Ok(report)
+    }
+
+    fn verify_model(&self, model: &ModelRef, record: &ModelRecord, cancel: &CancelToken) -> Result<VerifiedModel> {
+        let dir = self.store.layout().model_dir(model);
+        let mut damaged: BTreeMap<String, Damage> = BTreeMap::new();
+        let mut bytes = 0;
+        match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => bytes = verify_files(&dir, &manifest, &mut damaged, cancel)?,
+            Err(error) => {
+                let damage = match error.root() {
+                    Error::HashMismatch { .. } | Error::Registry { .. } => Damage::WrongDigest,
+                    Error::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Damage::Missing,
+                    _ => Damage::Unreadable,
+                };
+                let path = self.store.layout().manifest_in(&dir);
+                let shown = path.strip_prefix(&dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                damaged.insert(shown, damage);
+            }
+        }
+        let damaged = damaged.into_iter().map(|(path, damage)| DamagedFile { path, damage }).collect();
+        Ok(VerifiedModel { model: model.clone(), bytes, damaged, repaired: None })
+    }
+
+    /// Builds the same state anew: good bytes come from the damaged copy, the others from the source.
+    fn repair(&self, model: &ModelRef, record: &ModelRecord, options: &VerifyOptions) -> Result<PullReport> {
+        let source = self.source_of(model, record)?;
+        let remote = RemoteModel {
+            model: model.clone(),
+            source: source.config().key.clone(),
+            manifest_digest: record.manifest_hash,
+            alias_of: None,
+            metadata: record.metadata.clone(),
+        };
+        let cancel = options.cancel.child();
+        // The registry may have moved on; what is repaired is what is installed.
+        let manifest = match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => manifest,
+            Err(_) => {
+                let documents = SourceDocuments::new(self, source.config(), options.offline, &cancel);
+                source.manifest(&documents, &remote)?
+            }
+        };
+        let wanted = Wanted { offer: Offer { remote, source }, manifest: Some(manifest) };
+        let mut pull = PullOptions::default().force(true).offline(options.offline);
+        pull.progress.clone_from(&options.progress);
+        self.pull_wanted(wanted, &pull, &cancel)
+    }
+}
+
+/// Hashes everything, on as many threads as there are processors; returns the number of bytes.
+fn verify_files(
+    dir: &std::path::Path,
+    manifest: &Manifest,
+    damaged: &mut BTreeMap<String, Damage>,
+    cancel: &CancelToken,
+) -> Result<u64> {
+    let name = |file: usize| manifest.files()[file].path.to_string();
+    for (index, file) in manifest.files().iter().enumerate() {
+        let damage = match fs::symlink_metadata(file_in(dir, &file.path)) {
+            Ok(metadata) if !metadata.is_file() => Some(Damage::Unreadable),
+            Ok(metadata) if metadata.len() != file.size_bytes => Some(Damage::WrongSize),
+            Ok(_) => None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Damage::Missing),
+            Err(_) => Some(Damage::Unreadable),
+        };
+        if let Some(damage) = damage {
+            damaged.insert(name(index), damage);
+        }
+    }
+    let stretches: Vec<(std::ops::Range<u64>, Digest)> = {
+        let parts = manifest.parts().iter().filter_map(|part| Some((part.range(), part.digest?)));
+        let files = manifest.files().iter().filter_map(|file| {
+            let range = file.offset..file.offset + file.size_bytes;
+            let parts = &manifest.parts()[manifest.parts_in(range.clone())];
+            let covered = !parts.is_empty() && parts.iter().all(|part| part.digest.is_some());
+            (!covered).then_some((range, file.digest?))
+        });
+        parts.chain(files).collect()
+    };
+    let files = FileSet::new(dir.to_owned(), false);
+    let bytes = AtomicU64::new(0);
+    let wrong: Vec<(std::ops::Range<u64>, Damage)> = stretches
+        .into_par_iter()
+        .filter_map(|(range, expected)| {
+            let mut hasher = Hasher::default();
+            let mut buffer = vec![0_u8; BUFFER_BYTES];
+            let mut at = range.start;
+            while at < range.end && !cancel.is_cancelled() {
+                let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+                if files.read(manifest, at, &mut buffer[..length]).is_err() {
+                    return Some((range, Damage::Unreadable));
+                }
+                hasher.update(&buffer[..length]);
+                at += length as u64;
+            }
+            bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
+            (hasher.finish() != expected).then_some((range, Damage::WrongDigest))
+        })
+        .collect();
+    if cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    // A chunk may lie across files: when one of them is known to be damaged, it is the likely culprit.
+    for (range, damage) in wrong {
+        let touched: Vec<usize> = manifest.files_in(range).collect();
+        if touched.iter().any(|file| damaged.contains_key(&name(*file))) {
+            continue;
+        }
+        for file in touched {
+            damaged.entry(name(file)).or_insert(damage);
+        }
+    }
+    Ok(bytes.into_inner())
+}

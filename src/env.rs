@@ -1,0 +1,178 @@
+//! The environment, read in this one place.
+//!
+//! An [`Environment`] is a value: a test, or a program that wants nothing to leak in, makes its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::platform::{self, System};
+
+/// The process's variables, arguments and home folder, as a value.
+#[derive(Clone)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    arguments: Vec<OsString>,
+    home: Option<PathBuf>,
+    system: System,
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            arguments: std::env::args_os().collect(),
+            home: etcetera::home_dir().ok(),
+            system: platform::SYSTEM,
+        }
+    }
+
+    /// Makes an environment with a home folder and nothing else.
+    #[must_use]
+    pub fn empty(system: System, home: impl Into<PathBuf>) -> Self {
+        Self { variables: BTreeMap::new(), arguments: Vec::new(), home: Some(home.into()), system }
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the command line, the program's name first. Messages quote the command from it.
+    #[must_use]
+    pub fn arguments<I: IntoIterator<Item = T>, T: Into<OsString>>(mut self, arguments: I) -> Self {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Returns a variable; one that is empty counts as not set.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.get_os(name)?.to_str()
+    }
+
+    fn get_os(&self, name: &str) -> Option<&OsString> {
+        self.variables.get(&OsString::from(name)).filter(|value| !value.is_empty())
+    }
+
+    /// Returns the first variable of several that is set.
+    pub(crate) fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// Returns a variable that holds a path.
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get_os(name).map(PathBuf::from)
+    }
+
+    /// Returns whether a variable that switches something is on: set, and none of `0`, `false`, `no`, `off`.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"))
+    }
+
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only messages of commands quote the command line"))]
+    pub(crate) fn command_line(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// Returns the folder for a user's data: `$XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support`,
+    /// `%APPDATA%`.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        match self.system {
+            System::Linux => self.xdg("XDG_DATA_HOME", &[".local", "share"]),
+            System::MacOs => self.in_home(&["Library", "Application Support"]),
+            System::Windows => self.roaming(),
+        }
+    }
+
+    /// Returns the folder for a user's configuration: `$XDG_CONFIG_HOME` or `~/.config`, `%APPDATA%`.
+    pub(crate) fn config_dir(&self) -> Result<PathBuf> {
+        match self.system {
+            System::Linux | System::MacOs => self.xdg("XDG_CONFIG_HOME", &[".config"]),
+            System::Windows => self.roaming(),
+        }
+    }
+
+    /// Returns the folder for what can be fetched again: `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
+    /// `%LOCALAPPDATA%`.
+    pub(crate) fn cache_dir(&self) -> Result<PathBuf> {
+        match self.system {
+            System::Linux => self.xdg("XDG_CACHE_HOME", &[".cache"]),
+            System::MacOs => self.in_home(&["Library", "Caches"]),
+            System::Windows => match self.path("LOCALAPPDATA") {
+                Some(path) => Ok(path),
+                None => self.in_home(&["AppData", "Local"]),
+            },
+        }
+    }
+
+    /// The specification asks to ignore a relative path: <https://specifications.freedesktop.org/basedir-spec/latest/>.
+    fn xdg(&self, name: &str, default: &[&str]) -> Result<PathBuf> {
+        match self.path(name).filter(|path| path.is_absolute()) {
+            Some(path) => Ok(path),
+            None => self.in_home(default),
+        }
+    }
+
+    fn roaming(&self) -> Result<PathBuf> {
+        match self.path("APPDATA") {
+            Some(path) => Ok(path),
+            None => self.in_home(&["AppData", "Roaming"]),
+        }
+    }
+
+    fn in_home(&self, below: &[&str]) -> Result<PathBuf> {
+        let home = self.home.clone().ok_or_else(|| Error::config("the home folder is not known: set HOME"))?;
+        Ok(below.iter().fold(home, |path, name| path.join(name)))
+    }
+}
+
+impl fmt::Debug for Environment {
+    /// Shows the variables' names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("system", &self.system)
+            .field("home", &self.home)
+            .field("variables", &self.variables.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_follow_the_system_s_conventions() {
+        let home = std::env::temp_dir();
+        let at = |below: &str| below.split('/').fold(home.clone(), |path, name| path.join(name));
+        let dirs = |env: &Environment| [env.data_dir(), env.config_dir(), env.cache_dir()].map(Result::unwrap);
+        let linux = Environment::empty(System::Linux, &home);
+        assert_eq!(dirs(&linux), [at(".local/share"), at(".config"), at(".cache")]);
+        let set = linux.clone().variable("XDG_DATA_HOME", at("d")).variable("XDG_CACHE_HOME", "relative");
+        assert_eq!(dirs(&set), [at("d"), at(".config"), at(".cache")]);
+        let mac = Environment::empty(System::MacOs, &home);
+        assert_eq!(dirs(&mac), [at("Library/Application Support"), at(".config"), at("Library/Caches")]);
+        let windows = Environment::empty(System::Windows, &home);
+        assert_eq!(dirs(&windows), [at("AppData/Roaming"), at("AppData/Roaming"), at("AppData/Local")]);
+        let set = windows.variable("APPDATA", "R").variable("LOCALAPPDATA", "L");
+        assert_eq!(dirs(&set), ["R", "R", "L"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn switches_and_empty_variables() {
+        let env = Environment::empty(System::Linux, "/")
+            .variable("A", "1")
+            .variable("B", "0")
+            .variable("C", "")
+            .variable("D", "False");
+        assert!(env.flag("A") && !env.flag("B") && !env.flag("C") && !env.flag("D") && !env.flag("E"));
+        assert!(!format!("{:?}", env.variable("TOKEN", "s3cret")).contains("s3cret"));
+    }
+}

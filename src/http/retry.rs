@@ -1,0 +1,89 @@
+//! When a failed request is tried again: a pure decision.
+
+use std::time::{Duration, SystemTime};
+
+use crate::config::RetryPolicy;
+
+/// What went wrong, as far as trying again depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connection, a cut body, a stall, a wrong digest.
+    Transient,
+    /// The server answered with this status, and asks to wait this long.
+    Status { status: u16, retry_after: Option<Duration> },
+    /// Trying again changes nothing.
+    Final,
+}
+
+/// Returns how long to wait before the next try; `None` to give up. `tried` counts the tries so far, from 1.
+///
+/// `jitter` is from 0.0 to 1.0 and takes up to half of a wait away, so that many clients do not come back at once.
+pub(crate) fn decide(policy: &RetryPolicy, fault: Fault, tried: u32, jitter: f64) -> Option<Duration> {
+    if tried > policy.retries {
+        return None;
+    }
+    let backoff = policy.base.saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1)));
+    let jittered = backoff.mul_f64(1.0 - jitter / 2.0);
+    match fault {
+        Fault::Final => None,
+        Fault::Transient => Some(jittered),
+        Fault::Status { status: 429 | 503, retry_after: Some(wait) } => Some(wait.min(policy.longest_wait)),
+        // Refused for its rate without a word on how long: as for other faults, but more patiently.
+        Fault::Status { status: 429, retry_after: None } => Some(jittered.saturating_mul(2).min(policy.longest_wait)),
+        Fault::Status { status: 408 | 500.., .. } => Some(jittered),
+        Fault::Status { .. } => None,
+    }
+}
+
+/// Reads a `Retry-After` header: seconds or an HTTP date ([RFC 9110], section 10.2.3). A date in the past is no wait.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    let date = SystemTime::try_from(date).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_by_fault_and_try() {
+        let policy = RetryPolicy::default();
+        let status = |status, wait| Fault::Status { status, retry_after: wait };
+        let s = Duration::from_secs;
+        for (fault, tried, jitter, expected) in [
+            (Fault::Transient, 1, 0.0, Some(s(1))),
+            (Fault::Transient, 2, 0.0, Some(s(2))),
+            (Fault::Transient, 3, 0.0, Some(s(4))),
+            (Fault::Transient, 3, 1.0, Some(s(2))),
+            (Fault::Transient, 4, 0.0, None),
+            (Fault::Final, 1, 0.0, None),
+            (status(500, None), 1, 0.0, Some(s(1))),
+            (status(503, Some(s(7))), 1, 0.5, Some(s(7))),
+            (status(429, Some(s(7000))), 1, 0.5, Some(s(60))),
+            (status(429, None), 1, 0.0, Some(s(2))),
+            (status(429, Some(s(7))), 4, 0.0, None),
+            (status(404, None), 1, 0.0, None),
+            (status(403, Some(s(1))), 1, 0.0, None),
+        ] {
+            assert_eq!(decide(&policy, fault, tried, jitter), expected, "{fault:?} {tried}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let parse = |text| parse_retry_after(text, now);
+        assert_eq!(parse("120"), Some(Duration::from_secs(120)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:47 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:27 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse("-1"), None);
+        assert_eq!(parse("soon"), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! The one interface to everything: the [`Manager`] trait and [`ModelManager`], which implements it.
+
+mod model_manager;
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{RemoteDetail, RemoteModel};
+use crate::engine::copy::{CopyOptions, CopyReport};
+use crate::engine::inventory::{InstalledDetail, ListOptions, Listing, RemoteOptions, SourceInfo};
+use crate::engine::plan::PullPlan;
+use crate::engine::prune::{PrunePlan, PruneReport};
+use crate::engine::pull::{PullOptions, PullReport};
+use crate::engine::remove::RemoveReport;
+use crate::engine::search::{SearchOptions, SearchReport};
+use crate::engine::update::{UpdateOptions, UpdateReport};
+use crate::engine::verify::{VerifyOptions, VerifyReport};
+use crate::error::Result;
+use crate::model::{ModelAddress, ModelName, ModelRef};
+use crate::progress::{CancelToken, Download};
+
+pub use model_manager::{ModelManager, ModelManagerBuilder};
+
+/// Everything that can be done with models.
+///
+/// It is object-safe and thread-safe: any number of threads may call any of its methods at once. Readers never wait.
+/// Pulls of the same model wait for each other, across processes too, and the later ones then find it installed; pulls
+/// of different models are independent; removing a model waits for a pull of it.
+///
+/// Every method may fail with [`Error::Config`](crate::Error::Config) when the configuration is unusable, and with the
+/// storage errors when the store cannot be read.
+pub trait Manager: Send + Sync + Debug {
+    /// Lists what is installed, and unfinished pulls.
+    fn list(&self, options: &ListOptions) -> Result<Listing>;
+
+    /// Lists what the sources offer, in the order of names.
+    ///
+    /// # Errors
+    /// [`Error::Network`](crate::Error::Network) and its relatives; [`Error::Offline`](crate::Error::Offline) when a
+    /// registry is not cached; [`Error::Registry`](crate::Error::Registry) when it is malformed.
+    fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>>;
+
+    /// Returns one installed model with its files.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::InvalidRef`](crate::Error::InvalidRef) when several
+    /// versions are installed and none is named; [`Error::HashMismatch`](crate::Error::HashMismatch) when its manifest
+    /// is damaged.
+    fn get(&self, model: &ModelAddress) -> Result<InstalledDetail>;
+
+    /// Returns what a source offers under a name, from its index alone.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`](crate::Error::ModelNotFound), [`Error::VersionNotFound`](crate::Error::VersionNotFound),
+    /// [`Error::InvalidRef`](crate::Error::InvalidRef) when there are several versions and none is named, and those of
+    /// [`Manager::list_remote`].
+    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel>;
+
+    /// Returns what a source offers under a name, with its files. It fetches the manifest, and no file.
+    ///
+    /// # Errors
+    /// Those of [`Manager::get_remote`], and [`Error::HashMismatch`](crate::Error::HashMismatch) for the manifest.
+    fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail>;
+
+    /// Says what a pull would fetch, and changes nothing in the store.
+    ///
+    /// # Errors
+    /// Those of [`Manager::remote_detail`].
+    fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan>;
+
+    /// Brings a model in, unless it is installed in just this state.
+    ///
+    /// # Errors
+    /// Those of [`Manager::remote_detail`]; [`Error::HashMismatch`](crate::Error::HashMismatch) and
+    /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) when bytes stay wrong;
+    /// [`Error::InsufficientSpace`](crate::Error::InsufficientSpace); [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Whatever happens, what was installed stays, and what was fetched is kept for the next try.
+    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
+
+    /// Removes one version.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::InvalidRef`](crate::Error::InvalidRef) when several
+    /// versions are installed and none is named.
+    fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport>;
+
+    /// Removes all versions of a model, going on past a failure.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::Several`](crate::Error::Several) with what failed.
+    fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport>;
+
+    /// Returns the folder of an installed model.
+    ///
+    /// # Errors
+    /// As [`Manager::get`].
+    fn path(&self, model: &ModelAddress) -> Result<PathBuf>;
+
+    /// Compares installed models with their sources. It fetches manifests of changed models, and no files.
+    ///
+    /// # Errors
+    /// For a single model those of [`Manager::remote_detail`]; among several they stand in the report.
+    fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
+
+    /// Compares installed models with their sources and brings in what changed.
+    ///
+    /// # Errors
+    /// Those of [`Manager::check_update`] and [`Manager::pull`].
+    fn update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
+
+    /// Hashes installed models and compares them with their manifests; repairs them when asked to. Damage is no error:
+    /// it stands in the report.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`](crate::Error::NotInstalled); those of [`Manager::pull`] when a repair fails.
+    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport>;
+
+    /// Copies a model's files into a folder, with its folders kept; pulls it first if need be.
+    ///
+    /// # Errors
+    /// Those of [`Manager::pull`]; [`Error::Storage`](crate::Error::Storage) when a file with other bytes is there, in
+    /// which case nothing is copied.
+    fn copy(&self, model: &ModelAddress, destination: &Path, options: &CopyOptions) -> Result<CopyReport>;
+
+    /// Finds models that have every word of a query in name, description, type or tags, in any case.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an empty query; those of [`Manager::list_remote`].
+    fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
+
+    /// Says what a prune would remove.
+    ///
+    /// # Errors
+    /// The storage errors.
+    fn plan_prune(&self) -> Result<PrunePlan>;
+
+    /// Removes what unfinished pulls left, except of pulls under way.
+    ///
+    /// # Errors
+    /// The storage errors.
+    fn prune(&self) -> Result<PruneReport>;
+
+    /// Returns the pulls of this process that have not ended.
+    fn downloads(&self) -> Vec<Download>;
+
+    /// Cancels the pulls of a model, in any version when none is named; returns how many there were. They end with
+    /// [`Error::Cancelled`](crate::Error::Cancelled) within a second, and resume when pulled again.
+    fn cancel(&self, model: &ModelAddress) -> usize;
+
+    /// Returns the sources and what is known of their registries here. It opens no socket.
+    ///
+    /// # Errors
+    /// None of its own.
+    fn sources(&self) -> Result<Vec<SourceInfo>>;
+}
+
+/// Shorthand for the common cases, on any [`Manager`].
+pub trait ManagerExt: Manager {
+    /// Pulls `group/model` in a version with default options.
+    ///
+    /// # Errors
+    /// Those of [`Manager::pull`], and [`Error::InvalidRef`](crate::Error::InvalidRef) for an unusable name.
+    fn pull_version(&self, model: &str, version: &str) -> Result<PullReport> {
+        self.pull(&ModelAddress::parse(model, Some(version))?, &PullOptions::default())
+    }
+
+    /// Returns the folder of `group/model` in a version, pulling it first if it is not installed.
+    ///
+    /// # Errors
+    /// Those of [`Manager::pull`], and [`Error::InvalidRef`](crate::Error::InvalidRef) for an unusable name.
+    fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
+        let address = ModelAddress::parse(model, Some(version))?;
+        match self.path(&address) {
+            Err(error) if error.code() == "NOT_INSTALLED" => Ok(self.pull(&address, &PullOptions::default())?.path),
+            result => result,
+        }
+    }
+
+    /// Returns whether a model is installed.
+    ///
+    /// # Errors
+    /// The storage errors.
+    fn is_installed(&self, model: &ModelRef) -> Result<bool> {
+        match self.path(&ModelAddress::from(model)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == "NOT_INSTALLED" => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<M: Manager + ?Sized> ManagerExt for M {}

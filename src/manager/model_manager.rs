@@ -1,0 +1,213 @@
+//! The [`Manager`] of one app on this machine.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::catalog::{RemoteDetail, RemoteModel};
+use crate::config::{Config, Settings};
+use crate::engine::Engine;
+use crate::engine::copy::{CopyOptions, CopyReport};
+use crate::engine::downloads::Downloads;
+use crate::engine::inventory::{InstalledDetail, ListOptions, Listing, RemoteOptions, SourceInfo};
+use crate::engine::plan::PullPlan;
+use crate::engine::prune::{PrunePlan, PruneReport};
+use crate::engine::pull::{PullOptions, PullReport};
+use crate::engine::remove::RemoveReport;
+use crate::engine::search::{SearchOptions, SearchReport};
+use crate::engine::update::{UpdateOptions, UpdateReport};
+use crate::engine::verify::{VerifyOptions, VerifyReport};
+use crate::env::Environment;
+use crate::error::Result;
+use crate::http::Client;
+use crate::http::transport::{Transport, UreqTransport};
+use crate::manager::Manager;
+use crate::model::{ModelAddress, ModelName};
+use crate::progress::{CancelToken, Download, Progress, Silent};
+use crate::store::Store;
+use crate::store::layout::Layout;
+
+/// The models of one app on this machine.
+///
+/// Building one does no input or output. The environment and the user's file are read by the first call that needs them,
+/// and once; when that fails, the next call tries again.
+pub struct ModelManager {
+    config: Config,
+    environment: Option<Environment>,
+    transport: Option<Arc<dyn Transport>>,
+    progress: Arc<dyn Progress>,
+    engine: OnceLock<Engine>,
+    opening: Mutex<()>,
+}
+
+/// Puts a [`ModelManager`] together.
+#[derive(Debug)]
+pub struct ModelManagerBuilder {
+    config: Config,
+    environment: Option<Environment>,
+    transport: Option<Arc<dyn Transport>>,
+    progress: Arc<dyn Progress>,
+}
+
+impl ModelManagerBuilder {
+    /// Uses this environment instead of the process's own.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Sends requests through this transport instead of the built-in one. `file://` URLs never reach it.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Passes the events of all pulls to this handler. Default: none.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Makes the manager.
+    #[must_use]
+    pub fn build(self) -> ModelManager {
+        let Self { config, environment, transport, progress } = self;
+        ModelManager { config, environment, transport, progress, engine: OnceLock::new(), opening: Mutex::new(()) }
+    }
+}
+
+impl ModelManager {
+    /// Makes the manager of an app.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self::builder(config).build()
+    }
+
+    /// Starts to make the manager of an app.
+    #[must_use]
+    pub fn builder(config: Config) -> ModelManagerBuilder {
+        ModelManagerBuilder { config, environment: None, transport: None, progress: Arc::new(Silent) }
+    }
+
+    fn engine(&self) -> Result<&Engine> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = self.engine.get() {
+            return Ok(engine);
+        }
+        let environment = self.environment.clone().unwrap_or_else(Environment::of_process);
+        let settings = Settings::read(&self.config, &environment)?;
+        let transport: Arc<dyn Transport> = match &self.transport {
+            Some(transport) => transport.clone(),
+            None => Arc::new(UreqTransport::new(settings.http.clone())?),
+        };
+        let engine = Engine {
+            store: Store::new(Layout::new(settings.store_dir.clone(), &settings.app)),
+            client: Client::new(transport, settings.http.retry, settings.offline),
+            progress: self.progress.clone(),
+            downloads: Downloads::default(),
+            settings,
+        };
+        Ok(self.engine.get_or_init(|| engine))
+    }
+}
+
+impl fmt::Debug for ModelManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelManager").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Manager for ModelManager {
+    fn list(&self, options: &ListOptions) -> Result<Listing> {
+        self.engine()?.list(options)
+    }
+
+    fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
+        self.engine()?.list_remote(options)
+    }
+
+    fn get(&self, model: &ModelAddress) -> Result<InstalledDetail> {
+        self.engine()?.get(model)
+    }
+
+    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel> {
+        Ok(self.engine()?.find_remote(model, options.offline, &options.cancel)?.remote)
+    }
+
+    fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
+        let engine = self.engine()?;
+        let offer = engine.find_remote(model, options.offline, &options.cancel)?;
+        let manifest = engine.manifest(&offer, options.offline, &options.cancel)?;
+        Ok(RemoteDetail { remote: offer.remote, manifest })
+    }
+
+    fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
+        self.engine()?.plan_pull(model, options)
+    }
+
+    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
+        self.engine()?.pull(model, options)
+    }
+
+    fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+        self.engine()?.remove(model, cancel)
+    }
+
+    fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport> {
+        self.engine()?.remove_all(&ModelAddress::from(name), cancel)
+    }
+
+    fn path(&self, model: &ModelAddress) -> Result<PathBuf> {
+        self.engine()?.path(model)
+    }
+
+    fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
+        self.engine()?.update(options, false)
+    }
+
+    fn update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
+        self.engine()?.update(options, true)
+    }
+
+    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        self.engine()?.verify(options)
+    }
+
+    fn copy(&self, model: &ModelAddress, destination: &Path, options: &CopyOptions) -> Result<CopyReport> {
+        self.engine()?.copy(model, destination, options)
+    }
+
+    fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
+        self.engine()?.search(query, options)
+    }
+
+    fn plan_prune(&self) -> Result<PrunePlan> {
+        self.engine()?.plan_prune()
+    }
+
+    fn prune(&self) -> Result<PruneReport> {
+        self.engine()?.prune()
+    }
+
+    fn downloads(&self) -> Vec<Download> {
+        self.engine.get().map(|engine| engine.downloads.list()).unwrap_or_default()
+    }
+
+    fn cancel(&self, model: &ModelAddress) -> usize {
+        let Some(engine) = self.engine.get() else { return 0 };
+        let Ok((name, version)) = model.as_model() else { return 0 };
+        engine.downloads.cancel(|other| {
+            *other.name() == name && version.is_none_or(|version| other.version() == version)
+        })
+    }
+
+    fn sources(&self) -> Result<Vec<SourceInfo>> {
+        Ok(self.engine()?.source_infos())
+    }
+}

@@ -1,0 +1,310 @@
+//! What a model is called.
+//!
+//! `group/model version` is the canonical form. A group may have several segments; the last segment of a path is the
+//! model. A version is any text that can stand in a line: a release, a quantisation, a git ref with slashes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::relpath::{InvalidName, check_component};
+
+/// The name of a model without its version: `group/model`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelName {
+    group: String,
+    model: String,
+}
+
+impl ModelName {
+    /// Checks and joins a group and a model.
+    ///
+    /// The group may be empty or have several segments (`a/b`); the model is one segment.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when a segment could not be a folder on every system, or has `@`, which ends a model's name.
+    pub fn new(group: &str, model: &str) -> Result<Self, InvalidName> {
+        if !group.is_empty() {
+            group.split('/').try_for_each(|segment| check_segment(segment, group))?;
+        }
+        if model.contains('/') {
+            return Err(InvalidName::new(model, "has a slash"));
+        }
+        check_segment(model, model)?;
+        Ok(Self { group: group.to_owned(), model: model.to_owned() })
+    }
+
+    /// Reads `group/model`; the last segment is the model.
+    ///
+    /// # Errors
+    /// As [`ModelName::new`].
+    pub fn parse(path: &str) -> Result<Self, InvalidName> {
+        let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
+        if path.contains('/') && group.is_empty() {
+            return Err(InvalidName::new(path, "begins with a slash"));
+        }
+        Self::new(group, model)
+    }
+
+    /// Returns the group: segments joined by `/`; empty for a model without one.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// Returns the last segment.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Adds a version.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when the version is empty, longer than 200 bytes, or has a control character, a backslash or an
+    /// empty, `.` or `..` segment.
+    pub fn version(self, version: &str) -> Result<ModelRef, InvalidName> {
+        check_version(version)?;
+        Ok(ModelRef { name: self, version: version.to_owned() })
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() { f.write_str(&self.model) } else { write!(f, "{}/{}", self.group, self.model) }
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = InvalidName;
+
+    fn from_str(path: &str) -> Result<Self, InvalidName> {
+        Self::parse(path)
+    }
+}
+
+/// One version of one model; shown as `group/model version`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelRef {
+    name: ModelName,
+    version: String,
+}
+
+impl ModelRef {
+    /// Checks and joins a group, a model and a version.
+    ///
+    /// # Errors
+    /// As [`ModelName::new`] and [`ModelName::version`].
+    pub fn new(group: &str, model: &str, version: &str) -> Result<Self, InvalidName> {
+        ModelName::new(group, model)?.version(version)
+    }
+
+    /// Returns the name without the version.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// Returns the group; empty for a model without one.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.name.group()
+    }
+
+    /// Returns the last segment of the name.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.name.model()
+    }
+
+    /// Returns the version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
+    check_component(segment, whole)?;
+    if segment.contains('@') {
+        return Err(InvalidName::new(whole, "has an '@', which ends a model's name"));
+    }
+    if segment.contains([':', '*', '?', '"', '<', '>', '|']) {
+        return Err(InvalidName::new(whole, "has one of : * ? \" < > |"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {
+    if version.len() > 200 {
+        return Err(InvalidName::new(version, "is a version of more than 200 bytes"));
+    }
+    version.split('/').try_for_each(|segment| check_component(segment, version))
+}
+
+/// A model as a person names it, before the sources and the store were asked what it means.
+///
+/// Reads `group/model`, `group/model@version` and `source@ref/subpath`. What stands before an `@` is a source when a
+/// configured source has that name, which only a [`Manager`](crate::Manager) can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelAddress {
+    /// What stands before the first `@`, or the whole text.
+    pub(crate) head: String,
+    /// What stands behind the first `@`.
+    pub(crate) tail: Option<String>,
+    /// The version given apart from the text.
+    pub(crate) version: Option<String>,
+}
+
+impl ModelAddress {
+    /// Reads an address, with the version given apart when there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRef`] when a part could not be a name, or when a version is given twice.
+    pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
+        let invalid = |message: String| Error::InvalidRef { input: text.to_owned(), message, choices: Vec::new() };
+        let (head, tail) = match text.split_once('@') {
+            Some((head, tail)) => (head, Some(tail)),
+            None => (text, None),
+        };
+        let name = |error: InvalidName| invalid(error.reason().to_owned());
+        ModelName::parse(head).map_err(name)?;
+        for version in tail.into_iter().chain(version) {
+            check_version(version).map_err(|error| invalid(format!("has a version that {}", error.reason())))?;
+        }
+        Ok(Self { head: head.to_owned(), tail: tail.map(str::to_owned), version: version.map(str::to_owned) })
+    }
+
+    /// Reads the address as `group/model` with an optional version, when what stands before `@` is no source.
+    pub(crate) fn as_model(&self) -> Result<(ModelName, Option<&str>)> {
+        let invalid = |message: &str| Error::InvalidRef {
+            input: self.to_string(),
+            message: message.to_owned(),
+            choices: Vec::new(),
+        };
+        let name = ModelName::parse(&self.head).map_err(|error| invalid(error.reason()))?;
+        match (self.tail.as_deref(), self.version.as_deref()) {
+            (Some(_), Some(_)) => Err(invalid("has a version, and another is given")),
+            (tail, version) => Ok((name, tail.or(version))),
+        }
+    }
+}
+
+impl fmt::Display for ModelAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.head)?;
+        if let Some(tail) = &self.tail {
+            write!(f, "@{tail}")?;
+        }
+        if let Some(version) = &self.version {
+            write!(f, " {version}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<&ModelRef> for ModelAddress {
+    fn from(model: &ModelRef) -> Self {
+        Self { head: model.name().to_string(), tail: None, version: Some(model.version().to_owned()) }
+    }
+}
+
+impl From<&ModelName> for ModelAddress {
+    fn from(name: &ModelName) -> Self {
+        Self { head: name.to_string(), tail: None, version: None }
+    }
+}
+
+impl FromStr for ModelAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(' ') {
+            Some((text, version)) => Self::parse(text, Some(version)),
+            None => Self::parse(text, None),
+        }
+    }
+}
+
+/// Returns the candidates that come near a mistyped name, nearest first, at most three.
+pub(crate) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let lower = wanted.to_lowercase();
+    let mut scored: Vec<(usize, &str)> = candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let other = candidate.to_lowercase();
+            let contained = !lower.is_empty() && (other.contains(&lower) || lower.contains(&other));
+            let distance = if contained { 1 } else { edit_distance(&lower, &other) };
+            (distance <= 1 + wanted.chars().count() / 4).then_some((distance, candidate))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored.into_iter().take(3).map(|(_, candidate)| candidate.to_owned()).collect()
+}
+
+/// The number of inserted, deleted and replaced characters between two texts; a length difference of more than 8 counts
+/// as far away at once.
+fn edit_distance(a: &str, b: &str) -> usize {
+    if a.len().abs_diff(b.len()) > 8 {
+        return usize::MAX;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_segment_is_the_model() {
+        let name = ModelName::parse("mf6/test/test001a").unwrap();
+        assert_eq!((name.group(), name.model()), ("mf6/test", "test001a"));
+        assert_eq!(ModelName::parse("gpt2").unwrap().group(), "");
+        assert_eq!(ModelRef::new("g", "m", "feature/x").unwrap().to_string(), "g/m feature/x");
+        for bad in ["", "/a", "a/", "a//b", "../a", "a/..", "a\\b", "a@b", "C:/a", "con/a", "a/b\u{7}", "a.", "a:b"] {
+            assert!(ModelName::parse(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "..", "a/../b", "/a", "a/", "a\nb", "a\\b", &"v".repeat(201)] {
+            assert!(ModelRef::new("g", "m", bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn equal_ways_to_name_a_version() {
+        let expected = (ModelName::parse("fast-whisper/tiny").unwrap(), Some("fp16"));
+        for (text, version) in [("fast-whisper/tiny", Some("fp16")), ("fast-whisper/tiny@fp16", None)] {
+            let address = ModelAddress::parse(text, version).unwrap();
+            assert_eq!(address.as_model().unwrap(), expected);
+        }
+        assert!(ModelAddress::parse("a/b@1", Some("2")).unwrap().as_model().is_err());
+        assert!(ModelAddress::parse("a/b@", None).is_err());
+        assert!(ModelAddress::parse("@1", None).is_err());
+        assert_eq!("a/b v1".parse::<ModelAddress>().unwrap().version.as_deref(), Some("v1"));
+    }
+
+    #[test]
+    fn near_names() {
+        let names = ["digits/logistic", "digits/forest", "whisper/tiny"];
+        assert_eq!(nearest("digits/logistc", names), ["digits/logistic"]);
+        assert_eq!(nearest("tiny", names), ["whisper/tiny"]);
+        assert!(nearest("unrelated", names).is_empty());
+    }
+}

@@ -1,0 +1,84 @@
+//! Windows.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::windows::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`.
+const ACCESS_DENIED: i32 = 5;
+const SHARING_VIOLATION: i32 = 32;
+const LOCK_VIOLATION: i32 = 33;
+/// `FILE_SHARE_READ`: others may read who holds the lock, and not open it for writing.
+const FILE_SHARE_READ: u32 = 1;
+
+pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.seek_read(bytes, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                bytes = &mut bytes[read..];
+                offset += read as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .share_mode(FILE_SHARE_READ)
+        .open(path);
+    match open {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if matches!(error.raw_os_error(), Some(SHARING_VIOLATION | LOCK_VIOLATION)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn swap(_: &Path, _: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
+    // A folder cannot be synced; NTFS journals the rename.
+    Ok(())
+}
+
+pub(crate) fn sync_all_files(_: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Locks are enforced here: who has one knows that its last holder is gone.
+pub(crate) fn may_be_alive(_: u32) -> bool {
+    false
+}
+
+/// A virus scanner or an indexer that has just opened the file makes a rename fail for a moment.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION))
+}
+
+/// Whether a file that is open can be removed.
+pub(crate) const UNLINKS_OPEN_FILES: bool = false;
+
+pub(crate) fn host_name() -> String {
+    String::new()
+}

@@ -1,0 +1,200 @@
+//! Names that come from elsewhere, and the only way in which they become paths.
+//!
+//! A registry's names are hostile until they are checked: one that escapes its folder, or that some system reads as
+//! another name, is refused on every system, so that a model which installs on one installs on all.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// A relative path of a file in a model: components joined by `/`, each safe on every system.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(String);
+
+/// Why a name is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidName {
+    name: String,
+    reason: &'static str,
+}
+
+impl InvalidName {
+    pub(crate) fn new(name: &str, reason: &'static str) -> Self {
+        Self { name: name.to_owned(), reason }
+    }
+
+    /// Returns what is wrong with the name, in a few words.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: String = self.name.chars().take(80).flat_map(char::escape_debug).collect();
+        write!(f, "the name '{shown}' {}", self.reason)
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+/// The longest path of a file in a model, in bytes: what Linux and macOS accept (`PATH_MAX` is 4096 and 1024) less room
+/// for the store's own folders.
+const MAX_PATH_BYTES: usize = 700;
+/// The longest component, in bytes: what the common file systems accept.
+const MAX_COMPONENT_BYTES: usize = 255;
+
+impl RelPath {
+    /// Checks a path that uses `/` between its components.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it is empty, absolute or too long, or when a component is empty, `.`, `..`, a device of
+    /// Windows, ends in a dot or space, or has a control character or one of `\ : * ? " < > |`.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if text.is_empty() {
+            return Err(InvalidName::new(text, "is empty"));
+        }
+        if text.len() > MAX_PATH_BYTES {
+            return Err(InvalidName::new(text, "is too long"));
+        }
+        if text.starts_with('/') {
+            return Err(InvalidName::new(text, "is an absolute path"));
+        }
+        for component in text.split('/') {
+            check_component(component, text)?;
+            if let Some(c) = component.chars().find(|c| r#":*?"<>|"#.contains(*c)) {
+                let reason =
+                    if c == ':' { "has a ':', which names a drive or a stream" } else { "has one of * ? \" < > |" };
+                return Err(InvalidName::new(text, reason));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Returns the path with `/` between its components.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the components, in order; never empty.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Checks what holds for every component of every name: of files, groups, models and versions.
+pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), InvalidName> {
+    let refuse = |reason| Err(InvalidName::new(whole, reason));
+    match component {
+        "" => return refuse("has an empty component"),
+        "." | ".." => return refuse("has a '.' or '..' component"),
+        _ => {}
+    }
+    if component.len() > MAX_COMPONENT_BYTES {
+        return refuse("has a component of more than 255 bytes");
+    }
+    if component.chars().any(|c| c.is_control() || is_invisible(c)) {
+        return refuse("has a control character");
+    }
+    if component.contains('\\') {
+        return refuse("has a backslash");
+    }
+    if component.ends_with(['.', ' ']) || component.starts_with(' ') {
+        return refuse("has a component that ends in a dot or a space, or begins with a space");
+    }
+    if is_device_name(component) {
+        return refuse("has a component that is a device of Windows");
+    }
+    Ok(())
+}
+
+/// Characters that change how a name is shown without being seen: direction marks and joiners, separators of lines.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Whether Windows takes the name for a device, with any extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
+pub(crate) fn is_device_name(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    match stem.as_str() {
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
+        _ => ["COM", "LPT"].iter().any(|port| {
+            let mut rest = stem.strip_prefix(port).into_iter().flat_map(str::chars);
+            matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+        }),
+    }
+}
+
+/// Checks that no two paths are the same file on some system, and that none is a folder of another.
+///
+/// # Errors
+/// [`InvalidName`] that names the later of the two.
+pub(crate) fn check_distinct<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> Result<(), InvalidName> {
+    // Every file, and every folder above one, as a system that ignores case sees it → as it is spelt, and which it is.
+    let mut seen: HashMap<String, (&str, bool)> = HashMap::new();
+    for path in paths {
+        let ends = path.0.match_indices('/').map(|(at, _)| at).chain([path.0.len()]);
+        for end in ends {
+            let (prefix, is_file) = (&path.0[..end], end == path.0.len());
+            match seen.insert(prefix.to_lowercase(), (prefix, is_file)) {
+                None => {}
+                Some((other, false)) if other == prefix && !is_file => {}
+                Some((other, _)) if other == prefix => {
+                    return Err(InvalidName::new(&path.0, "occurs twice, or as a file and as a folder"));
+                }
+                Some(_) => return Err(InvalidName::new(&path.0, "differs from another only by case")),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_ordinary_names() {
+        for good in ["a", "model.safetensors", "onnx/model_q4.onnx", ".gitattributes", "a b/c-d_e(1).bin", "日本/モデル", "..a", "com10", "console.log"] {
+            assert_eq!(RelPath::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn refuses_hostile_names() {
+        for bad in [
+            "", "/etc/passwd", "..", "a/../b", "../a", "a/..", ".", "a//b", "a/", "C:/x", "C:x", "a\\b", "\\\\host\\share",
+            "//host/share", "con", "CON.txt", "a/nul", "Aux.tar.gz", "com1", "LPT9.log", "COM¹", "conin$", "a.", "a ", " a", "a/b. /c",
+            "a\0b", "a\nb", "\u{1b}[2J", "a\u{202e}b", "file.txt:stream", "a*", "a?", "\"", "<", ">", "|",
+        ] {
+            assert!(RelPath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(RelPath::parse(&"a".repeat(256)).is_err());
+        assert!(RelPath::parse(&"a/".repeat(400)).is_err());
+    }
+
+    #[test]
+    fn refuses_names_that_meet_on_some_system() {
+        let check = |names: &[&str]| {
+            let paths: Vec<_> = names.iter().map(|name| RelPath::parse(name).unwrap()).collect();
+            check_distinct(&paths)
+        };
+        assert!(check(&["a/x", "a/y", "b"]).is_ok());
+        for bad in [&["a", "a"][..], &["a", "A"], &["a/x", "A/y"], &["a", "a/x"], &["a/x", "a"], &["É", "é"]] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn shows_a_hostile_name_escaped() {
+        let error = RelPath::parse("a\u{1b}[2Jb").unwrap_err();
+        assert_eq!(error.to_string(), r"the name 'a\u{1b}[2Jb' has a control character");
+    }
+}

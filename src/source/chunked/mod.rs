@@ -1,0 +1,115 @@
+//! Chunked registries: static files named by their digests, which any web server or bucket serves.
+//!
+//! | path | holds |
+//! |---|---|
+//! | `models.json` | the index, see `wire` |
+//! | `models.json.minisig` | its signature, when there is one |
+//! | `data/<sha256>` | a manifest, see [`crate::manifest`], or a chunk |
+//!
+//! The index says the digest of each manifest, and a manifest that of each chunk, so who trusts the index needs to trust
+//! nothing else.
+
+mod wire;
+
+use std::io::{BufReader, Read};
+
+use crate::catalog::RemoteModel;
+use crate::config::{SourceConfig, SourcePlace};
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, Part};
+use crate::source::{Document, Documents, Source};
+use crate::url::Url;
+
+/// The largest index that is read, in bytes: about half a million versions.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Chunked {
+    config: SourceConfig,
+    bases: Vec<Url>,
+    indexes: Vec<Url>,
+    public_key: Option<String>,
+}
+
+impl Chunked {
+    pub(crate) fn new(config: SourceConfig) -> Result<Self> {
+        let SourcePlace::Chunked { urls, public_key } = &config.place else {
+            return Err(Error::internal("a chunked source of another kind"));
+        };
+        let (bases, public_key) = (urls.clone(), public_key.clone());
+        let indexes = bases.iter().map(|base| base.join("models.json")).collect();
+        Ok(Self { config, bases, indexes, public_key })
+    }
+
+    fn index(&self, documents: &dyn Documents) -> Result<std::fs::File> {
+        documents.index(&Document {
+            urls: &self.indexes,
+            max_bytes: MAX_INDEX_BYTES,
+            public_key: self.public_key.as_deref(),
+        })
+    }
+
+    fn data(&self, digest: &Digest) -> Vec<Url> {
+        self.bases.iter().map(|base| base.join(&format!("data/{digest}"))).collect()
+    }
+}
+
+impl Source for Chunked {
+    fn config(&self) -> &SourceConfig {
+        &self.config
+    }
+
+    fn catalog(&self, documents: &dyn Documents) -> Result<Vec<RemoteModel>> {
+        let mut file = self.index(documents)?;
+        let mut text = Vec::new();
+        // It is as large as it was when it was fetched, which was checked then.
+        file.read_to_end(&mut text).at("read", std::path::Path::new("models.json"))?;
+        wire::read_all(&text, &self.config).map_err(|error| self.malformed(error))
+    }
+
+    fn find(&self, documents: &dyn Documents, path: &str, version: Option<&str>) -> Result<RemoteModel> {
+        let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
+        let file = self.index(documents)?;
+        let reader = BufReader::with_capacity(256 << 10, file);
+        let versions = wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
+        match versions {
+            wire::Lookup::Found(versions) => {
+                wire::choose(&versions, &self.config, group, model, version).map_err(|error| match error {
+                    wire::Unchosen::Malformed(error) => self.malformed(error),
+                    wire::Unchosen::Error(error) => error,
+                })
+            }
+            wire::Lookup::Near(near) => Err(Error::ModelNotFound {
+                model: wire::full_name(&self.config, path),
+                near: near.iter().map(|near| wire::full_name(&self.config, near)).collect(),
+            }),
+        }
+    }
+
+    fn manifest(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
+        let expected = model.manifest_digest;
+        documents.fetch(&self.data(&expected), MAX_MANIFEST_BYTES, &|url, json| {
+            let actual = Digest::of(&json);
+            if actual != expected {
+                return Err(Error::HashMismatch {
+                    what: format!("the manifest ({url})"),
+                    expected: expected.to_string(),
+                    actual: actual.to_string(),
+                });
+            }
+            Manifest::parse(json, url)
+        })
+    }
+
+    fn locate(&self, part: &Part) -> Vec<Url> {
+        part.digest.map(|digest| self.data(&digest)).unwrap_or_default()
+    }
+}
+
+impl Chunked {
+    fn malformed(&self, error: wire::Malformed) -> Error {
+        let location = self.indexes.first().map(Url::to_string).unwrap_or_default();
+        Error::Registry { location, message: error.message, source: error.source.map(Into::into) }
+    }
+}

@@ -1,0 +1,369 @@
+//! `models.json`.
+//!
+//! ```json
+//! {"<group>": {"<model>": {"<version>": {"hash": "<sha256 of the manifest>", "metadata": {}, "alias_of": "<version>"}}}}
+//! ```
+//!
+//! An entry with `alias_of` needs no hash: it is another name for that version of the same model. A group may have
+//! several segments. The index may be large, so a lookup reads past everything it does not ask for.
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::catalog::{Metadata, RemoteModel};
+use crate::config::SourceConfig;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::model::{ModelName, nearest};
+
+/// How long a chain of aliases may be.
+const MAX_ALIASES: usize = 16;
+
+/// What is wrong with an index.
+#[derive(Debug)]
+pub(super) struct Malformed {
+    pub(super) message: String,
+    pub(super) source: Option<serde_json::Error>,
+}
+
+impl Malformed {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    fn json(error: serde_json::Error) -> Self {
+        // What we said ourselves while reading comes back as the parser's word.
+        Self { message: "the index is malformed".into(), source: Some(error) }
+    }
+}
+
+/// One entry of the index.
+#[derive(Debug, Deserialize)]
+pub(super) struct Entry {
+    #[serde(default)]
+    hash: Option<Digest>,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+    #[serde(default)]
+    alias_of: Option<String>,
+}
+
+type Versions = BTreeMap<String, Entry>;
+
+/// Follows aliases to the version that has a manifest.
+fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> {
+    let mut name = version;
+    for _ in 0..MAX_ALIASES {
+        let entry = versions
+            .get(name)
+            .ok_or_else(|| Malformed::new(format!("version '{}' is an alias of a version that is not there", show(version))))?;
+        match (&entry.alias_of, entry.hash) {
+            (Some(target), _) => name = target,
+            (None, Some(hash)) => return Ok(hash),
+            (None, None) => return Err(Malformed::new(format!("version '{}' has neither hash nor alias_of", show(name)))),
+        }
+    }
+    Err(Malformed::new(format!("the aliases of version '{}' lead in a circle", show(version))))
+}
+
+fn show(name: &str) -> String {
+    name.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+pub(super) fn full_name(config: &SourceConfig, path: &str) -> String {
+    if config.name.is_empty() { path.to_owned() } else { format!("{}/{path}", config.name) }
+}
+
+fn remote(
+    config: &SourceConfig,
+    name: &ModelName,
+    versions: &Versions,
+    version: &str,
+) -> Result<RemoteModel, Malformed> {
+    let model = name.clone().version(version).map_err(|error| Malformed::new(format!("in the index, {error}")))?;
+    let manifest_digest = manifest_of(versions, version)?;
+    let entry = &versions[version];
+    let target = entry.alias_of.as_ref().and_then(|target| versions.get(target));
+    let metadata = entry.metadata.as_ref().or_else(|| target.and_then(|target| target.metadata.as_ref()));
+    Ok(RemoteModel {
+        model,
+        source: config.key.clone(),
+        manifest_digest,
+        alias_of: entry.alias_of.clone(),
+        metadata: metadata.cloned().unwrap_or_default(),
+    })
+}
+
+fn name_of(config: &SourceConfig, group: &str, model: &str) -> Result<ModelName, Malformed> {
+    let group = match (config.name.as_str(), group) {
+        ("", group) => group.to_owned(),
+        (name, "") => name.to_owned(),
+        (name, group) => format!("{name}/{group}"),
+    };
+    ModelName::new(&group, model).map_err(|error| Malformed::new(format!("in the index, {error}")))
+}
+
+/// Reads everything, in the order of names.
+pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteModel>, Malformed> {
+    let groups: BTreeMap<String, BTreeMap<String, Versions>> = serde_json::from_slice(json).map_err(Malformed::json)?;
+    let mut all = Vec::new();
+    let mut names = HashSet::new();
+    for (group, models) in &groups {
+        for (model, versions) in models {
+            let name = name_of(config, group, model)?;
+            if !names.insert(name.to_string().to_lowercase()) {
+                return Err(Malformed::new(format!("in the index, the name '{name}' differs from another only by case")));
+            }
+            distinct_versions(versions)?;
+            for version in versions.keys() {
+                all.push(remote(config, &name, versions, version)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
+    if versions.len() < 2 {
+        return Ok(());
+    }
+    let mut seen = HashSet::with_capacity(versions.len());
+    match versions.keys().find(|version| !seen.insert(version.to_lowercase())) {
+        Some(version) => Err(Malformed::new(format!(
+            "in the index, the version '{}' differs from another only by case",
+            show(version)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What a lookup found.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    Found(Versions),
+    /// Names (`group/model`) that come near.
+    Near(Vec<String>),
+}
+
+/// Reads the versions of one model.
+pub(super) fn read_model(reader: impl Read, group: &str, model: &str) -> Result<Lookup, Malformed> {
+    let mut found = None;
+    let mut names = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    deserializer
+        .deserialize_map(Groups { group, model, found: &mut found, names: &mut names })
+        .and_then(|()| deserializer.end())
+        .map_err(Malformed::json)?;
+    match found {
+        Some(versions) => {
+            distinct_versions(&versions)?;
+            Ok(Lookup::Found(versions))
+        }
+        None => {
+            let wanted = if group.is_empty() { model.to_owned() } else { format!("{group}/{model}") };
+            Ok(Lookup::Near(nearest(&wanted, names.iter().map(String::as_str))))
+        }
+    }
+}
+
+/// Why no version was chosen.
+#[derive(Debug)]
+pub(super) enum Unchosen {
+    Malformed(Malformed),
+    Error(Error),
+}
+
+/// Picks the version asked for, or the only one.
+pub(super) fn choose(
+    versions: &Versions,
+    config: &SourceConfig,
+    group: &str,
+    model: &str,
+    version: Option<&str>,
+) -> Result<RemoteModel, Unchosen> {
+    let name = name_of(config, group, model).map_err(Unchosen::Malformed)?;
+    let wanted = match version {
+        Some(version) => version,
+        None => {
+            let mut real = versions.iter().filter(|(_, entry)| entry.alias_of.is_none()).map(|(version, _)| version);
+            match (real.next(), real.next()) {
+                (Some(only), None) => only,
+                _ => {
+                    return Err(Unchosen::Error(Error::InvalidRef {
+                        input: name.to_string(),
+                        message: "has several versions".into(),
+                        choices: versions.keys().map(|version| format!("{name} {version}")).collect(),
+                    }));
+                }
+            }
+        }
+    };
+    if !versions.contains_key(wanted) {
+        let mut near = nearest(wanted, versions.keys().map(String::as_str));
+        if near.is_empty() && versions.len() <= 10 {
+            near = versions.keys().cloned().collect();
+        }
+        let error = Error::VersionNotFound { model: name.to_string(), version: wanted.to_owned(), near };
+        return Err(Unchosen::Error(error));
+    }
+    remote(config, &name, versions, wanted).map_err(Unchosen::Malformed)
+}
+
+/// Reads group → model → versions, keeping the versions of one model and, for suggestions, the names of all.
+struct Groups<'a> {
+    group: &'a str,
+    model: &'a str,
+    found: &'a mut Option<Versions>,
+    names: &'a mut Vec<String>,
+}
+
+impl<'de> Visitor<'de> for Groups<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of groups")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(group) = map.next_key::<String>()? {
+            refuse_other_case(&group, self.group)?;
+            map.next_value_seed(Models {
+                group: &group,
+                model: (group == self.group).then_some(self.model),
+                found: &mut *self.found,
+                names: &mut *self.names,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads model → versions of one group.
+struct Models<'a> {
+    group: &'a str,
+    model: Option<&'a str>,
+    found: &'a mut Option<Versions>,
+    names: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Models<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Models<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of models")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(model) = map.next_key::<String>()? {
+            if let Some(wanted) = self.model {
+                refuse_other_case(&model, wanted)?;
+            }
+            if self.model == Some(model.as_str()) {
+                *self.found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                let name = if self.group.is_empty() { model } else { format!("{}/{model}", self.group) };
+                self.names.push(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A system that ignores case would keep both in one folder.
+fn refuse_other_case<E: serde::de::Error>(name: &str, wanted: &str) -> Result<(), E> {
+    if name != wanted && name.to_lowercase() == wanted.to_lowercase() {
+        return Err(E::custom(format!("the name '{}' differs from '{wanted}' only by case", show(name))));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SourcePlace;
+    use crate::url::Url;
+
+    fn config(name: &str) -> SourceConfig {
+        let urls = vec![Url::parse("https://models.example.org").unwrap()];
+        let place = SourcePlace::Chunked { urls, public_key: None };
+        SourceConfig { key: "k".into(), name: name.into(), place, origin: String::new() }
+    }
+
+    fn index(text: &str) -> String {
+        text.replace("#A", &"a".repeat(64)).replace("#B", &"B".repeat(64))
+    }
+
+    const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadata":{"type":"x"}},"latest":{"alias_of":"v2"}},
+        "only":{"v1":{"hash":"#A"},"stable":{"alias_of":"v1"}}},"a/b":{"c":{"v":{"hash":"#A","new":1}}}}"##;
+
+    fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel, Unchosen> {
+        let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
+        match read_model(index(text).as_bytes(), group, model).map_err(Unchosen::Malformed)? {
+            Lookup::Found(versions) => choose(&versions, &config(""), group, model, version),
+            Lookup::Near(near) => Err(Unchosen::Error(Error::ModelNotFound { model: path.into(), near })),
+        }
+    }
+
+    #[test]
+    fn finds_what_is_asked_for() {
+        let latest = find(INDEX, "g/m", Some("latest")).unwrap();
+        assert_eq!(latest.manifest_digest.to_string(), "b".repeat(64));
+        assert_eq!(latest.alias_of.as_deref(), Some("v2"));
+        assert_eq!(latest.model_type(), Some("x"));
+        assert_eq!(find(INDEX, "g/only", None).unwrap().model.version(), "v1");
+        assert_eq!(find(INDEX, "a/b/c", None).unwrap().model.to_string(), "a/b/c v");
+        assert!(matches!(find(INDEX, "g/m", None), Err(Unchosen::Error(Error::InvalidRef { choices, .. })) if choices.len() == 3));
+        assert!(matches!(find(INDEX, "g/m", Some("v3")), Err(Unchosen::Error(Error::VersionNotFound { near, .. })) if near == ["v1", "v2"]));
+        assert!(matches!(find(INDEX, "g/n", None), Err(Unchosen::Error(Error::ModelNotFound { near, .. })) if near.contains(&"g/m".to_owned())));
+    }
+
+    #[test]
+    fn reads_everything_in_order() {
+        let all = read_all(index(INDEX).as_bytes(), &config("weights")).unwrap();
+        let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
+        assert_eq!(
+            names,
+            ["weights/a/b/c v", "weights/g/m latest", "weights/g/m v1", "weights/g/m v2", "weights/g/only stable", "weights/g/only v1"]
+        );
+    }
+
+    #[test]
+    fn refuses_malformed_and_hostile_indexes() {
+        for bad in [
+            "", "[]", r#"{"g":[]}"#, r#"{"g":{"m":[]}}"#, r#"{"g":{"m":{"v":{}}}}"#, r#"{"g":{"m":{"v":{"hash":"zz"}}}}"#,
+            r#"{"g":{"m":{"v":{"alias_of":"v"}}}}"#, r#"{"g":{"m":{"v":{"alias_of":"w"},"w":{"alias_of":"v"}}}}"#,
+            r#"{"g":{"m":{"v":{"alias_of":"gone"}}}}"#, r##"{"g":{"m":{"v":{"hash":"#A"}},"M":{"v":{"hash":"#A"}}}}"##,
+            r##"{"g":{"m":{"v":{"hash":"#A"},"V":{"hash":"#A"}}}}"##, r##"{"g":{"m":{"v":{"hash":"#A"}}}"##,
+            r##"{"g":{"m":{"v":{"hash":"#A"}}}} trailing"##,
+        ] {
+            assert!(read_all(index(bad).as_bytes(), &config("")).is_err(), "{bad}");
+            assert!(matches!(find(bad, "g/m", Some("v")), Err(Unchosen::Malformed(_))), "{bad}");
+        }
+        for name in ["..", "../x", "a\\\\b", "con", "a\\u001bb", "C:", " a", "a.", ""] {
+            let text = format!(r##"{{"{name}":{{"m":{{"v":{{"hash":"#A"}}}}}}}}"##);
+            let refused = read_all(index(&text).as_bytes(), &config(""));
+            assert!(refused.is_err() || name.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_crash() {
+        let text = format!(r#"{{"g":{{"m":{{"v":{{"metadata":{}1{}}}}}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(read_all(text.as_bytes(), &config("")).is_err());
+        assert!(read_model(text.as_bytes(), "g", "other").is_err());
+    }
+}

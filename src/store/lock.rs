@@ -1,0 +1,127 @@
+//! File locks that say who holds them.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, IoContext, Result};
+use crate::platform;
+use crate::progress::CancelToken;
+
+/// How long a lock of the record is waited for.
+pub(crate) const RECORD_LIMIT: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// A lock that is held until it is dropped, or the process ends.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: Option<File>,
+    path: PathBuf,
+    /// Whether the file goes with the lock.
+    temporary: bool,
+}
+
+impl FileLock {
+    /// Takes the lock if nobody has it.
+    pub(crate) fn try_acquire(path: &Path, temporary: bool) -> Result<Option<Self>> {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).at("create", parent)?;
+        }
+        let Some(mut file) = platform::try_lock(path).at("lock", path)? else { return Ok(None) };
+        // For people only; that it cannot be written changes nothing about the lock.
+        let _ = file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id()));
+        Ok(Some(Self { file: Some(file), path: path.to_owned(), temporary }))
+    }
+
+    /// Waits for the lock, up to the limit when there is one. `waiting` is called once, when it is not free at first.
+    pub(crate) fn acquire(
+        path: &Path,
+        temporary: bool,
+        limit: Option<Duration>,
+        cancel: &CancelToken,
+        waiting: &dyn Fn(Option<String>),
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            if let Some(lock) = Self::try_acquire(path, temporary)? {
+                return Ok(lock);
+            }
+            if wait == FIRST_WAIT {
+                waiting(holder(path));
+            }
+            let waited = started.elapsed();
+            if limit.is_some_and(|limit| waited >= limit) {
+                return Err(Error::Locked { path: path.to_owned(), holder: holder(path), waited });
+            }
+            if cancel.wait(wait) {
+                return Err(Error::Cancelled);
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if self.temporary && platform::UNLINKS_OPEN_FILES {
+            // While it is held: who opens it from now on makes a new file, who has it open sees that it is gone.
+            let _ = fs::remove_file(&self.path);
+        }
+        drop(self.file.take());
+        if self.temporary && !platform::UNLINKS_OPEN_FILES {
+            // Fails while another has it open, who then removes it in turn.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Reads who holds a lock.
+pub(crate) fn holder(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    file.rewind().ok()?;
+    let mut text = String::new();
+    file.take(100).read_to_string(&mut text).ok()?;
+    (!text.trim().is_empty()).then(|| text.trim().escape_debug().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_nothing_left_behind() {
+        let path = std::env::temp_dir().join(format!("modelrack-lock-{}", std::process::id()));
+        let total = std::sync::Mutex::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let _lock = FileLock::acquire(&path, true, None, &CancelToken::new(), &|_| {}).unwrap();
+                        let mut alone = total.try_lock().expect("two hold the lock");
+                        *alone += 1;
+                    }
+                });
+            }
+        });
+        assert_eq!(*total.lock().unwrap(), 160);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_held_lock_names_its_holder() {
+        let path = std::env::temp_dir().join(format!("modelrack-held-{}", std::process::id()));
+        let held = FileLock::try_acquire(&path, false).unwrap().unwrap();
+        let told = std::sync::Mutex::new(None);
+        let error =
+            FileLock::acquire(&path, false, Some(Duration::ZERO), &CancelToken::new(), &|holder| *told.lock().unwrap() = holder)
+                .unwrap_err();
+        let expected = format!("process {}", std::process::id());
+        assert_eq!(told.lock().unwrap().as_deref(), Some(expected.as_str()));
+        assert!(matches!(&error, Error::Locked { holder: Some(holder), .. } if *holder == expected), "{error:?}");
+        drop(held);
+        assert!(FileLock::try_acquire(&path, true).unwrap().is_some());
+    }
+}

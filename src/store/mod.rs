@@ -1,0 +1,442 @@
+//! One app's models on this machine: the only owner of what is on disk.
+//!
+//! Readers take no lock: every file is replaced in one step. Writers hold the lock of the model they change, and for
+//! the moment in which the record changes the record's lock too.
+//!
+//! A model moves into or out of its place in several steps. Before the first, an *intent* is written down; whoever opens
+//! the store after a crash finds it and finishes what was begun. So what the record lists is always complete.
+
+pub(crate) mod layout;
+pub(crate) mod lock;
+pub(crate) mod partial;
+pub(crate) mod record;
+pub(crate) mod registries;
+pub(crate) mod write;
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tracing::{debug, info, warn};
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::manifest::Manifest;
+use crate::model::ModelRef;
+use crate::platform;
+use crate::progress::CancelToken;
+
+use layout::Layout;
+use lock::{FileLock, RECORD_LIMIT};
+use partial::remove_partial;
+use record::{ModelRecord, Records};
+use write::{remove_tree, rename, replace_file};
+
+/// The store of one app.
+#[derive(Debug)]
+pub(crate) struct Store {
+    layout: Layout,
+    /// Serialises writers of this process, also where the file system has no locks.
+    writing: Mutex<()>,
+    /// The models that threads of this process pull or remove.
+    busy: Mutex<HashSet<ModelRef>>,
+}
+
+/// The right to change one model's files; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ModelLock<'a> {
+    store: &'a Store,
+    model: ModelRef,
+    file: Option<FileLock>,
+}
+
+impl Drop for ModelLock<'_> {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        self.store.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.model);
+    }
+}
+
+/// What is about to happen to a model's folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    group: String,
+    model: String,
+    version: String,
+    /// The entry to record once the files are in place; `None` to remove the model.
+    record: Option<ModelRecord>,
+}
+
+impl Store {
+    /// Makes a handle; nothing is read or written.
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { layout, writing: Mutex::new(()), busy: Mutex::default() }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Reads what is installed, finishing first what a crash left half done.
+    pub(crate) fn records(&self) -> Result<Records> {
+        self.finish_intents();
+        self.read_records()
+    }
+
+    fn read_records(&self) -> Result<Records> {
+        let path = self.layout.record();
+        match fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(records) => Ok(records),
+                Err(error) => self.restore(&error.to_string()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.layout.record_backup().exists() { self.restore("it is missing") } else { Ok(Records::default()) }
+            }
+            Err(error) => Err(error).at("read", &path),
+        }
+    }
+
+    /// Rebuilds a damaged record from its backup and from the manifests on disk, keeping the damaged one aside.
+    fn restore(&self, reason: &str) -> Result<Records> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = self.record_lock();
+        // Another process may have restored it meanwhile.
+        if lock.is_ok()
+            && let Ok(bytes) = fs::read(self.layout.record())
+            && let Ok(records) = serde_json::from_slice(&bytes)
+        {
+            return Ok(records);
+        }
+        let backup = fs::read(self.layout.record_backup()).ok();
+        let backup = backup.and_then(|bytes| serde_json::from_slice::<Records>(&bytes).ok()).unwrap_or_default();
+        let mut records = Records::default();
+        for (model, record) in backup.iter() {
+            if self.layout.model_dir(&model).is_dir() {
+                records.insert(&model, record.clone());
+            }
+        }
+        for (model, record) in self.scan() {
+            if records.get(&model).is_none_or(|known| known.manifest_hash != record.manifest_hash) {
+                records.insert(&model, record);
+            }
+        }
+        let aside = (1..).map(|number| self.layout.record_damaged(number)).find(|path| !path.exists());
+        let restored = records.iter().count();
+        warn!(path = %self.layout.record().display(), reason, restored, "registry.json was damaged, and is restored");
+        if lock.is_ok() {
+            if let Some(aside) = aside
+                && let Err(error) = rename(&self.layout.record(), &aside)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error).at("keep aside", &self.layout.record());
+            }
+            self.write_records(&records)?;
+        }
+        Ok(records)
+    }
+
+    /// Finds every folder that holds one of our manifests.
+    fn scan(&self) -> Vec<(ModelRef, ModelRecord)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.layout.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            if let Some(entry) = self.scan_model(&folder) {
+                found.push(entry);
+                continue;
+            }
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            // A link is not followed: it could lead anywhere, or in a circle.
+            let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
+            folders.extend(below.filter(|path| *path != self.layout.cache()));
+        }
+        found
+    }
+
+    fn scan_model(&self, dir: &Path) -> Option<(ModelRef, ModelRecord)> {
+        let path = self.layout.manifest_in(dir);
+        let json = fs::read(&path).ok()?;
+        let model = self.layout.model_of(dir)?;
+        let manifest = Manifest::parse(json, path.display()).ok()?;
+        let own: Option<ModelRecord> =
+            fs::read(self.layout.record_in(dir)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let record = own.unwrap_or_else(|| ModelRecord {
+            manifest_hash: manifest.digest(),
+            total_size: manifest.total_bytes(),
+            file_count: manifest.files().len() as u64,
+            installed_at: fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH),
+            source: None,
+            model_type: None,
+            tags: Vec::new(),
+            metadata: serde_json::Map::new(),
+            unknown: serde_json::Map::new(),
+        });
+        Some((model, record))
+    }
+
+    fn record_lock(&self) -> Result<FileLock> {
+        FileLock::acquire(&self.layout.record_lock(), false, Some(RECORD_LIMIT), &CancelToken::new(), &|_| {})
+    }
+
+    /// Changes the record under its locks.
+    fn update_records(&self, change: impl FnOnce(&mut Records) -> Result<()>) -> Result<()> {
+        // Restoring takes the same locks.
+        self.read_records()?;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.record_lock()?;
+        let path = self.layout.record();
+        let mut records = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Storage {
+                action: "read",
+                path: path.clone(),
+                source: io::Error::new(io::ErrorKind::InvalidData, error),
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Records::default(),
+            Err(error) => return Err(error).at("read", &path),
+        };
+        change(&mut records)?;
+        self.write_records(&records)
+    }
+
+    fn write_records(&self, records: &Records) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(records).map_err(|error| Error::internal(error.to_string()))?;
+        json.push(b'\n');
+        replace_file(&self.layout.record(), &json)?;
+        replace_file(&self.layout.record_backup(), &json)
+    }
+
+    /// Waits for the right to change a model's files. `waiting` is called once, with the holder when known, if another
+    /// thread or process has it.
+    pub(crate) fn lock_model(
+        &self,
+        model: &ModelRef,
+        cancel: &CancelToken,
+        waiting: &dyn Fn(Option<String>),
+    ) -> Result<ModelLock<'_>> {
+        let mut told = false;
+        while !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(model.clone()) {
+            if !std::mem::replace(&mut told, true) {
+                waiting(Some(format!("process {}", std::process::id())));
+            }
+            if cancel.wait(Duration::from_millis(20)) {
+                return Err(Error::Cancelled);
+            }
+        }
+        let mut lock = ModelLock { store: self, model: model.clone(), file: None };
+        lock.file = Some(FileLock::acquire(&self.layout.model_lock(model), true, None, cancel, waiting)?);
+        Ok(lock)
+    }
+
+    /// Takes the right to change a model's files if nobody has it.
+    pub(crate) fn try_lock_model(&self, model: &ModelRef) -> Result<Option<ModelLock<'_>>> {
+        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(model.clone()) {
+            return Ok(None);
+        }
+        let mut lock = ModelLock { store: self, model: model.clone(), file: None };
+        lock.file = FileLock::try_acquire(&self.layout.model_lock(model), true)?;
+        Ok(lock.file.is_some().then_some(lock))
+    }
+
+    /// Whether a thread or process pulls or removes a model just now.
+    pub(crate) fn is_busy(&self, model: &ModelRef) -> bool {
+        if self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains(model) {
+            return true;
+        }
+        // Where there is no lock file nobody has the lock; where there is one, it may be left over from a crash.
+        self.layout.model_lock(model).exists() && self.try_lock_model(model).is_ok_and(|lock| lock.is_none())
+    }
+
+    /// Says what an installed model is in the way of, before anything is fetched.
+    pub(crate) fn check_place(&self, records: &Records, model: &ModelRef) -> Result<()> {
+        match records.iter().map(|(other, _)| other).find(|other| self.layout.collide(model, other)) {
+            Some(other) => Err(Error::Collision { model: model.to_string(), other: format!("the installed '{other}'") }),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a verified partial into its place and records it. The lock is the proof that nobody else is at it.
+    pub(crate) fn install(&self, lock: &ModelLock<'_>, partial_dir: &Path, record: ModelRecord) -> Result<PathBuf> {
+        let model = &lock.model;
+        self.check_place(&self.read_records()?, model)?;
+        let json = serde_json::to_vec(&record).map_err(|error| Error::internal(error.to_string()))?;
+        replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
+        self.write_intent(partial_dir, model, Some(record.clone()))?;
+        if let Err(error) = self.finish_install(partial_dir, model, &record) {
+            // Once the new files are in their place there is no way back: the next to open the store records them.
+            if !self.has_arrived(model, &record) {
+                let _ = fs::remove_file(partial_dir.join("intent.json"));
+            }
+            return Err(error);
+        }
+        info!(%model, "installed");
+        Ok(self.layout.model_dir(model))
+    }
+
+    fn finish_install(&self, dir: &Path, model: &ModelRef, record: &ModelRecord) -> Result<()> {
+        let target = self.layout.model_dir(model);
+        let staged = dir.join("files");
+        if !self.has_arrived(model, record) && staged.is_dir() {
+            self.put_in_place(&staged, &target, &dir.join("old"))?;
+        }
+        self.update_records(|records| {
+            records.insert(model, record.clone());
+            Ok(())
+        })?;
+        end_intent(dir)
+    }
+
+    /// Whether the files of exactly this installation are in the model's place.
+    fn has_arrived(&self, model: &ModelRef, record: &ModelRecord) -> bool {
+        let there = fs::read(self.layout.record_in(&self.layout.model_dir(model)));
+        matches!((there, serde_json::to_vec(record)), (Ok(there), Ok(expected)) if there == expected)
+    }
+
+    /// Moves the staged folder to the target; what is there comes aside, in one step where the system can.
+    fn put_in_place(&self, staged: &Path, target: &Path, aside: &Path) -> Result<()> {
+        let parent = target.parent().unwrap_or(self.layout.root());
+        for _ in 0..3 {
+            fs::create_dir_all(parent).at("create", parent)?;
+            let moved = if target.exists() {
+                if platform::swap(staged, target).at("replace", target)? {
+                    Ok(())
+                } else {
+                    remove_tree(aside)?;
+                    rename(target, aside).at("replace", target)?;
+                    rename(staged, target).inspect_err(|_| {
+                        // The old one back, so that nothing is lost.
+                        let _ = rename(aside, target);
+                    })
+                }
+            } else {
+                rename(staged, target)
+            };
+            match moved {
+                // Somebody removed the folder above, empty as it was, since it was made.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && staged.is_dir() => {}
+                result => {
+                    result.at("move into place", target)?;
+                    debug!(path = %target.display(), "moved into place");
+                    return platform::sync_folder(parent).at("sync", parent);
+                }
+            }
+        }
+        Err(Error::internal(format!("{} cannot be made", parent.display())))
+    }
+
+    /// Removes an installed model. The lock is the proof that nobody else is at it.
+    pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<()> {
+        let model = &lock.model;
+        let dir = self.layout.removal(model);
+        fs::create_dir_all(&dir).at("create", &dir)?;
+        self.write_intent(&dir, model, None)?;
+        self.finish_removal(&dir, model).inspect_err(|_| {
+            if self.layout.model_dir(model).is_dir() {
+                let _ = remove_tree(&dir);
+            }
+        })?;
+        info!(%model, "removed");
+        Ok(())
+    }
+
+    fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<()> {
+        let target = self.layout.model_dir(model);
+        let aside = dir.join("old");
+        if target.exists() {
+            remove_tree(&aside)?;
+            rename(&target, &aside).at("remove", &target)?;
+        }
+        self.update_records(|records| {
+            records.remove(model);
+            Ok(())
+        })?;
+        end_intent(dir)?;
+        // The folders above, as far as they are empty.
+        let mut parent = target.parent();
+        while let Some(folder) = parent.filter(|folder| *folder != self.layout.root()) {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+            parent = folder.parent();
+        }
+        Ok(())
+    }
+
+    fn write_intent(&self, dir: &Path, model: &ModelRef, record: Option<ModelRecord>) -> Result<()> {
+        let intent = Intent {
+            group: model.group().to_owned(),
+            model: model.model().to_owned(),
+            version: model.version().to_owned(),
+            record,
+        };
+        let json = serde_json::to_vec(&intent).map_err(|error| Error::internal(error.to_string()))?;
+        replace_file(&dir.join("intent.json"), &json)
+    }
+
+    /// Finishes what crashed processes began; what cannot be finished now is left for later.
+    fn finish_intents(&self) {
+        let entries = fs::read_dir(self.layout.cache()).into_iter().flatten().flatten();
+        for dir in entries.map(|entry| entry.path()) {
+            let Ok(json) = fs::read(dir.join("intent.json")) else { continue };
+            if let Err(error) = self.finish_intent(&dir, &json) {
+                warn!(path = %dir.display(), %error, "an interrupted change is not finished yet");
+            }
+        }
+    }
+
+    fn finish_intent(&self, dir: &Path, json: &[u8]) -> Result<()> {
+        let intent: Intent = serde_json::from_slice(json).map_err(|error| Error::internal(error.to_string()))?;
+        let model = ModelRef::new(&intent.group, &intent.model, &intent.version)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let Some(_lock) = self.try_lock_model(&model)? else { return Ok(()) };
+        if !dir.join("intent.json").exists() {
+            return Ok(());
+        }
+        info!(%model, "finishing what was interrupted");
+        match intent.record {
+            Some(record) => self.finish_install(dir, &model, &record),
+            None => self.finish_removal(dir, &model),
+        }
+    }
+
+    /// Removes partials that nobody touched for this long, except those of a model that is being pulled or is `keep`.
+    pub(crate) fn expire_partials(&self, age: Duration, keep: &ModelRef) {
+        for found in partial::find_partials(&self.layout) {
+            let old = found.touched_at.elapsed().is_ok_and(|elapsed| elapsed > age);
+            let Some(model) = found.record.model_ref().filter(|model| old && model != keep) else { continue };
+            if let Ok(Some(_lock)) = self.try_lock_model(&model)
+                && let Err(error) = remove_partial(&found.dir)
+            {
+                debug!(path = %found.dir.display(), %error, "an old partial stays");
+            }
+        }
+    }
+
+    /// Reads the manifest of an installed model and checks it against the record.
+    pub(crate) fn manifest(&self, model: &ModelRef, expected: Digest) -> Result<Manifest> {
+        let path = self.layout.manifest_in(&self.layout.model_dir(model));
+        let json = fs::read(&path).at("read", &path)?;
+        let actual = Digest::of(&json);
+        if actual != expected {
+            return Err(Error::HashMismatch {
+                what: path.display().to_string(),
+                expected: expected.to_string(),
+                actual: actual.to_string(),
+            });
+        }
+        Manifest::parse(json, path.display())
+    }
+}
+
+/// Ends what an intent began. It goes first: what is left of its folder must never be taken for something to finish.
+fn end_intent(dir: &Path) -> Result<()> {
+    let intent = dir.join("intent.json");
+    fs::remove_file(&intent).at("remove", &intent)?;
+    if let Err(error) = remove_partial(dir) {
+        warn!(path = %dir.display(), %error, "a leftover stays until the next prune");
+    }
+    Ok(())
+}

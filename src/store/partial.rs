@@ -1,0 +1,431 @@
+//! An unfinished pull, kept for resuming.
+//!
+//! ```text
+//! cache/<model key>-<manifest>/
+//! ├── partial.json     which model, who writes it, why it stopped
+//! ├── manifest.json    the manifest it is of
+//! ├── journal          a line "<begin>-<end>" for each stretch of the stream that is written
+//! ├── intent.json      only while it moves into its place, see `store`
+//! └── files/           the model's folder to be
+//! ```
+//!
+//! A line of the journal says that the bytes were complete when they were written, not that they still are: whoever
+//! resumes checks them again. Bytes beyond the journal are worth nothing.
+//!
+//! One process writes a partial at a time. Where the file system's locks lie, two processes may pull one model at once;
+//! then the second sees that the first still touches its journal, and makes a partial of its own.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+use crate::digest::Digest;
+use crate::error::{IoContext, Result};
+use crate::manifest::Manifest;
+use crate::model::ModelRef;
+use crate::platform;
+use crate::store::layout::{Layout, file_in};
+use crate::store::write::{remove_tree, replace_file};
+
+/// A journal that was not touched for this long belongs to nobody any more.
+const ABANDONED: Duration = Duration::from_secs(60);
+/// How often a pull under way touches its journal at least.
+const TOUCH: Duration = Duration::from_secs(10);
+
+/// `partial.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartialRecord {
+    pub(crate) group: String,
+    pub(crate) model: String,
+    pub(crate) version: String,
+    pub(crate) manifest_hash: Digest,
+    pub(crate) total_size: u64,
+    pub(crate) file_count: u64,
+    #[serde(with = "crate::time")]
+    pub(crate) started_at: SystemTime,
+    #[serde(default)]
+    pub(crate) source: Option<String>,
+    pub(crate) process: u32,
+    pub(crate) host: String,
+    /// Why the last pull ended, when it said so.
+    #[serde(default)]
+    pub(crate) last_error: Option<String>,
+}
+
+impl PartialRecord {
+    pub(crate) fn model_ref(&self) -> Option<ModelRef> {
+        ModelRef::new(&self.group, &self.model, &self.version).ok()
+    }
+}
+
+/// A partial as it lies on disk, without claiming it.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundPartial {
+    pub(crate) dir: PathBuf,
+    pub(crate) record: PartialRecord,
+    pub(crate) touched_at: SystemTime,
+}
+
+impl FoundPartial {
+    fn read(dir: &Path) -> Option<Self> {
+        let record = serde_json::from_slice(&fs::read(dir.join("partial.json")).ok()?).ok()?;
+        let touched_at = fs::metadata(dir.join("journal")).and_then(|metadata| metadata.modified()).ok()?;
+        Some(Self { dir: dir.to_owned(), record, touched_at })
+    }
+
+    pub(crate) fn files_dir(&self) -> PathBuf {
+        self.dir.join("files")
+    }
+
+    /// The bytes that the journal says are there.
+    pub(crate) fn bytes(&self) -> u64 {
+        read_journal(&self.dir.join("journal")).iter().map(|range| range.end - range.start).sum()
+    }
+
+    pub(crate) fn journal(&self) -> Vec<Range<u64>> {
+        read_journal(&self.dir.join("journal"))
+    }
+
+    pub(crate) fn manifest(&self) -> Option<Manifest> {
+        let path = self.dir.join("manifest.json");
+        Manifest::parse(fs::read(&path).ok()?, path.display()).ok()
+    }
+
+    /// Whether nobody seems to write it.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.may_be_in_use()
+    }
+
+    /// Whether its writer may still be at it, whatever the locks say.
+    fn may_be_in_use(&self) -> bool {
+        let elsewhere = self.record.host != platform::host_name();
+        let lives = elsewhere || (self.record.process != std::process::id() && platform::may_be_alive(self.record.process));
+        lives && self.touched_at.elapsed().is_ok_and(|age| age < ABANDONED)
+    }
+}
+
+/// A partial that this process writes.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    dir: PathBuf,
+    record: PartialRecord,
+    journal: Mutex<Journal>,
+    /// What the journal said when it was claimed, merged and in order.
+    found: Vec<Range<u64>>,
+}
+
+#[derive(Debug)]
+struct Journal {
+    file: File,
+    touched: SystemTime,
+}
+
+impl Partial {
+    /// Takes over the partial of this model and manifest, or makes one. The caller holds the model's lock.
+    pub(crate) fn claim(layout: &Layout, model: &ModelRef, manifest: &Manifest, source: &str) -> Result<Self> {
+        let mut copy = 0;
+        let (dir, found) = loop {
+            let dir = layout.partial(model, &manifest.digest(), copy);
+            match fs::create_dir(&dir) {
+                Ok(()) => break (dir, false),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let cache = layout.cache();
+                    fs::create_dir_all(&cache).at("create", &cache)?;
+                    continue;
+                }
+                Err(error) => return Err(error).at("create", &dir),
+            }
+            match FoundPartial::read(&dir) {
+                Some(found) if !found.may_be_in_use() => break (dir, true),
+                None if is_older_than(&dir, ABANDONED) => break (dir, true),
+                _ => copy += 1,
+            }
+        };
+        let record = PartialRecord {
+            group: model.group().to_owned(),
+            model: model.model().to_owned(),
+            version: model.version().to_owned(),
+            manifest_hash: manifest.digest(),
+            total_size: manifest.total_bytes(),
+            file_count: manifest.files().len() as u64,
+            started_at: SystemTime::now(),
+            source: Some(source.to_owned()),
+            process: std::process::id(),
+            host: platform::host_name(),
+            last_error: None,
+        };
+        let path = dir.join("journal");
+        let file = OpenOptions::new().append(true).create(true).open(&path).at("write", &path)?;
+        // A line that a crash cut short must not run into the next one.
+        (&file).write_all(b"\n").at("write", &path)?;
+        let found = if found { read_journal(&path) } else { Vec::new() };
+        let partial = Self { dir, record, journal: Mutex::new(Journal { file, touched: SystemTime::now() }), found };
+        partial.write_record()?;
+        replace_file(&partial.dir.join("manifest.json"), manifest.json())?;
+        debug!(path = %partial.dir.display(), resumed_bytes = partial.found.iter().map(|r| r.end - r.start).sum::<u64>(), "partial");
+        Ok(partial)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn files_dir(&self) -> PathBuf {
+        self.dir.join("files")
+    }
+
+    /// The stretches that the journal had when it was claimed: in order, none touching another.
+    pub(crate) fn found(&self) -> &[Range<u64>] {
+        &self.found
+    }
+
+    /// Notes that a stretch is written.
+    pub(crate) fn note(&self, range: &Range<u64>) -> Result<()> {
+        let line = format!("{}-{}\n", range.start, range.end);
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.touched = SystemTime::now();
+        journal.file.write_all(line.as_bytes()).at("write", &self.dir.join("journal"))
+    }
+
+    /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
+    pub(crate) fn touch(&self) {
+        if let Ok(mut journal) = self.journal.try_lock()
+            && journal.touched.elapsed().is_ok_and(|age| age > TOUCH)
+        {
+            journal.touched = SystemTime::now();
+            // It only helps others to see what they would also see from the lock.
+            let _ = journal.file.set_modified(journal.touched);
+        }
+    }
+
+    /// Forgets what the journal had: the bytes turned out not to be there.
+    pub(crate) fn reset_journal(&self, keep: &[Range<u64>]) -> Result<()> {
+        let path = self.dir.join("journal");
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.file.set_len(0).at("write", &path)?;
+        for range in keep {
+            (&journal.file).write_all(format!("{}-{}\n", range.start, range.end).as_bytes()).at("write", &path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes every file of the model, at its size, with the folders above it.
+    pub(crate) fn lay_out(&self, manifest: &Manifest) -> Result<()> {
+        let root = self.files_dir();
+        fs::create_dir_all(&root).at("create", &root)?;
+        let mut last_parent = root.clone();
+        for file in manifest.files() {
+            let path = file_in(&root, &file.path);
+            if let Some(parent) = path.parent()
+                && parent != last_parent
+            {
+                fs::create_dir_all(parent).at("create", parent)?;
+                parent.clone_into(&mut last_parent);
+            }
+            let made = OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("create", &path)?;
+            if file.size_bytes > 0 {
+                made.set_len(file.size_bytes).at("write", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes why the pull ended; the partial stays.
+    pub(crate) fn fail(&mut self, error: String) {
+        self.record.last_error = Some(error);
+        if let Err(error) = self.write_record() {
+            debug!(%error, "cannot note why the pull ended");
+        }
+    }
+
+    fn write_record(&self) -> Result<()> {
+        let json = serde_json::to_vec(&self.record).map_err(|error| crate::Error::internal(error.to_string()))?;
+        replace_file(&self.dir.join("partial.json"), &json)
+    }
+}
+
+/// Opens each file of a model's folder once, and keeps as many open as a process may well have.
+#[derive(Debug)]
+pub(crate) struct FileSet {
+    root: PathBuf,
+    writable: bool,
+    open: Mutex<HashMap<usize, std::sync::Arc<File>>>,
+}
+
+/// Half of the usual limit of 256 open files on macOS.
+const MAX_OPEN_FILES: usize = 128;
+
+impl FileSet {
+    pub(crate) fn new(root: PathBuf, writable: bool) -> Self {
+        Self { root, writable, open: Mutex::default() }
+    }
+
+    pub(crate) fn open(&self, manifest: &Manifest, file: usize) -> Result<std::sync::Arc<File>> {
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file) {
+            return Ok(open.clone());
+        }
+        let path = file_in(&self.root, &manifest.files()[file].path);
+        let opened = OpenOptions::new().read(true).write(self.writable).open(&path).at("open", &path)?;
+        let opened = std::sync::Arc::new(opened);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= MAX_OPEN_FILES {
+            open.clear();
+        }
+        open.insert(file, opened.clone());
+        Ok(opened)
+    }
+
+    /// Writes bytes to their place in the stream.
+    pub(crate) fn write(&self, manifest: &Manifest, begin: u64, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
+            let size = usize::try_from(segment.size_bytes).map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
+            let (now, later) = rest.split_at(size);
+            let file = self.open(manifest, segment.file)?;
+            platform::write_all_at(&file, now, segment.offset)
+                .at("write", &file_in(&self.root, &manifest.files()[segment.file].path))?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes from their place in the stream.
+    pub(crate) fn read(&self, manifest: &Manifest, begin: u64, bytes: &mut [u8]) -> Result<()> {
+        let mut at = 0;
+        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
+            let size = usize::try_from(segment.size_bytes).map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
+            let file = self.open(manifest, segment.file)?;
+            platform::read_exact_at(&file, &mut bytes[at..at + size], segment.offset)
+                .at("read", &file_in(&self.root, &manifest.files()[segment.file].path))?;
+            at += size;
+        }
+        Ok(())
+    }
+
+    /// Drops all files, so that the folder can be renamed on systems that mind.
+    pub(crate) fn close(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// The partials that lie in the store, in no order.
+pub(crate) fn find_partials(layout: &Layout) -> Vec<FoundPartial> {
+    let Ok(entries) = fs::read_dir(layout.cache()) else { return Vec::new() };
+    entries.filter_map(|entry| FoundPartial::read(&entry.ok()?.path())).collect()
+}
+
+pub(crate) fn remove_partial(dir: &Path) -> Result<()> {
+    // Without its record it is no partial any more, should this be cut short.
+    let _ = fs::remove_file(dir.join("partial.json"));
+    remove_tree(dir)?;
+    debug!(path = %dir.display(), "removed");
+    Ok(())
+}
+
+pub(crate) fn is_older_than(path: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
+}
+
+/// Reads the stretches of a journal, in order and merged; lines that are none are passed over.
+fn read_journal(path: &Path) -> Vec<Range<u64>> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = String::from_utf8_lossy(&bytes[..complete]);
+    let mut ranges: Vec<Range<u64>> = text
+        .lines()
+        .filter_map(|line| {
+            let (begin, end) = line.split_once('-')?;
+            let range = begin.parse().ok()?..end.parse().ok()?;
+            (range.start < range.end).then_some(range)
+        })
+        .collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(name: &str) -> Layout {
+        let root = std::env::temp_dir().join(format!("modelrack-partial-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        Layout::new(root, "rack")
+    }
+
+    fn manifest() -> Manifest {
+        let json = br#"{"total_size":6,"chunk_size":4,"chunks":["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"],
+            "files":[{"path":"a/x","size":5},{"path":"empty","size":0},{"path":"y","size":1}]}"#;
+        Manifest::parse(json.to_vec(), "here").unwrap()
+    }
+
+    #[test]
+    fn a_journal_survives_a_cut_line() {
+        let layout = store("journal");
+        let model = ModelRef::new("g", "m", "v").unwrap();
+        let partial = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        partial.note(&(0..4)).unwrap();
+        partial.note(&(10..12)).unwrap();
+        let path = partial.dir().join("journal");
+        drop(partial);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"4-9").unwrap();
+        let again = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        assert_eq!(again.found(), [0..4, 10..12]);
+        again.note(&(4..6)).unwrap();
+        assert_eq!(read_journal(&path), [0..6, 10..12]);
+        fs::remove_dir_all(layout.root()).unwrap();
+    }
+
+    #[test]
+    fn writes_go_to_the_files_they_belong_to() {
+        let layout = store("write");
+        let partial = Partial::claim(&layout, &ModelRef::new("g", "m", "v").unwrap(), &manifest(), "").unwrap();
+        partial.lay_out(&manifest()).unwrap();
+        let files = FileSet::new(partial.files_dir(), true);
+        files.write(&manifest(), 4, b"56").unwrap();
+        files.write(&manifest(), 0, b"1234").unwrap();
+        let mut back = [0_u8; 3];
+        files.read(&manifest(), 3, &mut back).unwrap();
+        assert_eq!(&back, b"456");
+        assert_eq!(fs::read(partial.files_dir().join("a").join("x")).unwrap(), b"12345");
+        assert_eq!(fs::read(partial.files_dir().join("y")).unwrap(), b"6");
+        assert_eq!(fs::read(partial.files_dir().join("empty")).unwrap(), b"");
+        fs::remove_dir_all(layout.root()).unwrap();
+    }
+
+    #[test]
+    fn a_partial_in_use_elsewhere_is_left_alone() {
+        let layout = store("claim");
+        let model = ModelRef::new("g", "m", "v").unwrap();
+        let mut first = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        // As if another host had written it a moment ago.
+        first.record.host = "another-host.example".into();
+        first.write_record().unwrap();
+        let second = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        assert_ne!(first.dir(), second.dir());
+        // And an hour ago.
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        first.journal.lock().unwrap().file.set_modified(hour_ago).unwrap();
+        let third = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        assert_eq!(first.dir(), third.dir());
+        fs::remove_dir_all(layout.root()).unwrap();
+    }
+}

@@ -1,0 +1,91 @@
+//! How anything gets a name in the store: written beside it, synced, renamed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::error::{IoContext, Result};
+use crate::platform;
+
+/// Replaces a file by one with these bytes: a reader sees the old ones or the new ones, whatever happens.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut new = NewFile::create(path)?;
+    new.write(bytes)?;
+    new.commit()
+}
+
+/// A file that is written under another name first. Dropped without [`NewFile::commit`], it is gone.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    file: Option<File>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).at("create", parent)?;
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).at("write", path)?;
+        Ok(Self { file: Some(file), temporary, path: path.to_owned() })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.file {
+            Some(file) => file.write_all(bytes).at("write", &self.path),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn commit(mut self) -> Result<()> {
+        if let Some(file) = self.file.take() {
+            file.sync_all().at("sync", &self.path)?;
+        }
+        rename(&self.temporary, &self.path).at("write", &self.path)?;
+        debug!(path = %self.path.display(), "written");
+        if let Some(parent) = self.path.parent() {
+            platform::sync_folder(parent).at("sync", parent)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        drop(self.file.take());
+        // After a commit there is nothing to remove; before it, a leftover is harmless.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Renames, and waits up to 10 s for whoever looks at the file just now (a virus scanner, an indexer).
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let mut wait = Duration::from_millis(10);
+    loop {
+        match fs::rename(from, to) {
+            Err(error) if platform::is_transient(&error) && wait < Duration::from_secs(5) => {
+                std::thread::sleep(wait);
+                wait *= 2;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Removes a folder with everything in it; one that is not there is fine.
+pub(crate) fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.at("remove", path),
+    }
+}

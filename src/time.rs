@@ -1,0 +1,41 @@
+//! Times as text: RFC 3339, in UTC.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serializer};
+
+/// Writes a time to the second, as in `2026-01-31T12:00:00Z`.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let rounded = Timestamp::try_from(time).and_then(|time| Timestamp::from_second(time.as_second()));
+    rounded.unwrap_or_default().to_string()
+}
+
+/// Reads a time with any offset and any number of fractional digits.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    text.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
+pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+    parse_rfc3339(&text).ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_other_programs_write() {
+        let expected = parse_rfc3339("2026-01-31T12:00:00Z").unwrap();
+        assert_eq!(rfc3339(expected), "2026-01-31T12:00:00Z");
+        assert_eq!(parse_rfc3339("2026-01-31T14:00:00+02:00"), Some(expected));
+        let go = parse_rfc3339("2026-01-31T13:00:00.123456789+01:00").unwrap();
+        assert_eq!(rfc3339(go), "2026-01-31T12:00:00Z");
+        assert_eq!(parse_rfc3339("yesterday"), None);
+    }
+}

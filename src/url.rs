@@ -1,0 +1,335 @@
+//! URLs that can be shown.
+//!
+//! Only what this crate needs of [RFC 3986]: absolute `http`, `https` and `file` URLs, joining a relative path, and
+//! resolving the `Location` of a redirect. `Display` and `Debug` leave out user, password, query values and fragment,
+//! which is where credentials and signatures travel.
+//!
+//! [RFC 3986]: https://www.rfc-editor.org/rfc/rfc3986
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+
+use crate::platform;
+use crate::secret::Secret;
+
+/// The scheme of a [`Url`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// A file of this machine.
+    File,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::File => "file",
+        }
+    }
+}
+
+/// An absolute URL; `Display` and `Debug` show no credential.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    scheme: Scheme,
+    /// Lower case host and optional port; empty for files.
+    authority: String,
+    /// Percent-encoded, begins with a slash.
+    path: String,
+    query: Option<String>,
+    credentials: Option<Secret>,
+}
+
+/// The text is no URL that this crate understands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidUrl(&'static str);
+
+impl fmt::Display for InvalidUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidUrl {}
+
+impl Url {
+    /// Reads an absolute URL with scheme `http`, `https` or `file`.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`] when the scheme is another, the host is missing or has characters that no host has.
+    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidUrl("a URL begins with https://, http:// or file://"))?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "file" => Scheme::File,
+            _ => return Err(InvalidUrl("a URL begins with https://, http:// or file://")),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (credentials, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(Secret::new(user)), host),
+            None => (None, authority),
+        };
+        let host = host.to_ascii_lowercase();
+        match scheme {
+            Scheme::File if !host.is_empty() && host != "localhost" => {
+                return Err(InvalidUrl("a file URL has three slashes, as in file:///srv/models"));
+            }
+            Scheme::Http | Scheme::Https if host.is_empty() || host.starts_with(':') => {
+                return Err(InvalidUrl("the URL names no host"));
+            }
+            _ => {}
+        }
+        if !host.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c)) {
+            return Err(InvalidUrl("the URL's host has a character that no host has"));
+        }
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(encode(query, b"/?"))),
+            None => (path, None),
+        };
+        let path = if scheme == Scheme::File { path.replace('\\', "/") } else { path.to_owned() };
+        let path = if path.is_empty() { "/".to_owned() } else { encode(&path, b"/") };
+        let authority = if scheme == Scheme::File { String::new() } else { host };
+        Ok(Self { scheme, authority, path, query, credentials })
+    }
+
+    /// Makes the URL of a folder or file of this machine; the path must be absolute.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`] when the path is relative or not Unicode.
+    pub fn from_path(path: &Path) -> Result<Self, InvalidUrl> {
+        let text = path.to_str().ok_or(InvalidUrl("the path is not Unicode"))?.replace('\\', "/");
+        if !path.is_absolute() {
+            return Err(InvalidUrl("the path is relative"));
+        }
+        let text = text.strip_prefix("//?/").unwrap_or(&text).replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+        let slash = if text.starts_with('/') { "" } else { "/" };
+        Self::parse(&format!("file://{slash}{text}"))
+    }
+
+    /// Returns the scheme.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Returns host and port as they stand in the URL, in lower case; empty for a file.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Returns the whole URL without user and password, to send a request to. It may carry a signature: never show it.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        let mut text = format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path);
+        if let Some(query) = &self.query {
+            text.push('?');
+            text.push_str(query);
+        }
+        text
+    }
+
+    /// Returns the value of an `Authorization` header for the user and password of the URL, when it has them.
+    #[must_use]
+    pub fn basic_authorization(&self) -> Option<Secret> {
+        let credentials = percent_decode(self.credentials.as_ref()?.expose());
+        let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
+        Some(Secret::new(format!("Basic {encoded}")))
+    }
+
+    /// Returns whether requests to it stay on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
+            _ => &self.authority,
+        };
+        let octets = host.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
+        host == "localhost" || host == "[::1]" || (host.starts_with("127.") && octets == 4 && host.split('.').count() == 4)
+    }
+
+    /// Returns whether both go to the same place: scheme, host and port.
+    #[must_use]
+    pub fn same_origin(&self, other: &Self) -> bool {
+        let port = |url: &Self| match url.authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host.to_owned(), port.to_owned()),
+            _ => (url.authority.clone(), if url.scheme == Scheme::Https { "443" } else { "80" }.to_owned()),
+        };
+        self.scheme == other.scheme && port(self) == port(other)
+    }
+
+    /// Returns the path on this machine that a file URL names; `None` for the other schemes.
+    #[must_use]
+    pub fn to_file_path(&self) -> Option<PathBuf> {
+        if self.scheme != Scheme::File {
+            return None;
+        }
+        let path = String::from_utf8(percent_decode(&self.path)).ok()?;
+        // `/C:/models` is a drive of Windows; everywhere else a folder may well be called `C:`.
+        let drive = path.as_bytes();
+        let is_drive =
+            platform::HAS_DRIVES && drive.len() >= 3 && drive[1].is_ascii_alphabetic() && drive[2] == b':';
+        Some(PathBuf::from(if is_drive { &path[1..] } else { &path[..] }))
+    }
+
+    /// Appends a relative path, percent-encoding what a path cannot hold.
+    #[must_use]
+    pub fn join(&self, relative: &str) -> Self {
+        let base = self.path.trim_end_matches('/');
+        let relative = encode(&relative.replace('%', "%25"), b"/");
+        Self { path: format!("{base}/{relative}"), query: self.query.clone(), ..self.clone() }
+    }
+
+    /// Returns the URL of a neighbour whose name has a suffix more.
+    #[must_use]
+    pub fn beside(&self, suffix: &str) -> Self {
+        Self { path: format!("{}{suffix}", self.path), ..self.clone() }
+    }
+
+    /// Resolves the `Location` of a redirect. Credentials in it are dropped.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`] as [`Url::parse`], and for a redirect to a file.
+    pub fn redirect(&self, location: &str) -> Result<Self, InvalidUrl> {
+        let scheme = self.scheme.as_str();
+        let target = if location.contains("://") && !location.starts_with(['/', '?']) {
+            Self::parse(location)?
+        } else if let Some(rest) = location.strip_prefix("//") {
+            Self::parse(&format!("{scheme}://{rest}"))?
+        } else if location.starts_with('/') {
+            Self::parse(&format!("{scheme}://{}{location}", self.authority))?
+        } else {
+            let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
+            Self::parse(&format!("{scheme}://{}{folder}{location}", self.authority))?
+        };
+        if target.scheme == Scheme::File {
+            return Err(InvalidUrl("a redirect to a file"));
+        }
+        Ok(Self { credentials: None, ..target })
+    }
+}
+
+/// Percent-encodes everything but unreserved characters, escapes that are there already, and `keep`.
+fn encode(text: &str, keep: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte) || keep.contains(&byte) {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Replaces `%xx` by its byte; a `%` that begins no escape stays.
+pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if bytes[at] == b'%' => {
+                out.push(byte);
+                at += 3;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority, self.path)?;
+        if self.query.is_some() { f.write_str("?…") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn shows_no_credential() {
+        let url = url("https://me:s3cret@Models.example.org:8443/a b?token=s3cret#frag");
+        assert_eq!(url.to_string(), "https://models.example.org:8443/a%20b?…");
+        assert!(!format!("{url:?}").contains("s3cret"));
+        assert_eq!(url.expose(), "https://models.example.org:8443/a%20b?token=s3cret");
+        assert_eq!(url.basic_authorization().unwrap().expose(), "Basic bWU6czNjcmV0");
+    }
+
+    #[test]
+    fn joins_and_redirects() {
+        let base = url("https://h/models/");
+        assert_eq!(base.join("data/a b%").to_string(), "https://h/models/data/a%20b%25");
+        let from = url("https://me:pw@h/models/data/x");
+        for (location, expected) in [
+            ("https://cdn.example/y?sig=1", "https://cdn.example/y?…"),
+            ("//cdn.example/y", "https://cdn.example/y"),
+            ("/y", "https://h/y"),
+            ("y", "https://h/models/data/y"),
+        ] {
+            let target = from.redirect(location).unwrap();
+            assert_eq!(target.to_string(), expected);
+            assert!(target.basic_authorization().is_none());
+        }
+        assert!(from.redirect("file:///etc/passwd").is_err());
+        assert!(from.redirect("gopher://x/").is_err());
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for bad in ["", "models.example.org", "ftp://x/", "https://", "https:///x", "http://:80/", "http://a b/", "file://host/x"] {
+            assert!(Url::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origin_and_loopback() {
+        assert!(url("http://h/a").same_origin(&url("http://H:80/b")));
+        assert!(!url("http://h/a").same_origin(&url("https://h/a")));
+        for (text, expected) in [
+            ("http://127.0.0.1:8000/", true),
+            ("http://localhost/", true),
+            ("http://[::1]:1/", true),
+            ("http://127.0.0.1.example.org/", false),
+            ("http://localhost.example.org/", false),
+        ] {
+            assert_eq!(url(text).is_loopback(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_go_there_and_back() {
+        let path = std::env::temp_dir().join("a b#c%41");
+        assert_eq!(Url::from_path(&path).unwrap().to_file_path().unwrap(), path);
+        assert!(Url::from_path(Path::new("relative")).is_err());
+    }
+}
