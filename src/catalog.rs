@@ -65,5 +65,10 @@ pub(crate) fn description(metadata: &Metadata) -> Option<&str> {
 }
 
 pub(crate) fn tags(metadata: &Metadata) -> impl Iterator<Item = &str> {
-    metadata.get("tags").and_then(|tags| tags.as_array()).into_iter().flatten().filter_map(|tag| tag.as_str())
+    metadata
+        .get("tags")
+        .and_then(|tags| tags.as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|tag| tag.as_str())
 }

@@ -122,7 +122,13 @@ impl Config {
         let app: String = self
             .app
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_uppercase()
+                } else {
+                    '_'
+                }
+            })
             .collect();
         format!("{app}_MODELS_{suffix}")
     }
@@ -172,8 +178,14 @@ pub struct ProxyConfig {
 
 impl ProxyConfig {
     /// Uses the proxy for every host but those listed: a name, a name with a leading dot for all below it, or `*`.
-    pub fn new<T: Into<String>>(url: impl Into<String>, no_proxy: impl IntoIterator<Item = T>) -> Self {
-        Self { url: Secret::new(url), no_proxy: no_proxy.into_iter().map(Into::into).collect() }
+    pub fn new<T: Into<String>>(
+        url: impl Into<String>,
+        no_proxy: impl IntoIterator<Item = T>,
+    ) -> Self {
+        Self {
+            url: Secret::new(url),
+            no_proxy: no_proxy.into_iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -191,7 +203,11 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { retries: 3, base: Duration::from_secs(1), longest_wait: Duration::from_secs(60) }
+        Self {
+            retries: 3,
+            base: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(60),
+        }
     }
 }
 
@@ -280,7 +296,9 @@ impl SourceConfig {
     pub fn label(&self) -> String {
         match (&self.name, &self.place) {
             (name, _) if !name.is_empty() => name.clone(),
-            (_, SourcePlace::Chunked { urls, .. }) => urls.first().map(Url::to_string).unwrap_or_default(),
+            (_, SourcePlace::Chunked { urls, .. }) => {
+                urls.first().map(Url::to_string).unwrap_or_default()
+            }
             _ => self.key.clone(),
         }
     }
@@ -302,26 +320,40 @@ impl Settings {
     /// Reads the environment given and the user's overlay file, and lays them over the configuration.
     pub(crate) fn read(config: &Config, env: &Environment) -> Result<Self> {
         check_app(&config.app)?;
-        let dir = |variable: &str, configured: &Option<PathBuf>, default: &dyn Fn() -> Result<PathBuf>| {
-            match env.path(&config.variable(variable)).or_else(|| configured.clone()) {
-                Some(path) => std::path::absolute(&path)
-                    .map_err(|error| Error::Config { message: format!("'{}' is no path", path.display()), source: Some(error.into()) }),
+        let dir = |variable: &str,
+                   configured: &Option<PathBuf>,
+                   default: &dyn Fn() -> Result<PathBuf>| {
+            match env
+                .path(&config.variable(variable))
+                .or_else(|| configured.clone())
+            {
+                Some(path) => std::path::absolute(&path).map_err(|error| Error::Config {
+                    message: format!("'{}' is no path", path.display()),
+                    source: Some(error.into()),
+                }),
                 None => default(),
             }
         };
         let below = |base: Result<PathBuf>| base.map(|base| base.join(&config.app).join("models"));
         let store_dir = dir("DIR", &config.data_dir, &|| below(env.data_dir()))?;
         let cache_dir = dir("CACHE_DIR", &config.cache_dir, &|| below(env.cache_dir()))?;
-        let overlay = dir("CONFIG", &config.config_file, &|| Ok(env.config_dir()?.join(&config.app).join("models.toml")))?;
+        let overlay = dir("CONFIG", &config.config_file, &|| {
+            Ok(env.config_dir()?.join(&config.app).join("models.toml"))
+        })?;
         if let Some(workers) = config.concurrency {
             check_concurrency(workers)?;
         }
 
         let mut sources = BTreeMap::new();
         if let Some(text) = &config.bootstrap {
-            read_sources(text, &format!("the configuration of {}", config.app), &mut sources)?;
+            read_sources(
+                text,
+                &format!("the configuration of {}", config.app),
+                &mut sources,
+            )?;
         }
-        let asked_for = config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
+        let asked_for =
+            config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
         if let Some(text) = read_overlay(&overlay, asked_for)? {
             read_sources(&text, &overlay.display().to_string(), &mut sources)?;
         }
@@ -333,15 +365,31 @@ impl Settings {
             (None, None) => None,
         };
         if let Some((url, origin)) = unnamed {
-            let place = SourcePlace::Chunked { urls: vec![parse_url(url, origin)?], public_key: None };
-            sources.push(SourceConfig { key: String::new(), name: String::new(), place, origin: origin.to_owned() });
+            let place = SourcePlace::Chunked {
+                urls: vec![parse_url(url, origin)?],
+                public_key: None,
+            };
+            sources.push(SourceConfig {
+                key: String::new(),
+                name: String::new(),
+                place,
+                origin: origin.to_owned(),
+            });
         }
         check_names(&sources)?;
         let mut http = config.http.clone();
-        http.https_proxy = http.https_proxy.or_else(|| proxy_of(env, ["https_proxy", "HTTPS_PROXY"]));
-        http.http_proxy = http.http_proxy.or_else(|| proxy_of(env, ["http_proxy", "HTTP_PROXY"]));
+        http.https_proxy = http
+            .https_proxy
+            .or_else(|| proxy_of(env, ["https_proxy", "HTTPS_PROXY"]));
+        http.http_proxy = http
+            .http_proxy
+            .or_else(|| proxy_of(env, ["http_proxy", "HTTP_PROXY"]));
         if http.certificates.is_empty() {
-            http.certificates = env.path("SSL_CERT_FILE").into_iter().chain(env.path("SSL_CERT_DIR")).collect();
+            http.certificates = env
+                .path("SSL_CERT_FILE")
+                .into_iter()
+                .chain(env.path("SSL_CERT_DIR"))
+                .collect();
         }
         Ok(Self {
             app: config.app.clone(),
@@ -360,13 +408,20 @@ pub(crate) fn check_concurrency(workers: usize) -> Result<()> {
     if (1..=16).contains(&workers) {
         Ok(())
     } else {
-        Err(Error::argument(format!("the concurrency is {workers}, and may be from 1 to 16")))
+        Err(Error::argument(format!(
+            "the concurrency is {workers}, and may be from 1 to 16"
+        )))
     }
 }
 
 /// The app's name becomes a folder.
 fn check_app(app: &str) -> Result<()> {
-    let invalid = |reason: &str| Err(Error::config(format!("the app's name '{}' {reason}", app.escape_debug())));
+    let invalid = |reason: &str| {
+        Err(Error::config(format!(
+            "the app's name '{}' {reason}",
+            app.escape_debug()
+        )))
+    };
     match ModelName::new("", app) {
         Err(error) => invalid(error.reason()),
         Ok(_) if app.starts_with('.') => invalid("begins with a dot"),
@@ -378,9 +433,10 @@ fn read_overlay(path: &Path, asked_for: bool) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(None),
-        Err(error) => {
-            Err(Error::Config { message: format!("cannot read {}", path.display()), source: Some(error.into()) })
-        }
+        Err(error) => Err(Error::Config {
+            message: format!("cannot read {}", path.display()),
+            source: Some(error.into()),
+        }),
     }
 }
 
@@ -398,7 +454,18 @@ fn check_names(sources: &[SourceConfig]) -> Result<()> {
 }
 
 const SOURCE_KEYS: [&str; 13] = [
-    "url", "mirrors", "public_key", "name", "repo", "refs", "registry_path", "asset", "server", "api", "raw", "archive",
+    "url",
+    "mirrors",
+    "public_key",
+    "name",
+    "repo",
+    "refs",
+    "registry_path",
+    "asset",
+    "server",
+    "api",
+    "raw",
+    "archive",
     "hub",
 ];
 
@@ -415,10 +482,17 @@ struct SourceWire {
 }
 
 /// Reads the `[sources]` of one file over those of the files before it; `None` for a source that is turned off.
-fn read_sources(text: &str, origin: &str, sources: &mut BTreeMap<String, Option<SourceConfig>>) -> Result<()> {
+fn read_sources(
+    text: &str,
+    origin: &str,
+    sources: &mut BTreeMap<String, Option<SourceConfig>>,
+) -> Result<()> {
     let table: toml::Table = text
         .parse()
-        .map_err(|error: toml::de::Error| Error::Config { message: format!("{origin} is no TOML"), source: Some(error.into()) })?;
+        .map_err(|error: toml::de::Error| Error::Config {
+            message: format!("{origin} is no TOML"),
+            source: Some(error.into()),
+        })?;
     for (key, value) in table {
         if key != "sources" {
             return Err(unknown(origin, &key, ["sources"]));
@@ -439,12 +513,18 @@ fn read_source(key: &str, value: toml::Value, origin: &str) -> Result<Option<Sou
     let Some(table) = value.as_table() else {
         return Err(Error::config(format!("{at} is no table")));
     };
-    if let Some(unknown_key) = table.keys().find(|key| !SOURCE_KEYS.contains(&key.as_str())) {
+    if let Some(unknown_key) = table
+        .keys()
+        .find(|key| !SOURCE_KEYS.contains(&key.as_str()))
+    {
         return Err(unknown(&at, unknown_key, SOURCE_KEYS));
     }
     let wire: SourceWire = value
         .try_into()
-        .map_err(|error: toml::de::Error| Error::Config { message: format!("{at} cannot be read"), source: Some(error.into()) })?;
+        .map_err(|error: toml::de::Error| Error::Config {
+            message: format!("{at} cannot be read"),
+            source: Some(error.into()),
+        })?;
     if wire.refs.as_ref().is_some_and(Vec::is_empty) {
         return Ok(None);
     }
@@ -456,30 +536,69 @@ fn read_source(key: &str, value: toml::Value, origin: &str) -> Result<Option<Sou
             for (index, mirror) in wire.mirrors.iter().enumerate() {
                 urls.push(parse_url(mirror, &format!("{at}.mirrors[{index}]"))?);
             }
-            SourcePlace::Chunked { urls, public_key: wire.public_key }
+            SourcePlace::Chunked {
+                urls,
+                public_key: wire.public_key,
+            }
         }
-        (None, Some(repo), None) => SourcePlace::Repository { repo, refs: wire.refs.unwrap_or_default() },
-        (None, None, Some(hub)) => SourcePlace::Hub { endpoint: parse_url(&hub, &format!("{at}.hub"))? },
-        (None, None, None) => return Err(Error::config(format!("{at} has none of 'url', 'repo' and 'hub'"))),
-        _ => return Err(Error::config(format!("{at} has more than one of 'url', 'repo' and 'hub'"))),
+        (None, Some(repo), None) => SourcePlace::Repository {
+            repo,
+            refs: wire.refs.unwrap_or_default(),
+        },
+        (None, None, Some(hub)) => SourcePlace::Hub {
+            endpoint: parse_url(&hub, &format!("{at}.hub"))?,
+        },
+        (None, None, None) => {
+            return Err(Error::config(format!(
+                "{at} has none of 'url', 'repo' and 'hub'"
+            )));
+        }
+        _ => {
+            return Err(Error::config(format!(
+                "{at} has more than one of 'url', 'repo' and 'hub'"
+            )));
+        }
     };
-    Ok(Some(SourceConfig { key: key.to_owned(), name, place, origin: origin.to_owned() }))
+    Ok(Some(SourceConfig {
+        key: key.to_owned(),
+        name,
+        place,
+        origin: origin.to_owned(),
+    }))
 }
 
 fn unknown<const N: usize>(at: &str, key: &str, known: [&str; N]) -> Error {
-    let near = nearest(key, known).into_iter().next().map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-    Error::config(format!("{at} has the unknown key '{}'{near}", key.escape_debug()))
+    let near = nearest(key, known)
+        .into_iter()
+        .next()
+        .map(|near| format!(", did you mean '{near}'?"))
+        .unwrap_or_default();
+    Error::config(format!(
+        "{at} has the unknown key '{}'{near}",
+        key.escape_debug()
+    ))
 }
 
 fn parse_url(text: &str, at: &str) -> Result<Url> {
-    Url::parse(text).map_err(|error| Error::Config { message: format!("{at} is no usable URL"), source: Some(error.into()) })
+    Url::parse(text).map_err(|error| Error::Config {
+        message: format!("{at} is no usable URL"),
+        source: Some(error.into()),
+    })
 }
 
 /// The scheme's own variable goes before `ALL_PROXY`, and lower case before upper case, as curl has it.
 fn proxy_of(env: &Environment, own: [&str; 2]) -> Option<ProxyConfig> {
-    let url = env.first(&own).or_else(|| env.first(&["all_proxy", "ALL_PROXY"]))?;
+    let url = env
+        .first(&own)
+        .or_else(|| env.first(&["all_proxy", "ALL_PROXY"]))?;
     let except = env.first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    Some(ProxyConfig::new(url, except.split(',').map(str::trim).filter(|host| !host.is_empty())))
+    Some(ProxyConfig::new(
+        url,
+        except
+            .split(',')
+            .map(str::trim)
+            .filter(|host| !host.is_empty()),
+    ))
 }
 
 #[cfg(test)]
@@ -492,7 +611,10 @@ mod tests {
     }
 
     fn env() -> Environment {
-        Environment::empty(System::Linux, std::env::temp_dir().join("modelrack-no-such-home"))
+        Environment::empty(
+            System::Linux,
+            std::env::temp_dir().join("modelrack-no-such-home"),
+        )
     }
 
     #[test]
@@ -508,9 +630,15 @@ mod tests {
         let config = Config::new("my-app")
             .registry_url("https://compiled.example/")
             .bootstrap("[sources.a]\nurl = \"https://x.example/a\"\n[sources.b]\nurl = \"https://x.example/b\"\n[sources.c]\nrepo = \"o/n\"\nname = \"c/c\"\n");
-        let env = env().variable("MY_APP_MODELS_REGISTRY_URL", "https://env.example/").variable("MY_APP_MODELS_CONFIG", &overlay);
+        let env = env()
+            .variable("MY_APP_MODELS_REGISTRY_URL", "https://env.example/")
+            .variable("MY_APP_MODELS_CONFIG", &overlay);
         let read = settings(&config, &env).unwrap();
-        let shown: Vec<_> = read.sources.iter().map(|s| (s.key.as_str(), s.label(), s.kind())).collect();
+        let shown: Vec<_> = read
+            .sources
+            .iter()
+            .map(|s| (s.key.as_str(), s.label(), s.kind()))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -526,14 +654,38 @@ mod tests {
     #[test]
     fn errors_name_the_file_and_the_key() {
         for (toml, expected) in [
-            ("[source.a]\n", "the configuration of app has the unknown key 'source', did you mean 'sources'?"),
-            ("[sources.a]\nurls = \"x\"\n", "the configuration of app: sources.a has the unknown key 'urls', did you mean 'url'?"),
-            ("[sources.a]\n", "the configuration of app: sources.a has none of 'url', 'repo' and 'hub'"),
-            ("[sources.a]\nurl = \"https://x\"\nhub = \"https://y\"\n", "the configuration of app: sources.a has more than one of 'url', 'repo' and 'hub'"),
-            ("[sources.a]\nurl = \"ftp://x\"\n", "the configuration of app: sources.a.url is no usable URL"),
-            ("[sources.a]\nurl = \"https://x\"\nname = \"../a\"\n", "the configuration of app: sources.a.name: the name '../a' has a '.' or '..' component"),
-            ("[sources.a]\nurl = 1\n", "the configuration of app: sources.a cannot be read"),
-            ("[sources.a]\nurl = \"https://x\"\n[sources.b]\nurl = \"https://y\"\nname = \"a\"\n", "the configuration of app: the sources 'a' and 'b' have the same name 'a'"),
+            (
+                "[source.a]\n",
+                "the configuration of app has the unknown key 'source', did you mean 'sources'?",
+            ),
+            (
+                "[sources.a]\nurls = \"x\"\n",
+                "the configuration of app: sources.a has the unknown key 'urls', did you mean 'url'?",
+            ),
+            (
+                "[sources.a]\n",
+                "the configuration of app: sources.a has none of 'url', 'repo' and 'hub'",
+            ),
+            (
+                "[sources.a]\nurl = \"https://x\"\nhub = \"https://y\"\n",
+                "the configuration of app: sources.a has more than one of 'url', 'repo' and 'hub'",
+            ),
+            (
+                "[sources.a]\nurl = \"ftp://x\"\n",
+                "the configuration of app: sources.a.url is no usable URL",
+            ),
+            (
+                "[sources.a]\nurl = \"https://x\"\nname = \"../a\"\n",
+                "the configuration of app: sources.a.name: the name '..' has a '.' or '..' component",
+            ),
+            (
+                "[sources.a]\nurl = 1\n",
+                "the configuration of app: sources.a cannot be read",
+            ),
+            (
+                "[sources.a]\nurl = \"https://x\"\n[sources.b]\nurl = \"https://y\"\nname = \"a\"\n",
+                "the configuration of app: the sources 'a' and 'b' have the same name 'a'",
+            ),
             ("= broken", "the configuration of app is no TOML"),
         ] {
             let error = settings(&Config::new("app").bootstrap(toml), &env()).unwrap_err();
@@ -541,22 +693,35 @@ mod tests {
             assert_eq!(error.code(), "CONFIG_ERROR");
         }
         for app in ["", "..", "a/b", ".x", "con", "a\u{7}"] {
-            assert_eq!(settings(&Config::new(app), &env()).unwrap_err().code(), "CONFIG_ERROR", "{app:?}");
+            assert_eq!(
+                settings(&Config::new(app), &env()).unwrap_err().code(),
+                "CONFIG_ERROR",
+                "{app:?}"
+            );
         }
     }
 
     #[test]
     fn a_missing_overlay_matters_only_when_it_was_asked_for() {
         assert!(settings(&Config::new("app"), &env()).is_ok());
-        let error = settings(&Config::new("app"), &env().variable("APP_MODELS_CONFIG", "/no/such.toml")).unwrap_err();
+        let error = settings(
+            &Config::new("app"),
+            &env().variable("APP_MODELS_CONFIG", "/no/such.toml"),
+        )
+        .unwrap_err();
         assert_eq!(error.code(), "CONFIG_ERROR");
     }
 
     #[test]
     fn the_proxy_keeps_its_secret() {
-        let env = env().variable("HTTPS_PROXY", "http://me:s3cret@proxy:3128").variable("NO_PROXY", "a.example, .b.example");
+        let env = env()
+            .variable("HTTPS_PROXY", "http://me:s3cret@proxy:3128")
+            .variable("NO_PROXY", "a.example, .b.example");
         let http = settings(&Config::new("app"), &env).unwrap().http;
-        assert_eq!(http.https_proxy.as_ref().unwrap().no_proxy, ["a.example", ".b.example"]);
+        assert_eq!(
+            http.https_proxy.as_ref().unwrap().no_proxy,
+            ["a.example", ".b.example"]
+        );
         assert!(http.http_proxy.is_none());
         assert!(!format!("{http:?}").contains("s3cret"));
     }

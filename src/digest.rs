@@ -62,7 +62,12 @@ impl FromStr for Digest {
         if bytes.len() != 64 {
             return Err(InvalidDigest);
         }
-        let nibble = |c: u8| (c as char).to_digit(16).and_then(|n| u8::try_from(n).ok()).ok_or(InvalidDigest);
+        let nibble = |c: u8| {
+            (c as char)
+                .to_digit(16)
+                .and_then(|n| u8::try_from(n).ok())
+                .ok_or(InvalidDigest)
+        };
         let mut digest = [0_u8; 32];
         for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
             *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
@@ -95,17 +100,17 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Hashes bytes as they stream by.
 #[derive(Clone, Default)]
-pub struct Hasher(Sha256);
+pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
     /// Takes in the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// Returns the digest of everything taken in.
     #[must_use]
-    pub fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
 }
@@ -125,8 +130,18 @@ mod tests {
     #[test]
     fn hexadecimal_in_either_case() {
         assert_eq!(Digest::of(b"").to_string(), EMPTY);
-        assert_eq!(EMPTY.to_uppercase().parse::<Digest>().unwrap(), Digest::of(b""));
-        for bad in ["", "ab", &EMPTY[1..], &format!("{EMPTY}0"), &EMPTY.replace('e', "g"), &"é".repeat(32)] {
+        assert_eq!(
+            EMPTY.to_uppercase().parse::<Digest>().unwrap(),
+            Digest::of(b"")
+        );
+        for bad in [
+            "",
+            "ab",
+            &EMPTY[1..],
+            &format!("{EMPTY}0"),
+            &EMPTY.replace('e', "g"),
+            &"é".repeat(32),
+        ] {
             assert_eq!(bad.parse::<Digest>(), Err(InvalidDigest), "{bad}");
         }
     }

@@ -22,7 +22,10 @@ pub struct Environment {
 impl Environment {
     /// Reads the environment of this process.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn of_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
@@ -35,7 +38,12 @@ impl Environment {
     /// Makes an environment with a home folder and nothing else.
     #[must_use]
     pub fn empty(system: System, home: impl Into<PathBuf>) -> Self {
-        Self { variables: BTreeMap::new(), arguments: Vec::new(), home: Some(home.into()), system }
+        Self {
+            variables: BTreeMap::new(),
+            arguments: Vec::new(),
+            home: Some(home.into()),
+            system,
+        }
     }
 
     /// Sets a variable.
@@ -58,7 +66,9 @@ impl Environment {
     }
 
     fn get_os(&self, name: &str) -> Option<&OsString> {
-        self.variables.get(&OsString::from(name)).filter(|value| !value.is_empty())
+        self.variables
+            .get(&OsString::from(name))
+            .filter(|value| !value.is_empty())
     }
 
     /// Returns the first variable of several that is set.
@@ -73,10 +83,18 @@ impl Environment {
 
     /// Returns whether a variable that switches something is on: set, and none of `0`, `false`, `no`, `off`.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"))
+        self.get(name).is_some_and(|value| {
+            !matches!(
+                value.to_ascii_lowercase().as_str(),
+                "0" | "false" | "no" | "off"
+            )
+        })
     }
 
-    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only messages of commands quote the command line"))]
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only messages of commands quote the command line")
+    )]
     pub(crate) fn command_line(&self) -> &[OsString] {
         &self.arguments
     }
@@ -128,7 +146,10 @@ impl Environment {
     }
 
     fn in_home(&self, below: &[&str]) -> Result<PathBuf> {
-        let home = self.home.clone().ok_or_else(|| Error::config("the home folder is not known: set HOME"))?;
+        let home = self
+            .home
+            .clone()
+            .ok_or_else(|| Error::config("the home folder is not known: set HOME"))?;
         Ok(below.iter().fold(home, |path, name| path.join(name)))
     }
 }
@@ -151,17 +172,45 @@ mod tests {
     #[test]
     fn folders_follow_the_system_s_conventions() {
         let home = std::env::temp_dir();
-        let at = |below: &str| below.split('/').fold(home.clone(), |path, name| path.join(name));
-        let dirs = |env: &Environment| [env.data_dir(), env.config_dir(), env.cache_dir()].map(Result::unwrap);
+        let at = |below: &str| {
+            below
+                .split('/')
+                .fold(home.clone(), |path, name| path.join(name))
+        };
+        let dirs = |env: &Environment| {
+            [env.data_dir(), env.config_dir(), env.cache_dir()].map(Result::unwrap)
+        };
         let linux = Environment::empty(System::Linux, &home);
-        assert_eq!(dirs(&linux), [at(".local/share"), at(".config"), at(".cache")]);
-        let set = linux.clone().variable("XDG_DATA_HOME", at("d")).variable("XDG_CACHE_HOME", "relative");
+        assert_eq!(
+            dirs(&linux),
+            [at(".local/share"), at(".config"), at(".cache")]
+        );
+        let set = linux
+            .clone()
+            .variable("XDG_DATA_HOME", at("d"))
+            .variable("XDG_CACHE_HOME", "relative");
         assert_eq!(dirs(&set), [at("d"), at(".config"), at(".cache")]);
         let mac = Environment::empty(System::MacOs, &home);
-        assert_eq!(dirs(&mac), [at("Library/Application Support"), at(".config"), at("Library/Caches")]);
+        assert_eq!(
+            dirs(&mac),
+            [
+                at("Library/Application Support"),
+                at(".config"),
+                at("Library/Caches")
+            ]
+        );
         let windows = Environment::empty(System::Windows, &home);
-        assert_eq!(dirs(&windows), [at("AppData/Roaming"), at("AppData/Roaming"), at("AppData/Local")]);
-        let set = windows.variable("APPDATA", "R").variable("LOCALAPPDATA", "L");
+        assert_eq!(
+            dirs(&windows),
+            [
+                at("AppData/Roaming"),
+                at("AppData/Roaming"),
+                at("AppData/Local")
+            ]
+        );
+        let set = windows
+            .variable("APPDATA", "R")
+            .variable("LOCALAPPDATA", "L");
         assert_eq!(dirs(&set), ["R", "R", "L"].map(PathBuf::from));
     }
 
@@ -172,7 +221,9 @@ mod tests {
             .variable("B", "0")
             .variable("C", "")
             .variable("D", "False");
-        assert!(env.flag("A") && !env.flag("B") && !env.flag("C") && !env.flag("D") && !env.flag("E"));
+        assert!(
+            env.flag("A") && !env.flag("B") && !env.flag("C") && !env.flag("D") && !env.flag("E")
+        );
         assert!(!format!("{:?}", env.variable("TOKEN", "s3cret")).contains("s3cret"));
     }
 }

@@ -90,7 +90,7 @@ pub enum Error {
     /// The network or a server failed.
     Network {
         /// Where the request went; its `Display` shows no credentials.
-        url: Url,
+        url: Box<Url>,
         /// The HTTP status, when the server answered.
         status: Option<u16>,
         /// What happened, in a few words.
@@ -106,7 +106,7 @@ pub enum Error {
     /// The server asks to slow down, for longer than this crate waits by itself.
     RateLimited {
         /// Where the request went.
-        url: Url,
+        url: Box<Url>,
         /// How long the server asks to wait, when it says so.
         retry_after: Option<Duration>,
     },
@@ -181,7 +181,7 @@ pub enum Error {
     /// The server refuses to serve this user.
     Authentication {
         /// Where the request went.
-        url: Url,
+        url: Box<Url>,
         /// Why.
         failure: AuthFailure,
     },
@@ -263,60 +263,122 @@ impl Error {
     /// Puts a step of an operation in front of this error.
     #[must_use]
     pub(crate) fn step(self, step: impl Into<String>) -> Self {
-        Self::Step { step: step.into(), source: Box::new(self) }
+        Self::Step {
+            step: step.into(),
+            source: Box::new(self),
+        }
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::Config { message: message.into(), source: None }
+        Self::Config {
+            message: message.into(),
+            source: None,
+        }
     }
 
     pub(crate) fn argument(message: impl Into<String>) -> Self {
-        Self::InvalidArgument { message: message.into() }
+        Self::InvalidArgument {
+            message: message.into(),
+        }
     }
 
     pub(crate) fn registry(location: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self::Registry { location: location.to_string(), message: message.into(), source: None }
+        Self::Registry {
+            location: location.to_string(),
+            message: message.into(),
+            source: None,
+        }
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::Internal { message: message.into() }
+        Self::Internal {
+            message: message.into(),
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config { message, .. } | Self::InvalidArgument { message } => f.write_str(message),
-            Self::Registry { location, message, .. } => write!(f, "{message} ({location})"),
+            Self::Config { message, .. } | Self::InvalidArgument { message } => {
+                f.write_str(message)
+            }
+            Self::Registry {
+                location, message, ..
+            } => write!(f, "{message} ({location})"),
             Self::InvalidRef { input, message, .. } => write!(f, "'{input}' {message}"),
             Self::ModelNotFound { model, .. } => write!(f, "no source offers the model '{model}'"),
-            Self::VersionNotFound { model, version, .. } => write!(f, "model '{model}' has no version '{version}'"),
+            Self::VersionNotFound { model, version, .. } => {
+                write!(f, "model '{model}' has no version '{version}'")
+            }
             Self::NotInstalled { model, .. } => write!(f, "model '{model}' is not installed"),
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
             Self::Offline { needed } => write!(f, "{needed} is needed, and this is offline mode"),
-            Self::RateLimited { url, retry_after: Some(wait) } => {
-                write!(f, "the server asks to wait {} s before the next request ({url})", wait.as_secs())
+            Self::RateLimited {
+                url,
+                retry_after: Some(wait),
+            } => {
+                write!(
+                    f,
+                    "the server asks to wait {} s before the next request ({url})",
+                    wait.as_secs()
+                )
             }
-            Self::RateLimited { url, retry_after: None } => write!(f, "the server refuses more requests for now ({url})"),
-            Self::HashMismatch { what, expected, actual } => {
+            Self::RateLimited {
+                url,
+                retry_after: None,
+            } => write!(f, "the server refuses more requests for now ({url})"),
+            Self::HashMismatch {
+                what,
+                expected,
+                actual,
+            } => {
                 write!(f, "{what} has digest {actual}, not {expected}")
             }
-            Self::SizeMismatch { what, expected_bytes, actual_bytes } => {
+            Self::SizeMismatch {
+                what,
+                expected_bytes,
+                actual_bytes,
+            } => {
                 write!(f, "{what} has {actual_bytes} bytes, not {expected_bytes}")
             }
-            Self::Unverifiable { files, first } => write!(f, "{files} files have no digest, '{first}' the first of them"),
+            Self::Unverifiable { files, first } => write!(
+                f,
+                "{files} files have no digest, '{first}' the first of them"
+            ),
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
-            Self::Permission { action, path, .. } => write!(f, "no permission to {action} {}", path.display()),
-            Self::Collision { model, other } => write!(f, "'{model}' cannot be stored beside {other}"),
-            Self::InsufficientSpace { path, needed_bytes: 0, .. } => write!(f, "the disk of {} is full", path.display()),
-            Self::InsufficientSpace { path, needed_bytes, available_bytes } => write!(
+            Self::Permission { action, path, .. } => {
+                write!(f, "no permission to {action} {}", path.display())
+            }
+            Self::Collision { model, other } => {
+                write!(f, "'{model}' cannot be stored beside {other}")
+            }
+            Self::InsufficientSpace {
+                path,
+                needed_bytes: 0,
+                ..
+            } => write!(f, "the disk of {} is full", path.display()),
+            Self::InsufficientSpace {
+                path,
+                needed_bytes,
+                available_bytes,
+            } => write!(
                 f,
                 "{needed_bytes} bytes are needed and {available_bytes} are free on the disk of {}",
                 path.display()
             ),
-            Self::Locked { path, holder, waited } => {
+            Self::Locked {
+                path,
+                holder,
+                waited,
+            } => {
                 let holder = holder.as_deref().unwrap_or("another process");
-                write!(f, "{} is locked by {holder}, waited {} s", path.display(), waited.as_secs())
+                write!(
+                    f,
+                    "{} is locked by {holder}, waited {} s",
+                    path.display(),
+                    waited.as_secs()
+                )
             }
             Self::Authentication { url, failure } => match failure {
                 AuthFailure::Missing => write!(f, "the server asks for credentials ({url})"),
@@ -334,11 +396,15 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Config { source, .. } | Self::Registry { source, .. } | Self::Network { source, .. } => {
-                source.as_deref().map(|source| source as &(dyn StdError + 'static))
-            }
+            Self::Config { source, .. }
+            | Self::Registry { source, .. }
+            | Self::Network { source, .. } => source
+                .as_deref()
+                .map(|source| source as &(dyn StdError + 'static)),
             Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
-            Self::Several { errors, .. } => errors.first().map(|error| error as &(dyn StdError + 'static)),
+            Self::Several { errors, .. } => errors
+                .first()
+                .map(|error| error as &(dyn StdError + 'static)),
             Self::Step { source, .. } => Some(source.as_ref()),
             _ => None,
         }
@@ -365,13 +431,23 @@ pub(crate) trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Error::InsufficientSpace { path: path.to_owned(), needed_bytes: 0, available_bytes: 0 }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::InsufficientSpace {
+                path: path.to_owned(),
+                needed_bytes: 0,
+                available_bytes: 0,
+            },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Error::Permission { action, path: path.to_owned(), source }
+                Error::Permission {
+                    action,
+                    path: path.to_owned(),
+                    source,
+                }
             }
-            _ => Error::Storage { action, path: path.to_owned(), source },
+            _ => Error::Storage {
+                action,
+                path: path.to_owned(),
+                source,
+            },
         })
     }
 }
@@ -383,9 +459,14 @@ mod tests {
     #[test]
     fn a_chain_reads_as_one_sentence() {
         let url = Url::parse("https://user:secret@models.example.org/data/ab?sig=1").unwrap();
-        let error = Error::Network { url, status: None, message: "connection timed out".into(), source: None }
-            .step("chunk 3/8")
-            .step("pull fast-whisper/tiny fp16");
+        let error = Error::Network {
+            url: url.into(),
+            status: None,
+            message: "connection timed out".into(),
+            source: None,
+        }
+        .step("chunk 3/8")
+        .step("pull fast-whisper/tiny fp16");
         assert_eq!(
             chain(&error),
             "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out (https://models.example.org/data/ab?…)"
@@ -395,9 +476,19 @@ mod tests {
 
     #[test]
     fn the_system_s_refusals_become_their_own_cases() {
-        let fail = |kind: io::ErrorKind| Err::<(), _>(io::Error::from(kind)).at("write", Path::new("x")).unwrap_err();
-        assert_eq!(fail(io::ErrorKind::StorageFull).code(), "INSUFFICIENT_SPACE");
-        assert_eq!(fail(io::ErrorKind::ReadOnlyFilesystem).code(), "PERMISSION_ERROR");
+        let fail = |kind: io::ErrorKind| {
+            Err::<(), _>(io::Error::from(kind))
+                .at("write", Path::new("x"))
+                .unwrap_err()
+        };
+        assert_eq!(
+            fail(io::ErrorKind::StorageFull).code(),
+            "INSUFFICIENT_SPACE"
+        );
+        assert_eq!(
+            fail(io::ErrorKind::ReadOnlyFilesystem).code(),
+            "PERMISSION_ERROR"
+        );
         assert_eq!(fail(io::ErrorKind::NotADirectory).code(), "STORAGE_ERROR");
     }
 

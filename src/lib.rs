@@ -12,6 +12,8 @@ mod manifest;
 mod model;
 mod platform;
 mod progress;
+#[cfg(feature = "author")]
+pub mod project;
 mod relpath;
 mod secret;
 mod source;
@@ -20,11 +22,14 @@ mod time;
 mod url;
 
 pub use crate::catalog::{Metadata, RemoteDetail, RemoteModel};
-pub use crate::config::{Config, HttpConfig, ProxyConfig, RetryPolicy, SourceConfig, SourceKind, SourcePlace};
+pub use crate::config::{
+    Config, HttpConfig, ProxyConfig, RetryPolicy, SourceConfig, SourceKind, SourcePlace,
+};
 pub use crate::digest::{Digest, InvalidDigest};
 pub use crate::engine::copy::{CopyOptions, CopyReport};
 pub use crate::engine::inventory::{
-    InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, RemoteOptions, Scope, SourceInfo, Status,
+    InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, RemoteOptions, Scope,
+    SourceInfo, Status,
 };
 pub use crate::engine::plan::PullPlan;
 pub use crate::engine::prune::{PrunePlan, PruneReport, PrunedPartial};
@@ -40,7 +45,9 @@ pub use crate::manager::{Manager, ManagerExt, ModelManager, ModelManagerBuilder}
 pub use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile, Part};
 pub use crate::model::{ModelAddress, ModelName, ModelRef};
 pub use crate::platform::System;
-pub use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Silent, Transferred};
+pub use crate::progress::{
+    CancelToken, Download, Phase, Progress, ProgressEvent, Silent, Transferred,
+};
 pub use crate::relpath::{InvalidName, RelPath};
 pub use crate::secret::Secret;
 pub use crate::url::{InvalidUrl, Scheme, Url};

@@ -109,17 +109,19 @@ impl Manifest {
     /// [`Error::Registry`] when it is no such document, when its sizes contradict each other, or when a file's name is
     /// unsafe or meets another on some system.
     pub fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
-        let wire: ManifestWire = serde_json::from_slice(&json).map_err(|error| Error::Registry {
-            location: location.to_string(),
-            message: "the manifest is malformed".into(),
-            source: Some(error.into()),
-        })?;
+        let wire: ManifestWire =
+            serde_json::from_slice(&json).map_err(|error| Error::Registry {
+                location: location.to_string(),
+                message: "the manifest is malformed".into(),
+                source: Some(error.into()),
+            })?;
         let refuse = |message: String| Error::registry(&location, message);
         let files = wire
             .files
             .into_iter()
             .map(|file| {
-                let path = RelPath::parse(&file.path).map_err(|error| refuse(format!("in the manifest, {error}")))?;
+                let path = RelPath::parse(&file.path)
+                    .map_err(|error| refuse(format!("in the manifest, {error}")))?;
                 Ok((path, file.size, file.sha256))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -127,13 +129,20 @@ impl Manifest {
             .map_err(|error| refuse(format!("in the manifest, {error}")))?;
         let sizes = match wire.chunk_sizes {
             Some(sizes) if sizes.len() != wire.chunks.len() => {
-                return Err(refuse("the manifest has more or fewer chunk sizes than chunks".into()));
+                return Err(refuse(
+                    "the manifest has more or fewer chunk sizes than chunks".into(),
+                ));
             }
             Some(sizes) => sizes,
-            None => even_sizes(wire.total_size, wire.chunk_size, wire.chunks.len())
-                .ok_or_else(|| refuse("the manifest's chunks do not add up to its total size".into()))?,
+            None => even_sizes(wire.total_size, wire.chunk_size, wire.chunks.len()).ok_or_else(
+                || refuse("the manifest's chunks do not add up to its total size".into()),
+            )?,
         };
-        let parts = wire.chunks.into_iter().zip(sizes).map(|(digest, size)| (size, Some(digest)));
+        let parts = wire
+            .chunks
+            .into_iter()
+            .zip(sizes)
+            .map(|(digest, size)| (size, Some(digest)));
         Self::build(json, files, parts, wire.total_size).map_err(refuse)
     }
 
@@ -142,7 +151,11 @@ impl Manifest {
     /// # Errors
     /// [`Error::Registry`] as [`Manifest::parse`].
     #[cfg(feature = "author")]
-    pub(crate) fn new(files: Vec<(RelPath, u64, Option<Digest>)>, chunks: Vec<(u64, Digest)>, chunk_bytes: u64) -> Result<Self> {
+    pub(crate) fn new(
+        files: Vec<(RelPath, u64, Option<Digest>)>,
+        chunks: Vec<(u64, Digest)>,
+        chunk_bytes: u64,
+    ) -> Result<Self> {
         let total = files.iter().map(|(_, size, _)| size).sum();
         let sizes: Vec<u64> = chunks.iter().map(|(size, _)| *size).collect();
         let even = even_sizes(total, chunk_bytes, chunks.len()).is_some_and(|even| even == sizes);
@@ -153,7 +166,11 @@ impl Manifest {
             chunk_sizes: (!even).then_some(sizes),
             files: files
                 .iter()
-                .map(|(path, size, sha256)| FileWire { path: path.to_string(), size: *size, sha256: *sha256 })
+                .map(|(path, size, sha256)| FileWire {
+                    path: path.to_string(),
+                    size: *size,
+                    sha256: *sha256,
+                })
                 .collect(),
         };
         let json = serde_json::to_vec(&wire).map_err(|error| Error::internal(error.to_string()))?;
@@ -177,11 +194,18 @@ impl Manifest {
         let files = files
             .into_iter()
             .map(|(path, size_bytes, digest)| {
-                Ok(ManifestFile { path, size_bytes, digest, offset: advance(size_bytes, "files")? })
+                Ok(ManifestFile {
+                    path,
+                    size_bytes,
+                    digest,
+                    offset: advance(size_bytes, "files")?,
+                })
             })
             .collect::<Result<Vec<_>, String>>()?;
         if offset != total_bytes {
-            return Err(format!("the manifest's files have {offset} bytes, and its total size is {total_bytes}"));
+            return Err(format!(
+                "the manifest's files have {offset} bytes, and its total size is {total_bytes}"
+            ));
         }
         offset = 0;
         let mut advance = |size: u64, what: &str| {
@@ -202,13 +226,25 @@ impl Manifest {
                 {
                     return Err(format!("the manifest gives chunk {digest} two sizes"));
                 }
-                Ok(Part { size_bytes, digest, offset: advance(size_bytes, "chunks")? })
+                Ok(Part {
+                    size_bytes,
+                    digest,
+                    offset: advance(size_bytes, "chunks")?,
+                })
             })
             .collect::<Result<Vec<_>, String>>()?;
         if offset != total_bytes {
-            return Err(format!("the manifest's chunks have {offset} bytes, and its total size is {total_bytes}"));
+            return Err(format!(
+                "the manifest's chunks have {offset} bytes, and its total size is {total_bytes}"
+            ));
         }
-        Ok(Self { digest: Digest::of(&json), json, files, parts, total_bytes })
+        Ok(Self {
+            digest: Digest::of(&json),
+            json,
+            files,
+            parts,
+            total_bytes,
+        })
     }
 
     /// Returns the digest of the document, which is what an index names it by.
@@ -243,15 +279,25 @@ impl Manifest {
 
     /// Returns the stretches of files that a range of the stream is made of, in order; empty files have none.
     pub(crate) fn segments(&self, range: Range<u64>) -> impl Iterator<Item = Segment> {
-        let first = self.files.partition_point(|file| file.offset + file.size_bytes <= range.start);
-        self.files[first..].iter().enumerate().take_while({
-            let end = range.end;
-            move |(_, file)| file.offset < end
-        }).filter_map(move |(index, file)| {
-            let begin = range.start.max(file.offset);
-            let end = range.end.min(file.offset + file.size_bytes);
-            (begin < end).then(|| Segment { file: first + index, offset: begin - file.offset, size_bytes: end - begin })
-        })
+        let first = self
+            .files
+            .partition_point(|file| file.offset + file.size_bytes <= range.start);
+        self.files[first..]
+            .iter()
+            .enumerate()
+            .take_while({
+                let end = range.end;
+                move |(_, file)| file.offset < end
+            })
+            .filter_map(move |(index, file)| {
+                let begin = range.start.max(file.offset);
+                let end = range.end.min(file.offset + file.size_bytes);
+                (begin < end).then(|| Segment {
+                    file: first + index,
+                    offset: begin - file.offset,
+                    size_bytes: end - begin,
+                })
+            })
     }
 
     /// Returns the files that have bytes of a range of the stream.
@@ -264,7 +310,9 @@ impl Manifest {
         if range.is_empty() {
             return 0..0;
         }
-        let first = self.parts.partition_point(|part| part.range().end <= range.start);
+        let first = self
+            .parts
+            .partition_point(|part| part.range().end <= range.start);
         let last = self.parts.partition_point(|part| part.offset < range.end);
         first..last
     }
@@ -302,7 +350,10 @@ mod tests {
                 "files":[{"path":"x","size":4},{"path":"empty","size":0},{"path":"y","size":8}],"new":1}"#,
         )
         .unwrap();
-        let segments: Vec<_> = manifest.segments(3..9).map(|s| (s.file, s.offset, s.size_bytes)).collect();
+        let segments: Vec<_> = manifest
+            .segments(3..9)
+            .map(|s| (s.file, s.offset, s.size_bytes))
+            .collect();
         assert_eq!(segments, [(0, 3, 1), (2, 0, 5)]);
         assert_eq!(manifest.parts_in(4..12), 0..3);
         assert_eq!(manifest.parts_in(5..7), 1..2);
@@ -312,9 +363,21 @@ mod tests {
 
     #[test]
     fn the_last_chunk_may_be_short() {
-        let manifest = parse(r#"{"total_size":7,"chunk_size":4,"chunks":["A","B"],"files":[{"path":"x","size":7}]}"#).unwrap();
-        assert_eq!(manifest.parts().iter().map(|part| part.size_bytes).collect::<Vec<_>>(), [4, 3]);
-        let empty = parse(r#"{"total_size":0,"chunk_size":4,"chunks":[],"files":[{"path":"x","size":0}]}"#).unwrap();
+        let manifest = parse(
+            r#"{"total_size":7,"chunk_size":4,"chunks":["A","B"],"files":[{"path":"x","size":7}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            manifest
+                .parts()
+                .iter()
+                .map(|part| part.size_bytes)
+                .collect::<Vec<_>>(),
+            [4, 3]
+        );
+        let empty =
+            parse(r#"{"total_size":0,"chunk_size":4,"chunks":[],"files":[{"path":"x","size":0}]}"#)
+                .unwrap();
         assert!(empty.parts().is_empty());
     }
 

@@ -25,13 +25,18 @@ impl ModelName {
     /// [`InvalidName`] when a segment could not be a folder on every system, or has `@`, which ends a model's name.
     pub fn new(group: &str, model: &str) -> Result<Self, InvalidName> {
         if !group.is_empty() {
-            group.split('/').try_for_each(|segment| check_segment(segment, group))?;
+            group
+                .split('/')
+                .try_for_each(|segment| check_segment(segment, group))?;
         }
         if model.contains('/') {
             return Err(InvalidName::new(model, "has a slash"));
         }
         check_segment(model, model)?;
-        Ok(Self { group: group.to_owned(), model: model.to_owned() })
+        Ok(Self {
+            group: group.to_owned(),
+            model: model.to_owned(),
+        })
     }
 
     /// Reads `group/model`; the last segment is the model.
@@ -65,13 +70,20 @@ impl ModelName {
     /// empty, `.` or `..` segment.
     pub fn version(self, version: &str) -> Result<ModelRef, InvalidName> {
         check_version(version)?;
-        Ok(ModelRef { name: self, version: version.to_owned() })
+        Ok(ModelRef {
+            name: self,
+            version: version.to_owned(),
+        })
     }
 }
 
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { f.write_str(&self.model) } else { write!(f, "{}/{}", self.group, self.model) }
+        if self.group.is_empty() {
+            f.write_str(&self.model)
+        } else {
+            write!(f, "{}/{}", self.group, self.model)
+        }
     }
 }
 
@@ -133,7 +145,10 @@ impl fmt::Display for ModelRef {
 fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
     check_component(segment, whole)?;
     if segment.contains('@') {
-        return Err(InvalidName::new(whole, "has an '@', which ends a model's name"));
+        return Err(InvalidName::new(
+            whole,
+            "has an '@', which ends a model's name",
+        ));
     }
     if segment.contains([':', '*', '?', '"', '<', '>', '|']) {
         return Err(InvalidName::new(whole, "has one of : * ? \" < > |"));
@@ -143,9 +158,14 @@ fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
 
 pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {
     if version.len() > 200 {
-        return Err(InvalidName::new(version, "is a version of more than 200 bytes"));
+        return Err(InvalidName::new(
+            version,
+            "is a version of more than 200 bytes",
+        ));
     }
-    version.split('/').try_for_each(|segment| check_component(segment, version))
+    version
+        .split('/')
+        .try_for_each(|segment| check_component(segment, version))
 }
 
 /// A model as a person names it, before the sources and the store were asked what it means.
@@ -168,7 +188,11 @@ impl ModelAddress {
     /// # Errors
     /// [`Error::InvalidRef`] when a part could not be a name, or when a version is given twice.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
-        let invalid = |message: String| Error::InvalidRef { input: text.to_owned(), message, choices: Vec::new() };
+        let invalid = |message: String| Error::InvalidRef {
+            input: text.to_owned(),
+            message,
+            choices: Vec::new(),
+        };
         let (head, tail) = match text.split_once('@') {
             Some((head, tail)) => (head, Some(tail)),
             None => (text, None),
@@ -176,9 +200,14 @@ impl ModelAddress {
         let name = |error: InvalidName| invalid(error.reason().to_owned());
         ModelName::parse(head).map_err(name)?;
         for version in tail.into_iter().chain(version) {
-            check_version(version).map_err(|error| invalid(format!("has a version that {}", error.reason())))?;
+            check_version(version)
+                .map_err(|error| invalid(format!("has a version that {}", error.reason())))?;
         }
-        Ok(Self { head: head.to_owned(), tail: tail.map(str::to_owned), version: version.map(str::to_owned) })
+        Ok(Self {
+            head: head.to_owned(),
+            tail: tail.map(str::to_owned),
+            version: version.map(str::to_owned),
+        })
     }
 
     /// Reads the address as `group/model` with an optional version, when what stands before `@` is no source.
@@ -211,13 +240,21 @@ impl fmt::Display for ModelAddress {
 
 impl From<&ModelRef> for ModelAddress {
     fn from(model: &ModelRef) -> Self {
-        Self { head: model.name().to_string(), tail: None, version: Some(model.version().to_owned()) }
+        Self {
+            head: model.name().to_string(),
+            tail: None,
+            version: Some(model.version().to_owned()),
+        }
     }
 }
 
 impl From<&ModelName> for ModelAddress {
     fn from(name: &ModelName) -> Self {
-        Self { head: name.to_string(), tail: None, version: None }
+        Self {
+            head: name.to_string(),
+            tail: None,
+            version: None,
+        }
     }
 }
 
@@ -233,20 +270,31 @@ impl FromStr for ModelAddress {
 }
 
 /// Returns the candidates that come near a mistyped name, nearest first, at most three.
-pub(crate) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn nearest<'a>(
+    wanted: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
     let lower = wanted.to_lowercase();
     let mut scored: Vec<(usize, &str)> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let other = candidate.to_lowercase();
             let contained = !lower.is_empty() && (other.contains(&lower) || lower.contains(&other));
-            let distance = if contained { 1 } else { edit_distance(&lower, &other) };
-            (distance <= 1 + wanted.chars().count() / 4).then_some((distance, candidate))
+            let distance = if contained {
+                1
+            } else {
+                edit_distance(&lower, &other)
+            };
+            (distance <= 1 + wanted.chars().count() / 5).then_some((distance, candidate))
         })
         .collect();
     scored.sort_unstable();
     scored.dedup();
-    scored.into_iter().take(3).map(|(_, candidate)| candidate.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, candidate)| candidate.to_owned())
+        .collect()
 }
 
 /// The number of inserted, deleted and replaced characters between two texts; a length difference of more than 8 counts
@@ -278,11 +326,26 @@ mod tests {
         let name = ModelName::parse("mf6/test/test001a").unwrap();
         assert_eq!((name.group(), name.model()), ("mf6/test", "test001a"));
         assert_eq!(ModelName::parse("gpt2").unwrap().group(), "");
-        assert_eq!(ModelRef::new("g", "m", "feature/x").unwrap().to_string(), "g/m feature/x");
-        for bad in ["", "/a", "a/", "a//b", "../a", "a/..", "a\\b", "a@b", "C:/a", "con/a", "a/b\u{7}", "a.", "a:b"] {
+        assert_eq!(
+            ModelRef::new("g", "m", "feature/x").unwrap().to_string(),
+            "g/m feature/x"
+        );
+        for bad in [
+            "", "/a", "a/", "a//b", "../a", "a/..", "a\\b", "a@b", "C:/a", "con/a", "a/b\u{7}",
+            "a.", "a:b",
+        ] {
             assert!(ModelName::parse(bad).is_err(), "{bad:?}");
         }
-        for bad in ["", "..", "a/../b", "/a", "a/", "a\nb", "a\\b", &"v".repeat(201)] {
+        for bad in [
+            "",
+            "..",
+            "a/../b",
+            "/a",
+            "a/",
+            "a\nb",
+            "a\\b",
+            &"v".repeat(201),
+        ] {
             assert!(ModelRef::new("g", "m", bad).is_err(), "{bad:?}");
         }
     }
@@ -290,14 +353,25 @@ mod tests {
     #[test]
     fn equal_ways_to_name_a_version() {
         let expected = (ModelName::parse("fast-whisper/tiny").unwrap(), Some("fp16"));
-        for (text, version) in [("fast-whisper/tiny", Some("fp16")), ("fast-whisper/tiny@fp16", None)] {
+        for (text, version) in [
+            ("fast-whisper/tiny", Some("fp16")),
+            ("fast-whisper/tiny@fp16", None),
+        ] {
             let address = ModelAddress::parse(text, version).unwrap();
             assert_eq!(address.as_model().unwrap(), expected);
         }
-        assert!(ModelAddress::parse("a/b@1", Some("2")).unwrap().as_model().is_err());
+        assert!(
+            ModelAddress::parse("a/b@1", Some("2"))
+                .unwrap()
+                .as_model()
+                .is_err()
+        );
         assert!(ModelAddress::parse("a/b@", None).is_err());
         assert!(ModelAddress::parse("@1", None).is_err());
-        assert_eq!("a/b v1".parse::<ModelAddress>().unwrap().version.as_deref(), Some("v1"));
+        assert_eq!(
+            "a/b v1".parse::<ModelAddress>().unwrap().version.as_deref(),
+            Some("v1")
+        );
     }
 
     #[test]

@@ -149,7 +149,10 @@ impl CancelToken {
 
     fn cancel_state(state: &CancelState) {
         let callbacks = {
-            let mut callbacks = state.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut callbacks = state
+                .callbacks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             state.cancelled.store(true, Ordering::SeqCst);
             std::mem::take(&mut *callbacks)
         };
@@ -157,7 +160,12 @@ impl CancelToken {
         for callback in callbacks {
             callback();
         }
-        let children = std::mem::take(&mut *state.children.lock().unwrap_or_else(PoisonError::into_inner));
+        let children = std::mem::take(
+            &mut *state
+                .children
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for child in children.iter().filter_map(std::sync::Weak::upgrade) {
             Self::cancel_state(&child);
         }
@@ -173,19 +181,35 @@ impl CancelToken {
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
-        let mut guard = self.0.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self
+            .0
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         while !self.is_cancelled() {
-            let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+            let Some(left) = end
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+            else {
                 return false;
             };
-            guard = self.0.woken.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+            guard = self
+                .0
+                .woken
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
 
     /// Runs a callback when it is cancelled: at once when it already was. A transport uses this to break off reads.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
-        let mut callbacks = self.0.callbacks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callbacks = self
+            .0
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.is_cancelled() {
             drop(callbacks);
             callback();
@@ -198,7 +222,11 @@ impl CancelToken {
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
-        let mut children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = self
+            .0
+            .children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child.0));
         drop(children);
@@ -221,7 +249,9 @@ impl CancelToken {
 
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+        f.debug_struct("CancelToken")
+            .field("cancelled", &self.is_cancelled())
+            .finish()
     }
 }
 

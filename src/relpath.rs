@@ -19,7 +19,10 @@ pub struct InvalidName {
 
 impl InvalidName {
     pub(crate) fn new(name: &str, reason: &'static str) -> Self {
-        Self { name: name.to_owned(), reason }
+        Self {
+            name: name.to_owned(),
+            reason,
+        }
     }
 
     /// Returns what is wrong with the name, in a few words.
@@ -31,7 +34,12 @@ impl InvalidName {
 
 impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self.name.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown: String = self
+            .name
+            .chars()
+            .take(80)
+            .flat_map(char::escape_debug)
+            .collect();
         write!(f, "the name '{shown}' {}", self.reason)
     }
 }
@@ -63,8 +71,11 @@ impl RelPath {
         for component in text.split('/') {
             check_component(component, text)?;
             if let Some(c) = component.chars().find(|c| r#":*?"<>|"#.contains(*c)) {
-                let reason =
-                    if c == ':' { "has a ':', which names a drive or a stream" } else { "has one of * ? \" < > |" };
+                let reason = if c == ':' {
+                    "has a ':', which names a drive or a stream"
+                } else {
+                    "has one of * ? \" < > |"
+                };
                 return Err(InvalidName::new(text, reason));
             }
         }
@@ -122,12 +133,20 @@ fn is_invisible(c: char) -> bool {
 
 /// Whether Windows takes the name for a device, with any extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
 pub(crate) fn is_device_name(component: &str) -> bool {
-    let stem = component.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let stem = component
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_ascii_uppercase();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
         _ => ["COM", "LPT"].iter().any(|port| {
             let mut rest = stem.strip_prefix(port).into_iter().flat_map(str::chars);
-            matches!((rest.next(), rest.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+            matches!(
+                (rest.next(), rest.next()),
+                (Some('0'..='9' | '¹' | '²' | '³'), None)
+            )
         }),
     }
 }
@@ -136,20 +155,34 @@ pub(crate) fn is_device_name(component: &str) -> bool {
 ///
 /// # Errors
 /// [`InvalidName`] that names the later of the two.
-pub(crate) fn check_distinct<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> Result<(), InvalidName> {
+pub(crate) fn check_distinct<'a>(
+    paths: impl IntoIterator<Item = &'a RelPath>,
+) -> Result<(), InvalidName> {
     // Every file, and every folder above one, as a system that ignores case sees it → as it is spelt, and which it is.
     let mut seen: HashMap<String, (&str, bool)> = HashMap::new();
     for path in paths {
-        let ends = path.0.match_indices('/').map(|(at, _)| at).chain([path.0.len()]);
+        let ends = path
+            .0
+            .match_indices('/')
+            .map(|(at, _)| at)
+            .chain([path.0.len()]);
         for end in ends {
             let (prefix, is_file) = (&path.0[..end], end == path.0.len());
             match seen.insert(prefix.to_lowercase(), (prefix, is_file)) {
                 None => {}
                 Some((other, false)) if other == prefix && !is_file => {}
                 Some((other, _)) if other == prefix => {
-                    return Err(InvalidName::new(&path.0, "occurs twice, or as a file and as a folder"));
+                    return Err(InvalidName::new(
+                        &path.0,
+                        "occurs twice, or as a file and as a folder",
+                    ));
                 }
-                Some(_) => return Err(InvalidName::new(&path.0, "differs from another only by case")),
+                Some(_) => {
+                    return Err(InvalidName::new(
+                        &path.0,
+                        "differs from another only by case",
+                    ));
+                }
             }
         }
     }
@@ -162,7 +195,17 @@ mod tests {
 
     #[test]
     fn takes_ordinary_names() {
-        for good in ["a", "model.safetensors", "onnx/model_q4.onnx", ".gitattributes", "a b/c-d_e(1).bin", "日本/モデル", "..a", "com10", "console.log"] {
+        for good in [
+            "a",
+            "model.safetensors",
+            "onnx/model_q4.onnx",
+            ".gitattributes",
+            "a b/c-d_e(1).bin",
+            "日本/モデル",
+            "..a",
+            "com10",
+            "console.log",
+        ] {
             assert_eq!(RelPath::parse(good).unwrap().as_str(), good);
         }
     }
@@ -170,9 +213,43 @@ mod tests {
     #[test]
     fn refuses_hostile_names() {
         for bad in [
-            "", "/etc/passwd", "..", "a/../b", "../a", "a/..", ".", "a//b", "a/", "C:/x", "C:x", "a\\b", "\\\\host\\share",
-            "//host/share", "con", "CON.txt", "a/nul", "Aux.tar.gz", "com1", "LPT9.log", "COM¹", "conin$", "a.", "a ", " a", "a/b. /c",
-            "a\0b", "a\nb", "\u{1b}[2J", "a\u{202e}b", "file.txt:stream", "a*", "a?", "\"", "<", ">", "|",
+            "",
+            "/etc/passwd",
+            "..",
+            "a/../b",
+            "../a",
+            "a/..",
+            ".",
+            "a//b",
+            "a/",
+            "C:/x",
+            "C:x",
+            "a\\b",
+            "\\\\host\\share",
+            "//host/share",
+            "con",
+            "CON.txt",
+            "a/nul",
+            "Aux.tar.gz",
+            "com1",
+            "LPT9.log",
+            "COM¹",
+            "conin$",
+            "a.",
+            "a ",
+            " a",
+            "a/b. /c",
+            "a\0b",
+            "a\nb",
+            "\u{1b}[2J",
+            "a\u{202e}b",
+            "file.txt:stream",
+            "a*",
+            "a?",
+            "\"",
+            "<",
+            ">",
+            "|",
         ] {
             assert!(RelPath::parse(bad).is_err(), "{bad:?}");
         }
@@ -183,11 +260,21 @@ mod tests {
     #[test]
     fn refuses_names_that_meet_on_some_system() {
         let check = |names: &[&str]| {
-            let paths: Vec<_> = names.iter().map(|name| RelPath::parse(name).unwrap()).collect();
+            let paths: Vec<_> = names
+                .iter()
+                .map(|name| RelPath::parse(name).unwrap())
+                .collect();
             check_distinct(&paths)
         };
         assert!(check(&["a/x", "a/y", "b"]).is_ok());
-        for bad in [&["a", "a"][..], &["a", "A"], &["a/x", "A/y"], &["a", "a/x"], &["a/x", "a"], &["É", "é"]] {
+        for bad in [
+            &["a", "a"][..],
+            &["a", "A"],
+            &["a/x", "A/y"],
+            &["a", "a/x"],
+            &["a/x", "a"],
+            &["É", "é"],
+        ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
     }
@@ -195,6 +282,9 @@ mod tests {
     #[test]
     fn shows_a_hostile_name_escaped() {
         let error = RelPath::parse("a\u{1b}[2Jb").unwrap_err();
-        assert_eq!(error.to_string(), r"the name 'a\u{1b}[2Jb' has a control character");
+        assert_eq!(
+            error.to_string(),
+            r"the name 'a\u{1b}[2Jb' has a control character"
+        );
     }
 }

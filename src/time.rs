@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serializer};
 
 /// Writes a time to the second, as in `2026-01-31T12:00:00Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
-    let rounded = Timestamp::try_from(time).and_then(|time| Timestamp::from_second(time.as_second()));
+    let rounded =
+        Timestamp::try_from(time).and_then(|time| Timestamp::from_second(time.as_second()));
     rounded.unwrap_or_default().to_string()
 }
 
@@ -16,13 +17,19 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().map(SystemTime::from)
 }
 
-pub(crate) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(
+    time: &SystemTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(*time))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SystemTime, D::Error> {
     let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-    parse_rfc3339(&text).ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z"))
+    parse_rfc3339(&text)
+        .ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z"))
 }
 
 #[cfg(test)]

@@ -66,7 +66,9 @@ impl Url {
     /// [`InvalidUrl`] when the scheme is another, the host is missing or has characters that no host has.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let text = text.trim();
-        let (scheme, rest) = text.split_once("://").ok_or(InvalidUrl("a URL begins with https://, http:// or file://"))?;
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or(InvalidUrl("a URL begins with https://, http:// or file://"))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -83,24 +85,49 @@ impl Url {
         let host = host.to_ascii_lowercase();
         match scheme {
             Scheme::File if !host.is_empty() && host != "localhost" => {
-                return Err(InvalidUrl("a file URL has three slashes, as in file:///srv/models"));
+                return Err(InvalidUrl(
+                    "a file URL has three slashes, as in file:///srv/models",
+                ));
             }
             Scheme::Http | Scheme::Https if host.is_empty() || host.starts_with(':') => {
                 return Err(InvalidUrl("the URL names no host"));
             }
             _ => {}
         }
-        if !host.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c)) {
-            return Err(InvalidUrl("the URL's host has a character that no host has"));
+        if !host
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c))
+        {
+            return Err(InvalidUrl(
+                "the URL's host has a character that no host has",
+            ));
         }
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(encode(query, b"/?"))),
             None => (path, None),
         };
-        let path = if scheme == Scheme::File { path.replace('\\', "/") } else { path.to_owned() };
-        let path = if path.is_empty() { "/".to_owned() } else { encode(&path, b"/") };
-        let authority = if scheme == Scheme::File { String::new() } else { host };
-        Ok(Self { scheme, authority, path, query, credentials })
+        let path = if scheme == Scheme::File {
+            path.replace('\\', "/")
+        } else {
+            path.to_owned()
+        };
+        let path = if path.is_empty() {
+            "/".to_owned()
+        } else {
+            encode(&path, b"/")
+        };
+        let authority = if scheme == Scheme::File {
+            String::new()
+        } else {
+            host
+        };
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+            query,
+            credentials,
+        })
     }
 
     /// Makes the URL of a folder or file of this machine; the path must be absolute.
@@ -108,11 +135,19 @@ impl Url {
     /// # Errors
     /// [`InvalidUrl`] when the path is relative or not Unicode.
     pub fn from_path(path: &Path) -> Result<Self, InvalidUrl> {
-        let text = path.to_str().ok_or(InvalidUrl("the path is not Unicode"))?.replace('\\', "/");
+        let text = path
+            .to_str()
+            .ok_or(InvalidUrl("the path is not Unicode"))?
+            .replace('\\', "/");
         if !path.is_absolute() {
             return Err(InvalidUrl("the path is relative"));
         }
-        let text = text.strip_prefix("//?/").unwrap_or(&text).replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+        let text = text
+            .strip_prefix("//?/")
+            .unwrap_or(&text)
+            .replace('%', "%25")
+            .replace('#', "%23")
+            .replace('?', "%3F");
         let slash = if text.starts_with('/') { "" } else { "/" };
         Self::parse(&format!("file://{slash}{text}"))
     }
@@ -155,8 +190,13 @@ impl Url {
             Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
             _ => &self.authority,
         };
-        let octets = host.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
-        host == "localhost" || host == "[::1]" || (host.starts_with("127.") && octets == 4 && host.split('.').count() == 4)
+        let octets = host
+            .split('.')
+            .filter(|part| part.parse::<u8>().is_ok())
+            .count();
+        host == "localhost"
+            || host == "[::1]"
+            || (host.starts_with("127.") && octets == 4 && host.split('.').count() == 4)
     }
 
     /// Returns whether both go to the same place: scheme, host and port.
@@ -164,7 +204,15 @@ impl Url {
     pub fn same_origin(&self, other: &Self) -> bool {
         let port = |url: &Self| match url.authority.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => (host.to_owned(), port.to_owned()),
-            _ => (url.authority.clone(), if url.scheme == Scheme::Https { "443" } else { "80" }.to_owned()),
+            _ => (
+                url.authority.clone(),
+                if url.scheme == Scheme::Https {
+                    "443"
+                } else {
+                    "80"
+                }
+                .to_owned(),
+            ),
         };
         self.scheme == other.scheme && port(self) == port(other)
     }
@@ -178,8 +226,10 @@ impl Url {
         let path = String::from_utf8(percent_decode(&self.path)).ok()?;
         // `/C:/models` is a drive of Windows; everywhere else a folder may well be called `C:`.
         let drive = path.as_bytes();
-        let is_drive =
-            platform::HAS_DRIVES && drive.len() >= 3 && drive[1].is_ascii_alphabetic() && drive[2] == b':';
+        let is_drive = platform::HAS_DRIVES
+            && drive.len() >= 3
+            && drive[1].is_ascii_alphabetic()
+            && drive[2] == b':';
         Some(PathBuf::from(if is_drive { &path[1..] } else { &path[..] }))
     }
 
@@ -188,13 +238,20 @@ impl Url {
     pub fn join(&self, relative: &str) -> Self {
         let base = self.path.trim_end_matches('/');
         let relative = encode(&relative.replace('%', "%25"), b"/");
-        Self { path: format!("{base}/{relative}"), query: self.query.clone(), ..self.clone() }
+        Self {
+            path: format!("{base}/{relative}"),
+            query: self.query.clone(),
+            ..self.clone()
+        }
     }
 
     /// Returns the URL of a neighbour whose name has a suffix more.
     #[must_use]
     pub fn beside(&self, suffix: &str) -> Self {
-        Self { path: format!("{}{suffix}", self.path), ..self.clone() }
+        Self {
+            path: format!("{}{suffix}", self.path),
+            ..self.clone()
+        }
     }
 
     /// Resolves the `Location` of a redirect. Credentials in it are dropped.
@@ -216,7 +273,10 @@ impl Url {
         if target.scheme == Scheme::File {
             return Err(InvalidUrl("a redirect to a file"));
         }
-        Ok(Self { credentials: None, ..target })
+        Ok(Self {
+            credentials: None,
+            ..target
+        })
     }
 }
 
@@ -225,7 +285,10 @@ fn encode(text: &str, keep: &[u8]) -> String {
     use fmt::Write as _;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%".contains(&byte) || keep.contains(&byte) {
+        if byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@%".contains(&byte)
+            || keep.contains(&byte)
+        {
             out.push(byte as char);
         } else {
             let _ = write!(out, "%{byte:02X}");
@@ -240,7 +303,9 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escape = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
         match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) if bytes[at] == b'%' => {
                 out.push(byte);
@@ -257,8 +322,18 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme.as_str(), self.authority, self.path)?;
-        if self.query.is_some() { f.write_str("?…") } else { Ok(()) }
+        write!(
+            f,
+            "{}://{}{}",
+            self.scheme.as_str(),
+            self.authority,
+            self.path
+        )?;
+        if self.query.is_some() {
+            f.write_str("?…")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -281,14 +356,23 @@ mod tests {
         let url = url("https://me:s3cret@Models.example.org:8443/a b?token=s3cret#frag");
         assert_eq!(url.to_string(), "https://models.example.org:8443/a%20b?…");
         assert!(!format!("{url:?}").contains("s3cret"));
-        assert_eq!(url.expose(), "https://models.example.org:8443/a%20b?token=s3cret");
-        assert_eq!(url.basic_authorization().unwrap().expose(), "Basic bWU6czNjcmV0");
+        assert_eq!(
+            url.expose(),
+            "https://models.example.org:8443/a%20b?token=s3cret"
+        );
+        assert_eq!(
+            url.basic_authorization().unwrap().expose(),
+            "Basic bWU6czNjcmV0"
+        );
     }
 
     #[test]
     fn joins_and_redirects() {
         let base = url("https://h/models/");
-        assert_eq!(base.join("data/a b%").to_string(), "https://h/models/data/a%20b%25");
+        assert_eq!(
+            base.join("data/a b%").to_string(),
+            "https://h/models/data/a%20b%25"
+        );
         let from = url("https://me:pw@h/models/data/x");
         for (location, expected) in [
             ("https://cdn.example/y?sig=1", "https://cdn.example/y?…"),
@@ -306,7 +390,16 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for bad in ["", "models.example.org", "ftp://x/", "https://", "https:///x", "http://:80/", "http://a b/", "file://host/x"] {
+        for bad in [
+            "",
+            "models.example.org",
+            "ftp://x/",
+            "https://",
+            "https:///x",
+            "http://:80/",
+            "http://a b/",
+            "file://host/x",
+        ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
     }

@@ -57,7 +57,11 @@ fn sync(dir: &std::path::Path, manifest: &Manifest) -> Result<()> {
     for file in manifest.files() {
         let path = file_in(dir, &file.path);
         // Windows syncs only what is open for writing.
-        OpenOptions::new().write(true).open(&path).and_then(|file| file.sync_all()).at("sync", &path)?;
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.sync_all())
+            .at("sync", &path)?;
     }
     Ok(())
 }

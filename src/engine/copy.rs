@@ -57,7 +57,12 @@ pub struct CopyReport {
 }
 
 impl Engine {
-    pub(crate) fn copy(&self, address: &ModelAddress, destination: &Path, options: &CopyOptions) -> Result<CopyReport> {
+    pub(crate) fn copy(
+        &self,
+        address: &ModelAddress,
+        destination: &Path,
+        options: &CopyOptions,
+    ) -> Result<CopyReport> {
         let (model, pulled) = match find_installed(self.sources(), &self.records()?, address) {
             Ok(model) => (model, None),
             Err(Error::NotInstalled { .. }) => {
@@ -68,7 +73,9 @@ impl Engine {
         };
         let named = |error: Error| error.step(format!("copy {model}"));
         let detail = self.get(&ModelAddress::from(&model)).map_err(named)?;
-        let destination = std::path::absolute(destination).at("find", destination).map_err(named)?;
+        let destination = std::path::absolute(destination)
+            .at("find", destination)
+            .map_err(named)?;
         let dir = detail.installed.path;
         let mut todo = Vec::new();
         let mut unchanged = 0;
@@ -78,13 +85,24 @@ impl Engine {
             match fs::symlink_metadata(&to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => todo.push((from, to)),
                 Err(error) => return Err(error).at("write", &to).map_err(named),
-                Ok(there) if there.is_file() && there.len() == file.size_bytes && same_bytes(&from, &to).map_err(named)? => {
+                Ok(there)
+                    if there.is_file()
+                        && there.len() == file.size_bytes
+                        && same_bytes(&from, &to).map_err(named)? =>
+                {
                     unchanged += 1;
                 }
                 Ok(there) if options.force && there.is_file() => todo.push((from, to)),
                 Ok(_) => {
-                    let source = io::Error::new(io::ErrorKind::AlreadyExists, "it has other bytes, and would be replaced");
-                    return Err(named(Error::Storage { action: "write", path: to, source }));
+                    let source = io::Error::new(
+                        io::ErrorKind::AlreadyExists,
+                        "it has other bytes, and would be replaced",
+                    );
+                    return Err(named(Error::Storage {
+                        action: "write",
+                        path: to,
+                        source,
+                    }));
                 }
             }
         }
@@ -95,7 +113,14 @@ impl Engine {
             }
             copy_file(&from, &to).map_err(named)?;
         }
-        Ok(CopyReport { bytes: detail.manifest.total_bytes(), model, destination, copied, unchanged, pulled })
+        Ok(CopyReport {
+            bytes: detail.manifest.total_bytes(),
+            model,
+            destination,
+            copied,
+            unchanged,
+            pulled,
+        })
     }
 }
 

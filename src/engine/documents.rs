@@ -28,9 +28,18 @@ pub(crate) struct SourceDocuments<'a> {
 }
 
 impl<'a> SourceDocuments<'a> {
-    pub(crate) fn new(engine: &Engine, source: &SourceConfig, offline: bool, cancel: &'a CancelToken) -> Self {
+    pub(crate) fn new(
+        engine: &Engine,
+        source: &SourceConfig,
+        offline: bool,
+        cancel: &'a CancelToken,
+    ) -> Self {
         let cache = RegistryCache::new(&engine.settings.cache_dir, &source.key);
-        Self { client: engine.client(offline), cache, cancel }
+        Self {
+            client: engine.client(offline),
+            cache,
+            cancel,
+        }
     }
 
     /// When the cached copy was last known to be good; `None` when there is none.
@@ -39,18 +48,39 @@ impl<'a> SourceDocuments<'a> {
     }
 
     /// Fetches the index into the cache unless the server says that the copy there is still good.
-    fn refresh(&self, document: &Document<'_>, cached: Option<&CachedMeta>, url: &Url) -> Result<(), Failure> {
-        let options = GetOptions { etag: cached.and_then(|meta| meta.etag.clone()), ..GetOptions::default() };
+    fn refresh(
+        &self,
+        document: &Document<'_>,
+        cached: Option<&CachedMeta>,
+        url: &Url,
+    ) -> Result<(), Failure> {
+        let options = GetOptions {
+            etag: cached.and_then(|meta| meta.etag.clone()),
+            ..GetOptions::default()
+        };
         let mut body = match self.client.get(url, &options, self.cancel)? {
             Answer::Unchanged => {
                 debug!(%url, "unchanged");
-                let renewed = cached.map(|meta| CachedMeta { fetched_at: SystemTime::now(), ..meta.clone() });
-                return renewed.map_or(Ok(()), |meta| self.cache.write_meta(&meta)).map_err(Failure::last);
+                let renewed = cached.map(|meta| CachedMeta {
+                    fetched_at: SystemTime::now(),
+                    ..meta.clone()
+                });
+                return renewed
+                    .map_or(Ok(()), |meta| self.cache.write_meta(&meta))
+                    .map_err(Failure::last);
             }
             Answer::Body(body) => body,
         };
-        let signed = document.public_key.map(|key| self.signature(key, url)).transpose()?;
-        let mismatch = || Failure::last(Error::registry(url, "the index does not match its signature"));
+        let signed = document
+            .public_key
+            .map(|key| self.signature(key, url))
+            .transpose()?;
+        let mismatch = || {
+            Failure::last(Error::registry(
+                url,
+                "the index does not match its signature",
+            ))
+        };
         let mut check = match &signed {
             Some((key, signature)) => Some(key.verify_stream(signature).map_err(|_| mismatch())?),
             None => None,
@@ -65,8 +95,16 @@ impl<'a> SourceDocuments<'a> {
         if let Some(mut check) = check {
             check.finalize().map_err(|_| mismatch())?;
         }
-        let etag = if url.scheme() == Scheme::File { None } else { body.etag.clone() };
-        let meta = CachedMeta { url: document.urls[0].to_string(), etag, fetched_at: SystemTime::now() };
+        let etag = if url.scheme() == Scheme::File {
+            None
+        } else {
+            body.etag.clone()
+        };
+        let meta = CachedMeta {
+            url: document.urls[0].to_string(),
+            etag,
+            fetched_at: SystemTime::now(),
+        };
         self.cache.commit(file, &meta).map_err(Failure::last)
     }
 
@@ -74,18 +112,32 @@ impl<'a> SourceDocuments<'a> {
     fn signature(&self, key: &str, url: &Url) -> Result<(PublicKey, Signature), Failure> {
         let place = url.beside(".minisig");
         let unsigned = |reason: &str| {
-            Failure::last(Error::registry(&place, format!("the index is not signed as configured: {reason}")))
+            Failure::last(Error::registry(
+                &place,
+                format!("the index is not signed as configured: {reason}"),
+            ))
         };
-        let key = PublicKey::from_base64(key.trim())
-            .map_err(|_| Failure::last(Error::config("the configured public_key is no minisign key")))?;
+        let key = PublicKey::from_base64(key.trim()).map_err(|_| {
+            Failure::last(Error::config(
+                "the configured public_key is no minisign key",
+            ))
+        })?;
         let text = match self.client.get(&place, &GetOptions::default(), self.cancel) {
             Ok(Answer::Body(mut body)) => body.read_whole(MAX_SIGNATURE_BYTES, self.cancel)?,
             Ok(Answer::Unchanged) => return Err(unsigned("no signature")),
-            Err(Failure { error: Error::Network { status: Some(404 | 410), .. }, .. }) => return Err(unsigned("no signature")),
+            Err(Failure {
+                error:
+                    Error::Network {
+                        status: Some(404 | 410),
+                        ..
+                    },
+                ..
+            }) => return Err(unsigned("no signature")),
             Err(failure) => return Err(failure),
         };
         let text = String::from_utf8(text).map_err(|_| unsigned("the signature is no text"))?;
-        let signature = Signature::decode(&text).map_err(|_| unsigned("the signature is malformed"))?;
+        let signature =
+            Signature::decode(&text).map_err(|_| unsigned("the signature is malformed"))?;
         Ok((key, signature))
     }
 }
@@ -94,29 +146,39 @@ impl Documents for SourceDocuments<'_> {
     fn index(&self, document: &Document<'_>) -> Result<File> {
         let url = document.urls[0].to_string();
         let cached = self.cache.meta(&url);
-        if self.client.is_offline() && document.urls.iter().all(|url| url.scheme() != Scheme::File) {
+        if self.client.is_offline() && document.urls.iter().all(|url| url.scheme() != Scheme::File)
+        {
             return match cached {
                 Some(_) => self.cache.open(),
-                None => Err(Error::Offline { needed: format!("the index of {url}, which is not cached,") }),
+                None => Err(Error::Offline {
+                    needed: format!("the index of {url}, which is not cached,"),
+                }),
             };
         }
         let notify = |_: u32, _, error: &Error| debug!(%error, "the index is asked for again");
-        self.client.with_retries(document.urls, self.cancel, &notify, |mirror, url| {
-            if mirror > 0 {
-                warn!(%url, "the index comes from a mirror");
-            }
-            // A validator means something to the server that gave it only.
-            self.refresh(document, cached.as_ref().filter(|_| mirror == 0), url)
-        })?;
+        self.client
+            .with_retries(document.urls, self.cancel, &notify, |mirror, url| {
+                if mirror > 0 {
+                    warn!(%url, "the index comes from a mirror");
+                }
+                // A validator means something to the server that gave it only.
+                self.refresh(document, cached.as_ref().filter(|_| mirror == 0), url)
+            })?;
         self.cache.open()
     }
 
-    fn fetch(&self, urls: &[Url], max_bytes: u64, read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>) -> Result<Manifest> {
-        self.client.document(urls, max_bytes, self.cancel, |url, bytes| {
-            read(url, bytes).map_err(|error| match error {
-                Error::HashMismatch { .. } => Failure::transient(error),
-                error => Failure::last(error),
+    fn fetch(
+        &self,
+        urls: &[Url],
+        max_bytes: u64,
+        read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>,
+    ) -> Result<Manifest> {
+        self.client
+            .document(urls, max_bytes, self.cancel, |url, bytes| {
+                read(url, bytes).map_err(|error| match error {
+                    Error::HashMismatch { .. } => Failure::transient(error),
+                    error => Failure::last(error),
+                })
             })
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! The pulls of this process that have not ended: how far they are, and how to stop them.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,40 @@ pub(crate) struct Downloads(Mutex<Vec<Arc<Meter>>>);
 
 impl Downloads {
     /// Enters a pull; it is listed until the guard is dropped.
-    pub(crate) fn enter(&self, model: &ModelRef, cancel: &CancelToken, progress: Arc<dyn Progress>) -> Entered<'_> {
+    pub(crate) fn enter(
+        &self,
+        model: &ModelRef,
+        cancel: &CancelToken,
+        progress: Arc<dyn Progress>,
+    ) -> Entered<'_> {
         let meter = Arc::new(Meter::new(model.clone(), cancel.clone(), progress));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(meter.clone());
-        Entered { downloads: self, meter }
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(meter.clone());
+        Entered {
+            downloads: self,
+            meter,
+        }
     }
 
     pub(crate) fn list(&self) -> Vec<Download> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|meter| meter.download()).collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|meter| meter.download())
+            .collect()
     }
 
     /// Cancels the pulls of the models that match; returns how many there were.
     pub(crate) fn cancel(&self, matches: impl Fn(&ModelRef) -> bool) -> usize {
         let meters: Vec<Arc<Meter>> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().filter(|meter| matches(&meter.model)).cloned().collect()
+            all.iter()
+                .filter(|meter| matches(&meter.model))
+                .cloned()
+                .collect()
         };
         for meter in &meters {
             meter.cancel.cancel();
@@ -46,7 +65,11 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let mut all = self.downloads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .downloads
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.retain(|meter| !Arc::ptr_eq(meter, &self.meter));
     }
 }
@@ -97,17 +120,29 @@ impl Meter {
 
     /// Learns what is to be done.
     pub(crate) fn expect(&self, manifest: &Manifest) {
-        let sizes: Vec<u64> = manifest.files().iter().map(|file| file.size_bytes).collect();
+        let sizes: Vec<u64> = manifest
+            .files()
+            .iter()
+            .map(|file| file.size_bytes)
+            .collect();
         self.files_total.store(sizes.len() as u64, Relaxed);
-        self.files_done.store(sizes.iter().filter(|size| **size == 0).count() as u64, Relaxed);
-        self.parts_total.store(manifest.parts().len() as u64, Relaxed);
+        self.files_done.store(
+            sizes.iter().filter(|size| **size == 0).count() as u64,
+            Relaxed,
+        );
+        self.parts_total
+            .store(manifest.parts().len() as u64, Relaxed);
         self.bytes_total.store(manifest.total_bytes(), Relaxed);
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
     }
 
     pub(crate) fn phase(&self, phase: Phase) {
-        let index = PHASES.iter().position(|other| *other == phase).unwrap_or_default();
-        self.phase.store(u8::try_from(index).unwrap_or_default(), Relaxed);
+        let index = PHASES
+            .iter()
+            .position(|other| *other == phase)
+            .unwrap_or_default();
+        self.phase
+            .store(u8::try_from(index).unwrap_or_default(), Relaxed);
         self.emit(&ProgressEvent::Phase(self.transferred()));
     }
 
@@ -165,7 +200,11 @@ impl Meter {
     }
 
     pub(crate) fn retrying(&self, attempt: u32, wait: Duration, reason: String) {
-        self.emit(&ProgressEvent::Retrying { attempt, wait, reason });
+        self.emit(&ProgressEvent::Retrying {
+            attempt,
+            wait,
+            reason,
+        });
     }
 
     pub(crate) fn waiting(&self, holder: Option<String>) {
@@ -191,13 +230,20 @@ impl Meter {
             bytes_done: self.bytes_done.load(Relaxed),
             bytes_network: self.bytes_network.load(Relaxed),
             bytes_in_flight: self.bytes_in_flight.load(Relaxed),
-            current_file: self.current_file.try_lock().ok().and_then(|current| current.clone()),
+            current_file: self
+                .current_file
+                .try_lock()
+                .ok()
+                .and_then(|current| current.clone()),
         }
     }
 
     fn download(&self) -> Download {
         let transferred = self.transferred();
-        let (total, done) = (transferred.bytes_total, transferred.bytes_done + transferred.bytes_in_flight);
+        let (total, done) = (
+            transferred.bytes_total,
+            transferred.bytes_done + transferred.bytes_in_flight,
+        );
         let known = transferred.phase != Phase::Manifest;
         #[allow(clippy::cast_precision_loss, reason = "a share for people to look at")]
         let progress = match (known, total) {
@@ -207,9 +253,15 @@ impl Meter {
         };
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let remaining = (transferred.bytes_network > 0).then(|| {
-            let speed = transferred.bytes_network as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+            let speed =
+                transferred.bytes_network as f64 / self.started.elapsed().as_secs_f64().max(0.001);
             Duration::from_secs_f64((total.saturating_sub(done) as f64 / speed).min(1e9))
         });
-        Download { model: self.model.clone(), progress, transferred, remaining }
+        Download {
+            model: self.model.clone(),
+            progress,
+            transferred,
+            remaining,
+        }
     }
 }

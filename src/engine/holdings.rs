@@ -35,29 +35,61 @@ impl Holdings {
     /// Looks through everything the store has for the bytes of one manifest.
     ///
     /// The model's own installed version comes first: it most likely has most of it.
-    pub(crate) fn find(store: &Store, records: &Records, model: &ModelRef, wanted: &Manifest) -> Self {
+    pub(crate) fn find(
+        store: &Store,
+        records: &Records,
+        model: &ModelRef,
+        wanted: &Manifest,
+    ) -> Self {
         let mut missing: HashMap<Digest, u64> = HashMap::new();
-        missing.extend(wanted.parts().iter().filter_map(|part| Some((part.digest?, part.size_bytes))));
-        missing.extend(wanted.files().iter().filter_map(|file| Some((file.digest?, file.size_bytes))));
+        missing.extend(
+            wanted
+                .parts()
+                .iter()
+                .filter_map(|part| Some((part.digest?, part.size_bytes))),
+        );
+        missing.extend(
+            wanted
+                .files()
+                .iter()
+                .filter_map(|file| Some((file.digest?, file.size_bytes))),
+        );
         let mut holdings = Self::default();
 
         let mut installed: Vec<_> = records.iter().collect();
-        installed.sort_by_key(|(other, _)| (other != model, other.name() != model.name(), other.group() != model.group()));
+        installed.sort_by_key(|(other, _)| {
+            (
+                other != model,
+                other.name() != model.name(),
+                other.group() != model.group(),
+            )
+        });
         for (other, record) in installed {
             if missing.is_empty() {
                 return holdings;
             }
             if let Ok(manifest) = store.manifest(&other, record.manifest_hash) {
-                holdings.take(&mut missing, manifest, store.layout().model_dir(&other), None);
+                holdings.take(
+                    &mut missing,
+                    manifest,
+                    store.layout().model_dir(&other),
+                    None,
+                );
             }
         }
         for partial in find_partials(store.layout()) {
-            let own = partial.record.manifest_hash == wanted.digest() && partial.record.model_ref().as_ref() == Some(model);
+            let own = partial.record.manifest_hash == wanted.digest()
+                && partial.record.model_ref().as_ref() == Some(model);
             if missing.is_empty() || own {
                 continue;
             }
             if let Some(manifest) = partial.manifest() {
-                holdings.take(&mut missing, manifest, partial.files_dir(), Some(&partial.journal()));
+                holdings.take(
+                    &mut missing,
+                    manifest,
+                    partial.files_dir(),
+                    Some(&partial.journal()),
+                );
             }
         }
         holdings
@@ -72,24 +104,39 @@ impl Holdings {
         journal: Option<&[Range<u64>]>,
     ) {
         let there = |range: &Range<u64>| {
-            journal.is_none_or(|journal| journal.iter().any(|have| have.start <= range.start && range.end <= have.end))
+            journal.is_none_or(|journal| {
+                journal
+                    .iter()
+                    .any(|have| have.start <= range.start && range.end <= have.end)
+            })
         };
-        let parts = manifest.parts().iter().filter_map(|part| Some((part.digest?, part.range())));
+        let parts = manifest
+            .parts()
+            .iter()
+            .filter_map(|part| Some((part.digest?, part.range())));
         let files = manifest
             .files()
             .iter()
             .filter_map(|file| Some((file.digest?, file.offset..file.offset + file.size_bytes)));
         let found: Vec<(Digest, Range<u64>)> = parts
             .chain(files)
-            .filter(|(digest, range)| missing.get(digest) == Some(&(range.end - range.start)) && there(range))
+            .filter(|(digest, range)| {
+                missing.get(digest) == Some(&(range.end - range.start)) && there(range)
+            })
             .collect();
         if found.is_empty() {
             return;
         }
-        let place = Arc::new(HeldModel { manifest, files: FileSet::new(dir, false) });
+        let place = Arc::new(HeldModel {
+            manifest,
+            files: FileSet::new(dir, false),
+        });
         for (digest, range) in found {
             missing.remove(&digest);
-            self.0.entry(digest).or_insert_with(|| Held { place: place.clone(), range });
+            self.0.entry(digest).or_insert_with(|| Held {
+                place: place.clone(),
+                range,
+            });
         }
     }
 
@@ -100,9 +147,14 @@ impl Holdings {
             return Some(held.clone());
         }
         let mut files = wanted.files_in(part.range());
-        let (file, None) = (&wanted.files()[files.next()?], files.next()) else { return None };
+        let (file, None) = (&wanted.files()[files.next()?], files.next()) else {
+            return None;
+        };
         let held = self.0.get(&file.digest?)?;
         let begin = held.range.start + (part.offset - file.offset);
-        Some(Held { place: held.place.clone(), range: begin..begin + part.size_bytes })
+        Some(Held {
+            place: held.place.clone(),
+            range: begin..begin + part.size_bytes,
+        })
     }
 }

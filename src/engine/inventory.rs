@@ -278,16 +278,26 @@ impl Engine {
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<Listing> {
-        let source = options.source.as_deref().map(|wanted| self.source_key(wanted)).transpose()?;
-        let of_source = |key: Option<&str>| source.as_deref().is_none_or(|wanted| key == Some(wanted));
+        let source = options
+            .source
+            .as_deref()
+            .map(|wanted| self.source_key(wanted))
+            .transpose()?;
+        let of_source =
+            |key: Option<&str>| source.as_deref().is_none_or(|wanted| key == Some(wanted));
         let records = self.records()?;
         let models = records
             .iter()
             .filter(|(model, record)| {
-                options.status.is_none_or(|status| status == Status::Available)
+                options
+                    .status
+                    .is_none_or(|status| status == Status::Available)
                     && options.scope.contains(model)
                     && of_source(record.source.as_deref())
-                    && options.model_type.as_deref().is_none_or(|wanted| record.model_type.as_deref() == Some(wanted))
+                    && options
+                        .model_type
+                        .as_deref()
+                        .is_none_or(|wanted| record.model_type.as_deref() == Some(wanted))
             })
             .map(|(model, record)| self.installed(model, record))
             .collect();
@@ -297,7 +307,11 @@ impl Engine {
                 let model = found.record.model_ref()?;
                 let busy = self.store.is_busy(&model);
                 Some(PartialModel {
-                    status: if busy { Status::Downloading } else { Status::Error },
+                    status: if busy {
+                        Status::Downloading
+                    } else {
+                        Status::Error
+                    },
                     bytes_done: found.bytes(),
                     total_bytes: found.record.total_size,
                     files: found.record.file_count,
@@ -321,9 +335,14 @@ impl Engine {
     pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {
         let records = self.records()?;
         let model = find_installed(self.sources(), &records, address)?;
-        let record = records.get(&model).ok_or_else(|| Error::internal("a record that is gone"))?;
+        let record = records
+            .get(&model)
+            .ok_or_else(|| Error::internal("a record that is gone"))?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
-        Ok(InstalledDetail { installed: self.installed(model, record), manifest })
+        Ok(InstalledDetail {
+            installed: self.installed(model, record),
+            manifest,
+        })
     }
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
@@ -332,16 +351,28 @@ impl Engine {
         if path.is_dir() {
             return Ok(path);
         }
-        Err(Error::Storage { action: "find", path, source: std::io::ErrorKind::NotFound.into() })
+        Err(Error::Storage {
+            action: "find",
+            path,
+            source: std::io::ErrorKind::NotFound.into(),
+        })
     }
 
     pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
         if self.sources().is_empty() {
             return Err(Error::config("no source is configured"));
         }
-        let key = options.source.as_deref().map(|wanted| self.source_key(wanted)).transpose()?;
+        let key = options
+            .source
+            .as_deref()
+            .map(|wanted| self.source_key(wanted))
+            .transpose()?;
         let mut all = Vec::new();
-        for config in self.sources().iter().filter(|source| key.as_deref().is_none_or(|key| source.key == key)) {
+        for config in self
+            .sources()
+            .iter()
+            .filter(|source| key.as_deref().is_none_or(|key| source.key == key))
+        {
             let documents = SourceDocuments::new(self, config, options.offline, &options.cancel);
             let catalog = source::new(config)?.catalog(&documents)?;
             if all.is_empty() {
@@ -352,7 +383,10 @@ impl Engine {
         }
         all.retain(|remote| {
             options.scope.contains(&remote.model)
-                && options.model_type.as_deref().is_none_or(|wanted| remote.model_type() == Some(wanted))
+                && options
+                    .model_type
+                    .as_deref()
+                    .is_none_or(|wanted| remote.model_type() == Some(wanted))
         });
         if self.sources().len() > 1 {
             all.sort_by(|a, b| a.model.cmp(&b.model));
@@ -362,11 +396,23 @@ impl Engine {
 
     /// The key of the source that a person calls by its key or its name.
     pub(crate) fn source_key(&self, wanted: &str) -> Result<String> {
-        let found = self.sources().iter().find(|source| source.key == wanted || source.name == wanted);
+        let found = self
+            .sources()
+            .iter()
+            .find(|source| source.key == wanted || source.name == wanted);
         found.map(|source| source.key.clone()).ok_or_else(|| {
-            let near = nearest(wanted, self.sources().iter().map(|source| source.key.as_str()));
-            let near = near.first().map(|near| format!(", did you mean '{near}'?")).unwrap_or_default();
-            Error::argument(format!("no source has the key or name '{}'{near}", wanted.escape_debug()))
+            let near = nearest(
+                wanted,
+                self.sources().iter().map(|source| source.key.as_str()),
+            );
+            let near = near
+                .first()
+                .map(|near| format!(", did you mean '{near}'?"))
+                .unwrap_or_default();
+            Error::argument(format!(
+                "no source has the key or name '{}'{near}",
+                wanted.escape_debug()
+            ))
         })
     }
 
@@ -375,8 +421,13 @@ impl Engine {
             let cancel = CancelToken::new();
             let documents = SourceDocuments::new(self, config, true, &cancel);
             let fetched_at = documents.fetched_at();
-            let cached = fetched_at.and_then(|_| source::new(config).ok()?.catalog(&documents).ok());
-            SourceInfo { config: config.clone(), fetched_at, versions: cached.map(|all| all.len()) }
+            let cached =
+                fetched_at.and_then(|_| source::new(config).ok()?.catalog(&documents).ok());
+            SourceInfo {
+                config: config.clone(),
+                fetched_at,
+                versions: cached.map(|all| all.len()),
+            }
         };
         self.sources().iter().map(info).collect()
     }

@@ -76,7 +76,13 @@ pub(crate) struct TransferPlan {
 
 /// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another.
 pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holdings) -> TransferPlan {
-    let mut plan = TransferPlan { tasks: Vec::new(), bytes_to_fetch: 0, bytes_reused: 0, bytes_resumed: 0, requests: 0 };
+    let mut plan = TransferPlan {
+        tasks: Vec::new(),
+        bytes_to_fetch: 0,
+        bytes_reused: 0,
+        bytes_resumed: 0,
+        requests: 0,
+    };
     let mut first_of = HashMap::new();
     for (index, part) in manifest.parts().iter().enumerate() {
         if let Some(digest) = part.digest {
@@ -97,7 +103,9 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
             plan.bytes_reused += part.size_bytes;
             Origin::Store(held)
         } else if part.size_bytes > SPLIT_BYTES {
-            let missing: Vec<Range<u64>> = ranges_of(&range).filter(|piece| !is_within(found, piece)).collect();
+            let missing: Vec<Range<u64>> = ranges_of(&range)
+                .filter(|piece| !is_within(found, piece))
+                .collect();
             let bytes: u64 = missing.iter().map(|piece| piece.end - piece.start).sum();
             plan.bytes_to_fetch += bytes;
             plan.bytes_resumed += part.size_bytes - bytes;
@@ -108,7 +116,11 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
             plan.requests += 1;
             Origin::Network
         };
-        plan.tasks.push(Task { part: index, twins: Vec::new(), origin });
+        plan.tasks.push(Task {
+            part: index,
+            twins: Vec::new(),
+            origin,
+        });
     }
     // Bytes that belong in several places are written to all of them as they come, so they come in one go.
     for task in plan.tasks.iter_mut().filter(|task| !task.twins.is_empty()) {
@@ -127,8 +139,15 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
 impl TransferPlan {
     /// How many threads bring it in, unless the user says so.
     pub(crate) fn workers(&self, asked_for: Option<usize>) -> usize {
-        let average = self.bytes_to_fetch.checked_div(self.requests as u64).unwrap_or(u64::MAX);
-        let default = if average < SMALL_PART_BYTES { MAX_WORKERS } else { DEFAULT_WORKERS };
+        let average = self
+            .bytes_to_fetch
+            .checked_div(self.requests as u64)
+            .unwrap_or(u64::MAX);
+        let default = if average < SMALL_PART_BYTES {
+            MAX_WORKERS
+        } else {
+            DEFAULT_WORKERS
+        };
         asked_for.unwrap_or(default).clamp(1, MAX_WORKERS)
     }
 }
@@ -137,13 +156,16 @@ impl TransferPlan {
 pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
     let count = (end - start).div_ceil(RANGE_BYTES);
-    (0..count).map(move |index| start + index * RANGE_BYTES..(start + (index + 1) * RANGE_BYTES).min(end))
+    (0..count)
+        .map(move |index| start + index * RANGE_BYTES..(start + (index + 1) * RANGE_BYTES).min(end))
 }
 
 /// Whether a range lies in one of several that are in order and do not touch.
 fn is_within(found: &[Range<u64>], range: &Range<u64>) -> bool {
     let after = found.partition_point(|have| have.start <= range.start);
-    after.checked_sub(1).is_some_and(|index| range.end <= found[index].end)
+    after
+        .checked_sub(1)
+        .is_some_and(|index| range.end <= found[index].end)
 }
 
 #[cfg(test)]
@@ -152,7 +174,10 @@ mod tests {
 
     fn manifest(sizes: &[(u64, &str)]) -> Manifest {
         let total: u64 = sizes.iter().map(|(size, _)| size).sum();
-        let chunks: Vec<String> = sizes.iter().map(|(_, c)| format!("\"{}\"", c.repeat(64))).collect();
+        let chunks: Vec<String> = sizes
+            .iter()
+            .map(|(_, c)| format!("\"{}\"", c.repeat(64)))
+            .collect();
         let chunk_sizes: Vec<String> = sizes.iter().map(|(size, _)| size.to_string()).collect();
         let json = format!(
             r#"{{"total_size":{total},"chunk_size":1,"chunks":[{}],"chunk_sizes":[{}],"files":[{{"path":"x","size":{total}}}]}}"#,
@@ -166,16 +191,37 @@ mod tests {
     fn fetches_each_digest_once_and_keeps_what_is_there() {
         let manifest = manifest(&[(4, "a"), (4, "b"), (4, "a"), (4, "c")]);
         let plan = plan(&manifest, &[4..8, 12..15], &Holdings::default());
-        let shown: Vec<_> = plan.tasks.iter().map(|t| (t.part, t.twins.clone(), matches!(t.origin, Origin::Partial))).collect();
-        assert_eq!(shown, [(0, vec![2], false), (1, vec![], true), (3, vec![], false)]);
-        assert_eq!((plan.bytes_to_fetch, plan.bytes_resumed, plan.bytes_reused, plan.requests), (8, 4, 4, 2));
+        let shown: Vec<_> = plan
+            .tasks
+            .iter()
+            .map(|t| (t.part, t.twins.clone(), matches!(t.origin, Origin::Partial)))
+            .collect();
+        assert_eq!(
+            shown,
+            [(0, vec![2], false), (1, vec![], true), (3, vec![], false)]
+        );
+        assert_eq!(
+            (
+                plan.bytes_to_fetch,
+                plan.bytes_resumed,
+                plan.bytes_reused,
+                plan.requests
+            ),
+            (8, 4, 4, 2)
+        );
     }
 
     #[test]
     fn a_large_part_comes_in_ranges() {
         let manifest = manifest(&[(5, "a"), (SPLIT_BYTES + 1, "b")]);
-        let plan = plan(&manifest, &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES], &Holdings::default());
-        let Origin::Ranges(ranges) = &plan.tasks[1].origin else { panic!("{plan:?}") };
+        let plan = plan(
+            &manifest,
+            &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES],
+            &Holdings::default(),
+        );
+        let Origin::Ranges(ranges) = &plan.tasks[1].origin else {
+            panic!("{plan:?}")
+        };
         assert_eq!(ranges.len(), 4);
         assert_eq!(ranges[0], 5..5 + RANGE_BYTES);
         assert_eq!(ranges[3], 5 + SPLIT_BYTES..5 + SPLIT_BYTES + 1);
@@ -184,7 +230,13 @@ mod tests {
 
     #[test]
     fn many_small_parts_get_more_workers() {
-        let plan = |bytes, requests| TransferPlan { tasks: vec![], bytes_to_fetch: bytes, bytes_reused: 0, bytes_resumed: 0, requests };
+        let plan = |bytes, requests| TransferPlan {
+            tasks: vec![],
+            bytes_to_fetch: bytes,
+            bytes_reused: 0,
+            bytes_resumed: 0,
+            requests,
+        };
         assert_eq!(plan(5000 * 1000, 5000).workers(None), 16);
         assert_eq!(plan(2 << 30, 256).workers(None), 4);
         assert_eq!(plan(0, 0).workers(None), 4);

@@ -51,13 +51,20 @@ impl Engine {
         let layout = self.store.layout();
         let mut plan = PrunePlan::default();
         for found in find_partials(layout) {
-            let Some(model) = found.record.model_ref() else { continue };
+            let Some(model) = found.record.model_ref() else {
+                continue;
+            };
             if !self.store.is_busy(&model) {
                 plan.bytes += found.bytes();
-                plan.partials.push(PrunedPartial { model, bytes: found.bytes(), path: found.dir });
+                plan.partials.push(PrunedPartial {
+                    model,
+                    bytes: found.bytes(),
+                    path: found.dir,
+                });
             }
         }
-        plan.partials.sort_by(|a, b| (&a.model, &a.path).cmp(&(&b.model, &b.path)));
+        plan.partials
+            .sort_by(|a, b| (&a.model, &a.path).cmp(&(&b.model, &b.path)));
         let cache = layout.cache();
         let entries = match fs::read_dir(&cache) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(plan),
@@ -119,7 +126,9 @@ fn bytes_below(dir: &Path) -> u64 {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => bytes += entry.metadata().map_or(0, |metadata| metadata.len()),
+                Ok(kind) if kind.is_file() => {
+                    bytes += entry.metadata().map_or(0, |metadata| metadata.len())
+                }
                 _ => {}
             }
         }

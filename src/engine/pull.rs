@@ -138,13 +138,19 @@ pub(crate) struct Wanted {
 
 impl Engine {
     /// Says what a pull would do.
-    pub(crate) fn plan_pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
+    pub(crate) fn plan_pull(
+        &self,
+        address: &ModelAddress,
+        options: &PullOptions,
+    ) -> Result<PullPlan> {
         let offer = self.find_remote(address, options.offline, &options.cancel)?;
         let model = offer.remote.model.clone();
         let records = self.records()?;
         self.store.check_place(&records, &model)?;
         let manifest = self.manifest(&offer, options.offline, &options.cancel)?;
-        let installed = records.get(&model).is_some_and(|record| record.manifest_hash == manifest.digest());
+        let installed = records
+            .get(&model)
+            .is_some_and(|record| record.manifest_hash == manifest.digest());
         let unverified = check_hashes(&manifest, options.require_hashes)?;
         let mut plan = if installed && !options.force {
             PullPlan {
@@ -159,7 +165,8 @@ impl Engine {
                 files_unverified: 0,
             }
         } else {
-            let planned = self.plan_transfer(&model, &manifest, &self.journal_of(&model, &manifest))?;
+            let planned =
+                self.plan_transfer(&model, &manifest, &self.journal_of(&model, &manifest))?;
             describe(model, &manifest, &planned)
         };
         plan.files_unverified = unverified.len();
@@ -178,10 +185,15 @@ impl Engine {
     }
 
     /// What a partial of this very state has, without claiming it.
-    pub(crate) fn journal_of(&self, model: &ModelRef, manifest: &Manifest) -> Vec<std::ops::Range<u64>> {
+    pub(crate) fn journal_of(
+        &self,
+        model: &ModelRef,
+        manifest: &Manifest,
+    ) -> Vec<std::ops::Range<u64>> {
         let mut partials = find_partials(self.store.layout()).into_iter();
         let own = partials.find(|partial| {
-            partial.record.manifest_hash == manifest.digest() && partial.record.model_ref().as_ref() == Some(model)
+            partial.record.manifest_hash == manifest.digest()
+                && partial.record.model_ref().as_ref() == Some(model)
         });
         own.map(|partial| partial.journal()).unwrap_or_default()
     }
@@ -191,15 +203,36 @@ impl Engine {
         let cancel = options.cancel.child();
         let offer = self
             .find_remote(address, options.offline, &cancel)
-            .map_err(|error| if error.is_cancelled() { Error::Cancelled } else { error })
+            .map_err(|error| {
+                if error.is_cancelled() {
+                    Error::Cancelled
+                } else {
+                    error
+                }
+            })
             .map_err(|error| error.step(format!("pull {address}")))?;
-        self.pull_wanted(Wanted { offer, manifest: None }, options, &cancel)
+        self.pull_wanted(
+            Wanted {
+                offer,
+                manifest: None,
+            },
+            options,
+            &cancel,
+        )
     }
 
     /// Brings in what was found.
-    pub(crate) fn pull_wanted(&self, wanted: Wanted, options: &PullOptions, cancel: &CancelToken) -> Result<PullReport> {
+    pub(crate) fn pull_wanted(
+        &self,
+        wanted: Wanted,
+        options: &PullOptions,
+        cancel: &CancelToken,
+    ) -> Result<PullReport> {
         let model = wanted.offer.remote.model.clone();
-        let progress = options.progress.clone().unwrap_or_else(|| self.progress.clone());
+        let progress = options
+            .progress
+            .clone()
+            .unwrap_or_else(|| self.progress.clone());
         let entered = self.downloads.enter(&model, cancel, progress);
         let result = self.pull_locked(&wanted, options, cancel, &entered.meter);
         if let Err(error) = &result {
@@ -220,7 +253,9 @@ impl Engine {
         let concurrency = options.concurrency.or(self.settings.concurrency);
         concurrency.map_or(Ok(()), check_concurrency)?;
         meter.phase(Phase::Manifest);
-        let lock = self.store.lock_model(model, cancel, &|holder| meter.waiting(holder))?;
+        let lock = self
+            .store
+            .lock_model(model, cancel, &|holder| meter.waiting(holder))?;
         let mut report = PullReport {
             model: model.clone(),
             outcome: PullOutcome::AlreadyInstalled,
@@ -255,10 +290,14 @@ impl Engine {
         };
         report.files_unverified = check_hashes(&manifest, options.require_hashes)?;
         self.store.expire_partials(PARTIAL_AGE, model);
-        let mut partial = Partial::claim(self.store.layout(), model, &manifest, &offer.remote.source)?;
+        let mut partial =
+            Partial::claim(self.store.layout(), model, &manifest, &offer.remote.source)?;
         let result = (|| {
             let planned = self.plan_transfer(model, &manifest, partial.found())?;
-            check_space(partial.dir(), manifest.total_bytes().saturating_sub(planned.bytes_resumed))?;
+            check_space(
+                partial.dir(),
+                manifest.total_bytes().saturating_sub(planned.bytes_resumed),
+            )?;
             report.outcome = PullOutcome::Installed;
             report.files = manifest.files().len() as u64;
             report.bytes_total = manifest.total_bytes();
@@ -312,16 +351,23 @@ fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> Pul
 /// Names the files that nothing says the right bytes of.
 fn check_hashes(manifest: &Manifest, required: bool) -> Result<Vec<String>> {
     let covered = |range: std::ops::Range<u64>| {
-        manifest.parts()[manifest.parts_in(range)].iter().all(|part| part.digest.is_some())
+        manifest.parts()[manifest.parts_in(range)]
+            .iter()
+            .all(|part| part.digest.is_some())
     };
     let unverified: Vec<String> = manifest
         .files()
         .iter()
-        .filter(|file| file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes))
+        .filter(|file| {
+            file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes)
+        })
         .map(|file| file.path.to_string())
         .collect();
     match unverified.first() {
-        Some(first) if required => Err(Error::Unverifiable { files: unverified.len(), first: first.clone() }),
+        Some(first) if required => Err(Error::Unverifiable {
+            files: unverified.len(),
+            first: first.clone(),
+        }),
         _ => Ok(unverified),
     }
 }
@@ -330,7 +376,11 @@ fn check_hashes(manifest: &Manifest, required: bool) -> Result<Vec<String>> {
 fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
     let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
     if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
-        return Err(Error::InsufficientSpace { path: dir.to_owned(), needed_bytes, available_bytes });
+        return Err(Error::InsufficientSpace {
+            path: dir.to_owned(),
+            needed_bytes,
+            available_bytes,
+        });
     }
     Ok(())
 }

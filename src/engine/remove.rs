@@ -18,16 +18,32 @@ pub struct RemoveReport {
 
 impl Engine {
     /// Removes one version, after a pull of it has ended.
-    pub(crate) fn remove(&self, address: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+    pub(crate) fn remove(
+        &self,
+        address: &ModelAddress,
+        cancel: &CancelToken,
+    ) -> Result<RemoveReport> {
         let model = find_installed(self.sources(), &self.records()?, address)?;
-        let bytes_freed = self.remove_version(&model, cancel).map_err(|error| error.step(format!("remove {model}")))?;
-        Ok(RemoveReport { removed: vec![model], bytes_freed })
+        let bytes_freed = self
+            .remove_version(&model, cancel)
+            .map_err(|error| error.step(format!("remove {model}")))?;
+        Ok(RemoveReport {
+            removed: vec![model],
+            bytes_freed,
+        })
     }
 
     /// Removes all versions of a model; goes on past a failure.
-    pub(crate) fn remove_all(&self, address: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+    pub(crate) fn remove_all(
+        &self,
+        address: &ModelAddress,
+        cancel: &CancelToken,
+    ) -> Result<RemoveReport> {
         let models = match_installed(self.sources(), &self.records()?, address)?;
-        let mut report = RemoveReport { removed: Vec::new(), bytes_freed: 0 };
+        let mut report = RemoveReport {
+            removed: Vec::new(),
+            bytes_freed: 0,
+        };
         let mut errors = Vec::new();
         let mut remaining = Vec::new();
         for model in &models {
@@ -46,8 +62,12 @@ impl Engine {
         if errors.is_empty() {
             return Ok(report);
         }
-        let message =
-            format!("{} of {} versions remain: {}", remaining.len(), models.len(), remaining.join(", "));
+        let message = format!(
+            "{} of {} versions remain: {}",
+            remaining.len(),
+            models.len(),
+            remaining.join(", ")
+        );
         Err(Error::Several { message, errors })
     }
 
@@ -56,7 +76,10 @@ impl Engine {
         let records = self.records()?;
         // Whoever had the lock before may have removed it.
         let Some(record) = records.get(model) else {
-            return Err(Error::NotInstalled { model: model.to_string(), near: Vec::new() });
+            return Err(Error::NotInstalled {
+                model: model.to_string(),
+                near: Vec::new(),
+            });
         };
         self.store.remove(&lock)?;
         Ok(record.total_size)

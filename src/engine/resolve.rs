@@ -38,7 +38,9 @@ impl PartialEq for SourceConfig {
 fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<Vec<Reading<'a>>> {
     // `source@ref/subpath`: the longest ref that the source knows wins.
     if let Some(tail) = &address.tail
-        && let Some(source) = sources.iter().find(|source| !source.name.is_empty() && source.name == address.head)
+        && let Some(source) = sources
+            .iter()
+            .find(|source| !source.name.is_empty() && source.name == address.head)
     {
         if address.version.is_some() {
             return Err(Error::InvalidRef {
@@ -47,9 +49,15 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
                 choices: Vec::new(),
             });
         }
-        let splits = tail.rmatch_indices('/').map(|(at, _)| (&tail[..at], &tail[at + 1..]));
+        let splits = tail
+            .rmatch_indices('/')
+            .map(|(at, _)| (&tail[..at], &tail[at + 1..]));
         let readings: Vec<_> = splits
-            .map(|(version, path)| Reading { source, path: path.to_owned(), version: Some(version.to_owned()) })
+            .map(|(version, path)| Reading {
+                source,
+                path: path.to_owned(),
+                version: Some(version.to_owned()),
+            })
             .collect();
         if readings.is_empty() {
             return Err(Error::InvalidRef {
@@ -70,7 +78,11 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
                 "" => path.as_str(),
                 name => path.strip_prefix(name)?.strip_prefix('/')?,
             };
-            Some(Reading { source, path: path.to_owned(), version: version.clone() })
+            Some(Reading {
+                source,
+                path: path.to_owned(),
+                version: version.clone(),
+            })
         })
         .collect();
     readings.sort_by_key(|reading| std::cmp::Reverse(reading.source.name.len()));
@@ -79,7 +91,12 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
 
 impl Engine {
     /// Finds a model at the sources.
-    pub(crate) fn find_remote(&self, address: &ModelAddress, offline: bool, cancel: &CancelToken) -> Result<Offer> {
+    pub(crate) fn find_remote(
+        &self,
+        address: &ModelAddress,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<Offer> {
         let readings = readings(self.sources(), address)?;
         let mut not_found = None;
         for reading in &readings {
@@ -87,11 +104,17 @@ impl Engine {
             let documents = SourceDocuments::new(self, reading.source, offline, cancel);
             match source.find(&documents, &reading.path, reading.version.as_deref()) {
                 Ok(remote) => return Ok(Offer { remote, source }),
-                Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. })) if readings.len() > 1 => {
+                Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. }))
+                    if readings.len() > 1 =>
+                {
                     // The first reading is the likeliest; a version that is missing tells more than a model that is.
                     let tells_more = matches!(
                         (&not_found, &error),
-                        (None, _) | (Some(Error::ModelNotFound { .. }), Error::VersionNotFound { .. })
+                        (None, _)
+                            | (
+                                Some(Error::ModelNotFound { .. }),
+                                Error::VersionNotFound { .. }
+                            )
                     );
                     if tells_more {
                         not_found = Some(error);
@@ -107,13 +130,25 @@ impl Engine {
         if self.sources().is_empty() {
             return Error::config("no source is configured");
         }
-        let names = self.sources().iter().map(|source| source.name.as_str()).filter(|name| !name.is_empty());
+        let names = self
+            .sources()
+            .iter()
+            .map(|source| source.name.as_str())
+            .filter(|name| !name.is_empty());
         let first = address.head.split('/').next().unwrap_or_default();
-        Error::ModelNotFound { model: address.head.clone(), near: nearest(first, names) }
+        Error::ModelNotFound {
+            model: address.head.clone(),
+            near: nearest(first, names),
+        }
     }
 
     /// Fetches the manifest of a version, unless the store has it already.
-    pub(crate) fn manifest(&self, offer: &Offer, offline: bool, cancel: &CancelToken) -> Result<Manifest> {
+    pub(crate) fn manifest(
+        &self,
+        offer: &Offer,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<Manifest> {
         let manifest = match self.installed_manifest(&offer.remote) {
             Some(manifest) => manifest,
             None => {
@@ -122,10 +157,17 @@ impl Engine {
             }
         };
         let layout = self.store.layout();
-        match manifest.files().iter().find(|file| layout.is_own(&file.path)) {
+        match manifest
+            .files()
+            .iter()
+            .find(|file| layout.is_own(&file.path))
+        {
             Some(file) => Err(Error::registry(
                 offer.source.config().label(),
-                format!("the manifest has the file '{}', where the store keeps its own", file.path),
+                format!(
+                    "the manifest has the file '{}', where the store keeps its own",
+                    file.path
+                ),
             )),
             None => Ok(manifest),
         }
@@ -137,12 +179,21 @@ impl Engine {
         if record.manifest_hash != remote.manifest_digest {
             return None;
         }
-        self.store.manifest(&remote.model, record.manifest_hash).ok()
+        self.store
+            .manifest(&remote.model, record.manifest_hash)
+            .ok()
     }
 
     /// Finds the source that serves an installed model.
-    pub(crate) fn source_of(&self, model: &ModelRef, record: &ModelRecord) -> Result<Arc<dyn Source>> {
-        let by_key = self.sources().iter().find(|source| record.source.as_deref() == Some(source.key.as_str()));
+    pub(crate) fn source_of(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+    ) -> Result<Arc<dyn Source>> {
+        let by_key = self
+            .sources()
+            .iter()
+            .find(|source| record.source.as_deref() == Some(source.key.as_str()));
         let source = match by_key {
             Some(source) => source,
             None => {
@@ -156,7 +207,11 @@ impl Engine {
 }
 
 /// Finds the one installed version that an address names.
-pub(crate) fn find_installed(sources: &[SourceConfig], records: &Records, address: &ModelAddress) -> Result<ModelRef> {
+pub(crate) fn find_installed(
+    sources: &[SourceConfig],
+    records: &Records,
+    address: &ModelAddress,
+) -> Result<ModelRef> {
     let versions = match_installed(sources, records, address)?;
     match versions.as_slice() {
         [only] => Ok(only.clone()),
@@ -175,7 +230,11 @@ pub(crate) fn match_installed(
     address: &ModelAddress,
 ) -> Result<Vec<ModelRef>> {
     let readings: Vec<(ModelName, Option<String>)> = match &address.tail {
-        Some(_) if sources.iter().any(|source| !source.name.is_empty() && source.name == address.head) => {
+        Some(_)
+            if sources
+                .iter()
+                .any(|source| !source.name.is_empty() && source.name == address.head) =>
+        {
             let named = readings(sources, address)?.into_iter();
             named
                 .filter_map(|reading| {
@@ -193,20 +252,33 @@ pub(crate) fn match_installed(
         let matches: Vec<ModelRef> = records
             .iter()
             .map(|(model, _)| model)
-            .filter(|model| model.name() == name && version.as_deref().is_none_or(|version| model.version() == version))
+            .filter(|model| {
+                model.name() == name
+                    && version
+                        .as_deref()
+                        .is_none_or(|version| model.version() == version)
+            })
             .collect();
         if !matches.is_empty() {
             return Ok(matches);
         }
     }
     let installed: Vec<ModelRef> = records.iter().map(|(model, _)| model).collect();
-    let same_name = installed.iter().filter(|model| readings.iter().any(|(name, _)| model.name() == name));
+    let same_name = installed
+        .iter()
+        .filter(|model| readings.iter().any(|(name, _)| model.name() == name));
     let mut near: Vec<String> = same_name.map(ToString::to_string).collect();
     if near.is_empty() {
-        let names: Vec<String> = installed.iter().map(|model| model.name().to_string()).collect();
+        let names: Vec<String> = installed
+            .iter()
+            .map(|model| model.name().to_string())
+            .collect();
         near = nearest(&address.head, names.iter().map(String::as_str));
     }
-    Err(Error::NotInstalled { model: address.to_string(), near })
+    Err(Error::NotInstalled {
+        model: address.to_string(),
+        near,
+    })
 }
 
 #[cfg(test)]
@@ -217,22 +289,39 @@ mod tests {
 
     fn source(name: &str) -> SourceConfig {
         let urls = vec![Url::parse("https://models.example.org").unwrap()];
-        let place = SourcePlace::Chunked { urls, public_key: None };
-        SourceConfig { key: format!("key-{name}"), name: name.into(), place, origin: String::new() }
+        let place = SourcePlace::Chunked {
+            urls,
+            public_key: None,
+        };
+        SourceConfig {
+            key: format!("key-{name}"),
+            name: name.into(),
+            place,
+            origin: String::new(),
+        }
     }
 
     #[test]
     fn an_address_is_read_by_the_sources_there_are() {
         let sources = [source(""), source("mf6/test"), source("mf6")];
-        let read = |text: &str, version: Option<&str>| -> Result<Vec<(String, String, Option<String>)>> {
-            let address = ModelAddress::parse(text, version)?;
-            let readings = readings(&sources, &address)?;
-            Ok(readings.into_iter().map(|r| (r.source.name.clone(), r.path, r.version)).collect())
+        let read =
+            |text: &str, version: Option<&str>| -> Result<Vec<(String, String, Option<String>)>> {
+                let address = ModelAddress::parse(text, version)?;
+                let readings = readings(&sources, &address)?;
+                Ok(readings
+                    .into_iter()
+                    .map(|r| (r.source.name.clone(), r.path, r.version))
+                    .collect())
+            };
+        let row = |name: &str, path: &str, version: Option<&str>| {
+            (name.to_owned(), path.to_owned(), version.map(str::to_owned))
         };
-        let row = |name: &str, path: &str, version: Option<&str>| (name.to_owned(), path.to_owned(), version.map(str::to_owned));
         assert_eq!(
             read("mf6/test@feature/x/model", None).unwrap(),
-            [row("mf6/test", "model", Some("feature/x")), row("mf6/test", "x/model", Some("feature"))]
+            [
+                row("mf6/test", "model", Some("feature/x")),
+                row("mf6/test", "x/model", Some("feature"))
+            ]
         );
         assert_eq!(
             read("mf6/test/model@develop", None).unwrap(),
@@ -242,8 +331,17 @@ mod tests {
                 row("", "mf6/test/model", Some("develop")),
             ]
         );
-        assert_eq!(read("other/model", Some("v1")).unwrap(), [row("", "other/model", Some("v1"))]);
-        assert_eq!(read("mf6/test@develop", None).unwrap_err().code(), "INVALID_REF");
-        assert_eq!(read("mf6/test@develop/m", Some("v")).unwrap_err().code(), "INVALID_REF");
+        assert_eq!(
+            read("other/model", Some("v1")).unwrap(),
+            [row("", "other/model", Some("v1"))]
+        );
+        assert_eq!(
+            read("mf6/test@develop", None).unwrap_err().code(),
+            "INVALID_REF"
+        );
+        assert_eq!(
+            read("mf6/test@develop/m", Some("v")).unwrap_err().code(),
+            "INVALID_REF"
+        );
     }
 }

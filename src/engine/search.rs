@@ -60,26 +60,50 @@ impl Engine {
         }
         let mut report = SearchReport::default();
         if options.remote {
-            let remote = RemoteOptions::default().offline(options.offline).cancel(options.cancel.clone());
+            let remote = RemoteOptions::default()
+                .offline(options.offline)
+                .cancel(options.cancel.clone());
             report.remote = self.list_remote(&remote)?;
             report.remote.retain(|remote| {
                 let tags: Vec<&str> = remote.tags().collect();
-                matches(&words, &remote.model.to_string(), remote.model_type(), &tags, &remote.metadata)
+                matches(
+                    &words,
+                    &remote.model.to_string(),
+                    remote.model_type(),
+                    &tags,
+                    &remote.metadata,
+                )
             });
         } else {
             report.installed = self.list(&ListOptions::default())?.models;
             report.installed.retain(|model| {
                 let tags: Vec<&str> = model.tags.iter().map(String::as_str).collect();
-                matches(&words, &model.model.to_string(), model.model_type.as_deref(), &tags, &model.metadata)
+                matches(
+                    &words,
+                    &model.model.to_string(),
+                    model.model_type.as_deref(),
+                    &tags,
+                    &model.metadata,
+                )
             });
         }
         Ok(report)
     }
 }
 
-fn matches(words: &[String], name: &str, model_type: Option<&str>, tags: &[&str], metadata: &Metadata) -> bool {
+fn matches(
+    words: &[String],
+    name: &str,
+    model_type: Option<&str>,
+    tags: &[&str],
+    metadata: &Metadata,
+) -> bool {
     let mut text = name.to_lowercase();
-    for more in model_type.into_iter().chain(description(metadata)).chain(tags.iter().copied()) {
+    for more in model_type
+        .into_iter()
+        .chain(description(metadata))
+        .chain(tags.iter().copied())
+    {
         text.push('\n');
         text.push_str(&more.to_lowercase());
     }

@@ -111,14 +111,21 @@ impl Transfer<'_> {
                 let dispatch = tracing::dispatcher::get_default(Clone::clone);
                 for _ in 0..workers {
                     let (shared, dispatch) = (&shared, dispatch.clone());
-                    scope.spawn(move |_| tracing::dispatcher::with_default(&dispatch, || shared.work()));
+                    scope.spawn(move |_| {
+                        tracing::dispatcher::with_default(&dispatch, || shared.work())
+                    });
                 }
             });
             network_bytes += shared.network_bytes.load(Ordering::Relaxed);
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            if let Some(error) = shared.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(error) = shared
+                .error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+            {
                 return Err(error);
             }
             let wrong = shared.finish_spans()?;
@@ -126,7 +133,10 @@ impl Transfer<'_> {
                 break;
             }
             if round > MAX_ROUNDS {
-                return Err(wrong.into_iter().next().map_or_else(|| Error::internal("no error"), |(_, error)| error));
+                return Err(wrong
+                    .into_iter()
+                    .next()
+                    .map_or_else(|| Error::internal("no error"), |(_, error)| error));
             }
             // None of a wrong part's ranges can be trusted: all of them come again.
             let parts: Vec<usize> = wrong.iter().map(|(part, _)| *part).collect();
@@ -138,7 +148,11 @@ impl Transfer<'_> {
                 .map(|part| {
                     let range = self.manifest.parts()[part].range();
                     self.meter.undo(self.manifest, range.clone(), 1);
-                    Task { part, twins: Vec::new(), origin: Origin::Ranges(ranges_of(&range).collect()) }
+                    Task {
+                        part,
+                        twins: Vec::new(),
+                        origin: Origin::Ranges(ranges_of(&range).collect()),
+                    }
                 })
                 .collect();
         }
@@ -146,10 +160,18 @@ impl Transfer<'_> {
         Ok(Transferred { network_bytes })
     }
 
-    fn shared<'s>(&'s self, files: &'s FileSet, tasks: Vec<Task>, written: &[Range<u64>]) -> Shared<'s> {
+    fn shared<'s>(
+        &'s self,
+        files: &'s FileSet,
+        tasks: Vec<Task>,
+        written: &[Range<u64>],
+    ) -> Shared<'s> {
         let mut jobs = VecDeque::new();
         let (mut part_spans, mut file_spans) = (Vec::new(), Vec::new());
-        let mut there: BTreeMap<u64, u64> = written.iter().map(|range| (range.start, range.end)).collect();
+        let mut there: BTreeMap<u64, u64> = written
+            .iter()
+            .map(|range| (range.start, range.end))
+            .collect();
         for task in tasks {
             let Origin::Ranges(ranges) = &task.origin else {
                 jobs.push_back(Job::Part(task));
@@ -160,7 +182,11 @@ impl Transfer<'_> {
                 self.meter.done(self.manifest, have.clone(), 0);
                 merge(&mut there, have);
             }
-            jobs.extend(ranges.iter().map(|range| Job::Range(task.part, range.clone())));
+            jobs.extend(
+                ranges
+                    .iter()
+                    .map(|range| Job::Range(task.part, range.clone())),
+            );
             if let Some(digest) = self.manifest.parts()[task.part].digest {
                 part_spans.push(Span::new(range, digest, Subject::Part(task.part)));
             }
@@ -169,7 +195,8 @@ impl Transfer<'_> {
             let range = file.offset..file.offset + file.size_bytes;
             let Some(digest) = file.digest else { continue };
             let parts = &self.manifest.parts()[self.manifest.parts_in(range.clone())];
-            let covered = matches!(parts, [part] if part.range() == range && part.digest == Some(digest));
+            let covered =
+                matches!(parts, [part] if part.range() == range && part.digest == Some(digest));
             if !covered {
                 file_spans.push(Span::new(range, digest, Subject::File(index)));
             }
@@ -194,7 +221,12 @@ impl Transfer<'_> {
 impl Span {
     fn new(range: Range<u64>, expected: Digest, subject: Subject) -> Self {
         let progress = Mutex::new((Hasher::default(), range.start));
-        Self { range, expected, subject, progress }
+        Self {
+            range,
+            expected,
+            subject,
+            progress,
+        }
     }
 }
 
@@ -203,7 +235,14 @@ impl Shared<'_> {
     fn work(&self) {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
         while !self.stop.is_cancelled() {
-            let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+            let Some(job) = self
+                .jobs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front()
+            else {
+                return;
+            };
             let done = catch_unwind(AssertUnwindSafe(|| self.run(job, &mut buffer)))
                 .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
             if let Err(error) = done {
@@ -219,16 +258,20 @@ impl Shared<'_> {
     fn run(&self, job: Job, buffer: &mut [u8]) -> Result<()> {
         match job {
             Job::Part(task) => self.bring_part(&task, buffer),
-            Job::Range(index, range) => {
-                self.fetch_range(index, range, buffer).map_err(|error| self.name_part(index, error))
-            }
+            Job::Range(index, range) => self
+                .fetch_range(index, range, buffer)
+                .map_err(|error| self.name_part(index, error)),
         }
     }
 
     fn name_part(&self, index: usize, error: Error) -> Error {
         match error {
             Error::Cancelled => error,
-            error => error.step(format!("chunk {}/{}", index + 1, self.transfer.manifest.parts().len())),
+            error => error.step(format!(
+                "chunk {}/{}",
+                index + 1,
+                self.transfer.manifest.parts().len()
+            )),
         }
     }
 
@@ -236,16 +279,23 @@ impl Shared<'_> {
         let manifest = self.transfer.manifest;
         let part = manifest.parts()[task.part];
         if let Some(file) = manifest.files_in(part.range()).next() {
-            self.transfer.meter.working_on(manifest.files()[file].path.as_str());
+            self.transfer
+                .meter
+                .working_on(manifest.files()[file].path.as_str());
         }
-        let places: Vec<u64> = [task.part].iter().chain(&task.twins).map(|index| manifest.parts()[*index].offset).collect();
+        let places: Vec<u64> = [task.part]
+            .iter()
+            .chain(&task.twins)
+            .map(|index| manifest.parts()[*index].offset)
+            .collect();
         let there = match &task.origin {
             Origin::Partial => self.check_partial(&part, &places, buffer)?,
             Origin::Store(held) => self.copy_held(&part, held, &places, buffer)?,
             Origin::Network | Origin::Ranges(_) => false,
         };
         if !there {
-            self.fetch_part(task.part, &part, &places, buffer).map_err(|error| self.name_part(task.part, error))?;
+            self.fetch_part(task.part, &part, &places, buffer)
+                .map_err(|error| self.name_part(task.part, error))?;
         }
         for place in &places {
             self.complete(*place..*place + part.size_bytes, 1, buffer)?;
@@ -259,14 +309,29 @@ impl Shared<'_> {
             // Only a file's digest covers it, and that is checked as a span.
             return Ok(true);
         };
-        let read = |at: u64, piece: &mut [u8]| self.files.read(self.transfer.manifest, part.offset + at, piece);
+        let read = |at: u64, piece: &mut [u8]| {
+            self.files
+                .read(self.transfer.manifest, part.offset + at, piece)
+        };
         self.copy_checked(part.size_bytes, expected, &read, &places[1..], buffer)
     }
 
     /// Takes bytes from another model or partial of the store. Those that are gone or wrong come from the network.
-    fn copy_held(&self, part: &Part, held: &Held, places: &[u64], buffer: &mut [u8]) -> Result<bool> {
-        let Some(expected) = part.digest else { return Ok(false) };
-        let read = |at: u64, piece: &mut [u8]| held.place.files.read(&held.place.manifest, held.range.start + at, piece);
+    fn copy_held(
+        &self,
+        part: &Part,
+        held: &Held,
+        places: &[u64],
+        buffer: &mut [u8],
+    ) -> Result<bool> {
+        let Some(expected) = part.digest else {
+            return Ok(false);
+        };
+        let read = |at: u64, piece: &mut [u8]| {
+            held.place
+                .files
+                .read(&held.place.manifest, held.range.start + at, piece)
+        };
         self.copy_checked(part.size_bytes, expected, &read, places, buffer)
     }
 
@@ -285,7 +350,9 @@ impl Shared<'_> {
             if self.stop.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let length = usize::try_from(size_bytes - at).unwrap_or(usize::MAX).min(buffer.len());
+            let length = usize::try_from(size_bytes - at)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             let piece = &mut buffer[..length];
             if let Err(error) = read(at, piece) {
                 debug!(%error, "bytes of the store cannot be reused");
@@ -293,7 +360,8 @@ impl Shared<'_> {
             }
             hasher.update(piece);
             for place in places {
-                self.files.write(self.transfer.manifest, place + at, piece)?;
+                self.files
+                    .write(self.transfer.manifest, place + at, piece)?;
             }
             at += length as u64;
             self.transfer.partial.touch();
@@ -305,21 +373,31 @@ impl Shared<'_> {
         Ok(good)
     }
 
-    fn fetch_part(&self, index: usize, part: &Part, places: &[u64], buffer: &mut [u8]) -> Result<()> {
+    fn fetch_part(
+        &self,
+        index: usize,
+        part: &Part,
+        places: &[u64],
+        buffer: &mut [u8],
+    ) -> Result<()> {
         self.with_mirrors(index, |url| {
             let mut body = self.get(url, &GetOptions::default())?;
             let mut hasher = Hasher::default();
             self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
                 hasher.update(piece);
-                places.iter().try_for_each(|place| self.files.write(self.transfer.manifest, place + at, piece))
+                places.iter().try_for_each(|place| {
+                    self.files.write(self.transfer.manifest, place + at, piece)
+                })
             })?;
             let actual = hasher.finish();
             match part.digest {
-                Some(expected) if expected != actual => Err(Failure::transient(Error::HashMismatch {
-                    what: format!("what came from {url}"),
-                    expected: expected.to_string(),
-                    actual: actual.to_string(),
-                })),
+                Some(expected) if expected != actual => {
+                    Err(Failure::transient(Error::HashMismatch {
+                        what: format!("what came from {url}"),
+                        expected: expected.to_string(),
+                        actual: actual.to_string(),
+                    }))
+                }
                 _ => Ok(()),
             }
         })
@@ -330,25 +408,47 @@ impl Shared<'_> {
         let manifest = self.transfer.manifest;
         let part = manifest.parts()[index];
         if let Some(file) = manifest.files_in(range.clone()).next() {
-            self.transfer.meter.working_on(manifest.files()[file].path.as_str());
+            self.transfer
+                .meter
+                .working_on(manifest.files()[file].path.as_str());
         }
         let wanted = range.start - part.offset..range.end - part.offset;
         // Whether this worker has taken it on itself to receive the whole part.
         let mut whole = false;
         let mut elsewhere = false;
         self.with_mirrors(index, |url| {
-            elsewhere = !whole && self.unranged.lock().unwrap_or_else(PoisonError::into_inner).contains(&index);
+            elsewhere = !whole
+                && self
+                    .unranged
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .contains(&index);
             if elsewhere {
                 return Ok(());
             }
             let asked = if whole { None } else { Some(wanted.clone()) };
-            let mut body = self.get(url, &GetOptions { range: asked, ..GetOptions::default() })?;
+            let mut body = self.get(
+                url,
+                &GetOptions {
+                    range: asked,
+                    ..GetOptions::default()
+                },
+            )?;
             if body.is_range {
-                return self.receive(&mut body, range.end - range.start, buffer, &mut |at, piece| {
-                    self.files.write(manifest, range.start + at, piece)
-                });
+                return self.receive(
+                    &mut body,
+                    range.end - range.start,
+                    buffer,
+                    &mut |at, piece| self.files.write(manifest, range.start + at, piece),
+                );
             }
-            if !whole && !self.unranged.lock().unwrap_or_else(PoisonError::into_inner).insert(index) {
+            if !whole
+                && !self
+                    .unranged
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(index)
+            {
                 elsewhere = true;
                 return Ok(());
             }
@@ -366,7 +466,9 @@ impl Shared<'_> {
         }
         let missing: Vec<Range<u64>> = {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            ranges_of(&part.range()).filter(|piece| contiguous_end(&written, piece.start) < piece.end).collect()
+            ranges_of(&part.range())
+                .filter(|piece| contiguous_end(&written, piece.start) < piece.end)
+                .collect()
         };
         for piece in missing {
             let ends = piece.end == part.range().end;
@@ -375,7 +477,11 @@ impl Shared<'_> {
         Ok(())
     }
 
-    fn with_mirrors(&self, index: usize, mut attempt: impl FnMut(&Url) -> Result<(), Failure>) -> Result<()> {
+    fn with_mirrors(
+        &self,
+        index: usize,
+        mut attempt: impl FnMut(&Url) -> Result<(), Failure>,
+    ) -> Result<()> {
         let part = &self.transfer.manifest.parts()[index];
         let mut mirrors = self.transfer.source.locate(part);
         if mirrors.is_empty() {
@@ -386,20 +492,29 @@ impl Shared<'_> {
         let first = self.mirror.load(Ordering::Relaxed) % count;
         mirrors.rotate_left(first);
         let meter = self.transfer.meter;
-        let notify = |tries: u32, wait: Duration, error: &Error| meter.retrying(tries, wait, error.to_string());
-        self.transfer.client.with_retries(&mirrors, &self.stop, &notify, |at, url| {
-            let result = attempt(url);
-            if result.is_ok() {
-                self.mirror.store((first + at) % count, Ordering::Relaxed);
-            }
-            result
-        })
+        let notify = |tries: u32, wait: Duration, error: &Error| {
+            meter.retrying(tries, wait, error.to_string())
+        };
+        self.transfer
+            .client
+            .with_retries(&mirrors, &self.stop, &notify, |at, url| {
+                let result = attempt(url);
+                if result.is_ok() {
+                    self.mirror.store((first + at) % count, Ordering::Relaxed);
+                }
+                result
+            })
     }
 
     fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
         match self.transfer.client.get(url, options, &self.stop)? {
             Answer::Body(body) => Ok(body),
-            Answer::Unchanged => Err(Failure::last(network(url, Some(304), "an answer to a question nobody asked", None))),
+            Answer::Unchanged => Err(Failure::last(network(
+                url,
+                Some(304),
+                "an answer to a question nobody asked",
+                None,
+            ))),
         }
     }
 
@@ -414,7 +529,9 @@ impl Shared<'_> {
         if let Some(length) = body.length
             && length != size_bytes
         {
-            return Err(Failure::transient(wrong_length(&body.url, length, size_bytes)));
+            return Err(Failure::transient(wrong_length(
+                &body.url, length, size_bytes,
+            )));
         }
         let meter = self.transfer.meter;
         let mut at = 0;
@@ -428,9 +545,20 @@ impl Shared<'_> {
             };
             match (left, read) {
                 (0, 0) => break Ok(()),
-                (0, _) => break Err(Failure::transient(wrong_length(&body.url, size_bytes + 1, size_bytes))),
+                (0, _) => {
+                    break Err(Failure::transient(wrong_length(
+                        &body.url,
+                        size_bytes + 1,
+                        size_bytes,
+                    )));
+                }
                 (_, 0) => {
-                    break Err(Failure::transient(network(&body.url, None, "the body ended early", None)));
+                    break Err(Failure::transient(network(
+                        &body.url,
+                        None,
+                        "the body ended early",
+                        None,
+                    )));
                 }
                 _ => {}
             }
@@ -450,11 +578,18 @@ impl Shared<'_> {
     /// Notes that a stretch is written and right, as far as a digest of its own tells; and hashes on the spans it is of.
     fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
         self.transfer.partial.note(&range)?;
-        self.transfer.meter.done(self.transfer.manifest, range.clone(), parts);
-        merge(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner), range.clone());
+        self.transfer
+            .meter
+            .done(self.transfer.manifest, range.clone(), parts);
+        merge(
+            &mut self.written.lock().unwrap_or_else(PoisonError::into_inner),
+            range.clone(),
+        );
         let touching = self.spans.iter().flat_map(|spans| {
             let first = spans.partition_point(|span| span.range.end <= range.start);
-            spans[first..].iter().take_while(|span| span.range.start < range.end)
+            spans[first..]
+                .iter()
+                .take_while(|span| span.range.start < range.end)
         });
         for span in touching {
             // Somebody else at it will see these bytes too, or the end of the round does.
@@ -468,7 +603,10 @@ impl Shared<'_> {
     /// Hashes a span as far as its bytes are there.
     fn advance(&self, span: &Span, progress: &mut (Hasher, u64), buffer: &mut [u8]) -> Result<()> {
         loop {
-            let there = contiguous_end(&self.written.lock().unwrap_or_else(PoisonError::into_inner), progress.1);
+            let there = contiguous_end(
+                &self.written.lock().unwrap_or_else(PoisonError::into_inner),
+                progress.1,
+            );
             let end = there.min(span.range.end);
             if end <= progress.1 {
                 return Ok(());
@@ -477,8 +615,11 @@ impl Shared<'_> {
                 if self.stop.is_cancelled() {
                     return Ok(());
                 }
-                let length = usize::try_from(end - progress.1).unwrap_or(usize::MAX).min(buffer.len());
-                self.files.read(self.transfer.manifest, progress.1, &mut buffer[..length])?;
+                let length = usize::try_from(end - progress.1)
+                    .unwrap_or(usize::MAX)
+                    .min(buffer.len());
+                self.files
+                    .read(self.transfer.manifest, progress.1, &mut buffer[..length])?;
                 progress.0.update(&buffer[..length]);
                 progress.1 += length as u64;
             }
@@ -515,7 +656,10 @@ impl Shared<'_> {
                 }
                 // Its parts are as the manifest promises: the manifest contradicts itself.
                 Subject::File(file) if wrong.is_empty() => {
-                    return Err(mismatch(format!("the file '{}'", self.transfer.manifest.files()[file].path)));
+                    return Err(mismatch(format!(
+                        "the file '{}'",
+                        self.transfer.manifest.files()[file].path
+                    )));
                 }
                 Subject::File(_) => {}
             }
@@ -531,7 +675,12 @@ impl Shared<'_> {
             let gone = self.transfer.manifest.parts()[*part].range();
             left = left
                 .into_iter()
-                .flat_map(|range| [range.start..range.end.min(gone.start), range.start.max(gone.end)..range.end])
+                .flat_map(|range| {
+                    [
+                        range.start..range.end.min(gone.start),
+                        range.start.max(gone.end)..range.end,
+                    ]
+                })
                 .filter(|range| range.start < range.end)
                 .collect();
         }
@@ -540,7 +689,11 @@ impl Shared<'_> {
 }
 
 fn wrong_length(url: &Url, actual_bytes: u64, expected_bytes: u64) -> Error {
-    Error::SizeMismatch { what: format!("what came from {url}"), expected_bytes, actual_bytes }
+    Error::SizeMismatch {
+        what: format!("what came from {url}"),
+        expected_bytes,
+        actual_bytes,
+    }
 }
 
 /// Adds a stretch to others that do not touch.
@@ -561,7 +714,10 @@ fn merge(written: &mut BTreeMap<u64, u64>, range: Range<u64>) {
 
 /// How far the bytes are there without a gap, from a place on.
 fn contiguous_end(written: &BTreeMap<u64, u64>, from: u64) -> u64 {
-    written.range(..=from).next_back().map_or(from, |(_, end)| (*end).max(from))
+    written
+        .range(..=from)
+        .next_back()
+        .map_or(from, |(_, end)| (*end).max(from))
 }
 
 #[cfg(test)]

@@ -131,13 +131,20 @@ impl Engine {
         let one = models.len() == 1;
         let mut report = UpdateReport::default();
         for model in models {
-            let Some(record) = records.get(&model) else { continue };
+            let Some(record) = records.get(&model) else {
+                continue;
+            };
             let (freshness, applied) = match self.compare(&model, record, options, apply) {
                 Ok(compared) => compared,
                 Err(error) if error.is_cancelled() || one => return Err(error),
                 Err(error) => (Freshness::Unknown(error), None),
             };
-            report.entries.push(UpdateEntry { model, installed_digest: record.manifest_hash, freshness, applied });
+            report.entries.push(UpdateEntry {
+                model,
+                installed_digest: record.manifest_hash,
+                freshness,
+                applied,
+            });
         }
         Ok(report)
     }
@@ -152,22 +159,33 @@ impl Engine {
         let cancel = options.cancel.child();
         let offer = match self.find_remote(&ModelAddress::from(model), options.offline, &cancel) {
             Ok(offer) => offer,
-            Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => return Ok((Freshness::Gone, None)),
+            Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => {
+                return Ok((Freshness::Gone, None));
+            }
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
         if offer.remote.manifest_digest == record.manifest_hash {
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
-        let manifest = self.manifest(&offer, options.offline, &cancel).map_err(check)?;
-        let planned = self.plan_transfer(model, &manifest, &self.journal_of(model, &manifest)).map_err(check)?;
+        let manifest = self
+            .manifest(&offer, options.offline, &cancel)
+            .map_err(check)?;
+        let planned = self
+            .plan_transfer(model, &manifest, &self.journal_of(model, &manifest))
+            .map_err(check)?;
         let old = self.store.manifest(model, record.manifest_hash).ok();
         let change = compare_files(old.as_ref(), &manifest, planned.bytes_to_fetch);
         let mut applied = None;
         if apply {
-            let mut pull = PullOptions::default().offline(options.offline).concurrency(options.concurrency);
+            let mut pull = PullOptions::default()
+                .offline(options.offline)
+                .concurrency(options.concurrency);
             pull.progress.clone_from(&options.progress);
-            let wanted = Wanted { offer, manifest: Some(manifest) };
+            let wanted = Wanted {
+                offer,
+                manifest: Some(manifest),
+            };
             applied = Some(self.pull_wanted(wanted, &pull, &cancel)?);
         }
         Ok((Freshness::Changed(change), applied))
@@ -182,22 +200,40 @@ fn identity(manifest: &Manifest, index: usize) -> (u64, Vec<(Option<Digest>, i12
     }
     let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
     let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
-    (file.size_bytes, parts.iter().map(|part| (part.digest, place(part.offset))).collect())
+    (
+        file.size_bytes,
+        parts
+            .iter()
+            .map(|part| (part.digest, place(part.offset)))
+            .collect(),
+    )
 }
 
 fn compare_files(old: Option<&Manifest>, new: &Manifest, bytes_to_fetch: u64) -> Change {
     let files = |manifest: &Manifest| -> BTreeMap<String, (u64, Vec<(Option<Digest>, i128)>)> {
         let indexed = manifest.files().iter().enumerate();
-        indexed.map(|(index, file)| (file.path.to_string(), identity(manifest, index))).collect()
+        indexed
+            .map(|(index, file)| (file.path.to_string(), identity(manifest, index)))
+            .collect()
     };
     let before = old.map(files).unwrap_or_default();
     let after = files(new);
-    let changed = after.iter().filter(|(path, id)| before.get(*path).is_some_and(|old| old != *id));
+    let changed = after
+        .iter()
+        .filter(|(path, id)| before.get(*path).is_some_and(|old| old != *id));
     Change {
         manifest_digest: new.digest(),
-        added: after.keys().filter(|path| !before.contains_key(*path)).cloned().collect(),
+        added: after
+            .keys()
+            .filter(|path| !before.contains_key(*path))
+            .cloned()
+            .collect(),
         changed: changed.map(|(path, _)| path.clone()).collect(),
-        removed: before.keys().filter(|path| !after.contains_key(*path)).cloned().collect(),
+        removed: before
+            .keys()
+            .filter(|path| !after.contains_key(*path))
+            .cloned()
+            .collect(),
         bytes_total: new.total_bytes(),
         bytes_to_fetch,
     }

@@ -152,18 +152,26 @@ impl Engine {
         };
         let mut report = VerifyReport::default();
         for model in models {
-            let Some(record) = records.get(&model) else { continue };
+            let Some(record) = records.get(&model) else {
+                continue;
+            };
             let mut verified = self.verify_model(&model, record, &options.cancel)?;
             if options.repair && !verified.damaged.is_empty() {
                 let repaired = self.repair(&model, record, options);
-                verified.repaired = Some(repaired.map_err(|error| error.step(format!("repair {model}")))?);
+                verified.repaired =
+                    Some(repaired.map_err(|error| error.step(format!("repair {model}")))?);
             }
             report.models.push(verified);
         }
         Ok(report)
     }
 
-    fn verify_model(&self, model: &ModelRef, record: &ModelRecord, cancel: &CancelToken) -> Result<VerifiedModel> {
+    fn verify_model(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+        cancel: &CancelToken,
+    ) -> Result<VerifiedModel> {
         let dir = self.store.layout().model_dir(model);
         let mut damaged: BTreeMap<String, Damage> = BTreeMap::new();
         let mut bytes = 0;
@@ -172,20 +180,41 @@ impl Engine {
             Err(error) => {
                 let damage = match error.root() {
                     Error::HashMismatch { .. } | Error::Registry { .. } => Damage::WrongDigest,
-                    Error::Storage { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Damage::Missing,
+                    Error::Storage { source, .. }
+                        if source.kind() == std::io::ErrorKind::NotFound =>
+                    {
+                        Damage::Missing
+                    }
                     _ => Damage::Unreadable,
                 };
                 let path = self.store.layout().manifest_in(&dir);
-                let shown = path.strip_prefix(&dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                let shown = path
+                    .strip_prefix(&dir)
+                    .unwrap_or(&path)
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 damaged.insert(shown, damage);
             }
         }
-        let damaged = damaged.into_iter().map(|(path, damage)| DamagedFile { path, damage }).collect();
-        Ok(VerifiedModel { model: model.clone(), bytes, damaged, repaired: None })
+        let damaged = damaged
+            .into_iter()
+            .map(|(path, damage)| DamagedFile { path, damage })
+            .collect();
+        Ok(VerifiedModel {
+            model: model.clone(),
+            bytes,
+            damaged,
+            repaired: None,
+        })
     }
 
     /// Builds the same state anew: good bytes come from the damaged copy, the others from the source.
-    fn repair(&self, model: &ModelRef, record: &ModelRecord, options: &VerifyOptions) -> Result<PullReport> {
+    fn repair(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+        options: &VerifyOptions,
+    ) -> Result<PullReport> {
         let source = self.source_of(model, record)?;
         let remote = RemoteModel {
             model: model.clone(),
@@ -199,11 +228,15 @@ impl Engine {
         let manifest = match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => manifest,
             Err(_) => {
-                let documents = SourceDocuments::new(self, source.config(), options.offline, &cancel);
+                let documents =
+                    SourceDocuments::new(self, source.config(), options.offline, &cancel);
                 source.manifest(&documents, &remote)?
             }
         };
-        let wanted = Wanted { offer: Offer { remote, source }, manifest: Some(manifest) };
+        let wanted = Wanted {
+            offer: Offer { remote, source },
+            manifest: Some(manifest),
+        };
         let mut pull = PullOptions::default().force(true).offline(options.offline);
         pull.progress.clone_from(&options.progress);
         self.pull_wanted(wanted, &pull, &cancel)
@@ -231,7 +264,10 @@ fn verify_files(
         }
     }
     let stretches: Vec<(std::ops::Range<u64>, Digest)> = {
-        let parts = manifest.parts().iter().filter_map(|part| Some((part.range(), part.digest?)));
+        let parts = manifest
+            .parts()
+            .iter()
+            .filter_map(|part| Some((part.range(), part.digest?)));
         let files = manifest.files().iter().filter_map(|file| {
             let range = file.offset..file.offset + file.size_bytes;
             let parts = &manifest.parts()[manifest.parts_in(range.clone())];
@@ -249,7 +285,9 @@ fn verify_files(
             let mut buffer = vec![0_u8; BUFFER_BYTES];
             let mut at = range.start;
             while at < range.end && !cancel.is_cancelled() {
-                let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+                let length = usize::try_from(range.end - at)
+                    .unwrap_or(usize::MAX)
+                    .min(buffer.len());
                 if files.read(manifest, at, &mut buffer[..length]).is_err() {
                     return Some((range, Damage::Unreadable));
                 }
@@ -266,7 +304,10 @@ fn verify_files(
     // A chunk may lie across files: when one of them is known to be damaged, it is the likely culprit.
     for (range, damage) in wrong {
         let touched: Vec<usize> = manifest.files_in(range).collect();
-        if touched.iter().any(|file| damaged.contains_key(&name(*file))) {
+        if touched
+            .iter()
+            .any(|file| damaged.contains_key(&name(*file)))
+        {
             continue;
         }
         for file in touched {

@@ -62,11 +62,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn last(error: Error) -> Self {
-        Self { error, fault: Fault::Final }
+        Self {
+            error,
+            fault: Fault::Final,
+        }
     }
 
     pub(crate) fn transient(error: Error) -> Self {
-        Self { error, fault: Fault::Transient }
+        Self {
+            error,
+            fault: Fault::Transient,
+        }
     }
 }
 
@@ -80,12 +86,19 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(transport: Arc<dyn Transport>, policy: RetryPolicy, offline: bool) -> Self {
-        Self { transport, policy, offline }
+        Self {
+            transport,
+            policy,
+            offline,
+        }
     }
 
     /// The same client, with or without the network.
     pub(crate) fn with_offline(&self, offline: bool) -> Self {
-        Self { offline: self.offline || offline, ..self.clone() }
+        Self {
+            offline: self.offline || offline,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn is_offline(&self) -> bool {
@@ -93,7 +106,12 @@ impl Client {
     }
 
     /// Sends one request and follows its redirects.
-    pub(crate) fn get(&self, url: &Url, options: &GetOptions, cancel: &CancelToken) -> Result<Answer, Failure> {
+    pub(crate) fn get(
+        &self,
+        url: &Url,
+        options: &GetOptions,
+        cancel: &CancelToken,
+    ) -> Result<Answer, Failure> {
         let mut url = url.clone();
         let mut authorization = url.basic_authorization();
         for _ in 0..=MAX_REDIRECTS {
@@ -103,18 +121,33 @@ impl Client {
             }
             let location = response.header("location").unwrap_or_default();
             let target = url.redirect(location).map_err(|error| {
-                Failure::last(network(&url, Some(response.status), "the server redirects to nowhere", Some(error.into())))
+                Failure::last(network(
+                    &url,
+                    Some(response.status),
+                    "the server redirects to nowhere",
+                    Some(error.into()),
+                ))
             })?;
             if url.scheme() == Scheme::Https && target.scheme() != Scheme::Https {
                 let message = "the server redirects from https to plain http";
-                return Err(Failure::last(network(&url, Some(response.status), message, None)));
+                return Err(Failure::last(network(
+                    &url,
+                    Some(response.status),
+                    message,
+                    None,
+                )));
             }
             if !url.same_origin(&target) {
                 authorization = None;
             }
             url = target;
         }
-        Err(Failure::last(network(&url, None, "the server redirects without end", None)))
+        Err(Failure::last(network(
+            &url,
+            None,
+            "the server redirects without end",
+            None,
+        )))
     }
 
     fn send(
@@ -129,7 +162,14 @@ impl Client {
         }
         let mut headers = Vec::new();
         if let Some(range) = &options.range {
-            headers.push(("range", Secret::new(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))));
+            headers.push((
+                "range",
+                Secret::new(format!(
+                    "bytes={}-{}",
+                    range.start,
+                    range.end.saturating_sub(1)
+                )),
+            ));
         }
         if let Some(etag) = &options.etag {
             headers.push(("if-none-match", Secret::new(etag.clone())));
@@ -139,7 +179,9 @@ impl Client {
         let result = if url.scheme() == Scheme::File {
             file::get(&request(&headers))
         } else if self.offline {
-            return Err(Failure::last(Error::Offline { needed: url.to_string() }));
+            return Err(Failure::last(Error::Offline {
+                needed: url.to_string(),
+            }));
         } else {
             if let Some(authorization) = authorization {
                 if url.scheme() != Scheme::Https && !url.is_loopback() {
@@ -161,8 +203,15 @@ impl Client {
                 if cancel.is_cancelled() {
                     return Err(Failure::last(Error::Cancelled));
                 }
-                let fault = if error.transient { Fault::Transient } else { Fault::Final };
-                Err(Failure { error: network(url, None, &error.message, error.source), fault })
+                let fault = if error.transient {
+                    Fault::Transient
+                } else {
+                    Fault::Final
+                };
+                Err(Failure {
+                    error: network(url, None, &error.message, error.source),
+                    fault,
+                })
             }
         }
     }
@@ -225,7 +274,12 @@ impl Client {
                     let bytes = body.read_whole(max_bytes, cancel)?;
                     accept(url, bytes)
                 }
-                Answer::Unchanged => Err(Failure::last(network(url, Some(304), "an answer to a question nobody asked", None))),
+                Answer::Unchanged => Err(Failure::last(network(
+                    url,
+                    Some(304),
+                    "an answer to a question nobody asked",
+                    None,
+                ))),
             }
         })
     }
@@ -245,19 +299,32 @@ fn is_of_the_server(error: &Error) -> bool {
 
 impl Body {
     /// Reads some bytes; 0 at the end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8], cancel: &CancelToken) -> Result<usize, Failure> {
+    pub(crate) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        cancel: &CancelToken,
+    ) -> Result<usize, Failure> {
         loop {
             return match self.reader.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 _ if cancel.is_cancelled() => Err(Failure::last(Error::Cancelled)),
                 Ok(read) => Ok(read),
-                Err(error) => Err(Failure::transient(network(&self.url, None, &io_message(&error), Some(error.into())))),
+                Err(error) => Err(Failure::transient(network(
+                    &self.url,
+                    None,
+                    &io_message(&error),
+                    Some(error.into()),
+                ))),
             };
         }
     }
 
     /// Reads everything, unless it is more than `max_bytes`.
-    pub(crate) fn read_whole(&mut self, max_bytes: u64, cancel: &CancelToken) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn read_whole(
+        &mut self,
+        max_bytes: u64,
+        cancel: &CancelToken,
+    ) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         self.copy_to(max_bytes, cancel, &mut |piece| {
             bytes.extend_from_slice(piece);
@@ -273,7 +340,12 @@ impl Body {
         cancel: &CancelToken,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<u64, Failure> {
-        let too_large = || Failure::last(Error::registry(&self.url, format!("the document is larger than {max_bytes} bytes")));
+        let too_large = || {
+            Failure::last(Error::registry(
+                &self.url,
+                format!("the document is larger than {max_bytes} bytes"),
+            ))
+        };
         if self.length.is_some_and(|length| length > max_bytes) {
             return Err(too_large());
         }
@@ -294,47 +366,107 @@ impl Body {
             take(&buffer[..read]).map_err(Failure::last)?;
         }
         match self.length {
-            Some(length) if length != total => {
-                Err(Failure::transient(network(&self.url, None, "the body ended early", None)))
-            }
+            Some(length) if length != total => Err(Failure::transient(network(
+                &self.url,
+                None,
+                "the body ended early",
+                None,
+            ))),
             _ => Ok(total),
         }
     }
 }
 
 /// Reads what a final status means.
-fn answer(url: Url, response: Response, options: &GetOptions, authorized: bool) -> Result<Answer, Failure> {
-    let retry_after = response.header("retry-after").and_then(|value| parse_retry_after(value, SystemTime::now()));
+fn answer(
+    url: Url,
+    response: Response,
+    options: &GetOptions,
+    authorized: bool,
+) -> Result<Answer, Failure> {
+    let retry_after = response
+        .header("retry-after")
+        .and_then(|value| parse_retry_after(value, SystemTime::now()));
     let status = response.status;
-    let fault = Fault::Status { status, retry_after };
+    let fault = Fault::Status {
+        status,
+        retry_after,
+    };
     let error = match status {
         200 | 206 => {
             let is_range = status == 206;
-            if is_range && content_range_begin(&response) != options.range.as_ref().map(|range| range.start) {
+            if is_range
+                && content_range_begin(&response) != options.range.as_ref().map(|range| range.start)
+            {
                 let message = "the server answers another range than asked for";
-                return Err(Failure::transient(network(&url, Some(status), message, None)));
+                return Err(Failure::transient(network(
+                    &url,
+                    Some(status),
+                    message,
+                    None,
+                )));
             }
-            let length = response.header("content-length").and_then(|length| length.parse().ok());
+            let length = response
+                .header("content-length")
+                .and_then(|length| length.parse().ok());
             let etag = response.header("etag").map(str::to_owned);
-            return Ok(Answer::Body(Body { url, is_range, length, etag, reader: response.body }));
+            return Ok(Answer::Body(Body {
+                url,
+                is_range,
+                length,
+                etag,
+                reader: response.body,
+            }));
         }
         304 if options.etag.is_some() => return Ok(Answer::Unchanged),
         401 | 403 | 407 => {
-            let failure = if authorized || status == 403 { AuthFailure::Refused } else { AuthFailure::Missing };
-            Error::Authentication { url, failure }
+            let failure = if authorized || status == 403 {
+                AuthFailure::Refused
+            } else {
+                AuthFailure::Missing
+            };
+            Error::Authentication {
+                url: Box::new(url),
+                failure,
+            }
         }
         404 | 410 => network(&url, Some(status), "not found", None),
-        429 => Error::RateLimited { url, retry_after },
-        _ => network(&url, Some(status), &format!("the server answers {status}"), None),
+        429 => Error::RateLimited {
+            url: Box::new(url),
+            retry_after,
+        },
+        _ => network(
+            &url,
+            Some(status),
+            &format!("the server answers {status}"),
+            None,
+        ),
     };
     Err(Failure { error, fault })
 }
 
 /// The first byte that `Content-Range: bytes 5-9/20` names.
 fn content_range_begin(response: &Response) -> Option<u64> {
-    response.header("content-range")?.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+    response
+        .header("content-range")?
+        .strip_prefix("bytes ")?
+        .split('-')
+        .next()?
+        .trim()
+        .parse()
+        .ok()
 }
 
-pub(crate) fn network(url: &Url, status: Option<u16>, message: &str, source: Option<BoxError>) -> Error {
-    Error::Network { url: url.clone(), status, message: message.to_owned(), source }
+pub(crate) fn network(
+    url: &Url,
+    status: Option<u16>,
+    message: &str,
+    source: Option<BoxError>,
+) -> Error {
+    Error::Network {
+        url: Box::new(url.clone()),
+        status,
+        message: message.to_owned(),
+        source,
+    }
 }

@@ -10,7 +10,10 @@ pub(crate) enum Fault {
     /// The connection, a cut body, a stall, a wrong digest.
     Transient,
     /// The server answered with this status, and asks to wait this long.
-    Status { status: u16, retry_after: Option<Duration> },
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
     /// Trying again changes nothing.
     Final,
 }
@@ -18,19 +21,35 @@ pub(crate) enum Fault {
 /// Returns how long to wait before the next try; `None` to give up. `tried` counts the tries so far, from 1.
 ///
 /// `jitter` is from 0.0 to 1.0 and takes up to half of a wait away, so that many clients do not come back at once.
-pub(crate) fn decide(policy: &RetryPolicy, fault: Fault, tried: u32, jitter: f64) -> Option<Duration> {
+pub(crate) fn decide(
+    policy: &RetryPolicy,
+    fault: Fault,
+    tried: u32,
+    jitter: f64,
+) -> Option<Duration> {
     if tried > policy.retries {
         return None;
     }
-    let backoff = policy.base.saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1)));
+    let backoff = policy
+        .base
+        .saturating_mul(2_u32.saturating_pow(tried.saturating_sub(1)));
     let jittered = backoff.mul_f64(1.0 - jitter / 2.0);
     match fault {
         Fault::Final => None,
         Fault::Transient => Some(jittered),
-        Fault::Status { status: 429 | 503, retry_after: Some(wait) } => Some(wait.min(policy.longest_wait)),
+        Fault::Status {
+            status: 429 | 503,
+            retry_after: Some(wait),
+        } => Some(wait.min(policy.longest_wait)),
         // Refused for its rate without a word on how long: as for other faults, but more patiently.
-        Fault::Status { status: 429, retry_after: None } => Some(jittered.saturating_mul(2).min(policy.longest_wait)),
-        Fault::Status { status: 408 | 500.., .. } => Some(jittered),
+        Fault::Status {
+            status: 429,
+            retry_after: None,
+        } => Some(jittered.saturating_mul(2).min(policy.longest_wait)),
+        Fault::Status {
+            status: 408 | 500..,
+            ..
+        } => Some(jittered),
         Fault::Status { .. } => None,
     }
 }
@@ -43,7 +62,9 @@ pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(value)
+        .ok()?;
     let date = SystemTime::try_from(date).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
 }
@@ -55,7 +76,10 @@ mod tests {
     #[test]
     fn waits_by_fault_and_try() {
         let policy = RetryPolicy::default();
-        let status = |status, wait| Fault::Status { status, retry_after: wait };
+        let status = |status, wait| Fault::Status {
+            status,
+            retry_after: wait,
+        };
         let s = Duration::from_secs;
         for (fault, tried, jitter, expected) in [
             (Fault::Transient, 1, 0.0, Some(s(1))),
@@ -72,7 +96,11 @@ mod tests {
             (status(404, None), 1, 0.0, None),
             (status(403, Some(s(1))), 1, 0.0, None),
         ] {
-            assert_eq!(decide(&policy, fault, tried, jitter), expected, "{fault:?} {tried}");
+            assert_eq!(
+                decide(&policy, fault, tried, jitter),
+                expected,
+                "{fault:?} {tried}"
+            );
         }
     }
 
@@ -81,7 +109,10 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let parse = |text| parse_retry_after(text, now);
         assert_eq!(parse("120"), Some(Duration::from_secs(120)));
-        assert_eq!(parse("Sun, 06 Nov 1994 08:49:47 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(
+            parse("Sun, 06 Nov 1994 08:49:47 GMT"),
+            Some(Duration::from_secs(10))
+        );
         assert_eq!(parse("Sun, 06 Nov 1994 08:49:27 GMT"), Some(Duration::ZERO));
         assert_eq!(parse("-1"), None);
         assert_eq!(parse("soon"), None);

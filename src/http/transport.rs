@@ -40,8 +40,16 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Makes a request.
     #[must_use]
-    pub fn new(url: &'a Url, headers: &'a [(&'static str, Secret)], cancel: &'a CancelToken) -> Self {
-        Self { url, headers, cancel }
+    pub fn new(
+        url: &'a Url,
+        headers: &'a [(&'static str, Secret)],
+        cancel: &'a CancelToken,
+    ) -> Self {
+        Self {
+            url,
+            headers,
+            cancel,
+        }
     }
 }
 
@@ -59,13 +67,18 @@ impl Response {
     /// Returns the first value of a header; `name` is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,7 +114,11 @@ impl UreqTransport {
         for proxy in config.https_proxy.iter().chain(&config.http_proxy) {
             ureq_proxy(proxy)?;
         }
-        Ok(Self { config, agents: Mutex::default(), roots })
+        Ok(Self {
+            config,
+            agents: Mutex::default(),
+            roots,
+        })
     }
 
     fn agent(&self, request: &Request<'_>) -> Result<ureq::Agent> {
@@ -110,15 +127,25 @@ impl UreqTransport {
             agents.retain(|agents| agents.owner.strong_count() > 0);
             let http = self.new_agent(self.config.http_proxy.as_ref())?;
             let https = self.new_agent(self.config.https_proxy.as_ref())?;
-            agents.push(Agents { owner: request.cancel.downgrade(), http: http.clone(), https: https.clone() });
+            agents.push(Agents {
+                owner: request.cancel.downgrade(),
+                http: http.clone(),
+                https: https.clone(),
+            });
             request.cancel.on_cancel(move || {
                 http.shutdown();
                 https.shutdown();
             });
         }
-        let agents = agents.iter().find(|agents| request.cancel.is(&agents.owner));
+        let agents = agents
+            .iter()
+            .find(|agents| request.cancel.is(&agents.owner));
         let agents = agents.ok_or_else(|| Error::internal("no agent for a request"))?;
-        Ok(if request.url.scheme() == Scheme::Https { agents.https.clone() } else { agents.http.clone() })
+        Ok(if request.url.scheme() == Scheme::Https {
+            agents.https.clone()
+        } else {
+            agents.http.clone()
+        })
     }
 
     fn new_agent(&self, proxy: Option<&ProxyConfig>) -> Result<ureq::Agent> {
@@ -139,7 +166,9 @@ impl UreqTransport {
             .user_agent(self.config.user_agent.clone())
             // Ranges and digests are of the bytes as they lie.
             .accept_encoding("identity");
-        Ok(platform::tls_config(builder, self.roots.clone()).build().new_agent())
+        Ok(platform::tls_config(builder, self.roots.clone())
+            .build()
+            .new_agent())
     }
 }
 
@@ -148,7 +177,11 @@ const INPUT_BUFFER_BYTES: usize = 256 << 10;
 
 impl Transport for UreqTransport {
     fn get(&self, request: &Request<'_>) -> Result<Response, TransportError> {
-        let fault = |error: &dyn fmt::Display| TransportError { message: error.to_string(), transient: false, source: None };
+        let fault = |error: &dyn fmt::Display| TransportError {
+            message: error.to_string(),
+            transient: false,
+            source: None,
+        };
         let agent = self.agent(request).map_err(|error| fault(&error))?;
         let mut call = agent.get(request.url.expose());
         for (name, value) in request.headers {
@@ -159,25 +192,42 @@ impl Transport for UreqTransport {
         let headers = head
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
             .collect();
         let body = Box::new(body.into_with_config().limit(u64::MAX).reader());
-        Ok(Response { status: head.status.as_u16(), headers, body })
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers,
+            body,
+        })
     }
 }
 
 impl fmt::Debug for UreqTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UreqTransport").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("UreqTransport")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
 fn ureq_proxy(proxy: &ProxyConfig) -> Result<ureq::Proxy> {
     // The parser's own words may quote the URL with its password.
-    let unusable = || Error::config("the proxy's URL is unusable: expected http://, https://, socks4:// or socks5://");
+    let unusable = || {
+        Error::config(
+            "the proxy's URL is unusable: expected http://, https://, socks4:// or socks5://",
+        )
+    };
     let parsed = ureq::Proxy::new(proxy.url.expose()).map_err(|_| unusable())?;
-    let mut builder =
-        ureq::Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port()).resolve_target(parsed.resolve_target());
+    let mut builder = ureq::Proxy::builder(parsed.protocol())
+        .host(parsed.host())
+        .port(parsed.port())
+        .resolve_target(parsed.resolve_target());
     if let Some(user) = parsed.username() {
         builder = builder.username(user);
     }
@@ -203,7 +253,10 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
         };
         let files = if path.is_dir() {
             let entries = std::fs::read_dir(path).map_err(unreadable)?;
-            entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_file()).collect()
+            entries
+                .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+                .filter(|path| path.is_file())
+                .collect()
         } else {
             vec![path.clone()]
         };
@@ -216,8 +269,14 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
         }
     }
     if certificates.is_empty() {
-        let shown: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(Error::config(format!("no certificate in {}", shown.join(", "))));
+        let shown: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        return Err(Error::config(format!(
+            "no certificate in {}",
+            shown.join(", ")
+        )));
     }
     Ok(certificates.into())
 }
@@ -226,19 +285,31 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
 fn transport_error(error: ureq::Error) -> TransportError {
     let (message, transient) = match &error {
         ureq::Error::HostNotFound => ("host not found".to_owned(), true),
-        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => ("connection timed out".to_owned(), true),
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            ("connection timed out".to_owned(), true)
+        }
         ureq::Error::Timeout(_) => ("no byte came for too long".to_owned(), true),
         ureq::Error::Io(error) => (io_message(error), true),
-        ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => ("connection failed".to_owned(), true),
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) | ureq::Error::TlsRequired => {
-            ("the secure connection could not be made".to_owned(), false)
+        ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => {
+            ("connection failed".to_owned(), true)
         }
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyStalled => {
-            ("the server does not speak HTTP as it should".to_owned(), true)
-        }
+        ureq::Error::Tls(_)
+        | ureq::Error::Rustls(_)
+        | ureq::Error::Pem(_)
+        | ureq::Error::TlsRequired => ("the secure connection could not be made".to_owned(), false),
+        ureq::Error::Protocol(_)
+        | ureq::Error::LargeResponseHeader(..)
+        | ureq::Error::BodyStalled => (
+            "the server does not speak HTTP as it should".to_owned(),
+            true,
+        ),
         _ => ("the request failed".to_owned(), false),
     };
-    TransportError { message, transient, source: Some(error.into()) }
+    TransportError {
+        message,
+        transient,
+        source: Some(error.into()),
+    }
 }
 
 /// Puts an error of a socket into words.
@@ -246,7 +317,9 @@ pub(crate) fn io_message(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused",
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => "connection broken",
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            "connection broken"
+        }
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "no byte came for too long",
         ErrorKind::UnexpectedEof => "the body ended early",
         _ => "connection failed",

@@ -120,7 +120,12 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// Those of [`Manager::pull`]; [`Error::Storage`](crate::Error::Storage) when a file with other bytes is there, in
     /// which case nothing is copied.
-    fn copy(&self, model: &ModelAddress, destination: &Path, options: &CopyOptions) -> Result<CopyReport>;
+    fn copy(
+        &self,
+        model: &ModelAddress,
+        destination: &Path,
+        options: &CopyOptions,
+    ) -> Result<CopyReport>;
 
     /// Finds models that have every word of a query in name, description, type or tags, in any case.
     ///
@@ -161,7 +166,10 @@ pub trait ManagerExt: Manager {
     /// # Errors
     /// Those of [`Manager::pull`], and [`Error::InvalidRef`](crate::Error::InvalidRef) for an unusable name.
     fn pull_version(&self, model: &str, version: &str) -> Result<PullReport> {
-        self.pull(&ModelAddress::parse(model, Some(version))?, &PullOptions::default())
+        self.pull(
+            &ModelAddress::parse(model, Some(version))?,
+            &PullOptions::default(),
+        )
     }
 
     /// Returns the folder of `group/model` in a version, pulling it first if it is not installed.
@@ -171,7 +179,9 @@ pub trait ManagerExt: Manager {
     fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
         let address = ModelAddress::parse(model, Some(version))?;
         match self.path(&address) {
-            Err(error) if error.code() == "NOT_INSTALLED" => Ok(self.pull(&address, &PullOptions::default())?.path),
+            Err(error) if error.code() == "NOT_INSTALLED" => {
+                Ok(self.pull(&address, &PullOptions::default())?.path)
+            }
             result => result,
         }
     }

@@ -74,8 +74,20 @@ impl ModelManagerBuilder {
     /// Makes the manager.
     #[must_use]
     pub fn build(self) -> ModelManager {
-        let Self { config, environment, transport, progress } = self;
-        ModelManager { config, environment, transport, progress, engine: OnceLock::new(), opening: Mutex::new(()) }
+        let Self {
+            config,
+            environment,
+            transport,
+            progress,
+        } = self;
+        ModelManager {
+            config,
+            environment,
+            transport,
+            progress,
+            engine: OnceLock::new(),
+            opening: Mutex::new(()),
+        }
     }
 }
 
@@ -89,7 +101,12 @@ impl ModelManager {
     /// Starts to make the manager of an app.
     #[must_use]
     pub fn builder(config: Config) -> ModelManagerBuilder {
-        ModelManagerBuilder { config, environment: None, transport: None, progress: Arc::new(Silent) }
+        ModelManagerBuilder {
+            config,
+            environment: None,
+            transport: None,
+            progress: Arc::new(Silent),
+        }
     }
 
     fn engine(&self) -> Result<&Engine> {
@@ -100,7 +117,10 @@ impl ModelManager {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
-        let environment = self.environment.clone().unwrap_or_else(Environment::of_process);
+        let environment = self
+            .environment
+            .clone()
+            .unwrap_or_else(Environment::of_process);
         let settings = Settings::read(&self.config, &environment)?;
         let transport: Arc<dyn Transport> = match &self.transport {
             Some(transport) => transport.clone(),
@@ -119,7 +139,9 @@ impl ModelManager {
 
 impl fmt::Debug for ModelManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelManager").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("ModelManager")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -137,14 +159,20 @@ impl Manager for ModelManager {
     }
 
     fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel> {
-        Ok(self.engine()?.find_remote(model, options.offline, &options.cancel)?.remote)
+        Ok(self
+            .engine()?
+            .find_remote(model, options.offline, &options.cancel)?
+            .remote)
     }
 
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
         let engine = self.engine()?;
         let offer = engine.find_remote(model, options.offline, &options.cancel)?;
         let manifest = engine.manifest(&offer, options.offline, &options.cancel)?;
-        Ok(RemoteDetail { remote: offer.remote, manifest })
+        Ok(RemoteDetail {
+            remote: offer.remote,
+            manifest,
+        })
     }
 
     fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
@@ -179,7 +207,12 @@ impl Manager for ModelManager {
         self.engine()?.verify(options)
     }
 
-    fn copy(&self, model: &ModelAddress, destination: &Path, options: &CopyOptions) -> Result<CopyReport> {
+    fn copy(
+        &self,
+        model: &ModelAddress,
+        destination: &Path,
+        options: &CopyOptions,
+    ) -> Result<CopyReport> {
         self.engine()?.copy(model, destination, options)
     }
 
@@ -196,12 +229,19 @@ impl Manager for ModelManager {
     }
 
     fn downloads(&self) -> Vec<Download> {
-        self.engine.get().map(|engine| engine.downloads.list()).unwrap_or_default()
+        self.engine
+            .get()
+            .map(|engine| engine.downloads.list())
+            .unwrap_or_default()
     }
 
     fn cancel(&self, model: &ModelAddress) -> usize {
-        let Some(engine) = self.engine.get() else { return 0 };
-        let Ok((name, version)) = model.as_model() else { return 0 };
+        let Some(engine) = self.engine.get() else {
+            return 0;
+        };
+        let Ok((name, version)) = model.as_model() else {
+            return 0;
+        };
         engine.downloads.cancel(|other| {
             *other.name() == name && version.is_none_or(|version| other.version() == version)
         })

@@ -54,6 +54,8 @@ pub(crate) fn tls_config(
 ) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     let tls = ureq::tls::TlsConfig::builder().root_certs(roots);
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    let tls = tls.unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls_graviola::default_provider()));
+    let tls = tls.unversioned_rustls_crypto_provider(std::sync::Arc::new(
+        rustls_graviola::default_provider(),
+    ));
     builder.tls_config(tls.build())
 }

@@ -17,13 +17,20 @@ pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::R
 }
 
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     match file.try_lock() {
         // Its last holder may have removed it since it was opened here.
         Ok(()) => Ok(is_at(&file, path).then_some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         // A file system without locks: go on, as the partial's owner is checked apart.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(file)),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            Ok(Some(file))
+        }
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
@@ -66,9 +73,14 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 pub(crate) fn may_be_alive(process: u32) -> bool {
-    let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) else { return false };
+    let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
     // Permission denied means that it lives and belongs to somebody else.
-    !matches!(rustix::process::test_kill_process(process), Err(rustix::io::Errno::SRCH))
+    !matches!(
+        rustix::process::test_kill_process(process),
+        Err(rustix::io::Errno::SRCH)
+    )
 }
 
 pub(crate) fn is_transient(_: &io::Error) -> bool {
@@ -79,5 +91,8 @@ pub(crate) fn is_transient(_: &io::Error) -> bool {
 pub(crate) const UNLINKS_OPEN_FILES: bool = true;
 
 pub(crate) fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

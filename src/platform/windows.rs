@@ -48,7 +48,14 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
         .open(path);
     match open {
         Ok(file) => Ok(Some(file)),
-        Err(error) if matches!(error.raw_os_error(), Some(SHARING_VIOLATION | LOCK_VIOLATION)) => Ok(None),
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(SHARING_VIOLATION | LOCK_VIOLATION)
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -73,7 +80,10 @@ pub(crate) fn may_be_alive(_: u32) -> bool {
 
 /// A virus scanner or an indexer that has just opened the file makes a rename fail for a moment.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION))
+    matches!(
+        error.raw_os_error(),
+        Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION)
+    )
 }
 
 /// Whether a file that is open can be removed.

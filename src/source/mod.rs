@@ -29,7 +29,12 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::ModelNotFound`] and [`Error::VersionNotFound`] with near names; [`Error::InvalidRef`] with the choices
     /// when the version is left out and there are several.
-    fn find(&self, documents: &dyn Documents, path: &str, version: Option<&str>) -> Result<RemoteModel>;
+    fn find(
+        &self,
+        documents: &dyn Documents,
+        path: &str,
+        version: Option<&str>,
+    ) -> Result<RemoteModel>;
 
     /// The files of a version that was found.
     fn manifest(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest>;
@@ -55,7 +60,12 @@ pub(crate) trait Documents {
     fn index(&self, document: &Document<'_>) -> Result<File>;
 
     /// Fetches a document that its digest names, and lets `read` check it.
-    fn fetch(&self, urls: &[Url], max_bytes: u64, read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>) -> Result<Manifest>;
+    fn fetch(
+        &self,
+        urls: &[Url],
+        max_bytes: u64,
+        read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>,
+    ) -> Result<Manifest>;
 }
 
 /// Makes the source that a configuration entry describes.

@@ -37,7 +37,10 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(root: PathBuf, app: &str) -> Self {
-        Self { root, app: app.to_owned() }
+        Self {
+            root,
+            app: app.to_owned(),
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -71,8 +74,13 @@ impl Layout {
     /// The folder of a partial; `copy` tells several of the same model and manifest apart.
     pub(crate) fn partial(&self, model: &ModelRef, manifest: &Digest, copy: u32) -> PathBuf {
         let manifest = &manifest.to_string()[..16];
-        let copy = if copy == 0 { String::new() } else { format!("-{copy}") };
-        self.cache().join(format!("{}-{manifest}{copy}", model_key(model)))
+        let copy = if copy == 0 {
+            String::new()
+        } else {
+            format!("-{copy}")
+        };
+        self.cache()
+            .join(format!("{}-{manifest}{copy}", model_key(model)))
     }
 
     /// The folder that a model being removed passes through.
@@ -88,7 +96,11 @@ impl Layout {
 
     /// The folder names from the root down to a model's version.
     fn components(&self, model: &ModelRef) -> Vec<String> {
-        let segments = model.group().split('/').filter(|segment| !segment.is_empty()).chain([model.model()]);
+        let segments = model
+            .group()
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .chain([model.model()]);
         let mut components: Vec<String> = segments.map(encode).collect();
         if let Some(top) = components.first_mut()
             && is_own_name(top)
@@ -108,7 +120,9 @@ impl Layout {
             .components()
             .map(|component| decode(component.as_os_str().to_str()?))
             .collect::<Option<_>>()?;
-        let [group @ .., model, version] = components.as_slice() else { return None };
+        let [group @ .., model, version] = components.as_slice() else {
+            return None;
+        };
         let name = ModelName::new(&group.join("/"), model).ok()?;
         let model = name.version(version).ok()?;
         (self.model_dir(&model) == dir).then_some(model)
@@ -117,7 +131,11 @@ impl Layout {
     /// Returns whether the two would lie in one another, or in the same place on a system that ignores case.
     pub(crate) fn collide(&self, one: &ModelRef, other: &ModelRef) -> bool {
         let (one, other) = (self.components(one), self.components(other));
-        one != other && one.iter().zip(&other).all(|(a, b)| a == b || a.to_lowercase() == b.to_lowercase())
+        one != other
+            && one
+                .iter()
+                .zip(&other)
+                .all(|(a, b)| a == b || a.to_lowercase() == b.to_lowercase())
     }
 
     /// The folder of our own files in a model's folder.
@@ -136,7 +154,9 @@ impl Layout {
     /// Returns whether a model's file would lie among our own.
     pub(crate) fn is_own(&self, path: &RelPath) -> bool {
         let first = path.components().next().unwrap_or_default();
-        first.strip_prefix('.').is_some_and(|name| name.eq_ignore_ascii_case(&self.app))
+        first
+            .strip_prefix('.')
+            .is_some_and(|name| name.eq_ignore_ascii_case(&self.app))
     }
 }
 
@@ -176,7 +196,11 @@ pub(crate) fn encode(name: &str) -> String {
         let _ = write!(encoded, "%{:02X}", u32::from(last));
     }
     // Our own folder in a model's folder begins with a dot; so does what people hide.
-    if is_device_name(&encoded) || encoded.starts_with('.') { escape_first(&encoded) } else { encoded }
+    if is_device_name(&encoded) || encoded.starts_with('.') {
+        escape_first(&encoded)
+    } else {
+        encoded
+    }
 }
 
 fn escape_first(name: &str) -> String {
@@ -203,19 +227,30 @@ mod tests {
     fn names_become_folders_and_back() {
         let layout = layout();
         for (m, expected) in [
-            (model("fast-whisper", "tiny", "fp16"), "fast-whisper/tiny/fp16"),
-            (model("mf6/test", "test001a", "feature/x"), "mf6/test/test001a/feature%2Fx"),
+            (
+                model("fast-whisper", "tiny", "fp16"),
+                "fast-whisper/tiny/fp16",
+            ),
+            (
+                model("mf6/test", "test001a", "feature/x"),
+                "mf6/test/test001a/feature%2Fx",
+            ),
             (model("", "gpt2", "main"), "gpt2/main"),
             (model("cache", "m", "v"), "%63ache/m/v"),
             (model("Cache", "m", "v"), "%43ache/m/v"),
             (model("", "registry.json", "v"), "%72egistry.json/v"),
-            (model("registry.json.bak", "m", "v"), "%72egistry.json.bak/m/v"),
+            (
+                model("registry.json.bak", "m", "v"),
+                "%72egistry.json.bak/m/v",
+            ),
             (model("g", "cache", "v"), "g/cache/v"),
             (model("g", "m", "q4:latest*?"), "g/m/q4%3Alatest%2A%3F"),
             (model("g", "m", "100%"), "g/m/100%25"),
             (model("g", ".rack", "v"), "g/%2Erack/v"),
         ] {
-            let expected = expected.split('/').fold(PathBuf::from("/s"), |path, part| path.join(part));
+            let expected = expected
+                .split('/')
+                .fold(PathBuf::from("/s"), |path, part| path.join(part));
             assert_eq!(layout.model_dir(&m), expected);
             assert_eq!(layout.model_of(&expected), Some(m));
         }

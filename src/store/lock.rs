@@ -29,10 +29,18 @@ impl FileLock {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).at("create", parent)?;
         }
-        let Some(mut file) = platform::try_lock(path).at("lock", path)? else { return Ok(None) };
+        let Some(mut file) = platform::try_lock(path).at("lock", path)? else {
+            return Ok(None);
+        };
         // For people only; that it cannot be written changes nothing about the lock.
-        let _ = file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id()));
-        Ok(Some(Self { file: Some(file), path: path.to_owned(), temporary }))
+        let _ = file
+            .set_len(0)
+            .and_then(|()| write!(file, "process {}", std::process::id()));
+        Ok(Some(Self {
+            file: Some(file),
+            path: path.to_owned(),
+            temporary,
+        }))
     }
 
     /// Waits for the lock, up to the limit when there is one. `waiting` is called once, when it is not free at first.
@@ -54,7 +62,11 @@ impl FileLock {
             }
             let waited = started.elapsed();
             if limit.is_some_and(|limit| waited >= limit) {
-                return Err(Error::Locked { path: path.to_owned(), holder: holder(path), waited });
+                return Err(Error::Locked {
+                    path: path.to_owned(),
+                    holder: holder(path),
+                    waited,
+                });
             }
             if cancel.wait(wait) {
                 return Err(Error::Cancelled);
@@ -99,7 +111,9 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let _lock = FileLock::acquire(&path, true, None, &CancelToken::new(), &|_| {}).unwrap();
+                        let _lock =
+                            FileLock::acquire(&path, true, None, &CancelToken::new(), &|_| {})
+                                .unwrap();
                         let mut alone = total.try_lock().expect("two hold the lock");
                         *alone += 1;
                     }
@@ -115,12 +129,20 @@ mod tests {
         let path = std::env::temp_dir().join(format!("modelrack-held-{}", std::process::id()));
         let held = FileLock::try_acquire(&path, false).unwrap().unwrap();
         let told = std::sync::Mutex::new(None);
-        let error =
-            FileLock::acquire(&path, false, Some(Duration::ZERO), &CancelToken::new(), &|holder| *told.lock().unwrap() = holder)
-                .unwrap_err();
+        let error = FileLock::acquire(
+            &path,
+            false,
+            Some(Duration::ZERO),
+            &CancelToken::new(),
+            &|holder| *told.lock().unwrap() = holder,
+        )
+        .unwrap_err();
         let expected = format!("process {}", std::process::id());
         assert_eq!(told.lock().unwrap().as_deref(), Some(expected.as_str()));
-        assert!(matches!(&error, Error::Locked { holder: Some(holder), .. } if *holder == expected), "{error:?}");
+        assert!(
+            matches!(&error, Error::Locked { holder: Some(holder), .. } if *holder == expected),
+            "{error:?}"
+        );
         drop(held);
         assert!(FileLock::try_acquire(&path, true).unwrap().is_some());
     }

@@ -57,7 +57,11 @@ pub(crate) struct ModelLock<'a> {
 impl Drop for ModelLock<'_> {
     fn drop(&mut self) {
         drop(self.file.take());
-        self.store.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.model);
+        self.store
+            .busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.model);
     }
 }
 
@@ -74,7 +78,11 @@ struct Intent {
 impl Store {
     /// Makes a handle; nothing is read or written.
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, writing: Mutex::new(()), busy: Mutex::default() }
+        Self {
+            layout,
+            writing: Mutex::new(()),
+            busy: Mutex::default(),
+        }
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -95,7 +103,11 @@ impl Store {
                 Err(error) => self.restore(&error.to_string()),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.layout.record_backup().exists() { self.restore("it is missing") } else { Ok(Records::default()) }
+                if self.layout.record_backup().exists() {
+                    self.restore("it is missing")
+                } else {
+                    Ok(Records::default())
+                }
             }
             Err(error) => Err(error).at("read", &path),
         }
@@ -113,7 +125,9 @@ impl Store {
             return Ok(records);
         }
         let backup = fs::read(self.layout.record_backup()).ok();
-        let backup = backup.and_then(|bytes| serde_json::from_slice::<Records>(&bytes).ok()).unwrap_or_default();
+        let backup = backup
+            .and_then(|bytes| serde_json::from_slice::<Records>(&bytes).ok())
+            .unwrap_or_default();
         let mut records = Records::default();
         for (model, record) in backup.iter() {
             if self.layout.model_dir(&model).is_dir() {
@@ -121,11 +135,16 @@ impl Store {
             }
         }
         for (model, record) in self.scan() {
-            if records.get(&model).is_none_or(|known| known.manifest_hash != record.manifest_hash) {
+            if records
+                .get(&model)
+                .is_none_or(|known| known.manifest_hash != record.manifest_hash)
+            {
                 records.insert(&model, record);
             }
         }
-        let aside = (1..).map(|number| self.layout.record_damaged(number)).find(|path| !path.exists());
+        let aside = (1..)
+            .map(|number| self.layout.record_damaged(number))
+            .find(|path| !path.exists());
         let restored = records.iter().count();
         warn!(path = %self.layout.record().display(), reason, restored, "registry.json was damaged, and is restored");
         if lock.is_ok() {
@@ -151,7 +170,9 @@ impl Store {
             }
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
             // A link is not followed: it could lead anywhere, or in a circle.
-            let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
+            let below = entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path());
             folders.extend(below.filter(|path| *path != self.layout.cache()));
         }
         found
@@ -162,13 +183,16 @@ impl Store {
         let json = fs::read(&path).ok()?;
         let model = self.layout.model_of(dir)?;
         let manifest = Manifest::parse(json, path.display()).ok()?;
-        let own: Option<ModelRecord> =
-            fs::read(self.layout.record_in(dir)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let own: Option<ModelRecord> = fs::read(self.layout.record_in(dir))
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
         let record = own.unwrap_or_else(|| ModelRecord {
             manifest_hash: manifest.digest(),
             total_size: manifest.total_bytes(),
             file_count: manifest.files().len() as u64,
-            installed_at: fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH),
+            installed_at: fs::metadata(&path)
+                .and_then(|metadata| metadata.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             source: None,
             model_type: None,
             tags: Vec::new(),
@@ -179,7 +203,13 @@ impl Store {
     }
 
     fn record_lock(&self) -> Result<FileLock> {
-        FileLock::acquire(&self.layout.record_lock(), false, Some(RECORD_LIMIT), &CancelToken::new(), &|_| {})
+        FileLock::acquire(
+            &self.layout.record_lock(),
+            false,
+            Some(RECORD_LIMIT),
+            &CancelToken::new(),
+            &|_| {},
+        )
     }
 
     /// Changes the record under its locks.
@@ -203,7 +233,8 @@ impl Store {
     }
 
     fn write_records(&self, records: &Records) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(records).map_err(|error| Error::internal(error.to_string()))?;
+        let mut json = serde_json::to_vec_pretty(records)
+            .map_err(|error| Error::internal(error.to_string()))?;
         json.push(b'\n');
         replace_file(&self.layout.record(), &json)?;
         replace_file(&self.layout.record_backup(), &json)
@@ -218,7 +249,12 @@ impl Store {
         waiting: &dyn Fn(Option<String>),
     ) -> Result<ModelLock<'_>> {
         let mut told = false;
-        while !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(model.clone()) {
+        while !self
+            .busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(model.clone())
+        {
             if !std::mem::replace(&mut told, true) {
                 waiting(Some(format!("process {}", std::process::id())));
             }
@@ -226,43 +262,81 @@ impl Store {
                 return Err(Error::Cancelled);
             }
         }
-        let mut lock = ModelLock { store: self, model: model.clone(), file: None };
-        lock.file = Some(FileLock::acquire(&self.layout.model_lock(model), true, None, cancel, waiting)?);
+        let mut lock = ModelLock {
+            store: self,
+            model: model.clone(),
+            file: None,
+        };
+        lock.file = Some(FileLock::acquire(
+            &self.layout.model_lock(model),
+            true,
+            None,
+            cancel,
+            waiting,
+        )?);
         Ok(lock)
     }
 
     /// Takes the right to change a model's files if nobody has it.
     pub(crate) fn try_lock_model(&self, model: &ModelRef) -> Result<Option<ModelLock<'_>>> {
-        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(model.clone()) {
+        if !self
+            .busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(model.clone())
+        {
             return Ok(None);
         }
-        let mut lock = ModelLock { store: self, model: model.clone(), file: None };
+        let mut lock = ModelLock {
+            store: self,
+            model: model.clone(),
+            file: None,
+        };
         lock.file = FileLock::try_acquire(&self.layout.model_lock(model), true)?;
         Ok(lock.file.is_some().then_some(lock))
     }
 
     /// Whether a thread or process pulls or removes a model just now.
     pub(crate) fn is_busy(&self, model: &ModelRef) -> bool {
-        if self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains(model) {
+        if self
+            .busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(model)
+        {
             return true;
         }
         // Where there is no lock file nobody has the lock; where there is one, it may be left over from a crash.
-        self.layout.model_lock(model).exists() && self.try_lock_model(model).is_ok_and(|lock| lock.is_none())
+        self.layout.model_lock(model).exists()
+            && self.try_lock_model(model).is_ok_and(|lock| lock.is_none())
     }
 
     /// Says what an installed model is in the way of, before anything is fetched.
     pub(crate) fn check_place(&self, records: &Records, model: &ModelRef) -> Result<()> {
-        match records.iter().map(|(other, _)| other).find(|other| self.layout.collide(model, other)) {
-            Some(other) => Err(Error::Collision { model: model.to_string(), other: format!("the installed '{other}'") }),
+        match records
+            .iter()
+            .map(|(other, _)| other)
+            .find(|other| self.layout.collide(model, other))
+        {
+            Some(other) => Err(Error::Collision {
+                model: model.to_string(),
+                other: format!("the installed '{other}'"),
+            }),
             None => Ok(()),
         }
     }
 
     /// Moves a verified partial into its place and records it. The lock is the proof that nobody else is at it.
-    pub(crate) fn install(&self, lock: &ModelLock<'_>, partial_dir: &Path, record: ModelRecord) -> Result<PathBuf> {
+    pub(crate) fn install(
+        &self,
+        lock: &ModelLock<'_>,
+        partial_dir: &Path,
+        record: ModelRecord,
+    ) -> Result<PathBuf> {
         let model = &lock.model;
         self.check_place(&self.read_records()?, model)?;
-        let json = serde_json::to_vec(&record).map_err(|error| Error::internal(error.to_string()))?;
+        let json =
+            serde_json::to_vec(&record).map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
         self.write_intent(partial_dir, model, Some(record.clone()))?;
         if let Err(error) = self.finish_install(partial_dir, model, &record) {
@@ -324,7 +398,10 @@ impl Store {
                 }
             }
         }
-        Err(Error::internal(format!("{} cannot be made", parent.display())))
+        Err(Error::internal(format!(
+            "{} cannot be made",
+            parent.display()
+        )))
     }
 
     /// Removes an installed model. The lock is the proof that nobody else is at it.
@@ -365,22 +442,33 @@ impl Store {
         Ok(())
     }
 
-    fn write_intent(&self, dir: &Path, model: &ModelRef, record: Option<ModelRecord>) -> Result<()> {
+    fn write_intent(
+        &self,
+        dir: &Path,
+        model: &ModelRef,
+        record: Option<ModelRecord>,
+    ) -> Result<()> {
         let intent = Intent {
             group: model.group().to_owned(),
             model: model.model().to_owned(),
             version: model.version().to_owned(),
             record,
         };
-        let json = serde_json::to_vec(&intent).map_err(|error| Error::internal(error.to_string()))?;
+        let json =
+            serde_json::to_vec(&intent).map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&dir.join("intent.json"), &json)
     }
 
     /// Finishes what crashed processes began; what cannot be finished now is left for later.
     fn finish_intents(&self) {
-        let entries = fs::read_dir(self.layout.cache()).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.layout.cache())
+            .into_iter()
+            .flatten()
+            .flatten();
         for dir in entries.map(|entry| entry.path()) {
-            let Ok(json) = fs::read(dir.join("intent.json")) else { continue };
+            let Ok(json) = fs::read(dir.join("intent.json")) else {
+                continue;
+            };
             if let Err(error) = self.finish_intent(&dir, &json) {
                 warn!(path = %dir.display(), %error, "an interrupted change is not finished yet");
             }
@@ -388,10 +476,13 @@ impl Store {
     }
 
     fn finish_intent(&self, dir: &Path, json: &[u8]) -> Result<()> {
-        let intent: Intent = serde_json::from_slice(json).map_err(|error| Error::internal(error.to_string()))?;
+        let intent: Intent =
+            serde_json::from_slice(json).map_err(|error| Error::internal(error.to_string()))?;
         let model = ModelRef::new(&intent.group, &intent.model, &intent.version)
             .map_err(|error| Error::internal(error.to_string()))?;
-        let Some(_lock) = self.try_lock_model(&model)? else { return Ok(()) };
+        let Some(_lock) = self.try_lock_model(&model)? else {
+            return Ok(());
+        };
         if !dir.join("intent.json").exists() {
             return Ok(());
         }
@@ -405,8 +496,17 @@ impl Store {
     /// Removes partials that nobody touched for this long, except those of a model that is being pulled or is `keep`.
     pub(crate) fn expire_partials(&self, age: Duration, keep: &ModelRef) {
         for found in partial::find_partials(&self.layout) {
-            let old = found.touched_at.elapsed().is_ok_and(|elapsed| elapsed > age);
-            let Some(model) = found.record.model_ref().filter(|model| old && model != keep) else { continue };
+            let old = found
+                .touched_at
+                .elapsed()
+                .is_ok_and(|elapsed| elapsed > age);
+            let Some(model) = found
+                .record
+                .model_ref()
+                .filter(|model| old && model != keep)
+            else {
+                continue;
+            };
             if let Ok(Some(_lock)) = self.try_lock_model(&model)
                 && let Err(error) = remove_partial(&found.dir)
             {

@@ -4,7 +4,7 @@
 //! cache/<model key>-<manifest>/
 //! ├── partial.json     which model, who writes it, why it stopped
 //! ├── manifest.json    the manifest it is of
-//! ├── journal          a line "<begin>-<end>" for each stretch of the stream that is written
+//! ├── journal          a line "<begin>-<end>." for each stretch of the stream that is written
 //! ├── intent.json      only while it moves into its place, see `store`
 //! └── files/           the model's folder to be
 //! ```
@@ -76,8 +76,14 @@ pub(crate) struct FoundPartial {
 impl FoundPartial {
     fn read(dir: &Path) -> Option<Self> {
         let record = serde_json::from_slice(&fs::read(dir.join("partial.json")).ok()?).ok()?;
-        let touched_at = fs::metadata(dir.join("journal")).and_then(|metadata| metadata.modified()).ok()?;
-        Some(Self { dir: dir.to_owned(), record, touched_at })
+        let touched_at = fs::metadata(dir.join("journal"))
+            .and_then(|metadata| metadata.modified())
+            .ok()?;
+        Some(Self {
+            dir: dir.to_owned(),
+            record,
+            touched_at,
+        })
     }
 
     pub(crate) fn files_dir(&self) -> PathBuf {
@@ -86,7 +92,10 @@ impl FoundPartial {
 
     /// The bytes that the journal says are there.
     pub(crate) fn bytes(&self) -> u64 {
-        read_journal(&self.dir.join("journal")).iter().map(|range| range.end - range.start).sum()
+        read_journal(&self.dir.join("journal"))
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum()
     }
 
     pub(crate) fn journal(&self) -> Vec<Range<u64>> {
@@ -106,7 +115,9 @@ impl FoundPartial {
     /// Whether its writer may still be at it, whatever the locks say.
     fn may_be_in_use(&self) -> bool {
         let elsewhere = self.record.host != platform::host_name();
-        let lives = elsewhere || (self.record.process != std::process::id() && platform::may_be_alive(self.record.process));
+        let lives = elsewhere
+            || (self.record.process != std::process::id()
+                && platform::may_be_alive(self.record.process));
         lives && self.touched_at.elapsed().is_ok_and(|age| age < ABANDONED)
     }
 }
@@ -129,7 +140,12 @@ struct Journal {
 
 impl Partial {
     /// Takes over the partial of this model and manifest, or makes one. The caller holds the model's lock.
-    pub(crate) fn claim(layout: &Layout, model: &ModelRef, manifest: &Manifest, source: &str) -> Result<Self> {
+    pub(crate) fn claim(
+        layout: &Layout,
+        model: &ModelRef,
+        manifest: &Manifest,
+        source: &str,
+    ) -> Result<Self> {
         let mut copy = 0;
         let (dir, found) = loop {
             let dir = layout.partial(model, &manifest.digest(), copy);
@@ -163,11 +179,27 @@ impl Partial {
             last_error: None,
         };
         let path = dir.join("journal");
-        let file = OpenOptions::new().append(true).create(true).open(&path).at("write", &path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .at("write", &path)?;
         // A line that a crash cut short must not run into the next one.
         (&file).write_all(b"\n").at("write", &path)?;
-        let found = if found { read_journal(&path) } else { Vec::new() };
-        let partial = Self { dir, record, journal: Mutex::new(Journal { file, touched: SystemTime::now() }), found };
+        let found = if found {
+            read_journal(&path)
+        } else {
+            Vec::new()
+        };
+        let partial = Self {
+            dir,
+            record,
+            journal: Mutex::new(Journal {
+                file,
+                touched: SystemTime::now(),
+            }),
+            found,
+        };
         partial.write_record()?;
         replace_file(&partial.dir.join("manifest.json"), manifest.json())?;
         debug!(path = %partial.dir.display(), resumed_bytes = partial.found.iter().map(|r| r.end - r.start).sum::<u64>(), "partial");
@@ -189,10 +221,13 @@ impl Partial {
 
     /// Notes that a stretch is written.
     pub(crate) fn note(&self, range: &Range<u64>) -> Result<()> {
-        let line = format!("{}-{}\n", range.start, range.end);
+        let line = journal_line(range);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.touched = SystemTime::now();
-        journal.file.write_all(line.as_bytes()).at("write", &self.dir.join("journal"))
+        journal
+            .file
+            .write_all(line.as_bytes())
+            .at("write", &self.dir.join("journal"))
     }
 
     /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
@@ -212,7 +247,9 @@ impl Partial {
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.file.set_len(0).at("write", &path)?;
         for range in keep {
-            (&journal.file).write_all(format!("{}-{}\n", range.start, range.end).as_bytes()).at("write", &path)?;
+            (&journal.file)
+                .write_all(journal_line(range).as_bytes())
+                .at("write", &path)?;
         }
         Ok(())
     }
@@ -230,7 +267,12 @@ impl Partial {
                 fs::create_dir_all(parent).at("create", parent)?;
                 parent.clone_into(&mut last_parent);
             }
-            let made = OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("create", &path)?;
+            let made = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .at("create", &path)?;
             if file.size_bytes > 0 {
                 made.set_len(file.size_bytes).at("write", &path)?;
             }
@@ -247,7 +289,8 @@ impl Partial {
     }
 
     fn write_record(&self) -> Result<()> {
-        let json = serde_json::to_vec(&self.record).map_err(|error| crate::Error::internal(error.to_string()))?;
+        let json = serde_json::to_vec(&self.record)
+            .map_err(|error| crate::Error::internal(error.to_string()))?;
         replace_file(&self.dir.join("partial.json"), &json)
     }
 }
@@ -265,15 +308,28 @@ const MAX_OPEN_FILES: usize = 128;
 
 impl FileSet {
     pub(crate) fn new(root: PathBuf, writable: bool) -> Self {
-        Self { root, writable, open: Mutex::default() }
+        Self {
+            root,
+            writable,
+            open: Mutex::default(),
+        }
     }
 
     pub(crate) fn open(&self, manifest: &Manifest, file: usize) -> Result<std::sync::Arc<File>> {
-        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&file) {
+        if let Some(open) = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&file)
+        {
             return Ok(open.clone());
         }
         let path = file_in(&self.root, &manifest.files()[file].path);
-        let opened = OpenOptions::new().read(true).write(self.writable).open(&path).at("open", &path)?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(self.writable)
+            .open(&path)
+            .at("open", &path)?;
         let opened = std::sync::Arc::new(opened);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN_FILES {
@@ -287,11 +343,14 @@ impl FileSet {
     pub(crate) fn write(&self, manifest: &Manifest, begin: u64, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
         for segment in manifest.segments(begin..begin + bytes.len() as u64) {
-            let size = usize::try_from(segment.size_bytes).map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
+            let size = usize::try_from(segment.size_bytes)
+                .map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
             let (now, later) = rest.split_at(size);
             let file = self.open(manifest, segment.file)?;
-            platform::write_all_at(&file, now, segment.offset)
-                .at("write", &file_in(&self.root, &manifest.files()[segment.file].path))?;
+            platform::write_all_at(&file, now, segment.offset).at(
+                "write",
+                &file_in(&self.root, &manifest.files()[segment.file].path),
+            )?;
             rest = later;
         }
         Ok(())
@@ -301,10 +360,13 @@ impl FileSet {
     pub(crate) fn read(&self, manifest: &Manifest, begin: u64, bytes: &mut [u8]) -> Result<()> {
         let mut at = 0;
         for segment in manifest.segments(begin..begin + bytes.len() as u64) {
-            let size = usize::try_from(segment.size_bytes).map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
+            let size = usize::try_from(segment.size_bytes)
+                .map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
             let file = self.open(manifest, segment.file)?;
-            platform::read_exact_at(&file, &mut bytes[at..at + size], segment.offset)
-                .at("read", &file_in(&self.root, &manifest.files()[segment.file].path))?;
+            platform::read_exact_at(&file, &mut bytes[at..at + size], segment.offset).at(
+                "read",
+                &file_in(&self.root, &manifest.files()[segment.file].path),
+            )?;
             at += size;
         }
         Ok(())
@@ -312,14 +374,21 @@ impl FileSet {
 
     /// Drops all files, so that the folder can be renamed on systems that mind.
     pub(crate) fn close(&self) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
 /// The partials that lie in the store, in no order.
 pub(crate) fn find_partials(layout: &Layout) -> Vec<FoundPartial> {
-    let Ok(entries) = fs::read_dir(layout.cache()) else { return Vec::new() };
-    entries.filter_map(|entry| FoundPartial::read(&entry.ok()?.path())).collect()
+    let Ok(entries) = fs::read_dir(layout.cache()) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| FoundPartial::read(&entry.ok()?.path()))
+        .collect()
 }
 
 pub(crate) fn remove_partial(dir: &Path) -> Result<()> {
@@ -335,15 +404,18 @@ pub(crate) fn is_older_than(path: &Path, age: Duration) -> bool {
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
+/// The full stop tells a whole line from one that a crash cut short.
+fn journal_line(range: &Range<u64>) -> String {
+    format!("{}-{}.\n", range.start, range.end)
+}
+
 /// Reads the stretches of a journal, in order and merged; lines that are none are passed over.
 fn read_journal(path: &Path) -> Vec<Range<u64>> {
-    let bytes = fs::read(path).unwrap_or_default();
-    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let text = String::from_utf8_lossy(&bytes[..complete]);
-    let mut ranges: Vec<Range<u64>> = text
+    let text = fs::read(path).unwrap_or_default();
+    let mut ranges: Vec<Range<u64>> = String::from_utf8_lossy(&text)
         .lines()
         .filter_map(|line| {
-            let (begin, end) = line.split_once('-')?;
+            let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
             let range = begin.parse().ok()?..end.parse().ok()?;
             (range.start < range.end).then_some(range)
         })
@@ -364,7 +436,8 @@ mod tests {
     use super::*;
 
     fn store(name: &str) -> Layout {
-        let root = std::env::temp_dir().join(format!("modelrack-partial-{name}-{}", std::process::id()));
+        let root =
+            std::env::temp_dir().join(format!("modelrack-partial-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         Layout::new(root, "rack")
     }
@@ -397,7 +470,13 @@ mod tests {
     #[test]
     fn writes_go_to_the_files_they_belong_to() {
         let layout = store("write");
-        let partial = Partial::claim(&layout, &ModelRef::new("g", "m", "v").unwrap(), &manifest(), "").unwrap();
+        let partial = Partial::claim(
+            &layout,
+            &ModelRef::new("g", "m", "v").unwrap(),
+            &manifest(),
+            "",
+        )
+        .unwrap();
         partial.lay_out(&manifest()).unwrap();
         let files = FileSet::new(partial.files_dir(), true);
         files.write(&manifest(), 4, b"56").unwrap();
@@ -405,7 +484,10 @@ mod tests {
         let mut back = [0_u8; 3];
         files.read(&manifest(), 3, &mut back).unwrap();
         assert_eq!(&back, b"456");
-        assert_eq!(fs::read(partial.files_dir().join("a").join("x")).unwrap(), b"12345");
+        assert_eq!(
+            fs::read(partial.files_dir().join("a").join("x")).unwrap(),
+            b"12345"
+        );
         assert_eq!(fs::read(partial.files_dir().join("y")).unwrap(), b"6");
         assert_eq!(fs::read(partial.files_dir().join("empty")).unwrap(), b"");
         fs::remove_dir_all(layout.root()).unwrap();
@@ -423,7 +505,13 @@ mod tests {
         assert_ne!(first.dir(), second.dir());
         // And an hour ago.
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
-        first.journal.lock().unwrap().file.set_modified(hour_ago).unwrap();
+        first
+            .journal
+            .lock()
+            .unwrap()
+            .file
+            .set_modified(hour_ago)
+            .unwrap();
         let third = Partial::claim(&layout, &model, &manifest(), "").unwrap();
         assert_eq!(first.dir(), third.dir());
         fs::remove_dir_all(layout.root()).unwrap();

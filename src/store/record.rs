@@ -46,12 +46,18 @@ pub(crate) struct Records(BTreeMap<String, BTreeMap<String, BTreeMap<String, Mod
 
 impl Records {
     pub(crate) fn get(&self, model: &ModelRef) -> Option<&ModelRecord> {
-        self.0.get(model.group())?.get(model.model())?.get(model.version())
+        self.0
+            .get(model.group())?
+            .get(model.model())?
+            .get(model.version())
     }
 
     pub(crate) fn insert(&mut self, model: &ModelRef, record: ModelRecord) {
         let models = self.0.entry(model.group().to_owned()).or_default();
-        models.entry(model.model().to_owned()).or_default().insert(model.version().to_owned(), record);
+        models
+            .entry(model.model().to_owned())
+            .or_default()
+            .insert(model.version().to_owned(), record);
     }
 
     pub(crate) fn remove(&mut self, model: &ModelRef) -> Option<ModelRecord> {
@@ -71,11 +77,13 @@ impl Records {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ModelRef, &ModelRecord)> {
         self.0.iter().flat_map(|(group, models)| {
             models.iter().flat_map(move |(model, versions)| {
-                versions.iter().filter_map(move |(version, record)| match ModelRef::new(group, model, version) {
-                    Ok(model) => Some((model, record)),
-                    Err(error) => {
-                        tracing::warn!(%error, "an entry of registry.json is ignored");
-                        None
+                versions.iter().filter_map(move |(version, record)| {
+                    match ModelRef::new(group, model, version) {
+                        Ok(model) => Some((model, record)),
+                        Err(error) => {
+                            tracing::warn!(%error, "an entry of registry.json is ignored");
+                            None
+                        }
                     }
                 })
             })

@@ -37,8 +37,14 @@ pub(crate) struct CachedMeta {
 impl RegistryCache {
     pub(crate) fn new(cache_dir: &Path, source_key: &str) -> Self {
         // The encoding never gives a bare percent sign, so no key meets the source without one.
-        let folder = if source_key.is_empty() { "%unnamed".to_owned() } else { encode(source_key) };
-        Self { dir: cache_dir.join("registries").join(folder) }
+        let folder = if source_key.is_empty() {
+            "%unnamed".to_owned()
+        } else {
+            encode(source_key)
+        };
+        Self {
+            dir: cache_dir.join("registries").join(folder),
+        }
     }
 
     pub(crate) fn index_path(&self) -> PathBuf {
@@ -73,7 +79,9 @@ impl RegistryCache {
     pub(crate) fn commit(&self, index: NewFile, meta: &CachedMeta) -> Result<()> {
         // Between the two writes there must be no validator that vouches for another copy.
         match fs::remove_file(self.meta_path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("write", &self.meta_path()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).at("write", &self.meta_path());
+            }
             _ => index.commit()?,
         }
         self.write_meta(meta)

@@ -36,8 +36,17 @@ impl NewFile {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).at("create", parent)?;
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).at("write", path)?;
-        Ok(Self { file: Some(file), temporary, path: path.to_owned() })
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temporary)
+            .at("write", path)?;
+        Ok(Self {
+            file: Some(file),
+            temporary,
+            path: path.to_owned(),
+        })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {

@@ -39,7 +39,12 @@ impl Chunked {
         };
         let (bases, public_key) = (urls.clone(), public_key.clone());
         let indexes = bases.iter().map(|base| base.join("models.json")).collect();
-        Ok(Self { config, bases, indexes, public_key })
+        Ok(Self {
+            config,
+            bases,
+            indexes,
+            public_key,
+        })
     }
 
     fn index(&self, documents: &dyn Documents) -> Result<std::fs::File> {
@@ -51,7 +56,10 @@ impl Chunked {
     }
 
     fn data(&self, digest: &Digest) -> Vec<Url> {
-        self.bases.iter().map(|base| base.join(&format!("data/{digest}"))).collect()
+        self.bases
+            .iter()
+            .map(|base| base.join(&format!("data/{digest}")))
+            .collect()
     }
 }
 
@@ -64,25 +72,37 @@ impl Source for Chunked {
         let mut file = self.index(documents)?;
         let mut text = Vec::new();
         // It is as large as it was when it was fetched, which was checked then.
-        file.read_to_end(&mut text).at("read", std::path::Path::new("models.json"))?;
+        file.read_to_end(&mut text)
+            .at("read", std::path::Path::new("models.json"))?;
         wire::read_all(&text, &self.config).map_err(|error| self.malformed(error))
     }
 
-    fn find(&self, documents: &dyn Documents, path: &str, version: Option<&str>) -> Result<RemoteModel> {
+    fn find(
+        &self,
+        documents: &dyn Documents,
+        path: &str,
+        version: Option<&str>,
+    ) -> Result<RemoteModel> {
         let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
         let file = self.index(documents)?;
         let reader = BufReader::with_capacity(256 << 10, file);
-        let versions = wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
+        let versions =
+            wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
         match versions {
             wire::Lookup::Found(versions) => {
-                wire::choose(&versions, &self.config, group, model, version).map_err(|error| match error {
-                    wire::Unchosen::Malformed(error) => self.malformed(error),
-                    wire::Unchosen::Error(error) => error,
+                wire::choose(&versions, &self.config, group, model, version).map_err(|error| {
+                    match error {
+                        wire::Unchosen::Malformed(error) => self.malformed(error),
+                        wire::Unchosen::Error(error) => error,
+                    }
                 })
             }
             wire::Lookup::Near(near) => Err(Error::ModelNotFound {
                 model: wire::full_name(&self.config, path),
-                near: near.iter().map(|near| wire::full_name(&self.config, near)).collect(),
+                near: near
+                    .iter()
+                    .map(|near| wire::full_name(&self.config, near))
+                    .collect(),
             }),
         }
     }
@@ -103,13 +123,34 @@ impl Source for Chunked {
     }
 
     fn locate(&self, part: &Part) -> Vec<Url> {
-        part.digest.map(|digest| self.data(&digest)).unwrap_or_default()
+        part.digest
+            .map(|digest| self.data(&digest))
+            .unwrap_or_default()
     }
+}
+
+/// Checks an index as those who pull will.
+#[cfg(feature = "author")]
+pub(crate) fn check_index(json: &[u8]) -> Result<(), String> {
+    if json.len() as u64 > MAX_INDEX_BYTES {
+        return Err(format!(
+            "the index would have {} bytes, and may have {MAX_INDEX_BYTES}",
+            json.len()
+        ));
+    }
+    wire::check(json).map_err(|malformed| match malformed.source {
+        Some(source) => format!("{}: {source}", malformed.message),
+        None => malformed.message,
+    })
 }
 
 impl Chunked {
     fn malformed(&self, error: wire::Malformed) -> Error {
         let location = self.indexes.first().map(Url::to_string).unwrap_or_default();
-        Error::Registry { location, message: error.message, source: error.source.map(Into::into) }
+        Error::Registry {
+            location,
+            message: error.message,
+            source: error.source.map(Into::into),
+        }
     }
 }

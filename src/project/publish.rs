@@ -1,0 +1,493 @@
+//! Writing a chunked registry that any static server or bucket serves as it is.
+//!
+//! The same files give the same bytes. Every file that is at least a chunk long begins a chunk of its own, so that a file
+//! that grows does not shift the others; smaller files share chunks, in the order of names. Chunks that are there already
+//! stay: versions share them. The index is replaced last, in one step, so that whoever pulls meanwhile sees the old state
+//! or the new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use serde_json::{Map, Value};
+use tracing::debug;
+
+use crate::catalog::Metadata;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, IoContext, Result};
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use crate::model::ModelRef;
+use crate::platform;
+use crate::progress::CancelToken;
+use crate::relpath::RelPath;
+use crate::source::chunked;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
+use crate::store::write::{NewFile, replace_file};
+
+/// The size of a chunk unless said otherwise: 8 MiB, large enough that requests cost little, small enough to be shared
+/// and to be fetched again cheaply.
+pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
+/// Files of folders that describe how they are shown, not what they hold.
+const SKIPPED: [&str; 3] = [".DS_Store", "Thumbs.db", ".git"];
+
+/// How to publish.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PublishOptions {
+    /// The size of a chunk, from 1 KiB. Default: [`DEFAULT_CHUNK_BYTES`].
+    pub chunk_bytes: u64,
+    /// Other names for the version, such as `latest`. They move from the version they named before.
+    pub aliases: Vec<String>,
+    /// What the index says about the version: `description`, `type`, `tags` and whatever else.
+    pub metadata: Metadata,
+    /// Folders of this name, at the top of a path, are left out: where a store keeps its own files.
+    pub skip: Option<String>,
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self {
+            chunk_bytes: DEFAULT_CHUNK_BYTES,
+            aliases: Vec::new(),
+            metadata: Metadata::new(),
+            skip: None,
+        }
+    }
+}
+
+impl PublishOptions {
+    /// Sets [`PublishOptions::chunk_bytes`].
+    #[must_use]
+    pub fn chunk_bytes(mut self, bytes: u64) -> Self {
+        self.chunk_bytes = bytes;
+        self
+    }
+
+    /// Adds to [`PublishOptions::aliases`].
+    #[must_use]
+    pub fn alias(mut self, alias: impl Into<String>) -> Self {
+        self.aliases.push(alias.into());
+        self
+    }
+
+    /// Sets [`PublishOptions::metadata`].
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Sets [`PublishOptions::skip`].
+    #[must_use]
+    pub fn skip(mut self, folder: impl Into<String>) -> Self {
+        self.skip = Some(folder.into());
+        self
+    }
+}
+
+/// What was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublishReport {
+    /// The version.
+    pub model: ModelRef,
+    /// Other names for it that were set.
+    pub aliases: Vec<String>,
+    /// The digest of its manifest.
+    pub manifest_digest: Digest,
+    /// The digest of the manifest that the version had before, when it was another.
+    pub replaced: Option<Digest>,
+    /// The number of files.
+    pub files: usize,
+    /// The size of all files together.
+    pub total_bytes: u64,
+    /// The number of chunks.
+    pub chunks: usize,
+    /// How many of them were not there yet.
+    pub chunks_written: usize,
+    /// The bytes of those.
+    pub bytes_written: u64,
+}
+
+/// A file to publish.
+#[derive(Debug)]
+struct Input {
+    name: RelPath,
+    path: PathBuf,
+    size_bytes: u64,
+    offset: u64,
+}
+
+/// Publishes files and folders as one version of a model, into a new registry or an existing one.
+///
+/// A folder's content lies at the model's top; a file lies there under its own name. Links to files are followed.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] when nothing is to be published, two inputs have one name, or a name would be refused by
+/// those who pull; [`Error::Registry`] when the registry's index is malformed; the storage errors.
+pub fn publish(
+    paths: &[PathBuf],
+    registry: &Path,
+    model: &ModelRef,
+    options: &PublishOptions,
+) -> Result<PublishReport> {
+    if options.chunk_bytes < 1024 {
+        return Err(Error::argument(format!(
+            "a chunk has {} bytes, and should have 1024 or more",
+            options.chunk_bytes
+        )));
+    }
+    let inputs = collect(paths, registry, options)?;
+    let data = registry.join("data");
+    fs::create_dir_all(&data).at("create", &data)?;
+    let ranges = cut(
+        &inputs
+            .iter()
+            .map(|input| input.size_bytes)
+            .collect::<Vec<_>>(),
+        options.chunk_bytes,
+    );
+    let (chunks_written, bytes_written) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let chunks: Vec<(u64, Digest)> = ranges
+        .par_iter()
+        .map(|range| {
+            let (digest, written) = write_chunk(&inputs, range, &data)?;
+            if written {
+                chunks_written.fetch_add(1, Ordering::Relaxed);
+                bytes_written.fetch_add(range.end - range.start, Ordering::Relaxed);
+            }
+            Ok((range.end - range.start, digest))
+        })
+        .collect::<Result<_>>()?;
+    let digests: Vec<Digest> = (0..inputs.len())
+        .into_par_iter()
+        .map(|index| {
+            let input = &inputs[index];
+            let range = input.offset..input.offset + input.size_bytes;
+            match ranges.iter().position(|other| *other == range) {
+                Some(chunk) => Ok(chunks[chunk].1),
+                None => hash(&inputs, &range),
+            }
+        })
+        .collect::<Result<_>>()?;
+    let chunk_count = chunks.len();
+    let files = inputs
+        .iter()
+        .zip(digests)
+        .map(|(input, digest)| (input.name.clone(), input.size_bytes, Some(digest)));
+    let manifest = Manifest::new(files.collect(), chunks, options.chunk_bytes)
+        .map_err(|error| Error::argument(crate::error::chain(&error)))?;
+    if manifest.json().len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(Error::argument(format!(
+            "the manifest would have {} bytes, and may have {MAX_MANIFEST_BYTES}: choose larger chunks",
+            manifest.json().len()
+        )));
+    }
+    let path = data.join(manifest.digest().to_string());
+    if fs::read(&path).ok().as_deref() != Some(manifest.json()) {
+        replace_file(&path, manifest.json())?;
+    }
+    let replaced = enter(registry, model, &manifest, options)?;
+    Ok(PublishReport {
+        model: model.clone(),
+        aliases: options.aliases.clone(),
+        manifest_digest: manifest.digest(),
+        replaced,
+        files: inputs.len(),
+        total_bytes: manifest.total_bytes(),
+        chunks: chunk_count,
+        chunks_written: chunks_written.into_inner(),
+        bytes_written: bytes_written.into_inner(),
+    })
+}
+
+/// Finds the files, in the order of names.
+fn collect(paths: &[PathBuf], registry: &Path, options: &PublishOptions) -> Result<Vec<Input>> {
+    let mut found: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
+    for path in paths {
+        let metadata = fs::metadata(path).at("read", path)?;
+        if metadata.is_dir() {
+            if registry.starts_with(path) {
+                return Err(Error::argument(format!(
+                    "the registry {} lies in what is published",
+                    registry.display()
+                )));
+            }
+            collect_folder(path, "", options, &mut found)?;
+        } else {
+            let name = path.file_name().unwrap_or_default();
+            add(&mut found, &name.to_string_lossy(), path)?;
+        }
+    }
+    crate::relpath::check_distinct(found.keys())
+        .map_err(|error| Error::argument(error.to_string()))?;
+    if found.is_empty() {
+        return Err(Error::argument("there is no file to publish"));
+    }
+    let mut offset = 0;
+    let mut inputs = Vec::with_capacity(found.len());
+    for (name, path) in found {
+        let size_bytes = fs::metadata(&path).at("read", &path)?.len();
+        inputs.push(Input {
+            name,
+            path,
+            size_bytes,
+            offset,
+        });
+        offset += size_bytes;
+    }
+    Ok(inputs)
+}
+
+fn collect_folder(
+    dir: &Path,
+    prefix: &str,
+    options: &PublishOptions,
+    found: &mut BTreeMap<RelPath, PathBuf>,
+) -> Result<()> {
+    // A link that leads upwards would never end.
+    if prefix.split('/').count() > 64 {
+        return Err(Error::argument(format!(
+            "{} is nested too deeply",
+            dir.display()
+        )));
+    }
+    for entry in fs::read_dir(dir).at("read", dir)? {
+        let path = entry.at("read", dir)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if SKIPPED.contains(&name.as_str())
+            || (prefix.is_empty() && options.skip.as_deref() == Some(&name))
+        {
+            debug!(path = %path.display(), "left out");
+            continue;
+        }
+        let name = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}/{name}")
+        };
+        let metadata = fs::metadata(&path).at("read", &path)?;
+        if metadata.is_dir() {
+            collect_folder(&path, &name, options, found)?;
+        } else if metadata.is_file() {
+            add(found, &name, &path)?;
+        } else {
+            return Err(Error::argument(format!(
+                "{} is neither a file nor a folder",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn add(found: &mut BTreeMap<RelPath, PathBuf>, name: &str, path: &Path) -> Result<()> {
+    let parsed = RelPath::parse(name).map_err(|error| Error::argument(error.to_string()))?;
+    match found.insert(parsed, path.to_owned()) {
+        None => Ok(()),
+        Some(other) => Err(Error::argument(format!(
+            "{} and {} would both be '{name}'",
+            other.display(),
+            path.display()
+        ))),
+    }
+}
+
+/// Cuts the stream of files of these sizes into chunks.
+fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
+    let mut chunks: Vec<Range<u64>> = Vec::new();
+    let (mut begin, mut at) = (0, 0);
+    let mut close = |begin: &mut u64, end: u64| {
+        if *begin < end {
+            chunks.push(*begin..end);
+        }
+        *begin = end;
+    };
+    for size in sizes {
+        if *size >= chunk_bytes || at - begin + size > chunk_bytes {
+            close(&mut begin, at);
+        }
+        at += size;
+        while at - begin >= chunk_bytes {
+            let end = begin + chunk_bytes;
+            close(&mut begin, end);
+        }
+        if *size >= chunk_bytes {
+            close(&mut begin, at);
+        }
+    }
+    close(&mut begin, at);
+    chunks
+}
+
+/// Passes the bytes of a range of the stream on.
+fn read(
+    inputs: &[Input],
+    range: &Range<u64>,
+    take: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut buffer = vec![0_u8; BUFFER_BYTES];
+    let first = inputs.partition_point(|input| input.offset + input.size_bytes <= range.start);
+    for input in inputs[first..]
+        .iter()
+        .take_while(|input| input.offset < range.end)
+    {
+        let (begin, end) = (
+            range.start.max(input.offset),
+            range.end.min(input.offset + input.size_bytes),
+        );
+        if begin >= end {
+            continue;
+        }
+        let file = File::open(&input.path).at("read", &input.path)?;
+        let mut at = begin - input.offset;
+        while at < end - input.offset {
+            let length = usize::try_from(end - input.offset - at)
+                .unwrap_or(usize::MAX)
+                .min(BUFFER_BYTES);
+            platform::read_exact_at(&file, &mut buffer[..length], at).at("read", &input.path)?;
+            take(&buffer[..length])?;
+            at += length as u64;
+        }
+    }
+    Ok(())
+}
+
+fn hash(inputs: &[Input], range: &Range<u64>) -> Result<Digest> {
+    let mut hasher = Hasher::default();
+    read(inputs, range, &mut |piece| {
+        hasher.update(piece);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Writes a chunk unless it is there; says whether it was written.
+fn write_chunk(inputs: &[Input], range: &Range<u64>, data: &Path) -> Result<(Digest, bool)> {
+    let digest = hash(inputs, range)?;
+    let path = data.join(digest.to_string());
+    if is_intact(&path, digest, range.end - range.start) {
+        return Ok((digest, false));
+    }
+    let mut file = NewFile::create(&path)?;
+    let mut hasher = Hasher::default();
+    read(inputs, range, &mut |piece| {
+        hasher.update(piece);
+        file.write(piece)
+    })?;
+    if hasher.finish() != digest {
+        return Err(Error::argument("a file changed while it was published"));
+    }
+    file.commit()?;
+    Ok((digest, true))
+}
+
+fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
+    let Ok(metadata) = fs::metadata(path) else {
+        return false;
+    };
+    let whole = [Input {
+        name: match RelPath::parse("chunk") {
+            Ok(name) => name,
+            Err(_) => return false,
+        },
+        path: path.to_owned(),
+        size_bytes,
+        offset: 0,
+    }];
+    metadata.is_file()
+        && metadata.len() == size_bytes
+        && hash(&whole, &(0..size_bytes)).is_ok_and(|there| there == digest)
+}
+
+/// Enters the version and its aliases into the index; returns the digest that the version had before.
+fn enter(
+    registry: &Path,
+    model: &ModelRef,
+    manifest: &Manifest,
+    options: &PublishOptions,
+) -> Result<Option<Digest>> {
+    type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Map<String, Value>>>>;
+    let path = registry.join("models.json");
+    let _lock = FileLock::acquire(
+        &registry.join(".models.json.lock"),
+        true,
+        Some(RECORD_LIMIT),
+        &CancelToken::new(),
+        &|_| {},
+    )?;
+    let mut index: Index = match fs::read(&path) {
+        Ok(json) => serde_json::from_slice(&json).map_err(|error| Error::Registry {
+            location: path.display().to_string(),
+            message: "the index is malformed".into(),
+            source: Some(error.into()),
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::new(),
+        Err(error) => return Err(error).at("read", &path),
+    };
+    let versions = index
+        .entry(model.group().to_owned())
+        .or_default()
+        .entry(model.model().to_owned())
+        .or_default();
+    let mut entry = Map::new();
+    entry.insert("hash".into(), manifest.digest().to_string().into());
+    if !options.metadata.is_empty() {
+        entry.insert("metadata".into(), Value::Object(options.metadata.clone()));
+    }
+    let before = versions.insert(model.version().to_owned(), entry);
+    for alias in options.aliases.iter().collect::<BTreeSet<_>>() {
+        let refuse = |reason: String| {
+            Err(Error::argument(format!(
+                "the alias '{}' {reason}",
+                alias.escape_debug()
+            )))
+        };
+        if let Err(error) = crate::model::check_version(alias) {
+            return refuse(error.reason().to_owned());
+        }
+        if alias == model.version() {
+            return refuse("is the version itself".into());
+        }
+        if versions
+            .get(alias)
+            .is_some_and(|entry| !entry.contains_key("alias_of"))
+        {
+            return refuse("is a version".into());
+        }
+        let mut entry = Map::new();
+        entry.insert("alias_of".into(), model.version().into());
+        versions.insert(alias.clone(), entry);
+    }
+    let mut json =
+        serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    chunked::check_index(&json).map_err(|message| Error::registry(path.display(), message))?;
+    replace_file(&path, &json)?;
+    let before = before.and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
+    Ok(before.filter(|before| *before != manifest.digest()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_begin_chunks_and_small_ones_share_them() {
+        assert_eq!(
+            cut(&[3, 3, 3, 25, 4, 0, 10, 1], 10),
+            [0..9, 9..19, 19..29, 29..34, 34..38, 38..48, 48..49]
+        );
+        assert_eq!(cut(&[0, 0], 10), []);
+        assert_eq!(cut(&[20], 10), [0..10, 10..20]);
+        assert_eq!(cut(&[], 10), []);
+    }
+}

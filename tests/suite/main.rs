@@ -1,0 +1,1 @@
+//! One test binary: what the crate promises, shown from outside.
