@@ -291,6 +291,16 @@ impl SourceConfig {
         }
     }
 
+    /// Returns where it is, and then its mirrors, without credentials; never empty.
+    #[must_use]
+    pub fn locations(&self) -> Vec<String> {
+        match &self.place {
+            SourcePlace::Chunked { urls, .. } => urls.iter().map(Url::to_string).collect(),
+            SourcePlace::Repository { repo, .. } => vec![repo.clone()],
+            SourcePlace::Hub { endpoint } => vec![endpoint.to_string()],
+        }
+    }
+
     /// Returns what people call it: its name, its key, or its URL.
     #[must_use]
     pub fn label(&self) -> String {

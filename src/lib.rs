@@ -1,6 +1,8 @@
 //! A complete `models` subcommand for any command-line tool, and the same for any program through one trait.
 
 mod catalog;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod digest;
 mod engine;

@@ -103,6 +103,7 @@ impl<'a> SourceDocuments<'a> {
         let meta = CachedMeta {
             url: document.urls[0].to_string(),
             etag,
+            public_key: document.public_key.map(str::to_owned),
             fetched_at: SystemTime::now(),
         };
         self.cache.commit(file, &meta).map_err(Failure::last)
@@ -145,7 +146,7 @@ impl<'a> SourceDocuments<'a> {
 impl Documents for SourceDocuments<'_> {
     fn index(&self, document: &Document<'_>) -> Result<File> {
         let url = document.urls[0].to_string();
-        let cached = self.cache.meta(&url);
+        let cached = self.cache.meta(&url, document.public_key);
         if self.client.is_offline() && document.urls.iter().all(|url| url.scheme() != Scheme::File)
         {
             return match cached {

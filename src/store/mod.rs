@@ -339,7 +339,11 @@ impl Store {
             serde_json::to_vec(&record).map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
         self.write_intent(partial_dir, model, Some(record.clone()))?;
-        if let Err(error) = self.finish_install(partial_dir, model, &record) {
+        // Not asking whether the files have arrived: the record of what they replace may be the same to the second.
+        let installed = self
+            .put_in_place(partial_dir, model)
+            .and_then(|()| self.finish_install(partial_dir, model, &record));
+        if let Err(error) = installed {
             // Once the new files are in their place there is no way back: the next to open the store records them.
             if !self.has_arrived(model, &record) {
                 let _ = fs::remove_file(partial_dir.join("intent.json"));
@@ -351,11 +355,6 @@ impl Store {
     }
 
     fn finish_install(&self, dir: &Path, model: &ModelRef, record: &ModelRecord) -> Result<()> {
-        let target = self.layout.model_dir(model);
-        let staged = dir.join("files");
-        if !self.has_arrived(model, record) && staged.is_dir() {
-            self.put_in_place(&staged, &target, &dir.join("old"))?;
-        }
         self.update_records(|records| {
             records.insert(model, record.clone());
             Ok(())
@@ -369,8 +368,10 @@ impl Store {
         matches!((there, serde_json::to_vec(record)), (Ok(there), Ok(expected)) if there == expected)
     }
 
-    /// Moves the staged folder to the target; what is there comes aside, in one step where the system can.
-    fn put_in_place(&self, staged: &Path, target: &Path, aside: &Path) -> Result<()> {
+    /// Moves the files of a partial to the model's place; what is there comes aside, in one step where the system can.
+    fn put_in_place(&self, dir: &Path, model: &ModelRef) -> Result<()> {
+        let (staged, aside) = (&dir.join("files"), &dir.join("old"));
+        let target = &self.layout.model_dir(model);
         let parent = target.parent().unwrap_or(self.layout.root());
         for _ in 0..3 {
             fs::create_dir_all(parent).at("create", parent)?;
@@ -488,7 +489,12 @@ impl Store {
         }
         info!(%model, "finishing what was interrupted");
         match intent.record {
-            Some(record) => self.finish_install(dir, &model, &record),
+            Some(record) => {
+                if !self.has_arrived(&model, &record) && dir.join("files").is_dir() {
+                    self.put_in_place(dir, &model)?;
+                }
+                self.finish_install(dir, &model, &record)
+            }
             None => self.finish_removal(dir, &model),
         }
     }

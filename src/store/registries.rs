@@ -30,6 +30,9 @@ pub(crate) struct CachedMeta {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) etag: Option<String>,
+    /// The key that it was signed with: a copy that was not checked with the configured one is worthless, too.
+    #[serde(default)]
+    pub(crate) public_key: Option<String>,
     #[serde(with = "crate::time")]
     pub(crate) fetched_at: SystemTime,
 }
@@ -55,9 +58,12 @@ impl RegistryCache {
         self.dir.join("models.meta.json")
     }
 
-    /// What is known of the cached copy; `None` when there is none, or it came from elsewhere.
-    pub(crate) fn meta(&self, url: &str) -> Option<CachedMeta> {
-        self.any_meta().filter(|meta| meta.url == url)
+    /// What is known of the cached copy; `None` when there is none, or it came from elsewhere or was not checked with
+    /// this key.
+    pub(crate) fn meta(&self, url: &str, public_key: Option<&str>) -> Option<CachedMeta> {
+        self.any_meta()
+            .filter(|meta| meta.url == url)
+            .filter(|meta| public_key.is_none() || meta.public_key.as_deref() == public_key)
     }
 
     /// What is known of the cached copy, wherever it came from.

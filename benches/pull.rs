@@ -1,0 +1,585 @@
+//! Pulls over loopback beside a bare loop that receives, hashes, writes and syncs the same bytes.
+//!
+//! | part | measures |
+//! |---|---|
+//! | `chunks` | 2 GiB in 8 MiB chunks, with and without a digest for each file |
+//! | `update` | the same model after 1 % of its bytes changed in one place |
+//! | `large` | 1.5 GiB in one chunk, which comes in ranges |
+//! | `small` | 5,000 files of 1 KiB, a chunk each, on 16 connections |
+//! | `latency` | 500 of them from a server 50 ms away |
+//! | `throttled` | a server that gives each connection 20 MiB/s |
+//!
+//! Server, pull and bare loop are processes of their own, and take turns.
+
+#[path = "support/bare.rs"]
+mod bare;
+#[path = "../tests/suite/support/server/mod.rs"]
+mod server;
+mod support;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use modelrack::project::{PublishOptions, publish};
+use modelrack::{
+    Config, Digest, Environment, Manager, Manifest, ModelAddress, ModelManager, ModelRef,
+    PullOptions, System, UpdateOptions,
+};
+use serde_json::{Value, json};
+use server::{Rule, Server};
+use support::{
+    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, peak_bytes, role,
+    run_role, say, seconds,
+};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const MODEL: &str = "bench/model";
+/// What DESIGN.md asks of any pull.
+const PEAK_BAR: u64 = 64 * MIB;
+
+fn main() -> Result<()> {
+    let arguments = match Start::read()? {
+        Start::Bench(arguments) => arguments,
+        Start::Role(name, arguments) => return play(&name, &arguments),
+        Start::Nothing => return Ok(()),
+    };
+    let folder = arguments.folder("pull")?;
+    if arguments.wants("chunks") || arguments.wants("update") {
+        chunks_and_update(&arguments, &folder.below("chunks")?)?;
+    }
+    if arguments.wants("large") {
+        large(&arguments, &folder.below("large")?)?;
+    }
+    if arguments.wants("small") {
+        small(&arguments, &folder.below("small")?)?;
+    }
+    if arguments.wants("latency") {
+        latency(&arguments, &folder.below("latency")?)?;
+    }
+    if arguments.wants("throttled") {
+        throttled(&arguments, &folder.below("throttled")?)?;
+    }
+    Ok(())
+}
+
+fn play(name: &str, arguments: &[String]) -> Result<()> {
+    match (name, arguments) {
+        ("serve", [folder, rate, delay]) => serve(folder, rate.parse()?, delay.parse()?),
+        ("pull", [url, version, store]) => pull(url, version, store),
+        ("update", [url, store]) => update(url, store),
+        ("bare", [url, jobs, target, connections]) => bare::run(
+            url,
+            Path::new(jobs),
+            Path::new(target),
+            connections.parse()?,
+        ),
+        _ => Err(format!("no such role: {name}").into()),
+    }
+}
+
+// What is measured.
+
+fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let size = arguments.size(2048 * MIB, 64 * MIB);
+    // In a quick run the chunks are smaller in proportion, so that as many of them change.
+    let chunk = size / 256;
+    let data = folder.join("weights.bin");
+    let registry = folder.join("registry");
+    need_room(folder.path(), 4 * size)?;
+    write_random(&data, size, 1)?;
+    publish_as(&data, &registry, "hashed", chunk)?;
+    without_file_digests(&registry, "hashed", "plain")?;
+    if arguments.wants("chunks") {
+        let mut table = Table::new(format!(
+            "chunks: {} in chunks of {}",
+            mebibytes(size as f64),
+            mebibytes(chunk as f64)
+        ));
+        let jobs = folder.join("jobs");
+        bare::write_jobs(&jobs, &chunk_jobs(&registry, "plain")?)?;
+        let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+        for (version, what) in [
+            ("plain", "no digest for each file"),
+            ("hashed", "a digest for each file"),
+        ] {
+            beside_bare(
+                &mut table,
+                what,
+                1.25,
+                &Pair {
+                    runs: arguments.runs(5),
+                    folder,
+                    server: &server,
+                    version,
+                    jobs: &jobs,
+                    connections: 4,
+                    size,
+                },
+            )?;
+        }
+        drop(server);
+        table.print();
+    }
+    if arguments.wants("update") {
+        let mut table = Table::new(format!(
+            "update: 1 % of {} changed in one place, chunks of {}",
+            mebibytes(size as f64),
+            mebibytes(chunk as f64)
+        ));
+        let store = folder.below("store")?;
+        let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+        run_pull(&server, "hashed", &store)?;
+        change(&data, size / 2 + chunk / 3, size / 100)?;
+        publish_as(&data, &registry, "hashed", chunk)?;
+        let store_path = store.path().to_string_lossy();
+        let numbers = run_role("update", [server.url.as_str(), &store_path])?;
+        let percent = |share: f64| format!("{:.2} %", share * 100.0);
+        let fetched = numbers.need("fetched_bytes")?;
+        table.limit(
+            "bytes fetched",
+            fetched / size as f64,
+            0.02,
+            percent,
+            &mebibytes(fetched),
+        );
+        table.row("time", &seconds(numbers.need("seconds")?), "");
+        memory(&mut table, "peak memory", numbers.get("peak_bytes"));
+        table.print();
+    }
+    Ok(())
+}
+
+fn large(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let size = arguments.size(1536 * MIB, 48 * MIB);
+    let data = folder.join("weights.bin");
+    let registry = folder.join("registry");
+    need_room(folder.path(), 4 * size)?;
+    write_random(&data, size, 2)?;
+    publish_as(&data, &registry, "one", size)?;
+    fs::remove_file(&data)?;
+    let jobs = folder.join("jobs");
+    bare::write_jobs(&jobs, &range_jobs(&registry, "one", 8 * MIB)?)?;
+    let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+    let mut table = Table::new(format!("large: {} in one chunk", mebibytes(size as f64)));
+    // The bare loop hashes each range alone, which no digest covers; one digest over all is more than it does.
+    let pair = Pair {
+        runs: arguments.runs(5),
+        folder,
+        server: &server,
+        version: "one",
+        jobs: &jobs,
+        connections: 4,
+        size,
+    };
+    beside_bare(&mut table, "in ranges", 1.25, &pair)?;
+    drop(server);
+    table.print();
+    Ok(())
+}
+
+fn small(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let count = arguments.size(5000, 500);
+    let registry = folder.join("registry");
+    small_files(&registry, "small", count, KIB)?;
+    let jobs = folder.join("jobs");
+    bare::write_jobs(&jobs, &chunk_jobs(&registry, "small")?)?;
+    let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+    let mut table = Table::new(format!("small: {count} files of 1 KiB, a chunk each"));
+    let pair = Pair {
+        runs: arguments.runs(9),
+        folder,
+        server: &server,
+        version: "small",
+        jobs: &jobs,
+        connections: 16,
+        size: count as u64 * KIB,
+    };
+    beside_bare(&mut table, "16 connections", 3.0, &pair)?;
+    drop(server);
+    table.print();
+    Ok(())
+}
+
+fn latency(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let count = arguments.size(500, 100);
+    let delay = Duration::from_millis(50);
+    let registry = folder.join("registry");
+    small_files(&registry, "small", count, KIB)?;
+    let server = ServerProcess::start(&registry, 0, delay)?;
+    let mut table = Table::new(format!("latency: {count} files of 1 KiB, 50 ms away"));
+    let mut times = Series::default();
+    for _ in 0..arguments.runs(3) {
+        let store = folder.below("store")?;
+        times.add(run_pull(&server, "small", &store)?.need("seconds")?);
+    }
+    drop(server);
+    let one_by_one = delay.as_secs_f64() * f64::from(count);
+    let beside = format!("one after another at least {}", seconds(one_by_one));
+    table.limit("time", times.median(), one_by_one / 10.0, seconds, &beside);
+    table.print();
+    Ok(())
+}
+
+fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    const RATE: u64 = 20 * MIB;
+    let size = arguments.size(320 * MIB, 64 * MIB);
+    let data = folder.join("weights.bin");
+    let registry = folder.join("registry");
+    need_room(folder.path(), 5 * size)?;
+    write_random(&data, size, 3)?;
+    publish_as(&data, &registry, "chunks", 8 * MIB)?;
+    publish_as(&data, &registry, "one", size)?;
+    let ideal = size as f64 / (RATE as f64 * 4.0);
+    let server = ServerProcess::start(&registry, RATE, Duration::ZERO)?;
+    let mut table = Table::new(format!(
+        "throttled: {} from a server that gives each connection 20 MiB/s",
+        mebibytes(size as f64)
+    ));
+    let jobs = folder.join("jobs");
+    let forms = [
+        ("chunks", chunk_jobs(&registry, "chunks")?),
+        ("one", range_jobs(&registry, "one", 8 * MIB)?),
+    ];
+    for ((version, list), what) in forms
+        .into_iter()
+        .zip(["in chunks of 8 MiB", "in one chunk"])
+    {
+        bare::write_jobs(&jobs, &list)?;
+        let (mut ours, mut bare) = (Series::default(), Series::default());
+        for _ in 0..arguments.runs(3) {
+            bare.add(run_bare(&server, &jobs, folder, 4)?.need("seconds")?);
+            let store = folder.below("store")?;
+            ours.add(run_pull(&server, version, &store)?.need("seconds")?);
+        }
+        let beside = format!("bytes ÷ rate {}, bare {}", seconds(ideal), bare.times());
+        table.limit(what, ours.median(), ideal * 1.1, seconds, &beside);
+    }
+    drop(server);
+    table.print();
+    Ok(())
+}
+
+/// What a pull is compared with.
+struct Pair<'a> {
+    runs: usize,
+    folder: &'a Folder,
+    server: &'a ServerProcess,
+    version: &'a str,
+    jobs: &'a Path,
+    connections: usize,
+    size: u64,
+}
+
+/// Lets the bare loop and the pull take turns, and enters time, speed and memory.
+fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Result<()> {
+    let (mut ours, mut bare, mut peak) = (Series::default(), Series::default(), Series::default());
+    for _ in 0..pair.runs {
+        let numbers = run_bare(pair.server, pair.jobs, pair.folder, pair.connections)?;
+        bare.add(numbers.need("seconds")?);
+        let store = pair.folder.below("store")?;
+        let numbers = run_pull(pair.server, pair.version, &store)?;
+        ours.add(numbers.need("seconds")?);
+        if let Some(bytes) = numbers.get("peak_bytes") {
+            peak.add(bytes);
+        }
+    }
+    table.ratio(what, &ours, ("bare", &bare), bar);
+    let speed = |series: &Series| format!("{:.0} MB/s", pair.size as f64 / series.median() / 1e6);
+    table.row("  speed", &speed(&ours), &speed(&bare));
+    let peak = Some(peak.largest()).filter(|bytes| bytes.is_finite());
+    memory(table, "  peak memory", peak);
+    Ok(())
+}
+
+fn memory(table: &mut Table, what: &str, peak: Option<f64>) {
+    match peak {
+        Some(bytes) => table.limit(what, bytes, PEAK_BAR as f64, mebibytes, ""),
+        None => table.row(what, "not measured", ""),
+    }
+}
+
+fn run_pull(server: &ServerProcess, version: &str, store: &Folder) -> Result<Numbers> {
+    run_role(
+        "pull",
+        [&*server.url, version, &store.path().to_string_lossy()],
+    )
+}
+
+fn run_bare(
+    server: &ServerProcess,
+    jobs: &Path,
+    folder: &Folder,
+    connections: usize,
+) -> Result<Numbers> {
+    let target = folder.join("bare.bin");
+    let result = run_role(
+        "bare",
+        [
+            &*server.url,
+            &jobs.to_string_lossy(),
+            &target.to_string_lossy(),
+            &connections.to_string(),
+        ],
+    );
+    fs::remove_file(target)?;
+    result
+}
+
+// The processes.
+
+/// A server in a process of its own, so that its memory is not the client's.
+struct ServerProcess {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl ServerProcess {
+    /// Serves a folder; `rate` is the bytes a second for each connection, 0 for as many as there are.
+    fn start(folder: &Path, rate: u64, delay: Duration) -> Result<Self> {
+        let (rate, delay) = (rate.to_string(), delay.as_millis().to_string());
+        let mut child = role("serve", [&*folder.to_string_lossy(), &rate, &delay])?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        let mut stdout = BufReader::new(stdout);
+        let mut url = String::new();
+        stdout.read_line(&mut url)?;
+        Ok(Self {
+            child,
+            _stdout: stdout,
+            url: url.trim().to_owned(),
+        })
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // The end of its input tells it to stop.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(folder: &str, rate: u64, delay_millis: u64) -> Result<()> {
+    let server = Server::start().folder(folder);
+    let mut rule = Rule::path_starts("/data/");
+    if rate > 0 {
+        rule = rule.throttle(rate);
+    }
+    server.rule(rule.delay(Duration::from_millis(delay_millis)));
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", server.url())?;
+    out.flush()?;
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn manager(url: &str, store: &str) -> ModelManager {
+    let store = Path::new(store);
+    let config = Config::new("bench")
+        .registry_url(url)
+        .data_dir(store.join("models"))
+        .cache_dir(store.join("registries"));
+    let environment = Environment::empty(System::Linux, store);
+    ModelManager::builder(config)
+        .environment(environment)
+        .build()
+}
+
+fn pull(url: &str, version: &str, store: &str) -> Result<()> {
+    let started = Instant::now();
+    let address = ModelAddress::parse(MODEL, Some(version))?;
+    let report = manager(url, store).pull(&address, &PullOptions::default())?;
+    say("seconds", started.elapsed().as_secs_f64());
+    say("fetched_bytes", report.bytes_fetched);
+    say_peak();
+    Ok(())
+}
+
+fn update(url: &str, store: &str) -> Result<()> {
+    let started = Instant::now();
+    let report = manager(url, store).update(&UpdateOptions::default())?;
+    say("seconds", started.elapsed().as_secs_f64());
+    let applied = report
+        .entries
+        .iter()
+        .filter_map(|entry| entry.applied.as_ref());
+    let fetched: u64 = applied.map(|pulled| pulled.bytes_fetched).sum();
+    say("fetched_bytes", fetched);
+    say_peak();
+    Ok(())
+}
+
+fn say_peak() {
+    if let Some(bytes) = peak_bytes() {
+        say("peak_bytes", bytes);
+    }
+}
+
+// What is pulled.
+
+/// Writes bytes that do not compress, and syncs them so that nothing is left to write while something is timed.
+fn write_random(path: &Path, size: u64, seed: u64) -> Result<()> {
+    let mut random = Random::new(seed);
+    let mut file = File::create(path)?;
+    let mut buffer = vec![0; usize::try_from(MIB)?];
+    let mut left = size;
+    while left > 0 {
+        let length = usize::try_from(left.min(MIB))?;
+        random.fill(&mut buffer[..length]);
+        file.write_all(&buffer[..length])?;
+        left -= length as u64;
+    }
+    Ok(file.sync_all()?)
+}
+
+/// Gives a stretch of a file other bytes.
+fn change(path: &Path, begin: u64, length: u64) -> Result<()> {
+    use std::io::{Seek, SeekFrom};
+    let mut bytes = vec![0; usize::try_from(length)?];
+    Random::new(99).fill(&mut bytes);
+    let mut file = File::options().write(true).open(path)?;
+    file.seek(SeekFrom::Start(begin))?;
+    file.write_all(&bytes)?;
+    Ok(file.sync_all()?)
+}
+
+/// Marsaglia's xorshift64: quick, and random enough that nothing compresses.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for piece in bytes.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            piece.copy_from_slice(&self.0.to_le_bytes()[..piece.len()]);
+        }
+    }
+}
+
+fn need_room(folder: &Path, bytes: u64) -> Result<()> {
+    let free = fs4::available_space(folder)?;
+    if free < bytes {
+        let (free, bytes) = (mebibytes(free as f64), mebibytes(bytes as f64));
+        return Err(format!(
+            "{} has {free} left, and {bytes} are needed: choose another with --dir",
+            folder.display()
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn publish_as(data: &Path, registry: &Path, version: &str, chunk_bytes: u64) -> Result<()> {
+    let name = MODEL.parse::<modelrack::ModelName>()?;
+    let model: ModelRef = name.version(version)?;
+    let options = PublishOptions::default().chunk_bytes(chunk_bytes);
+    publish(&[data.to_owned()], registry, &model, &options)?;
+    Ok(())
+}
+
+/// Enters a version with the files of another, less their digests: the plain form of a manifest.
+fn without_file_digests(registry: &Path, from: &str, to: &str) -> Result<()> {
+    let mut manifest: Value = serde_json::from_slice(&fs::read(manifest_path(registry, from)?)?)?;
+    for file in manifest["files"].as_array_mut().into_iter().flatten() {
+        file.as_object_mut()
+            .ok_or("a file is no object")?
+            .remove("sha256");
+    }
+    enter(registry, to, &manifest)
+}
+
+/// Writes a registry of many small files by hand, a chunk each, with the sizes of the chunks.
+fn small_files(registry: &Path, version: &str, count: u32, size: u64) -> Result<()> {
+    let data = registry.join("data");
+    fs::create_dir_all(&data)?;
+    fs::write(registry.join("models.json"), "{}")?;
+    let mut random = Random::new(4);
+    let mut bytes = vec![0; usize::try_from(size)?];
+    let (mut chunks, mut files) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        random.fill(&mut bytes);
+        let digest = Digest::of(&bytes).to_string();
+        fs::write(data.join(&digest), &bytes)?;
+        chunks.push(digest);
+        files.push(json!({"path": format!("{:02}/{number:04}.bin", number / 100), "size": size}));
+    }
+    let manifest = json!({
+        "total_size": size * u64::from(count),
+        "chunk_size": size,
+        "chunk_sizes": vec![size; chunks.len()],
+        "chunks": chunks,
+        "files": files,
+    });
+    enter(registry, version, &manifest)
+}
+
+/// Writes a manifest and enters it in the index.
+fn enter(registry: &Path, version: &str, manifest: &Value) -> Result<()> {
+    let text = serde_json::to_vec(manifest)?;
+    let digest = Digest::of(&text).to_string();
+    fs::write(registry.join("data").join(&digest), text)?;
+    let index_path = registry.join("models.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&index_path)?)?;
+    let (group, model) = MODEL.split_once('/').ok_or("no group")?;
+    index[group][model][version] = json!({"hash": digest});
+    Ok(fs::write(index_path, serde_json::to_vec(&index)?)?)
+}
+
+fn manifest_path(registry: &Path, version: &str) -> Result<PathBuf> {
+    let index: Value = serde_json::from_slice(&fs::read(registry.join("models.json"))?)?;
+    let (group, model) = MODEL.split_once('/').ok_or("no group")?;
+    let digest = index[group][model][version]["hash"].as_str();
+    Ok(registry.join("data").join(digest.ok_or("no such version")?))
+}
+
+fn manifest(registry: &Path, version: &str) -> Result<Manifest> {
+    let path = manifest_path(registry, version)?;
+    Ok(Manifest::parse(fs::read(&path)?, path.display())?)
+}
+
+/// What the bare loop asks for: each chunk whole.
+fn chunk_jobs(registry: &Path, version: &str) -> Result<Vec<bare::Job>> {
+    let manifest = manifest(registry, version)?;
+    let mut offset = 0;
+    let mut jobs = Vec::new();
+    for part in manifest.parts() {
+        jobs.push(bare::Job {
+            digest: part.digest.ok_or("a chunk without a digest")?.to_string(),
+            offset,
+            size: part.size_bytes,
+            begin: None,
+        });
+        offset += part.size_bytes;
+    }
+    Ok(jobs)
+}
+
+/// What the bare loop asks for: the one chunk in ranges.
+fn range_jobs(registry: &Path, version: &str, range: u64) -> Result<Vec<bare::Job>> {
+    let manifest = manifest(registry, version)?;
+    let [part] = manifest.parts() else {
+        return Err("more than one chunk".into());
+    };
+    let digest = part.digest.ok_or("a chunk without a digest")?.to_string();
+    let count = part.size_bytes.div_ceil(range);
+    Ok((0..count)
+        .map(|index| bare::Job {
+            digest: digest.clone(),
+            offset: index * range,
+            size: range.min(part.size_bytes - index * range),
+            begin: Some(index * range),
+        })
+        .collect())
+}

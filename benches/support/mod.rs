@@ -1,0 +1,365 @@
+//! What the benchmarks share: their arguments, processes of their own, a folder that goes away, medians and tables.
+//!
+//! ```text
+//! cargo bench --bench NAME -- [--quick] [--runs N] [--dir FOLDER] [WORD…]
+//! ```
+//!
+//! `--quick` takes small sizes and one run, to see that it works. `--dir` says where the data lies; default: the system's
+//! temporary folder. Words choose parts whose names begin with one of them; without words, all run.
+//!
+//! What is timed runs in a process of its own wherever memory is measured or a server runs beside it: the program starts
+//! itself again with `--role NAME ARGUMENTS…`, and a role prints its numbers, one `name value` a line.
+#![allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "each benchmark uses its own part, and prints what it measured"
+)]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What the program is asked to do.
+pub(crate) enum Start {
+    /// To measure.
+    Bench(Arguments),
+    /// To be the process that is measured, or one that helps.
+    Role(String, Vec<String>),
+    /// Nothing: it was not started by `cargo bench`.
+    Nothing,
+}
+
+/// How to measure.
+pub(crate) struct Arguments {
+    pub(crate) quick: bool,
+    runs: Option<usize>,
+    dir: Option<PathBuf>,
+    words: Vec<String>,
+}
+
+impl Start {
+    /// Reads the command line. `cargo bench` adds `--bench`; `cargo test --all-targets`, which does not, times nothing.
+    pub(crate) fn read() -> Result<Self> {
+        let mut given = std::env::args().skip(1).peekable();
+        if given.next_if(|first| first == "--role").is_some() {
+            let role = given.next().ok_or("--role needs a name")?;
+            return Ok(Self::Role(role, given.collect()));
+        }
+        let mut benching = false;
+        let mut arguments = Arguments {
+            quick: false,
+            runs: None,
+            dir: None,
+            words: Vec::new(),
+        };
+        while let Some(argument) = given.next() {
+            match argument.as_str() {
+                "--bench" => benching = true,
+                "--quick" => arguments.quick = true,
+                "--runs" => {
+                    arguments.runs = Some(given.next().ok_or("--runs needs a number")?.parse()?);
+                }
+                "--dir" => {
+                    arguments.dir = Some(given.next().ok_or("--dir needs a folder")?.into());
+                }
+                option if option.starts_with('-') => {
+                    return Err(format!("no such option: {option}").into());
+                }
+                _ => arguments.words.push(argument),
+            }
+        }
+        Ok(if benching {
+            Self::Bench(arguments)
+        } else {
+            Self::Nothing
+        })
+    }
+}
+
+impl Arguments {
+    /// How often to measure.
+    pub(crate) fn runs(&self, default: usize) -> usize {
+        self.runs
+            .unwrap_or(if self.quick { 1 } else { default })
+            .max(1)
+    }
+
+    /// The size for a full run, or the one for a quick one.
+    pub(crate) fn size<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// Whether a part is asked for.
+    pub(crate) fn wants(&self, part: &str) -> bool {
+        self.words.is_empty()
+            || self
+                .words
+                .iter()
+                .any(|word| part.starts_with(word.as_str()))
+    }
+
+    /// Makes the folder for the data.
+    pub(crate) fn folder(&self, name: &str) -> Result<Folder> {
+        let base = self.dir.clone().unwrap_or_else(std::env::temp_dir);
+        let path = base.join(format!("modelrack-bench-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Folder(path))
+    }
+}
+
+/// A folder that is removed with everything in it when this is dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new folder below this one, which goes away before it does.
+    pub(crate) fn below(&self, name: &str) -> Result<Self> {
+        let path = self.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Numbers that a role printed, by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers(BTreeMap<String, f64>);
+
+impl Numbers {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let pair = |line: &str| {
+            let (name, value) = line.split_once(' ').ok_or("a role printed no number")?;
+            Ok((name.to_owned(), value.parse()?))
+        };
+        text.lines().map(pair).collect::<Result<_>>().map(Self)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+
+    pub(crate) fn need(&self, name: &str) -> Result<f64> {
+        self.get(name)
+            .ok_or_else(|| format!("a role did not say '{name}'").into())
+    }
+}
+
+/// This program in a role.
+pub(crate) fn role<T: AsRef<OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--role").arg(name).args(arguments);
+    Ok(command)
+}
+
+/// Runs a role to its end; returns its numbers, and as `process_seconds` the time from its start to its end.
+pub(crate) fn run_role<T: AsRef<OsStr>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = T>,
+) -> Result<Numbers> {
+    let mut command = role(name, arguments)?;
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let started = Instant::now();
+    let output = command.output()?;
+    let seconds = started.elapsed().as_secs_f64();
+    if !output.status.success() {
+        return Err(format!("the role {name} failed: {}", output.status).into());
+    }
+    let mut numbers = Numbers::parse(&String::from_utf8(output.stdout)?)?;
+    numbers.0.insert("process_seconds".into(), seconds);
+    Ok(numbers)
+}
+
+/// Prints a number of a role.
+pub(crate) fn say(name: &str, value: impl Display) {
+    println!("{name} {value}");
+}
+
+/// The most memory that this process ever had, in bytes: `VmHWM` of proc(5). `None` on other systems than Linux.
+pub(crate) fn peak_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// What was measured several times.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Series(Vec<f64>);
+
+impl Series {
+    pub(crate) fn add(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        match sorted.len() {
+            0 => f64::NAN,
+            count if count % 2 == 1 => sorted[count / 2],
+            count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
+        }
+    }
+
+    pub(crate) fn smallest(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    pub(crate) fn largest(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The median with the smallest and the largest, as times.
+    pub(crate) fn times(&self) -> String {
+        let median = seconds(self.median());
+        if self.0.len() < 2 {
+            return median;
+        }
+        format!(
+            "{median} ({} – {})",
+            seconds(self.smallest()),
+            seconds(self.largest())
+        )
+    }
+}
+
+impl Extend<Duration> for Series {
+    fn extend<T: IntoIterator<Item = Duration>>(&mut self, times: T) {
+        self.0
+            .extend(times.into_iter().map(|time| time.as_secs_f64()));
+    }
+}
+
+/// Times a closure as often as given, after one run that does not count.
+pub(crate) fn time<T>(runs: usize, mut measured: impl FnMut() -> Result<T>) -> Result<Series> {
+    measured()?;
+    let mut series = Series::default();
+    for _ in 0..runs {
+        let started = Instant::now();
+        let result = measured()?;
+        series.extend([started.elapsed()]);
+        drop(std::hint::black_box(result));
+    }
+    Ok(series)
+}
+
+/// Shows a time.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 0.1 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+/// Shows a number of bytes.
+pub(crate) fn mebibytes(bytes: f64) -> String {
+    format!("{:.1} MiB", bytes / f64::from(1 << 20))
+}
+
+/// Results, a row each: what, how much, what stands beside it, their ratio, the bar, and whether it is kept.
+pub(crate) struct Table {
+    title: String,
+    rows: Vec<[String; 6]>,
+}
+
+impl Table {
+    pub(crate) fn new(title: impl Into<String>) -> Self {
+        let head = ["", "median", "beside it", "ratio", "bar", ""].map(str::to_owned);
+        Self {
+            title: title.into(),
+            rows: vec![head],
+        }
+    }
+
+    /// A row without a bar.
+    pub(crate) fn row(&mut self, what: &str, measured: &str, beside: &str) {
+        self.rows
+            .push([what, measured, beside, "", "", ""].map(str::to_owned));
+    }
+
+    /// A row with a time and the ratio of two, which should be at most the bar.
+    pub(crate) fn ratio(
+        &mut self,
+        what: &str,
+        measured: &Series,
+        beside: (&str, &Series),
+        bar: f64,
+    ) {
+        let ratio = measured.median() / beside.1.median();
+        self.rows.push([
+            what.to_owned(),
+            measured.times(),
+            format!("{} {}", beside.0, beside.1.times()),
+            format!("{ratio:.2}"),
+            format!("{bar}"),
+            verdict(ratio, bar),
+        ]);
+    }
+
+    /// A row with a value that should be at most the bar, both shown by `show`.
+    pub(crate) fn limit(
+        &mut self,
+        what: &str,
+        value: f64,
+        bar: f64,
+        show: impl Fn(f64) -> String,
+        beside: &str,
+    ) {
+        self.rows.push([
+            what.to_owned(),
+            show(value),
+            beside.to_owned(),
+            format!("{:.2}", value / bar),
+            show(bar),
+            verdict(value, bar),
+        ]);
+    }
+
+    pub(crate) fn print(self) {
+        println!("\n{}", self.title);
+        let widths: Vec<usize> = (0..6)
+            .map(|column| {
+                let cells = self.rows.iter().map(|row| row[column].chars().count());
+                cells.max().unwrap_or_default()
+            })
+            .collect();
+        for row in &self.rows {
+            let cells = row.iter().zip(&widths);
+            let line: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            println!("  {}", line.join("  ").trim_end());
+        }
+    }
+}
+
+fn verdict(value: f64, bar: f64) -> String {
+    if value <= bar { "kept" } else { "MISSED" }.to_owned()
+}

@@ -1,0 +1,49 @@
+//! The reference CLI: nothing but `models`, with everything that a parent can take care of.
+//!
+//! Its one source is the registry in `examples/registry`, which `registry publish` made of `examples/digits`.
+//! Set `RACK_MODELS_REGISTRY_URL` to use another.
+
+use std::path::Path;
+
+use clap::Parser;
+use modelrack::cli::{Exit, Host, ModelsArgs, Mount};
+use modelrack::{CancelToken, Config, Url};
+
+/// A small tool with models
+#[derive(Parser)]
+#[command(name = "rack", version)]
+enum Rack {
+    Models(ModelsArgs<Digits>),
+}
+
+struct Digits;
+
+impl Host for Digits {
+    fn mount() -> Mount {
+        let config = Config::new("rack");
+        let registry = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples")
+            .join("registry");
+        Mount::new(match Url::from_path(&registry) {
+            Ok(url) => config.registry_url(url.to_string()),
+            Err(_) => config,
+        })
+    }
+}
+
+fn main() -> Exit {
+    // The first Ctrl-C lets pulls stop where they can go on later; the second one ends the process.
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    let handler = ctrlc::set_handler(move || {
+        if token.is_cancelled() {
+            std::process::exit(130);
+        }
+        token.cancel();
+    });
+    if let Err(error) = handler {
+        eprintln!("rack: Ctrl-C ends at once: {error}");
+    }
+    let Rack::Models(models) = Rack::parse();
+    models.run_with(&Digits::mount().cancel(cancel))
+}

@@ -1,0 +1,168 @@
+//! Where a run prints to and asks from, and what kind of place that is.
+
+use std::fmt;
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::Environment;
+
+/// The sinks of a run: data on one, status on the other. Clones share them.
+#[derive(Clone)]
+pub struct Console {
+    out: Arc<Mutex<dyn Write + Send>>,
+    err: Arc<Mutex<dyn Write + Send>>,
+    input: Arc<Mutex<dyn BufRead + Send>>,
+    pub(super) out_is_terminal: bool,
+    pub(super) err_is_terminal: bool,
+    pub(super) in_is_terminal: bool,
+    width: Option<usize>,
+}
+
+/// What was printed to one sink of [`Console::captured`].
+#[derive(Debug, Clone, Default)]
+pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// Returns the text so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Console {
+    /// Uses the streams of the process.
+    #[must_use]
+    pub fn standard() -> Self {
+        let width =
+            terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+        Self {
+            out: Arc::new(Mutex::new(BufWriter::with_capacity(64 << 10, io::stdout()))),
+            err: Arc::new(Mutex::new(io::stderr())),
+            input: Arc::new(Mutex::new(io::BufReader::new(io::stdin()))),
+            out_is_terminal: io::stdout().is_terminal(),
+            err_is_terminal: io::stderr().is_terminal(),
+            in_is_terminal: io::stdin().is_terminal(),
+            width,
+        }
+    }
+
+    /// Uses these sinks, which are no terminals; questions cannot be asked.
+    #[must_use]
+    pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
+        Self {
+            out: Arc::new(Mutex::new(out)),
+            err: Arc::new(Mutex::new(err)),
+            input: Arc::new(Mutex::new(io::empty())),
+            out_is_terminal: false,
+            err_is_terminal: false,
+            in_is_terminal: false,
+            width: None,
+        }
+    }
+
+    /// Keeps what is printed: returns the console, its data and its status.
+    #[must_use]
+    pub fn captured() -> (Self, Captured, Captured) {
+        let (out, err) = (Captured::default(), Captured::default());
+        (Self::new(out.clone(), err.clone()), out, err)
+    }
+
+    /// Behaves as on a terminal of this width whose user types the input given.
+    #[must_use]
+    pub fn terminal(mut self, width: usize, input: impl BufRead + Send + 'static) -> Self {
+        self.input = Arc::new(Mutex::new(input));
+        self.width = Some(width);
+        (
+            self.out_is_terminal,
+            self.err_is_terminal,
+            self.in_is_terminal,
+        ) = (true, true, true);
+        self
+    }
+
+    /// Columns of the terminal that status goes to.
+    pub(super) fn width(&self) -> usize {
+        self.width.unwrap_or(80).max(20)
+    }
+
+    /// Prints data.
+    pub(super) fn print(&self, text: impl fmt::Display) -> io::Result<()> {
+        writeln!(
+            self.out.lock().unwrap_or_else(PoisonError::into_inner),
+            "{text}"
+        )
+    }
+
+    /// Lets a function write data.
+    pub(super) fn with_out<T>(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> io::Result<T> {
+        write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Prints status. That it cannot be printed is no reason to stop.
+    pub(super) fn note(&self, text: impl fmt::Display) {
+        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(err, "{text}");
+    }
+
+    /// Prints status as it is, without ending the line.
+    pub(super) fn draw(&self, text: &str) {
+        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+    }
+
+    /// Makes sure that all data went out.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.out
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush()
+    }
+
+    /// Reads a line that the user types; `None` at the end of the input.
+    pub(super) fn read_line(&self) -> Option<String> {
+        let mut line = String::new();
+        let read = self
+            .input
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read_line(&mut line);
+        matches!(read, Ok(1..)).then_some(line)
+    }
+
+    /// Whether status is coloured: `NO_COLOR` goes before `CLICOLOR_FORCE`, and that before what the terminal is.
+    pub(super) fn colours(&self, env: &Environment) -> bool {
+        if env.get("NO_COLOR").is_some() {
+            return false;
+        }
+        env.flag("CLICOLOR_FORCE")
+            || (self.err_is_terminal
+                && env.get("TERM") != Some("dumb")
+                && env.get("CLICOLOR") != Some("0"))
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console")
+            .field("out_is_terminal", &self.out_is_terminal)
+            .field("err_is_terminal", &self.err_is_terminal)
+            .finish_non_exhaustive()
+    }
+}

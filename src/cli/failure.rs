@@ -1,0 +1,238 @@
+//! From an error to a message, a hint and an exit code: the one place that decides them.
+
+use std::io;
+
+use owo_colors::OwoColorize;
+use serde_json::json;
+
+use super::render::safe;
+use super::session::Session;
+use crate::error::chain;
+use crate::{AuthFailure, Error};
+
+pub(super) type CliResult = Result<(), CliError>;
+
+/// Why a command ends otherwise than well.
+#[derive(Debug)]
+pub(super) enum CliError {
+    Library(Error),
+    /// Who reads our output has had enough.
+    ClosedPipe,
+    /// Our output cannot be written.
+    Output(io::Error),
+    /// A question could not be asked.
+    Unconfirmed {
+        question: String,
+    },
+    /// A question was answered with no.
+    Declined,
+    /// Something failed on the way; the report says so, and is printed already.
+    Reported {
+        code: &'static str,
+    },
+    /// Models are damaged; the report is printed already.
+    Damaged {
+        models: usize,
+    },
+}
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::ClosedPipe
+        } else {
+            Self::Output(error)
+        }
+    }
+}
+
+/// The exit code of each error code, as the documentation lists them.
+fn exit_code(code: &str) -> u8 {
+    match code {
+        "INVALID_REF" | "INVALID_ARGUMENT" => 2,
+        "MODEL_NOT_FOUND" | "VERSION_NOT_FOUND" => 3,
+        "NOT_INSTALLED" => 4,
+        "NETWORK_ERROR" | "OFFLINE" | "RATE_LIMITED" => 5,
+        "HASH_MISMATCH" => 6,
+        "STORAGE_ERROR" | "INSUFFICIENT_SPACE" | "PERMISSION_ERROR" => 7,
+        "AUTHENTICATION_ERROR" => 8,
+        "CANCELLED" => 130,
+        _ => 1,
+    }
+}
+
+/// Prints how a run ended; returns its exit code.
+pub(super) fn report(session: &Session, result: CliResult) -> u8 {
+    let error = match result {
+        Ok(()) | Err(CliError::ClosedPipe) => return 0,
+        Err(CliError::Declined) => {
+            session.console.note("Nothing was changed.");
+            return 1;
+        }
+        Err(CliError::Reported { code }) => return exit_code(code),
+        Err(CliError::Damaged { models }) => {
+            if !session.output.json {
+                let path = &session.path;
+                session.note(hint(
+                    session,
+                    &format!("{models} damaged: '{path} verify --repair' fetches what is wrong"),
+                ));
+            }
+            return exit_code("HASH_MISMATCH");
+        }
+        Err(CliError::Output(error)) => {
+            session
+                .console
+                .note(format!("{}: cannot print: {error}", session.app));
+            return exit_code("STORAGE_ERROR");
+        }
+        Err(CliError::Unconfirmed { question }) => Error::argument(format!(
+            "'{question}' cannot be asked here: pass -y to answer yes"
+        )),
+        Err(CliError::Library(error)) => error,
+    };
+    let code = error.code();
+    let advice = advice(session, &error);
+    if session.output.json {
+        print_json(session, &error, advice.as_deref());
+    } else {
+        let label = label(session);
+        session
+            .console
+            .note(format!("{label} {}", safe(&chain(&error))));
+        if let Error::Several { errors, .. } = error.root() {
+            // The first stands in the line above.
+            for error in errors.iter().skip(1) {
+                session
+                    .console
+                    .note(format!("{label} {}", safe(&chain(error))));
+            }
+        }
+        if let Some(advice) = advice {
+            session.console.note(hint(session, &advice));
+        }
+    }
+    exit_code(code)
+}
+
+fn label(session: &Session) -> String {
+    let name = session.path.rsplit(' ').next().unwrap_or("models");
+    let label = format!("{name}:");
+    if session.colours {
+        label.red().bold().to_string()
+    } else {
+        label
+    }
+}
+
+fn hint(session: &Session, advice: &str) -> String {
+    let label = if session.colours {
+        "hint:".cyan().bold().to_string()
+    } else {
+        "hint:".to_owned()
+    };
+    format!("{label} {}", safe(advice))
+}
+
+fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        causes.push(inner.to_string());
+        cause = inner.source();
+    }
+    let document = json!({
+        "error": {
+            "code": error.code(),
+            "message": chain(error),
+            "causes": causes,
+            "hint": hint,
+            "retry_after": error.retry_after().map(|wait| wait.as_secs()),
+        }
+    });
+    // The exit code says the rest when even this cannot be printed.
+    let _ = session
+        .json(&document)
+        .and_then(|()| Ok(session.console.flush()?));
+}
+
+/// What the user can do about it.
+fn advice(session: &Session, error: &Error) -> Option<String> {
+    let path = &session.path;
+    let near = |near: &[String]| {
+        (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
+    };
+    match error.root() {
+        Error::ModelNotFound { near: names, .. } => {
+            near(names).or_else(|| Some(format!("'{path} list --remote' shows what there is")))
+        }
+        Error::VersionNotFound {
+            near: versions,
+            model,
+            ..
+        } => near(versions)
+            .or_else(|| Some(format!("'{path} list --remote {model}' shows its versions"))),
+        Error::NotInstalled { near: names, model } => {
+            near(names).or_else(|| Some(format!("'{path} pull {model}' brings it in")))
+        }
+        Error::InvalidRef { choices, .. } if !choices.is_empty() => {
+            Some(format!("one of: {}", choices.join(", ")))
+        }
+        Error::InvalidRef { .. } => {
+            Some("models are named group/model, and versions behind a space or an '@'".into())
+        }
+        Error::Offline { .. } => Some("leave --offline out once, and it is kept for later".into()),
+        Error::Network {
+            status: Some(404 | 410),
+            ..
+        } => Some("is the source's URL right?".into()),
+        Error::Network { .. } => {
+            Some("what was fetched is kept: the same command goes on from there".into())
+        }
+        Error::RateLimited { .. } => Some("the same command goes on later from where it is".into()),
+        Error::HashMismatch { .. } | Error::SizeMismatch { .. } => {
+            Some("the server's files are damaged or were changed: tell whoever runs it".into())
+        }
+        Error::InsufficientSpace { .. } => Some(format!(
+            "'{path} remove' and '{path} prune' make room; {}_MODELS_DIR names another place",
+            variable_prefix(&session.app)
+        )),
+        Error::Permission { .. } => Some(format!(
+            "{}_MODELS_DIR names a place that you may write to",
+            variable_prefix(&session.app)
+        )),
+        Error::Locked { .. } => Some("wait for the other process, or end it, and try again".into()),
+        Error::Authentication {
+            failure: AuthFailure::Missing,
+            ..
+        } => Some(
+            "put a user and password into the source's URL: https://user:password@host/…".into(),
+        ),
+        Error::Authentication { .. } => Some("ask whoever runs the source for access".into()),
+        Error::Config { message, .. } if message == "no source is configured" => Some(format!(
+            "set {}_MODELS_REGISTRY_URL to a registry's URL",
+            variable_prefix(&session.app)
+        )),
+        Error::Collision { .. } => Some(format!("'{path} remove' makes room for it")),
+        Error::Cancelled => {
+            Some("what was fetched is kept: the same command goes on from there".into())
+        }
+        Error::Storage { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            Some("--force replaces it".into())
+        }
+        _ => None,
+    }
+}
+
+fn variable_prefix(app: &str) -> String {
+    crate::Config::new(app)
+        .variable("")
+        .trim_end_matches("_MODELS_")
+        .to_owned()
+}

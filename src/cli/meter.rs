@@ -1,0 +1,325 @@
+//! Draws the progress of pulls: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::console::Console;
+use super::render::{duration, safe, size};
+use crate::{ModelRef, Phase, Progress, ProgressEvent, Transferred};
+
+/// Nothing is drawn before: what is over by then needs no bar.
+const QUIET_START: Duration = Duration::from_millis(250);
+/// The shortest time between two drawings.
+const FRAME: Duration = Duration::from_millis(100);
+/// How often the bar moves when no event comes.
+const TICK: Duration = Duration::from_secs(1);
+/// How often a line is printed where there is no terminal, at the least and by share.
+const PLAIN_EVERY: Duration = Duration::from_secs(30);
+const PLAIN_PERCENT: u64 = 10;
+/// A wait that the user should know of.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
+/// Receives the events of one pull after the other.
+pub(super) struct Meter {
+    console: Console,
+    enabled: bool,
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    model: String,
+    latest: Option<Transferred>,
+    started: Instant,
+    /// Bytes that were there before the first came over the network.
+    drawn_at: Option<Instant>,
+    drawn_columns: usize,
+    printed_percent: u64,
+    ticking: bool,
+    done: bool,
+}
+
+impl Meter {
+    pub(super) fn new(console: Console, enabled: bool) -> Arc<Self> {
+        let state = State {
+            model: String::new(),
+            latest: None,
+            started: Instant::now(),
+            drawn_at: None,
+            drawn_columns: 0,
+            printed_percent: 0,
+            ticking: false,
+            done: false,
+        };
+        let meter = Arc::new(Self {
+            console,
+            enabled,
+            state: Mutex::new(state),
+            ended: Condvar::new(),
+        });
+        if meter.enabled && meter.console.err_is_terminal {
+            tick(&meter);
+        }
+        meter
+    }
+
+    /// Removes the bar, so that what is printed next begins on a clean line.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.latest = None;
+        self.erase(&mut state);
+    }
+
+    fn erase(&self, state: &mut State) {
+        if state.drawn_columns > 0 {
+            self.console
+                .draw(&format!("\r{}\r", " ".repeat(state.drawn_columns)));
+            state.drawn_columns = 0;
+        }
+    }
+
+    fn draw(&self, state: &mut State) {
+        let Some(latest) = state
+            .latest
+            .as_ref()
+            .filter(|latest| latest.phase != Phase::Manifest)
+        else {
+            return;
+        };
+        let elapsed = state.started.elapsed();
+        if elapsed < QUIET_START || state.drawn_at.is_some_and(|at| at.elapsed() < FRAME) {
+            return;
+        }
+        if self.console.err_is_terminal {
+            // The last column stays free: some terminals wrap as soon as it is written.
+            let line = bar(latest, elapsed, self.console.width() - 1);
+            let columns = line.chars().count();
+            let padding = " ".repeat(state.drawn_columns.saturating_sub(columns));
+            self.console.draw(&format!("\r{line}{padding}"));
+            state.drawn_columns = columns;
+        } else {
+            let percent = percent(latest);
+            let due = percent >= state.printed_percent + PLAIN_PERCENT
+                || state.drawn_at.is_none_or(|at| at.elapsed() > PLAIN_EVERY);
+            if !due {
+                return;
+            }
+            state.printed_percent = percent;
+            self.console
+                .note(format!("{}: {}", state.model, plain(latest, elapsed)));
+        }
+        state.drawn_at = Some(Instant::now());
+    }
+}
+
+/// Moves the bar while no event comes, until the meter is dropped.
+fn tick(meter: &Arc<Meter>) {
+    let weak: Weak<Meter> = Arc::downgrade(meter);
+    let ticker = move || {
+        while let Some(meter) = weak.upgrade() {
+            let state = meter.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (mut state, _) = meter
+                .ended
+                .wait_timeout(state, TICK)
+                .unwrap_or_else(PoisonError::into_inner);
+            if state.done {
+                return;
+            }
+            meter.draw(&mut state);
+        }
+    };
+    // Without the thread the bar moves with the events only.
+    let started = std::thread::Builder::new()
+        .name("modelrack-meter".into())
+        .spawn(ticker);
+    meter
+        .state
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .ticking = started.is_ok();
+}
+
+impl Progress for Meter {
+    fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
+        if !self.enabled {
+            return;
+        }
+        // Whoever transfers must not wait for a terminal: a drawing under way will do.
+        let Ok(mut state) = self.state.try_lock() else {
+            return;
+        };
+        match event {
+            ProgressEvent::Waiting { holder } => {
+                let holder = holder.as_deref().unwrap_or("another process");
+                self.erase(&mut state);
+                self.console.note(format!(
+                    "{model} is being pulled by {}, waiting for it",
+                    safe(holder)
+                ));
+            }
+            ProgressEvent::Phase(transferred) => {
+                if transferred.phase == Phase::Chunks {
+                    state.model = model.to_string();
+                    state.started = Instant::now();
+                    state.drawn_at = None;
+                    state.printed_percent = 0;
+                }
+                state.latest = Some(transferred.clone());
+            }
+            ProgressEvent::Advanced(transferred) => {
+                // Events may overtake each other; the bar never goes back for that.
+                let newer = state
+                    .latest
+                    .as_ref()
+                    .is_none_or(|latest| latest.bytes_network <= transferred.bytes_network);
+                if newer {
+                    state.latest = Some(transferred.clone());
+                }
+                self.draw(&mut state);
+            }
+            ProgressEvent::Retrying { wait, reason, .. } => {
+                if *wait >= LONG_WAIT {
+                    self.erase(&mut state);
+                    self.console
+                        .note(format!("waiting {}: {}", duration(*wait), safe(reason)));
+                }
+            }
+            ProgressEvent::Finished(_) => {
+                state.latest = None;
+                self.erase(&mut state);
+            }
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done = true;
+        self.erase(&mut state);
+        drop(state);
+        self.ended.notify_all();
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter")
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
+    }
+}
+
+fn percent(transferred: &Transferred) -> u64 {
+    let done = transferred.bytes_done + transferred.bytes_in_flight;
+    let percent = u128::from(done.min(transferred.bytes_total)) * 100
+        / u128::from(transferred.bytes_total.max(1));
+    u64::try_from(percent).unwrap_or(100)
+}
+
+/// Bytes a second over the network, and the time that the rest takes at that speed.
+fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>) {
+    let left = transferred
+        .bytes_total
+        .saturating_sub(transferred.bytes_done + transferred.bytes_in_flight);
+    let millis = elapsed.as_millis().max(1);
+    let speed =
+        u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
+    (speed, left.checked_div(speed).map(Duration::from_secs))
+}
+
+/// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, no wider than the terminal.
+fn bar(transferred: &Transferred, elapsed: Duration, width: usize) -> String {
+    let (speed, left) = speed(transferred, elapsed);
+    let percent = percent(transferred);
+    let verb = if transferred.phase == Phase::Extracting {
+        "Installing"
+    } else {
+        "Downloading"
+    };
+    let left = left.map_or_else(|| "?".to_owned(), duration);
+    let tail = format!(
+        "{percent:>3}% ({}/s, elapsed: {}, remaining: {left})",
+        size(speed),
+        duration(elapsed)
+    );
+    let room = width.saturating_sub(verb.len() + tail.len() + 4).min(40);
+    let line = if room < 5 {
+        format!("{verb} {tail}")
+    } else {
+        let filled = usize::try_from(percent).unwrap_or(100) * room / 100;
+        let mut cells = "=".repeat(filled);
+        if filled < room {
+            cells.push('>');
+        }
+        format!("{verb} [{cells:room$}] {tail}")
+    };
+    line.chars().take(width).collect()
+}
+
+fn plain(transferred: &Transferred, elapsed: Duration) -> String {
+    let (speed, left) = speed(transferred, elapsed);
+    let left = left
+        .map(|left| format!(", remaining: {}", duration(left)))
+        .unwrap_or_default();
+    format!(
+        "{}% of {} ({}/s, elapsed: {}{left})",
+        percent(transferred),
+        size(transferred.bytes_total),
+        size(speed),
+        duration(elapsed)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transferred(total: u64, done: u64, network: u64) -> Transferred {
+        Transferred {
+            phase: Phase::Chunks,
+            files_total: 1,
+            files_done: 0,
+            parts_total: 1,
+            parts_done: 0,
+            bytes_total: total,
+            bytes_done: done,
+            bytes_network: network,
+            bytes_in_flight: 0,
+            current_file: None,
+        }
+    }
+
+    #[test]
+    fn a_bar_says_share_speed_and_times() {
+        let line = bar(
+            &transferred(858_000_000, 156_000_000, 156_000_000),
+            Duration::from_secs(30),
+            100,
+        );
+        assert_eq!(
+            line,
+            "Downloading [=======>                                ]  18% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)"
+        );
+        for width in [20, 40, 60, 79, 200] {
+            assert!(
+                bar(&transferred(100, 50, 50), Duration::from_secs(1), width)
+                    .chars()
+                    .count()
+                    <= width
+            );
+        }
+        assert!(bar(&transferred(0, 0, 0), Duration::from_secs(1), 80).contains("0%"));
+        assert!(bar(&transferred(10, 10, 0), Duration::ZERO, 80).contains("100%"));
+    }
+
+    #[test]
+    fn a_line_says_the_same() {
+        assert_eq!(
+            plain(&transferred(1000, 500, 500), Duration::from_secs(2)),
+            "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
+        );
+    }
+}

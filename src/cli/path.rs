@@ -1,0 +1,28 @@
+//! `path`: the folder of an installed model, and nothing else.
+
+use clap::{ArgMatches, Command};
+
+use super::args::{self, Which};
+use super::failure::CliResult;
+use super::session::Session;
+use super::{Mount, json};
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("path")
+        .about("Print the folder of an installed model and nothing else")
+        .args(args::model(mount, Which::Installed, true))
+        .after_help(args::examples(
+            mount,
+            &[("path fast-whisper/tiny fp16", "for scripts: cd \"$(…)\"")],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let path = session.manager.path(&args::address(matches)?)?;
+    let path = Session::show_path(&path);
+    if session.output.json {
+        return session.json(&json::Path { path: &path });
+    }
+    session.console.print(path)?;
+    Ok(())
+}

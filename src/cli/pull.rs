@@ -1,0 +1,130 @@
+//! `pull`: bring a model in.
+
+use clap::{ArgMatches, Command};
+
+use super::args::{self, Which, is_set};
+use super::failure::CliResult;
+use super::session::Session;
+use super::{Mount, json, render};
+use crate::{PullOutcome, PullPlan, PullReport};
+
+const DRY_RUN: &str = "modelrack_dry_run";
+const REQUIRE_HASHES: &str = "modelrack_require_hashes";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("pull")
+        .about("Bring a model in, verified; an interrupted pull goes on where it was")
+        .args(args::model(mount, Which::Offered, true))
+        .arg(args::flag(
+            args::FORCE,
+            "force",
+            "Build a new copy even when the model is installed, and swap it in",
+        ))
+        .arg(args::flag(
+            DRY_RUN,
+            "dry-run",
+            "Say what would be fetched, and fetch nothing",
+        ))
+        .arg(args::flag(
+            REQUIRE_HASHES,
+            "require-hashes",
+            "Refuse files that no digest vouches for",
+        ))
+        .arg(args::concurrency())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("pull fast-whisper/tiny fp16", "one version"),
+                ("pull fast-whisper/tiny@fp16", "the same"),
+                ("pull fast-whisper/tiny --dry-run", "what it would cost"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let address = args::address(matches)?;
+    let (options, meter) = session.pull_options(matches);
+    let options = options
+        .force(is_set(matches, args::FORCE))
+        .require_hashes(is_set(matches, REQUIRE_HASHES));
+    if is_set(matches, DRY_RUN) {
+        let plan = session.manager.plan_pull(&address, &options)?;
+        return if session.output.json {
+            session.json(&json::Plan::from(&plan))
+        } else {
+            print_plan(session, &plan)
+        };
+    }
+    let report = session.manager.pull(&address, &options)?;
+    meter.clear();
+    if session.output.json {
+        return session.json(&json::Pulled::from(&report));
+    }
+    warn_unverified(session, &report);
+    session.say(describe(&report))
+}
+
+fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
+    if plan.installed {
+        session.console.print(format!(
+            "{} is installed already",
+            render::safe(&plan.model.to_string())
+        ))?;
+        return Ok(());
+    }
+    let fields = [
+        ("model", plan.model.to_string()),
+        (
+            "size",
+            format!(
+                "{} in {}",
+                render::size(plan.bytes_total),
+                render::count(plan.files as u64, "file")
+            ),
+        ),
+        (
+            "to fetch",
+            format!(
+                "{} in {}",
+                render::size(plan.bytes_to_fetch),
+                render::count(plan.requests as u64, "request")
+            ),
+        ),
+        ("from this store", render::size(plan.bytes_reused)),
+        ("from an unfinished pull", render::size(plan.bytes_resumed)),
+        ("files without a digest", plan.files_unverified.to_string()),
+    ];
+    session.console.print(render::fields(&fields))?;
+    Ok(())
+}
+
+/// Says that a model is there and what it took.
+pub(super) fn describe(report: &PullReport) -> String {
+    let model = render::safe(&report.model.to_string());
+    let alias = report
+        .alias_of
+        .as_ref()
+        .map(|target| format!(" (= {})", render::safe(target)))
+        .unwrap_or_default();
+    if report.outcome == PullOutcome::AlreadyInstalled {
+        return format!("{model}{alias} is installed already");
+    }
+    let files = render::count(report.files, "file");
+    let fetched = render::size(report.bytes_fetched);
+    let elapsed = render::duration(report.elapsed);
+    format!(
+        "Installed {model}{alias}: {files}, {}; {fetched} fetched in {elapsed}",
+        render::size(report.bytes_total)
+    )
+}
+
+pub(super) fn warn_unverified(session: &Session, report: &PullReport) {
+    if let Some(first) = report.files_unverified.first() {
+        let number = report.files_unverified.len() as u64;
+        let files = render::count(number, "file");
+        session.note(format!(
+            "warning: no digest vouches for {files}, '{}' the first of them",
+            render::safe(first)
+        ));
+    }
+}

@@ -1,0 +1,165 @@
+//! Tables, sizes and times for people.
+
+use std::time::{Duration, SystemTime};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::console::Console;
+
+/// Shows text from elsewhere without letting it control the terminal.
+pub(super) fn safe(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
+        if hidden {
+            shown.extend(c.escape_unicode())
+        } else {
+            shown.push(c)
+        }
+    }
+    shown
+}
+
+/// Shows a number of bytes in decimal units, with three digits at most.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // 999.95 would be shown as 1000.0.
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Shows a duration with its two largest units, as in `2m 15s`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+/// Shows a time to the minute, in UTC, as in `2026-01-31 12:00`.
+pub(super) fn time(time: SystemTime) -> String {
+    crate::time::rfc3339(time)
+        .get(..16)
+        .unwrap_or_default()
+        .replace('T', " ")
+}
+
+/// Shows a count with its noun, as in `1 file` and `2 files`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// Rows of a table: aligned under a head on a terminal; elsewhere without one and with tabs between, for programs.
+pub(super) fn table(console: &Console, head: &[&str], rows: &[Vec<String>]) -> String {
+    if !console.out_is_terminal {
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                row.iter()
+                    .map(|cell| safe(cell))
+                    .collect::<Vec<_>>()
+                    .join("\t")
+            })
+            .collect();
+        return lines.join("\n");
+    }
+    let rows: Vec<Vec<String>> =
+        std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect())
+            .chain(
+                rows.iter()
+                    .map(|row| row.iter().map(|cell| safe(cell)).collect()),
+            )
+            .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.width())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width - cell.width() + 2));
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Named values, one a line.
+pub(super) fn fields(fields: &[(&str, String)]) -> String {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
+    let line =
+        |(name, value): &(&str, String)| format!("{:width$} {}", format!("{name}:"), safe(value));
+    fields.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_short() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 KB"),
+            (999_949, "999.9 KB"),
+            (999_950, "1.0 MB"),
+            (5_200_000, "5.2 MB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        for (seconds, expected) in [
+            (5, "5s"),
+            (150, "2m 30s"),
+            (3900, "1h 5m"),
+            (90_000, "1d 1h"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(
+            (count(1, "file"), count(0, "file")),
+            ("1 file".into(), "0 files".into())
+        );
+    }
+
+    #[test]
+    fn a_table_is_for_people_or_for_programs() {
+        let rows = vec![
+            vec!["日本".to_owned(), "a\u{1b}[2J".to_owned()],
+            vec!["x".to_owned(), "y".to_owned()],
+        ];
+        let (console, _, _) = Console::captured();
+        assert_eq!(
+            table(&console, &["A", "B"], &rows),
+            "日本\ta\\u{1b}[2J\nx\ty"
+        );
+        let console = console.terminal(80, std::io::empty());
+        assert_eq!(
+            table(&console, &["A", "B"], &rows),
+            "A     B\n日本  a\\u{1b}[2J\nx     y"
+        );
+    }
+}

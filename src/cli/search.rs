@@ -1,0 +1,77 @@
+//! `search`: find models by name, description, tags and type.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::args::{self, is_set, text};
+use super::failure::CliResult;
+use super::list::print_remote;
+use super::session::Session;
+use super::{Mount, json, render};
+use crate::SearchOptions;
+
+const QUERY: &str = "modelrack_query";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("search")
+        .about("Find models by name, description, tags and type")
+        .arg(
+            Arg::new(QUERY)
+                .value_name("QUERY")
+                .required(true)
+                .help("Words that all must occur, in any case"),
+        )
+        .arg(args::remote("Search what the sources offer"))
+        .after_help(args::examples(
+            mount,
+            &[
+                ("search whisper", "among what is installed"),
+                ("search 'tiny fp16' --remote", "among what there is to pull"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let remote = is_set(matches, args::REMOTE);
+    let options = SearchOptions::default()
+        .remote(remote)
+        .offline(session.output.offline)
+        .cancel(session.cancel.clone());
+    let report = session
+        .manager
+        .search(text(matches, QUERY).unwrap_or_default(), &options)?;
+    if remote {
+        return print_remote(session, &report.remote);
+    }
+    if session.output.json {
+        let models = report.installed.iter().map(json::Installed::from).collect();
+        return session.json(&json::Models { models });
+    }
+    if report.installed.is_empty() {
+        let path = &session.path;
+        session.note(format!(
+            "No installed model matches. '{path} search --remote' looks at what there is to pull."
+        ));
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = report
+        .installed
+        .iter()
+        .map(|model| {
+            let mut row = vec![
+                model.model.name().to_string(),
+                model.model.version().to_owned(),
+            ];
+            if !session.output.quiet {
+                row.push(model.model_type.clone().unwrap_or_else(|| "-".into()));
+                row.push(model.description().unwrap_or("-").to_owned());
+            }
+            row
+        })
+        .collect();
+    let head = ["MODEL", "VERSION", "TYPE", "DESCRIPTION"];
+    let columns = if session.output.quiet { 2 } else { 4 };
+    session
+        .console
+        .print(render::table(&session.console, &head[..columns], &rows))?;
+    Ok(())
+}

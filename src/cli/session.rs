@@ -1,0 +1,194 @@
+//! One run: the manager, the sinks and the choices that every command needs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use serde::Serialize;
+
+use super::args::{self, is_set};
+use super::console::Console;
+use super::failure::{CliError, CliResult, report};
+use super::meter::Meter;
+use super::trace::Verbose;
+use super::{Mount, Output};
+use crate::{CancelToken, Environment, Manager, ModelManager, Progress, PullOptions};
+
+pub(super) struct Session {
+    pub(super) manager: Arc<dyn Manager>,
+    pub(super) console: Console,
+    pub(super) output: Output,
+    pub(super) cancel: CancelToken,
+    pub(super) app: String,
+    /// The command as it was typed, up to the name it is mounted under.
+    pub(super) path: String,
+    pub(super) colours: bool,
+}
+
+impl Session {
+    /// Reads the choices; nothing else happens before a command asks for it.
+    pub(super) fn open(mount: &Mount, matches: &ArgMatches) -> Self {
+        let environment = mount
+            .environment
+            .clone()
+            .unwrap_or_else(Environment::of_process);
+        let console = mount.console.clone().unwrap_or_else(Console::standard);
+        let anywhere = |id: &str| {
+            let mut matches = Some(matches);
+            std::iter::from_fn(|| {
+                let here = matches?;
+                matches = here.subcommand().map(|(_, below)| below);
+                Some(here)
+            })
+            .any(|matches| is_set(matches, id))
+        };
+        let output = Output {
+            json: mount.output.json || anywhere(args::JSON),
+            quiet: mount.output.quiet || anywhere(args::QUIET),
+            verbose: mount.output.verbose || anywhere(args::VERBOSE),
+            offline: mount.output.offline || anywhere(args::OFFLINE),
+            yes: mount.output.yes || anywhere(args::YES),
+        };
+        let path = mount
+            .invoked_as
+            .clone()
+            .unwrap_or_else(|| typed_path(&environment, mount, matches.subcommand_name()));
+        Self {
+            colours: console.colours(&environment),
+            manager: manager(mount, Some(environment)),
+            console,
+            output,
+            cancel: mount.cancel.clone(),
+            app: mount.config.app().to_owned(),
+            path,
+        }
+    }
+
+    /// Who listens to the library's events during the run.
+    pub(super) fn trace(&self) -> tracing::Dispatch {
+        if self.output.verbose {
+            tracing::Dispatch::new(Verbose::new(self.console.clone()))
+        } else {
+            tracing::dispatcher::get_default(Clone::clone)
+        }
+    }
+
+    /// Prints what went wrong, if anything did; returns the exit code.
+    pub(super) fn close(&mut self, result: CliResult) -> u8 {
+        let flushed = self.console.flush().map_err(CliError::from);
+        report(self, result.and(flushed))
+    }
+
+    /// Prints the one document of `--json`.
+    pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
+        self.console.with_out(|out| {
+            serde_json::to_writer_pretty(&mut *out, value)?;
+            out.write_all(b"\n")
+        })?;
+        Ok(())
+    }
+
+    /// Prints a confirmation for people; not with `--quiet` or `--json`.
+    pub(super) fn say(&self, text: impl std::fmt::Display) -> CliResult {
+        if !self.output.quiet && !self.output.json {
+            self.console.print(text)?;
+        }
+        Ok(())
+    }
+
+    /// Prints a remark on the way; not with `--quiet`.
+    pub(super) fn note(&self, text: impl std::fmt::Display) {
+        if !self.output.quiet {
+            self.console.note(text);
+        }
+    }
+
+    /// Asks before something is destroyed; the default is no.
+    pub(super) fn confirm(&self, question: &str) -> CliResult {
+        if self.output.yes {
+            return Ok(());
+        }
+        if self.output.json || !self.console.in_is_terminal || !self.console.err_is_terminal {
+            return Err(CliError::Unconfirmed {
+                question: question.to_owned(),
+            });
+        }
+        self.console.draw(&format!("{question} [y/N] "));
+        let answer = self.console.read_line().unwrap_or_default();
+        if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+            Ok(())
+        } else {
+            Err(CliError::Declined)
+        }
+    }
+
+    /// The options of a pull, with a meter that draws.
+    pub(super) fn pull_options(&self, matches: &ArgMatches) -> (PullOptions, Arc<Meter>) {
+        let meter = self.meter();
+        let options = PullOptions::default()
+            .concurrency(args::workers(matches))
+            .offline(self.output.offline)
+            .cancel(self.cancel.clone())
+            .progress(meter.clone() as Arc<dyn Progress>);
+        (options, meter)
+    }
+
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Meter::new(
+            self.console.clone(),
+            !self.output.json && !self.output.quiet,
+        )
+    }
+
+    /// How a path is shown.
+    pub(super) fn show_path(path: &Path) -> String {
+        path.display().to_string()
+    }
+}
+
+/// The mount's own manager, or one made from its configuration.
+pub(super) fn manager(mount: &Mount, environment: Option<Environment>) -> Arc<dyn Manager> {
+    match &mount.manager {
+        Some(manager) => manager.clone(),
+        None => {
+            let builder = ModelManager::builder(mount.config.clone());
+            let environment = environment.or_else(|| mount.environment.clone());
+            Arc::new(match environment {
+                Some(environment) => builder.environment(environment).build(),
+                None => builder.build(),
+            })
+        }
+    }
+}
+
+/// Finds the words before the verb on the command line: the program's name and those of the commands above.
+fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> String {
+    let line: Vec<String> = environment
+        .command_line()
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let Some((program, words)) = line.split_first() else {
+        return mount.example_path();
+    };
+    let program = Path::new(program)
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let at = words
+        .iter()
+        .rposition(|word| *word == mount.name)
+        .map(|at| at + 1);
+    let end = at
+        .or_else(|| words.iter().position(|word| Some(word.as_str()) == verb))
+        .unwrap_or(0);
+    let mut path = vec![program];
+    path.extend(
+        words[..end]
+            .iter()
+            .filter(|word| !word.starts_with('-'))
+            .cloned(),
+    );
+    path.join(" ")
+}

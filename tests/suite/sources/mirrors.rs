@@ -1,0 +1,121 @@
+//! Mirrors of a chunked registry: asked in turn when the source itself fails.
+
+use modelrack::{Manager, PullOptions};
+
+use crate::support::address;
+use crate::support::rack::{Rack, chunks_but, sample};
+use crate::support::server::{Rule, Server};
+
+/// A source on `first` with this registry's server as its mirror.
+fn mirrored(rack: &Rack, first: &str) -> modelrack::ModelManager {
+    let toml = format!(
+        "[sources.s]\nurl = \"{first}\"\nmirrors = [\"{}\"]\n",
+        rack.server.url()
+    );
+    rack.manager_of(rack.bare_config().bootstrap(toml))
+}
+
+fn unused_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn a_dead_source_is_replaced_by_its_mirror() {
+    let rack = Rack::with_model();
+    let manager = mirrored(&rack, &unused_port());
+    manager
+        .pull(&address("s/g/m v1"), &PullOptions::default())
+        .unwrap();
+    rack.assert_files("s/g/m v1", &sample());
+}
+
+#[test]
+fn whatever_the_source_does_wrong_its_mirror_does_right() {
+    // The rule of the first server, and how often it is asked for the same thing.
+    let faults: Vec<(&str, Rule, usize)> = vec![
+        ("not there", Rule::any().status(404), 1),
+        ("an error", Rule::any().status(500), 4),
+        (
+            "unavailable",
+            Rule::any().status(503).header("retry-after", "0"),
+            4,
+        ),
+        ("forbidden", Rule::any().status(403), 1),
+        (
+            "too many requests",
+            Rule::any().status(429).header("retry-after", "0"),
+            4,
+        ),
+        ("hanging up", Rule::any().close(), 4),
+        ("no HTTP", Rule::any().raw("garbage\r\n\r\n"), 4),
+        ("cut", Rule::any().cut_after(5), 4),
+    ];
+    for (what, rule, tries) in faults {
+        let rack = Rack::with_model();
+        let first = Server::start().folder(rack.registry());
+        first.rule(rule);
+        let manager = mirrored(&rack, &first.url());
+        let options = PullOptions::default().concurrency(1);
+        let report = manager
+            .pull(&address("s/g/m v1"), &options)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(
+            report.bytes_total,
+            report.bytes_fetched.min(report.bytes_total),
+            "{what}"
+        );
+        rack.assert_files("s/g/m v1", &sample());
+        assert_eq!(first.count("/models.json"), tries, "{what}");
+        // The index, the manifest, the first chunk; from then on the mirror that works is asked first.
+        assert_eq!(first.requests().len(), 3 * tries, "{what}");
+        assert_eq!(rack.server.requests().len(), 1 + 1 + 11, "{what}");
+    }
+}
+
+#[test]
+fn wrong_bytes_of_the_source_come_right_from_its_mirror() {
+    let rack = Rack::new();
+    let published = rack.publish("g/m v1", &sample());
+    let first = Server::start().folder(rack.registry());
+    first.rule(Rule::path_contains("/data/").flip(3));
+    let manager = mirrored(&rack, &first.url());
+    let options = PullOptions::default().concurrency(1);
+    manager.pull(&address("s/g/m v1"), &options).unwrap();
+    rack.assert_files("s/g/m v1", &sample());
+    assert_eq!(
+        first.count("/data/"),
+        4 + 4,
+        "one manifest and one chunk, four times each"
+    );
+    assert_eq!(rack.chunk_requests(&[&published]).len(), published.chunks);
+}
+
+#[test]
+fn a_source_that_fails_now_and_then_is_asked_again_after_its_mirror_failed() {
+    let rack = Rack::new();
+    let published = rack.publish("g/m v1", &sample());
+    let first = Server::start().folder(rack.registry());
+    // The first chunk comes from the mirror, and then the mirror has none.
+    first.rule(chunks_but(&[&published]).times(1).status(404));
+    rack.server.rule(chunks_but(&[&published]).times(1));
+    rack.server.rule(chunks_but(&[&published]).status(404));
+    let manager = mirrored(&rack, &first.url());
+    let options = PullOptions::default().concurrency(1);
+    manager.pull(&address("s/g/m v1"), &options).unwrap();
+    rack.assert_files("s/g/m v1", &sample());
+}
+
+#[test]
+fn the_error_is_that_of_the_source_itself() {
+    let rack = Rack::with_model();
+    let first = Server::start();
+    first.rule(Rule::any().status(403));
+    rack.server.rule(Rule::any().status(404));
+    let manager = mirrored(&rack, &first.url());
+    let error = manager
+        .pull(&address("s/g/m v1"), &PullOptions::default())
+        .unwrap_err();
+    assert_eq!(error.code(), "AUTHENTICATION_ERROR");
+    assert_eq!(rack.listed(), (vec![], vec![]));
+}

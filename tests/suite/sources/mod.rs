@@ -1,0 +1,4 @@
+//! Kinds of source.
+
+mod mirrors;
+mod signed;

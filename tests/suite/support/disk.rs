@@ -1,0 +1,53 @@
+//! What lies in a folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Every file below a folder: its path with `/` between the components, and its bytes. Empty for no folder.
+pub(crate) fn files_below(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap();
+                found.insert(name.replace('\\', "/"), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// The names of what lies directly in a folder, in order.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Writes files below a folder, making the folders above them.
+pub(crate) fn write_files(dir: &Path, files: &[(&str, &[u8])]) {
+    fs::create_dir_all(dir).unwrap();
+    for (name, bytes) in files {
+        let path = name
+            .split('/')
+            .fold(dir.to_owned(), |path, part| path.join(part));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+/// Inverts one byte of a file.
+pub(crate) fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset] = !bytes[offset];
+    fs::write(path, bytes).unwrap();
+}

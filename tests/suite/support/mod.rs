@@ -1,0 +1,59 @@
+//! What the tests are made of.
+
+pub(crate) mod disk;
+pub(crate) mod platform;
+pub(crate) mod rack;
+pub(crate) mod recorder;
+pub(crate) mod registry;
+pub(crate) mod server;
+pub(crate) mod transport;
+
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use modelrack::{Error, ModelAddress};
+
+/// Longer than anything takes that is not broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An address as typed: `group/model`, `group/model version`, `group/model@version`.
+pub(crate) fn address(text: &str) -> ModelAddress {
+    text.parse().unwrap()
+}
+
+/// Bytes that look random and are the same each time; another seed gives others.
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        bytes.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// An error with everything below it, as a person would read it.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// Runs something on a thread of its own; what it returns comes over the channel.
+pub(crate) fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Receiver<T> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || sender.send(work()));
+    receiver
+}

@@ -1,0 +1,42 @@
+//! What differs between systems.
+
+use std::fs;
+use std::path::Path;
+
+use modelrack::System;
+
+/// The system the tests run on.
+pub(crate) const SYSTEM: System = if cfg!(windows) {
+    System::Windows
+} else if cfg!(target_os = "macos") {
+    System::MacOs
+} else {
+    System::Linux
+};
+
+/// Makes a folder refuse changes while the value lives; `None` where that has no effect, as for the superuser.
+pub(crate) fn read_only(dir: &Path) -> Option<ReadOnly<'_>> {
+    let before = fs::metadata(dir).unwrap().permissions();
+    let mut permissions = before.clone();
+    permissions.set_readonly(true);
+    fs::set_permissions(dir, permissions).unwrap();
+    let guard = ReadOnly { dir, before };
+    let probe = dir.join("probe");
+    if fs::write(&probe, "").is_ok() {
+        fs::remove_file(probe).unwrap();
+        return None;
+    }
+    Some(guard)
+}
+
+/// Gives a folder its permissions back.
+pub(crate) struct ReadOnly<'a> {
+    dir: &'a Path,
+    before: fs::Permissions,
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        let _ = fs::set_permissions(self.dir, self.before.clone());
+    }
+}
