@@ -31,8 +31,8 @@ use modelrack::{
 use serde_json::{Value, json};
 use server::{Rule, Server};
 use support::{
-    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, peak_bytes, role,
-    run_role, say, seconds,
+    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, role, run_role, say,
+    say_usage, seconds,
 };
 
 const KIB: u64 = 1 << 10;
@@ -276,22 +276,25 @@ struct Pair<'a> {
 
 /// Lets the bare loop and the pull take turns, and enters time, speed and memory.
 fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Result<()> {
-    let (mut ours, mut bare, mut peak) = (Series::default(), Series::default(), Series::default());
+    let [mut ours, mut bare, mut our_work, mut bare_work, mut peak] =
+        [const { Series::new() }; 5];
     for _ in 0..pair.runs {
         let numbers = run_bare(pair.server, pair.jobs, pair.folder, pair.connections)?;
         bare.add(numbers.need("seconds")?);
+        bare_work.extend(numbers.get("processor_seconds"));
         let store = pair.folder.below("store")?;
         let numbers = run_pull(pair.server, pair.version, &store)?;
         ours.add(numbers.need("seconds")?);
-        if let Some(bytes) = numbers.get("peak_bytes") {
-            peak.add(bytes);
-        }
+        our_work.extend(numbers.get("processor_seconds"));
+        peak.extend(numbers.get("peak_bytes"));
     }
     table.ratio(what, &ours, ("bare", &bare), bar);
     let speed = |series: &Series| format!("{:.0} MB/s", pair.size as f64 / series.median() / 1e6);
     table.row("  speed", &speed(&ours), &speed(&bare));
-    let peak = Some(peak.largest()).filter(|bytes| bytes.is_finite());
-    memory(table, "  peak memory", peak);
+    if let (Some(_), Some(_)) = (our_work.largest(), bare_work.largest()) {
+        table.pair("  processors", &our_work, ("bare", &bare_work));
+    }
+    memory(table, "  peak memory", peak.largest());
     Ok(())
 }
 
@@ -398,7 +401,7 @@ fn pull(url: &str, version: &str, store: &str) -> Result<()> {
     let report = manager(url, store).pull(&address, &PullOptions::default())?;
     say("seconds", started.elapsed().as_secs_f64());
     say("fetched_bytes", report.bytes_fetched);
-    say_peak();
+    say_usage();
     Ok(())
 }
 
@@ -412,14 +415,8 @@ fn update(url: &str, store: &str) -> Result<()> {
         .filter_map(|entry| entry.applied.as_ref());
     let fetched: u64 = applied.map(|pulled| pulled.bytes_fetched).sum();
     say("fetched_bytes", fetched);
-    say_peak();
+    say_usage();
     Ok(())
-}
-
-fn say_peak() {
-    if let Some(bytes) = peak_bytes() {
-        say("peak_bytes", bytes);
-    }
 }
 
 // What is pulled.

@@ -28,8 +28,9 @@ use crate::url::Url;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) app: String,
-    pub(crate) bootstrap: Option<String>,
-    pub(crate) registry_url: Option<String>,
+    // A URL may carry a password.
+    pub(crate) bootstrap: Option<Secret>,
+    pub(crate) registry_url: Option<Secret>,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) config_file: Option<PathBuf>,
@@ -58,14 +59,14 @@ impl Config {
     /// Sets the sources compiled into the app, as TOML; see the [module documentation](self).
     #[must_use]
     pub fn bootstrap(mut self, toml: impl Into<String>) -> Self {
-        self.bootstrap = Some(toml.into());
+        self.bootstrap = Some(Secret::new(toml));
         self
     }
 
     /// Sets the URL of the one chunked source without a name. `<APP>_MODELS_REGISTRY_URL` goes before it.
     #[must_use]
     pub fn registry_url(mut self, url: impl Into<String>) -> Self {
-        self.registry_url = Some(url.into());
+        self.registry_url = Some(Secret::new(url));
         self
     }
 
@@ -357,7 +358,7 @@ impl Settings {
         let mut sources = BTreeMap::new();
         if let Some(text) = &config.bootstrap {
             read_sources(
-                text,
+                text.expose(),
                 &format!("the configuration of {}", config.app),
                 &mut sources,
             )?;
@@ -371,7 +372,7 @@ impl Settings {
         let variable = config.variable("REGISTRY_URL");
         let unnamed = match (env.get(&variable), &config.registry_url) {
             (Some(url), _) => Some((url, variable.as_str())),
-            (None, Some(url)) => Some((url.as_str(), "registry_url")),
+            (None, Some(url)) => Some((url.expose(), "registry_url")),
             (None, None) => None,
         };
         if let Some((url, origin)) = unnamed {

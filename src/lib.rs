@@ -1,4 +1,81 @@
-//! A complete `models` subcommand for any command-line tool, and the same for any program through one trait.
+//! A complete `models` subcommand for any command-line tool, and the same for any Rust program through one trait.
+//!
+//! Models come from static, content-addressed registries. Every byte is verified; an interrupted pull goes on where it
+//! was; an update fetches only what changed; what is listed as installed is complete, whatever happened. Blocking I/O on
+//! threads of its own: no async runtime.
+//!
+//! # In a command-line tool
+//!
+//! ```no_run
+//! # #[cfg(feature = "cli")] {
+//! use clap::Parser;
+//! use modelrack::Config;
+//! use modelrack::cli::{Exit, Host, ModelsArgs, Mount};
+//!
+//! struct Tool;
+//!
+//! impl Host for Tool {
+//!     fn mount() -> Mount {
+//!         Mount::new(Config::new("tool").registry_url("https://models.example.org"))
+//!     }
+//! }
+//!
+//! #[derive(Parser)]
+//! enum Cli {
+//!     Models(ModelsArgs<Tool>),
+//! }
+//!
+//! fn main() -> Exit {
+//!     let Cli::Models(models) = Cli::parse();
+//!     models.run()
+//! }
+//! # }
+//! ```
+//!
+//! # In any program
+//!
+//! ```
+//! use modelrack::{Config, ListOptions, Manager, ModelManager};
+//!
+//! # let folder = std::env::temp_dir().join("modelrack-doc-manager");
+//! let config = Config::new("tool").registry_url("https://models.example.org").data_dir(folder);
+//! let manager = ModelManager::new(config);
+//! for model in manager.list(&ListOptions::default())?.models {
+//!     println!("{} {}", model.model, model.path.display());
+//! }
+//! # modelrack::Result::Ok(())
+//! ```
+//!
+//! # Where to find what
+//!
+//! | what | where |
+//! |---|---|
+//! | everything that can be done | [`Manager`], and [`ModelManager`], which does it |
+//! | what an app says about its models | [`Config`], and the [`config`] module for the file format |
+//! | the command tree | the `cli` module |
+//! | publishing | the `project` module |
+//! | names | [`ModelName`], [`ModelRef`], and [`ModelAddress`] for what people type |
+//! | what a model consists of | [`Manifest`] |
+//! | progress and cancelling | [`Progress`], whose module documents the order of events, and [`CancelToken`] |
+//! | what goes wrong | [`Error`] and [`Error::code`] |
+//! | another way to the network | [`Transport`] |
+//!
+//! # Features
+//!
+//! **`cli`** (default) adds the command tree and clap. **`author`** (default) adds publishing. **`unstable-completion`**
+//! lets model names complete in the shell; it rests on an interface that clap_complete calls unstable. Without any of
+//! them there is the [`Manager`] alone.
+//!
+//! # Log levels
+//!
+//! Events go to [`tracing`]; nothing is ever printed. **error** is not used: what fails is returned. **warn**: something
+//! was mended or passed over that somebody should know of, as a damaged record. **info**: what began and ended, as
+//! "installed". **debug**: each request with status and time, each retry, each file operation. No event shows a secret.
+//!
+//! # What is promised
+//!
+//! Error codes, the keys of machine output and the formats on disk and on the wire are only ever added to. Texts of
+//! errors and of the command tree may change with any release.
 
 mod catalog;
 #[cfg(feature = "cli")]
@@ -53,3 +130,8 @@ pub use crate::progress::{
 pub use crate::relpath::{InvalidName, RelPath};
 pub use crate::secret::Secret;
 pub use crate::url::{InvalidUrl, Scheme, Url};
+
+/// The README's examples, compiled along with the others.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

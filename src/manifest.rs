@@ -152,8 +152,8 @@ impl Manifest {
     /// [`Error::Registry`] as [`Manifest::parse`].
     #[cfg(feature = "author")]
     pub(crate) fn new(
-        files: Vec<(RelPath, u64, Option<Digest>)>,
-        chunks: Vec<(u64, Digest)>,
+        files: &[(RelPath, u64, Option<Digest>)],
+        chunks: &[(u64, Digest)],
         chunk_bytes: u64,
     ) -> Result<Self> {
         let total = files.iter().map(|(_, size, _)| size).sum();

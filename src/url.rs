@@ -259,6 +259,9 @@ impl Url {
     /// # Errors
     /// [`InvalidUrl`] as [`Url::parse`], and for a redirect to a file.
     pub fn redirect(&self, location: &str) -> Result<Self, InvalidUrl> {
+        if location.is_empty() {
+            return Err(InvalidUrl("a redirect to nowhere"));
+        }
         let scheme = self.scheme.as_str();
         let target = if location.contains("://") && !location.starts_with(['/', '?']) {
             Self::parse(location)?

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::{Result, say};
+use crate::support::{Result, say, say_usage};
 
 /// As large as what a pull reads at once.
 const BUFFER: usize = 256 << 10;
@@ -75,6 +75,7 @@ pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> 
     })?;
     file.sync_all()?;
     say("seconds", started.elapsed().as_secs_f64());
+    say_usage();
     Ok(())
 }
 

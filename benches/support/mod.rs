@@ -22,7 +22,7 @@ use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -206,11 +206,36 @@ pub(crate) fn peak_bytes() -> Option<u64> {
     Some(kib << 10)
 }
 
+/// The time that the threads of this process spent on processors, in seconds: `utime` and `stime` of proc(5), whose unit
+/// is always 10 ms. `None` on other systems than Linux. Unlike the time on the clock, it hardly minds neighbours.
+pub(crate) fn processor_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name before the bracket may have spaces; the two are fields 14 and 15.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ').skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / 100.0)
+}
+
+/// Prints what a role used of memory and processors, where the system tells.
+pub(crate) fn say_usage() {
+    if let Some(bytes) = peak_bytes() {
+        say("peak_bytes", bytes);
+    }
+    if let Some(seconds) = processor_seconds() {
+        say("processor_seconds", seconds);
+    }
+}
+
 /// What was measured several times.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn add(&mut self, value: f64) {
         self.0.push(value);
     }
@@ -225,32 +250,35 @@ impl Series {
         }
     }
 
-    pub(crate) fn smallest(&self) -> f64 {
-        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    /// The median of the ratios to another series, turn by turn: what disturbs both of one turn disturbs it less.
+    pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
+        let turns = self.0.iter().zip(&other.0);
+        Self(turns.map(|(one, other)| one / other).collect()).median()
     }
 
-    pub(crate) fn largest(&self) -> f64 {
-        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+    pub(crate) fn smallest(&self) -> Option<f64> {
+        self.0.iter().copied().reduce(f64::min)
+    }
+
+    pub(crate) fn largest(&self) -> Option<f64> {
+        self.0.iter().copied().reduce(f64::max)
     }
 
     /// The median with the smallest and the largest, as times.
     pub(crate) fn times(&self) -> String {
         let median = seconds(self.median());
-        if self.0.len() < 2 {
-            return median;
+        match (self.smallest(), self.largest()) {
+            (Some(smallest), Some(largest)) if smallest < largest => {
+                format!("{median} ({} – {})", seconds(smallest), seconds(largest))
+            }
+            _ => median,
         }
-        format!(
-            "{median} ({} – {})",
-            seconds(self.smallest()),
-            seconds(self.largest())
-        )
     }
 }
 
-impl Extend<Duration> for Series {
-    fn extend<T: IntoIterator<Item = Duration>>(&mut self, times: T) {
-        self.0
-            .extend(times.into_iter().map(|time| time.as_secs_f64()));
+impl Extend<f64> for Series {
+    fn extend<T: IntoIterator<Item = f64>>(&mut self, values: T) {
+        self.0.extend(values);
     }
 }
 
@@ -261,7 +289,7 @@ pub(crate) fn time<T>(runs: usize, mut measured: impl FnMut() -> Result<T>) -> R
     for _ in 0..runs {
         let started = Instant::now();
         let result = measured()?;
-        series.extend([started.elapsed()]);
+        series.add(started.elapsed().as_secs_f64());
         drop(std::hint::black_box(result));
     }
     Ok(series)
@@ -304,7 +332,12 @@ impl Table {
             .push([what, measured, beside, "", "", ""].map(str::to_owned));
     }
 
-    /// A row with a time and the ratio of two, which should be at most the bar.
+    /// A row with a time and its ratio to another.
+    pub(crate) fn pair(&mut self, what: &str, measured: &Series, beside: (&str, &Series)) {
+        self.ratio(what, measured, beside, f64::INFINITY);
+    }
+
+    /// A row with a time and its ratio to another, which should be at most the bar.
     pub(crate) fn ratio(
         &mut self,
         what: &str,
@@ -312,14 +345,19 @@ impl Table {
         beside: (&str, &Series),
         bar: f64,
     ) {
-        let ratio = measured.median() / beside.1.median();
+        let ratio = measured.ratio_to(beside.1);
+        let (shown, verdict) = if bar.is_finite() {
+            (bar.to_string(), verdict(ratio, bar))
+        } else {
+            (String::new(), String::new())
+        };
         self.rows.push([
             what.to_owned(),
             measured.times(),
             format!("{} {}", beside.0, beside.1.times()),
             format!("{ratio:.2}"),
-            format!("{bar}"),
-            verdict(ratio, bar),
+            shown,
+            verdict,
         ]);
     }
 

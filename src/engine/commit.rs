@@ -39,7 +39,7 @@ pub(crate) fn commit(
         metadata: remote.metadata.clone(),
         unknown: serde_json::Map::new(),
     };
-    let path = store.install(lock, partial.dir(), record)?;
+    let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model have served.
     for found in find_partials(store.layout()) {
         if found.record.model_ref().as_ref() == Some(&remote.model) && found.is_idle() {

@@ -212,7 +212,7 @@ impl Engine {
             })
             .map_err(|error| error.step(format!("pull {address}")))?;
         self.pull_wanted(
-            Wanted {
+            &Wanted {
                 offer,
                 manifest: None,
             },
@@ -224,7 +224,7 @@ impl Engine {
     /// Brings in what was found.
     pub(crate) fn pull_wanted(
         &self,
-        wanted: Wanted,
+        wanted: &Wanted,
         options: &PullOptions,
         cancel: &CancelToken,
     ) -> Result<PullReport> {
@@ -234,7 +234,7 @@ impl Engine {
             .clone()
             .unwrap_or_else(|| self.progress.clone());
         let entered = self.downloads.enter(&model, cancel, progress);
-        let result = self.pull_locked(&wanted, options, cancel, &entered.meter);
+        let result = self.pull_locked(wanted, options, cancel, &entered.meter);
         if let Err(error) = &result {
             info!(%model, error = %crate::error::chain(error), "pull failed");
         }

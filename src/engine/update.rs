@@ -186,14 +186,17 @@ impl Engine {
                 offer,
                 manifest: Some(manifest),
             };
-            applied = Some(self.pull_wanted(wanted, &pull, &cancel)?);
+            applied = Some(self.pull_wanted(&wanted, &pull, &cancel)?);
         }
         Ok((Freshness::Changed(change), applied))
     }
 }
 
+/// What tells whether two files have the same bytes.
+type Identity = (u64, Vec<(Option<Digest>, i128)>);
+
 /// What identifies a file's bytes: its digest, else the parts that it is cut from and where.
-fn identity(manifest: &Manifest, index: usize) -> (u64, Vec<(Option<Digest>, i128)>) {
+fn identity(manifest: &Manifest, index: usize) -> Identity {
     let file = &manifest.files()[index];
     if let Some(digest) = file.digest {
         return (file.size_bytes, vec![(Some(digest), 0)]);
@@ -210,7 +213,7 @@ fn identity(manifest: &Manifest, index: usize) -> (u64, Vec<(Option<Digest>, i12
 }
 
 fn compare_files(old: Option<&Manifest>, new: &Manifest, bytes_to_fetch: u64) -> Change {
-    let files = |manifest: &Manifest| -> BTreeMap<String, (u64, Vec<(Option<Digest>, i128)>)> {
+    let files = |manifest: &Manifest| -> BTreeMap<String, Identity> {
         let indexed = manifest.files().iter().enumerate();
         indexed
             .map(|(index, file)| (file.path.to_string(), identity(manifest, index)))

@@ -239,7 +239,7 @@ impl Engine {
         };
         let mut pull = PullOptions::default().force(true).offline(options.offline);
         pull.progress.clone_from(&options.progress);
-        self.pull_wanted(wanted, &pull, &cancel)
+        self.pull_wanted(&wanted, &pull, &cancel)
     }
 }
 

@@ -283,7 +283,16 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
 
 /// Puts ureq's errors into words, and says which of them may pass.
 fn transport_error(error: ureq::Error) -> TransportError {
-    let (message, transient) = match &error {
+    let (message, transient) = describe(&error);
+    TransportError {
+        message,
+        transient,
+        source: Some(error.into()),
+    }
+}
+
+fn describe(error: &ureq::Error) -> (String, bool) {
+    let (message, transient) = match error {
         ureq::Error::HostNotFound => ("host not found".to_owned(), true),
         ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
             ("connection timed out".to_owned(), true)
@@ -305,16 +314,19 @@ fn transport_error(error: ureq::Error) -> TransportError {
         ),
         _ => ("the request failed".to_owned(), false),
     };
-    TransportError {
-        message,
-        transient,
-        source: Some(error.into()),
-    }
+    (message, transient)
 }
 
 /// Puts an error of a socket into words.
 pub(crate) fn io_message(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
+    // While a body is read, ureq's own errors come wrapped.
+    let wrapped = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    if let Some(wrapped) = wrapped {
+        return describe(wrapped).0;
+    }
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused",
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {

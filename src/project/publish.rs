@@ -179,7 +179,7 @@ pub fn publish(
         .iter()
         .zip(digests)
         .map(|(input, digest)| (input.name.clone(), input.size_bytes, Some(digest)));
-    let manifest = Manifest::new(files.collect(), chunks, options.chunk_bytes)
+    let manifest = Manifest::new(&files.collect::<Vec<_>>(), &chunks, options.chunk_bytes)
         .map_err(|error| Error::argument(crate::error::chain(&error)))?;
     if manifest.json().len() as u64 > MAX_MANIFEST_BYTES {
         return Err(Error::argument(format!(

@@ -331,21 +331,21 @@ impl Store {
         &self,
         lock: &ModelLock<'_>,
         partial_dir: &Path,
-        record: ModelRecord,
+        record: &ModelRecord,
     ) -> Result<PathBuf> {
         let model = &lock.model;
         self.check_place(&self.read_records()?, model)?;
         let json =
-            serde_json::to_vec(&record).map_err(|error| Error::internal(error.to_string()))?;
+            serde_json::to_vec(record).map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
         self.write_intent(partial_dir, model, Some(record.clone()))?;
         // Not asking whether the files have arrived: the record of what they replace may be the same to the second.
         let installed = self
             .put_in_place(partial_dir, model)
-            .and_then(|()| self.finish_install(partial_dir, model, &record));
+            .and_then(|()| self.finish_install(partial_dir, model, record));
         if let Err(error) = installed {
             // Once the new files are in their place there is no way back: the next to open the store records them.
-            if !self.has_arrived(model, &record) {
+            if !self.has_arrived(model, record) {
                 let _ = fs::remove_file(partial_dir.join("intent.json"));
             }
             return Err(error);

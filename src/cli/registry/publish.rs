@@ -129,7 +129,7 @@ fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
 
 /// A folder's name, or a file's without its extension.
 fn default_name(paths: &[PathBuf]) -> Result<String> {
-    let first = paths.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+    let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
     let path = fs::canonicalize(first).at("read", first)?;
     let name = if path.is_dir() {
         path.file_name()

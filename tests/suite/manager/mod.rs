@@ -4,3 +4,4 @@ mod faults;
 mod foreign;
 mod index;
 mod pull;
+mod resume;

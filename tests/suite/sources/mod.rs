@@ -1,4 +1,5 @@
 //! Kinds of source.
 
+mod https;
 mod mirrors;
 mod signed;

@@ -6,6 +6,7 @@ pub(crate) mod rack;
 pub(crate) mod recorder;
 pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod transport;
 
 use std::sync::mpsc::{Receiver, channel};

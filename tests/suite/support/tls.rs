@@ -1,0 +1,100 @@
+//! Puts TLS in front of a server: a certificate for `localhost` and 127.0.0.1 by an authority of its own.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Takes TLS connections and hands their requests on, one after the other on each.
+pub(crate) struct TlsFront {
+    port: u16,
+    stopped: Arc<AtomicBool>,
+}
+
+impl TlsFront {
+    pub(crate) fn of(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let front = Self {
+            port: listener.local_addr().unwrap().port(),
+            stopped: stopped.clone(),
+        };
+        let config = Arc::new(config());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                let config = config.clone();
+                std::thread::spawn(move || serve(stream, config, port));
+            }
+        });
+        front
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// The authority that signed the certificate.
+    pub(crate) fn authority() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("tests")
+            .join("suite")
+            .join("support")
+            .join("tls")
+            .join("ca.pem")
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn config() -> ServerConfig {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
+}
+
+/// A client that does not trust the certificate ends the connection here.
+fn serve(stream: TcpStream, config: Arc<ServerConfig>, port: u16) -> Option<()> {
+    let connection = ServerConnection::new(config).ok()?;
+    let mut client = StreamOwned::new(connection, stream);
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if client.read(&mut byte).ok()? == 0 {
+                return None;
+            }
+            head.push(byte[0]);
+        }
+        // One request a connection behind, so that its end is the end of the answer.
+        let head = String::from_utf8(head).ok()?;
+        let head = head.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+        let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        server
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .ok()?;
+        server.write_all(head.as_bytes()).ok()?;
+        io::copy(&mut server, &mut client).ok()?;
+        client.conn.send_close_notify();
+        client.flush().ok()?;
+        return Some(());
+    }
+}
