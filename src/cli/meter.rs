@@ -297,7 +297,7 @@ mod tests {
         let line = bar(
             &transferred(858_000_000, 156_000_000, 156_000_000),
             Duration::from_secs(30),
-            100,
+            120,
         );
         assert_eq!(
             line,

@@ -7,7 +7,8 @@ use super::failure::{CliError, CliResult};
 use super::pull::describe;
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{Error, Freshness, Progress, UpdateEntry, UpdateOptions};
+use crate::error::chain;
+use crate::{Freshness, Progress, UpdateEntry, UpdateOptions};
 
 const APPLY: &str = "modelrack_apply";
 
@@ -78,10 +79,9 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
                 .console
                 .print(format!("{model}: no longer offered by its source"))?,
             (Freshness::Unknown(error), _) => {
-                session.console.print(format!(
-                    "{model}: unknown: {}",
-                    render::safe(&Error::to_string(error))
-                ))?;
+                session
+                    .console
+                    .print(format!("{model}: unknown: {}", render::safe(&chain(error))))?;
             }
             (Freshness::Changed(_), Some(applied)) => session.say(describe(applied))?,
             (Freshness::Changed(change), None) => {

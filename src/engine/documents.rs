@@ -95,6 +95,7 @@ impl<'a> SourceDocuments<'a> {
         if let Some(mut check) = check {
             check.finalize().map_err(|_| mismatch())?;
         }
+        (document.check)(url, file.reread().map_err(Failure::last)?).map_err(Failure::last)?;
         let etag = if url.scheme() == Scheme::File {
             None
         } else {

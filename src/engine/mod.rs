@@ -4,6 +4,7 @@
 
 pub(crate) mod commit;
 pub(crate) mod copy;
+mod coverage;
 pub(crate) mod documents;
 pub(crate) mod downloads;
 pub(crate) mod holdings;
@@ -14,9 +15,11 @@ pub(crate) mod pull;
 pub(crate) mod remove;
 pub(crate) mod resolve;
 pub(crate) mod search;
+mod span;
 pub(crate) mod transfer;
 pub(crate) mod update;
 pub(crate) mod verify;
+mod whole;
 
 use std::sync::Arc;
 

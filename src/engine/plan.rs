@@ -11,6 +11,9 @@ use crate::model::ModelRef;
 const SPLIT_BYTES: u64 = 32 << 20;
 /// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
 const RANGE_BYTES: u64 = 8 << 20;
+/// How many ranges a plan has at most, which bounds its memory whatever a manifest says: 2 TiB of large parts. What is
+/// beyond comes whole.
+const MAX_RANGES: u64 = 1 << 18;
 /// Parts below this size are small: the time for a request, not the line, decides how fast they come.
 const SMALL_PART_BYTES: u64 = 1 << 20;
 /// How many parts are fetched at once by default, and when they are many and small.
@@ -84,6 +87,7 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
         requests: 0,
     };
     let mut first_of = HashMap::new();
+    let mut ranges_left = MAX_RANGES;
     for (index, part) in manifest.parts().iter().enumerate() {
         if let Some(digest) = part.digest {
             if let Some(task) = first_of.get(&digest) {
@@ -102,7 +106,10 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
         } else if let Some(held) = holdings.of_part(manifest, index) {
             plan.bytes_reused += part.size_bytes;
             Origin::Store(held)
-        } else if part.size_bytes > SPLIT_BYTES {
+        } else if part.size_bytes > SPLIT_BYTES
+            && let Some(left) = ranges_left.checked_sub(part.size_bytes.div_ceil(RANGE_BYTES))
+        {
+            ranges_left = left;
             let missing: Vec<Range<u64>> = ranges_of(&range)
                 .filter(|piece| !is_within(found, piece))
                 .collect();

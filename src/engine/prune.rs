@@ -50,10 +50,12 @@ impl Engine {
         self.records()?;
         let layout = self.store.layout();
         let mut plan = PrunePlan::default();
+        let mut partials = Vec::new();
         for found in find_partials(layout) {
             let Some(model) = found.record.model_ref() else {
                 continue;
             };
+            partials.push(found.dir.clone());
             if !self.store.is_busy(&model) {
                 plan.bytes += found.bytes();
                 plan.partials.push(PrunedPartial {
@@ -73,8 +75,12 @@ impl Engine {
         for entry in entries.flatten() {
             let path = entry.path();
             let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            // A folder with a record is a partial, in use or not; one with an intent is about to be finished.
-            if is_dir && !path.join("partial.json").exists() && !path.join("intent.json").exists() {
+            // A partial may be in use, or about to be made; a folder with an intent is about to be finished.
+            if is_dir
+                && !partials.contains(&path)
+                && !path.join("intent.json").exists()
+                && !self.store.is_locked(&path)
+            {
                 plan.bytes += bytes_below(&path);
                 plan.leftovers.push(path);
             }

@@ -2,22 +2,24 @@
 //!
 //! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
-//! more than one job (a file of several chunks, a part fetched in ranges) is a *span*: whoever completes a job hashes on,
-//! in order, as far as the bytes are there.
+//! more than one job is a span, see there.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::debug;
 
 use crate::digest::{Digest, Hasher};
+use crate::engine::coverage::Coverage;
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Held;
 use crate::engine::plan::{Origin, Task, TransferPlan, ranges_of};
+use crate::engine::span::{Spans, Stream, Subject};
+use crate::engine::whole::{Claim, WholeParts};
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
 use crate::manifest::{Manifest, Part};
@@ -29,7 +31,7 @@ use crate::url::Url;
 /// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.
 const BUFFER_BYTES: usize = 256 << 10;
 /// How often a part whose ranges are all there but wrong together is fetched anew.
-const MAX_ROUNDS: u32 = 3;
+const MAX_ROUNDS: usize = 3;
 
 /// What a transfer works with.
 pub(crate) struct Transfer<'a> {
@@ -50,38 +52,19 @@ enum Job {
     Range(usize, Range<u64>),
 }
 
-/// A digest over bytes that come in several jobs, hashed in order as far as they are there.
-#[derive(Debug)]
-struct Span {
-    range: Range<u64>,
-    expected: Digest,
-    subject: Subject,
-    progress: Mutex<(Hasher, u64)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Subject {
-    /// A part that is fetched in ranges.
-    Part(usize),
-    /// A file whose parts have digests of their own.
-    File(usize),
-}
-
 /// The state that the workers of one round share.
 struct Shared<'a> {
     transfer: &'a Transfer<'a>,
     files: &'a FileSet,
     jobs: Mutex<VecDeque<Job>>,
-    /// Those of parts and those of files; each list is in order, and no span touches another of its list.
-    spans: [Vec<Span>; 2],
-    /// Stretches of the stream that are written: begin → end, none touching another.
-    written: Mutex<BTreeMap<u64, u64>>,
-    /// Parts for which the server sends the whole however it is asked: one worker takes it all, once.
-    unranged: Mutex<HashSet<usize>>,
+    spans: Spans,
+    /// What is written, and right as far as a digest of its own tells.
+    written: Mutex<Coverage>,
+    whole: WholeParts,
     /// The mirror that worked last.
     mirror: AtomicUsize,
     stop: CancelToken,
-    failed: AtomicBool,
+    /// The first failure; those that follow come from stopping.
     error: Mutex<Option<Error>>,
     network_bytes: AtomicU64,
 }
@@ -103,9 +86,9 @@ impl Transfer<'_> {
             .map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
         let mut tasks = plan.tasks;
         let mut network_bytes = 0;
-        let mut written: Vec<Range<u64>> = Vec::new();
-        for round in 1.. {
-            let shared = self.shared(&files, tasks, &written);
+        let mut written = Coverage::default();
+        for round in 0.. {
+            let shared = self.shared(&files, tasks, written, round);
             pool.in_place_scope(|scope| {
                 // Events go to whoever listens on the calling thread, which the workers do not know of.
                 let dispatch = tracing::dispatcher::get_default(Clone::clone);
@@ -120,29 +103,25 @@ impl Transfer<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            if let Some(error) = shared
-                .error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-            {
+            if let Some(error) = lock(&shared.error).take() {
                 return Err(error);
             }
-            let wrong = shared.finish_spans()?;
+            let mut wrong = shared.finish_spans()?;
             if wrong.is_empty() {
                 break;
             }
-            if round > MAX_ROUNDS {
-                return Err(wrong
-                    .into_iter()
-                    .next()
-                    .map_or_else(|| Error::internal("no error"), |(_, error)| error));
+            if round >= MAX_ROUNDS {
+                return Err(wrong.swap_remove(0).1);
             }
             // None of a wrong part's ranges can be trusted: all of them come again.
             let parts: Vec<usize> = wrong.iter().map(|(part, _)| *part).collect();
             debug!(?parts, round, "parts are fetched anew");
-            written = shared.written_without(&parts);
-            self.partial.reset_journal(&written)?;
+            written = lock(&shared.written).clone();
+            for part in &parts {
+                written.remove(&self.manifest.parts()[*part].range());
+            }
+            self.partial
+                .reset_journal(&written.stretches().collect::<Vec<_>>())?;
             tasks = parts
                 .into_iter()
                 .map(|part| {
@@ -160,18 +139,16 @@ impl Transfer<'_> {
         Ok(Transferred { network_bytes })
     }
 
+    /// Prepares a round; each asks another mirror first.
     fn shared<'s>(
         &'s self,
         files: &'s FileSet,
         tasks: Vec<Task>,
-        written: &[Range<u64>],
+        mut written: Coverage,
+        round: usize,
     ) -> Shared<'s> {
         let mut jobs = VecDeque::new();
-        let (mut part_spans, mut file_spans) = (Vec::new(), Vec::new());
-        let mut there: BTreeMap<u64, u64> = written
-            .iter()
-            .map(|range| (range.start, range.end))
-            .collect();
+        let mut ranged = Vec::new();
         for task in tasks {
             let Origin::Ranges(ranges) = &task.origin else {
                 jobs.push_back(Job::Part(task));
@@ -180,52 +157,26 @@ impl Transfer<'_> {
             let range = self.manifest.parts()[task.part].range();
             for have in ranges_of(&range).filter(|piece| !ranges.contains(piece)) {
                 self.meter.done(self.manifest, have.clone(), 0);
-                merge(&mut there, have);
+                written.add(&have);
             }
             jobs.extend(
                 ranges
                     .iter()
                     .map(|range| Job::Range(task.part, range.clone())),
             );
-            if let Some(digest) = self.manifest.parts()[task.part].digest {
-                part_spans.push(Span::new(range, digest, Subject::Part(task.part)));
-            }
+            ranged.push(task.part);
         }
-        for (index, file) in self.manifest.files().iter().enumerate() {
-            let range = file.offset..file.offset + file.size_bytes;
-            let Some(digest) = file.digest else { continue };
-            let parts = &self.manifest.parts()[self.manifest.parts_in(range.clone())];
-            let covered =
-                matches!(parts, [part] if part.range() == range && part.digest == Some(digest));
-            if !covered {
-                file_spans.push(Span::new(range, digest, Subject::File(index)));
-            }
-        }
-        part_spans.sort_unstable_by_key(|span: &Span| span.range.start);
         Shared {
             transfer: self,
             files,
             jobs: Mutex::new(jobs),
-            spans: [part_spans, file_spans],
-            written: Mutex::new(there),
-            unranged: Mutex::default(),
-            mirror: AtomicUsize::new(0),
+            spans: Spans::of(self.manifest, ranged.into_iter()),
+            written: Mutex::new(written),
+            whole: WholeParts::default(),
+            mirror: AtomicUsize::new(round),
             stop: self.cancel.child(),
-            failed: AtomicBool::new(false),
             error: Mutex::new(None),
             network_bytes: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Span {
-    fn new(range: Range<u64>, expected: Digest, subject: Subject) -> Self {
-        let progress = Mutex::new((Hasher::default(), range.start));
-        Self {
-            range,
-            expected,
-            subject,
-            progress,
         }
     }
 }
@@ -235,21 +186,13 @@ impl Shared<'_> {
     fn work(&self) {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
         while !self.stop.is_cancelled() {
-            let Some(job) = self
-                .jobs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front()
-            else {
+            let Some(job) = lock(&self.jobs).pop_front() else {
                 return;
             };
             let done = catch_unwind(AssertUnwindSafe(|| self.run(job, &mut buffer)))
                 .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
             if let Err(error) = done {
-                // The first failure is the reason; those that follow come from stopping.
-                if !self.failed.swap(true, Ordering::SeqCst) {
-                    *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                }
+                lock(&self.error).get_or_insert(error);
                 self.stop.cancel();
             }
         }
@@ -412,67 +355,74 @@ impl Shared<'_> {
                 .meter
                 .working_on(manifest.files()[file].path.as_str());
         }
-        let wanted = range.start - part.offset..range.end - part.offset;
-        // Whether this worker has taken it on itself to receive the whole part.
-        let mut whole = false;
-        let mut elsewhere = false;
-        self.with_mirrors(index, |url| {
-            elsewhere = !whole
-                && self
-                    .unranged
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .contains(&index);
-            if elsewhere {
-                return Ok(());
-            }
-            let asked = if whole { None } else { Some(wanted.clone()) };
-            let mut body = self.get(
-                url,
-                &GetOptions {
-                    range: asked,
-                    ..GetOptions::default()
-                },
-            )?;
-            if body.is_range {
-                return self.receive(
-                    &mut body,
-                    range.end - range.start,
-                    buffer,
-                    &mut |at, piece| self.files.write(manifest, range.start + at, piece),
-                );
-            }
-            if !whole
-                && !self
-                    .unranged
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(index)
-            {
-                elsewhere = true;
-                return Ok(());
-            }
-            whole = true;
-            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
-                self.files.write(manifest, part.offset + at, piece)
-            })
-        })?;
-        if elsewhere {
+        if self.whole.hand_over(index, &range) {
             return Ok(());
         }
-        if !whole {
+        let asked = range.start - part.offset..range.end - part.offset;
+        let mut ranges_work = true;
+        self.with_mirrors(index, |url| {
+            let options = GetOptions {
+                range: Some(asked.clone()),
+                ..GetOptions::default()
+            };
+            let mut body = self.get(url, &options)?;
+            ranges_work = body.is_range;
+            if !ranges_work {
+                return Ok(());
+            }
+            let size_bytes = range.end - range.start;
+            self.receive(&mut body, size_bytes, buffer, &mut |at, piece| {
+                self.files.write(manifest, range.start + at, piece)
+            })
+        })?;
+        if ranges_work {
             let ends = range.end == part.range().end;
             return self.complete(range, u64::from(ends), buffer);
         }
-        let missing: Vec<Range<u64>> = {
-            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            ranges_of(&part.range())
-                .filter(|piece| contiguous_end(&written, piece.start) < piece.end)
-                .collect()
-        };
-        for piece in missing {
-            let ends = piece.end == part.range().end;
-            self.complete(piece, u64::from(ends), buffer)?;
+        match self.whole.claim(index, &range) {
+            Claim::HandedOver => Ok(()),
+            Claim::Receive => self.fetch_whole(index, &part, buffer),
+        }
+    }
+
+    /// Receives a part whole and writes those of its ranges that nobody else writes.
+    fn fetch_whole(&self, index: usize, part: &Part, buffer: &mut [u8]) -> Result<()> {
+        lock(&self.jobs).retain(|job| match job {
+            Job::Range(other, range) if *other == index => {
+                self.whole.own(index, range);
+                false
+            }
+            _ => true,
+        });
+        let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
+        let mut taken: Vec<bool> = Vec::new();
+        self.with_mirrors(index, |url| {
+            taken.clear();
+            self.whole.begin(index);
+            let mut body = self.get(url, &GetOptions::default())?;
+            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
+                let (begin, end) = (part.offset + at, part.offset + at + piece.len() as u64);
+                while let Some(next) = ranges.get(taken.len())
+                    && next.start < end
+                {
+                    taken.push(self.whole.reach(index, next));
+                }
+                for (range, _) in ranges.iter().zip(&taken).filter(|(_, taken)| **taken) {
+                    let (from, to) = (begin.max(range.start), end.min(range.end));
+                    if from < to {
+                        let offset = |place: u64| usize::try_from(place - begin).unwrap_or(0);
+                        let stretch = &piece[offset(from)..offset(to)];
+                        self.files.write(self.transfer.manifest, from, stretch)?;
+                    }
+                }
+                Ok(())
+            })
+        })?;
+        let deferred = self.whole.end(index);
+        lock(&self.jobs).extend(deferred.into_iter().map(|range| Job::Range(index, range)));
+        for (range, _) in ranges.iter().zip(taken).filter(|(_, taken)| *taken) {
+            let ends = range.end == part.range().end;
+            self.complete(range.clone(), u64::from(ends), buffer)?;
         }
         Ok(())
     }
@@ -578,69 +528,25 @@ impl Shared<'_> {
     /// Notes that a stretch is written and right, as far as a digest of its own tells; and hashes on the spans it is of.
     fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
         self.transfer.partial.note(&range)?;
-        self.transfer
-            .meter
-            .done(self.transfer.manifest, range.clone(), parts);
-        merge(
-            &mut self.written.lock().unwrap_or_else(PoisonError::into_inner),
-            range.clone(),
-        );
-        let touching = self.spans.iter().flat_map(|spans| {
-            let first = spans.partition_point(|span| span.range.end <= range.start);
-            spans[first..]
-                .iter()
-                .take_while(|span| span.range.start < range.end)
-        });
-        for span in touching {
-            // Somebody else at it will see these bytes too, or the end of the round does.
-            if let Ok(mut progress) = span.progress.try_lock() {
-                self.advance(span, &mut progress, buffer)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hashes a span as far as its bytes are there.
-    fn advance(&self, span: &Span, progress: &mut (Hasher, u64), buffer: &mut [u8]) -> Result<()> {
-        loop {
-            let there = contiguous_end(
-                &self.written.lock().unwrap_or_else(PoisonError::into_inner),
-                progress.1,
-            );
-            let end = there.min(span.range.end);
-            if end <= progress.1 {
-                return Ok(());
-            }
-            while progress.1 < end {
-                if self.stop.is_cancelled() {
-                    return Ok(());
-                }
-                let length = usize::try_from(end - progress.1)
-                    .unwrap_or(usize::MAX)
-                    .min(buffer.len());
-                self.files
-                    .read(self.transfer.manifest, progress.1, &mut buffer[..length])?;
-                progress.0.update(&buffer[..length]);
-                progress.1 += length as u64;
-            }
-        }
+        let manifest = self.transfer.manifest;
+        self.transfer.meter.done(manifest, range.clone(), parts);
+        lock(&self.written).add(&range);
+        self.spans.advance(&range, self, buffer)
     }
 
     /// Hashes what is left of every span; returns the parts that turned out wrong, with what is wrong with each.
     fn finish_spans(&self) -> Result<Vec<(usize, Error)>> {
+        let manifest = self.transfer.manifest;
         let mut buffer = vec![0_u8; BUFFER_BYTES];
         let mut wrong = Vec::new();
-        for span in self.spans.iter().flatten() {
-            let mut progress = span.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            self.advance(span, &mut progress, &mut buffer)?;
-            if progress.1 != span.range.end {
-                return if self.transfer.cancel.is_cancelled() {
-                    Err(Error::Cancelled)
+        for span in self.spans.iter() {
+            let Some(actual) = span.finish(self, &mut buffer)? else {
+                return Err(if self.stop.is_cancelled() {
+                    Error::Cancelled
                 } else {
-                    Err(Error::internal("bytes are missing after a transfer"))
-                };
-            }
-            let actual = std::mem::take(&mut progress.0).finish();
+                    Error::internal("bytes are missing after a transfer")
+                });
+            };
             if actual == span.expected {
                 continue;
             }
@@ -651,41 +557,39 @@ impl Shared<'_> {
             };
             match span.subject {
                 Subject::Part(part) => {
-                    let count = self.transfer.manifest.parts().len();
+                    let count = manifest.parts().len();
                     wrong.push((part, mismatch(format!("chunk {}/{count}", part + 1))));
                 }
                 // Its parts are as the manifest promises: the manifest contradicts itself.
                 Subject::File(file) if wrong.is_empty() => {
-                    return Err(mismatch(format!(
-                        "the file '{}'",
-                        self.transfer.manifest.files()[file].path
-                    )));
+                    let path = &manifest.files()[file].path;
+                    return Err(mismatch(format!("the file '{path}'")));
                 }
+                // What is wrong with it is known.
                 Subject::File(_) => {}
             }
         }
         Ok(wrong)
     }
+}
 
-    /// The stretches that are written, less those of some parts.
-    fn written_without(&self, parts: &[usize]) -> Vec<Range<u64>> {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left: Vec<Range<u64>> = written.iter().map(|(begin, end)| *begin..*end).collect();
-        for part in parts {
-            let gone = self.transfer.manifest.parts()[*part].range();
-            left = left
-                .into_iter()
-                .flat_map(|range| {
-                    [
-                        range.start..range.end.min(gone.start),
-                        range.start.max(gone.end)..range.end,
-                    ]
-                })
-                .filter(|range| range.start < range.end)
-                .collect();
-        }
-        left
+impl Stream for Shared<'_> {
+    fn end_from(&self, from: u64) -> u64 {
+        lock(&self.written).end_from(from)
     }
+
+    fn read(&self, from: u64, buffer: &mut [u8]) -> Result<()> {
+        self.files.read(self.transfer.manifest, from, buffer)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+}
+
+/// A worker that panicked left nothing half done behind these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wrong_length(url: &Url, actual_bytes: u64, expected_bytes: u64) -> Error {
@@ -693,48 +597,5 @@ fn wrong_length(url: &Url, actual_bytes: u64, expected_bytes: u64) -> Error {
         what: format!("what came from {url}"),
         expected_bytes,
         actual_bytes,
-    }
-}
-
-/// Adds a stretch to others that do not touch.
-fn merge(written: &mut BTreeMap<u64, u64>, range: Range<u64>) {
-    let Range { mut start, mut end } = range;
-    if let Some((before, until)) = written.range(..=start).next_back().map(|(b, u)| (*b, *u))
-        && until >= start
-    {
-        start = before;
-        end = end.max(until);
-    }
-    while let Some((next, until)) = written.range(start..=end).next().map(|(b, u)| (*b, *u)) {
-        written.remove(&next);
-        end = end.max(until);
-    }
-    written.insert(start, end);
-}
-
-/// How far the bytes are there without a gap, from a place on.
-fn contiguous_end(written: &BTreeMap<u64, u64>, from: u64) -> u64 {
-    written
-        .range(..=from)
-        .next_back()
-        .map_or(from, |(_, end)| (*end).max(from))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stretches_merge_wherever_they_touch() {
-        let mut written = BTreeMap::new();
-        for range in [4..8, 0..2, 8..10, 20..30, 2..4, 9..25] {
-            merge(&mut written, range);
-        }
-        assert_eq!(written.into_iter().collect::<Vec<_>>(), [(0, 30)]);
-        let written = [(0, 5), (7, 9)].into();
-        assert_eq!(contiguous_end(&written, 0), 5);
-        assert_eq!(contiguous_end(&written, 5), 5);
-        assert_eq!(contiguous_end(&written, 6), 6);
-        assert_eq!(contiguous_end(&written, 8), 9);
     }
 }

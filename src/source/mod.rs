@@ -44,7 +44,6 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
 }
 
 /// A registry's document that is worth keeping between runs.
-#[derive(Debug)]
 pub(crate) struct Document<'a> {
     /// Where it is, at the source itself and then at each mirror; never empty.
     pub(crate) urls: &'a [Url],
@@ -52,6 +51,8 @@ pub(crate) struct Document<'a> {
     pub(crate) max_bytes: u64,
     /// The minisign key that it must be signed with; the signature is beside it, with `.minisig` behind its name.
     pub(crate) public_key: Option<&'a str>,
+    /// Refuses what came from the URL when it is no such document; it then does not replace the copy that is kept.
+    pub(crate) check: &'a dyn Fn(&Url, File) -> Result<()>,
 }
 
 /// How a source reads documents; the engine's side of the bargain.

@@ -71,6 +71,13 @@ impl Layout {
         self.cache().join(format!("{}.lock", model_key(model)))
     }
 
+    /// The lock of the model that a folder of the cache is of.
+    pub(crate) fn lock_of(&self, dir: &Path) -> PathBuf {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let key = name.split('-').next().unwrap_or_default();
+        self.cache().join(format!("{key}.lock"))
+    }
+
     /// The folder of a partial; `copy` tells several of the same model and manifest apart.
     pub(crate) fn partial(&self, model: &ModelRef, manifest: &Digest, copy: u32) -> PathBuf {
         let manifest = &manifest.to_string()[..16];

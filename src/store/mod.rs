@@ -311,6 +311,12 @@ impl Store {
             && self.try_lock_model(model).is_ok_and(|lock| lock.is_none())
     }
 
+    /// Whether somebody holds the lock of the model that a folder of the cache is of, going by its name.
+    pub(crate) fn is_locked(&self, dir: &Path) -> bool {
+        let lock = self.layout.lock_of(dir);
+        lock.exists() && FileLock::try_acquire(&lock, true).is_ok_and(|lock| lock.is_none())
+    }
+
     /// Says what an installed model is in the way of, before anything is fetched.
     pub(crate) fn check_place(&self, records: &Records, model: &ModelRef) -> Result<()> {
         match records

@@ -56,6 +56,11 @@ impl NewFile {
         }
     }
 
+    /// Opens what was written so far for reading.
+    pub(crate) fn reread(&self) -> Result<File> {
+        File::open(&self.temporary).at("read", &self.path)
+    }
+
     pub(crate) fn commit(mut self) -> Result<()> {
         if let Some(file) = self.file.take() {
             file.sync_all().at("sync", &self.path)?;

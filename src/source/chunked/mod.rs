@@ -52,6 +52,10 @@ impl Chunked {
             urls: &self.indexes,
             max_bytes: MAX_INDEX_BYTES,
             public_key: self.public_key.as_deref(),
+            check: &|url, file| {
+                wire::check_shape(BufReader::with_capacity(256 << 10, file))
+                    .map_err(|error| malformed(url, error))
+            },
         })
     }
 
@@ -146,11 +150,14 @@ pub(crate) fn check_index(json: &[u8]) -> Result<(), String> {
 
 impl Chunked {
     fn malformed(&self, error: wire::Malformed) -> Error {
-        let location = self.indexes.first().map(Url::to_string).unwrap_or_default();
-        Error::Registry {
-            location,
-            message: error.message,
-            source: error.source.map(Into::into),
-        }
+        malformed(&self.indexes[0], error)
+    }
+}
+
+fn malformed(url: &Url, error: wire::Malformed) -> Error {
+    Error::Registry {
+        location: url.to_string(),
+        message: error.message,
+        source: error.source.map(Into::into),
     }
 }

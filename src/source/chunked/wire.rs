@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -191,6 +192,35 @@ fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
             show(version)
         ))),
         None => Ok(()),
+    }
+}
+
+/// Checks that it is an object of groups of models, whatever is said of them; nothing is kept.
+pub(super) fn check_shape(reader: impl Read) -> Result<(), Malformed> {
+    serde_json::from_reader::<_, Passed<Passed<IgnoredAny>>>(reader)
+        .map(drop)
+        .map_err(Malformed::json)
+}
+
+/// An object that is read past.
+struct Passed<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Passed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Passed<T> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of groups of models")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<IgnoredAny, T>()?.is_some() {}
+        Ok(self)
     }
 }
 
