@@ -2,7 +2,11 @@
 //!
 //! `cargo run --example classify`
 
-#![allow(clippy::print_stdout, clippy::cast_possible_truncation, reason = "a program may print; pixels are from 0 to 16")]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a program may print; pixels are from 0 to 16"
+)]
 
 use std::error::Error;
 use std::fs;

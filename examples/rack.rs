@@ -3,7 +3,11 @@
 //! Its one source is the registry in `examples/registry`, which `registry publish` made of `examples/digits`.
 //! Set `RACK_MODELS_REGISTRY_URL` to use another.
 
-#![allow(clippy::print_stderr, clippy::exit, reason = "a program may print and exit, the library may not")]
+#![allow(
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a program may print and exit, the library may not"
+)]
 
 use std::path::Path;
 

@@ -23,10 +23,11 @@ mod whole;
 
 use std::sync::Arc;
 
-use crate::config::{Settings, SourceConfig};
+use crate::config::SourceConfig;
 use crate::error::Result;
 use crate::http::Client;
 use crate::progress::Progress;
+use crate::settings::Settings;
 use crate::store::Store;
 
 use downloads::Downloads;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::catalog::{RemoteDetail, RemoteModel};
-use crate::config::{Config, Settings};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::copy::{CopyOptions, CopyReport};
 use crate::engine::downloads::Downloads;
@@ -24,6 +24,7 @@ use crate::http::transport::{Transport, UreqTransport};
 use crate::manager::Manager;
 use crate::model::{ModelAddress, ModelName};
 use crate::progress::{CancelToken, Download, Progress, Silent};
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::layout::Layout;
 
