@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Prints what went wrong, if anything did; returns the exit code.
-    pub(super) fn close(&mut self, result: CliResult) -> u8 {
+    pub(super) fn close(&self, result: CliResult) -> u8 {
         let flushed = self.console.flush().map_err(CliError::from);
         report(self, result.and(flushed))
     }
