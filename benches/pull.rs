@@ -117,6 +117,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
                     version,
                     jobs: &jobs,
                     connections: 4,
+                    target: Target::OneFile,
                     size,
                 },
             )?;
@@ -173,6 +174,7 @@ fn large(arguments: &Arguments, folder: &Folder) -> Result<()> {
         version: "one",
         jobs: &jobs,
         connections: 4,
+        target: Target::OneFile,
         size,
     };
     beside_bare(&mut table, "in ranges", 1.25, &pair)?;
@@ -189,16 +191,22 @@ fn small(arguments: &Arguments, folder: &Folder) -> Result<()> {
     bare::write_jobs(&jobs, &chunk_jobs(&registry, "small")?)?;
     let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
     let mut table = Table::new(format!("small: {count} files of 1 KiB, a chunk each"));
-    let pair = Pair {
-        runs: arguments.runs(9),
-        folder,
-        server: &server,
-        version: "small",
-        jobs: &jobs,
-        connections: 16,
-        size: count as u64 * KIB,
-    };
-    beside_bare(&mut table, "16 connections", 3.0, &pair)?;
+    for (target, what) in [
+        (Target::FileEach, "beside as many files"),
+        (Target::OneFile, "beside one file"),
+    ] {
+        let pair = Pair {
+            runs: arguments.runs(9),
+            folder,
+            server: &server,
+            version: "small",
+            jobs: &jobs,
+            connections: 16,
+            target,
+            size: u64::from(count) * KIB,
+        };
+        beside_bare(&mut table, what, 3.0, &pair)?;
+    }
     drop(server);
     table.print();
     Ok(())
@@ -251,7 +259,7 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
         bare::write_jobs(&jobs, &list)?;
         let (mut ours, mut bare) = (Series::default(), Series::default());
         for _ in 0..arguments.runs(3) {
-            bare.add(run_bare(&server, &jobs, folder, 4)?.need("seconds")?);
+            bare.add(run_bare(&server, &jobs, folder, 4, Target::OneFile)?.need("seconds")?);
             let store = folder.below("store")?;
             ours.add(run_pull(&server, version, &store)?.need("seconds")?);
         }
@@ -271,15 +279,30 @@ struct Pair<'a> {
     version: &'a str,
     jobs: &'a Path,
     connections: usize,
+    target: Target,
     size: u64,
+}
+
+/// Where the bare loop writes.
+#[derive(Clone, Copy)]
+enum Target {
+    /// One file that has its size from the start.
+    OneFile,
+    /// A file for each request, as a pull of small files has to.
+    FileEach,
 }
 
 /// Lets the bare loop and the pull take turns, and enters time, speed and memory.
 fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Result<()> {
-    let [mut ours, mut bare, mut our_work, mut bare_work, mut peak] =
-        [const { Series::new() }; 5];
+    let [mut ours, mut bare, mut our_work, mut bare_work, mut peak] = [const { Series::new() }; 5];
     for _ in 0..pair.runs {
-        let numbers = run_bare(pair.server, pair.jobs, pair.folder, pair.connections)?;
+        let numbers = run_bare(
+            pair.server,
+            pair.jobs,
+            pair.folder,
+            pair.connections,
+            pair.target,
+        )?;
         bare.add(numbers.need("seconds")?);
         bare_work.extend(numbers.get("processor_seconds"));
         let store = pair.folder.below("store")?;
@@ -317,9 +340,14 @@ fn run_bare(
     jobs: &Path,
     folder: &Folder,
     connections: usize,
+    target: Target,
 ) -> Result<Numbers> {
-    let target = folder.join("bare.bin");
-    let result = run_role(
+    let folder = folder.below("bare")?;
+    let target = match target {
+        Target::OneFile => folder.join("bytes"),
+        Target::FileEach => folder.path().to_owned(),
+    };
+    run_role(
         "bare",
         [
             &*server.url,
@@ -327,9 +355,7 @@ fn run_bare(
             &target.to_string_lossy(),
             &connections.to_string(),
         ],
-    );
-    fs::remove_file(target)?;
-    result
+    )
 }
 
 // The processes.

@@ -43,7 +43,7 @@
 //! for model in manager.list(&ListOptions::default())?.models {
 //!     println!("{} {}", model.model, model.path.display());
 //! }
-//! # modelrack::Result::Ok(())
+//! # Ok::<(), modelrack::Error>(())
 //! ```
 //!
 //! # Where to find what

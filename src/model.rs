@@ -9,6 +9,9 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::relpath::{InvalidName, check_component};
 
+/// The longest name of a model, in bytes: folders of that depth, with a version and files below, fit what systems accept.
+const MAX_NAME_BYTES: usize = 250;
+
 /// The name of a model without its version: `group/model`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName {
@@ -31,6 +34,9 @@ impl ModelName {
         }
         if model.contains('/') {
             return Err(InvalidName::new(model, "has a slash"));
+        }
+        if group.len() + model.len() > MAX_NAME_BYTES {
+            return Err(InvalidName::new(group, "is too long"));
         }
         check_segment(model, model)?;
         Ok(Self {

@@ -151,6 +151,21 @@ fn check_names(sources: &[SourceConfig]) -> Result<()> {
     Ok(())
 }
 
+/// The parser's words in one line, without what the file says there: a URL may carry a password.
+fn without_values(error: &toml::de::Error, text: &str) -> String {
+    let mut message = error.message().replace('\n', " ");
+    if let (Some(begin), Some(end)) = (message.find('"'), message.rfind('"'))
+        && begin < end
+    {
+        message.replace_range(begin..=end, "…");
+    }
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
+}
+
 const SOURCE_KEYS: [&str; 13] = [
     "url",
     "mirrors",
@@ -189,7 +204,7 @@ fn read_sources(
         .parse()
         .map_err(|error: toml::de::Error| Error::Config {
             message: format!("{origin} is no TOML"),
-            source: Some(error.into()),
+            source: Some(without_values(&error, text).into()),
         })?;
     for (key, value) in table {
         if key != "sources" {
@@ -221,7 +236,7 @@ fn read_source(key: &str, value: toml::Value, origin: &str) -> Result<Option<Sou
         .try_into()
         .map_err(|error: toml::de::Error| Error::Config {
             message: format!("{at} cannot be read"),
-            source: Some(error.into()),
+            source: Some(without_values(&error, "").into()),
         })?;
     if wire.refs.as_ref().is_some_and(Vec::is_empty) {
         return Ok(None);
@@ -302,6 +317,7 @@ fn proxy_of(env: &Environment, own: [&str; 2]) -> Option<ProxyConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SourceKind;
     use crate::platform::System;
 
     fn settings(config: &Config, env: &Environment) -> Result<Settings> {

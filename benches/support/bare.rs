@@ -56,13 +56,15 @@ fn read_jobs(path: &Path) -> Result<Vec<Job>> {
     fs::read_to_string(path)?.lines().map(job).collect()
 }
 
-/// Does all jobs and says how long it took.
+/// Does all jobs and says how long it took. A target that is a folder gets a file for each job.
 pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> Result<()> {
     let jobs = read_jobs(jobs)?;
     let host = url.strip_prefix("http://").ok_or("no http URL")?;
     let started = Instant::now();
-    let file = File::create(target)?;
-    file.set_len(jobs.iter().map(|job| job.size).sum())?;
+    let each = target.is_dir();
+    if !each {
+        File::create(target)?.set_len(jobs.iter().map(|job| job.size).sum())?;
+    }
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..connections)
@@ -73,18 +75,31 @@ pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> 
             .map(|result| result.unwrap_or_else(|_| Err("a thread panicked".into())))
             .collect::<Result<()>>()
     })?;
-    file.sync_all()?;
+    if each {
+        sync_system(target)?;
+    } else {
+        File::options().write(true).open(target)?.sync_all()?;
+    }
     say("seconds", started.elapsed().as_secs_f64());
     say_usage();
     Ok(())
 }
 
 fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<()> {
-    let mut file = File::options().write(true).open(target)?;
+    let each = target.is_dir();
+    let mut file = if each {
+        None
+    } else {
+        Some(File::options().write(true).open(target)?)
+    };
     let mut stream = TcpStream::connect(host)?;
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER];
-    while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let Some(job) = jobs.get(number) else {
+            return Ok(());
+        };
         let range = match job.begin {
             Some(begin) => format!("Range: bytes={begin}-{}\r\n", begin + job.size - 1),
             None => String::new(),
@@ -94,7 +109,17 @@ fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<(
             job.digest
         );
         stream.write_all(request.as_bytes())?;
-        file.seek(SeekFrom::Start(job.offset))?;
+        let mut made;
+        let file = match &mut file {
+            Some(file) => {
+                file.seek(SeekFrom::Start(job.offset))?;
+                file
+            }
+            None => {
+                made = File::create(target.join(number.to_string()))?;
+                &mut made
+            }
+        };
         let (mut begin, mut filled) = read_head(&mut stream, &mut buffer, job.size)?;
         let mut hasher = Sha256::new();
         let mut left = job.size;
@@ -122,6 +147,22 @@ fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<(
         if job.begin.is_none() && actual != job.digest {
             return Err("wrong bytes came".into());
         }
+    }
+}
+
+/// Syncs every file of a folder: in one call where the system can.
+#[cfg(target_os = "linux")]
+fn sync_system(folder: &Path) -> Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_system(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        File::options()
+            .write(true)
+            .open(entry?.path())?
+            .sync_all()?;
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ pub(super) fn command(mount: &Mount) -> Command {
     let [model, _] = args::model(mount, Which::Installed, true);
     Command::new("copy")
         .visible_alias("cp")
+        // A parent may pass its own `--version` on, which would be a second one here.
+        .disable_version_flag(true)
         .about(
             "Copy a model's files into a folder, with its folders kept; pulls it first if need be",
         )

@@ -73,7 +73,7 @@ impl<H: Host> ModelsCommand<H> {
 
     /// Runs it with another mount, as one that carries a manager or the parent's flags.
     pub fn run_with(&self, mount: &Mount) -> Exit {
-        let session = Session::open(mount, &self.matches);
+        let session = Session::open(mount, Some(&self.name), &self.matches);
         run_verb(session, &self.name, &self.matches)
     }
 }

@@ -193,7 +193,11 @@ pub(super) fn print_remote(session: &Session, remote: &[RemoteModel]) -> CliResu
     Ok(())
 }
 
-fn print_names<'a>(session: &Session, models: impl Iterator<Item = &'a ModelRef>) -> CliResult {
+/// Prints `group/model version`, one a line and nothing else.
+pub(super) fn print_names<'a>(
+    session: &Session,
+    models: impl Iterator<Item = &'a ModelRef>,
+) -> CliResult {
     session.console.with_out(|out| {
         for model in models {
             writeln!(out, "{}", render::safe(&model.to_string()))?;

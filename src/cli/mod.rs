@@ -183,7 +183,7 @@ pub fn models_command(mount: &Mount) -> Command {
 
 /// Runs what was matched under the command that [`models_command`] built.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
-    let session = Session::open(mount, matches);
+    let session = Session::open(mount, matches.subcommand_name(), matches);
     match matches.subcommand() {
         Some((name, matches)) => run_verb(session, name, matches),
         None => Exit(session.close(Err(crate::Error::argument("a command is missing").into()))),

@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::args::{self, is_set, text};
 use super::failure::CliResult;
-use super::list::print_remote;
+use super::list::{print_names, print_remote};
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::SearchOptions;
@@ -46,6 +46,9 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         let models = report.installed.iter().map(json::Installed::from).collect();
         return session.json(&json::Models { models });
     }
+    if session.output.quiet {
+        return print_names(session, report.installed.iter().map(|model| &model.model));
+    }
     if report.installed.is_empty() {
         let path = &session.path;
         session.note(format!(
@@ -57,21 +60,17 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .installed
         .iter()
         .map(|model| {
-            let mut row = vec![
+            vec![
                 model.model.name().to_string(),
                 model.model.version().to_owned(),
-            ];
-            if !session.output.quiet {
-                row.push(model.model_type.clone().unwrap_or_else(|| "-".into()));
-                row.push(model.description().unwrap_or("-").to_owned());
-            }
-            row
+                model.model_type.clone().unwrap_or_else(|| "-".into()),
+                model.description().unwrap_or("-").to_owned(),
+            ]
         })
         .collect();
     let head = ["MODEL", "VERSION", "TYPE", "DESCRIPTION"];
-    let columns = if session.output.quiet { 2 } else { 4 };
     session
         .console
-        .print(render::table(&session.console, &head[..columns], &rows))?;
+        .print(render::table(&session.console, &head, &rows))?;
     Ok(())
 }

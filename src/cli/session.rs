@@ -1,5 +1,6 @@
 //! One run: the manager, the sinks and the choices that every command needs.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use super::args::{self, is_set};
 use super::console::Console;
 use super::failure::{CliError, CliResult, report};
 use super::meter::Meter;
+use super::render::SafeJson;
 use super::trace::Verbose;
-use super::{Mount, Output};
+use super::{Mount, Output, VERBS};
 use crate::{CancelToken, Environment, Manager, ModelManager, Progress, PullOptions};
 
 pub(super) struct Session {
@@ -27,7 +29,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the choices; nothing else happens before a command asks for it.
-    pub(super) fn open(mount: &Mount, matches: &ArgMatches) -> Self {
+    pub(super) fn open(mount: &Mount, verb: Option<&str>, matches: &ArgMatches) -> Self {
         let environment = mount
             .environment
             .clone()
@@ -52,7 +54,7 @@ impl Session {
         let path = mount
             .invoked_as
             .clone()
-            .unwrap_or_else(|| typed_path(&environment, mount, matches.subcommand_name()));
+            .unwrap_or_else(|| typed_path(&environment, mount, verb));
         Self {
             colours: console.colours(&environment),
             manager: manager(mount, Some(environment)),
@@ -82,8 +84,10 @@ impl Session {
     /// Prints the one document of `--json`.
     pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
         self.console.with_out(|out| {
-            serde_json::to_writer_pretty(&mut *out, value)?;
-            out.write_all(b"\n")
+            let mut json = SafeJson::new(out);
+            serde_json::to_writer_pretty(&mut json, value)?;
+            json.write_all(b"\n")?;
+            json.flush()
         })?;
         Ok(())
     }
@@ -115,6 +119,10 @@ impl Session {
         }
         self.console.draw(&format!("{question} [y/N] "));
         let answer = self.console.read_line().unwrap_or_default();
+        if !answer.ends_with('\n') {
+            // The input ended, and with it no line.
+            self.console.draw("\n");
+        }
         if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
             Ok(())
         } else {
@@ -176,13 +184,16 @@ fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> S
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let at = words
-        .iter()
-        .rposition(|word| *word == mount.name)
-        .map(|at| at + 1);
-    let end = at
-        .or_else(|| words.iter().position(|word| Some(word.as_str()) == verb))
-        .unwrap_or(0);
+    // The mount's name may be another than the one above a derived type, and occur as a model's or group's name too: what
+    // counts is that the verb comes behind it.
+    let spellings = verb.map(|verb| spellings(verb, mount)).unwrap_or_default();
+    let is_verb = |word: &String| spellings.contains(word);
+    let named = words.iter().position(|word| *word == mount.name);
+    let end = match (named, words.iter().position(is_verb)) {
+        (Some(at), _) if words[at + 1..].iter().any(is_verb) => at + 1,
+        (_, Some(at)) => at,
+        (at, None) => at.map_or(0, |at| at + 1),
+    };
     let mut path = vec![program];
     path.extend(
         words[..end]
@@ -191,4 +202,12 @@ fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> S
             .cloned(),
     );
     path.join(" ")
+}
+
+/// A command's name and its aliases.
+fn spellings(verb: &str, mount: &Mount) -> Vec<String> {
+    let found = VERBS.iter().find(|(name, _)| *name == verb);
+    let command = found.map(|(_, found)| (found.command)(mount));
+    let aliases = command.iter().flat_map(clap::Command::get_all_aliases);
+    aliases.chain([verb]).map(str::to_owned).collect()
 }

@@ -252,10 +252,10 @@ impl Engine {
         let (offer, model) = (&wanted.offer, &wanted.offer.remote.model);
         let concurrency = options.concurrency.or(self.settings.concurrency);
         concurrency.map_or(Ok(()), check_concurrency)?;
-        meter.phase(Phase::Manifest);
         let lock = self
             .store
             .lock_model(model, cancel, &|holder| meter.waiting(holder))?;
+        meter.phase(Phase::Manifest);
         let mut report = PullReport {
             model: model.clone(),
             outcome: PullOutcome::AlreadyInstalled,

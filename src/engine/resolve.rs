@@ -223,13 +223,12 @@ pub(crate) fn find_installed(
     }
 }
 
-/// Finds all installed versions that an address names; never empty.
-pub(crate) fn match_installed(
+/// The full names that an address may mean, each with its version when one is named; the likeliest first.
+pub(crate) fn names(
     sources: &[SourceConfig],
-    records: &Records,
     address: &ModelAddress,
-) -> Result<Vec<ModelRef>> {
-    let readings: Vec<(ModelName, Option<String>)> = match &address.tail {
+) -> Result<Vec<(ModelName, Option<String>)>> {
+    Ok(match &address.tail {
         Some(_)
             if sources
                 .iter()
@@ -247,7 +246,16 @@ pub(crate) fn match_installed(
             let (name, version) = address.as_model()?;
             vec![(name, version.map(str::to_owned))]
         }
-    };
+    })
+}
+
+/// Finds all installed versions that an address names; never empty.
+pub(crate) fn match_installed(
+    sources: &[SourceConfig],
+    records: &Records,
+    address: &ModelAddress,
+) -> Result<Vec<ModelRef>> {
+    let readings = names(sources, address)?;
     for (name, version) in &readings {
         let matches: Vec<ModelRef> = records
             .iter()

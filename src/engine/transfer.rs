@@ -155,7 +155,12 @@ impl Transfer<'_> {
                 continue;
             };
             let range = self.manifest.parts()[task.part].range();
-            for have in ranges_of(&range).filter(|piece| !ranges.contains(piece)) {
+            // In order, like the pieces: a large part has too many of both to compare each with each.
+            let is_missing = |piece: &Range<u64>| {
+                let found = ranges.binary_search_by_key(&piece.start, |range| range.start);
+                found.is_ok()
+            };
+            for have in ranges_of(&range).filter(|piece| !is_missing(piece)) {
                 self.meter.done(self.manifest, have.clone(), 0);
                 written.add(&have);
             }

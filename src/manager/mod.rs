@@ -179,7 +179,8 @@ pub trait ManagerExt: Manager {
     fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
         let address = ModelAddress::parse(model, Some(version))?;
         match self.path(&address) {
-            Err(error) if error.code() == "NOT_INSTALLED" => {
+            // A folder that somebody removed by hand comes back.
+            Err(error) if matches!(error.code(), "NOT_INSTALLED" | "STORAGE_ERROR") => {
                 Ok(self.pull(&address, &PullOptions::default())?.path)
             }
             result => result,

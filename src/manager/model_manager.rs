@@ -14,6 +14,7 @@ use crate::engine::plan::PullPlan;
 use crate::engine::prune::{PrunePlan, PruneReport};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::remove::RemoveReport;
+use crate::engine::resolve::names;
 use crate::engine::search::{SearchOptions, SearchReport};
 use crate::engine::update::{UpdateOptions, UpdateReport};
 use crate::engine::verify::{VerifyOptions, VerifyReport};
@@ -240,11 +241,14 @@ impl Manager for ModelManager {
         let Some(engine) = self.engine.get() else {
             return 0;
         };
-        let Ok((name, version)) = model.as_model() else {
-            return 0;
-        };
+        let names = names(engine.sources(), model).unwrap_or_default();
         engine.downloads.cancel(|other| {
-            *other.name() == name && version.is_none_or(|version| other.version() == version)
+            names.iter().any(|(name, version)| {
+                other.name() == name
+                    && version
+                        .as_deref()
+                        .is_none_or(|version| other.version() == version)
+            })
         })
     }
 

@@ -2,9 +2,12 @@
 #![allow(
     missing_docs,
     clippy::needless_pass_by_value,
-    reason = "a test's name says what it shows, and its helpers are for calling"
+    clippy::unwrap_used,
+    reason = "a test's name says what it shows, and a step that fails ends it"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod layering;
 mod manager;
 mod project;

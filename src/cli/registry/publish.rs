@@ -24,6 +24,8 @@ const METADATA: &str = "modelrack_metadata";
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("publish")
+        // A parent may pass its own `--version` on, which would be a second one here.
+        .disable_version_flag(true)
         .about("Write a model into a registry that any static server or bucket serves as it is")
         .arg(
             Arg::new(PATHS)

@@ -329,3 +329,22 @@ fn aliases_are_followed_and_a_loop_is_an_error() {
     }
     assert_eq!(rack.listed().0, ["g/m latest"]);
 }
+
+#[test]
+fn an_index_that_came_damaged_is_fetched_anew_and_does_not_replace_a_good_one() {
+    let rack = Rack::with_model();
+    let manager = rack.manager();
+    manager.list_remote(&RemoteOptions::default()).unwrap();
+    rack.publish("g/m v2", &sample());
+    // With the validator of the good one.
+    rack.server.rule(Rule::path("/models.json").flip(3));
+    let error = manager.list_remote(&RemoteOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    let offline = RemoteOptions::default().offline(true);
+    assert_eq!(offered(&manager, &offline), ["g/m v1"]);
+    rack.server.clear_rules();
+    assert_eq!(
+        offered(&manager, &RemoteOptions::default()),
+        ["g/m v1", "g/m v2"]
+    );
+}

@@ -1,7 +1,21 @@
 //! The manager: a store and a server, and everything between them.
 
+mod cancel;
+mod concurrency;
+mod damage;
 mod faults;
+mod fixture;
 mod foreign;
+mod hostile;
 mod index;
+mod names;
+mod partials;
 mod pull;
+mod ranges;
+mod redirects;
 mod resume;
+mod settings;
+mod update;
+mod verify;
+mod waits;
+mod workspace;

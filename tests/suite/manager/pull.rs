@@ -133,7 +133,8 @@ fn several_versions_must_be_told_apart() {
 
 #[test]
 fn files_of_every_size_in_every_folder_come_whole() {
-    let cases: Vec<(&str, Vec<(&str, Vec<u8>)>)> = vec![
+    type Files = Vec<(&'static str, Vec<u8>)>;
+    let cases: Vec<(&str, Files)> = vec![
         (
             "nothing but empty files",
             vec![("a", vec![]), ("b/c", vec![])],

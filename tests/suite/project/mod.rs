@@ -1,1 +1,3 @@
 //! The publisher's side.
+
+mod publish;

@@ -54,7 +54,10 @@ fn a_file_without_certificates_is_a_configuration_error() {
     let rack = Rack::new();
     let mut http = quick_http();
     http.certificates = vec![rack.temp.path().join("no-such.pem")];
-    let config = rack.bare_config().http(http).registry_url("https://localhost:1");
+    let config = rack
+        .bare_config()
+        .http(http)
+        .registry_url("https://localhost:1");
     let error = rack
         .manager_of(config)
         .pull(&address("g/m v1"), &PullOptions::default())

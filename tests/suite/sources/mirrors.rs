@@ -1,18 +1,22 @@
 //! Mirrors of a chunked registry: asked in turn when the source itself fails.
 
-use modelrack::{Manager, PullOptions};
+use modelrack::{HttpConfig, Manager, ModelManager, PullOptions};
 
 use crate::support::address;
-use crate::support::rack::{Rack, chunks_but, sample};
+use crate::support::rack::{Rack, chunks_but, quick_http, sample};
 use crate::support::server::{Rule, Server};
 
 /// A source on `first` with this registry's server as its mirror.
-fn mirrored(rack: &Rack, first: &str) -> modelrack::ModelManager {
+fn mirrored(rack: &Rack, first: &str) -> ModelManager {
+    mirrored_with(rack, first, quick_http())
+}
+
+fn mirrored_with(rack: &Rack, first: &str, http: HttpConfig) -> ModelManager {
     let toml = format!(
         "[sources.s]\nurl = \"{first}\"\nmirrors = [\"{}\"]\n",
         rack.server.url()
     );
-    rack.manager_of(rack.bare_config().bootstrap(toml))
+    rack.manager_of(rack.bare_config().http(http).bootstrap(toml))
 }
 
 fn unused_port() -> String {
@@ -23,7 +27,10 @@ fn unused_port() -> String {
 #[test]
 fn a_dead_source_is_replaced_by_its_mirror() {
     let rack = Rack::with_model();
-    let manager = mirrored(&rack, &unused_port());
+    // Where a refusal takes its time, a second one tells no more.
+    let mut http = quick_http();
+    http.retry.retries = 0;
+    let manager = mirrored_with(&rack, &unused_port(), http);
     manager
         .pull(&address("s/g/m v1"), &PullOptions::default())
         .unwrap();
@@ -118,4 +125,40 @@ fn the_error_is_that_of_the_source_itself() {
         .unwrap_err();
     assert_eq!(error.code(), "AUTHENTICATION_ERROR");
     assert_eq!(rack.listed(), (vec![], vec![]));
+}
+
+#[test]
+fn a_range_that_the_source_always_sends_wrong_comes_right_from_its_mirror() {
+    let rack = Rack::new();
+    let file = crate::support::bytes((33 << 20) + 5, 3);
+    let options = modelrack::project::PublishOptions::default().chunk_bytes(64 << 20);
+    rack.publish_with("g/m v1", &[("large.bin", &file)], &options);
+    let first = Server::start().folder(rack.registry());
+    first.rule(
+        Rule::when(|request| request.header("range") == Some("bytes=8388608-16777215")).flip(9),
+    );
+    let manager = mirrored(&rack, &first.url());
+    manager
+        .pull(&address("s/g/m v1"), &PullOptions::default())
+        .unwrap();
+    rack.assert_files("s/g/m v1", &[("large.bin", file)]);
+}
+
+#[test]
+fn an_index_that_is_none_is_replaced_by_that_of_the_mirror() {
+    for body in ["<!DOCTYPE html><p>Please sign in.", "", "[]", "{\"g\":"] {
+        let rack = Rack::with_model();
+        let first = Server::start().folder(rack.registry());
+        first.rule(Rule::path("/models.json").body(body));
+        let manager = mirrored(&rack, &first.url());
+        manager
+            .pull(&address("s/g/m v1"), &PullOptions::default())
+            .unwrap();
+        assert_eq!(first.count("/models.json"), 1, "{body}");
+        assert_eq!(
+            rack.server.requests().len(),
+            1,
+            "{body}: the index, and nothing else"
+        );
+    }
 }

@@ -40,3 +40,11 @@ impl Drop for ReadOnly<'_> {
         let _ = fs::set_permissions(self.dir, self.before.clone());
     }
 }
+
+/// Makes a link to a folder; false where this user may not.
+pub(crate) fn link_folder(target: &Path, link: &Path) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(target, link).is_ok();
+    #[cfg(windows)]
+    return std::os::windows::fs::symlink_dir(target, link).is_ok();
+}

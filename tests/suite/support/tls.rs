@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// Takes TLS connections and hands their requests on, one after the other on each.
+/// Takes TLS connections and hands their requests on, one a connection.
 pub(crate) struct TlsFront {
     port: u16,
     stopped: Arc<AtomicBool>,
@@ -75,26 +75,22 @@ fn config() -> ServerConfig {
 fn serve(stream: TcpStream, config: Arc<ServerConfig>, port: u16) -> Option<()> {
     let connection = ServerConnection::new(config).ok()?;
     let mut client = StreamOwned::new(connection, stream);
-    loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            if client.read(&mut byte).ok()? == 0 {
-                return None;
-            }
-            head.push(byte[0]);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if client.read(&mut byte).ok()? == 0 {
+            return None;
         }
-        // One request a connection behind, so that its end is the end of the answer.
-        let head = String::from_utf8(head).ok()?;
-        let head = head.replacen("\r\n", "\r\nconnection: close\r\n", 1);
-        let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        server
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .ok()?;
-        server.write_all(head.as_bytes()).ok()?;
-        io::copy(&mut server, &mut client).ok()?;
-        client.conn.send_close_notify();
-        client.flush().ok()?;
-        return Some(());
+        head.push(byte[0]);
     }
+    // The end of the connection behind is the end of the answer.
+    let head = String::from_utf8(head).ok()?;
+    let head = head.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let patience = Some(Duration::from_secs(10));
+    server.set_read_timeout(patience).ok()?;
+    server.write_all(head.as_bytes()).ok()?;
+    io::copy(&mut server, &mut client).ok()?;
+    client.conn.send_close_notify();
+    client.flush().ok()
 }

@@ -1,0 +1,218 @@
+//! How a model moves into its place and out of it.
+//!
+//! That takes several steps. Before the first, an *intent* is written down beside what is moved; whoever opens the store
+//! after a crash finds it and finishes what was begun.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tracing::{debug, info, warn};
+
+use crate::error::{Error, IoContext, Result};
+use crate::model::ModelRef;
+use crate::platform;
+
+use super::partial::remove_partial;
+use super::record::ModelRecord;
+use super::write::{remove_tree, rename, replace_file};
+use super::{ModelLock, Store};
+
+/// What is about to happen to a model's folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    group: String,
+    model: String,
+    version: String,
+    /// The entry to record once the files are in place; `None` to remove the model.
+    record: Option<ModelRecord>,
+}
+
+impl Store {
+    /// Moves a verified partial into its place and records it. The lock is the proof that nobody else is at it.
+    pub(crate) fn install(
+        &self,
+        lock: &ModelLock<'_>,
+        partial_dir: &Path,
+        record: &ModelRecord,
+    ) -> Result<PathBuf> {
+        let model = &lock.model;
+        self.check_place(&self.read_records()?, model)?;
+        let json =
+            serde_json::to_vec(record).map_err(|error| Error::internal(error.to_string()))?;
+        replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
+        self.write_intent(partial_dir, model, Some(record.clone()))?;
+        // Not asking whether the files have arrived: the record of what they replace may be the same to the second.
+        let installed = self
+            .put_in_place(partial_dir, model)
+            .and_then(|()| self.finish_install(partial_dir, model, record));
+        if let Err(error) = installed {
+            // Once the new files are in their place there is no way back: the next to open the store records them.
+            if !self.has_arrived(model, record) {
+                let _ = fs::remove_file(partial_dir.join("intent.json"));
+            }
+            return Err(error);
+        }
+        info!(%model, "installed");
+        Ok(self.layout.model_dir(model))
+    }
+
+    fn finish_install(&self, dir: &Path, model: &ModelRef, record: &ModelRecord) -> Result<()> {
+        self.update_records(|records| {
+            records.insert(model, record.clone());
+            Ok(())
+        })?;
+        end_intent(dir)
+    }
+
+    /// Whether the files of exactly this installation are in the model's place.
+    fn has_arrived(&self, model: &ModelRef, record: &ModelRecord) -> bool {
+        let there = fs::read(self.layout.record_in(&self.layout.model_dir(model)));
+        matches!((there, serde_json::to_vec(record)), (Ok(there), Ok(expected)) if there == expected)
+    }
+
+    /// Moves the files of a partial to the model's place; what is there comes aside, in one step where the system can.
+    fn put_in_place(&self, dir: &Path, model: &ModelRef) -> Result<()> {
+        let (staged, aside) = (&dir.join("files"), &dir.join("old"));
+        let target = &self.layout.model_dir(model);
+        let parent = target.parent().unwrap_or(self.layout.root());
+        for _ in 0..3 {
+            fs::create_dir_all(parent).at("create", parent)?;
+            let moved = if target.exists() {
+                if platform::swap(staged, target).at("replace", target)? {
+                    Ok(())
+                } else {
+                    remove_tree(aside)?;
+                    rename(target, aside).at("replace", target)?;
+                    rename(staged, target).inspect_err(|_| {
+                        // The old one back, so that nothing is lost.
+                        let _ = rename(aside, target);
+                    })
+                }
+            } else {
+                rename(staged, target)
+            };
+            match moved {
+                // Somebody removed the folder above, empty as it was, since it was made.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && staged.is_dir() => {}
+                result => {
+                    result.at("move into place", target)?;
+                    debug!(path = %target.display(), "moved into place");
+                    return platform::sync_folder(parent).at("sync", parent);
+                }
+            }
+        }
+        Err(Error::internal(format!(
+            "{} cannot be made",
+            parent.display()
+        )))
+    }
+
+    /// Removes an installed model. The lock is the proof that nobody else is at it.
+    pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<()> {
+        let model = &lock.model;
+        let dir = self.layout.removal(model);
+        fs::create_dir_all(&dir).at("create", &dir)?;
+        self.write_intent(&dir, model, None)?;
+        self.finish_removal(&dir, model).inspect_err(|_| {
+            if self.layout.model_dir(model).is_dir() {
+                let _ = remove_tree(&dir);
+            }
+        })?;
+        info!(%model, "removed");
+        Ok(())
+    }
+
+    fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<()> {
+        let target = self.layout.model_dir(model);
+        let aside = dir.join("old");
+        if target.exists() {
+            remove_tree(&aside)?;
+            rename(&target, &aside).at("remove", &target)?;
+        }
+        self.update_records(|records| {
+            records.remove(model);
+            Ok(())
+        })?;
+        end_intent(dir)?;
+        // The folders above, as far as they are empty.
+        let mut parent = target.parent();
+        while let Some(folder) = parent.filter(|folder| *folder != self.layout.root()) {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+            parent = folder.parent();
+        }
+        Ok(())
+    }
+
+    fn write_intent(
+        &self,
+        dir: &Path,
+        model: &ModelRef,
+        record: Option<ModelRecord>,
+    ) -> Result<()> {
+        let intent = Intent {
+            group: model.group().to_owned(),
+            model: model.model().to_owned(),
+            version: model.version().to_owned(),
+            record,
+        };
+        let json =
+            serde_json::to_vec(&intent).map_err(|error| Error::internal(error.to_string()))?;
+        replace_file(&dir.join("intent.json"), &json)
+    }
+
+    /// Finishes what crashed processes began; what cannot be finished now is left for later.
+    pub(super) fn finish_intents(&self) {
+        let entries = fs::read_dir(self.layout.cache())
+            .into_iter()
+            .flatten()
+            .flatten();
+        for dir in entries.map(|entry| entry.path()) {
+            let Ok(json) = fs::read(dir.join("intent.json")) else {
+                continue;
+            };
+            let Ok(intent) = serde_json::from_slice(&json) else {
+                warn!(path = %dir.display(), "a damaged intent is dropped; what it was about is as it was");
+                let _ = fs::remove_file(dir.join("intent.json"));
+                continue;
+            };
+            if let Err(error) = self.finish_intent(&dir, intent) {
+                warn!(path = %dir.display(), %error, "an interrupted change is not finished yet");
+            }
+        }
+    }
+
+    fn finish_intent(&self, dir: &Path, intent: Intent) -> Result<()> {
+        let model = ModelRef::new(&intent.group, &intent.model, &intent.version)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let Some(_lock) = self.try_lock_model(&model)? else {
+            return Ok(());
+        };
+        if !dir.join("intent.json").exists() {
+            return Ok(());
+        }
+        info!(%model, "finishing what was interrupted");
+        match intent.record {
+            Some(record) => {
+                if !self.has_arrived(&model, &record) && dir.join("files").is_dir() {
+                    self.put_in_place(dir, &model)?;
+                }
+                self.finish_install(dir, &model, &record)
+            }
+            None => self.finish_removal(dir, &model),
+        }
+    }
+}
+
+/// Ends what an intent began. It goes first: what is left of its folder must never be taken for something to finish.
+fn end_intent(dir: &Path) -> Result<()> {
+    let intent = dir.join("intent.json");
+    fs::remove_file(&intent).at("remove", &intent)?;
+    if let Err(error) = remove_partial(dir) {
+        warn!(path = %dir.display(), %error, "a leftover stays until the next prune");
+    }
+    Ok(())
+}

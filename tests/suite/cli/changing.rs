@@ -1,0 +1,261 @@
+//! Commands that change the store: `pull`, `remove`, `update`, `verify`, `copy`, `prune`, `registry publish`.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Sinks, models, mount, run_words};
+use crate::support::bytes;
+use crate::support::disk::{files_below, flip, names_in, write_files};
+use crate::support::rack::{CHUNK, Rack, sample};
+use crate::support::registry::HandMade;
+
+#[test]
+fn pull_says_what_it_took_and_the_second_one_says_that_it_is_there() {
+    let rack = Rack::with_model();
+    let ran = models(&rack, "pull g/m v1");
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.out
+            .starts_with("Installed g/m v1: 3 files, 10.2 KB; 10.2 KB fetched in "),
+        "{}",
+        ran.out
+    );
+    rack.assert_sample_installed();
+    rack.server.reset_counts();
+    for line in ["pull g/m v1", "pull g/m@v1", "pull g/m"] {
+        let out = models(&rack, line).quiet_success();
+        assert_eq!(out, "g/m v1 is installed already\n", "{line}");
+    }
+    assert_eq!(rack.data_requests(), Vec::<String>::new());
+    assert_eq!(models(&rack, "pull g/m v1 --quiet").quiet_success(), "");
+    let report = models(&rack, "pull g/m v1 --json").json();
+    assert_eq!(report["outcome"], "already_installed");
+    let out = models(&rack, "pull g/m v1 --force --concurrency 3").success();
+    assert!(out.starts_with("Installed g/m v1: "), "{out}");
+    rack.assert_sample_installed();
+}
+
+#[test]
+fn a_dry_run_tells_the_cost_and_fetches_the_manifest_only() {
+    let rack = Rack::with_model();
+    let out = models(&rack, "pull g/m v1 --dry-run").quiet_success();
+    for line in [
+        "size:                    10.2 KB in 3 files\n",
+        "to fetch:                10.2 KB in 11 requests\n",
+    ] {
+        assert!(out.contains(line), "{out}");
+    }
+    let report = models(&rack, "pull g/m v1 --dry-run --json").json();
+    assert_eq!(
+        (&report["outcome"], &report["requests"]),
+        (&json!("planned"), &json!(11))
+    );
+    assert!(!rack.store().join("registry.json").exists());
+    assert_eq!(rack.cache(), Vec::<String>::new());
+    assert!(rack.data_requests().len() <= 2);
+    models(&rack, "pull g/m v1").success();
+    let out = models(&rack, "pull g/m v1 --dry-run").quiet_success();
+    assert_eq!(out, "g/m v1 is installed already\n");
+    let out = models(&rack, "pull g/m v1 --dry-run --force").quiet_success();
+    assert!(out.contains("from this store:         10.2 KB\n"), "{out}");
+}
+
+#[test]
+fn an_alias_is_pulled_under_its_own_name() {
+    let rack = Rack::new();
+    let hash = HandMade::plain(&[("x", b"x")], 1).serve(&rack.server);
+    let index = json!({"g": {"m": {"v1": {"hash": hash}, "latest": {"alias_of": "v1"}}}});
+    crate::support::registry::serve_index(&rack.server, &index);
+    let out = models(&rack, "pull g/m latest").success();
+    assert!(
+        out.starts_with("Installed g/m latest (= v1): 1 file, 1 B; "),
+        "{out}"
+    );
+}
+
+#[test]
+fn remove_takes_one_version_or_all_of_them() {
+    let rack = Rack::with_model();
+    rack.publish("g/m v2", &sample());
+    rack.publish("g/other v1", &sample());
+    for model in ["g/m v1", "g/m v2", "g/other v1"] {
+        rack.pull(model).unwrap();
+    }
+    assert_eq!(
+        models(&rack, "remove g/m v1 -y").quiet_success(),
+        "Removed g/m v1\n10.2 KB freed\n"
+    );
+    assert_eq!(rack.listed().0, ["g/m v2", "g/other v1"]);
+    rack.pull("g/m v1").unwrap();
+    let report = models(&rack, "rm g/m --all --yes --json").json();
+    assert_eq!(report["removed"].as_array().unwrap().len(), 2);
+    assert_eq!(rack.listed().0, ["g/other v1"]);
+    assert_eq!(
+        models(&rack, "remove g/other -y --quiet").quiet_success(),
+        ""
+    );
+    assert_eq!(names_in(&rack.store().join("g")), Vec::<String>::new());
+}
+
+#[test]
+fn remove_all_goes_on_past_a_failure_and_says_what_remains() {
+    let rack = Rack::with_model();
+    for version in ["v2", "v3"] {
+        rack.publish(&format!("g/m {version}"), &sample());
+    }
+    for version in ["v1", "v2", "v3"] {
+        rack.pull(&format!("g/m {version}")).unwrap();
+    }
+    // A file where the folder for the removal of v2 belongs.
+    let key = crate::support::registry::digest(b"g/m v2")[..16].to_owned();
+    let removal = rack.store().join("cache").join(format!("{key}-removed"));
+    fs::write(&removal, "in the way").unwrap();
+    let ran = models(&rack, "remove g/m --all -y");
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("1 of 3 versions remain: g/m v2: remove g/m v2: "),
+        "{}",
+        ran.err
+    );
+    assert_eq!(rack.listed().0, ["g/m v2"]);
+    fs::remove_file(removal).unwrap();
+    models(&rack, "remove g/m --all -y").success();
+    assert_eq!(rack.listed().0, Vec::<String>::new());
+}
+
+#[test]
+fn copy_keeps_folders_pulls_first_and_never_overwrites_unasked() {
+    let rack = Rack::with_model();
+    let workspace = rack.temp.path().join("work space");
+    let place = workspace.to_str().unwrap();
+    let copy = |more: &[&str]| {
+        let words: Vec<&str> = ["copy", "g/m@v1", place]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
+        run_words(&mount(&rack), &words, Sinks::Captured)
+    };
+    let out = copy(&[]).success();
+    assert_eq!(out, format!("Copied g/m v1 to {place}: 3 files\n"));
+    assert_eq!(
+        files_below(&workspace),
+        sample()
+            .into_iter()
+            .map(|(name, bytes)| (name.to_owned(), bytes))
+            .collect()
+    );
+    assert_eq!(rack.listed().0, ["g/m v1"]);
+    let out = copy(&[]).quiet_success();
+    assert_eq!(
+        out,
+        format!("Copied g/m v1 to {place}: 0 files, 3 there already\n")
+    );
+    fs::write(workspace.join("labels.txt"), "mine").unwrap();
+    let ran = copy(&[]);
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert!(ran.err.contains("hint: --force replaces it"), "{}", ran.err);
+    assert_eq!(fs::read(workspace.join("labels.txt")).unwrap(), b"mine");
+    let report = copy(&["--force", "--json"]).json();
+    assert_eq!(
+        (&report["copied"], &report["unchanged"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(copy(&["--quiet"]).quiet_success(), "");
+    // Under its short name, with the version apart.
+    let other = rack.temp.path().join("other");
+    let words = ["cp", "g/m", other.to_str().unwrap(), "--version", "v1"];
+    run_words(&mount(&rack), &words, Sinks::Captured).success();
+    assert_eq!(files_below(&other).len(), 3);
+}
+
+#[test]
+fn prune_removes_what_unfinished_pulls_left() {
+    let rack = Rack::with_model();
+    assert_eq!(
+        models(&rack, "prune").quiet_success(),
+        "There is nothing to remove.\n"
+    );
+    let report = models(&rack, "prune --json").json();
+    assert_eq!(report["removed"], json!([]));
+    let manifest = rack.index()["g"]["m"]["v1"]["hash"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let rule = crate::support::server::Rule::path_starts("/data/");
+    let rule = rule.and(move |request| !request.path.contains(&manifest));
+    rack.server.rule(rule.nth(4).status(404));
+    assert_eq!(models(&rack, "pull g/m v1 --concurrency 1").code, 5);
+    write_files(
+        &rack.store().join("cache").join("debris"),
+        &[("x", b"12345")],
+    );
+    assert_eq!(rack.listed().1, ["g/m v1"]);
+    let out = models(&rack, "prune -y").quiet_success();
+    assert!(
+        out.starts_with("Removed ") && out.ends_with(" freed\n"),
+        "{out}"
+    );
+    assert_eq!(rack.listed().1, Vec::<String>::new());
+    assert_eq!(rack.cache(), Vec::<String>::new());
+}
+
+#[test]
+fn publish_writes_what_others_pull() {
+    let rack = Rack::new();
+    let folder = rack.temp.path().join("mine");
+    write_files(
+        &folder,
+        &[
+            ("a.bin", &bytes(5000, 1)),
+            ("sub/b.txt", b"b"),
+            (".rack/x", b"own"),
+        ],
+    );
+    let (from, to) = (folder.to_str().unwrap().to_owned(), rack.registry());
+    let to = to.to_str().unwrap();
+    let publish = |more: &[&str]| {
+        let words: Vec<&str> = [
+            "registry",
+            "publish",
+            &from,
+            "--to",
+            to,
+            "--chunk-size",
+            "1KiB",
+        ]
+        .iter()
+        .chain(more)
+        .copied()
+        .collect();
+        run_words(&mount(&rack), &words, Sinks::Captured)
+    };
+    let out = publish(&["--group", "lab/a", "--version", "v1", "--alias", "latest"]).success();
+    assert!(
+        out.starts_with("Published lab/a/mine v1: 2 files, 5.0 KB, "),
+        "{out}"
+    );
+    assert!(out.ends_with("latest is another name for it\n"), "{out}");
+    models(&rack, "pull lab/a/mine latest").success();
+    rack.assert_files(
+        "lab/a/mine latest",
+        &[("a.bin", bytes(5000, 1)), ("sub/b.txt", b"b".to_vec())],
+    );
+    fs::write(folder.join("sub").join("b.txt"), "c").unwrap();
+    let ran = publish(&[
+        "--group",
+        "lab/a",
+        "--version",
+        "v1",
+        "--metadata",
+        "type=x",
+        "--json",
+    ]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.json()["replaced"].is_string());
+    assert_eq!(rack.index()["lab/a"]["mine"]["v1"]["metadata"]["type"], "x");
+    assert_eq!(publish(&["--model", "../x"]).code, 2);
+    assert_eq!(publish(&["--metadata", "novalue"]).code, 2);
+}

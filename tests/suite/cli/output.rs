@@ -1,0 +1,293 @@
+//! What is printed where: data, status, colours, events, and text that is not to be trusted.
+
+use std::io::{self, ErrorKind, Write};
+
+use modelrack::Error;
+use modelrack::cli::{Console, Mount, models_command, run};
+use modelrack::project::PublishOptions;
+use serde_json::{Value, json};
+
+use super::recording::Recording;
+use super::{Sinks, models, mount, run_line, run_words};
+use crate::support::rack::Rack;
+use crate::support::server::Rule;
+
+/// Moves the cursor in two ways, reverses what follows, hides a joiner, rings, breaks the line.
+const HOSTILE: &str =
+    "a\u{1b}[2Jb\u{9b}31mc\u{202e}d\u{200b}e\u{7}f\r\n\tg\u{7f}h\u{2066}i\u{feff}j\u{61c}k";
+
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[track_caller]
+fn assert_harmless(text: &str) {
+    let found = text
+        .chars()
+        .find(|c| is_hidden(*c) && !matches!(c, '\n' | '\t'));
+    assert_eq!(found, None, "{text:?}");
+}
+
+fn hostile() -> Rack {
+    let rack = Rack::new();
+    let Value::Object(metadata) = json!({
+        "description": HOSTILE,
+        "type": "t\u{1b}]0;title\u{7}",
+        "tags": [HOSTILE],
+        "key\u{1b}[1m": {"deep": HOSTILE},
+    }) else {
+        panic!("an object");
+    };
+    let options = PublishOptions::default().metadata(metadata);
+    rack.publish_with("g/m v1", &[("x", b"x")], &options);
+    rack
+}
+
+#[test]
+fn hostile_text_reaches_neither_terminal_nor_pipe() {
+    let rack = hostile();
+    models(&rack, "pull g/m v1").success();
+    for line in [
+        "list --remote",
+        "list",
+        "search a --remote",
+        "search g",
+        "info g/m",
+        "info g/m --remote",
+        "list --type nothing",
+    ] {
+        for sinks in [Sinks::Captured, Sinks::Terminal("")] {
+            for more in ["", "--verbose", "--quiet"] {
+                let words: Vec<&str> = line
+                    .split(' ')
+                    .chain([more])
+                    .filter(|word| !word.is_empty())
+                    .collect();
+                let ran = run_words(&mount(&rack), &words, sinks);
+                assert_eq!(ran.code, 0, "{words:?}");
+                assert_harmless(&ran.out);
+                assert_harmless(&ran.err);
+            }
+        }
+    }
+    let out = models(&rack, "list --remote").success();
+    assert!(
+        out.contains(r"a\u{1b}[2Jb\u{9b}31mc\u{202e}d\u{200b}e\u{7}f\u{d}\u{a}\u{9}g"),
+        "{out}"
+    );
+    assert_eq!(out.lines().count(), 1);
+}
+
+#[test]
+fn hostile_text_is_escaped_in_documents_and_reads_back_as_it_was() {
+    let rack = hostile();
+    models(&rack, "pull g/m v1").success();
+    for line in [
+        "list --json",
+        "list --remote --json",
+        "info g/m --json",
+        "search a --remote --json",
+    ] {
+        let ran = models(&rack, line);
+        assert_harmless(&ran.out);
+        let document = ran.json();
+        let model = document
+            .get("models")
+            .map_or(&document, |models| &models[0]);
+        assert_eq!(model["metadata"]["description"], HOSTILE, "{line}");
+    }
+    let ran = run_line(&failing(HOSTILE), "list --json");
+    assert_harmless(&ran.out);
+    assert!(
+        ran.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains(HOSTILE)
+    );
+}
+
+fn failing(text: &str) -> Mount {
+    let error = Error::Registry {
+        location: text.to_owned(),
+        message: text.to_owned(),
+        source: Some(text.into()),
+    };
+    mount(&Rack::new()).manager(Recording::failing(error))
+}
+
+#[test]
+fn hostile_text_in_errors_is_escaped() {
+    for sinks in [Sinks::Captured, Sinks::Terminal("")] {
+        let rack = Rack::new();
+        let environment = rack.environment().variable("NO_COLOR", "1");
+        let ran = run_words(&failing(HOSTILE).environment(environment), &["list"], sinks);
+        assert_harmless(&ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+        assert!(ran.err.contains(r"\u{202e}"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_one_is_refused_and_shown_escaped() {
+    let rack = Rack::new();
+    rack.server.put(
+        "/models.json",
+        json!({"g\u{1b}[2J": {"m": {"v": {"hash": "00"}}}}).to_string(),
+    );
+    let ran = models(&rack, "list --remote");
+    assert_harmless(&ran.out);
+    assert_harmless(&ran.err);
+    let ran = run_words(&mount(&rack), &["pull", "g/\u{202e}m"], Sinks::Captured);
+    assert_eq!(ran.code, 2);
+    assert_harmless(&ran.err);
+}
+
+#[test]
+fn verbose_tells_each_request_with_its_status_and_time() {
+    let rack = Rack::with_model();
+    rack.server
+        .rule(Rule::path("/models.json").times(1).status(503));
+    let ran = models(&rack, "pull g/m v1 --verbose");
+    assert!(ran.out.starts_with("Installed g/m v1"), "{}", ran.out);
+    let requests = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("debug: request "));
+    // The index twice, the manifest, and each chunk.
+    assert_eq!(requests.count(), 2 + 1 + 11, "{}", ran.err);
+    for part in [
+        "status=503",
+        "status=200",
+        "millis=",
+        "retry ",
+        "moved into place",
+        "info: installed",
+    ] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert!(
+        ran.err
+            .lines()
+            .all(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+    );
+    // Data stays apart, and one document stays one.
+    let ran = models(&rack, "list --json --verbose");
+    assert_eq!(ran.json()["models"].as_array().unwrap().len(), 1);
+    assert!(models(&rack, "list").quiet_success().starts_with("g/m"));
+}
+
+#[test]
+fn verbose_shows_no_secret() {
+    let rack = Rack::with_model();
+    let url = rack.server.url().replace("http://", "http://me:s3cret@");
+    let mount = Mount::new(rack.bare_config().registry_url(url)).environment(rack.environment());
+    rack.server
+        .rule(Rule::path("/models.json").nth(2).status(401));
+    for line in [
+        "pull g/m v1 --verbose",
+        "list --remote --verbose",
+        "info --verbose",
+        "info --json",
+    ] {
+        let ran = run_line(&mount, line);
+        let text = ran.out + &ran.err;
+        assert!(!text.contains("s3cret"), "{line}: {text}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_unless_somebody_says_otherwise() {
+    let rack = Rack::with_model();
+    let coloured = |variables: &[(&str, &str)], sinks: Sinks| {
+        let environment = variables
+            .iter()
+            .fold(rack.environment(), |environment, (name, value)| {
+                environment.variable(*name, *value)
+            });
+        let mount = mount(&rack).environment(environment);
+        let ran = run_words(&mount, &["path", "g/m"], sinks);
+        assert!(
+            ran.err.contains("models:") && ran.err.contains("hint:"),
+            "{}",
+            ran.err
+        );
+        ran.err.contains("\u{1b}[")
+    };
+    let terminal = || Sinks::Terminal("");
+    assert!(coloured(&[], terminal()));
+    assert!(!coloured(&[], Sinks::Captured));
+    assert!(!coloured(&[("NO_COLOR", "1")], terminal()));
+    assert!(
+        coloured(&[("NO_COLOR", "")], terminal()),
+        "an empty variable counts as not set"
+    );
+    assert!(!coloured(&[("TERM", "dumb")], terminal()));
+    assert!(!coloured(&[("CLICOLOR", "0")], terminal()));
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")], Sinks::Captured));
+    assert!(!coloured(
+        &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")],
+        terminal()
+    ));
+    // Data never has any.
+    let ran = run_words(&mount(&rack), &["list", "--remote"], terminal());
+    assert!(!ran.out.contains('\u{1b}'));
+}
+
+/// A sink that fails.
+struct Broken(ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+fn run_into(mount: &Mount, line: &[&str], kind: ErrorKind) -> (u8, String) {
+    let (_, _, err) = Console::captured();
+    let mount = mount
+        .clone()
+        .console(Console::new(Broken(kind), err.clone()));
+    let words = ["models"].iter().chain(line);
+    let matches = models_command(&mount).try_get_matches_from(words).unwrap();
+    (run(&mount, &matches).code(), err.text())
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_it_quietly_and_a_full_disk_does_not() {
+    let rack = Rack::with_model();
+    rack.pull("g/m v1").unwrap();
+    let lines: [&[&str]; 6] = [
+        &["list"],
+        &["list", "--json"],
+        &["list", "--remote", "--quiet"],
+        &["path", "g/m"],
+        &["verify"],
+        &["path", "g/none", "--json"],
+    ];
+    for line in lines {
+        let (code, err) = run_into(&mount(&rack), line, ErrorKind::BrokenPipe);
+        let expected = if line.contains(&"g/none") { 4 } else { 0 };
+        assert_eq!((code, err.as_str()), (expected, ""), "{line:?}");
+    }
+    let (code, err) = run_into(&mount(&rack), &["list"], ErrorKind::StorageFull);
+    assert_eq!(code, 7);
+    assert!(err.starts_with("rack: cannot print: "), "{err}");
+}
+
+#[test]
+fn a_status_that_cannot_be_printed_stops_nothing() {
+    let rack = Rack::with_model();
+    let (_, out, _) = Console::captured();
+    let console = Console::new(out.clone(), Broken(ErrorKind::BrokenPipe));
+    let mount = mount(&rack).console(console);
+    let words = ["models", "pull", "g/m", "--verbose"];
+    let matches = models_command(&mount).try_get_matches_from(words).unwrap();
+    assert_eq!(run(&mount, &matches).code(), 0);
+    assert!(out.text().starts_with("Installed g/m v1"));
+    rack.assert_sample_installed();
+}

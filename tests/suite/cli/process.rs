@@ -1,0 +1,202 @@
+//! What only whole processes show: pipes, interrupts, two of them at once.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::{Map, Value, json};
+
+use super::program::{Running, finish, rack};
+use crate::support::rack::{Rack, chunks_but};
+use crate::support::registry::{digest, serve_index};
+use crate::support::server::{Gate, Rule};
+use crate::support::{PATIENCE, bytes};
+
+/// An index of this many versions, none of which is anywhere.
+fn many_versions(rack: &Rack, count: usize) {
+    let versions: Map<String, Value> = (0..count)
+        .map(|number| (format!("v{number:05}"), json!({"hash": digest(b"nothing")})))
+        .collect();
+    serve_index(&rack.server, &json!({"g": {"m": versions}}));
+}
+
+#[test]
+fn a_reader_that_hangs_up_ends_it_quietly() {
+    let machine = Rack::new();
+    many_versions(&machine, 10_000);
+    for line in [
+        "list --remote",
+        "list --remote --json",
+        "list --remote --quiet",
+    ] {
+        // Before the first byte.
+        let gate = Gate::new();
+        machine.server.rule(Rule::path("/models.json").hold(&gate));
+        let (mut running, _, _) = Running::start(rack(&machine, line), |_, _| false);
+        drop(running.child.stdout.take());
+        gate.open();
+        let ran = running.end();
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
+        machine.server.clear_rules();
+        // In the middle of it, as `head` does.
+        let (mut running, _, _) = Running::start(rack(&machine, line), |_, _| false);
+        let mut first = String::new();
+        BufReader::with_capacity(16, running.child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        let ran = running.end();
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
+        assert!(!first.is_empty());
+    }
+    let ran = finish(rack(&machine, "list --remote --quiet"));
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 10_000));
+}
+
+#[test]
+fn a_closed_input_and_a_pipe_cannot_be_asked() {
+    let machine = Rack::with_model();
+    machine.pull("g/m v1").unwrap();
+    let mut command = rack(&machine, "remove g/m v1");
+    command.stdin(Stdio::piped());
+    let ran = finish(command);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("pass -y"), "{}", ran.err);
+    machine.assert_sample_installed();
+}
+
+#[test]
+fn progress_is_plain_lines_without_a_terminal_and_absent_for_programs() {
+    let machine = Rack::new();
+    let report = machine.publish("g/m v1", &[("a.bin", bytes(32 * 1024, 1))]);
+    // Slow enough for something to be said, a second in all.
+    machine.server.rule(
+        chunks_but(&[&report])
+            .throttle(256 * 1024)
+            .delay(std::time::Duration::from_millis(15)),
+    );
+    let ran = finish(rack(&machine, "pull g/m v1 --concurrency 1"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.err.is_empty());
+    for line in ran.err.lines() {
+        assert!(line.starts_with("g/m v1: "), "{line}");
+        assert!(line.contains("% of 32.8 KB ("), "{line}");
+    }
+    assert!(!ran.err.contains(['\r', '\u{1b}']), "{:?}", ran.err);
+    assert!(ran.err.lines().count() <= 11, "{}", ran.err);
+    for line in ["pull g/m v1 --force --json", "pull g/m v1 --force --quiet"] {
+        // Nothing to be had from the store.
+        finish(rack(&machine, "remove g/m v1 -y"));
+        let ran = finish(rack(&machine, &format!("{line} --concurrency 1")));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
+        assert_eq!(ran.out.is_empty(), line.ends_with("quiet"), "{line}");
+    }
+}
+
+#[test]
+fn colours_come_when_forced_and_not_when_forbidden() {
+    let machine = Rack::with_model();
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = rack(&machine, "path g/m v1");
+        command.envs(variables.iter().copied());
+        let ran = finish(command);
+        assert_eq!(ran.code, 4);
+        ran.err
+    };
+    assert!(!run(&[]).contains('\u{1b}'));
+    assert!(run(&[("CLICOLOR_FORCE", "1")]).contains("\u{1b}["));
+    assert!(!run(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).contains('\u{1b}'));
+}
+
+#[test]
+fn messages_quote_the_program_by_its_name_alone() {
+    let machine = Rack::with_model();
+    let ran = finish(rack(&machine, "path g/m v1"));
+    assert!(
+        ran.err
+            .contains("hint: 'rack models pull g/m v1' brings it in"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn two_processes_that_want_one_model_fetch_it_once() {
+    let machine = Rack::new();
+    let report = machine.publish("g/m v1", &[("a.bin", bytes(20 * 1024, 1))]);
+    let gate = Gate::new();
+    machine.server.rule(chunks_but(&[&report]).hold(&gate));
+    let (first, _, _) = Running::start(rack(&machine, "pull g/m v1 --json"), |_, _| false);
+    // The first of them is at its chunks, and so has the lock.
+    assert!(machine.server.wait_for("/data/", 2, PATIENCE));
+    let waits = |_, line: &str| line.contains("waiting for it");
+    let (second, _, told) = Running::start(rack(&machine, "pull g/m v1"), waits);
+    told.recv_timeout(PATIENCE).unwrap();
+    gate.open();
+    let (first, second) = (first.end(), second.end());
+    assert_eq!(first.json()["outcome"], "installed", "{first:?}");
+    assert_eq!(second.code, 0, "{second:?}");
+    assert_eq!(second.out, "g/m v1 is installed already\n");
+    assert!(
+        second.err.starts_with("g/m v1 is being pulled by process "),
+        "{}",
+        second.err
+    );
+    assert_eq!(machine.chunk_requests(&[&report]).len(), report.chunks);
+    assert_eq!(machine.cache(), Vec::<String>::new());
+}
+
+/// Sends the signal of Ctrl-C; false where there is no such thing.
+fn interrupt(process: u32) -> bool {
+    cfg!(unix)
+        && Command::new("kill")
+            .arg("-INT")
+            .arg(process.to_string())
+            .status()
+            .unwrap()
+            .success()
+}
+
+#[test]
+fn ctrl_c_stops_where_the_next_pull_goes_on() {
+    let machine = Rack::new();
+    let report = machine.publish("g/m v1", &[("a.bin", bytes(10 * 1024, 1))]);
+    let (gate, chunks) = (Gate::new(), chunks_but(&[&report]));
+    // Five chunks come, the sixth does not.
+    machine.server.rule(chunks.clone().nth(6).hold(&gate));
+    let (running, _, _) = Running::start(
+        rack(&machine, "pull g/m v1 --concurrency 1 --json"),
+        |_, _| false,
+    );
+    assert!(machine.server.wait_for("/data/", 1 + 6, PATIENCE));
+    if !interrupt(running.child.id()) {
+        gate.open();
+        running.end();
+        return;
+    }
+    let ran = running.end();
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert_eq!(ran.json()["error"]["code"], "CANCELLED");
+    gate.open();
+    machine.server.reset_counts();
+    let ran = finish(rack(&machine, "pull g/m v1 --json"));
+    assert_eq!(ran.json()["bytes_resumed"], 5 * 1024, "{ran:?}");
+    assert_eq!(machine.chunk_requests(&[&report]).len(), 5);
+}
+
+#[test]
+fn the_registry_that_comes_with_the_example_can_be_pulled() {
+    let machine = Rack::new();
+    let mut command = rack(&machine, "list --remote --json");
+    command.env_remove("RACK_MODELS_REGISTRY_URL");
+    let ran = finish(command);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let models = ran.json()["models"].as_array().unwrap().clone();
+    assert!(!models.is_empty());
+    for model in models {
+        let [group, name, version] =
+            ["group", "model", "version"].map(|key| model[key].as_str().unwrap().to_owned());
+        let mut command = rack(&machine, &format!("pull {group}/{name} {version}"));
+        command.env_remove("RACK_MODELS_REGISTRY_URL");
+        assert_eq!(finish(command).code, 0, "{group}/{name} {version}");
+    }
+    assert_eq!(finish(rack(&machine, "verify --quiet")).code, 0);
+}

@@ -1,0 +1,117 @@
+//! The reference CLI as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use super::Ran;
+use crate::support::rack::Rack;
+
+/// What a process needs of the environment that is not about us.
+const KEPT: [&str; 3] = ["SystemRoot", "SystemDrive", "WINEPREFIX"];
+
+/// Where `cargo test` builds the example: beside the folder of the test's own binary.
+fn path() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let built = own.ancestors().nth(2).unwrap().join("examples");
+    let path = built.join(format!("rack{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo test` without `--test` builds it, and so does `cargo build --example rack`",
+        path.display()
+    );
+    path
+}
+
+/// `rack models <words>` on the machine of a rack, with nothing of this process's environment and all output piped.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what the system needs to start a process"
+)]
+pub(crate) fn rack(rack: &Rack, line: &str) -> Command {
+    let home = rack.temp.path().join("home");
+    let mut command = Command::new(path());
+    command
+        .arg("models")
+        .args(line.split_whitespace())
+        .env_clear()
+        .envs(
+            KEPT.iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        )
+        .envs(["HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"].map(|name| (name, &home)))
+        .env("RACK_MODELS_DIR", rack.store())
+        .env("RACK_MODELS_CACHE_DIR", rack.index_cache())
+        .env("RACK_MODELS_REGISTRY_URL", rack.server.url())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a process to its end.
+pub(crate) fn finish(mut command: Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        code: u8::try_from(output.status.code().unwrap_or(255)).unwrap_or(255),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A process under way, whose status is read line by line as it comes.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    lines: JoinHandle<Vec<String>>,
+}
+
+impl Running {
+    /// Starts it; `told` gets a message when a line for which `wanted` holds was read, and hangs up at the end.
+    pub(crate) fn start(
+        mut command: Command,
+        wanted: impl Fn(usize, &str) -> bool + Send + 'static,
+    ) -> (Self, Sender<()>, Receiver<()>) {
+        let mut child = command.spawn().unwrap();
+        let (tell, told) = channel();
+        let status = BufReader::new(child.stderr.take().unwrap());
+        let teller = tell.clone();
+        let lines = thread::spawn(move || {
+            let mut lines = Vec::new();
+            for line in status.lines().map_while(Result::ok) {
+                lines.push(line);
+                if wanted(lines.len(), &lines[lines.len() - 1]) {
+                    let _ = teller.send(());
+                }
+            }
+            // The end is news for whoever still waits.
+            let _ = teller.send(());
+            lines
+        });
+        (Self { child, lines }, tell, told)
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ran {
+        let mut out = String::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut out).unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        let lines = self.lines.join().unwrap();
+        Ran {
+            code: u8::try_from(status.code().unwrap_or(255)).unwrap_or(255),
+            out,
+            err: lines.join("\n"),
+        }
+    }
+
+    /// Ends it at once, wherever it is. Returns the lines of its status, and whether it was still at it.
+    pub(crate) fn kill(mut self) -> (Vec<String>, bool) {
+        drop(self.child.stdout.take());
+        let _ = self.child.kill();
+        let killed = !self.child.wait().unwrap().success();
+        (self.lines.join().unwrap(), killed)
+    }
+}

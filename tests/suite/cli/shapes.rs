@@ -1,0 +1,343 @@
+//! The shape of what is printed: help, errors, documents.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Command;
+use modelrack::cli::{Mount, models_command};
+use modelrack::{AuthFailure, BoxError, Config, Error, Url};
+use serde_json::{Value, json};
+
+use super::recording::Recording;
+use super::snapshot::assert_snapshot;
+use super::{Sinks, mount, run_line, run_words};
+use crate::support::disk::{flip, write_files};
+use crate::support::rack::{Rack, chunks_but, sample};
+
+#[test]
+fn the_help_of_every_command() {
+    let tree = models_command(&Mount::new(Config::new("rack")));
+    let mut parent = Command::new("rack").term_width(100).subcommand(tree);
+    parent.build();
+    let mut text = String::new();
+    write_help(&mut text, &parent, &["rack".to_owned()]);
+    assert_snapshot("help.txt", &text);
+}
+
+/// Writes the help of every command below one, as a user would see it.
+fn write_help(text: &mut String, parent: &Command, path: &[String]) {
+    for command in parent
+        .get_subcommands()
+        .filter(|command| command.get_name() != "help")
+    {
+        let path = [path, &[command.get_name().to_owned()]].concat();
+        let help = command.clone().render_long_help();
+        writeln!(text, "$ {} --help\n{help}\n", path.join(" ")).unwrap();
+        write_help(text, command, &path);
+    }
+}
+
+fn url() -> Box<Url> {
+    Box::new(Url::parse("https://user:secret@models.example.org/data/ab?sig=1").unwrap())
+}
+
+fn words(text: &str) -> Option<BoxError> {
+    Some(text.into())
+}
+
+fn step(step: &str, source: Error) -> Error {
+    Error::Step {
+        step: step.into(),
+        source: Box::new(source),
+    }
+}
+
+/// One of each kind, and of each that is told in another way.
+fn errors() -> Vec<Error> {
+    let text = |text: &str| text.to_owned();
+    let path = || PathBuf::from("store/registry.json");
+    let network = |status, message: &str| Error::Network {
+        url: url(),
+        status,
+        message: message.into(),
+        source: None,
+    };
+    let authentication = |failure| Error::Authentication {
+        url: url(),
+        failure,
+    };
+    let invalid = |choices| Error::InvalidRef {
+        input: text("g/m"),
+        message: text("has several versions"),
+        choices,
+    };
+    vec![
+        Error::Config {
+            message: text("models.toml is no TOML"),
+            source: words("expected '='"),
+        },
+        Error::Config {
+            message: text("no source is configured"),
+            source: None,
+        },
+        Error::Registry {
+            location: text("https://models.example.org/models.json"),
+            message: text("the index is malformed"),
+            source: words("expected `,` at line 3"),
+        },
+        invalid(vec![text("v1"), text("v2")]),
+        invalid(vec![]),
+        Error::InvalidArgument {
+            message: text("the query is empty"),
+        },
+        Error::ModelNotFound {
+            model: text("g/n"),
+            near: vec![text("g/m"), text("g/o")],
+        },
+        Error::ModelNotFound {
+            model: text("g/n"),
+            near: vec![],
+        },
+        Error::VersionNotFound {
+            model: text("g/m"),
+            version: text("v9"),
+            near: vec![text("v1")],
+        },
+        Error::VersionNotFound {
+            model: text("g/m"),
+            version: text("v9"),
+            near: vec![],
+        },
+        Error::NotInstalled {
+            model: text("g/m v1"),
+            near: vec![text("g/m v2")],
+        },
+        Error::NotInstalled {
+            model: text("g/m v1"),
+            near: vec![],
+        },
+        step(
+            "pull fast-whisper/tiny fp16",
+            step("chunk 3/8", network(None, "connection timed out")),
+        ),
+        network(Some(404), "404 Not Found"),
+        network(Some(503), "503 Service Unavailable"),
+        Error::Offline {
+            needed: text("the index of https://models.example.org/"),
+        },
+        Error::RateLimited {
+            url: url(),
+            retry_after: Some(Duration::from_secs(90)),
+        },
+        Error::RateLimited {
+            url: url(),
+            retry_after: None,
+        },
+        Error::HashMismatch {
+            what: text("chunk 3/8"),
+            expected: "a".repeat(64),
+            actual: "b".repeat(64),
+        },
+        Error::SizeMismatch {
+            what: text("chunk 3/8"),
+            expected_bytes: 10,
+            actual_bytes: 11,
+        },
+        Error::Unverifiable {
+            files: 2,
+            first: text("a.bin"),
+        },
+        Error::Storage {
+            action: "read",
+            path: path(),
+            source: io::ErrorKind::InvalidData.into(),
+        },
+        Error::Storage {
+            action: "copy",
+            path: path(),
+            source: io::ErrorKind::AlreadyExists.into(),
+        },
+        Error::Collision {
+            model: text("g/m/v1 x"),
+            other: text("the installed 'g/m v1'"),
+        },
+        Error::InsufficientSpace {
+            path: path(),
+            needed_bytes: 2000,
+            available_bytes: 1000,
+        },
+        Error::InsufficientSpace {
+            path: path(),
+            needed_bytes: 0,
+            available_bytes: 0,
+        },
+        Error::Permission {
+            action: "write",
+            path: path(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        },
+        Error::Locked {
+            path: path(),
+            holder: Some(text("process 42")),
+            waited: Duration::from_secs(30),
+        },
+        Error::Locked {
+            path: path(),
+            holder: None,
+            waited: Duration::from_secs(30),
+        },
+        authentication(AuthFailure::Missing),
+        authentication(AuthFailure::Refused),
+        authentication(AuthFailure::Gated),
+        step("pull g/m v1", Error::Cancelled),
+        Error::Several {
+            message: text("2 of 3 versions remain: g/m v1, g/m v2"),
+            errors: vec![
+                step("remove g/m v1", Error::Cancelled),
+                step(
+                    "remove g/m v2",
+                    Error::Permission {
+                        action: "remove",
+                        path: path(),
+                        source: io::ErrorKind::PermissionDenied.into(),
+                    },
+                ),
+            ],
+        },
+        Error::Internal {
+            message: text("a worker panicked"),
+        },
+    ]
+}
+
+#[test]
+fn the_text_and_the_hint_of_every_error() {
+    let rack = Rack::new();
+    let mut text = String::new();
+    for error in errors() {
+        let code = error.code();
+        let mount = mount(&rack).manager(Recording::failing(error));
+        let ran = run_line(&mount, "list");
+        assert_eq!(ran.out, "");
+        assert!(!ran.err.contains("secret"), "{}", ran.err);
+        writeln!(text, "{code}, exit {}\n{}", ran.code, ran.err).unwrap();
+    }
+    assert_snapshot("errors.txt", &text);
+}
+
+#[test]
+fn the_document_of_every_error() {
+    let rack = Rack::new();
+    let mut text = String::new();
+    for error in errors() {
+        let mount = mount(&rack).manager(Recording::failing(error));
+        let ran = run_line(&mount, "list --json");
+        assert_eq!(ran.err, "");
+        assert!(!ran.out.contains("secret"), "{}", ran.out);
+        text.push_str(&ran.out);
+    }
+    assert_snapshot("errors-json.txt", &text);
+}
+
+/// Text without what is another each time: times, folders, the server's port.
+fn stable(rack: &Rack, text: &str) -> String {
+    let temp = Value::from(rack.temp.path().display().to_string()).to_string();
+    let mut stable = String::new();
+    for line in text.lines() {
+        let line = line
+            .replace(temp.trim_matches('"'), "<temp>")
+            .replace(&rack.server.url(), "<server>");
+        let line = if line.contains("<temp>") {
+            line.replace("\\\\", "/")
+        } else {
+            line
+        };
+        let comma = if line.ends_with(',') { "," } else { "" };
+        let line = match line.split_once(": ") {
+            Some((key, value)) if key.ends_with("_at\"") && value.starts_with('"') => {
+                format!("{key}: \"<time>\"{comma}")
+            }
+            Some((key, _)) if key.ends_with("\"elapsed_ms\"") => {
+                format!("{key}: <milliseconds>{comma}")
+            }
+            _ => line,
+        };
+        stable.extend([line.as_str(), "\n"]);
+    }
+    stable
+}
+
+#[test]
+fn the_document_of_every_command() {
+    let rack = Rack::new();
+    let Value::Object(metadata) =
+        json!({"description": "Ten chunks", "type": "text", "tags": ["small"], "accuracy": 0.5})
+    else {
+        panic!("an object");
+    };
+    let options = modelrack::project::PublishOptions::default()
+        .chunk_bytes(1024)
+        .metadata(metadata)
+        .alias("latest");
+    rack.publish_with("g/m v1", &sample(), &options);
+    let broken = rack.publish("g/n v1", &[("n.bin", crate::support::bytes(3000, 3))]);
+    let folder = rack.temp.path().join("mine");
+    write_files(&folder, &[("a.bin", b"mine")]);
+    let mut text = String::new();
+    let mut run = |line: &str| {
+        let temp = rack.temp.path().display().to_string();
+        let words: Vec<String> = line
+            .split(' ')
+            .map(|word| word.replace("<temp>", &temp))
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ran = run_words(&mount(&rack), &words, Sinks::Captured);
+        assert_eq!(ran.err, "", "{line}");
+        assert!(
+            ran.out.ends_with('\n') && !ran.out.ends_with("\n\n"),
+            "{line}"
+        );
+        ran.json();
+        writeln!(text, "$ {line}\n{}", stable(&rack, &ran.out)).unwrap();
+    };
+    run("info --json");
+    run("list --json");
+    run("list --remote --json");
+    run("info g/m v1 --remote --json");
+    run("pull g/m v1 --dry-run --json");
+    run("pull g/m v1 --json");
+    run("pull g/m v1 --json");
+    run("pull g/m latest --json");
+    rack.server.rule(chunks_but(&[&broken]).nth(2).status(404));
+    run("pull g/n v1 --concurrency 1 --json");
+    rack.server.clear_rules();
+    run("list --json");
+    run("search chunks --json");
+    run("search latest --remote --json");
+    run("info g/m v1 --json");
+    run("info --json");
+    run("path g/m v1 --json");
+    run("copy g/m@v1 <temp>/copy --json");
+    run("verify g/m v1 --json");
+    flip(&rack.dir_of("g/m v1").join("labels.txt"), 1);
+    run("verify --json");
+    run("verify --repair --json");
+    rack.publish(
+        "g/m v1",
+        &[
+            ("config.json", b"{}".to_vec()),
+            ("new.txt", b"new".to_vec()),
+        ],
+    );
+    run("update --json");
+    run("update g/m v1 --apply --json");
+    run("prune --json -y");
+    run("prune --json -y");
+    run("remove g/m v1 --json");
+    run("remove g/m --all --yes --json");
+    run("list --status available --json");
+    run("registry publish <temp>/mine --to <temp>/public --alias latest --json");
+    assert_snapshot("documents.txt", &text);
+}

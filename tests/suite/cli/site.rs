@@ -1,0 +1,109 @@
+//! A machine whose processes are killed, and what must hold then.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Ran, models};
+use crate::support::bytes;
+use crate::support::rack::Rack;
+use crate::support::registry::{digest, serve_index, serve_manifest};
+
+pub(crate) const CHUNK: usize = 64 << 10;
+/// More than fits into one request: it comes in ranges.
+pub(crate) const LARGE: usize = 40 << 20;
+
+/// A folder's files with their bytes.
+pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
+
+/// A machine, and every state of every model that its registry ever offered, by the digest of its manifest.
+pub(crate) struct Site {
+    pub(crate) machine: Rack,
+    states: BTreeMap<String, Files>,
+    pub(crate) index: Value,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let mut site = Self {
+            machine: Rack::new(),
+            states: BTreeMap::new(),
+            index: json!({"g": {}}),
+        };
+        site.offer("keep", vec![("keep.bin", bytes(3000, 77))]);
+        site.run("pull g/keep v1").success();
+        site
+    }
+
+    /// Offers a model as `v1`: a file larger than all chunks is one by itself, the others are cut.
+    pub(crate) fn offer(&mut self, model: &str, files: Files) {
+        let (mut chunks, mut sizes) = (Vec::new(), Vec::new());
+        for (_, content) in &files {
+            let step = if content.len() == LARGE { LARGE } else { CHUNK };
+            for chunk in content.chunks(step) {
+                let digest = digest(chunk);
+                self.machine.server.put(&format!("/data/{digest}"), chunk);
+                chunks.push(digest);
+                sizes.push(chunk.len());
+            }
+        }
+        let list: Vec<Value> = files
+            .iter()
+            .map(|(path, content)| json!({"path": path, "size": content.len()}))
+            .collect();
+        let manifest = json!({
+            "total_size": sizes.iter().sum::<usize>(),
+            "chunk_size": LARGE,
+            "chunks": chunks,
+            "chunk_sizes": sizes,
+            "files": list,
+        });
+        let hash = serve_manifest(&self.machine.server, manifest.to_string().as_bytes());
+        self.index["g"][model]["v1"]["hash"] = json!(hash);
+        serve_index(&self.machine.server, &self.index);
+        self.states.insert(hash, files);
+    }
+
+    pub(crate) fn run(&self, line: &str) -> Ran {
+        models(&self.machine, line)
+    }
+
+    /// Every listed model has the very bytes that its manifest promises, and these are among them; returns the list.
+    #[track_caller]
+    pub(crate) fn check(&self, still_there: &[&str], when: &str) -> Value {
+        let ran = self.run("list --json");
+        assert_eq!(ran.code, 0, "{when}: {ran:?}");
+        let list = ran.json();
+        let mut listed = Vec::new();
+        for model in list["models"].as_array().unwrap() {
+            let name = model["model"].as_str().unwrap();
+            let hash = model["manifest_hash"].as_str().unwrap();
+            self.machine
+                .assert_files(&format!("g/{name} v1"), &self.states[hash]);
+            listed.push(name);
+        }
+        for name in still_there.iter().chain(&["keep"]) {
+            assert!(listed.contains(name), "{when}: {name} is lost: {listed:?}");
+        }
+        list
+    }
+
+    /// Bytes sent of chunks, since the last reset.
+    pub(crate) fn chunk_bytes_sent(&self) -> u64 {
+        let requests = self.machine.server.requests().into_iter();
+        let chunks = requests.filter(|request| {
+            let name = request.path.strip_prefix("/data/");
+            name.is_some_and(|name| !self.states.contains_key(name))
+        });
+        chunks.map(|request| request.body_bytes).sum()
+    }
+
+    /// What is left to fetch of a model, and what an unfinished pull has already.
+    pub(crate) fn left(&self, model: &str) -> (u64, u64) {
+        let plan = self
+            .run(&format!("pull g/{model} v1 --dry-run --json"))
+            .json();
+        let bytes = |key: &str| plan[key].as_u64().unwrap();
+        (bytes("bytes_to_fetch"), bytes("bytes_resumed"))
+    }
+}

@@ -1,0 +1,127 @@
+//! Parts so large that they come in ranges.
+
+use modelrack::project::{PublishOptions, PublishReport};
+use modelrack::{Manager, PullOptions};
+
+use super::resume::partial;
+use crate::support::disk::flip;
+use crate::support::rack::{Rack, chunks_but};
+use crate::support::server::Rule;
+use crate::support::{address, bytes};
+
+/// `g/m v1` of one file of 33 MiB and a bit in one chunk.
+fn large() -> (Rack, PublishReport, Vec<u8>) {
+    let rack = Rack::new();
+    let file = bytes((33 << 20) + 5, 3);
+    let options = PublishOptions::default().chunk_bytes(64 << 20);
+    let published = rack.publish_with("g/m v1", &[("large.bin", &file)], &options);
+    assert_eq!(published.chunks, 1);
+    (rack, published, file)
+}
+
+fn ranges(rack: &Rack, published: &PublishReport) -> Vec<String> {
+    let requests = rack.server.requests().into_iter();
+    let mut ranges: Vec<String> = requests
+        .filter(|request| {
+            request.path.starts_with("/data/")
+                && request.path != crate::support::rack::manifest_path(published)
+        })
+        .map(|request| request.header("range").unwrap_or("whole").to_owned())
+        .collect();
+    ranges.sort();
+    ranges
+}
+
+/// The ranges that such a file comes in.
+const RANGES: [&str; 5] = [
+    "bytes=0-8388607",
+    "bytes=16777216-25165823",
+    "bytes=25165824-33554431",
+    "bytes=33554432-34603012",
+    "bytes=8388608-16777215",
+];
+
+#[test]
+fn a_large_part_comes_in_ranges_and_only_those_that_are_missing_come_again() {
+    let (rack, published, file) = large();
+    rack.server.rule(
+        Rule::when(|request| request.header("range") == Some("bytes=16777216-25165823"))
+            .status(404),
+    );
+    let options = PullOptions::default().concurrency(1);
+    rack.manager()
+        .pull(&address("g/m v1"), &options)
+        .unwrap_err();
+    assert_eq!(rack.listed().1, ["g/m v1"]);
+    rack.server.clear_rules();
+    rack.server.reset_counts();
+    let report = rack.pull("g/m v1").unwrap();
+    assert_eq!(ranges(&rack, &published), [RANGES[1], RANGES[2], RANGES[3]]);
+    assert_eq!(report.bytes_resumed, 16 << 20);
+    assert_eq!(report.bytes_fetched, (17 << 20) + 5);
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+}
+
+#[test]
+fn a_server_without_ranges_sends_a_large_part_once() {
+    let (rack, published, file) = large();
+    rack.server.rule(chunks_but(&[&published]).ignore_range());
+    let report = rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+    assert!(rack.cache().is_empty());
+    assert!(report.bytes_fetched >= report.bytes_total);
+}
+
+#[test]
+fn a_wrong_range_is_fetched_again_until_the_part_is_right() {
+    let (rack, published, file) = large();
+    rack.server.rule(
+        Rule::when(|request| request.header("range") == Some(RANGES[1]))
+            .times(1)
+            .flip(77),
+    );
+    rack.server.rule(
+        Rule::when(|request| request.header("range") == Some(RANGES[2]))
+            .times(1)
+            .cut_after(1000),
+    );
+    rack.server.rule(
+        Rule::when(|request| request.header("range") == Some(RANGES[3]))
+            .times(1)
+            .wrong_content_range("bytes 0-9/34603013"),
+    );
+    let report = rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+    assert_eq!(ranges(&rack, &published).len(), 5 + 2 + 5);
+    assert!(report.bytes_fetched > report.bytes_total);
+}
+
+#[test]
+fn a_range_that_stays_wrong_is_a_mismatch_and_nothing_is_installed() {
+    let (rack, published, _) = large();
+    rack.server
+        .rule(Rule::when(|request| request.header("range") == Some(RANGES[1])).flip(77));
+    let error = rack.pull("g/m v1").unwrap_err();
+    assert_eq!(error.code(), "HASH_MISMATCH");
+    assert_eq!(
+        ranges(&rack, &published).len(),
+        4 * 5,
+        "once and three times more"
+    );
+    assert!(rack.listed().0.is_empty());
+}
+
+#[test]
+fn a_wrong_byte_of_a_large_partial_does_not_spoil_the_model() {
+    let (rack, _, file) = large();
+    rack.server
+        .rule(Rule::when(|request| request.header("range") == Some(RANGES[3])).status(404));
+    let options = PullOptions::default().concurrency(1);
+    rack.manager()
+        .pull(&address("g/m v1"), &options)
+        .unwrap_err();
+    rack.server.clear_rules();
+    flip(&partial(&rack).join("files").join("large.bin"), 1234);
+    rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+}

@@ -1,0 +1,324 @@
+//! Publishing a chunked registry: the same files, the same bytes; nothing that is there is lost.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use modelrack::Manager;
+use modelrack::project::{PublishOptions, publish};
+use serde_json::json;
+
+use crate::support::disk::{files_below, names_in, write_files};
+use crate::support::rack::{CHUNK, Rack, model_ref, sample};
+use crate::support::{bytes, chain};
+
+fn options() -> PublishOptions {
+    PublishOptions::default().chunk_bytes(CHUNK as u64)
+}
+
+#[test]
+fn the_same_files_give_the_same_bytes() {
+    let (one, other) = (Rack::new(), Rack::new());
+    let first = one.publish("g/m v1", &sample());
+    let second = other.publish("g/m v1", &sample());
+    assert_eq!(first, second);
+    assert_eq!(files_below(&one.registry()), files_below(&other.registry()));
+    let again = one.publish("g/m v1", &sample());
+    assert_eq!(
+        (again.chunks_written, again.bytes_written, again.replaced),
+        (0, 0, None)
+    );
+    assert_eq!(files_below(&one.registry()), files_below(&other.registry()));
+    // The index, the manifest and eleven chunks; nothing temporary.
+    assert_eq!(names_in(&one.registry()), ["data", "models.json"]);
+    assert_eq!(names_in(&one.registry().join("data")).len(), 12);
+}
+
+#[test]
+fn every_document_is_named_by_its_digest() {
+    let rack = Rack::new();
+    rack.publish("g/m v1", &sample());
+    for (name, bytes) in files_below(&rack.registry().join("data")) {
+        assert_eq!(name, crate::support::registry::digest(&bytes));
+    }
+}
+
+#[test]
+fn versions_share_the_chunks_that_they_have_in_common() {
+    let rack = Rack::new();
+    let first = rack.publish("g/m v1", &sample());
+    let mut files = sample();
+    files[2].1[5 * CHUNK] ^= 1;
+    files.push(("zz", bytes(10, 3)));
+    let second = rack.publish("g/m v2", &files);
+    assert_eq!(first.chunks_written, 11);
+    // What changed, and what is new. A larger file does not shift the others.
+    assert!(second.chunks_written <= 3, "{second:?}");
+    files[2].1.extend(bytes(3 * CHUNK, 4));
+    let third = rack.publish("g/m v3", &files);
+    assert!(third.chunks_written <= 5, "{third:?}");
+    for version in ["g/m v1", "g/m v2", "g/m v3"] {
+        rack.pull(version).unwrap();
+    }
+    rack.assert_files("g/m v3", &files);
+}
+
+#[test]
+fn a_version_may_be_replaced_and_the_old_documents_stay() {
+    let rack = Rack::new();
+    let first = rack.publish("g/m v1", &sample());
+    let second = rack.publish("g/m v1", &[("a", "new")]);
+    assert_eq!(second.replaced, Some(first.manifest_digest));
+    let old = rack
+        .registry()
+        .join("data")
+        .join(first.manifest_digest.to_string());
+    assert!(old.exists(), "somebody may be pulling it");
+    assert_eq!(
+        rack.index()["g"]["m"]["v1"]["hash"],
+        second.manifest_digest.to_string()
+    );
+}
+
+#[test]
+fn the_index_has_the_form_that_others_read() {
+    let rack = Rack::new();
+    let metadata = json!({"description": "d", "tags": ["t"], "nested": {"x": 1}});
+    let with = options()
+        .metadata(metadata.as_object().unwrap().clone())
+        .alias("latest")
+        .alias("stable");
+    let published = rack.publish_with("a/b/m v1", &sample(), &with);
+    let hash = published.manifest_digest.to_string();
+    assert_eq!(
+        rack.index(),
+        json!({"a/b": {"m": {
+            "v1": {"hash": hash, "metadata": metadata},
+            "latest": {"alias_of": "v1"},
+            "stable": {"alias_of": "v1"},
+        }}})
+    );
+    // What another wrote into the index stays.
+    let mut index = rack.index();
+    index["a/b"]["m"]["v1"]["more"] = json!([1, 2]);
+    index["other"] = json!({"x": {"y": {"hash": hash, "size": 7}}});
+    fs::write(rack.registry().join("models.json"), index.to_string()).unwrap();
+    rack.publish("a/b/m v2", &sample());
+    assert_eq!(rack.index()["a/b"]["m"]["v1"]["more"], json!([1, 2]));
+    assert_eq!(rack.index()["other"], index["other"]);
+}
+
+#[test]
+fn an_alias_moves_and_never_hides_a_version() {
+    let rack = Rack::new();
+    rack.publish_with("g/m v1", &sample(), &options().alias("latest"));
+    rack.publish_with("g/m v2", &[("a", "2")], &options().alias("latest"));
+    assert_eq!(rack.index()["g"]["m"]["latest"]["alias_of"], "v2");
+    let before = files_below(&rack.registry());
+    for alias in ["v1", "v2", "", "..", "a\nb", "V1"] {
+        let folder = rack.temp.path().join("files");
+        write_files(&folder, &[("a", b"2")]);
+        let error = publish(
+            &[folder],
+            &rack.registry(),
+            &model_ref("g/m v2"),
+            &options().alias(alias),
+        )
+        .unwrap_err();
+        let expected = if alias == "V1" {
+            "REGISTRY_ERROR"
+        } else {
+            "INVALID_ARGUMENT"
+        };
+        assert_eq!(error.code(), expected, "{alias:?}: {}", chain(&error));
+        assert_eq!(files_below(&rack.registry()), before, "{alias:?}");
+    }
+}
+
+#[test]
+fn a_malformed_index_is_refused_and_left_alone() {
+    let hash = "a".repeat(64);
+    for index in [
+        "{".to_owned(),
+        String::new(),
+        "[]".to_owned(),
+        r#"{"g":{"m":{"v":[]}}}"#.to_owned(),
+        r#"{"g":{"m":{"v":{"hash":"short"}}}}"#.to_owned(),
+        format!(r#"{{"../x":{{"m":{{"v":{{"hash":"{hash}"}}}}}}}}"#),
+        format!(r#"{{"g":{{"M":{{"v":{{"hash":"{hash}"}}}}}}}}"#),
+        r#"{"x":{"m":{"a":{"alias_of":"b"}}}}"#.to_owned(),
+    ] {
+        let rack = Rack::new();
+        let path = rack.registry().join("models.json");
+        fs::write(&path, &index).unwrap();
+        let folder = rack.temp.path().join("files");
+        write_files(&folder, &[("a", b"1")]);
+        let error = publish(
+            &[folder],
+            &rack.registry(),
+            &model_ref("g/m v1"),
+            &options(),
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{index}");
+        assert_eq!(fs::read_to_string(path).unwrap(), index);
+    }
+}
+
+#[test]
+fn many_publishers_at_once_lose_nothing() {
+    let rack = Rack::new();
+    let models: Vec<String> = (0..8).map(|number| format!("g/m v{number}")).collect();
+    thread::scope(|scope| {
+        for model in &models {
+            let rack = &rack;
+            scope.spawn(move || {
+                rack.publish(
+                    model,
+                    &[("same", bytes(3000, 1)), ("own", model.as_bytes().to_vec())],
+                )
+            });
+        }
+    });
+    let versions = rack.index()["g"]["m"].as_object().unwrap().len();
+    assert_eq!(versions, models.len());
+    for model in &models {
+        rack.pull(model).unwrap();
+        rack.assert_files(
+            model,
+            &[("same", bytes(3000, 1)), ("own", model.as_bytes().to_vec())],
+        );
+    }
+    assert_eq!(names_in(&rack.registry()), ["data", "models.json"]);
+}
+
+#[test]
+fn a_chunk_that_was_damaged_is_written_anew() {
+    let rack = Rack::new();
+    rack.publish("g/m v1", &sample());
+    let data = rack.registry().join("data");
+    for name in names_in(&data) {
+        fs::write(data.join(name), "damaged").unwrap();
+    }
+    let again = rack.publish("g/m v1", &sample());
+    assert_eq!(again.chunks_written, 11);
+    rack.pull("g/m v1").unwrap();
+    rack.assert_sample_installed();
+}
+
+#[test]
+fn files_and_folders_are_published_together() {
+    let rack = Rack::new();
+    let folder = rack.temp.path().join("input");
+    write_files(
+        &folder,
+        &[
+            ("sub/a", b"1"),
+            (".rack/own", b"x"),
+            (".git/HEAD", b"x"),
+            (".DS_Store", b"x"),
+        ],
+    );
+    let file = rack.temp.path().join("single.txt");
+    fs::write(&file, "single").unwrap();
+    let with = options().skip(".rack");
+    let report = publish(
+        &[folder, file],
+        &rack.registry(),
+        &model_ref("g/m v1"),
+        &with,
+    )
+    .unwrap();
+    assert_eq!(report.files, 2);
+    rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &[("sub/a", "1"), ("single.txt", "single")]);
+}
+
+#[test]
+fn what_could_not_be_pulled_is_not_published() {
+    let rack = Rack::new();
+    let temp = rack.temp.path();
+    write_files(&temp.join("one"), &[("same", b"1")]);
+    write_files(&temp.join("two"), &[("same", b"2")]);
+    fs::create_dir(temp.join("empty")).unwrap();
+    let in_two: Vec<PathBuf> = vec![temp.join("one"), temp.join("two")];
+    let cases: Vec<(&str, Vec<PathBuf>, PublishOptions, &str)> = vec![
+        ("nothing", vec![], options(), "INVALID_ARGUMENT"),
+        (
+            "an empty folder",
+            vec![temp.join("empty")],
+            options(),
+            "INVALID_ARGUMENT",
+        ),
+        ("one name twice", in_two, options(), "INVALID_ARGUMENT"),
+        (
+            "what is not there",
+            vec![temp.join("none")],
+            options(),
+            "STORAGE_ERROR",
+        ),
+        (
+            "the registry itself",
+            vec![temp.to_owned()],
+            options(),
+            "INVALID_ARGUMENT",
+        ),
+        (
+            "tiny chunks",
+            vec![temp.join("one")],
+            PublishOptions::default().chunk_bytes(100),
+            "INVALID_ARGUMENT",
+        ),
+    ];
+    for (what, paths, options, code) in cases {
+        let error = publish(&paths, &rack.registry(), &model_ref("g/m v1"), &options).unwrap_err();
+        assert_eq!(error.code(), code, "{what}: {}", chain(&error));
+        assert!(!rack.registry().join("models.json").exists(), "{what}");
+    }
+}
+
+#[test]
+fn names_that_some_system_refuses_are_not_published() {
+    // Only a system that takes such names can show it.
+    for name in ["con.txt", "a:b", "trailing.", "back\\slash", "quest?ion"] {
+        let rack = Rack::new();
+        let folder = rack.temp.path().join("files");
+        fs::create_dir(&folder).unwrap();
+        if fs::write(folder.join(name), "x").is_err() || names_in(&folder) != [name] {
+            continue;
+        }
+        let error = publish(
+            &[folder],
+            &rack.registry(),
+            &model_ref("g/m v1"),
+            &options(),
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), "INVALID_ARGUMENT", "{name}");
+    }
+}
+
+#[test]
+fn a_pull_during_a_publication_sees_the_old_state_or_the_new() {
+    let rack = Rack::new();
+    rack.publish("g/m v1", &[("a", bytes(5000, 0))]);
+    let manager = rack.manager();
+    thread::scope(|scope| {
+        let publisher = scope.spawn(|| {
+            for seed in 1..6 {
+                rack.publish("g/m v1", &[("a", bytes(5000, seed))]);
+            }
+        });
+        while !publisher.is_finished() {
+            let report = manager
+                .pull(
+                    &crate::support::address("g/m v1"),
+                    &modelrack::PullOptions::default(),
+                )
+                .unwrap();
+            assert_eq!(report.bytes_total, 5000);
+        }
+    });
+    rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &[("a", bytes(5000, 5))]);
+}
