@@ -39,7 +39,7 @@ impl TlsFront {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("https://localhost:{}", self.port)
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     /// The authority that signed the certificate.

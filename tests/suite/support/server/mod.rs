@@ -24,7 +24,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -106,9 +106,12 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The same server under another host name: `http://localhost:PORT`.
+    /// The same server under another host name: `http://localhost:PORT`, or where nobody knows that name, under a short
+    /// form of its address.
     pub(crate) fn localhost_url(&self) -> String {
-        format!("http://localhost:{}", self.port)
+        let known = ("localhost", self.port).to_socket_addrs().is_ok();
+        let host = if known { "localhost" } else { "127.1" };
+        format!("http://{host}:{}", self.port)
     }
 
     /// The port, the same for IPv4 and IPv6.

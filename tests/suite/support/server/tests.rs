@@ -370,20 +370,20 @@ fn stopping_ends_whatever_is_under_way() {
         .rule(Rule::path("/throttle").body("0123").throttle(1))
         .rule(Rule::path("/endless").endless());
     let mut streams = vec![connect(&server)];
-    for path in [
-        "/stall",
-        "/stall-after",
-        "/hold",
-        "/delay",
-        "/throttle",
-        "/endless",
-    ] {
+    // Not every system wakes a write that waits for its reader when the connection is shut down.
+    let writing = if cfg!(windows) {
+        None
+    } else {
+        Some("/endless")
+    };
+    let waiting = ["/stall", "/stall-after", "/hold", "/delay", "/throttle"];
+    for path in waiting.into_iter().chain(writing) {
         let mut stream = connect(&server);
         ask(&mut stream, &format!("GET {path} HTTP/1.1"));
         assert!(server.wait_for(path, 1, SOON));
         streams.push(stream);
     }
-    assert_eq!(server.max_in_flight(), 6);
+    assert_eq!(server.max_in_flight(), streams.len() - 1);
     let shared = std::sync::Arc::downgrade(&server.shared);
     drop(server);
     assert!(shared.upgrade().is_none(), "a thread outlived the server");
@@ -402,11 +402,11 @@ fn stopping_ends_whatever_is_under_way() {
 fn answers_on_localhost_beside_another_server() {
     let (first, second) = (with_hello(), Server::start());
     second.rule(Rule::any().redirect(302, &format!("{}/hello", first.localhost_url())));
-    assert!(fetch(&second, "GET /x").contains(&format!(
-        "location: http://localhost:{}/hello\r\n",
-        first.port()
-    )));
-    let mut stream = TcpStream::connect(("localhost", first.port())).unwrap();
+    let location = format!("location: {}/hello\r\n", first.localhost_url());
+    assert!(fetch(&second, "GET /x").contains(&location));
+    let url = first.localhost_url();
+    let authority = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(authority).unwrap();
     ask(&mut stream, "GET /hello HTTP/1.0\r\nConnection: close");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
