@@ -95,6 +95,7 @@ mod progress;
 pub mod project;
 mod relpath;
 mod secret;
+mod setters;
 mod settings;
 mod source;
 mod store;

@@ -70,10 +70,10 @@ pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> 
         let workers: Vec<_> = (0..connections)
             .map(|_| scope.spawn(|| work(host, &jobs, target, &next)))
             .collect();
-        let results = workers.into_iter().map(|worker| worker.join());
-        results
-            .map(|result| result.unwrap_or_else(|_| Err("a thread panicked".into())))
-            .collect::<Result<()>>()
+        workers.into_iter().try_for_each(|worker| {
+            let result = worker.join();
+            result.unwrap_or_else(|_| Err("a thread panicked".into()))
+        })
     })?;
     if each {
         sync_system(target)?;

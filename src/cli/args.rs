@@ -108,7 +108,7 @@ fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     let mount = mount.clone();
     arg.add(ArgValueCompleter::new(move |current: &std::ffi::OsStr| {
         let current = current.to_string_lossy();
-        let manager = super::session::manager(&mount, None);
+        let manager = mount.open_manager(mount.open_environment());
         let mut names: Vec<String> = match which {
             Which::Installed => manager.list(&crate::ListOptions::default()).map(|listing| {
                 listing

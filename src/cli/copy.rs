@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::args::{self, Which, is_set};
-use super::failure::CliResult;
+use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::{CopyOptions, ModelAddress};

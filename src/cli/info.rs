@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, is_set};
-use super::failure::CliResult;
+use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::{Digest, ManifestFile, Metadata, ModelAddress, RemoteOptions};

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 
 use super::args::{self, is_set, text};
-use super::failure::CliResult;
+use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::{Digest, ListOptions, Listing, ModelRef, RemoteModel, RemoteOptions, Status};

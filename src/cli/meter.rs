@@ -1,7 +1,7 @@
 //! Draws the progress of pulls: a bar on a terminal, a plain line now and then elsewhere.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::console::Console;
@@ -20,8 +20,11 @@ const PLAIN_PERCENT: u64 = 10;
 /// A wait that the user should know of.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// Receives the events of one pull after the other.
-pub(super) struct Meter {
+/// Receives the events of one pull after the other; the bar goes when the value does.
+pub(super) struct Meter(Arc<Drawing>);
+
+/// What the meter shares with the thread that moves the bar.
+struct Drawing {
     console: Console,
     enabled: bool,
     state: Mutex<State>,
@@ -37,7 +40,6 @@ struct State {
     drawn_at: Option<Instant>,
     drawn_columns: usize,
     printed_percent: u64,
-    ticking: bool,
     done: bool,
 }
 
@@ -50,26 +52,31 @@ impl Meter {
             drawn_at: None,
             drawn_columns: 0,
             printed_percent: 0,
-            ticking: false,
             done: false,
         };
-        let meter = Arc::new(Self {
+        let drawing = Arc::new(Drawing {
             console,
             enabled,
             state: Mutex::new(state),
             ended: Condvar::new(),
         });
-        if meter.enabled && meter.console.err_is_terminal {
-            tick(&meter);
+        if drawing.enabled && drawing.console.err_is_terminal {
+            tick(&drawing);
         }
-        meter
+        Arc::new(Self(drawing))
     }
 
     /// Removes the bar, so that what is printed next begins on a clean line.
     pub(super) fn clear(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.latest = None;
-        self.erase(&mut state);
+        self.0.erase(&mut state);
+    }
+}
+
+impl Drawing {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn erase(&self, state: &mut State) {
@@ -115,46 +122,39 @@ impl Meter {
 }
 
 /// Moves the bar while no event comes, until the meter is dropped.
-fn tick(meter: &Arc<Meter>) {
-    let weak: Weak<Meter> = Arc::downgrade(meter);
+fn tick(drawing: &Arc<Drawing>) {
+    let shared = drawing.clone();
     let ticker = move || {
-        while let Some(meter) = weak.upgrade() {
-            let state = meter.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (mut state, _) = meter
-                .ended
-                .wait_timeout(state, TICK)
-                .unwrap_or_else(PoisonError::into_inner);
-            if state.done {
-                return;
+        let mut state = shared.lock();
+        while !state.done {
+            let waited = shared.ended.wait_timeout(state, TICK);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !state.done {
+                shared.draw(&mut state);
             }
-            meter.draw(&mut state);
         }
     };
     // Without the thread the bar moves with the events only.
-    let started = std::thread::Builder::new()
+    let _ = std::thread::Builder::new()
         .name("modelrack-meter".into())
         .spawn(ticker);
-    meter
-        .state
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .ticking = started.is_ok();
 }
 
 impl Progress for Meter {
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
-        if !self.enabled {
+        let drawing = &self.0;
+        if !drawing.enabled {
             return;
         }
         // Whoever transfers must not wait for a terminal: a drawing under way will do.
-        let Ok(mut state) = self.state.try_lock() else {
+        let Ok(mut state) = drawing.state.try_lock() else {
             return;
         };
         match event {
             ProgressEvent::Waiting { holder } => {
                 let holder = holder.as_deref().unwrap_or("another process");
-                self.erase(&mut state);
-                self.console.note(format!(
+                drawing.erase(&mut state);
+                drawing.console.note(format!(
                     "{model} is being pulled by {}, waiting for it",
                     safe(holder)
                 ));
@@ -177,18 +177,19 @@ impl Progress for Meter {
                 if newer {
                     state.latest = Some(transferred.clone());
                 }
-                self.draw(&mut state);
+                drawing.draw(&mut state);
             }
             ProgressEvent::Retrying { wait, reason, .. } => {
                 if *wait >= LONG_WAIT {
-                    self.erase(&mut state);
-                    self.console
+                    drawing.erase(&mut state);
+                    drawing
+                        .console
                         .note(format!("waiting {}: {}", duration(*wait), safe(reason)));
                 }
             }
             ProgressEvent::Finished(_) => {
                 state.latest = None;
-                self.erase(&mut state);
+                drawing.erase(&mut state);
             }
         }
     }
@@ -196,18 +197,18 @@ impl Progress for Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.done = true;
-        self.erase(&mut state);
+        self.0.erase(&mut state);
         drop(state);
-        self.ended.notify_all();
+        self.0.ended.notify_all();
     }
 }
 
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meter")
-            .field("enabled", &self.enabled)
+            .field("enabled", &self.0.enabled)
             .finish_non_exhaustive()
     }
 }

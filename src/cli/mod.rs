@@ -32,6 +32,7 @@ mod args;
 mod console;
 mod copy;
 mod derive;
+mod ending;
 mod failure;
 mod info;
 mod json;
@@ -59,7 +60,7 @@ pub use console::{Captured, Console};
 pub use derive::{Host, ModelsArgs, ModelsCommand};
 pub use mount::{Flag, Mount, Output};
 
-use failure::CliResult;
+use ending::{CliError, CliResult};
 use session::Session;
 
 /// How a run ended; [`Exit::code`] is one of those that the documentation lists.
@@ -186,7 +187,10 @@ pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
     let session = Session::open(mount, matches.subcommand_name(), matches);
     match matches.subcommand() {
         Some((name, matches)) => run_verb(session, name, matches),
-        None => Exit(session.close(Err(crate::Error::argument("a command is missing").into()))),
+        None => close(
+            &session,
+            Err(crate::Error::argument("a command is missing").into()),
+        ),
     }
 }
 
@@ -199,7 +203,13 @@ fn run_verb(mut session: Session, name: &str, matches: &ArgMatches) -> Exit {
             None => Err(crate::Error::internal(format!("no command '{name}'")).into()),
         }
     });
-    Exit(session.close(result))
+    close(&session, result)
+}
+
+/// Makes sure that all data went out, and says how it ended.
+fn close(session: &Session, result: CliResult) -> Exit {
+    let flushed = session.console.flush().map_err(CliError::from);
+    Exit(failure::report(session, result.and(flushed)))
 }
 
 fn add_tree(command: Command, mount: &Mount) -> Command {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Console;
-use crate::{CancelToken, Config, Environment, Manager};
+use crate::setters::setters;
+use crate::{CancelToken, Config, Environment, Manager, ModelManager};
 
 /// Whose models they are, and what the parent takes care of itself.
 #[derive(Debug, Clone)]
@@ -52,42 +53,13 @@ pub struct Output {
     pub yes: bool,
 }
 
-impl Output {
-    /// Sets [`Output::json`].
-    #[must_use]
-    pub fn json(mut self, json: bool) -> Self {
-        self.json = json;
-        self
-    }
-
-    /// Sets [`Output::quiet`].
-    #[must_use]
-    pub fn quiet(mut self, quiet: bool) -> Self {
-        self.quiet = quiet;
-        self
-    }
-
-    /// Sets [`Output::verbose`].
-    #[must_use]
-    pub fn verbose(mut self, verbose: bool) -> Self {
-        self.verbose = verbose;
-        self
-    }
-
-    /// Sets [`Output::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`Output::yes`].
-    #[must_use]
-    pub fn yes(mut self, yes: bool) -> Self {
-        self.yes = yes;
-        self
-    }
-}
+setters!(Output {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    offline: bool,
+    yes: bool,
+});
 
 impl Mount {
     /// Mounts the models of an app, under the name `models` and with all flags.
@@ -168,6 +140,23 @@ impl Mount {
     pub fn invoked_as(mut self, command: impl Into<String>) -> Self {
         self.invoked_as = Some(command.into());
         self
+    }
+
+    /// The manager that was passed in, or one made from the configuration.
+    pub(super) fn open_manager(&self, environment: Environment) -> Arc<dyn Manager> {
+        match &self.manager {
+            Some(manager) => manager.clone(),
+            None => {
+                let builder = ModelManager::builder(self.config.clone());
+                Arc::new(builder.environment(environment).build())
+            }
+        }
+    }
+
+    /// The environment that was passed in, or the process's own.
+    pub(super) fn open_environment(&self) -> Environment {
+        let own = self.environment.clone();
+        own.unwrap_or_else(Environment::of_process)
     }
 
     pub(super) fn has(&self, flag: Flag) -> bool {

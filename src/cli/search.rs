@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::args::{self, is_set, text};
-use super::failure::CliResult;
+use super::ending::CliResult;
 use super::list::{print_names, print_remote};
 use super::session::Session;
 use super::{Mount, json, render};

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::args::{self, is_set};
 use super::console::Console;
-use super::failure::{CliError, CliResult, report};
+use super::ending::{CliError, CliResult};
 use super::meter::Meter;
 use super::render::SafeJson;
 use super::trace::Verbose;
 use super::{Mount, Output, VERBS};
-use crate::{CancelToken, Environment, Manager, ModelManager, Progress, PullOptions};
+use crate::{CancelToken, Environment, Manager, Progress, PullOptions};
 
 pub(super) struct Session {
     pub(super) manager: Arc<dyn Manager>,
@@ -30,10 +30,7 @@ pub(super) struct Session {
 impl Session {
     /// Reads the choices; nothing else happens before a command asks for it.
     pub(super) fn open(mount: &Mount, verb: Option<&str>, matches: &ArgMatches) -> Self {
-        let environment = mount
-            .environment
-            .clone()
-            .unwrap_or_else(Environment::of_process);
+        let environment = mount.open_environment();
         let console = mount.console.clone().unwrap_or_else(Console::standard);
         let anywhere = |id: &str| {
             let mut matches = Some(matches);
@@ -57,7 +54,7 @@ impl Session {
             .unwrap_or_else(|| typed_path(&environment, mount, verb));
         Self {
             colours: console.colours(&environment),
-            manager: manager(mount, Some(environment)),
+            manager: mount.open_manager(environment),
             console,
             output,
             cancel: mount.cancel.clone(),
@@ -73,12 +70,6 @@ impl Session {
         } else {
             tracing::dispatcher::get_default(Clone::clone)
         }
-    }
-
-    /// Prints what went wrong, if anything did; returns the exit code.
-    pub(super) fn close(&self, result: CliResult) -> u8 {
-        let flushed = self.console.flush().map_err(CliError::from);
-        report(self, result.and(flushed))
     }
 
     /// Prints the one document of `--json`.
@@ -151,21 +142,6 @@ impl Session {
     /// How a path is shown.
     pub(super) fn show_path(path: &Path) -> String {
         path.display().to_string()
-    }
-}
-
-/// The mount's own manager, or one made from its configuration.
-pub(super) fn manager(mount: &Mount, environment: Option<Environment>) -> Arc<dyn Manager> {
-    match &mount.manager {
-        Some(manager) => manager.clone(),
-        None => {
-            let builder = ModelManager::builder(mount.config.clone());
-            let environment = environment.or_else(|| mount.environment.clone());
-            Arc::new(match environment {
-                Some(environment) => builder.environment(environment).build(),
-                None => builder.build(),
-            })
-        }
     }
 }
 

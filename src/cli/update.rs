@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, is_set};
-use super::failure::{CliError, CliResult};
+use super::ending::{CliError, CliResult};
 use super::pull::describe;
 use super::session::Session;
 use super::{Mount, json, render};

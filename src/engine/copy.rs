@@ -9,6 +9,7 @@ use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::resolve::find_installed;
 use crate::error::{Error, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
+use crate::setters::setters;
 use crate::store::layout::file_in;
 use crate::store::write::rename;
 
@@ -22,21 +23,10 @@ pub struct CopyOptions {
     pub pull: PullOptions,
 }
 
-impl CopyOptions {
-    /// Sets [`CopyOptions::force`].
-    #[must_use]
-    pub fn force(mut self, force: bool) -> Self {
-        self.force = force;
-        self
-    }
-
-    /// Sets [`CopyOptions::pull`].
-    #[must_use]
-    pub fn pull(mut self, pull: PullOptions) -> Self {
-        self.pull = pull;
-        self
-    }
-}
+setters!(CopyOptions {
+    force: bool,
+    pull: PullOptions,
+});
 
 /// What a copy did.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
+use crate::setters::setters;
 use crate::source;
 use crate::store::partial::find_partials;
 use crate::store::record::ModelRecord;
@@ -82,35 +83,12 @@ pub struct ListOptions {
     pub status: Option<Status>,
 }
 
-impl ListOptions {
-    /// Sets [`ListOptions::scope`].
-    #[must_use]
-    pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
-        self
-    }
-
-    /// Sets [`ListOptions::source`].
-    #[must_use]
-    pub fn source(mut self, source: impl Into<Option<String>>) -> Self {
-        self.source = source.into();
-        self
-    }
-
-    /// Sets [`ListOptions::model_type`].
-    #[must_use]
-    pub fn model_type(mut self, model_type: impl Into<Option<String>>) -> Self {
-        self.model_type = model_type.into();
-        self
-    }
-
-    /// Sets [`ListOptions::status`].
-    #[must_use]
-    pub fn status(mut self, status: impl Into<Option<Status>>) -> Self {
-        self.status = status.into();
-        self
-    }
-}
+setters!(ListOptions {
+    scope: Scope,
+    source: impl Into<Option<String>>,
+    model_type: impl Into<Option<String>>,
+    status: impl Into<Option<Status>>,
+});
 
 /// What offers to list.
 #[derive(Debug, Clone, Default)]
@@ -128,42 +106,13 @@ pub struct RemoteOptions {
     pub cancel: CancelToken,
 }
 
-impl RemoteOptions {
-    /// Sets [`RemoteOptions::scope`].
-    #[must_use]
-    pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
-        self
-    }
-
-    /// Sets [`RemoteOptions::source`].
-    #[must_use]
-    pub fn source(mut self, source: impl Into<Option<String>>) -> Self {
-        self.source = source.into();
-        self
-    }
-
-    /// Sets [`RemoteOptions::model_type`].
-    #[must_use]
-    pub fn model_type(mut self, model_type: impl Into<Option<String>>) -> Self {
-        self.model_type = model_type.into();
-        self
-    }
-
-    /// Sets [`RemoteOptions::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`RemoteOptions::cancel`].
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-}
+setters!(RemoteOptions {
+    scope: Scope,
+    source: impl Into<Option<String>>,
+    model_type: impl Into<Option<String>>,
+    offline: bool,
+    cancel: CancelToken,
+});
 
 /// An installed model version.
 #[derive(Debug, Clone, PartialEq)]

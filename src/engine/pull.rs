@@ -19,6 +19,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
+use crate::setters::setters;
 use crate::store::partial::{Partial, find_partials};
 
 /// How long a partial that nobody comes back to is kept.
@@ -44,49 +45,14 @@ pub struct PullOptions {
     pub progress: Option<Arc<dyn Progress>>,
 }
 
-impl PullOptions {
-    /// Sets [`PullOptions::force`].
-    #[must_use]
-    pub fn force(mut self, force: bool) -> Self {
-        self.force = force;
-        self
-    }
-
-    /// Sets [`PullOptions::concurrency`].
-    #[must_use]
-    pub fn concurrency(mut self, workers: impl Into<Option<usize>>) -> Self {
-        self.concurrency = workers.into();
-        self
-    }
-
-    /// Sets [`PullOptions::require_hashes`].
-    #[must_use]
-    pub fn require_hashes(mut self, require: bool) -> Self {
-        self.require_hashes = require;
-        self
-    }
-
-    /// Sets [`PullOptions::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`PullOptions::cancel`].
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-
-    /// Sets [`PullOptions::progress`].
-    #[must_use]
-    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
-        self.progress = Some(progress);
-        self
-    }
-}
+setters!(PullOptions {
+    force: bool,
+    concurrency: impl Into<Option<usize>>,
+    require_hashes: bool,
+    offline: bool,
+    cancel: CancelToken,
+    progress: Arc<dyn Progress>,
+});
 
 /// How a pull ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::engine::inventory::{InstalledModel, ListOptions, RemoteOptions};
 use crate::error::{Error, Result};
 use crate::progress::CancelToken;
+use crate::setters::setters;
 
 /// What to search in.
 #[derive(Debug, Clone, Default)]
@@ -18,28 +19,11 @@ pub struct SearchOptions {
     pub cancel: CancelToken,
 }
 
-impl SearchOptions {
-    /// Sets [`SearchOptions::remote`].
-    #[must_use]
-    pub fn remote(mut self, remote: bool) -> Self {
-        self.remote = remote;
-        self
-    }
-
-    /// Sets [`SearchOptions::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`SearchOptions::cancel`].
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-}
+setters!(SearchOptions {
+    remote: bool,
+    offline: bool,
+    cancel: CancelToken,
+});
 
 /// What a search found, in the order of names; one of the lists is always empty.
 #[derive(Debug, Clone, Default)]

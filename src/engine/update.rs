@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
+use crate::setters::setters;
 use crate::store::record::ModelRecord;
 
 /// What to check, and whether to apply it.
@@ -29,42 +30,13 @@ pub struct UpdateOptions {
     pub progress: Option<Arc<dyn Progress>>,
 }
 
-impl UpdateOptions {
-    /// Sets [`UpdateOptions::model`].
-    #[must_use]
-    pub fn model(mut self, model: impl Into<Option<ModelAddress>>) -> Self {
-        self.model = model.into();
-        self
-    }
-
-    /// Sets [`UpdateOptions::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`UpdateOptions::concurrency`].
-    #[must_use]
-    pub fn concurrency(mut self, workers: impl Into<Option<usize>>) -> Self {
-        self.concurrency = workers.into();
-        self
-    }
-
-    /// Sets [`UpdateOptions::cancel`].
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-
-    /// Sets [`UpdateOptions::progress`].
-    #[must_use]
-    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
-        self.progress = Some(progress);
-        self
-    }
-}
+setters!(UpdateOptions {
+    model: impl Into<Option<ModelAddress>>,
+    offline: bool,
+    concurrency: impl Into<Option<usize>>,
+    cancel: CancelToken,
+    progress: Arc<dyn Progress>,
+});
 
 /// What a new state of a model changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

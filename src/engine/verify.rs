@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
+use crate::setters::setters;
 use crate::store::layout::file_in;
 use crate::store::partial::FileSet;
 use crate::store::record::ModelRecord;
@@ -37,42 +38,13 @@ pub struct VerifyOptions {
     pub progress: Option<Arc<dyn Progress>>,
 }
 
-impl VerifyOptions {
-    /// Sets [`VerifyOptions::model`].
-    #[must_use]
-    pub fn model(mut self, model: impl Into<Option<ModelAddress>>) -> Self {
-        self.model = model.into();
-        self
-    }
-
-    /// Sets [`VerifyOptions::repair`].
-    #[must_use]
-    pub fn repair(mut self, repair: bool) -> Self {
-        self.repair = repair;
-        self
-    }
-
-    /// Sets [`VerifyOptions::offline`].
-    #[must_use]
-    pub fn offline(mut self, offline: bool) -> Self {
-        self.offline = offline;
-        self
-    }
-
-    /// Sets [`VerifyOptions::cancel`].
-    #[must_use]
-    pub fn cancel(mut self, cancel: CancelToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-
-    /// Sets [`VerifyOptions::progress`].
-    #[must_use]
-    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
-        self.progress = Some(progress);
-        self
-    }
-}
+setters!(VerifyOptions {
+    model: impl Into<Option<ModelAddress>>,
+    repair: bool,
+    offline: bool,
+    cancel: CancelToken,
+    progress: Arc<dyn Progress>,
+});
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,6 +23,7 @@ use crate::model::ModelRef;
 use crate::platform;
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
+use crate::setters::setters;
 use crate::source::chunked;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 use crate::store::write::{NewFile, replace_file};
@@ -60,34 +61,19 @@ impl Default for PublishOptions {
 }
 
 impl PublishOptions {
-    /// Sets [`PublishOptions::chunk_bytes`].
-    #[must_use]
-    pub fn chunk_bytes(mut self, bytes: u64) -> Self {
-        self.chunk_bytes = bytes;
-        self
-    }
-
     /// Adds to [`PublishOptions::aliases`].
     #[must_use]
     pub fn alias(mut self, alias: impl Into<String>) -> Self {
         self.aliases.push(alias.into());
         self
     }
-
-    /// Sets [`PublishOptions::metadata`].
-    #[must_use]
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
-        self
-    }
-
-    /// Sets [`PublishOptions::skip`].
-    #[must_use]
-    pub fn skip(mut self, folder: impl Into<String>) -> Self {
-        self.skip = Some(folder.into());
-        self
-    }
 }
+
+setters!(PublishOptions {
+    chunk_bytes: u64,
+    metadata: Metadata,
+    skip: impl Into<Option<String>>,
+});
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ mod publish;
 
 use clap::{ArgMatches, Command};
 
-use super::failure::CliResult;
+use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, args};
 use crate::Error;

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::Value;
 
 use crate::cli::args::{self, text};
-use crate::cli::failure::CliResult;
+use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Sinks, models, mount, run_words};
 use crate::support::bytes;
-use crate::support::disk::{files_below, flip, names_in, write_files};
-use crate::support::rack::{CHUNK, Rack, sample};
+use crate::support::disk::{files_below, names_in, write_files};
+use crate::support::rack::{Rack, sample};
 use crate::support::registry::HandMade;
 
 #[test]

@@ -32,7 +32,7 @@ impl SmallDisk {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut holder) = holder else {
-            eprintln!("skipped: there is no way to mount a small disk here");
+            skipped("there is no way to mount a small disk here");
             return None;
         };
         let mut ready = String::new();
@@ -42,7 +42,7 @@ impl SmallDisk {
         let disk = Self { holder, root };
         let writable = File::create(disk.filler()).is_ok();
         if told.is_err() || ready != "ready\n" || !writable {
-            eprintln!("skipped: it is not permitted to mount a small disk here");
+            skipped("it is not permitted to mount a small disk here");
             return None;
         }
         Some(disk)
@@ -64,6 +64,11 @@ impl Drop for SmallDisk {
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
     }
+}
+
+#[allow(clippy::print_stderr, reason = "whoever reads the log should know")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 /// Writes into a file until nothing goes in any more, or so many bytes are in it.

@@ -1,17 +1,13 @@
 //! Processes killed at any moment: nothing incomplete is listed, nothing recorded is lost, nothing is fetched twice.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
+use super::models;
 use super::program::{Running, finish, rack as program};
-use super::{Ran, models};
-use crate::support::disk::names_in;
+use super::site::{CHUNK, LARGE, Site, lists};
 use crate::support::rack::Rack;
-use crate::support::registry::{digest, serve_index, serve_manifest};
 use crate::support::server::Rule;
 use crate::support::{PATIENCE, bytes};
 
@@ -43,10 +39,7 @@ impl Moment {
 
 /// Starts a process and kills it at that moment; returns what it told, and whether it was still at it.
 fn kill_at(site: &Site, line: &str, moment: &Moment) -> (Vec<String>, bool) {
-    let command = program(
-        &site.machine,
-        &format!("{line} --verbose --concurrency {WORKERS}"),
-    );
+    let command = program(&site.machine, &format!("{line} --verbose"));
     let wanted = match moment {
         Moment::Line(number) => *number,
         _ => usize::MAX,
@@ -78,6 +71,7 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
     ];
     site.offer("big", files);
     let total = (24 * CHUNK + LARGE) as u64;
+    let pull = format!("pull g/big v1 --concurrency {WORKERS}");
     let (mut kills, mut number) = (0, 0);
     let mut before = 0;
     while kills < 25 {
@@ -85,16 +79,11 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
         assert!(number < 200, "the processes end before they can be killed");
         site.machine.server.reset_counts();
         let moment = Moment::of(number, 40);
-        let (_, killed) = kill_at(&site, "pull g/big v1", &moment);
+        let (_, killed) = kill_at(&site, &pull, &moment);
         kills += u32::from(killed);
         let sent = site.chunk_bytes_sent();
         let list = site.check(&[], &format!("{moment:?}"));
-        let installed = list["models"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|model| model["model"] == "big");
-        if installed {
+        if lists(&list, "big") {
             // Once more from the start.
             site.run("remove g/big v1 -y").success();
             before = 0;
@@ -124,33 +113,13 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
     // A forced pull takes all from the copy that is there, which stays until the new one is complete.
     for number in 0..6 {
         let moment = Moment::After(Duration::from_millis(20 + number * 50));
-        kill_at(&site, "pull g/big v1 --force", &moment);
+        kill_at(&site, &format!("{pull} --force"), &moment);
         site.check(&["big"], &format!("--force, {moment:?}"));
     }
     site.machine.server.reset_counts();
     finish(program(&site.machine, "pull g/big v1 --force --quiet")).quiet_success();
     assert_eq!(site.chunk_bytes_sent(), 0);
-    assert_clean(&site);
-}
-
-/// After the last process has ended by itself nothing lies about, but what `prune` takes.
-#[track_caller]
-fn assert_clean(site: &Site) {
-    site.check(&[], "the end");
-    assert_eq!(site.run("verify --json").code, 0);
-    site.run("prune -y").success();
-    let cache = site.machine.store().join("cache");
-    let folders: Vec<String> = names_in(&cache)
-        .into_iter()
-        .filter(|name| cache.join(name).is_dir())
-        .collect();
-    assert_eq!(folders, Vec::<String>::new());
-    assert_eq!(site.machine.listed().1, Vec::<String>::new());
-    let damaged = names_in(&site.machine.store());
-    assert!(
-        !damaged.iter().any(|name| name.contains("damaged")),
-        "{damaged:?}"
-    );
+    site.assert_clean();
 }
 
 #[test]
@@ -163,53 +132,36 @@ fn small_changes_that_are_killed_leave_one_state_or_the_other() {
             ("same", bytes(CHUNK, 5)),
         ]
     };
-    let mut kills = 0;
-    for number in 0..45_u64 {
+    let (mut kills, mut number) = (0, 0);
+    while kills < 30 {
+        number += 1;
+        assert!(number < 200, "the processes end before they can be killed");
         site.offer("small", state(number % 7 + 10));
-        let there = site.check(&[], "before")["models"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|model| model["model"] == "small");
-        let line = match number % 3 {
-            0 => "pull g/small v1",
-            1 => "pull g/small v1 --force",
-            _ => "remove g/small v1 -y",
+        let there = lists(&site.check(&[], "before"), "small");
+        // A pull tells about twenty events, of which the later half are its end; a removal tells six.
+        let (line, lines) = match number % 3 {
+            0 => ("pull g/small v1", 20),
+            1 => ("pull g/small v1 --force", 20),
+            _ => ("remove g/small v1 -y", 6),
         };
-        if number % 3 == 2 && !there {
+        let removes = line.starts_with("remove");
+        if removes && !there {
             site.run("pull g/small v1").success();
         }
-        // A pull of it tells about twenty events, of which the later half are its end; a removal tells six.
-        let lines = if number % 3 == 2 { 6 } else { 20 };
         let moment = match Moment::of(number, lines) {
             Moment::Sent(bytes) => {
-                Moment::Line(usize::try_from(bytes).unwrap() % lines / 2 + lines / 2 + 1)
+                Moment::Line(usize::try_from(bytes).unwrap() % (lines / 2) + lines / 2 + 1)
             }
             Moment::After(time) => Moment::After(time / 10),
             moment @ Moment::Line(_) => moment,
         };
-        let command = |line: &str| program(&site.machine, &format!("{line} --verbose"));
-        let wanted = match moment {
-            Moment::Line(number) => number,
-            _ => usize::MAX,
-        };
-        let (running, _, told) = Running::start(command(line), move |number, _| number == wanted);
-        let _ = told.recv_timeout(match moment {
-            Moment::After(time) => time,
-            _ => PATIENCE,
-        });
-        kills += u32::from(running.kill().1);
-        let still_there: &[&str] = if there && number % 3 != 2 {
-            &["small"]
-        } else {
-            &[]
-        };
+        kills += u32::from(kill_at(&site, line, &moment).1);
+        let still_there: &[&str] = if there && !removes { &["small"] } else { &[] };
         site.check(still_there, &format!("{line}, {moment:?}"));
     }
-    assert!(kills >= 25, "{kills} of 45 were killed");
     finish(program(&site.machine, "pull g/small v1 --quiet")).quiet_success();
     site.check(&["small"], "the end");
-    assert_clean(&site);
+    site.assert_clean();
 }
 
 /// Keeps the record's lock while something is done, so that a process can get so far and no further.
@@ -264,7 +216,7 @@ fn a_kill_between_the_move_and_the_record_is_made_good() {
         assert_eq!(&model.unwrap()["manifest_hash"], hash, "{line}");
         site.run("pull g/m v1").success();
         assert_eq!(site.chunk_bytes_sent(), 0, "{line}");
-        assert_clean(&site);
+        site.assert_clean();
     }
 }
 
@@ -290,7 +242,7 @@ fn a_removal_that_is_killed_half_way_is_finished() {
     assert_eq!(site.run("path g/m v1").code, 4);
     site.run("pull g/m v1").success();
     site.check(&["m"], "pulled again");
-    assert_clean(&site);
+    site.assert_clean();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is printed where: data, status, colours, events, and text that is not to be trusted.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use modelrack::Error;
 use modelrack::cli::{Console, Mount, models_command, run};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::recording::Recording;
 use super::{Sinks, models, mount, run_line, run_words};
-use crate::support::rack::Rack;
+use crate::support::rack::{Rack, chunks_but};
 use crate::support::server::Rule;
 
 /// Moves the cursor in two ways, reverses what follows, hides a joiner, rings, breaks the line.
@@ -290,4 +291,70 @@ fn a_status_that_cannot_be_printed_stops_nothing() {
     assert_eq!(run(&mount, &matches).code(), 0);
     assert!(out.text().starts_with("Installed g/m v1"));
     rack.assert_sample_installed();
+}
+
+/// What a terminal shows in the end of one line that was drawn over and over.
+fn shown(drawn: &str) -> String {
+    let mut line: Vec<char> = Vec::new();
+    for piece in drawn.split('\r') {
+        for (column, c) in piece.chars().enumerate() {
+            match line.get_mut(column) {
+                Some(cell) => *cell = c,
+                None => line.push(c),
+            }
+        }
+    }
+    line.into_iter().collect::<String>().trim_end().to_owned()
+}
+
+/// Publishes `g/m v1`, whose 32 chunks come one after the other and take a second.
+fn slow(rack: &Rack) -> impl Fn() -> Rule {
+    let report = rack.publish("g/m v1", &[("a.bin", crate::support::bytes(32 * 1024, 1))]);
+    move || chunks_but(&[&report]).delay(Duration::from_millis(25))
+}
+
+#[test]
+fn a_terminal_gets_a_bar_that_is_gone_in_the_end() {
+    let rack = Rack::new();
+    let chunks = slow(&rack);
+    rack.server.rule(chunks());
+    let words = ["pull", "g/m", "--concurrency", "1"];
+    let ran = run_words(&mount(&rack), &words, Sinks::Terminal(""));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("\rDownloading ["), "{:?}", ran.err);
+    assert!(!ran.err.contains('\n'), "{:?}", ran.err);
+    for line in ran.err.split('\r') {
+        // The last column stays free.
+        assert!(line.chars().count() <= 99, "{line}");
+    }
+    assert_eq!(shown(&ran.err), "");
+}
+
+#[test]
+fn an_error_begins_on_a_clean_line() {
+    let rack = Rack::new();
+    let chunks = slow(&rack);
+    rack.server.rule(chunks().nth(25).status(404));
+    rack.server.rule(chunks());
+    let mount = mount(&rack).environment(rack.environment().variable("NO_COLOR", "1"));
+    let words = ["pull", "g/m", "--concurrency", "1"];
+    let ran = run_words(&mount, &words, Sinks::Terminal(""));
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let (bar, error) = ran.err.rsplit_once('\r').unwrap();
+    assert!(bar.contains("Downloading"), "{:?}", ran.err);
+    assert_eq!(shown(bar), "");
+    assert!(error.starts_with("models: pull g/m v1: "), "{error:?}");
+}
+
+#[test]
+fn programs_and_who_wants_quiet_get_no_bar_on_a_terminal_either() {
+    let rack = Rack::new();
+    let chunks = slow(&rack);
+    rack.server.rule(chunks());
+    for more in ["--json", "--quiet"] {
+        let words = ["pull", "g/m", "--concurrency", "1", more];
+        let ran = run_words(&mount(&rack), &words, Sinks::Terminal(""));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{more}");
+        models(&rack, "remove g/m -y").success();
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Ran, models};
 use crate::support::bytes;
+use crate::support::disk::names_in;
 use crate::support::rack::Rack;
 use crate::support::registry::{digest, serve_index, serve_manifest};
 
@@ -106,4 +107,30 @@ impl Site {
         let bytes = |key: &str| plan[key].as_u64().unwrap();
         (bytes("bytes_to_fetch"), bytes("bytes_resumed"))
     }
+
+    /// After the last process has ended by itself nothing lies about, but what `prune` takes.
+    #[track_caller]
+    pub(crate) fn assert_clean(&self) {
+        self.check(&[], "the end");
+        assert_eq!(self.run("verify --json").code, 0);
+        self.run("prune -y").success();
+        let cache = self.machine.store().join("cache");
+        let folders: Vec<String> = names_in(&cache)
+            .into_iter()
+            .filter(|name| cache.join(name).is_dir())
+            .collect();
+        assert_eq!(folders, Vec::<String>::new());
+        assert_eq!(self.machine.listed().1, Vec::<String>::new());
+        let damaged = names_in(&self.machine.store());
+        assert!(
+            !damaged.iter().any(|name| name.contains("damaged")),
+            "{damaged:?}"
+        );
+    }
+}
+
+/// Whether a list has a model.
+pub(crate) fn lists(list: &Value, name: &str) -> bool {
+    let mut models = list["models"].as_array().unwrap().iter();
+    models.any(|model| model["model"] == name)
 }
