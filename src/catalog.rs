@@ -24,6 +24,20 @@ pub struct RemoteModel {
 }
 
 impl RemoteModel {
+    /// Makes the offer of a source, with no alias and no metadata.
+    #[must_use]
+    pub fn new(model: ModelRef, source: impl Into<String>, manifest_digest: Digest) -> Self {
+        Self {
+            model,
+            source: source.into(),
+            manifest_digest,
+            alias_of: None,
+            metadata: Metadata::new(),
+        }
+    }
+}
+
+impl RemoteModel {
     /// Returns the `description` of the metadata.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
@@ -50,6 +64,14 @@ pub struct RemoteDetail {
     pub remote: RemoteModel,
     /// The files, with sizes and digests.
     pub manifest: Manifest,
+}
+
+impl RemoteDetail {
+    /// Joins an offer and its manifest.
+    #[must_use]
+    pub fn new(remote: RemoteModel, manifest: Manifest) -> Self {
+        Self { remote, manifest }
+    }
 }
 
 impl RemoteDetail {

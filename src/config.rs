@@ -251,6 +251,18 @@ pub struct SourceConfig {
     pub(crate) origin: String,
 }
 
+impl SourceConfig {
+    /// Describes a source.
+    pub fn new(key: impl Into<String>, name: impl Into<String>, place: SourcePlace) -> Self {
+        Self {
+            key: key.into(),
+            name: name.into(),
+            place,
+            origin: String::new(),
+        }
+    }
+}
+
 /// What it takes to reach a source, by kind.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

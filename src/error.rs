@@ -144,6 +144,11 @@ pub enum Error {
         /// The system's own words.
         source: io::Error,
     },
+    /// A file with other bytes is where one should be written.
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// A name could not be stored without mixing two models.
     Collision {
         /// What was to be stored.
@@ -224,7 +229,7 @@ impl Error {
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
-            Self::Storage { .. } | Self::Collision { .. } => "STORAGE_ERROR",
+            Self::Storage { .. } | Self::Exists { .. } | Self::Collision { .. } => "STORAGE_ERROR",
             Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
             Self::Permission { .. } => "PERMISSION_ERROR",
             Self::Locked { .. } => "LOCKED",
@@ -349,6 +354,9 @@ impl fmt::Display for Error {
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
             Self::Permission { action, path, .. } => {
                 write!(f, "no permission to {action} {}", path.display())
+            }
+            Self::Exists { path } => {
+                write!(f, "{} is there already, with other bytes", path.display())
             }
             Self::Collision { model, other } => {
                 write!(f, "'{model}' cannot be stored beside {other}")

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::relpath::{InvalidName, check_component};
@@ -15,8 +16,9 @@ const MAX_NAME_BYTES: usize = 250;
 /// The name of a model without its version: `group/model`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName {
-    group: String,
-    model: String,
+    // Shared, as the versions of a model have it in common.
+    group: Arc<str>,
+    model: Arc<str>,
 }
 
 impl ModelName {
@@ -40,8 +42,8 @@ impl ModelName {
         }
         check_segment(model, model)?;
         Ok(Self {
-            group: group.to_owned(),
-            model: model.to_owned(),
+            group: group.into(),
+            model: model.into(),
         })
     }
 

@@ -108,6 +108,25 @@ pub struct Transferred {
     pub current_file: Option<String>,
 }
 
+impl Transferred {
+    /// Makes the state of a pull that has not begun.
+    #[must_use]
+    pub fn new(phase: Phase) -> Self {
+        Self {
+            phase,
+            files_total: 0,
+            files_done: 0,
+            parts_total: 0,
+            parts_done: 0,
+            bytes_total: 0,
+            bytes_done: 0,
+            bytes_network: 0,
+            bytes_in_flight: 0,
+            current_file: None,
+        }
+    }
+}
+
 /// A pull of this process that has not ended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -120,6 +139,19 @@ pub struct Download {
     pub transferred: Transferred,
     /// Seconds until the end at the speed since the start; `None` while nothing has come.
     pub remaining: Option<Duration>,
+}
+
+impl Download {
+    /// Makes a pull that has not begun.
+    #[must_use]
+    pub fn new(model: ModelRef) -> Self {
+        Self {
+            model,
+            progress: 0.0,
+            transferred: Transferred::new(Phase::Manifest),
+            remaining: None,
+        }
+    }
 }
 
 /// Stops an operation from another thread. Clones share their state.

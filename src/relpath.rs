@@ -126,9 +126,9 @@ pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), Invali
     Ok(())
 }
 
-/// Characters that change how a name is shown without being seen: direction marks and joiners, separators of lines.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Characters that change how text is shown without being seen: direction marks and joiners, separators of lines.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Whether Windows takes the name for a device, with any extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.

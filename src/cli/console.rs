@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::Environment;
+use crate::{CancelToken, Environment, Error};
 
 /// The sinks of a run: data on one, status on the other. Clones share them.
 #[derive(Clone)]
@@ -135,15 +137,28 @@ impl Console {
             .flush()
     }
 
-    /// Reads a line that the user types; `None` at the end of the input.
-    pub(super) fn read_line(&self) -> Option<String> {
-        let mut line = String::new();
-        let read = self
-            .input
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .read_line(&mut line);
-        matches!(read, Ok(1..)).then_some(line)
+    /// Reads a line that the user types; empty at the end of the input.
+    ///
+    /// A read cannot be broken off, so it has a thread of its own, which is left behind when the user cancels.
+    pub(super) fn read_line(&self, cancel: &CancelToken) -> Result<String, Error> {
+        let (sender, receiver) = mpsc::channel();
+        let input = self.input.clone();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = input.read_line(&mut line);
+            let _ = sender.send(line);
+        });
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => return Ok(line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(String::new()),
+                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                    return Err(Error::Cancelled);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// Whether status is coloured: `NO_COLOR` goes before `CLICOLOR_FORCE`, and that before what the terminal is.

@@ -1,7 +1,5 @@
 //! From an error to a message, a hint and an exit code: the one place that decides them.
 
-use std::io;
-
 use owo_colors::OwoColorize;
 use serde_json::json;
 
@@ -146,11 +144,19 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::InvalidRef { .. } => {
             Some("models are named group/model, and versions behind a space or an '@'".into())
         }
-        Error::Offline { .. } => Some("leave --offline out once, and it is kept for later".into()),
+        Error::Offline { .. } => Some(format!(
+            "without --offline, and without {}_MODELS_OFFLINE, it is fetched and kept for later",
+            variable_prefix(&session.app)
+        )),
         Error::Network {
             status: Some(404 | 410),
+            url,
             ..
-        } => Some("is the source's URL right?".into()),
+        } => Some(if url.to_string().ends_with("/models.json") {
+            "is the source's URL right?".into()
+        } else {
+            "the registry lists what is not there: tell whoever runs it".into()
+        }),
         Error::Network { .. } => {
             Some("what was fetched is kept: the same command goes on from there".into())
         }
@@ -182,9 +188,7 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::Cancelled => {
             Some("what was fetched is kept: the same command goes on from there".into())
         }
-        Error::Storage { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-            Some("--force replaces it".into())
-        }
+        Error::Exists { .. } => Some("--force replaces it".into()),
         _ => None,
     }
 }

@@ -279,18 +279,11 @@ mod tests {
     use super::*;
 
     fn transferred(total: u64, done: u64, network: u64) -> Transferred {
-        Transferred {
-            phase: Phase::Chunks,
-            files_total: 1,
-            files_done: 0,
-            parts_total: 1,
-            parts_done: 0,
-            bytes_total: total,
-            bytes_done: done,
-            bytes_network: network,
-            bytes_in_flight: 0,
-            current_file: None,
-        }
+        let mut transferred = Transferred::new(Phase::Chunks);
+        transferred.bytes_total = total;
+        transferred.bytes_done = done;
+        transferred.bytes_network = network;
+        transferred
     }
 
     #[test]

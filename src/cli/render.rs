@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use unicode_width::UnicodeWidthStr;
 
 use super::console::Console;
+use crate::relpath::is_invisible;
 
 /// Shows text from elsewhere without letting it control the terminal.
 pub(super) fn safe(text: &str) -> String {
@@ -20,10 +21,9 @@ pub(super) fn safe(text: &str) -> String {
     shown
 }
 
-/// Characters that control a terminal or change how others are shown: control characters, direction marks, joiners.
+/// Characters that control a terminal or change how others are shown.
 fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control() || is_invisible(c)
 }
 
 /// Passes JSON on with the characters escaped that [`safe`] escapes: they occur in its strings only, where `\u` and four

@@ -76,7 +76,12 @@ impl Session {
     pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
         self.console.with_out(|out| {
             let mut json = SafeJson::new(out);
-            serde_json::to_writer_pretty(&mut json, value)?;
+            // People get it indented; programs get it sooner.
+            if self.console.out_is_terminal {
+                serde_json::to_writer_pretty(&mut json, value)?;
+            } else {
+                serde_json::to_writer(&mut json, value)?;
+            }
             json.write_all(b"\n")?;
             json.flush()
         })?;
@@ -109,7 +114,7 @@ impl Session {
             });
         }
         self.console.draw(&format!("{question} [y/N] "));
-        let answer = self.console.read_line().unwrap_or_default();
+        let answer = self.console.read_line(&self.cancel)?;
         if !answer.ends_with('\n') {
             // The input ended, and with it no line.
             self.console.draw("\n");
@@ -133,10 +138,9 @@ impl Session {
     }
 
     pub(super) fn meter(&self) -> Arc<Meter> {
-        Meter::new(
-            self.console.clone(),
-            !self.output.json && !self.output.quiet,
-        )
+        // With --verbose its lines tell more, and a bar would tear them.
+        let shown = !self.output.json && !self.output.quiet && !self.output.verbose;
+        Meter::new(self.console.clone(), shown)
     }
 
     /// How a path is shown.

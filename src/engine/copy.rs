@@ -46,6 +46,21 @@ pub struct CopyReport {
     pub pulled: Option<PullReport>,
 }
 
+impl CopyReport {
+    /// Makes the report of a copy that wrote nothing.
+    #[must_use]
+    pub fn new(model: ModelRef, destination: PathBuf) -> Self {
+        Self {
+            model,
+            destination,
+            copied: 0,
+            unchanged: 0,
+            bytes: 0,
+            pulled: None,
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn copy(
         &self,
@@ -83,17 +98,7 @@ impl Engine {
                     unchanged += 1;
                 }
                 Ok(there) if options.force && there.is_file() => todo.push((from, to)),
-                Ok(_) => {
-                    let source = io::Error::new(
-                        io::ErrorKind::AlreadyExists,
-                        "it has other bytes, and would be replaced",
-                    );
-                    return Err(named(Error::Storage {
-                        action: "write",
-                        path: to,
-                        source,
-                    }));
-                }
+                Ok(_) => return Err(named(Error::Exists { path: to })),
             }
         }
         let copied = todo.len() as u64;

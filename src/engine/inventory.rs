@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::catalog::{Metadata, RemoteModel};
+use crate::config::SourceConfig;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
@@ -141,6 +142,25 @@ pub struct InstalledModel {
 }
 
 impl InstalledModel {
+    /// Makes an installed model of no files, installed now, about which nothing is said.
+    #[must_use]
+    pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
+        Self {
+            model,
+            path,
+            manifest_digest,
+            total_bytes: 0,
+            files: 0,
+            installed_at: SystemTime::now(),
+            source: None,
+            model_type: None,
+            tags: Vec::new(),
+            metadata: Metadata::new(),
+        }
+    }
+}
+
+impl InstalledModel {
     /// Returns the `description` of the metadata.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
@@ -170,6 +190,23 @@ pub struct PartialModel {
     pub touched_at: SystemTime,
 }
 
+impl PartialModel {
+    /// Makes an unfinished pull of which nothing is there yet, touched now.
+    #[must_use]
+    pub fn new(model: ModelRef, status: Status) -> Self {
+        Self {
+            model,
+            status,
+            bytes_done: 0,
+            total_bytes: 0,
+            files: 0,
+            source: None,
+            last_error: None,
+            touched_at: SystemTime::now(),
+        }
+    }
+}
+
 /// What the store holds.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -191,6 +228,17 @@ pub struct InstalledDetail {
 }
 
 impl InstalledDetail {
+    /// Joins an installed model and its manifest.
+    #[must_use]
+    pub fn new(installed: InstalledModel, manifest: Manifest) -> Self {
+        Self {
+            installed,
+            manifest,
+        }
+    }
+}
+
+impl InstalledDetail {
     /// Returns the files.
     #[must_use]
     pub fn files(&self) -> &[ManifestFile] {
@@ -203,11 +251,23 @@ impl InstalledDetail {
 #[non_exhaustive]
 pub struct SourceInfo {
     /// The configuration.
-    pub config: crate::config::SourceConfig,
+    pub config: SourceConfig,
     /// When its registry was last fetched; `None` when it is not cached.
     pub fetched_at: Option<SystemTime>,
     /// How many versions the cached registry lists; `None` when it is not cached or cannot be read.
     pub versions: Option<usize>,
+}
+
+impl SourceInfo {
+    /// Makes the state of a source of which nothing is cached.
+    #[must_use]
+    pub fn new(config: SourceConfig) -> Self {
+        Self {
+            config,
+            fetched_at: None,
+            versions: None,
+        }
+    }
 }
 
 impl Engine {
@@ -366,7 +426,7 @@ impl Engine {
     }
 
     pub(crate) fn source_infos(&self) -> Vec<SourceInfo> {
-        let info = |config: &crate::config::SourceConfig| {
+        let info = |config: &SourceConfig| {
             let cancel = CancelToken::new();
             let documents = SourceDocuments::new(self, config, true, &cancel);
             let fetched_at = documents.fetched_at();

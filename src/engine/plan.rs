@@ -44,6 +44,24 @@ pub struct PullPlan {
     pub files_unverified: usize,
 }
 
+impl PullPlan {
+    /// Makes the plan of a pull that has nothing to do.
+    #[must_use]
+    pub fn new(model: ModelRef) -> Self {
+        Self {
+            model,
+            installed: false,
+            bytes_total: 0,
+            bytes_to_fetch: 0,
+            bytes_reused: 0,
+            bytes_resumed: 0,
+            files: 0,
+            requests: 0,
+            files_unverified: 0,
+        }
+    }
+}
+
 /// Where the bytes of a part come from.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {

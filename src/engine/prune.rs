@@ -34,6 +34,14 @@ pub struct PrunedPartial {
     pub bytes: u64,
 }
 
+impl PrunedPartial {
+    /// Makes the entry of a partial.
+    #[must_use]
+    pub fn new(model: ModelRef, path: PathBuf, bytes: u64) -> Self {
+        Self { model, path, bytes }
+    }
+}
+
 /// What a prune removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

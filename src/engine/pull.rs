@@ -96,6 +96,28 @@ pub struct PullReport {
     pub elapsed: Duration,
 }
 
+impl PullReport {
+    /// Makes the report of a pull that found the model installed.
+    #[must_use]
+    pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
+        Self {
+            model,
+            outcome: PullOutcome::AlreadyInstalled,
+            path,
+            source: String::new(),
+            manifest_digest,
+            alias_of: None,
+            files: 0,
+            files_unverified: Vec::new(),
+            bytes_total: 0,
+            bytes_fetched: 0,
+            bytes_reused: 0,
+            bytes_resumed: 0,
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
 /// What to bring in: an offer, and its manifest when that is known already.
 pub(crate) struct Wanted {
     pub(crate) offer: Offer,
@@ -120,15 +142,10 @@ impl Engine {
         let unverified = check_hashes(&manifest, options.require_hashes)?;
         let mut plan = if installed && !options.force {
             PullPlan {
-                model,
                 installed,
                 bytes_total: manifest.total_bytes(),
-                bytes_to_fetch: 0,
-                bytes_reused: 0,
-                bytes_resumed: 0,
                 files: manifest.files().len(),
-                requests: 0,
-                files_unverified: 0,
+                ..PullPlan::new(model)
             }
         } else {
             let planned =
@@ -222,21 +239,10 @@ impl Engine {
             .store
             .lock_model(model, cancel, &|holder| meter.waiting(holder))?;
         meter.phase(Phase::Manifest);
-        let mut report = PullReport {
-            model: model.clone(),
-            outcome: PullOutcome::AlreadyInstalled,
-            path: self.store.layout().model_dir(model),
-            source: offer.remote.source.clone(),
-            manifest_digest: offer.remote.manifest_digest,
-            alias_of: offer.remote.alias_of.clone(),
-            files: 0,
-            files_unverified: Vec::new(),
-            bytes_total: 0,
-            bytes_fetched: 0,
-            bytes_reused: 0,
-            bytes_resumed: 0,
-            elapsed: Duration::ZERO,
-        };
+        let path = self.store.layout().model_dir(model);
+        let mut report = PullReport::new(model.clone(), path, offer.remote.manifest_digest);
+        report.source.clone_from(&offer.remote.source);
+        report.alias_of.clone_from(&offer.remote.alias_of);
         // Under the lock: whoever had it before may have pulled just this.
         let records = self.records()?;
         if let Some(record) = records.get(model)
@@ -302,15 +308,13 @@ impl Engine {
 
 fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> PullPlan {
     PullPlan {
-        model,
-        installed: false,
         bytes_total: manifest.total_bytes(),
         bytes_to_fetch: planned.bytes_to_fetch,
         bytes_reused: planned.bytes_reused,
         bytes_resumed: planned.bytes_resumed,
         files: manifest.files().len(),
         requests: planned.requests,
-        files_unverified: 0,
+        ..PullPlan::new(model)
     }
 }
 

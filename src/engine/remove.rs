@@ -7,7 +7,7 @@ use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
 
 /// What was removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoveReport {
     /// The versions that are gone, in the order of names.
@@ -40,10 +40,7 @@ impl Engine {
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
         let models = match_installed(self.sources(), &self.records()?, address)?;
-        let mut report = RemoveReport {
-            removed: Vec::new(),
-            bytes_freed: 0,
-        };
+        let mut report = RemoveReport::default();
         let mut errors = Vec::new();
         let mut remaining = Vec::new();
         for model in &models {

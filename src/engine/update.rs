@@ -56,6 +56,21 @@ pub struct Change {
     pub bytes_to_fetch: u64,
 }
 
+impl Change {
+    /// Makes a change to a state of no files.
+    #[must_use]
+    pub fn new(manifest_digest: Digest) -> Self {
+        Self {
+            manifest_digest,
+            added: Vec::new(),
+            changed: Vec::new(),
+            removed: Vec::new(),
+            bytes_total: 0,
+            bytes_to_fetch: 0,
+        }
+    }
+}
+
 /// How an installed model compares to its source.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -82,6 +97,19 @@ pub struct UpdateEntry {
     pub freshness: Freshness,
     /// What applying it did; `None` when nothing was applied.
     pub applied: Option<PullReport>,
+}
+
+impl UpdateEntry {
+    /// Compares an installed model; nothing is applied.
+    #[must_use]
+    pub fn new(model: ModelRef, installed_digest: Digest, freshness: Freshness) -> Self {
+        Self {
+            model,
+            installed_digest,
+            freshness,
+            applied: None,
+        }
+    }
 }
 
 /// Installed models, compared; in the order of names.

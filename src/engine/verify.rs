@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,6 +84,16 @@ pub struct DamagedFile {
     pub damage: Damage,
 }
 
+impl DamagedFile {
+    /// Says what is wrong with a file.
+    pub fn new(path: impl Into<String>, damage: Damage) -> Self {
+        Self {
+            path: path.into(),
+            damage,
+        }
+    }
+}
+
 /// What verifying one model found.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -95,6 +106,19 @@ pub struct VerifiedModel {
     pub damaged: Vec<DamagedFile>,
     /// What repairing it did; `None` when nothing was repaired.
     pub repaired: Option<PullReport>,
+}
+
+impl VerifiedModel {
+    /// Makes the result for a model without damage.
+    #[must_use]
+    pub fn new(model: ModelRef) -> Self {
+        Self {
+            model,
+            bytes: 0,
+            damaged: Vec::new(),
+            repaired: None,
+        }
+    }
 }
 
 impl VerifiedModel {
@@ -235,7 +259,7 @@ fn verify_files(
             damaged.insert(name(index), damage);
         }
     }
-    let stretches: Vec<(std::ops::Range<u64>, Digest)> = {
+    let stretches: Vec<(Range<u64>, Digest)> = {
         let parts = manifest
             .parts()
             .iter()
@@ -250,41 +274,59 @@ fn verify_files(
     };
     let files = FileSet::new(dir.to_owned(), false);
     let bytes = AtomicU64::new(0);
-    let wrong: Vec<(std::ops::Range<u64>, Damage)> = stretches
+    let wrong: Vec<(Range<u64>, Damage)> = stretches
         .into_par_iter()
         .filter_map(|(range, expected)| {
-            let mut hasher = Hasher::default();
-            let mut buffer = vec![0_u8; BUFFER_BYTES];
-            let mut at = range.start;
-            while at < range.end && !cancel.is_cancelled() {
-                let length = usize::try_from(range.end - at)
-                    .unwrap_or(usize::MAX)
-                    .min(buffer.len());
-                if files.read(manifest, at, &mut buffer[..length]).is_err() {
-                    return Some((range, Damage::Unreadable));
-                }
-                hasher.update(&buffer[..length]);
-                at += length as u64;
-            }
+            let actual = hash(&files, manifest, &range, cancel);
             bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
-            (hasher.finish() != expected).then_some((range, Damage::WrongDigest))
+            match actual {
+                None => Some((range, Damage::Unreadable)),
+                Some(actual) => (actual != expected).then_some((range, Damage::WrongDigest)),
+            }
         })
         .collect();
+    // A chunk may lie across files. Their own digests tell which of them is damaged; without one, a file is suspected
+    // unless the fault is known to be another's.
+    for (range, damage) in wrong {
+        let known = manifest
+            .files_in(range.clone())
+            .any(|file| damaged.contains_key(&name(file)));
+        for index in manifest.files_in(range.clone()) {
+            let file = &manifest.files()[index];
+            let whole = file.offset..file.offset + file.size_bytes;
+            let suspected = match file.digest {
+                Some(_) if whole == range => true,
+                Some(expected) => hash(&files, manifest, &whole, cancel) != Some(expected),
+                None => !known,
+            };
+            if suspected {
+                damaged.entry(name(index)).or_insert(damage);
+            }
+        }
+    }
     if cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    // A chunk may lie across files: when one of them is known to be damaged, it is the likely culprit.
-    for (range, damage) in wrong {
-        let touched: Vec<usize> = manifest.files_in(range).collect();
-        if touched
-            .iter()
-            .any(|file| damaged.contains_key(&name(*file)))
-        {
-            continue;
-        }
-        for file in touched {
-            damaged.entry(name(file)).or_insert(damage);
-        }
-    }
     Ok(bytes.into_inner())
+}
+
+/// Hashes a range of the stream; `None` when it cannot be read.
+fn hash(
+    files: &FileSet,
+    manifest: &Manifest,
+    range: &Range<u64>,
+    cancel: &CancelToken,
+) -> Option<Digest> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0_u8; BUFFER_BYTES];
+    let mut at = range.start;
+    while at < range.end && !cancel.is_cancelled() {
+        let length = usize::try_from(range.end - at)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        files.read(manifest, at, &mut buffer[..length]).ok()?;
+        hasher.update(&buffer[..length]);
+        at += length as u64;
+    }
+    Some(hasher.finish())
 }

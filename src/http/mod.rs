@@ -3,6 +3,7 @@
 //! The layers above say what they want and from which mirrors; this one hides how a server is talked to.
 
 mod file;
+mod resolver;
 pub(crate) mod retry;
 pub(crate) mod transport;
 

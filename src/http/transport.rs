@@ -5,8 +5,11 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, Weak};
 
+use ureq::unversioned::transport::DefaultConnector;
+
 use crate::config::{HttpConfig, ProxyConfig};
 use crate::error::{BoxError, Error, Result};
+use crate::http::resolver::RememberingResolver;
 use crate::platform;
 use crate::progress::{CancelState, CancelToken};
 use crate::secret::Secret;
@@ -166,9 +169,12 @@ impl UreqTransport {
             .user_agent(self.config.user_agent.clone())
             // Ranges and digests are of the bytes as they lie.
             .accept_encoding("identity");
-        Ok(platform::tls_config(builder, self.roots.clone())
-            .build()
-            .new_agent())
+        let config = platform::tls_config(builder, self.roots.clone()).build();
+        Ok(ureq::Agent::with_parts(
+            config,
+            DefaultConnector::default(),
+            RememberingResolver::default(),
+        ))
     }
 }
 

@@ -101,33 +101,30 @@ pub(super) fn full_name(config: &SourceConfig, path: &str) -> String {
     }
 }
 
+/// One version of a model, its metadata being its own or, for an alias, that of the version it names.
 fn remote(
     config: &SourceConfig,
     name: &ModelName,
-    versions: &Versions,
     version: &str,
+    manifest_digest: Digest,
+    alias_of: Option<String>,
+    metadata: Option<Metadata>,
 ) -> Result<RemoteModel, Malformed> {
     let model = name
         .clone()
         .version(version)
         .map_err(|error| Malformed::new(format!("in the index, {error}")))?;
-    let manifest_digest = manifest_of(versions, version)?;
-    let entry = &versions[version];
-    let target = entry
-        .alias_of
-        .as_ref()
-        .and_then(|target| versions.get(target));
-    let metadata = entry
-        .metadata
-        .as_ref()
-        .or_else(|| target.and_then(|target| target.metadata.as_ref()));
     Ok(RemoteModel {
         model,
         source: config.key.clone(),
         manifest_digest,
-        alias_of: entry.alias_of.clone(),
-        metadata: metadata.cloned().unwrap_or_default(),
+        alias_of,
+        metadata: metadata.unwrap_or_default(),
     })
+}
+
+fn metadata_of_target(versions: &Versions, entry: &Entry) -> Option<Metadata> {
+    versions.get(entry.alias_of.as_deref()?)?.metadata.clone()
 }
 
 fn name_of(config: &SourceConfig, group: &str, model: &str) -> Result<ModelName, Malformed> {
@@ -145,17 +142,34 @@ pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteM
         serde_json::from_slice(json).map_err(Malformed::json)?;
     let mut all = Vec::new();
     let mut names = HashSet::new();
-    for (group, models) in &groups {
+    for (group, models) in groups {
         for (model, versions) in models {
-            let name = name_of(config, group, model)?;
+            let name = name_of(config, &group, &model)?;
             if !names.insert(name.to_string().to_lowercase()) {
                 return Err(Malformed::new(format!(
                     "in the index, the name '{name}' differs from another only by case"
                 )));
             }
-            distinct_versions(versions)?;
-            for version in versions.keys() {
-                all.push(remote(config, &name, versions, version)?);
+            distinct_versions(&versions)?;
+            // Aliases look at other entries, so they are followed before the entries are taken apart.
+            let mut followed = Vec::with_capacity(versions.len());
+            for (version, entry) in &versions {
+                let borrowed = match entry.metadata {
+                    Some(_) => None,
+                    None => metadata_of_target(&versions, entry),
+                };
+                followed.push((manifest_of(&versions, version)?, borrowed));
+            }
+            for ((version, entry), (digest, borrowed)) in versions.into_iter().zip(followed) {
+                let metadata = entry.metadata.or(borrowed);
+                all.push(remote(
+                    config,
+                    &name,
+                    &version,
+                    digest,
+                    entry.alias_of,
+                    metadata,
+                )?);
             }
         }
     }
@@ -179,7 +193,13 @@ pub(super) fn check(json: &[u8]) -> Result<(), Malformed> {
 }
 
 fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
-    if versions.len() < 2 {
+    // Keys are distinct to the letter: only capitals, and letters beyond ASCII, could make two of them one.
+    let may_meet = |version: &String| {
+        version
+            .bytes()
+            .any(|b| !b.is_ascii() || b.is_ascii_uppercase())
+    };
+    if !versions.keys().any(may_meet) {
         return Ok(());
     }
     let mut seen = HashSet::with_capacity(versions.len());
@@ -315,7 +335,23 @@ pub(super) fn choose(
         };
         return Err(Unchosen::Error(error));
     }
-    remote(config, &name, versions, wanted).map_err(Unchosen::Malformed)
+    let found = || {
+        let entry = &versions[wanted];
+        let metadata = entry
+            .metadata
+            .clone()
+            .or_else(|| metadata_of_target(versions, entry));
+        let digest = manifest_of(versions, wanted)?;
+        remote(
+            config,
+            &name,
+            wanted,
+            digest,
+            entry.alias_of.clone(),
+            metadata,
+        )
+    };
+    found().map_err(Unchosen::Malformed)
 }
 
 /// Reads group → model → versions, keeping the versions of one model and, for suggestions, the names of all.

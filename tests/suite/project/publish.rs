@@ -221,7 +221,7 @@ fn files_and_folders_are_published_together() {
     );
     let file = rack.temp.path().join("single.txt");
     fs::write(&file, "single").unwrap();
-    let with = options().skip(".rack");
+    let with = options().skip(".rack".to_owned());
     let report = publish(
         &[folder, file],
         &rack.registry(),
