@@ -37,7 +37,6 @@ pub(crate) fn commit(
         model_type: remote.model_type().map(str::to_owned),
         tags: tags(&remote.metadata).map(str::to_owned).collect(),
         metadata: remote.metadata.clone(),
-        unknown: serde_json::Map::new(),
     };
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model have served.

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, IoContext, Result};
@@ -26,7 +27,7 @@ struct Intent {
     model: String,
     version: String,
     /// The entry to record once the files are in place; `None` to remove the model.
-    record: Option<ModelRecord>,
+    record: Option<Value>,
 }
 
 impl Store {
@@ -39,17 +40,19 @@ impl Store {
     ) -> Result<PathBuf> {
         let model = &lock.model;
         self.check_place(&self.read_records()?, model)?;
-        let json =
-            serde_json::to_vec(record).map_err(|error| Error::internal(error.to_string()))?;
-        replace_file(&self.layout.record_in(&partial_dir.join("files")), &json)?;
-        self.write_intent(partial_dir, model, Some(record.clone()))?;
+        let entry = record.to_entry()?;
+        replace_file(
+            &self.layout.record_in(&partial_dir.join("files")),
+            entry.to_string().as_bytes(),
+        )?;
+        self.write_intent(partial_dir, model, Some(entry.clone()))?;
         // Not asking whether the files have arrived: the record of what they replace may be the same to the second.
         let installed = self
             .put_in_place(partial_dir, model)
-            .and_then(|()| self.finish_install(partial_dir, model, record));
+            .and_then(|()| self.finish_install(partial_dir, model, &entry));
         if let Err(error) = installed {
             // Once the new files are in their place there is no way back: the next to open the store records them.
-            if !self.has_arrived(model, record) {
+            if !self.has_arrived(model, &entry) {
                 let _ = fs::remove_file(partial_dir.join("intent.json"));
             }
             return Err(error);
@@ -58,18 +61,23 @@ impl Store {
         Ok(self.layout.model_dir(model))
     }
 
-    fn finish_install(&self, dir: &Path, model: &ModelRef, record: &ModelRecord) -> Result<()> {
-        self.update_records(|records| {
-            records.insert(model, record.clone());
-            Ok(())
-        })?;
+    fn finish_install(&self, dir: &Path, model: &ModelRef, entry: &Value) -> Result<()> {
+        self.update_records(|entries| entries.insert(model, entry.clone()))?;
         end_intent(dir)
     }
 
-    /// Whether the files of exactly this installation are in the model's place.
-    fn has_arrived(&self, model: &ModelRef, record: &ModelRecord) -> bool {
+    /// Whether the files of exactly this installation are in the model's place, going by what was installed when. Other
+    /// fields could differ although they are the same: not every number survives being written and read.
+    fn has_arrived(&self, model: &ModelRef, entry: &Value) -> bool {
         let there = fs::read(self.layout.record_in(&self.layout.model_dir(model)));
-        matches!((there, serde_json::to_vec(record)), (Ok(there), Ok(expected)) if there == expected)
+        let there: Option<Value> = there
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        there.is_some_and(|there| {
+            ["manifest_hash", "installed_at"]
+                .iter()
+                .all(|field| there[field] == entry[field])
+        })
     }
 
     /// Moves the files of a partial to the model's place; what is there comes aside, in one step where the system can.
@@ -131,9 +139,8 @@ impl Store {
             remove_tree(&aside)?;
             rename(&target, &aside).at("remove", &target)?;
         }
-        self.update_records(|records| {
-            records.remove(model);
-            Ok(())
+        self.update_records(|entries| {
+            entries.remove(model);
         })?;
         end_intent(dir)?;
         // The folders above, as far as they are empty.
@@ -147,12 +154,7 @@ impl Store {
         Ok(())
     }
 
-    fn write_intent(
-        &self,
-        dir: &Path,
-        model: &ModelRef,
-        record: Option<ModelRecord>,
-    ) -> Result<()> {
+    fn write_intent(&self, dir: &Path, model: &ModelRef, record: Option<Value>) -> Result<()> {
         let intent = Intent {
             group: model.group().to_owned(),
             model: model.model().to_owned(),
@@ -196,11 +198,11 @@ impl Store {
         }
         info!(%model, "finishing what was interrupted");
         match intent.record {
-            Some(record) => {
-                if !self.has_arrived(&model, &record) && dir.join("files").is_dir() {
+            Some(entry) => {
+                if !self.has_arrived(&model, &entry) && dir.join("files").is_dir() {
                     self.put_in_place(dir, &model)?;
                 }
-                self.finish_install(dir, &model, &record)
+                self.finish_install(dir, &model, &entry)
             }
             None => self.finish_removal(dir, &model),
         }

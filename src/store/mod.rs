@@ -20,6 +20,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Map, Value};
 use tracing::{debug, warn};
 
 use crate::digest::Digest;
@@ -31,7 +32,7 @@ use crate::progress::CancelToken;
 use layout::Layout;
 use lock::{FileLock, RECORD_LIMIT};
 use partial::remove_partial;
-use record::{ModelRecord, Records};
+use record::{Entries, ModelRecord, Records};
 use write::{rename, replace_file};
 
 /// The store of one app.
@@ -114,26 +115,27 @@ impl Store {
         }
         let backup = fs::read(self.layout.record_backup()).ok();
         let backup = backup
-            .and_then(|bytes| serde_json::from_slice::<Records>(&bytes).ok())
+            .and_then(|bytes| serde_json::from_slice::<Entries>(&bytes).ok())
             .unwrap_or_default();
-        let mut records = Records::default();
-        for (model, record) in backup.iter() {
-            if self.layout.model_dir(&model).is_dir() {
-                records.insert(&model, record.clone());
+        let mut entries = Entries::default();
+        for (model, entry) in backup.iter() {
+            if self.layout.model_dir(&model).is_dir() && ModelRecord::is_readable(entry) {
+                entries.insert(&model, entry.clone());
             }
         }
-        for (model, record) in self.scan() {
-            if records
+        for (model, entry) in self.scan() {
+            if entries
                 .get(&model)
-                .is_none_or(|known| known.manifest_hash != record.manifest_hash)
+                .is_none_or(|known| known["manifest_hash"] != entry["manifest_hash"])
             {
-                records.insert(&model, record);
+                entries.insert(&model, entry);
             }
         }
+        let json = to_json(&entries)?;
         let aside = (1..)
             .map(|number| self.layout.record_damaged(number))
             .find(|path| !path.exists());
-        let restored = records.iter().count();
+        let restored = entries.iter().count();
         warn!(path = %self.layout.record().display(), reason, restored, "registry.json was damaged, and is restored");
         if lock.is_ok() {
             if let Some(aside) = aside
@@ -142,13 +144,13 @@ impl Store {
             {
                 return Err(error).at("keep aside", &self.layout.record());
             }
-            self.write_records(&records)?;
+            self.write_record(&json)?;
         }
-        Ok(records)
+        serde_json::from_slice(&json).map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Finds every folder that holds one of our manifests.
-    fn scan(&self) -> Vec<(ModelRef, ModelRecord)> {
+    fn scan(&self) -> Vec<(ModelRef, Value)> {
         let mut found = Vec::new();
         let mut folders = vec![self.layout.root().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -166,15 +168,18 @@ impl Store {
         found
     }
 
-    fn scan_model(&self, dir: &Path) -> Option<(ModelRef, ModelRecord)> {
+    fn scan_model(&self, dir: &Path) -> Option<(ModelRef, Value)> {
         let path = self.layout.manifest_in(dir);
         let json = fs::read(&path).ok()?;
         let model = self.layout.model_of(dir)?;
         let manifest = Manifest::parse(json, path.display()).ok()?;
-        let own: Option<ModelRecord> = fs::read(self.layout.record_in(dir))
+        let own: Option<Value> = fs::read(self.layout.record_in(dir))
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
-        let record = own.unwrap_or_else(|| ModelRecord {
+        if let Some(entry) = own.filter(ModelRecord::is_readable) {
+            return Some((model, entry));
+        }
+        let record = ModelRecord {
             manifest_hash: manifest.digest(),
             total_size: manifest.total_bytes(),
             file_count: manifest.files().len() as u64,
@@ -184,10 +189,9 @@ impl Store {
             source: None,
             model_type: None,
             tags: Vec::new(),
-            metadata: serde_json::Map::new(),
-            unknown: serde_json::Map::new(),
-        });
-        Some((model, record))
+            metadata: Map::new(),
+        };
+        Some((model, record.to_entry().ok()?))
     }
 
     fn record_lock(&self) -> Result<FileLock> {
@@ -201,31 +205,28 @@ impl Store {
     }
 
     /// Changes the record under its locks.
-    fn update_records(&self, change: impl FnOnce(&mut Records) -> Result<()>) -> Result<()> {
-        // Restoring takes the same locks.
+    fn update_records(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
+        // What cannot be read is restored first, which takes the same locks.
         self.read_records()?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let _lock = self.record_lock()?;
         let path = self.layout.record();
-        let mut records = match fs::read(&path) {
+        let mut entries = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Storage {
                 action: "read",
                 path: path.clone(),
                 source: io::Error::new(io::ErrorKind::InvalidData, error),
             })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Records::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Entries::default(),
             Err(error) => return Err(error).at("read", &path),
         };
-        change(&mut records)?;
-        self.write_records(&records)
+        change(&mut entries);
+        self.write_record(&to_json(&entries)?)
     }
 
-    fn write_records(&self, records: &Records) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(records)
-            .map_err(|error| Error::internal(error.to_string()))?;
-        json.push(b'\n');
-        replace_file(&self.layout.record(), &json)?;
-        replace_file(&self.layout.record_backup(), &json)
+    fn write_record(&self, json: &[u8]) -> Result<()> {
+        replace_file(&self.layout.record(), json)?;
+        replace_file(&self.layout.record_backup(), json)
     }
 
     /// Waits for the right to change a model's files. `waiting` is called once, with the holder when known, if another
@@ -356,4 +357,12 @@ impl Store {
         }
         Manifest::parse(json, path.display())
     }
+}
+
+/// Returns the text of `registry.json`.
+fn to_json(entries: &Entries) -> Result<Vec<u8>> {
+    let mut json =
+        serde_json::to_vec_pretty(entries).map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    Ok(json)
 }

@@ -7,15 +7,18 @@
 //! }}}}
 //! ```
 //!
-//! The last line is optional: a store that another implementation of this layout wrote has none of it. Fields that this
-//! version does not know are kept.
+//! The last line is optional: a store that another implementation of this layout wrote has none of it. Whoever reads
+//! passes over fields that this version does not know; whoever changes the file takes its entries as JSON, and so keeps
+//! them.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::digest::Digest;
+use crate::error::{Error, Result};
 use crate::model::ModelRef;
 
 /// What is recorded of one installed model version.
@@ -33,26 +36,45 @@ pub(crate) struct ModelRecord {
     pub(crate) model_type: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub(crate) metadata: serde_json::Map<String, serde_json::Value>,
-    #[serde(flatten)]
-    pub(crate) unknown: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) metadata: Map<String, Value>,
 }
 
-/// Everything that is installed: group → model → version.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Records(BTreeMap<String, BTreeMap<String, BTreeMap<String, ModelRecord>>>);
+impl ModelRecord {
+    /// Returns the entry for the file.
+    pub(crate) fn to_entry(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|error| Error::internal(error.to_string()))
+    }
 
-impl Records {
-    pub(crate) fn get(&self, model: &ModelRef) -> Option<&ModelRecord> {
+    /// Returns whether an entry of the file can be read.
+    pub(crate) fn is_readable(entry: &Value) -> bool {
+        Self::deserialize(entry).is_ok()
+    }
+}
+
+/// Everything that is installed, group → model → version: to read it, or as [`Entries`] to change it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Records<R = ModelRecord>(BTreeMap<String, BTreeMap<String, BTreeMap<String, R>>>);
+
+/// The file with all that is in it, also what this version does not know.
+pub(crate) type Entries = Records<Value>;
+
+impl<R> Default for Records<R> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R> Records<R> {
+    pub(crate) fn get(&self, model: &ModelRef) -> Option<&R> {
         self.0
             .get(model.group())?
             .get(model.model())?
             .get(model.version())
     }
 
-    pub(crate) fn insert(&mut self, model: &ModelRef, record: ModelRecord) {
+    pub(crate) fn insert(&mut self, model: &ModelRef, record: R) {
         let models = self.0.entry(model.group().to_owned()).or_default();
         models
             .entry(model.model().to_owned())
@@ -60,7 +82,7 @@ impl Records {
             .insert(model.version().to_owned(), record);
     }
 
-    pub(crate) fn remove(&mut self, model: &ModelRef) -> Option<ModelRecord> {
+    pub(crate) fn remove(&mut self, model: &ModelRef) -> Option<R> {
         let models = self.0.get_mut(model.group())?;
         let versions = models.get_mut(model.model())?;
         let record = versions.remove(model.version())?;
@@ -74,7 +96,7 @@ impl Records {
     }
 
     /// Everything in the order of names. An entry whose name could not be a folder is left out, and reported.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (ModelRef, &ModelRecord)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ModelRef, &R)> {
         self.0.iter().flat_map(|(group, models)| {
             models.iter().flat_map(move |(model, versions)| {
                 versions.iter().filter_map(move |(version, record)| {

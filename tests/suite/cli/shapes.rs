@@ -233,7 +233,7 @@ fn the_document_of_every_error() {
     let mut text = String::new();
     for error in errors() {
         let mount = mount(&rack).manager(Recording::failing(error));
-        let ran = run_line(&mount, "list --json");
+        let ran = run_words(&mount, &["list", "--json"], Sinks::Terminal(""));
         assert_eq!(ran.err, "");
         assert!(!ran.out.contains("secret"), "{}", ran.out);
         text.push_str(&ran.out);
@@ -293,7 +293,8 @@ fn the_document_of_every_command() {
             .map(|word| word.replace("<temp>", &temp))
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let ran = run_words(&mount(&rack), &words, Sinks::Captured);
+        // Indented, as at a terminal.
+        let ran = run_words(&mount(&rack), &words, Sinks::Terminal(""));
         assert_eq!(ran.err, "", "{line}");
         assert!(
             ran.out.ends_with('\n') && !ran.out.ends_with("\n\n"),
