@@ -85,7 +85,7 @@ impl Classifier {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let examples = std::path::absolute(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))?;
     let config = Config::new("classify")
         .registry_url(Url::from_path(&examples.join("registry"))?.to_string());
     let manager: Arc<dyn Manager> = Arc::new(

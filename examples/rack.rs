@@ -27,12 +27,13 @@ struct Digits;
 impl Host for Digits {
     fn mount() -> Mount {
         let config = Config::new("rack");
-        let registry = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("examples")
-            .join("registry");
-        Mount::new(match Url::from_path(&registry) {
-            Ok(url) => config.registry_url(url.to_string()),
-            Err(_) => config,
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        // A program that was built on another system may name its folder without a drive.
+        let registry = std::path::absolute(examples.join("registry"));
+        let url = registry.ok().and_then(|path| Url::from_path(&path).ok());
+        Mount::new(match url {
+            Some(url) => config.registry_url(url.to_string()),
+            None => config,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use clap::{ArgMatches, Command};
 
 use super::session::Session;
-use super::{Exit, Mount, VERBS, add_tree, add_verbs, run, run_verb};
+use super::{Exit, Mount, VERBS, add_tree, add_verbs, run, run_verb, spellings};
 
 /// What a parent that derives its arguments says about its models.
 ///
@@ -73,7 +73,7 @@ impl<H: Host> ModelsCommand<H> {
 
     /// Runs it with another mount, as one that carries a manager or the parent's flags.
     pub fn run_with(&self, mount: &Mount) -> Exit {
-        let session = Session::open(mount, Some(&self.name), &self.matches);
+        let session = Session::open(mount, &spellings(&self.name, mount), &self.matches);
         run_verb(session, &self.name, &self.matches)
     }
 }

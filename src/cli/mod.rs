@@ -184,7 +184,8 @@ pub fn models_command(mount: &Mount) -> Command {
 
 /// Runs what was matched under the command that [`models_command`] built.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
-    let session = Session::open(mount, matches.subcommand_name(), matches);
+    let verb = matches.subcommand_name().unwrap_or_default();
+    let session = Session::open(mount, &spellings(verb, mount), matches);
     match matches.subcommand() {
         Some((name, matches)) => run_verb(session, name, matches),
         None => close(
@@ -204,6 +205,14 @@ fn run_verb(mut session: Session, name: &str, matches: &ArgMatches) -> Exit {
         }
     });
     close(&session, result)
+}
+
+/// A command's name and its aliases.
+fn spellings(verb: &str, mount: &Mount) -> Vec<String> {
+    let found = VERBS.iter().find(|(name, _)| *name == verb);
+    let command = found.map(|(_, found)| (found.command)(mount));
+    let aliases = command.iter().flat_map(Command::get_all_aliases);
+    aliases.chain([verb]).map(str::to_owned).collect()
 }
 
 /// Makes sure that all data went out, and says how it ended.

@@ -13,7 +13,7 @@ use super::ending::{CliError, CliResult};
 use super::meter::Meter;
 use super::render::SafeJson;
 use super::trace::Verbose;
-use super::{Mount, Output, VERBS};
+use super::{Mount, Output};
 use crate::{CancelToken, Environment, Manager, Progress, PullOptions};
 
 pub(super) struct Session {
@@ -29,7 +29,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the choices; nothing else happens before a command asks for it.
-    pub(super) fn open(mount: &Mount, verb: Option<&str>, matches: &ArgMatches) -> Self {
+    pub(super) fn open(mount: &Mount, spellings: &[String], matches: &ArgMatches) -> Self {
         let environment = mount.open_environment();
         let console = mount.console.clone().unwrap_or_else(Console::standard);
         let anywhere = |id: &str| {
@@ -51,7 +51,7 @@ impl Session {
         let path = mount
             .invoked_as
             .clone()
-            .unwrap_or_else(|| typed_path(&environment, mount, verb));
+            .unwrap_or_else(|| typed_path(&environment, mount, spellings));
         Self {
             colours: console.colours(&environment),
             manager: mount.open_manager(environment),
@@ -150,7 +150,7 @@ impl Session {
 }
 
 /// Finds the words before the verb on the command line: the program's name and those of the commands above.
-fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> String {
+fn typed_path(environment: &Environment, mount: &Mount, spellings: &[String]) -> String {
     let line: Vec<String> = environment
         .command_line()
         .iter()
@@ -166,7 +166,6 @@ fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> S
         .into_owned();
     // The mount's name may be another than the one above a derived type, and occur as a model's or group's name too: what
     // counts is that the verb comes behind it.
-    let spellings = verb.map(|verb| spellings(verb, mount)).unwrap_or_default();
     let is_verb = |word: &String| spellings.contains(word);
     let named = words.iter().position(|word| *word == mount.name);
     let end = match (named, words.iter().position(is_verb)) {
@@ -182,12 +181,4 @@ fn typed_path(environment: &Environment, mount: &Mount, verb: Option<&str>) -> S
             .cloned(),
     );
     path.join(" ")
-}
-
-/// A command's name and its aliases.
-fn spellings(verb: &str, mount: &Mount) -> Vec<String> {
-    let found = VERBS.iter().find(|(name, _)| *name == verb);
-    let command = found.map(|(_, found)| (found.command)(mount));
-    let aliases = command.iter().flat_map(clap::Command::get_all_aliases);
-    aliases.chain([verb]).map(str::to_owned).collect()
 }
