@@ -1,4 +1,4 @@
-//! Pulls over loopback beside a bare loop that receives, hashes, writes and syncs the same bytes.
+//! Pulls over loopback beside a bare loop that receives, checks, writes and syncs the same bytes.
 //!
 //! | part | measures |
 //! |---|---|
@@ -9,7 +9,12 @@
 //! | `latency` | 500 of them from a server 50 ms away |
 //! | `throttled` | a server that gives each connection 20 MiB/s |
 //!
-//! Server, pull and bare loop are processes of their own, and take turns.
+//! Server, pull and bare loop are processes of their own; pull and bare loop take turns.
+//!
+//! The loop a bar goes by makes the checks that the pull has to make. Where a manifest has digests for chunks and for
+//! files of several chunks, as what is published has, that is to hash every byte twice; the ratio to a loop that hashes
+//! once stands below it without a bar. A pull of small files goes beside a loop that writes as many files. What a
+//! throttled server really gives is what the bare loop gets from it; bytes ÷ rate stands beside that.
 
 #[path = "support/bare.rs"]
 mod bare;
@@ -71,11 +76,12 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
         ("serve", [folder, rate, delay]) => serve(folder, rate.parse()?, delay.parse()?),
         ("pull", [url, version, store]) => pull(url, version, store),
         ("update", [url, store]) => update(url, store),
-        ("bare", [url, jobs, target, connections]) => bare::run(
+        ("bare", [url, jobs, target, connections, digest @ ..]) => bare::run(
             url,
             Path::new(jobs),
             Path::new(target),
             connections.parse()?,
+            digest.first().map(String::as_str),
         ),
         _ => Err(format!("no such role: {name}").into()),
     }
@@ -102,9 +108,10 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
         let jobs = folder.join("jobs");
         bare::write_jobs(&jobs, &chunk_jobs(&registry, "plain")?)?;
         let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
-        for (version, what) in [
-            ("plain", "no digest for each file"),
-            ("hashed", "a digest for each file"),
+        let digest = file_digest(&registry, "hashed")?;
+        for (version, what, digest) in [
+            ("plain", "no digest for each file", None),
+            ("hashed", "a digest for each file", Some(&*digest)),
         ] {
             beside_bare(
                 &mut table,
@@ -118,6 +125,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
                     jobs: &jobs,
                     connections: 4,
                     target: Target::OneFile,
+                    digest,
                     size,
                 },
             )?;
@@ -175,6 +183,7 @@ fn large(arguments: &Arguments, folder: &Folder) -> Result<()> {
         jobs: &jobs,
         connections: 4,
         target: Target::OneFile,
+        digest: None,
         size,
     };
     beside_bare(&mut table, "in ranges", 1.25, &pair)?;
@@ -191,22 +200,18 @@ fn small(arguments: &Arguments, folder: &Folder) -> Result<()> {
     bare::write_jobs(&jobs, &chunk_jobs(&registry, "small")?)?;
     let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
     let mut table = Table::new(format!("small: {count} files of 1 KiB, a chunk each"));
-    for (target, what) in [
-        (Target::FileEach, "beside as many files"),
-        (Target::OneFile, "beside one file"),
-    ] {
-        let pair = Pair {
-            runs: arguments.runs(9),
-            folder,
-            server: &server,
-            version: "small",
-            jobs: &jobs,
-            connections: 16,
-            target,
-            size: u64::from(count) * KIB,
-        };
-        beside_bare(&mut table, what, 3.0, &pair)?;
-    }
+    let pair = Pair {
+        runs: arguments.runs(9),
+        folder,
+        server: &server,
+        version: "small",
+        jobs: &jobs,
+        connections: 16,
+        target: Target::FileEach,
+        digest: None,
+        size: u64::from(count) * KIB,
+    };
+    beside_bare(&mut table, "beside as many files", 3.0, &pair)?;
     drop(server);
     table.print();
     Ok(())
@@ -257,14 +262,25 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
         .zip(["in chunks of 8 MiB", "in one chunk"])
     {
         bare::write_jobs(&jobs, &list)?;
+        let pair = Pair {
+            runs: arguments.runs(3),
+            folder,
+            server: &server,
+            version,
+            jobs: &jobs,
+            connections: 4,
+            target: Target::OneFile,
+            digest: None,
+            size,
+        };
         let (mut ours, mut bare) = (Series::default(), Series::default());
-        for _ in 0..arguments.runs(3) {
-            bare.add(run_bare(&server, &jobs, folder, 4, Target::OneFile)?.need("seconds")?);
+        for _ in 0..pair.runs {
+            bare.add(run_bare(&pair, None)?.need("seconds")?);
             let store = folder.below("store")?;
             ours.add(run_pull(&server, version, &store)?.need("seconds")?);
         }
-        let beside = format!("bytes ÷ rate {}, bare {}", seconds(ideal), bare.times());
-        table.limit(what, ours.median(), ideal * 1.1, seconds, &beside);
+        let beside = format!("bare {}, bytes ÷ rate {}", bare.times(), seconds(ideal));
+        table.limit(what, ours.median(), bare.median() * 1.1, seconds, &beside);
     }
     drop(server);
     table.print();
@@ -280,6 +296,8 @@ struct Pair<'a> {
     jobs: &'a Path,
     connections: usize,
     target: Target,
+    /// The digest of the one file, where the pull has to check it beside those of the chunks.
+    digest: Option<&'a str>,
     size: u64,
 }
 
@@ -294,15 +312,13 @@ enum Target {
 
 /// Lets the bare loop and the pull take turns, and enters time, speed and memory.
 fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Result<()> {
-    let [mut ours, mut bare, mut our_work, mut bare_work, mut peak] = [const { Series::new() }; 5];
+    let [mut ours, mut bare, mut once] = [const { Series::new() }; 3];
+    let [mut our_work, mut bare_work, mut peak] = [const { Series::new() }; 3];
     for _ in 0..pair.runs {
-        let numbers = run_bare(
-            pair.server,
-            pair.jobs,
-            pair.folder,
-            pair.connections,
-            pair.target,
-        )?;
+        if pair.digest.is_some() {
+            once.add(run_bare(pair, None)?.need("seconds")?);
+        }
+        let numbers = run_bare(pair, pair.digest)?;
         bare.add(numbers.need("seconds")?);
         bare_work.extend(numbers.get("processor_seconds"));
         let store = pair.folder.below("store")?;
@@ -311,7 +327,19 @@ fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Resu
         our_work.extend(numbers.get("processor_seconds"));
         peak.extend(numbers.get("peak_bytes"));
     }
-    table.ratio(what, &ours, ("bare", &bare), bar);
+    let checks = if pair.digest.is_some() {
+        "bare, hashing twice"
+    } else {
+        "bare"
+    };
+    table.ratio(what, &ours, (checks, &bare), bar);
+    if pair.digest.is_some() {
+        table.pair(
+            "  beside half the hashing",
+            &ours,
+            ("bare, hashing once", &once),
+        );
+    }
     let speed = |series: &Series| format!("{:.0} MB/s", pair.size as f64 / series.median() / 1e6);
     table.row("  speed", &speed(&ours), &speed(&bare));
     if let (Some(_), Some(_)) = (our_work.largest(), bare_work.largest()) {
@@ -335,27 +363,16 @@ fn run_pull(server: &ServerProcess, version: &str, store: &Folder) -> Result<Num
     )
 }
 
-fn run_bare(
-    server: &ServerProcess,
-    jobs: &Path,
-    folder: &Folder,
-    connections: usize,
-    target: Target,
-) -> Result<Numbers> {
-    let folder = folder.below("bare")?;
-    let target = match target {
+fn run_bare(pair: &Pair<'_>, digest: Option<&str>) -> Result<Numbers> {
+    let folder = pair.folder.below("bare")?;
+    let target = match pair.target {
         Target::OneFile => folder.join("bytes"),
         Target::FileEach => folder.path().to_owned(),
     };
-    run_role(
-        "bare",
-        [
-            &*server.url,
-            &jobs.to_string_lossy(),
-            &target.to_string_lossy(),
-            &connections.to_string(),
-        ],
-    )
+    let (jobs, target) = (pair.jobs.to_string_lossy(), target.to_string_lossy());
+    let connections = pair.connections.to_string();
+    let arguments = [&*pair.server.url, &jobs, &target, &connections];
+    run_role("bare", arguments.into_iter().chain(digest))
 }
 
 // The processes.
@@ -570,6 +587,15 @@ fn manifest_path(registry: &Path, version: &str) -> Result<PathBuf> {
 fn manifest(registry: &Path, version: &str) -> Result<Manifest> {
     let path = manifest_path(registry, version)?;
     Ok(Manifest::parse(fs::read(&path)?, path.display())?)
+}
+
+/// The digest of the one file of a version.
+fn file_digest(registry: &Path, version: &str) -> Result<String> {
+    let manifest = manifest(registry, version)?;
+    let [file] = manifest.files() else {
+        return Err("more than one file".into());
+    };
+    Ok(file.digest.ok_or("a file without a digest")?.to_string())
 }
 
 /// What the bare loop asks for: each chunk whole.

@@ -133,12 +133,13 @@ pub(crate) fn is_invisible(c: char) -> bool {
 
 /// Whether Windows takes the name for a device, with any extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
 pub(crate) fn is_device_name(component: &str) -> bool {
-    let stem = component
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .trim_end()
-        .to_ascii_uppercase();
+    let stem = component.split('.').next().unwrap_or_default();
+    let stem = stem.trim_end();
+    // From `CON` to `CONOUT$`; most names are none of them, and are not looked at further.
+    if !(3..=7).contains(&stem.len()) {
+        return false;
+    }
+    let stem = stem.to_ascii_uppercase();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
         _ => ["COM", "LPT"].iter().any(|port| {

@@ -2,12 +2,16 @@
 //!
 //! Threads with a connection each, kept alive; each takes one job after the other, reads with one buffer, hashes what it
 //! reads and writes it to its place in a file that has its size from the start; in the end the file is synced.
+//!
+//! With a digest of the whole file, its bytes are hashed a second time, in order: a thread that has done a job reads back
+//! what is there without a gap, unless another is at it, and the last of it is read back in the end.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -56,8 +60,24 @@ fn read_jobs(path: &Path) -> Result<Vec<Job>> {
     fs::read_to_string(path)?.lines().map(job).collect()
 }
 
-/// Does all jobs and says how long it took. A target that is a folder gets a file for each job.
-pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> Result<()> {
+/// What the threads share.
+struct Shared<'a> {
+    host: &'a str,
+    jobs: &'a [Job],
+    target: &'a Path,
+    next: AtomicUsize,
+    whole: Option<Whole>,
+}
+
+/// Does all jobs and says how long it took. A target that is a folder gets a file for each job; one that is a file is
+/// compared with a digest if one is given.
+pub(crate) fn run(
+    url: &str,
+    jobs: &Path,
+    target: &Path,
+    connections: usize,
+    digest: Option<&str>,
+) -> Result<()> {
     let jobs = read_jobs(jobs)?;
     let host = url.strip_prefix("http://").ok_or("no http URL")?;
     let started = Instant::now();
@@ -65,16 +85,30 @@ pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> 
     if !each {
         File::create(target)?.set_len(jobs.iter().map(|job| job.size).sum())?;
     }
-    let next = AtomicUsize::new(0);
+    let shared = Shared {
+        host,
+        jobs: &jobs,
+        target,
+        next: AtomicUsize::new(0),
+        whole: match digest {
+            Some(_) => Some(Whole::new(target, jobs.len())?),
+            None => None,
+        },
+    };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..connections)
-            .map(|_| scope.spawn(|| work(host, &jobs, target, &next)))
+            .map(|_| scope.spawn(|| work(&shared)))
             .collect();
         workers.into_iter().try_for_each(|worker| {
             let result = worker.join();
             result.unwrap_or_else(|_| Err("a thread panicked".into()))
         })
     })?;
+    if let Some(whole) = shared.whole
+        && Some(&*whole.finish(&jobs)?) != digest
+    {
+        return Err("wrong bytes came".into());
+    }
     if each {
         sync_system(target)?;
     } else {
@@ -85,7 +119,8 @@ pub(crate) fn run(url: &str, jobs: &Path, target: &Path, connections: usize) -> 
     Ok(())
 }
 
-fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<()> {
+fn work(shared: &Shared<'_>) -> Result<()> {
+    let (host, target) = (shared.host, shared.target);
     let each = target.is_dir();
     let mut file = if each {
         None
@@ -96,8 +131,8 @@ fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<(
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER];
     loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let Some(job) = jobs.get(number) else {
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        let Some(job) = shared.jobs.get(number) else {
             return Ok(());
         };
         let range = match job.begin {
@@ -139,14 +174,85 @@ fn work(host: &str, jobs: &[Job], target: &Path, next: &AtomicUsize) -> Result<(
                 return Err("the body ended early".into());
             }
         }
-        let actual: String = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let actual = hex(hasher);
         if job.begin.is_none() && actual != job.digest {
             return Err("wrong bytes came".into());
         }
+        if let Some(whole) = &shared.whole {
+            whole.done(shared.jobs, number, &mut buffer)?;
+        }
+    }
+}
+
+fn hex(hasher: Sha256) -> String {
+    let bytes = hasher.finalize();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest of the whole file, as far as its bytes are there.
+struct Whole {
+    done: Vec<AtomicBool>,
+    hashed: Mutex<Hashed>,
+}
+
+struct Hashed {
+    hasher: Sha256,
+    file: File,
+    /// How many jobs' bytes are hashed.
+    jobs: usize,
+}
+
+impl Whole {
+    fn new(path: &Path, jobs: usize) -> Result<Self> {
+        let hashed = Hashed {
+            hasher: Sha256::new(),
+            file: File::open(path)?,
+            jobs: 0,
+        };
+        Ok(Self {
+            done: (0..jobs).map(|_| AtomicBool::new(false)).collect(),
+            hashed: Mutex::new(hashed),
+        })
+    }
+
+    /// Takes note of a job that is done, and hashes on unless another thread is at it.
+    fn done(&self, jobs: &[Job], number: usize, buffer: &mut [u8]) -> Result<()> {
+        self.done[number].store(true, Ordering::Release);
+        match self.hashed.try_lock() {
+            Ok(mut hashed) => hashed.advance(jobs, &self.done, buffer),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Hashes the rest.
+    fn finish(self, jobs: &[Job]) -> Result<String> {
+        let mut hashed = self
+            .hashed
+            .into_inner()
+            .map_err(|_| "a thread panicked while hashing")?;
+        hashed.advance(jobs, &self.done, &mut vec![0; BUFFER])?;
+        Ok(hex(hashed.hasher))
+    }
+}
+
+impl Hashed {
+    /// Hashes on to the first job that is not done; the jobs are in the order of the file.
+    fn advance(&mut self, jobs: &[Job], done: &[AtomicBool], buffer: &mut [u8]) -> Result<()> {
+        while done
+            .get(self.jobs)
+            .is_some_and(|done| done.load(Ordering::Acquire))
+        {
+            let mut left = jobs[self.jobs].size;
+            while left > 0 {
+                let most = buffer.len().min(usize::try_from(left)?);
+                let piece = &mut buffer[..most];
+                self.file.read_exact(piece)?;
+                self.hasher.update(&*piece);
+                left -= most as u64;
+            }
+            self.jobs += 1;
+        }
+        Ok(())
     }
 }
 

@@ -75,6 +75,9 @@ impl Start {
                 _ => arguments.words.push(argument),
             }
         }
+        if benching && arguments.quick {
+            println!("quick: start-up outweighs what is measured, so the verdicts say nothing");
+        }
         Ok(if benching {
             Self::Bench(arguments)
         } else {

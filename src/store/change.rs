@@ -30,6 +30,12 @@ struct Intent {
     record: Option<Value>,
 }
 
+impl Intent {
+    fn is_readable(&self) -> bool {
+        self.record.as_ref().is_none_or(ModelRecord::is_readable)
+    }
+}
+
 impl Store {
     /// Moves a verified partial into its place and records it. The lock is the proof that nobody else is at it.
     pub(crate) fn install(
@@ -176,7 +182,8 @@ impl Store {
             let Ok(json) = fs::read(dir.join("intent.json")) else {
                 continue;
             };
-            let Ok(intent) = serde_json::from_slice(&json) else {
+            let intent = serde_json::from_slice(&json).ok();
+            let Some(intent) = intent.filter(Intent::is_readable) else {
                 warn!(path = %dir.display(), "a damaged intent is dropped; what it was about is as it was");
                 let _ = fs::remove_file(dir.join("intent.json"));
                 continue;
