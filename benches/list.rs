@@ -19,8 +19,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use modelrack::{
-    Config, Digest, Environment, ListOptions, Manager, Metadata, ModelManager, RemoteOptions,
-    System,
+    Config, Digest, Environment, ListOptions, Manager, Metadata, ModelManager, RemoteMetadata,
+    RemoteOptions, System,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn json_of(folder: &str, url: &str, out: &mut dyn std::io::Write) -> Result<()> 
         source: &'a str,
         manifest_hash: Digest,
         alias_of: Option<&'a str>,
-        metadata: &'a Metadata,
+        metadata: &'a RemoteMetadata,
     }
     let all = manager(folder, url).list_remote(&RemoteOptions::default().offline(true))?;
     let rows: Vec<Row<'_>> = all

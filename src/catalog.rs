@@ -1,5 +1,11 @@
 //! What sources offer.
 
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
 use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
@@ -20,7 +26,7 @@ pub struct RemoteModel {
     /// The version that this one is another name for.
     pub alias_of: Option<String>,
     /// What the registry says about it; may be empty.
-    pub metadata: Metadata,
+    pub metadata: RemoteMetadata,
 }
 
 impl RemoteModel {
@@ -32,27 +38,94 @@ impl RemoteModel {
             source: source.into(),
             manifest_digest,
             alias_of: None,
-            metadata: Metadata::new(),
+            metadata: RemoteMetadata::default(),
         }
     }
 }
 
-impl RemoteModel {
-    /// Returns the `description` of the metadata.
-    #[must_use]
-    pub fn description(&self) -> Option<&str> {
-        description(&self.metadata)
+/// What a registry states about a version: a JSON object, kept as it was written until somebody reads it.
+#[derive(Clone, Default)]
+pub struct RemoteMetadata(Option<Arc<RawValue>>);
+
+/// The facts that every tool understands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// The `type`, as in `text-generation`.
+    pub model_type: Option<String>,
+    /// The `description`.
+    pub description: Option<String>,
+    /// The `tags`; may be empty.
+    pub tags: Vec<String>,
+}
+
+impl RemoteMetadata {
+    /// Keeps a value that is an object; `None` for another.
+    pub(crate) fn of_json(json: Box<RawValue>) -> Option<Self> {
+        let is_object = json.get().trim_start().starts_with('{');
+        is_object.then(|| Self(Some(json.into())))
     }
 
-    /// Returns the `type` of the metadata.
+    /// Returns the object as it was written; `{}` when the registry states nothing.
     #[must_use]
-    pub fn model_type(&self) -> Option<&str> {
-        self.metadata.get("type")?.as_str()
+    pub fn json(&self) -> &str {
+        self.0.as_ref().map_or("{}", |json| json.get())
     }
 
-    /// Returns the `tags` of the metadata; may be empty.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        tags(&self.metadata)
+    /// Reads all of it; empty when it is nested beyond reason.
+    #[must_use]
+    pub fn to_map(&self) -> Metadata {
+        serde_json::from_str(self.json()).unwrap_or_default()
+    }
+
+    /// Reads what every tool understands; a fact of another form than it should have is left out.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        #[derive(Default, Deserialize)]
+        struct FactsWire<'a> {
+            #[serde(borrow, default, rename = "type")]
+            model_type: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            description: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            tags: Option<&'a RawValue>,
+        }
+        let wire: FactsWire<'_> = serde_json::from_str(self.json()).unwrap_or_default();
+        let text = |json: Option<&RawValue>| serde_json::from_str(json?.get()).ok();
+        let tags = wire.tags.map(|json| serde_json::from_str(json.get()));
+        Facts {
+            model_type: text(wire.model_type),
+            description: text(wire.description),
+            tags: tags.and_then(Result::ok).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&Metadata> for RemoteMetadata {
+    fn from(metadata: &Metadata) -> Self {
+        let json = serde_json::value::to_raw_value(metadata).ok();
+        json.and_then(Self::of_json).unwrap_or_default()
+    }
+}
+
+impl Serialize for RemoteMetadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(json) => json.serialize(serializer),
+            None => Metadata::new().serialize(serializer),
+        }
+    }
+}
+
+impl PartialEq for RemoteMetadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
+impl fmt::Debug for RemoteMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.json())
     }
 }
 
@@ -80,17 +153,4 @@ impl RemoteDetail {
     pub fn files(&self) -> &[ManifestFile] {
         self.manifest.files()
     }
-}
-
-pub(crate) fn description(metadata: &Metadata) -> Option<&str> {
-    metadata.get("description")?.as_str()
-}
-
-pub(crate) fn tags(metadata: &Metadata) -> impl Iterator<Item = &str> {
-    metadata
-        .get("tags")
-        .and_then(|tags| tags.as_array())
-        .into_iter()
-        .flatten()
-        .filter_map(|tag| tag.as_str())
 }

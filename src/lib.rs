@@ -102,7 +102,7 @@ mod store;
 mod time;
 mod url;
 
-pub use crate::catalog::{Metadata, RemoteDetail, RemoteModel};
+pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::config::{
     Config, HttpConfig, ProxyConfig, RetryPolicy, SourceConfig, SourceKind, SourcePlace,
 };

@@ -124,7 +124,8 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
     if let Some(target) = &remote.alias_of {
         fields.push(("alias of", target.clone()));
     }
-    add_metadata(&mut fields, &remote.metadata);
+    let metadata = remote.metadata.to_map();
+    add_metadata(&mut fields, &metadata);
     print_fields(session, &fields, detail.files())
 }
 

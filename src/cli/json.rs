@@ -6,7 +6,7 @@ use crate::time::rfc3339;
 use crate::{
     Change, CopyReport, Digest, Freshness, InstalledDetail, InstalledModel, Listing, ManifestFile,
     Metadata, ModelRef, PartialModel, PrunePlan, PullOutcome, PullPlan, PullReport, RemoteDetail,
-    RemoteModel, RemoveReport, SourceInfo, Status, UpdateEntry, VerifiedModel,
+    RemoteMetadata, RemoteModel, RemoveReport, SourceInfo, Status, UpdateEntry, VerifiedModel,
 };
 
 /// What every model carries.
@@ -114,23 +114,24 @@ pub(super) struct Remote<'a> {
     alias_of: Option<&'a str>,
     installed: bool,
     #[serde(rename = "type")]
-    model_type: Option<&'a str>,
-    description: Option<&'a str>,
-    tags: Vec<&'a str>,
-    metadata: &'a Metadata,
+    model_type: Option<String>,
+    description: Option<String>,
+    tags: Vec<String>,
+    metadata: &'a RemoteMetadata,
 }
 
 impl<'a> Remote<'a> {
     pub(super) fn new(remote: &'a RemoteModel, installed: bool) -> Self {
+        let facts = remote.metadata.facts();
         Self {
             name: Name::from(&remote.model),
             source: &remote.source,
             manifest_hash: remote.manifest_digest,
             alias_of: remote.alias_of.as_deref(),
             installed,
-            model_type: remote.model_type(),
-            description: remote.description(),
-            tags: remote.tags().collect(),
+            model_type: facts.model_type,
+            description: facts.description,
+            tags: facts.tags,
             metadata: &remote.metadata,
         }
     }

@@ -174,15 +174,14 @@ pub(super) fn print_remote(session: &Session, remote: &[RemoteModel]) -> CliResu
                 Some(false) => "update",
                 None => "-",
             };
+            let facts = remote.metadata.facts();
             let alias = remote.alias_of.as_ref().map(|target| format!("= {target}"));
             vec![
                 remote.model.name().to_string(),
                 remote.model.version().to_owned(),
                 state.to_owned(),
-                remote.model_type().unwrap_or("-").to_owned(),
-                alias
-                    .or_else(|| remote.description().map(str::to_owned))
-                    .unwrap_or_else(|| "-".into()),
+                facts.model_type.unwrap_or_else(|| "-".into()),
+                alias.or(facts.description).unwrap_or_else(|| "-".into()),
             ]
         })
         .collect();

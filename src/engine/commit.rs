@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::catalog::{RemoteModel, tags};
+use crate::catalog::RemoteModel;
 use crate::error::{IoContext, Result};
 use crate::manifest::Manifest;
 use crate::platform;
@@ -28,15 +28,16 @@ pub(crate) fn commit(
     let files = partial.files_dir();
     sync(&files, manifest)?;
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
+    let facts = remote.metadata.facts();
     let record = ModelRecord {
         manifest_hash: manifest.digest(),
         total_size: manifest.total_bytes(),
         file_count: manifest.files().len() as u64,
         installed_at: SystemTime::now(),
         source: Some(remote.source.clone()),
-        model_type: remote.model_type().map(str::to_owned),
-        tags: tags(&remote.metadata).map(str::to_owned).collect(),
-        metadata: remote.metadata.clone(),
+        model_type: facts.model_type,
+        tags: facts.tags,
+        metadata: remote.metadata.to_map(),
     };
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model have served.

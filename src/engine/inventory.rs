@@ -164,7 +164,7 @@ impl InstalledModel {
     /// Returns the `description` of the metadata.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
-        crate::catalog::description(&self.metadata)
+        self.metadata.get("description")?.as_str()
     }
 }
 
@@ -392,10 +392,9 @@ impl Engine {
         }
         all.retain(|remote| {
             options.scope.contains(&remote.model)
-                && options
-                    .model_type
-                    .as_deref()
-                    .is_none_or(|wanted| remote.model_type() == Some(wanted))
+                && options.model_type.as_deref().is_none_or(|wanted| {
+                    remote.metadata.facts().model_type.as_deref() == Some(wanted)
+                })
         });
         if self.sources().len() > 1 {
             all.sort_by(|a, b| a.model.cmp(&b.model));

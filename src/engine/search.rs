@@ -1,9 +1,10 @@
 //! Finding models by what is said about them.
 
-use crate::catalog::{Metadata, RemoteModel, description};
+use crate::catalog::{Facts, RemoteModel};
 use crate::engine::Engine;
 use crate::engine::inventory::{InstalledModel, ListOptions, RemoteOptions};
 use crate::error::{Error, Result};
+use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::setters::setters;
 
@@ -49,45 +50,28 @@ impl Engine {
                 .cancel(options.cancel.clone());
             report.remote = self.list_remote(&remote)?;
             report.remote.retain(|remote| {
-                let tags: Vec<&str> = remote.tags().collect();
-                matches(
-                    &words,
-                    &remote.model.to_string(),
-                    remote.model_type(),
-                    &tags,
-                    &remote.metadata,
-                )
+                let facts = remote.metadata.facts();
+                matches(&words, &remote.model, &facts)
             });
         } else {
             report.installed = self.list(&ListOptions::default())?.models;
             report.installed.retain(|model| {
-                let tags: Vec<&str> = model.tags.iter().map(String::as_str).collect();
-                matches(
-                    &words,
-                    &model.model.to_string(),
-                    model.model_type.as_deref(),
-                    &tags,
-                    &model.metadata,
-                )
+                let facts = Facts {
+                    model_type: model.model_type.clone(),
+                    description: model.description().map(str::to_owned),
+                    tags: model.tags.clone(),
+                };
+                matches(&words, &model.model, &facts)
             });
         }
         Ok(report)
     }
 }
 
-fn matches(
-    words: &[String],
-    name: &str,
-    model_type: Option<&str>,
-    tags: &[&str],
-    metadata: &Metadata,
-) -> bool {
-    let mut text = name.to_lowercase();
-    for more in model_type
-        .into_iter()
-        .chain(description(metadata))
-        .chain(tags.iter().copied())
-    {
+fn matches(words: &[String], model: &ModelRef, facts: &Facts) -> bool {
+    let mut text = model.to_string().to_lowercase();
+    let said = facts.model_type.iter().chain(&facts.description);
+    for more in said.chain(&facts.tags) {
         text.push('\n');
         text.push_str(&more.to_lowercase());
     }

@@ -217,7 +217,7 @@ impl Engine {
             source: source.config().key.clone(),
             manifest_digest: record.manifest_hash,
             alias_of: None,
-            metadata: record.metadata.clone(),
+            metadata: (&record.metadata).into(),
         };
         let cancel = options.cancel.child();
         // The registry may have moved on; what is repaired is what is installed.

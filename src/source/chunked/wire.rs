@@ -15,8 +15,9 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::catalog::{Metadata, RemoteModel};
+use crate::catalog::{RemoteMetadata, RemoteModel};
 use crate::config::SourceConfig;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -55,7 +56,7 @@ pub(super) struct Entry {
     #[serde(default)]
     hash: Option<Digest>,
     #[serde(default)]
-    metadata: Option<Metadata>,
+    metadata: Option<Box<RawValue>>,
     #[serde(default)]
     alias_of: Option<String>,
 }
@@ -108,22 +109,29 @@ fn remote(
     version: &str,
     manifest_digest: Digest,
     alias_of: Option<String>,
-    metadata: Option<Metadata>,
+    metadata: Option<Box<RawValue>>,
 ) -> Result<RemoteModel, Malformed> {
     let model = name
         .clone()
         .version(version)
         .map_err(|error| Malformed::new(format!("in the index, {error}")))?;
+    let metadata = match metadata {
+        Some(json) => RemoteMetadata::of_json(json).ok_or_else(|| {
+            let version = show(version);
+            Malformed::new(format!("the metadata of version '{version}' is no object"))
+        })?,
+        None => RemoteMetadata::default(),
+    };
     Ok(RemoteModel {
         model,
         source: config.key.clone(),
         manifest_digest,
         alias_of,
-        metadata: metadata.unwrap_or_default(),
+        metadata,
     })
 }
 
-fn metadata_of_target(versions: &Versions, entry: &Entry) -> Option<Metadata> {
+fn metadata_of_target(versions: &Versions, entry: &Entry) -> Option<Box<RawValue>> {
     versions.get(entry.alias_of.as_deref()?)?.metadata.clone()
 }
 
@@ -482,7 +490,7 @@ mod tests {
         let latest = find(INDEX, "g/m", Some("latest")).unwrap();
         assert_eq!(latest.manifest_digest.to_string(), "b".repeat(64));
         assert_eq!(latest.alias_of.as_deref(), Some("v2"));
-        assert_eq!(latest.model_type(), Some("x"));
+        assert_eq!(latest.metadata.facts().model_type.as_deref(), Some("x"));
         assert_eq!(find(INDEX, "g/only", None).unwrap().model.version(), "v1");
         assert_eq!(
             find(INDEX, "a/b/c", None).unwrap().model.to_string(),
@@ -561,16 +569,20 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_no_crash() {
+        let (open, close) = (r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
         let text = format!(
-            r#"{{"g":{{"m":{{"v":{{"metadata":{}1{}}}}}}}}}"#,
-            "[".repeat(100_000),
-            "]".repeat(100_000)
+            r#"{{"g":{{"m":{{"v":{{"hash":"{}","metadata":{open}1{close}}}}}}}}}"#,
+            "a".repeat(64)
         );
-        assert!(read_all(text.as_bytes(), &config("")).is_err());
-        assert!(read_model(text.as_bytes(), "g", "m").is_err());
+        let all = read_all(text.as_bytes(), &config("")).unwrap();
+        assert!(all[0].metadata.to_map().is_empty());
+        assert_eq!(all[0].metadata.facts(), crate::catalog::Facts::default());
+        assert!(read_model(text.as_bytes(), "g", "m").is_ok());
         assert!(matches!(
             read_model(text.as_bytes(), "g", "other"),
             Ok(Lookup::Near(_))
         ));
+        let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
+        assert!(read_all(text.as_bytes(), &config("")).is_err());
     }
 }
