@@ -1,7 +1,6 @@
 //! What sources offer.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -45,7 +44,7 @@ impl RemoteModel {
 
 /// What a registry states about a version: a JSON object, kept as it was written until somebody reads it.
 #[derive(Clone, Default)]
-pub struct RemoteMetadata(Option<Arc<RawValue>>);
+pub struct RemoteMetadata(Option<Box<RawValue>>);
 
 /// The facts that every tool understands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ impl RemoteMetadata {
     /// Keeps a value that is an object; `None` for another.
     pub(crate) fn of_json(json: Box<RawValue>) -> Option<Self> {
         let is_object = json.get().trim_start().starts_with('{');
-        is_object.then(|| Self(Some(json.into())))
+        is_object.then_some(Self(Some(json)))
     }
 
     /// Returns the object as it was written; `{}` when the registry states nothing.
@@ -81,24 +80,36 @@ impl RemoteMetadata {
     /// Reads what every tool understands; a fact of another form than it should have is left out.
     #[must_use]
     pub fn facts(&self) -> Facts {
-        #[derive(Default, Deserialize)]
-        struct FactsWire<'a> {
-            #[serde(borrow, default, rename = "type")]
-            model_type: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            description: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            tags: Option<&'a RawValue>,
-        }
-        let wire: FactsWire<'_> = serde_json::from_str(self.json()).unwrap_or_default();
+        let raw = self.raw_facts();
         let text = |json: Option<&RawValue>| serde_json::from_str(json?.get()).ok();
-        let tags = wire.tags.map(|json| serde_json::from_str(json.get()));
+        let tags = raw.tags.map(|json| serde_json::from_str(json.get()));
         Facts {
-            model_type: text(wire.model_type),
-            description: text(wire.description),
+            model_type: text(raw.model_type),
+            description: text(raw.description),
             tags: tags.and_then(Result::ok).unwrap_or_default(),
         }
     }
+
+    /// Finds what every tool understands, as it is written: texts and a list, for whoever passes them on.
+    pub(crate) fn raw_facts(&self) -> RawFacts<'_> {
+        let raw: RawFacts<'_> = serde_json::from_str(self.json()).unwrap_or_default();
+        RawFacts {
+            model_type: raw.model_type.filter(|json| json.get().starts_with('"')),
+            description: raw.description.filter(|json| json.get().starts_with('"')),
+            tags: raw.tags.filter(|json| json.get().starts_with('[')),
+        }
+    }
+}
+
+/// [`Facts`], as they are written.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct RawFacts<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub(crate) model_type: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) description: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) tags: Option<&'a RawValue>,
 }
 
 impl From<&Metadata> for RemoteMetadata {

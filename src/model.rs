@@ -76,11 +76,12 @@ impl ModelName {
     /// # Errors
     /// [`InvalidName`] when the version is empty, longer than 200 bytes, or has a control character, a backslash or an
     /// empty, `.` or `..` segment.
-    pub fn version(self, version: &str) -> Result<ModelRef, InvalidName> {
-        check_version(version)?;
+    pub fn version(self, version: impl Into<String>) -> Result<ModelRef, InvalidName> {
+        let version = version.into();
+        check_version(&version)?;
         Ok(ModelRef {
             name: self,
-            version: version.to_owned(),
+            version,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The shapes of `--json`, apart from the library's own types. Keys are only ever added.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::time::rfc3339;
 use crate::{
@@ -114,15 +115,16 @@ pub(super) struct Remote<'a> {
     alias_of: Option<&'a str>,
     installed: bool,
     #[serde(rename = "type")]
-    model_type: Option<String>,
-    description: Option<String>,
-    tags: Vec<String>,
+    model_type: Option<&'a RawValue>,
+    description: Option<&'a RawValue>,
+    tags: Tags<'a>,
     metadata: &'a RemoteMetadata,
 }
 
 impl<'a> Remote<'a> {
     pub(super) fn new(remote: &'a RemoteModel, installed: bool) -> Self {
-        let facts = remote.metadata.facts();
+        // As the index has them: of 100,000 versions, none is read and written again.
+        let facts = remote.metadata.raw_facts();
         Self {
             name: Name::from(&remote.model),
             source: &remote.source,
@@ -131,8 +133,21 @@ impl<'a> Remote<'a> {
             installed,
             model_type: facts.model_type,
             description: facts.description,
-            tags: facts.tags,
+            tags: Tags(facts.tags),
             metadata: &remote.metadata,
+        }
+    }
+}
+
+/// A list as it is written, or an empty one.
+#[derive(Debug)]
+struct Tags<'a>(Option<&'a RawValue>);
+
+impl Serialize for Tags<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(list) => list.serialize(serializer),
+            None => serializer.collect_seq([(); 0]),
         }
     }
 }

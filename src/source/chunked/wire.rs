@@ -106,22 +106,22 @@ pub(super) fn full_name(config: &SourceConfig, path: &str) -> String {
 fn remote(
     config: &SourceConfig,
     name: &ModelName,
-    version: &str,
+    version: String,
     manifest_digest: Digest,
     alias_of: Option<String>,
     metadata: Option<Box<RawValue>>,
 ) -> Result<RemoteModel, Malformed> {
-    let model = name
-        .clone()
-        .version(version)
-        .map_err(|error| Malformed::new(format!("in the index, {error}")))?;
     let metadata = match metadata {
         Some(json) => RemoteMetadata::of_json(json).ok_or_else(|| {
-            let version = show(version);
+            let version = show(&version);
             Malformed::new(format!("the metadata of version '{version}' is no object"))
         })?,
         None => RemoteMetadata::default(),
     };
+    let model = name
+        .clone()
+        .version(version)
+        .map_err(|error| Malformed::new(format!("in the index, {error}")))?;
     Ok(RemoteModel {
         model,
         source: config.key.clone(),
@@ -173,7 +173,7 @@ pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteM
                 all.push(remote(
                     config,
                     &name,
-                    &version,
+                    version,
                     digest,
                     entry.alias_of,
                     metadata,
@@ -353,7 +353,7 @@ pub(super) fn choose(
         remote(
             config,
             &name,
-            wanted,
+            wanted.to_owned(),
             digest,
             entry.alias_of.clone(),
             metadata,
