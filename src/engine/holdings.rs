@@ -9,7 +9,8 @@ use crate::digest::Digest;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::store::Store;
-use crate::store::partial::{FileSet, find_partials};
+use crate::store::files::FileSet;
+use crate::store::partial::find_partials;
 use crate::store::record::Records;
 
 /// Bytes with a known digest somewhere in the store. They are checked like any others when they are taken.

@@ -25,7 +25,8 @@ use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
 use crate::manifest::{Manifest, Part};
 use crate::progress::CancelToken;
 use crate::source::Source;
-use crate::store::partial::{FileSet, Partial};
+use crate::store::files::FileSet;
+use crate::store::partial::Partial;
 use crate::url::Url;
 
 /// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.

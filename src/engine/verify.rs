@@ -19,8 +19,8 @@ use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
+use crate::store::files::FileSet;
 use crate::store::layout::file_in;
-use crate::store::partial::FileSet;
 use crate::store::record::ModelRecord;
 
 /// What to verify, and whether to repair.

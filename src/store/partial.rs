@@ -15,7 +15,6 @@
 //! One process writes a partial at a time. Where the file system's locks lie, two processes may pull one model at once;
 //! then the second sees that the first still touches its journal, and makes a partial of its own.
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
@@ -295,92 +294,6 @@ impl Partial {
     }
 }
 
-/// Opens each file of a model's folder once, and keeps as many open as a process may well have.
-#[derive(Debug)]
-pub(crate) struct FileSet {
-    root: PathBuf,
-    writable: bool,
-    open: Mutex<HashMap<usize, std::sync::Arc<File>>>,
-}
-
-/// Half of the usual limit of 256 open files on macOS.
-const MAX_OPEN_FILES: usize = 128;
-
-impl FileSet {
-    pub(crate) fn new(root: PathBuf, writable: bool) -> Self {
-        Self {
-            root,
-            writable,
-            open: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn open(&self, manifest: &Manifest, file: usize) -> Result<std::sync::Arc<File>> {
-        if let Some(open) = self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&file)
-        {
-            return Ok(open.clone());
-        }
-        let path = file_in(&self.root, &manifest.files()[file].path);
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(self.writable)
-            .open(&path)
-            .at("open", &path)?;
-        let opened = std::sync::Arc::new(opened);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MAX_OPEN_FILES {
-            open.clear();
-        }
-        open.insert(file, opened.clone());
-        Ok(opened)
-    }
-
-    /// Writes bytes to their place in the stream.
-    pub(crate) fn write(&self, manifest: &Manifest, begin: u64, bytes: &[u8]) -> Result<()> {
-        let mut rest = bytes;
-        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
-            let size = usize::try_from(segment.size_bytes)
-                .map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
-            let (now, later) = rest.split_at(size);
-            let file = self.open(manifest, segment.file)?;
-            platform::write_all_at(&file, now, segment.offset).at(
-                "write",
-                &file_in(&self.root, &manifest.files()[segment.file].path),
-            )?;
-            rest = later;
-        }
-        Ok(())
-    }
-
-    /// Reads bytes from their place in the stream.
-    pub(crate) fn read(&self, manifest: &Manifest, begin: u64, bytes: &mut [u8]) -> Result<()> {
-        let mut at = 0;
-        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
-            let size = usize::try_from(segment.size_bytes)
-                .map_err(|_| crate::Error::internal("a segment beyond a buffer"))?;
-            let file = self.open(manifest, segment.file)?;
-            platform::read_exact_at(&file, &mut bytes[at..at + size], segment.offset).at(
-                "read",
-                &file_in(&self.root, &manifest.files()[segment.file].path),
-            )?;
-            at += size;
-        }
-        Ok(())
-    }
-
-    /// Drops all files, so that the folder can be renamed on systems that mind.
-    pub(crate) fn close(&self) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-}
-
 /// The partials that lie in the store, in no order.
 pub(crate) fn find_partials(layout: &Layout) -> Vec<FoundPartial> {
     let Ok(entries) = fs::read_dir(layout.cache()) else {
@@ -434,6 +347,7 @@ fn read_journal(path: &Path) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::files::FileSet;
 
     fn store(name: &str) -> Layout {
         let root =

@@ -1,0 +1,139 @@
+//! Tests of reading an index.
+
+use super::*;
+use crate::config::SourcePlace;
+use crate::url::Url;
+
+fn config(name: &str) -> SourceConfig {
+    let urls = vec![Url::parse("https://models.example.org").unwrap()];
+    let place = SourcePlace::Chunked {
+        urls,
+        public_key: None,
+    };
+    SourceConfig {
+        key: "k".into(),
+        name: name.into(),
+        place,
+        origin: String::new(),
+    }
+}
+
+fn index(text: &str) -> String {
+    text.replace("#A", &"a".repeat(64))
+        .replace("#B", &"B".repeat(64))
+}
+
+const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadata":{"type":"x"}},"latest":{"alias_of":"v2"}},
+    "only":{"v1":{"hash":"#A"},"stable":{"alias_of":"v1"}}},"a/b":{"c":{"v":{"hash":"#A","new":1}}}}"##;
+
+fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel, Unchosen> {
+    let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
+    match read_model(index(text).as_bytes(), group, model).map_err(Unchosen::Malformed)? {
+        Lookup::Found(versions) => choose(&versions, &config(""), group, model, version),
+        Lookup::Near(near) => Err(Unchosen::Error(Error::ModelNotFound {
+            model: path.into(),
+            near,
+        })),
+    }
+}
+
+#[test]
+fn finds_what_is_asked_for() {
+    let latest = find(INDEX, "g/m", Some("latest")).unwrap();
+    assert_eq!(latest.manifest_digest.to_string(), "b".repeat(64));
+    assert_eq!(latest.alias_of.as_deref(), Some("v2"));
+    assert_eq!(latest.metadata.facts().model_type.as_deref(), Some("x"));
+    assert_eq!(find(INDEX, "g/only", None).unwrap().model.version(), "v1");
+    assert_eq!(
+        find(INDEX, "a/b/c", None).unwrap().model.to_string(),
+        "a/b/c v"
+    );
+    assert!(
+        matches!(find(INDEX, "g/m", None), Err(Unchosen::Error(Error::InvalidRef { choices, .. })) if choices.len() == 3)
+    );
+    assert!(
+        matches!(find(INDEX, "g/m", Some("v3")), Err(Unchosen::Error(Error::VersionNotFound { near, .. })) if near == ["v1", "v2"])
+    );
+    assert!(
+        matches!(find(INDEX, "g/n", None), Err(Unchosen::Error(Error::ModelNotFound { near, .. })) if near.contains(&"g/m".to_owned()))
+    );
+}
+
+#[test]
+fn reads_everything_in_order() {
+    let all = read_all(index(INDEX).as_bytes(), &config("weights")).unwrap();
+    let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "weights/a/b/c v",
+            "weights/g/m latest",
+            "weights/g/m v1",
+            "weights/g/m v2",
+            "weights/g/only stable",
+            "weights/g/only v1"
+        ]
+    );
+}
+
+#[test]
+fn refuses_malformed_and_hostile_indexes() {
+    for bad in [
+        "",
+        "[]",
+        r#"{"g":[]}"#,
+        r#"{"g":{"m":[]}}"#,
+        r#"{"g":{"m":{"v":{}}}}"#,
+        r#"{"g":{"m":{"v":{"hash":"zz"}}}}"#,
+        r#"{"g":{"m":{"v":{"alias_of":"v"}}}}"#,
+        r#"{"g":{"m":{"v":{"alias_of":"w"},"w":{"alias_of":"v"}}}}"#,
+        r#"{"g":{"m":{"v":{"alias_of":"gone"}}}}"#,
+        r##"{"g":{"m":{"v":{"hash":"#A"}},"M":{"v":{"hash":"#A"}}}}"##,
+        r##"{"g":{"m":{"v":{"hash":"#A"},"V":{"hash":"#A"}}}}"##,
+        r##"{"g":{"m":{"v":{"hash":"#A"}}}"##,
+        r##"{"g":{"m":{"v":{"hash":"#A"}}}} trailing"##,
+    ] {
+        assert!(
+            read_all(index(bad).as_bytes(), &config("")).is_err(),
+            "{bad}"
+        );
+        assert!(
+            matches!(find(bad, "g/m", Some("v")), Err(Unchosen::Malformed(_))),
+            "{bad}"
+        );
+    }
+    for name in [
+        "..",
+        "../x",
+        "a\\\\b",
+        "con",
+        "a\\u001bb",
+        "C:",
+        " a",
+        "a.",
+        "",
+    ] {
+        let text = format!(r##"{{"{name}":{{"m":{{"v":{{"hash":"#A"}}}}}}}}"##);
+        let refused = read_all(index(&text).as_bytes(), &config(""));
+        assert!(refused.is_err() || name.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_no_crash() {
+    let (open, close) = (r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+    let text = format!(
+        r#"{{"g":{{"m":{{"v":{{"hash":"{}","metadata":{open}1{close}}}}}}}}}"#,
+        "a".repeat(64)
+    );
+    let all = read_all(text.as_bytes(), &config("")).unwrap();
+    assert!(all[0].metadata.to_map().is_empty());
+    assert_eq!(all[0].metadata.facts(), crate::catalog::Facts::default());
+    assert!(read_model(text.as_bytes(), "g", "m").is_ok());
+    assert!(matches!(
+        read_model(text.as_bytes(), "g", "other"),
+        Ok(Lookup::Near(_))
+    ));
+    let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
+    assert!(read_all(text.as_bytes(), &config("")).is_err());
+}
