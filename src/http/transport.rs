@@ -125,6 +125,11 @@ impl UreqTransport {
     }
 
     fn agent(&self, request: &Request<'_>) -> Result<ureq::Agent> {
+        if request.url.scheme() == Scheme::Https && !platform::supports_tls() {
+            return Err(Error::config(
+                "this processor lacks instructions that https needs here (AVX2, ADX, BMI2, AES)",
+            ));
+        }
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if !agents.iter().any(|agents| request.cancel.is(&agents.owner)) {
             agents.retain(|agents| agents.owner.strong_count() > 0);

@@ -59,3 +59,25 @@ pub(crate) fn tls_config(
     ));
     builder.tls_config(tls.build())
 }
+
+/// Whether this processor has what graviola asks for, which would end the program where it is missing: on x86-64 those
+/// made since about 2014, on AArch64 those with the cryptography extensions.
+pub(crate) fn supports_tls() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let supported = is_x86_feature_detected!("aes")
+        && is_x86_feature_detected!("pclmulqdq")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("avx")
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("adx")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2");
+    #[cfg(target_arch = "aarch64")]
+    let supported = std::arch::is_aarch64_feature_detected!("neon")
+        && std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull")
+        && std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let supported = true;
+    supported
+}
