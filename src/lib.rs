@@ -104,7 +104,8 @@ mod url;
 
 pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::config::{
-    Config, HttpConfig, ProxyConfig, RetryPolicy, SourceConfig, SourceKind, SourcePlace,
+    Config, HttpConfig, ProxyConfig, RepositoryPlace, RetryPolicy, SourceConfig, SourceKind,
+    SourcePlace, UrlTemplate,
 };
 pub use crate::digest::{Digest, InvalidDigest};
 pub use crate::engine::copy::{CopyOptions, CopyReport};

@@ -51,6 +51,12 @@ pub struct Url {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl(&'static str);
 
+impl InvalidUrl {
+    pub(crate) fn new(reason: &'static str) -> Self {
+        Self(reason)
+    }
+}
+
 impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -237,10 +243,18 @@ impl Url {
     #[must_use]
     pub fn join(&self, relative: &str) -> Self {
         let base = self.path.trim_end_matches('/');
-        let relative = encode(&relative.replace('%', "%25"), b"/");
+        let relative = encode_path(relative);
         Self {
             path: format!("{base}/{relative}"),
             query: self.query.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same URL with another query.
+    pub(crate) fn with_query(&self, query: &str) -> Self {
+        Self {
+            query: Some(encode(query, b"/?")),
             ..self.clone()
         }
     }
@@ -281,6 +295,11 @@ impl Url {
             ..target
         })
     }
+}
+
+/// Percent-encodes a relative path, its slashes kept.
+pub(crate) fn encode_path(relative: &str) -> String {
+    encode(&relative.replace('%', "%25"), b"/")
 }
 
 /// Percent-encodes everything but unreserved characters, escapes that are there already, and `keep`.

@@ -18,6 +18,7 @@ use crate::config::RetryPolicy;
 use crate::error::{AuthFailure, BoxError, Error, Result};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
+use crate::settings::Token;
 use crate::url::{Scheme, Url};
 
 use retry::{Fault, decide, parse_retry_after};
@@ -33,6 +34,8 @@ pub(crate) struct GetOptions {
     pub(crate) range: Option<Range<u64>>,
     /// Answer [`Answer::Unchanged`] when the entity tag is still this one.
     pub(crate) etag: Option<String>,
+    /// The media type to ask for.
+    pub(crate) accept: Option<&'static str>,
 }
 
 /// A body under way.
@@ -43,6 +46,8 @@ pub(crate) struct Body {
     pub(crate) is_range: bool,
     /// The size of the body, when the server says it.
     pub(crate) length: Option<u64>,
+    /// The size of the whole document, when it is a range and the server says it.
+    pub(crate) total: Option<u64>,
     /// The validator of this state of the document.
     pub(crate) etag: Option<String>,
     reader: Box<dyn Read + Send>,
@@ -82,6 +87,7 @@ impl Failure {
 pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     policy: RetryPolicy,
+    tokens: Arc<[Token]>,
     offline: bool,
 }
 
@@ -90,8 +96,25 @@ impl Client {
         Self {
             transport,
             policy,
+            tokens: Arc::default(),
             offline,
         }
+    }
+
+    /// The same client with tokens, each for one origin; a URL that has a password of its own goes without.
+    pub(crate) fn with_tokens(self, tokens: &[Token]) -> Self {
+        Self {
+            tokens: tokens.into(),
+            ..self
+        }
+    }
+
+    fn authorization(&self, url: &Url) -> Option<Secret> {
+        let token = || {
+            let token = self.tokens.iter().find(|token| token.origin.same_origin(url))?;
+            Some(token.authorization.clone())
+        };
+        url.basic_authorization().or_else(token)
     }
 
     /// The same client, with or without the network.
@@ -114,7 +137,7 @@ impl Client {
         cancel: &CancelToken,
     ) -> Result<Answer, Failure> {
         let mut url = url.clone();
-        let mut authorization = url.basic_authorization();
+        let mut authorization = self.authorization(&url);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&url, options, authorization.as_ref(), cancel)?;
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
@@ -171,6 +194,9 @@ impl Client {
                     range.end.saturating_sub(1)
                 )),
             ));
+        }
+        if let Some(accept) = options.accept {
+            headers.push(("accept", Secret::new(accept)));
         }
         if let Some(etag) = &options.etag {
             headers.push(("if-none-match", Secret::new(etag.clone())));
@@ -388,6 +414,7 @@ fn answer(
     let retry_after = response
         .header("retry-after")
         .and_then(|value| parse_retry_after(value, SystemTime::now()));
+    let limited = rate_limit(&response, SystemTime::now());
     let status = response.status;
     let fault = Fault::Status {
         status,
@@ -411,15 +438,21 @@ fn answer(
                 .header("content-length")
                 .and_then(|length| length.parse().ok());
             let etag = response.header("etag").map(str::to_owned);
+            let total = is_range.then(|| content_range_total(&response)).flatten();
             return Ok(Answer::Body(Body {
                 url,
                 is_range,
                 length,
+                total,
                 etag,
                 reader: response.body,
             }));
         }
         304 if options.etag.is_some() => return Ok(Answer::Unchanged),
+        403 if retry_after.is_some() || limited.is_some() => Error::RateLimited {
+            url: Box::new(url),
+            retry_after: retry_after.or(limited),
+        },
         401 | 403 | 407 => {
             let failure = if authorized || status == 403 {
                 AuthFailure::Refused
@@ -456,6 +489,24 @@ fn content_range_begin(response: &Response) -> Option<u64> {
         .trim()
         .parse()
         .ok()
+}
+
+/// The size of the whole that `Content-Range: bytes 5-9/20` names.
+fn content_range_total(response: &Response) -> Option<u64> {
+    let (_, total) = response.header("content-range")?.rsplit_once('/')?;
+    total.trim().parse().ok()
+}
+
+/// How long a limit on requests lasts, when that is why they are refused. GitHub [says it] with a 403.
+///
+/// [says it]: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
+    if response.header("x-ratelimit-remaining") != Some("0") {
+        return None;
+    }
+    let reset = response.header("x-ratelimit-reset")?.trim().parse().ok()?;
+    let reset = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?;
+    Some(reset.duration_since(now).unwrap_or_default())
 }
 
 pub(crate) fn network(

@@ -130,7 +130,8 @@ impl ModelManager {
         };
         let engine = Engine {
             store: Store::new(Layout::new(settings.store_dir.clone(), &settings.app)),
-            client: Client::new(transport, settings.http.retry, settings.offline),
+            client: Client::new(transport, settings.http.retry, settings.offline)
+                .with_tokens(&settings.tokens),
             progress: self.progress.clone(),
             downloads: Downloads::default(),
             settings,

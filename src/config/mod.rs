@@ -9,15 +9,34 @@
 //! url = "https://models.example.org"
 //! mirrors = ["https://mirror.example.net/models"]
 //! public_key = "RWQ…"                    # minisign: refuse an index that is not signed with it
+//!
+//! [sources.modflow6-testmodels]          # repository: GitHub, or a server that speaks like it
+//! repo = "MODFLOW-ORG/modflow6-testmodels"
+//! name = "mf6/test"                      # what its models' names begin with; default: the key
+//! refs = ["develop", "master"]           # branches, tags, commits; without it, the default branch
+//! registry_path = ".registry"            # where models.toml lies when it is under version control
+//! asset = "mf6examples.zip"              # the release's zip, where the registry does not say
+//! server = "https://git.example.com"     # the four that follow from one another, each with its default
+//! api = "https://git.example.com/api/v3"
+//! raw = "https://git.example.com/{repo}/raw/{ref}/{path}"
+//! archive = "https://git.example.com/{repo}/archive/{ref}.zip"
+//!
+//! [sources.hf]                           # hub: the Hugging Face Hub, or a mirror of it
+//! hub = "https://huggingface.co"
 //! ```
+//!
+//! Exactly one of `url`, `repo` and `hub` says which kind a source is of.
 
-use std::fmt;
+mod place;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::url::Url;
+
+pub(crate) use place::{default_api, is_github};
+pub use place::{RepositoryPlace, SourceConfig, SourceKind, SourcePlace, UrlTemplate};
 
 /// What an app says about its models. Building one reads nothing: neither files nor the environment.
 #[derive(Debug, Clone)]
@@ -30,6 +49,7 @@ pub struct Config {
     pub(crate) cache_dir: Option<PathBuf>,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) offline: bool,
+    pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) http: HttpConfig,
 }
@@ -46,6 +66,7 @@ impl Config {
             cache_dir: None,
             config_file: None,
             offline: false,
+            auto_sync: false,
             concurrency: None,
             http: HttpConfig::default(),
         }
@@ -90,6 +111,13 @@ impl Config {
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.offline = offline;
+        self
+    }
+
+    /// Syncs a registry that is not cached yet when a lookup needs it. Default: off, or `<APP>_MODELS_AUTO_SYNC`.
+    #[must_use]
+    pub fn auto_sync(mut self, auto_sync: bool) -> Self {
+        self.auto_sync = auto_sync;
         self
     }
 
@@ -203,121 +231,6 @@ impl Default for RetryPolicy {
             retries: 3,
             base: Duration::from_secs(1),
             longest_wait: Duration::from_secs(60),
-        }
-    }
-}
-
-/// The kinds of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SourceKind {
-    /// A static, content-addressed registry.
-    Chunked,
-    /// A Git-hosted repository that publishes a `models.toml`.
-    Repository,
-    /// The Hugging Face Hub or a mirror of it.
-    Hub,
-}
-
-impl SourceKind {
-    /// Returns the word that configuration and machine output use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chunked => "chunked",
-            Self::Repository => "repository",
-            Self::Hub => "hub",
-        }
-    }
-}
-
-impl fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One source after all layers: where it is and what its models' names begin with.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SourceConfig {
-    /// The key in `[sources]`; empty for the source given by a plain registry URL.
-    pub key: String,
-    /// What the names of its models begin with; empty for none.
-    pub name: String,
-    /// What it takes to reach it.
-    pub place: SourcePlace,
-    /// Who said so: a file's path, or a variable's name.
-    pub(crate) origin: String,
-}
-
-impl SourceConfig {
-    /// Describes a source.
-    pub fn new(key: impl Into<String>, name: impl Into<String>, place: SourcePlace) -> Self {
-        Self {
-            key: key.into(),
-            name: name.into(),
-            place,
-            origin: String::new(),
-        }
-    }
-}
-
-/// What it takes to reach a source, by kind.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum SourcePlace {
-    /// A chunked registry and its mirrors, the first before the second.
-    Chunked {
-        /// The registry's folder and those of its mirrors; never empty.
-        urls: Vec<Url>,
-        /// The minisign key that its index must be signed with.
-        public_key: Option<String>,
-    },
-    /// A Git-hosted repository.
-    Repository {
-        /// `OWNER/NAME`.
-        repo: String,
-        /// The refs to sync; never empty.
-        refs: Vec<String>,
-    },
-    /// The Hub.
-    Hub {
-        /// Its endpoint.
-        endpoint: Url,
-    },
-}
-
-impl SourceConfig {
-    /// Returns the kind.
-    #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        match self.place {
-            SourcePlace::Chunked { .. } => SourceKind::Chunked,
-            SourcePlace::Repository { .. } => SourceKind::Repository,
-            SourcePlace::Hub { .. } => SourceKind::Hub,
-        }
-    }
-
-    /// Returns where it is, and then its mirrors, without credentials; never empty.
-    #[must_use]
-    pub fn locations(&self) -> Vec<String> {
-        match &self.place {
-            SourcePlace::Chunked { urls, .. } => urls.iter().map(Url::to_string).collect(),
-            SourcePlace::Repository { repo, .. } => vec![repo.clone()],
-            SourcePlace::Hub { endpoint } => vec![endpoint.to_string()],
-        }
-    }
-
-    /// Returns what people call it: its name, its key, or its URL.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match (&self.name, &self.place) {
-            (name, _) if !name.is_empty() => name.clone(),
-            (_, SourcePlace::Chunked { urls, .. }) => {
-                urls.first().map(Url::to_string).unwrap_or_default()
-            }
-            _ => self.key.clone(),
         }
     }
 }

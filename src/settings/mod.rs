@@ -1,17 +1,20 @@
 //! What holds once all layers are read: the configuration, the user's file, the environment.
 
+mod sources;
+mod tokens;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 use crate::config::{
     Config, HttpConfig, ProxyConfig, SourceConfig, SourcePlace, check_concurrency,
 };
 use crate::env::Environment;
 use crate::error::{Error, Result};
-use crate::model::{ModelName, nearest};
-use crate::url::Url;
+use crate::model::ModelName;
+
+use sources::{Hosts, parse_url, read_sources};
+pub(crate) use tokens::Token;
 
 /// Everything that is settled once the environment and the user's file are read.
 #[derive(Debug, Clone)]
@@ -20,8 +23,11 @@ pub(crate) struct Settings {
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
     pub(crate) offline: bool,
+    pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) http: HttpConfig,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) hosts: Hosts,
     pub(crate) sources: Vec<SourceConfig>,
 }
 
@@ -53,18 +59,20 @@ impl Settings {
             check_concurrency(workers)?;
         }
 
+        let hosts = Hosts::read(env)?;
         let mut sources = BTreeMap::new();
         if let Some(text) = &config.bootstrap {
             read_sources(
                 text.expose(),
                 &format!("the configuration of {}", config.app),
+                &hosts,
                 &mut sources,
             )?;
         }
         let asked_for =
             config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
         if let Some(text) = read_overlay(&overlay, asked_for)? {
-            read_sources(&text, &overlay.display().to_string(), &mut sources)?;
+            read_sources(&text, &overlay.display().to_string(), &hosts, &mut sources)?;
         }
         let mut sources: Vec<SourceConfig> = sources.into_values().flatten().collect();
         let variable = config.variable("REGISTRY_URL");
@@ -105,8 +113,11 @@ impl Settings {
             store_dir,
             cache_dir,
             offline: config.offline || env.flag(&config.variable("OFFLINE")),
+            auto_sync: config.auto_sync || env.flag(&config.variable("AUTO_SYNC")),
             concurrency: config.concurrency,
             http,
+            tokens: tokens::read(env, &hosts),
+            hosts,
             sources,
         })
     }
@@ -149,154 +160,6 @@ fn check_names(sources: &[SourceConfig]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The parser's words in one line, without what the file says there: a URL may carry a password.
-fn without_values(error: &toml::de::Error, text: &str) -> String {
-    let mut message = error.message().replace('\n', " ");
-    if let (Some(begin), Some(end)) = (message.find('"'), message.rfind('"'))
-        && begin < end
-    {
-        message.replace_range(begin..=end, "…");
-    }
-    let before = error.span().and_then(|span| text.get(..span.start));
-    match before {
-        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
-        None => message,
-    }
-}
-
-const SOURCE_KEYS: [&str; 13] = [
-    "url",
-    "mirrors",
-    "public_key",
-    "name",
-    "repo",
-    "refs",
-    "registry_path",
-    "asset",
-    "server",
-    "api",
-    "raw",
-    "archive",
-    "hub",
-];
-
-#[derive(Deserialize)]
-struct SourceWire {
-    url: Option<String>,
-    #[serde(default)]
-    mirrors: Vec<String>,
-    public_key: Option<String>,
-    name: Option<String>,
-    repo: Option<String>,
-    refs: Option<Vec<String>>,
-    hub: Option<String>,
-}
-
-/// Reads the `[sources]` of one file over those of the files before it; `None` for a source that is turned off.
-fn read_sources(
-    text: &str,
-    origin: &str,
-    sources: &mut BTreeMap<String, Option<SourceConfig>>,
-) -> Result<()> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| Error::Config {
-            message: format!("{origin} is no TOML"),
-            source: Some(without_values(&error, text).into()),
-        })?;
-    for (key, value) in table {
-        if key != "sources" {
-            return Err(unknown(origin, &key, ["sources"]));
-        }
-        let toml::Value::Table(entries) = value else {
-            return Err(Error::config(format!("{origin}: 'sources' is no table")));
-        };
-        for (key, value) in entries {
-            let source = read_source(&key, value, origin)?;
-            sources.insert(key, source);
-        }
-    }
-    Ok(())
-}
-
-fn read_source(key: &str, value: toml::Value, origin: &str) -> Result<Option<SourceConfig>> {
-    let at = format!("{origin}: sources.{key}");
-    let Some(table) = value.as_table() else {
-        return Err(Error::config(format!("{at} is no table")));
-    };
-    if let Some(unknown_key) = table
-        .keys()
-        .find(|key| !SOURCE_KEYS.contains(&key.as_str()))
-    {
-        return Err(unknown(&at, unknown_key, SOURCE_KEYS));
-    }
-    let wire: SourceWire = value
-        .try_into()
-        .map_err(|error: toml::de::Error| Error::Config {
-            message: format!("{at} cannot be read"),
-            source: Some(without_values(&error, "").into()),
-        })?;
-    if wire.refs.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(None);
-    }
-    let name = wire.name.unwrap_or_else(|| key.to_owned());
-    ModelName::parse(&name).map_err(|error| Error::config(format!("{at}.name: {error}")))?;
-    let place = match (wire.url, wire.repo, wire.hub) {
-        (Some(url), None, None) => {
-            let mut urls = vec![parse_url(&url, &format!("{at}.url"))?];
-            for (index, mirror) in wire.mirrors.iter().enumerate() {
-                urls.push(parse_url(mirror, &format!("{at}.mirrors[{index}]"))?);
-            }
-            SourcePlace::Chunked {
-                urls,
-                public_key: wire.public_key,
-            }
-        }
-        (None, Some(repo), None) => SourcePlace::Repository {
-            repo,
-            refs: wire.refs.unwrap_or_default(),
-        },
-        (None, None, Some(hub)) => SourcePlace::Hub {
-            endpoint: parse_url(&hub, &format!("{at}.hub"))?,
-        },
-        (None, None, None) => {
-            return Err(Error::config(format!(
-                "{at} has none of 'url', 'repo' and 'hub'"
-            )));
-        }
-        _ => {
-            return Err(Error::config(format!(
-                "{at} has more than one of 'url', 'repo' and 'hub'"
-            )));
-        }
-    };
-    Ok(Some(SourceConfig {
-        key: key.to_owned(),
-        name,
-        place,
-        origin: origin.to_owned(),
-    }))
-}
-
-fn unknown<const N: usize>(at: &str, key: &str, known: [&str; N]) -> Error {
-    let near = nearest(key, known)
-        .into_iter()
-        .next()
-        .map(|near| format!(", did you mean '{near}'?"))
-        .unwrap_or_default();
-    Error::config(format!(
-        "{at} has the unknown key '{}'{near}",
-        key.escape_debug()
-    ))
-}
-
-fn parse_url(text: &str, at: &str) -> Result<Url> {
-    Url::parse(text).map_err(|error| Error::Config {
-        message: format!("{at} is no usable URL"),
-        source: Some(error.into()),
-    })
 }
 
 /// The scheme's own variable goes before `ALL_PROXY`, and lower case before upper case, as curl has it.
