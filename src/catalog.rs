@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::digest::Digest;
-use crate::manifest::{Manifest, ManifestFile};
+use crate::manifest::Contents;
 use crate::model::ModelRef;
+use crate::relpath::RelPath;
 
 /// Free-form facts that a registry states about a version: `description`, `type`, `tags` and whatever else.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -20,12 +21,58 @@ pub struct RemoteModel {
     pub model: ModelRef,
     /// The key of the source; empty for the one given by a plain registry URL.
     pub source: String,
-    /// The digest of its manifest, which tells whether it changed.
+    /// What tells whether it changed: the digest of its manifest, or of what its registry says of its files where that
+    /// leaves their sizes out.
     pub manifest_digest: Digest,
+    /// The commit that its files are of; `None` where there are no commits.
+    pub commit: Option<String>,
+    /// How many files it has; `None` where only its manifest says it.
+    pub files: Option<u64>,
+    /// The size of all files together; `None` where only its manifest says it, or nothing does.
+    pub total_bytes: Option<u64>,
     /// The version that this one is another name for.
     pub alias_of: Option<String>,
     /// What the registry says about it; may be empty.
     pub metadata: RemoteMetadata,
+    /// Where its files are, for sources that name them by place.
+    pub(crate) pin: Option<Pin>,
+}
+
+/// The one place that a version's files come from: what is at it does not change, or is checked when it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pin {
+    /// `OWNER/NAME`.
+    pub(crate) repo: String,
+    /// The commit, or the tag of the release.
+    #[serde(flatten)]
+    pub(crate) state: PinState,
+    /// The folder there that the model's paths are relative to; empty for the top.
+    pub(crate) root: String,
+}
+
+/// What of a repository files are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PinState {
+    /// They are under version control, at this commit.
+    Commit(String),
+    /// They are members of a zip of this release.
+    Release {
+        /// Its tag.
+        tag: String,
+        /// The zip's name.
+        asset: String,
+    },
+}
+
+impl PinState {
+    /// The commit, when it is one.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Commit(commit) => Some(commit),
+            Self::Release { .. } => None,
+        }
+    }
 }
 
 impl RemoteModel {
@@ -36,8 +83,12 @@ impl RemoteModel {
             model,
             source: source.into(),
             manifest_digest,
+            commit: None,
+            files: None,
+            total_bytes: None,
             alias_of: None,
             metadata: RemoteMetadata::default(),
+            pin: None,
         }
     }
 }
@@ -146,22 +197,72 @@ impl fmt::Debug for RemoteMetadata {
 pub struct RemoteDetail {
     /// What the index says.
     pub remote: RemoteModel,
-    /// The files, with sizes and digests.
-    pub manifest: Manifest,
+    /// The files, in the order of the stream.
+    pub files: Vec<RemoteFile>,
+    /// The size of all files together; `None` while the size of one is not known.
+    pub total_bytes: Option<u64>,
+    /// How many parts they are fetched in.
+    pub parts: usize,
 }
 
-impl RemoteDetail {
-    /// Joins an offer and its manifest.
+/// A file that a source offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteFile {
+    /// Where it lies in the model's folder.
+    pub path: RelPath,
+    /// Its size, when the registry says it.
+    pub size_bytes: Option<u64>,
+    /// The digest of its content, when the registry says it.
+    pub digest: Option<Digest>,
+}
+
+impl RemoteFile {
+    /// Makes a file of which neither size nor digest is known.
     #[must_use]
-    pub fn new(remote: RemoteModel, manifest: Manifest) -> Self {
-        Self { remote, manifest }
+    pub fn new(path: RelPath) -> Self {
+        Self {
+            path,
+            size_bytes: None,
+            digest: None,
+        }
     }
 }
 
 impl RemoteDetail {
-    /// Returns the files.
+    /// Joins an offer and its files, each a part of its own.
     #[must_use]
-    pub fn files(&self) -> &[ManifestFile] {
-        self.manifest.files()
+    pub fn new(remote: RemoteModel, files: Vec<RemoteFile>) -> Self {
+        Self {
+            remote,
+            total_bytes: files.iter().map(|file| file.size_bytes).sum(),
+            parts: files.len(),
+            files,
+        }
+    }
+
+    /// Joins an offer and what is known of its files.
+    pub(crate) fn of(remote: RemoteModel, contents: &Contents) -> Self {
+        let file = |path: &RelPath, size_bytes, digest| RemoteFile {
+            path: path.clone(),
+            size_bytes,
+            digest,
+        };
+        let (files, parts): (Vec<RemoteFile>, usize) = match contents {
+            Contents::Manifest(manifest) => {
+                let files = manifest.files().iter();
+                let files = files.map(|f| file(&f.path, Some(f.size_bytes), f.digest));
+                (files.collect(), manifest.parts().len())
+            }
+            Contents::Outline(outline) => {
+                let files = outline.files().iter();
+                let files = files.map(|f| file(&f.path, f.size_bytes, f.digest));
+                (files.collect(), outline.files().len())
+            }
+        };
+        Self {
+            parts,
+            ..Self::new(remote, files)
+        }
     }
 }

@@ -80,6 +80,13 @@ pub enum Error {
         /// Versions that come near, or all when they are few; may be empty.
         near: Vec<String>,
     },
+    /// The registry that may list the model is not cached: it was never synced here.
+    NotSynced {
+        /// What people call the source.
+        source_name: String,
+        /// The refs whose registries are missing; empty for that of the default branch.
+        references: Vec<String>,
+    },
     /// The model, or that version of it, is not in the store.
     NotInstalled {
         /// The model as asked for.
@@ -224,6 +231,7 @@ impl Error {
             Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
             Self::ModelNotFound { .. } => "MODEL_NOT_FOUND",
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
+            Self::NotSynced { .. } => "NOT_SYNCED",
             Self::NotInstalled { .. } => "NOT_INSTALLED",
             Self::Network { .. } => "NETWORK_ERROR",
             Self::Offline { .. } => "OFFLINE",
@@ -316,6 +324,17 @@ impl fmt::Display for Error {
             Self::VersionNotFound { model, version, .. } => {
                 write!(f, "model '{model}' has no version '{version}'")
             }
+            Self::NotSynced {
+                source_name,
+                references,
+            } => match references.as_slice() {
+                [] => write!(f, "the registry of '{source_name}' is not synced"),
+                refs => write!(
+                    f,
+                    "the registry of '{source_name}' at {} is not synced",
+                    refs.join(", ")
+                ),
+            },
             Self::NotInstalled { model, .. } => write!(f, "model '{model}' is not installed"),
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
             Self::Offline { needed } => write!(f, "{needed} is needed, and this is offline mode"),

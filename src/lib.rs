@@ -77,6 +77,7 @@
 //! Error codes, the keys of machine output and the formats on disk and on the wire are only ever added to. Texts of
 //! errors and of the command tree may change with any release.
 
+mod archive;
 mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -85,6 +86,7 @@ mod digest;
 mod engine;
 mod env;
 mod error;
+mod glob;
 mod http;
 mod manager;
 mod manifest;
@@ -102,22 +104,29 @@ mod store;
 mod time;
 mod url;
 
-pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
+pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteFile, RemoteMetadata, RemoteModel};
 pub use crate::config::{
     Config, HttpConfig, ProxyConfig, RepositoryPlace, RetryPolicy, SourceConfig, SourceKind,
     SourcePlace, UrlTemplate,
 };
 pub use crate::digest::{Digest, InvalidDigest};
+pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::copy::{CopyOptions, CopyReport};
 pub use crate::engine::inventory::{
-    InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, RemoteOptions, Scope,
-    SourceInfo, Status,
+    InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, Scope, Status,
+};
+pub use crate::engine::matching::{FailedPull, MatchingReport};
+pub use crate::engine::offers::{
+    CachedRegistry, Example, RefInfo, RegistryFailure, RemoteListing, RemoteOptions, SourceInfo,
 };
 pub use crate::engine::plan::PullPlan;
 pub use crate::engine::prune::{PrunePlan, PruneReport, PrunedPartial};
 pub use crate::engine::pull::{PullOptions, PullOutcome, PullReport};
 pub use crate::engine::remove::RemoveReport;
 pub use crate::engine::search::{SearchOptions, SearchReport};
+pub use crate::engine::sync::{
+    RegistryMode, SyncOptions, SyncReport, SyncedRegistry, UnsyncedRegistry,
+};
 pub use crate::engine::update::{Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport};
 pub use crate::engine::verify::{Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport};
 pub use crate::env::Environment;
@@ -125,7 +134,7 @@ pub use crate::error::{AuthFailure, BoxError, Error, Result};
 pub use crate::http::transport::{Request, Response, Transport, TransportError};
 pub use crate::manager::{Manager, ManagerExt, ModelManager, ModelManagerBuilder};
 pub use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile, Part};
-pub use crate::model::{ModelAddress, ModelName, ModelRef};
+pub use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
 pub use crate::platform::System;
 pub use crate::progress::{
     CancelToken, Download, Phase, Progress, ProgressEvent, Silent, Transferred,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::glob::Glob;
 use crate::relpath::{InvalidName, check_component};
 
 /// The longest name of a model, in bytes: folders of that depth, with a version and files below, fit what systems accept.
@@ -275,6 +276,91 @@ impl FromStr for ModelAddress {
             Some((text, version)) => Self::parse(text, Some(version)),
             None => Self::parse(text, None),
         }
+    }
+}
+
+/// Several models as a person names them, with `*`, `?` or `[…]` in the name: `mf6/test@develop/*`, `whisper/*@fp16`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPattern {
+    head: String,
+    tail: Option<String>,
+    version: Option<String>,
+}
+
+impl ModelPattern {
+    /// Returns whether a text names several models rather than one.
+    #[must_use]
+    pub fn is_pattern(text: &str) -> bool {
+        Glob::is_pattern(text)
+    }
+
+    /// Reads a pattern, with the version given apart when there is one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRef`] when it is empty, or a version could be none.
+    pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
+        let invalid = |message: String| Error::InvalidRef {
+            input: text.to_owned(),
+            message,
+            choices: Vec::new(),
+        };
+        if text.is_empty() {
+            return Err(invalid("is empty".into()));
+        }
+        if let Some(version) = version {
+            check_version(version)
+                .map_err(|error| invalid(format!("has a version that {}", error.reason())))?;
+        }
+        let (head, tail) = match text.split_once('@') {
+            Some((head, tail)) => (head, Some(tail)),
+            None => (text, None),
+        };
+        Ok(Self {
+            head: head.to_owned(),
+            tail: tail.map(str::to_owned),
+            version: version.map(str::to_owned),
+        })
+    }
+
+    /// Returns the pattern of full names, and the version when one is named; what stands before `@` may be a source.
+    pub(crate) fn read<'a>(
+        &self,
+        mut sources: impl Iterator<Item = &'a str>,
+    ) -> Result<(Glob, Option<String>)> {
+        let invalid = |message: &str| Error::InvalidRef {
+            input: self.to_string(),
+            message: message.to_owned(),
+            choices: Vec::new(),
+        };
+        let Some(tail) = &self.tail else {
+            return Ok((Glob::new(&self.head), self.version.clone()));
+        };
+        if self.version.is_some() {
+            return Err(invalid("has a version, and another is given"));
+        }
+        if !sources.any(|source| !source.is_empty() && source == self.head) {
+            return Ok((Glob::new(&self.head), Some(tail.clone())));
+        }
+        // The ref is what stands before the first segment with a pattern.
+        let plain = tail.find(['*', '?', '[']).unwrap_or(tail.len());
+        let end = tail[..plain].rfind('/');
+        let end =
+            end.ok_or_else(|| invalid("names no model behind the ref: expected source@ref/model"))?;
+        let pattern = format!("{}/{}", self.head, &tail[end + 1..]);
+        Ok((Glob::new(&pattern), Some(tail[..end].to_owned())))
+    }
+}
+
+impl fmt::Display for ModelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.head)?;
+        if let Some(tail) = &self.tail {
+            write!(f, "@{tail}")?;
+        }
+        if let Some(version) = &self.version {
+            write!(f, " {version}")?;
+        }
+        Ok(())
     }
 }
 

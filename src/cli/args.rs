@@ -13,6 +13,7 @@ pub(super) const YES: &str = "modelrack_yes";
 pub(super) const MODEL: &str = "modelrack_model";
 pub(super) const VERSION: &str = "modelrack_version";
 pub(super) const SOURCE: &str = "modelrack_source";
+pub(super) const REF: &str = "modelrack_ref";
 pub(super) const REMOTE: &str = "modelrack_remote";
 pub(super) const TYPE: &str = "modelrack_type";
 pub(super) const FORCE: &str = "modelrack_force";
@@ -93,6 +94,10 @@ pub(super) enum Which {
     Installed,
     /// Those of cached registries.
     Offered,
+    /// Keys and names of sources.
+    Sources,
+    /// Refs, configured or cached.
+    Refs,
 }
 
 #[cfg(not(feature = "unstable-completion"))]
@@ -109,36 +114,63 @@ fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     arg.add(ArgValueCompleter::new(move |current: &std::ffi::OsStr| {
         let current = current.to_string_lossy();
         let manager = mount.open_manager(mount.open_environment());
-        let mut names: Vec<String> = match which {
-            Which::Installed => manager.list(&crate::ListOptions::default()).map(|listing| {
-                listing
-                    .models
-                    .iter()
-                    .map(|model| model.model.name().to_string())
-                    .collect()
-            }),
-            Which::Offered => manager
-                .list_remote(&crate::RemoteOptions::default().offline(true))
-                .map(|all| {
-                    all.iter()
-                        .map(|remote| remote.model.name().to_string())
-                        .collect()
-                }),
-        }
-        .unwrap_or_default();
+        let mut names = candidates(manager.as_ref(), which).unwrap_or_default();
         names.retain(|name| name.starts_with(&*current));
+        names.sort_unstable();
         names.dedup();
         names.into_iter().map(CompletionCandidate::new).collect()
     }))
 }
 
-pub(super) fn source() -> Arg {
-    option(
+#[cfg(feature = "unstable-completion")]
+fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>> {
+    use crate::{ListOptions, RemoteOptions};
+
+    Ok(match which {
+        Which::Installed => {
+            let models = manager.list(&ListOptions::default())?.models;
+            models
+                .iter()
+                .map(|model| model.model.name().to_string())
+                .collect()
+        }
+        Which::Offered => {
+            let offered = manager
+                .list_remote(&RemoteOptions::default().offline(true))?
+                .models;
+            offered
+                .iter()
+                .map(|remote| remote.model.name().to_string())
+                .collect()
+        }
+        Which::Sources => {
+            let sources = manager.sources()?.into_iter();
+            sources
+                .flat_map(|source| [source.config.key, source.config.name])
+                .collect()
+        }
+        Which::Refs => {
+            let refs = manager
+                .sources()?
+                .into_iter()
+                .flat_map(|source| source.refs);
+            refs.map(|reference| reference.reference).collect()
+        }
+    })
+}
+
+pub(super) fn source(mount: &Mount) -> Arg {
+    let source = option(
         SOURCE,
         "source",
         "SOURCE",
         "Only of the source with this key or name",
-    )
+    );
+    complete(source, mount, Which::Sources)
+}
+
+pub(super) fn reference(mount: &Mount, help: &'static str) -> Arg {
+    complete(option(REF, "ref", "REF", help), mount, Which::Refs)
 }
 
 pub(super) fn model_type() -> Arg {

@@ -148,6 +148,18 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
             "without --offline, and without {}_MODELS_OFFLINE, it is fetched and kept for later",
             variable_prefix(&session.app)
         )),
+        Error::NotSynced {
+            source_name,
+            references,
+        } => {
+            let reference = references.first().map(|name| format!(" --ref {name}"));
+            let reference = reference.unwrap_or_default();
+            Some(format!(
+                "'{path} sync --source {source_name}{reference}' fetches it; with \
+                 {}_MODELS_AUTO_SYNC=1 that is done when it is needed",
+                variable_prefix(&session.app)
+            ))
+        }
         Error::Network {
             status: Some(404 | 410),
             url,
@@ -160,6 +172,11 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::Network { .. } => {
             Some("what was fetched is kept: the same command goes on from there".into())
         }
+        Error::RateLimited { url, .. } if url.to_string().contains("/repos/") => Some(
+            "with a token in GITHUB_TOKEN the server answers more often; else the same command \
+             goes on later"
+                .into(),
+        ),
         Error::RateLimited { .. } => Some("the same command goes on later from where it is".into()),
         Error::HashMismatch { .. } | Error::SizeMismatch { .. } => {
             Some("the server's files are damaged or were changed: tell whoever runs it".into())
@@ -173,6 +190,11 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
             variable_prefix(&session.app)
         )),
         Error::Locked { .. } => Some("wait for the other process, or end it, and try again".into()),
+        Error::Authentication { url, .. } if url.expose().ends_with("git-upload-pack") => Some(
+            "the repository does not exist, or is private: a token in GITHUB_TOKEN opens those \
+             that you may read"
+                .into(),
+        ),
         Error::Authentication {
             failure: AuthFailure::Missing,
             ..

@@ -6,7 +6,9 @@ use super::args::{self, Which, is_set};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{Digest, ManifestFile, Metadata, ModelAddress, RemoteOptions};
+use crate::{
+    Digest, Metadata, ModelAddress, RefInfo, RelPath, RemoteOptions, SourceInfo, SourceKind,
+};
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("info")
@@ -42,33 +44,82 @@ fn print_sources(session: &Session) -> CliResult {
         session.note("No source is configured.");
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = infos
-        .iter()
-        .map(|info| {
-            let or_dash = |text: &str| {
-                if text.is_empty() {
-                    "-".to_owned()
-                } else {
-                    text.to_owned()
-                }
-            };
-            vec![
-                or_dash(&info.config.key),
-                or_dash(&info.config.name),
-                info.config.kind().to_string(),
-                info.config.locations().join(" "),
-                info.versions
-                    .map_or_else(|| "-".into(), |versions| versions.to_string()),
-                info.fetched_at
-                    .map_or_else(|| "not cached".into(), render::time),
-            ]
-        })
-        .collect();
-    let head = ["SOURCE", "NAME", "KIND", "LOCATION", "VERSIONS", "CACHED"];
+    let rows: Vec<Vec<String>> = infos.iter().flat_map(source_rows).collect();
+    let head = [
+        "SOURCE", "NAME", "KIND", "LOCATION", "REF", "STATE", "MODE", "COMMIT", "VERSIONS",
+        "CACHED",
+    ];
     session
         .console
         .print(render::table(&session.console, &head, &rows))?;
     Ok(())
+}
+
+/// A row for each ref of a source; one for a source without refs.
+fn source_rows(info: &SourceInfo) -> Vec<Vec<String>> {
+    let config = &info.config;
+    let or_dash = |text: &str| {
+        let text = if text.is_empty() { "-" } else { text };
+        text.to_owned()
+    };
+    let row = |location: String, cells: [String; 6]| {
+        let kind = config.kind().to_string();
+        let mut row = vec![or_dash(&config.key), or_dash(&config.name), kind, location];
+        row.extend(cells);
+        row
+    };
+    let dash = || "-".to_owned();
+    let count = |versions: Option<usize>| versions.map_or_else(dash, |count| count.to_string());
+    let location = config.locations().join(" ");
+    if info.refs.is_empty() {
+        let state = match (config.kind(), info.fetched_at) {
+            (SourceKind::Hub, _) => "-",
+            (_, Some(_)) => "cached",
+            (_, None) => "not cached",
+        };
+        let age = info.fetched_at.map_or_else(dash, render::age);
+        let cells = [
+            dash(),
+            state.into(),
+            dash(),
+            dash(),
+            count(info.versions),
+            age,
+        ];
+        return vec![row(location, cells)];
+    }
+    let of_ref = |reference: &RefInfo| {
+        let Some(cached) = &reference.cached else {
+            let cells = [
+                reference.reference.clone(),
+                "missing".into(),
+                dash(),
+                dash(),
+                dash(),
+                dash(),
+            ];
+            return row(location.clone(), cells);
+        };
+        let state = if reference.is_configured {
+            "cached"
+        } else {
+            "cached, not configured"
+        };
+        let commit = cached.commit.as_deref();
+        let commit = commit
+            .and_then(|commit| commit.get(..12))
+            .map_or_else(dash, str::to_owned);
+        let cells = [
+            reference.reference.clone(),
+            state.to_owned(),
+            cached.mode.as_str().replace('_', " "),
+            commit,
+            cached.models.to_string(),
+            render::age(cached.fetched_at),
+        ];
+        row(cached.repo.clone(), cells)
+    };
+    info.refs.iter().map(of_ref).collect()
 }
 
 fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
@@ -96,8 +147,15 @@ fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
         ),
         ("manifest", model.manifest_digest.to_string()),
     ];
+    if let Some(commit) = &model.commit {
+        fields.push(("commit", commit.clone()));
+    }
     add_metadata(&mut fields, &model.metadata);
-    print_fields(session, &fields, detail.files())
+    let rows = detail
+        .files()
+        .iter()
+        .map(|file| row(&file.path, Some(file.size_bytes), file.digest.as_ref()));
+    print_fields(session, &fields, rows.collect())
 }
 
 fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
@@ -117,8 +175,13 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
         ("installed", if installed { "yes" } else { "no" }.to_owned()),
-        ("size", render::size(detail.manifest.total_bytes())),
-        ("chunks", detail.manifest.parts().len().to_string()),
+        (
+            "size",
+            detail
+                .total_bytes
+                .map_or_else(|| "not stated".into(), render::size),
+        ),
+        ("chunks", detail.parts.to_string()),
         ("manifest", remote.manifest_digest.to_string()),
     ];
     if let Some(target) = &remote.alias_of {
@@ -126,7 +189,14 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
     }
     let metadata = remote.metadata.to_map();
     add_metadata(&mut fields, &metadata);
-    print_fields(session, &fields, detail.files())
+    if let Some(commit) = &remote.commit {
+        fields.push(("commit", commit.clone()));
+    }
+    let rows = detail
+        .files
+        .iter()
+        .map(|file| row(&file.path, file.size_bytes, file.digest.as_ref()));
+    print_fields(session, &fields, rows.collect())
 }
 
 fn add_metadata<'a>(fields: &mut Vec<(&'a str, String)>, metadata: &'a Metadata) {
@@ -138,7 +208,21 @@ fn add_metadata<'a>(fields: &mut Vec<(&'a str, String)>, metadata: &'a Metadata)
     }
 }
 
-fn print_fields(session: &Session, fields: &[(&str, String)], files: &[ManifestFile]) -> CliResult {
+/// What the table says of a file.
+fn row(path: &RelPath, size_bytes: Option<u64>, digest: Option<&Digest>) -> Vec<String> {
+    let dash = || "-".to_owned();
+    vec![
+        path.to_string(),
+        size_bytes.map_or_else(dash, render::size),
+        digest.map_or_else(dash, Digest::to_string),
+    ]
+}
+
+fn print_fields(
+    session: &Session,
+    fields: &[(&str, String)],
+    files: Vec<Vec<String>>,
+) -> CliResult {
     // Keys of metadata are as hostile as values.
     let safe: Vec<(String, String)> = fields
         .iter()
@@ -152,17 +236,9 @@ fn print_fields(session: &Session, fields: &[(&str, String)], files: &[ManifestF
     if session.output.quiet {
         return Ok(());
     }
-    let row = |file: &ManifestFile| {
-        let digest = file
-            .digest
-            .as_ref()
-            .map_or_else(|| "-".into(), Digest::to_string);
-        vec![file.path.to_string(), render::size(file.size_bytes), digest]
-    };
-    let rows: Vec<Vec<String>> = files.iter().map(row).collect();
     session.console.print(format!(
         "\n{}",
-        render::table(&session.console, &["FILE", "SIZE", "SHA-256"], &rows)
+        render::table(&session.console, &["FILE", "SIZE", "SHA-256"], &files)
     ))?;
     Ok(())
 }

@@ -5,9 +5,11 @@ use serde_json::value::RawValue;
 
 use crate::time::rfc3339;
 use crate::{
-    Change, CopyReport, Digest, Freshness, InstalledDetail, InstalledModel, Listing, ManifestFile,
-    Metadata, ModelRef, PartialModel, PrunePlan, PullOutcome, PullPlan, PullReport, RemoteDetail,
-    RemoteMetadata, RemoteModel, RemoveReport, SourceInfo, Status, UpdateEntry, VerifiedModel,
+    Change, ClearPlan, CopyReport, Digest, Error, Freshness, InstalledDetail, InstalledModel,
+    Listing, ManifestFile, MatchingReport, Metadata, ModelRef, PartialModel, PrunePlan,
+    PullOutcome, PullPlan, PullReport, RefInfo, RegistryFailure, RemoteDetail, RemoteFile,
+    RemoteMetadata, RemoteModel, RemoveReport, SourceInfo, Status, SyncReport, UpdateEntry,
+    VerifiedModel,
 };
 
 /// What every model carries.
@@ -39,6 +41,7 @@ pub(super) struct Installed<'a> {
     files: u64,
     installed_at: String,
     source: Option<&'a str>,
+    commit: Option<&'a str>,
     #[serde(rename = "type")]
     model_type: Option<&'a str>,
     tags: &'a [String],
@@ -56,6 +59,7 @@ impl<'a> From<&'a InstalledModel> for Installed<'a> {
             files: model.files,
             installed_at: rfc3339(model.installed_at),
             source: model.source.as_deref(),
+            commit: model.commit.as_deref(),
             model_type: model.model_type.as_deref(),
             tags: &model.tags,
             metadata: &model.metadata,
@@ -112,6 +116,9 @@ pub(super) struct Remote<'a> {
     name: Name<'a>,
     source: &'a str,
     manifest_hash: Digest,
+    commit: Option<&'a str>,
+    total_bytes: Option<u64>,
+    files: Option<u64>,
     alias_of: Option<&'a str>,
     installed: bool,
     #[serde(rename = "type")]
@@ -129,6 +136,9 @@ impl<'a> Remote<'a> {
             name: Name::from(&remote.model),
             source: &remote.source,
             manifest_hash: remote.manifest_digest,
+            commit: remote.commit.as_deref(),
+            total_bytes: remote.total_bytes,
+            files: remote.files,
             alias_of: remote.alias_of.as_deref(),
             installed,
             model_type: facts.model_type,
@@ -152,6 +162,58 @@ impl Serialize for Tags<'_> {
     }
 }
 
+/// A document with what sources offer.
+#[derive(Debug, Serialize)]
+pub(super) struct Offered<'a> {
+    pub(super) models: Vec<Remote<'a>>,
+    pub(super) failures: Vec<RegistryFailed<'a>>,
+}
+
+/// A registry that could not be read.
+#[derive(Debug, Serialize)]
+pub(super) struct RegistryFailed<'a> {
+    source: &'a str,
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    error: Failed,
+}
+
+impl<'a> From<&'a RegistryFailure> for RegistryFailed<'a> {
+    fn from(failure: &'a RegistryFailure) -> Self {
+        Self {
+            source: &failure.source,
+            reference: failure.reference.as_deref(),
+            error: Failed::from(&failure.error),
+        }
+    }
+}
+
+/// A document with examples.
+#[derive(Debug, Serialize)]
+pub(super) struct Examples<'a> {
+    pub(super) examples: Vec<Example<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Example<'a> {
+    name: &'a str,
+    source: &'a str,
+    #[serde(rename = "ref")]
+    reference: &'a str,
+    models: Vec<Name<'a>>,
+}
+
+impl<'a> From<&'a crate::Example> for Example<'a> {
+    fn from(example: &'a crate::Example) -> Self {
+        Self {
+            name: &example.name,
+            source: &example.source,
+            reference: &example.reference,
+            models: example.models.iter().map(Into::into).collect(),
+        }
+    }
+}
+
 /// A document with a list of anything.
 #[derive(Debug, Serialize)]
 pub(super) struct Models<T> {
@@ -161,19 +223,29 @@ pub(super) struct Models<T> {
 #[derive(Debug, Serialize)]
 pub(super) struct File<'a> {
     path: &'a str,
-    bytes: u64,
+    /// `null` where the registry leaves it out.
+    bytes: Option<u64>,
     sha256: Option<Digest>,
 }
 
-fn files(files: &[ManifestFile]) -> Vec<File<'_>> {
-    files
-        .iter()
-        .map(|file| File {
+impl<'a> From<&'a ManifestFile> for File<'a> {
+    fn from(file: &'a ManifestFile) -> Self {
+        Self {
+            path: file.path.as_str(),
+            bytes: Some(file.size_bytes),
+            sha256: file.digest,
+        }
+    }
+}
+
+impl<'a> From<&'a RemoteFile> for File<'a> {
+    fn from(file: &'a RemoteFile) -> Self {
+        Self {
             path: file.path.as_str(),
             bytes: file.size_bytes,
             sha256: file.digest,
-        })
-        .collect()
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -186,9 +258,9 @@ pub(super) struct InstalledInfo<'a> {
 
 impl<'a> From<&'a InstalledDetail> for InstalledInfo<'a> {
     fn from(detail: &'a InstalledDetail) -> Self {
-        let (model, content) = (Installed::from(&detail.installed), files(detail.files()));
+        let content = detail.files().iter().map(File::from).collect();
         Self {
-            model,
+            model: Installed::from(&detail.installed),
             chunks: detail.manifest.parts().len(),
             content,
         }
@@ -199,8 +271,6 @@ impl<'a> From<&'a InstalledDetail> for InstalledInfo<'a> {
 pub(super) struct RemoteInfo<'a> {
     #[serde(flatten)]
     model: Remote<'a>,
-    total_bytes: u64,
-    files: usize,
     chunks: usize,
     content: Vec<File<'a>>,
 }
@@ -208,11 +278,13 @@ pub(super) struct RemoteInfo<'a> {
 impl<'a> RemoteInfo<'a> {
     pub(super) fn new(detail: &'a RemoteDetail, installed: bool) -> Self {
         Self {
-            model: Remote::new(&detail.remote, installed),
-            total_bytes: detail.manifest.total_bytes(),
-            files: detail.files().len(),
-            chunks: detail.manifest.parts().len(),
-            content: files(detail.files()),
+            model: Remote {
+                total_bytes: detail.total_bytes,
+                files: Some(detail.files.len() as u64),
+                ..Remote::new(&detail.remote, installed)
+            },
+            chunks: detail.parts,
+            content: detail.files.iter().map(File::from).collect(),
         }
     }
 }
@@ -231,6 +303,37 @@ pub(super) struct Source<'a> {
     mirrors: Vec<String>,
     fetched_at: Option<String>,
     versions: Option<usize>,
+    refs: Vec<SourceRef<'a>>,
+}
+
+/// A ref of a source; what is not cached is `null`.
+#[derive(Debug, Serialize)]
+struct SourceRef<'a> {
+    #[serde(rename = "ref")]
+    reference: &'a str,
+    configured: bool,
+    cached: bool,
+    repo: Option<&'a str>,
+    mode: Option<&'static str>,
+    commit: Option<&'a str>,
+    fetched_at: Option<String>,
+    versions: Option<usize>,
+}
+
+impl<'a> From<&'a RefInfo> for SourceRef<'a> {
+    fn from(info: &'a RefInfo) -> Self {
+        let cached = info.cached.as_ref();
+        Self {
+            reference: &info.reference,
+            configured: info.is_configured,
+            cached: cached.is_some(),
+            repo: cached.map(|cached| cached.repo.as_str()),
+            mode: cached.map(|cached| cached.mode.as_str()),
+            commit: cached.and_then(|cached| cached.commit.as_deref()),
+            fetched_at: cached.map(|cached| rfc3339(cached.fetched_at)),
+            versions: cached.map(|cached| cached.models),
+        }
+    }
 }
 
 impl<'a> From<&'a SourceInfo> for Source<'a> {
@@ -244,6 +347,106 @@ impl<'a> From<&'a SourceInfo> for Source<'a> {
             mirrors: places.collect(),
             fetched_at: info.fetched_at.map(rfc3339),
             versions: info.versions,
+            refs: info.refs.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Synced<'a> {
+    synced: Vec<SyncedRegistry<'a>>,
+    skipped: Vec<UnsyncedRegistry<'a>>,
+    failed: Vec<UnsyncedRegistry<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SyncedRegistry<'a> {
+    source: &'a str,
+    name: &'a str,
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    mode: &'static str,
+    commit: Option<&'a str>,
+    versions: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct UnsyncedRegistry<'a> {
+    source: &'a str,
+    name: &'a str,
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    reason: String,
+    error: Option<Failed>,
+}
+
+impl<'a> From<&'a SyncReport> for Synced<'a> {
+    fn from(report: &'a SyncReport) -> Self {
+        Self {
+            synced: report
+                .synced
+                .iter()
+                .map(|registry| SyncedRegistry {
+                    source: &registry.source,
+                    name: &registry.name,
+                    reference: registry.reference.as_deref(),
+                    mode: registry.mode.as_str(),
+                    commit: registry.commit.as_deref(),
+                    versions: registry.models,
+                })
+                .collect(),
+            skipped: report
+                .skipped
+                .iter()
+                .map(|registry| UnsyncedRegistry {
+                    source: &registry.source,
+                    name: &registry.name,
+                    reference: registry.reference.as_deref(),
+                    reason: registry.reason.to_owned(),
+                    error: None,
+                })
+                .collect(),
+            failed: report
+                .failed
+                .iter()
+                .map(|registry| UnsyncedRegistry {
+                    source: &registry.source,
+                    name: &registry.name,
+                    reference: registry.reference.as_deref(),
+                    reason: crate::error::chain(&registry.reason),
+                    error: Some(Failed::from(&registry.reason)),
+                })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Cleared<'a> {
+    removed: Vec<ClearedRegistry<'a>>,
+    bytes_freed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ClearedRegistry<'a> {
+    source: &'a str,
+    name: &'a str,
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    bytes: u64,
+}
+
+impl<'a> From<&'a ClearPlan> for Cleared<'a> {
+    fn from(cleared: &'a ClearPlan) -> Self {
+        let removed = cleared.registries.iter().map(|registry| ClearedRegistry {
+            source: &registry.source,
+            name: &registry.name,
+            reference: registry.reference.as_deref(),
+            bytes: registry.bytes,
+        });
+        Self {
+            removed: removed.collect(),
+            bytes_freed: cleared.bytes,
         }
     }
 }
@@ -290,12 +493,41 @@ impl<'a> From<&'a PullReport> for Pulled<'a> {
 }
 
 #[derive(Debug, Serialize)]
+pub(super) struct Matching<'a> {
+    models: Vec<Pulled<'a>>,
+    failed: Vec<FailedModel<'a>>,
+    bytes_archives: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct FailedModel<'a> {
+    #[serde(flatten)]
+    name: Name<'a>,
+    error: Failed,
+}
+
+impl<'a> From<&'a MatchingReport> for Matching<'a> {
+    fn from(report: &'a MatchingReport) -> Self {
+        let failed = report.failed.iter().map(|failed| FailedModel {
+            name: Name::from(&failed.model),
+            error: Failed::from(&failed.error),
+        });
+        Self {
+            models: report.pulled.iter().map(Into::into).collect(),
+            failed: failed.collect(),
+            bytes_archives: report.bytes_archives,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
 pub(super) struct Plan<'a> {
     #[serde(flatten)]
     name: Name<'a>,
     outcome: &'static str,
     files: usize,
     files_unverified: usize,
+    files_unsized: usize,
     total_bytes: u64,
     bytes_to_fetch: u64,
     bytes_reused: u64,
@@ -314,6 +546,7 @@ impl<'a> From<&'a PullPlan> for Plan<'a> {
             },
             files: plan.files,
             files_unverified: plan.files_unverified,
+            files_unsized: plan.files_unsized,
             total_bytes: plan.bytes_total,
             bytes_to_fetch: plan.bytes_to_fetch,
             bytes_reused: plan.bytes_reused,
@@ -355,15 +588,25 @@ pub(super) struct Updated<'a> {
     removed: &'a [String],
     total_bytes: Option<u64>,
     bytes_to_fetch: Option<u64>,
+    files_unsized: Option<usize>,
     error: Option<Failed>,
     applied: Option<Pulled<'a>>,
 }
 
 /// An error inside a report.
 #[derive(Debug, Serialize)]
-struct Failed {
+pub(super) struct Failed {
     code: &'static str,
     message: String,
+}
+
+impl From<&Error> for Failed {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code(),
+            message: crate::error::chain(error),
+        }
+    }
 }
 
 impl<'a> From<&'a UpdateEntry> for Updated<'a> {
@@ -384,14 +627,7 @@ impl<'a> From<&'a UpdateEntry> for Updated<'a> {
                 None,
             ),
             Freshness::Gone => ("gone", None, None),
-            Freshness::Unknown(error) => (
-                "unknown",
-                None,
-                Some(Failed {
-                    code: error.code(),
-                    message: crate::error::chain(error),
-                }),
-            ),
+            Freshness::Unknown(error) => ("unknown", None, Some(Failed::from(error))),
         };
         Self {
             name: Name::from(&entry.model),
@@ -403,6 +639,7 @@ impl<'a> From<&'a UpdateEntry> for Updated<'a> {
             removed: change.map_or(&[], |change| &change.removed),
             total_bytes: change.map(|change| change.bytes_total),
             bytes_to_fetch: change.map(|change| change.bytes_to_fetch),
+            files_unsized: change.map(|change| change.files_unsized),
             error,
             applied: entry.applied.as_ref().map(Into::into),
         }

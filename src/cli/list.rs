@@ -6,13 +6,17 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 
 use super::args::{self, is_set, text};
-use super::ending::CliResult;
+use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{Digest, ListOptions, Listing, ModelRef, RemoteModel, RemoteOptions, Status};
+use crate::{
+    Digest, Example, ListOptions, Listing, ModelRef, RegistryFailure, RemoteModel, RemoteOptions,
+    Status,
+};
 
 const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";
+const EXAMPLES: &str = "modelrack_examples";
 const STATUSES: [Status; 3] = [Status::Available, Status::Downloading, Status::Error];
 
 pub(super) fn command(mount: &Mount) -> Command {
@@ -25,18 +29,31 @@ pub(super) fn command(mount: &Mount) -> Command {
                 .help("Only this model, or the models of this group"),
         )
         .arg(args::remote("List what the sources offer"))
-        .arg(args::source())
+        .arg(args::source(mount))
+        .arg(args::reference(mount, "Only of this ref, as version"))
         .arg(args::model_type())
         .arg(
             args::option(STATUS, "status", "STATUS", "Only with this status")
                 .value_parser(PossibleValuesParser::new(STATUSES.map(Status::as_str)))
                 .conflicts_with(args::REMOTE),
         )
+        .arg(
+            args::flag(
+                EXAMPLES,
+                "examples",
+                "List models that belong together, as their registries say",
+            )
+            .conflicts_with_all([STATUS, args::TYPE]),
+        )
         .after_help(args::examples(
             mount,
             &[
                 ("list", "what is installed, and unfinished pulls"),
                 ("list --remote", "what there is to pull"),
+                (
+                    "list --remote --source mf6/test --ref develop",
+                    "of one branch",
+                ),
                 ("list --quiet", "names only"),
             ],
         ))
@@ -45,16 +62,25 @@ pub(super) fn command(mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let source = text(matches, args::SOURCE).map(str::to_owned);
     let model_type = text(matches, args::TYPE).map(str::to_owned);
+    let reference = text(matches, args::REF).map(str::to_owned);
     let name = text(matches, NAME);
-    if is_set(matches, args::REMOTE) {
+    if is_set(matches, args::REMOTE) || is_set(matches, EXAMPLES) {
         let options = RemoteOptions::default()
             .source(source)
+            .reference(reference)
             .model_type(model_type)
             .offline(session.output.offline)
             .cancel(session.cancel.clone());
-        let mut remote = session.manager.list_remote(&options)?;
-        remote.retain(|remote| is_named(&remote.model, name));
-        return print_remote(session, &remote);
+        if is_set(matches, EXAMPLES) {
+            let mut examples = session.manager.examples(&options)?;
+            examples.retain(|example| is_below(&example.name, name));
+            return print_examples(session, &examples);
+        }
+        let mut listing = session.manager.list_remote(&options)?;
+        listing
+            .models
+            .retain(|remote| is_named(&remote.model, name));
+        return print_remote(session, &listing.models, listing.failures);
     }
     let wanted = text(matches, STATUS);
     let status = STATUSES
@@ -65,21 +91,63 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .model_type(model_type)
         .status(status);
     let mut listing = session.manager.list(&options)?;
-    listing.models.retain(|model| is_named(&model.model, name));
-    listing
-        .partials
-        .retain(|partial| is_named(&partial.model, name));
+    let wanted = |model: &ModelRef| {
+        let of_ref = reference
+            .as_deref()
+            .is_none_or(|reference| model.version() == reference);
+        of_ref && is_named(model, name)
+    };
+    listing.models.retain(|model| wanted(&model.model));
+    listing.partials.retain(|partial| wanted(&partial.model));
     print_installed(session, &listing, matches)
 }
 
 /// Whether a model is the one named, or belongs to the group named.
 fn is_named(model: &ModelRef, name: Option<&str>) -> bool {
+    name.is_none() || is_below(&model.name().to_string(), name)
+}
+
+fn is_below(full: &str, name: Option<&str>) -> bool {
     let Some(name) = name else { return true };
-    let full = model.name().to_string();
     full == name
         || full
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Prints examples, each with its models in the order to run them.
+fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
+    if session.output.json {
+        return session.json(&json::Examples {
+            examples: examples.iter().map(Into::into).collect(),
+        });
+    }
+    if session.output.quiet {
+        let names = examples.iter().map(|example| render::safe(&example.name));
+        let names: Vec<String> = names.collect();
+        return Ok(session.console.print(names.join("\n"))?);
+    }
+    if examples.is_empty() {
+        session.note("No synced registry names examples.");
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = examples
+        .iter()
+        .map(|example| {
+            let models = example.models.iter().map(|model| model.name().to_string());
+            let models: Vec<String> = models.collect();
+            vec![
+                example.name.clone(),
+                example.reference.clone(),
+                models.join(" "),
+            ]
+        })
+        .collect();
+    let head = ["EXAMPLE", "REF", "MODELS"];
+    session
+        .console
+        .print(render::table(&session.console, &head, &rows))?;
+    Ok(())
 }
 
 fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -> CliResult {
@@ -90,7 +158,7 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
         return print_names(session, listing.models.iter().map(|model| &model.model));
     }
     if listing.models.is_empty() && listing.partials.is_empty() {
-        let filtered = [NAME, args::SOURCE, args::TYPE, STATUS]
+        let filtered = [NAME, args::SOURCE, args::REF, args::TYPE, STATUS]
             .iter()
             .any(|id| text(matches, id).is_some());
         let path = &session.path;
@@ -138,8 +206,32 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
     Ok(())
 }
 
-/// Prints offers; those that are installed in just that state are marked.
-pub(super) fn print_remote(session: &Session, remote: &[RemoteModel]) -> CliResult {
+/// Prints offers, those that are installed marked, and what could not be read. A registry that failed decides how the
+/// command ends; one that was merely never synced does not.
+pub(super) fn print_remote(
+    session: &Session,
+    remote: &[RemoteModel],
+    failures: Vec<RegistryFailure>,
+) -> CliResult {
+    print_offers(session, remote, &failures)?;
+    for failure in &failures {
+        if !session.output.json {
+            let text = crate::error::chain(&failure.error);
+            session.note(format!("warning: {}", render::safe(&text)));
+        }
+    }
+    let failed = failures.iter().map(|failure| failure.error.code());
+    match failed.into_iter().find(|code| *code != "NOT_SYNCED") {
+        Some(code) => Err(CliError::Reported { code }),
+        None => Ok(()),
+    }
+}
+
+fn print_offers(
+    session: &Session,
+    remote: &[RemoteModel],
+    failures: &[RegistryFailure],
+) -> CliResult {
     if session.output.quiet && !session.output.json {
         return print_names(session, remote.iter().map(|remote| &remote.model));
     }
@@ -160,7 +252,10 @@ pub(super) fn print_remote(session: &Session, remote: &[RemoteModel]) -> CliResu
             .iter()
             .map(|remote| json::Remote::new(remote, state(remote).is_some()))
             .collect();
-        return session.json(&json::Models { models });
+        return session.json(&json::Offered {
+            models,
+            failures: failures.iter().map(Into::into).collect(),
+        });
     }
     if remote.is_empty() {
         session.note("The sources offer no such model.");
@@ -180,12 +275,13 @@ pub(super) fn print_remote(session: &Session, remote: &[RemoteModel]) -> CliResu
                 remote.model.name().to_string(),
                 remote.model.version().to_owned(),
                 state.to_owned(),
+                remote.total_bytes.map_or_else(|| "-".into(), render::size),
                 facts.model_type.unwrap_or_else(|| "-".into()),
                 alias.or(facts.description).unwrap_or_else(|| "-".into()),
             ]
         })
         .collect();
-    let head = ["MODEL", "VERSION", "STATE", "TYPE", "DESCRIPTION"];
+    let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
     session
         .console
         .print(render::table(&session.console, &head, &rows))?;

@@ -29,6 +29,7 @@
 //! ours out with [`Mount::without`] and passes its choice in with [`Mount::output`].
 
 mod args;
+mod clear;
 mod console;
 mod copy;
 mod derive;
@@ -48,6 +49,7 @@ mod remove;
 mod render;
 mod search;
 mod session;
+mod sync;
 mod trace;
 mod update;
 mod verify;
@@ -164,6 +166,20 @@ const VERBS: &[(&str, Verb)] = &[
         Verb {
             command: prune::command,
             execute: prune::execute,
+        },
+    ),
+    (
+        "clear",
+        Verb {
+            command: clear::command,
+            execute: clear::execute,
+        },
+    ),
+    (
+        "sync",
+        Verb {
+            command: sync::command,
+            execute: sync::execute,
         },
     ),
     #[cfg(feature = "author")]

@@ -3,10 +3,11 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, is_set};
-use super::ending::CliResult;
+use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{PullOutcome, PullPlan, PullReport};
+use crate::error::chain;
+use crate::{MatchingReport, ModelPattern, PullOptions, PullOutcome, PullPlan, PullReport};
 
 const DRY_RUN: &str = "modelrack_dry_run";
 const REQUIRE_HASHES: &str = "modelrack_require_hashes";
@@ -37,16 +38,20 @@ pub(super) fn command(mount: &Mount) -> Command {
                 ("pull fast-whisper/tiny fp16", "one version"),
                 ("pull fast-whisper/tiny@fp16", "the same"),
                 ("pull fast-whisper/tiny --dry-run", "what it would cost"),
+                ("pull mf6/test@develop/test001a", "from a branch"),
+                ("pull 'mf6/test@develop/*'", "all of it"),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let model = args::text(matches, args::MODEL).unwrap_or_default();
+    if ModelPattern::is_pattern(model) {
+        return pull_matching(session, matches, model);
+    }
     let address = args::address(matches)?;
     let (options, meter) = session.pull_options(matches);
-    let options = options
-        .force(is_set(matches, args::FORCE))
-        .require_hashes(is_set(matches, REQUIRE_HASHES));
+    let options = chosen(options, matches);
     if is_set(matches, DRY_RUN) {
         let plan = session.manager.plan_pull(&address, &options)?;
         return if session.output.json {
@@ -62,6 +67,87 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
     warn_unverified(session, &report);
     session.say(describe(&report))
+}
+
+fn chosen(options: PullOptions, matches: &ArgMatches) -> PullOptions {
+    options
+        .force(is_set(matches, args::FORCE))
+        .require_hashes(is_set(matches, REQUIRE_HASHES))
+}
+
+/// Pulls all models that a pattern names; one that fails does not keep the others from it.
+fn pull_matching(session: &Session, matches: &ArgMatches, model: &str) -> CliResult {
+    let pattern = ModelPattern::parse(model, args::text(matches, args::VERSION))?;
+    let (options, meter) = session.pull_options(matches);
+    let options = chosen(options, matches);
+    if is_set(matches, DRY_RUN) {
+        let plans = session.manager.plan_matching(&pattern, &options)?;
+        return print_plans(session, &plans);
+    }
+    let report = session.manager.pull_matching(&pattern, &options)?;
+    meter.clear();
+    if session.output.json {
+        session.json(&json::Matching::from(&report))?;
+    } else {
+        print_matching(session, &report)?;
+    }
+    match report.failed.first() {
+        Some(failed) => Err(CliError::Reported {
+            code: failed.error.code(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn print_matching(session: &Session, report: &MatchingReport) -> CliResult {
+    for pulled in &report.pulled {
+        warn_unverified(session, pulled);
+        session.say(describe(pulled))?;
+    }
+    for failed in &report.failed {
+        let reason = render::safe(&chain(&failed.error));
+        session.console.note(format!("Failed: {reason}"));
+    }
+    let models = render::count(report.pulled.len() as u64, "model");
+    let files = report.pulled.iter().map(|pulled| pulled.bytes_fetched);
+    let bytes = report.bytes_archives + files.sum::<u64>();
+    let archive = match report.bytes_archives {
+        0 => String::new(),
+        bytes => format!(", {} of it as archives", render::size(bytes)),
+    };
+    let failed = match report.failed.len() {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    session.say(format!(
+        "{models}{failed}: {} fetched{archive}",
+        render::size(bytes)
+    ))
+}
+
+/// A row for each model, and what they cost together.
+fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
+    if session.output.json {
+        let models = plans.iter().map(json::Plan::from).collect();
+        return session.json(&json::Models { models });
+    }
+    let rows: Vec<Vec<String>> = plans
+        .iter()
+        .map(|plan| {
+            vec![
+                plan.model.name().to_string(),
+                plan.model.version().to_owned(),
+                if plan.installed { "installed" } else { "-" }.to_owned(),
+                render::count(plan.files as u64, "file"),
+                render::size(plan.bytes_to_fetch),
+            ]
+        })
+        .collect();
+    let head = ["MODEL", "VERSION", "STATE", "FILES", "TO FETCH"];
+    session
+        .console
+        .print(render::table(&session.console, &head, &rows))?;
+    Ok(())
 }
 
 fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
@@ -93,6 +179,7 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
         ("from this store", render::size(plan.bytes_reused)),
         ("from an unfinished pull", render::size(plan.bytes_resumed)),
         ("files without a digest", plan.files_unverified.to_string()),
+        ("files of unknown size", plan.files_unsized.to_string()),
     ];
     session.console.print(render::fields(&fields))?;
     Ok(())

@@ -114,6 +114,11 @@ pub(super) fn time(time: SystemTime) -> String {
         .replace('T', " ")
 }
 
+/// Shows how long ago something was, as in `2m 15s ago`.
+pub(super) fn age(time: SystemTime) -> String {
+    format!("{} ago", duration(time.elapsed().unwrap_or_default()))
+}
+
 /// Shows a count with its noun, as in `1 file` and `2 files`.
 pub(super) fn count(number: u64, noun: &str) -> String {
     if number == 1 {

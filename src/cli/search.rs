@@ -21,6 +21,7 @@ pub(super) fn command(mount: &Mount) -> Command {
                 .help("Words that all must occur, in any case"),
         )
         .arg(args::remote("Search what the sources offer"))
+        .arg(args::source(mount).requires(args::REMOTE))
         .after_help(args::examples(
             mount,
             &[
@@ -34,13 +35,14 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let remote = is_set(matches, args::REMOTE);
     let options = SearchOptions::default()
         .remote(remote)
+        .source(text(matches, args::SOURCE).map(str::to_owned))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     let report = session
         .manager
         .search(text(matches, QUERY).unwrap_or_default(), &options)?;
     if remote {
-        return print_remote(session, &report.remote);
+        return print_remote(session, &report.remote, report.failures);
     }
     if session.output.json {
         let models = report.installed.iter().map(json::Installed::from).collect();

@@ -35,8 +35,8 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-pub(crate) use place::{default_api, is_github};
 pub use place::{RepositoryPlace, SourceConfig, SourceKind, SourcePlace, UrlTemplate};
+pub(crate) use place::{default_api, is_github};
 
 /// What an app says about its models. Building one reads nothing: neither files nor the environment.
 #[derive(Debug, Clone)]

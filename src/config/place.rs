@@ -347,7 +347,11 @@ mod tests {
             "https://git.example.com/sub/api/v3/repos/group/below/n/zipball/abc"
         );
         assert_eq!(
-            own.with_repo("fork/n").unwrap().raw_url("r", "p").unwrap().to_string(),
+            own.with_repo("fork/n")
+                .unwrap()
+                .raw_url("r", "p")
+                .unwrap()
+                .to_string(),
             "https://git.example.com/sub/fork/n/raw/r/p"
         );
     }
@@ -359,12 +363,25 @@ mod tests {
         }
         let place = RepositoryPlace::github("o/n").unwrap();
         let refused = [
-            RepositoryPlace { refs: vec!["a/../b".into()], ..place.clone() },
-            RepositoryPlace { registry_path: "../x".into(), ..place.clone() },
-            RepositoryPlace { asset: Some("../x.zip".into()), ..place },
+            RepositoryPlace {
+                refs: vec!["a/../b".into()],
+                ..place.clone()
+            },
+            RepositoryPlace {
+                registry_path: "../x".into(),
+                ..place.clone()
+            },
+            RepositoryPlace {
+                asset: Some("../x.zip".into()),
+                ..place
+            },
         ];
         for place in refused {
-            assert_eq!(place.check().unwrap_err().code(), "CONFIG_ERROR", "{place:?}");
+            assert_eq!(
+                place.check().unwrap_err().code(),
+                "CONFIG_ERROR",
+                "{place:?}"
+            );
         }
         assert!(UrlTemplate::parse("https://h/{repo}/{branch}").is_err());
         assert!(UrlTemplate::parse("ftp://h/{repo}").is_err());

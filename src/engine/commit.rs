@@ -38,6 +38,8 @@ pub(crate) fn commit(
         model_type: facts.model_type,
         tags: facts.tags,
         metadata: remote.metadata.to_map(),
+        offered_hash: Some(remote.manifest_digest).filter(|offered| *offered != manifest.digest()),
+        pin: remote.pin.clone(),
     };
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model have served.

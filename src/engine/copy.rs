@@ -68,7 +68,7 @@ impl Engine {
         destination: &Path,
         options: &CopyOptions,
     ) -> Result<CopyReport> {
-        let (model, pulled) = match find_installed(self.sources(), &self.records()?, address) {
+        let (model, pulled) = match find_installed(&self.sources(), &self.records()?, address) {
             Ok(model) => (model, None),
             Err(Error::NotInstalled { .. }) => {
                 let report = self.pull(address, &options.pull)?;

@@ -1,6 +1,8 @@
 //! Registries and manifests: fetched, revalidated and cached on behalf of a source.
 
 use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use minisign_verify::{PublicKey, Signature};
@@ -8,12 +10,15 @@ use tracing::{debug, warn};
 
 use crate::config::SourceConfig;
 use crate::engine::Engine;
+use crate::engine::archives::ZipOpener;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::progress::CancelToken;
+use crate::source::places::Zip;
+use crate::source::repository::Cached;
 use crate::source::{Document, Documents};
-use crate::store::registries::{CachedMeta, RegistryCache};
+use crate::store::registries::{CachedMeta, RegistryCache, cached_refs};
 use crate::url::{Scheme, Url};
 
 /// The largest signature that is read, in bytes; real ones have about 300.
@@ -22,23 +27,45 @@ const MAX_SIGNATURE_BYTES: u64 = 4096;
 /// The documents of one source during one operation.
 #[derive(Debug)]
 pub(crate) struct SourceDocuments<'a> {
+    engine: &'a Engine,
     client: Client,
+    key: String,
     cache: RegistryCache,
     cancel: &'a CancelToken,
+    replaced: AtomicBool,
 }
 
 impl<'a> SourceDocuments<'a> {
     pub(crate) fn new(
-        engine: &Engine,
+        engine: &'a Engine,
         source: &SourceConfig,
         offline: bool,
         cancel: &'a CancelToken,
     ) -> Self {
-        let cache = RegistryCache::new(&engine.settings.cache_dir, &source.key);
         Self {
+            engine,
             client: engine.client(offline),
-            cache,
+            key: source.key.clone(),
+            cache: RegistryCache::of_source(&engine.settings.cache_dir, &source.key),
             cancel,
+            replaced: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns whether another index came than the one that was cached.
+    pub(crate) fn replaced(&self) -> bool {
+        self.replaced.load(Ordering::Relaxed)
+    }
+
+    fn cache_of(&self, reference: &str) -> RegistryCache {
+        RegistryCache::of_ref(&self.engine.settings.cache_dir, &self.key, reference)
+    }
+
+    fn zips(&self) -> ZipOpener<'_> {
+        ZipOpener {
+            client: &self.client,
+            cancel: self.cancel,
+            opened: &self.engine.zips,
         }
     }
 
@@ -107,7 +134,8 @@ impl<'a> SourceDocuments<'a> {
             public_key: document.public_key.map(str::to_owned),
             fetched_at: SystemTime::now(),
         };
-        self.cache.commit(file, &meta).map_err(Failure::last)
+        self.replaced.store(true, Ordering::Relaxed);
+        self.cache.commit(file, None, &meta).map_err(Failure::last)
     }
 
     /// Fetches the [minisign](https://jedisct1.github.io/minisign/) signature beside the index.
@@ -182,5 +210,37 @@ impl Documents for SourceDocuments<'_> {
                     error => Failure::last(error),
                 })
             })
+    }
+
+    fn cached_refs(&self) -> Vec<String> {
+        cached_refs(&self.engine.settings.cache_dir, &self.key)
+    }
+
+    fn cached(&self, reference: &str) -> Result<Option<Cached>> {
+        let cache = self.cache_of(reference);
+        match cache.open_index()? {
+            Some(file) => Cached::open(file, &cache.index_path()),
+            None => Ok(None),
+        }
+    }
+
+    fn zip(&self, urls: Vec<Url>, tag: &str) -> Result<Arc<Zip>> {
+        let revision = self.cached(tag)?.map(|cached| cached.head.origin.revision);
+        let keep = self
+            .cache_of(tag)
+            .archive_path(revision.as_deref().unwrap_or(tag));
+        self.zips().open(urls, &keep)
+    }
+
+    fn kept_archive(&self, commit: &str) -> Result<Option<(Arc<Zip>, String)>> {
+        for reference in self.cached_refs() {
+            let path = self.cache_of(&reference).archive_path(commit);
+            if path.is_file() {
+                let zip = self.zips().open_kept(&path)?;
+                let top = zip.directory.top_folder().unwrap_or_default().to_owned();
+                return Ok(Some((zip, top)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes that the store already has: chunks and files of installed models and of partials, by digest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +94,33 @@ impl Holdings {
             }
         }
         holdings
+    }
+
+    /// Looks through everything that is installed for the sizes of files with these digests.
+    pub(crate) fn sizes(
+        store: &Store,
+        records: &Records,
+        model: &ModelRef,
+        digests: impl Iterator<Item = Digest>,
+    ) -> HashMap<Digest, u64> {
+        let mut missing: HashSet<Digest> = digests.collect();
+        let mut sizes = HashMap::new();
+        let mut installed: Vec<_> = records.iter().collect();
+        installed.sort_by_key(|(other, _)| other.name() != model.name());
+        for (other, record) in installed {
+            if missing.is_empty() {
+                break;
+            }
+            let Ok(manifest) = store.manifest(&other, record.manifest_hash) else {
+                continue;
+            };
+            for file in manifest.files() {
+                if let Some(digest) = file.digest.filter(|digest| missing.remove(digest)) {
+                    sizes.insert(digest, file.size_bytes);
+                }
+            }
+        }
+        sizes
     }
 
     /// Enters what one model has of the missing; `journal` says which of its bytes are there when not all are.

@@ -3,18 +3,14 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::catalog::{Metadata, RemoteModel};
-use crate::config::SourceConfig;
+use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::documents::SourceDocuments;
 use crate::engine::resolve::find_installed;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
-use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
-use crate::progress::CancelToken;
+use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::setters::setters;
-use crate::source;
 use crate::store::partial::find_partials;
 use crate::store::record::ModelRecord;
 
@@ -91,30 +87,6 @@ setters!(ListOptions {
     status: impl Into<Option<Status>>,
 });
 
-/// What offers to list.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct RemoteOptions {
-    /// Which models.
-    pub scope: Scope,
-    /// Only those of the source with this key or name.
-    pub source: Option<String>,
-    /// Only those of this type.
-    pub model_type: Option<String>,
-    /// Use cached registries only.
-    pub offline: bool,
-    /// Stops it.
-    pub cancel: CancelToken,
-}
-
-setters!(RemoteOptions {
-    scope: Scope,
-    source: impl Into<Option<String>>,
-    model_type: impl Into<Option<String>>,
-    offline: bool,
-    cancel: CancelToken,
-});
-
 /// An installed model version.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -123,8 +95,10 @@ pub struct InstalledModel {
     pub model: ModelRef,
     /// Its folder.
     pub path: PathBuf,
-    /// The digest of its manifest.
+    /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::RemoteModel).
     pub manifest_digest: Digest,
+    /// The commit that its files are of; `None` where there are no commits.
+    pub commit: Option<String>,
     /// The size of all files together.
     pub total_bytes: u64,
     /// The number of files.
@@ -149,6 +123,7 @@ impl InstalledModel {
             model,
             path,
             manifest_digest,
+            commit: None,
             total_bytes: 0,
             files: 0,
             installed_at: SystemTime::now(),
@@ -246,35 +221,12 @@ impl InstalledDetail {
     }
 }
 
-/// A source and what is known of its registry here.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SourceInfo {
-    /// The configuration.
-    pub config: SourceConfig,
-    /// When its registry was last fetched; `None` when it is not cached.
-    pub fetched_at: Option<SystemTime>,
-    /// How many versions the cached registry lists; `None` when it is not cached or cannot be read.
-    pub versions: Option<usize>,
-}
-
-impl SourceInfo {
-    /// Makes the state of a source of which nothing is cached.
-    #[must_use]
-    pub fn new(config: SourceConfig) -> Self {
-        Self {
-            config,
-            fetched_at: None,
-            versions: None,
-        }
-    }
-}
-
 impl Engine {
     pub(crate) fn installed(&self, model: ModelRef, record: &ModelRecord) -> InstalledModel {
         InstalledModel {
             path: self.store.layout().model_dir(&model),
-            manifest_digest: record.manifest_hash,
+            manifest_digest: record.offered(),
+            commit: record.commit().map(str::to_owned),
             total_bytes: record.total_size,
             files: record.file_count,
             installed_at: record.installed_at,
@@ -343,7 +295,7 @@ impl Engine {
 
     pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {
         let records = self.records()?;
-        let model = find_installed(self.sources(), &records, address)?;
+        let model = find_installed(&self.sources(), &records, address)?;
         let record = records
             .get(&model)
             .ok_or_else(|| Error::internal("a record that is gone"))?;
@@ -355,7 +307,7 @@ impl Engine {
     }
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
-        let model = find_installed(self.sources(), &self.records()?, address)?;
+        let model = find_installed(&self.sources(), &self.records()?, address)?;
         let path = self.store.layout().model_dir(&model);
         if path.is_dir() {
             return Ok(path);
@@ -365,78 +317,5 @@ impl Engine {
             path,
             source: std::io::ErrorKind::NotFound.into(),
         })
-    }
-
-    pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
-        if self.sources().is_empty() {
-            return Err(Error::config("no source is configured"));
-        }
-        let key = options
-            .source
-            .as_deref()
-            .map(|wanted| self.source_key(wanted))
-            .transpose()?;
-        let mut all = Vec::new();
-        for config in self
-            .sources()
-            .iter()
-            .filter(|source| key.as_deref().is_none_or(|key| source.key == key))
-        {
-            let documents = SourceDocuments::new(self, config, options.offline, &options.cancel);
-            let catalog = source::new(config)?.catalog(&documents)?;
-            if all.is_empty() {
-                all = catalog;
-            } else {
-                all.extend(catalog);
-            }
-        }
-        all.retain(|remote| {
-            options.scope.contains(&remote.model)
-                && options.model_type.as_deref().is_none_or(|wanted| {
-                    remote.metadata.facts().model_type.as_deref() == Some(wanted)
-                })
-        });
-        if self.sources().len() > 1 {
-            all.sort_by(|a, b| a.model.cmp(&b.model));
-        }
-        Ok(all)
-    }
-
-    /// The key of the source that a person calls by its key or its name.
-    pub(crate) fn source_key(&self, wanted: &str) -> Result<String> {
-        let found = self
-            .sources()
-            .iter()
-            .find(|source| source.key == wanted || source.name == wanted);
-        found.map(|source| source.key.clone()).ok_or_else(|| {
-            let near = nearest(
-                wanted,
-                self.sources().iter().map(|source| source.key.as_str()),
-            );
-            let near = near
-                .first()
-                .map(|near| format!(", did you mean '{near}'?"))
-                .unwrap_or_default();
-            Error::argument(format!(
-                "no source has the key or name '{}'{near}",
-                wanted.escape_debug()
-            ))
-        })
-    }
-
-    pub(crate) fn source_infos(&self) -> Vec<SourceInfo> {
-        let info = |config: &SourceConfig| {
-            let cancel = CancelToken::new();
-            let documents = SourceDocuments::new(self, config, true, &cancel);
-            let fetched_at = documents.fetched_at();
-            let cached =
-                fetched_at.and_then(|_| source::new(config).ok()?.catalog(&documents).ok());
-            SourceInfo {
-                config: config.clone(),
-                fetched_at,
-                versions: cached.map(|all| all.len()),
-            }
-        };
-        self.sources().iter().map(info).collect()
     }
 }

@@ -2,34 +2,47 @@
 //!
 //! Each file holds one operation whole: its options, its plan, its report and its code.
 
+pub(crate) mod archives;
+pub(crate) mod clear;
 pub(crate) mod commit;
 pub(crate) mod copy;
 mod coverage;
+mod crew;
 pub(crate) mod documents;
 pub(crate) mod downloads;
 pub(crate) mod holdings;
 pub(crate) mod inventory;
+pub(crate) mod matching;
+mod measure;
+mod members;
+pub(crate) mod offers;
 pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod pull;
+mod receive;
 pub(crate) mod remove;
 pub(crate) mod resolve;
 pub(crate) mod search;
 mod span;
+pub(crate) mod sync;
 pub(crate) mod transfer;
 pub(crate) mod update;
 pub(crate) mod verify;
 mod whole;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, SourcePlace};
 use crate::error::Result;
 use crate::http::Client;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::store::Store;
 
+use crate::source::repository::Cached;
+use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
+
+use archives::OpenedZips;
 use downloads::Downloads;
 
 /// What every operation works with.
@@ -40,12 +53,67 @@ pub(crate) struct Engine {
     pub(crate) client: Client,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) downloads: Downloads,
+    pub(crate) zips: OpenedZips,
+    /// The configured sources, and the repositories that somebody synced without configuring them.
+    sources: RwLock<Arc<[SourceConfig]>>,
 }
 
 impl Engine {
-    /// The sources, each as configured.
-    pub(crate) fn sources(&self) -> &[SourceConfig] {
-        &self.settings.sources
+    /// Puts the parts together, and looks which registries are cached.
+    pub(crate) fn new(
+        settings: Settings,
+        store: Store,
+        client: Client,
+        progress: Arc<dyn Progress>,
+    ) -> Self {
+        let engine = Self {
+            settings,
+            store,
+            client,
+            progress,
+            downloads: Downloads::default(),
+            zips: OpenedZips::default(),
+            sources: RwLock::new(Arc::new([])),
+        };
+        engine.find_sources();
+        engine
+    }
+
+    /// The sources: those configured first, in the order of keys.
+    pub(crate) fn sources(&self) -> Arc<[SourceConfig]> {
+        self.sources
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Finds the sources anew.
+    fn find_sources(&self) {
+        let mut sources = self.settings.sources.clone();
+        for key in cached_sources(&self.settings.cache_dir) {
+            if !sources
+                .iter()
+                .any(|source| source.key == key || source.name == key)
+            {
+                sources.extend(self.unconfigured(&key));
+            }
+        }
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources.into();
+    }
+
+    /// The repository that a cached registry is of, when it was asked for by its own name.
+    fn unconfigured(&self, key: &str) -> Option<SourceConfig> {
+        let cache_dir = &self.settings.cache_dir;
+        let heads = cached_refs(cache_dir, key)
+            .into_iter()
+            .filter_map(|reference| {
+                let cache = RegistryCache::of_ref(cache_dir, key, &reference);
+                let file = cache.open_index().ok()??;
+                Some(Cached::open(file, &cache.index_path()).ok()??.head)
+            });
+        let mut heads = heads.filter(|head| head.origin.fork && head.origin.repo == key);
+        let place = self.settings.hosts.place(&heads.next()?.origin.repo).ok()?;
+        Some(SourceConfig::new(key, key, SourcePlace::Repository(place)))
     }
 
     /// The same client, offline when either the settings or the call say so.

@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::model::ModelRef;
 
 /// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there.
-const SPLIT_BYTES: u64 = 32 << 20;
+pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
 /// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
 const RANGE_BYTES: u64 = 8 << 20;
 /// How many ranges a plan has at most, which bounds its memory whatever a manifest says: 2 TiB of large parts. What is
@@ -42,6 +42,8 @@ pub struct PullPlan {
     pub requests: usize,
     /// Files without a digest: nothing says whether their bytes are right.
     pub files_unverified: usize,
+    /// Files whose sizes the registry leaves out: the bytes above are without them, and it takes a request for each.
+    pub files_unsized: usize,
 }
 
 impl PullPlan {
@@ -58,6 +60,7 @@ impl PullPlan {
             files: 0,
             requests: 0,
             files_unverified: 0,
+            files_unsized: 0,
         }
     }
 }
@@ -95,8 +98,14 @@ pub(crate) struct TransferPlan {
     pub(crate) requests: usize,
 }
 
-/// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another.
-pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holdings) -> TransferPlan {
+/// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another. Where
+/// parts do not come in ranges, each comes whole.
+pub(crate) fn plan(
+    manifest: &Manifest,
+    found: &[Range<u64>],
+    holdings: &Holdings,
+    has_ranges: bool,
+) -> TransferPlan {
     let mut plan = TransferPlan {
         tasks: Vec::new(),
         bytes_to_fetch: 0,
@@ -124,7 +133,8 @@ pub(crate) fn plan(manifest: &Manifest, found: &[Range<u64>], holdings: &Holding
         } else if let Some(held) = holdings.of_part(manifest, index) {
             plan.bytes_reused += part.size_bytes;
             Origin::Store(held)
-        } else if part.size_bytes > SPLIT_BYTES
+        } else if has_ranges
+            && part.size_bytes > SPLIT_BYTES
             && let Some(left) = ranges_left.checked_sub(part.size_bytes.div_ceil(RANGE_BYTES))
         {
             ranges_left = left;
@@ -215,7 +225,7 @@ mod tests {
     #[test]
     fn fetches_each_digest_once_and_keeps_what_is_there() {
         let manifest = manifest(&[(4, "a"), (4, "b"), (4, "a"), (4, "c")]);
-        let plan = plan(&manifest, &[4..8, 12..15], &Holdings::default());
+        let plan = plan(&manifest, &[4..8, 12..15], &Holdings::default(), true);
         let shown: Vec<_> = plan
             .tasks
             .iter()
@@ -243,6 +253,7 @@ mod tests {
             &manifest,
             &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES],
             &Holdings::default(),
+            true,
         );
         let Origin::Ranges(ranges) = &plan.tasks[1].origin else {
             panic!("{plan:?}")

@@ -12,15 +12,19 @@ use crate::engine::Engine;
 use crate::engine::commit::commit;
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
+use crate::engine::measure::Measuring;
+use crate::engine::members;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
+use crate::engine::receive::Receiver;
 use crate::engine::resolve::Offer;
 use crate::engine::transfer::Transfer;
 use crate::error::{Error, IoContext, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
-use crate::store::partial::{Partial, find_partials};
+use crate::source::places::Places;
+use crate::store::partial::{Claimed, Partial, find_partials};
 
 /// How long a partial that nobody comes back to is kept.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -118,10 +122,10 @@ impl PullReport {
     }
 }
 
-/// What to bring in: an offer, and its manifest when that is known already.
+/// What to bring in: an offer, and what it consists of when that is known already.
 pub(crate) struct Wanted {
     pub(crate) offer: Offer,
-    pub(crate) manifest: Option<Manifest>,
+    pub(crate) contents: Option<Contents>,
 }
 
 impl Engine {
@@ -135,24 +139,55 @@ impl Engine {
         let model = offer.remote.model.clone();
         let records = self.records()?;
         self.store.check_place(&records, &model)?;
-        let manifest = self.manifest(&offer, options.offline, &options.cancel)?;
         let installed = records
             .get(&model)
-            .is_some_and(|record| record.manifest_hash == manifest.digest());
-        let unverified = check_hashes(&manifest, options.require_hashes)?;
-        let mut plan = if installed && !options.force {
-            PullPlan {
+            .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
+        let contents = self.contents(&offer, options.offline, &options.cancel)?;
+        let unverified = check_hashes(&contents, options.require_hashes)?;
+        let mut plan = match &contents {
+            Contents::Manifest(manifest) if installed && !options.force => PullPlan {
                 installed,
                 bytes_total: manifest.total_bytes(),
                 files: manifest.files().len(),
                 ..PullPlan::new(model)
+            },
+            Contents::Manifest(manifest) => {
+                let places = self.places(&offer, options.offline, &options.cancel)?;
+                let found = self.journal_of(&model, manifest);
+                let planned = self.plan_transfer(&model, manifest, &places, &found)?;
+                describe(model, manifest, &planned)
             }
-        } else {
-            let planned =
-                self.plan_transfer(&model, &manifest, &self.journal_of(&model, &manifest))?;
-            describe(model, &manifest, &planned)
+            Contents::Outline(outline) => self.describe_outline(model, outline)?,
         };
         plan.files_unverified = unverified.len();
+        Ok(plan)
+    }
+
+    /// What is known of a pull before the sizes are.
+    pub(crate) fn describe_outline(&self, model: ModelRef, outline: &Outline) -> Result<PullPlan> {
+        let files = outline.files();
+        let digests = files.iter().filter_map(|file| file.digest);
+        let held = Holdings::sizes(&self.store, &self.records()?, &model, digests);
+        let mut plan = PullPlan {
+            files: files.len(),
+            ..PullPlan::new(model)
+        };
+        for file in files {
+            let here = file.digest.and_then(|digest| held.get(&digest).copied());
+            match (here, file.size_bytes) {
+                (Some(size_bytes), _) => {
+                    plan.bytes_total += size_bytes;
+                    plan.bytes_reused += size_bytes;
+                    continue;
+                }
+                (None, Some(size_bytes)) => {
+                    plan.bytes_total += size_bytes;
+                    plan.bytes_to_fetch += size_bytes;
+                }
+                (None, None) => plan.files_unsized += 1,
+            }
+            plan.requests += 1;
+        }
         Ok(plan)
     }
 
@@ -161,10 +196,16 @@ impl Engine {
         &self,
         model: &ModelRef,
         manifest: &Manifest,
+        places: &Places,
         found: &[std::ops::Range<u64>],
     ) -> Result<TransferPlan> {
         let holdings = Holdings::find(&self.store, &self.records()?, model, manifest);
-        Ok(plan(manifest, found, &holdings))
+        let mut planned = plan(manifest, found, &holdings, places.has_ranges());
+        if places.zip().is_some() {
+            (planned.requests, planned.bytes_to_fetch) =
+                members::cost(places, manifest, &planned.tasks)?;
+        }
+        Ok(planned)
     }
 
     /// What a partial of this very state has, without claiming it.
@@ -197,7 +238,7 @@ impl Engine {
         self.pull_wanted(
             &Wanted {
                 offer,
-                manifest: None,
+                contents: None,
             },
             options,
             &cancel,
@@ -247,7 +288,7 @@ impl Engine {
         let records = self.records()?;
         if let Some(record) = records.get(model)
             && !options.force
-            && record.manifest_hash == offer.remote.manifest_digest
+            && record.offered() == offer.remote.manifest_digest
             && report.path.is_dir()
         {
             report.files = record.file_count;
@@ -256,16 +297,37 @@ impl Engine {
             return Ok(report);
         }
         self.store.check_place(&records, model)?;
-        let manifest = match &wanted.manifest {
-            Some(manifest) => manifest.clone(),
-            None => self.manifest(offer, options.offline, cancel)?,
+        let contents = match &wanted.contents {
+            Some(contents) => contents.clone(),
+            None => self.contents(offer, options.offline, cancel)?,
         };
-        report.files_unverified = check_hashes(&manifest, options.require_hashes)?;
+        report.files_unverified = check_hashes(&contents, options.require_hashes)?;
+        let places = self.places(offer, options.offline, cancel)?;
         self.store.expire_partials(PARTIAL_AGE, model);
-        let mut partial =
-            Partial::claim(self.store.layout(), model, &manifest, &offer.remote.source)?;
+        let claimed = claimed(offer, &contents);
+        let mut partial = Partial::claim(self.store.layout(), &claimed)?;
+        let client = self.client(options.offline);
         let result = (|| {
-            let planned = self.plan_transfer(model, &manifest, partial.found())?;
+            let manifest = match &contents {
+                Contents::Manifest(manifest) => manifest.clone(),
+                Contents::Outline(outline) => {
+                    let receiver = Receiver::new(&client, meter, &partial, cancel, 0);
+                    let digests = outline.files().iter().filter_map(|file| file.digest);
+                    let measuring = Measuring {
+                        outline,
+                        location: &offer.source.config().label(),
+                        places: &places,
+                        partial: &partial,
+                        receiver: &receiver,
+                        held: &Holdings::sizes(&self.store, &records, model, digests),
+                    };
+                    let (manifest, here) = measuring.run(concurrency)?;
+                    report.bytes_fetched = receiver.network_bytes();
+                    partial.settle(&manifest, &here)?;
+                    manifest
+                }
+            };
+            let planned = self.plan_transfer(model, &manifest, &places, partial.found())?;
             check_space(
                 partial.dir(),
                 manifest.total_bytes().saturating_sub(planned.bytes_resumed),
@@ -274,28 +336,30 @@ impl Engine {
             report.files = manifest.files().len() as u64;
             report.bytes_total = manifest.total_bytes();
             report.bytes_reused = planned.bytes_reused;
-            report.bytes_resumed = planned.bytes_resumed;
+            report.bytes_resumed = planned.bytes_resumed.saturating_sub(report.bytes_fetched);
             info!(%model, bytes = planned.bytes_to_fetch, "pulling");
             meter.expect(&manifest);
             meter.phase(Phase::Chunks);
             partial.lay_out(&manifest)?;
-            let client = self.client(options.offline);
             let workers = planned.workers(concurrency);
             let transfer = Transfer {
                 manifest: &manifest,
                 partial: &partial,
-                source: offer.source.as_ref(),
+                places: &places,
                 client: &client,
                 meter,
                 cancel,
             };
-            report.bytes_fetched = transfer.run(planned, workers)?.network_bytes;
+            report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
             meter.phase(Phase::Extracting);
             report.path = commit(&self.store, &lock, &partial, &manifest, &offer.remote)?;
             report.elapsed = started.elapsed();
             meter.finished();
             Ok(())
         })();
+        if let (Err(_), Some(zip)) = (&result, places.zip()) {
+            self.zips.forget(zip);
+        }
         match result {
             Ok(()) => Ok(report),
             Err(error) => {
@@ -306,7 +370,7 @@ impl Engine {
     }
 }
 
-fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> PullPlan {
+pub(crate) fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> PullPlan {
     PullPlan {
         bytes_total: manifest.total_bytes(),
         bytes_to_fetch: planned.bytes_to_fetch,
@@ -318,21 +382,45 @@ fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> Pul
     }
 }
 
-/// Names the files that nothing says the right bytes of.
-fn check_hashes(manifest: &Manifest, required: bool) -> Result<Vec<String>> {
-    let covered = |range: std::ops::Range<u64>| {
-        manifest.parts()[manifest.parts_in(range)]
-            .iter()
-            .all(|part| part.digest.is_some())
+fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
+    let remote = &offer.remote;
+    let (json, total_bytes, files) = match contents {
+        Contents::Manifest(manifest) => (
+            manifest.json(),
+            manifest.total_bytes(),
+            manifest.files().len(),
+        ),
+        Contents::Outline(outline) => (outline.json(), 0, outline.files().len()),
     };
-    let unverified: Vec<String> = manifest
-        .files()
-        .iter()
-        .filter(|file| {
-            file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes)
-        })
-        .map(|file| file.path.to_string())
-        .collect();
+    Claimed {
+        model: &remote.model,
+        source: &remote.source,
+        offered: remote.manifest_digest,
+        json,
+        total_bytes,
+        files: files as u64,
+    }
+}
+
+/// Names the files that nothing says the right bytes of.
+fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<String>> {
+    let unverified: Vec<String> = match contents {
+        Contents::Outline(outline) => {
+            let files = outline.files().iter().filter(|file| file.digest.is_none());
+            files.map(|file| file.path.to_string()).collect()
+        }
+        Contents::Manifest(manifest) => {
+            let covered = |range: std::ops::Range<u64>| {
+                manifest.parts()[manifest.parts_in(range)]
+                    .iter()
+                    .all(|part| part.digest.is_some())
+            };
+            let files = manifest.files().iter().filter(|file| {
+                file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes)
+            });
+            files.map(|file| file.path.to_string()).collect()
+        }
+    };
     match unverified.first() {
         Some(first) if required => Err(Error::Unverifiable {
             files: unverified.len(),

@@ -23,7 +23,7 @@ impl Engine {
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let model = find_installed(self.sources(), &self.records()?, address)?;
+        let model = find_installed(&self.sources(), &self.records()?, address)?;
         let bytes_freed = self
             .remove_version(&model, cancel)
             .map_err(|error| error.step(format!("remove {model}")))?;
@@ -39,7 +39,7 @@ impl Engine {
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let models = match_installed(self.sources(), &self.records()?, address)?;
+        let models = match_installed(&self.sources(), &self.records()?, address)?;
         let mut report = RemoveReport::default();
         let mut errors = Vec::new();
         let mut remaining = Vec::new();

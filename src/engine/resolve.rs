@@ -7,9 +7,11 @@ use crate::config::SourceConfig;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
+use crate::relpath::RelPath;
+use crate::source::places::Places;
 use crate::source::{self, Source};
 use crate::store::record::{ModelRecord, Records};
 
@@ -90,33 +92,42 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
 }
 
 impl Engine {
-    /// Finds a model at the sources.
+    /// Finds a model at the sources; syncs a registry that is missing for it, when that is asked for.
     pub(crate) fn find_remote(
         &self,
         address: &ModelAddress,
         offline: bool,
         cancel: &CancelToken,
     ) -> Result<Offer> {
-        let readings = readings(self.sources(), address)?;
-        let mut not_found = None;
+        match self.find_offer(address, offline, cancel) {
+            Err(error @ Error::NotSynced { .. }) if self.settings.auto_sync => {
+                if !self.sync_missing(&error, offline, cancel)? {
+                    return Err(error);
+                }
+                self.find_offer(address, offline, cancel)
+            }
+            result => result,
+        }
+    }
+
+    fn find_offer(
+        &self,
+        address: &ModelAddress,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<Offer> {
+        let sources = self.sources();
+        let readings = readings(&sources, address)?;
+        let mut not_found: Option<Error> = None;
         for reading in &readings {
             let source = source::new(reading.source)?;
             let documents = SourceDocuments::new(self, reading.source, offline, cancel);
             match source.find(&documents, &reading.path, reading.version.as_deref()) {
                 Ok(remote) => return Ok(Offer { remote, source }),
-                Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. }))
-                    if readings.len() > 1 =>
-                {
-                    // The first reading is the likeliest; a version that is missing tells more than a model that is.
-                    let tells_more = matches!(
-                        (&not_found, &error),
-                        (None, _)
-                            | (
-                                Some(Error::ModelNotFound { .. }),
-                                Error::VersionNotFound { .. }
-                            )
-                    );
-                    if tells_more {
+                // The first reading is the likeliest, unless another tells more.
+                Err(error) if readings.len() > 1 && telling(&error) > 0 => {
+                    let told = not_found.as_ref().map_or(0, telling);
+                    if telling(&error) > told {
                         not_found = Some(error);
                     }
                 }
@@ -127,11 +138,11 @@ impl Engine {
     }
 
     fn no_source(&self, address: &ModelAddress) -> Error {
-        if self.sources().is_empty() {
+        let sources = self.sources();
+        if sources.is_empty() {
             return Error::config("no source is configured");
         }
-        let names = self
-            .sources()
+        let names = sources
             .iter()
             .map(|source| source.name.as_str())
             .filter(|name| !name.is_empty());
@@ -142,46 +153,57 @@ impl Engine {
         }
     }
 
-    /// Fetches the manifest of a version, unless the store has it already.
-    pub(crate) fn manifest(
+    /// What a version consists of: as installed, else as its source says.
+    pub(crate) fn contents(
         &self,
         offer: &Offer,
         offline: bool,
         cancel: &CancelToken,
-    ) -> Result<Manifest> {
-        let manifest = match self.installed_manifest(&offer.remote) {
-            Some(manifest) => manifest,
+    ) -> Result<Contents> {
+        let contents = match self.installed_manifest(&offer.remote) {
+            Some(manifest) => Contents::Manifest(manifest),
             None => {
                 let documents = SourceDocuments::new(self, offer.source.config(), offline, cancel);
-                offer.source.manifest(&documents, &offer.remote)?
+                offer.source.contents(&documents, &offer.remote)?
             }
         };
         let layout = self.store.layout();
-        match manifest
-            .files()
-            .iter()
-            .find(|file| layout.is_own(&file.path))
-        {
-            Some(file) => Err(Error::registry(
+        let mut paths: Box<dyn Iterator<Item = &RelPath>> = match &contents {
+            Contents::Manifest(manifest) => {
+                Box::new(manifest.files().iter().map(|file| &file.path))
+            }
+            Contents::Outline(outline) => Box::new(outline.files().iter().map(|file| &file.path)),
+        };
+        if let Some(path) = paths.find(|path| layout.is_own(path)) {
+            return Err(Error::registry(
                 offer.source.config().label(),
-                format!(
-                    "the manifest has the file '{}', where the store keeps its own",
-                    file.path
-                ),
-            )),
-            None => Ok(manifest),
+                format!("the manifest has the file '{path}', where the store keeps its own"),
+            ));
         }
+        drop(paths);
+        Ok(contents)
     }
 
     fn installed_manifest(&self, remote: &RemoteModel) -> Option<Manifest> {
         let records = self.records().ok()?;
         let record = records.get(&remote.model)?;
-        if record.manifest_hash != remote.manifest_digest {
+        if record.offered() != remote.manifest_digest {
             return None;
         }
         self.store
             .manifest(&remote.model, record.manifest_hash)
             .ok()
+    }
+
+    /// Where the bytes of a version are.
+    pub(crate) fn places(
+        &self,
+        offer: &Offer,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<Places> {
+        let documents = SourceDocuments::new(self, offer.source.config(), offline, cancel);
+        offer.source.places(&documents, offer.remote.pin.as_ref())
     }
 
     /// Finds the source that serves an installed model.
@@ -190,19 +212,29 @@ impl Engine {
         model: &ModelRef,
         record: &ModelRecord,
     ) -> Result<Arc<dyn Source>> {
-        let by_key = self
-            .sources()
+        let sources = self.sources();
+        let by_key = sources
             .iter()
             .find(|source| record.source.as_deref() == Some(source.key.as_str()));
         let source = match by_key {
             Some(source) => source,
             None => {
                 let address = ModelAddress::from(model);
-                let first = readings(self.sources(), &address)?.into_iter().next();
+                let first = readings(&sources, &address)?.into_iter().next();
                 first.ok_or_else(|| self.no_source(&address))?.source
             }
         };
         source::new(source)
+    }
+}
+
+/// How much an error of one reading says about what was meant; nothing when another reading cannot be better.
+fn telling(error: &Error) -> u8 {
+    match error {
+        Error::VersionNotFound { .. } => 3,
+        Error::ModelNotFound { .. } => 2,
+        Error::NotSynced { .. } => 1,
+        _ => 0,
     }
 }
 

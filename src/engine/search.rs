@@ -2,7 +2,8 @@
 
 use crate::catalog::{Facts, RemoteModel};
 use crate::engine::Engine;
-use crate::engine::inventory::{InstalledModel, ListOptions, RemoteOptions};
+use crate::engine::inventory::{InstalledModel, ListOptions};
+use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
@@ -14,6 +15,8 @@ use crate::setters::setters;
 pub struct SearchOptions {
     /// Search what sources offer instead of what is installed.
     pub remote: bool,
+    /// Only in the source with this key or name; offers only.
+    pub source: Option<String>,
     /// Use cached registries only.
     pub offline: bool,
     /// Stops it.
@@ -22,18 +25,21 @@ pub struct SearchOptions {
 
 setters!(SearchOptions {
     remote: bool,
+    source: impl Into<Option<String>>,
     offline: bool,
     cancel: CancelToken,
 });
 
 /// What a search found, in the order of names; one of the lists is always empty.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct SearchReport {
     /// Installed models.
     pub installed: Vec<InstalledModel>,
     /// Offers of sources.
     pub remote: Vec<RemoteModel>,
+    /// Registries that could not be read, or were never synced.
+    pub failures: Vec<RegistryFailure>,
 }
 
 impl Engine {
@@ -46,9 +52,11 @@ impl Engine {
         let mut report = SearchReport::default();
         if options.remote {
             let remote = RemoteOptions::default()
+                .source(options.source.clone())
                 .offline(options.offline)
                 .cancel(options.cancel.clone());
-            report.remote = self.list_remote(&remote)?;
+            let listing = self.list_remote(&remote)?;
+            (report.remote, report.failures) = (listing.models, listing.failures);
             report.remote.retain(|remote| {
                 let facts = remote.metadata.facts();
                 matches(&words, &remote.model, &facts)

@@ -6,31 +6,31 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Mutex;
 
 use tracing::debug;
 
 use crate::digest::{Digest, Hasher};
 use crate::engine::coverage::Coverage;
+use crate::engine::crew::{lock, work_off};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Held;
+use crate::engine::members;
 use crate::engine::plan::{Origin, Task, TransferPlan, ranges_of};
+use crate::engine::receive::Receiver;
 use crate::engine::span::{Spans, Stream, Subject};
 use crate::engine::whole::{Claim, WholeParts};
 use crate::error::{Error, Result};
-use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
+use crate::http::{Client, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
 use crate::progress::CancelToken;
-use crate::source::Source;
+use crate::source::places::{Location, Places};
 use crate::store::files::FileSet;
 use crate::store::partial::Partial;
 use crate::url::Url;
 
-/// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.
-const BUFFER_BYTES: usize = 256 << 10;
+/// How much is read at once of what is hashed at the end.
+const SPAN_BUFFER_BYTES: usize = 256 << 10;
 /// How often a part whose ranges are all there but wrong together is fetched anew.
 const MAX_ROUNDS: usize = 3;
 
@@ -38,7 +38,7 @@ const MAX_ROUNDS: usize = 3;
 pub(crate) struct Transfer<'a> {
     pub(crate) manifest: &'a Manifest,
     pub(crate) partial: &'a Partial,
-    pub(crate) source: &'a dyn Source,
+    pub(crate) places: &'a Places,
     pub(crate) client: &'a Client,
     pub(crate) meter: &'a Meter,
     pub(crate) cancel: &'a CancelToken,
@@ -51,23 +51,20 @@ enum Job {
     Part(Task),
     /// Fetch one range of a part.
     Range(usize, Range<u64>),
+    /// Fetch parts that are members of a zip and lie there one behind the other.
+    Members(Vec<Task>),
 }
 
 /// The state that the workers of one round share.
-struct Shared<'a> {
-    transfer: &'a Transfer<'a>,
-    files: &'a FileSet,
+pub(super) struct Shared<'a> {
+    pub(super) transfer: &'a Transfer<'a>,
+    pub(super) receiver: Receiver<'a>,
+    pub(super) files: &'a FileSet,
     jobs: Mutex<VecDeque<Job>>,
     spans: Spans,
     /// What is written, and right as far as a digest of its own tells.
     written: Mutex<Coverage>,
     whole: WholeParts,
-    /// The mirror that worked last.
-    mirror: AtomicUsize,
-    stop: CancelToken,
-    /// The first failure; those that follow come from stopping.
-    error: Mutex<Option<Error>>,
-    network_bytes: AtomicU64,
 }
 
 /// What a transfer did.
@@ -80,33 +77,22 @@ impl Transfer<'_> {
     /// Runs the plan with as many threads.
     pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<Transferred> {
         let files = FileSet::new(self.partial.files_dir(), true);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .thread_name(|index| format!("modelrack-{index}"))
-            .build()
-            .map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
         let mut tasks = plan.tasks;
         let mut network_bytes = 0;
         let mut written = Coverage::default();
         for round in 0.. {
-            let shared = self.shared(&files, tasks, written, round);
-            pool.in_place_scope(|scope| {
-                // Events go to whoever listens on the calling thread, which the workers do not know of.
-                let dispatch = tracing::dispatcher::get_default(Clone::clone);
-                for _ in 0..workers {
-                    let (shared, dispatch) = (&shared, dispatch.clone());
-                    scope.spawn(move |_| {
-                        tracing::dispatcher::with_default(&dispatch, || shared.work())
-                    });
-                }
-            });
-            network_bytes += shared.network_bytes.load(Ordering::Relaxed);
+            let shared = self.shared(&files, tasks, written, round)?;
+            let done = work_off(
+                &shared.jobs,
+                workers,
+                &shared.receiver.stop,
+                |job, buffer| shared.run(job, buffer),
+            );
+            network_bytes += shared.receiver.network_bytes();
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            if let Some(error) = lock(&shared.error).take() {
-                return Err(error);
-            }
+            done?;
             let mut wrong = shared.finish_spans()?;
             if wrong.is_empty() {
                 break;
@@ -147,13 +133,21 @@ impl Transfer<'_> {
         tasks: Vec<Task>,
         mut written: Coverage,
         round: usize,
-    ) -> Shared<'s> {
+    ) -> Result<Shared<'s>> {
         let mut jobs = VecDeque::new();
         let mut ranged = Vec::new();
+        let mut of_zip = Vec::new();
         for task in tasks {
-            let Origin::Ranges(ranges) = &task.origin else {
-                jobs.push_back(Job::Part(task));
-                continue;
+            let ranges = match &task.origin {
+                Origin::Ranges(ranges) => ranges,
+                Origin::Network if self.places.zip().is_some() => {
+                    of_zip.push(task);
+                    continue;
+                }
+                _ => {
+                    jobs.push_back(Job::Part(task));
+                    continue;
+                }
             };
             let range = self.manifest.parts()[task.part].range();
             // In order, like the pieces: a large part has too many of both to compare each with each.
@@ -172,71 +166,50 @@ impl Transfer<'_> {
             );
             ranged.push(task.part);
         }
-        Shared {
+        let runs = members::runs(self.places, self.manifest, of_zip)?;
+        jobs.extend(runs.into_iter().map(Job::Members));
+        Ok(Shared {
             transfer: self,
+            receiver: Receiver::new(self.client, self.meter, self.partial, self.cancel, round),
             files,
             jobs: Mutex::new(jobs),
             spans: Spans::of(self.manifest, ranged.into_iter()),
             written: Mutex::new(written),
             whole: WholeParts::default(),
-            mirror: AtomicUsize::new(round),
-            stop: self.cancel.child(),
-            error: Mutex::new(None),
-            network_bytes: AtomicU64::new(0),
-        }
+        })
     }
 }
 
 impl Shared<'_> {
-    /// Takes jobs until there are none, or somebody failed.
-    fn work(&self) {
-        let mut buffer = vec![0_u8; BUFFER_BYTES];
-        while !self.stop.is_cancelled() {
-            let Some(job) = lock(&self.jobs).pop_front() else {
-                return;
-            };
-            let done = catch_unwind(AssertUnwindSafe(|| self.run(job, &mut buffer)))
-                .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
-            if let Err(error) = done {
-                lock(&self.error).get_or_insert(error);
-                self.stop.cancel();
-            }
-        }
-    }
-
     fn run(&self, job: Job, buffer: &mut [u8]) -> Result<()> {
         match job {
             Job::Part(task) => self.bring_part(&task, buffer),
             Job::Range(index, range) => self
                 .fetch_range(index, range, buffer)
                 .map_err(|error| self.name_part(index, error)),
+            Job::Members(tasks) => members::fetch(self, &tasks, buffer),
         }
     }
 
-    fn name_part(&self, index: usize, error: Error) -> Error {
-        match error {
-            Error::Cancelled => error,
-            error => error.step(format!(
-                "chunk {}/{}",
-                index + 1,
-                self.transfer.manifest.parts().len()
-            )),
+    pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
+        let manifest = self.transfer.manifest;
+        match (error, self.transfer.places) {
+            (Error::Cancelled, _) => Error::Cancelled,
+            (error, Places::Chunks(_)) => {
+                error.step(format!("chunk {}/{}", index + 1, manifest.parts().len()))
+            }
+            (error, _) => match manifest.file_of_part(index) {
+                Some(file) => error.step(manifest.files()[file].path.to_string()),
+                None => error,
+            },
         }
     }
 
     fn bring_part(&self, task: &Task, buffer: &mut [u8]) -> Result<()> {
         let manifest = self.transfer.manifest;
         let part = manifest.parts()[task.part];
-        if let Some(file) = manifest.files_in(part.range()).next() {
-            self.transfer
-                .meter
-                .working_on(manifest.files()[file].path.as_str());
-        }
-        let places: Vec<u64> = [task.part]
-            .iter()
-            .chain(&task.twins)
-            .map(|index| manifest.parts()[*index].offset)
-            .collect();
+        self.working_on(&part.range());
+        let places = self.offsets(task);
         let there = match &task.origin {
             Origin::Partial => self.check_partial(&part, &places, buffer)?,
             Origin::Store(held) => self.copy_held(&part, held, &places, buffer)?,
@@ -250,6 +223,23 @@ impl Shared<'_> {
             self.complete(*place..*place + part.size_bytes, 1, buffer)?;
         }
         Ok(())
+    }
+
+    /// All the places in the stream where a task's bytes belong.
+    pub(super) fn offsets(&self, task: &Task) -> Vec<u64> {
+        let parts = [task.part].into_iter().chain(task.twins.iter().copied());
+        parts
+            .map(|index| self.transfer.manifest.parts()[index].offset)
+            .collect()
+    }
+
+    pub(super) fn working_on(&self, range: &Range<u64>) {
+        let manifest = self.transfer.manifest;
+        if let Some(file) = manifest.files_in(range.clone()).next() {
+            self.transfer
+                .meter
+                .working_on(manifest.files()[file].path.as_str());
+        }
     }
 
     /// Checks bytes that an unfinished pull left, and copies them to the other places where they belong.
@@ -296,7 +286,7 @@ impl Shared<'_> {
         let mut hasher = Hasher::default();
         let mut at = 0;
         while at < size_bytes {
-            if self.stop.is_cancelled() {
+            if self.receiver.stop.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let length = usize::try_from(size_bytes - at)
@@ -329,15 +319,16 @@ impl Shared<'_> {
         places: &[u64],
         buffer: &mut [u8],
     ) -> Result<()> {
-        self.with_mirrors(index, |url| {
-            let mut body = self.get(url, &GetOptions::default())?;
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let mut body = self.receiver.get(url, &GetOptions::default())?;
             let mut hasher = Hasher::default();
-            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
-                hasher.update(piece);
-                places.iter().try_for_each(|place| {
-                    self.files.write(self.transfer.manifest, place + at, piece)
-                })
-            })?;
+            self.receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
+                    hasher.update(piece);
+                    places.iter().try_for_each(|place| {
+                        self.files.write(self.transfer.manifest, place + at, piece)
+                    })
+                })?;
             let actual = hasher.finish();
             match part.digest {
                 Some(expected) if expected != actual => {
@@ -356,30 +347,27 @@ impl Shared<'_> {
     fn fetch_range(&self, index: usize, range: Range<u64>, buffer: &mut [u8]) -> Result<()> {
         let manifest = self.transfer.manifest;
         let part = manifest.parts()[index];
-        if let Some(file) = manifest.files_in(range.clone()).next() {
-            self.transfer
-                .meter
-                .working_on(manifest.files()[file].path.as_str());
-        }
+        self.working_on(&range);
         if self.whole.hand_over(index, &range) {
             return Ok(());
         }
         let asked = range.start - part.offset..range.end - part.offset;
         let mut ranges_work = true;
-        self.with_mirrors(index, |url| {
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
             let options = GetOptions {
                 range: Some(asked.clone()),
                 ..GetOptions::default()
             };
-            let mut body = self.get(url, &options)?;
+            let mut body = self.receiver.get(url, &options)?;
             ranges_work = body.is_range;
             if !ranges_work {
                 return Ok(());
             }
             let size_bytes = range.end - range.start;
-            self.receive(&mut body, size_bytes, buffer, &mut |at, piece| {
-                self.files.write(manifest, range.start + at, piece)
-            })
+            self.receiver
+                .receive(&mut body, size_bytes, buffer, &mut |at, piece| {
+                    self.files.write(manifest, range.start + at, piece)
+                })
         })?;
         if ranges_work {
             let ends = range.end == part.range().end;
@@ -402,27 +390,28 @@ impl Shared<'_> {
         });
         let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
         let mut taken: Vec<bool> = Vec::new();
-        self.with_mirrors(index, |url| {
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
             taken.clear();
             self.whole.begin(index);
-            let mut body = self.get(url, &GetOptions::default())?;
-            self.receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
-                let (begin, end) = (part.offset + at, part.offset + at + piece.len() as u64);
-                while let Some(next) = ranges.get(taken.len())
-                    && next.start < end
-                {
-                    taken.push(self.whole.reach(index, next));
-                }
-                for (range, _) in ranges.iter().zip(&taken).filter(|(_, taken)| **taken) {
-                    let (from, to) = (begin.max(range.start), end.min(range.end));
-                    if from < to {
-                        let offset = |place: u64| usize::try_from(place - begin).unwrap_or(0);
-                        let stretch = &piece[offset(from)..offset(to)];
-                        self.files.write(self.transfer.manifest, from, stretch)?;
+            let mut body = self.receiver.get(url, &GetOptions::default())?;
+            self.receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
+                    let (begin, end) = (part.offset + at, part.offset + at + piece.len() as u64);
+                    while let Some(next) = ranges.get(taken.len())
+                        && next.start < end
+                    {
+                        taken.push(self.whole.reach(index, next));
                     }
-                }
-                Ok(())
-            })
+                    for (range, _) in ranges.iter().zip(&taken).filter(|(_, taken)| **taken) {
+                        let (from, to) = (begin.max(range.start), end.min(range.end));
+                        if from < to {
+                            let offset = |place: u64| usize::try_from(place - begin).unwrap_or(0);
+                            let stretch = &piece[offset(from)..offset(to)];
+                            self.files.write(self.transfer.manifest, from, stretch)?;
+                        }
+                    }
+                    Ok(())
+                })
         })?;
         let deferred = self.whole.end(index);
         lock(&self.jobs).extend(deferred.into_iter().map(|range| Job::Range(index, range)));
@@ -433,106 +422,20 @@ impl Shared<'_> {
         Ok(())
     }
 
-    fn with_mirrors(
-        &self,
-        index: usize,
-        mut attempt: impl FnMut(&Url) -> Result<(), Failure>,
-    ) -> Result<()> {
-        let part = &self.transfer.manifest.parts()[index];
-        let mut mirrors = self.transfer.source.locate(part);
-        if mirrors.is_empty() {
-            return Err(Error::internal("a part without a location"));
-        }
-        let count = mirrors.len();
-        // What worked last is asked first; the order of the rest stays.
-        let first = self.mirror.load(Ordering::Relaxed) % count;
-        mirrors.rotate_left(first);
-        let meter = self.transfer.meter;
-        let notify = |tries: u32, wait: Duration, error: &Error| {
-            meter.retrying(tries, wait, error.to_string())
-        };
-        self.transfer
-            .client
-            .with_retries(&mirrors, &self.stop, &notify, |at, url| {
-                let result = attempt(url);
-                if result.is_ok() {
-                    self.mirror.store((first + at) % count, Ordering::Relaxed);
-                }
-                result
-            })
-    }
-
-    fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        match self.transfer.client.get(url, options, &self.stop)? {
-            Answer::Body(body) => Ok(body),
-            Answer::Unchanged => Err(Failure::last(network(
-                url,
-                Some(304),
-                "an answer to a question nobody asked",
-                None,
-            ))),
-        }
-    }
-
-    /// Reads exactly as many bytes as are promised, and passes them on; fewer or more are an error.
-    fn receive(
-        &self,
-        body: &mut Body,
-        size_bytes: u64,
-        buffer: &mut [u8],
-        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
-    ) -> Result<(), Failure> {
-        if let Some(length) = body.length
-            && length != size_bytes
+    /// Where a part is that is a document of its own.
+    fn urls(&self, index: usize) -> Result<Vec<Url>> {
+        match self
+            .transfer
+            .places
+            .of_part(self.transfer.manifest, index)?
         {
-            return Err(Failure::transient(wrong_length(
-                &body.url, length, size_bytes,
-            )));
+            Location::Document(urls) => Ok(urls),
+            Location::Member(_) => Err(Error::internal("a member fetched as a document")),
         }
-        let meter = self.transfer.meter;
-        let mut at = 0;
-        let result = loop {
-            let left = usize::try_from(size_bytes - at).unwrap_or(usize::MAX);
-            let length = left.clamp(1, buffer.len());
-            // Once all is there, one more read: it ends the body, so that the connection serves again, or shows a surplus.
-            let read = match body.read(&mut buffer[..length], &self.stop) {
-                Ok(read) => read,
-                Err(failure) => break Err(failure),
-            };
-            match (left, read) {
-                (0, 0) => break Ok(()),
-                (0, _) => {
-                    break Err(Failure::transient(wrong_length(
-                        &body.url,
-                        size_bytes + 1,
-                        size_bytes,
-                    )));
-                }
-                (_, 0) => {
-                    break Err(Failure::transient(network(
-                        &body.url,
-                        None,
-                        "the body ended early",
-                        None,
-                    )));
-                }
-                _ => {}
-            }
-            meter.received(read as u64);
-            self.network_bytes.fetch_add(read as u64, Ordering::Relaxed);
-            if let Err(error) = take(at, &buffer[..read]) {
-                at += read as u64;
-                break Err(Failure::last(error));
-            }
-            at += read as u64;
-            self.transfer.partial.touch();
-        };
-        meter.landed(at);
-        result
     }
 
     /// Notes that a stretch is written and right, as far as a digest of its own tells; and hashes on the spans it is of.
-    fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
+    pub(super) fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
         self.transfer.partial.note(&range)?;
         let manifest = self.transfer.manifest;
         self.transfer.meter.done(manifest, range.clone(), parts);
@@ -543,11 +446,11 @@ impl Shared<'_> {
     /// Hashes what is left of every span; returns the parts that turned out wrong, with what is wrong with each.
     fn finish_spans(&self) -> Result<Vec<(usize, Error)>> {
         let manifest = self.transfer.manifest;
-        let mut buffer = vec![0_u8; BUFFER_BYTES];
+        let mut buffer = vec![0_u8; SPAN_BUFFER_BYTES];
         let mut wrong = Vec::new();
         for span in self.spans.iter() {
             let Some(actual) = span.finish(self, &mut buffer)? else {
-                return Err(if self.stop.is_cancelled() {
+                return Err(if self.receiver.stop.is_cancelled() {
                     Error::Cancelled
                 } else {
                     Error::internal("bytes are missing after a transfer")
@@ -589,19 +492,6 @@ impl Stream for Shared<'_> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-}
-
-/// A worker that panicked left nothing half done behind these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn wrong_length(url: &Url, actual_bytes: u64, expected_bytes: u64) -> Error {
-    Error::SizeMismatch {
-        what: format!("what came from {url}"),
-        expected_bytes,
-        actual_bytes,
+        self.receiver.stop.is_cancelled()
     }
 }

@@ -1,14 +1,15 @@
 //! Telling which installed models changed at their sources, what a change costs, and applying it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::plan::PullPlan;
+use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
 use crate::engine::resolve::match_installed;
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
@@ -54,6 +55,8 @@ pub struct Change {
     pub bytes_total: u64,
     /// Bytes that applying it fetches.
     pub bytes_to_fetch: u64,
+    /// Files whose sizes the registry leaves out: the bytes above are without them.
+    pub files_unsized: usize,
 }
 
 impl Change {
@@ -67,6 +70,7 @@ impl Change {
             removed: Vec::new(),
             bytes_total: 0,
             bytes_to_fetch: 0,
+            files_unsized: 0,
         }
     }
 }
@@ -125,23 +129,40 @@ impl Engine {
     pub(crate) fn update(&self, options: &UpdateOptions, apply: bool) -> Result<UpdateReport> {
         let records = self.records()?;
         let models = match &options.model {
-            Some(address) => match_installed(self.sources(), &records, address)?,
+            Some(address) => match_installed(&self.sources(), &records, address)?,
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let one = models.len() == 1;
+        let unsynced = self.sync_origins(&models, &records, options.offline, &options.cancel)?;
+        let mut unsynced: HashMap<(String, Option<String>), Option<Error>> = unsynced
+            .into_iter()
+            .map(|failed| ((failed.source, failed.reference), Some(failed.reason)))
+            .collect();
         let mut report = UpdateReport::default();
         for model in models {
             let Some(record) = records.get(&model) else {
                 continue;
             };
-            let (freshness, applied) = match self.compare(&model, record, options, apply) {
+            let origin = (
+                record.source.clone().unwrap_or_default(),
+                Some(model.version().to_owned()),
+            );
+            let compared = match unsynced.get_mut(&origin) {
+                // Why stands with the first model that it concerns.
+                Some(reason) => Err(reason.take().unwrap_or_else(|| Error::NotSynced {
+                    source_name: origin.0,
+                    references: origin.1.into_iter().collect(),
+                })),
+                None => self.compare(&model, record, options, apply),
+            };
+            let (freshness, applied) = match compared {
                 Ok(compared) => compared,
                 Err(error) if error.is_cancelled() || one => return Err(error),
                 Err(error) => (Freshness::Unknown(error), None),
             };
             report.entries.push(UpdateEntry {
                 model,
-                installed_digest: record.manifest_hash,
+                installed_digest: record.offered(),
                 freshness,
                 applied,
             });
@@ -164,18 +185,27 @@ impl Engine {
             }
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
-        if offer.remote.manifest_digest == record.manifest_hash {
+        if offer.remote.manifest_digest == record.offered() {
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
-        let manifest = self
-            .manifest(&offer, options.offline, &cancel)
+        let contents = self
+            .contents(&offer, options.offline, &cancel)
             .map_err(check)?;
-        let planned = self
-            .plan_transfer(model, &manifest, &self.journal_of(model, &manifest))
-            .map_err(check)?;
+        let plan = match &contents {
+            Contents::Manifest(manifest) => {
+                let places = self
+                    .places(&offer, options.offline, &cancel)
+                    .map_err(check)?;
+                let found = self.journal_of(model, manifest);
+                let planned = self.plan_transfer(model, manifest, &places, &found);
+                planned.map(|planned| describe(model.clone(), manifest, &planned))
+            }
+            Contents::Outline(outline) => self.describe_outline(model.clone(), outline),
+        };
+        let plan = plan.map_err(check)?;
         let old = self.store.manifest(model, record.manifest_hash).ok();
-        let change = compare_files(old.as_ref(), &manifest, planned.bytes_to_fetch);
+        let change = compare_files(old.as_ref(), &contents, &plan, offer.remote.manifest_digest);
         let mut applied = None;
         if apply {
             let mut pull = PullOptions::default()
@@ -184,7 +214,7 @@ impl Engine {
             pull.progress.clone_from(&options.progress);
             let wanted = Wanted {
                 offer,
-                manifest: Some(manifest),
+                contents: Some(contents),
             };
             applied = Some(self.pull_wanted(&wanted, &pull, &cancel)?);
         }
@@ -192,40 +222,58 @@ impl Engine {
     }
 }
 
-/// What tells whether two files have the same bytes.
-type Identity = (u64, Vec<(Option<Digest>, i128)>);
+/// What tells whether two files have the same bytes: the digest, else the parts that it is cut from and where.
+#[derive(PartialEq)]
+enum Identity {
+    Digest(Digest),
+    Parts(u64, Vec<(Option<Digest>, i128)>),
+    Unknown,
+}
 
-/// What identifies a file's bytes: its digest, else the parts that it is cut from and where.
 fn identity(manifest: &Manifest, index: usize) -> Identity {
     let file = &manifest.files()[index];
     if let Some(digest) = file.digest {
-        return (file.size_bytes, vec![(Some(digest), 0)]);
+        return Identity::Digest(digest);
     }
     let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
     let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
-    (
-        file.size_bytes,
-        parts
-            .iter()
-            .map(|part| (part.digest, place(part.offset)))
-            .collect(),
-    )
+    let parts = parts.iter().map(|part| (part.digest, place(part.offset)));
+    Identity::Parts(file.size_bytes, parts.collect())
 }
 
-fn compare_files(old: Option<&Manifest>, new: &Manifest, bytes_to_fetch: u64) -> Change {
-    let files = |manifest: &Manifest| -> BTreeMap<String, Identity> {
-        let indexed = manifest.files().iter().enumerate();
-        indexed
-            .map(|(index, file)| (file.path.to_string(), identity(manifest, index)))
-            .collect()
-    };
-    let before = old.map(files).unwrap_or_default();
-    let after = files(new);
+fn identities(contents: &Contents) -> BTreeMap<String, Identity> {
+    match contents {
+        Contents::Manifest(manifest) => {
+            let indexed = manifest.files().iter().enumerate();
+            indexed
+                .map(|(index, file)| (file.path.to_string(), identity(manifest, index)))
+                .collect()
+        }
+        Contents::Outline(outline) => {
+            let files = outline.files().iter().map(|file| {
+                let identity = file.digest.map_or(Identity::Unknown, Identity::Digest);
+                (file.path.to_string(), identity)
+            });
+            files.collect()
+        }
+    }
+}
+
+fn compare_files(
+    old: Option<&Manifest>,
+    new: &Contents,
+    plan: &PullPlan,
+    manifest_digest: Digest,
+) -> Change {
+    let before = old
+        .map(|old| identities(&Contents::Manifest(old.clone())))
+        .unwrap_or_default();
+    let after = identities(new);
     let changed = after
         .iter()
         .filter(|(path, id)| before.get(*path).is_some_and(|old| old != *id));
     Change {
-        manifest_digest: new.digest(),
+        manifest_digest,
         added: after
             .keys()
             .filter(|path| !before.contains_key(*path))
@@ -237,7 +285,8 @@ fn compare_files(old: Option<&Manifest>, new: &Manifest, bytes_to_fetch: u64) ->
             .filter(|path| !after.contains_key(*path))
             .cloned()
             .collect(),
-        bytes_total: new.total_bytes(),
-        bytes_to_fetch,
+        bytes_total: plan.bytes_total,
+        bytes_to_fetch: plan.bytes_to_fetch,
+        files_unsized: plan.files_unsized,
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::documents::SourceDocuments;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
 use crate::engine::resolve::{Offer, match_installed};
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
@@ -143,7 +143,7 @@ impl Engine {
     pub(crate) fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
         let records = self.records()?;
         let models = match &options.model {
-            Some(address) => match_installed(self.sources(), &records, address)?,
+            Some(address) => match_installed(&self.sources(), &records, address)?,
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let mut report = VerifyReport::default();
@@ -213,25 +213,23 @@ impl Engine {
     ) -> Result<PullReport> {
         let source = self.source_of(model, record)?;
         let remote = RemoteModel {
-            model: model.clone(),
-            source: source.config().key.clone(),
-            manifest_digest: record.manifest_hash,
-            alias_of: None,
             metadata: (&record.metadata).into(),
+            pin: record.pin.clone(),
+            ..RemoteModel::new(model.clone(), &*source.config().key, record.offered())
         };
         let cancel = options.cancel.child();
         // The registry may have moved on; what is repaired is what is installed.
-        let manifest = match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => manifest,
+        let contents = match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => Contents::Manifest(manifest),
             Err(_) => {
                 let documents =
                     SourceDocuments::new(self, source.config(), options.offline, &cancel);
-                source.manifest(&documents, &remote)?
+                source.contents(&documents, &remote)?
             }
         };
         let wanted = Wanted {
             offer: Offer { remote, source },
-            manifest: Some(manifest),
+            contents: Some(contents),
         };
         let mut pull = PullOptions::default().force(true).offline(options.offline);
         pull.progress.clone_from(&options.progress);

@@ -111,7 +111,10 @@ impl Client {
 
     fn authorization(&self, url: &Url) -> Option<Secret> {
         let token = || {
-            let token = self.tokens.iter().find(|token| token.origin.same_origin(url))?;
+            let token = self
+                .tokens
+                .iter()
+                .find(|token| token.origin.same_origin(url))?;
             Some(token.authorization.clone())
         };
         url.basic_authorization().or_else(token)
@@ -204,7 +207,7 @@ impl Client {
         let request = |headers| Request::new(url, headers, cancel);
         let started = Instant::now();
         let result = if url.scheme() == Scheme::File {
-            file::get(&request(&headers))
+            file::get(&request(&headers), options.range.as_ref())
         } else if self.offline {
             return Err(Failure::last(Error::Offline {
                 needed: url.to_string(),

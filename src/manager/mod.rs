@@ -6,17 +6,21 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{RemoteDetail, RemoteModel};
+use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::copy::{CopyOptions, CopyReport};
-use crate::engine::inventory::{InstalledDetail, ListOptions, Listing, RemoteOptions, SourceInfo};
+use crate::engine::inventory::{InstalledDetail, ListOptions, Listing};
+use crate::engine::matching::MatchingReport;
+use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
 use crate::engine::plan::PullPlan;
 use crate::engine::prune::{PrunePlan, PruneReport};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::remove::RemoveReport;
 use crate::engine::search::{SearchOptions, SearchReport};
+use crate::engine::sync::{SyncOptions, SyncReport};
 use crate::engine::update::{UpdateOptions, UpdateReport};
 use crate::engine::verify::{VerifyOptions, VerifyReport};
 use crate::error::Result;
-use crate::model::{ModelAddress, ModelName, ModelRef};
+use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
 use crate::progress::{CancelToken, Download};
 
 pub use model_manager::{ModelManager, ModelManagerBuilder};
@@ -33,12 +37,20 @@ pub trait Manager: Send + Sync + Debug {
     /// Lists what is installed, and unfinished pulls.
     fn list(&self, options: &ListOptions) -> Result<Listing>;
 
-    /// Lists what the sources offer, in the order of names.
+    /// Lists what the sources offer, in the order of names. For repositories that is what was synced: it opens no socket
+    /// for them. A registry that cannot be read stands in the listing; only when nothing can be read, its error returns.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) and its relatives; [`Error::Offline`](crate::Error::Offline) when a
-    /// registry is not cached; [`Error::Registry`](crate::Error::Registry) when it is malformed.
-    fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>>;
+    /// [`Error::Network`](crate::Error::Network) and its relatives; [`Error::Offline`](crate::Error::Offline) and
+    /// [`Error::NotSynced`](crate::Error::NotSynced) when a registry is not cached;
+    /// [`Error::Registry`](crate::Error::Registry) when it is malformed.
+    fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing>;
+
+    /// Lists models that belong together, as the registries of repositories say it; from what was synced.
+    ///
+    /// # Errors
+    /// [`Error::Registry`](crate::Error::Registry) when a cached registry is damaged.
+    fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>>;
 
     /// Returns one installed model with its files.
     ///
@@ -76,6 +88,24 @@ pub trait Manager: Send + Sync + Debug {
     /// [`Error::InsufficientSpace`](crate::Error::InsufficientSpace); [`Error::Cancelled`](crate::Error::Cancelled).
     /// Whatever happens, what was installed stays, and what was fetched is kept for the next try.
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
+
+    /// Says what [`Manager::pull_matching`] would fetch, one plan for each model.
+    ///
+    /// # Errors
+    /// Those of [`Manager::list_remote`]; [`Error::ModelNotFound`](crate::Error::ModelNotFound) when none matches.
+    fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
+    -> Result<Vec<PullPlan>>;
+
+    /// Pulls all models whose names match, one after the other. One that fails stands in the report. Models of one commit
+    /// come through its archive when that is cheaper than file by file.
+    ///
+    /// # Errors
+    /// Those of [`Manager::plan_matching`]; [`Error::Cancelled`](crate::Error::Cancelled).
+    fn pull_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<MatchingReport>;
 
     /// Removes one version.
     ///
@@ -157,6 +187,25 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// None of its own.
     fn sources(&self) -> Result<Vec<SourceInfo>>;
+
+    /// Brings registries up to date, all at once. One that fails stands in the report and keeps no other from it.
+    ///
+    /// # Errors
+    /// [`Error::Offline`](crate::Error::Offline); [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a source
+    /// that is not configured; [`Error::InvalidRef`](crate::Error::InvalidRef) for what can be no ref.
+    fn sync(&self, options: &SyncOptions) -> Result<SyncReport>;
+
+    /// Says which cached registries a clear would remove.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a source that is not configured.
+    fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
+
+    /// Removes cached registries; returns those that are gone. Installed models stay.
+    ///
+    /// # Errors
+    /// Those of [`Manager::plan_clear`], and the storage errors.
+    fn clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
 }
 
 /// Shorthand for the common cases, on any [`Manager`].

@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::copy::{CopyOptions, CopyReport};
-use crate::engine::downloads::Downloads;
-use crate::engine::inventory::{InstalledDetail, ListOptions, Listing, RemoteOptions, SourceInfo};
+use crate::engine::inventory::{InstalledDetail, ListOptions, Listing};
+use crate::engine::matching::MatchingReport;
+use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
 use crate::engine::plan::PullPlan;
 use crate::engine::prune::{PrunePlan, PruneReport};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::remove::RemoveReport;
 use crate::engine::resolve::names;
 use crate::engine::search::{SearchOptions, SearchReport};
+use crate::engine::sync::{SyncOptions, SyncReport};
 use crate::engine::update::{UpdateOptions, UpdateReport};
 use crate::engine::verify::{VerifyOptions, VerifyReport};
 use crate::env::Environment;
@@ -23,7 +26,7 @@ use crate::error::Result;
 use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::manager::Manager;
-use crate::model::{ModelAddress, ModelName};
+use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::progress::{CancelToken, Download, Progress, Silent};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -128,14 +131,10 @@ impl ModelManager {
             Some(transport) => transport.clone(),
             None => Arc::new(UreqTransport::new(settings.http.clone())?),
         };
-        let engine = Engine {
-            store: Store::new(Layout::new(settings.store_dir.clone(), &settings.app)),
-            client: Client::new(transport, settings.http.retry, settings.offline)
-                .with_tokens(&settings.tokens),
-            progress: self.progress.clone(),
-            downloads: Downloads::default(),
-            settings,
-        };
+        let store = Store::new(Layout::new(settings.store_dir.clone(), &settings.app));
+        let client = Client::new(transport, settings.http.retry, settings.offline)
+            .with_tokens(&settings.tokens);
+        let engine = Engine::new(settings, store, client, self.progress.clone());
         Ok(self.engine.get_or_init(|| engine))
     }
 }
@@ -153,8 +152,12 @@ impl Manager for ModelManager {
         self.engine()?.list(options)
     }
 
-    fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
+    fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
         self.engine()?.list_remote(options)
+    }
+
+    fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>> {
+        self.engine()?.examples(options)
     }
 
     fn get(&self, model: &ModelAddress) -> Result<InstalledDetail> {
@@ -171,11 +174,8 @@ impl Manager for ModelManager {
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
         let engine = self.engine()?;
         let offer = engine.find_remote(model, options.offline, &options.cancel)?;
-        let manifest = engine.manifest(&offer, options.offline, &options.cancel)?;
-        Ok(RemoteDetail {
-            remote: offer.remote,
-            manifest,
-        })
+        let contents = engine.contents(&offer, options.offline, &options.cancel)?;
+        Ok(RemoteDetail::of(offer.remote, &contents))
     }
 
     fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
@@ -184,6 +184,22 @@ impl Manager for ModelManager {
 
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         self.engine()?.pull(model, options)
+    }
+
+    fn plan_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<Vec<PullPlan>> {
+        self.engine()?.plan_matching(pattern, options)
+    }
+
+    fn pull_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<MatchingReport> {
+        self.engine()?.pull_matching(pattern, options)
     }
 
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
@@ -242,7 +258,7 @@ impl Manager for ModelManager {
         let Some(engine) = self.engine.get() else {
             return 0;
         };
-        let names = names(engine.sources(), model).unwrap_or_default();
+        let names = names(&engine.sources(), model).unwrap_or_default();
         engine.downloads.cancel(|other| {
             names.iter().any(|(name, version)| {
                 other.name() == name
@@ -255,5 +271,17 @@ impl Manager for ModelManager {
 
     fn sources(&self) -> Result<Vec<SourceInfo>> {
         Ok(self.engine()?.source_infos())
+    }
+
+    fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
+        self.engine()?.sync(options)
+    }
+
+    fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        self.engine()?.plan_clear(options)
+    }
+
+    fn clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        self.engine()?.clear(options)
     }
 }

@@ -87,7 +87,16 @@ struct SourceWire {
 /// The keys that each kind of source has beside `name`; the first of them tells the kind.
 const KIND_KEYS: [&[&str]; 3] = [
     &["url", "mirrors", "public_key"],
-    &["repo", "refs", "registry_path", "asset", "server", "api", "raw", "archive"],
+    &[
+        "repo",
+        "refs",
+        "registry_path",
+        "asset",
+        "server",
+        "api",
+        "raw",
+        "archive",
+    ],
     &["hub"],
 ];
 
@@ -177,7 +186,10 @@ fn read_source(
         .iter()
         .filter(|kind| !keys.contains(&kind[0].to_owned()))
         .flat_map(|kind| kind.iter());
-    if let Some(other) = of_others.into_iter().find(|other| keys.iter().any(|key| key == *other)) {
+    if let Some(other) = of_others
+        .into_iter()
+        .find(|other| keys.iter().any(|key| key == *other))
+    {
         return Err(Error::config(format!(
             "{at}.{other} does not go with a source of this kind"
         )));
@@ -191,12 +203,7 @@ fn read_source(
 }
 
 /// Reads where a repository is: each place that is not given follows from the one before.
-fn repository(
-    repo: &str,
-    wire: &SourceWire,
-    at: &str,
-    hosts: &Hosts,
-) -> Result<RepositoryPlace> {
+fn repository(repo: &str, wire: &SourceWire, at: &str, hosts: &Hosts) -> Result<RepositoryPlace> {
     let url = |text: &Option<String>, key: &str| {
         let parse = |text: &String| parse_url(text, &format!("{at}.{key}"));
         text.as_ref().map(parse).transpose()
@@ -254,4 +261,3 @@ pub(super) fn parse_url(text: &str, at: &str) -> Result<Url> {
         source: Some(error.into()),
     })
 }
-

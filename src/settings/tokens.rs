@@ -56,11 +56,18 @@ mod tests {
             }
             let tokens = read(&env, &Hosts::read(&env).unwrap());
             assert!(!format!("{tokens:?}").contains("s3cret"));
-            tokens.iter().map(|token| token.origin.to_string()).collect::<Vec<_>>()
+            tokens
+                .iter()
+                .map(|token| token.origin.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(
             read_with(None),
-            ["https://github.com/", "https://api.github.com/", "https://raw.githubusercontent.com/"]
+            [
+                "https://github.com/",
+                "https://api.github.com/",
+                "https://raw.githubusercontent.com/"
+            ]
         );
         assert_eq!(
             read_with(Some("https://git.example.com")),

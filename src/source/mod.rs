@@ -1,18 +1,23 @@
 //! Kinds of source: each says what it offers and where the bytes are, and never moves them to disk.
 //!
 //! The engine stands between a source and the store. It hands a source its [`Documents`], through which registries come
-//! revalidated and cached, and takes from it manifests and locations of parts.
+//! revalidated and cached, and takes from it what a version consists of and the [`Places`] of its parts.
 
 pub(crate) mod chunked;
+pub(crate) mod places;
+pub(crate) mod repository;
 
 use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
-use crate::catalog::RemoteModel;
+use crate::catalog::{Pin, RemoteModel};
 use crate::config::{SourceConfig, SourcePlace};
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Part};
+use crate::manifest::{Contents, Manifest};
+use crate::model::ModelRef;
+use crate::source::places::{Places, Zip};
+use crate::source::repository::Cached;
 use crate::url::Url;
 
 /// A configured place that offers models.
@@ -20,15 +25,21 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// The configuration it was made from.
     fn config(&self) -> &SourceConfig;
 
-    /// Everything it offers, in the order of names.
-    fn catalog(&self, documents: &dyn Documents) -> Result<Vec<RemoteModel>>;
+    /// Everything it offers, in the order of names, and what could not be read of it.
+    fn catalog(&self, documents: &dyn Documents) -> Result<Catalog>;
+
+    /// What it says of models that belong together: example → models, for each ref.
+    fn examples(&self, _: &dyn Documents) -> Result<Vec<Examples>> {
+        Ok(Vec::new())
+    }
 
     /// One version of one model. `path` is the model's name without the source's; without a version it is the only one
     /// there is.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`] and [`Error::VersionNotFound`] with near names; [`Error::InvalidRef`] with the choices
-    /// when the version is left out and there are several.
+    /// when the version is left out and there are several; [`Error::NotSynced`] when it may be in a registry that is not
+    /// cached.
     fn find(
         &self,
         documents: &dyn Documents,
@@ -37,10 +48,26 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     ) -> Result<RemoteModel>;
 
     /// The files of a version that was found.
-    fn manifest(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest>;
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents>;
 
-    /// Where a part of a manifest is, at the source itself and then at each mirror; never empty.
-    fn locate(&self, part: &Part) -> Vec<Url>;
+    /// Where the bytes of those files are.
+    fn places(&self, documents: &dyn Documents, pin: Option<&Pin>) -> Result<Places>;
+}
+
+/// What a source offers.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) models: Vec<RemoteModel>,
+    /// Registries that could not be read, each with its ref and why.
+    pub(crate) failures: Vec<(String, Error)>,
+}
+
+/// What one registry says of models that belong together.
+#[derive(Debug)]
+pub(crate) struct Examples {
+    pub(crate) reference: String,
+    /// Each with its models, all with the source's name in front.
+    pub(crate) examples: Vec<(String, Vec<ModelRef>)>,
 }
 
 /// A registry's document that is worth keeping between runs.
@@ -67,13 +94,30 @@ pub(crate) trait Documents {
         max_bytes: u64,
         read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>,
     ) -> Result<Manifest>;
+
+    /// The refs whose registries are cached, in the order of names.
+    fn cached_refs(&self) -> Vec<String>;
+
+    /// Opens the cached registry of a ref; `None` when there is none.
+    fn cached(&self, reference: &str) -> Result<Option<Cached>>;
+
+    /// Opens a zip of a release: over byte ranges where its server knows them, else fetched whole and kept with the
+    /// registry of that tag.
+    fn zip(&self, urls: Vec<Url>, tag: &str) -> Result<Arc<Zip>>;
+
+    /// Opens the archive of a commit that a pull of many models fetched, with the folder that everything in it is in.
+    fn kept_archive(&self, commit: &str) -> Result<Option<(Arc<Zip>, String)>>;
 }
 
 /// Makes the source that a configuration entry describes.
 pub(crate) fn new(config: &SourceConfig) -> Result<Arc<dyn Source>> {
     match &config.place {
         SourcePlace::Chunked { .. } => Ok(Arc::new(chunked::Chunked::new(config.clone())?)),
-        SourcePlace::Repository { .. } | SourcePlace::Hub { .. } => Err(Error::config(format!(
+        SourcePlace::Repository(place) => Ok(Arc::new(repository::Repository::new(
+            config.clone(),
+            place.clone(),
+        ))),
+        SourcePlace::Hub { .. } => Err(Error::config(format!(
             "{}: the source '{}' is of kind {}, which this version does not read",
             config.origin,
             config.key,

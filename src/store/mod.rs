@@ -191,6 +191,8 @@ impl Store {
             model_type: None,
             tags: Vec::new(),
             metadata: Map::new(),
+            offered_hash: None,
+            pin: None,
         };
         Some((model, record.to_entry().ok()?))
     }

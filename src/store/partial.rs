@@ -5,6 +5,7 @@
 //! ├── partial.json     which model, who writes it, why it stopped
 //! ├── manifest.json    the manifest it is of
 //! ├── journal          a line "<begin>-<end>." for each stretch of the stream that is written
+//! ├── sizes            a line "<file> <size> <0 or 1>." for each file whose size turned out, and whether it is there
 //! ├── intent.json      only while it moves into its place, see `store`
 //! └── files/           the model's folder to be
 //! ```
@@ -129,6 +130,29 @@ pub(crate) struct Partial {
     journal: Mutex<Journal>,
     /// What the journal said when it was claimed, merged and in order.
     found: Vec<Range<u64>>,
+    sizes: Mutex<Option<File>>,
+}
+
+/// What turned out of a file whose size the registry leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Measured {
+    pub(crate) size_bytes: u64,
+    /// Whether its bytes are in the partial.
+    pub(crate) is_here: bool,
+}
+
+/// What a partial is to become.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claimed<'a> {
+    pub(crate) model: &'a ModelRef,
+    /// The key of the source.
+    pub(crate) source: &'a str,
+    /// What tells its state from others: the digest under which it is offered.
+    pub(crate) offered: Digest,
+    /// What is said of its files: a manifest, or an outline.
+    pub(crate) json: &'a [u8],
+    pub(crate) total_bytes: u64,
+    pub(crate) files: u64,
 }
 
 #[derive(Debug)]
@@ -138,16 +162,12 @@ struct Journal {
 }
 
 impl Partial {
-    /// Takes over the partial of this model and manifest, or makes one. The caller holds the model's lock.
-    pub(crate) fn claim(
-        layout: &Layout,
-        model: &ModelRef,
-        manifest: &Manifest,
-        source: &str,
-    ) -> Result<Self> {
+    /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock.
+    pub(crate) fn claim(layout: &Layout, claimed: &Claimed<'_>) -> Result<Self> {
+        let model = claimed.model;
         let mut copy = 0;
         let (dir, found) = loop {
-            let dir = layout.partial(model, &manifest.digest(), copy);
+            let dir = layout.partial(model, &claimed.offered, copy);
             match fs::create_dir(&dir) {
                 Ok(()) => break (dir, false),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -168,11 +188,11 @@ impl Partial {
             group: model.group().to_owned(),
             model: model.model().to_owned(),
             version: model.version().to_owned(),
-            manifest_hash: manifest.digest(),
-            total_size: manifest.total_bytes(),
-            file_count: manifest.files().len() as u64,
+            manifest_hash: claimed.offered,
+            total_size: claimed.total_bytes,
+            file_count: claimed.files,
             started_at: SystemTime::now(),
-            source: Some(source.to_owned()),
+            source: Some(claimed.source.to_owned()),
             process: std::process::id(),
             host: platform::host_name(),
             last_error: None,
@@ -198,9 +218,10 @@ impl Partial {
                 touched: SystemTime::now(),
             }),
             found,
+            sizes: Mutex::default(),
         };
         partial.write_record()?;
-        replace_file(&partial.dir.join("manifest.json"), manifest.json())?;
+        replace_file(&partial.dir.join("manifest.json"), claimed.json)?;
         debug!(path = %partial.dir.display(), resumed_bytes = partial.found.iter().map(|r| r.end - r.start).sum::<u64>(), "partial");
         Ok(partial)
     }
@@ -250,6 +271,68 @@ impl Partial {
                 .write_all(journal_line(range).as_bytes())
                 .at("write", &path)?;
         }
+        Ok(())
+    }
+
+    /// What turned out of files in earlier pulls, and in this one.
+    pub(crate) fn measured(&self) -> Vec<(usize, Measured)> {
+        let text = fs::read_to_string(self.dir.join("sizes")).unwrap_or_default();
+        let line = |line: &str| {
+            let mut words = line.strip_suffix('.')?.split(' ');
+            let index = words.next()?.parse().ok()?;
+            let size_bytes = words.next()?.parse().ok()?;
+            let is_here = words.next()? == "1";
+            Some((
+                index,
+                Measured {
+                    size_bytes,
+                    is_here,
+                },
+            ))
+        };
+        text.lines().filter_map(line).collect()
+    }
+
+    /// Notes what turned out of a file.
+    pub(crate) fn note_measured(&self, index: usize, measured: &Measured) -> Result<()> {
+        let path = self.dir.join("sizes");
+        let Measured {
+            size_bytes,
+            is_here,
+        } = measured;
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &mut *sizes {
+            Some(file) => file,
+            empty => {
+                let mut options = OpenOptions::new();
+                let mut file = options
+                    .append(true)
+                    .create(true)
+                    .open(&path)
+                    .at("write", &path)?;
+                // A line that a crash cut short must not run into the next one.
+                file.write_all(b"\n").at("write", &path)?;
+                empty.insert(file)
+            }
+        };
+        let line = format!("{index} {size_bytes} {}.\n", u8::from(*is_here));
+        file.write_all(line.as_bytes()).at("write", &path)
+    }
+
+    /// Takes the manifest that turned out, of which these files are there whole.
+    pub(crate) fn settle(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
+        *self.sizes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.record.manifest_hash = manifest.digest();
+        self.record.total_size = manifest.total_bytes();
+        self.write_record()?;
+        replace_file(&self.dir.join("manifest.json"), manifest.json())?;
+        for index in here {
+            let file = &manifest.files()[*index];
+            if file.size_bytes > 0 {
+                self.note(&(file.offset..file.offset + file.size_bytes))?;
+            }
+        }
+        self.found = read_journal(&self.dir.join("journal"));
         Ok(())
     }
 
@@ -356,6 +439,19 @@ mod tests {
         Layout::new(root, "rack")
     }
 
+    fn claim(layout: &Layout, model: &ModelRef) -> Partial {
+        let manifest = manifest();
+        let claimed = Claimed {
+            model,
+            source: "",
+            offered: manifest.digest(),
+            json: manifest.json(),
+            total_bytes: manifest.total_bytes(),
+            files: manifest.files().len() as u64,
+        };
+        Partial::claim(layout, &claimed).unwrap()
+    }
+
     fn manifest() -> Manifest {
         let json = br#"{"total_size":6,"chunk_size":4,"chunks":["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"],
@@ -367,14 +463,14 @@ mod tests {
     fn a_journal_survives_a_cut_line() {
         let layout = store("journal");
         let model = ModelRef::new("g", "m", "v").unwrap();
-        let partial = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        let partial = claim(&layout, &model);
         partial.note(&(0..4)).unwrap();
         partial.note(&(10..12)).unwrap();
         let path = partial.dir().join("journal");
         drop(partial);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"4-9").unwrap();
-        let again = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        let again = claim(&layout, &model);
         assert_eq!(again.found(), [0..4, 10..12]);
         again.note(&(4..6)).unwrap();
         assert_eq!(read_journal(&path), [0..6, 10..12]);
@@ -382,15 +478,35 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_turned_out_are_kept() {
+        let layout = store("sizes");
+        let model = ModelRef::new("g", "m", "v").unwrap();
+        let here = Measured {
+            size_bytes: 5,
+            is_here: true,
+        };
+        let elsewhere = Measured {
+            size_bytes: 7,
+            is_here: false,
+        };
+        let partial = claim(&layout, &model);
+        partial.note_measured(0, &here).unwrap();
+        let path = partial.dir().join("sizes");
+        drop(partial);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"1 99").unwrap();
+        let mut again = claim(&layout, &model);
+        again.note_measured(2, &elsewhere).unwrap();
+        assert_eq!(again.measured(), [(0, here), (2, elsewhere)]);
+        again.settle(&manifest(), &[0]).unwrap();
+        assert_eq!(again.found(), [0..5]);
+        fs::remove_dir_all(layout.root()).unwrap();
+    }
+
+    #[test]
     fn writes_go_to_the_files_they_belong_to() {
         let layout = store("write");
-        let partial = Partial::claim(
-            &layout,
-            &ModelRef::new("g", "m", "v").unwrap(),
-            &manifest(),
-            "",
-        )
-        .unwrap();
+        let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
         partial.lay_out(&manifest()).unwrap();
         let files = FileSet::new(partial.files_dir(), true);
         files.write(&manifest(), 4, b"56").unwrap();
@@ -411,11 +527,11 @@ mod tests {
     fn a_partial_in_use_elsewhere_is_left_alone() {
         let layout = store("claim");
         let model = ModelRef::new("g", "m", "v").unwrap();
-        let mut first = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        let mut first = claim(&layout, &model);
         // As if another host had written it a moment ago.
         first.record.host = "another-host.example".into();
         first.write_record().unwrap();
-        let second = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        let second = claim(&layout, &model);
         assert_ne!(first.dir(), second.dir());
         // And an hour ago.
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
@@ -426,7 +542,7 @@ mod tests {
             .file
             .set_modified(hour_ago)
             .unwrap();
-        let third = Partial::claim(&layout, &model, &manifest(), "").unwrap();
+        let third = claim(&layout, &model);
         assert_eq!(first.dir(), third.dir());
         fs::remove_dir_all(layout.root()).unwrap();
     }

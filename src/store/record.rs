@@ -3,11 +3,12 @@
 //! ```json
 //! {"<group>": {"<model>": {"<version>": {
 //!   "manifest_hash": "<sha256>", "total_size": 12, "file_count": 1, "installed_at": "2026-01-31T12:00:00Z",
-//!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"}
+//!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"},
+//!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"}
 //! }}}}
 //! ```
 //!
-//! The last line is optional: a store that another implementation of this layout wrote has none of it. Whoever reads
+//! The last two lines are optional: a store that another implementation of this layout wrote has none of it. Whoever reads
 //! passes over fields that this version does not know; whoever changes the file takes its entries as JSON, and so keeps
 //! them.
 
@@ -17,6 +18,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::catalog::Pin;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
@@ -38,9 +40,25 @@ pub(crate) struct ModelRecord {
     pub(crate) tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(crate) metadata: Map<String, Value>,
+    /// The digest under which the source offered it, when that is not the manifest's: sizes turned out later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) offered_hash: Option<Digest>,
+    /// Where its files came from, for sources that name them by place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pin: Option<Pin>,
 }
 
 impl ModelRecord {
+    /// Returns the digest under which a source offers this state.
+    pub(crate) fn offered(&self) -> Digest {
+        self.offered_hash.unwrap_or(self.manifest_hash)
+    }
+
+    /// Returns the commit that its files are of, where there are commits.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        self.pin.as_ref()?.state.commit()
+    }
+
     /// Returns the entry for the file.
     pub(crate) fn to_entry(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(|error| Error::internal(error.to_string()))

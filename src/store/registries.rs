@@ -2,8 +2,13 @@
 //!
 //! ```text
 //! <cache dir>/<app>/models/registries/<source>/
-//! ├── models.json      the registry's index, as served
-//! └── models.meta.json where it came from, its validator, when
+//! ├── models.json          a chunked registry's index, as served
+//! ├── models.meta.json     where it came from, its validator, when
+//! └── <ref>/
+//!     ├── models.toml      a repository's registry at that ref, as served
+//!     ├── models.meta.json
+//!     ├── models.index     the same in a form that reads fast
+//!     └── archive-….zip    the files, when they were fetched for many models at once
 //! ```
 
 use std::fs::{self, File};
@@ -13,14 +18,20 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::store::layout::encode;
-use crate::store::write::{NewFile, replace_file};
+use crate::store::write::{NewFile, remove_tree, replace_file};
+use crate::url::percent_decode;
 
-/// Where one source's registry is cached.
+/// The name of the folder of the source without a key. The encoding never gives a bare percent sign, so no key meets it.
+const UNNAMED: &str = "%unnamed";
+
+/// Where one registry is cached: a chunked source's, or a repository's at one ref.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistryCache {
     dir: PathBuf,
+    document: &'static str,
 }
 
 /// `models.meta.json`.
@@ -38,24 +49,38 @@ pub(crate) struct CachedMeta {
 }
 
 impl RegistryCache {
-    pub(crate) fn new(cache_dir: &Path, source_key: &str) -> Self {
-        // The encoding never gives a bare percent sign, so no key meets the source without one.
-        let folder = if source_key.is_empty() {
-            "%unnamed".to_owned()
-        } else {
-            encode(source_key)
-        };
+    /// Where the index of a chunked source is.
+    pub(crate) fn of_source(cache_dir: &Path, key: &str) -> Self {
         Self {
-            dir: cache_dir.join("registries").join(folder),
+            dir: source_dir(cache_dir, key),
+            document: "models.json",
         }
     }
 
+    /// Where the registry of a repository at a ref is.
+    pub(crate) fn of_ref(cache_dir: &Path, key: &str, reference: &str) -> Self {
+        Self {
+            dir: source_dir(cache_dir, key).join(encode(reference)),
+            document: "models.toml",
+        }
+    }
+
+    pub(crate) fn document_path(&self) -> PathBuf {
+        self.dir.join(self.document)
+    }
+
     pub(crate) fn index_path(&self) -> PathBuf {
-        self.dir.join("models.json")
+        self.dir.join("models.index")
     }
 
     fn meta_path(&self) -> PathBuf {
         self.dir.join("models.meta.json")
+    }
+
+    /// Where the files of a state of a repository are kept.
+    pub(crate) fn archive_path(&self, revision: &str) -> PathBuf {
+        let digest = Digest::of(revision.as_bytes()).to_string();
+        self.dir.join(format!("archive-{}.zip", &digest[..16]))
     }
 
     /// What is known of the cached copy; `None` when there is none, or it came from elsewhere or was not checked with
@@ -69,26 +94,49 @@ impl RegistryCache {
     /// What is known of the cached copy, wherever it came from.
     pub(crate) fn any_meta(&self) -> Option<CachedMeta> {
         let meta: CachedMeta = serde_json::from_slice(&fs::read(self.meta_path()).ok()?).ok()?;
-        self.index_path().is_file().then_some(meta)
+        self.document_path().is_file().then_some(meta)
     }
 
     pub(crate) fn open(&self) -> Result<File> {
-        let path = self.index_path();
+        let path = self.document_path();
         File::open(&path).at("read", &path)
+    }
+
+    /// Opens the form that reads fast; `None` when there is none.
+    pub(crate) fn open_index(&self) -> Result<Option<File>> {
+        let path = self.index_path();
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => result.at("read", &path).map(Some),
+        }
     }
 
     /// Begins to replace the copy; nothing changes before [`RegistryCache::commit`].
     pub(crate) fn begin(&self) -> Result<NewFile> {
+        NewFile::create(&self.document_path())
+    }
+
+    /// Begins to replace the form that reads fast.
+    pub(crate) fn begin_index(&self) -> Result<NewFile> {
         NewFile::create(&self.index_path())
     }
 
-    pub(crate) fn commit(&self, index: NewFile, meta: &CachedMeta) -> Result<()> {
-        // Between the two writes there must be no validator that vouches for another copy.
+    /// Replaces the copy, with the form that reads fast where there is one.
+    pub(crate) fn commit(
+        &self,
+        document: NewFile,
+        index: Option<NewFile>,
+        meta: &CachedMeta,
+    ) -> Result<()> {
+        // Between the writes there must be no validator that vouches for another copy.
         match fs::remove_file(self.meta_path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error).at("write", &self.meta_path());
             }
-            _ => index.commit()?,
+            _ => document.commit()?,
+        }
+        if let Some(index) = index {
+            index.commit()?;
         }
         self.write_meta(meta)
     }
@@ -97,4 +145,77 @@ impl RegistryCache {
         let json = serde_json::to_vec(meta).map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&self.meta_path(), &json)
     }
+
+    /// Removes the archives of other states than this; one that somebody still reads may stay.
+    pub(crate) fn drop_archives(&self, revision: &str) {
+        let keep = self.archive_path(revision);
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let is_archive = entry.file_name().to_string_lossy().starts_with("archive-");
+            if is_archive && entry.path() != keep {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// The bytes of all that is cached of it; `None` when nothing is.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        if !self.document_path().is_file() {
+            return None;
+        }
+        let files = fs::read_dir(&self.dir).ok()?.flatten();
+        let sizes = files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file));
+        Some(sizes.map(|metadata| metadata.len()).sum())
+    }
+
+    /// Removes it from the cache.
+    pub(crate) fn remove(&self) -> Result<()> {
+        if self.document != "models.json" {
+            return remove_tree(&self.dir);
+        }
+        for path in [self.meta_path(), self.document_path()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).at("remove", &path);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn source_dir(cache_dir: &Path, key: &str) -> PathBuf {
+    let folder = if key.is_empty() {
+        UNNAMED.to_owned()
+    } else {
+        encode(key)
+    };
+    cache_dir.join("registries").join(folder)
+}
+
+/// The keys of the sources of which something is cached, in the order of names.
+pub(crate) fn cached_sources(cache_dir: &Path) -> Vec<String> {
+    let mut keys = folders(&cache_dir.join("registries"));
+    keys.retain(|key| !key.is_empty());
+    keys
+}
+
+/// The refs whose registries are cached, in the order of names.
+pub(crate) fn cached_refs(cache_dir: &Path, key: &str) -> Vec<String> {
+    folders(&source_dir(cache_dir, key))
+}
+
+/// The names that the folders in a folder stand for.
+fn folders(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let decoded = String::from_utf8(percent_decode(&name)).ok()?;
+            (encode(&decoded) == name).then_some(decoded)
+        })
+        .collect();
+    names.sort_unstable();
+    names
 }

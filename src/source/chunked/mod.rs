@@ -13,12 +13,13 @@ mod wire;
 
 use std::io::{BufReader, Read};
 
-use crate::catalog::RemoteModel;
+use crate::catalog::{Pin, RemoteModel};
 use crate::config::{SourceConfig, SourcePlace};
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, Part};
-use crate::source::{Document, Documents, Source};
+use crate::manifest::{Contents, MAX_MANIFEST_BYTES, Manifest};
+use crate::source::places::{Places, data_urls};
+use crate::source::{Catalog, Document, Documents, Source};
 use crate::url::Url;
 
 /// The largest index that is read, in bytes: about half a million versions.
@@ -58,13 +59,6 @@ impl Chunked {
             },
         })
     }
-
-    fn data(&self, digest: &Digest) -> Vec<Url> {
-        self.bases
-            .iter()
-            .map(|base| base.join(&format!("data/{digest}")))
-            .collect()
-    }
 }
 
 impl Source for Chunked {
@@ -72,13 +66,17 @@ impl Source for Chunked {
         &self.config
     }
 
-    fn catalog(&self, documents: &dyn Documents) -> Result<Vec<RemoteModel>> {
+    fn catalog(&self, documents: &dyn Documents) -> Result<Catalog> {
         let mut file = self.index(documents)?;
         let mut text = Vec::new();
         // It is as large as it was when it was fetched, which was checked then.
         file.read_to_end(&mut text)
             .at("read", std::path::Path::new("models.json"))?;
-        wire::read_all(&text, &self.config).map_err(|error| self.malformed(error))
+        let models = wire::read_all(&text, &self.config).map_err(|error| self.malformed(error))?;
+        Ok(Catalog {
+            models,
+            failures: Vec::new(),
+        })
     }
 
     fn find(
@@ -111,9 +109,10 @@ impl Source for Chunked {
         }
     }
 
-    fn manifest(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents> {
         let expected = model.manifest_digest;
-        documents.fetch(&self.data(&expected), MAX_MANIFEST_BYTES, &|url, json| {
+        let urls = data_urls(&self.bases, &expected);
+        let manifest = documents.fetch(&urls, MAX_MANIFEST_BYTES, &|url, json| {
             let actual = Digest::of(&json);
             if actual != expected {
                 return Err(Error::HashMismatch {
@@ -122,14 +121,17 @@ impl Source for Chunked {
                     actual: actual.to_string(),
                 });
             }
-            Manifest::parse(json, url)
-        })
+            let manifest = Manifest::parse(json, url)?;
+            if manifest.parts().iter().any(|part| part.digest.is_none()) {
+                return Err(Error::registry(url, "the manifest lists no chunks"));
+            }
+            Ok(manifest)
+        })?;
+        Ok(Contents::Manifest(manifest))
     }
 
-    fn locate(&self, part: &Part) -> Vec<Url> {
-        part.digest
-            .map(|digest| self.data(&digest))
-            .unwrap_or_default()
+    fn places(&self, _: &dyn Documents, _: Option<&Pin>) -> Result<Places> {
+        Ok(Places::Chunks(self.bases.clone()))
     }
 }
 

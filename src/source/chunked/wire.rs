@@ -123,11 +123,9 @@ fn remote(
         .version(version)
         .map_err(|error| Malformed::new(format!("in the index, {error}")))?;
     Ok(RemoteModel {
-        model,
-        source: config.key.clone(),
-        manifest_digest,
         alias_of,
         metadata,
+        ..RemoteModel::new(model, &*config.key, manifest_digest)
     })
 }
 

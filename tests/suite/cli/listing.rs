@@ -166,7 +166,7 @@ fn list_remote_marks_what_is_installed_and_what_changed() {
     let rows = cells(&out);
     let shown: Vec<_> = rows
         .iter()
-        .map(|row| (row[0], row[1], row[2], row[4]))
+        .map(|row| (row[0], row[1], row[2], row[5]))
         .collect();
     assert_eq!(
         shown,
@@ -233,7 +233,11 @@ fn info_without_a_model_shows_the_sources_and_asks_nobody() {
             "chunked",
             &format!("{}/", rack.server.url()),
             "-",
-            "not cached"
+            "not cached",
+            "-",
+            "-",
+            "-",
+            "-"
         ]]
     );
     assert_eq!(rack.server.requests().len(), 0);

@@ -278,7 +278,11 @@ fn a_parents_choice_counts_as_the_flag_would() {
             .clone()
             .output(Output::default().json(json).offline(true));
         let ran = run_below(&parent, &mount, &["models"], line);
-        assert_eq!(ran.json(), serde_json::json!({"models": []}), "{line}");
+        assert_eq!(
+            ran.json(),
+            serde_json::json!({"models": [], "failures": []}),
+            "{line}"
+        );
     }
     assert!(
         manager

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use modelrack::{
-    CancelToken, CopyOptions, CopyReport, Download, Error, InstalledDetail, ListOptions, Listing,
-    Manager, ModelAddress, ModelName, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport,
-    RemoteDetail, RemoteModel, RemoteOptions, RemoveReport, Result, SearchOptions, SearchReport,
-    SourceInfo, UpdateOptions, UpdateReport, VerifyOptions, VerifyReport,
+    CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Error, Example,
+    InstalledDetail, ListOptions, Listing, Manager, MatchingReport, ModelAddress, ModelName,
+    ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport, RemoteDetail,
+    RemoteListing, RemoteModel, RemoteOptions, RemoveReport, Result, SearchOptions, SearchReport,
+    SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, VerifyOptions, VerifyReport,
 };
 
 /// Answers with nothing, or with the error that it was given; what it cannot make up ends as cancelled.
@@ -52,8 +53,13 @@ impl Manager for Recording {
         Ok(Listing::default())
     }
 
-    fn list_remote(&self, options: &RemoteOptions) -> Result<Vec<RemoteModel>> {
+    fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
         self.note(format!("list_remote offline={}", options.offline))?;
+        Ok(RemoteListing::default())
+    }
+
+    fn examples(&self, _: &RemoteOptions) -> Result<Vec<Example>> {
+        self.note("examples")?;
         Ok(Vec::new())
     }
 
@@ -76,6 +82,14 @@ impl Manager for Recording {
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         let PullOptions { force, offline, .. } = options;
         self.note_only(format!("pull {model} force={force} offline={offline}"))
+    }
+
+    fn plan_matching(&self, pattern: &ModelPattern, _: &PullOptions) -> Result<Vec<PullPlan>> {
+        self.note_only(format!("plan_matching {pattern}"))
+    }
+
+    fn pull_matching(&self, pattern: &ModelPattern, _: &PullOptions) -> Result<MatchingReport> {
+        self.note_only(format!("pull_matching {pattern}"))
     }
 
     fn remove(&self, model: &ModelAddress, _: &CancelToken) -> Result<RemoveReport> {
@@ -136,5 +150,20 @@ impl Manager for Recording {
     fn sources(&self) -> Result<Vec<SourceInfo>> {
         self.note("sources")?;
         Ok(Vec::new())
+    }
+
+    fn sync(&self, _: &SyncOptions) -> Result<SyncReport> {
+        self.note("sync")?;
+        Ok(SyncReport::default())
+    }
+
+    fn plan_clear(&self, _: &ClearOptions) -> Result<ClearPlan> {
+        self.note("plan_clear")?;
+        Ok(ClearPlan::default())
+    }
+
+    fn clear(&self, _: &ClearOptions) -> Result<ClearPlan> {
+        self.note("clear")?;
+        Ok(ClearPlan::default())
     }
 }

@@ -13,7 +13,7 @@ use crate::support::registry::{HandMade, serve_index};
 use crate::support::server::Rule;
 
 fn offered(manager: &dyn Manager, options: &RemoteOptions) -> Vec<String> {
-    let all = manager.list_remote(options).unwrap();
+    let all = manager.list_remote(options).unwrap().models;
     all.iter().map(|remote| remote.model.to_string()).collect()
 }
 

@@ -32,7 +32,7 @@ fn the_environment_may_take_the_network_away_or_lead_elsewhere() {
         assert_eq!(error.code(), code, "{value:?}");
     }
     let elsewhere = manager("RACK_MODELS_REGISTRY_URL", &rack.server.url());
-    assert_eq!(elsewhere.list_remote(&options).unwrap().len(), 1);
+    assert_eq!(elsewhere.list_remote(&options).unwrap().models.len(), 1);
     let error = manager("RACK_MODELS_REGISTRY_URL", "gopher://x")
         .list_remote(&options)
         .unwrap_err();

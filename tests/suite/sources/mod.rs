@@ -2,4 +2,5 @@
 
 mod https;
 mod mirrors;
+mod repository;
 mod signed;

@@ -119,7 +119,7 @@ fn a_refused_index_does_not_replace_the_one_before() {
     rack.publish("g/m v2", &sample());
     assert_eq!(code(&manager), "REGISTRY_ERROR");
     let offline = RemoteOptions::default().offline(true);
-    assert_eq!(manager.list_remote(&offline).unwrap().len(), 1);
+    assert_eq!(manager.list_remote(&offline).unwrap().models.len(), 1);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_copy_that_was_cached_without_a_key_does_not_count_once_there_is_one() {
     assert_eq!(code(&signed), "REGISTRY_ERROR");
     sign(&rack, &keys);
     signed.list_remote(&RemoteOptions::default()).unwrap();
-    assert_eq!(signed.list_remote(&offline).unwrap().len(), 1);
+    assert_eq!(signed.list_remote(&offline).unwrap().models.len(), 1);
     // Nor one that was signed with another.
     let others = KeyPair::generate_unencrypted_keypair().unwrap();
     assert_eq!(code(&manager(&rack, Some(&others))), "REGISTRY_ERROR");

@@ -1,6 +1,7 @@
 //! What the tests are made of.
 
 pub(crate) mod disk;
+pub(crate) mod forge;
 pub(crate) mod platform;
 pub(crate) mod rack;
 pub(crate) mod recorder;

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use super::rules::{Behaviour, Event, Framing, Hold, Opening};
-use super::site::{Answer, Body};
+use super::site::{Answer, Body, Site};
 use super::{Flight, Request, Shared, lock};
 
 /// The most body bytes handled at once.
@@ -184,9 +184,12 @@ impl Connection<'_> {
             let body = behaviour.body.clone().map_or_else(Body::empty, Body::bytes);
             Answer::new(behaviour.status.unwrap_or(200), body)
         } else {
-            let found = lock(&self.shared.site).find(request);
+            let found = Site::find(&self.shared.site, request);
             Answer::honest(found, request, behaviour.ignore_range)?
         };
+        if behaviour.framing != Framing::Length {
+            answer.framing = behaviour.framing;
+        }
         if let (206, Some(value)) = (answer.status, &behaviour.content_range) {
             answer.set("content-range", Some(value));
         }
@@ -202,7 +205,7 @@ impl Connection<'_> {
     ) -> io::Result<Then> {
         let bodiless = matches!(answer.status, 100..=199 | 204 | 304);
         if !bodiless {
-            let length = match behaviour.framing {
+            let length = match answer.framing {
                 Framing::Length => Some(answer.body.left),
                 Framing::Declared(length) => Some(length),
                 Framing::Chunked | Framing::UntilClose => None,
@@ -212,7 +215,7 @@ impl Connection<'_> {
                 length.map(|length| length.to_string()).as_deref(),
             );
         }
-        match behaviour.framing {
+        match answer.framing {
             Framing::Chunked if !bodiless => answer.set("transfer-encoding", Some("chunked")),
             Framing::UntilClose => answer.set("connection", Some("close")),
             _ => {}
@@ -234,22 +237,25 @@ impl Connection<'_> {
             self.flush(flight)?;
             Then::KeepAlive
         } else {
-            self.send_body(answer.body, behaviour, flight)?
+            self.send_body(answer, behaviour, flight)?
         };
         Ok(then.or_close(closing))
     }
 
     fn send_body(
         &mut self,
-        mut body: Body,
+        answer: Answer,
         behaviour: &Behaviour,
         flight: &mut Flight<'_>,
     ) -> io::Result<Then> {
+        let Answer {
+            mut body, framing, ..
+        } = answer;
         let total = body.left.saturating_add(behaviour.surplus);
         let rate = behaviour.bytes_per_second;
         // Twenty slices a second are smooth enough to look like a slow line.
         let slice = rate.map_or(PIECE as u64, |rate| (rate / 20).clamp(1, PIECE as u64));
-        let chunked = behaviour.framing == Framing::Chunked;
+        let chunked = framing == Framing::Chunked;
         let mut events = behaviour.events.iter().peekable();
         let mut sent = 0;
         loop {
@@ -299,7 +305,7 @@ impl Connection<'_> {
         // Before the last write, see `Server::max_in_flight`.
         flight.land();
         self.flush(flight)?;
-        let honest = chunked || (behaviour.framing == Framing::Length && behaviour.surplus == 0);
+        let honest = chunked || (framing == Framing::Length && behaviour.surplus == 0);
         Ok(if honest { Then::KeepAlive } else { Then::Close })
     }
 

@@ -32,6 +32,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub(crate) use rules::Rule;
+pub(crate) use site::Page;
 use site::Site;
 
 /// How long a stopping server waits for its threads; one still stuck in a callback is then left behind.
@@ -83,6 +84,16 @@ impl Server {
     /// Serves `bytes` at `path`, ahead of any folder. A path with a query answers that very query only.
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         lock(&self.shared.site).put(path, bytes.into());
+    }
+
+    /// Asks `program` for what [`Server::put`] did not place, ahead of any folder; it replaces the program before.
+    ///
+    /// Rules apply to its pages as to anything else that is served.
+    pub(crate) fn program(
+        &self,
+        program: impl Fn(&Request) -> Option<Page> + Send + Sync + 'static,
+    ) {
+        lock(&self.shared.site).program(Arc::new(program));
     }
 
     /// Takes back what [`Server::put`] placed at `path`.

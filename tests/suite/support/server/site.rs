@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
-use super::Request;
+use super::rules::Framing;
+use super::{Request, lock};
+
+type Program = Arc<dyn Fn(&Request) -> Option<Page> + Send + Sync>;
 
 #[derive(Default)]
 pub(super) struct Site {
     entries: HashMap<String, (Arc<[u8]>, String)>,
+    program: Option<Program>,
     /// Prefixes begin and end with a slash.
     mounts: Vec<(String, PathBuf)>,
 }
@@ -31,23 +35,36 @@ impl Site {
             .insert(rooted(path), (bytes.into(), format!("\"{hash:016x}\"")));
     }
 
+    pub(super) fn program(&mut self, program: Program) {
+        self.program = Some(program);
+    }
+
     pub(super) fn remove(&mut self, path: &str) {
         self.entries.remove(&rooted(path));
     }
 
-    pub(super) fn find(&self, request: &Request) -> Option<Found> {
+    /// What is served for a request. The site is not locked while its program runs.
+    pub(super) fn find(site: &Mutex<Self>, request: &Request) -> Option<Page> {
+        let program = {
+            let site = lock(site);
+            if let Some(page) = site.placed(request) {
+                return Some(page);
+            }
+            site.program.clone()
+        };
+        let page = program.and_then(|program| program(request));
+        page.or_else(|| lock(site).mounted(request))
+    }
+
+    fn placed(&self, request: &Request) -> Option<Page> {
         let entry = self
             .entries
             .get(&request.path)
             .or_else(|| self.entries.get(request.path_only()));
-        if let Some((bytes, etag)) = entry {
-            let source = Source::Bytes(Arc::clone(bytes), 0);
-            return Some(Found {
-                source,
-                size: bytes.len() as u64,
-                etag: etag.clone(),
-            });
-        }
+        entry.map(|(bytes, etag)| Page::file(Arc::clone(bytes), etag))
+    }
+
+    fn mounted(&self, request: &Request) -> Option<Page> {
         self.mounts.iter().rev().find_map(|(prefix, folder)| {
             let inside = Path::new(request.path_only().strip_prefix(prefix.as_str())?);
             let plain = inside
@@ -66,7 +83,7 @@ fn rooted(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
 }
 
-fn open(path: &Path) -> io::Result<Option<Found>> {
+fn open(path: &Path) -> io::Result<Option<Page>> {
     let file = File::open(path)?;
     let facts = file.metadata()?;
     if !facts.is_file() {
@@ -78,18 +95,64 @@ fn open(path: &Path) -> io::Result<Option<Found>> {
         .unwrap_or_default()
         .as_nanos();
     let etag = format!("\"{:x}-{changed:x}\"", facts.len());
-    Ok(Some(Found {
-        source: Source::File(file),
+    Ok(Some(Page {
         size: facts.len(),
-        etag,
+        etag: Some(etag),
+        ..Page::of(200, Source::File(file))
     }))
 }
 
 /// Something served, not yet cut to a range.
-pub(super) struct Found {
+pub(crate) struct Page {
+    status: u16,
     source: Source,
     size: u64,
-    etag: String,
+    /// What has one answers conditions, and ranges unless it is streamed.
+    etag: Option<String>,
+    headers: Vec<(String, String)>,
+    streamed: bool,
+}
+
+impl Page {
+    /// An answer that is always given whole, whatever the request says of ranges and conditions.
+    pub(crate) fn new(status: u16, bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            size: bytes.len() as u64,
+            ..Self::of(status, Source::Bytes(bytes, 0))
+        }
+    }
+
+    /// A file, which can be asked for in ranges and on conditions.
+    pub(crate) fn file(bytes: Arc<[u8]>, etag: &str) -> Self {
+        Self {
+            etag: Some(etag.to_owned()),
+            ..Self::new(200, bytes)
+        }
+    }
+
+    /// Sets a header; the name in lower case.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends it in chunks, without a length and without ranges, like something made while it is sent.
+    pub(crate) fn streamed(mut self) -> Self {
+        self.streamed = true;
+        self
+    }
+
+    fn of(status: u16, source: Source) -> Self {
+        Self {
+            status,
+            source,
+            size: 0,
+            etag: None,
+            headers: Vec::new(),
+            streamed: false,
+        }
+    }
 }
 
 enum Source {
@@ -114,6 +177,10 @@ impl Body {
 
     pub(super) fn empty() -> Self {
         Self::bytes(Arc::new([]))
+    }
+
+    fn whole(source: Source, size: u64) -> Self {
+        Self { source, left: size }
     }
 
     fn part(mut source: Source, start: u64, length: u64) -> io::Result<Self> {
@@ -149,6 +216,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Body,
+    pub(super) framing: Framing,
 }
 
 impl Answer {
@@ -157,33 +225,51 @@ impl Answer {
             status,
             headers: Vec::new(),
             body,
+            framing: Framing::Length,
         }
     }
 
     /// The answer a well-behaved server gives.
     pub(super) fn honest(
-        found: Option<Found>,
+        page: Option<Page>,
         request: &Request,
         ignore_range: bool,
     ) -> io::Result<Self> {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             return Ok(Self::new(405, Body::empty()).with("allow", "GET, HEAD"));
         }
-        let Some(Found { source, size, etag }) = found else {
+        let Some(mut page) = page else {
             return Ok(Self::new(404, Body::bytes((*b"not found\n").into())));
         };
+        let headers = std::mem::take(&mut page.headers);
+        let streamed = page.streamed;
+        let mut answer = match page.etag.take() {
+            Some(etag) => Self::file(page, &etag, request, ignore_range)?,
+            None => Self::new(page.status, Body::whole(page.source, page.size)),
+        };
+        if streamed {
+            answer.framing = Framing::Chunked;
+        }
+        for (name, value) in headers {
+            answer.set(&name, Some(&value));
+        }
+        Ok(answer)
+    }
+
+    /// A file, or what the request leaves of it.
+    fn file(page: Page, etag: &str, request: &Request, ignore_range: bool) -> io::Result<Self> {
+        let Page { source, size, .. } = page;
         if request
             .header("if-none-match")
-            .is_some_and(|tags| listed(tags, &etag))
+            .is_some_and(|tags| listed(tags, etag))
         {
-            return Ok(Self::new(304, Body::empty()).with("etag", &etag));
+            return Ok(Self::new(304, Body::empty()).with("etag", etag));
         }
         let fresh = request.header("if-range").is_none_or(|tag| tag == etag);
-        let range = request
-            .header("range")
-            .filter(|_| fresh && !ignore_range && request.method == "GET");
+        let whole = ignore_range || page.streamed || request.method != "GET";
+        let range = request.header("range").filter(|_| fresh && !whole);
         let answer = match range.and_then(|range| parse_range(range, size)) {
-            None => Self::new(200, Body { source, left: size }),
+            None => Self::new(page.status, Body::whole(source, size)),
             Some(None) => {
                 Self::new(416, Body::empty()).with("content-range", &format!("bytes */{size}"))
             }
@@ -192,7 +278,10 @@ impl Answer {
                     .with("content-range", &format!("bytes {first}-{last}/{size}"))
             }
         };
-        let answer = answer.with("etag", &etag).with("accept-ranges", "bytes");
+        let mut answer = answer.with("etag", etag);
+        if !page.streamed {
+            answer.set("accept-ranges", Some("bytes"));
+        }
         Ok(answer.with("content-type", "application/octet-stream"))
     }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::site::parse_range;
-use super::{Gate, Rule, Server};
+use super::{Gate, Page, Rule, Server};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -298,6 +298,33 @@ fn bodies_go_wrong_as_told() {
         answer.contains("content-range: bytes 0-2/10\r\n") && body(&answer) == "234",
         "{answer}"
     );
+}
+
+#[test]
+fn a_program_answers_what_was_not_placed() {
+    let server = with_hello();
+    server.program(|request| match request.path_only() {
+        "/made" => Some(Page::file((*b"0123456789").into(), "\"1\"").streamed()),
+        "/hello" | "/refused" => Some(Page::new(403, *b"no").header("x-reason", "none")),
+        _ => None,
+    });
+    assert_eq!(body(&fetch(&server, "GET /hello")), "0123456789");
+    let answer = fetch(&server, "GET /refused\r\nRange: bytes=0-0");
+    assert!(
+        answer.starts_with("HTTP/1.1 403 ") && answer.contains("x-reason: none\r\n"),
+        "{answer}"
+    );
+    let answer = fetch(&server, "GET /made\r\nRange: bytes=0-0");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && !answer.contains("accept-ranges"),
+        "{answer}"
+    );
+    assert_eq!(body(&answer), "a\r\n0123456789\r\n0\r\n\r\n");
+    let unchanged = "GET /made\r\nIf-None-Match: \"1\"";
+    assert!(fetch(&server, unchanged).contains(" 304 "));
+    assert!(fetch(&server, "GET /none").contains(" 404 "));
+    server.rule(Rule::path("/made").cut_after(4));
+    assert_eq!(body(&fetch(&server, "GET /made")), "4\r\n0123\r\n");
 }
 
 #[test]

@@ -15,7 +15,10 @@
 //! ```
 //!
 //! `chunk_sizes` stands there only when chunks differ in length: without it every chunk but the last has `chunk_size`
-//! bytes. `sha256` of a file may be missing. Unknown fields are ignored.
+//! bytes. `sha256` of a file may be missing. Without `chunks`, every file that is not empty is a part. Unknown fields are
+//! ignored.
+
+mod outline;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -26,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::relpath::{RelPath, check_distinct};
+
+pub(crate) use outline::{Contents, Outline, OutlineFile};
 
 /// The largest manifest that is read, in bytes: 2 TiB of model in chunks of 8 MiB. It bounds memory, as a manifest is
 /// held whole.
@@ -88,7 +93,8 @@ struct ManifestWire {
     total_size: u64,
     #[serde(default)]
     chunk_size: u64,
-    chunks: Vec<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunks: Option<Vec<Digest>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chunk_sizes: Option<Vec<u64>>,
     files: Vec<FileWire>,
@@ -127,19 +133,27 @@ impl Manifest {
             .collect::<Result<Vec<_>>>()?;
         check_distinct(files.iter().map(|(path, ..)| path))
             .map_err(|error| refuse(format!("in the manifest, {error}")))?;
+        let Some(chunks) = wire.chunks else {
+            let not_empty = files.iter().filter(|(_, size, _)| *size > 0);
+            let parts: Vec<_> = not_empty
+                .map(|(_, size, digest)| (*size, *digest))
+                .collect();
+            return Self::build(json, files, parts.into_iter(), wire.total_size).map_err(refuse);
+        };
         let sizes = match wire.chunk_sizes {
-            Some(sizes) if sizes.len() != wire.chunks.len() => {
+            Some(sizes) if sizes.len() != chunks.len() => {
                 return Err(refuse(
                     "the manifest has more or fewer chunk sizes than chunks".into(),
                 ));
             }
             Some(sizes) => sizes,
-            None => even_sizes(wire.total_size, wire.chunk_size, wire.chunks.len()).ok_or_else(
-                || refuse("the manifest's chunks do not add up to its total size".into()),
-            )?,
+            None => {
+                even_sizes(wire.total_size, wire.chunk_size, chunks.len()).ok_or_else(|| {
+                    refuse("the manifest's chunks do not add up to its total size".into())
+                })?
+            }
         };
-        let parts = wire
-            .chunks
+        let parts = chunks
             .into_iter()
             .zip(sizes)
             .map(|(digest, size)| (size, Some(digest)));
@@ -162,7 +176,7 @@ impl Manifest {
         let wire = ManifestWire {
             total_size: total,
             chunk_size: chunk_bytes,
-            chunks: chunks.iter().map(|(_, digest)| *digest).collect(),
+            chunks: Some(chunks.iter().map(|(_, digest)| *digest).collect()),
             chunk_sizes: (!even).then_some(sizes),
             files: files
                 .iter()
@@ -300,6 +314,15 @@ impl Manifest {
             })
     }
 
+    /// Returns the file that a part is the whole of.
+    pub(crate) fn file_of_part(&self, part: usize) -> Option<usize> {
+        let part = &self.parts[part];
+        let file = self.files_in(part.range()).next()?;
+        let is_all = self.files[file].offset == part.offset
+            && self.files[file].size_bytes == part.size_bytes;
+        is_all.then_some(file)
+    }
+
     /// Returns the files that have bytes of a range of the stream.
     pub(crate) fn files_in(&self, range: Range<u64>) -> impl Iterator<Item = usize> {
         self.segments(range).map(|segment| segment.file)
@@ -392,6 +415,8 @@ mod tests {
             r#"{"total_size":4,"chunk_size":4,"chunks":["A"],"files":[{"path":"x","size":3}]}"#,
             r#"{"total_size":4,"chunk_size":4,"chunks":["A"],"files":[{"path":"x","size":5}]}"#,
             r#"{"total_size":4,"chunk_size":4,"chunks":[],"files":[{"path":"x","size":4}]}"#,
+            r#"{"total_size":4,"files":[{"path":"x","size":3}]}"#,
+            r#"{"total_size":4,"files":[{"path":"x"}]}"#,
             r#"{"total_size":0,"chunk_size":0,"chunks":["A"],"files":[]}"#,
             r#"{"total_size":4,"chunk_size":4,"chunks":["A"],"chunk_sizes":[4,0],"files":[{"path":"x","size":4}]}"#,
             r#"{"total_size":4,"chunk_size":4,"chunks":["A","B"],"chunk_sizes":[4,0],"files":[{"path":"x","size":4}]}"#,

@@ -1,0 +1,127 @@
+//! Removing cached registries.
+
+use tracing::info;
+
+use crate::config::SourcePlace;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::setters::setters;
+use crate::store::registries::{RegistryCache, cached_refs};
+
+/// Which cached registries to remove.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ClearOptions {
+    /// Only those of the source with this key or name.
+    pub source: Option<String>,
+    /// Only those of this ref, of every source when none is named.
+    pub reference: Option<String>,
+}
+
+setters!(ClearOptions {
+    source: impl Into<Option<String>>,
+    reference: impl Into<Option<String>>,
+});
+
+/// The cached registries that a clear removes, in the order of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClearPlan {
+    /// One entry for each registry.
+    pub registries: Vec<ClearedRegistry>,
+    /// The size of all of them together.
+    pub bytes: u64,
+}
+
+/// A cached registry that a clear removes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClearedRegistry {
+    /// The key of the source.
+    pub source: String,
+    /// What people call the source.
+    pub name: String,
+    /// The ref; `None` for a source that has none.
+    pub reference: Option<String>,
+    /// Its size, with archives that are kept with it.
+    pub bytes: u64,
+}
+
+impl ClearedRegistry {
+    /// Makes a cached registry of no bytes, of a source without refs.
+    pub fn new(source: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            name: name.into(),
+            reference: None,
+            bytes: 0,
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        let found = self.find_cached(options)?;
+        let registries: Vec<ClearedRegistry> = found.into_iter().map(|(plan, _)| plan).collect();
+        Ok(ClearPlan {
+            bytes: registries.iter().map(|registry| registry.bytes).sum(),
+            registries,
+        })
+    }
+
+    pub(crate) fn clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        let mut cleared = ClearPlan::default();
+        for (registry, cache) in self.find_cached(options)? {
+            cache.remove()?;
+            info!(
+                source = registry.name,
+                reference = registry.reference,
+                "cleared"
+            );
+            cleared.bytes += registry.bytes;
+            cleared.registries.push(registry);
+        }
+        self.find_sources();
+        Ok(cleared)
+    }
+
+    fn find_cached(&self, options: &ClearOptions) -> Result<Vec<(ClearedRegistry, RegistryCache)>> {
+        let key = options
+            .source
+            .as_deref()
+            .map(|wanted| self.source_key(wanted))
+            .transpose()?;
+        let cache_dir = &self.settings.cache_dir;
+        let mut found = Vec::new();
+        for source in self.sources().iter() {
+            if key.as_ref().is_some_and(|key| source.key != *key) {
+                continue;
+            }
+            let caches: Vec<(Option<String>, RegistryCache)> = match &source.place {
+                SourcePlace::Repository(_) => {
+                    let refs = cached_refs(cache_dir, &source.key).into_iter();
+                    refs.map(|reference| {
+                        let cache = RegistryCache::of_ref(cache_dir, &source.key, &reference);
+                        (Some(reference), cache)
+                    })
+                    .collect()
+                }
+                _ => vec![(None, RegistryCache::of_source(cache_dir, &source.key))],
+            };
+            for (reference, cache) in caches {
+                if options.reference.is_some() && reference != options.reference {
+                    continue;
+                }
+                let Some(bytes) = cache.bytes() else { continue };
+                let registry = ClearedRegistry {
+                    source: source.key.clone(),
+                    name: source.label(),
+                    reference,
+                    bytes,
+                };
+                found.push((registry, cache));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,211 @@
+//! Pulling all models whose names match a pattern, through one archive where that is cheaper.
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use crate::catalog::RemoteModel;
+use crate::config::SourcePlace;
+use crate::engine::Engine;
+use crate::engine::archives::ZipOpener;
+use crate::engine::offers::RemoteOptions;
+use crate::engine::plan::PullPlan;
+use crate::engine::pull::{PullOptions, PullReport};
+use crate::error::{Error, Result};
+use crate::model::{ModelAddress, ModelPattern, ModelRef};
+use crate::store::registries::RegistryCache;
+
+/// From so many files on, an archive is worth asking for: it takes seconds to be made where it does not exist yet.
+const MIN_FILES: u64 = 64;
+/// Which share of a repository's files must be wanted: an archive has all of them, and what is beside them.
+const MIN_SHARE: u64 = 3;
+
+/// What pulling several models did, in the order of names.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct MatchingReport {
+    /// Models that are there now, or were already.
+    pub pulled: Vec<PullReport>,
+    /// Models that could not be pulled.
+    pub failed: Vec<FailedPull>,
+    /// Bytes of archives that were fetched for several models at once.
+    pub bytes_archives: u64,
+}
+
+/// A model that could not be pulled, and why.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FailedPull {
+    /// Which one.
+    pub model: ModelRef,
+    /// Why.
+    pub error: Error,
+}
+
+impl FailedPull {
+    /// Says why a model could not be pulled.
+    #[must_use]
+    pub fn new(model: ModelRef, error: Error) -> Self {
+        Self { model, error }
+    }
+}
+
+impl Engine {
+    /// Says what pulling all models that match would do.
+    pub(crate) fn plan_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<Vec<PullPlan>> {
+        let matching = self.find_matching(pattern, options)?;
+        let plan =
+            |remote: &RemoteModel| self.plan_pull(&ModelAddress::from(&remote.model), options);
+        matching.iter().map(plan).collect()
+    }
+
+    /// Pulls all models that match, going on past a failure.
+    pub(crate) fn pull_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<MatchingReport> {
+        let matching = self.find_matching(pattern, options)?;
+        let mut report = MatchingReport::default();
+        let archives = self.fetch_archives(&matching, options, &mut report)?;
+        for remote in matching {
+            match self.pull(&ModelAddress::from(&remote.model), options) {
+                Ok(pulled) => report.pulled.push(pulled),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => report.failed.push(FailedPull::new(remote.model, error)),
+            }
+        }
+        if report.failed.is_empty() {
+            // All that was wanted of them is installed.
+            for archive in archives {
+                if let Err(error) = std::fs::remove_file(&archive) {
+                    info!(path = %archive.display(), %error, "an archive stays");
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn find_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<Vec<RemoteModel>> {
+        let sources = self.sources();
+        let names = sources.iter().map(|source| source.name.as_str());
+        let (glob, reference) = pattern.read(names)?;
+        let remote = RemoteOptions::default()
+            .reference(reference.clone())
+            .offline(options.offline)
+            .cancel(options.cancel.clone());
+        let mut listing = self.list_remote(&remote)?;
+        listing
+            .models
+            .retain(|remote| glob.matches(&remote.model.name().to_string()));
+        if !listing.models.is_empty() {
+            return Ok(listing.models);
+        }
+        Err(match listing.failures.into_iter().next() {
+            Some(failure) => failure.error,
+            None => Error::ModelNotFound {
+                model: pattern.to_string(),
+                near: Vec::new(),
+            },
+        })
+    }
+
+    /// Fetches the archive of each commit that enough files are wanted of; returns where those that came are.
+    fn fetch_archives(
+        &self,
+        matching: &[RemoteModel],
+        options: &PullOptions,
+        report: &mut MatchingReport,
+    ) -> Result<Vec<std::path::PathBuf>> {
+        let client = self.client(options.offline);
+        let mut wanted: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
+        let records = self.records()?;
+        for remote in matching {
+            let installed = records.get(&remote.model).map(|record| record.offered());
+            if let (Some(commit), Some(files)) = (&remote.commit, remote.files)
+                && (options.force || installed != Some(remote.manifest_digest))
+            {
+                let of_commit = (&*remote.source, remote.model.version(), commit.as_str());
+                *wanted.entry(of_commit).or_default() += files;
+            }
+        }
+        let mut fetched = Vec::new();
+        for ((key, reference, commit), files) in wanted {
+            let cache = RegistryCache::of_ref(&self.settings.cache_dir, key, reference);
+            let keep = cache.archive_path(commit);
+            let listed = self.listed_files(&cache);
+            let is_cheaper = files >= MIN_FILES && files.saturating_mul(MIN_SHARE) >= listed;
+            if !is_cheaper || keep.is_file() || client.is_offline() {
+                continue;
+            }
+            let opener = ZipOpener {
+                client: &client,
+                cancel: &options.cancel,
+                opened: &self.zips,
+            };
+            let urls = match self.archive_urls(key, matching, commit) {
+                Some(urls) => urls?,
+                None => continue,
+            };
+            info!(commit, files, "fetching an archive for many models");
+            match opener
+                .fetch(&urls, &keep)
+                .and_then(|bytes| opener.open_kept(&keep).map(|_| bytes))
+            {
+                Ok(bytes) => {
+                    report.bytes_archives += bytes;
+                    fetched.push(keep);
+                }
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => {
+                    // The files come one by one then.
+                    warn!(error = %crate::error::chain(&error), "the archive cannot be used");
+                    let _ = std::fs::remove_file(&keep);
+                }
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// How many files a cached registry lists.
+    fn listed_files(&self, cache: &RegistryCache) -> u64 {
+        let cached = cache.open_index().ok().flatten().and_then(|file| {
+            let path = cache.index_path();
+            crate::source::repository::Cached::open(file, &path)
+                .ok()
+                .flatten()
+        });
+        cached.map_or(u64::MAX, |cached| cached.head.files as u64)
+    }
+
+    /// Where the archive of a commit is, for a source that is a repository.
+    fn archive_urls(
+        &self,
+        key: &str,
+        matching: &[RemoteModel],
+        commit: &str,
+    ) -> Option<Result<Vec<crate::url::Url>>> {
+        let sources = self.sources();
+        let source = sources.iter().find(|source| source.key == key)?;
+        let SourcePlace::Repository(place) = &source.place else {
+            return None;
+        };
+        let of_commit = matching
+            .iter()
+            .find(|remote| remote.commit.as_deref() == Some(commit));
+        let repo = &of_commit?.pin.as_ref()?.repo;
+        Some(
+            place
+                .with_repo(repo)
+                .and_then(|place| place.archive_urls(commit)),
+        )
+    }
+}

@@ -1,0 +1,227 @@
+//! Members of a zip: fetched over byte ranges, several that lie one behind the other with one request.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use crate::archive::{Member, MemberError, MemberReader};
+use crate::digest::Hasher;
+use crate::engine::archives::differ;
+use crate::engine::plan::{Origin, Task};
+use crate::engine::transfer::Shared;
+use crate::error::{Error, Result};
+use crate::http::{Body, Failure, GetOptions};
+use crate::manifest::Manifest;
+use crate::source::places::{Location, Places};
+
+/// Bytes between two members that are fetched along rather than asked around: about what a request costs in time.
+const MAX_GAP_BYTES: u64 = 64 << 10;
+/// How much one request fetches, unless a single member is larger: small enough that several connections share the work.
+const RUN_BYTES: u64 = 4 << 20;
+
+/// Sorts members as they lie in the zip, and gathers those that one request fetches.
+pub(crate) fn runs(
+    places: &Places,
+    manifest: &Manifest,
+    tasks: Vec<Task>,
+) -> Result<Vec<Vec<Task>>> {
+    let mut located = tasks
+        .into_iter()
+        .map(|task| Ok((member(places, manifest, task.part)?.range(), task)))
+        .collect::<Result<Vec<_>>>()?;
+    located.sort_by_key(|(range, _)| range.start);
+    let mut runs: Vec<(Range<u64>, Vec<Task>)> = Vec::new();
+    for (range, task) in located {
+        match runs.last_mut() {
+            Some((run, tasks))
+                if range.start.saturating_sub(run.end) <= MAX_GAP_BYTES
+                    && range.end - run.start <= RUN_BYTES =>
+            {
+                run.end = range.end;
+                tasks.push(task);
+            }
+            _ => runs.push((range, vec![task])),
+        }
+    }
+    Ok(runs.into_iter().map(|(_, tasks)| tasks).collect())
+}
+
+/// How many requests fetch what the network has to give of a plan, and how many bytes.
+pub(crate) fn cost(places: &Places, manifest: &Manifest, tasks: &[Task]) -> Result<(usize, u64)> {
+    let needed = tasks
+        .iter()
+        .filter(|task| matches!(task.origin, Origin::Network));
+    let needed: Vec<Task> = needed.cloned().collect();
+    let bytes = needed
+        .iter()
+        .map(|task| Ok(member(places, manifest, task.part)?.compressed_bytes))
+        .sum::<Result<u64>>()?;
+    Ok((runs(places, manifest, needed)?.len(), bytes))
+}
+
+fn member(places: &Places, manifest: &Manifest, part: usize) -> Result<Member> {
+    match places.of_part(manifest, part)? {
+        Location::Member(member) => Ok(member),
+        Location::Document(_) => Err(Error::internal("a document fetched as a member")),
+    }
+}
+
+/// Fetches one run. Members that are complete when a try fails are not fetched again.
+pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> Result<()> {
+    let transfer = shared.transfer;
+    let manifest = transfer.manifest;
+    let zip = transfer
+        .places
+        .zip()
+        .ok_or_else(|| Error::internal("members without a zip"))?;
+    let members = tasks
+        .iter()
+        .map(|task| member(transfer.places, manifest, task.part))
+        .collect::<Result<Vec<_>>>()?;
+    let mut done = 0;
+    let fetched = shared.receiver.with_mirrors(zip.urls.clone(), |url| {
+        let (Some(first), Some(last)) = (members.get(done), members.last()) else {
+            return Ok(());
+        };
+        let range = first.range().start..last.range().end;
+        let options = GetOptions {
+            range: Some(range.clone()),
+            ..GetOptions::default()
+        };
+        let body = shared.receiver.get(url, &options)?;
+        if differ(&zip.etag, &body.etag) {
+            let message = "the zip was replaced since its directory was read";
+            return Err(Failure::last(Error::registry(url, message)));
+        }
+        let at = if body.is_range { range.start } else { 0 };
+        let mut stream = ZipStream {
+            shared,
+            body,
+            at,
+            failure: RefCell::default(),
+        };
+        while let Some(member) = members.get(done) {
+            let skip = member.range().start.saturating_sub(stream.at);
+            take(&mut stream, &tasks[done], member, skip, buffer)?;
+            done += 1;
+        }
+        Ok(())
+    });
+    fetched.map_err(|error| match tasks.get(done) {
+        Some(task) => shared.name_part(task.part, error),
+        None => error,
+    })
+}
+
+/// Decodes one member from the stream, hashes it and writes it to its places.
+fn take(
+    stream: &mut ZipStream<'_, '_>,
+    task: &Task,
+    member: &Member,
+    skip: u64,
+    buffer: &mut [u8],
+) -> Result<(), Failure> {
+    let shared = stream.shared;
+    let manifest = shared.transfer.manifest;
+    let part = manifest.parts()[task.part];
+    let offsets = shared.offsets(task);
+    shared.working_on(&part.range());
+    let skipped = io::copy(&mut stream.by_ref().take(skip), &mut io::sink());
+    if let Err(error) = skipped {
+        return Err(stream.failed(error));
+    }
+    let location = &shared
+        .transfer
+        .places
+        .zip()
+        .map(|zip| zip.urls[0].to_string());
+    let location = location.as_deref().unwrap_or_default();
+    let mut hasher = Hasher::default();
+    let decoded = (|| {
+        let mut reader = MemberReader::new(&mut *stream, member, &location)?;
+        let mut at = 0;
+        loop {
+            let read = reader.read(buffer)?;
+            if read == 0 {
+                return Ok(at);
+            }
+            let piece = &buffer[..read];
+            // The directory's size is the manifest's, and the reader gives no byte more.
+            hasher.update(piece);
+            for offset in &offsets {
+                let written = shared.files.write(manifest, offset + at, piece);
+                written.map_err(|error| MemberError::Refused(error))?;
+            }
+            at += read as u64;
+        }
+    })();
+    let size_bytes = decoded.map_err(|error| match error {
+        MemberError::Read(error) => stream.failed(error),
+        MemberError::Damaged(error) => Failure::transient(error),
+        MemberError::Refused(error) => Failure::last(error),
+    })?;
+    if size_bytes != part.size_bytes {
+        return Err(Failure::last(Error::SizeMismatch {
+            what: format!("the member '{}'", member.name.escape_debug()),
+            expected_bytes: part.size_bytes,
+            actual_bytes: size_bytes,
+        }));
+    }
+    let actual = hasher.finish();
+    if let Some(expected) = part.digest
+        && expected != actual
+    {
+        return Err(Failure::transient(Error::HashMismatch {
+            what: format!("the member '{}'", member.name.escape_debug()),
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        }));
+    }
+    for offset in offsets {
+        let range = offset..offset + part.size_bytes;
+        shared.complete(range, 1, buffer).map_err(Failure::last)?;
+    }
+    Ok(())
+}
+
+/// The bytes of a zip as they come.
+struct ZipStream<'s, 'a> {
+    shared: &'s Shared<'a>,
+    body: Body,
+    /// Where in the zip it stands.
+    at: u64,
+    /// What went wrong, behind the error that a reader sees.
+    failure: RefCell<Option<Failure>>,
+}
+
+impl ZipStream<'_, '_> {
+    fn failed(&self, error: io::Error) -> Failure {
+        let early = || {
+            let message = "the body ended early";
+            Failure::transient(crate::http::network(
+                &self.body.url,
+                None,
+                message,
+                Some(error.into()),
+            ))
+        };
+        self.failure.take().unwrap_or_else(early)
+    }
+}
+
+impl Read for ZipStream<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.body.read(buffer, &self.shared.receiver.stop) {
+            Ok(read) => {
+                self.at += read as u64;
+                self.shared.receiver.count(read as u64);
+                self.shared.receiver.landed(read as u64);
+                Ok(read)
+            }
+            Err(failure) => {
+                self.failure.replace(Some(failure));
+                Err(io::Error::other("the body failed"))
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Receiving bodies on behalf of one pull: from the mirror that works, counted as they come, broken off when it stops.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::engine::downloads::Meter;
+use crate::error::{Error, Result};
+use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
+use crate::progress::CancelToken;
+use crate::store::partial::Partial;
+use crate::url::Url;
+
+/// Receives what the threads of one pull ask for.
+#[derive(Debug)]
+pub(crate) struct Receiver<'a> {
+    client: &'a Client,
+    meter: &'a Meter,
+    partial: &'a Partial,
+    pub(crate) stop: CancelToken,
+    /// The mirror that worked last.
+    mirror: AtomicUsize,
+    network_bytes: AtomicU64,
+}
+
+impl<'a> Receiver<'a> {
+    /// `first_mirror` is asked first until another works.
+    pub(crate) fn new(
+        client: &'a Client,
+        meter: &'a Meter,
+        partial: &'a Partial,
+        cancel: &CancelToken,
+        first_mirror: usize,
+    ) -> Self {
+        Self {
+            client,
+            meter,
+            partial,
+            stop: cancel.child(),
+            mirror: AtomicUsize::new(first_mirror),
+            network_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// How many bytes came, tries that failed included.
+    pub(crate) fn network_bytes(&self) -> u64 {
+        self.network_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tries the mirrors of a document, each as often as it is worth, until `attempt` succeeds.
+    pub(crate) fn with_mirrors<T>(
+        &self,
+        mut mirrors: Vec<Url>,
+        mut attempt: impl FnMut(&Url) -> Result<T, Failure>,
+    ) -> Result<T> {
+        if mirrors.is_empty() {
+            return Err(Error::internal("a part without a location"));
+        }
+        let count = mirrors.len();
+        // What worked last is asked first; the order of the rest stays.
+        let first = self.mirror.load(Ordering::Relaxed) % count;
+        mirrors.rotate_left(first);
+        let notify = |tries: u32, wait: Duration, error: &Error| {
+            self.meter.retrying(tries, wait, error.to_string());
+        };
+        self.client
+            .with_retries(&mirrors, &self.stop, &notify, |at, url| {
+                let result = attempt(url);
+                if result.is_ok() {
+                    self.mirror.store((first + at) % count, Ordering::Relaxed);
+                }
+                result
+            })
+    }
+
+    pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
+        match self.client.get(url, options, &self.stop)? {
+            Answer::Body(body) => Ok(body),
+            Answer::Unchanged => Err(Failure::last(network(
+                url,
+                Some(304),
+                "an answer to a question nobody asked",
+                None,
+            ))),
+        }
+    }
+
+    /// Reads exactly as many bytes as are promised, and passes them on; fewer or more are an error.
+    pub(crate) fn receive(
+        &self,
+        body: &mut Body,
+        size_bytes: u64,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<(), Failure> {
+        let wrong_length = |actual_bytes| {
+            Failure::transient(Error::SizeMismatch {
+                what: format!("what came from {}", body.url),
+                expected_bytes: size_bytes,
+                actual_bytes,
+            })
+        };
+        match body.length {
+            Some(length) if length != size_bytes => return Err(wrong_length(length)),
+            _ => {}
+        }
+        let too_much = wrong_length(size_bytes.saturating_add(1));
+        match self.pass_on(body, Some(size_bytes), buffer, take)? {
+            received if received > size_bytes => Err(too_much),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads as many bytes as come, and passes them on; returns how many those were.
+    pub(crate) fn receive_any(
+        &self,
+        body: &mut Body,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<u64, Failure> {
+        let length = body.length;
+        let received = self.pass_on(body, length, buffer, take)?;
+        Ok(received)
+    }
+
+    /// Passes a body on until it ends, or one byte beyond what is expected; an end before that is an error.
+    fn pass_on(
+        &self,
+        body: &mut Body,
+        expected_bytes: Option<u64>,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<u64, Failure> {
+        let mut at = 0;
+        let result = loop {
+            let left = expected_bytes.map_or(u64::MAX, |expected| expected - at);
+            let length = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .clamp(1, buffer.len());
+            // Once all is there, one more read: it ends the body, so that the connection serves again, or shows a surplus.
+            let read = match body.read(&mut buffer[..length], &self.stop) {
+                Ok(read) => read,
+                Err(failure) => break Err(failure),
+            };
+            match (left, read, expected_bytes) {
+                (0, 0, _) | (_, 0, None) => break Ok(at),
+                (0, ..) => break Ok(at + 1),
+                (_, 0, Some(_)) => {
+                    let message = "the body ended early";
+                    break Err(Failure::transient(network(&body.url, None, message, None)));
+                }
+                _ => {}
+            }
+            self.count(read as u64);
+            let taken = take(at, &buffer[..read]);
+            at += read as u64;
+            if let Err(error) = taken {
+                break Err(Failure::last(error));
+            }
+        };
+        self.meter.landed(at);
+        result
+    }
+
+    /// Counts bytes that came.
+    pub(crate) fn count(&self, bytes: u64) {
+        self.meter.received(bytes);
+        self.network_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.partial.touch();
+    }
+
+    /// Bytes that came are written, or thrown away.
+    pub(crate) fn landed(&self, bytes: u64) {
+        self.meter.landed(bytes);
+    }
+}

@@ -1,0 +1,130 @@
+//! Where the bytes of a model's parts are: as documents of their own, or as members of a zip.
+
+use std::sync::Arc;
+
+use crate::archive::{Directory, Member};
+use crate::config::RepositoryPlace;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+use crate::relpath::RelPath;
+use crate::url::Url;
+
+/// Where the bytes of a model are.
+#[derive(Debug, Clone)]
+pub(crate) enum Places {
+    /// Each part is a document that its digest names, below each of these URLs.
+    Chunks(Vec<Url>),
+    /// Each file is a document of its own, in a commit of a repository.
+    Files {
+        place: RepositoryPlace,
+        commit: String,
+        /// The folder in the repository; empty for the top.
+        root: String,
+    },
+    /// Each file is a member of a zip.
+    Zip {
+        zip: Arc<Zip>,
+        /// The folder in the zip; empty for the top.
+        root: String,
+    },
+}
+
+/// A zip whose directory is read.
+#[derive(Debug)]
+pub(crate) struct Zip {
+    /// Where it is, and then its other places; never empty.
+    pub(crate) urls: Vec<Url>,
+    pub(crate) directory: Directory,
+    /// The validator of the state that the directory is of.
+    pub(crate) etag: Option<String>,
+}
+
+/// Where the bytes of one part are.
+#[derive(Debug)]
+pub(crate) enum Location {
+    /// A document, at the source itself and then at each mirror; never empty.
+    Document(Vec<Url>),
+    /// A member of a zip.
+    Member(Member),
+}
+
+impl Places {
+    /// Where a part of a manifest is.
+    pub(crate) fn of_part(&self, manifest: &Manifest, part: usize) -> Result<Location> {
+        if let Self::Chunks(bases) = self {
+            let digest = manifest.parts()[part].digest;
+            let urls = digest.map(|digest| data_urls(bases, &digest));
+            return match urls {
+                Some(urls) if !urls.is_empty() => Ok(Location::Document(urls)),
+                _ => Err(Error::internal("a chunk without a location")),
+            };
+        }
+        let file = manifest
+            .file_of_part(part)
+            .map(|file| &manifest.files()[file]);
+        let file = file.ok_or_else(|| Error::internal("a part that is no file"))?;
+        self.of_file(&file.path)
+    }
+
+    /// Where a file is that is a part of its own.
+    pub(crate) fn of_file(&self, path: &RelPath) -> Result<Location> {
+        match self {
+            Self::Chunks(_) => Err(Error::internal("a chunk by a file's name")),
+            Self::Files {
+                place,
+                commit,
+                root,
+            } => Ok(Location::Document(vec![
+                place.raw_url(commit, &below(root, path.as_str()))?,
+            ])),
+            Self::Zip { zip, root } => zip
+                .member(&below(root, path.as_str()))
+                .map(Location::Member),
+        }
+    }
+
+    /// Whether a part may be fetched in pieces.
+    pub(crate) fn has_ranges(&self) -> bool {
+        !matches!(self, Self::Zip { .. })
+    }
+
+    /// The zip, when it is one.
+    pub(crate) fn zip(&self) -> Option<&Arc<Zip>> {
+        match self {
+            Self::Zip { zip, .. } => Some(zip),
+            _ => None,
+        }
+    }
+}
+
+impl Zip {
+    /// A member that a registry names.
+    pub(crate) fn member(&self, name: &str) -> Result<Member> {
+        let missing = || {
+            Error::registry(
+                &self.urls[0],
+                format!(
+                    "the zip has no file '{}', which the registry names",
+                    name.escape_debug()
+                ),
+            )
+        };
+        self.directory.member(name)?.cloned().ok_or_else(missing)
+    }
+}
+
+/// A path in a folder; an empty folder is the top.
+pub(crate) fn below(folder: &str, path: &str) -> String {
+    if folder.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
+}
+
+/// Where a chunked registry has the document of a digest.
+pub(crate) fn data_urls(bases: &[Url], digest: &Digest) -> Vec<Url> {
+    let path = format!("data/{digest}");
+    bases.iter().map(|base| base.join(&path)).collect()
+}

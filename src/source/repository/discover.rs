@@ -1,0 +1,260 @@
+//! Finding a repository's registry at a ref: a release's asset first, then the file under version control.
+
+use tracing::debug;
+
+use crate::config::RepositoryPlace;
+use crate::error::{Error, Result};
+use crate::http::{Answer, Client, GetOptions};
+use crate::progress::CancelToken;
+use crate::source::places::below;
+use crate::source::repository::refs::{
+    MAX_ADVERTISEMENT_BYTES, RefKind, Refs, is_full_hash, may_be_hash,
+};
+use crate::source::repository::wire::MAX_REGISTRY_BYTES;
+use crate::url::Url;
+
+/// The name of the file that lists a repository's models.
+pub(crate) const REGISTRY_FILE: &str = "models.toml";
+
+/// The largest answer of a server's interface that is read, in bytes.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+
+/// Asks a repository's server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Discovery<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) cancel: &'a CancelToken,
+    pub(crate) place: &'a RepositoryPlace,
+    /// What the source is called in errors.
+    pub(crate) label: &'a str,
+}
+
+/// A registry as it was served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) text: String,
+    pub(crate) url: Url,
+    pub(crate) etag: Option<String>,
+    /// The commit that it is of; `None` for a release.
+    pub(crate) commit: Option<String>,
+}
+
+/// What a server answers for a registry.
+#[derive(Debug)]
+pub(crate) enum Discovered {
+    /// It is the one that is cached.
+    Unchanged,
+    /// It is another, or none was cached.
+    Served(Served),
+}
+
+/// What is known of the cached copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) etag: Option<&'a str>,
+}
+
+/// The body of an answer.
+enum Fetched {
+    Bytes(Vec<u8>, Option<String>),
+    Unchanged,
+    Missing,
+}
+
+impl Discovery<'_> {
+    /// Looks for the registry among the assets of a release with this tag; `None` when there is none.
+    pub(crate) fn in_release(
+        &self,
+        tag: &str,
+        known: Option<Known<'_>>,
+    ) -> Result<Option<Discovered>> {
+        let url = self.place.release_url(tag, REGISTRY_FILE);
+        let etag = known
+            .filter(|known| known.url == url.to_string())
+            .and_then(|known| known.etag);
+        let options = GetOptions {
+            etag: etag.map(str::to_owned),
+            ..GetOptions::default()
+        };
+        match self.fetch(&url, &options, MAX_REGISTRY_BYTES)? {
+            Fetched::Missing => Ok(None),
+            Fetched::Unchanged => Ok(Some(Discovered::Unchanged)),
+            Fetched::Bytes(bytes, etag) => served(bytes, url, etag, None).map(Some),
+        }
+    }
+
+    /// Asks which refs there are.
+    pub(crate) fn refs(&self) -> Result<Refs> {
+        let url = self.place.advertisement_url();
+        match self.fetch(&url, &GetOptions::default(), MAX_ADVERTISEMENT_BYTES)? {
+            Fetched::Bytes(bytes, _) => Refs::parse(&bytes, &url),
+            _ => Err(Error::registry(
+                url,
+                format!(
+                    "the repository '{}' does not exist, or is private",
+                    self.place.repo
+                ),
+            )),
+        }
+    }
+
+    /// Looks for the registry under version control, in the commit that the ref names.
+    pub(crate) fn under_version_control(
+        &self,
+        reference: &str,
+        refs: &Refs,
+        known: Option<Known<'_>>,
+    ) -> Result<Discovered> {
+        let commit = self.commit_of(reference, refs)?;
+        let path = below(&self.place.registry_path, REGISTRY_FILE);
+        let url = self.place.raw_url(&commit, &path)?;
+        if known.is_some_and(|known| known.url == url.to_string()) {
+            // A commit does not change.
+            return Ok(Discovered::Unchanged);
+        }
+        match self.fetch(&url, &GetOptions::default(), MAX_REGISTRY_BYTES)? {
+            Fetched::Bytes(bytes, etag) => served(bytes, url, etag, Some(commit)),
+            _ => Err(self.not_in_commit(reference, &commit, refs, &url)),
+        }
+    }
+
+    /// The commit that a ref names: git looks for a full hash first, then for tags, branches and the beginning of a hash.
+    fn commit_of(&self, reference: &str, refs: &Refs) -> Result<String> {
+        if is_full_hash(reference) {
+            return Ok(reference.to_ascii_lowercase());
+        }
+        if let Some((commit, kind)) = refs.resolve(reference) {
+            if kind == RefKind::Tag {
+                self.refuse_release(reference)?;
+            }
+            return Ok(commit.to_owned());
+        }
+        if may_be_hash(reference) {
+            if let Some(commit) = refs.abbreviated(reference) {
+                return Ok(commit.to_owned());
+            }
+            if let Some(commit) = self.ask_for_commit(reference)? {
+                return Ok(commit);
+            }
+        }
+        Err(self.no_such_ref(reference, refs))
+    }
+
+    /// A release without the registry is a mistake of its publisher, not a mere tag.
+    fn refuse_release(&self, tag: &str) -> Result<()> {
+        let url = self.place.api_url(&format!("releases/tags/{tag}"));
+        match self.fetch(&url, &GetOptions::default(), MAX_ANSWER_BYTES)? {
+            Fetched::Missing => Ok(()),
+            _ => Err(Error::registry(
+                self.place.release_url(tag, REGISTRY_FILE),
+                format!(
+                    "Registry file '{REGISTRY_FILE}' not found as release asset for '{}@{tag}'",
+                    self.label
+                ),
+            )),
+        }
+    }
+
+    /// Completes a hash, or finds one that no ref points at.
+    fn ask_for_commit(&self, hash: &str) -> Result<Option<String>> {
+        let url = self.place.api_url(&format!("commits/{hash}"));
+        let options = GetOptions {
+            accept: Some("application/vnd.github.sha"),
+            ..GetOptions::default()
+        };
+        let bytes = match self.fetch(&url, &options, MAX_ANSWER_BYTES) {
+            Ok(Fetched::Bytes(bytes, _)) => bytes,
+            Ok(_) => return Ok(None),
+            // GitHub's answer for a hash that no commit has.
+            Err(error) if status(&error) == Some(422) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let commit = match serde_json::from_str::<serde_json::Value>(&text) {
+            Ok(serde_json::Value::Object(commit)) => commit
+                .get("sha")
+                .and_then(|sha| sha.as_str())
+                .map(str::to_owned),
+            _ => Some(text.trim().to_owned()),
+        };
+        Ok(commit
+            .filter(|commit| is_full_hash(commit))
+            .map(|commit| commit.to_ascii_lowercase()))
+    }
+
+    fn no_such_ref(&self, reference: &str, refs: &Refs) -> Error {
+        let near = refs.near(reference);
+        let source =
+            (!near.is_empty()).then(|| format!("the repository has {}", near.join(", ")).into());
+        Error::Registry {
+            location: self.place.server.join(&self.place.repo).to_string(),
+            message: format!(
+                "Registry discovery failed, ref '{}@{reference}' does not exist",
+                self.label
+            ),
+            source,
+        }
+    }
+
+    /// The file is not there; for a hash that no ref points at, that may be because the commit is not.
+    fn not_in_commit(&self, reference: &str, commit: &str, refs: &Refs, url: &Url) -> Error {
+        let unseen = refs.resolve(reference).is_none() && refs.abbreviated(commit).is_none();
+        let source = match unseen.then(|| self.ask_for_commit(commit)) {
+            Some(Ok(None)) => return self.no_such_ref(reference, refs),
+            Some(Err(error)) => Some(error.into()),
+            _ => None,
+        };
+        Error::Registry {
+            location: url.to_string(),
+            message: format!(
+                "Registry file '{REGISTRY_FILE}' not found in {} for '{}@{reference}'",
+                self.place.registry_path, self.label
+            ),
+            source,
+        }
+    }
+
+    fn fetch(&self, url: &Url, options: &GetOptions, max_bytes: u64) -> Result<Fetched> {
+        let notify = |_: u32, _, error: &Error| debug!(%error, "asked for again");
+        let urls = std::slice::from_ref(url);
+        let fetched = self
+            .client
+            .with_retries(urls, self.cancel, &notify, |_, url| {
+                match self.client.get(url, options, self.cancel)? {
+                    Answer::Body(mut body) => {
+                        let bytes = body.read_whole(max_bytes, self.cancel)?;
+                        Ok(Fetched::Bytes(bytes, body.etag.clone()))
+                    }
+                    Answer::Unchanged => Ok(Fetched::Unchanged),
+                }
+            });
+        match fetched {
+            Err(error) if matches!(status(&error), Some(404 | 410)) => Ok(Fetched::Missing),
+            result => result,
+        }
+    }
+}
+
+fn status(error: &Error) -> Option<u16> {
+    match error.root() {
+        Error::Network { status, .. } => *status,
+        _ => None,
+    }
+}
+
+fn served(
+    bytes: Vec<u8>,
+    url: Url,
+    etag: Option<String>,
+    commit: Option<String>,
+) -> Result<Discovered> {
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::registry(&url, "the registry is no text in UTF-8"))?;
+    Ok(Discovered::Served(Served {
+        text,
+        url,
+        etag,
+        commit,
+    }))
+}

@@ -1,0 +1,206 @@
+//! Which refs a repository has, as git itself advertises them ([smart HTTP], protocol version 0).
+//!
+//! Every Git host answers this, and none limits how often it may be asked.
+//!
+//! [smart HTTP]: https://git-scm.com/docs/http-protocol
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::model::nearest;
+use crate::url::Url;
+
+/// The largest advertisement that is read, in bytes: about a million refs.
+pub(super) const MAX_ADVERTISEMENT_BYTES: u64 = 64 << 20;
+
+/// The refs of a repository.
+#[derive(Debug, Default)]
+pub(crate) struct Refs {
+    default_branch: Option<String>,
+    /// Full name → what it points at, in hexadecimal.
+    refs: BTreeMap<String, String>,
+}
+
+/// What a ref is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RefKind {
+    Tag,
+    Other,
+}
+
+impl Refs {
+    /// Reads an advertisement; `url` names it in errors.
+    pub(super) fn parse(bytes: &[u8], url: &Url) -> Result<Self> {
+        let malformed = || Error::registry(url, "the server does not answer as git does");
+        let mut refs = Self::default();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let length = rest.get(..4).and_then(|hex| std::str::from_utf8(hex).ok());
+            let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok());
+            let length = length.ok_or_else(malformed)?;
+            // A packet of length 0 ends a section.
+            let (packet, after) = match length {
+                0 => (&[][..], &rest[4..]),
+                1..4 => return Err(malformed()),
+                length => (rest.get(4..length).ok_or_else(malformed)?, &rest[length..]),
+            };
+            rest = after;
+            let line = packet.strip_suffix(b"\n").unwrap_or(packet);
+            if !line.is_empty() && !line.starts_with(b"#") {
+                refs.add(line).ok_or_else(malformed)?;
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Reads `<hash> <name>`, on the first line with capabilities behind a NUL.
+    fn add(&mut self, line: &[u8]) -> Option<()> {
+        let mut halves = line.splitn(2, |byte| *byte == 0);
+        let line = halves.next()?;
+        let capabilities = String::from_utf8_lossy(halves.next().unwrap_or_default());
+        for capability in capabilities.split(' ') {
+            if let Some(branch) = capability.strip_prefix("symref=HEAD:refs/heads/") {
+                self.default_branch = Some(branch.to_owned());
+            }
+        }
+        let at = line.iter().position(|byte| *byte == b' ')?;
+        let hash = std::str::from_utf8(&line[..at]).ok()?;
+        if !is_full_hash(hash) {
+            return None;
+        }
+        // A name that is no text can be nobody's ref; that there are none at all is said so, too.
+        if let Ok(name) = std::str::from_utf8(&line[at + 1..])
+            && name != "capabilities^{}"
+        {
+            self.refs.insert(name.to_owned(), hash.to_owned());
+        }
+        Some(())
+    }
+
+    pub(crate) fn default_branch(&self) -> Option<&str> {
+        self.default_branch.as_deref()
+    }
+
+    /// The commit of a tag, a branch or a full name, in git's order; an annotated tag is followed to its commit.
+    pub(super) fn resolve(&self, reference: &str) -> Option<(&str, RefKind)> {
+        let names = [
+            (format!("refs/tags/{reference}^{{}}"), RefKind::Tag),
+            (format!("refs/tags/{reference}"), RefKind::Tag),
+            (format!("refs/heads/{reference}"), RefKind::Other),
+            (reference.to_owned(), RefKind::Other),
+        ];
+        names
+            .into_iter()
+            .find_map(|(name, kind)| Some((self.refs.get(&name)?.as_str(), kind)))
+    }
+
+    /// The one commit that a ref points at and whose hash begins so.
+    pub(super) fn abbreviated(&self, hash: &str) -> Option<&str> {
+        let hash = hash.to_ascii_lowercase();
+        let mut found = self
+            .refs
+            .values()
+            .filter(|commit| commit.starts_with(&hash));
+        let first = found.next()?;
+        found.all(|other| other == first).then_some(first.as_str())
+    }
+
+    /// Branches and tags that come near a mistyped name.
+    pub(super) fn near(&self, reference: &str) -> Vec<String> {
+        let names = self.refs.keys().filter_map(|name| {
+            let name = name
+                .strip_prefix("refs/heads/")
+                .or_else(|| name.strip_prefix("refs/tags/"))?;
+            (!name.ends_with("^{}")).then_some(name)
+        });
+        nearest(reference, names)
+    }
+}
+
+/// Whether it is a hash of git: 40 hexadecimal digits, or 64.
+pub(crate) fn is_full_hash(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether it may be the beginning of one.
+pub(super) fn may_be_hash(text: &str) -> bool {
+    (7..64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "abbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn url() -> Url {
+        Url::parse("https://git.example.com/o/n/info/refs").unwrap()
+    }
+
+    fn packets(lines: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            match *line {
+                "" => bytes.extend_from_slice(b"0000"),
+                line => {
+                    bytes.extend_from_slice(format!("{:04x}{line}\n", line.len() + 5).as_bytes())
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn names_resolve_in_the_order_of_git() {
+        let head = format!("{A} HEAD\0multi_ack symref=HEAD:refs/heads/develop agent=git/2");
+        let bytes = packets(&[
+            "# service=git-upload-pack",
+            "",
+            &head,
+            &format!("{A} refs/heads/develop"),
+            &format!("{A} refs/heads/v1"),
+            &format!("{A} refs/tags/v1"),
+            &format!("{B} refs/tags/v1^{{}}"),
+            &format!("{B} refs/heads/feature/x"),
+            "",
+        ]);
+        let refs = Refs::parse(&bytes, &url()).unwrap();
+        assert_eq!(refs.default_branch(), Some("develop"));
+        for (name, expected) in [
+            ("develop", Some((A, RefKind::Other))),
+            ("v1", Some((B, RefKind::Tag))),
+            ("feature/x", Some((B, RefKind::Other))),
+            ("refs/heads/develop", Some((A, RefKind::Other))),
+            ("HEAD", Some((A, RefKind::Other))),
+            ("feature", None),
+        ] {
+            assert_eq!(refs.resolve(name), expected, "{name}");
+        }
+        assert_eq!(refs.abbreviated("ABBBBBB"), Some(B));
+        assert_eq!(refs.abbreviated("a"), None, "two begin so");
+        assert_eq!(refs.near("develp"), ["develop"]);
+    }
+
+    #[test]
+    fn what_is_no_advertisement_is_refused() {
+        for bytes in [
+            &b"<!DOCTYPE html>"[..],
+            b"0003",
+            b"00",
+            b"zzzz",
+            b"ffff# short",
+            b"000aa HEAD",
+            b"0008abc\n",
+        ] {
+            assert!(Refs::parse(bytes, &url()).is_err(), "{bytes:?}");
+        }
+        let empty = packets(&["# service=git-upload-pack", ""]);
+        assert!(
+            Refs::parse(&empty, &url())
+                .unwrap()
+                .default_branch()
+                .is_none()
+        );
+    }
+}
