@@ -86,8 +86,9 @@ impl Classifier {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let examples = std::path::absolute(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))?;
-    let config = Config::new("classify")
-        .registry_url(Url::from_path(&examples.join("registry"))?.to_string());
+    let registry = Url::from_path(&examples.join("registry"))?;
+    let config =
+        Config::new("classify").bootstrap(format!("[sources.digits]\nurl = \"{registry}\"\n"));
     let manager: Arc<dyn Manager> = Arc::new(
         ModelManager::builder(config)
             .progress(Arc::new(Narrator))

@@ -1,7 +1,7 @@
 //! The reference CLI: nothing but `models`, with everything that a parent can take care of.
 //!
-//! Its one source is the registry in `examples/registry`, which `registry publish` made of `examples/digits`.
-//! Set `RACK_MODELS_REGISTRY_URL` to use another.
+//! Its sources are in `examples/rack.toml`: one of each kind, the first of them the registry in `examples/registry`, which
+//! `registry publish` made of `examples/digits`. Set `RACK_MODELS_REGISTRY_URL` to use one more.
 
 #![allow(
     clippy::print_stderr,
@@ -26,15 +26,16 @@ struct Digits;
 
 impl Host for Digits {
     fn mount() -> Mount {
-        let config = Config::new("rack");
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         // A program that was built on another system may name its folder without a drive.
         let registry = std::path::absolute(examples.join("registry"));
         let url = registry.ok().and_then(|path| Url::from_path(&path).ok());
-        Mount::new(match url {
-            Some(url) => config.registry_url(url.to_string()),
-            None => config,
-        })
+        let url = url.map_or_else(
+            || "https://models.example.org".to_owned(),
+            |url| url.to_string(),
+        );
+        let sources = include_str!("rack.toml").replace("{registry}", &url);
+        Mount::new(Config::new("rack").bootstrap(sources))
     }
 }
 

@@ -9,9 +9,10 @@ use super::args::{self, is_set, text};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
+use crate::error::chain;
 use crate::{
-    Digest, Example, ListOptions, Listing, ModelRef, RegistryFailure, RemoteModel, RemoteOptions,
-    Status,
+    Digest, Error, Example, ListOptions, Listing, ModelRef, RegistryFailure, RemoteModel,
+    RemoteOptions, Status,
 };
 
 const NAME: &str = "modelrack_name";
@@ -214,16 +215,44 @@ pub(super) fn print_remote(
     failures: Vec<RegistryFailure>,
 ) -> CliResult {
     print_offers(session, remote, &failures)?;
-    for failure in &failures {
-        if !session.output.json {
-            let text = crate::error::chain(&failure.error);
-            session.note(format!("warning: {}", render::safe(&text)));
-        }
+    if !session.output.json {
+        note_failures(session, &failures);
     }
     let failed = failures.iter().map(|failure| failure.error.code());
     match failed.into_iter().find(|code| *code != "NOT_SYNCED") {
         Some(code) => Err(CliError::Reported { code }),
         None => Ok(()),
+    }
+}
+
+fn note_failures(session: &Session, failures: &[RegistryFailure]) {
+    let mut unsynced = Vec::new();
+    for failure in failures {
+        match failure.error.root() {
+            Error::NotSynced {
+                source_name,
+                references,
+            } => {
+                let names = references
+                    .iter()
+                    .map(|name| format!("{source_name}@{name}"));
+                unsynced.extend(names);
+                if references.is_empty() {
+                    unsynced.push(source_name.clone());
+                }
+            }
+            _ => {
+                let text = render::safe(&chain(&failure.error));
+                session.note(format!("warning: {text}"));
+            }
+        }
+    }
+    if !unsynced.is_empty() {
+        session.note(format!(
+            "Not synced: {}. '{} sync' fetches what they list.",
+            render::safe(&unsynced.join(", ")),
+            session.path
+        ));
     }
 }
 

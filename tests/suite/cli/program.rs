@@ -32,6 +32,11 @@ fn path() -> PathBuf {
 )]
 pub(crate) fn rack(rack: &Rack, line: &str) -> Command {
     let home = rack.temp.path().join("home");
+    // Its own sources are turned off.
+    let sources = rack.temp.path().join("no-sources.toml");
+    let keys = ["digits", "modflow6-testmodels", "modflow6-examples", "hf"];
+    let off = keys.map(|key| format!("[sources.{key}]\nrefs = []\n"));
+    std::fs::write(&sources, off.concat()).unwrap();
     let mut command = Command::new(path());
     command
         .arg("models")
@@ -45,6 +50,7 @@ pub(crate) fn rack(rack: &Rack, line: &str) -> Command {
         .env("RACK_MODELS_DIR", rack.store())
         .env("RACK_MODELS_CACHE_DIR", rack.index_cache())
         .env("RACK_MODELS_REGISTRY_URL", rack.server.url())
+        .env("RACK_MODELS_CONFIG", sources)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,0 +1,58 @@
+//! The shapes of `--json`, apart from the library's own types. Keys are only ever added.
+
+mod models;
+mod offers;
+mod pulls;
+mod registries;
+
+use serde::Serialize;
+
+use crate::error::chain;
+use crate::{Error, ModelRef};
+
+pub(super) use models::{Installed, InstalledInfo, List, Path, Pruned, Removed};
+pub(super) use offers::{Examples, Offered, Remote, RemoteInfo};
+pub(super) use pulls::{Copied, Matching, Plan, Pulled, Updated, Verified};
+#[cfg(feature = "author")]
+pub(super) use registries::Published;
+pub(super) use registries::{Cleared, Sources, Synced};
+
+/// What every model carries.
+#[derive(Debug, Serialize)]
+pub(super) struct Name<'a> {
+    group: &'a str,
+    model: &'a str,
+    version: &'a str,
+}
+
+impl<'a> From<&'a ModelRef> for Name<'a> {
+    fn from(model: &'a ModelRef) -> Self {
+        Self {
+            group: model.group(),
+            model: model.model(),
+            version: model.version(),
+        }
+    }
+}
+
+/// A document with a list of anything.
+#[derive(Debug, Serialize)]
+pub(super) struct Models<T> {
+    pub(super) models: Vec<T>,
+}
+
+/// An error inside a report.
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    code: &'static str,
+    message: String,
+}
+
+impl From<&Error> for Failed {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.code(),
+            message: chain(error),
+        }
+    }
+}
