@@ -96,7 +96,7 @@ fn remote(arguments: &Arguments, folder: &Folder, metadata: bool) -> Result<()> 
     let url = {
         let server = Server::start().folder(&path);
         let fetched = manager(&path, &server.url()).list_remote(&RemoteOptions::default())?;
-        assert_eq!(fetched.len(), count, "all are listed");
+        assert_eq!(fetched.models.len(), count, "all are listed");
         server.url()
     };
     let runs = arguments.runs(15);
@@ -167,6 +167,7 @@ fn json_of(folder: &str, url: &str, out: &mut dyn std::io::Write) -> Result<()> 
     }
     let all = manager(folder, url).list_remote(&RemoteOptions::default().offline(true))?;
     let rows: Vec<Row<'_>> = all
+        .models
         .iter()
         .map(|remote| Row {
             group: remote.model.group(),

@@ -3,9 +3,12 @@
 //! Events of one pull come in this order:
 //!
 //! ```text
-//! Waiting*  Phase(manifest)  Phase(chunks) Advanced*  Phase(extracting)  Finished
-//!                            Retrying*
+//! Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(extracting)  Finished
+//!                           Retrying*                Retrying*
 //! ```
+//!
+//! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
+//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero.
 //!
 //! `Waiting` comes when another thread or process pulls the same model. A pull that fails or is cancelled ends without
 //! `Finished`; its error is what the call returns. Events of one pull may come from several threads at once, and so
@@ -36,7 +39,8 @@ impl Progress for Silent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The index and the manifest are fetched, and what is on disk already is looked through.
+    /// The index and the manifest are fetched, and what is on disk already is looked through; files come that must, to
+    /// learn their sizes.
     Manifest,
     /// Bytes are fetched and checked.
     Chunks,
@@ -90,7 +94,7 @@ pub struct Transferred {
     pub phase: Phase,
     /// Files of the model.
     pub files_total: u64,
-    /// Files whose bytes are all there and verified.
+    /// Files whose bytes are all there and verified; in the first phase, files whose size is known.
     pub files_done: u64,
     /// Parts of the model.
     pub parts_total: u64,

@@ -1,11 +1,12 @@
 //! Draws the progress of pulls: a bar on a terminal, a plain line now and then elsewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::console::Console;
-use super::render::{duration, safe, size};
+use super::render::{count, duration, safe, size};
 use crate::{ModelRef, Phase, Progress, ProgressEvent, Transferred};
 
 /// Nothing is drawn before: what is over by then needs no bar.
@@ -20,7 +21,7 @@ const PLAIN_PERCENT: u64 = 10;
 /// A wait that the user should know of.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// Receives the events of one pull after the other; the bar goes when the value does.
+/// Receives the events of pulls, and draws what they are together; the bar goes when the value does.
 pub(super) struct Meter(Arc<Drawing>);
 
 /// What the meter shares with the thread that moves the bar.
@@ -33,8 +34,9 @@ struct Drawing {
 
 #[derive(Debug)]
 struct State {
-    model: String,
-    latest: Option<Transferred>,
+    /// The pulls that have begun, each as it was last heard of; those that ended stay until all have.
+    pulls: BTreeMap<ModelRef, Transferred>,
+    ended: BTreeSet<ModelRef>,
     started: Instant,
     /// Bytes that were there before the first came over the network.
     drawn_at: Option<Instant>,
@@ -46,8 +48,8 @@ struct State {
 impl Meter {
     pub(super) fn new(console: Console, enabled: bool) -> Arc<Self> {
         let state = State {
-            model: String::new(),
-            latest: None,
+            pulls: BTreeMap::new(),
+            ended: BTreeSet::new(),
             started: Instant::now(),
             drawn_at: None,
             drawn_columns: 0,
@@ -69,8 +71,50 @@ impl Meter {
     /// Removes the bar, so that what is printed next begins on a clean line.
     pub(super) fn clear(&self) {
         let mut state = self.0.lock();
-        state.latest = None;
+        state.pulls.clear();
         self.0.erase(&mut state);
+    }
+}
+
+impl State {
+    /// All pulls together; `None` before one has something to show.
+    fn together(&self) -> Option<Transferred> {
+        let shown = |pull: &&Transferred| pull.phase != Phase::Manifest || pull.files_total > 0;
+        let mut pulls = self.pulls.values().filter(shown);
+        let mut sum = pulls.next()?.clone();
+        for pull in pulls {
+            // Files count for those whose bytes are not known yet; bytes for all once they are for one.
+            if pull.phase == Phase::Chunks {
+                sum.phase = Phase::Chunks;
+            }
+            sum.files_total += pull.files_total;
+            sum.files_done += pull.files_done;
+            sum.bytes_total += pull.bytes_total;
+            sum.bytes_done += pull.bytes_done;
+            sum.bytes_network += pull.bytes_network;
+            sum.bytes_in_flight += pull.bytes_in_flight;
+        }
+        Some(sum)
+    }
+
+    fn name(&self) -> String {
+        match self.pulls.len() {
+            1 => self.pulls.keys().map(ToString::to_string).collect(),
+            several => count(several as u64, "model"),
+        }
+    }
+
+    /// A pull begins, or comes to know more of what it is to do.
+    fn begin(&mut self, model: &ModelRef, transferred: &Transferred) {
+        if self.ended.len() == self.pulls.len() {
+            // None is under way: what comes is a pull of its own.
+            self.pulls.clear();
+            self.ended.clear();
+            self.started = Instant::now();
+            self.drawn_at = None;
+            self.printed_percent = 0;
+        }
+        self.pulls.insert(model.clone(), transferred.clone());
     }
 }
 
@@ -88,11 +132,7 @@ impl Drawing {
     }
 
     fn draw(&self, state: &mut State) {
-        let Some(latest) = state
-            .latest
-            .as_ref()
-            .filter(|latest| latest.phase != Phase::Manifest)
-        else {
+        let Some(latest) = state.together() else {
             return;
         };
         let elapsed = state.started.elapsed();
@@ -101,13 +141,13 @@ impl Drawing {
         }
         if self.console.err_is_terminal {
             // The last column stays free: some terminals wrap as soon as it is written.
-            let line = bar(latest, elapsed, self.console.width() - 1);
+            let line = bar(&latest, elapsed, self.console.width() - 1);
             let columns = line.chars().count();
             let padding = " ".repeat(state.drawn_columns.saturating_sub(columns));
             self.console.draw(&format!("\r{line}{padding}"));
             state.drawn_columns = columns;
         } else {
-            let percent = percent(latest);
+            let percent = percent(&latest);
             let due = percent >= state.printed_percent + PLAIN_PERCENT
                 || state.drawn_at.is_none_or(|at| at.elapsed() > PLAIN_EVERY);
             if !due {
@@ -115,7 +155,7 @@ impl Drawing {
             }
             state.printed_percent = percent;
             self.console
-                .note(format!("{}: {}", state.model, plain(latest, elapsed)));
+                .note(format!("{}: {}", state.name(), plain(&latest, elapsed)));
         }
         state.drawn_at = Some(Instant::now());
     }
@@ -159,23 +199,20 @@ impl Progress for Meter {
                     safe(holder)
                 ));
             }
+            ProgressEvent::Phase(transferred) if !state.pulls.contains_key(model) => {
+                state.begin(model, transferred);
+            }
             ProgressEvent::Phase(transferred) => {
-                if transferred.phase == Phase::Chunks {
-                    state.model = model.to_string();
-                    state.started = Instant::now();
-                    state.drawn_at = None;
-                    state.printed_percent = 0;
-                }
-                state.latest = Some(transferred.clone());
+                state.pulls.insert(model.clone(), transferred.clone());
             }
             ProgressEvent::Advanced(transferred) => {
                 // Events may overtake each other; the bar never goes back for that.
                 let newer = state
-                    .latest
-                    .as_ref()
+                    .pulls
+                    .get(model)
                     .is_none_or(|latest| latest.bytes_network <= transferred.bytes_network);
                 if newer {
-                    state.latest = Some(transferred.clone());
+                    state.pulls.insert(model.clone(), transferred.clone());
                 }
                 drawing.draw(&mut state);
             }
@@ -187,9 +224,12 @@ impl Progress for Meter {
                         .note(format!("waiting {}: {}", duration(*wait), safe(reason)));
                 }
             }
-            ProgressEvent::Finished(_) => {
-                state.latest = None;
-                drawing.erase(&mut state);
+            ProgressEvent::Finished(transferred) => {
+                state.pulls.insert(model.clone(), transferred.clone());
+                state.ended.insert(model.clone());
+                if state.ended.len() == state.pulls.len() {
+                    drawing.erase(&mut state);
+                }
             }
         }
     }
@@ -213,10 +253,15 @@ impl fmt::Debug for Meter {
     }
 }
 
+/// The share that is there: of the bytes, or of the files while it is not known how many bytes they have.
 fn percent(transferred: &Transferred) -> u64 {
-    let done = transferred.bytes_done + transferred.bytes_in_flight;
-    let percent = u128::from(done.min(transferred.bytes_total)) * 100
-        / u128::from(transferred.bytes_total.max(1));
+    let (done, total) = if transferred.phase == Phase::Manifest {
+        (transferred.files_done, transferred.files_total)
+    } else {
+        let done = transferred.bytes_done + transferred.bytes_in_flight;
+        (done, transferred.bytes_total)
+    };
+    let percent = u128::from(done.min(total)) * 100 / u128::from(total.max(1));
     u64::try_from(percent).unwrap_or(100)
 }
 
@@ -224,11 +269,13 @@ fn percent(transferred: &Transferred) -> u64 {
 fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>) {
     let left = transferred
         .bytes_total
-        .saturating_sub(transferred.bytes_done + transferred.bytes_in_flight);
+        .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
+        .filter(|_| transferred.phase != Phase::Manifest);
     let millis = elapsed.as_millis().max(1);
     let speed =
         u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
-    (speed, left.checked_div(speed).map(Duration::from_secs))
+    let seconds = left.and_then(|left| left.checked_div(speed));
+    (speed, seconds.map(Duration::from_secs))
 }
 
 /// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, no wider than the terminal.
@@ -265,10 +312,14 @@ fn plain(transferred: &Transferred, elapsed: Duration) -> String {
     let left = left
         .map(|left| format!(", remaining: {}", duration(left)))
         .unwrap_or_default();
+    let total = if transferred.phase == Phase::Manifest {
+        count(transferred.files_total, "file")
+    } else {
+        size(transferred.bytes_total)
+    };
     format!(
-        "{}% of {} ({}/s, elapsed: {}{left})",
+        "{}% of {total} ({}/s, elapsed: {}{left})",
         percent(transferred),
-        size(transferred.bytes_total),
         size(speed),
         duration(elapsed)
     )
@@ -307,6 +358,25 @@ mod tests {
         }
         assert!(bar(&transferred(0, 0, 0), Duration::from_secs(1), 80).contains("0%"));
         assert!(bar(&transferred(10, 10, 0), Duration::ZERO, 80).contains("100%"));
+    }
+
+    #[test]
+    fn files_count_while_their_sizes_are_not_known() {
+        let mut learning = Transferred::new(Phase::Manifest);
+        (learning.files_total, learning.files_done) = (200, 50);
+        learning.bytes_network = 1000;
+        let (second, line) = (
+            Duration::from_secs(1),
+            bar(&learning, Duration::from_secs(1), 120),
+        );
+        assert!(
+            line.ends_with("25% (1.0 KB/s, elapsed: 1s, remaining: ?)"),
+            "{line}"
+        );
+        assert_eq!(
+            plain(&learning, second),
+            "25% of 200 files (1.0 KB/s, elapsed: 1s)"
+        );
     }
 
     #[test]

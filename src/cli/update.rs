@@ -86,8 +86,15 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
             (Freshness::Changed(_), Some(applied)) => session.say(describe(applied))?,
             (Freshness::Changed(change), None) => {
                 changed += 1;
+                let unsized_files = match change.files_unsized {
+                    0 => String::new(),
+                    files => format!(
+                        ", and {} of unknown size",
+                        render::count(files as u64, "file")
+                    ),
+                };
                 session.console.print(format!(
-                    "{model}: changed, {} of {} to fetch",
+                    "{model}: changed, {} of {} to fetch{unsized_files}",
                     render::size(change.bytes_to_fetch),
                     render::size(change.bytes_total)
                 ))?;

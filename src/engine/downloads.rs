@@ -136,6 +136,19 @@ impl Meter {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
     }
 
+    /// Learns how many files there are before their sizes are known, and of how many they are.
+    pub(crate) fn measuring(&self, files: u64, known: u64) {
+        self.files_total.store(files, Relaxed);
+        self.files_done.store(known, Relaxed);
+        self.emit(&ProgressEvent::Phase(self.transferred()));
+    }
+
+    /// The size of one more file is known.
+    pub(crate) fn measured(&self) {
+        self.files_done.fetch_add(1, Relaxed);
+        self.emit(&ProgressEvent::Advanced(self.transferred()));
+    }
+
     pub(crate) fn phase(&self, phase: Phase) {
         let index = PHASES
             .iter()

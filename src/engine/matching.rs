@@ -1,15 +1,17 @@
 //! Pulling all models whose names match a pattern, through one archive where that is cheaper.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 
 use tracing::{info, warn};
 
 use crate::catalog::RemoteModel;
-use crate::config::SourcePlace;
+use crate::config::{SourcePlace, check_concurrency};
 use crate::engine::Engine;
 use crate::engine::archives::ZipOpener;
+use crate::engine::crew::{lock, work_off};
 use crate::engine::offers::RemoteOptions;
-use crate::engine::plan::PullPlan;
+use crate::engine::plan::{MAX_WORKERS, PullPlan};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{Error, Result};
 use crate::model::{ModelAddress, ModelPattern, ModelRef};
@@ -19,6 +21,9 @@ use crate::store::registries::RegistryCache;
 const MIN_FILES: u64 = 64;
 /// Which share of a repository's files must be wanted: an archive has all of them, and what is beside them.
 const MIN_SHARE: u64 = 3;
+
+/// How many models are pulled at once: while one becomes durable on disk, others transfer.
+const MODELS_AT_ONCE: usize = 4;
 
 /// What pulling several models did, in the order of names.
 #[derive(Debug, Default)]
@@ -69,16 +74,35 @@ impl Engine {
         pattern: &ModelPattern,
         options: &PullOptions,
     ) -> Result<MatchingReport> {
+        options.concurrency.map_or(Ok(()), check_concurrency)?;
         let matching = self.find_matching(pattern, options)?;
         let mut report = MatchingReport::default();
         let archives = self.fetch_archives(&matching, options, &mut report)?;
-        for remote in matching {
-            match self.pull(&ModelAddress::from(&remote.model), options) {
+        let jobs: Mutex<VecDeque<ModelRef>> =
+            Mutex::new(matching.into_iter().map(|remote| remote.model).collect());
+        let done = Mutex::new(&mut report);
+        // Together they have as many connections as a pull of one model has at most.
+        let connections = options
+            .concurrency
+            .or(self.settings.concurrency)
+            .unwrap_or(MAX_WORKERS);
+        let models = MODELS_AT_ONCE.min(connections);
+        let each = options.clone().concurrency(connections / models);
+        work_off(&jobs, models, &options.cancel.child(), |model, _| {
+            let pulled = self.pull(&ModelAddress::from(&model), &each);
+            let mut report = lock(&done);
+            match pulled {
                 Ok(pulled) => report.pulled.push(pulled),
                 Err(error) if error.is_cancelled() => return Err(error),
-                Err(error) => report.failed.push(FailedPull::new(remote.model, error)),
+                Err(error) => report.failed.push(FailedPull::new(model, error)),
             }
+            Ok(())
+        })?;
+        if options.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
         }
+        report.pulled.sort_by(|a, b| a.model.cmp(&b.model));
+        report.failed.sort_by(|a, b| a.model.cmp(&b.model));
         if report.failed.is_empty() {
             // All that was wanted of them is installed.
             for archive in archives {

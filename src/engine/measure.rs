@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use crate::digest::{Digest, Hasher};
 use crate::engine::crew::{lock, work_off};
+use crate::engine::downloads::Meter;
 use crate::engine::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::receive::Receiver;
 use crate::error::{Error, IoContext, Result};
@@ -29,6 +30,7 @@ pub(crate) struct Measuring<'a> {
     pub(crate) places: &'a Places,
     pub(crate) partial: &'a Partial,
     pub(crate) receiver: &'a Receiver<'a>,
+    pub(crate) meter: &'a Meter,
     /// Sizes of files that the store has, by their digests.
     pub(crate) held: &'a HashMap<Digest, u64>,
 }
@@ -57,6 +59,8 @@ impl Measuring<'_> {
         let jobs: VecDeque<usize> = (0..files.len())
             .filter(|index| measured[*index].is_none())
             .collect();
+        let known = files.len() - jobs.len();
+        self.meter.measuring(files.len() as u64, known as u64);
         let (jobs, measured) = (Mutex::new(jobs), Mutex::new(measured));
         let workers = workers.unwrap_or(MAX_WORKERS);
         work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
@@ -65,6 +69,7 @@ impl Measuring<'_> {
                 error => error.step(files[index].path.to_string()),
             })?;
             self.partial.note_measured(index, &found)?;
+            self.meter.measured();
             lock(&measured)[index] = Some(found);
             Ok(())
         })?;

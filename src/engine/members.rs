@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::{Body, Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
+use crate::url::Scheme;
 
 /// Bytes between two members that are fetched along rather than asked around: about what a request costs in time.
 const MAX_GAP_BYTES: u64 = 64 << 10;
@@ -214,8 +215,11 @@ impl Read for ZipStream<'_, '_> {
         match self.body.read(buffer, &self.shared.receiver.stop) {
             Ok(read) => {
                 self.at += read as u64;
-                self.shared.receiver.count(read as u64);
-                self.shared.receiver.landed(read as u64);
+                // What an archive on disk gives came over the network before, and was counted then.
+                if self.body.url.scheme() != Scheme::File {
+                    self.shared.receiver.count(read as u64);
+                    self.shared.receiver.landed(read as u64);
+                }
                 Ok(read)
             }
             Err(failure) => {

@@ -319,6 +319,7 @@ impl Engine {
                         places: &places,
                         partial: &partial,
                         receiver: &receiver,
+                        meter,
                         held: &Holdings::sizes(&self.store, &records, model, digests),
                     };
                     let (manifest, here) = measuring.run(concurrency)?;

@@ -96,8 +96,8 @@ pub trait Manager: Send + Sync + Debug {
     fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
     -> Result<Vec<PullPlan>>;
 
-    /// Pulls all models whose names match, one after the other. One that fails stands in the report. Models of one commit
-    /// come through its archive when that is cheaper than file by file.
+    /// Pulls all models whose names match, several at once. One that fails stands in the report. Models of one commit come
+    /// through its archive when that is cheaper than file by file.
     ///
     /// # Errors
     /// Those of [`Manager::plan_matching`]; [`Error::Cancelled`](crate::Error::Cancelled).
