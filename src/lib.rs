@@ -1,8 +1,8 @@
 //! A complete `models` subcommand for any command-line tool, and the same for any Rust program through one trait.
 //!
-//! Models come from static, content-addressed registries. Every byte is verified; an interrupted pull goes on where it
-//! was; an update fetches only what changed; what is listed as installed is complete, whatever happened. Blocking I/O on
-//! threads of its own: no async runtime.
+//! Models come from static, content-addressed registries and from Git-hosted repositories that publish a `models.toml`.
+//! Every byte is verified; an interrupted pull goes on where it was; an update fetches only what changed; what is listed as
+//! installed is complete, whatever happened. Blocking I/O on threads of its own: no async runtime.
 //!
 //! # In a command-line tool
 //!
