@@ -80,7 +80,10 @@ pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
     let version = Arg::new(VERSION)
         .value_name("VERSION")
         .help("Its version; may be left out when there is only one");
-    [complete(model, mount, which), version]
+    [
+        complete(model, mount, which),
+        complete(version, mount, which.versions()),
+    ]
 }
 
 /// Which names complete.
@@ -94,10 +97,23 @@ pub(super) enum Which {
     Installed,
     /// Those of cached registries.
     Offered,
+    /// Versions of installed models.
+    InstalledVersions,
+    /// Versions in cached registries.
+    OfferedVersions,
     /// Keys and names of sources.
     Sources,
     /// Refs, configured or cached.
     Refs,
+}
+
+impl Which {
+    fn versions(self) -> Self {
+        match self {
+            Self::Installed => Self::InstalledVersions,
+            _ => Self::OfferedVersions,
+        }
+    }
 }
 
 #[cfg(not(feature = "unstable-completion"))]
@@ -122,39 +138,59 @@ fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     }))
 }
 
+/// What there is to choose from. A model of a source with a name has two addresses: `source/model`, `source@ref/model`.
 #[cfg(feature = "unstable-completion")]
 fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>> {
-    use crate::{ListOptions, RemoteOptions};
+    use crate::{ListOptions, ModelRef, RemoteOptions};
 
+    let models: Vec<ModelRef> = match which {
+        Which::Installed | Which::InstalledVersions => {
+            let listing = manager.list(&ListOptions::default())?;
+            listing
+                .models
+                .into_iter()
+                .map(|model| model.model)
+                .collect()
+        }
+        Which::Offered | Which::OfferedVersions => {
+            let listing = manager.list_remote(&RemoteOptions::default().offline(true))?;
+            listing
+                .models
+                .into_iter()
+                .map(|remote| remote.model)
+                .collect()
+        }
+        Which::Sources | Which::Refs => Vec::new(),
+    };
+    let sources = manager.sources()?;
     Ok(match which {
-        Which::Installed => {
-            let models = manager.list(&ListOptions::default())?.models;
-            models
-                .iter()
-                .map(|model| model.model.name().to_string())
-                .collect()
-        }
-        Which::Offered => {
-            let offered = manager
-                .list_remote(&RemoteOptions::default().offline(true))?
-                .models;
-            offered
-                .iter()
-                .map(|remote| remote.model.name().to_string())
-                .collect()
-        }
+        Which::InstalledVersions | Which::OfferedVersions => models
+            .iter()
+            .map(|model| model.version().to_owned())
+            .collect(),
         Which::Sources => {
-            let sources = manager.sources()?.into_iter();
+            let sources = sources.into_iter();
             sources
                 .flat_map(|source| [source.config.key, source.config.name])
                 .collect()
         }
         Which::Refs => {
-            let refs = manager
-                .sources()?
-                .into_iter()
-                .flat_map(|source| source.refs);
+            let refs = sources.into_iter().flat_map(|source| source.refs);
             refs.map(|reference| reference.reference).collect()
+        }
+        Which::Installed | Which::Offered => {
+            let mut names: Vec<String> = models
+                .iter()
+                .map(|model| model.name().to_string())
+                .collect();
+            for source in sources.iter().map(|source| &source.config.name) {
+                names.extend(models.iter().filter_map(|model| {
+                    let name = model.name().to_string();
+                    let path = name.strip_prefix(source.as_str())?.strip_prefix('/')?;
+                    Some(format!("{source}@{}/{path}", model.version()))
+                }));
+            }
+            names
         }
     })
 }

@@ -155,7 +155,7 @@ fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
         .files()
         .iter()
         .map(|file| row(&file.path, Some(file.size_bytes), file.digest.as_ref()));
-    print_fields(session, &fields, rows.collect())
+    print_fields(session, &fields, &rows.collect::<Vec<_>>())
 }
 
 fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
@@ -196,7 +196,7 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
         .files
         .iter()
         .map(|file| row(&file.path, file.size_bytes, file.digest.as_ref()));
-    print_fields(session, &fields, rows.collect())
+    print_fields(session, &fields, &rows.collect::<Vec<_>>())
 }
 
 fn add_metadata<'a>(fields: &mut Vec<(&'a str, String)>, metadata: &'a Metadata) {
@@ -218,11 +218,7 @@ fn row(path: &RelPath, size_bytes: Option<u64>, digest: Option<&Digest>) -> Vec<
     ]
 }
 
-fn print_fields(
-    session: &Session,
-    fields: &[(&str, String)],
-    files: Vec<Vec<String>>,
-) -> CliResult {
+fn print_fields(session: &Session, fields: &[(&str, String)], files: &[Vec<String>]) -> CliResult {
     // Keys of metadata are as hostile as values.
     let safe: Vec<(String, String)> = fields
         .iter()
@@ -238,7 +234,7 @@ fn print_fields(
     }
     session.console.print(format!(
         "\n{}",
-        render::table(&session.console, &["FILE", "SIZE", "SHA-256"], &files)
+        render::table(&session.console, &["FILE", "SIZE", "SHA-256"], files)
     ))?;
     Ok(())
 }

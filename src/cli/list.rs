@@ -81,7 +81,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         listing
             .models
             .retain(|remote| is_named(&remote.model, name));
-        return print_remote(session, &listing.models, listing.failures);
+        return print_remote(session, &listing.models, &listing.failures);
     }
     let wanted = text(matches, STATUS);
     let status = STATUSES
@@ -212,11 +212,11 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
 pub(super) fn print_remote(
     session: &Session,
     remote: &[RemoteModel],
-    failures: Vec<RegistryFailure>,
+    failures: &[RegistryFailure],
 ) -> CliResult {
-    print_offers(session, remote, &failures)?;
+    print_offers(session, remote, failures)?;
     if !session.output.json {
-        note_failures(session, &failures);
+        note_failures(session, failures);
     }
     let failed = failures.iter().map(|failure| failure.error.code());
     match failed.into_iter().find(|code| *code != "NOT_SYNCED") {

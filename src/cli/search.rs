@@ -42,7 +42,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .manager
         .search(text(matches, QUERY).unwrap_or_default(), &options)?;
     if remote {
-        return print_remote(session, &report.remote, report.failures);
+        return print_remote(session, &report.remote, &report.failures);
     }
     if session.output.json {
         let models = report.installed.iter().map(json::Installed::from).collect();

@@ -75,12 +75,18 @@ pub enum SourcePlace {
         public_key: Option<String>,
     },
     /// A Git-hosted repository.
-    Repository(RepositoryPlace),
+    Repository(Box<RepositoryPlace>),
     /// The Hub.
     Hub {
         /// Its endpoint.
         endpoint: Url,
     },
+}
+
+impl From<RepositoryPlace> for SourcePlace {
+    fn from(place: RepositoryPlace) -> Self {
+        Self::Repository(Box::new(place))
+    }
 }
 
 impl SourceConfig {
@@ -311,7 +317,7 @@ impl UrlTemplate {
         })
     }
 
-    fn fill(&self, repo: &str, reference: &str, path: &str) -> Result<Url> {
+    pub(crate) fn fill(&self, repo: &str, reference: &str, path: &str) -> Result<Url> {
         let text = self.text(repo, reference, path);
         Url::parse(&text).map_err(|error| Error::config(format!("{}: {error}", self.0)))
     }

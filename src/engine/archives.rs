@@ -57,17 +57,17 @@ pub(crate) struct ZipOpener<'a> {
 
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
-    pub(crate) fn open(&self, urls: Vec<Url>, keep: &Path) -> Result<Arc<Zip>> {
+    pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
         if let Some(zip) = urls.first().and_then(|url| self.opened.find(url)) {
             return Ok(zip);
         }
         if keep.is_file() {
             return self.open_kept(keep);
         }
-        match self.read_directory(&urls)? {
+        match self.read_directory(urls)? {
             Some(zip) => Ok(self.opened.keep(zip)),
             None => {
-                self.fetch(&urls, keep)?;
+                self.fetch(urls, keep)?;
                 self.open_kept(keep)
             }
         }

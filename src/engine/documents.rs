@@ -229,7 +229,7 @@ impl Documents for SourceDocuments<'_> {
         let keep = self
             .cache_of(tag)
             .archive_path(revision.as_deref().unwrap_or(tag));
-        self.zips().open(urls, &keep)
+        self.zips().open(&urls, &keep)
     }
 
     fn kept_archive(&self, commit: &str) -> Result<Option<(Arc<Zip>, String)>> {

@@ -15,6 +15,7 @@ use crate::engine::plan::{MAX_WORKERS, PullPlan};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{Error, Result};
 use crate::model::{ModelAddress, ModelPattern, ModelRef};
+use crate::store::record::ModelRecord;
 use crate::store::registries::RegistryCache;
 
 /// From so many files on, an archive is worth asking for: it takes seconds to be made where it does not exist yet.
@@ -153,7 +154,7 @@ impl Engine {
         let mut wanted: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
         let records = self.records()?;
         for remote in matching {
-            let installed = records.get(&remote.model).map(|record| record.offered());
+            let installed = records.get(&remote.model).map(ModelRecord::offered);
             if let (Some(commit), Some(files)) = (&remote.commit, remote.files)
                 && (options.force || installed != Some(remote.manifest_digest))
             {

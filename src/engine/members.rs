@@ -151,7 +151,7 @@ fn take(
             hasher.update(piece);
             for offset in &offsets {
                 let written = shared.files.write(manifest, offset + at, piece);
-                written.map_err(|error| MemberError::Refused(error))?;
+                written.map_err(MemberError::Refused)?;
             }
             at += read as u64;
         }

@@ -32,7 +32,7 @@ mod whole;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::{SourceConfig, SourcePlace};
+use crate::config::SourceConfig;
 use crate::error::Result;
 use crate::http::Client;
 use crate::progress::Progress;
@@ -113,7 +113,7 @@ impl Engine {
             });
         let mut heads = heads.filter(|head| head.origin.fork && head.origin.repo == key);
         let place = self.settings.hosts.place(&heads.next()?.origin.repo).ok()?;
-        Some(SourceConfig::new(key, key, SourcePlace::Repository(place)))
+        Some(SourceConfig::new(key, key, place.into()))
     }
 
     /// The same client, offline when either the settings or the call say so.

@@ -296,11 +296,11 @@ impl Engine {
         });
         let place = match &fork {
             Some(fork) => place.with_repo(&fork.head.origin.repo)?,
-            None => place.clone(),
+            None => RepositoryPlace::clone(place),
         };
         Ok(Target {
             config: SourceConfig {
-                place: SourcePlace::Repository(place),
+                place: place.into(),
                 ..source.clone()
             },
             refs: vec![reference.to_owned()],
@@ -435,7 +435,7 @@ impl Engine {
                 place.refs.clone()
             };
             let config = SourceConfig {
-                place: SourcePlace::Repository(place.with_repo(repo)?),
+                place: place.with_repo(repo)?.into(),
                 ..source.clone()
             };
             return Ok(Target {
@@ -452,7 +452,7 @@ impl Engine {
         }
         let place = self.settings.hosts.place(repo)?;
         Ok(Target {
-            config: SourceConfig::new(repo, repo, SourcePlace::Repository(place)),
+            config: SourceConfig::new(repo, repo, place.into()),
             refs,
             fork: true,
         })

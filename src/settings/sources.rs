@@ -167,7 +167,7 @@ fn read_source(
                 public_key: wire.public_key,
             }
         }
-        (None, Some(repo), None) => SourcePlace::Repository(repository(repo, &wire, &at, hosts)?),
+        (None, Some(repo), None) => repository(repo, &wire, &at, hosts)?.into(),
         (None, None, Some(hub)) => SourcePlace::Hub {
             endpoint: parse_url(hub, &format!("{at}.hub"))?,
         },

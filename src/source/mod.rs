@@ -115,7 +115,7 @@ pub(crate) fn new(config: &SourceConfig) -> Result<Arc<dyn Source>> {
         SourcePlace::Chunked { .. } => Ok(Arc::new(chunked::Chunked::new(config.clone())?)),
         SourcePlace::Repository(place) => Ok(Arc::new(repository::Repository::new(
             config.clone(),
-            place.clone(),
+            place.as_ref().clone(),
         ))),
         SourcePlace::Hub { .. } => Err(Error::config(format!(
             "{}: the source '{}' is of kind {}, which this version does not read",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
-use crate::config::RepositoryPlace;
+use crate::config::UrlTemplate;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
@@ -17,7 +17,8 @@ pub(crate) enum Places {
     Chunks(Vec<Url>),
     /// Each file is a document of its own, in a commit of a repository.
     Files {
-        place: RepositoryPlace,
+        url: UrlTemplate,
+        repo: String,
         commit: String,
         /// The folder in the repository; empty for the top.
         root: String,
@@ -72,12 +73,14 @@ impl Places {
         match self {
             Self::Chunks(_) => Err(Error::internal("a chunk by a file's name")),
             Self::Files {
-                place,
+                url,
+                repo,
                 commit,
                 root,
-            } => Ok(Location::Document(vec![
-                place.raw_url(commit, &below(root, path.as_str()))?,
-            ])),
+            } => {
+                let url = url.fill(repo, commit, &below(root, path.as_str()))?;
+                Ok(Location::Document(vec![url]))
+            }
             Self::Zip { zip, root } => zip
                 .member(&below(root, path.as_str()))
                 .map(Location::Member),

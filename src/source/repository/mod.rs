@@ -264,7 +264,8 @@ impl Source for Repository {
                     return Ok(Places::Zip { zip, root });
                 }
                 Ok(Places::Files {
-                    place,
+                    url: place.raw,
+                    repo: place.repo,
                     commit: commit.clone(),
                     root: pin.root.clone(),
                 })

@@ -185,18 +185,30 @@ fn ctrl_c_stops_where_the_next_pull_goes_on() {
 #[test]
 fn the_registry_that_comes_with_the_example_can_be_pulled() {
     let machine = Rack::new();
-    let mut command = rack(&machine, "list --remote --json");
-    command.env_remove("RACK_MODELS_REGISTRY_URL");
-    let ran = finish(command);
+    let with_its_own_sources = |line: &str| {
+        let mut command = rack(&machine, line);
+        command
+            .env_remove("RACK_MODELS_REGISTRY_URL")
+            .env_remove("RACK_MODELS_CONFIG");
+        finish(command)
+    };
+    let ran = with_its_own_sources("list --remote --source digits --json");
     assert_eq!(ran.code, 0, "{ran:?}");
     let models = ran.json()["models"].as_array().unwrap().clone();
     assert!(!models.is_empty());
     for model in models {
         let [group, name, version] =
             ["group", "model", "version"].map(|key| model[key].as_str().unwrap().to_owned());
-        let mut command = rack(&machine, &format!("pull {group}/{name} {version}"));
-        command.env_remove("RACK_MODELS_REGISTRY_URL");
-        assert_eq!(finish(command).code, 0, "{group}/{name} {version}");
+        let ran = with_its_own_sources(&format!("pull {group}/{name} {version}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
     }
+    let kinds = with_its_own_sources("info --json").json();
+    let kinds: Vec<_> = kinds["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["chunked", "hub", "repository", "repository"]);
     assert_eq!(finish(rack(&machine, "verify --quiet")).code, 0);
 }
