@@ -251,6 +251,17 @@ impl Url {
         }
     }
 
+    /// Returns the whole URL with user and password.
+    pub(crate) fn with_credentials(&self) -> Secret {
+        let text = self.expose();
+        match (&self.credentials, text.split_once("://")) {
+            (Some(credentials), Some((scheme, rest))) => {
+                Secret::new(format!("{scheme}://{}@{rest}", credentials.expose()))
+            }
+            _ => Secret::new(text),
+        }
+    }
+
     /// Returns the same URL with another query.
     pub(crate) fn with_query(&self, query: &str) -> Self {
         Self {

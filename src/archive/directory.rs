@@ -1,12 +1,15 @@
 //! The directory of an archive: what is in it and where.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 
 use super::end::{End, TAIL_BYTES};
 use super::member::Member;
 use super::{Fields, shown};
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
+use crate::platform;
 
 /// The central directory of a zip archive.
 #[derive(Debug)]
@@ -61,6 +64,21 @@ impl Directory {
         })
     }
 
+    /// Reads that of an archive on disk. `location` names the archive in errors, `path` where the file is.
+    ///
+    /// # Errors
+    /// As [`Directory::read`], and the storage errors.
+    pub(crate) fn of_file(location: &dyn Display, file: &File, path: &Path) -> Result<Self> {
+        let size_bytes = file.metadata().at("read", path)?.len();
+        Self::read(location, size_bytes, &mut |range| {
+            let length = usize::try_from(range.end - range.start)
+                .map_err(|_| Error::internal("a directory beyond memory"))?;
+            let mut bytes = vec![0; length];
+            platform::read_exact_at(file, &mut bytes, range.start).at("read", path)?;
+            Ok(bytes)
+        })
+    }
+
     /// Finds a file by its name; `None` when there is none.
     ///
     /// # Errors
@@ -76,9 +94,10 @@ impl Directory {
         }
     }
 
-    /// Returns all files in the order of names, or for each why it cannot be read, as [`Directory::member`] does.
-    pub(crate) fn members(&self) -> impl Iterator<Item = Result<&Member>> {
-        self.members.iter().map(|member| self.check(member))
+    /// Returns the names of all files in order, as the archive has them, so hostile; one that is there twice comes twice.
+    #[cfg(any(test, feature = "author"))]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|member| member.name.as_str())
     }
 
     /// Returns the folder that all files are in, as in the archives that Git hosts make; `None` when there is none.

@@ -32,6 +32,9 @@ pub(crate) use directory::Directory;
 pub(crate) use member::Member;
 pub(crate) use reader::{MemberError, MemberReader};
 
+/// The largest archive that is fetched whole, in bytes.
+pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
+
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: u64 = 30;
 /// The flags for encryption: of the data, strong, and of the directory.

@@ -18,6 +18,8 @@ use crate::{CancelToken, Environment, Manager, Progress, PullOptions};
 
 pub(super) struct Session {
     pub(super) manager: Arc<dyn Manager>,
+    #[cfg(feature = "author")]
+    pub(super) maker: crate::project::RegistryMaker,
     pub(super) console: Console,
     pub(super) output: Output,
     pub(super) cancel: CancelToken,
@@ -54,6 +56,9 @@ impl Session {
             .unwrap_or_else(|| typed_path(&environment, mount, spellings));
         Self {
             colours: console.colours(&environment),
+            #[cfg(feature = "author")]
+            maker: crate::project::RegistryMaker::new(mount.config.clone())
+                .environment(environment.clone()),
             manager: mount.open_manager(environment),
             console,
             output,

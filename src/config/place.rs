@@ -5,6 +5,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::model::check_version;
 use crate::relpath::{RelPath, check_component};
+use crate::secret::Secret;
 use crate::url::{InvalidUrl, Url, encode_path};
 
 /// The kinds of source.
@@ -131,7 +132,7 @@ pub struct RepositoryPlace {
     pub repo: String,
     /// The refs to sync: branches, tags, releases or commits. Empty for the default branch.
     pub refs: Vec<String>,
-    /// The folder of `models.toml` where it is under version control. Default: `.registry`.
+    /// The folder of `models.toml` where it is under version control, `.` for the top. Default: `.registry`.
     pub registry_path: String,
     /// The zip of a release that holds the files, where the registry does not say.
     pub asset: Option<String>,
@@ -192,10 +193,17 @@ impl RepositoryPlace {
 
     /// The same settings for another repository, as for a fork.
     pub(crate) fn with_repo(&self, repo: &str) -> Result<Self> {
-        let place = Self {
-            repo: repo.to_owned(),
-            ..self.clone()
-        };
+        let mut place = self.clone();
+        if repo != self.repo {
+            if !self.raw.has("{repo}") {
+                let (own, repo) = (&self.repo, repo.escape_debug());
+                let message =
+                    format!("raw: has no {{repo}}, so it serves '{own}' and not '{repo}'");
+                return Err(Error::config(message));
+            }
+            place.archives.retain(|archive| archive.has("{repo}"));
+            repo.clone_into(&mut place.repo);
+        }
         place.check()?;
         Ok(place)
     }
@@ -214,8 +222,11 @@ impl RepositoryPlace {
                 return refuse("refs", reference, error.reason());
             }
         }
-        if let Err(error) = RelPath::parse(&self.registry_path) {
-            return refuse("registry_path", &self.registry_path, error.reason());
+        match RelPath::parse(&self.registry_path) {
+            Err(error) if self.registry_path != "." => {
+                return refuse("registry_path", &self.registry_path, error.reason());
+            }
+            _ => {}
         }
         match &self.asset {
             Some(asset) => match check_component(asset, asset) {
@@ -266,7 +277,7 @@ pub(crate) fn default_api(server: &Url) -> Url {
 }
 
 fn default_raw(server: &Url) -> UrlTemplate {
-    UrlTemplate(if is_github(server) {
+    UrlTemplate::new(if is_github(server) {
         "https://raw.githubusercontent.com/{repo}/{ref}/{path}".to_owned()
     } else {
         format!("{}/{{repo}}/raw/{{ref}}/{{path}}", base(server))
@@ -276,26 +287,33 @@ fn default_raw(server: &Url) -> UrlTemplate {
 /// The server's own archives first: those of the interface count against its limit.
 fn default_archives(server: &Url, api: &Url) -> Vec<UrlTemplate> {
     vec![
-        UrlTemplate(format!("{}/{{repo}}/archive/{{ref}}.zip", base(server))),
-        UrlTemplate(format!("{}/repos/{{repo}}/zipball/{{ref}}", base(api))),
+        UrlTemplate::new(format!("{}/{{repo}}/archive/{{ref}}.zip", base(server))),
+        UrlTemplate::new(format!("{}/repos/{{repo}}/zipball/{{ref}}", base(api))),
     ]
 }
 
 fn base(url: &Url) -> String {
-    url.expose().trim_end_matches('/').to_owned()
+    url.with_credentials()
+        .expose()
+        .trim_end_matches('/')
+        .to_owned()
 }
 
-/// A URL with `{repo}`, `{ref}` and `{path}` in it.
+/// A URL with `{repo}`, `{ref}` and `{path}` in it; `Debug` does not show it, as it may carry a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlTemplate(String);
+pub struct UrlTemplate(Secret);
 
 impl UrlTemplate {
+    fn new(text: impl Into<String>) -> Self {
+        Self(Secret::new(text))
+    }
+
     /// Reads a template, which must be a URL once it is filled in.
     ///
     /// # Errors
     /// [`InvalidUrl`] as [`Url::parse`], and for a name in braces that is not known.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
-        let template = Self(text.trim().to_owned());
+        let template = Self::new(text.trim());
         let filled = template.text("o/n", "main", "file");
         if filled.contains(['{', '}']) {
             return Err(InvalidUrl::new(
@@ -307,19 +325,23 @@ impl UrlTemplate {
 
     /// Returns whether it has a part that is filled in.
     pub(crate) fn has(&self, part: &str) -> bool {
-        self.0.contains(part)
+        self.0.expose().contains(part)
     }
 
     fn text(&self, repo: &str, reference: &str, path: &str) -> String {
         let parts = [("{repo}", repo), ("{ref}", reference), ("{path}", path)];
-        parts.iter().fold(self.0.clone(), |text, (part, value)| {
+        let text = self.0.expose().to_owned();
+        parts.iter().fold(text, |text, (part, value)| {
             text.replace(part, &encode_path(value))
         })
     }
 
     pub(crate) fn fill(&self, repo: &str, reference: &str, path: &str) -> Result<Url> {
         let text = self.text(repo, reference, path);
-        Url::parse(&text).map_err(|error| Error::config(format!("{}: {error}", self.0)))
+        Url::parse(&text).map_err(|error| Error::Config {
+            message: format!("the template of a URL does not fit '{repo}' at '{reference}'"),
+            source: Some(error.into()),
+        })
     }
 }
 
@@ -359,6 +381,30 @@ mod tests {
                 .unwrap()
                 .to_string(),
             "https://git.example.com/sub/fork/n/raw/r/p"
+        );
+    }
+
+    #[test]
+    fn a_password_goes_where_it_belongs_and_is_not_shown() {
+        let server = Url::parse("https://me:s3cret@git.example.com").unwrap();
+        let mut place = RepositoryPlace::at(server, "o/n").unwrap();
+        let urls = |place: &RepositoryPlace| {
+            let mut urls = vec![place.raw_url("c", "p").unwrap(), place.advertisement_url()];
+            urls.extend(place.archive_urls("c").unwrap());
+            urls
+        };
+        for url in urls(&place) {
+            assert!(url.basic_authorization().is_some(), "{url}");
+        }
+        place.raw = UrlTemplate::parse("https://cdn.example.com/{repo}/{ref}/{path}").unwrap();
+        assert!(urls(&place)[0].basic_authorization().is_none());
+        place.raw = UrlTemplate::parse("https://a:s3cret@cdn.example.com/{ref}/{path}").unwrap();
+        assert!(urls(&place)[0].basic_authorization().is_some());
+        assert!(!format!("{place:?}").contains("s3cret"), "{place:?}");
+        let error = place.with_repo("fork/n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "raw: has no {repo}, so it serves 'o/n' and not 'fork/n'"
         );
     }
 

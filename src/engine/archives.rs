@@ -1,16 +1,16 @@
 //! Zips on servers and on disk, opened by reading their directories.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::debug;
+use tracing::{debug, info};
 
-use crate::archive::Directory;
+use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
+use crate::engine::attempt::check_space;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
-use crate::platform;
 use crate::progress::CancelToken;
 use crate::source::places::Zip;
 use crate::store::write::NewFile;
@@ -18,32 +18,42 @@ use crate::url::Url;
 
 /// How long a directory that was read is taken for that of the same zip: long enough for the models of one command.
 const TRUSTED: Duration = Duration::from_secs(60);
-/// The largest zip that is fetched whole, in bytes.
-const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
 /// The zips opened lately.
 #[derive(Debug, Default)]
-pub(crate) struct OpenedZips(Mutex<Vec<(Instant, Arc<Zip>)>>);
+pub(crate) struct OpenedZips(Mutex<Vec<Opened>>);
+
+#[derive(Debug)]
+struct Opened {
+    at: Instant,
+    /// Where it is kept, or would be: another state of the same release has another place.
+    keep: PathBuf,
+    zip: Arc<Zip>,
+}
 
 impl OpenedZips {
-    fn find(&self, url: &Url) -> Option<Arc<Zip>> {
+    fn find(&self, keep: &Path) -> Option<Arc<Zip>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(opened, _)| opened.elapsed() < TRUSTED);
-        let found = all.iter().find(|(_, zip)| zip.urls[0] == *url);
-        found.map(|(_, zip)| zip.clone())
+        all.retain(|opened| opened.at.elapsed() < TRUSTED);
+        let found = all.iter().find(|opened| opened.keep == keep);
+        found.map(|opened| opened.zip.clone())
     }
 
-    fn keep(&self, zip: Zip) -> Arc<Zip> {
+    fn add(&self, keep: &Path, zip: Zip) -> Arc<Zip> {
         let zip = Arc::new(zip);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push((Instant::now(), zip.clone()));
+        all.push(Opened {
+            at: Instant::now(),
+            keep: keep.to_owned(),
+            zip: zip.clone(),
+        });
         zip
     }
 
-    /// Forgets a zip that turned out to be another than its directory says.
-    pub(crate) fn forget(&self, zip: &Arc<Zip>) {
+    /// Forgets all of them: one may have turned out to be another than its directory says.
+    pub(crate) fn forget(&self) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, other)| !Arc::ptr_eq(other, zip));
+        all.clear();
     }
 }
 
@@ -58,48 +68,62 @@ pub(crate) struct ZipOpener<'a> {
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
     pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
-        if let Some(zip) = urls.first().and_then(|url| self.opened.find(url)) {
+        if let Some(zip) = self.opened.find(keep) {
             return Ok(zip);
         }
         if keep.is_file() {
             return self.open_kept(keep);
         }
-        match self.read_directory(urls)? {
-            Some(zip) => Ok(self.opened.keep(zip)),
-            None => {
-                self.fetch(urls, keep)?;
-                self.open_kept(keep)
-            }
+        match self.read_directory(urls, keep)? {
+            Some(zip) => Ok(self.opened.add(keep, zip)),
+            None => self.open_kept(keep),
         }
     }
 
-    /// Opens a zip that was fetched whole.
+    /// Opens a zip that was fetched whole. One that is none is not kept any longer.
     pub(crate) fn open_kept(&self, path: &Path) -> Result<Arc<Zip>> {
-        let url = Url::from_path(path).map_err(|error| Error::internal(error.to_string()))?;
-        if let Some(zip) = self.opened.find(&url) {
+        if let Some(zip) = self.opened.find(path) {
             return Ok(zip);
         }
-        let directory = directory_of(path)?;
-        Ok(self.opened.keep(Zip {
-            urls: vec![url],
-            directory,
-            etag: None,
-        }))
+        let url = Url::from_path(path).map_err(|error| Error::internal(error.to_string()))?;
+        let file = File::open(path).at("read", path)?;
+        let directory = Directory::of_file(&path.display(), &file, path);
+        drop(file);
+        let directory = directory.inspect_err(|_| drop_kept(path))?;
+        Ok(self.opened.add(
+            path,
+            Zip {
+                urls: vec![url],
+                directory,
+                etag: None,
+                kept: Some(path.to_owned()),
+            },
+        ))
     }
 
-    /// Reads a zip's directory over byte ranges; `None` when the server answers with the whole instead.
-    fn read_directory(&self, urls: &[Url]) -> Result<Option<Zip>> {
+    /// Reads a zip's directory over byte ranges; `None` when the server sends the whole instead, which is kept then.
+    fn read_directory(&self, urls: &[Url], keep: &Path) -> Result<Option<Zip>> {
         // The first byte, to learn the size: servers are known that have no ranges from the end.
         let first = self.with_body(urls, &|url| self.range(url, 0..1), &mut |body| {
             if body.is_range {
                 body.read_whole(1, self.cancel)?;
+                return Ok(Some((body.total, body.etag.clone())));
             }
-            Ok((body.total.filter(|_| body.is_range), body.etag.clone()))
-        })?;
-        let (Some(size_bytes), etag) = first else {
-            return Ok(None);
-        };
+            self.save(body, keep)?;
+            Ok(None)
+        });
         let location = &urls[0];
+        let first = match first {
+            Err(error) if is_out_of_range(&error) => {
+                return Err(Error::registry(location, "the zip is empty"));
+            }
+            result => result?,
+        };
+        let (size_bytes, etag) = match first {
+            Some((Some(size_bytes), etag)) => (size_bytes, etag),
+            Some((None, _)) => return self.fetch(urls, keep).map(|_| None),
+            None => return Ok(None),
+        };
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;
             self.with_body(urls, &|url| self.range(url, range.clone()), &mut |body| {
@@ -114,20 +138,26 @@ impl ZipOpener<'_> {
             urls: urls.to_vec(),
             directory,
             etag,
+            kept: None,
         }))
     }
 
     /// Fetches a zip whole.
     pub(crate) fn fetch(&self, urls: &[Url], to: &Path) -> Result<u64> {
         let any = |url: &Url| self.get(url, &GetOptions::default());
-        let bytes = self.with_body(urls, &any, &mut |body| {
-            let mut file = NewFile::create(to).map_err(Failure::last)?;
-            let bytes = body.copy_to(MAX_ARCHIVE_BYTES, self.cancel, &mut |piece| {
-                file.write(piece)
-            })?;
-            file.commit().map_err(Failure::last)?;
-            Ok(bytes)
+        self.with_body(urls, &any, &mut |body| self.save(body, to))
+    }
+
+    /// Writes a body that is a whole zip to its place.
+    fn save(&self, body: &mut Body, to: &Path) -> Result<u64, Failure> {
+        let mut file = NewFile::create(to).map_err(Failure::last)?;
+        if let (Some(length), Some(folder)) = (body.length, to.parent()) {
+            check_space(folder, length).map_err(Failure::last)?;
+        }
+        let bytes = body.copy_to(MAX_ARCHIVE_BYTES, self.cancel, &mut |piece| {
+            file.write(piece)
         })?;
+        file.commit().map_err(Failure::last)?;
         debug!(path = %to.display(), bytes, "fetched a zip whole");
         Ok(bytes)
     }
@@ -159,20 +189,23 @@ impl ZipOpener<'_> {
     }
 }
 
-/// Reads the directory of a zip on disk.
-pub(crate) fn directory_of(path: &Path) -> Result<Directory> {
-    let file = File::open(path).at("read", path)?;
-    let size_bytes = file.metadata().at("read", path)?.len();
-    Directory::read(&path.display(), size_bytes, &mut |range| {
-        let length = usize::try_from(range.end - range.start)
-            .map_err(|_| Error::internal("a directory beyond memory"))?;
-        let mut bytes = vec![0; length];
-        platform::read_exact_at(&file, &mut bytes, range.start).at("read", path)?;
-        Ok(bytes)
-    })
+/// Removes a zip that was fetched whole; one that cannot be removed stays.
+pub(crate) fn drop_kept(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        info!(path = %path.display(), %error, "an archive stays");
+    }
 }
 
 /// Whether two validators say that two answers are of different states.
 pub(crate) fn differ(one: &Option<String>, other: &Option<String>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one != other)
+}
+
+/// Whether a server says that the document is shorter than the range that was asked for.
+pub(crate) fn is_out_of_range(error: &Error) -> bool {
+    let status = match error.root() {
+        Error::Network { status, .. } => *status,
+        _ => None,
+    };
+    status == Some(416)
 }

@@ -2,11 +2,10 @@
 
 use tracing::info;
 
-use crate::config::SourcePlace;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::setters::setters;
-use crate::store::registries::{RegistryCache, cached_refs};
+use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
 
 /// Which cached registries to remove.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +22,7 @@ setters!(ClearOptions {
     reference: impl Into<Option<String>>,
 });
 
-/// The cached registries that a clear removes, in the order of the configuration.
+/// The cached registries that a clear removes, in the order of the configuration; then those of sources that it has no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClearPlan {
@@ -92,30 +91,34 @@ impl Engine {
             .map(|wanted| self.source_key(wanted))
             .transpose()?;
         let cache_dir = &self.settings.cache_dir;
-        let mut found = Vec::new();
-        for source in self.sources().iter() {
-            if key.as_ref().is_some_and(|key| source.key != *key) {
-                continue;
+        let mut named: Vec<(String, String)> = self
+            .sources()
+            .iter()
+            .map(|source| (source.key.clone(), source.label()))
+            .collect();
+        // What is left of sources that the configuration has no more.
+        for key in cached_sources(cache_dir) {
+            if !named.iter().any(|(other, _)| *other == key) {
+                named.push((key.clone(), key));
             }
-            let caches: Vec<(Option<String>, RegistryCache)> = match &source.place {
-                SourcePlace::Repository(_) => {
-                    let refs = cached_refs(cache_dir, &source.key).into_iter();
-                    refs.map(|reference| {
-                        let cache = RegistryCache::of_ref(cache_dir, &source.key, &reference);
-                        (Some(reference), cache)
-                    })
-                    .collect()
-                }
-                _ => vec![(None, RegistryCache::of_source(cache_dir, &source.key))],
-            };
-            for (reference, cache) in caches {
+        }
+        named.retain(|(other, _)| key.as_ref().is_none_or(|key| other == key));
+        let mut found = Vec::new();
+        for (source, name) in named {
+            let refs = cached_refs(cache_dir, &source).into_iter();
+            let of_refs = refs.map(|reference| {
+                let cache = RegistryCache::of_ref(cache_dir, &source, &reference);
+                (Some(reference), cache)
+            });
+            let of_source = (None, RegistryCache::of_source(cache_dir, &source));
+            for (reference, cache) in [of_source].into_iter().chain(of_refs) {
                 if options.reference.is_some() && reference != options.reference {
                     continue;
                 }
                 let Some(bytes) = cache.bytes() else { continue };
                 let registry = ClearedRegistry {
-                    source: source.key.clone(),
-                    name: source.label(),
+                    source: source.clone(),
+                    name: name.clone(),
                     reference,
                     bytes,
                 };

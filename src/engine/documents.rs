@@ -32,6 +32,7 @@ pub(crate) struct SourceDocuments<'a> {
     key: String,
     cache: RegistryCache,
     cancel: &'a CancelToken,
+    archives: bool,
     replaced: AtomicBool,
 }
 
@@ -48,8 +49,14 @@ impl<'a> SourceDocuments<'a> {
             key: source.key.clone(),
             cache: RegistryCache::of_source(&engine.settings.cache_dir, &source.key),
             cancel,
+            archives: true,
             replaced: AtomicBool::new(false),
         }
+    }
+
+    /// Leaves the archives of commits aside when `archives` is false.
+    pub(crate) fn archives(self, archives: bool) -> Self {
+        Self { archives, ..self }
     }
 
     /// Returns whether another index came than the one that was cached.
@@ -233,6 +240,9 @@ impl Documents for SourceDocuments<'_> {
     }
 
     fn kept_archive(&self, commit: &str) -> Result<Option<(Arc<Zip>, String)>> {
+        if !self.archives {
+            return Ok(None);
+        }
         for reference in self.cached_refs() {
             let path = self.cache_of(&reference).archive_path(commit);
             if path.is_file() {

@@ -1,6 +1,7 @@
 //! Pulling all models whose names match a pattern, through one archive where that is cheaper.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tracing::{info, warn};
@@ -8,13 +9,15 @@ use tracing::{info, warn};
 use crate::catalog::RemoteModel;
 use crate::config::{SourcePlace, check_concurrency};
 use crate::engine::Engine;
-use crate::engine::archives::ZipOpener;
+use crate::engine::archives::{ZipOpener, drop_kept};
 use crate::engine::crew::{lock, work_off};
-use crate::engine::offers::RemoteOptions;
+use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::engine::plan::{MAX_WORKERS, PullPlan};
-use crate::engine::pull::{PullOptions, PullReport};
+use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::resolve::Offer;
 use crate::error::{Error, Result};
-use crate::model::{ModelAddress, ModelPattern, ModelRef};
+use crate::model::{ModelPattern, ModelRef};
+use crate::source;
 use crate::store::record::ModelRecord;
 use crate::store::registries::RegistryCache;
 
@@ -64,9 +67,10 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<Vec<PullPlan>> {
         let matching = self.find_matching(pattern, options)?;
-        let plan =
-            |remote: &RemoteModel| self.plan_pull(&ModelAddress::from(&remote.model), options);
-        matching.iter().map(plan).collect()
+        let offers = matching.into_iter().map(|remote| self.offer(remote));
+        offers
+            .map(|offer| self.plan_offer(&offer?, options))
+            .collect()
     }
 
     /// Pulls all models that match, going on past a failure.
@@ -79,8 +83,7 @@ impl Engine {
         let matching = self.find_matching(pattern, options)?;
         let mut report = MatchingReport::default();
         let archives = self.fetch_archives(&matching, options, &mut report)?;
-        let jobs: Mutex<VecDeque<ModelRef>> =
-            Mutex::new(matching.into_iter().map(|remote| remote.model).collect());
+        let jobs: Mutex<VecDeque<RemoteModel>> = Mutex::new(matching.into());
         let done = Mutex::new(&mut report);
         // Together they have as many connections as a pull of one model has at most.
         let connections = options
@@ -89,8 +92,10 @@ impl Engine {
             .unwrap_or(MAX_WORKERS);
         let models = MODELS_AT_ONCE.min(connections);
         let each = options.clone().concurrency(connections / models);
-        work_off(&jobs, models, &options.cancel.child(), |model, _| {
-            let pulled = self.pull(&ModelAddress::from(&model), &each);
+        work_off(&jobs, models, &options.cancel.child(), |remote, _| {
+            let model = remote.model.clone();
+            let wanted = Wanted::of(self.offer(remote)?);
+            let pulled = self.pull_wanted(&wanted, &each, &each.cancel.child());
             let mut report = lock(&done);
             match pulled {
                 Ok(pulled) => report.pulled.push(pulled),
@@ -106,50 +111,96 @@ impl Engine {
         report.failed.sort_by(|a, b| a.model.cmp(&b.model));
         if report.failed.is_empty() {
             // All that was wanted of them is installed.
-            for archive in archives {
-                if let Err(error) = std::fs::remove_file(&archive) {
-                    info!(path = %archive.display(), %error, "an archive stays");
-                }
-            }
+            archives.iter().for_each(|archive| drop_kept(archive));
         }
         Ok(report)
     }
 
+    /// Joins what a listing says with the source that says it.
+    fn offer(&self, remote: RemoteModel) -> Result<Offer> {
+        let sources = self.sources();
+        let config = sources.iter().find(|source| source.key == remote.source);
+        let config = config.ok_or_else(|| Error::internal("a listed model without a source"))?;
+        Ok(Offer::new(remote, source::new(config)?))
+    }
+
+    /// Finds all models that match; syncs a registry that is missing for it, when that is asked for.
     fn find_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<Vec<RemoteModel>> {
+        match self.find_listed(pattern, options) {
+            Err(error @ Error::NotSynced { .. }) if self.settings.auto_sync => {
+                if !self.sync_missing(&error, options.offline, &options.cancel)? {
+                    return Err(error);
+                }
+                self.find_listed(pattern, options)
+            }
+            result => result,
+        }
+    }
+
+    fn find_listed(
         &self,
         pattern: &ModelPattern,
         options: &PullOptions,
     ) -> Result<Vec<RemoteModel>> {
         let sources = self.sources();
         let names = sources.iter().map(|source| source.name.as_str());
-        let (glob, reference) = pattern.read(names)?;
+        let readings = pattern.readings(names)?;
         let remote = RemoteOptions::default()
-            .reference(reference.clone())
             .offline(options.offline)
             .cancel(options.cancel.clone());
         let mut listing = self.list_remote(&remote)?;
-        listing
-            .models
-            .retain(|remote| glob.matches(&remote.model.name().to_string()));
-        if !listing.models.is_empty() {
-            return Ok(listing.models);
+        for (glob, version) in &readings {
+            let matches = |remote: &RemoteModel| {
+                let version = version.as_deref();
+                version.is_none_or(|version| remote.model.version() == version)
+                    && glob.matches(&remote.model.name().to_string())
+            };
+            if listing.models.iter().any(matches) {
+                listing.models.retain(matches);
+                return Ok(listing.models);
+            }
         }
-        Err(match listing.failures.into_iter().next() {
-            Some(failure) => failure.error,
-            None => Error::ModelNotFound {
+        let of_ref = |failure: &RegistryFailure| {
+            let reference = failure.reference.as_ref();
+            readings.iter().any(|(_, version)| {
+                reference.is_none() || version.is_none() || version.as_ref() == reference
+            })
+        };
+        if let Some(failure) = listing.failures.into_iter().find(of_ref) {
+            return Err(failure.error);
+        }
+        let references: Vec<String> = readings.into_iter().filter_map(|(_, v)| v).collect();
+        let is_listed = |reference: &String| {
+            let mut models = listing.models.iter();
+            models.any(|remote| remote.model.version() == reference)
+        };
+        let source = sources.iter().find(|source| pattern.is_of(&source.name));
+        Err(match source {
+            Some(source) if !references.is_empty() && !references.iter().any(is_listed) => {
+                Error::NotSynced {
+                    source_name: source.label(),
+                    references,
+                }
+            }
+            _ => Error::ModelNotFound {
                 model: pattern.to_string(),
                 near: Vec::new(),
             },
         })
     }
 
-    /// Fetches the archive of each commit that enough files are wanted of; returns where those that came are.
+    /// Fetches the archive of each commit that enough files are wanted of; returns where those are that came, and those
+    /// that an earlier pull left.
     fn fetch_archives(
         &self,
         matching: &[RemoteModel],
         options: &PullOptions,
         report: &mut MatchingReport,
-    ) -> Result<Vec<std::path::PathBuf>> {
+    ) -> Result<Vec<PathBuf>> {
         let client = self.client(options.offline);
         let mut wanted: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
         let records = self.records()?;
@@ -166,9 +217,13 @@ impl Engine {
         for ((key, reference, commit), files) in wanted {
             let cache = RegistryCache::of_ref(&self.settings.cache_dir, key, reference);
             let keep = cache.archive_path(commit);
-            let listed = self.listed_files(&cache);
-            let is_cheaper = files >= MIN_FILES && files.saturating_mul(MIN_SHARE) >= listed;
-            if !is_cheaper || keep.is_file() || client.is_offline() {
+            if keep.is_file() {
+                fetched.push(keep);
+                continue;
+            }
+            let is_cheaper =
+                files >= MIN_FILES && files.saturating_mul(MIN_SHARE) >= self.listed_files(&cache);
+            if !is_cheaper || client.is_offline() {
                 continue;
             }
             let opener = ZipOpener {
@@ -193,7 +248,6 @@ impl Engine {
                 Err(error) => {
                     // The files come one by one then.
                     warn!(error = %crate::error::chain(&error), "the archive cannot be used");
-                    let _ = std::fs::remove_file(&keep);
                 }
             }
         }

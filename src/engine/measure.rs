@@ -4,12 +4,13 @@
 //! unknown size comes with the request that tells its size, into the partial; a large one is left to the transfer, which
 //! fetches it in ranges. What is in the partial then is checked and used like anything that an unfinished pull left.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::Mutex;
 
 use crate::digest::{Digest, Hasher};
+use crate::engine::attempt::check_space;
 use crate::engine::crew::{lock, work_off};
 use crate::engine::downloads::Meter;
 use crate::engine::plan::{MAX_WORKERS, SPLIT_BYTES};
@@ -20,6 +21,9 @@ use crate::manifest::{Manifest, Outline};
 use crate::source::places::{Location, Places};
 use crate::store::layout::file_in;
 use crate::store::partial::{Measured, Partial};
+
+/// After so many bytes of a body whose length nobody says, the room on the disk is looked at again.
+const SPACE_STEP_BYTES: u64 = 8 << 20;
 
 /// Learns the sizes that an outline leaves out.
 #[derive(Debug)]
@@ -35,9 +39,19 @@ pub(crate) struct Measuring<'a> {
     pub(crate) held: &'a HashMap<Digest, u64>,
 }
 
+/// What measuring found.
+#[derive(Debug)]
+pub(crate) struct Measurement {
+    pub(crate) manifest: Manifest,
+    /// The manifest's files that are in the partial.
+    pub(crate) here: Vec<usize>,
+    /// The bytes of those that were not there before.
+    pub(crate) new_bytes: u64,
+}
+
 impl Measuring<'_> {
-    /// Brings in what must be; returns the manifest, and which of its files are in the partial.
-    pub(crate) fn run(&self, workers: Option<usize>) -> Result<(Manifest, Vec<usize>)> {
+    /// Brings in what must be.
+    pub(crate) fn run(&self, workers: Option<usize>) -> Result<Measurement> {
         let files = self.outline.files();
         let mut measured: Vec<Option<Measured>> = vec![None; files.len()];
         for (index, found) in self.partial.measured() {
@@ -45,10 +59,67 @@ impl Measuring<'_> {
                 *slot = Some(found);
             }
         }
-        for (file, slot) in files.iter().zip(&mut measured) {
-            let known = file
-                .size_bytes
-                .or_else(|| self.held.get(&file.digest?).copied());
+        self.fill_in(&mut measured);
+        let mut asked_for = HashSet::new();
+        let missing: Vec<usize> = (0..files.len())
+            .filter(|index| measured[*index].is_none())
+            .filter(|index| {
+                files[*index]
+                    .digest
+                    .is_none_or(|digest| asked_for.insert(digest))
+            })
+            .collect();
+        let known = files.len() - missing.len();
+        self.meter.measuring(files.len() as u64, known as u64);
+        let jobs = Mutex::new(VecDeque::from(missing.clone()));
+        let found = Mutex::new(measured);
+        let workers = workers.unwrap_or(MAX_WORKERS);
+        work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
+            let measured = self.measure(index, buffer).map_err(|error| match error {
+                Error::Cancelled => error,
+                error => error.step(files[index].path.to_string()),
+            })?;
+            self.partial.note_measured(index, &measured)?;
+            self.meter.measured();
+            lock(&found)[index] = Some(measured);
+            Ok(())
+        })?;
+        if self.receiver.stop.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let mut measured = std::mem::take(&mut *lock(&found));
+        self.fill_in(&mut measured);
+        let measured: Option<Vec<Measured>> = measured.into_iter().collect();
+        let measured = measured.ok_or_else(|| Error::internal("a file that nobody measured"))?;
+        let sizes: Vec<u64> = measured.iter().map(|found| found.size_bytes).collect();
+        let is_here = |index: &usize| measured[*index].is_here;
+        Ok(Measurement {
+            manifest: self.outline.with_sizes(&sizes, self.location)?,
+            here: (0..files.len()).filter(is_here).collect(),
+            new_bytes: missing
+                .iter()
+                .filter(|index| is_here(index))
+                .map(|index| sizes[*index])
+                .sum(),
+        })
+    }
+
+    /// Enters the sizes that are stated, and those of files that are here or in the store under another name.
+    fn fill_in(&self, measured: &mut [Option<Measured>]) {
+        let files = self.outline.files();
+        let found = files
+            .iter()
+            .zip(&*measured)
+            .filter_map(|(file, found)| Some((file.digest?, found.as_ref()?.size_bytes)));
+        let found: HashMap<Digest, u64> = found.collect();
+        for (file, slot) in files.iter().zip(measured) {
+            let by_digest = |digest| {
+                found
+                    .get(&digest)
+                    .or_else(|| self.held.get(&digest))
+                    .copied()
+            };
+            let known = file.size_bytes.or_else(|| by_digest(file.digest?));
             if let (Some(size_bytes), None) = (known, &slot) {
                 *slot = Some(Measured {
                     size_bytes,
@@ -56,35 +127,6 @@ impl Measuring<'_> {
                 });
             }
         }
-        let jobs: VecDeque<usize> = (0..files.len())
-            .filter(|index| measured[*index].is_none())
-            .collect();
-        let known = files.len() - jobs.len();
-        self.meter.measuring(files.len() as u64, known as u64);
-        let (jobs, measured) = (Mutex::new(jobs), Mutex::new(measured));
-        let workers = workers.unwrap_or(MAX_WORKERS);
-        work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
-            let found = self.measure(index, buffer).map_err(|error| match error {
-                Error::Cancelled => error,
-                error => error.step(files[index].path.to_string()),
-            })?;
-            self.partial.note_measured(index, &found)?;
-            self.meter.measured();
-            lock(&measured)[index] = Some(found);
-            Ok(())
-        })?;
-        if self.receiver.stop.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let measured: Option<Vec<Measured>> = lock(&measured).drain(..).collect();
-        let measured = measured.ok_or_else(|| Error::internal("a file that nobody measured"))?;
-        let sizes: Vec<u64> = measured.iter().map(|found| found.size_bytes).collect();
-        let manifest = self.outline.with_sizes(&sizes, self.location)?;
-        let here = measured
-            .iter()
-            .enumerate()
-            .filter(|(_, found)| found.is_here);
-        Ok((manifest, here.map(|(index, _)| index).collect()))
     }
 
     /// Learns the size of one file; one that is not large is in the partial then.
@@ -105,6 +147,8 @@ impl Measuring<'_> {
                     is_here: false,
                 });
             }
+            let step = body.length.unwrap_or(SPACE_STEP_BYTES);
+            let mut room_bytes = 0;
             let open = || {
                 let mut options = OpenOptions::new();
                 options
@@ -118,7 +162,11 @@ impl Measuring<'_> {
             let mut hasher = Hasher::default();
             let size_bytes = self
                 .receiver
-                .receive_any(&mut body, buffer, &mut |_, piece| {
+                .receive_any(&mut body, buffer, &mut |at, piece| {
+                    if at >= room_bytes {
+                        check_space(self.partial.dir(), step)?;
+                        room_bytes = at + step;
+                    }
                     hasher.update(piece);
                     out.write_all(piece).at("write", &path)
                 })?;

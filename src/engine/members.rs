@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::archive::{Member, MemberError, MemberReader};
 use crate::digest::Hasher;
-use crate::engine::archives::differ;
+use crate::engine::archives::{differ, is_out_of_range};
 use crate::engine::plan::{Origin, Task};
 use crate::engine::transfer::Shared;
 use crate::error::{Error, Result};
@@ -89,10 +89,16 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
             range: Some(range.clone()),
             ..GetOptions::default()
         };
-        let body = shared.receiver.get(url, &options)?;
-        if differ(&zip.etag, &body.etag) {
+        let replaced = || {
             let message = "the zip was replaced since its directory was read";
-            return Err(Failure::last(Error::registry(url, message)));
+            Failure::last(Error::registry(url, message))
+        };
+        let body = match shared.receiver.get(url, &options) {
+            Err(failure) if is_out_of_range(&failure.error) => return Err(replaced()),
+            result => result?,
+        };
+        if differ(&zip.etag, &body.etag) {
+            return Err(replaced());
         }
         let at = if body.is_range { range.start } else { 0 };
         let mut stream = ZipStream {

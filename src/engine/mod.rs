@@ -3,6 +3,7 @@
 //! Each file holds one operation whole: its options, its plan, its report and its code.
 
 pub(crate) mod archives;
+mod attempt;
 pub(crate) mod clear;
 pub(crate) mod commit;
 pub(crate) mod copy;

@@ -209,15 +209,7 @@ impl Engine {
             } else {
                 listing.models.extend(models);
             }
-            let asked_for = |reference: &str| {
-                options
-                    .reference
-                    .as_deref()
-                    .is_none_or(|wanted| reference == wanted)
-            };
-            let failures = failures
-                .into_iter()
-                .filter(|(reference, _)| asked_for(reference));
+            let failures = failures.into_iter();
             listing
                 .failures
                 .extend(failures.map(|(reference, error)| RegistryFailure {
@@ -246,9 +238,31 @@ impl Engine {
         Ok(listing)
     }
 
+    /// What a source offers, with the failures that matter to what is asked for.
     fn catalog(&self, config: &SourceConfig, options: &RemoteOptions) -> Result<Catalog> {
         let documents = SourceDocuments::new(self, config, options.offline, &options.cancel);
-        source::new(config)?.catalog(&documents)
+        let mut catalog = source::new(config)?.catalog(&documents)?;
+        let Some(wanted) = &options.reference else {
+            return Ok(catalog);
+        };
+        catalog
+            .failures
+            .retain(|(reference, _)| reference.is_empty() || reference == wanted);
+        // Of a source that is named, a ref that nobody configured may be meant, too.
+        if let SourcePlace::Repository(place) = &config.place
+            && options.source.is_some()
+            && catalog.failures.is_empty()
+            && !documents
+                .cached(wanted)?
+                .is_some_and(|cached| is_of(&cached.head, config, place, wanted))
+        {
+            let error = Error::NotSynced {
+                source_name: config.label(),
+                references: vec![wanted.clone()],
+            };
+            catalog.failures.push((wanted.clone(), error));
+        }
+        Ok(catalog)
     }
 
     /// The sources that a listing is about: those that can say all they offer.

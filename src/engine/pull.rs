@@ -1,6 +1,6 @@
 //! Pull: resolve → plan → transfer → commit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,27 +9,19 @@ use tracing::info;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::commit::commit;
+use crate::engine::attempt::{Attempt, is_of_source};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
-use crate::engine::measure::Measuring;
 use crate::engine::members;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
-use crate::engine::receive::Receiver;
 use crate::engine::resolve::Offer;
-use crate::engine::transfer::Transfer;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result, chain};
 use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
 use crate::source::places::Places;
-use crate::store::partial::{Claimed, Partial, find_partials};
-
-/// How long a partial that nobody comes back to is kept.
-const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Room left for what the store itself writes.
-const SPACE_MARGIN_BYTES: u64 = 1 << 20;
+use crate::store::partial::find_partials;
 
 /// What a pull should do beyond bringing the model in.
 #[derive(Debug, Clone, Default)]
@@ -128,6 +120,16 @@ pub(crate) struct Wanted {
     pub(crate) contents: Option<Contents>,
 }
 
+impl Wanted {
+    /// Wants an offer of which no more is known.
+    pub(crate) fn of(offer: Offer) -> Self {
+        Self {
+            offer,
+            contents: None,
+        }
+    }
+}
+
 impl Engine {
     /// Says what a pull would do.
     pub(crate) fn plan_pull(
@@ -136,13 +138,18 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<PullPlan> {
         let offer = self.find_remote(address, options.offline, &options.cancel)?;
+        self.plan_offer(&offer, options)
+    }
+
+    /// Says what bringing in what was found would do.
+    pub(crate) fn plan_offer(&self, offer: &Offer, options: &PullOptions) -> Result<PullPlan> {
         let model = offer.remote.model.clone();
         let records = self.records()?;
         self.store.check_place(&records, &model)?;
         let installed = records
             .get(&model)
             .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
-        let contents = self.contents(&offer, options.offline, &options.cancel)?;
+        let contents = self.contents(offer, options.offline, &options.cancel)?;
         let unverified = check_hashes(&contents, options.require_hashes)?;
         let mut plan = match &contents {
             Contents::Manifest(manifest) if installed && !options.force => PullPlan {
@@ -152,7 +159,7 @@ impl Engine {
                 ..PullPlan::new(model)
             },
             Contents::Manifest(manifest) => {
-                let places = self.places(&offer, options.offline, &options.cancel)?;
+                let places = self.places(offer, options.offline, &options.cancel)?;
                 let found = self.journal_of(&model, manifest);
                 let planned = self.plan_transfer(&model, manifest, &places, &found)?;
                 describe(model, manifest, &planned)
@@ -201,9 +208,11 @@ impl Engine {
     ) -> Result<TransferPlan> {
         let holdings = Holdings::find(&self.store, &self.records()?, model, manifest);
         let mut planned = plan(manifest, found, &holdings, places.has_ranges());
-        if places.zip().is_some() {
-            (planned.requests, planned.bytes_to_fetch) =
-                members::cost(places, manifest, &planned.tasks)?;
+        if let Some(zip) = places.zip() {
+            (planned.requests, planned.bytes_to_fetch) = match zip.kept {
+                Some(_) => (0, 0),
+                None => members::cost(places, manifest, &planned.tasks)?,
+            };
         }
         Ok(planned)
     }
@@ -235,14 +244,7 @@ impl Engine {
                 }
             })
             .map_err(|error| error.step(format!("pull {address}")))?;
-        self.pull_wanted(
-            &Wanted {
-                offer,
-                contents: None,
-            },
-            options,
-            &cancel,
-        )
+        self.pull_wanted(&Wanted::of(offer), options, &cancel)
     }
 
     /// Brings in what was found.
@@ -260,7 +262,7 @@ impl Engine {
         let entered = self.downloads.enter(&model, cancel, progress);
         let result = self.pull_locked(wanted, options, cancel, &entered.meter);
         if let Err(error) = &result {
-            info!(%model, error = %crate::error::chain(error), "pull failed");
+            info!(%model, error = %chain(error), "pull failed");
         }
         result.map_err(|error| error.step(format!("pull {model}")))
     }
@@ -291,83 +293,44 @@ impl Engine {
             && record.offered() == offer.remote.manifest_digest
             && report.path.is_dir()
         {
+            if let Ok(manifest) = self.store.manifest(model, record.manifest_hash) {
+                let contents = Contents::Manifest(manifest);
+                report.files_unverified = check_hashes(&contents, options.require_hashes)?;
+            }
             report.files = record.file_count;
             report.bytes_total = record.total_size;
             report.elapsed = started.elapsed();
             return Ok(report);
         }
         self.store.check_place(&records, model)?;
-        let contents = match &wanted.contents {
-            Some(contents) => contents.clone(),
-            None => self.contents(offer, options.offline, cancel)?,
+        let attempt = Attempt {
+            engine: self,
+            options,
+            concurrency,
+            cancel,
+            meter,
+            lock: &lock,
+            records: &records,
         };
-        report.files_unverified = check_hashes(&contents, options.require_hashes)?;
-        let places = self.places(offer, options.offline, cancel)?;
-        self.store.expire_partials(PARTIAL_AGE, model);
-        let claimed = claimed(offer, &contents);
-        let mut partial = Partial::claim(self.store.layout(), &claimed)?;
-        let client = self.client(options.offline);
-        let result = (|| {
-            let manifest = match &contents {
-                Contents::Manifest(manifest) => manifest.clone(),
-                Contents::Outline(outline) => {
-                    let receiver = Receiver::new(&client, meter, &partial, cancel, 0);
-                    let digests = outline.files().iter().filter_map(|file| file.digest);
-                    let measuring = Measuring {
-                        outline,
-                        location: &offer.source.config().label(),
-                        places: &places,
-                        partial: &partial,
-                        receiver: &receiver,
-                        meter,
-                        held: &Holdings::sizes(&self.store, &records, model, digests),
-                    };
-                    let (manifest, here) = measuring.run(concurrency)?;
-                    report.bytes_fetched = receiver.network_bytes();
-                    partial.settle(&manifest, &here)?;
-                    manifest
-                }
+        let archived = self.is_archived(offer, cancel);
+        let mut brought = attempt.run(offer, wanted.contents.as_ref(), &mut report);
+        if let Err(error) = &brought
+            && archived
+            && is_of_source(error)
+            && !self.client(options.offline).is_offline()
+        {
+            // What the server packs may differ from what the commit has: attributes of git say so.
+            info!(%model, error = %chain(error), "the archive does not do, and the files come one by one");
+            let offer = Offer {
+                archives: false,
+                ..offer.clone()
             };
-            let planned = self.plan_transfer(model, &manifest, &places, partial.found())?;
-            check_space(
-                partial.dir(),
-                manifest.total_bytes().saturating_sub(planned.bytes_resumed),
-            )?;
-            report.outcome = PullOutcome::Installed;
-            report.files = manifest.files().len() as u64;
-            report.bytes_total = manifest.total_bytes();
-            report.bytes_reused = planned.bytes_reused;
-            report.bytes_resumed = planned.bytes_resumed.saturating_sub(report.bytes_fetched);
-            info!(%model, bytes = planned.bytes_to_fetch, "pulling");
-            meter.expect(&manifest);
-            meter.phase(Phase::Chunks);
-            partial.lay_out(&manifest)?;
-            let workers = planned.workers(concurrency);
-            let transfer = Transfer {
-                manifest: &manifest,
-                partial: &partial,
-                places: &places,
-                client: &client,
-                meter,
-                cancel,
-            };
-            report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
-            meter.phase(Phase::Extracting);
-            report.path = commit(&self.store, &lock, &partial, &manifest, &offer.remote)?;
-            report.elapsed = started.elapsed();
-            meter.finished();
-            Ok(())
-        })();
-        if let (Err(_), Some(zip)) = (&result, places.zip()) {
-            self.zips.forget(zip);
+            brought = attempt.run(&offer, wanted.contents.as_ref(), &mut report);
         }
-        match result {
-            Ok(()) => Ok(report),
-            Err(error) => {
-                partial.fail(crate::error::chain(&error));
-                Err(error)
-            }
-        }
+        brought?;
+        report.elapsed = started.elapsed();
+        meter.finished();
+        Ok(report)
     }
 }
 
@@ -383,28 +346,8 @@ pub(crate) fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferP
     }
 }
 
-fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
-    let remote = &offer.remote;
-    let (json, total_bytes, files) = match contents {
-        Contents::Manifest(manifest) => (
-            manifest.json(),
-            manifest.total_bytes(),
-            manifest.files().len(),
-        ),
-        Contents::Outline(outline) => (outline.json(), 0, outline.files().len()),
-    };
-    Claimed {
-        model: &remote.model,
-        source: &remote.source,
-        offered: remote.manifest_digest,
-        json,
-        total_bytes,
-        files: files as u64,
-    }
-}
-
 /// Names the files that nothing says the right bytes of.
-fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<String>> {
+pub(super) fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<String>> {
     let unverified: Vec<String> = match contents {
         Contents::Outline(outline) => {
             let files = outline.files().iter().filter(|file| file.digest.is_none());
@@ -429,17 +372,4 @@ fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<String>> {
         }),
         _ => Ok(unverified),
     }
-}
-
-/// Refuses before the first byte is fetched when there is no room for the last.
-fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
-    let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
-    if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
-        return Err(Error::InsufficientSpace {
-            path: dir.to_owned(),
-            needed_bytes,
-            available_bytes,
-        });
-    }
-    Ok(())
 }

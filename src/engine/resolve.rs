@@ -12,7 +12,7 @@ use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 use crate::source::places::Places;
-use crate::source::{self, Source};
+use crate::source::{self, Documents, Source};
 use crate::store::record::{ModelRecord, Records};
 
 /// A version at its source.
@@ -20,6 +20,33 @@ use crate::store::record::{ModelRecord, Records};
 pub(crate) struct Offer {
     pub(crate) remote: RemoteModel,
     pub(crate) source: Arc<dyn Source>,
+    /// Whether files may come from an archive of their commit that was fetched for many models.
+    pub(crate) archives: bool,
+}
+
+impl Offer {
+    pub(crate) fn new(remote: RemoteModel, source: Arc<dyn Source>) -> Self {
+        Self {
+            remote,
+            source,
+            archives: true,
+        }
+    }
+
+    /// The commit that its files are of, where there are commits.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        self.remote.pin.as_ref()?.state.commit()
+    }
+
+    /// What its source reads documents with.
+    fn documents<'a>(
+        &self,
+        engine: &'a Engine,
+        offline: bool,
+        cancel: &'a CancelToken,
+    ) -> SourceDocuments<'a> {
+        SourceDocuments::new(engine, self.source.config(), offline, cancel).archives(self.archives)
+    }
 }
 
 /// One way to read an address: a path and a version at one source.
@@ -123,7 +150,7 @@ impl Engine {
             let source = source::new(reading.source)?;
             let documents = SourceDocuments::new(self, reading.source, offline, cancel);
             match source.find(&documents, &reading.path, reading.version.as_deref()) {
-                Ok(remote) => return Ok(Offer { remote, source }),
+                Ok(remote) => return Ok(Offer::new(remote, source)),
                 // The first reading is the likeliest, unless another tells more.
                 Err(error) if readings.len() > 1 && telling(&error) > 0 => {
                     let told = not_found.as_ref().map_or(0, telling);
@@ -163,7 +190,7 @@ impl Engine {
         let contents = match self.installed_manifest(&offer.remote) {
             Some(manifest) => Contents::Manifest(manifest),
             None => {
-                let documents = SourceDocuments::new(self, offer.source.config(), offline, cancel);
+                let documents = offer.documents(self, offline, cancel);
                 offer.source.contents(&documents, &offer.remote)?
             }
         };
@@ -202,8 +229,16 @@ impl Engine {
         offline: bool,
         cancel: &CancelToken,
     ) -> Result<Places> {
-        let documents = SourceDocuments::new(self, offer.source.config(), offline, cancel);
+        let documents = offer.documents(self, offline, cancel);
         offer.source.places(&documents, offer.remote.pin.as_ref())
+    }
+
+    /// Whether the files of a version are about to come from an archive of their commit.
+    pub(crate) fn is_archived(&self, offer: &Offer, cancel: &CancelToken) -> bool {
+        let documents = offer.documents(self, true, cancel);
+        offer
+            .commit()
+            .is_some_and(|commit| !matches!(documents.kept_archive(commit), Ok(None)))
     }
 
     /// Finds the source that serves an installed model.

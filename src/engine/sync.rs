@@ -8,7 +8,6 @@ use tracing::{info, warn};
 
 use crate::catalog::PinState;
 use crate::config::{RepositoryPlace, SourceConfig, SourcePlace};
-use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
@@ -16,14 +15,14 @@ use crate::http::Client;
 use crate::model::{ModelRef, check_version};
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::source::repository::discover::{Discovered, Discovery, Known, Served};
+use crate::source::repository::discover::{Discovered, Discovery, Served};
 use crate::source::repository::index::{self, Cached, Head, Origin};
 use crate::source::repository::is_of;
 use crate::source::repository::refs::{Refs, is_full_hash};
 use crate::source::repository::wire::Registry;
 use crate::source::{self, Catalog};
 use crate::store::record::Records;
-use crate::store::registries::{CachedMeta, RegistryCache};
+use crate::store::registries::{CachedMeta, RegistryCache, cached_refs};
 
 /// How many registries are asked for at once.
 const WORKERS: usize = 16;
@@ -192,18 +191,23 @@ impl Target {
 impl Engine {
     /// Syncs registries. One that fails does not keep the others from it; it stands in the report.
     pub(crate) fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
-        let client = self.client(options.offline);
-        if client.is_offline() {
-            return Err(Error::Offline {
-                needed: "the network".into(),
-            });
-        }
+        let client = self.online(options.offline)?;
         let targets = self.targets(options)?;
         let report = self.run(&targets, &client, options.force, &options.cancel)?;
         if targets.iter().any(|target| target.fork) {
             self.find_sources();
         }
         Ok(report)
+    }
+
+    fn online(&self, offline: bool) -> Result<Client> {
+        let client = self.client(offline);
+        if client.is_offline() {
+            return Err(Error::Offline {
+                needed: "the network".into(),
+            });
+        }
+        Ok(client)
     }
 
     fn run(
@@ -304,7 +308,7 @@ impl Engine {
                 ..source.clone()
             },
             refs: vec![reference.to_owned()],
-            fork: fork.is_some(),
+            fork: fork.is_some() || !self.is_configured(source),
         })
     }
 
@@ -322,41 +326,60 @@ impl Engine {
         else {
             return Ok(false);
         };
-        let references: Vec<Option<String>> = match references.as_slice() {
-            [] => vec![None],
-            several => several.iter().cloned().map(Some).collect(),
+        let client = self.online(offline)?;
+        let sources = self.sources();
+        let mut named = sources.iter();
+        let Some(config) = named.find(|source| source.label() == *source_name) else {
+            return Ok(false);
         };
-        let mut failure = None;
-        for reference in references {
-            info!(
-                source = source_name,
-                reference, "syncing a registry that is missing"
-            );
-            let options = SyncOptions::default()
-                .source(source_name.clone())
-                .reference(reference)
-                .offline(offline)
-                .cancel(cancel.clone());
-            let report = self.sync(&options)?;
-            if !(report.synced.is_empty() && report.skipped.is_empty()) {
-                return Ok(true);
-            }
-            failure = report.failed.into_iter().next().or(failure);
+        let refs = references.join(", ");
+        info!(source = source_name, refs, "syncing what is missing");
+        let target = Target {
+            config: config.clone(),
+            refs: references.clone(),
+            fork: !self.is_configured(config),
+        };
+        let report = self.run(&[target], &client, false, cancel)?;
+        if !(report.synced.is_empty() && report.skipped.is_empty()) {
+            return Ok(true);
         }
+        let failure = report.failed.into_iter().next();
         failure.map_or(Ok(false), |failure| Err(failure.reason))
     }
 
     /// Syncs what a listing lacks; returns whether something came. What fails is left to the listing to say.
     pub(crate) fn sync_all_missing(&self, catalog: &Catalog, cancel: &CancelToken) -> Result<bool> {
-        let mut any = false;
+        let mut missing: Option<(&str, Vec<String>)> = None;
         for (_, error) in &catalog.failures {
-            match self.sync_missing(error, false, cancel) {
-                Err(error) if error.is_cancelled() => return Err(error),
-                Err(error) => warn!(error = %crate::error::chain(&error), "cannot sync"),
-                Ok(came) => any |= came,
+            if let Error::NotSynced {
+                source_name,
+                references,
+            } = error
+            {
+                let (_, all) = missing.get_or_insert((source_name, Vec::new()));
+                all.extend_from_slice(references);
             }
         }
-        Ok(any)
+        let Some((source_name, references)) = missing else {
+            return Ok(false);
+        };
+        let missing = Error::NotSynced {
+            source_name: source_name.to_owned(),
+            references,
+        };
+        match self.sync_missing(&missing, false, cancel) {
+            Err(error) if !error.is_cancelled() => {
+                warn!(error = %crate::error::chain(&error), "cannot sync");
+                Ok(false)
+            }
+            result => result,
+        }
+    }
+
+    /// Whether the configuration has a source; else somebody synced its repository by name.
+    fn is_configured(&self, source: &SourceConfig) -> bool {
+        let mut configured = self.settings.sources.iter();
+        configured.any(|other| other.key == source.key)
     }
 
     /// Reads what is asked for.
@@ -385,13 +408,15 @@ impl Engine {
             .filter(|source| key.as_ref().is_none_or(|key| source.key == *key));
         let mut targets = Vec::new();
         for config in wanted {
-            let configured = match &config.place {
-                SourcePlace::Repository(place) => place.refs.clone(),
+            let is_configured = self.is_configured(config);
+            let known = match &config.place {
+                SourcePlace::Repository(place) if is_configured => place.refs.clone(),
+                SourcePlace::Repository(_) => cached_refs(&self.settings.cache_dir, &config.key),
                 _ => Vec::new(),
             };
             let refs = match &options.reference {
-                None => configured,
-                Some(reference) if key.is_some() || configured.contains(reference) => {
+                None => known,
+                Some(reference) if key.is_some() || known.contains(reference) => {
                     vec![reference.clone()]
                 }
                 Some(_) => continue,
@@ -399,7 +424,7 @@ impl Engine {
             targets.push(Target {
                 config: config.clone(),
                 refs,
-                fork: false,
+                fork: !is_configured,
             });
         }
         match (&options.reference, targets.is_empty()) {
@@ -413,6 +438,7 @@ impl Engine {
 
     /// A repository that no source names, or in place of the one that a source names.
     fn fork(&self, repo: &str, options: &SyncOptions) -> Result<Target> {
+        let refuse = |error: Error| Error::argument(error.to_string());
         let refs = options.reference.iter().cloned().collect();
         let sources = self.sources();
         let of_repository = sources.iter().filter_map(|source| match &source.place {
@@ -435,13 +461,13 @@ impl Engine {
                 place.refs.clone()
             };
             let config = SourceConfig {
-                place: place.with_repo(repo)?.into(),
+                place: place.with_repo(repo).map_err(refuse)?.into(),
                 ..source.clone()
             };
             return Ok(Target {
                 config,
                 refs,
-                fork: place.repo != repo,
+                fork: place.repo != repo || !self.is_configured(source),
             });
         }
         if let Some(wanted) = &options.source {
@@ -450,7 +476,7 @@ impl Engine {
                 wanted.escape_debug()
             )));
         }
-        let place = self.settings.hosts.place(repo)?;
+        let place = self.settings.hosts.place(repo).map_err(refuse)?;
         Ok(Target {
             config: SourceConfig::new(repo, repo, place.into()),
             refs,
@@ -577,11 +603,8 @@ impl SyncingRepository<'_> {
     fn sync(&self, reference: &str) -> Result<Option<Head>> {
         let key = &self.target.config.key;
         let cache = RegistryCache::of_ref(&self.syncing.engine.settings.cache_dir, key, reference);
-        let meta = self.usable_copy(&cache, reference);
-        let known = meta.as_ref().map(|meta| Known {
-            url: &meta.url,
-            etag: meta.etag.as_deref(),
-        });
+        let cached = self.usable_copy(&cache, reference);
+        let known = cached.as_ref().map(|(origin, _)| origin);
         let found = match self.discovery.in_release(reference, known)? {
             Some(found) => found,
             None => {
@@ -590,34 +613,47 @@ impl SyncingRepository<'_> {
                     .under_version_control(reference, &refs, known)?
             }
         };
-        match (found, meta) {
-            (Discovered::Served(served), _) => self.keep(&cache, reference, &served).map(Some),
-            (Discovered::Unchanged, Some(meta)) => {
-                cache.write_meta(&CachedMeta {
-                    fetched_at: SystemTime::now(),
-                    ..meta
-                })?;
-                Ok(None)
+        let meta = match (found, cached) {
+            // Not every server has validators.
+            (Discovered::Served(served), Some((known, meta)))
+                if served.revision() == known.revision =>
+            {
+                meta
             }
-            (Discovered::Unchanged, None) => Err(Error::registry(
-                key,
-                "the server says 'unchanged' of what nobody has",
-            )),
-        }
+            (Discovered::Served(served), _) => {
+                return self.keep(&cache, reference, &served).map(Some);
+            }
+            (Discovered::Unchanged, Some((_, meta))) => meta,
+            (Discovered::Unchanged, None) => {
+                let message = "the server says 'unchanged' of what nobody has";
+                return Err(Error::registry(key, message));
+            }
+        };
+        cache.write_meta(&CachedMeta {
+            fetched_at: SystemTime::now(),
+            ..meta
+        })?;
+        Ok(None)
     }
 
-    /// What is known of the cached copy, when it is of this very repository.
-    fn usable_copy(&self, cache: &RegistryCache, reference: &str) -> Option<CachedMeta> {
+    /// What is known of the cached copy, when it is whole and of what is asked for now.
+    fn usable_copy(&self, cache: &RegistryCache, reference: &str) -> Option<(Origin, CachedMeta)> {
         if self.syncing.force {
             return None;
         }
         let file = cache.open_index().ok()??;
-        let cached = Cached::open(file, &cache.index_path()).ok()??;
-        let (config, place) = (&self.target.config, self.discovery.place);
-        let is_same = is_of(&cached.head, config, place, reference)
-            && cached.head.origin.repo == place.repo
-            && cached.head.origin.fork == self.target.fork;
-        cache.any_meta().filter(|_| is_same)
+        let mut cached = Cached::open(file, &cache.index_path()).ok()??;
+        let place = self.discovery.place;
+        let origin = &cached.head.origin;
+        let is_same = is_of(&cached.head, &self.target.config, place, reference)
+            && origin.repo == place.repo
+            && origin.registry_path == place.registry_path
+            && origin.asset == place.asset
+            && origin.fork == self.target.fork;
+        if !(is_same && cached.is_whole().ok()?) {
+            return None;
+        }
+        Some((cached.head.origin, cache.any_meta()?))
     }
 
     /// Checks what was served, and keeps it with the form that reads fast.
@@ -625,19 +661,18 @@ impl SyncingRepository<'_> {
         let location = served.url.to_string();
         let registry = Registry::parse(&served.text, reference, &location)?;
         let place = self.discovery.place;
-        let (state, revision) = match &served.commit {
-            Some(commit) => (PinState::Commit(commit.clone()), commit.clone()),
+        let state = match &served.commit {
+            Some(commit) => PinState::Commit(commit.clone()),
             None => {
                 let asset = registry.asset().or(place.asset.as_deref()).ok_or_else(|| {
                     let message = "neither the registry nor the source says which zip of the \
                                    release holds the files: set 'asset'";
                     Error::registry(&location, message)
                 })?;
-                let state = PinState::Release {
+                PinState::Release {
                     tag: reference.to_owned(),
                     asset: asset.to_owned(),
-                };
-                (state, Digest::of(served.text.as_bytes()).to_string())
+                }
             }
         };
         let origin = Origin {
@@ -646,7 +681,10 @@ impl SyncingRepository<'_> {
             server: place.server.to_string(),
             repo: place.repo.clone(),
             state,
-            revision,
+            revision: served.revision(),
+            etag: served.etag.clone(),
+            registry_path: place.registry_path.clone(),
+            asset: place.asset.clone(),
             fork: self.target.fork,
         };
         let mut document = cache.begin()?;

@@ -215,6 +215,9 @@ impl Shared<'_> {
             Origin::Store(held) => self.copy_held(&part, held, &places, buffer)?,
             Origin::Network | Origin::Ranges(_) => false,
         };
+        if !there && self.transfer.places.zip().is_some() {
+            return members::fetch(self, std::slice::from_ref(task), buffer);
+        }
         if !there {
             self.fetch_part(task.part, &part, &places, buffer)
                 .map_err(|error| self.name_part(task.part, error))?;

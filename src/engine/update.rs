@@ -47,7 +47,7 @@ pub struct Change {
     pub manifest_digest: Digest,
     /// Files that are new, in the order of names.
     pub added: Vec<String>,
-    /// Files with other bytes, in the order of names.
+    /// Files with other bytes, and those of which nothing tells, in the order of names.
     pub changed: Vec<String>,
     /// Files that are gone, in the order of names.
     pub removed: Vec<String>,
@@ -226,22 +226,27 @@ impl Engine {
 #[derive(PartialEq)]
 enum Identity {
     Digest(Digest),
-    Parts(u64, Vec<(Option<Digest>, i128)>),
-    Unknown,
+    Parts(u64, Vec<(Digest, i128)>),
 }
 
-fn identity(manifest: &Manifest, index: usize) -> Identity {
+/// `None` when nothing tells it.
+fn identity(manifest: &Manifest, index: usize) -> Option<Identity> {
     let file = &manifest.files()[index];
     if let Some(digest) = file.digest {
-        return Identity::Digest(digest);
+        return Some(Identity::Digest(digest));
     }
     let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
     let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
-    let parts = parts.iter().map(|part| (part.digest, place(part.offset)));
-    Identity::Parts(file.size_bytes, parts.collect())
+    let parts = parts
+        .iter()
+        .map(|part| Some((part.digest?, place(part.offset))));
+    Some(Identity::Parts(
+        file.size_bytes,
+        parts.collect::<Option<_>>()?,
+    ))
 }
 
-fn identities(contents: &Contents) -> BTreeMap<String, Identity> {
+fn identities(contents: &Contents) -> BTreeMap<String, Option<Identity>> {
     match contents {
         Contents::Manifest(manifest) => {
             let indexed = manifest.files().iter().enumerate();
@@ -250,11 +255,10 @@ fn identities(contents: &Contents) -> BTreeMap<String, Identity> {
                 .collect()
         }
         Contents::Outline(outline) => {
-            let files = outline.files().iter().map(|file| {
-                let identity = file.digest.map_or(Identity::Unknown, Identity::Digest);
-                (file.path.to_string(), identity)
-            });
-            files.collect()
+            let files = outline.files().iter();
+            files
+                .map(|file| (file.path.to_string(), file.digest.map(Identity::Digest)))
+                .collect()
         }
     }
 }
@@ -269,9 +273,11 @@ fn compare_files(
         .map(|old| identities(&Contents::Manifest(old.clone())))
         .unwrap_or_default();
     let after = identities(new);
+    // A file of which nothing is known may have changed.
+    let may_differ = |old: &Option<Identity>, new: &Option<Identity>| old.is_none() || old != new;
     let changed = after
         .iter()
-        .filter(|(path, id)| before.get(*path).is_some_and(|old| old != *id));
+        .filter(|(path, new)| before.get(*path).is_some_and(|old| may_differ(old, new)));
     Change {
         manifest_digest,
         added: after

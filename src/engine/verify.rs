@@ -228,7 +228,7 @@ impl Engine {
             }
         };
         let wanted = Wanted {
-            offer: Offer { remote, source },
+            offer: Offer::new(remote, source),
             contents: Some(contents),
         };
         let mut pull = PullOptions::default().force(true).offline(options.offline);

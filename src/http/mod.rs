@@ -288,6 +288,29 @@ impl Client {
         Err(first_error.unwrap_or_else(|| Error::internal("a request without a mirror")))
     }
 
+    /// Fetches a document of any size from the first mirror that has it, into what `create` makes for each try. Returns
+    /// that, how many bytes came, and from where.
+    pub(crate) fn fetch_into<T>(
+        &self,
+        mirrors: &[Url],
+        max_bytes: u64,
+        cancel: &CancelToken,
+        create: impl Fn() -> Result<T>,
+        write: impl Fn(&mut T, &[u8]) -> Result<()>,
+    ) -> Result<(T, u64, Url)> {
+        self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
+            match self.get(url, &GetOptions::default(), cancel)? {
+                Answer::Body(mut body) => {
+                    let mut target = create().map_err(Failure::last)?;
+                    let mut take = |piece: &[u8]| write(&mut target, piece);
+                    let bytes = body.copy_to(max_bytes, cancel, &mut take)?;
+                    Ok((target, bytes, url.clone()))
+                }
+                Answer::Unchanged => Err(unasked(url)),
+            }
+        })
+    }
+
     /// Fetches a small document whole, from the first mirror that has it.
     ///
     /// `accept` checks it; what it refuses as transient is fetched again.
@@ -304,15 +327,16 @@ impl Client {
                     let bytes = body.read_whole(max_bytes, cancel)?;
                     accept(url, bytes)
                 }
-                Answer::Unchanged => Err(Failure::last(network(
-                    url,
-                    Some(304),
-                    "an answer to a question nobody asked",
-                    None,
-                ))),
+                Answer::Unchanged => Err(unasked(url)),
             }
         })
     }
+}
+
+/// An answer that only a conditional request may get.
+fn unasked(url: &Url) -> Failure {
+    let message = "an answer to a question nobody asked";
+    Failure::last(network(url, Some(304), message, None))
 }
 
 fn is_of_the_server(error: &Error) -> bool {

@@ -1,5 +1,7 @@
 //! The publisher's side.
 
+mod make;
 mod publish;
 
+pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, publish};

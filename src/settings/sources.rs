@@ -234,9 +234,16 @@ fn repository(repo: &str, wire: &SourceWire, at: &str, hosts: &Hosts) -> Result<
     if let Some(archive) = template(&wire.archive, "archive", &["{ref}"])? {
         place.archives = vec![archive];
     }
-    place.refs = wire.refs.clone().unwrap_or_default();
+    for reference in wire.refs.iter().flatten() {
+        if !place.refs.contains(reference) {
+            place.refs.push(reference.clone());
+        }
+    }
     if let Some(path) = &wire.registry_path {
-        path.trim_matches('/').clone_into(&mut place.registry_path);
+        place.registry_path = match path.trim_matches('/') {
+            "" => ".".to_owned(),
+            path => path.to_owned(),
+        };
     }
     place.asset.clone_from(&wire.asset);
     place.check().map_err(named)?;

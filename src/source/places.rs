@@ -1,5 +1,6 @@
 //! Where the bytes of a model's parts are: as documents of their own, or as members of a zip.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
@@ -39,6 +40,8 @@ pub(crate) struct Zip {
     pub(crate) directory: Directory,
     /// The validator of the state that the directory is of.
     pub(crate) etag: Option<String>,
+    /// Where it lies, when it was fetched whole.
+    pub(crate) kept: Option<PathBuf>,
 }
 
 /// Where the bytes of one part are.

@@ -234,9 +234,24 @@ impl Partial {
         self.dir.join("files")
     }
 
-    /// The stretches that the journal had when it was claimed: in order, none touching another.
-    pub(crate) fn found(&self) -> &[Range<u64>] {
-        &self.found
+    /// The stretches that the journal had when it was claimed, as far as the files reach: in order, none touching another.
+    ///
+    /// Of a file without a digest nothing else tells that its bytes are gone.
+    pub(crate) fn found(&self, manifest: &Manifest) -> Vec<Range<u64>> {
+        if self.found.is_empty() {
+            return Vec::new();
+        }
+        let root = self.files_dir();
+        let mut there: Vec<Range<u64>> = Vec::new();
+        for file in manifest.files() {
+            let length = fs::metadata(file_in(&root, &file.path)).map_or(0, |found| found.len());
+            let end = file.offset + length.min(file.size_bytes);
+            match there.last_mut() {
+                Some(last) if last.end == file.offset => last.end = end,
+                _ => there.push(file.offset..end),
+            }
+        }
+        common(&self.found, &there)
     }
 
     /// Notes that a stretch is written.
@@ -427,6 +442,24 @@ fn read_journal(path: &Path) -> Vec<Range<u64>> {
     merged
 }
 
+/// What is in both of two lists of stretches that are in order.
+fn common(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
+    let (mut a, mut b) = (one.iter().peekable(), other.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        let range = x.start.max(y.start)..x.end.min(y.end);
+        if range.start < range.end {
+            both.push(range);
+        }
+        if x.end < y.end {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    both
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,16 +497,33 @@ mod tests {
         let layout = store("journal");
         let model = ModelRef::new("g", "m", "v").unwrap();
         let partial = claim(&layout, &model);
-        partial.note(&(0..4)).unwrap();
-        partial.note(&(10..12)).unwrap();
+        partial.lay_out(&manifest()).unwrap();
+        partial.note(&(0..2)).unwrap();
+        partial.note(&(5..6)).unwrap();
         let path = partial.dir().join("journal");
         drop(partial);
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"4-9").unwrap();
+        file.write_all(b"2-6").unwrap();
         let again = claim(&layout, &model);
-        assert_eq!(again.found(), [0..4, 10..12]);
-        again.note(&(4..6)).unwrap();
-        assert_eq!(read_journal(&path), [0..6, 10..12]);
+        assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+        again.note(&(2..4)).unwrap();
+        assert_eq!(read_journal(&path), [0..4, 5..6]);
+        fs::remove_dir_all(layout.root()).unwrap();
+    }
+
+    #[test]
+    fn what_the_files_do_not_reach_is_not_there() {
+        let layout = store("reach");
+        let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+        partial.lay_out(&manifest()).unwrap();
+        partial.note(&(0..6)).unwrap();
+        drop(partial);
+        let again = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+        assert_eq!(again.found(&manifest()), [0..6]);
+        fs::write(again.files_dir().join("a").join("x"), "12").unwrap();
+        assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+        fs::remove_file(again.files_dir().join("y")).unwrap();
+        assert_eq!(again.found(&manifest()), [0..2]);
         fs::remove_dir_all(layout.root()).unwrap();
     }
 
@@ -499,7 +549,9 @@ mod tests {
         again.note_measured(2, &elsewhere).unwrap();
         assert_eq!(again.measured(), [(0, here), (2, elsewhere)]);
         again.settle(&manifest(), &[0]).unwrap();
-        assert_eq!(again.found(), [0..5]);
+        assert_eq!(again.found(&manifest()), [], "nothing was written");
+        again.lay_out(&manifest()).unwrap();
+        assert_eq!(again.found(&manifest()), [0..5]);
         fs::remove_dir_all(layout.root()).unwrap();
     }
 

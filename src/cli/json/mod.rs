@@ -13,9 +13,9 @@ use crate::{Error, ModelRef};
 pub(super) use models::{Installed, InstalledInfo, List, Path, Pruned, Removed};
 pub(super) use offers::{Examples, Offered, Remote, RemoteInfo};
 pub(super) use pulls::{Copied, Matching, Plan, Pulled, Updated, Verified};
-#[cfg(feature = "author")]
-pub(super) use registries::Published;
 pub(super) use registries::{Cleared, Sources, Synced};
+#[cfg(feature = "author")]
+pub(super) use registries::{Made, Published};
 
 /// What every model carries.
 #[derive(Debug, Serialize)]

@@ -209,3 +209,30 @@ impl<'a> Published<'a> {
         }
     }
 }
+
+#[cfg(feature = "author")]
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Made<'a> {
+    path: String,
+    source: &'a str,
+    models: usize,
+    examples: usize,
+    files: usize,
+    total_bytes: u64,
+    notes: &'a [String],
+}
+
+#[cfg(feature = "author")]
+impl<'a> From<&'a crate::project::MakeReport> for Made<'a> {
+    fn from(report: &'a crate::project::MakeReport) -> Self {
+        Self {
+            path: report.path.display().to_string(),
+            source: &report.source,
+            models: report.models,
+            examples: report.examples,
+            files: report.files,
+            total_bytes: report.total_bytes,
+            notes: &report.notes,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! `registry`: the publisher's side, one verb a file.
 
+mod make;
 mod publish;
 
 use clap::{ArgMatches, Command};
@@ -14,11 +15,13 @@ pub(super) fn command(mount: &Mount) -> Command {
         .about("Publish models for others to pull")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(make::command(mount).args(args::tree_flags(mount)))
         .subcommand(publish::command(mount).args(args::tree_flags(mount)))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     match matches.subcommand() {
+        Some(("make", matches)) => make::execute(session, matches),
         Some(("publish", matches)) => publish::execute(session, matches),
         _ => Err(Error::argument("a command is missing").into()),
     }

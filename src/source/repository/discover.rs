@@ -2,11 +2,14 @@
 
 use tracing::debug;
 
+use crate::catalog::PinState;
 use crate::config::RepositoryPlace;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, GetOptions};
 use crate::progress::CancelToken;
 use crate::source::places::below;
+use crate::source::repository::index::Origin;
 use crate::source::repository::refs::{
     MAX_ADVERTISEMENT_BYTES, RefKind, Refs, is_full_hash, may_be_hash,
 };
@@ -39,6 +42,14 @@ pub(crate) struct Served {
     pub(crate) commit: Option<String>,
 }
 
+impl Served {
+    /// Tells this state of the repository from another: the commit, or the digest of a release's registry.
+    pub(crate) fn revision(&self) -> String {
+        let commit = self.commit.clone();
+        commit.unwrap_or_else(|| Digest::of(self.text.as_bytes()).to_string())
+    }
+}
+
 /// What a server answers for a registry.
 #[derive(Debug)]
 pub(crate) enum Discovered {
@@ -46,13 +57,6 @@ pub(crate) enum Discovered {
     Unchanged,
     /// It is another, or none was cached.
     Served(Served),
-}
-
-/// What is known of the cached copy.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) etag: Option<&'a str>,
 }
 
 /// The body of an answer.
@@ -63,18 +67,17 @@ enum Fetched {
 }
 
 impl Discovery<'_> {
-    /// Looks for the registry among the assets of a release with this tag; `None` when there is none.
+    /// Looks for the registry among the assets of a release with this tag; `None` when there is none. `known` is what the
+    /// cached copy is of.
     pub(crate) fn in_release(
         &self,
         tag: &str,
-        known: Option<Known<'_>>,
+        known: Option<&Origin>,
     ) -> Result<Option<Discovered>> {
         let url = self.place.release_url(tag, REGISTRY_FILE);
-        let etag = known
-            .filter(|known| known.url == url.to_string())
-            .and_then(|known| known.etag);
+        let known = known.filter(|known| matches!(known.state, PinState::Release { .. }));
         let options = GetOptions {
-            etag: etag.map(str::to_owned),
+            etag: known.and_then(|known| known.etag.clone()),
             ..GetOptions::default()
         };
         match self.fetch(&url, &options, MAX_REGISTRY_BYTES)? {
@@ -87,15 +90,16 @@ impl Discovery<'_> {
     /// Asks which refs there are.
     pub(crate) fn refs(&self) -> Result<Refs> {
         let url = self.place.advertisement_url();
-        match self.fetch(&url, &GetOptions::default(), MAX_ADVERTISEMENT_BYTES)? {
-            Fetched::Bytes(bytes, _) => Refs::parse(&bytes, &url),
-            _ => Err(Error::registry(
-                url,
-                format!(
-                    "the repository '{}' does not exist, or is private",
-                    self.place.repo
-                ),
-            )),
+        let missing = || {
+            let repo = &self.place.repo;
+            format!("the repository '{repo}' does not exist, or is private")
+        };
+        match self.fetch(&url, &GetOptions::default(), MAX_ADVERTISEMENT_BYTES) {
+            Ok(Fetched::Bytes(bytes, _)) => Refs::parse(&bytes, &url),
+            Ok(_) => Err(Error::registry(url, missing())),
+            // To whoever may not see it, some servers say so of what does not exist, too.
+            Err(error @ Error::Authentication { .. }) => Err(error.step(missing())),
+            Err(error) => Err(error),
         }
     }
 
@@ -104,15 +108,18 @@ impl Discovery<'_> {
         &self,
         reference: &str,
         refs: &Refs,
-        known: Option<Known<'_>>,
+        known: Option<&Origin>,
     ) -> Result<Discovered> {
         let commit = self.commit_of(reference, refs)?;
-        let path = below(&self.place.registry_path, REGISTRY_FILE);
-        let url = self.place.raw_url(&commit, &path)?;
-        if known.is_some_and(|known| known.url == url.to_string()) {
+        if known.is_some_and(|known| known.state.commit() == Some(&commit)) {
             // A commit does not change.
             return Ok(Discovered::Unchanged);
         }
+        let folder = match self.place.registry_path.as_str() {
+            "." => "",
+            folder => folder,
+        };
+        let url = self.place.raw_url(&commit, &below(folder, REGISTRY_FILE))?;
         match self.fetch(&url, &GetOptions::default(), MAX_REGISTRY_BYTES)? {
             Fetched::Bytes(bytes, etag) => served(bytes, url, etag, Some(commit)),
             _ => Err(self.not_in_commit(reference, &commit, refs, &url)),
@@ -122,7 +129,8 @@ impl Discovery<'_> {
     /// The commit that a ref names: git looks for a full hash first, then for tags, branches and the beginning of a hash.
     fn commit_of(&self, reference: &str, refs: &Refs) -> Result<String> {
         if is_full_hash(reference) {
-            return Ok(reference.to_ascii_lowercase());
+            let known = refs.abbreviated(reference).map(str::to_owned);
+            return Ok(known.unwrap_or_else(|| reference.to_ascii_lowercase()));
         }
         if let Some((commit, kind)) = refs.resolve(reference) {
             if kind == RefKind::Tag {

@@ -4,12 +4,12 @@
 //! sync writes, beside the registry as it was served, one file of lines:
 //!
 //! ```text
-//! {"format":1,"reference":"develop","name":"mf6/test","repo":"o/n","commit":"…",…,"models":1,"files":6,"at":201}
+//! {"format":1,"reference":"develop","name":"mf6/test","repo":"o/n","commit":"…",…,"models":1,"files":6,"at":201,…}
 //! {"models":[["test001a","<sha256>","mf6/test001a",1620,390,6,2048]],"examples":{}}
 //! {"total_size":2048,"files":[…]}
 //! ```
 //!
-//! The first line says what the registry is of, and where the third begins. The second has for each model its name without
+//! The first line says what the registry is of, where the third begins, and the digest of all that follows. The second has for each model its name without
 //! the source's, the digest of its outline, its folder, where in the rest its outline is and how long it is, and its files
 //! and bytes. From there on come the outlines.
 
@@ -22,8 +22,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::PinState;
-use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::digest::{Digest, Hasher};
+use crate::error::{BoxError, Error, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
 use crate::model::ModelName;
 use crate::relpath::RelPath;
@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) files: usize,
     /// Where the second line ends.
     at: u64,
+    /// Of all that follows the first line.
+    digest: Digest,
 }
 
 /// Where a registry came from.
@@ -58,6 +60,14 @@ pub(crate) struct Origin {
     pub(crate) state: PinState,
     /// Tells this state of the repository from another.
     pub(crate) revision: String,
+    /// The validator that it was served with.
+    #[serde(default)]
+    pub(crate) etag: Option<String>,
+    /// The folder that the configuration says it is in, where it is under version control.
+    pub(crate) registry_path: String,
+    /// The zip that the configuration says, where the registry does not.
+    #[serde(default)]
+    pub(crate) asset: Option<String>,
     /// Whether a repository was asked for that the configuration does not name, or not here.
     #[serde(default)]
     pub(crate) fork: bool,
@@ -99,12 +109,12 @@ impl Cached {
     /// Reads what it is of; `None` when another version of this crate wrote it.
     pub(crate) fn open(file: File, path: &Path) -> Result<Option<Self>> {
         let mut file = BufReader::with_capacity(64 << 10, file);
-        let mut line = String::new();
+        let mut line = Vec::new();
         let length = (&mut file)
             .take(64 << 10)
-            .read_line(&mut line)
+            .read_until(b'\n', &mut line)
             .at("read", path)?;
-        let head = serde_json::from_str(&line).ok();
+        let head = serde_json::from_slice(&line).ok();
         Ok(head
             .filter(|head: &Head| head.format == FORMAT)
             .map(|head| Self {
@@ -115,24 +125,31 @@ impl Cached {
             }))
     }
 
-    fn body(&mut self) -> Result<String> {
-        let length = self.head.at.saturating_sub(self.body_at);
-        self.file
-            .seek(SeekFrom::Start(self.body_at))
-            .at("read", &self.path)?;
-        let mut text = String::new();
-        (&mut self.file)
-            .take(length)
-            .read_to_string(&mut text)
-            .at("read", &self.path)?;
-        Ok(text)
+    /// Whether all that follows the first line is as it was written.
+    pub(crate) fn is_whole(&mut self) -> Result<bool> {
+        let rest = self.read(self.body_at, u64::MAX)?;
+        Ok(Digest::of(&rest) == self.head.digest)
     }
 
-    fn damaged(&self, error: serde_json::Error) -> Error {
+    fn body(&mut self) -> Result<Vec<u8>> {
+        self.read(self.body_at, self.head.at.saturating_sub(self.body_at))
+    }
+
+    /// Reads so many bytes, fewer where the file ends before.
+    fn read(&mut self, at: u64, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file
+            .seek(SeekFrom::Start(at))
+            .and_then(|_| (&mut self.file).take(length).read_to_end(&mut bytes))
+            .at("read", &self.path)?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, source: Option<BoxError>) -> Error {
         Error::Registry {
             location: self.path.display().to_string(),
             message: "the cached registry is damaged, and a sync replaces it".into(),
-            source: Some(error.into()),
+            source,
         }
     }
 
@@ -145,8 +162,9 @@ impl Cached {
             #[serde(rename = "examples")]
             _examples: IgnoredAny,
         }
-        let text = self.body()?;
-        let body: Body<'_> = serde_json::from_str(&text).map_err(|error| self.damaged(error))?;
+        let json = self.body()?;
+        let body: Body<'_> =
+            serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))?;
         let entries = body.models.into_iter();
         Ok(entries
             .map(|(path, digest, root, at, length, files, bytes)| Entry {
@@ -167,21 +185,22 @@ impl Cached {
         struct Body {
             examples: BTreeMap<String, Vec<String>>,
         }
-        let text = self.body()?;
-        let body: Body = serde_json::from_str(&text).map_err(|error| self.damaged(error))?;
+        let json = self.body()?;
+        let body: Body =
+            serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))?;
         Ok(body.examples)
     }
 
     /// The files of a model.
     pub(crate) fn outline(&mut self, entry: &Entry) -> Result<Outline> {
-        self.file
-            .seek(SeekFrom::Start(self.head.at + entry.at))
-            .at("read", &self.path)?;
-        let mut json = Vec::new();
-        (&mut self.file)
-            .take(entry.length)
-            .read_to_end(&mut json)
-            .at("read", &self.path)?;
+        let at = self.head.at.checked_add(entry.at);
+        let json = match at {
+            Some(at) => self.read(at, entry.length)?,
+            None => return Err(self.damaged(None)),
+        };
+        if Digest::of(&json) != entry.digest {
+            return Err(self.damaged(None));
+        }
         Outline::parse(json, self.path.display())
     }
 }
@@ -211,13 +230,11 @@ pub(crate) fn write(
         }
         let (root, files) = files_of(registry, names)
             .map_err(|error| refuse(format!("model '{}': {error}", show(listed))))?;
-        let bytes = files
-            .iter()
-            .map(|file| file.size_bytes)
-            .sum::<Option<u64>>();
-        let count = files.len() as u64;
         let outline = Outline::new(files, &origin.revision, location)
             .map_err(|error| error.step(format!("model '{}'", show(listed))))?;
+        let count = outline.files().len() as u64;
+        let sizes = outline.files().iter().map(|file| file.size_bytes);
+        let bytes = sizes.sum::<Option<u64>>();
         let (at, length) = (outlines.len() as u64, outline.json().len() as u64);
         outlines.extend_from_slice(outline.json());
         outlines.push(b'\n');
@@ -241,12 +258,16 @@ pub(crate) fn write(
     })
     .map_err(json)?;
     body.push(b'\n');
+    let mut hasher = Hasher::default();
+    hasher.update(&body);
+    hasher.update(&outlines);
     let mut head = Head {
         format: FORMAT,
         origin: origin.clone(),
         models: rows.len(),
         files: registry.file_count(),
         at: 0,
+        digest: hasher.finish(),
     };
     // The number that says where the second line ends is part of what comes before it.
     let mut line = Vec::new();
@@ -318,6 +339,9 @@ mod tests {
             repo: "o/n".into(),
             state: PinState::Commit("c0ffee".into()),
             revision: "c0ffee".into(),
+            etag: None,
+            registry_path: ".registry".into(),
+            asset: None,
             fork: false,
         }
     }
@@ -368,6 +392,41 @@ mod tests {
     }
 
     #[test]
+    fn damage_shows() {
+        let toml = "[files]\nx = { size = 3 }\n[models]\na = [\"x\"]\n";
+        let (file, head) = written(toml).unwrap();
+        let bytes = std::fs::read(file.path()).unwrap();
+        let body_at = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let open = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            Cached::open(file.reopen().unwrap(), file.path()).unwrap()
+        };
+        for at in 0..bytes.len() {
+            for damaged in [bytes[..at].to_vec(), {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x80;
+                flipped
+            }] {
+                let Some(mut cached) = open(&damaged) else {
+                    assert!(at < body_at);
+                    continue;
+                };
+                assert_eq!(cached.head, head, "{at}");
+                assert!(!cached.is_whole().unwrap(), "{at}");
+                // The line end behind the last outline is nobody's.
+                if let Ok(models) = cached.models() {
+                    assert!(cached.outline(&models[0]).is_err() || at == bytes.len() - 1);
+                }
+            }
+        }
+        assert!(open(&bytes).unwrap().is_whole().unwrap());
+        let other = String::from_utf8(bytes)
+            .unwrap()
+            .replace("\"format\":1", "\"format\":2");
+        assert!(open(other.as_bytes()).is_none());
+    }
+
+    #[test]
     fn hostile_names_are_refused() {
         for toml in [
             "[models]\n\"../x\" = []\n",
@@ -379,6 +438,7 @@ mod tests {
             "[models]\n\"a\" = []\n\"A\" = []\n",
             "[models]\n\"a\" = []\n\"mf6/test/a\" = []\n",
             "[models]\n\"a@b\" = []\n",
+            "[files]\nx = { size = 9223372036854775807 }\ny = { size = 9223372036854775807 }\nz = { size = 9 }\n[models]\na = [\"x\", \"y\", \"z\"]\n",
         ] {
             let error = written(toml).unwrap_err();
             assert_eq!(error.code(), "REGISTRY_ERROR", "{toml}");

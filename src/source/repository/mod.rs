@@ -115,6 +115,30 @@ impl Repository {
     }
 }
 
+/// Checks a registry as those who sync will; `name` is the source's, and `location` names the registry in errors.
+#[cfg(feature = "author")]
+pub(crate) fn check_registry(text: &str, name: &str, location: &str) -> Result<()> {
+    if text.len() as u64 > wire::MAX_REGISTRY_BYTES {
+        let (bytes, most) = (text.len(), wire::MAX_REGISTRY_BYTES);
+        let message = format!("the registry would have {bytes} bytes, and may have {most}");
+        return Err(Error::registry(location, message));
+    }
+    let origin = index::Origin {
+        reference: "main".into(),
+        name: name.to_owned(),
+        server: String::new(),
+        repo: String::new(),
+        state: PinState::Commit(String::new()),
+        revision: String::new(),
+        etag: None,
+        registry_path: String::new(),
+        asset: None,
+        fork: false,
+    };
+    let registry = wire::Registry::parse(text, &origin.reference, location)?;
+    index::write(&registry, &origin, location, &mut |_| Ok(())).map(|_| ())
+}
+
 /// Whether a cached registry is of what a source says now, or of a repository that was asked for in its place.
 pub(crate) fn is_of(
     head: &Head,

@@ -17,8 +17,10 @@ pub(super) const MAX_ADVERTISEMENT_BYTES: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Refs {
     default_branch: Option<String>,
-    /// Full name → what it points at, in hexadecimal.
+    /// Full name → the commit that it leads to, in hexadecimal.
     refs: BTreeMap<String, String>,
+    /// The hash of an annotated tag → the commit that it leads to.
+    tags: BTreeMap<String, String>,
 }
 
 /// What a ref is.
@@ -72,7 +74,15 @@ impl Refs {
         if let Ok(name) = std::str::from_utf8(&line[at + 1..])
             && name != "capabilities^{}"
         {
-            self.refs.insert(name.to_owned(), hash.to_owned());
+            let hash = hash.to_ascii_lowercase();
+            match name.strip_suffix("^{}") {
+                None => _ = self.refs.insert(name.to_owned(), hash),
+                // The commit of an annotated tag stands behind the tag.
+                Some(tag) => {
+                    let tag = self.refs.insert(tag.to_owned(), hash.clone());
+                    self.tags.extend(tag.map(|tag| (tag, hash)));
+                }
+            }
         }
         Some(())
     }
@@ -81,26 +91,27 @@ impl Refs {
         self.default_branch.as_deref()
     }
 
-    /// The commit of a tag, a branch or a full name, in git's order; an annotated tag is followed to its commit.
+    /// The commit of a tag, a branch or a full name (`refs/heads/develop`, `pull/12/head`), in git's order.
     pub(super) fn resolve(&self, reference: &str) -> Option<(&str, RefKind)> {
         let names = [
-            (format!("refs/tags/{reference}^{{}}"), RefKind::Tag),
             (format!("refs/tags/{reference}"), RefKind::Tag),
             (format!("refs/heads/{reference}"), RefKind::Other),
             (reference.to_owned(), RefKind::Other),
+            (format!("refs/{reference}"), RefKind::Other),
         ];
         names
             .into_iter()
             .find_map(|(name, kind)| Some((self.refs.get(&name)?.as_str(), kind)))
     }
 
-    /// The one commit that a ref points at and whose hash begins so.
+    /// The one commit that a ref leads to and whose hash, or whose annotated tag's, begins so.
     pub(super) fn abbreviated(&self, hash: &str) -> Option<&str> {
         let hash = hash.to_ascii_lowercase();
-        let mut found = self
-            .refs
-            .values()
-            .filter(|commit| commit.starts_with(&hash));
+        let commits = self.refs.values().map(|commit| (commit, commit));
+        let mut found = commits
+            .chain(&self.tags)
+            .filter(|(object, _)| object.starts_with(&hash))
+            .map(|(_, commit)| commit);
         let first = found.next()?;
         found.all(|other| other == first).then_some(first.as_str())
     }
@@ -108,10 +119,8 @@ impl Refs {
     /// Branches and tags that come near a mistyped name.
     pub(super) fn near(&self, reference: &str) -> Vec<String> {
         let names = self.refs.keys().filter_map(|name| {
-            let name = name
-                .strip_prefix("refs/heads/")
-                .or_else(|| name.strip_prefix("refs/tags/"))?;
-            (!name.ends_with("^{}")).then_some(name)
+            name.strip_prefix("refs/heads/")
+                .or_else(|| name.strip_prefix("refs/tags/"))
         });
         nearest(reference, names)
     }
@@ -133,6 +142,7 @@ mod tests {
 
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const B: &str = "abbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
     fn url() -> Url {
         Url::parse("https://git.example.com/o/n/info/refs").unwrap()
@@ -160,9 +170,10 @@ mod tests {
             &head,
             &format!("{A} refs/heads/develop"),
             &format!("{A} refs/heads/v1"),
-            &format!("{A} refs/tags/v1"),
+            &format!("{C} refs/tags/v1"),
             &format!("{B} refs/tags/v1^{{}}"),
             &format!("{B} refs/heads/feature/x"),
+            &format!("{B} refs/pull/12/head"),
             "",
         ]);
         let refs = Refs::parse(&bytes, &url()).unwrap();
@@ -173,12 +184,14 @@ mod tests {
             ("feature/x", Some((B, RefKind::Other))),
             ("refs/heads/develop", Some((A, RefKind::Other))),
             ("HEAD", Some((A, RefKind::Other))),
+            ("pull/12/head", Some((B, RefKind::Other))),
             ("feature", None),
         ] {
             assert_eq!(refs.resolve(name), expected, "{name}");
         }
         assert_eq!(refs.abbreviated("ABBBBBB"), Some(B));
         assert_eq!(refs.abbreviated("a"), None, "two begin so");
+        assert_eq!(refs.abbreviated("ccccccc"), Some(B), "of the tag itself");
         assert_eq!(refs.near("develp"), ["develop"]);
     }
 

@@ -123,7 +123,8 @@ impl Registry {
         if let Some(root) = root.as_deref().filter(|root| !matches!(*root, "" | ".")) {
             check_path("root", root)?;
         }
-        let mut asset = wire.asset;
+        // Of several zips the first by name, so that every sync finds the same.
+        let mut of_urls: Option<String> = None;
         let mut files = HashMap::with_capacity(wire.files.len());
         for (name, file) in wire.files {
             let digest = read_hash(file.hash.as_deref())
@@ -131,8 +132,10 @@ impl Registry {
             let (mut folder, size_bytes) = (None, file.size);
             if let Some(path) = file.url.as_deref().and_then(path_of) {
                 let last = path.rsplit('/').next().unwrap_or_default();
-                if is_zip(last) && last != name {
-                    asset.get_or_insert_with(|| last.to_owned());
+                if is_zip(last) && name.rsplit('/').next() != Some(last) {
+                    if of_urls.as_deref().is_none_or(|first| last < first) {
+                        of_urls = Some(last.to_owned());
+                    }
                 } else {
                     folder = folder_of(&path, &name, reference);
                 }
@@ -144,6 +147,7 @@ impl Registry {
             };
             files.insert(name, stated);
         }
+        let asset = wire.asset.or(of_urls);
         if let Some(asset) = &asset
             && check_path("asset", asset)?.components().count() != 1
         {

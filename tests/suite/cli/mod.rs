@@ -6,6 +6,7 @@ mod exits;
 mod full_disk;
 mod kills;
 mod listing;
+mod making;
 mod mount;
 mod output;
 mod process;

@@ -1,3 +1,4 @@
 //! The publisher's side.
 
+mod make;
 mod publish;

@@ -2,5 +2,6 @@
 
 mod https;
 mod mirrors;
+mod pulling;
 mod repository;
 mod signed;

@@ -1,0 +1,197 @@
+//! One attempt at a pull: from what is offered to what is installed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::engine::Engine;
+use crate::engine::archives::drop_kept;
+use crate::engine::commit::commit;
+use crate::engine::downloads::Meter;
+use crate::engine::holdings::Holdings;
+use crate::engine::measure::Measuring;
+use crate::engine::pull::{PullOptions, PullOutcome, PullReport, check_hashes};
+use crate::engine::receive::Receiver;
+use crate::engine::resolve::Offer;
+use crate::engine::transfer::Transfer;
+use crate::error::{Error, IoContext, Result, chain};
+use crate::manifest::Contents;
+use crate::progress::{CancelToken, Phase};
+use crate::source::places::Places;
+use crate::store::ModelLock;
+use crate::store::partial::{Claimed, Partial};
+use crate::store::record::Records;
+
+/// How long a partial that nobody comes back to is kept.
+const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Room left for what the store itself writes.
+const SPACE_MARGIN_BYTES: u64 = 1 << 20;
+
+/// What an attempt works with.
+pub(crate) struct Attempt<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) options: &'a PullOptions,
+    pub(crate) concurrency: Option<usize>,
+    pub(crate) cancel: &'a CancelToken,
+    pub(crate) meter: &'a Meter,
+    pub(crate) lock: &'a ModelLock<'a>,
+    /// What was installed when the lock was taken.
+    pub(crate) records: &'a Records,
+}
+
+impl Attempt<'_> {
+    /// Brings in what is offered, and enters what it did into the report. `contents` are what it consists of, when that
+    /// is known already.
+    pub(crate) fn run(
+        &self,
+        offer: &Offer,
+        contents: Option<&Contents>,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        let result = self.prepare_and_fill(offer, contents, report);
+        if result.is_err() {
+            self.engine.zips.forget();
+        }
+        result
+    }
+
+    fn prepare_and_fill(
+        &self,
+        offer: &Offer,
+        contents: Option<&Contents>,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        let Self { engine, cancel, .. } = *self;
+        let offline = self.options.offline;
+        let contents = match contents {
+            Some(contents) => contents.clone(),
+            None => engine.contents(offer, offline, cancel)?,
+        };
+        report.files_unverified = check_hashes(&contents, self.options.require_hashes)?;
+        let places = engine.places(offer, offline, cancel)?;
+        let store = &engine.store;
+        store.expire_partials(PARTIAL_AGE, &offer.remote.model);
+        let mut partial = Partial::claim(store.layout(), &claimed(offer, &contents))?;
+        let filled = self.fill(offer, &contents, &places, &mut partial, report);
+        if let Err(error) = &filled {
+            partial.fail(chain(error));
+            let kept = places.zip().and_then(|zip| zip.kept.as_deref());
+            let is_release = offer.commit().is_none();
+            if let Some(kept) = kept.filter(|_| is_release && is_of_source(error)) {
+                // The next attempt shall not find the same wrong bytes.
+                drop_kept(kept);
+            }
+        }
+        filled
+    }
+
+    /// Brings everything into the partial, and the partial into its place.
+    fn fill(
+        &self,
+        offer: &Offer,
+        contents: &Contents,
+        places: &Places,
+        partial: &mut Partial,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        let (engine, meter) = (self.engine, self.meter);
+        let model = &offer.remote.model;
+        let client = engine.client(self.options.offline);
+        let mut new_bytes = 0;
+        let manifest = match contents {
+            Contents::Manifest(manifest) => manifest.clone(),
+            Contents::Outline(outline) => {
+                let receiver = Receiver::new(&client, meter, partial, self.cancel, 0);
+                let digests = outline.files().iter().filter_map(|file| file.digest);
+                let measuring = Measuring {
+                    outline,
+                    location: &offer.source.config().label(),
+                    places,
+                    partial,
+                    receiver: &receiver,
+                    meter,
+                    held: &Holdings::sizes(&engine.store, self.records, model, digests),
+                };
+                let measured = measuring.run(self.concurrency);
+                report.bytes_fetched += receiver.network_bytes();
+                let measured = measured?;
+                new_bytes = measured.new_bytes;
+                partial.settle(&measured.manifest, &measured.here)?;
+                measured.manifest
+            }
+        };
+        let found = partial.found(&manifest);
+        let planned = engine.plan_transfer(model, &manifest, places, &found)?;
+        check_space(
+            partial.dir(),
+            manifest.total_bytes().saturating_sub(planned.bytes_resumed),
+        )?;
+        report.outcome = PullOutcome::Installed;
+        report.files = manifest.files().len() as u64;
+        report.bytes_total = manifest.total_bytes();
+        report.bytes_reused = planned.bytes_reused;
+        report.bytes_resumed = planned.bytes_resumed.saturating_sub(new_bytes);
+        info!(%model, bytes = planned.bytes_to_fetch, "pulling");
+        meter.expect(&manifest);
+        meter.phase(Phase::Chunks);
+        partial.lay_out(&manifest)?;
+        let workers = planned.workers(self.concurrency);
+        let transfer = Transfer {
+            manifest: &manifest,
+            partial,
+            places,
+            client: &client,
+            meter,
+            cancel: self.cancel,
+        };
+        report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
+        meter.phase(Phase::Extracting);
+        report.path = commit(&engine.store, self.lock, partial, &manifest, &offer.remote)?;
+        Ok(())
+    }
+}
+
+fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
+    let remote = &offer.remote;
+    let (json, total_bytes, files) = match contents {
+        Contents::Manifest(manifest) => (
+            manifest.json(),
+            manifest.total_bytes(),
+            manifest.files().len(),
+        ),
+        Contents::Outline(outline) => (outline.json(), 0, outline.files().len()),
+    };
+    Claimed {
+        model: &remote.model,
+        source: &remote.source,
+        offered: remote.manifest_digest,
+        json,
+        total_bytes,
+        files: files as u64,
+    }
+}
+
+/// Whether an error is about what a source has, and not about this machine or what was asked for.
+pub(crate) fn is_of_source(error: &Error) -> bool {
+    matches!(
+        error.root(),
+        Error::HashMismatch { .. }
+            | Error::SizeMismatch { .. }
+            | Error::Registry { .. }
+            | Error::Network { .. }
+    )
+}
+
+/// Refuses before the first byte is fetched when there is no room for the last.
+pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
+    let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
+    if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
+        return Err(Error::InsufficientSpace {
+            path: dir.to_owned(),
+            needed_bytes,
+            available_bytes,
+        });
+    }
+    Ok(())
+}

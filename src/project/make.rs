@@ -1,0 +1,374 @@
+//! Writing the `models.toml` of a repository, from the folders of its models.
+//!
+//! What is indexed is what will be served: the archive of the repository at a ref, or a zip of a release. A folder of this
+//! machine may be indexed instead, for trying out; the same files give the same registry, byte for byte.
+//!
+//! A folder with a name file is a model, called by its path below the folder that is indexed. Everything below it is its
+//! own, even where it is another model's too. Left out are what a run of the model writes (`.lst .hds .hed .cbb .cbc .bud
+//! .ddn .ucn .glo`), what its outputs are compared with (`compare*`), and what version control, file managers and
+//! registries keep for themselves. A link in a model is refused: what a server has under its name is not what it leads to.
+
+mod document;
+mod folder;
+mod models;
+mod opened;
+mod tree;
+mod zip;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use tracing::info;
+
+use crate::config::{Config, RepositoryPlace, SourcePlace};
+use crate::env::Environment;
+use crate::error::{Error, Result};
+use crate::glob::Glob;
+use crate::http::Client;
+use crate::http::transport::{Transport, UreqTransport};
+use crate::model::ModelName;
+use crate::progress::CancelToken;
+use crate::setters::setters;
+use crate::settings::Settings;
+use crate::source::places::below;
+use crate::source::repository::check_registry;
+use crate::source::repository::discover::REGISTRY_FILE;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
+use crate::store::write::replace_file;
+
+use document::{File, check_replaceable, render};
+use models::{Models, Naming, find};
+use opened::{Fetching, Opened, Served, open_folder};
+use tree::Facts;
+
+/// How much of a file is read at once, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// A repository at a ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepositoryRef {
+    /// `OWNER/NAME`.
+    pub repo: String,
+    /// A branch, a tag, a release or a commit.
+    pub reference: String,
+}
+
+impl RepositoryRef {
+    /// Names a repository at a ref. Both are checked when they are used.
+    pub fn new(repo: impl Into<String>, reference: impl Into<String>) -> Self {
+        Self {
+            repo: repo.into(),
+            reference: reference.into(),
+        }
+    }
+
+    /// Finds how it is reached: as a source says that names it, else as the environment says.
+    fn serve(&self, settings: &Settings, asset: Option<&str>) -> Result<Served> {
+        let Self { repo, reference } = self;
+        let places = settings.sources.iter().map(|source| &source.place);
+        let mut configured = places.filter_map(|place| match place {
+            SourcePlace::Repository(place) if place.repo == *repo => Some(place),
+            _ => None,
+        });
+        let place = match configured.next() {
+            Some(place) => RepositoryPlace::clone(place),
+            None => settings.hosts.place(repo)?,
+        };
+        let place = RepositoryPlace {
+            refs: vec![reference.clone()],
+            asset: asset.map(str::to_owned),
+            ..place
+        };
+        place.check()?;
+        Ok(Served {
+            place,
+            reference: reference.clone(),
+        })
+    }
+}
+
+/// Where the models are that a registry is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MakeOrigin {
+    /// The archive of a repository at a ref.
+    Archive {
+        /// Which one.
+        repository: RepositoryRef,
+        /// The folder in the repository; empty for its top. It becomes the registry's `root`.
+        path: String,
+    },
+    /// A zip of a release.
+    Asset {
+        /// The repository and the release's tag.
+        repository: RepositoryRef,
+        /// The zip's name. It becomes the registry's `asset`.
+        file: String,
+        /// The folder in the zip; empty for its top. It becomes the registry's `root`.
+        path: String,
+    },
+    /// A folder of this machine. Its path in the work tree of a repository, when it is in one, becomes the registry's `root`.
+    Folder {
+        /// Which one.
+        path: PathBuf,
+        /// The repository that will serve the files, for their URLs.
+        repository: Option<RepositoryRef>,
+    },
+}
+
+/// How to make a registry.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MakeOptions {
+    /// Where the models are.
+    pub origin: MakeOrigin,
+    /// The source's name, which comes in front of models and examples. Default: none.
+    pub name: String,
+    /// What a model's name file is called; `*`, `?` and `[a-z]` stand for other characters. Default: `mfsim.nam`.
+    pub namefile: String,
+    /// The folder that `models.toml` is written to. Default: `.registry`.
+    pub output: PathBuf,
+    /// Give each file a URL, for readers that do not build it themselves. Default: off.
+    pub urls: bool,
+    /// Open no socket. Default: off, or as the configuration says.
+    pub offline: bool,
+    /// Stops the work when it is cancelled.
+    pub cancel: CancelToken,
+}
+
+impl MakeOptions {
+    /// Makes a registry of what is there.
+    #[must_use]
+    pub fn new(origin: MakeOrigin) -> Self {
+        Self {
+            origin,
+            name: String::new(),
+            namefile: "mfsim.nam".to_owned(),
+            output: PathBuf::from(".registry"),
+            urls: false,
+            offline: false,
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+setters!(MakeOptions {
+    name: impl Into<String>,
+    namefile: impl Into<String>,
+    output: impl Into<PathBuf>,
+    urls: bool,
+    offline: bool,
+    cancel: CancelToken,
+});
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MakeReport {
+    /// The registry's file.
+    pub path: PathBuf,
+    /// Where the models were read: a URL without credentials, or a folder.
+    pub source: String,
+    /// The number of models.
+    pub models: usize,
+    /// The number of examples.
+    pub examples: usize,
+    /// The number of files.
+    pub files: usize,
+    /// The size of all files together.
+    pub total_bytes: u64,
+    /// What whoever publishes it should know, in sentences; may be empty.
+    pub notes: Vec<String>,
+}
+
+/// Makes registries of repositories.
+///
+/// Building one does no input or output. The environment and the user's file are read by the call that needs them.
+#[derive(Debug)]
+pub struct RegistryMaker {
+    config: Config,
+    environment: Option<Environment>,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl RegistryMaker {
+    /// Makes one for an app: a repository that one of its sources names is reached as the source says.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            environment: None,
+            transport: None,
+        }
+    }
+
+    /// Uses this environment instead of the process's own.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Sends requests through this transport instead of the built-in one.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Makes a registry in place of the one that is there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when there is no model, no such folder, or nothing to make URLs of; [`Error::Registry`]
+    /// when a model has a name or a link that no registry can have, when the repository, ref or zip does not exist, when
+    /// the archive is malformed, and when the registry that is there has more tables, which would be lost; the network and
+    /// storage errors; [`Error::Cancelled`].
+    pub fn make(&self, options: &MakeOptions) -> Result<MakeReport> {
+        let path = options.output.join(REGISTRY_FILE);
+        if !options.name.is_empty() {
+            ModelName::parse(&options.name).map_err(|error| Error::argument(error.to_string()))?;
+        }
+        // Before anything is fetched in vain.
+        check_replaceable(&path)?;
+        let (opened, served) = self.open(options, &path)?;
+        let models = find(
+            opened.tree.names(),
+            &Naming {
+                name_file: &Glob::new(&options.namefile),
+                prefix: &options.name,
+                top: opened.top.as_deref(),
+            },
+            &opened.location,
+        )?;
+        if models.models.is_empty() {
+            return Err(no_models(&options.namefile, &opened));
+        }
+        let served = served.as_ref().filter(|_| options.urls);
+        let files = read_files(&opened, &models, served, &options.cancel)?;
+        let text = render(&opened.root, opened.asset.as_deref(), &files, &models);
+        check_registry(&text, &options.name, &path.display().to_string())?;
+        replace(&path, &text, &options.cancel)?;
+        info!(path = %path.display(), models = models.models.len(), "made a registry");
+        Ok(MakeReport {
+            path,
+            source: opened.location,
+            models: models.models.len(),
+            examples: models.examples.len(),
+            files: files.len(),
+            total_bytes: files.iter().map(|file| file.facts.size_bytes).sum(),
+            notes: notes(opened.note, models.nested),
+        })
+    }
+
+    /// Opens the folder of the models, and says which repository serves them, when there is one. `own` is the registry
+    /// that will be written.
+    fn open(&self, options: &MakeOptions, own: &Path) -> Result<(Opened, Option<Served>)> {
+        let beside = own.with_file_name("archive.zip");
+        let fetching = |client| Fetching {
+            client,
+            beside: &beside,
+            cancel: &options.cancel,
+        };
+        let client = |settings: &Settings| self.client(settings, options.offline);
+        match &options.origin {
+            MakeOrigin::Archive { repository, path } => {
+                let settings = self.settings()?;
+                let served = repository.serve(&settings, None)?;
+                let opened = fetching(&client(&settings)?).archive(&served, path)?;
+                Ok((opened, Some(served)))
+            }
+            MakeOrigin::Asset {
+                repository,
+                file,
+                path,
+            } => {
+                let settings = self.settings()?;
+                let served = repository.serve(&settings, Some(file))?;
+                let opened = fetching(&client(&settings)?).asset(&served, file, path)?;
+                Ok((opened, Some(served)))
+            }
+            MakeOrigin::Folder { path, repository } => {
+                let serve = |repository: &RepositoryRef| repository.serve(&self.settings()?, None);
+                let served = repository.as_ref().map(serve).transpose()?;
+                if served.is_none() && options.urls {
+                    let message = "URLs are those of a repository at a ref, and none is named";
+                    return Err(Error::argument(message));
+                }
+                let opened = open_folder(path, served.as_ref(), own, &options.cancel)?;
+                Ok((opened, served))
+            }
+        }
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        let environment = self.environment.clone();
+        let environment = environment.unwrap_or_else(Environment::of_process);
+        Settings::read(&self.config, &environment)
+    }
+
+    fn client(&self, settings: &Settings, offline: bool) -> Result<Client> {
+        let transport: Arc<dyn Transport> = match &self.transport {
+            Some(transport) => transport.clone(),
+            None => Arc::new(UreqTransport::new(settings.http.clone())?),
+        };
+        let offline = offline || settings.offline;
+        let client = Client::new(transport, settings.http.retry, offline);
+        Ok(client.with_tokens(&settings.tokens))
+    }
+}
+
+fn no_models(namefile: &str, opened: &Opened) -> Error {
+    let below = match opened.root.as_str() {
+        "" => String::new(),
+        root => format!(" below '{root}'"),
+    };
+    Error::argument(format!(
+        "there is no model: no folder{below} has a file '{}' ({})",
+        namefile.escape_debug(),
+        opened.location
+    ))
+}
+
+/// Hashes all files of all models, on all processors.
+fn read_files<'a>(
+    opened: &Opened,
+    models: &Models<'a>,
+    served: Option<&Served>,
+    cancel: &CancelToken,
+) -> Result<Vec<File<'a>>> {
+    let names: Vec<&str> = models.files.iter().copied().collect();
+    let url = |name: &str| {
+        let url = served?.url(opened.asset.as_deref(), &below(&opened.root, name));
+        Some(url.map(|url| url.to_string()))
+    };
+    names
+        .par_iter()
+        .map_init(
+            || vec![0_u8; BUFFER_BYTES],
+            |buffer, name| {
+                Ok(File {
+                    name,
+                    facts: Facts::read(&*opened.tree, name, buffer, cancel)?,
+                    url: url(name).transpose()?,
+                })
+            },
+        )
+        .collect()
+}
+
+/// Puts a registry in its place, unless another program has added something to the one there meanwhile.
+fn replace(path: &Path, text: &str, cancel: &CancelToken) -> Result<()> {
+    let lock = path.with_file_name(format!(".{REGISTRY_FILE}.lock"));
+    let _lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+    check_replaceable(path)?;
+    replace_file(path, text.as_bytes())
+}
+
+fn notes(of_opening: Option<&str>, nested: usize) -> Vec<String> {
+    let of_nested = (nested > 0)
+        .then(|| format!("{nested} of the models lie in others, whose files theirs are too"));
+    let notes = of_opening.map(str::to_owned).into_iter();
+    notes.chain(of_nested).collect()
+}

@@ -1,0 +1,231 @@
+//! Which folders are models, what they consist of, and which of them belong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use crate::error::{Error, Result};
+use crate::glob::Glob;
+use crate::model::ModelName;
+use crate::relpath::RelPath;
+use crate::source::places::below;
+
+/// What the last segment of a flow model's name has in it: its outputs are inputs of the others.
+const FLOW: &str = "gwf";
+
+/// How models are recognised and called.
+#[derive(Debug)]
+pub(super) struct Naming<'a> {
+    /// What a folder's name file is called.
+    pub(super) name_file: &'a Glob,
+    /// What stands in front of every name; empty for nothing.
+    pub(super) prefix: &'a str,
+    /// What a model at the very top is called, when there is a name for it.
+    pub(super) top: Option<&'a str>,
+}
+
+/// The models below a folder.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Models<'a> {
+    /// All files of all models.
+    pub(super) files: BTreeSet<&'a str>,
+    /// Model → its files, in order.
+    pub(super) models: BTreeMap<String, &'a [String]>,
+    /// Example → its models, flow models first.
+    pub(super) examples: BTreeMap<String, Vec<String>>,
+    /// How many models lie in the folder of another.
+    pub(super) nested: usize,
+}
+
+/// Finds the models among files, which are given in order: each folder with a name file is one, and everything below the
+/// folder is its own, that of a model further down too. Models below one first folder form an example of its name.
+///
+/// # Errors
+/// [`Error::Registry`] at `location` for a name that no registry can have, when it is of a model, and for two models of
+/// one name.
+pub(super) fn find<'a>(
+    names: &'a [String],
+    naming: &Naming<'_>,
+    location: &dyn Display,
+) -> Result<Models<'a>> {
+    let refuse = |message: String| Error::registry(location, message);
+    let folders: BTreeSet<&str> = names
+        .iter()
+        .map(|name| name.rsplit_once('/').unwrap_or(("", name)))
+        .filter(|(_, file)| naming.name_file.matches(file))
+        .map(|(folder, _)| folder)
+        .collect();
+    let mut found = Models::default();
+    for folder in &folders {
+        let path = match *folder {
+            "" => naming
+                .top
+                .ok_or_else(|| refuse("the model at the top has no name".into()))?,
+            path => path,
+        };
+        let model = below(naming.prefix, path);
+        ModelName::parse(&model).map_err(|error| refuse(format!("a model's folder: {error}")))?;
+        let files = files_below(names, folder);
+        if found.models.insert(model.clone(), files).is_some() {
+            return Err(refuse(format!("two models would have the name '{model}'")));
+        }
+        found.files.extend(files.iter().map(String::as_str));
+        if let Some((first, _)) = folder.split_once('/') {
+            let example = found.examples.entry(below(naming.prefix, first));
+            example.or_default().push(model);
+        }
+        let mut above = folder.match_indices('/').map(|(at, _)| &folder[..at]);
+        let is_nested = above.any(|above| folders.contains(above))
+            || !folder.is_empty() && folders.contains("");
+        found.nested += usize::from(is_nested);
+    }
+    for file in &found.files {
+        RelPath::parse(file).map_err(|error| refuse(error.to_string()))?;
+    }
+    for models in found.examples.values_mut() {
+        models.sort_by_cached_key(|model| {
+            let last = model.rsplit('/').next().unwrap_or_default();
+            (!last.contains(FLOW), model.clone())
+        });
+    }
+    Ok(found)
+}
+
+/// The files below a folder: one behind the other, as names are in order.
+fn files_below<'a>(names: &'a [String], folder: &str) -> &'a [String] {
+    if folder.is_empty() {
+        return names;
+    }
+    let prefix = format!("{folder}/");
+    let begin = names.partition_point(|name| *name < prefix);
+    let count = names[begin..].partition_point(|name| name.starts_with(&prefix));
+    &names[begin..begin + count]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn find_in<'a>(names: &'a [String], prefix: &str, pattern: &str) -> Result<Models<'a>> {
+        let naming = Naming {
+            name_file: &Glob::new(pattern),
+            prefix,
+            top: Some("top"),
+        };
+        find(names, &naming, &"here")
+    }
+
+    #[test]
+    fn every_folder_with_a_name_file_is_a_model() {
+        let names = names(&[
+            "README.md",
+            "a/mfsim.nam",
+            "a/in/x",
+            "a-b/x",
+            "a.b/mfsim.nam",
+            "b/none.nam",
+            "c/d/mfsim.nam",
+        ]);
+        let found = find_in(&names, "", "mfsim.nam").unwrap();
+        let models: Vec<_> = found.models.iter().collect();
+        let file = |name: &str| name.to_owned();
+        assert_eq!(
+            models,
+            [
+                (&file("a"), &&[file("a/in/x"), file("a/mfsim.nam")][..]),
+                (&file("a.b"), &&[file("a.b/mfsim.nam")][..]),
+                (&file("c/d"), &&[file("c/d/mfsim.nam")][..]),
+            ]
+        );
+        assert_eq!(found.files.len(), 4);
+        assert_eq!(found.nested, 0);
+        let found = find_in(&names, "", "*.nam").unwrap();
+        assert!(found.models.contains_key("b"));
+        assert_eq!(find_in(&names, "", "*.tdis").unwrap(), Models::default());
+    }
+
+    #[test]
+    fn files_of_a_model_in_a_model_are_of_both() {
+        let names = names(&["a/mfsim.nam", "a/in/mfsim.nam", "a/in/x", "mfsim.nam"]);
+        let found = find_in(&names, "mf6/test", "mfsim.nam").unwrap();
+        let sizes: Vec<_> = found
+            .models
+            .iter()
+            .map(|(model, files)| (model.as_str(), files.len()))
+            .collect();
+        assert_eq!(
+            sizes,
+            [("mf6/test/a", 3), ("mf6/test/a/in", 2), ("mf6/test/top", 4)]
+        );
+        assert_eq!((found.files.len(), found.nested), (4, 2));
+    }
+
+    #[test]
+    fn models_below_one_folder_are_an_example_and_flow_comes_first() {
+        let names = names(&[
+            "ex/mf6gwt/mfsim.nam",
+            "ex/mf6gwf/mfsim.nam",
+            "ex/a/gwf-none/deep/mfsim.nam",
+            "ex/b-gwf/mfsim.nam",
+            "single/mfsim.nam",
+            "gwf/other/mfsim.nam",
+        ]);
+        let found = find_in(&names, "p", "mfsim.nam").unwrap();
+        let examples: Vec<_> = found.examples.iter().collect();
+        let list = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect();
+        let ex: Vec<String> = list(&[
+            "p/ex/b-gwf",
+            "p/ex/mf6gwf",
+            "p/ex/a/gwf-none/deep",
+            "p/ex/mf6gwt",
+        ]);
+        assert_eq!(
+            examples,
+            [
+                (&"p/ex".to_owned(), &ex),
+                (&"p/gwf".to_owned(), &list(&["p/gwf/other"])),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_of_models_are_checked_and_others_are_not() {
+        let of = |bad: &str| find_in(&names(&["a/mfsim.nam", bad]), "", "mfsim.nam").map(|_| ());
+        for harmless in [
+            "b/../x",
+            "/etc/passwd",
+            "C:/x",
+            "b\\x",
+            "con/x",
+            "../x",
+            "x ",
+        ] {
+            of(harmless).unwrap();
+        }
+        for bad in [
+            "a/../x",
+            "a//x",
+            "a/con",
+            "a/x.",
+            "a/b\\x",
+            "a/x:y",
+            "a/x\ny",
+            "../mfsim.nam",
+            "/mfsim.nam",
+            "b /mfsim.nam",
+            "b@c/mfsim.nam",
+        ] {
+            let error = of(bad).unwrap_err();
+            assert_eq!(error.code(), "REGISTRY_ERROR", "{bad}");
+            assert!(error.to_string().contains("name '"), "{error}");
+        }
+        let twice = names(&["mfsim.nam", "top/mfsim.nam"]);
+        let error = find_in(&twice, "", "mfsim.nam").unwrap_err().to_string();
+        assert!(error.contains("two models"), "{error}");
+    }
+}

@@ -1,0 +1,130 @@
+//! `registry make`: what it is told, and what it says.
+
+use std::path::Path;
+
+use super::{Sinks, mount, run_words};
+use crate::support::disk::write_files;
+use crate::support::forge::{Forge, zip};
+use crate::support::rack::Rack;
+
+/// A rack with a folder of one model, which the host serves too.
+fn rack() -> (Rack, Forge) {
+    let (rack, forge) = (Rack::new(), Forge::start());
+    let files = [("mf6/a/mfsim.nam", "one"), ("mf6/a/mfsim.lst", "x")];
+    let repo = forge.repo("o/models");
+    repo.commit("develop", files);
+    repo.release("v1", [("all.zip", zip(&files))]);
+    let files = files.map(|(name, text)| (name, text.as_bytes()));
+    write_files(&rack.temp.path().join("work"), &files);
+    (rack, forge)
+}
+
+fn make(rack: &Rack, forge: &Forge, words: &[&str]) -> super::Ran {
+    let environment = rack.environment();
+    let environment = environment.variable("GITHUB_SERVER_URL", forge.url());
+    let output = rack.temp.path().join("output");
+    let words = [&["registry", "make", "--output", text(&output)], words].concat();
+    run_words(
+        &mount(rack).environment(environment),
+        &words,
+        Sinks::Captured,
+    )
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn it_says_what_was_made_and_of_what() {
+    let (rack, forge) = rack();
+    let path = rack.temp.path().join("output").join("models.toml");
+    let archive = ["--repo", "o/models", "--ref", "develop", "--path", "mf6"];
+    let said = make(&rack, &forge, &archive).quiet_success();
+    assert_eq!(
+        said,
+        format!(
+            "Made {}: 1 model, 0 examples, 1 file, 3 B ({}/o/models/archive/develop.zip)\n",
+            path.display(),
+            forge.url()
+        )
+    );
+    assert_eq!(
+        make(&rack, &forge, &[&archive[..], &["--quiet"]].concat()).quiet_success(),
+        ""
+    );
+
+    let asset = [
+        "--repo",
+        "o/models",
+        "--ref",
+        "v1",
+        "--asset-file",
+        "all.zip",
+        "--json",
+    ];
+    let json = make(&rack, &forge, &asset).json();
+    let url = format!("{}/o/models/releases/download/v1/all.zip", forge.url());
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "path": text(&path), "source": url, "models": 1, "examples": 1, "files": 1,
+            "total_bytes": 3, "notes": [],
+        })
+    );
+}
+
+#[test]
+fn a_path_says_whether_it_is_of_this_machine() {
+    let (rack, forge) = rack();
+    let work = rack.temp.path().join("work");
+    let source = |words: &[&str]| {
+        let json = make(&rack, &forge, &[words, &["--json"]].concat()).json();
+        json["source"].as_str().unwrap_or_default().to_owned()
+    };
+    let named = [
+        "--repo",
+        "o/models",
+        "--ref",
+        "develop",
+        "--path",
+        text(&work),
+    ];
+    assert_eq!(source(&named), text(&work));
+    assert_eq!(source(&named[4..]), text(&work));
+    assert!(source(&[&named[..5], &["mf6"]].concat()).starts_with("http:"));
+    assert!(source(&named[..4]).starts_with("http:"));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let (rack, forge) = rack();
+    let work = rack.temp.path().join("work");
+    for (words, named) in [
+        (&["--repo", "o/models"][..], "--ref"),
+        (&["--ref", "develop"], "--repo"),
+        (&["--asset-file", "all.zip"], "--repo"),
+        (&["--path", text(&work), "--urls"], "URLs"),
+        (
+            &[
+                "--repo",
+                "o/models",
+                "--ref",
+                "v1",
+                "--asset-file",
+                "all.zip",
+                "--path",
+                text(&work),
+            ],
+            "--asset-file",
+        ),
+        (&["--path", text(&work), "--namefile", "none"], "'none'"),
+    ] {
+        let ran = make(&rack, &forge, words);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(named), "{ran:?}");
+    }
+    let offline = ["--repo", "o/models", "--ref", "develop", "--offline"];
+    assert_eq!(make(&rack, &forge, &offline).code, 5);
+    assert_eq!(forge.server().connections(), 0);
+}

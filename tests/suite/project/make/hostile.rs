@@ -1,0 +1,166 @@
+//! Archives that are not what they seem.
+
+use std::io::{Cursor, Write};
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::Publisher;
+use crate::support::chain;
+use crate::support::forge::{zip, zip_stored};
+use crate::support::server::Rule;
+
+/// Replaces a name wherever it stands in a zip, by one as long.
+fn rename(mut zip: Vec<u8>, name: &str, other: &str) -> Vec<u8> {
+    assert_eq!(name.len(), other.len());
+    let places: Vec<usize> = (0..zip.len() - name.len())
+        .filter(|at| zip[*at..].starts_with(name.as_bytes()))
+        .collect();
+    assert_eq!(places.len(), 2, "the local header's and the directory's");
+    for at in places {
+        zip[at..at + name.len()].copy_from_slice(other.as_bytes());
+    }
+    zip
+}
+
+/// Overwrites a field of the directory's entry of the member, by its place in the entry.
+fn patch(mut zip: Vec<u8>, member: &str, field: usize, value: &[u8]) -> Vec<u8> {
+    let entry = (0..zip.len() - 46)
+        .find(|at| {
+            zip[*at..].starts_with(b"PK\x01\x02") && zip[at + 46..].starts_with(member.as_bytes())
+        })
+        .unwrap();
+    zip[entry + field..entry + field + value.len()].copy_from_slice(value);
+    zip
+}
+
+const SIZE: usize = 24;
+const CRC32: usize = 16;
+const OFFSET: usize = 42;
+
+#[track_caller]
+fn refused(zip: Vec<u8>, code: &str, named: &str) {
+    let publisher = Publisher::new();
+    publisher.repo.release("v1", [("all.zip", zip)]);
+    let error = publisher.refuse(&publisher.of_asset("v1", "all.zip", ""));
+    assert_eq!(error.code(), code, "{}", chain(&error));
+    assert!(chain(&error).contains(named), "{}", chain(&error));
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let with = |name| zip(&[("a/mfsim.nam", "x"), (name, "x")]);
+    refused(with("a/../../x"), "REGISTRY_ERROR", "a/../../x");
+    refused(with("a/con"), "REGISTRY_ERROR", "a/con");
+    refused(with("a/x:y"), "REGISTRY_ERROR", "a/x:y");
+    refused(with("a/b\\x"), "REGISTRY_ERROR", "backslash");
+    refused(with("a/\u{1b}[2J"), "REGISTRY_ERROR", "a/\\u{1b}[2J");
+    refused(with("../mfsim.nam"), "REGISTRY_ERROR", "'..'");
+    refused(with("/mfsim.nam"), "REGISTRY_ERROR", "");
+    refused(with("a/MFSIM.nam"), "REGISTRY_ERROR", "only by case");
+}
+
+#[test]
+fn names_of_nothing_that_is_wanted_do_not_matter() {
+    let publisher = Publisher::new();
+    let names = ["../../etc/passwd", "/etc/passwd", "C:/x", "b/con", "b/x\ny"];
+    let mut files = vec![("a/mfsim.nam", "x")];
+    files.extend(names.map(|name| (name, "x")));
+    let report = publisher.make_of_zip(zip(&files)).unwrap();
+    assert_eq!((report.models, report.files), (1, 1));
+}
+
+#[test]
+fn links_are_refused_in_models_only() {
+    let with = |link: &str| {
+        let options = SimpleFileOptions::default();
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file("a/mfsim.nam", options).unwrap();
+        writer.write_all(b"x").unwrap();
+        writer.add_symlink(link, "/etc/passwd", options).unwrap();
+        writer.finish().unwrap().into_inner()
+    };
+    refused(
+        with("a/link"),
+        "REGISTRY_ERROR",
+        "'a/link' in the archive is a link",
+    );
+    refused(with("b/mfsim.nam"), "REGISTRY_ERROR", "is a link");
+    let report = Publisher::new().make_of_zip(with("b/link")).unwrap();
+    assert_eq!((report.models, report.files), (1, 1));
+}
+
+#[test]
+fn what_is_there_twice_is_refused() {
+    let files = [
+        ("a/mfsim.nam", "x"),
+        ("a/x1", "1"),
+        ("a/x2", "2"),
+        ("b/x3", "3"),
+    ];
+    let twice = rename(zip_stored(&files), "a/x2", "a/x1");
+    refused(
+        twice,
+        "REGISTRY_ERROR",
+        "'a/x1' in the archive is there more than once",
+    );
+    let elsewhere = rename(zip_stored(&files), "a/x2", "b/x3");
+    let report = Publisher::new().make_of_zip(elsewhere).unwrap();
+    assert_eq!((report.models, report.files), (1, 2));
+}
+
+#[test]
+fn bombs_are_refused() {
+    let zeros = vec![0; 4 << 20];
+    let files = [("a/mfsim.nam", &b"x"[..]), ("a/zeros", &zeros)];
+    let honest = zip(&files);
+    let huge = u32::MAX.wrapping_sub(1).to_le_bytes();
+    refused(
+        patch(honest.clone(), "a/zeros", SIZE, &huge),
+        "REGISTRY_ERROR",
+        "sizes that cannot be",
+    );
+    // It would give a thousand times as much as it says.
+    refused(
+        patch(honest.clone(), "a/zeros", SIZE, &4096_u32.to_le_bytes()),
+        "HASH_MISMATCH",
+        "a/zeros",
+    );
+    refused(
+        patch(honest, "a/zeros", OFFSET, &0_u32.to_le_bytes()),
+        "REGISTRY_ERROR",
+        "overlap",
+    );
+}
+
+#[test]
+fn damage_is_found() {
+    let files = [("a/mfsim.nam", "content ".repeat(50))];
+    refused(
+        patch(zip(&files), "a/mfsim.nam", CRC32, &[1, 2, 3, 4]),
+        "HASH_MISMATCH",
+        "a/mfsim.nam",
+    );
+    refused(
+        b"<html>no zip</html>".to_vec(),
+        "REGISTRY_ERROR",
+        "the archive",
+    );
+    refused(Vec::new(), "REGISTRY_ERROR", "the archive");
+}
+
+#[test]
+fn an_archive_of_a_repository_is_in_one_folder() {
+    let publisher = Publisher::with_models();
+    let loose = zip(&[("a/mfsim.nam", "x"), ("b/x", "x")]);
+    let rule = Rule::path_contains("/archive/").status(200).body(loose);
+    publisher.forge.server().rule(rule);
+    let error = publisher.refuse(&publisher.of_archive("develop", ""));
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(
+        error
+            .to_string()
+            .contains("no folder that everything is in"),
+        "{error}"
+    );
+}

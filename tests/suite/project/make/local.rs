@@ -1,0 +1,275 @@
+//! From a folder of this machine.
+
+use std::fs;
+
+use modelrack::CancelToken;
+use modelrack::project::{MakeOrigin, RepositoryRef};
+
+use super::{Publisher, expected, tree};
+use crate::support::chain;
+use crate::support::platform::link_folder;
+
+/// A work tree in `work`.
+fn with_work_tree() -> Publisher {
+    let publisher = Publisher::new();
+    publisher.write("work", &tree());
+    publisher.write("work", &[(".git/HEAD", "x"), ("mf6/.svn/mfsim.nam", "x")]);
+    publisher
+}
+
+#[test]
+fn a_folder_gives_the_same_registry_as_the_archive() {
+    let publisher = with_work_tree();
+    let options = publisher.of_folder("work/mf6").name("mf6/test");
+    let report = publisher.make(&options).unwrap();
+    assert_eq!(publisher.made(), expected());
+    let folder = publisher.rack.temp.path().join("work").join("mf6");
+    assert_eq!(report.source, folder.display().to_string());
+    assert!(report.notes.is_empty(), "{report:?}");
+    // Again, over the registry that is there.
+    publisher.make(&options).unwrap();
+    assert_eq!(publisher.made(), expected());
+}
+
+#[test]
+fn a_further_work_tree_has_a_file_in_place_of_the_folder() {
+    let publisher = with_work_tree();
+    let git = publisher.rack.temp.path().join("work").join(".git");
+    fs::remove_dir_all(&git).unwrap();
+    fs::write(&git, "gitdir: elsewhere\n").unwrap();
+    let options = publisher.of_folder("work/mf6").name("mf6/test");
+    publisher.make(&options).unwrap();
+    assert_eq!(publisher.made(), expected());
+}
+
+#[test]
+fn a_folder_in_no_work_tree_has_no_root() {
+    let publisher = Publisher::new();
+    publisher.write("plain", &tree());
+    let report = publisher.make(&publisher.of_folder("plain/mf6")).unwrap();
+    let made = publisher.made();
+    assert!(!made.contains("root"), "{made}");
+    assert!(made.contains("\n\"test001a\" = [\n"), "{made}");
+    assert!(report.notes[0].contains("no root"), "{report:?}");
+}
+
+#[test]
+fn a_pattern_says_which_files_make_a_model() {
+    let publisher = with_work_tree();
+    let models = |pattern: &str| {
+        let options = publisher.of_folder("work/mf6").namefile(pattern);
+        publisher.make(&options).unwrap().models
+    };
+    assert_eq!(models("mfsim.nam"), 3);
+    assert_eq!(models("*.nam"), 3);
+    assert_eq!(models("fl?w.nam"), 1);
+    assert_eq!(models("[xw]ells.txt"), 1);
+    assert!(publisher.made().contains("\"ex-gwt/mf6gwf/input\" = ["));
+    for pattern in ["*.none", "MFSIM.NAM", "*.lst", "", "notes"] {
+        let error = publisher.refuse(&publisher.of_folder("work/mf6").namefile(pattern));
+        assert_eq!(error.code(), "INVALID_ARGUMENT", "{pattern}");
+        assert!(error.to_string().contains(pattern), "{error}");
+        assert!(error.to_string().contains("work"), "{error}");
+    }
+}
+
+#[test]
+fn a_name_file_at_the_top_is_named_after_the_folder() {
+    let publisher = with_work_tree();
+    let top = |path: &str, repository: Option<RepositoryRef>| {
+        let path = publisher.rack.temp.path().join(path);
+        let origin = MakeOrigin::Folder { path, repository };
+        let options = publisher.options(origin).name("p");
+        publisher.make(&options).unwrap();
+        publisher.made()
+    };
+    let made = top("work/mf6/test001a", None);
+    assert!(made.contains("\n\"p/test001a\" = [\n"), "{made}");
+    publisher.write("work", &[("mfsim.nam", "top")]);
+    let named = RepositoryRef::new("o/models", "develop");
+    let made = top("work", Some(named));
+    assert!(made.contains("\n\"p/models\" = [\n"), "{made}");
+    publisher.write("plain", &[("mfsim.nam", "top")]);
+    let made = top("plain", None);
+    assert!(made.contains("\n\"p/plain\" = [\n"), "{made}");
+    // As the archive has it.
+    publisher.repo.commit("develop", [("mfsim.nam", "x")]);
+    publisher
+        .make(&publisher.of_archive("develop", ""))
+        .unwrap();
+    assert!(publisher.made().contains("\n\"models\" = [\n"));
+}
+
+#[test]
+fn a_model_in_a_model_is_said() {
+    let publisher = Publisher::new();
+    publisher.write(
+        "plain",
+        &[("a/mfsim.nam", "1"), ("a/b/mfsim.nam", "2"), ("a/b/x", "3")],
+    );
+    let report = publisher.make(&publisher.of_folder("plain")).unwrap();
+    assert_eq!((report.models, report.files, report.total_bytes), (2, 3, 3));
+    assert!(report.notes[1].contains("1 of the models"), "{report:?}");
+    let made = publisher.made();
+    assert_eq!(made.matches("    \"a/b/x\",\n").count(), 2, "{made}");
+}
+
+#[test]
+fn the_registry_is_no_part_of_a_model() {
+    let publisher = Publisher::new();
+    publisher.write("plain", &[("mfsim.nam", "1"), ("models.toml.txt", "2")]);
+    let folder = publisher.rack.temp.path().join("plain");
+    for output in [folder.clone(), folder.join(".registry")] {
+        let options = publisher.of_folder("plain").output(&output);
+        let first = publisher.make(&options).unwrap();
+        let before = fs::read(&first.path).unwrap();
+        let second = publisher.make(&options).unwrap();
+        assert_eq!(fs::read(&second.path).unwrap(), before);
+        assert_eq!((first.files, second.files), (2, 2), "{}", output.display());
+        fs::remove_file(first.path).unwrap();
+    }
+}
+
+#[test]
+fn urls_need_a_repository() {
+    let publisher = with_work_tree();
+    let error = publisher.refuse(&publisher.of_folder("work/mf6").urls(true));
+    assert_eq!(error.code(), "INVALID_ARGUMENT");
+    let origin = MakeOrigin::Folder {
+        path: publisher.rack.temp.path().join("work/mf6"),
+        repository: Some(RepositoryRef::new("o/models", "develop")),
+    };
+    publisher
+        .make(&publisher.options(origin).urls(true))
+        .unwrap();
+    let url = format!(
+        "url = \"{}/o/models/raw/develop/mf6/test001a/mfsim.nam\"",
+        publisher.forge.url()
+    );
+    assert!(publisher.made().contains(&url), "{}", publisher.made());
+    assert_eq!(publisher.forge.server().connections(), 0);
+}
+
+#[test]
+fn links_are_neither_followed_nor_listed() {
+    let publisher = with_work_tree();
+    let work = publisher.rack.temp.path().join("work").join("mf6");
+    let target = publisher.rack.temp.path().join("work").join("other");
+    if !link_folder(&target, &work.join("link")) {
+        return;
+    }
+    // In no model it is of no account, nor is a name file behind it.
+    let options = publisher.of_folder("work/mf6").name("mf6/test");
+    publisher.make(&options).unwrap();
+    assert_eq!(publisher.made(), expected());
+    assert!(link_folder(
+        &target,
+        &work.join("test001a").join("compare-link")
+    ));
+    publisher.make(&options).unwrap();
+    assert_eq!(publisher.made(), expected());
+    assert!(link_folder(&target, &work.join("test001a").join("link")));
+    let error = publisher.refuse(&options);
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(
+        error.to_string().contains("'test001a/link' is a link"),
+        "{error}"
+    );
+    // The folder itself may be reached through one.
+    fs::rename(work.join("test001a").join("link"), target.join("gone")).unwrap();
+    let way = publisher.rack.temp.path().join("way");
+    assert!(link_folder(&work, &way));
+    publisher
+        .make(&publisher.of_folder("way").name("mf6/test"))
+        .unwrap();
+    assert_eq!(publisher.made(), expected());
+}
+
+#[test]
+fn what_is_no_folder_is_named() {
+    let publisher = with_work_tree();
+    let error = publisher.refuse(&publisher.of_folder("work/none"));
+    assert_eq!(error.code(), "STORAGE_ERROR");
+    assert!(chain(&error).contains("none"), "{}", chain(&error));
+    let error = publisher.refuse(&publisher.of_folder("work/README.md"));
+    assert_eq!(error.code(), "INVALID_ARGUMENT");
+    assert!(
+        error.to_string().contains("README.md is no folder"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_cancelled_token_stops_it() {
+    let publisher = with_work_tree();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let error = publisher.refuse(&publisher.of_folder("work").cancel(cancel));
+    assert_eq!(error.code(), "CANCELLED");
+}
+
+#[test]
+fn names_that_some_system_refuses_are_named() {
+    // Only a system that takes such names can show it.
+    for name in ["con.txt", "a:b", "trailing.", "back\\slash", "quest?ion"] {
+        let publisher = with_work_tree();
+        let folder = publisher.rack.temp.path().join("work/mf6/test001a");
+        if fs::write(folder.join(name), "x").is_err() || !folder.join(name).is_file() {
+            continue;
+        }
+        let error = publisher.refuse(&publisher.of_folder("work/mf6"));
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{name}");
+        let shown = name.escape_debug().to_string();
+        assert!(error.to_string().contains(&shown), "{error}");
+        // Outside of a model it does not matter.
+        fs::remove_file(folder.join(name)).unwrap();
+        fs::write(publisher.rack.temp.path().join("work/mf6").join(name), "x").unwrap();
+        publisher.make(&publisher.of_folder("work/mf6")).unwrap();
+    }
+}
+
+#[test]
+fn names_that_differ_by_case_are_refused() {
+    let publisher = with_work_tree();
+    publisher.write("work/mf6", &[("test001a/FLOW.nam", "x")]);
+    let folder = publisher.rack.temp.path().join("work/mf6/test001a");
+    if fs::read(folder.join("flow.nam")).unwrap() == b"x" {
+        return;
+    }
+    let error = publisher.refuse(&publisher.of_folder("work/mf6"));
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(chain(&error).contains("only by case"), "{}", chain(&error));
+}
+
+#[test]
+fn a_registry_with_more_in_it_is_not_replaced() {
+    let publisher = with_work_tree();
+    let options = publisher.of_folder("work/mf6").name("mf6/test");
+    let path = publisher.output().join("models.toml");
+    for ours in [
+        "",
+        "schema_version = 1\n[files]\n",
+        "generated_at = 2026-01-01T00:00:00Z\ndevtools_version = \"1\"\nroot = \"x\"\nasset = \"x.zip\"\n[_meta]\na = 1\n[models]\n[examples]\n",
+    ] {
+        publisher.write("output", &[("models.toml", ours)]);
+        publisher.make(&options).unwrap();
+        assert_eq!(publisher.made(), expected());
+    }
+    for (theirs, named) in [
+        (
+            "[entries.x]\nname = \"x\"\n[targets.y]\n",
+            "'entries', 'targets'",
+        ),
+        ("entries = 1\n", "'entries'"),
+        ("= broken\n", "no registry"),
+    ] {
+        fs::write(&path, theirs).unwrap();
+        let error = publisher.refuse(&options);
+        assert_eq!(error.code(), "REGISTRY_ERROR");
+        assert!(error.to_string().contains(named), "{error}");
+        assert!(
+            error.to_string().contains("another output folder"),
+            "{error}"
+        );
+    }
+}

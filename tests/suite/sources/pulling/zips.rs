@@ -1,0 +1,359 @@
+//! Files of a release: members of a zip, of which only what is needed comes.
+
+use modelrack::{CancelToken, Manager, PullOptions, PullOutcome};
+
+use super::{Site, model};
+use crate::support::disk::flip;
+use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, below};
+use crate::support::forge::{zip, zip_stored};
+use crate::support::server::{Request, Rule};
+use crate::support::{address, bytes, chain};
+
+const ALPHA: &str = "mf6/test/alpha current";
+const ZIP: &str = "/storage/o/models/current/models.zip";
+
+/// `alpha` and `beta`, with two megabytes of others between the files of each.
+fn files() -> Vec<NamedFile> {
+    let text = |seed: u64| format!("{seed} 1.0 2.0 3.0\n").repeat(500).into_bytes();
+    let mut files = model(
+        "alpha",
+        &[("a", text(1)), ("in/b", text(2)), ("empty", Vec::new())],
+    );
+    files.extend(model("filler", &[("x", bytes(2 << 20, 7))]));
+    files.extend(model("beta", &[("a", bytes(5000, 9)), ("b", text(3))]));
+    files.push(("alpha/far".to_owned(), bytes(3000, 5)));
+    files
+}
+
+impl Site {
+    /// A release with these bytes as its zip, synced.
+    fn of_zip(zip: Vec<u8>, toml: ModelsToml) -> Self {
+        let site = Self::new();
+        site.repo.commit("develop", [("README.md", "nothing here")]);
+        site.release(zip, toml);
+        site.sync_at(&["current"]);
+        site.forge.server().reset_counts();
+        site
+    }
+
+    fn of_release(files: &[NamedFile]) -> Self {
+        Self::of_zip(zip(files), ModelsToml::of(files))
+    }
+
+    fn release(&self, zip: Vec<u8>, toml: ModelsToml) {
+        let toml: Vec<u8> = toml.asset("models.zip").into();
+        self.repo
+            .release("current", [("models.toml", toml), ("models.zip", zip)]);
+    }
+
+    fn pull_release(&self, model: &str) -> modelrack::Result<modelrack::PullReport> {
+        self.pull_release_with(model, &PullOptions::default())
+    }
+
+    fn pull_release_with(
+        &self,
+        model: &str,
+        options: &PullOptions,
+    ) -> modelrack::Result<modelrack::PullReport> {
+        self.manager_at(&["current"]).pull(&address(model), options)
+    }
+
+    /// The requests for the zip, behind the redirects.
+    fn of_storage(&self) -> Vec<Request> {
+        self.asked(ZIP)
+    }
+}
+
+#[test]
+fn only_the_directory_and_the_members_come() {
+    let files = files();
+    for pack in [zip::<String, Vec<u8>>, zip_stored::<String, Vec<u8>>] {
+        let site = Site::of_zip(pack(&files), ModelsToml::of(&files));
+        let plan = site
+            .manager_at(&["current"])
+            .plan_pull(&address("mf6/test/alpha"), &PullOptions::default())
+            .unwrap();
+        assert_eq!((plan.files, plan.files_unsized), (5, 0));
+        assert_eq!(
+            plan.requests, 2,
+            "what lies together, and what lies far away"
+        );
+        site.forge.server().reset_counts();
+        let report = site.pull_release("mf6/test/alpha").unwrap();
+        assert_eq!(report.bytes_total, plan.bytes_total);
+        site.assert_installed(ALPHA, "alpha", &files);
+        let asked = site.of_storage();
+        assert!(
+            asked
+                .iter()
+                .all(|request| request.header("range").is_some())
+        );
+        assert_eq!(
+            asked.len(),
+            2 + 2,
+            "its first byte and its end, then the members"
+        );
+        assert!(site.forge.server().bytes_sent() < 200_000);
+        assert!(report.bytes_fetched < 30_000, "{}", report.bytes_fetched);
+    }
+}
+
+#[test]
+fn a_second_model_of_one_manager_needs_no_directory() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let manager = site.manager_at(&["current"]);
+    let pull = |model| manager.pull(&address(model), &PullOptions::default());
+    pull("mf6/test/alpha").unwrap();
+    site.forge.server().reset_counts();
+    pull("mf6/test/beta").unwrap();
+    assert_eq!(site.of_storage().len(), 1, "all lie together");
+    site.assert_installed("mf6/test/beta current", "beta", &files);
+    let again = pull("mf6/test/beta").unwrap();
+    assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
+    assert_eq!(site.of_storage().len(), 1);
+}
+
+#[test]
+fn a_server_without_ranges_sends_the_zip_once_for_all_models() {
+    let files = files();
+    let site = Site::of_release(&files);
+    site.forge
+        .server()
+        .rule(Rule::path_starts(ZIP).ignore_range());
+    site.pull_release("mf6/test/alpha").unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+    assert_eq!(site.of_storage().len(), 1);
+    site.forge.server().reset_counts();
+    site.pull_release("mf6/test/beta").unwrap();
+    site.assert_installed("mf6/test/beta current", "beta", &files);
+    assert_eq!(site.forge.server().connections(), 0);
+    // Offline, too.
+    let offline = PullOptions::default().offline(true);
+    site.pull_release_with("mf6/test/filler", &offline).unwrap();
+}
+
+#[test]
+fn a_web_page_in_place_of_the_zip_is_not_kept() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let spoils: [fn(Rule) -> Rule; 3] = [
+        Rule::html,
+        |rule| rule.body(""),
+        |rule| rule.ignore_range().flip(1),
+    ];
+    for spoil in spoils {
+        let server = site.forge.server();
+        server.clear_rules();
+        server.rule(spoil(Rule::path_starts(ZIP)));
+        let error = site.pull_release("mf6/test/alpha").unwrap_err();
+        let shown = chain(&error);
+        assert!(
+            ["REGISTRY_ERROR", "HASH_MISMATCH"].contains(&error.code()),
+            "{shown}"
+        );
+        assert!(site.rack.listed().0.is_empty());
+    }
+    site.forge.server().clear_rules();
+    site.pull_release("mf6/test/alpha").unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+}
+
+#[test]
+fn sizes_come_from_the_zip_where_the_registry_leaves_them_out() {
+    let files = files();
+    for change in [
+        |toml: ModelsToml| toml.without_sizes(),
+        |toml: ModelsToml| toml.without_sizes().hashes(Hashes::Missing),
+    ] {
+        let site = Site::of_zip(zip(&files), change(ModelsToml::of(&files)));
+        let report = site.pull_release("mf6/test/alpha").unwrap();
+        let own: usize = super::inside("alpha", &files)
+            .iter()
+            .map(|(_, bytes)| bytes.len())
+            .sum();
+        assert_eq!(report.bytes_total, own as u64);
+        site.assert_installed(ALPHA, "alpha", &files);
+        assert_eq!(site.of_storage().len(), 4);
+        let again = site.pull_release("mf6/test/alpha").unwrap();
+        assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
+    }
+}
+
+#[test]
+fn a_root_in_the_zip_is_a_folder() {
+    let files = files();
+    let packed = below("mf6examples/v1", &files);
+    let toml = ModelsToml::of(&files).root("mf6examples/v1");
+    let site = Site::of_zip(zip(&packed), toml);
+    site.pull_release("mf6/test/alpha").unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+}
+
+#[test]
+fn what_is_wrong_in_the_zip_is_named() {
+    let files = files();
+    let without: Vec<_> = files
+        .iter()
+        .filter(|(name, _)| name != "alpha/in/b")
+        .cloned()
+        .collect();
+    let other = super::changed(&files, "alpha/in/b", b"other bytes");
+    let same_size = super::changed(&files, "alpha/far", &bytes(3000, 6));
+    let cases = [
+        ("REGISTRY_ERROR", "alpha/in/b", zip(&without)),
+        ("HASH_MISMATCH", "in/b", zip(&other)),
+        ("HASH_MISMATCH", "far", zip(&same_size)),
+    ];
+    for (code, name, zip) in cases {
+        let site = Site::of_zip(zip, ModelsToml::of(&files));
+        let error = site.pull_release("mf6/test/alpha").unwrap_err();
+        let shown = chain(&error);
+        assert_eq!(error.code(), code, "{shown}");
+        assert!(shown.contains(name), "{shown}");
+        assert!(site.rack.listed().0.is_empty());
+        // The others are what they should be.
+        site.pull_release("mf6/test/beta").unwrap();
+        site.release(super::zips::zip(&files), ModelsToml::of(&files));
+        site.pull_release("mf6/test/alpha").unwrap();
+        site.assert_installed(ALPHA, "alpha", &files);
+    }
+}
+
+#[test]
+fn a_body_that_breaks_goes_on_at_the_member_where_it_did() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let server = site.forge.server();
+    server.rule(Rule::path_starts(ZIP).nth(3).cut_after(200));
+    let options = PullOptions::default().concurrency(1);
+    site.pull_release_with("mf6/test/alpha", &options).unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+    let ranges: Vec<String> = site
+        .of_storage()
+        .iter()
+        .map(|request| request.header("range").unwrap().to_owned())
+        .collect();
+    assert_eq!(ranges.len(), 5, "{ranges:?}");
+    let begin = |range: &str| {
+        range["bytes=".len()..]
+            .split_once('-')
+            .unwrap()
+            .0
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(begin(&ranges[2]), 0);
+    assert!(begin(&ranges[3]) > 0, "{ranges:?}");
+}
+
+#[test]
+fn a_pull_that_failed_anywhere_goes_on() {
+    let files = files();
+    for k in 1..=4 {
+        let site = Site::of_release(&files);
+        let server = site.forge.server();
+        server.rule(Rule::path_starts(ZIP).nth(k).status(404));
+        let options = PullOptions::default().concurrency(1);
+        let error = site
+            .pull_release_with("mf6/test/alpha", &options)
+            .unwrap_err();
+        assert_eq!(error.code(), "NETWORK_ERROR", "{}", chain(&error));
+        assert!(site.rack.listed().0.is_empty());
+        server.reset_counts();
+        let report = site.pull_release("mf6/test/alpha").unwrap();
+        assert_eq!(site.of_storage().len(), if k < 4 { 4 } else { 3 });
+        assert_eq!(report.bytes_resumed > 0, k == 4);
+        site.assert_installed(ALPHA, "alpha", &files);
+    }
+}
+
+#[test]
+fn members_of_a_partial_that_are_wrong_are_fetched_anew() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let server = site.forge.server();
+    server.rule(Rule::path_starts(ZIP).nth(4).status(404));
+    let options = PullOptions::default().concurrency(1);
+    site.pull_release_with("mf6/test/alpha", &options)
+        .unwrap_err();
+    let partial = site.rack.store().join("cache").join(&site.rack.cache()[0]);
+    flip(&partial.join("files").join("a"), 7);
+    site.pull_release("mf6/test/alpha").unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+}
+
+#[test]
+fn a_cancelled_pull_goes_on() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let cancel = CancelToken::new();
+    let at_members = cancel.clone();
+    let rule = Rule::path_starts(ZIP).nth(4);
+    let server = site.forge.server();
+    server.rule(rule.on_request(move || at_members.cancel()));
+    let options = PullOptions::default().concurrency(1).cancel(cancel);
+    let error = site
+        .pull_release_with("mf6/test/alpha", &options)
+        .unwrap_err();
+    assert_eq!(error.code(), "CANCELLED");
+    assert!(site.rack.listed().0.is_empty());
+    let report = site.pull_release("mf6/test/alpha").unwrap();
+    assert!(report.bytes_resumed > 0);
+    site.assert_installed(ALPHA, "alpha", &files);
+}
+
+#[test]
+fn faults_that_pass_are_not_noticed() {
+    let files = files();
+    let spoils: [fn(Rule) -> Rule; 5] = [
+        |rule| rule.status(500),
+        |rule| rule.close(),
+        |rule| rule.cut_after(5),
+        |rule| rule.status(429).header("retry-after", "0"),
+        |rule| rule.flip(60),
+    ];
+    for (number, spoil) in spoils.into_iter().enumerate() {
+        for k in 1..=4 {
+            if number == 4 && k <= 2 {
+                // Nothing says that a directory is right.
+                continue;
+            }
+            let site = Site::of_release(&files);
+            let server = site.forge.server();
+            server.rule(spoil(Rule::path_starts(ZIP).nth(k)));
+            let options = PullOptions::default().concurrency(1);
+            site.pull_release_with("mf6/test/alpha", &options)
+                .unwrap_or_else(|error| panic!("{number} {k}: {}", chain(&error)));
+            site.assert_installed(ALPHA, "alpha", &files);
+        }
+    }
+}
+
+#[test]
+fn a_zip_that_is_replaced_meanwhile_is_refused_and_read_anew_by_the_next_pull() {
+    let files = files();
+    let site = Site::of_release(&files);
+    let repo = site.repo.clone();
+    let other = super::changed(&files, "filler/x", b"shorter");
+    let toml: Vec<u8> = ModelsToml::of(&files).asset("models.zip").into();
+    let replaced = zip(&other);
+    site.forge.server().rule(
+        Rule::path_contains("releases/download/current/models.zip")
+            .nth(3)
+            .on_request(move || {
+                let assets = [
+                    ("models.toml", toml.clone()),
+                    ("models.zip", replaced.clone()),
+                ];
+                repo.release("current", assets);
+            }),
+    );
+    let manager = site.manager_at(&["current"]);
+    let pull = || manager.pull(&address("mf6/test/alpha"), &PullOptions::default());
+    let error = pull().unwrap_err();
+    assert_eq!(error.code(), "REGISTRY_ERROR", "{}", chain(&error));
+    assert!(chain(&error).contains("replaced"), "{}", chain(&error));
+    pull().unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
+}
