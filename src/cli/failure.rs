@@ -119,9 +119,13 @@ fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
         .and_then(|()| Ok(session.console.flush()?));
 }
 
+/// What holds for the commands that pull.
+const KEPT: &str = "what was fetched is kept: the same command goes on from there";
+
 /// What the user can do about it.
 fn advice(session: &Session, error: &Error) -> Option<String> {
     let path = &session.path;
+    let goes_on = matches!(session.verb, "pull" | "update" | "copy" | "verify");
     let near = |near: &[String]| {
         (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
     };
@@ -169,9 +173,8 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         } else {
             "the registry lists what is not there: tell whoever runs it".into()
         }),
-        Error::Network { .. } => {
-            Some("what was fetched is kept: the same command goes on from there".into())
-        }
+        Error::Network { .. } if goes_on => Some(KEPT.into()),
+        Error::Network { .. } => Some("the same command may succeed later".into()),
         Error::RateLimited { url, .. } if url.to_string().contains("/repos/") => Some(
             "with a token in GITHUB_TOKEN the server answers more often; else the same command \
              goes on later"
@@ -185,6 +188,9 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
             "'{path} remove' and '{path} prune' make room; {}_MODELS_DIR names another place",
             variable_prefix(&session.app)
         )),
+        Error::Permission { .. } if session.verb == "registry" => {
+            Some("name a folder that you may write to".into())
+        }
         Error::Permission { .. } => Some(format!(
             "{}_MODELS_DIR names a place that you may write to",
             variable_prefix(&session.app)
@@ -207,9 +213,7 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
             variable_prefix(&session.app)
         )),
         Error::Collision { .. } => Some(format!("'{path} remove' makes room for it")),
-        Error::Cancelled => {
-            Some("what was fetched is kept: the same command goes on from there".into())
-        }
+        Error::Cancelled if goes_on => Some(KEPT.into()),
         Error::Exists { .. } => Some("--force replaces it".into()),
         _ => None,
     }

@@ -216,7 +216,10 @@ fn run_verb(mut session: Session, name: &str, matches: &ArgMatches) -> Exit {
     let dispatch = session.trace();
     let result = tracing::dispatcher::with_default(&dispatch, || {
         match VERBS.iter().find(|(verb, _)| *verb == name) {
-            Some((_, verb)) => (verb.execute)(&mut session, matches),
+            Some((name, verb)) => {
+                session.verb = name;
+                (verb.execute)(&mut session, matches)
+            }
             None => Err(crate::Error::internal(format!("no command '{name}'")).into()),
         }
     });

@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// The command as it was typed, up to the name it is mounted under.
     pub(super) path: String,
     pub(super) colours: bool,
+    /// The command that runs.
+    pub(super) verb: &'static str,
 }
 
 impl Session {
@@ -56,6 +58,7 @@ impl Session {
             .unwrap_or_else(|| typed_path(&environment, mount, spellings));
         Self {
             colours: console.colours(&environment),
+            verb: "",
             #[cfg(feature = "author")]
             maker: crate::project::RegistryMaker::new(mount.config.clone())
                 .environment(environment.clone()),

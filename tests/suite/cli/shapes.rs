@@ -74,6 +74,14 @@ fn errors() -> Vec<Error> {
         choices,
     };
     vec![
+        Error::NotSynced {
+            source_name: text("mf6/test"),
+            references: vec![text("develop"), text("master")],
+        },
+        Error::NotSynced {
+            source_name: text("o/n"),
+            references: Vec::new(),
+        },
         Error::Config {
             message: text("models.toml is no TOML"),
             source: words("expected '='"),
@@ -219,7 +227,7 @@ fn the_text_and_the_hint_of_every_error() {
     for error in errors() {
         let code = error.code();
         let mount = mount(&rack).manager(Recording::failing(error));
-        let ran = run_line(&mount, "list");
+        let ran = run_line(&mount, "pull g/m");
         assert_eq!(ran.out, "");
         assert!(!ran.err.contains("secret"), "{}", ran.err);
         writeln!(text, "{code}, exit {}\n{}", ran.code, ran.err).unwrap();
@@ -233,7 +241,7 @@ fn the_document_of_every_error() {
     let mut text = String::new();
     for error in errors() {
         let mount = mount(&rack).manager(Recording::failing(error));
-        let ran = run_words(&mount, &["list", "--json"], Sinks::Terminal(""));
+        let ran = run_words(&mount, &["pull", "g/m", "--json"], Sinks::Terminal(""));
         assert_eq!(ran.err, "");
         assert!(!ran.out.contains("secret"), "{}", ran.out);
         text.push_str(&ran.out);
