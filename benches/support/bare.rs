@@ -63,13 +63,15 @@ fn read_jobs(path: &Path) -> Result<Vec<Job>> {
 /// What the threads share.
 struct Shared<'a> {
     host: &'a str,
+    /// What the paths of requests begin with; empty for the top.
+    base: &'a str,
     jobs: &'a [Job],
     target: &'a Path,
     next: AtomicUsize,
     whole: Option<Whole>,
 }
 
-/// Does all jobs and says how long it took. A target that is a folder gets a file for each job; one that is a file is
+/// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL. A target that is a folder gets a file for each job; one that is a file is
 /// compared with a digest if one is given.
 pub(crate) fn run(
     url: &str,
@@ -79,7 +81,8 @@ pub(crate) fn run(
     digest: Option<&str>,
 ) -> Result<()> {
     let jobs = read_jobs(jobs)?;
-    let host = url.strip_prefix("http://").ok_or("no http URL")?;
+    let place = url.strip_prefix("http://").ok_or("no http URL")?;
+    let (host, base) = place.split_at(place.find('/').unwrap_or(place.len()));
     let started = Instant::now();
     let each = target.is_dir();
     if !each {
@@ -87,6 +90,7 @@ pub(crate) fn run(
     }
     let shared = Shared {
         host,
+        base,
         jobs: &jobs,
         target,
         next: AtomicUsize::new(0),
@@ -120,7 +124,7 @@ pub(crate) fn run(
 }
 
 fn work(shared: &Shared<'_>) -> Result<()> {
-    let (host, target) = (shared.host, shared.target);
+    let (host, base, target) = (shared.host, shared.base, shared.target);
     let each = target.is_dir();
     let mut file = if each {
         None
@@ -140,7 +144,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
             None => String::new(),
         };
         let request = format!(
-            "GET /data/{} HTTP/1.1\r\nHost: {host}\r\n{range}\r\n",
+            "GET {base}/data/{} HTTP/1.1\r\nHost: {host}\r\n{range}\r\n",
             job.digest
         );
         stream.write_all(request.as_bytes())?;

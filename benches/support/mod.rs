@@ -135,6 +135,15 @@ impl Folder {
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
+
+    /// Makes a folder below this one that stays as long as it does, so that nothing is removed while something is timed:
+    /// ext4 takes long to create files in the minutes after as many were removed.
+    pub(crate) fn lasting(&self, name: &str) -> Result<PathBuf> {
+        let mut names = (0..).map(|number| self.join(&format!("{name}-{number}")));
+        let path = names.find(|path| !path.exists()).ok_or("no name is left")?;
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
 }
 
 impl Drop for Folder {
@@ -381,6 +390,14 @@ impl Table {
             show(bar),
             verdict(value, bar),
         ]);
+    }
+
+    /// A row with the most memory that a process had, where the system tells it.
+    pub(crate) fn memory(&mut self, what: &str, peak: Option<f64>, bar: f64) {
+        match peak {
+            Some(bytes) => self.limit(what, bytes, bar, mebibytes, ""),
+            None => self.row(what, "not measured", ""),
+        }
     }
 
     pub(crate) fn print(self) {
