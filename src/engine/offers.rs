@@ -190,7 +190,7 @@ impl Engine {
     pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
         let sources = self.asked(options)?;
         let sync = self.settings.auto_sync && !self.client(options.offline).is_offline();
-        let mut listing = RemoteListing::default();
+        let (mut listing, mut any) = (RemoteListing::default(), false);
         for config in &sources {
             let mut catalog = self.catalog(config, options);
             if sync
@@ -204,6 +204,7 @@ impl Engine {
                 Err(error) if error.is_cancelled() => return Err(error),
                 Err(error) => (Vec::new(), vec![(String::new(), error)]),
             };
+            any |= failures.is_empty() || !models.is_empty();
             if listing.models.is_empty() {
                 listing.models = models;
             } else {
@@ -218,15 +219,11 @@ impl Engine {
                     error,
                 }));
         }
-        if listing.models.is_empty() && !listing.failures.is_empty() {
+        if !any && !listing.failures.is_empty() {
             return Err(listing.failures.swap_remove(0).error);
         }
         listing.models.retain(|remote| {
             options.scope.contains(&remote.model)
-                && options
-                    .reference
-                    .as_deref()
-                    .is_none_or(|wanted| remote.model.version() == wanted)
                 && options.model_type.as_deref().is_none_or(|wanted| {
                     remote.metadata.facts().model_type.as_deref() == Some(wanted)
                 })
@@ -238,13 +235,16 @@ impl Engine {
         Ok(listing)
     }
 
-    /// What a source offers, with the failures that matter to what is asked for.
+    /// What a source offers at the ref that is asked for, and which failures matter to that.
     fn catalog(&self, config: &SourceConfig, options: &RemoteOptions) -> Result<Catalog> {
         let documents = SourceDocuments::new(self, config, options.offline, &options.cancel);
         let mut catalog = source::new(config)?.catalog(&documents)?;
         let Some(wanted) = &options.reference else {
             return Ok(catalog);
         };
+        catalog
+            .models
+            .retain(|remote| remote.model.version() == wanted);
         catalog
             .failures
             .retain(|(reference, _)| reference.is_empty() || reference == wanted);

@@ -1,5 +1,6 @@
 //! Pull: resolve → plan → transfer → commit.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
 use crate::source::places::Places;
-use crate::store::partial::find_partials;
+use crate::store::partial::{FoundPartial, Measured, find_partials};
 
 /// What a pull should do beyond bringing the model in.
 #[derive(Debug, Clone, Default)]
@@ -151,7 +152,7 @@ impl Engine {
             .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
         let contents = self.contents(offer, options.offline, &options.cancel)?;
         let unverified = check_hashes(&contents, options.require_hashes)?;
-        let mut plan = match &contents {
+        let mut plan = match &self.completed(&model, &contents) {
             Contents::Manifest(manifest) if installed && !options.force => PullPlan {
                 installed,
                 bytes_total: manifest.total_bytes(),
@@ -170,32 +171,54 @@ impl Engine {
         Ok(plan)
     }
 
-    /// What is known of a pull before the sizes are.
+    /// What is known of a pull before all sizes are: what is stated, what an unfinished pull learned, what the store has.
     pub(crate) fn describe_outline(&self, model: ModelRef, outline: &Outline) -> Result<PullPlan> {
         let files = outline.files();
         let digests = files.iter().filter_map(|file| file.digest);
         let held = Holdings::sizes(&self.store, &self.records()?, &model, digests);
+        let partial = FoundPartial::of(self.store.layout(), &model, &outline.digest());
+        let measured = partial
+            .map(|partial| partial.measured())
+            .unwrap_or_default();
+        let measured: HashMap<usize, Measured> = measured.into_iter().collect();
         let mut plan = PullPlan {
             files: files.len(),
             ..PullPlan::new(model)
         };
-        for file in files {
-            let here = file.digest.and_then(|digest| held.get(&digest).copied());
-            match (here, file.size_bytes) {
-                (Some(size_bytes), _) => {
-                    plan.bytes_total += size_bytes;
-                    plan.bytes_reused += size_bytes;
-                    continue;
-                }
-                (None, Some(size_bytes)) => {
-                    plan.bytes_total += size_bytes;
-                    plan.bytes_to_fetch += size_bytes;
-                }
-                (None, None) => plan.files_unsized += 1,
+        let mut asked_for = HashSet::new();
+        for (index, file) in files.iter().enumerate() {
+            let known = measured.get(&index);
+            let held = file.digest.and_then(|digest| held.get(&digest).copied());
+            let size_bytes = file
+                .size_bytes
+                .or(known.map(|known| known.size_bytes))
+                .or(held);
+            plan.bytes_total += size_bytes.unwrap_or(0);
+            plan.files_unsized += usize::from(size_bytes.is_none());
+            if known.is_some_and(|known| known.is_here) {
+                plan.bytes_resumed += size_bytes.unwrap_or(0);
+            } else if held.is_some() {
+                plan.bytes_reused += size_bytes.unwrap_or(0);
+            } else if size_bytes != Some(0)
+                && file.digest.is_none_or(|digest| asked_for.insert(digest))
+            {
+                plan.bytes_to_fetch += size_bytes.unwrap_or(0);
+                plan.requests += 1;
             }
-            plan.requests += 1;
         }
         Ok(plan)
+    }
+
+    /// Completes what is known of a version by the sizes that an unfinished pull learned.
+    pub(crate) fn completed(&self, model: &ModelRef, contents: &Contents) -> Contents {
+        let manifest = match contents {
+            Contents::Outline(outline) => {
+                FoundPartial::of(self.store.layout(), model, &outline.digest())
+                    .and_then(|partial| partial.manifest())
+            }
+            Contents::Manifest(_) => None,
+        };
+        manifest.map_or_else(|| contents.clone(), Contents::Manifest)
     }
 
     /// Plans a transfer against everything the store has.

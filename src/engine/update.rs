@@ -192,7 +192,7 @@ impl Engine {
         let contents = self
             .contents(&offer, options.offline, &cancel)
             .map_err(check)?;
-        let plan = match &contents {
+        let plan = match &self.completed(model, &contents) {
             Contents::Manifest(manifest) => {
                 let places = self
                     .places(&offer, options.offline, &cancel)

@@ -290,6 +290,7 @@ impl Client {
 
     /// Fetches a document of any size from the first mirror that has it, into what `create` makes for each try. Returns
     /// that, how many bytes came, and from where.
+    #[cfg(feature = "author")]
     pub(crate) fn fetch_into<T>(
         &self,
         mirrors: &[Url],

@@ -74,6 +74,11 @@ pub(crate) struct FoundPartial {
 }
 
 impl FoundPartial {
+    /// Finds that of a model in a state, by the digest under which it is offered.
+    pub(crate) fn of(layout: &Layout, model: &ModelRef, offered: &Digest) -> Option<Self> {
+        Self::read(&layout.partial(model, offered, 0))
+    }
+
     fn read(dir: &Path) -> Option<Self> {
         let record = serde_json::from_slice(&fs::read(dir.join("partial.json")).ok()?).ok()?;
         let touched_at = fs::metadata(dir.join("journal"))
@@ -102,6 +107,12 @@ impl FoundPartial {
         read_journal(&self.dir.join("journal"))
     }
 
+    /// What turned out of files whose sizes the registry leaves out.
+    pub(crate) fn measured(&self) -> Vec<(usize, Measured)> {
+        read_sizes(&self.dir)
+    }
+
+    /// The manifest it is of; `None` as long as sizes are missing.
     pub(crate) fn manifest(&self) -> Option<Manifest> {
         let path = self.dir.join("manifest.json");
         Manifest::parse(fs::read(&path).ok()?, path.display()).ok()
@@ -291,21 +302,7 @@ impl Partial {
 
     /// What turned out of files in earlier pulls, and in this one.
     pub(crate) fn measured(&self) -> Vec<(usize, Measured)> {
-        let text = fs::read_to_string(self.dir.join("sizes")).unwrap_or_default();
-        let line = |line: &str| {
-            let mut words = line.strip_suffix('.')?.split(' ');
-            let index = words.next()?.parse().ok()?;
-            let size_bytes = words.next()?.parse().ok()?;
-            let is_here = words.next()? == "1";
-            Some((
-                index,
-                Measured {
-                    size_bytes,
-                    is_here,
-                },
-            ))
-        };
-        text.lines().filter_map(line).collect()
+        read_sizes(&self.dir)
     }
 
     /// Notes what turned out of a file.
@@ -418,6 +415,25 @@ pub(crate) fn is_older_than(path: &Path, age: Duration) -> bool {
 /// The full stop tells a whole line from one that a crash cut short.
 fn journal_line(range: &Range<u64>) -> String {
     format!("{}-{}.\n", range.start, range.end)
+}
+
+/// Reads what turned out of files; lines that say nothing are passed over.
+fn read_sizes(dir: &Path) -> Vec<(usize, Measured)> {
+    let text = fs::read_to_string(dir.join("sizes")).unwrap_or_default();
+    let line = |line: &str| {
+        let mut words = line.strip_suffix('.')?.split(' ');
+        let index = words.next()?.parse().ok()?;
+        let size_bytes = words.next()?.parse().ok()?;
+        let is_here = words.next()? == "1";
+        Some((
+            index,
+            Measured {
+                size_bytes,
+                is_here,
+            },
+        ))
+    };
+    text.lines().filter_map(line).collect()
 }
 
 /// Reads the stretches of a journal, in order and merged; lines that are none are passed over.

@@ -166,6 +166,7 @@ impl Discovery<'_> {
 
     /// Completes a hash, or finds one that no ref points at.
     fn ask_for_commit(&self, hash: &str) -> Result<Option<String>> {
+        let hash = hash.to_ascii_lowercase();
         let url = self.place.api_url(&format!("commits/{hash}"));
         let options = GetOptions {
             accept: Some("application/vnd.github.sha"),

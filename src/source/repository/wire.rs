@@ -105,7 +105,7 @@ impl Registry {
         let wire: RegistryWire = toml::from_str(text).map_err(|error| Error::Registry {
             location: location.to_string(),
             message: "the registry is malformed".into(),
-            source: Some(error.into()),
+            source: Some(in_a_line(&error, text).into()),
         })?;
         let refuse = |message: String| Error::registry(&location, message);
         let version = wire
@@ -178,6 +178,16 @@ impl Registry {
     /// How many files it lists.
     pub(super) fn file_count(&self) -> usize {
         self.files.len()
+    }
+}
+
+/// The parser's words in one line, with where it stopped.
+fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
     }
 }
 

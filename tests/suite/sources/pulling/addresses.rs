@@ -164,6 +164,23 @@ fn one_model_at_two_refs_lies_side_by_side_and_must_be_told_apart() {
 }
 
 #[test]
+fn a_model_in_the_folder_of_another_is_a_model_of_its_own() {
+    let mut files = model("alpha", &[("a", bytes(10, 1))]);
+    files.extend(model("alpha/flow", &[("b", bytes(20, 2))]));
+    let site = Site::of(&files, |toml| toml);
+    let manager = site.manager();
+    for model in ["mf6/test/alpha/flow", "mf6/test@develop/alpha"] {
+        pull(&manager, model, None).unwrap();
+    }
+    let flow = "mf6/test/alpha/flow develop";
+    site.assert_installed(flow, "alpha/flow", &files);
+    site.assert_installed("mf6/test/alpha develop", "alpha", &files[..2]);
+    let outer = address("mf6/test/alpha", None);
+    manager.remove(&outer, &CancelToken::new()).unwrap();
+    site.assert_installed(flow, "alpha/flow", &files);
+}
+
+#[test]
 fn what_is_not_there_is_told_apart() {
     let site = Site::of(&files(), |toml| toml);
     let manager = site.manager();

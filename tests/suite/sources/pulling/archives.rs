@@ -7,7 +7,7 @@ use crate::support::disk::files_below;
 use crate::support::forge::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::forge::zip;
 use crate::support::server::Rule;
-use crate::support::{address, bytes, chain};
+use crate::support::{PATIENCE, address, bytes, chain, in_background};
 
 const ARCHIVE: &str = "/o/models/archive/";
 const ZIPBALL: &str = "/api/v3/repos/o/models/zipball/";
@@ -307,5 +307,22 @@ fn cancelling_stops_all_of_it() {
     assert_eq!((site.raw().len(), site.asked(RAW).len()), (0, 0));
     assert!(site.rack.listed().0.is_empty());
     site.pull_all("mf6/test/*").unwrap();
+    site.assert_all_installed(&many());
+}
+
+#[test]
+fn two_pulls_of_overlapping_patterns_end_with_all_of_both() {
+    let site = Site::of(&many(), |toml| toml);
+    let pulls: Vec<_> = ["mf6/test@develop/*", "mf6/test@develop/group/*"]
+        .map(|text| {
+            let manager = site.manager();
+            in_background(move || manager.pull_matching(&pattern(text), &PullOptions::default()))
+        })
+        .into();
+    for pull in pulls {
+        let report = pull.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        assert_eq!(report.pulled.len(), 12);
+    }
     site.assert_all_installed(&many());
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod archives;
 mod hostile;
 mod repairs;
+mod resuming;
 mod unsized_files;
 mod updating;
 mod versioned;

@@ -12,10 +12,10 @@ use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
 
-const ALPHA: &str = "mf6/test/alpha develop";
-const RAW: &str = "/o/models/raw/";
+pub(super) const ALPHA: &str = "mf6/test/alpha develop";
+pub(super) const RAW: &str = "/o/models/raw/";
 
-fn alpha() -> Vec<NamedFile> {
+pub(super) fn alpha() -> Vec<NamedFile> {
     let names = ["a", "b", "in/c", "in/d", "e"];
     let files = (1..).zip(names).map(|(number, name)| {
         let size = 1000 * usize::try_from(number).unwrap();
@@ -26,17 +26,17 @@ fn alpha() -> Vec<NamedFile> {
 }
 
 /// What all of them have together.
-const TOTAL: u64 = 15_000 + 8;
+pub(super) const TOTAL: u64 = 15_000 + 8;
 
-fn without_sizes(toml: ModelsToml) -> ModelsToml {
+pub(super) fn without_sizes(toml: ModelsToml) -> ModelsToml {
     toml.without_sizes()
 }
 
-fn without_hashes(toml: ModelsToml) -> ModelsToml {
+pub(super) fn without_hashes(toml: ModelsToml) -> ModelsToml {
     toml.without_sizes().hashes(Hashes::Missing)
 }
 
-fn one_at_a_time() -> PullOptions {
+pub(super) fn one_at_a_time() -> PullOptions {
     PullOptions::default().concurrency(1)
 }
 
@@ -101,95 +101,6 @@ fn files_without_hashes_are_named_and_can_be_refused() {
 }
 
 #[test]
-fn a_pull_that_failed_anywhere_goes_on_with_what_is_missing() {
-    for change in [without_sizes, without_hashes] {
-        for k in 1..=7 {
-            let site = Site::of(&alpha(), change);
-            let server = site.forge.server();
-            server.rule(Rule::path_starts(RAW).nth(k).status(404));
-            let error = site
-                .pull_with("mf6/test/alpha", &one_at_a_time())
-                .unwrap_err();
-            assert_eq!(error.code(), "NETWORK_ERROR", "{}", chain(&error));
-            assert_eq!(site.raw().len() as u64, k);
-            let nothing = (vec![], vec![ALPHA.to_owned()]);
-            assert_eq!(site.rack.listed(), nothing);
-            server.reset_counts();
-            let report = site.pull("mf6/test/alpha").unwrap();
-            assert_eq!(site.raw().len() as u64, 8 - k, "{:?}", site.fetched());
-            assert_eq!(report.bytes_fetched + report.bytes_resumed, TOTAL, "{k}");
-            site.assert_installed(ALPHA, "alpha", &alpha());
-        }
-    }
-}
-
-#[test]
-fn a_pull_whose_bodies_break_anywhere_goes_on_with_what_is_missing() {
-    for change in [without_sizes, without_hashes] {
-        for k in 0..6 {
-            let site = Site::of(&alpha(), change);
-            let server = site.forge.server();
-            let names =
-                ["a", "b", "e", "in/c", "in/d", "mfsim.nam"].map(|name| format!("alpha/{name}"));
-            let missing = &names[k..];
-            server.rule(Rule::path_ends(&names[k]).cut_after(3));
-            let error = site
-                .pull_with("mf6/test/alpha", &one_at_a_time())
-                .unwrap_err();
-            assert_eq!(error.code(), "NETWORK_ERROR", "{}", chain(&error));
-            server.clear_rules();
-            server.reset_counts();
-            site.pull("mf6/test/alpha").unwrap();
-            let asked = site.fetched();
-            let of_content = asked.iter().filter(|path| *path != "alpha/empty");
-            assert!(of_content.eq(missing), "{asked:?}");
-            site.assert_installed(ALPHA, "alpha", &alpha());
-        }
-    }
-}
-
-#[test]
-fn bytes_of_a_partial_that_are_gone_are_fetched_anew() {
-    for change in [without_sizes, without_hashes, hashes_only_missing] {
-        let site = Site::of(&alpha(), change);
-        let server = site.forge.server();
-        server.rule(Rule::path_starts(RAW).nth(5).status(404));
-        site.pull_with("mf6/test/alpha", &one_at_a_time())
-            .unwrap_err();
-        let cache = site.rack.store().join("cache");
-        let partial = cache.join(&site.rack.cache()[0]);
-        fs::remove_dir_all(partial.join("files")).unwrap();
-        site.pull("mf6/test/alpha").unwrap();
-        site.assert_installed(ALPHA, "alpha", &alpha());
-    }
-}
-
-#[test]
-fn bytes_of_a_partial_that_are_wrong_are_fetched_anew() {
-    let site = Site::of(&alpha(), without_sizes);
-    let server = site.forge.server();
-    server.rule(Rule::path_starts(RAW).nth(5).status(404));
-    site.pull_with("mf6/test/alpha", &one_at_a_time())
-        .unwrap_err();
-    let partial = site.rack.store().join("cache").join(&site.rack.cache()[0]);
-    flip(&partial.join("files").join("b"), 7);
-    fs::write(partial.join("files").join("a"), "cut").unwrap();
-    server.reset_counts();
-    site.pull("mf6/test/alpha").unwrap();
-    assert_eq!(
-        site.fetched(),
-        [
-            "alpha/a",
-            "alpha/b",
-            "alpha/in/c",
-            "alpha/in/d",
-            "alpha/mfsim.nam"
-        ]
-    );
-    site.assert_installed(ALPHA, "alpha", &alpha());
-}
-
-#[test]
 fn a_large_file_comes_in_ranges_once_its_size_is_known() {
     let files = model(
         "large",
@@ -206,30 +117,6 @@ fn a_large_file_comes_in_ranges_once_its_size_is_known() {
             .collect();
         assert_eq!(ranges, [false, true, true, true, true, true]);
         assert_eq!(site.raw().len(), 8);
-        site.assert_installed("mf6/test/large develop", "large", &files);
-    }
-}
-
-#[test]
-fn a_large_file_that_failed_goes_on_with_the_ranges_that_are_missing() {
-    let files = model(
-        "large",
-        &[("heads.bin", bytes((33 << 20) + 5, 1)), ("a", bytes(9, 2))],
-    );
-    for change in [without_sizes, without_hashes] {
-        let site = Site::of(&files, change);
-        let server = site.forge.server();
-        server.rule(Rule::path_ends("heads.bin").nth(4).status(404));
-        site.pull_with("mf6/test/large", &one_at_a_time())
-            .unwrap_err();
-        server.reset_counts();
-        let report = site.pull("mf6/test/large").unwrap();
-        assert_eq!(site.raw().len(), 3, "{:?}", site.fetched());
-        assert_eq!(report.bytes_resumed, (16 << 20) + 9 + 8);
-        assert_eq!(
-            report.bytes_fetched + report.bytes_resumed,
-            report.bytes_total
-        );
         site.assert_installed("mf6/test/large develop", "large", &files);
     }
 }
@@ -269,19 +156,6 @@ fn wrong_bytes_are_asked_for_again() {
     assert!(chain(&error).starts_with("pull mf6/test/alpha develop: in/c: "));
     assert_eq!(site.asked_for("in/c").len(), 4);
     assert!(site.rack.listed().0.is_empty());
-}
-
-#[test]
-fn retries_do_not_hide_what_was_resumed() {
-    let site = Site::of(&alpha(), without_sizes);
-    let server = site.forge.server();
-    server.rule(Rule::path_starts(RAW).nth(6).status(404));
-    site.pull_with("mf6/test/alpha", &one_at_a_time())
-        .unwrap_err();
-    server.rule(Rule::path_ends("in/d").times(2).cut_after(2000));
-    let report = site.pull("mf6/test/alpha").unwrap();
-    assert_eq!(report.bytes_resumed, 1000 + 2000 + 5000 + 3000);
-    assert_eq!(report.bytes_fetched, 4000 + 8 + 2 * 2000);
 }
 
 #[test]
@@ -389,8 +263,4 @@ fn the_source_says_that_it_is_up_to_date_and_a_lost_record_is_found_again() {
             "{update:?}"
         );
     }
-}
-
-fn hashes_only_missing(toml: ModelsToml) -> ModelsToml {
-    toml.hashes(Hashes::Missing)
 }

@@ -1,0 +1,160 @@
+//! Pulls of files without sizes that end early, and the next ones that go on.
+
+use std::fs;
+
+use modelrack::{Manager, PullOptions};
+
+use super::unsized_files::{
+    ALPHA, RAW, TOTAL, alpha, one_at_a_time, without_hashes, without_sizes,
+};
+use super::{Site, model};
+use crate::support::disk::flip;
+use crate::support::forge::models::{Hashes, ModelsToml};
+use crate::support::server::Rule;
+use crate::support::{address, bytes, chain};
+
+fn hashes_only_missing(toml: ModelsToml) -> ModelsToml {
+    toml.hashes(Hashes::Missing)
+}
+
+#[test]
+fn a_pull_that_failed_anywhere_goes_on_with_what_is_missing() {
+    for change in [without_sizes, without_hashes] {
+        for k in 1..=7 {
+            let site = Site::of(&alpha(), change);
+            let server = site.forge.server();
+            server.rule(Rule::path_starts(RAW).nth(k).status(404));
+            let error = site
+                .pull_with("mf6/test/alpha", &one_at_a_time())
+                .unwrap_err();
+            assert_eq!(error.code(), "NETWORK_ERROR", "{}", chain(&error));
+            assert_eq!(site.raw().len() as u64, k);
+            let nothing = (vec![], vec![ALPHA.to_owned()]);
+            assert_eq!(site.rack.listed(), nothing);
+            server.reset_counts();
+            let plan = site
+                .manager()
+                .plan_pull(&address("mf6/test/alpha"), &PullOptions::default())
+                .unwrap();
+            assert_eq!(
+                (plan.requests, plan.files_unsized as u64),
+                ((8 - k) as usize, 8 - k)
+            );
+            assert_eq!(site.forge.server().connections(), 0);
+            let report = site.pull("mf6/test/alpha").unwrap();
+            assert_eq!(report.bytes_resumed, plan.bytes_resumed);
+            assert_eq!(site.raw().len() as u64, 8 - k, "{:?}", site.fetched());
+            assert_eq!(report.bytes_fetched + report.bytes_resumed, TOTAL, "{k}");
+            site.assert_installed(ALPHA, "alpha", &alpha());
+        }
+    }
+}
+
+#[test]
+fn a_pull_whose_bodies_break_anywhere_goes_on_with_what_is_missing() {
+    for change in [without_sizes, without_hashes] {
+        for k in 0..6 {
+            let site = Site::of(&alpha(), change);
+            let server = site.forge.server();
+            let names =
+                ["a", "b", "e", "in/c", "in/d", "mfsim.nam"].map(|name| format!("alpha/{name}"));
+            let missing = &names[k..];
+            server.rule(Rule::path_ends(&names[k]).cut_after(3));
+            let error = site
+                .pull_with("mf6/test/alpha", &one_at_a_time())
+                .unwrap_err();
+            assert_eq!(error.code(), "NETWORK_ERROR", "{}", chain(&error));
+            server.clear_rules();
+            server.reset_counts();
+            site.pull("mf6/test/alpha").unwrap();
+            let asked = site.fetched();
+            let of_content = asked.iter().filter(|path| *path != "alpha/empty");
+            assert!(of_content.eq(missing), "{asked:?}");
+            site.assert_installed(ALPHA, "alpha", &alpha());
+        }
+    }
+}
+
+#[test]
+fn bytes_of_a_partial_that_are_gone_are_fetched_anew() {
+    for change in [without_sizes, without_hashes, hashes_only_missing] {
+        let site = Site::of(&alpha(), change);
+        let server = site.forge.server();
+        server.rule(Rule::path_starts(RAW).nth(5).status(404));
+        site.pull_with("mf6/test/alpha", &one_at_a_time())
+            .unwrap_err();
+        let cache = site.rack.store().join("cache");
+        let partial = cache.join(&site.rack.cache()[0]);
+        fs::remove_dir_all(partial.join("files")).unwrap();
+        site.pull("mf6/test/alpha").unwrap();
+        site.assert_installed(ALPHA, "alpha", &alpha());
+    }
+}
+
+#[test]
+fn bytes_of_a_partial_that_are_wrong_are_fetched_anew() {
+    let site = Site::of(&alpha(), without_sizes);
+    let server = site.forge.server();
+    server.rule(Rule::path_starts(RAW).nth(5).status(404));
+    site.pull_with("mf6/test/alpha", &one_at_a_time())
+        .unwrap_err();
+    let partial = site.rack.store().join("cache").join(&site.rack.cache()[0]);
+    flip(&partial.join("files").join("b"), 7);
+    fs::write(partial.join("files").join("a"), "cut").unwrap();
+    server.reset_counts();
+    site.pull("mf6/test/alpha").unwrap();
+    assert_eq!(
+        site.fetched(),
+        [
+            "alpha/a",
+            "alpha/b",
+            "alpha/in/c",
+            "alpha/in/d",
+            "alpha/mfsim.nam"
+        ]
+    );
+    site.assert_installed(ALPHA, "alpha", &alpha());
+}
+
+#[test]
+fn a_large_file_that_failed_goes_on_with_the_ranges_that_are_missing() {
+    let files = model(
+        "large",
+        &[("heads.bin", bytes((33 << 20) + 5, 1)), ("a", bytes(9, 2))],
+    );
+    for change in [without_sizes, without_hashes] {
+        let site = Site::of(&files, change);
+        let server = site.forge.server();
+        server.rule(Rule::path_ends("heads.bin").nth(4).status(404));
+        site.pull_with("mf6/test/large", &one_at_a_time())
+            .unwrap_err();
+        server.reset_counts();
+        let plan = site
+            .manager()
+            .plan_pull(&address("mf6/test/large"), &PullOptions::default())
+            .unwrap();
+        assert_eq!((plan.requests, plan.files_unsized), (3, 0));
+        let report = site.pull("mf6/test/large").unwrap();
+        assert_eq!(site.raw().len(), 3, "{:?}", site.fetched());
+        assert_eq!(report.bytes_resumed, plan.bytes_resumed);
+        assert_eq!(report.bytes_resumed, (16 << 20) + 9 + 8);
+        assert_eq!(
+            report.bytes_fetched + report.bytes_resumed,
+            report.bytes_total
+        );
+        site.assert_installed("mf6/test/large develop", "large", &files);
+    }
+}
+
+#[test]
+fn retries_do_not_hide_what_was_resumed() {
+    let site = Site::of(&alpha(), without_sizes);
+    let server = site.forge.server();
+    server.rule(Rule::path_starts(RAW).nth(6).status(404));
+    site.pull_with("mf6/test/alpha", &one_at_a_time())
+        .unwrap_err();
+    server.rule(Rule::path_ends("in/d").times(2).cut_after(2000));
+    let report = site.pull("mf6/test/alpha").unwrap();
+    assert_eq!(report.bytes_resumed, 1000 + 2000 + 5000 + 3000);
+    assert_eq!(report.bytes_fetched, 4000 + 8 + 2 * 2000);
+}

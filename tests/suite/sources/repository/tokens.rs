@@ -1,0 +1,234 @@
+//! Tokens of the environment: where they go, and that nobody sees them.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use modelrack::{Environment, Manager, SyncOptions};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
+
+use super::{Host, assets, refs_key, sync, tree, tree_of};
+use crate::support::chain;
+use crate::support::forge::models::ModelsToml;
+use crate::support::server::{Rule, Server};
+
+const TOKEN: &str = "ghp_s3cret";
+/// `x-access-token:ghp_s3cret`, as git sends it.
+const BASIC: &str = "Basic eC1hY2Nlc3MtdG9rZW46Z2hwX3MzY3JldA==";
+
+/// The source without a server of its own.
+fn plain(refs: &[&str]) -> String {
+    let refs = refs_key(refs);
+    format!("[sources.testmodels]\nrepo = \"o/models\"\nname = \"mf6/test\"\n{refs}\n")
+}
+
+/// Which requests carried what, as `path → Authorization`.
+fn authorizations(server: &Server) -> Vec<(String, Option<String>)> {
+    let requests = server.requests().into_iter();
+    let pairs = requests.map(|request| {
+        let authorization = request.header("authorization").map(str::to_owned);
+        (request.path, authorization)
+    });
+    pairs.collect()
+}
+
+#[test]
+fn a_private_repository_takes_a_token_of_the_environment() {
+    let host = Host::new();
+    host.repo.require_token(TOKEN);
+    host.repo.release("current", assets());
+    let refs = plain(&["develop", "current"]);
+    let told = sync(&host.manager_in(&refs, host.environment()));
+    assert_eq!(
+        told.matches("does not exist, or is private").count(),
+        2,
+        "{told}"
+    );
+    assert!(
+        authorizations(host.forge.server())
+            .iter()
+            .all(|(_, sent)| sent.is_none())
+    );
+    for (name, other, value) in [
+        ("GH_TOKEN", "GITHUB_TOKEN", "wrong"),
+        ("GITHUB_TOKEN", "GH_TOKEN", ""),
+    ] {
+        host.paths();
+        let environment = host
+            .environment()
+            .variable(name, TOKEN)
+            .variable(other, value);
+        let told = sync(&host.manager_in(&refs, environment));
+        assert_eq!(told.lines().count(), 2);
+        assert!(!told.contains("failed"), "{told}");
+        for (path, sent) in authorizations(host.forge.server()) {
+            let expected = (!path.starts_with("/storage/")).then_some(BASIC);
+            assert_eq!(sent.as_deref(), expected, "{path}");
+        }
+        assert!(host.forge.server().count("/storage/") > 0);
+    }
+}
+
+#[test]
+fn the_interface_gets_the_bare_token() {
+    let host = Host::new();
+    host.repo.require_token(TOKEN);
+    let old = host.repo.commit("develop", tree());
+    host.repo.commit("develop", tree_of(ModelsToml::new()));
+    // Under another name, to tell the two.
+    let api = format!("{}/api/v3", host.forge.server().localhost_url());
+    let environment = host
+        .environment()
+        .variable("GITHUB_API_URL", api)
+        .variable("GITHUB_TOKEN", TOKEN);
+    let manager = host.manager_in(&plain(&[&old[..9]]), environment);
+    assert!(sync(&manager).starts_with("synced"));
+    assert_eq!(host.forge.api_requests(), 1);
+    for (path, sent) in authorizations(host.forge.server()) {
+        let bearer = format!("Bearer {TOKEN}");
+        let expected = if path.starts_with("/api/") {
+            &bearer
+        } else {
+            BASIC
+        };
+        assert_eq!(sent.as_deref(), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn no_other_server_gets_it() {
+    let host = Host::new();
+    let elsewhere = Server::start();
+    let environment = |server: &str| {
+        let environment = host.rack.environment();
+        environment
+            .variable("GITHUB_TOKEN", TOKEN)
+            .variable("GITHUB_SERVER_URL", server)
+    };
+    let places = format!(
+        "api = \"{0}/api/v3\"\nraw = \"{0}/{{repo}}/raw/{{ref}}/{{path}}\"",
+        elsewhere.url()
+    );
+    let own_server = host.source(&refs_key(&["develop"]));
+    let own_places = plain(&["develop", "0123456"]) + &places;
+    for (config, environment) in [
+        (own_server.clone(), environment("https://git.invalid")),
+        (own_server, environment(&elsewhere.url())),
+        (own_places, environment(&host.forge.url())),
+    ] {
+        sync(&host.manager_in(&config, environment));
+    }
+    let sent = authorizations(&elsewhere);
+    assert!(
+        sent.iter().any(|(path, _)| path.starts_with("/api/")),
+        "{sent:?}"
+    );
+    assert!(sent.iter().all(|(_, sent)| sent.is_none()), "{sent:?}");
+    let (own, others): (Vec<_>, Vec<_>) = authorizations(host.forge.server())
+        .into_iter()
+        .partition(|(_, sent)| sent.is_some());
+    // The second time the commit is known.
+    assert_eq!((own.len(), others.len()), (3, 3 + 2));
+}
+
+#[test]
+fn a_redirect_elsewhere_goes_without() {
+    for place in ["/releases/", "/info/refs", "/raw/"] {
+        let host = Host::new();
+        let elsewhere = Server::start();
+        let target = format!("{}{place}", elsewhere.url());
+        let rule = Rule::path_contains(place).redirect(302, &target);
+        host.forge.server().rule(rule);
+        let environment = host.environment().variable("GITHUB_TOKEN", TOKEN);
+        sync(&host.manager_in(&plain(&["develop"]), environment));
+        assert_eq!(authorizations(&elsewhere), [(place.to_owned(), None)]);
+    }
+}
+
+#[test]
+fn it_goes_nowhere_in_the_clear() {
+    let host = Host::new();
+    let environment = host.rack.environment().variable("GITHUB_TOKEN", TOKEN);
+    let environment = environment.variable("GITHUB_SERVER_URL", "http://git.invalid");
+    let environment = environment.variable("http_proxy", host.forge.url());
+    sync(&host.manager_in(&plain(&["develop"]), environment));
+    let sent = authorizations(host.forge.server());
+    assert!(!sent.is_empty());
+    assert!(sent.iter().all(|(_, sent)| sent.is_none()), "{sent:?}");
+}
+
+#[test]
+fn a_password_in_the_url_of_a_server_goes_to_that_server_only() {
+    let host = Host::new();
+    host.repo.release("current", assets());
+    let with_password = host.forge.url().replace("//", "//me:s3cret@");
+    let source = host.source(&refs_key(&["develop", "current"]));
+    let manager = host.manager_of(&source.replace(&host.forge.url(), &with_password));
+    let told = sync(&manager);
+    assert_eq!(told.matches("synced").count(), 2, "{told}");
+    for (path, sent) in authorizations(host.forge.server()) {
+        let expected = (!path.starts_with("/storage/")).then_some("Basic bWU6czNjcmV0");
+        assert_eq!(sent.as_deref(), expected, "{path}");
+    }
+    let shown = format!("{manager:?}{:?}", manager.sources().unwrap());
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn nobody_sees_it() {
+    let host = Host::new();
+    host.repo.require_token("another");
+    let environment: Environment = host.environment().variable("GITHUB_TOKEN", TOKEN);
+    let manager = host.manager_in(&plain(&["develop", "0123456"]), environment);
+    let log = Log::default();
+    // While there is one listener only, an event that another thread meets first counts as one that nobody wants.
+    let _second = tracing::Dispatch::new(Log::default());
+    let report = tracing::subscriber::with_default(log.clone(), || {
+        manager.sync(&SyncOptions::default()).unwrap()
+    });
+    let sources = manager.sources().unwrap();
+    let mut shown = format!("{manager:?}{report:?}{sources:?}");
+    for failed in &report.failed {
+        shown += &chain(&failed.reason);
+    }
+    let log = log.0.lock().unwrap().clone();
+    assert!(log.contains("/o/models/info/refs"), "{log}");
+    shown += &log;
+    let basic = BASIC.strip_prefix("Basic ").unwrap();
+    assert!(!shown.contains(TOKEN) && !shown.contains(basic), "{shown}");
+    assert_eq!(report.failed.len(), 2);
+}
+
+/// Keeps every event as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Line(&mut self.0.lock().unwrap()));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.push_str(&format!("{field}={value:?}\n"));
+    }
+}
