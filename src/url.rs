@@ -223,6 +223,14 @@ impl Url {
         self.scheme == other.scheme && port(self) == port(other)
     }
 
+    /// Returns how many bytes of its path another URL's path begins with: all of them, or none.
+    pub(crate) fn common_path(&self, other: &Self) -> usize {
+        let own = self.path.trim_end_matches('/');
+        let rest = other.path.strip_prefix(own);
+        let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_below { own.len() } else { 0 }
+    }
+
     /// Returns the path on this machine that a file URL names; `None` for the other schemes.
     #[must_use]
     pub fn to_file_path(&self) -> Option<PathBuf> {

@@ -112,8 +112,10 @@ impl Engine {
                 let file = cache.open_index().ok()??;
                 Some(Cached::open(file, &cache.index_path()).ok()??.head)
             });
-        let mut heads = heads.filter(|head| head.origin.fork && head.origin.repo == key);
-        let place = self.settings.hosts.place(&heads.next()?.origin.repo).ok()?;
+        let place = self.settings.hosts.place(key).ok()?;
+        let server = place.server.to_string();
+        let mut origins = heads.map(|head| head.origin);
+        origins.find(|origin| origin.fork && origin.repo == key && origin.server == server)?;
         Some(SourceConfig::new(key, key, place.into()))
     }
 

@@ -111,11 +111,13 @@ impl Client {
 
     fn authorization(&self, url: &Url) -> Option<Secret> {
         let token = || {
-            let token = self
+            // A server may have its interface below its own URL, with a token of another form.
+            let of_url = self
                 .tokens
                 .iter()
-                .find(|token| token.origin.same_origin(url))?;
-            Some(token.authorization.clone())
+                .filter(|token| token.origin.same_origin(url));
+            let nearest = of_url.max_by_key(|token| token.origin.common_path(url))?;
+            Some(nearest.authorization.clone())
         };
         url.basic_authorization().or_else(token)
     }

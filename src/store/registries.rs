@@ -159,7 +159,7 @@ impl RegistryCache {
 
     /// The bytes of all that is cached of it; `None` when nothing is.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        if !self.document_path().is_file() {
+        if !self.document_path().is_file() && !self.index_path().is_file() {
             return None;
         }
         let files = fs::read_dir(&self.dir).ok()?.flatten();
