@@ -223,12 +223,11 @@ impl Url {
         self.scheme == other.scheme && port(self) == port(other)
     }
 
-    /// Returns how many bytes of its path another URL's path begins with: all of them, or none.
-    pub(crate) fn common_path(&self, other: &Self) -> usize {
-        let own = self.path.trim_end_matches('/');
-        let rest = other.path.strip_prefix(own);
+    /// Returns whether another URL is the same, or lies below it on the same host.
+    pub(crate) fn is_above(&self, other: &Self) -> bool {
+        let rest = other.path.strip_prefix(self.path.trim_end_matches('/'));
         let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if is_below { own.len() } else { 0 }
+        is_below && self.same_origin(other)
     }
 
     /// Returns the path on this machine that a file URL names; `None` for the other schemes.

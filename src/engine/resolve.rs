@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::RemoteModel;
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, SourcePlace};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
@@ -128,13 +128,36 @@ impl Engine {
     ) -> Result<Offer> {
         match self.find_offer(address, offline, cancel) {
             Err(error @ Error::NotSynced { .. }) if self.settings.auto_sync => {
-                if !self.sync_missing(&error, offline, cancel)? {
+                if !self.sync_for(address, &error, offline, cancel)? {
                     return Err(error);
                 }
                 self.find_offer(address, offline, cancel)
             }
             result => result,
         }
+    }
+
+    /// Syncs what a lookup lacks: of an address that can be read with several refs, the first that exists.
+    fn sync_for(
+        &self,
+        address: &ModelAddress,
+        missing: &Error,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<bool> {
+        let synced = self.sync_missing(missing, offline, cancel);
+        let Err(error) = synced else { return synced };
+        let sources = self.sources();
+        for reading in readings(&sources, address)? {
+            let missing = Error::NotSynced {
+                source_name: reading.source.label(),
+                references: reading.version.into_iter().collect(),
+            };
+            if let Ok(true) = self.sync_missing(&missing, offline, cancel) {
+                return Ok(true);
+            }
+        }
+        Err(error)
     }
 
     fn find_offer(
@@ -145,23 +168,23 @@ impl Engine {
     ) -> Result<Offer> {
         let sources = self.sources();
         let readings = readings(&sources, address)?;
-        let mut not_found: Option<Error> = None;
+        let mut not_found: Option<(u8, Error)> = None;
         for reading in &readings {
             let source = source::new(reading.source)?;
             let documents = SourceDocuments::new(self, reading.source, offline, cancel);
             match source.find(&documents, &reading.path, reading.version.as_deref()) {
                 Ok(remote) => return Ok(Offer::new(remote, source)),
                 // The first reading is the likeliest, unless another tells more.
-                Err(error) if readings.len() > 1 && telling(&error) > 0 => {
-                    let told = not_found.as_ref().map_or(0, telling);
-                    if telling(&error) > told {
-                        not_found = Some(error);
+                Err(error) if readings.len() > 1 && telling(&error, reading) > 0 => {
+                    let tells = telling(&error, reading);
+                    if not_found.as_ref().is_none_or(|(told, _)| tells > *told) {
+                        not_found = Some((tells, error));
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(not_found.unwrap_or_else(|| self.no_source(address)))
+        Err(not_found.map_or_else(|| self.no_source(address), |(_, error)| error))
     }
 
     fn no_source(&self, address: &ModelAddress) -> Error {
@@ -264,10 +287,18 @@ impl Engine {
 }
 
 /// How much an error of one reading says about what was meant; nothing when another reading cannot be better.
-fn telling(error: &Error) -> u8 {
+fn telling(error: &Error, reading: &Reading<'_>) -> u8 {
+    let is_configured = match &reading.source.place {
+        SourcePlace::Repository(place) => reading
+            .version
+            .as_ref()
+            .is_some_and(|version| place.refs.contains(version)),
+        _ => false,
+    };
     match error {
-        Error::VersionNotFound { .. } => 3,
-        Error::ModelNotFound { .. } => 2,
+        Error::VersionNotFound { .. } => 4,
+        Error::ModelNotFound { .. } => 3,
+        Error::NotSynced { .. } if is_configured => 2,
         Error::NotSynced { .. } => 1,
         _ => 0,
     }

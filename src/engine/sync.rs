@@ -1,28 +1,21 @@
 //! Bringing registries up to date: all sources and refs at once, one outcome each.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+mod missing;
+mod registrar;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use tracing::{info, warn};
 
 use crate::catalog::PinState;
-use crate::config::{RepositoryPlace, SourceConfig, SourcePlace};
+use crate::config::{SourceConfig, SourcePlace};
 use crate::engine::Engine;
-use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
 use crate::http::Client;
-use crate::model::{ModelRef, check_version};
+use crate::model::check_version;
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::source::repository::discover::{Discovered, Discovery, Served};
-use crate::source::repository::index::{self, Cached, Head, Origin};
-use crate::source::repository::is_of;
-use crate::source::repository::refs::{Refs, is_full_hash};
-use crate::source::repository::wire::Registry;
-use crate::source::{self, Catalog};
-use crate::store::record::Records;
-use crate::store::registries::{CachedMeta, RegistryCache, cached_refs};
+use crate::store::registries::cached_refs;
+
+use registrar::{Outcome, Syncing};
 
 /// How many registries are asked for at once.
 const WORKERS: usize = 16;
@@ -155,13 +148,6 @@ pub struct SyncReport {
     pub failed: Vec<UnsyncedRegistry<Error>>,
 }
 
-/// How the sync of one registry ended.
-enum Outcome {
-    Synced(SyncedRegistry),
-    Skipped(UnsyncedRegistry<&'static str>),
-    Failed(UnsyncedRegistry<Error>),
-}
-
 /// A source to sync.
 #[derive(Debug)]
 struct Target {
@@ -170,22 +156,6 @@ struct Target {
     refs: Vec<String>,
     /// Whether the repository is another than the configuration says.
     fork: bool,
-}
-
-impl Target {
-    fn unsynced<R>(&self, reference: Option<&str>, reason: R) -> UnsyncedRegistry<R> {
-        UnsyncedRegistry {
-            reference: reference.map(str::to_owned),
-            ..UnsyncedRegistry::new(&*self.config.key, self.config.label(), reason)
-        }
-    }
-
-    fn synced(&self, mode: RegistryMode, models: usize) -> SyncedRegistry {
-        SyncedRegistry {
-            models,
-            ..SyncedRegistry::new(&*self.config.key, self.config.label(), mode)
-        }
-    }
 }
 
 impl Engine {
@@ -245,135 +215,6 @@ impl Engine {
             }
         }
         Ok(report)
-    }
-
-    /// Brings those registries up to date that installed models of repositories came from; returns what failed.
-    pub(crate) fn sync_origins(
-        &self,
-        models: &[ModelRef],
-        records: &Records,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Vec<UnsyncedRegistry<Error>>> {
-        let client = self.client(offline);
-        let sources = self.sources();
-        let mut targets: Vec<Target> = Vec::new();
-        for model in models {
-            let key = records
-                .get(model)
-                .and_then(|record| record.source.as_deref());
-            let source = sources
-                .iter()
-                .find(|source| Some(source.key.as_str()) == key);
-            let reference = model.version();
-            // A commit does not move.
-            if let Some(source) = source
-                && let SourcePlace::Repository(place) = &source.place
-                && !is_full_hash(reference)
-                && !targets
-                    .iter()
-                    .any(|target| target.config.key == source.key && target.refs[0] == reference)
-            {
-                targets.push(self.origin(source, place, reference)?);
-            }
-        }
-        if targets.is_empty() || client.is_offline() {
-            return Ok(Vec::new());
-        }
-        Ok(self.run(&targets, &client, false, cancel)?.failed)
-    }
-
-    /// Where the registry of a ref comes from: the configured repository, or the fork that was synced in its place.
-    fn origin(
-        &self,
-        source: &SourceConfig,
-        place: &RepositoryPlace,
-        reference: &str,
-    ) -> Result<Target> {
-        let cache = RegistryCache::of_ref(&self.settings.cache_dir, &source.key, reference);
-        let cached = match cache.open_index()? {
-            Some(file) => Cached::open(file, &cache.index_path())?,
-            None => None,
-        };
-        let fork = cached.filter(|cached| {
-            cached.head.origin.fork && is_of(&cached.head, source, place, reference)
-        });
-        let place = match &fork {
-            Some(fork) => place.with_repo(&fork.head.origin.repo)?,
-            None => RepositoryPlace::clone(place),
-        };
-        Ok(Target {
-            config: SourceConfig {
-                place: place.into(),
-                ..source.clone()
-            },
-            refs: vec![reference.to_owned()],
-            fork: fork.is_some() || !self.is_configured(source),
-        })
-    }
-
-    /// Syncs the registries that an error says are missing; returns whether one of them is there now.
-    pub(crate) fn sync_missing(
-        &self,
-        missing: &Error,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<bool> {
-        let Error::NotSynced {
-            source_name,
-            references,
-        } = missing
-        else {
-            return Ok(false);
-        };
-        let client = self.online(offline)?;
-        let sources = self.sources();
-        let mut named = sources.iter();
-        let Some(config) = named.find(|source| source.label() == *source_name) else {
-            return Ok(false);
-        };
-        let refs = references.join(", ");
-        info!(source = source_name, refs, "syncing what is missing");
-        let target = Target {
-            config: config.clone(),
-            refs: references.clone(),
-            fork: !self.is_configured(config),
-        };
-        let report = self.run(&[target], &client, false, cancel)?;
-        if !(report.synced.is_empty() && report.skipped.is_empty()) {
-            return Ok(true);
-        }
-        let failure = report.failed.into_iter().next();
-        failure.map_or(Ok(false), |failure| Err(failure.reason))
-    }
-
-    /// Syncs what a listing lacks; returns whether something came. What fails is left to the listing to say.
-    pub(crate) fn sync_all_missing(&self, catalog: &Catalog, cancel: &CancelToken) -> Result<bool> {
-        let mut missing: Option<(&str, Vec<String>)> = None;
-        for (_, error) in &catalog.failures {
-            if let Error::NotSynced {
-                source_name,
-                references,
-            } = error
-            {
-                let (_, all) = missing.get_or_insert((source_name, Vec::new()));
-                all.extend_from_slice(references);
-            }
-        }
-        let Some((source_name, references)) = missing else {
-            return Ok(false);
-        };
-        let missing = Error::NotSynced {
-            source_name: source_name.to_owned(),
-            references,
-        };
-        match self.sync_missing(&missing, false, cancel) {
-            Err(error) if !error.is_cancelled() => {
-                warn!(error = %crate::error::chain(&error), "cannot sync");
-                Ok(false)
-            }
-            result => result,
-        }
     }
 
     /// Whether the configuration has a source; else somebody synced its repository by name.
@@ -482,225 +323,5 @@ impl Engine {
             refs,
             fork: true,
         })
-    }
-}
-
-/// One sync under way.
-#[derive(Clone, Copy)]
-struct Syncing<'a> {
-    engine: &'a Engine,
-    client: &'a Client,
-    dispatch: &'a tracing::Dispatch,
-    force: bool,
-    cancel: &'a CancelToken,
-}
-
-impl Syncing<'_> {
-    fn source(&self, target: &Target) -> Vec<Outcome> {
-        tracing::dispatcher::with_default(self.dispatch, || match &target.config.place {
-            SourcePlace::Chunked { .. } => vec![self.chunked(target)],
-            SourcePlace::Repository(place) => self.repository(target, place),
-            SourcePlace::Hub { .. } => {
-                vec![Outcome::Skipped(
-                    target.unsynced(None, "the Hub is asked directly"),
-                )]
-            }
-        })
-    }
-
-    fn chunked(&self, target: &Target) -> Outcome {
-        let sync = || {
-            let documents = SourceDocuments::new(self.engine, &target.config, false, self.cancel);
-            let catalog = source::new(&target.config)?.catalog(&documents)?;
-            Ok((documents.replaced(), catalog.models.len()))
-        };
-        match sync() {
-            Ok((false, _)) => Outcome::Skipped(target.unsynced(None, UP_TO_DATE)),
-            Ok((true, models)) => Outcome::Synced(target.synced(RegistryMode::Chunked, models)),
-            Err(error) => Outcome::Failed(target.unsynced(None, error)),
-        }
-    }
-
-    fn repository(&self, target: &Target, place: &RepositoryPlace) -> Vec<Outcome> {
-        let label = target.config.label();
-        let repository = SyncingRepository {
-            syncing: self,
-            target,
-            discovery: Discovery {
-                client: self.client,
-                cancel: self.cancel,
-                place,
-                label: &label,
-            },
-            refs: Mutex::default(),
-        };
-        let default_branch = || {
-            let refs = repository.refs()?;
-            let location = || place.server.join(&place.repo);
-            let branch = refs.default_branch().map(str::to_owned);
-            branch
-                .ok_or_else(|| Error::registry(location(), "the repository has no default branch"))
-        };
-        let refs = match target.refs.as_slice() {
-            [] => match default_branch() {
-                Ok(branch) => vec![branch],
-                Err(error) => return vec![Outcome::Failed(target.unsynced(None, error))],
-            },
-            refs => refs.to_vec(),
-        };
-        let sync = |reference: &String| {
-            tracing::dispatcher::with_default(self.dispatch, || repository.outcome(reference))
-        };
-        refs.par_iter().map(sync).collect()
-    }
-}
-
-const UP_TO_DATE: &str = "up to date";
-
-/// The sync of one repository.
-struct SyncingRepository<'a> {
-    syncing: &'a Syncing<'a>,
-    target: &'a Target,
-    discovery: Discovery<'a>,
-    /// Asked for once, by the first ref that is no release.
-    refs: Mutex<Option<Arc<Refs>>>,
-}
-
-impl SyncingRepository<'_> {
-    fn refs(&self) -> Result<Arc<Refs>> {
-        let mut known = self.refs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(refs) = &*known {
-            return Ok(refs.clone());
-        }
-        let refs = Arc::new(self.discovery.refs()?);
-        *known = Some(refs.clone());
-        Ok(refs)
-    }
-
-    fn outcome(&self, reference: &str) -> Outcome {
-        match self.sync(reference) {
-            Ok(Some(head)) => {
-                let state = &head.origin.state;
-                let synced = SyncedRegistry {
-                    reference: Some(reference.to_owned()),
-                    commit: state.commit().map(str::to_owned),
-                    ..self.target.synced(RegistryMode::of(state), head.models)
-                };
-                info!(
-                    source = synced.name,
-                    reference,
-                    models = synced.models,
-                    "synced"
-                );
-                Outcome::Synced(synced)
-            }
-            Ok(None) => Outcome::Skipped(self.target.unsynced(Some(reference), UP_TO_DATE)),
-            Err(error) => Outcome::Failed(self.target.unsynced(Some(reference), error)),
-        }
-    }
-
-    /// Brings the registry of one ref up to date; `None` when it was.
-    fn sync(&self, reference: &str) -> Result<Option<Head>> {
-        let key = &self.target.config.key;
-        let cache = RegistryCache::of_ref(&self.syncing.engine.settings.cache_dir, key, reference);
-        let cached = self.usable_copy(&cache, reference);
-        let known = cached.as_ref().map(|(origin, _)| origin);
-        let found = match self.discovery.in_release(reference, known)? {
-            Some(found) => found,
-            None => {
-                let refs = self.refs()?;
-                self.discovery
-                    .under_version_control(reference, &refs, known)?
-            }
-        };
-        let meta = match (found, cached) {
-            // Not every server has validators.
-            (Discovered::Served(served), Some((known, meta)))
-                if served.revision() == known.revision =>
-            {
-                meta
-            }
-            (Discovered::Served(served), _) => {
-                return self.keep(&cache, reference, &served).map(Some);
-            }
-            (Discovered::Unchanged, Some((_, meta))) => meta,
-            (Discovered::Unchanged, None) => {
-                let message = "the server says 'unchanged' of what nobody has";
-                return Err(Error::registry(key, message));
-            }
-        };
-        cache.write_meta(&CachedMeta {
-            fetched_at: SystemTime::now(),
-            ..meta
-        })?;
-        Ok(None)
-    }
-
-    /// What is known of the cached copy, when it is whole and of what is asked for now.
-    fn usable_copy(&self, cache: &RegistryCache, reference: &str) -> Option<(Origin, CachedMeta)> {
-        if self.syncing.force {
-            return None;
-        }
-        let file = cache.open_index().ok()??;
-        let mut cached = Cached::open(file, &cache.index_path()).ok()??;
-        let place = self.discovery.place;
-        let origin = &cached.head.origin;
-        let is_same = is_of(&cached.head, &self.target.config, place, reference)
-            && origin.repo == place.repo
-            && origin.registry_path == place.registry_path
-            && origin.asset == place.asset
-            && origin.fork == self.target.fork;
-        if !(is_same && cached.is_whole().ok()?) {
-            return None;
-        }
-        Some((cached.head.origin, cache.any_meta()?))
-    }
-
-    /// Checks what was served, and keeps it with the form that reads fast.
-    fn keep(&self, cache: &RegistryCache, reference: &str, served: &Served) -> Result<Head> {
-        let location = served.url.to_string();
-        let registry = Registry::parse(&served.text, reference, &location)?;
-        let place = self.discovery.place;
-        let state = match &served.commit {
-            Some(commit) => PinState::Commit(commit.clone()),
-            None => {
-                let asset = registry.asset().or(place.asset.as_deref()).ok_or_else(|| {
-                    let message = "neither the registry nor the source says which zip of the \
-                                   release holds the files: set 'asset'";
-                    Error::registry(&location, message)
-                })?;
-                PinState::Release {
-                    tag: reference.to_owned(),
-                    asset: asset.to_owned(),
-                }
-            }
-        };
-        let origin = Origin {
-            reference: reference.to_owned(),
-            name: self.target.config.name.clone(),
-            server: place.server.to_string(),
-            repo: place.repo.clone(),
-            state,
-            revision: served.revision(),
-            etag: served.etag.clone(),
-            registry_path: place.registry_path.clone(),
-            asset: place.asset.clone(),
-            fork: self.target.fork,
-        };
-        let mut document = cache.begin()?;
-        document.write(served.text.as_bytes())?;
-        let mut index = cache.begin_index()?;
-        let head = index::write(&registry, &origin, &location, &mut |bytes| {
-            index.write(bytes)
-        })?;
-        let meta = CachedMeta {
-            url: location,
-            etag: served.etag.clone(),
-            public_key: None,
-            fetched_at: SystemTime::now(),
-        };
-        cache.commit(document, Some(index), &meta)?;
-        cache.drop_archives(&head.origin.revision);
-        Ok(head)
     }
 }

@@ -115,8 +115,8 @@ impl Client {
             let of_url = self
                 .tokens
                 .iter()
-                .filter(|token| token.origin.same_origin(url));
-            let nearest = of_url.max_by_key(|token| token.origin.common_path(url))?;
+                .filter(|token| token.origin.is_above(url));
+            let nearest = of_url.max_by_key(|token| token.origin.expose().len())?;
             Some(nearest.authorization.clone())
         };
         url.basic_authorization().or_else(token)
