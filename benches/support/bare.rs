@@ -71,8 +71,8 @@ struct Shared<'a> {
     whole: Option<Whole>,
 }
 
-/// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL. A target that is a folder gets a file for each job; one that is a file is
-/// compared with a digest if one is given.
+/// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL. A target that is a folder gets a
+/// file for each job; one that is a file is compared with a digest if one is given.
 pub(crate) fn run(
     url: &str,
     jobs: &Path,
