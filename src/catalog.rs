@@ -36,6 +36,15 @@ pub struct RemoteModel {
     pub metadata: RemoteMetadata,
     /// Where its files are, for sources that name them by place.
     pub(crate) pin: Option<Pin>,
+    /// Where its files are listed, for sources that keep lists of their own.
+    pub(crate) outline: Option<OutlinePlace>,
+}
+
+/// Where in a cached registry the files of a model are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutlinePlace {
+    pub(crate) at: u64,
+    pub(crate) length: u64,
 }
 
 /// The one place that a version's files come from: what is at it does not change, or is checked when it does.
@@ -89,6 +98,7 @@ impl RemoteModel {
             alias_of: None,
             metadata: RemoteMetadata::default(),
             pin: None,
+            outline: None,
         }
     }
 }

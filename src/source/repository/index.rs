@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::PinState;
+use crate::catalog::{OutlinePlace, PinState};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
@@ -84,8 +84,7 @@ pub(crate) struct Entry {
     pub(crate) files: u64,
     /// `None` when a size is not stated.
     pub(crate) bytes: Option<u64>,
-    at: u64,
-    length: u64,
+    pub(crate) place: OutlinePlace,
 }
 
 type EntryWire<S> = (S, Digest, S, u64, u64, u64, Option<u64>);
@@ -173,8 +172,7 @@ impl Cached {
                 root: root.into_owned(),
                 files,
                 bytes,
-                at,
-                length,
+                place: OutlinePlace { at, length },
             })
             .collect())
     }
@@ -191,14 +189,14 @@ impl Cached {
         Ok(body.examples)
     }
 
-    /// The files of a model.
-    pub(crate) fn outline(&mut self, entry: &Entry) -> Result<Outline> {
-        let at = self.head.at.checked_add(entry.at);
+    /// The files of a model, whose digest tells that the place is right.
+    pub(crate) fn outline(&mut self, place: &OutlinePlace, digest: Digest) -> Result<Outline> {
+        let at = self.head.at.checked_add(place.at);
         let json = match at {
-            Some(at) => self.read(at, entry.length)?,
+            Some(at) => self.read(at, place.length)?,
             None => return Err(self.damaged(None)),
         };
-        if Digest::of(&json) != entry.digest {
+        if Digest::of(&json) != digest {
             return Err(self.damaged(None));
         }
         Outline::parse(json, self.path.display())
@@ -377,11 +375,11 @@ mod tests {
             [("a", "mf6/a", 1, None), ("deep/b", "mf6/b", 2, Some(7))]
         );
         for entry in &models {
-            let outline = cached.outline(entry).unwrap();
+            let outline = cached.outline(&entry.place, entry.digest).unwrap();
             assert_eq!(outline.digest(), entry.digest);
         }
         let paths: Vec<_> = cached
-            .outline(&models[1])
+            .outline(&models[1].place, models[1].digest)
             .unwrap()
             .files()
             .iter()
@@ -415,7 +413,10 @@ mod tests {
                 assert!(!cached.is_whole().unwrap(), "{at}");
                 // The line end behind the last outline is nobody's.
                 if let Ok(models) = cached.models() {
-                    assert!(cached.outline(&models[0]).is_err() || at == bytes.len() - 1);
+                    assert!(
+                        cached.outline(&models[0].place, models[0].digest).is_err()
+                            || at == bytes.len() - 1
+                    );
                 }
             }
         }

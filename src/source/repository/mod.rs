@@ -68,6 +68,7 @@ impl Repository {
             files: Some(entry.files),
             total_bytes: entry.bytes,
             pin: Some(pin),
+            outline: Some(entry.place),
             ..RemoteModel::new(model, &*self.config.key, entry.digest)
         })
     }
@@ -248,16 +249,25 @@ impl Source for Repository {
         let Some(mut cached) = self.cached(documents, reference)? else {
             return Err(self.not_synced(vec![reference.to_owned()]));
         };
-        let mut entries = cached.models()?.into_iter();
-        let entry = entries.find(|entry| entry.digest == model.manifest_digest);
-        let entry = entry.ok_or_else(|| {
-            let name = &model.model;
-            Error::registry(
-                self.config.label(),
-                format!("the registry has another state of {name} now"),
-            )
-        })?;
-        let outline = cached.outline(&entry)?;
+        let digest = model.manifest_digest;
+        let known = model
+            .outline
+            .and_then(|place| cached.outline(&place, digest).ok());
+        let outline = match known {
+            Some(outline) => outline,
+            // It was found in another state of the registry, or is installed.
+            None => {
+                let mut entries = cached.models()?.into_iter();
+                let entry = entries
+                    .find(|entry| entry.digest == digest)
+                    .ok_or_else(|| {
+                        let name = &model.model;
+                        let message = format!("the registry has another state of {name} now");
+                        Error::registry(self.config.label(), message)
+                    })?;
+                cached.outline(&entry.place, digest)?
+            }
+        };
         let location = self.config.label();
         match self.places(documents, model.pin.as_ref())? {
             Places::Zip { zip, root } => {
