@@ -44,7 +44,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const MODEL: &str = "bench/model";
 /// What DESIGN.md asks of any pull.
-const PEAK_BAR: u64 = 64 * MIB;
+const PEAK_BAR: f64 = (64 * MIB) as f64;
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -141,7 +141,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
         ));
         let store = folder.below("store")?;
         let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
-        run_pull(&server, "hashed", &store)?;
+        run_pull(&server, "hashed", store.path())?;
         change(&data, size / 2 + chunk / 3, size / 100)?;
         publish_as(&data, &registry, "hashed", chunk)?;
         let store_path = store.path().to_string_lossy();
@@ -156,7 +156,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
             &mebibytes(fetched),
         );
         table.row("time", &seconds(numbers.need("seconds")?), "");
-        memory(&mut table, "peak memory", numbers.get("peak_bytes"));
+        table.memory("peak memory", numbers.get("peak_bytes"), PEAK_BAR);
         table.print();
     }
     Ok(())
@@ -227,7 +227,7 @@ fn latency(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let mut times = Series::default();
     for _ in 0..arguments.runs(3) {
         let store = folder.below("store")?;
-        times.add(run_pull(&server, "small", &store)?.need("seconds")?);
+        times.add(run_pull(&server, "small", store.path())?.need("seconds")?);
     }
     drop(server);
     let one_by_one = delay.as_secs_f64() * f64::from(count);
@@ -277,7 +277,7 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
         for _ in 0..pair.runs {
             bare.add(run_bare(&pair, None)?.need("seconds")?);
             let store = folder.below("store")?;
-            ours.add(run_pull(&server, version, &store)?.need("seconds")?);
+            ours.add(run_pull(&server, version, store.path())?.need("seconds")?);
         }
         let beside = format!("bare {}, bytes ÷ rate {}", bare.times(), seconds(ideal));
         table.limit(what, ours.median(), bare.median() * 1.1, seconds, &beside);
@@ -301,6 +301,20 @@ struct Pair<'a> {
     size: u64,
 }
 
+impl Pair<'_> {
+    /// Makes a folder for one run; large files go when the guard does, many small ones when all runs are over.
+    fn fresh(&self, name: &str) -> Result<(Option<Folder>, PathBuf)> {
+        match self.target {
+            Target::OneFile => {
+                let folder = self.folder.below(name)?;
+                let path = folder.path().to_owned();
+                Ok((Some(folder), path))
+            }
+            Target::FileEach => Ok((None, self.folder.lasting(name)?)),
+        }
+    }
+}
+
 /// Where the bare loop writes.
 #[derive(Clone, Copy)]
 enum Target {
@@ -321,7 +335,7 @@ fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Resu
         let numbers = run_bare(pair, pair.digest)?;
         bare.add(numbers.need("seconds")?);
         bare_work.extend(numbers.get("processor_seconds"));
-        let store = pair.folder.below("store")?;
+        let (_removed, store) = pair.fresh("store")?;
         let numbers = run_pull(pair.server, pair.version, &store)?;
         ours.add(numbers.need("seconds")?);
         our_work.extend(numbers.get("processor_seconds"));
@@ -345,29 +359,19 @@ fn beside_bare(table: &mut Table, what: &str, bar: f64, pair: &Pair<'_>) -> Resu
     if let (Some(_), Some(_)) = (our_work.largest(), bare_work.largest()) {
         table.pair("  processors", &our_work, ("bare", &bare_work));
     }
-    memory(table, "  peak memory", peak.largest());
+    table.memory("  peak memory", peak.largest(), PEAK_BAR);
     Ok(())
 }
 
-fn memory(table: &mut Table, what: &str, peak: Option<f64>) {
-    match peak {
-        Some(bytes) => table.limit(what, bytes, PEAK_BAR as f64, mebibytes, ""),
-        None => table.row(what, "not measured", ""),
-    }
-}
-
-fn run_pull(server: &ServerProcess, version: &str, store: &Folder) -> Result<Numbers> {
-    run_role(
-        "pull",
-        [&*server.url, version, &store.path().to_string_lossy()],
-    )
+fn run_pull(server: &ServerProcess, version: &str, store: &Path) -> Result<Numbers> {
+    run_role("pull", [&*server.url, version, &store.to_string_lossy()])
 }
 
 fn run_bare(pair: &Pair<'_>, digest: Option<&str>) -> Result<Numbers> {
-    let folder = pair.folder.below("bare")?;
+    let (_removed, folder) = pair.fresh("bare")?;
     let target = match pair.target {
         Target::OneFile => folder.join("bytes"),
-        Target::FileEach => folder.path().to_owned(),
+        Target::FileEach => folder,
     };
     let (jobs, target) = (pair.jobs.to_string_lossy(), target.to_string_lossy());
     let connections = pair.connections.to_string();

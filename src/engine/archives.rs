@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -18,10 +18,16 @@ use crate::url::Url;
 
 /// How long a directory that was read is taken for that of the same zip: long enough for the models of one command.
 const TRUSTED: Duration = Duration::from_secs(60);
+/// How often somebody who waits looks whether a zip is open now.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The zips opened lately.
 #[derive(Debug, Default)]
-pub(crate) struct OpenedZips(Mutex<Vec<Opened>>);
+pub(crate) struct OpenedZips {
+    lately: Mutex<Vec<Opened>>,
+    /// Held while one is opened: what several pulls want at once is read, or fetched, once.
+    opening: Mutex<()>,
+}
 
 #[derive(Debug)]
 struct Opened {
@@ -33,7 +39,7 @@ struct Opened {
 
 impl OpenedZips {
     fn find(&self, keep: &Path) -> Option<Arc<Zip>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|opened| opened.at.elapsed() < TRUSTED);
         let found = all.iter().find(|opened| opened.keep == keep);
         found.map(|opened| opened.zip.clone())
@@ -41,7 +47,7 @@ impl OpenedZips {
 
     fn add(&self, keep: &Path, zip: Zip) -> Arc<Zip> {
         let zip = Arc::new(zip);
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Opened {
             at: Instant::now(),
             keep: keep.to_owned(),
@@ -50,9 +56,23 @@ impl OpenedZips {
         zip
     }
 
+    /// Waits until nobody else opens one.
+    fn turn(&self, cancel: &CancelToken) -> Result<MutexGuard<'_, ()>> {
+        loop {
+            match self.opening.try_lock() {
+                Ok(turn) => return Ok(turn),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if cancel.wait(PAUSE) => {
+                    return Err(Error::Cancelled);
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+    }
+
     /// Forgets all of them: one may have turned out to be another than its directory says.
     pub(crate) fn forget(&self) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         all.clear();
     }
 }
@@ -68,6 +88,7 @@ pub(crate) struct ZipOpener<'a> {
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
     pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
+        let _turn = self.opened.turn(self.cancel)?;
         if let Some(zip) = self.opened.find(keep) {
             return Ok(zip);
         }

@@ -9,9 +9,9 @@
 //! {"total_size":2048,"files":[…]}
 //! ```
 //!
-//! The first line says what the registry is of, where the third begins, and the digest of all that follows. The second has for each model its name without
-//! the source's, the digest of its outline, its folder, where in the rest its outline is and how long it is, and its files
-//! and bytes. From there on come the outlines.
+//! The first line says what the registry is of, where the third begins, and the digest of all that follows. The second has
+//! for each model its name without the source's, the digest of its outline, its folder, where in the rest its outline is
+//! and how long it is, and its files and bytes. From there on come the outlines.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -126,8 +126,19 @@ impl Cached {
 
     /// Whether all that follows the first line is as it was written.
     pub(crate) fn is_whole(&mut self) -> Result<bool> {
-        let rest = self.read(self.body_at, u64::MAX)?;
-        Ok(Digest::of(&rest) == self.head.digest)
+        let mut hasher = Hasher::default();
+        self.file
+            .seek(SeekFrom::Start(self.body_at))
+            .at("read", &self.path)?;
+        loop {
+            let piece = self.file.fill_buf().at("read", &self.path)?;
+            if piece.is_empty() {
+                return Ok(hasher.finish() == self.head.digest);
+            }
+            hasher.update(piece);
+            let length = piece.len();
+            self.file.consume(length);
+        }
     }
 
     fn body(&mut self) -> Result<Vec<u8>> {
