@@ -196,13 +196,9 @@ impl Url {
             Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
             _ => &self.authority,
         };
-        let octets = host
-            .split('.')
-            .filter(|part| part.parse::<u8>().is_ok())
-            .count();
-        host == "localhost"
-            || host == "[::1]"
-            || (host.starts_with("127.") && octets == 4 && host.split('.').count() == 4)
+        // Also in short, as `127.1`: a name whose parts are all numbers is an address.
+        let is_address = host.split('.').all(|part| part.parse::<u32>().is_ok());
+        host == "localhost" || host == "[::1]" || (host.starts_with("127.") && is_address)
     }
 
     /// Returns whether both go to the same place: scheme, host and port.
@@ -452,6 +448,8 @@ mod tests {
             ("http://127.0.0.1:8000/", true),
             ("http://localhost/", true),
             ("http://[::1]:1/", true),
+            ("http://127.1/", true),
+            ("http://127.x.0.1/", false),
             ("http://127.0.0.1.example.org/", false),
             ("http://localhost.example.org/", false),
         ] {

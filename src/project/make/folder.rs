@@ -36,8 +36,12 @@ impl Folder {
             }
             for entry in fs::read_dir(&folder).at("read", &folder)? {
                 let entry = entry.at("read", &folder)?;
-                let kind = entry.file_type().at("read", &folder)?;
                 let (component, path) = (entry.file_name(), entry.path());
+                let mut kind = entry.file_type().at("read", &folder)?;
+                if kind.is_dir() {
+                    // Not every system says in a listing that a folder is a link.
+                    kind = fs::symlink_metadata(&path).at("read", &path)?.file_type();
+                }
                 let name = format!("{prefix}{}", component.to_string_lossy());
                 let is_own = || own.file_name() == Some(&component) && is_same(own, &path);
                 if is_left_out(&component.to_string_lossy(), !kind.is_dir()) || is_own() {
