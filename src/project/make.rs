@@ -367,8 +367,13 @@ fn replace(path: &Path, text: &str, cancel: &CancelToken) -> Result<()> {
 }
 
 fn notes(of_opening: Option<&str>, nested: usize) -> Vec<String> {
-    let of_nested = (nested > 0)
-        .then(|| format!("{nested} of the models lie in others, whose files theirs are too"));
+    let of_nested = match nested {
+        0 => None,
+        1 => Some("a model lies in the folder of another, and its files are of both".to_owned()),
+        several => Some(format!(
+            "{several} models lie in the folders of others, and their files are of both"
+        )),
+    };
     let notes = of_opening.map(str::to_owned).into_iter();
     notes.chain(of_nested).collect()
 }
