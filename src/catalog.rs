@@ -1,11 +1,12 @@
 //! What sources offer.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest};
 use crate::manifest::Contents;
 use crate::model::ModelRef;
 use crate::relpath::RelPath;
@@ -36,6 +37,8 @@ pub struct RemoteModel {
     pub metadata: RemoteMetadata,
     /// Where its files are, for sources that name them by place.
     pub(crate) pin: Option<Pin>,
+    /// What it consists of, where that came along.
+    pub(crate) contents: Option<Arc<Contents>>,
     /// Where its files are listed, for sources that keep lists of their own.
     pub(crate) outline: Option<OutlinePlace>,
 }
@@ -57,6 +60,12 @@ pub(crate) struct Pin {
     pub(crate) state: PinState,
     /// The folder there that the model's paths are relative to; empty for the top.
     pub(crate) root: String,
+    /// Only files that match one of these patterns; all when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) include: Vec<String>,
+    /// No file that matches one of these patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exclude: Vec<String>,
 }
 
 /// What of a repository files are of.
@@ -98,6 +107,7 @@ impl RemoteModel {
             alias_of: None,
             metadata: RemoteMetadata::default(),
             pin: None,
+            contents: None,
             outline: None,
         }
     }
@@ -223,8 +233,8 @@ pub struct RemoteFile {
     pub path: RelPath,
     /// Its size, when the registry says it.
     pub size_bytes: Option<u64>,
-    /// The digest of its content, when the registry says it.
-    pub digest: Option<Digest>,
+    /// What its content is checked by, when the registry says it.
+    pub digest: Option<Checksum>,
 }
 
 impl RemoteFile {

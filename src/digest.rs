@@ -1,10 +1,12 @@
-//! SHA-256 digests.
+//! What bytes are checked by: SHA-256 digests, and the ids that git gives files.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
 
 /// A SHA-256 digest: shown as 64 lower-case hexadecimal characters, read in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,13 +28,102 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0_u8; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 15)];
+        write_hex(&self.0, f)
+    }
+}
+
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0_u8; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    let text = text.get(..2 * bytes.len()).ok_or(fmt::Error)?;
+    f.pad(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
+}
+
+/// Reads as many bytes as there are places; `None` when the text is no hexadecimal number of just that length.
+fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let nibble = |c: u8| u8::try_from((c as char).to_digit(16)?).ok();
+    let pairs = text.as_bytes().chunks_exact(2);
+    let mut bytes = [0_u8; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+/// The id that git gives a file: the SHA-1 of a header with its size, and of its bytes. Shown as 40 lower-case
+/// hexadecimal characters, read in either case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GitBlobId([u8; 20]);
+
+impl fmt::Display for GitBlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for GitBlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GitBlobId({self})")
+    }
+}
+
+impl FromStr for GitBlobId {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        read_hex(text).map(Self).ok_or(InvalidDigest)
+    }
+}
+
+/// What a file's or part's bytes are checked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Checksum {
+    /// Their SHA-256 digest.
+    Sha256(Digest),
+    /// The id that git gives them, where nothing better is known.
+    GitBlob(GitBlobId),
+}
+
+impl Checksum {
+    /// Returns the SHA-256 digest, when it is one.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Digest> {
+        match self {
+            Self::Sha256(digest) => Some(*digest),
+            Self::GitBlob(_) => None,
         }
-        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+
+    /// Returns the id of git, when it is one.
+    #[must_use]
+    pub fn git_blob(&self) -> Option<GitBlobId> {
+        match self {
+            Self::Sha256(_) => None,
+            Self::GitBlob(id) => Some(*id),
+        }
+    }
+}
+
+impl From<Digest> for Checksum {
+    fn from(digest: Digest) -> Self {
+        Self::Sha256(digest)
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => digest.fmt(f),
+            Self::GitBlob(id) => id.fmt(f),
+        }
     }
 }
 
@@ -42,13 +133,13 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The text is not 64 hexadecimal characters.
+/// The text is not as many hexadecimal characters as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDigest;
 
 impl fmt::Display for InvalidDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a SHA-256 digest is 64 hexadecimal characters")
+        f.write_str("a SHA-256 digest is 64 hexadecimal characters, and a git id 40")
     }
 }
 
@@ -58,21 +149,20 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let bytes = text.as_bytes();
-        if bytes.len() != 64 {
-            return Err(InvalidDigest);
-        }
-        let nibble = |c: u8| {
-            (c as char)
-                .to_digit(16)
-                .and_then(|n| u8::try_from(n).ok())
-                .ok_or(InvalidDigest)
-        };
-        let mut digest = [0_u8; 32];
-        for (byte, pair) in digest.iter_mut().zip(bytes.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Self(digest))
+        read_hex(text).map(Self).ok_or(InvalidDigest)
+    }
+}
+
+impl Serialize for GitBlobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GitBlobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -121,6 +211,85 @@ impl fmt::Debug for Hasher {
     }
 }
 
+/// Computes the kind of checksum that bytes are to have.
+#[derive(Debug, Clone)]
+pub(crate) enum Check {
+    Sha256(Hasher),
+    GitBlob(sha1::Sha1),
+}
+
+impl Check {
+    /// Begins to check as many bytes.
+    pub(crate) fn of(expected: &Checksum, size_bytes: u64) -> Self {
+        match expected {
+            Checksum::Sha256(_) => Self::Sha256(Hasher::default()),
+            Checksum::GitBlob(_) => {
+                let mut hasher = sha1::Sha1::new();
+                hasher.update(format!("blob {size_bytes}\0"));
+                Self::GitBlob(hasher)
+            }
+        }
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::GitBlob(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// Returns the checksum of everything taken in.
+    #[must_use]
+    pub(crate) fn finish(self) -> Checksum {
+        match self {
+            Self::Sha256(hasher) => Checksum::Sha256(hasher.finish()),
+            Self::GitBlob(hasher) => Checksum::GitBlob(GitBlobId(hasher.finalize().into())),
+        }
+    }
+}
+
+/// Bytes that should have a checksum, hashed as they stream by; those of which none is known are not.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    checksum: Option<Checksum>,
+    check: Option<Check>,
+}
+
+impl Expected {
+    /// Begins to check as many bytes.
+    pub(crate) fn new(checksum: Option<Checksum>, size_bytes: u64) -> Self {
+        let check = checksum.map(|checksum| Check::of(&checksum, size_bytes));
+        Self { checksum, check }
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        if let Some(check) = &mut self.check {
+            check.update(bytes);
+        }
+    }
+
+    /// Holds what came against what should come; `what` names it.
+    ///
+    /// # Errors
+    /// [`Error::HashMismatch`] when they differ.
+    pub(crate) fn met(self, what: impl FnOnce() -> String) -> Result<(), Error> {
+        let (Some(expected), Some(check)) = (self.checksum, self.check) else {
+            return Ok(());
+        };
+        let actual = check.finish();
+        if actual == expected {
+            return Ok(());
+        }
+        Err(Error::HashMismatch {
+            what: what(),
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +313,21 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Digest>(), Err(InvalidDigest), "{bad}");
         }
+    }
+
+    #[test]
+    fn git_ids_are_those_of_git() {
+        // As `git hash-object` gives them.
+        for (bytes, expected) in [
+            (&b""[..], "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+            (b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"),
+        ] {
+            let expected = Checksum::GitBlob(expected.to_uppercase().parse().unwrap());
+            let mut check = Check::of(&expected, bytes.len() as u64);
+            check.update(bytes);
+            assert_eq!(check.finish(), expected);
+        }
+        assert!("e69de".parse::<GitBlobId>().is_err());
     }
 
     #[test]

@@ -130,6 +130,18 @@ impl Environment {
         }
     }
 
+    /// Returns the folder of the Hub's own tools: `$HF_HOME`, or `huggingface` below `$XDG_CACHE_HOME` or `~/.cache`, on every
+    /// system ([source]).
+    ///
+    /// [source]: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    pub(crate) fn hub_home(&self) -> Result<PathBuf> {
+        if let Some(home) = self.path("HF_HOME") {
+            return Ok(home);
+        }
+        let cache = self.xdg("XDG_CACHE_HOME", &[".cache"])?;
+        Ok(cache.join("huggingface"))
+    }
+
     /// The specification asks to ignore a relative path: <https://specifications.freedesktop.org/basedir-spec/latest/>.
     fn xdg(&self, name: &str, default: &[&str]) -> Result<PathBuf> {
         match self.path(name).filter(|path| path.is_absolute()) {

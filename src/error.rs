@@ -102,6 +102,8 @@ pub enum Error {
         status: Option<u16>,
         /// What happened, in a few words.
         message: String,
+        /// The server's own word for it, when it has one, as in `RepoNotFound`.
+        server_code: Option<String>,
         /// The transport's own words, when there are any.
         source: Option<BoxError>,
     },
@@ -490,6 +492,7 @@ mod tests {
             url: url.into(),
             status: None,
             message: "connection timed out".into(),
+            server_code: None,
             source: None,
         }
         .step("chunk 3/8")

@@ -109,7 +109,7 @@ pub use crate::config::{
     Config, HttpConfig, ProxyConfig, RepositoryPlace, RetryPolicy, SourceConfig, SourceKind,
     SourcePlace, UrlTemplate,
 };
-pub use crate::digest::{Digest, InvalidDigest};
+pub use crate::digest::{Checksum, Digest, GitBlobId, InvalidDigest};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::copy::{CopyOptions, CopyReport};
 pub use crate::engine::inventory::{
@@ -141,6 +141,7 @@ pub use crate::progress::{
 };
 pub use crate::relpath::{InvalidName, RelPath};
 pub use crate::secret::Secret;
+pub use crate::store::record::Annotation;
 pub use crate::url::{InvalidUrl, Scheme, Url};
 
 /// The README's examples, compiled along with the others.

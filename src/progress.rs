@@ -3,14 +3,15 @@
 //! Events of one pull come in this order:
 //!
 //! ```text
-//! Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(extracting)  Finished
-//!                           Retrying*                Retrying*
+//! Pending?  Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(extracting)  Finished
+//!                                     Retrying*                Retrying*
 //! ```
 //!
 //! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
 //! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero.
 //!
-//! `Waiting` comes when another thread or process pulls the same model. A pull that fails or is cancelled ends without
+//! `Pending` comes when as many other models are being pulled as may be at once, `Waiting` when another thread or process
+//! pulls the same model. A pull that fails or is cancelled ends without
 //! `Finished`; its error is what the call returns. Events of one pull may come from several threads at once, and so
 //! overtake each other by a little: take the largest `bytes_done`.
 
@@ -64,6 +65,8 @@ impl Phase {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ProgressEvent {
+    /// As many models are being pulled as may be at once; this one waits for its turn.
+    Pending,
     /// Another thread or process pulls this model; this one waits for it.
     Waiting {
         /// Who, as far as is known.

@@ -316,6 +316,11 @@ pub(crate) fn encode_path(relative: &str) -> String {
     encode(&relative.replace('%', "%25"), b"/")
 }
 
+/// Percent-encodes one component of a path, its slashes too.
+pub(crate) fn encode_component(component: &str) -> String {
+    encode(&component.replace('%', "%25"), b"")
+}
+
 /// Percent-encodes everything but unreserved characters, escapes that are there already, and `keep`.
 fn encode(text: &str, keep: &[u8]) -> String {
     use fmt::Write as _;

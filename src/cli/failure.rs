@@ -7,7 +7,7 @@ use super::ending::{CliError, CliResult};
 use super::render::safe;
 use super::session::Session;
 use crate::error::chain;
-use crate::{AuthFailure, Error};
+use crate::{AuthFailure, Error, SourceKind};
 
 /// The exit code of each error code, as the documentation lists them.
 fn exit_code(code: &str) -> u8 {
@@ -130,9 +130,18 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
     };
     match error.root() {
+        Error::ModelNotFound { model, .. } if is_of_hub(session, model) => Some(format!(
+            "it does not exist, or is private: a token in HF_TOKEN opens what you may see; \
+             '{path} search --remote WORDS' finds others"
+        )),
         Error::ModelNotFound { near: names, .. } => {
             near(names).or_else(|| Some(format!("'{path} list --remote' shows what there is")))
         }
+        Error::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
+            "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
+             request, as in refs/pr/1"
+                .into(),
+        ),
         Error::VersionNotFound {
             near: versions,
             model,
@@ -202,6 +211,16 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
                 .into(),
         ),
         Error::Authentication {
+            failure: AuthFailure::Gated,
+            ..
+        } => Some(
+            "accept its terms on the Hub's page of the model, and set HF_TOKEN to a token of yours"
+                .into(),
+        ),
+        Error::Authentication { url, .. } if is_hub_url(&url.to_string()) => {
+            Some("set HF_TOKEN to a token that is valid and may see the model".into())
+        }
+        Error::Authentication {
             failure: AuthFailure::Missing,
             ..
         } => Some(
@@ -217,6 +236,21 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::Exists { .. } => Some("--force replaces it".into()),
         _ => None,
     }
+}
+
+/// Whether the first source whose name a model's begins with is the Hub.
+fn is_of_hub(session: &Session, model: &str) -> bool {
+    let sources = session.manager.sources().unwrap_or_default();
+    sources.iter().any(|source| {
+        source.config.kind() == SourceKind::Hub
+            && model
+                .strip_prefix(source.config.name.as_str())
+                .is_some_and(|path| path.starts_with('/'))
+    })
+}
+
+fn is_hub_url(url: &str) -> bool {
+    url.contains("/api/models") || url.contains("/resolve/")
 }
 
 fn variable_prefix(app: &str) -> String {

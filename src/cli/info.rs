@@ -7,7 +7,7 @@ use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::{
-    Digest, Metadata, ModelAddress, RefInfo, RelPath, RemoteOptions, SourceInfo, SourceKind,
+    Checksum, Metadata, ModelAddress, RefInfo, RelPath, RemoteOptions, SourceInfo, SourceKind,
 };
 
 pub(super) fn command(mount: &Mount) -> Command {
@@ -209,12 +209,12 @@ fn add_metadata<'a>(fields: &mut Vec<(&'a str, String)>, metadata: &'a Metadata)
 }
 
 /// What the table says of a file.
-fn row(path: &RelPath, size_bytes: Option<u64>, digest: Option<&Digest>) -> Vec<String> {
+fn row(path: &RelPath, size_bytes: Option<u64>, digest: Option<&Checksum>) -> Vec<String> {
     let dash = || "-".to_owned();
     vec![
         path.to_string(),
         size_bytes.map_or_else(dash, render::size),
-        digest.map_or_else(dash, Digest::to_string),
+        digest.map_or_else(dash, Checksum::to_string),
     ]
 }
 
@@ -234,7 +234,7 @@ fn print_fields(session: &Session, fields: &[(&str, String)], files: &[Vec<Strin
     }
     session.console.print(format!(
         "\n{}",
-        render::table(&session.console, &["FILE", "SIZE", "SHA-256"], files)
+        render::table(&session.console, &["FILE", "SIZE", "DIGEST"], files)
     ))?;
     Ok(())
 }

@@ -18,7 +18,13 @@ use crate::{
 const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";
 const EXAMPLES: &str = "modelrack_examples";
-const STATUSES: [Status; 3] = [Status::Available, Status::Downloading, Status::Error];
+const STATUSES: [Status; 5] = [
+    Status::Available,
+    Status::Pending,
+    Status::Downloading,
+    Status::Error,
+    Status::Deleted,
+];
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("list")
@@ -180,7 +186,7 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
             vec![
                 model.model.name().to_string(),
                 model.model.version().to_owned(),
-                Status::Available.as_str().to_owned(),
+                model.status.as_str().to_owned(),
                 render::size(model.total_bytes),
                 render::time(model.installed_at),
             ]
@@ -264,17 +270,18 @@ fn print_offers(
     if session.output.quiet && !session.output.json {
         return print_names(session, remote.iter().map(|remote| &remote.model));
     }
-    let installed: HashMap<ModelRef, Digest> = session
+    let installed: HashMap<ModelRef, (Digest, Option<String>)> = session
         .manager
         .list(&ListOptions::default())?
         .models
         .into_iter()
-        .map(|model| (model.model, model.manifest_digest))
+        .map(|model| (model.model, (model.manifest_digest, model.commit)))
         .collect();
+    // The same commit is the same state; another may be.
     let state = |remote: &RemoteModel| {
-        installed
-            .get(&remote.model)
-            .map(|digest| *digest == remote.manifest_digest)
+        let (digest, commit) = installed.get(&remote.model)?;
+        let is_same_commit = commit.is_some() && *commit == remote.commit;
+        Some(is_same_commit || *digest == remote.manifest_digest)
     };
     if session.output.json {
         let models = remote

@@ -191,6 +191,7 @@ impl Progress for Meter {
             return;
         };
         match event {
+            ProgressEvent::Pending => {}
             ProgressEvent::Waiting { holder } => {
                 let holder = holder.as_deref().unwrap_or("another process");
                 drawing.erase(&mut state);

@@ -1,6 +1,6 @@
 //! `pull`: bring a model in.
 
-use clap::{ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command};
 
 use super::args::{self, Which, is_set};
 use super::ending::{CliError, CliResult};
@@ -10,6 +10,8 @@ use crate::error::chain;
 use crate::{MatchingReport, ModelPattern, PullOptions, PullOutcome, PullPlan, PullReport};
 
 const DRY_RUN: &str = "modelrack_dry_run";
+const INCLUDE: &str = "modelrack_include";
+const EXCLUDE: &str = "modelrack_exclude";
 const REQUIRE_HASHES: &str = "modelrack_require_hashes";
 
 pub(super) fn command(mount: &Mount) -> Command {
@@ -26,6 +28,30 @@ pub(super) fn command(mount: &Mount) -> Command {
             "dry-run",
             "Say what would be fetched, and fetch nothing",
         ))
+        .arg(
+            args::option(
+                INCLUDE,
+                "include",
+                "GLOB",
+                "Only files that match; may be given several times",
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(
+            args::option(
+                EXCLUDE,
+                "exclude",
+                "GLOB",
+                "No files that match; may be given several times",
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(args::option(
+            args::TYPE,
+            "type",
+            "TYPE",
+            "Record this type instead of what the source says, as in text-generation",
+        ))
         .arg(args::flag(
             REQUIRE_HASHES,
             "require-hashes",
@@ -39,6 +65,10 @@ pub(super) fn command(mount: &Mount) -> Command {
                 ("pull fast-whisper/tiny@fp16", "the same"),
                 ("pull fast-whisper/tiny --dry-run", "what it would cost"),
                 ("pull mf6/test@develop/test001a", "from a branch"),
+                (
+                    "pull hf/openai/whisper-tiny --include '*.json'",
+                    "some of its files",
+                ),
                 ("pull 'mf6/test@develop/*'", "all of it"),
             ],
         ))
@@ -70,7 +100,14 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 }
 
 fn chosen(options: PullOptions, matches: &ArgMatches) -> PullOptions {
+    let globs = |id: &str| -> Vec<String> {
+        let globs = matches.get_many::<String>(id).into_iter().flatten();
+        globs.cloned().collect()
+    };
     options
+        .include(globs(INCLUDE))
+        .exclude(globs(EXCLUDE))
+        .model_type(args::text(matches, args::TYPE).map(str::to_owned))
         .force(is_set(matches, args::FORCE))
         .require_hashes(is_set(matches, REQUIRE_HASHES))
 }

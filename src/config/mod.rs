@@ -51,6 +51,7 @@ pub struct Config {
     pub(crate) offline: bool,
     pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
+    pub(crate) max_pulls: Option<usize>,
     pub(crate) http: HttpConfig,
 }
 
@@ -68,6 +69,7 @@ impl Config {
             offline: false,
             auto_sync: false,
             concurrency: None,
+            max_pulls: None,
             http: HttpConfig::default(),
         }
     }
@@ -125,6 +127,13 @@ impl Config {
     #[must_use]
     pub fn concurrency(mut self, workers: usize) -> Self {
         self.concurrency = Some(workers);
+        self
+    }
+
+    /// Sets how many models this manager pulls at once, from 1 on; others wait. Default: as many as are asked for.
+    #[must_use]
+    pub fn max_pulls(mut self, pulls: usize) -> Self {
+        self.max_pulls = Some(pulls);
         self
     }
 

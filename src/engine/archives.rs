@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
-use crate::engine::attempt::check_space;
+use crate::engine::space::check_space;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::CancelToken;
@@ -193,7 +193,7 @@ impl ZipOpener<'_> {
 
     fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
         match self.client.get(url, options, self.cancel)? {
-            Answer::Body(body) => Ok(body),
+            Answer::Body(body) => Ok(*body),
             Answer::Unchanged => Err(Failure::last(Error::internal("304 without a validator"))),
         }
     }

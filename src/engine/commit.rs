@@ -10,12 +10,20 @@ use crate::manifest::Manifest;
 use crate::platform;
 use crate::store::layout::file_in;
 use crate::store::partial::{Partial, find_partials, remove_partial};
-use crate::store::record::ModelRecord;
+use crate::store::record::{Annotation, ModelRecord};
 use crate::store::write::replace_file;
 use crate::store::{ModelLock, Store};
 
 /// Above this many files one call that syncs the whole file system is quicker than one for each.
 const SYNC_EACH: usize = 64;
+
+/// What is recorded of a model.
+#[derive(Debug)]
+pub(crate) struct Committed<'a> {
+    pub(crate) remote: &'a RemoteModel,
+    /// What to record whatever the source says.
+    pub(crate) annotation: Option<&'a Annotation>,
+}
 
 /// Installs a partial whose bytes are all verified; returns the model's folder.
 pub(crate) fn commit(
@@ -23,13 +31,14 @@ pub(crate) fn commit(
     lock: &ModelLock<'_>,
     partial: &Partial,
     manifest: &Manifest,
-    remote: &RemoteModel,
+    committed: &Committed<'_>,
 ) -> Result<PathBuf> {
+    let remote = committed.remote;
     let files = partial.files_dir();
     sync(&files, manifest)?;
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();
-    let record = ModelRecord {
+    let mut record = ModelRecord {
         manifest_hash: manifest.digest(),
         total_size: manifest.total_bytes(),
         file_count: manifest.files().len() as u64,
@@ -40,7 +49,14 @@ pub(crate) fn commit(
         metadata: remote.metadata.to_map(),
         offered_hash: Some(remote.manifest_digest).filter(|offered| *offered != manifest.digest()),
         pin: remote.pin.clone(),
+        annotation: None,
     };
+    let records = store.records()?;
+    let before = records.get(&remote.model);
+    let kept = before.and_then(|before| before.annotation.as_ref());
+    for annotation in kept.into_iter().chain(committed.annotation) {
+        record.annotate(annotation);
+    }
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model have served.
     for found in find_partials(store.layout()) {

@@ -69,6 +69,11 @@ impl Engine {
         options: &CopyOptions,
     ) -> Result<CopyReport> {
         let (model, pulled) = match find_installed(&self.sources(), &self.records()?, address) {
+            // A folder that somebody removed by hand comes back.
+            Ok(model) if !self.store.layout().model_dir(&model).is_dir() => {
+                let report = self.pull(&ModelAddress::from(&model), &options.pull)?;
+                (model, Some(report))
+            }
             Ok(model) => (model, None),
             Err(Error::NotInstalled { .. }) => {
                 let report = self.pull(address, &options.pull)?;

@@ -45,7 +45,7 @@ impl<'a> SourceDocuments<'a> {
     ) -> Self {
         Self {
             engine,
-            client: engine.client(offline),
+            client: engine.client_of(source, offline),
             key: source.key.clone(),
             cache: RegistryCache::of_source(&engine.settings.cache_dir, &source.key),
             cancel,
@@ -216,6 +216,23 @@ impl Documents for SourceDocuments<'_> {
                     Error::HashMismatch { .. } => Failure::transient(error),
                     error => Failure::last(error),
                 })
+            })
+    }
+
+    fn ask(&self, url: &Url, max_bytes: u64) -> Result<(Vec<u8>, Option<String>)> {
+        let notify = |_: u32, _, error: &Error| debug!(%error, "asked for again");
+        let urls = std::slice::from_ref(url);
+        self.client
+            .with_retries(urls, self.cancel, &notify, |_, url| {
+                match self.client.get(url, &GetOptions::default(), self.cancel)? {
+                    Answer::Body(mut body) => {
+                        let bytes = body.read_whole(max_bytes, self.cancel)?;
+                        Ok((bytes, body.next.take()))
+                    }
+                    Answer::Unchanged => {
+                        Err(Failure::last(Error::internal("304 without a validator")))
+                    }
+                }
             })
     }
 

@@ -1,9 +1,10 @@
 //! The pulls of this process that have not ended: how far they are, and how to stop them.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
@@ -40,6 +41,13 @@ impl Downloads {
             .collect()
     }
 
+    /// The models whose turn has not come.
+    pub(crate) fn pending(&self) -> Vec<ModelRef> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = all.iter().filter(|meter| !meter.is_begun.load(Relaxed));
+        waiting.map(|meter| meter.model.clone()).collect()
+    }
+
     /// Cancels the pulls of the models that match; returns how many there were.
     pub(crate) fn cancel(&self, matches: impl Fn(&ModelRef) -> bool) -> usize {
         let meters: Vec<Arc<Meter>> = {
@@ -53,6 +61,60 @@ impl Downloads {
             meter.cancel.cancel();
         }
         meters.len()
+    }
+}
+
+/// How many pulls may be under way at once.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    limit: Option<usize>,
+    used: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// The right to pull; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot<'a>(&'a Slots);
+
+impl Slots {
+    /// How often a wait looks whether it is still wanted.
+    const GLANCE: Duration = Duration::from_millis(50);
+
+    pub(crate) fn new(limit: Option<usize>) -> Self {
+        Self {
+            limit,
+            used: Mutex::default(),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Waits until fewer pulls are under way than may be.
+    ///
+    /// `waiting` is called once if it has to wait.
+    pub(crate) fn take(&self, cancel: &CancelToken, waiting: impl FnOnce()) -> Result<Slot<'_>> {
+        let is_full = |used: usize| self.limit.is_some_and(|limit| used >= limit);
+        let lock = || self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // Told without the lock: whoever learns of it may ask for a slot, too.
+        if is_full(*lock()) {
+            waiting();
+        }
+        let mut used = lock();
+        while is_full(*used) {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let waited = self.freed.wait_timeout(used, Self::GLANCE);
+            (used, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        *used += 1;
+        Ok(Slot(self))
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -81,6 +143,8 @@ pub(crate) struct Meter {
     cancel: CancelToken,
     progress: Arc<dyn Progress>,
     started: Instant,
+    /// Whether its turn has come.
+    is_begun: AtomicBool,
     phase: AtomicU8,
     files_total: AtomicU64,
     files_done: AtomicU64,
@@ -104,6 +168,7 @@ impl Meter {
             cancel,
             progress,
             started: Instant::now(),
+            is_begun: AtomicBool::new(false),
             phase: AtomicU8::new(0),
             files_total: AtomicU64::new(0),
             files_done: AtomicU64::new(0),
@@ -116,6 +181,11 @@ impl Meter {
             waiting: Mutex::default(),
             current_file: Mutex::default(),
         }
+    }
+
+    /// Its turn has come.
+    pub(crate) fn begin(&self) {
+        self.is_begun.store(true, Relaxed);
     }
 
     /// Learns what is to be done.
@@ -218,6 +288,10 @@ impl Meter {
             wait,
             reason,
         });
+    }
+
+    pub(crate) fn pending(&self) {
+        self.emit(&ProgressEvent::Pending);
     }
 
     pub(crate) fn waiting(&self, holder: Option<String>) {

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::Digest;
+use crate::digest::Checksum;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::store::Store;
@@ -30,19 +30,21 @@ pub(crate) struct HeldModel {
 
 /// What of a manifest the store already holds, by digest of a part or of a file.
 #[derive(Debug, Default)]
-pub(crate) struct Holdings(HashMap<Digest, Held>);
+pub(crate) struct Holdings(HashMap<Checksum, Held>);
 
 impl Holdings {
     /// Looks through everything the store has for the bytes of one manifest.
     ///
-    /// The model's own installed version comes first: it most likely has most of it.
+    /// The model's own installed version comes first: it most likely has most of it. `elsewhere` is a folder of another
+    /// tool, with files that are named by what they are checked by; nothing in it is changed.
     pub(crate) fn find(
         store: &Store,
         records: &Records,
         model: &ModelRef,
         wanted: &Manifest,
+        elsewhere: Option<&Path>,
     ) -> Self {
-        let mut missing: HashMap<Digest, u64> = HashMap::new();
+        let mut missing: HashMap<Checksum, u64> = HashMap::new();
         missing.extend(
             wanted
                 .parts()
@@ -93,7 +95,32 @@ impl Holdings {
                 );
             }
         }
+        if let Some(folder) = elsewhere {
+            holdings.take_named(&mut missing, folder);
+        }
         holdings
+    }
+
+    /// Enters files that are named by what they are checked by.
+    fn take_named(&mut self, missing: &mut HashMap<Checksum, u64>, folder: &Path) {
+        missing.retain(|checksum, size_bytes| {
+            let name = checksum.to_string();
+            let is_there = std::fs::metadata(folder.join(&name))
+                .is_ok_and(|there| there.is_file() && there.len() == *size_bytes);
+            let manifest = is_there.then(|| Manifest::of_file(&name, *size_bytes));
+            let Some(Ok(manifest)) = manifest else {
+                return true;
+            };
+            let held = Held {
+                place: Arc::new(HeldModel {
+                    manifest,
+                    files: FileSet::new(folder.to_owned(), false),
+                }),
+                range: 0..*size_bytes,
+            };
+            self.0.insert(*checksum, held);
+            false
+        });
     }
 
     /// Looks through everything that is installed for the sizes of files with these digests.
@@ -101,9 +128,9 @@ impl Holdings {
         store: &Store,
         records: &Records,
         model: &ModelRef,
-        digests: impl Iterator<Item = Digest>,
-    ) -> HashMap<Digest, u64> {
-        let mut missing: HashSet<Digest> = digests.collect();
+        digests: impl Iterator<Item = Checksum>,
+    ) -> HashMap<Checksum, u64> {
+        let mut missing: HashSet<Checksum> = digests.collect();
         let mut sizes = HashMap::new();
         let mut installed: Vec<_> = records.iter().collect();
         installed.sort_by_key(|(other, _)| other.name() != model.name());
@@ -126,7 +153,7 @@ impl Holdings {
     /// Enters what one model has of the missing; `journal` says which of its bytes are there when not all are.
     fn take(
         &mut self,
-        missing: &mut HashMap<Digest, u64>,
+        missing: &mut HashMap<Checksum, u64>,
         manifest: Manifest,
         dir: PathBuf,
         journal: Option<&[Range<u64>]>,
@@ -146,7 +173,7 @@ impl Holdings {
             .files()
             .iter()
             .filter_map(|file| Some((file.digest?, file.offset..file.offset + file.size_bytes)));
-        let found: Vec<(Digest, Range<u64>)> = parts
+        let found: Vec<(Checksum, Range<u64>)> = parts
             .chain(files)
             .filter(|(digest, range)| {
                 missing.get(digest) == Some(&(range.end - range.start)) && there(range)

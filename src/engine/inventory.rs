@@ -48,10 +48,14 @@ impl Scope {
 pub enum Status {
     /// Complete and ready to use.
     Available,
+    /// Waits until fewer other models are being pulled.
+    Pending,
     /// Being pulled just now.
     Downloading,
     /// A pull ended before it was complete; the next one goes on.
     Error,
+    /// It is recorded, and somebody else removed its folder; a pull brings it back.
+    Deleted,
 }
 
 impl Status {
@@ -60,8 +64,10 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Available => "available",
+            Self::Pending => "pending",
             Self::Downloading => "downloading",
             Self::Error => "error",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -93,6 +99,8 @@ setters!(ListOptions {
 pub struct InstalledModel {
     /// Its name.
     pub model: ModelRef,
+    /// [`Status::Available`], or [`Status::Deleted`] when its folder is gone.
+    pub status: Status,
     /// Its folder.
     pub path: PathBuf,
     /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::RemoteModel).
@@ -121,6 +129,7 @@ impl InstalledModel {
     pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
         Self {
             model,
+            status: Status::Available,
             path,
             manifest_digest,
             commit: None,
@@ -223,8 +232,14 @@ impl InstalledDetail {
 
 impl Engine {
     pub(crate) fn installed(&self, model: ModelRef, record: &ModelRecord) -> InstalledModel {
+        let path = self.store.layout().model_dir(&model);
         InstalledModel {
-            path: self.store.layout().model_dir(&model),
+            status: if path.is_dir() {
+                Status::Available
+            } else {
+                Status::Deleted
+            },
+            path,
             manifest_digest: record.offered(),
             commit: record.commit().map(str::to_owned),
             total_bytes: record.total_size,
@@ -250,10 +265,7 @@ impl Engine {
         let models = records
             .iter()
             .filter(|(model, record)| {
-                options
-                    .status
-                    .is_none_or(|status| status == Status::Available)
-                    && options.scope.contains(model)
+                options.scope.contains(model)
                     && of_source(record.source.as_deref())
                     && options
                         .model_type
@@ -261,15 +273,18 @@ impl Engine {
                         .is_none_or(|wanted| record.model_type.as_deref() == Some(wanted))
             })
             .map(|(model, record)| self.installed(model, record))
+            .filter(|model| options.status.is_none_or(|status| status == model.status))
             .collect();
+        let pending = self.downloads.pending();
         let mut partials: Vec<PartialModel> = find_partials(self.store.layout())
             .into_iter()
             .filter_map(|found| {
                 let model = found.record.model_ref()?;
-                let busy = self.store.is_busy(&model);
                 Some(PartialModel {
-                    status: if busy {
+                    status: if self.store.is_busy(&model) {
                         Status::Downloading
+                    } else if pending.contains(&model) {
+                        Status::Pending
                     } else {
                         Status::Error
                     },
@@ -289,6 +304,21 @@ impl Engine {
                     && options.model_type.is_none()
             })
             .collect();
+        let has_partial: Vec<ModelRef> = partials
+            .iter()
+            .map(|partial| partial.model.clone())
+            .collect();
+        for model in pending {
+            let is_wanted = options.scope.contains(&model)
+                && source.is_none()
+                && options.model_type.is_none()
+                && options
+                    .status
+                    .is_none_or(|status| status == Status::Pending);
+            if is_wanted && !has_partial.contains(&model) {
+                partials.push(PartialModel::new(model, Status::Pending));
+            }
+        }
         partials.sort_by(|a, b| a.model.cmp(&b.model));
         Ok(Listing { models, partials })
     }

@@ -9,18 +9,20 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::Mutex;
 
-use crate::digest::{Digest, Hasher};
-use crate::engine::attempt::check_space;
+use crate::digest::{Checksum, Expected};
 use crate::engine::crew::{lock, work_off};
 use crate::engine::downloads::Meter;
 use crate::engine::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::receive::Receiver;
+use crate::engine::space::check_space;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{Manifest, Outline};
+use crate::relpath::RelPath;
 use crate::source::places::{Location, Places};
 use crate::store::layout::file_in;
 use crate::store::partial::{Measured, Partial};
+use crate::url::Url;
 
 /// After so many bytes of a body whose length nobody says, the room on the disk is looked at again.
 const SPACE_STEP_BYTES: u64 = 8 << 20;
@@ -36,7 +38,7 @@ pub(crate) struct Measuring<'a> {
     pub(crate) receiver: &'a Receiver<'a>,
     pub(crate) meter: &'a Meter,
     /// Sizes of files that the store has, by their digests.
-    pub(crate) held: &'a HashMap<Digest, u64>,
+    pub(crate) held: &'a HashMap<Checksum, u64>,
 }
 
 /// What measuring found.
@@ -111,7 +113,7 @@ impl Measuring<'_> {
             .iter()
             .zip(&*measured)
             .filter_map(|(file, found)| Some((file.digest?, found.as_ref()?.size_bytes)));
-        let found: HashMap<Digest, u64> = found.collect();
+        let found: HashMap<Checksum, u64> = found.collect();
         for (file, slot) in files.iter().zip(measured) {
             let by_digest = |digest| {
                 found
@@ -159,7 +161,8 @@ impl Measuring<'_> {
                     .at("create", &path)
             };
             let mut out = open().map_err(Failure::last)?;
-            let mut hasher = Hasher::default();
+            let mut expected = Expected::new(file.digest, body.length.unwrap_or_default());
+            let is_known = file.digest.is_some();
             let size_bytes = self
                 .receiver
                 .receive_any(&mut body, buffer, &mut |at, piece| {
@@ -167,23 +170,42 @@ impl Measuring<'_> {
                         check_space(self.partial.dir(), step)?;
                         room_bytes = at + step;
                     }
-                    hasher.update(piece);
+                    if at == 0 && !is_known {
+                        check_beginning(url, &file.path, piece)?;
+                    }
+                    expected.update(piece);
                     out.write_all(piece).at("write", &path)
                 })?;
-            let actual = hasher.finish();
-            match file.digest {
-                Some(expected) if expected != actual => {
-                    Err(Failure::transient(Error::HashMismatch {
-                        what: format!("what came from {url}"),
-                        expected: expected.to_string(),
-                        actual: actual.to_string(),
-                    }))
-                }
-                _ => Ok(Measured {
-                    size_bytes,
-                    is_here: true,
-                }),
-            }
+            let met = expected.met(|| format!("what came from {url}"));
+            met.map_err(Failure::transient)?;
+            Ok(Measured {
+                size_bytes,
+                is_here: true,
+            })
         })
     }
+}
+
+/// Refuses what servers send in place of a file and what nothing else would show not to be it: a page for people, or the
+/// text that stands for a file in the [large file storage].
+///
+/// [large file storage]: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+fn check_beginning(url: &Url, path: &RelPath, beginning: &[u8]) -> Result<()> {
+    let beginning = &beginning[..beginning.len().min(100)];
+    let text = String::from_utf8_lossy(beginning.trim_ascii_start()).to_ascii_lowercase();
+    let is_page = text.starts_with("<!doctype html") || text.starts_with("<html");
+    let name = path.as_str().to_ascii_lowercase();
+    if is_page
+        && ![".html", ".htm", ".xhtml"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+    {
+        let message = format!("the server sends a web page for the file '{path}'");
+        return Err(Error::registry(url, message));
+    }
+    if text.starts_with("version https://git-lfs.github.com/spec/") {
+        let message = format!("the server sends a pointer in place of the file '{path}'");
+        return Err(Error::registry(url, message));
+    }
+    Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! Each file holds one operation whole: its options, its plan, its report and its code.
 
+pub(crate) mod annotate;
 pub(crate) mod archives;
-mod attempt;
 pub(crate) mod clear;
 pub(crate) mod commit;
 pub(crate) mod copy;
@@ -15,7 +15,6 @@ pub(crate) mod holdings;
 pub(crate) mod inventory;
 pub(crate) mod matching;
 mod measure;
-mod members;
 pub(crate) mod offers;
 pub(crate) mod plan;
 pub(crate) mod prune;
@@ -24,6 +23,7 @@ mod receive;
 pub(crate) mod remove;
 pub(crate) mod resolve;
 pub(crate) mod search;
+mod space;
 mod span;
 pub(crate) mod sync;
 pub(crate) mod transfer;
@@ -33,7 +33,7 @@ mod whole;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::SourceConfig;
+use crate::config::{SourceConfig, SourceKind};
 use crate::error::Result;
 use crate::http::Client;
 use crate::progress::Progress;
@@ -44,7 +44,7 @@ use crate::source::repository::Cached;
 use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
 
 use archives::OpenedZips;
-use downloads::Downloads;
+use downloads::{Downloads, Slots};
 
 /// What every operation works with.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) downloads: Downloads,
     pub(crate) zips: OpenedZips,
+    pub(crate) slots: Slots,
     /// The configured sources, and the repositories that somebody synced without configuring them.
     sources: RwLock<Arc<[SourceConfig]>>,
 }
@@ -68,6 +69,7 @@ impl Engine {
         progress: Arc<dyn Progress>,
     ) -> Self {
         let engine = Self {
+            slots: Slots::new(settings.max_pulls),
             settings,
             store,
             client,
@@ -122,6 +124,12 @@ impl Engine {
     /// The same client, offline when either the settings or the call say so.
     pub(crate) fn client(&self, offline: bool) -> Client {
         self.client.with_offline(offline)
+    }
+
+    /// The client for one source: the Hub may be offline by itself.
+    pub(crate) fn client_of(&self, source: &SourceConfig, offline: bool) -> Client {
+        let is_hub = source.kind() == SourceKind::Hub;
+        self.client(offline || (is_hub && self.settings.hub_offline))
     }
 
     /// Everything that is installed.

@@ -265,21 +265,26 @@ impl Engine {
         Ok(catalog)
     }
 
-    /// The sources that a listing is about: those that can say all they offer.
+    /// The sources that a listing is about: those that can say all they offer, when there are any.
     fn asked(&self, options: &RemoteOptions) -> Result<Vec<SourceConfig>> {
+        let mut sources = self.searched(options.source.as_deref())?;
+        let can_list = |source: &SourceConfig| source.kind() != SourceKind::Hub;
+        if options.source.is_none() && sources.iter().any(can_list) {
+            sources.retain(can_list);
+        }
+        Ok(sources)
+    }
+
+    /// All sources, or the one with this key or name.
+    pub(crate) fn searched(&self, wanted: Option<&str>) -> Result<Vec<SourceConfig>> {
         let sources = self.sources();
         if sources.is_empty() {
             return Err(Error::config("no source is configured"));
         }
-        let key = options
-            .source
-            .as_deref()
-            .map(|wanted| self.source_key(wanted))
-            .transpose()?;
-        let asked = sources.iter().filter(|source| match &key {
-            Some(key) => source.key == *key,
-            None => source.kind() != SourceKind::Hub,
-        });
+        let key = wanted.map(|wanted| self.source_key(wanted)).transpose()?;
+        let asked = sources
+            .iter()
+            .filter(|source| key.as_ref().is_none_or(|key| source.key == *key));
         Ok(asked.cloned().collect())
     }
 

@@ -7,7 +7,8 @@ use crate::engine::holdings::{Held, Holdings};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 
-/// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there.
+/// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there. Not so a
+/// part without a digest: nothing would show that its ranges are of different states.
 pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
 /// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
 const RANGE_BYTES: u64 = 8 << 20;

@@ -1,5 +1,7 @@
 //! Pull: resolve → plan → transfer → commit.
 
+mod attempt;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +12,12 @@ use tracing::info;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::attempt::{Attempt, is_of_source};
+
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
-use crate::engine::members;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
-use crate::engine::resolve::Offer;
+use crate::engine::resolve::{Offer, Selection};
+use crate::engine::transfer;
 use crate::error::{Error, Result, chain};
 use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelRef};
@@ -23,6 +25,9 @@ use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
 use crate::source::places::Places;
 use crate::store::partial::{FoundPartial, Measured, find_partials};
+use crate::store::record::Annotation;
+
+use attempt::{Attempt, is_of_source};
 
 /// What a pull should do beyond bringing the model in.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,12 @@ pub struct PullOptions {
     pub force: bool,
     /// How many parts are fetched at once, from 1 to 16. Default: the configuration's.
     pub concurrency: Option<usize>,
+    /// Only files that match one of these patterns (`*.safetensors`, `onnx/`); all when there are none.
+    pub include: Vec<String>,
+    /// No file that matches one of these patterns.
+    pub exclude: Vec<String>,
+    /// The type to record, instead of what the source says.
+    pub model_type: Option<String>,
     /// Refuse a model with files that have no digest.
     pub require_hashes: bool,
     /// Open no socket.
@@ -45,11 +56,28 @@ pub struct PullOptions {
 setters!(PullOptions {
     force: bool,
     concurrency: impl Into<Option<usize>>,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    model_type: impl Into<Option<String>>,
     require_hashes: bool,
     offline: bool,
     cancel: CancelToken,
     progress: Arc<dyn Progress>,
 });
+
+impl PullOptions {
+    fn selection(&self) -> Selection {
+        Selection {
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+        }
+    }
+
+    pub(crate) fn annotation(&self) -> Option<Annotation> {
+        let model_type = self.model_type.clone()?;
+        Some(Annotation::default().model_type(model_type))
+    }
+}
 
 /// How a pull ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +167,12 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<PullPlan> {
         let offer = self.find_remote(address, options.offline, &options.cancel)?;
+        let offer = self.select(
+            offer,
+            &options.selection(),
+            options.offline,
+            &options.cancel,
+        )?;
         self.plan_offer(&offer, options)
     }
 
@@ -147,9 +181,10 @@ impl Engine {
         let model = offer.remote.model.clone();
         let records = self.records()?;
         self.store.check_place(&records, &model)?;
-        let installed = records
-            .get(&model)
-            .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
+        let installed = self.store.layout().model_dir(&model).is_dir()
+            && records
+                .get(&model)
+                .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
         let contents = self.contents(offer, options.offline, &options.cancel)?;
         let unverified = check_hashes(&contents, options.require_hashes)?;
         let mut plan = match &self.completed(&model, &contents) {
@@ -229,12 +264,18 @@ impl Engine {
         places: &Places,
         found: &[std::ops::Range<u64>],
     ) -> Result<TransferPlan> {
-        let holdings = Holdings::find(&self.store, &self.records()?, model, manifest);
+        let holdings = Holdings::find(
+            &self.store,
+            &self.records()?,
+            model,
+            manifest,
+            places.elsewhere(),
+        );
         let mut planned = plan(manifest, found, &holdings, places.has_ranges());
         if let Some(zip) = places.zip() {
             (planned.requests, planned.bytes_to_fetch) = match zip.kept {
                 Some(_) => (0, 0),
-                None => members::cost(places, manifest, &planned.tasks)?,
+                None => transfer::members::cost(places, manifest, &planned.tasks)?,
             };
         }
         Ok(planned)
@@ -259,6 +300,7 @@ impl Engine {
         let cancel = options.cancel.child();
         let offer = self
             .find_remote(address, options.offline, &cancel)
+            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel))
             .map_err(|error| {
                 if error.is_cancelled() {
                     Error::Cancelled
@@ -283,7 +325,11 @@ impl Engine {
             .clone()
             .unwrap_or_else(|| self.progress.clone());
         let entered = self.downloads.enter(&model, cancel, progress);
-        let result = self.pull_locked(wanted, options, cancel, &entered.meter);
+        let slot = self.slots.take(cancel, || entered.meter.pending());
+        let result = slot.and_then(|_slot| {
+            entered.meter.begin();
+            self.pull_locked(wanted, options, cancel, &entered.meter)
+        });
         if let Err(error) = &result {
             info!(%model, error = %chain(error), "pull failed");
         }
@@ -322,6 +368,9 @@ impl Engine {
             }
             report.files = record.file_count;
             report.bytes_total = record.total_size;
+            if let Some(annotation) = options.annotation() {
+                self.store.annotate(model, &annotation)?;
+            }
             report.elapsed = started.elapsed();
             return Ok(report);
         }

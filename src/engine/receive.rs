@@ -1,8 +1,12 @@
 //! Receiving bodies on behalf of one pull: from the mirror that works, counted as they come, broken off when it stops.
 
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::engine::crew::lock;
 use crate::engine::downloads::Meter;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
@@ -20,6 +24,17 @@ pub(crate) struct Receiver<'a> {
     /// The mirror that worked last.
     mirror: AtomicUsize,
     network_bytes: AtomicU64,
+    /// Documents of which ranges came, by their URLs.
+    ranged: Mutex<HashMap<String, Ranged>>,
+}
+
+/// What the first range of a document showed.
+#[derive(Debug, Clone)]
+struct Ranged {
+    /// Where redirects led; the next ranges are asked for there.
+    target: Url,
+    /// The validator of the state that the range is of.
+    validator: Option<String>,
 }
 
 impl<'a> Receiver<'a> {
@@ -38,6 +53,7 @@ impl<'a> Receiver<'a> {
             stop: cancel.child(),
             mirror: AtomicUsize::new(first_mirror),
             network_bytes: AtomicU64::new(0),
+            ranged: Mutex::default(),
         }
     }
 
@@ -74,7 +90,7 @@ impl<'a> Receiver<'a> {
 
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
         match self.client.get(url, options, &self.stop)? {
-            Answer::Body(body) => Ok(body),
+            Answer::Body(body) => Ok(*body),
             Answer::Unchanged => Err(Failure::last(network(
                 url,
                 Some(304),
@@ -82,6 +98,39 @@ impl<'a> Receiver<'a> {
                 None,
             ))),
         }
+    }
+
+    /// Asks for a range. Where redirects led the first time is asked directly, as long as that works; the answer is the
+    /// whole document once it is another than that of the first range.
+    pub(crate) fn get_range(&self, url: &Url, range: Range<u64>) -> Result<Body, Failure> {
+        let key = url.expose();
+        let known = lock(&self.ranged).get(&key).cloned();
+        let options = GetOptions {
+            range: Some(range),
+            if_range: known.as_ref().and_then(|known| known.validator.clone()),
+            ..GetOptions::default()
+        };
+        if let Some(known) = known.filter(|known| known.target != *url) {
+            match self.get(&known.target, &options) {
+                // An address that was signed for a while is no good for ever.
+                Err(failure) if !failure.error.is_cancelled() => {
+                    lock(&self.ranged).remove(&key);
+                }
+                result => return result,
+            }
+        }
+        let body = self.get(url, &options)?;
+        if body.is_range {
+            let is_strong = |etag: &String| !etag.starts_with("W/");
+            let ranged = Ranged {
+                target: body.url.clone(),
+                validator: body.etag.clone().filter(is_strong),
+            };
+            lock(&self.ranged).entry(key).or_insert(ranged);
+        } else {
+            lock(&self.ranged).remove(&key);
+        }
+        Ok(body)
     }
 
     /// Reads exactly as many bytes as are promised, and passes them on; fewer or more are an error.

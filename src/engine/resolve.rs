@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::catalog::RemoteModel;
-use crate::config::{SourceConfig, SourcePlace};
+use crate::catalog::{Pin, RemoteModel};
+use crate::config::{SourceConfig, SourceKind, SourcePlace};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
-use crate::manifest::{Contents, Manifest};
+use crate::glob::Glob;
+use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
@@ -46,6 +47,38 @@ impl Offer {
         cancel: &'a CancelToken,
     ) -> SourceDocuments<'a> {
         SourceDocuments::new(engine, self.source.config(), offline, cancel).archives(self.archives)
+    }
+}
+
+/// Which files of a model are wanted, as patterns of their paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) include: Vec<String>,
+    pub(crate) exclude: Vec<String>,
+}
+
+impl Selection {
+    /// The one that an installed model was pulled with.
+    pub(crate) fn recorded(record: &ModelRecord) -> Self {
+        let pin = record.pin.as_ref();
+        pin.map_or_else(Self::default, |pin| Self {
+            include: pin.include.clone(),
+            exclude: pin.exclude.clone(),
+        })
+    }
+
+    pub(crate) fn is_everything(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
+    /// Whether a file is wanted. A pattern that ends in a slash means all below that folder, as in the Hub's own tools.
+    pub(crate) fn wants(&self, path: &str) -> bool {
+        let matches = |pattern: &String| {
+            let folder = if pattern.ends_with('/') { "*" } else { "" };
+            Glob::new(&format!("{pattern}{folder}")).matches(path)
+        };
+        (self.include.is_empty() || self.include.iter().any(matches))
+            && !self.exclude.iter().any(matches)
     }
 }
 
@@ -212,10 +245,13 @@ impl Engine {
     ) -> Result<Contents> {
         let contents = match self.installed_manifest(&offer.remote) {
             Some(manifest) => Contents::Manifest(manifest),
-            None => {
-                let documents = offer.documents(self, offline, cancel);
-                offer.source.contents(&documents, &offer.remote)?
-            }
+            None => match &offer.remote.contents {
+                Some(contents) => Contents::clone(contents),
+                None => {
+                    let documents = offer.documents(self, offline, cancel);
+                    offer.source.contents(&documents, &offer.remote)?
+                }
+            },
         };
         let layout = self.store.layout();
         let mut paths: Box<dyn Iterator<Item = &RelPath>> = match &contents {
@@ -232,6 +268,50 @@ impl Engine {
         }
         drop(paths);
         Ok(contents)
+    }
+
+    /// Leaves the files of an offer that match none of the patterns to include, or one of those to exclude.
+    pub(crate) fn select(
+        &self,
+        offer: Offer,
+        selection: &Selection,
+        offline: bool,
+        cancel: &CancelToken,
+    ) -> Result<Offer> {
+        if selection.is_everything() {
+            return Ok(offer);
+        }
+        let Some(pin) = offer.remote.pin.clone() else {
+            return Err(Error::argument(
+                "the files of a chunked registry come together: --include and --exclude are for \
+                 repositories and the Hub",
+            ));
+        };
+        let contents = self.contents(&offer, offline, cancel)?;
+        let location = offer.source.config().label();
+        let revision = offer.remote.commit.clone().unwrap_or_default();
+        let outline = Outline::select(&contents, &revision, &location, |path| {
+            selection.wants(path)
+        })?;
+        if outline.files().is_empty() {
+            return Err(Error::argument(format!(
+                "no file of {} matches what is to be included",
+                offer.remote.model
+            )));
+        }
+        let remote = RemoteModel {
+            manifest_digest: outline.digest(),
+            files: Some(outline.files().len() as u64),
+            total_bytes: outline.files().iter().map(|file| file.size_bytes).sum(),
+            pin: Some(Pin {
+                include: selection.include.clone(),
+                exclude: selection.exclude.clone(),
+                ..pin
+            }),
+            contents: Some(Arc::new(outline.into_contents(&location)?)),
+            ..offer.remote
+        };
+        Ok(Offer { remote, ..offer })
     }
 
     fn installed_manifest(&self, remote: &RemoteModel) -> Option<Manifest> {
@@ -253,7 +333,17 @@ impl Engine {
         cancel: &CancelToken,
     ) -> Result<Places> {
         let documents = offer.documents(self, offline, cancel);
-        offer.source.places(&documents, offer.remote.pin.as_ref())
+        let mut places = offer.source.places(&documents, offer.remote.pin.as_ref())?;
+        if let Places::Files {
+            elsewhere, repo, ..
+        } = &mut places
+            && offer.source.config().kind() == SourceKind::Hub
+        {
+            let folder = format!("models--{}", repo.replace('/', "--"));
+            let cache = self.settings.hub_cache.as_ref();
+            *elsewhere = cache.map(|cache| cache.join(folder).join("blobs"));
+        }
+        Ok(places)
     }
 
     /// Whether the files of a version are about to come from an archive of their commit.

@@ -1,13 +1,16 @@
 //! Finding models by what is said about them.
 
 use crate::catalog::{Facts, RemoteModel};
+use crate::config::SourceKind;
 use crate::engine::Engine;
+use crate::engine::documents::SourceDocuments;
 use crate::engine::inventory::{InstalledModel, ListOptions};
 use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::setters::setters;
+use crate::source;
 
 /// What to search in.
 #[derive(Debug, Clone, Default)]
@@ -51,16 +54,7 @@ impl Engine {
         }
         let mut report = SearchReport::default();
         if options.remote {
-            let remote = RemoteOptions::default()
-                .source(options.source.clone())
-                .offline(options.offline)
-                .cancel(options.cancel.clone());
-            let listing = self.list_remote(&remote)?;
-            (report.remote, report.failures) = (listing.models, listing.failures);
-            report.remote.retain(|remote| {
-                let facts = remote.metadata.facts();
-                matches(&words, &remote.model, &facts)
-            });
+            self.search_remote(query, &words, options, &mut report)?;
         } else {
             report.installed = self.list(&ListOptions::default())?.models;
             report.installed.retain(|model| {
@@ -73,6 +67,52 @@ impl Engine {
             });
         }
         Ok(report)
+    }
+}
+
+impl Engine {
+    /// Asks the sources that search by themselves, and looks through what the others offer.
+    fn search_remote(
+        &self,
+        query: &str,
+        words: &[String],
+        options: &SearchOptions,
+        report: &mut SearchReport,
+    ) -> Result<()> {
+        let remote = RemoteOptions::default()
+            .source(options.source.clone())
+            .offline(options.offline)
+            .cancel(options.cancel.clone());
+        let (searching, listing): (Vec<_>, Vec<_>) = self
+            .searched(options.source.as_deref())?
+            .into_iter()
+            .partition(|source| source.kind() == SourceKind::Hub);
+        if !listing.is_empty() {
+            match self.list_remote(&remote) {
+                Ok(listing) => {
+                    (report.remote, report.failures) = (listing.models, listing.failures);
+                    report
+                        .remote
+                        .retain(|remote| matches(words, &remote.model, &remote.metadata.facts()));
+                }
+                Err(error) if searching.is_empty() || error.is_cancelled() => return Err(error),
+                Err(error) => report.failures.push(RegistryFailure::new("", error)),
+            }
+        }
+        let count = searching.len() + listing.len();
+        for config in searching {
+            let documents = SourceDocuments::new(self, &config, options.offline, &options.cancel);
+            let found = source::new(&config)?.search(&documents, query);
+            match found {
+                Ok(found) => report.remote.extend(found.unwrap_or_default()),
+                Err(error) if count == 1 || error.is_cancelled() => return Err(error),
+                Err(error) => report
+                    .failures
+                    .push(RegistryFailure::new(&*config.key, error)),
+            }
+        }
+        report.remote.sort_by(|a, b| a.model.cmp(&b.model));
+        Ok(())
     }
 }
 

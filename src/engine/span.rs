@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Check, Checksum};
 use crate::error::Result;
 use crate::manifest::Manifest;
 
@@ -24,14 +24,14 @@ pub(crate) enum Subject {
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) range: Range<u64>,
-    pub(crate) expected: Digest,
+    pub(crate) expected: Checksum,
     pub(crate) subject: Subject,
     progress: Mutex<Hashed>,
 }
 
 #[derive(Debug)]
 struct Hashed {
-    hasher: Hasher,
+    check: Check,
     until: u64,
 }
 
@@ -48,9 +48,9 @@ pub(crate) trait Stream {
 }
 
 impl Span {
-    fn new(range: Range<u64>, expected: Digest, subject: Subject) -> Self {
+    fn new(range: Range<u64>, expected: Checksum, subject: Subject) -> Self {
         let progress = Mutex::new(Hashed {
-            hasher: Hasher::default(),
+            check: Check::of(&expected, range.end - range.start),
             until: range.start,
         });
         Self {
@@ -70,10 +70,14 @@ impl Span {
     }
 
     /// Hashes the rest and returns the digest; `None` when bytes are missing.
-    pub(crate) fn finish(&self, stream: &impl Stream, buffer: &mut [u8]) -> Result<Option<Digest>> {
+    pub(crate) fn finish(
+        &self,
+        stream: &impl Stream,
+        buffer: &mut [u8],
+    ) -> Result<Option<Checksum>> {
         let mut hashed = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         hashed.advance(self.range.end, stream, buffer)?;
-        Ok((hashed.until == self.range.end).then(|| std::mem::take(&mut hashed.hasher).finish()))
+        Ok((hashed.until == self.range.end).then(|| hashed.check.clone().finish()))
     }
 }
 
@@ -92,7 +96,7 @@ impl Hashed {
                     .unwrap_or(usize::MAX)
                     .min(buffer.len());
                 stream.read(self.until, &mut buffer[..length])?;
-                self.hasher.update(&buffer[..length]);
+                self.check.update(&buffer[..length]);
                 self.until += length as u64;
             }
         }

@@ -4,18 +4,19 @@
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
 //! more than one job is a span, see there.
 
+pub(crate) mod members;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
 
 use tracing::debug;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Check, Checksum, Expected};
 use crate::engine::coverage::Coverage;
 use crate::engine::crew::{lock, work_off};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Held;
-use crate::engine::members;
 use crate::engine::plan::{Origin, Task, TransferPlan, ranges_of};
 use crate::engine::receive::Receiver;
 use crate::engine::span::{Spans, Stream, Subject};
@@ -281,12 +282,12 @@ impl Shared<'_> {
     fn copy_checked(
         &self,
         size_bytes: u64,
-        expected: Digest,
+        expected: Checksum,
         read: &dyn Fn(u64, &mut [u8]) -> Result<()>,
         places: &[u64],
         buffer: &mut [u8],
     ) -> Result<bool> {
-        let mut hasher = Hasher::default();
+        let mut check = Check::of(&expected, size_bytes);
         let mut at = 0;
         while at < size_bytes {
             if self.receiver.stop.is_cancelled() {
@@ -300,7 +301,7 @@ impl Shared<'_> {
                 debug!(%error, "bytes of the store cannot be reused");
                 return Ok(false);
             }
-            hasher.update(piece);
+            check.update(piece);
             for place in places {
                 self.files
                     .write(self.transfer.manifest, place + at, piece)?;
@@ -308,7 +309,7 @@ impl Shared<'_> {
             at += length as u64;
             self.transfer.partial.touch();
         }
-        let good = hasher.finish() == expected;
+        let good = check.finish() == expected;
         if !good {
             debug!(%expected, "bytes of the store are damaged, and are fetched");
         }
@@ -324,25 +325,16 @@ impl Shared<'_> {
     ) -> Result<()> {
         self.receiver.with_mirrors(self.urls(index)?, |url| {
             let mut body = self.receiver.get(url, &GetOptions::default())?;
-            let mut hasher = Hasher::default();
+            let mut expected = Expected::new(part.digest, part.size_bytes);
             self.receiver
                 .receive(&mut body, part.size_bytes, buffer, &mut |at, piece| {
-                    hasher.update(piece);
+                    expected.update(piece);
                     places.iter().try_for_each(|place| {
                         self.files.write(self.transfer.manifest, place + at, piece)
                     })
                 })?;
-            let actual = hasher.finish();
-            match part.digest {
-                Some(expected) if expected != actual => {
-                    Err(Failure::transient(Error::HashMismatch {
-                        what: format!("what came from {url}"),
-                        expected: expected.to_string(),
-                        actual: actual.to_string(),
-                    }))
-                }
-                _ => Ok(()),
-            }
+            let met = expected.met(|| format!("what came from {url}"));
+            met.map_err(Failure::transient)
         })
     }
 
@@ -357,11 +349,7 @@ impl Shared<'_> {
         let asked = range.start - part.offset..range.end - part.offset;
         let mut ranges_work = true;
         self.receiver.with_mirrors(self.urls(index)?, |url| {
-            let options = GetOptions {
-                range: Some(asked.clone()),
-                ..GetOptions::default()
-            };
-            let mut body = self.receiver.get(url, &options)?;
+            let mut body = self.receiver.get_range(url, asked.clone())?;
             ranges_work = body.is_range;
             if !ranges_work {
                 return Ok(());

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest};
 use crate::engine::Engine;
 use crate::engine::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
-use crate::engine::resolve::match_installed;
+use crate::engine::resolve::{Selection, match_installed};
 use crate::error::{Error, Result};
 use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
@@ -178,7 +178,11 @@ impl Engine {
         apply: bool,
     ) -> Result<(Freshness, Option<PullReport>)> {
         let cancel = options.cancel.child();
-        let offer = match self.find_remote(&ModelAddress::from(model), options.offline, &cancel) {
+        let selection = Selection::recorded(record);
+        let found = self
+            .find_remote(&ModelAddress::from(model), options.offline, &cancel)
+            .and_then(|offer| self.select(offer, &selection, options.offline, &cancel));
+        let offer = match found {
             Ok(offer) => offer,
             Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => {
                 return Ok((Freshness::Gone, None));
@@ -225,8 +229,8 @@ impl Engine {
 /// What tells whether two files have the same bytes: the digest, else the parts that it is cut from and where.
 #[derive(PartialEq)]
 enum Identity {
-    Digest(Digest),
-    Parts(u64, Vec<(Digest, i128)>),
+    Digest(Checksum),
+    Parts(u64, Vec<(Checksum, i128)>),
 }
 
 /// `None` when nothing tells it.

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::catalog::RemoteModel;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Check, Checksum};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
-use crate::engine::resolve::{Offer, match_installed};
+use crate::engine::resolve::{Offer, Selection, match_installed};
 use crate::error::{Error, Result};
 use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
@@ -219,17 +219,23 @@ impl Engine {
         };
         let cancel = options.cancel.child();
         // The registry may have moved on; what is repaired is what is installed.
-        let contents = match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => Contents::Manifest(manifest),
+        let wanted = match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => Wanted {
+                offer: Offer::new(remote, source),
+                contents: Some(Contents::Manifest(manifest)),
+            },
             Err(_) => {
                 let documents =
                     SourceDocuments::new(self, source.config(), options.offline, &cancel);
-                source.contents(&documents, &remote)?
+                let contents = Some(Arc::new(source.contents(&documents, &remote)?));
+                let remote = RemoteModel { contents, ..remote };
+                let offer = Offer::new(remote, source);
+                let selection = Selection::recorded(record);
+                Wanted {
+                    offer: self.select(offer, &selection, options.offline, &cancel)?,
+                    contents: None,
+                }
             }
-        };
-        let wanted = Wanted {
-            offer: Offer::new(remote, source),
-            contents: Some(contents),
         };
         let mut pull = PullOptions::default().force(true).offline(options.offline);
         pull.progress.clone_from(&options.progress);
@@ -257,7 +263,7 @@ fn verify_files(
             damaged.insert(name(index), damage);
         }
     }
-    let stretches: Vec<(Range<u64>, Digest)> = {
+    let stretches: Vec<(Range<u64>, Checksum)> = {
         let parts = manifest
             .parts()
             .iter()
@@ -275,7 +281,7 @@ fn verify_files(
     let wrong: Vec<(Range<u64>, Damage)> = stretches
         .into_par_iter()
         .filter_map(|(range, expected)| {
-            let actual = hash(&files, manifest, &range, cancel);
+            let actual = hash(&files, manifest, &range, &expected, cancel);
             bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
             match actual {
                 None => Some((range, Damage::Unreadable)),
@@ -294,7 +300,9 @@ fn verify_files(
             let whole = file.offset..file.offset + file.size_bytes;
             let suspected = match file.digest {
                 Some(_) if whole == range => true,
-                Some(expected) => hash(&files, manifest, &whole, cancel) != Some(expected),
+                Some(expected) => {
+                    hash(&files, manifest, &whole, &expected, cancel) != Some(expected)
+                }
                 None => !known,
             };
             if suspected {
@@ -308,14 +316,15 @@ fn verify_files(
     Ok(bytes.into_inner())
 }
 
-/// Hashes a range of the stream; `None` when it cannot be read.
+/// Computes the kind of checksum that a range of the stream should have; `None` when it cannot be read.
 fn hash(
     files: &FileSet,
     manifest: &Manifest,
     range: &Range<u64>,
+    expected: &Checksum,
     cancel: &CancelToken,
-) -> Option<Digest> {
-    let mut hasher = Hasher::default();
+) -> Option<Checksum> {
+    let mut check = Check::of(expected, range.end - range.start);
     let mut buffer = vec![0_u8; BUFFER_BYTES];
     let mut at = range.start;
     while at < range.end && !cancel.is_cancelled() {
@@ -323,8 +332,8 @@ fn hash(
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         files.read(manifest, at, &mut buffer[..length]).ok()?;
-        hasher.update(&buffer[..length]);
+        check.update(&buffer[..length]);
         at += length as u64;
     }
-    Some(hasher.finish())
+    Some(check.finish())
 }

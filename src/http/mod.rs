@@ -34,6 +34,8 @@ pub(crate) struct GetOptions {
     pub(crate) range: Option<Range<u64>>,
     /// Answer [`Answer::Unchanged`] when the entity tag is still this one.
     pub(crate) etag: Option<String>,
+    /// Answer with the range only while the document's validator is this one; with the whole of another.
+    pub(crate) if_range: Option<String>,
     /// The media type to ask for.
     pub(crate) accept: Option<&'static str>,
 }
@@ -50,12 +52,14 @@ pub(crate) struct Body {
     pub(crate) total: Option<u64>,
     /// The validator of this state of the document.
     pub(crate) etag: Option<String>,
+    /// Where the next page of a list is.
+    pub(crate) next: Option<String>,
     reader: Box<dyn Read + Send>,
 }
 
 /// The answer to a conditional request.
 pub(crate) enum Answer {
-    Body(Body),
+    Body(Box<Body>),
     Unchanged,
 }
 
@@ -199,6 +203,9 @@ impl Client {
                     range.end.saturating_sub(1)
                 )),
             ));
+        }
+        if let Some(validator) = &options.if_range {
+            headers.push(("if-range", Secret::new(validator.clone())));
         }
         if let Some(accept) = options.accept {
             headers.push(("accept", Secret::new(accept)));
@@ -444,11 +451,12 @@ fn answer(
     let retry_after = response
         .header("retry-after")
         .and_then(|value| parse_retry_after(value, SystemTime::now()));
+    let server_code = response.header("x-error-code").map(str::to_owned);
     let limited = rate_limit(&response, SystemTime::now());
     let status = response.status;
     let fault = Fault::Status {
         status,
-        retry_after,
+        retry_after: retry_after.or(limited.filter(|_| status == 429)),
     };
     let error = match status {
         200 | 206 => {
@@ -469,16 +477,35 @@ fn answer(
                 .and_then(|length| length.parse().ok());
             let etag = response.header("etag").map(str::to_owned);
             let total = is_range.then(|| content_range_total(&response)).flatten();
-            return Ok(Answer::Body(Body {
+            return Ok(Answer::Body(Box::new(Body {
                 url,
                 is_range,
                 length,
                 total,
                 etag,
+                next: response.header("link").and_then(next_page),
                 reader: response.body,
-            }));
+            })));
         }
         304 if options.etag.is_some() => return Ok(Answer::Unchanged),
+        // The Hub hides what one may not see, and says with a code of its own what it means.
+        401 | 403 | 404
+            if server_code
+                .as_deref()
+                .is_some_and(|code| code.ends_with("NotFound")) =>
+        {
+            Error::Network {
+                url: Box::new(url),
+                status: Some(404),
+                message: "not found".into(),
+                server_code,
+                source: None,
+            }
+        }
+        401 | 403 if server_code.as_deref() == Some("GatedRepo") => Error::Authentication {
+            url: Box::new(url),
+            failure: AuthFailure::Gated,
+        },
         403 if retry_after.is_some() || limited.is_some() => Error::RateLimited {
             url: Box::new(url),
             retry_after: retry_after.or(limited),
@@ -497,7 +524,7 @@ fn answer(
         404 | 410 => network(&url, Some(status), "not found", None),
         429 => Error::RateLimited {
             url: Box::new(url),
-            retry_after,
+            retry_after: retry_after.or(limited),
         },
         _ => network(
             &url,
@@ -527,10 +554,33 @@ fn content_range_total(response: &Response) -> Option<u64> {
     total.trim().parse().ok()
 }
 
+/// The next page that `Link: <https://…>; rel="next"` names ([RFC 8288]).
+///
+/// [RFC 8288]: https://www.rfc-editor.org/rfc/rfc8288
+fn next_page(link: &str) -> Option<String> {
+    let next = link.split(',').find(|link| link.contains("rel=\"next\""))?;
+    let (target, _) = next.trim().strip_prefix('<')?.split_once('>')?;
+    Some(target.to_owned())
+}
+
+/// Reads `RateLimit: "api";r=0;t=55`, as [the Hub] has it: no request remains, and in 55 seconds they are as many again.
+///
+/// [the Hub]: https://huggingface.co/docs/hub/rate-limits
+fn until_reset(limit: &str) -> Option<Duration> {
+    let value = |name: &str| -> Option<u64> {
+        let mut parts = limit.split(';').map(str::trim);
+        parts.find_map(|part| part.strip_prefix(name))?.parse().ok()
+    };
+    (value("r=")? == 0).then_some(Duration::from_secs(value("t=")?))
+}
+
 /// How long a limit on requests lasts, when that is why they are refused. GitHub [says it] with a 403.
 ///
 /// [says it]: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
+    if let Some(limit) = response.header("ratelimit") {
+        return until_reset(limit);
+    }
     if response.header("x-ratelimit-remaining") != Some("0") {
         return None;
     }
@@ -549,6 +599,7 @@ pub(crate) fn network(
         url: Box::new(url.clone()),
         status,
         message: message.to_owned(),
+        server_code: None,
         source,
     }
 }

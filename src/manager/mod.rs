@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::copy::{CopyOptions, CopyReport};
-use crate::engine::inventory::{InstalledDetail, ListOptions, Listing};
+use crate::engine::inventory::{InstalledDetail, InstalledModel, ListOptions, Listing};
 use crate::engine::matching::MatchingReport;
 use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
 use crate::engine::plan::PullPlan;
@@ -22,6 +22,7 @@ use crate::engine::verify::{VerifyOptions, VerifyReport};
 use crate::error::Result;
 use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
 use crate::progress::{CancelToken, Download};
+use crate::store::record::Annotation;
 
 pub use model_manager::{ModelManager, ModelManagerBuilder};
 
@@ -106,6 +107,13 @@ pub trait Manager: Send + Sync + Debug {
         pattern: &ModelPattern,
         options: &PullOptions,
     ) -> Result<MatchingReport>;
+
+    /// Changes what is recorded of an installed model: its type, its tags, its metadata. Returns how it is then. What is said
+    /// so holds until the model is removed, whatever its source says when it is updated or pulled again.
+    ///
+    /// # Errors
+    /// As [`Manager::get`], and the storage errors.
+    fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel>;
 
     /// Removes one version.
     ///

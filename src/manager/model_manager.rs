@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::copy::{CopyOptions, CopyReport};
-use crate::engine::inventory::{InstalledDetail, ListOptions, Listing};
+use crate::engine::inventory::{InstalledDetail, InstalledModel, ListOptions, Listing};
 use crate::engine::matching::MatchingReport;
 use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
 use crate::engine::plan::PullPlan;
@@ -31,6 +31,7 @@ use crate::progress::{CancelToken, Download, Progress, Silent};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::layout::Layout;
+use crate::store::record::Annotation;
 
 /// The models of one app on this machine.
 ///
@@ -200,6 +201,10 @@ impl Manager for ModelManager {
         options: &PullOptions,
     ) -> Result<MatchingReport> {
         self.engine()?.pull_matching(pattern, options)
+    }
+
+    fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel> {
+        self.engine()?.annotate(model, annotation)
     }
 
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {

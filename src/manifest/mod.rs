@@ -15,7 +15,7 @@
 //! ```
 //!
 //! `chunk_sizes` stands there only when chunks differ in length: without it every chunk but the last has `chunk_size`
-//! bytes. `sha256` of a file may be missing. Without `chunks`, every file that is not empty is a part. Unknown fields are
+//! bytes. `sha256` of a file may be missing, or `git_blob` stand in its place, the id that git gives it. Without `chunks`, every file that is not empty is a part. Unknown fields are
 //! ignored.
 
 mod outline;
@@ -26,7 +26,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, Result};
 use crate::relpath::{RelPath, check_distinct};
 
@@ -44,8 +44,8 @@ pub struct ManifestFile {
     pub path: RelPath,
     /// Its size; may be zero.
     pub size_bytes: u64,
-    /// The digest of its content, when the registry says it.
-    pub digest: Option<Digest>,
+    /// What its content is checked by, when the registry says it.
+    pub digest: Option<Checksum>,
     /// Where it begins in the model's stream of bytes.
     pub(crate) offset: u64,
 }
@@ -56,8 +56,8 @@ pub struct ManifestFile {
 pub struct Part {
     /// Its size; never zero.
     pub size_bytes: u64,
-    /// The digest of its content; `None` where only a file's digest covers it.
-    pub digest: Option<Digest>,
+    /// What its content is checked by; `None` where only a file's digest covers it.
+    pub digest: Option<Checksum>,
     /// Where it begins in the model's stream of bytes.
     pub(crate) offset: u64,
 }
@@ -106,6 +106,15 @@ struct FileWire {
     size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_blob: Option<GitBlobId>,
+}
+
+/// The better of the two that a file may have.
+fn checksum(sha256: Option<Digest>, git_blob: Option<GitBlobId>) -> Option<Checksum> {
+    sha256
+        .map(Checksum::Sha256)
+        .or_else(|| git_blob.map(Checksum::GitBlob))
 }
 
 impl Manifest {
@@ -128,7 +137,7 @@ impl Manifest {
             .map(|file| {
                 let path = RelPath::parse(&file.path)
                     .map_err(|error| refuse(format!("in the manifest, {error}")))?;
-                Ok((path, file.size, file.sha256))
+                Ok((path, file.size, checksum(file.sha256, file.git_blob)))
             })
             .collect::<Result<Vec<_>>>()?;
         check_distinct(files.iter().map(|(path, ..)| path))
@@ -156,8 +165,17 @@ impl Manifest {
         let parts = chunks
             .into_iter()
             .zip(sizes)
-            .map(|(digest, size)| (size, Some(digest)));
+            .map(|(digest, size)| (size, Some(Checksum::Sha256(digest))));
         Self::build(json, files, parts, wire.total_size).map_err(refuse)
+    }
+
+    /// Makes the manifest of one file of which nothing else is known.
+    pub(crate) fn of_file(name: &str, size_bytes: u64) -> Result<Self> {
+        let json = serde_json::json!({
+            "total_size": size_bytes,
+            "files": [{"path": name, "size": size_bytes}],
+        });
+        Self::parse(json.to_string().into_bytes(), name)
     }
 
     /// Makes the manifest of files and parts that together are the same stream, in order.
@@ -184,6 +202,7 @@ impl Manifest {
                     path: path.to_string(),
                     size: *size,
                     sha256: *sha256,
+                    git_blob: None,
                 })
                 .collect(),
         };
@@ -193,8 +212,8 @@ impl Manifest {
 
     fn build(
         json: Vec<u8>,
-        files: Vec<(RelPath, u64, Option<Digest>)>,
-        parts: impl Iterator<Item = (u64, Option<Digest>)>,
+        files: Vec<(RelPath, u64, Option<Checksum>)>,
+        parts: impl Iterator<Item = (u64, Option<Checksum>)>,
         total_bytes: u64,
     ) -> Result<Self, String> {
         let mut offset = 0_u64;
@@ -229,7 +248,7 @@ impl Manifest {
             })?;
             Ok::<u64, String>(begin)
         };
-        let mut sizes: HashMap<Digest, u64> = HashMap::new();
+        let mut sizes: HashMap<Checksum, u64> = HashMap::new();
         let parts = parts
             .map(|(size_bytes, digest)| {
                 if size_bytes == 0 {

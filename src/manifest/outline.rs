@@ -11,9 +11,9 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, checksum};
 use crate::relpath::{RelPath, check_distinct};
 
 /// The files of a version, as far as its registry states them.
@@ -30,7 +30,7 @@ pub(crate) struct Outline {
 pub(crate) struct OutlineFile {
     pub(crate) path: RelPath,
     pub(crate) size_bytes: Option<u64>,
-    pub(crate) digest: Option<Digest>,
+    pub(crate) digest: Option<Checksum>,
 }
 
 /// What a source knows of a version's files.
@@ -40,6 +40,22 @@ pub(crate) enum Contents {
     Manifest(Manifest),
     /// Not all sizes: they show when the files are fetched.
     Outline(Outline),
+}
+
+impl Contents {
+    /// What tells this state from another.
+    pub(crate) fn digest(&self) -> Digest {
+        match self {
+            Self::Manifest(manifest) => manifest.digest(),
+            Self::Outline(outline) => outline.digest(),
+        }
+    }
+}
+
+impl PartialEq for Contents {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest() == other.digest()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +74,8 @@ struct FileWire {
     size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_blob: Option<GitBlobId>,
 }
 
 impl Outline {
@@ -90,7 +108,8 @@ impl Outline {
                 .map(|file| FileWire {
                     path: file.path.to_string(),
                     size: file.size_bytes,
-                    sha256: file.digest,
+                    sha256: file.digest.and_then(|digest| digest.sha256()),
+                    git_blob: file.digest.and_then(|digest| digest.git_blob()),
                 })
                 .collect(),
         };
@@ -118,7 +137,7 @@ impl Outline {
                     path: RelPath::parse(&file.path)
                         .map_err(|error| Error::registry(&location, error.to_string()))?,
                     size_bytes: file.size,
-                    digest: file.sha256,
+                    digest: checksum(file.sha256, file.git_blob),
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -128,6 +147,31 @@ impl Outline {
             revision: wire.revision,
             files,
         })
+    }
+
+    /// Makes the outline of the files that are wanted.
+    pub(crate) fn select(
+        contents: &Contents,
+        revision: &str,
+        location: impl Display,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let files: Vec<OutlineFile> = match contents {
+            Contents::Outline(outline) => outline.files.clone(),
+            Contents::Manifest(manifest) => manifest
+                .files()
+                .iter()
+                .map(|file| OutlineFile {
+                    path: file.path.clone(),
+                    size_bytes: Some(file.size_bytes),
+                    digest: file.digest,
+                })
+                .collect(),
+        };
+        let wanted = files
+            .into_iter()
+            .filter(|file| is_wanted(file.path.as_str()));
+        Self::new(wanted.collect(), revision, location)
     }
 
     /// Returns the digest of the document: what tells this state from another.
@@ -182,7 +226,7 @@ mod tests {
         OutlineFile {
             path: RelPath::parse(path).unwrap(),
             size_bytes,
-            digest: digest.map(Digest::of),
+            digest: digest.map(|bytes| Digest::of(bytes).into()),
         }
     }
 
@@ -206,7 +250,7 @@ mod tests {
             .iter()
             .map(|p| (p.size_bytes, p.digest))
             .collect();
-        assert_eq!(parts, [(2, Some(Digest::of(b"xy"))), (1, None)]);
+        assert_eq!(parts, [(2, Some(Digest::of(b"xy").into())), (1, None)]);
         let moved = Outline::new(files, "another", "here").unwrap();
         assert_ne!(
             moved.digest(),

@@ -23,8 +23,13 @@ pub(crate) struct Settings {
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
     pub(crate) offline: bool,
+    /// Whether sources of the Hub open no socket.
+    pub(crate) hub_offline: bool,
+    /// Where the Hub's own tools keep what they downloaded.
+    pub(crate) hub_cache: Option<PathBuf>,
     pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
+    pub(crate) max_pulls: Option<usize>,
     pub(crate) http: HttpConfig,
     pub(crate) tokens: Vec<Token>,
     pub(crate) hosts: Hosts,
@@ -57,6 +62,9 @@ impl Settings {
         })?;
         if let Some(workers) = config.concurrency {
             check_concurrency(workers)?;
+        }
+        if config.max_pulls == Some(0) {
+            return Err(Error::argument("max_pulls is 0, and may be from 1 on"));
         }
 
         let hosts = Hosts::read(env)?;
@@ -113,14 +121,22 @@ impl Settings {
             store_dir,
             cache_dir,
             offline: config.offline || env.flag(&config.variable("OFFLINE")),
+            hub_offline: env.flag("HF_HUB_OFFLINE"),
+            hub_cache: hub_cache(env),
             auto_sync: config.auto_sync || env.flag(&config.variable("AUTO_SYNC")),
             concurrency: config.concurrency,
+            max_pulls: config.max_pulls,
             http,
-            tokens: tokens::read(env, &hosts),
+            tokens: tokens::read(env, &hosts, &sources),
             hosts,
             sources,
         })
     }
+}
+
+fn hub_cache(env: &Environment) -> Option<PathBuf> {
+    let home = || Some(env.hub_home().ok()?.join("hub"));
+    env.path("HF_HUB_CACHE").or_else(home)
 }
 
 /// The app's name becomes a folder.

@@ -8,13 +8,17 @@ use crate::config::{RepositoryPlace, SourceConfig, SourcePlace, UrlTemplate, def
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::model::{ModelName, nearest};
+use crate::secret::Secret;
 use crate::url::Url;
 
-/// The server of repositories that name none, as the environment says.
+/// The servers that sources leave open, as the environment says.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
+    /// The server of repositories that name none.
     pub(crate) server: Url,
     pub(crate) api: Url,
+    /// What stands in for the Hub; looked at when a source is there.
+    hub: Option<Secret>,
 }
 
 impl Hosts {
@@ -26,7 +30,21 @@ impl Hosts {
             Some(url) => parse_url(url, api)?,
             None => default_api(&server),
         };
-        Ok(Self { server, api })
+        Ok(Self {
+            server,
+            api,
+            hub: env.get("HF_ENDPOINT").map(Secret::new),
+        })
+    }
+
+    /// Where a source of the Hub is: what the environment puts in the Hub's place, or the mirror that the source names.
+    fn endpoint(&self, configured: Url) -> Result<Url> {
+        match &self.hub {
+            Some(hub) if configured.authority() == "huggingface.co" => {
+                parse_url(hub.expose(), "HF_ENDPOINT")
+            }
+            _ => Ok(configured),
+        }
     }
 
     /// A repository there.
@@ -169,7 +187,7 @@ fn read_source(
         }
         (None, Some(repo), None) => repository(repo, &wire, &at, hosts)?.into(),
         (None, None, Some(hub)) => SourcePlace::Hub {
-            endpoint: parse_url(hub, &format!("{at}.hub"))?,
+            endpoint: hosts.endpoint(parse_url(hub, &format!("{at}.hub"))?)?,
         },
         (None, None, None) => {
             return Err(Error::config(format!(

@@ -4,6 +4,7 @@
 //! revalidated and cached, and takes from it what a version consists of and the [`Places`] of its parts.
 
 pub(crate) mod chunked;
+pub(crate) mod hub;
 pub(crate) mod places;
 pub(crate) mod repository;
 
@@ -27,6 +28,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
 
     /// Everything it offers, in the order of names, and what could not be read of it.
     fn catalog(&self, documents: &dyn Documents) -> Result<Catalog>;
+
+    /// What it finds for a query by itself; `None` where one looks through what it offers.
+    fn search(&self, _: &dyn Documents, _: &str) -> Result<Option<Vec<RemoteModel>>> {
+        Ok(None)
+    }
 
     /// What it says of models that belong together: example → models, for each ref.
     fn examples(&self, _: &dyn Documents) -> Result<Vec<Examples>> {
@@ -95,6 +101,9 @@ pub(crate) trait Documents {
         read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>,
     ) -> Result<Manifest>;
 
+    /// Fetches an answer that is not worth keeping, with the address of the next page when it is one of several.
+    fn ask(&self, url: &Url, max_bytes: u64) -> Result<(Vec<u8>, Option<String>)>;
+
     /// The refs whose registries are cached, in the order of names.
     fn cached_refs(&self) -> Vec<String>;
 
@@ -117,11 +126,8 @@ pub(crate) fn new(config: &SourceConfig) -> Result<Arc<dyn Source>> {
             config.clone(),
             place.as_ref().clone(),
         ))),
-        SourcePlace::Hub { .. } => Err(Error::config(format!(
-            "{}: the source '{}' is of kind {}, which this version does not read",
-            config.origin,
-            config.key,
-            config.kind()
-        ))),
+        SourcePlace::Hub { endpoint } => {
+            Ok(Arc::new(hub::Hub::new(config.clone(), endpoint.clone())))
+        }
     }
 }

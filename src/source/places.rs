@@ -1,6 +1,6 @@
 //! Where the bytes of a model's parts are: as documents of their own, or as members of a zip.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
@@ -23,6 +23,8 @@ pub(crate) enum Places {
         commit: String,
         /// The folder in the repository; empty for the top.
         root: String,
+        /// Where another tool of this machine keeps files of the repository, each named by what it is checked by.
+        elsewhere: Option<PathBuf>,
     },
     /// Each file is a member of a zip.
     Zip {
@@ -57,7 +59,9 @@ impl Places {
     /// Where a part of a manifest is.
     pub(crate) fn of_part(&self, manifest: &Manifest, part: usize) -> Result<Location> {
         if let Self::Chunks(bases) = self {
-            let digest = manifest.parts()[part].digest;
+            let digest = manifest.parts()[part]
+                .digest
+                .and_then(|digest| digest.sha256());
             let urls = digest.map(|digest| data_urls(bases, &digest));
             return match urls {
                 Some(urls) if !urls.is_empty() => Ok(Location::Document(urls)),
@@ -80,6 +84,7 @@ impl Places {
                 repo,
                 commit,
                 root,
+                ..
             } => {
                 let url = url.fill(repo, commit, &below(root, path.as_str()))?;
                 Ok(Location::Document(vec![url]))
@@ -93,6 +98,14 @@ impl Places {
     /// Whether a part may be fetched in pieces.
     pub(crate) fn has_ranges(&self) -> bool {
         !matches!(self, Self::Zip { .. })
+    }
+
+    /// Where another tool may keep the same bytes.
+    pub(crate) fn elsewhere(&self) -> Option<&Path> {
+        match self {
+            Self::Files { elsewhere, .. } => elsewhere.as_deref(),
+            _ => None,
+        }
     }
 
     /// The zip, when it is one.

@@ -33,7 +33,7 @@ use crate::progress::CancelToken;
 use layout::Layout;
 use lock::{FileLock, RECORD_LIMIT};
 use partial::remove_partial;
-use record::{Entries, ModelRecord, Records};
+use record::{Annotation, Entries, ModelRecord, Records};
 use write::{rename, replace_file};
 
 /// The store of one app.
@@ -193,6 +193,7 @@ impl Store {
             metadata: Map::new(),
             offered_hash: None,
             pin: None,
+            annotation: None,
         };
         Some((model, record.to_entry().ok()?))
     }
@@ -205,6 +206,26 @@ impl Store {
             &CancelToken::new(),
             &|_| {},
         )
+    }
+
+    /// Changes what is recorded of a model, in its folder too, from where the record is rebuilt when it is lost.
+    pub(crate) fn annotate(&self, model: &ModelRef, annotation: &Annotation) -> Result<()> {
+        let mut changed = None;
+        self.update_records(|entries| {
+            let entry = entries.get(model);
+            changed = entry.and_then(|entry| ModelRecord::annotated(entry, annotation));
+            if let Some(entry) = &changed {
+                entries.insert(model, entry.clone());
+            }
+        })?;
+        let dir = self.layout.model_dir(model);
+        match changed {
+            // A folder that is gone must not come back without its files.
+            Some(entry) if dir.is_dir() => {
+                replace_file(&self.layout.record_in(&dir), entry.to_string().as_bytes())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Changes the record under its locks.

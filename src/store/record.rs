@@ -4,11 +4,12 @@
 //! {"<group>": {"<model>": {"<version>": {
 //!   "manifest_hash": "<sha256>", "total_size": 12, "file_count": 1, "installed_at": "2026-01-31T12:00:00Z",
 //!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"},
-//!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"}
+//!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"},
+//!   "annotation": {"type": "classification", "metadata": {"accuracy": 0.9, "description": null}}
 //! }}}}
 //! ```
 //!
-//! The last two lines are optional: a store that another implementation of this layout wrote has none of it. Whoever reads
+//! The last three lines are optional: a store that another implementation of this layout wrote has none of it. Whoever reads
 //! passes over fields that this version does not know; whoever changes the file takes its entries as JSON, and so keeps
 //! them.
 
@@ -18,10 +19,11 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::catalog::Pin;
+use crate::catalog::{Metadata, Pin};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
+use crate::setters::setters;
 
 /// What is recorded of one installed model version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,9 +48,73 @@ pub(crate) struct ModelRecord {
     /// Where its files came from, for sources that name them by place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pin: Option<Pin>,
+    /// What holds whatever its source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) annotation: Option<Annotation>,
 }
 
+/// What to change of a model's record; what is left out stays. It holds for later states of the model, too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Annotation {
+    /// The type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub model_type: Option<String>,
+    /// All tags, in place of those that are recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Facts to add or replace; one that is `null` is removed.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Metadata,
+}
+
+setters!(Annotation {
+    model_type: impl Into<Option<String>>,
+    tags: impl Into<Option<Vec<String>>>,
+    metadata: Metadata,
+});
+
+/// The fields that an annotation changes.
+const ANNOTATED: [&str; 4] = ["type", "tags", "metadata", "annotation"];
+
 impl ModelRecord {
+    /// Changes what is recorded, and keeps the annotation.
+    pub(crate) fn annotate(&mut self, new: &Annotation) {
+        let kept = self.annotation.get_or_insert_default();
+        if let Some(model_type) = &new.model_type {
+            self.model_type = Some(model_type.clone());
+            kept.model_type = Some(model_type.clone());
+        }
+        if let Some(tags) = &new.tags {
+            self.tags.clone_from(tags);
+            kept.tags = Some(tags.clone());
+        }
+        for (key, value) in &new.metadata {
+            if value.is_null() {
+                self.metadata.remove(key);
+            } else {
+                self.metadata.insert(key.clone(), value.clone());
+            }
+            kept.metadata.insert(key.clone(), value.clone());
+        }
+    }
+
+    /// Returns an entry with an annotation, and with what this version does not know as it was; `None` for one that
+    /// cannot be read.
+    pub(crate) fn annotated(entry: &Value, annotation: &Annotation) -> Option<Value> {
+        let mut record = Self::deserialize(entry).ok()?;
+        record.annotate(annotation);
+        let changed = record.to_entry().ok()?;
+        let mut entry = entry.as_object()?.clone();
+        for field in ANNOTATED {
+            match changed.get(field) {
+                Some(value) => entry.insert(field.to_owned(), value.clone()),
+                None => entry.remove(field),
+            };
+        }
+        Some(entry.into())
+    }
+
     /// Returns the digest under which a source offers this state.
     pub(crate) fn offered(&self) -> Digest {
         self.offered_hash.unwrap_or(self.manifest_hash)

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::Name;
 use crate::time::rfc3339;
 use crate::{
-    Digest, InstalledDetail, InstalledModel, Listing, ManifestFile, Metadata, ModelRef,
-    PartialModel, PrunePlan, RemoteFile, RemoveReport, Status,
+    Digest, GitBlobId, InstalledDetail, InstalledModel, Listing, ManifestFile, Metadata, ModelRef,
+    PartialModel, PrunePlan, RemoteFile, RemoveReport,
 };
 
 #[derive(Debug, Serialize)]
@@ -31,7 +31,7 @@ impl<'a> From<&'a InstalledModel> for Installed<'a> {
     fn from(model: &'a InstalledModel) -> Self {
         Self {
             name: Name::from(&model.model),
-            status: Status::Available.as_str(),
+            status: model.status.as_str(),
             path: model.path.display().to_string(),
             manifest_hash: model.manifest_digest,
             total_bytes: model.total_bytes,
@@ -95,6 +95,7 @@ pub(in crate::cli) struct File<'a> {
     /// `null` where the registry leaves it out.
     bytes: Option<u64>,
     sha256: Option<Digest>,
+    git_blob: Option<GitBlobId>,
 }
 
 impl<'a> From<&'a ManifestFile> for File<'a> {
@@ -102,7 +103,8 @@ impl<'a> From<&'a ManifestFile> for File<'a> {
         Self {
             path: file.path.as_str(),
             bytes: Some(file.size_bytes),
-            sha256: file.digest,
+            sha256: file.digest.and_then(|digest| digest.sha256()),
+            git_blob: file.digest.and_then(|digest| digest.git_blob()),
         }
     }
 }
@@ -112,7 +114,8 @@ impl<'a> From<&'a RemoteFile> for File<'a> {
         Self {
             path: file.path.as_str(),
             bytes: file.size_bytes,
-            sha256: file.digest,
+            sha256: file.digest.and_then(|digest| digest.sha256()),
+            git_blob: file.digest.and_then(|digest| digest.git_blob()),
         }
     }
 }

@@ -313,7 +313,7 @@ fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<Outlin
         Ok(OutlineFile {
             path: RelPath::parse(&path[skip..]).map_err(|error| error.to_string())?,
             size_bytes: stated.and_then(|stated| stated.size_bytes),
-            digest: stated.and_then(|stated| stated.digest),
+            digest: stated.and_then(|stated| Some(stated.digest?.into())),
         })
     });
     Ok((root, files.collect::<Result<_, String>>()?))

@@ -62,6 +62,8 @@ impl Repository {
             repo: origin.repo.clone(),
             state: origin.state.clone(),
             root: entry.root,
+            include: Vec::new(),
+            exclude: Vec::new(),
         };
         Ok(RemoteModel {
             commit: pin.state.commit().map(str::to_owned),
@@ -302,6 +304,7 @@ impl Source for Repository {
                     repo: place.repo,
                     commit: commit.clone(),
                     root: pin.root.clone(),
+                    elsewhere: None,
                 })
             }
             PinState::Release { tag, asset } => Ok(Places::Zip {

@@ -4,6 +4,7 @@ mod changing;
 mod derived;
 mod exits;
 mod full_disk;
+mod hub;
 mod kills;
 mod listing;
 mod making;

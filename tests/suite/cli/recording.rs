@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use modelrack::{
-    CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Error, Example,
-    InstalledDetail, ListOptions, Listing, Manager, MatchingReport, ModelAddress, ModelName,
-    ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport, RemoteDetail,
-    RemoteListing, RemoteModel, RemoteOptions, RemoveReport, Result, SearchOptions, SearchReport,
-    SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, VerifyOptions, VerifyReport,
+    Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Error,
+    Example, InstalledDetail, InstalledModel, ListOptions, Listing, Manager, MatchingReport,
+    ModelAddress, ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan,
+    PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, Result,
+    SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport,
+    VerifyOptions, VerifyReport,
 };
 
 /// Answers with nothing, or with the error that it was given; what it cannot make up ends as cancelled.
@@ -90,6 +91,10 @@ impl Manager for Recording {
 
     fn pull_matching(&self, pattern: &ModelPattern, _: &PullOptions) -> Result<MatchingReport> {
         self.note_only(format!("pull_matching {pattern}"))
+    }
+
+    fn annotate(&self, model: &ModelAddress, _: &Annotation) -> Result<InstalledModel> {
+        self.note_only(format!("annotate {model}"))
     }
 
     fn remove(&self, model: &ModelAddress, _: &CancelToken) -> Result<RemoveReport> {

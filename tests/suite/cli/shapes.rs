@@ -62,6 +62,7 @@ fn errors() -> Vec<Error> {
         url: url(),
         status,
         message: message.into(),
+        server_code: None,
         source: None,
     };
     let authentication = |failure| Error::Authentication {

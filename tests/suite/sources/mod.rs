@@ -1,6 +1,7 @@
 //! Kinds of source.
 
 mod https;
+mod hub;
 mod mirrors;
 mod pulling;
 mod repository;

@@ -41,10 +41,12 @@ impl Drop for ReadOnly<'_> {
     }
 }
 
-/// Makes a link to a folder; false where this user may not.
+/// Makes a link to a folder; false where this user may not, or the system makes none that can be told from a folder.
 pub(crate) fn link_folder(target: &Path, link: &Path) -> bool {
     #[cfg(unix)]
-    return std::os::unix::fs::symlink(target, link).is_ok();
+    let made = std::os::unix::fs::symlink(target, link);
     #[cfg(windows)]
-    return std::os::windows::fs::symlink_dir(target, link).is_ok();
+    let made = std::os::windows::fs::symlink_dir(target, link);
+    made.and_then(|()| fs::symlink_metadata(link))
+        .is_ok_and(|there| there.file_type().is_symlink())
 }

@@ -49,6 +49,7 @@ impl Recorder {
 
 fn word(event: &ProgressEvent) -> String {
     match event {
+        ProgressEvent::Pending => "pending".to_owned(),
         ProgressEvent::Waiting { .. } => "waiting".to_owned(),
         ProgressEvent::Phase(at) => format!("phase {}", at.phase.as_str()),
         ProgressEvent::Advanced(_) => "advanced".to_owned(),

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 use std::ops::Range;
 
+use super::Shared;
 use crate::archive::{Member, MemberError, MemberReader};
-use crate::digest::Hasher;
+use crate::digest::Expected;
 use crate::engine::archives::{differ, is_out_of_range};
 use crate::engine::plan::{Origin, Task};
-use crate::engine::transfer::Shared;
 use crate::error::{Error, Result};
-use crate::http::{Body, Failure, GetOptions};
+use crate::http::{Body, Failure};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
 use crate::url::Scheme;
@@ -85,15 +85,11 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
             return Ok(());
         };
         let range = first.range().start..last.range().end;
-        let options = GetOptions {
-            range: Some(range.clone()),
-            ..GetOptions::default()
-        };
         let replaced = || {
             let message = "the zip was replaced since its directory was read";
             Failure::last(Error::registry(url, message))
         };
-        let body = match shared.receiver.get(url, &options) {
+        let body = match shared.receiver.get_range(url, range.clone()) {
             Err(failure) if is_out_of_range(&failure.error) => return Err(replaced()),
             result => result?,
         };
@@ -143,7 +139,7 @@ fn take(
         .zip()
         .map(|zip| zip.urls[0].to_string());
     let location = location.as_deref().unwrap_or_default();
-    let mut hasher = Hasher::default();
+    let mut expected = Expected::new(part.digest, part.size_bytes);
     let decoded = (|| {
         let mut reader = MemberReader::new(&mut *stream, member, &location)?;
         let mut at = 0;
@@ -154,7 +150,7 @@ fn take(
             }
             let piece = &buffer[..read];
             // The directory's size is the manifest's, and the reader gives no byte more.
-            hasher.update(piece);
+            expected.update(piece);
             for offset in &offsets {
                 let written = shared.files.write(manifest, offset + at, piece);
                 written.map_err(MemberError::Refused)?;
@@ -174,16 +170,8 @@ fn take(
             actual_bytes: size_bytes,
         }));
     }
-    let actual = hasher.finish();
-    if let Some(expected) = part.digest
-        && expected != actual
-    {
-        return Err(Failure::transient(Error::HashMismatch {
-            what: format!("the member '{}'", member.name.escape_debug()),
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        }));
-    }
+    let met = expected.met(|| format!("the member '{}'", member.name.escape_debug()));
+    met.map_err(Failure::transient)?;
     for offset in offsets {
         let range = offset..offset + part.size_bytes;
         shared.complete(range, 1, buffer).map_err(Failure::last)?;

@@ -1,21 +1,21 @@
 //! One attempt at a pull: from what is offered to what is installed.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tracing::info;
 
+use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::engine::Engine;
 use crate::engine::archives::drop_kept;
-use crate::engine::commit::commit;
+use crate::engine::commit::{Committed, commit};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
 use crate::engine::measure::Measuring;
-use crate::engine::pull::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::engine::receive::Receiver;
 use crate::engine::resolve::Offer;
+use crate::engine::space::check_space;
 use crate::engine::transfer::Transfer;
-use crate::error::{Error, IoContext, Result, chain};
+use crate::error::{Error, Result, chain};
 use crate::manifest::Contents;
 use crate::progress::{CancelToken, Phase};
 use crate::source::places::Places;
@@ -25,25 +25,23 @@ use crate::store::record::Records;
 
 /// How long a partial that nobody comes back to is kept.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Room left for what the store itself writes.
-const SPACE_MARGIN_BYTES: u64 = 1 << 20;
 
 /// What an attempt works with.
-pub(crate) struct Attempt<'a> {
-    pub(crate) engine: &'a Engine,
-    pub(crate) options: &'a PullOptions,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) cancel: &'a CancelToken,
-    pub(crate) meter: &'a Meter,
-    pub(crate) lock: &'a ModelLock<'a>,
+pub(super) struct Attempt<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) options: &'a PullOptions,
+    pub(super) concurrency: Option<usize>,
+    pub(super) cancel: &'a CancelToken,
+    pub(super) meter: &'a Meter,
+    pub(super) lock: &'a ModelLock<'a>,
     /// What was installed when the lock was taken.
-    pub(crate) records: &'a Records,
+    pub(super) records: &'a Records,
 }
 
 impl Attempt<'_> {
     /// Brings in what is offered, and enters what it did into the report. `contents` are what it consists of, when that
     /// is known already.
-    pub(crate) fn run(
+    pub(super) fn run(
         &self,
         offer: &Offer,
         contents: Option<&Contents>,
@@ -97,7 +95,7 @@ impl Attempt<'_> {
     ) -> Result<()> {
         let (engine, meter) = (self.engine, self.meter);
         let model = &offer.remote.model;
-        let client = engine.client(self.options.offline);
+        let client = engine.client_of(offer.source.config(), self.options.offline);
         let mut new_bytes = 0;
         let manifest = match contents {
             Contents::Manifest(manifest) => manifest.clone(),
@@ -147,7 +145,12 @@ impl Attempt<'_> {
         };
         report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
         meter.phase(Phase::Extracting);
-        report.path = commit(&engine.store, self.lock, partial, &manifest, &offer.remote)?;
+        let annotation = self.options.annotation();
+        let committed = Committed {
+            remote: &offer.remote,
+            annotation: annotation.as_ref(),
+        };
+        report.path = commit(&engine.store, self.lock, partial, &manifest, &committed)?;
         Ok(())
     }
 }
@@ -173,7 +176,7 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
 }
 
 /// Whether an error is about what a source has, and not about this machine or what was asked for.
-pub(crate) fn is_of_source(error: &Error) -> bool {
+pub(super) fn is_of_source(error: &Error) -> bool {
     matches!(
         error.root(),
         Error::HashMismatch { .. }
@@ -181,17 +184,4 @@ pub(crate) fn is_of_source(error: &Error) -> bool {
             | Error::Registry { .. }
             | Error::Network { .. }
     )
-}
-
-/// Refuses before the first byte is fetched when there is no room for the last.
-pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
-    let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
-    if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
-        return Err(Error::InsufficientSpace {
-            path: dir.to_owned(),
-            needed_bytes,
-            available_bytes,
-        });
-    }
-    Ok(())
 }

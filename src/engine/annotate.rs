@@ -1,0 +1,26 @@
+//! Changing what is recorded of an installed model: its type, its tags, its metadata.
+
+use crate::engine::Engine;
+use crate::engine::inventory::InstalledModel;
+use crate::engine::resolve::find_installed;
+use crate::error::{Error, Result};
+use crate::model::ModelAddress;
+use crate::store::record::Annotation;
+
+impl Engine {
+    /// Changes the record of one installed model, and returns how it is then.
+    pub(crate) fn annotate(
+        &self,
+        address: &ModelAddress,
+        annotation: &Annotation,
+    ) -> Result<InstalledModel> {
+        let model = find_installed(&self.sources(), &self.records()?, address)?;
+        self.store.annotate(&model, annotation)?;
+        let records = self.records()?;
+        let record = records.get(&model).ok_or_else(|| Error::NotInstalled {
+            model: model.to_string(),
+            near: Vec::new(),
+        })?;
+        Ok(self.installed(model, record))
+    }
+}

@@ -1,0 +1,225 @@
+//! What the Hub's interface answers ([model info] and lists of models).
+//!
+//! [model info]: https://huggingface.co/docs/hub/api
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::catalog::{Metadata, RemoteMetadata};
+use crate::digest::{Checksum, Digest, GitBlobId};
+use crate::error::{Error, Result};
+use crate::manifest::{Outline, OutlineFile};
+use crate::relpath::RelPath;
+use crate::url::Url;
+
+/// The largest answer that is read, in bytes: a repository of some ten thousand files.
+pub(super) const MAX_ANSWER_BYTES: u64 = 64 << 20;
+
+/// A model as the Hub describes it; most is left out where it lists many.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ModelInfo {
+    pub(super) id: String,
+    /// The commit that the revision names.
+    pub(super) sha: Option<String>,
+    #[serde(default)]
+    private: bool,
+    #[serde(default)]
+    gated: Gated,
+    #[serde(default, rename = "pipeline_tag")]
+    pipeline_tag: Option<String>,
+    #[serde(default, rename = "library_name")]
+    library_name: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    downloads: Option<u64>,
+    likes: Option<u64>,
+    last_modified: Option<String>,
+    #[serde(default)]
+    siblings: Vec<SiblingWire>,
+}
+
+/// `false`, or how one gets access.
+#[derive(Debug, Default, Deserialize)]
+#[serde(untagged)]
+enum Gated {
+    How(String),
+    Is(bool),
+    #[default]
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SiblingWire {
+    rfilename: String,
+    size: Option<u64>,
+    blob_id: Option<GitBlobId>,
+    lfs: Option<LfsWire>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LfsWire {
+    sha256: Option<Digest>,
+    size: Option<u64>,
+}
+
+impl ModelInfo {
+    pub(super) fn parse(json: &[u8], url: &Url) -> Result<Self> {
+        serde_json::from_slice(json).map_err(|error| malformed(url, error))
+    }
+
+    pub(super) fn parse_list(json: &[u8], url: &Url) -> Result<Vec<Self>> {
+        serde_json::from_slice(json).map_err(|error| malformed(url, error))
+    }
+
+    /// The files, with what each is checked by: large ones by their digest, the others by the id that git gives them.
+    pub(super) fn outline(&self, commit: &str, url: &Url) -> Result<Outline> {
+        let file = |sibling: &SiblingWire| {
+            let path = RelPath::parse(&sibling.rfilename)
+                .map_err(|error| Error::registry(url, error.to_string()))?;
+            let lfs = sibling.lfs.as_ref();
+            let digest = lfs.and_then(|lfs| lfs.sha256).map(Checksum::Sha256);
+            // The id of a large file is that of the text that stands for it.
+            let blob = sibling
+                .blob_id
+                .filter(|_| lfs.is_none())
+                .map(Checksum::GitBlob);
+            Ok(OutlineFile {
+                path,
+                size_bytes: lfs.and_then(|lfs| lfs.size).or(sibling.size),
+                digest: digest.or(blob),
+            })
+        };
+        let files = self.siblings.iter().map(file).collect::<Result<Vec<_>>>()?;
+        Outline::new(files, commit, url)
+    }
+
+    /// What the Hub says about the model.
+    pub(super) fn metadata(&self) -> RemoteMetadata {
+        let mut metadata: Metadata = Map::new();
+        let mut add = |key: &str, value: Value| {
+            if !value.is_null() {
+                metadata.insert(key.to_owned(), value);
+            }
+        };
+        add("type", json!(self.pipeline_tag.as_deref().map(model_type)));
+        add("pipeline_tag", json!(self.pipeline_tag));
+        add("tags", json!(self.tags));
+        add("library_name", json!(self.library_name));
+        let license = self
+            .tags
+            .iter()
+            .find_map(|tag| tag.strip_prefix("license:"));
+        add("license", json!(license));
+        add("gated", self.gated.to_json());
+        add("private", json!(self.private));
+        add("downloads", json!(self.downloads));
+        add("likes", json!(self.likes));
+        add("last_modified", json!(self.last_modified));
+        (&metadata).into()
+    }
+}
+
+impl Gated {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::How(how) => json!(how),
+            Self::Is(is) => json!(is),
+            Self::Unknown => Value::Null,
+        }
+    }
+}
+
+/// The type of a model by the task that the Hub says it is for
+/// ([tasks](https://huggingface.co/docs/hub/models-tasks)).
+fn model_type(task: &str) -> &'static str {
+    match task {
+        "text-generation"
+        | "text2text-generation"
+        | "conversational"
+        | "summarization"
+        | "translation" => "text-generation",
+        "text-to-image" | "image-to-image" | "unconditional-image-generation" => "text-to-image",
+        "image-to-text"
+        | "image-text-to-text"
+        | "visual-question-answering"
+        | "document-question-answering" => "image-to-text",
+        "automatic-speech-recognition" | "audio-text-to-text" => "audio-to-text",
+        "text-to-speech" | "text-to-audio" => "text-to-audio",
+        "feature-extraction" | "sentence-similarity" | "image-feature-extraction" | "fill-mask" => {
+            "embedding"
+        }
+        task if task.ends_with("-classification") => "classification",
+        _ => "other",
+    }
+}
+
+fn malformed(url: &Url, error: serde_json::Error) -> Error {
+    Error::Registry {
+        location: url.to_string(),
+        message: "the Hub's answer is malformed".into(),
+        source: Some(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_checked_by_what_the_hub_says_of_them() {
+        let url = Url::parse("https://hub.example/api/models/o/n").unwrap();
+        let sha256 = "ab".repeat(32);
+        let json = format!(
+            r#"{{"_id": "1", "id": "o/n", "sha": "c0ffee", "gated": "auto", "private": false,
+                "pipeline_tag": "automatic-speech-recognition", "tags": ["license:mit", "asr"], "new": {{}},
+                "siblings": [
+                  {{"rfilename": "config.json", "size": 7, "blobId": "ce013625030ba8dba906f756967f9e9ca394464a"}},
+                  {{"rfilename": "model.bin", "size": 9, "blobId": "ce013625030ba8dba906f756967f9e9ca394464a",
+                    "lfs": {{"sha256": "{sha256}", "size": 9, "pointerSize": 135}}}},
+                  {{"rfilename": "unknown"}}
+                ]}}"#
+        );
+        let info = ModelInfo::parse(json.as_bytes(), &url).unwrap();
+        let outline = info.outline("c0ffee", &url).unwrap();
+        let shown: Vec<_> = outline
+            .files()
+            .iter()
+            .map(|f| {
+                (
+                    f.path.as_str(),
+                    f.size_bytes,
+                    f.digest.map(|d| d.to_string()),
+                )
+            })
+            .collect();
+        let blob = "ce013625030ba8dba906f756967f9e9ca394464a".to_owned();
+        assert_eq!(
+            shown,
+            [
+                ("config.json", Some(7), Some(blob)),
+                ("model.bin", Some(9), Some(sha256)),
+                ("unknown", None, None),
+            ]
+        );
+        let facts = info.metadata().facts();
+        assert_eq!(facts.model_type.as_deref(), Some("audio-to-text"));
+        assert_eq!(info.metadata().to_map()["license"], "mit");
+        assert_eq!(info.metadata().to_map()["gated"], "auto");
+        assert!(ModelInfo::parse(br#"{"siblings": 1}"#, &url).is_err());
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let url = Url::parse("https://hub.example/").unwrap();
+        for name in ["../x", "/x", "a\\b", "con", "C:x"] {
+            let json = json!({"id": "o/n", "siblings": [{"rfilename": name}]});
+            let info = ModelInfo::parse(json.to_string().as_bytes(), &url).unwrap();
+            assert_eq!(
+                info.outline("c", &url).unwrap_err().code(),
+                "REGISTRY_ERROR"
+            );
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The command line and a Hub: what is shown, what is chosen, what is advised.
+
+use modelrack::cli::Mount;
+
+use super::{Ran, Sinks, cells, run_line, run_words};
+use crate::support::machine::{Machine, WHISPER, whisper};
+use crate::support::server::Rule;
+
+/// `rack models <line>` on a machine whose one source is its Hub.
+fn models(machine: &Machine, line: &str) -> Ran {
+    run_line(&mount(machine, ""), line)
+}
+
+fn models_with_token(machine: &Machine, token: &str, line: &str) -> Ran {
+    run_line(&mount(machine, token), line)
+}
+
+fn mount(machine: &Machine, token: &str) -> Mount {
+    let environment = machine.rack.environment().variable("HF_TOKEN", token);
+    Mount::new(machine.config()).environment(environment)
+}
+
+#[test]
+fn files_and_a_type_are_chosen_with_flags() {
+    let (machine, _, _) = Machine::with_whisper();
+    let line = "pull hf/openai/whisper-tiny --include *.json --include onnx/ --exclude *.md \
+                --type embedding --json";
+    let report = models(&machine, line).json();
+    assert_eq!(report["files"], 2);
+    assert_eq!(report["source"], "hf");
+    let listed = models(&machine, "list --type embedding --json").json();
+    let model = &listed["models"][0];
+    assert_eq!(
+        (&model["group"], &model["model"], &model["version"]),
+        (&"hf/openai".into(), &"whisper-tiny".into(), &"main".into())
+    );
+    assert_eq!(model["type"], "embedding");
+    assert_eq!(model["status"], "available");
+    assert_eq!(
+        model["metadata"]["pipeline_tag"],
+        "automatic-speech-recognition"
+    );
+    let listed = models(&machine, "list --type classification --json").json();
+    assert_eq!(listed["models"], serde_json::json!([]));
+    let ran = models(&machine, "pull hf/openai/whisper-tiny --include *.gguf");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("no file of hf/openai/whisper-tiny main matches"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_dry_run_says_what_a_selection_costs() {
+    let (machine, _, _) = Machine::with_whisper();
+    let plan = models(
+        &machine,
+        "pull hf/openai/whisper-tiny --include *.safetensors --dry-run --json",
+    );
+    let plan = plan.json();
+    assert_eq!(
+        (&plan["files"], &plan["bytes_to_fetch"]),
+        (&1.into(), &3000.into())
+    );
+    assert_eq!(machine.hub.server().count("/openai/"), 0);
+}
+
+#[test]
+fn a_model_is_shown_before_it_is_pulled() {
+    let (machine, repo, commit) = Machine::with_whisper();
+    repo.gate("hf_reader");
+    repo.tags(&["audio"]);
+    let out = models(&machine, "info hf/openai/whisper-tiny --remote").quiet_success();
+    for part in [
+        "5.0 KB",
+        "audio-to-text",
+        "automatic-speech-recognition",
+        "auto",
+        "onnx/model.onnx",
+        &commit,
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let info = models(&machine, "info hf/openai/whisper-tiny --remote --json").json();
+    assert_eq!(info["commit"], commit.as_str());
+    assert_eq!(info["installed"], false);
+    assert_eq!(info["metadata"]["gated"], "auto");
+    let tags = info["tags"].as_array().unwrap();
+    assert!(tags.contains(&"audio".into()), "{tags:?}");
+    let content = info["content"].as_array().unwrap();
+    assert_eq!(content.len(), whisper().len());
+    assert_eq!(content[0]["sha256"], serde_json::Value::Null);
+    assert_eq!(content[0]["git_blob"].as_str().unwrap().len(), 40);
+    assert_eq!(content[2]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(machine.hub.server().count("/openai/"), 0);
+}
+
+#[test]
+fn a_search_shows_what_is_installed_and_what_has_another_commit() {
+    let (machine, repo, _) = Machine::with_whisper();
+    machine
+        .hub
+        .repo("o/whisper")
+        .commit("main", [("config.json", "{}")]);
+    machine.pull(WHISPER).unwrap();
+    let states = || {
+        let out = models(&machine, "search whisper --remote --source hf").quiet_success();
+        let rows = cells(&out);
+        rows.iter()
+            .map(|row| (row[0].to_owned(), row[2].to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let row = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    assert_eq!(
+        states(),
+        [row("hf/o/whisper", "-"), row(WHISPER, "installed")]
+    );
+    repo.commit_with("main", [("config.json", "{}")]);
+    assert_eq!(states(), [row("hf/o/whisper", "-"), row(WHISPER, "update")]);
+    let found = models(&machine, "search whisper --remote --json").json();
+    assert_eq!(found["models"][1]["installed"], true);
+    assert_eq!(found["models"][1]["type"], "audio-to-text");
+    assert_eq!(found["failures"], serde_json::json!([]));
+    let ran = models(&machine, "list --remote");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("search"), "{}", ran.err);
+}
+
+#[test]
+fn models_are_listed_by_status() {
+    let (machine, _, _) = Machine::with_whisper();
+    machine
+        .hub
+        .repo("gpt2")
+        .commit("main", [("config.json", "{}")]);
+    machine
+        .hub
+        .server()
+        .rule(Rule::path_starts("/cdn/").status(404));
+    let ran = models(&machine, "pull hf/openai/whisper-tiny --concurrency 1");
+    assert_eq!(ran.code, 5);
+    let path = models(&machine, "pull hf/gpt2 --json").json()["path"].clone();
+    std::fs::remove_dir_all(path.as_str().unwrap()).unwrap();
+    let names = |status: &str| {
+        let out = models(&machine, &format!("list --status {status}")).success();
+        cells(&out)
+            .iter()
+            .map(|row| row[0].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("error"), [WHISPER]);
+    assert_eq!(names("deleted"), ["hf/gpt2"]);
+    for status in ["available", "pending", "downloading"] {
+        assert_eq!(names(status), Vec::<String>::new(), "{status}");
+    }
+    let partial = &models(&machine, "list --status error --json").json()["partials"][0];
+    assert_eq!(partial["status"], "error");
+    assert!(
+        partial["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("model.safetensors")
+    );
+    let ran = run_words(
+        &mount(&machine, ""),
+        &["list", "--status", "gone"],
+        Sinks::Captured,
+    );
+    assert_eq!(ran.code, 2);
+}
+
+#[test]
+fn each_refusal_comes_with_its_own_advice() {
+    type Prepare = fn(&Machine);
+    let cases: [(&str, Prepare, &str, &str, u8, &str); 9] = [
+        (
+            "missing",
+            |_| {},
+            "",
+            "pull hf/o/none",
+            3,
+            "a token in HF_TOKEN opens what you may see",
+        ),
+        (
+            "a version",
+            |_| {},
+            "",
+            "pull hf/o/m v9",
+            3,
+            "a branch, a tag, a commit",
+        ),
+        (
+            "private",
+            |machine| machine.hub.repo("o/m").make_private("hf_reader"),
+            "",
+            "pull hf/o/m",
+            3,
+            "a token in HF_TOKEN opens what you may see",
+        ),
+        (
+            "gated",
+            |machine| machine.hub.repo("o/m").gate("hf_reader"),
+            "",
+            "pull hf/o/m",
+            8,
+            "accept its terms on the Hub's page of the model, and set HF_TOKEN",
+        ),
+        (
+            "gated to this one",
+            |machine| {
+                machine.hub.token("hf_other");
+                machine.hub.repo("o/m").gate("hf_reader");
+            },
+            "hf_other",
+            "pull hf/o/m",
+            8,
+            "accept its terms on the Hub's page of the model",
+        ),
+        (
+            "a bad token",
+            |_| {},
+            "hf_bad",
+            "pull hf/o/m",
+            8,
+            "set HF_TOKEN to a token that is valid",
+        ),
+        (
+            "limited",
+            |machine| machine.hub.limit(100, 90),
+            "",
+            "pull hf/o/m",
+            5,
+            "goes on later",
+        ),
+        (
+            "offline",
+            |_| {},
+            "",
+            "pull hf/o/m --offline",
+            5,
+            "without --offline",
+        ),
+        (
+            "no file",
+            |_| {},
+            "",
+            "info hf/o/m",
+            4,
+            "'rack models pull hf/o/m' brings it in",
+        ),
+    ];
+    for (what, prepare, token, line, code, advice) in cases {
+        let machine = Machine::new();
+        machine
+            .hub
+            .repo("o/m")
+            .commit("main", [("config.json", "{}")]);
+        prepare(&machine);
+        let ran = models_with_token(&machine, token, line);
+        assert_eq!(ran.code, code, "{what}: {ran:?}");
+        assert_eq!(ran.out, "", "{what}");
+        let hint = ran.err.lines().last().unwrap_or_default();
+        assert!(
+            hint.starts_with("hint: ") && hint.contains(advice),
+            "{what}: {}",
+            ran.err
+        );
+        assert!(!ran.err.contains("hf_"), "{what}: {}", ran.err);
+    }
+}
+
+#[test]
+fn the_document_of_a_limit_says_for_how_long() {
+    let (machine, _, _) = Machine::with_whisper();
+    machine.hub.limit(100, 90);
+    let ran = models(&machine, "pull hf/openai/whisper-tiny --json");
+    assert_eq!((ran.code, ran.err.as_str()), (5, ""));
+    let error = &ran.json()["error"];
+    assert_eq!(error["code"], "RATE_LIMITED");
+    assert_eq!(error["retry_after"], 90);
+}
+
+#[test]
+fn a_model_is_updated_verified_and_removed_like_any_other() {
+    let (machine, repo, _) = Machine::with_whisper();
+    models(&machine, "pull hf/openai/whisper-tiny").success();
+    repo.commit_with("main", [("config.json", "{}")]);
+    let out = models(&machine, "update").success();
+    assert_eq!(
+        out,
+        "hf/openai/whisper-tiny main: changed, 2 B of 5.0 KB to fetch\n  ~ config.json\n"
+    );
+    models(&machine, "update --apply").success();
+    assert_eq!(
+        models(&machine, "verify").quiet_success(),
+        "hf/openai/whisper-tiny main: ok, 5.0 KB\n"
+    );
+    let out = models(&machine, "path hf/openai/whisper-tiny").quiet_success();
+    assert!(
+        std::path::Path::new(out.trim_end())
+            .join("config.json")
+            .is_file()
+    );
+    models(&machine, "remove hf/openai/whisper-tiny -y").success();
+    assert!(machine.installed().is_empty());
+}

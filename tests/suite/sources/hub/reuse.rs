@@ -1,0 +1,177 @@
+//! Bytes that are on this machine already: in the cache of the Hub's own tools, or under another name.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use modelrack::{Manager, PullOptions, RemoteOptions};
+
+use crate::support::address;
+use crate::support::disk::{files_below, flip, write_files};
+use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
+
+/// What the Hub's own tools call the bytes of a file of `openai/whisper-tiny`.
+fn blobs(machine: &Machine) -> BTreeMap<String, String> {
+    let detail = machine
+        .manager()
+        .remote_detail(&address(WHISPER), &RemoteOptions::default())
+        .unwrap();
+    let named = detail.files.iter().map(|file| {
+        let blob = file.digest.unwrap().to_string();
+        (file.path.to_string(), blob)
+    });
+    let blobs = named.collect();
+    machine.hub.server().reset_counts();
+    blobs
+}
+
+/// Fills a cache as `hf download` does; returns its folder of blobs.
+fn fill(machine: &Machine, cache: &Path, names: &[&str]) -> PathBuf {
+    let folder = cache.join("models--openai--whisper-tiny").join("blobs");
+    let blobs = blobs(machine);
+    for (name, bytes) in whisper() {
+        if names.contains(&name) {
+            write_files(&folder, &[(blobs[name].as_str(), &bytes)]);
+        }
+    }
+    folder
+}
+
+/// Every file below a folder, with its bytes and when it was last changed.
+fn state(folder: &Path) -> Vec<(String, Vec<u8>, SystemTime)> {
+    let files = files_below(folder).into_iter();
+    let with_time = files.map(|(name, bytes)| {
+        let metadata = fs::metadata(folder.join(&name)).unwrap();
+        (name, bytes, metadata.modified().unwrap())
+    });
+    with_time.collect()
+}
+
+#[test]
+fn what_the_hub_s_own_tools_have_is_taken_from_there_and_left_as_it_is() {
+    let all = [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "onnx/model.onnx",
+    ];
+    for (variable, below) in [("HF_HOME", "hub"), ("HF_HUB_CACHE", "."), ("", "")] {
+        let (machine, _, _) = Machine::with_whisper();
+        let home = machine.rack.temp.path().join("home");
+        let place = home.join("hf");
+        let (cache, environment) = match variable {
+            "" => (
+                home.join(".cache").join("huggingface").join("hub"),
+                machine.rack.environment(),
+            ),
+            _ => (
+                place.join(below),
+                machine.rack.environment().variable(variable, &place),
+            ),
+        };
+        fill(&machine, &cache, &all);
+        let before = state(&cache);
+        let manager = machine.manager_in(environment);
+        let plan = manager
+            .plan_pull(&address(WHISPER), &PullOptions::default())
+            .unwrap();
+        assert_eq!((plan.bytes_to_fetch, plan.bytes_reused), (0, WHISPER_BYTES));
+        machine.hub.server().reset_counts();
+        let report = manager
+            .pull(&address(WHISPER), &PullOptions::default())
+            .unwrap();
+        assert_eq!(
+            (report.bytes_fetched, report.bytes_reused),
+            (0, WHISPER_BYTES)
+        );
+        machine.assert_requests(&["/api/models/openai/whisper-tiny/revision/main"]);
+        machine
+            .rack
+            .assert_files("hf/openai/whisper-tiny main", &whisper());
+        assert_eq!(state(&cache), before, "{variable}");
+        // The copy is our own: changing it changes nothing there.
+        flip(&report.path.join("config.json"), 1);
+        assert_eq!(state(&cache), before, "{variable}");
+    }
+}
+
+#[test]
+fn blobs_that_are_wrong_or_missing_come_over_the_network() {
+    let (machine, _, _) = Machine::with_whisper();
+    let home = machine.rack.temp.path().join("hf");
+    let cache = home.join("hub");
+    let folder = fill(
+        &machine,
+        &cache,
+        &["README.md", "config.json", "model.safetensors"],
+    );
+    let blobs = blobs(&machine);
+    flip(&folder.join(&blobs["config.json"]), 3);
+    flip(&folder.join(&blobs["model.safetensors"]), 2999);
+    // Shorter than it should be, as while it is downloaded.
+    fs::write(folder.join(&blobs["README.md"]), "#").unwrap();
+    fs::create_dir_all(folder.join(&blobs["onnx/model.onnx"])).unwrap();
+    let before = state(&cache);
+    let environment = machine.rack.environment().variable("HF_HOME", &home);
+    machine
+        .manager_in(environment)
+        .pull(&address(WHISPER), &PullOptions::default())
+        .unwrap();
+    machine
+        .rack
+        .assert_files("hf/openai/whisper-tiny main", &whisper());
+    assert_eq!(state(&cache), before);
+    assert_eq!(machine.hub.server().count("/openai/"), 4);
+}
+
+#[test]
+fn the_cache_of_another_repository_is_not_looked_at() {
+    let (machine, _, _) = Machine::with_whisper();
+    let home = machine.rack.temp.path().join("hf");
+    let folder = fill(&machine, &home.join("hub"), &["config.json"]);
+    let other = home.join("hub").join("models--openai--whisper");
+    fs::rename(folder.parent().unwrap(), other).unwrap();
+    let environment = machine.rack.environment().variable("HF_HOME", &home);
+    let report = machine
+        .manager_in(environment)
+        .pull(&address(WHISPER), &PullOptions::default())
+        .unwrap();
+    assert_eq!(report.bytes_reused, 0);
+}
+
+#[test]
+fn equal_files_of_other_models_and_names_are_not_fetched() {
+    let (machine, _, _) = Machine::with_whisper();
+    machine.pull(WHISPER).unwrap();
+    machine.hub.server().reset_counts();
+    let (_, weights) = whisper().swap_remove(2);
+    let repo = machine.hub.repo("fork/whisper");
+    repo.commit(
+        "main",
+        [
+            ("renamed.safetensors", weights.clone()),
+            ("copy.safetensors", weights),
+            ("new.json", b"[]".to_vec()),
+        ],
+    );
+    let report = machine.pull("hf/fork/whisper").unwrap();
+    assert_eq!((report.bytes_fetched, report.bytes_reused), (2, 6000));
+    assert_eq!(machine.requests().len(), 2);
+}
+
+#[test]
+fn a_name_and_another_file_of_equal_bytes_come_once() {
+    let machine = Machine::new();
+    let repo = machine.hub.repo("o/twins");
+    let files = [
+        ("a.bin", vec![5; 5000]),
+        ("b/c.bin", vec![5; 5000]),
+        ("empty.txt", vec![]),
+    ];
+    repo.commit("main", files.clone());
+    let report = machine.pull("hf/o/twins").unwrap();
+    assert_eq!(report.bytes_fetched, 5000);
+    machine.rack.assert_files("hf/o/twins main", &files);
+    assert_eq!(machine.hub.server().count("/cdn/"), 1);
+}

@@ -1,0 +1,181 @@
+//! Searching the Hub.
+
+use modelrack::{Manager, ModelManager, RemoteOptions, SearchOptions};
+use serde_json::json;
+
+use crate::support::machine::Machine;
+use crate::support::server::Rule;
+
+fn search(machine: &Machine, query: &str) -> modelrack::Result<Vec<String>> {
+    let options = SearchOptions::default().remote(true);
+    let report = machine.manager().search(query, &options)?;
+    let names = report.remote.iter().map(|found| found.model.to_string());
+    Ok(names.collect())
+}
+
+#[test]
+fn the_hub_is_asked_and_says_what_it_knows() {
+    let (machine, repo, commit) = Machine::with_whisper();
+    repo.tags(&["audio"]);
+    repo.popularity(1000, 5);
+    machine
+        .hub
+        .repo("gpt2")
+        .commit("main", [("config.json", "{}")]);
+    machine
+        .hub
+        .repo("distil/whisper-large")
+        .commit("main", [("config.json", "{}")]);
+    let options = SearchOptions::default()
+        .remote(true)
+        .source("hf".to_owned());
+    let report = machine.manager().search("Whisper", &options).unwrap();
+    let names: Vec<String> = report.remote.iter().map(|r| r.model.to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "hf/distil/whisper-large main",
+            "hf/openai/whisper-tiny main"
+        ]
+    );
+    let tiny = &report.remote[1];
+    assert_eq!(tiny.source, "hf");
+    assert_eq!(tiny.commit.as_deref(), Some(commit.as_str()));
+    let facts = tiny.metadata.facts();
+    assert_eq!(facts.model_type.as_deref(), Some("audio-to-text"));
+    assert!(facts.tags.contains(&"audio".to_owned()));
+    assert_eq!(tiny.metadata.to_map()["downloads"], 1000);
+    assert_eq!(machine.hub.api_requests(), 1);
+    assert_eq!(search(&machine, "gpt2").unwrap(), ["hf/gpt2 main"]);
+    assert_eq!(
+        search(&machine, "no such model").unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn results_come_in_pages_and_end() {
+    let machine = Machine::new();
+    for number in 0..250 {
+        let repo = machine.hub.repo(&format!("o/m{number:03}"));
+        repo.commit("main", [("config.json", "{}")]);
+        repo.popularity(number, 0);
+    }
+    let found = search(&machine, "o/m").unwrap();
+    assert_eq!(found.len(), 200);
+    assert_eq!(
+        found[0], "hf/o/m050 main",
+        "those that are downloaded least are left out"
+    );
+    assert_eq!(machine.hub.api_requests(), 2);
+}
+
+#[test]
+fn a_next_page_is_of_the_same_host_and_there_are_not_for_ever_more() {
+    let machine = Machine::new();
+    machine
+        .hub
+        .repo("o/m")
+        .commit("main", [("config.json", "{}")]);
+    let elsewhere = crate::support::server::Server::start();
+    let link = format!("<{}/api/models?cursor=x>; rel=\"next\"", elsewhere.url());
+    machine
+        .hub
+        .server()
+        .rule(Rule::path_starts("/api/models").header("link", &link));
+    assert_eq!(search(&machine, "o/m").unwrap(), ["hf/o/m main"]);
+    assert_eq!(elsewhere.connections(), 0);
+    machine.hub.server().clear_rules();
+    // An empty page that leads to itself.
+    let link = format!("<{}/api/models?search=x>; rel=\"next\"", machine.hub.url());
+    let endless = Rule::path_starts("/api/models")
+        .body("[]")
+        .header("link", &link);
+    machine.hub.server().rule(endless);
+    assert_eq!(search(&machine, "x").unwrap(), Vec::<String>::new());
+    assert!(machine.hub.api_requests() < 10);
+}
+
+#[test]
+fn entries_that_could_not_be_pulled_are_left_out() {
+    let machine = Machine::new();
+    let sha = "0123456789012345678901234567890123456789";
+    let list = json!([
+        {"id": "o/good", "sha": sha, "gated": "manual", "new": {}},
+        {"id": "o/without-commit"},
+        {"id": "../evil", "sha": sha},
+        {"id": "a/b@c", "sha": sha},
+        {"id": "", "sha": sha},
+        {"id": "o/nulls", "sha": sha, "gated": null, "pipeline_tag": null},
+    ]);
+    machine
+        .hub
+        .server()
+        .rule(Rule::path_starts("/api/models").body(list.to_string()));
+    assert_eq!(
+        search(&machine, "o").unwrap(),
+        ["hf/o/good main", "hf/o/nulls main"]
+    );
+}
+
+#[test]
+fn a_search_that_fails_says_so_and_leaves_what_other_sources_found() {
+    let machine = Machine::new();
+    for (rule, code) in [
+        (Rule::any().body("<!DOCTYPE html>"), "REGISTRY_ERROR"),
+        (Rule::any().body("{}"), "REGISTRY_ERROR"),
+        (Rule::any().status(500), "NETWORK_ERROR"),
+        (
+            Rule::any().status(429).header("retry-after", "90"),
+            "RATE_LIMITED",
+        ),
+        (Rule::any().status(401), "AUTHENTICATION_ERROR"),
+    ] {
+        machine.hub.server().clear_rules();
+        machine.hub.server().rule(rule);
+        assert_eq!(search(&machine, "m").unwrap_err().code(), code);
+    }
+    machine
+        .rack
+        .publish("g/m v1", &crate::support::rack::sample());
+    let toml = format!(
+        "[sources.hf]\nhub = \"{}\"\n[sources.w]\nurl = \"{}\"\n",
+        machine.hub.url(),
+        machine.rack.server.url()
+    );
+    let manager = ModelManager::builder(machine.rack.bare_config().bootstrap(toml))
+        .environment(machine.rack.environment())
+        .build();
+    let options = SearchOptions::default().remote(true);
+    let report = manager.search("m", &options).unwrap();
+    assert_eq!(report.remote.len(), 1);
+    let [failure] = report.failures.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert_eq!(
+        (failure.source.as_str(), failure.error.code()),
+        ("hf", "AUTHENTICATION_ERROR")
+    );
+    machine.hub.server().clear_rules();
+    machine
+        .hub
+        .repo("o/m")
+        .commit("main", [("config.json", "{}")]);
+    let report = manager.search("m", &options).unwrap();
+    let names: Vec<String> = report.remote.iter().map(|r| r.model.to_string()).collect();
+    assert_eq!(names, ["hf/o/m main", "w/g/m v1"]);
+}
+
+#[test]
+fn the_hub_has_too_many_models_to_list() {
+    let (machine, _, _) = Machine::with_whisper();
+    for options in [
+        RemoteOptions::default(),
+        RemoteOptions::default().source("hf".to_owned()),
+    ] {
+        let error = machine.manager().list_remote(&options).unwrap_err();
+        assert_eq!(error.code(), "INVALID_ARGUMENT");
+        assert!(error.to_string().contains("search"), "{error}");
+    }
+    assert_eq!(machine.hub.server().connections(), 0);
+}
