@@ -15,8 +15,9 @@ use crate::engine::Engine;
 
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
+use crate::engine::offer::Offer;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
-use crate::engine::resolve::{Offer, Selection};
+use crate::engine::selection::Selection;
 use crate::engine::transfer;
 use crate::error::{Error, Result, chain};
 use crate::manifest::{Contents, Manifest, Outline};

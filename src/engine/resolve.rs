@@ -2,85 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{Pin, RemoteModel};
-use crate::config::{SourceConfig, SourceKind, SourcePlace};
+use crate::config::{SourceConfig, SourcePlace};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
+use crate::engine::offer::Offer;
 use crate::error::{Error, Result};
-use crate::glob::Glob;
-use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
-use crate::relpath::RelPath;
-use crate::source::places::Places;
-use crate::source::{self, Documents, Source};
+use crate::source::{self, Source};
 use crate::store::record::{ModelRecord, Records};
-
-/// A version at its source.
-#[derive(Debug, Clone)]
-pub(crate) struct Offer {
-    pub(crate) remote: RemoteModel,
-    pub(crate) source: Arc<dyn Source>,
-    /// Whether files may come from an archive of their commit that was fetched for many models.
-    pub(crate) archives: bool,
-}
-
-impl Offer {
-    pub(crate) fn new(remote: RemoteModel, source: Arc<dyn Source>) -> Self {
-        Self {
-            remote,
-            source,
-            archives: true,
-        }
-    }
-
-    /// The commit that its files are of, where there are commits.
-    pub(crate) fn commit(&self) -> Option<&str> {
-        self.remote.pin.as_ref()?.state.commit()
-    }
-
-    /// What its source reads documents with.
-    fn documents<'a>(
-        &self,
-        engine: &'a Engine,
-        offline: bool,
-        cancel: &'a CancelToken,
-    ) -> SourceDocuments<'a> {
-        SourceDocuments::new(engine, self.source.config(), offline, cancel).archives(self.archives)
-    }
-}
-
-/// Which files of a model are wanted, as patterns of their paths.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
-    pub(crate) include: Vec<String>,
-    pub(crate) exclude: Vec<String>,
-}
-
-impl Selection {
-    /// The one that an installed model was pulled with.
-    pub(crate) fn recorded(record: &ModelRecord) -> Self {
-        let pin = record.pin.as_ref();
-        pin.map_or_else(Self::default, |pin| Self {
-            include: pin.include.clone(),
-            exclude: pin.exclude.clone(),
-        })
-    }
-
-    pub(crate) fn is_everything(&self) -> bool {
-        self.include.is_empty() && self.exclude.is_empty()
-    }
-
-    /// Whether a file is wanted. A pattern that ends in a slash means all below that folder, as in the Hub's own tools.
-    pub(crate) fn wants(&self, path: &str) -> bool {
-        let matches = |pattern: &String| {
-            let folder = if pattern.ends_with('/') { "*" } else { "" };
-            Glob::new(&format!("{pattern}{folder}")).matches(path)
-        };
-        (self.include.is_empty() || self.include.iter().any(matches))
-            && !self.exclude.iter().any(matches)
-    }
-}
 
 /// One way to read an address: a path and a version at one source.
 #[derive(Debug, PartialEq)]
@@ -234,124 +164,6 @@ impl Engine {
             model: address.head.clone(),
             near: nearest(first, names),
         }
-    }
-
-    /// What a version consists of: as installed, else as its source says.
-    pub(crate) fn contents(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Contents> {
-        let contents = match self.installed_manifest(&offer.remote) {
-            Some(manifest) => Contents::Manifest(manifest),
-            None => match &offer.remote.contents {
-                Some(contents) => Contents::clone(contents),
-                None => {
-                    let documents = offer.documents(self, offline, cancel);
-                    offer.source.contents(&documents, &offer.remote)?
-                }
-            },
-        };
-        let layout = self.store.layout();
-        let mut paths: Box<dyn Iterator<Item = &RelPath>> = match &contents {
-            Contents::Manifest(manifest) => {
-                Box::new(manifest.files().iter().map(|file| &file.path))
-            }
-            Contents::Outline(outline) => Box::new(outline.files().iter().map(|file| &file.path)),
-        };
-        if let Some(path) = paths.find(|path| layout.is_own(path)) {
-            return Err(Error::registry(
-                offer.source.config().label(),
-                format!("the manifest has the file '{path}', where the store keeps its own"),
-            ));
-        }
-        drop(paths);
-        Ok(contents)
-    }
-
-    /// Leaves the files of an offer that match none of the patterns to include, or one of those to exclude.
-    pub(crate) fn select(
-        &self,
-        offer: Offer,
-        selection: &Selection,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Offer> {
-        if selection.is_everything() {
-            return Ok(offer);
-        }
-        let Some(pin) = offer.remote.pin.clone() else {
-            return Err(Error::argument(
-                "the files of a chunked registry come together: --include and --exclude are for \
-                 repositories and the Hub",
-            ));
-        };
-        let contents = self.contents(&offer, offline, cancel)?;
-        let location = offer.source.config().label();
-        let revision = offer.remote.commit.clone().unwrap_or_default();
-        let outline = Outline::select(&contents, &revision, &location, |path| {
-            selection.wants(path)
-        })?;
-        if outline.files().is_empty() {
-            return Err(Error::argument(format!(
-                "no file of {} matches what is to be included",
-                offer.remote.model
-            )));
-        }
-        let remote = RemoteModel {
-            manifest_digest: outline.digest(),
-            files: Some(outline.files().len() as u64),
-            total_bytes: outline.files().iter().map(|file| file.size_bytes).sum(),
-            pin: Some(Pin {
-                include: selection.include.clone(),
-                exclude: selection.exclude.clone(),
-                ..pin
-            }),
-            contents: Some(Arc::new(outline.into_contents(&location)?)),
-            ..offer.remote
-        };
-        Ok(Offer { remote, ..offer })
-    }
-
-    fn installed_manifest(&self, remote: &RemoteModel) -> Option<Manifest> {
-        let records = self.records().ok()?;
-        let record = records.get(&remote.model)?;
-        if record.offered() != remote.manifest_digest {
-            return None;
-        }
-        self.store
-            .manifest(&remote.model, record.manifest_hash)
-            .ok()
-    }
-
-    /// Where the bytes of a version are.
-    pub(crate) fn places(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Places> {
-        let documents = offer.documents(self, offline, cancel);
-        let mut places = offer.source.places(&documents, offer.remote.pin.as_ref())?;
-        if let Places::Files {
-            elsewhere, repo, ..
-        } = &mut places
-            && offer.source.config().kind() == SourceKind::Hub
-        {
-            let folder = format!("models--{}", repo.replace('/', "--"));
-            let cache = self.settings.hub_cache.as_ref();
-            *elsewhere = cache.map(|cache| cache.join(folder).join("blobs"));
-        }
-        Ok(places)
-    }
-
-    /// Whether the files of a version are about to come from an archive of their commit.
-    pub(crate) fn is_archived(&self, offer: &Offer, cancel: &CancelToken) -> bool {
-        let documents = offer.documents(self, true, cancel);
-        offer
-            .commit()
-            .is_some_and(|commit| !matches!(documents.kept_archive(commit), Ok(None)))
     }
 
     /// Finds the source that serves an installed model.

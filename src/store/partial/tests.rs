@@ -1,0 +1,136 @@
+use super::*;
+use crate::store::files::FileSet;
+
+fn store(name: &str) -> Layout {
+    let root =
+        std::env::temp_dir().join(format!("modelrack-partial-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&root);
+    Layout::new(root, "rack")
+}
+
+fn claim(layout: &Layout, model: &ModelRef) -> Partial {
+    let manifest = manifest();
+    let claimed = Claimed {
+        model,
+        source: "",
+        offered: manifest.digest(),
+        json: manifest.json(),
+        total_bytes: manifest.total_bytes(),
+        files: manifest.files().len() as u64,
+    };
+    Partial::claim(layout, &claimed).unwrap()
+}
+
+fn manifest() -> Manifest {
+    let json = br#"{"total_size":6,"chunk_size":4,"chunks":["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"],
+        "files":[{"path":"a/x","size":5},{"path":"empty","size":0},{"path":"y","size":1}]}"#;
+    Manifest::parse(json.to_vec(), "here").unwrap()
+}
+
+#[test]
+fn a_journal_survives_a_cut_line() {
+    let layout = store("journal");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let partial = claim(&layout, &model);
+    partial.lay_out(&manifest()).unwrap();
+    partial.note(&(0..2)).unwrap();
+    partial.note(&(5..6)).unwrap();
+    let path = partial.dir().join("journal");
+    drop(partial);
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"2-6").unwrap();
+    let again = claim(&layout, &model);
+    assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+    again.note(&(2..4)).unwrap();
+    assert_eq!(read_journal(&path), [0..4, 5..6]);
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn what_the_files_do_not_reach_is_not_there() {
+    let layout = store("reach");
+    let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+    partial.lay_out(&manifest()).unwrap();
+    partial.note(&(0..6)).unwrap();
+    drop(partial);
+    let again = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+    assert_eq!(again.found(&manifest()), [0..6]);
+    fs::write(again.files_dir().join("a").join("x"), "12").unwrap();
+    assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+    fs::remove_file(again.files_dir().join("y")).unwrap();
+    assert_eq!(again.found(&manifest()), [0..2]);
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn sizes_that_turned_out_are_kept() {
+    let layout = store("sizes");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let here = Measured {
+        size_bytes: 5,
+        is_here: true,
+    };
+    let elsewhere = Measured {
+        size_bytes: 7,
+        is_here: false,
+    };
+    let partial = claim(&layout, &model);
+    partial.note_measured(0, &here).unwrap();
+    let path = partial.dir().join("sizes");
+    drop(partial);
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"1 99").unwrap();
+    let mut again = claim(&layout, &model);
+    again.note_measured(2, &elsewhere).unwrap();
+    assert_eq!(again.measured(), [(0, here), (2, elsewhere)]);
+    again.settle(&manifest(), &[0]).unwrap();
+    assert_eq!(again.found(&manifest()), [], "nothing was written");
+    again.lay_out(&manifest()).unwrap();
+    assert_eq!(again.found(&manifest()), [0..5]);
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn writes_go_to_the_files_they_belong_to() {
+    let layout = store("write");
+    let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+    partial.lay_out(&manifest()).unwrap();
+    let files = FileSet::new(partial.files_dir(), true);
+    files.write(&manifest(), 4, b"56").unwrap();
+    files.write(&manifest(), 0, b"1234").unwrap();
+    let mut back = [0_u8; 3];
+    files.read(&manifest(), 3, &mut back).unwrap();
+    assert_eq!(&back, b"456");
+    assert_eq!(
+        fs::read(partial.files_dir().join("a").join("x")).unwrap(),
+        b"12345"
+    );
+    assert_eq!(fs::read(partial.files_dir().join("y")).unwrap(), b"6");
+    assert_eq!(fs::read(partial.files_dir().join("empty")).unwrap(), b"");
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn a_partial_in_use_elsewhere_is_left_alone() {
+    let layout = store("claim");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let mut first = claim(&layout, &model);
+    // As if another host had written it a moment ago.
+    first.record.host = "another-host.example".into();
+    first.write_record().unwrap();
+    let second = claim(&layout, &model);
+    assert_ne!(first.dir(), second.dir());
+    // And an hour ago.
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    first
+        .journal
+        .lock()
+        .unwrap()
+        .file
+        .set_modified(hour_ago)
+        .unwrap();
+    let third = claim(&layout, &model);
+    assert_eq!(first.dir(), third.dir());
+    fs::remove_dir_all(layout.root()).unwrap();
+}
