@@ -63,7 +63,7 @@ fn read_jobs(path: &Path) -> Result<Vec<Job>> {
 /// What the threads share.
 struct Shared<'a> {
     host: &'a str,
-    /// What the paths of requests begin with; empty for the top.
+    /// What the paths of requests begin with, empty for the top; with a query the whole of them.
     base: &'a str,
     jobs: &'a [Job],
     target: &'a Path,
@@ -71,8 +71,9 @@ struct Shared<'a> {
     whole: Option<Whole>,
 }
 
-/// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL. A target that is a folder gets a
-/// file for each job; one that is a file is compared with a digest if one is given.
+/// Does all jobs and says how long it took. Each asks for `data/<digest>` below the URL, or for the URL itself if that has
+/// a query. A target that is a folder gets a file for each job; one that is a file is compared with a digest if one is
+/// given.
 pub(crate) fn run(
     url: &str,
     jobs: &Path,
@@ -143,10 +144,12 @@ fn work(shared: &Shared<'_>) -> Result<()> {
             Some(begin) => format!("Range: bytes={begin}-{}\r\n", begin + job.size - 1),
             None => String::new(),
         };
-        let request = format!(
-            "GET {base}/data/{} HTTP/1.1\r\nHost: {host}\r\n{range}\r\n",
-            job.digest
-        );
+        let path = if base.contains('?') {
+            base.to_owned()
+        } else {
+            format!("{base}/data/{}", job.digest)
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{range}\r\n");
         stream.write_all(request.as_bytes())?;
         let mut made;
         let file = match &mut file {
