@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::digest::{Checksum, Digest};
+use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::engine::identity::{Identity, identity};
 use crate::engine::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
 use crate::engine::resolve::match_installed;
@@ -225,30 +226,6 @@ impl Engine {
         }
         Ok((Freshness::Changed(change), applied))
     }
-}
-
-/// What tells whether two files have the same bytes: the digest, else the parts that it is cut from and where.
-#[derive(PartialEq)]
-enum Identity {
-    Digest(Checksum),
-    Parts(u64, Vec<(Checksum, i128)>),
-}
-
-/// `None` when nothing tells it.
-fn identity(manifest: &Manifest, index: usize) -> Option<Identity> {
-    let file = &manifest.files()[index];
-    if let Some(digest) = file.digest {
-        return Some(Identity::Digest(digest));
-    }
-    let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
-    let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
-    let parts = parts
-        .iter()
-        .map(|part| Some((part.digest?, place(part.offset))));
-    Some(Identity::Parts(
-        file.size_bytes,
-        parts.collect::<Option<_>>()?,
-    ))
 }
 
 fn identities(contents: &Contents) -> BTreeMap<String, Option<Identity>> {

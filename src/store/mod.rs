@@ -6,6 +6,7 @@
 //! A model moves into or out of its place in several steps, see `change`; what the record lists is always complete.
 
 mod change;
+pub(crate) mod clone;
 pub(crate) mod files;
 pub(crate) mod layout;
 pub(crate) mod lock;

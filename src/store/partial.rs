@@ -6,6 +6,7 @@
 //! ├── manifest.json    the manifest it is of
 //! ├── journal          a line "<begin>-<end>." for each stretch of the stream that is written
 //! ├── sizes            a line "<file> <size> <0 or 1>." for each file whose size turned out, and whether it is there
+//! ├── clone            only while a file that is here already is cloned, see `clone`
 //! ├── intent.json      only while it moves into its place, see `store`
 //! └── files/           the model's folder to be
 //! ```
@@ -17,7 +18,7 @@
 //! then the second sees that the first still touches its journal, and makes a partial of its own.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -28,9 +29,10 @@ use tracing::debug;
 
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::platform;
+use crate::store::clone::clone_over;
 use crate::store::layout::{Layout, file_in};
 use crate::store::write::{remove_tree, replace_file};
 
@@ -181,8 +183,8 @@ impl Partial {
             let dir = layout.partial(model, &claimed.offered, copy);
             match fs::create_dir(&dir) {
                 Ok(()) => break (dir, false),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let cache = layout.cache();
                     fs::create_dir_all(&cache).at("create", &cache)?;
                     continue;
@@ -243,6 +245,12 @@ impl Partial {
 
     pub(crate) fn files_dir(&self) -> PathBuf {
         self.dir.join("files")
+    }
+
+    /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.
+    pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
+        let to = file_in(&self.files_dir(), &file.path);
+        clone_over(from, &self.dir.join("clone"), &to, file.size_bytes)
     }
 
     /// The stretches that the journal had when it was claimed, as far as the files reach: in order, none touching another.
