@@ -1,5 +1,6 @@
 //! A version at its source: what it consists of, and where the bytes are.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::{Pin, RemoteModel};
@@ -11,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::manifest::{Contents, Manifest, Outline};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
-use crate::source::places::Places;
+use crate::source::places::{Elsewhere, Places};
 use crate::source::{Documents, Source};
+use crate::store::layout::file_in;
 
 /// A version at its source.
 #[derive(Debug, Clone)]
@@ -148,13 +150,15 @@ impl Engine {
         let documents = offer.documents(self, offline, cancel);
         let mut places = offer.source.places(&documents, offer.remote.pin.as_ref())?;
         if let Places::Files {
-            elsewhere, repo, ..
+            elsewhere,
+            repo,
+            commit,
+            ..
         } = &mut places
             && offer.source.config().kind() == SourceKind::Hub
         {
-            let folder = format!("models--{}", repo.replace('/', "--"));
-            let cache = self.settings.hub_cache.as_ref();
-            *elsewhere = cache.map(|cache| cache.join(folder).join("blobs"));
+            let cache = self.settings.hub_cache.as_deref();
+            *elsewhere = cache.and_then(|cache| hub_folders(cache, repo, commit));
         }
         Ok(places)
     }
@@ -166,4 +170,17 @@ impl Engine {
             .commit()
             .is_some_and(|commit| !matches!(documents.kept_archive(commit), Ok(None)))
     }
+}
+
+/// Where the Hub's own tools keep what they have of a commit.
+fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Option<Elsewhere> {
+    let name = format!("models--{}", repo.replace('/', "--"));
+    let folder = |below: &str| {
+        let path = RelPath::parse(&format!("{name}/{below}")).ok()?;
+        Some(file_in(cache, &path))
+    };
+    Some(Elsewhere {
+        blobs: folder("blobs")?,
+        snapshot: folder(&format!("snapshots/{commit}"))?,
+    })
 }
