@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::ModelRef;
+use crate::model::{ModelAddress, ModelRef};
 
 /// Receives the events of pulls. It must be thread-safe and must not block: it runs on the threads that transfer.
 pub trait Progress: Send + Sync + fmt::Debug {
@@ -138,8 +138,10 @@ impl Transferred {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Download {
-    /// What is pulled.
-    pub model: ModelRef,
+    /// What was asked for.
+    pub address: ModelAddress,
+    /// Which model that is; `None` while it is looked up.
+    pub model: Option<ModelRef>,
     /// From 0.0 to 1.0; 1.0 also for an empty model.
     pub progress: f64,
     /// How far it is.
@@ -151,9 +153,10 @@ pub struct Download {
 impl Download {
     /// Makes a pull that has not begun.
     #[must_use]
-    pub fn new(model: ModelRef) -> Self {
+    pub fn new(address: ModelAddress) -> Self {
         Self {
-            model,
+            address,
+            model: None,
             progress: 0.0,
             transferred: Transferred::new(Phase::Manifest),
             remaining: None,

@@ -12,8 +12,7 @@ use tracing::info;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-
-use crate::engine::downloads::Meter;
+use crate::engine::downloads::{Asked, Entered, Meter};
 use crate::engine::holdings::Holdings;
 use crate::engine::offer::Offer;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
@@ -299,6 +298,7 @@ impl Engine {
     /// Pulls a model.
     pub(crate) fn pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         let cancel = options.cancel.child();
+        let entered = self.enter(self.asked_for(address), options, &cancel);
         let offer = self
             .find_remote(address, options.offline, &cancel)
             .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel))
@@ -310,7 +310,7 @@ impl Engine {
                 }
             })
             .map_err(|error| error.step(format!("pull {address}")))?;
-        self.pull_wanted(&Wanted::of(offer), options, &cancel)
+        self.pull_entered(&entered, &Wanted::of(offer), options, &cancel)
     }
 
     /// Brings in what was found.
@@ -320,12 +320,29 @@ impl Engine {
         options: &PullOptions,
         cancel: &CancelToken,
     ) -> Result<PullReport> {
+        let model = &wanted.offer.remote.model;
+        let asked = Asked {
+            address: ModelAddress::from(model),
+            names: Vec::new(),
+        };
+        let entered = self.enter(asked, options, cancel);
+        self.pull_entered(&entered, wanted, options, cancel)
+    }
+
+    fn enter(&self, asked: Asked, options: &PullOptions, cancel: &CancelToken) -> Entered<'_> {
+        let progress = options.progress.as_ref().unwrap_or(&self.progress);
+        self.downloads.enter(asked, cancel, progress.clone())
+    }
+
+    fn pull_entered(
+        &self,
+        entered: &Entered<'_>,
+        wanted: &Wanted,
+        options: &PullOptions,
+        cancel: &CancelToken,
+    ) -> Result<PullReport> {
         let model = wanted.offer.remote.model.clone();
-        let progress = options
-            .progress
-            .clone()
-            .unwrap_or_else(|| self.progress.clone());
-        let entered = self.downloads.enter(&model, cancel, progress);
+        entered.meter.settle(&model);
         let slot = self.slots.take(cancel, || entered.meter.pending());
         let result = slot.and_then(|_slot| {
             entered.meter.begin();

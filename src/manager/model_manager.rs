@@ -264,14 +264,7 @@ impl Manager for ModelManager {
             return 0;
         };
         let names = names(&engine.sources(), model).unwrap_or_default();
-        engine.downloads.cancel(|other| {
-            names.iter().any(|(name, version)| {
-                other.name() == name
-                    && version
-                        .as_deref()
-                        .is_none_or(|version| other.version() == version)
-            })
-        })
+        engine.downloads.cancel(&names)
     }
 
     fn sources(&self) -> Result<Vec<SourceInfo>> {

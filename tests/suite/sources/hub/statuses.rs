@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use modelrack::{
     CopyOptions, ListOptions, Listing, Manager, ManagerExt, ModelManager, ProgressEvent,
@@ -219,4 +220,30 @@ fn a_copy_brings_back_a_folder_that_is_gone() {
     fs::remove_dir_all(&path).unwrap();
     let folder = manager.ensure(WHISPER, "main").unwrap();
     assert!(folder.join("config.json").is_file());
+}
+
+#[test]
+fn a_pull_that_the_hub_has_not_answered_is_cancelled_by_the_version_it_means() {
+    let (machine, _, _) = Machine::with_whisper();
+    let (arrived, go_on) = (Gate::new(), Gate::new());
+    let open = arrived.clone();
+    machine.hub.server().rule(
+        Rule::path_contains("/api/models/")
+            .on_request(move || open.open())
+            .hold(&go_on),
+    );
+    let manager = Arc::new(machine.manager());
+    let pulled = in_background({
+        let manager = manager.clone();
+        move || manager.pull(&address(WHISPER), &PullOptions::default())
+    });
+    assert!(arrived.wait(PATIENCE));
+    assert_eq!(manager.downloads()[0].address, address(WHISPER));
+    assert_eq!(list(&*manager, None).partials, []);
+    assert_eq!(manager.cancel(&address("hf/openai/whisper-tiny dev")), 0);
+    assert_eq!(manager.cancel(&address("hf/openai/whisper-tiny main")), 1);
+    let error = pulled.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert_eq!(error.unwrap_err().code(), "CANCELLED");
+    assert!(manager.downloads().is_empty());
+    go_on.open();
 }
