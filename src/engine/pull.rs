@@ -1,6 +1,7 @@
 //! Pull: resolve → plan → transfer → commit.
 
 mod attempt;
+mod installed;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -166,14 +167,21 @@ impl Engine {
         address: &ModelAddress,
         options: &PullOptions,
     ) -> Result<PullPlan> {
-        let offer = self.find_remote(address, options.offline, &options.cancel)?;
-        let offer = self.select(
-            offer,
-            &options.selection(),
-            options.offline,
-            &options.cancel,
-        )?;
-        self.plan_offer(&offer, options)
+        let asked = self.asked_for(address);
+        if let Some(installed) = self.find_immutable(&asked, options)? {
+            return self.plan_already(&installed, options);
+        }
+        let (offline, cancel) = (options.offline, &options.cancel);
+        let found = self
+            .find_remote(address, offline, cancel)
+            .and_then(|offer| self.select(offer, &options.selection(), offline, cancel));
+        match found {
+            Ok(offer) => self.plan_offer(&offer, options),
+            Err(error) => match self.find_unreachable(address, options, &error)? {
+                Some(installed) => self.plan_already(&installed, options),
+                None => Err(error),
+            },
+        }
     }
 
     /// Says what bringing in what was found would do.
@@ -298,18 +306,31 @@ impl Engine {
     /// Pulls a model.
     pub(crate) fn pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         let cancel = options.cancel.child();
-        let entered = self.enter(self.asked_for(address), options, &cancel);
-        let offer = self
+        let asked = self.asked_for(address);
+        let named = |error: Error| {
+            let error = if error.is_cancelled() {
+                Error::Cancelled
+            } else {
+                error
+            };
+            error.step(format!("pull {address}"))
+        };
+        if let Some(installed) = self.find_immutable(&asked, options).map_err(named)? {
+            return self.already(&installed, options).map_err(named);
+        }
+        let entered = self.enter(asked, options, &cancel);
+        let found = self
             .find_remote(address, options.offline, &cancel)
-            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel))
-            .map_err(|error| {
-                if error.is_cancelled() {
-                    Error::Cancelled
-                } else {
-                    error
-                }
-            })
-            .map_err(|error| error.step(format!("pull {address}")))?;
+            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel));
+        let offer = match found {
+            Ok(offer) => offer,
+            Err(error) => {
+                return match self.find_unreachable(address, options, &error) {
+                    Ok(Some(installed)) => self.already(&installed, options).map_err(named),
+                    _ => Err(named(error)),
+                };
+            }
+        };
         self.pull_entered(&entered, &Wanted::of(offer), options, &cancel)
     }
 
@@ -380,15 +401,7 @@ impl Engine {
             && record.offered() == offer.remote.manifest_digest
             && report.path.is_dir()
         {
-            if let Ok(manifest) = self.store.manifest(model, record.manifest_hash) {
-                let contents = Contents::Manifest(manifest);
-                report.files_unverified = check_hashes(&contents, options.require_hashes)?;
-            }
-            report.files = record.file_count;
-            report.bytes_total = record.total_size;
-            if let Some(annotation) = options.annotation() {
-                self.store.annotate(model, &annotation)?;
-            }
+            self.report_installed(record, options, &mut report)?;
             report.elapsed = started.elapsed();
             return Ok(report);
         }
