@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::identity::{Identity, identity};
@@ -85,8 +86,8 @@ pub enum Freshness {
     UpToDate,
     /// The source has another state.
     Changed(Change),
-    /// The source does not offer it any more.
-    Gone,
+    /// The source does not offer it any more: [`Error::ModelNotFound`] or [`Error::VersionNotFound`].
+    Gone(Error),
     /// It could not be told.
     Unknown(Error),
 }
@@ -135,6 +136,7 @@ impl Engine {
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let one = models.len() == 1;
+        let is_named = one && options.model.is_some();
         let unsynced = self.sync_origins(&models, &records, options.offline, &options.cancel)?;
         let mut unsynced: HashMap<(String, Option<String>), Option<Error>> = unsynced
             .into_iter()
@@ -158,6 +160,9 @@ impl Engine {
                 None => self.compare(&model, record, options, apply),
             };
             let (freshness, applied) = match compared {
+                Ok((Freshness::Gone(error), _)) if is_named => {
+                    return Err(error.step(format!("check {model}")));
+                }
                 Ok(compared) => compared,
                 Err(error) if error.is_cancelled() || one => return Err(error),
                 Err(error) => (Freshness::Unknown(error), None),
@@ -186,12 +191,15 @@ impl Engine {
             .and_then(|offer| self.select(offer, &selection, options.offline, &cancel));
         let offer = match found {
             Ok(offer) => offer,
-            Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => {
-                return Ok((Freshness::Gone, None));
+            Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. })) => {
+                return Ok((Freshness::Gone(error), None));
             }
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
         if offer.remote.manifest_digest == record.offered() {
+            if apply && offer.remote.pin != record.pin {
+                self.repin(&offer.remote, &cancel)?;
+            }
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
@@ -225,6 +233,20 @@ impl Engine {
             applied = Some(self.pull_wanted(&wanted, &pull, &cancel)?);
         }
         Ok((Freshness::Changed(change), applied))
+    }
+
+    /// Records another commit of which the files are just those that are installed.
+    fn repin(&self, remote: &RemoteModel, cancel: &CancelToken) -> Result<()> {
+        let lock = self.store.lock_model(&remote.model, cancel, &|_| {})?;
+        // Whoever had the lock before may have brought another state in.
+        let records = self.records()?;
+        let record = records.get(&remote.model);
+        if let (Some(record), Some(pin)) = (record, &remote.pin)
+            && record.offered() == remote.manifest_digest
+        {
+            self.store.repin(&lock, pin)?;
+        }
+        Ok(())
     }
 }
 

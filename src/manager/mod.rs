@@ -137,7 +137,8 @@ pub trait Manager: Send + Sync + Debug {
     /// Compares installed models with their sources. It fetches manifests of changed models, and no files.
     ///
     /// # Errors
-    /// For a single model those of [`Manager::remote_detail`]; among several they stand in the report.
+    /// For a single model those of [`Manager::remote_detail`], also when its source no longer offers it; among several they
+    /// stand in the report.
     fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
     /// Compares installed models with their sources and brings in what changed.
