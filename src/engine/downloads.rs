@@ -19,6 +19,17 @@ pub(crate) struct Asked {
     pub(crate) names: Vec<(ModelName, Option<String>)>,
 }
 
+/// What a pull turned out to be of, as far as its offer says.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) model: ModelRef,
+    /// The key of the source.
+    pub(crate) source: String,
+    pub(crate) model_type: Option<String>,
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) files: Option<u64>,
+}
+
 /// The pulls under way.
 #[derive(Debug, Default)]
 pub(crate) struct Downloads(Mutex<Vec<Arc<Meter>>>);
@@ -52,11 +63,11 @@ impl Downloads {
     }
 
     /// The models whose turn has not come.
-    pub(crate) fn pending(&self) -> Vec<ModelRef> {
+    pub(crate) fn pending(&self) -> Vec<Settled> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = all.iter().filter(|meter| !meter.is_begun.load(Relaxed));
         waiting
-            .filter_map(|meter| meter.model.get().cloned())
+            .filter_map(|meter| meter.settled.get().cloned())
             .collect()
     }
 
@@ -153,7 +164,7 @@ impl Drop for Entered<'_> {
 pub(crate) struct Meter {
     asked: Asked,
     /// Which one it is, once that is looked up.
-    model: OnceLock<ModelRef>,
+    settled: OnceLock<Settled>,
     cancel: CancelToken,
     progress: Arc<dyn Progress>,
     started: Instant,
@@ -179,7 +190,7 @@ impl Meter {
     fn new(asked: Asked, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
         Self {
             asked,
-            model: OnceLock::new(),
+            settled: OnceLock::new(),
             cancel,
             progress,
             started: Instant::now(),
@@ -199,8 +210,12 @@ impl Meter {
     }
 
     /// It is looked up which model it is.
-    pub(crate) fn settle(&self, model: &ModelRef) {
-        self.model.get_or_init(|| model.clone());
+    pub(crate) fn settle(&self, settled: Settled) {
+        self.settled.get_or_init(|| settled);
+    }
+
+    fn model(&self) -> Option<&ModelRef> {
+        self.settled.get().map(|settled| &settled.model)
     }
 
     /// Whether it is of one of these names, or may be as far as is known.
@@ -211,7 +226,7 @@ impl Meter {
                 wanted == name && versions.is_none_or(|(version, wanted)| version == wanted)
             })
         };
-        match self.model.get() {
+        match self.model() {
             Some(model) => is_one(model.name(), Some(model.version())),
             None => {
                 let mut asked = self.asked.names.iter();
@@ -341,7 +356,7 @@ impl Meter {
 
     fn emit(&self, event: &ProgressEvent) {
         // Events are of a model: there are none before it is known which.
-        if let Some(model) = self.model.get() {
+        if let Some(model) = self.model() {
             self.progress.on_event(model, event);
         }
     }
@@ -386,7 +401,7 @@ impl Meter {
         });
         Download {
             address: self.asked.address.clone(),
-            model: self.model.get().cloned(),
+            model: self.model().cloned(),
             progress,
             transferred,
             remaining,

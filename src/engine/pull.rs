@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::downloads::{Asked, Entered, Meter};
+use crate::engine::downloads::{Asked, Entered, Meter, Settled};
 use crate::engine::holdings::Holdings;
 use crate::engine::offer::Offer;
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
@@ -72,6 +73,12 @@ impl PullOptions {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
         }
+    }
+
+    /// The type that will be recorded, as far as that is known.
+    fn type_of(&self, remote: &RemoteModel) -> Option<String> {
+        let stated = || remote.metadata.facts().model_type;
+        self.model_type.clone().or_else(stated)
     }
 
     pub(crate) fn annotation(&self) -> Option<Annotation> {
@@ -362,8 +369,15 @@ impl Engine {
         options: &PullOptions,
         cancel: &CancelToken,
     ) -> Result<PullReport> {
-        let model = wanted.offer.remote.model.clone();
-        entered.meter.settle(&model);
+        let remote = &wanted.offer.remote;
+        let model = remote.model.clone();
+        entered.meter.settle(Settled {
+            model: model.clone(),
+            source: remote.source.clone(),
+            model_type: options.type_of(remote),
+            total_bytes: remote.total_bytes,
+            files: remote.files,
+        });
         let slot = self.slots.take(cancel, || entered.meter.pending());
         let result = slot.and_then(|_slot| {
             entered.meter.begin();

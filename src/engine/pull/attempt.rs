@@ -70,7 +70,12 @@ impl Attempt<'_> {
         let places = engine.places(offer, offline, cancel)?;
         let store = &engine.store;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
-        let mut partial = Partial::claim(store.layout(), &claimed(offer, &contents))?;
+        let model_type = self.options.type_of(&offer.remote);
+        let claimed = Claimed {
+            model_type: model_type.as_deref(),
+            ..claimed(offer, &contents)
+        };
+        let mut partial = Partial::claim(store.layout(), &claimed)?;
         let filled = self.fill(offer, &contents, &places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
@@ -160,10 +165,10 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
     let (json, total_bytes, files) = match contents {
         Contents::Manifest(manifest) => (
             manifest.json(),
-            manifest.total_bytes(),
+            Some(manifest.total_bytes()),
             manifest.files().len(),
         ),
-        Contents::Outline(outline) => (outline.json(), 0, outline.files().len()),
+        Contents::Outline(outline) => (outline.json(), None, outline.files().len()),
     };
     Claimed {
         model: &remote.model,
@@ -172,6 +177,7 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
         json,
         total_bytes,
         files: files as u64,
+        model_type: None,
     }
 }
 

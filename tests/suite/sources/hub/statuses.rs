@@ -59,7 +59,9 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
     let (manager, pending) = one_at_a_time(&machine);
     let pull = |model: &'static str| {
         let manager = manager.clone();
-        in_background(move || manager.pull(&address(model), &PullOptions::default()))
+        let speech = (model == WHISPER).then(|| "speech".to_owned());
+        let options = PullOptions::default().model_type(speech);
+        in_background(move || manager.pull(&address(model), &options))
     };
     let first = pull(WHISPER);
     assert!(arrived.wait(PATIENCE));
@@ -79,6 +81,21 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
         partials(&list(&*manager, Status::Downloading)),
         expected[1..]
     );
+    // Which source and type it is of is known before its turn has come, and how much it is.
+    for (source, model_type, found) in [
+        (Some("hf"), None, &expected[..]),
+        (None, Some("speech"), &expected[1..]),
+        (Some("hf"), Some("speech"), &expected[1..]),
+        (Some("hf"), Some("text"), &[]),
+    ] {
+        let options = ListOptions::default()
+            .source(source.map(str::to_owned))
+            .model_type(model_type.map(str::to_owned));
+        assert_eq!(partials(&manager.list(&options).unwrap()), found);
+    }
+    let waits = list(&*manager, Status::Pending).partials.remove(0);
+    assert_eq!((waits.bytes_done, waits.total_bytes), (0, Some(1)));
+    assert_eq!(waits.files, Some(1));
     assert_eq!(machine.hub.server().count("/o/second/"), 0);
     // Another process sees that somebody is at the first; of the second there is nothing to see.
     assert_eq!(partials(&list(&machine.manager(), None)), expected[1..]);
