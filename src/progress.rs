@@ -8,7 +8,10 @@
 //! ```
 //!
 //! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
-//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero.
+//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero. And where
+//! a zip has to come whole, as its server knows no ranges: then `bytes_in_flight` and `bytes_total` are those of the zip in
+//! every pull that waits for it, and `bytes_network` counts it in the one that fetches it; both are zero again once it is
+//! there.
 //!
 //! `Pending` comes when as many other models are being pulled as may be at once, `Waiting` when another thread or process
 //! pulls the same model. A pull that fails or is cancelled ends without

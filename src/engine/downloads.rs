@@ -288,6 +288,23 @@ impl Meter {
         self.emit(&ProgressEvent::Advanced(self.transferred()));
     }
 
+    /// So much is here of a zip that comes whole before the manifest is known, and how much it has; zero when that is not
+    /// known, and when it is over.
+    pub(crate) fn archive(&self, here: u64, total: u64) {
+        let before = (
+            self.bytes_in_flight.swap(here, Relaxed),
+            self.bytes_total.swap(total, Relaxed),
+        );
+        if before != (here, total) {
+            self.emit(&ProgressEvent::Advanced(self.transferred()));
+        }
+    }
+
+    /// Bytes of such a zip came for this pull; others may wait for them, too.
+    pub(crate) fn archive_came(&self, bytes: u64) {
+        self.bytes_network.fetch_add(bytes, Relaxed);
+    }
+
     /// Bytes in flight landed or were thrown away.
     pub(crate) fn landed(&self, bytes: u64) {
         self.bytes_in_flight.fetch_sub(bytes, Relaxed);

@@ -7,6 +7,7 @@ use crate::catalog::{Pin, RemoteModel};
 use crate::config::SourceKind;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
+use crate::engine::downloads::Meter;
 use crate::engine::selection::Selection;
 use crate::error::{Error, Result};
 use crate::manifest::{Contents, Manifest, Outline};
@@ -25,6 +26,26 @@ pub(crate) struct Offer {
     pub(crate) archives: bool,
 }
 
+/// How a source is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) offline: bool,
+    pub(crate) cancel: &'a CancelToken,
+    /// Of the pull that it is for.
+    pub(crate) meter: Option<&'a Meter>,
+}
+
+impl<'a> Asking<'a> {
+    /// For no pull.
+    pub(crate) fn new(offline: bool, cancel: &'a CancelToken) -> Self {
+        Self {
+            offline,
+            cancel,
+            meter: None,
+        }
+    }
+}
+
 impl Offer {
     pub(crate) fn new(remote: RemoteModel, source: Arc<dyn Source>) -> Self {
         Self {
@@ -40,30 +61,22 @@ impl Offer {
     }
 
     /// What its source reads documents with.
-    fn documents<'a>(
-        &self,
-        engine: &'a Engine,
-        offline: bool,
-        cancel: &'a CancelToken,
-    ) -> SourceDocuments<'a> {
-        SourceDocuments::new(engine, self.source.config(), offline, cancel).archives(self.archives)
+    fn documents<'a>(&self, engine: &'a Engine, asking: Asking<'a>) -> SourceDocuments<'a> {
+        SourceDocuments::new(engine, self.source.config(), asking.offline, asking.cancel)
+            .archives(self.archives)
+            .meter(asking.meter)
     }
 }
 
 impl Engine {
     /// What a version consists of: as installed, else as its source says.
-    pub(crate) fn contents(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Contents> {
+    pub(crate) fn contents(&self, offer: &Offer, asking: Asking<'_>) -> Result<Contents> {
         let contents = match self.installed_manifest(&offer.remote) {
             Some(manifest) => Contents::Manifest(manifest),
             None => match &offer.remote.contents {
                 Some(contents) => Contents::clone(contents),
                 None => {
-                    let documents = offer.documents(self, offline, cancel);
+                    let documents = offer.documents(self, asking);
                     offer.source.contents(&documents, &offer.remote)?
                 }
             },
@@ -102,7 +115,7 @@ impl Engine {
                  repositories and the Hub",
             ));
         };
-        let contents = self.contents(&offer, offline, cancel)?;
+        let contents = self.contents(&offer, Asking::new(offline, cancel))?;
         let location = offer.source.config().label();
         let revision = offer.remote.commit.clone().unwrap_or_default();
         let outline = Outline::select(&contents, &revision, &location, |path| {
@@ -141,13 +154,8 @@ impl Engine {
     }
 
     /// Where the bytes of a version are.
-    pub(crate) fn places(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Places> {
-        let documents = offer.documents(self, offline, cancel);
+    pub(crate) fn places(&self, offer: &Offer, asking: Asking<'_>) -> Result<Places> {
+        let documents = offer.documents(self, asking);
         let mut places = offer.source.places(&documents, offer.remote.pin.as_ref())?;
         if let Places::Files {
             elsewhere,
@@ -165,7 +173,7 @@ impl Engine {
 
     /// Whether the files of a version are about to come from an archive of their commit.
     pub(crate) fn is_archived(&self, offer: &Offer, cancel: &CancelToken) -> bool {
-        let documents = offer.documents(self, true, cancel);
+        let documents = offer.documents(self, Asking::new(true, cancel));
         offer
             .commit()
             .is_some_and(|commit| !matches!(documents.kept_archive(commit), Ok(None)))

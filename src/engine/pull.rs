@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::downloads::{Asked, Entered, Meter, Settled};
 use crate::engine::holdings::Holdings;
-use crate::engine::offer::Offer;
+use crate::engine::offer::{Asking, Offer};
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
 use crate::engine::selection::Selection;
 use crate::engine::transfer;
@@ -200,7 +200,8 @@ impl Engine {
             && records
                 .get(&model)
                 .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
-        let contents = self.contents(offer, options.offline, &options.cancel)?;
+        let asking = Asking::new(options.offline, &options.cancel);
+        let contents = self.contents(offer, asking)?;
         let unverified = check_hashes(&contents, options.require_hashes)?;
         let mut plan = match &self.completed(&model, &contents) {
             Contents::Manifest(manifest) if installed && !options.force => PullPlan {
@@ -210,7 +211,7 @@ impl Engine {
                 ..PullPlan::new(model)
             },
             Contents::Manifest(manifest) => {
-                let places = self.places(offer, options.offline, &options.cancel)?;
+                let places = self.places(offer, asking)?;
                 let found = self.journal_of(&model, manifest);
                 let planned = self.plan_transfer(&model, manifest, &places, &found)?;
                 describe(model, manifest, &planned)

@@ -7,6 +7,7 @@ use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::identity::{Identity, identity};
+use crate::engine::offer::Asking;
 use crate::engine::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
 use crate::engine::resolve::match_installed;
@@ -203,14 +204,11 @@ impl Engine {
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
-        let contents = self
-            .contents(&offer, options.offline, &cancel)
-            .map_err(check)?;
+        let asking = Asking::new(options.offline, &cancel);
+        let contents = self.contents(&offer, asking).map_err(check)?;
         let plan = match &self.completed(model, &contents) {
             Contents::Manifest(manifest) => {
-                let places = self
-                    .places(&offer, options.offline, &cancel)
-                    .map_err(check)?;
+                let places = self.places(&offer, asking).map_err(check)?;
                 let found = self.journal_of(model, manifest);
                 let planned = self.plan_transfer(model, manifest, &places, &found);
                 planned.map(|planned| describe(model.clone(), manifest, &planned))

@@ -11,7 +11,7 @@ use crate::engine::commit::{Committed, commit};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
 use crate::engine::measure::Measuring;
-use crate::engine::offer::Offer;
+use crate::engine::offer::{Asking, Offer};
 use crate::engine::receive::Receiver;
 use crate::engine::space::check_space;
 use crate::engine::transfer::Transfer;
@@ -61,13 +61,16 @@ impl Attempt<'_> {
         report: &mut PullReport,
     ) -> Result<()> {
         let Self { engine, cancel, .. } = *self;
-        let offline = self.options.offline;
+        let asking = Asking {
+            meter: Some(self.meter),
+            ..Asking::new(self.options.offline, cancel)
+        };
         let contents = match contents {
             Some(contents) => contents.clone(),
-            None => engine.contents(offer, offline, cancel)?,
+            None => engine.contents(offer, asking)?,
         };
         report.files_unverified = check_hashes(&contents, self.options.require_hashes)?;
-        let places = engine.places(offer, offline, cancel)?;
+        let places = engine.places(offer, asking)?;
         let store = &engine.store;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         let model_type = self.options.type_of(&offer.remote);
