@@ -8,7 +8,10 @@
 //! ```
 //!
 //! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
-//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero.
+//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero. And where
+//! a zip has to come whole, as its server knows no ranges: then `bytes_in_flight` and `bytes_total` are those of the zip in
+//! every pull that waits for it, and `bytes_network` counts it in the one that fetches it; both are zero again once it is
+//! there.
 //!
 //! `Pending` comes when as many other models are being pulled as may be at once, `Waiting` when another thread or process
 //! pulls the same model. A pull that fails or is cancelled ends without
@@ -20,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::ModelRef;
+use crate::model::{ModelAddress, ModelRef};
 
 /// Receives the events of pulls. It must be thread-safe and must not block: it runs on the threads that transfer.
 pub trait Progress: Send + Sync + fmt::Debug {
@@ -138,8 +141,10 @@ impl Transferred {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Download {
-    /// What is pulled.
-    pub model: ModelRef,
+    /// What was asked for.
+    pub address: ModelAddress,
+    /// Which model that is; `None` while it is looked up.
+    pub model: Option<ModelRef>,
     /// From 0.0 to 1.0; 1.0 also for an empty model.
     pub progress: f64,
     /// How far it is.
@@ -151,9 +156,10 @@ pub struct Download {
 impl Download {
     /// Makes a pull that has not begun.
     #[must_use]
-    pub fn new(model: ModelRef) -> Self {
+    pub fn new(address: ModelAddress) -> Self {
         Self {
-            model,
+            address,
+            model: None,
             progress: 0.0,
             transferred: Transferred::new(Phase::Manifest),
             remaining: None,

@@ -11,8 +11,8 @@ use super::session::Session;
 use super::{Mount, json, render};
 use crate::error::chain;
 use crate::{
-    Digest, Error, Example, ListOptions, Listing, ModelRef, RegistryFailure, RemoteModel,
-    RemoteOptions, Status,
+    Digest, Error, Example, ListOptions, Listing, ModelRef, PartialModel, RegistryFailure,
+    RemoteModel, RemoteOptions, Status,
 };
 
 const NAME: &str = "modelrack_name";
@@ -197,11 +197,7 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
             partial.model.name().to_string(),
             partial.model.version().to_owned(),
             partial.status.as_str().to_owned(),
-            format!(
-                "{} of {}",
-                render::size(partial.bytes_done),
-                render::size(partial.total_bytes)
-            ),
+            how_far(partial),
             render::time(partial.touched_at),
         ]
     }));
@@ -211,6 +207,16 @@ fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -
         &rows,
     ))?;
     Ok(())
+}
+
+/// How much of an unfinished pull is there, as far as its sizes are known.
+fn how_far(partial: &PartialModel) -> String {
+    let done = render::size(partial.bytes_done);
+    match (partial.total_bytes, partial.files) {
+        (Some(total), _) => format!("{done} of {}", render::size(total)),
+        (None, Some(files)) => format!("{done} of {}", render::count(files, "file")),
+        (None, None) => done,
+    }
 }
 
 /// Prints offers, those that are installed marked, and what could not be read. A registry that failed decides how the
@@ -336,4 +342,26 @@ pub(super) fn print_names<'a>(
         Ok(())
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_pull_shows_what_is_known() {
+        let model = ModelRef::new("g", "m", "v").unwrap();
+        let mut partial = PartialModel::new(model, Status::Error);
+        for (bytes_done, total_bytes, files, expected) in [
+            (2048, Some(5120), Some(3), "2.0 KB of 5.1 KB"),
+            (2048, None, Some(3), "2.0 KB of 3 files"),
+            (0, None, Some(1), "0 B of 1 file"),
+            (0, None, None, "0 B"),
+        ] {
+            partial.bytes_done = bytes_done;
+            partial.total_bytes = total_bytes;
+            partial.files = files;
+            assert_eq!(how_far(&partial), expected);
+        }
+    }
 }

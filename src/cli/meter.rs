@@ -47,15 +47,7 @@ struct State {
 
 impl Meter {
     pub(super) fn new(console: Console, enabled: bool) -> Arc<Self> {
-        let state = State {
-            pulls: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            started: Instant::now(),
-            drawn_at: None,
-            drawn_columns: 0,
-            printed_percent: 0,
-            done: false,
-        };
+        let state = State::new();
         let drawing = Arc::new(Drawing {
             console,
             enabled,
@@ -77,9 +69,23 @@ impl Meter {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            pulls: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            started: Instant::now(),
+            drawn_at: None,
+            drawn_columns: 0,
+            printed_percent: 0,
+            done: false,
+        }
+    }
+
     /// All pulls together; `None` before one has something to show.
     fn together(&self) -> Option<Transferred> {
-        let shown = |pull: &&Transferred| pull.phase != Phase::Manifest || pull.files_total > 0;
+        let shown = |pull: &&Transferred| {
+            pull.phase != Phase::Manifest || pull.files_total > 0 || pull.bytes_in_flight > 0
+        };
         let mut pulls = self.pulls.values().filter(shown);
         let mut sum = pulls.next()?.clone();
         for pull in pulls {
@@ -89,10 +95,16 @@ impl State {
             }
             sum.files_total += pull.files_total;
             sum.files_done += pull.files_done;
-            sum.bytes_total += pull.bytes_total;
             sum.bytes_done += pull.bytes_done;
             sum.bytes_network += pull.bytes_network;
-            sum.bytes_in_flight += pull.bytes_in_flight;
+            if is_archive(&sum) && is_archive(pull) {
+                // All of them wait for the same one.
+                sum.bytes_total = sum.bytes_total.max(pull.bytes_total);
+                sum.bytes_in_flight = sum.bytes_in_flight.max(pull.bytes_in_flight);
+            } else {
+                sum.bytes_total += pull.bytes_total;
+                sum.bytes_in_flight += pull.bytes_in_flight;
+            }
         }
         Some(sum)
     }
@@ -254,9 +266,14 @@ impl fmt::Debug for Meter {
     }
 }
 
+/// Whether it waits for a zip that comes whole.
+fn is_archive(transferred: &Transferred) -> bool {
+    transferred.phase == Phase::Manifest && transferred.files_total == 0
+}
+
 /// The share that is there: of the bytes, or of the files while it is not known how many bytes they have.
 fn percent(transferred: &Transferred) -> u64 {
-    let (done, total) = if transferred.phase == Phase::Manifest {
+    let (done, total) = if transferred.phase == Phase::Manifest && !is_archive(transferred) {
         (transferred.files_done, transferred.files_total)
     } else {
         let done = transferred.bytes_done + transferred.bytes_in_flight;
@@ -271,7 +288,7 @@ fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>
     let left = transferred
         .bytes_total
         .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
-        .filter(|_| transferred.phase != Phase::Manifest);
+        .filter(|_| transferred.phase != Phase::Manifest || transferred.bytes_total > 0);
     let millis = elapsed.as_millis().max(1);
     let speed =
         u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
@@ -313,10 +330,11 @@ fn plain(transferred: &Transferred, elapsed: Duration) -> String {
     let left = left
         .map(|left| format!(", remaining: {}", duration(left)))
         .unwrap_or_default();
-    let total = if transferred.phase == Phase::Manifest {
-        count(transferred.files_total, "file")
-    } else {
-        size(transferred.bytes_total)
+    let total = match (transferred.phase, transferred.bytes_total) {
+        // How much a zip has is not always said.
+        (Phase::Manifest, 0) if is_archive(transferred) => "?".to_owned(),
+        (Phase::Manifest, _) if !is_archive(transferred) => count(transferred.files_total, "file"),
+        (_, bytes) => size(bytes),
     };
     format!(
         "{}% of {total} ({}/s, elapsed: {}{left})",
@@ -377,6 +395,24 @@ mod tests {
         assert_eq!(
             plain(&learning, second),
             "25% of 200 files (1.0 KB/s, elapsed: 1s)"
+        );
+    }
+
+    #[test]
+    fn a_zip_that_several_pulls_wait_for_counts_once() {
+        let mut waiting = Transferred::new(Phase::Manifest);
+        (waiting.bytes_total, waiting.bytes_in_flight) = (4000, 1000);
+        let mut fetching = waiting.clone();
+        fetching.bytes_network = 1000;
+        let models = ["a", "b"].map(|name| ModelRef::new("g", name, "v").unwrap());
+        let state = State {
+            pulls: models.into_iter().zip([fetching, waiting]).collect(),
+            ..State::new()
+        };
+        let together = state.together().unwrap();
+        assert_eq!(
+            plain(&together, Duration::from_secs(1)),
+            "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"
         );
     }
 

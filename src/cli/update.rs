@@ -54,15 +54,15 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     } else {
         print(session, &report.entries, apply)?;
     }
-    // What could not be told stands in the report; the exit code says that there is such a thing.
-    let unknown = report
+    // What is gone or could not be told stands in the report; the exit code says that there is such a thing.
+    let failed = report
         .entries
         .into_iter()
         .find_map(|entry| match entry.freshness {
-            Freshness::Unknown(error) => Some(error),
+            Freshness::Unknown(error) | Freshness::Gone(error) => Some(error),
             _ => None,
         });
-    match unknown {
+    match failed {
         Some(error) if session.output.json => Err(CliError::Reported { code: error.code() }),
         Some(error) => Err(error.into()),
         None => Ok(()),
@@ -75,7 +75,7 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
         let model = render::safe(&entry.model.to_string());
         match (&entry.freshness, &entry.applied) {
             (Freshness::UpToDate, _) => session.say(format!("{model}: up to date"))?,
-            (Freshness::Gone, _) => session
+            (Freshness::Gone(_), _) => session
                 .console
                 .print(format!("{model}: no longer offered by its source"))?,
             (Freshness::Unknown(error), _) => {

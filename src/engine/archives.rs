@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
 
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
+use crate::engine::downloads::Meter;
 use crate::engine::space::check_space;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
@@ -27,6 +29,28 @@ pub(crate) struct OpenedZips {
     lately: Mutex<Vec<Opened>>,
     /// Held while one is opened: what several pulls want at once is read, or fetched, once.
     opening: Mutex<()>,
+    coming: Coming,
+}
+
+/// A zip that comes whole: bytes that are here, and those of all of it when that is known.
+#[derive(Debug, Default)]
+struct Coming {
+    here: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Coming {
+    fn set(&self, here: u64, total: u64) {
+        self.total.store(total, Relaxed);
+        self.here.store(here, Relaxed);
+    }
+
+    /// Shows it in the progress of a pull that waits for it.
+    fn show(&self, meter: Option<&Meter>) {
+        if let Some(meter) = meter {
+            meter.archive(self.here.load(Relaxed), self.total.load(Relaxed));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +81,7 @@ impl OpenedZips {
     }
 
     /// Waits until nobody else opens one.
-    fn turn(&self, cancel: &CancelToken) -> Result<MutexGuard<'_, ()>> {
+    fn turn(&self, cancel: &CancelToken, meter: Option<&Meter>) -> Result<MutexGuard<'_, ()>> {
         loop {
             match self.opening.try_lock() {
                 Ok(turn) => return Ok(turn),
@@ -65,7 +89,7 @@ impl OpenedZips {
                 Err(TryLockError::WouldBlock) if cancel.wait(PAUSE) => {
                     return Err(Error::Cancelled);
                 }
-                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::WouldBlock) => self.coming.show(meter),
             }
         }
     }
@@ -83,22 +107,28 @@ pub(crate) struct ZipOpener<'a> {
     pub(crate) client: &'a Client,
     pub(crate) cancel: &'a CancelToken,
     pub(crate) opened: &'a OpenedZips,
+    /// Of the pull that it is for.
+    pub(crate) meter: Option<&'a Meter>,
 }
 
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
     pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
-        let _turn = self.opened.turn(self.cancel)?;
-        if let Some(zip) = self.opened.find(keep) {
-            return Ok(zip);
-        }
-        if keep.is_file() {
-            return self.open_kept(keep);
-        }
-        match self.read_directory(urls, keep)? {
-            Some(zip) => Ok(self.opened.add(keep, zip)),
-            None => self.open_kept(keep),
-        }
+        let _turn = self.opened.turn(self.cancel, self.meter)?;
+        let zip = if let Some(zip) = self.opened.find(keep) {
+            Ok(zip)
+        } else if keep.is_file() {
+            self.open_kept(keep)
+        } else {
+            match self.read_directory(urls, keep) {
+                Ok(Some(zip)) => Ok(self.opened.add(keep, zip)),
+                Ok(None) => self.open_kept(keep),
+                Err(error) => Err(error),
+            }
+        };
+        self.opened.coming.set(0, 0);
+        self.opened.coming.show(self.meter);
+        zip
     }
 
     /// Opens a zip that was fetched whole. One that is none is not kept any longer.
@@ -175,7 +205,14 @@ impl ZipOpener<'_> {
         if let (Some(length), Some(folder)) = (body.length, to.parent()) {
             check_space(folder, length).map_err(Failure::last)?;
         }
+        let (mut here, total) = (0, body.length.unwrap_or(0));
         let bytes = body.copy_to(MAX_ARCHIVE_BYTES, self.cancel, &mut |piece| {
+            here += piece.len() as u64;
+            self.opened.coming.set(here, total);
+            if let Some(meter) = self.meter {
+                meter.archive_came(piece.len() as u64);
+            }
+            self.opened.coming.show(self.meter);
             file.write(piece)
         })?;
         file.commit().map_err(Failure::last)?;

@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 use crate::config::SourceConfig;
 use crate::engine::Engine;
 use crate::engine::archives::ZipOpener;
+use crate::engine::downloads::Meter;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, Failure, GetOptions};
 use crate::manifest::Manifest;
@@ -33,6 +34,7 @@ pub(crate) struct SourceDocuments<'a> {
     cache: RegistryCache,
     cancel: &'a CancelToken,
     archives: bool,
+    meter: Option<&'a Meter>,
     replaced: AtomicBool,
 }
 
@@ -50,6 +52,7 @@ impl<'a> SourceDocuments<'a> {
             cache: RegistryCache::of_source(&engine.settings.cache_dir, &source.key),
             cancel,
             archives: true,
+            meter: None,
             replaced: AtomicBool::new(false),
         }
     }
@@ -57,6 +60,11 @@ impl<'a> SourceDocuments<'a> {
     /// Leaves the archives of commits aside when `archives` is false.
     pub(crate) fn archives(self, archives: bool) -> Self {
         Self { archives, ..self }
+    }
+
+    /// Shows in the progress of a pull what comes for it.
+    pub(crate) fn meter(self, meter: Option<&'a Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// Returns whether another index came than the one that was cached.
@@ -73,6 +81,7 @@ impl<'a> SourceDocuments<'a> {
             client: &self.client,
             cancel: self.cancel,
             opened: &self.engine.zips,
+            meter: self.meter,
         }
     }
 

@@ -1,27 +1,48 @@
 //! The pulls of this process that have not ended: how far they are, and how to stop them.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::model::ModelRef;
+use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
+
+/// Full names that an address may mean, each with its version when that is known.
+pub(crate) type Names = [(ModelName, Option<String>)];
+
+/// What a pull was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) address: ModelAddress,
+    pub(crate) names: Vec<(ModelName, Option<String>)>,
+}
+
+/// What a pull turned out to be of, as far as its offer says.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) model: ModelRef,
+    /// The key of the source.
+    pub(crate) source: String,
+    pub(crate) model_type: Option<String>,
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) files: Option<u64>,
+}
 
 /// The pulls under way.
 #[derive(Debug, Default)]
 pub(crate) struct Downloads(Mutex<Vec<Arc<Meter>>>);
 
 impl Downloads {
-    /// Enters a pull; it is listed until the guard is dropped.
+    /// Enters a pull of what is still to be looked up; it is listed until the guard is dropped.
     pub(crate) fn enter(
         &self,
-        model: &ModelRef,
+        asked: Asked,
         cancel: &CancelToken,
         progress: Arc<dyn Progress>,
     ) -> Entered<'_> {
-        let meter = Arc::new(Meter::new(model.clone(), cancel.clone(), progress));
+        let meter = Arc::new(Meter::new(asked, cancel.clone(), progress));
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -42,18 +63,20 @@ impl Downloads {
     }
 
     /// The models whose turn has not come.
-    pub(crate) fn pending(&self) -> Vec<ModelRef> {
+    pub(crate) fn pending(&self) -> Vec<Settled> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = all.iter().filter(|meter| !meter.is_begun.load(Relaxed));
-        waiting.map(|meter| meter.model.clone()).collect()
+        waiting
+            .filter_map(|meter| meter.settled.get().cloned())
+            .collect()
     }
 
-    /// Cancels the pulls of the models that match; returns how many there were.
-    pub(crate) fn cancel(&self, matches: impl Fn(&ModelRef) -> bool) -> usize {
+    /// Cancels the pulls of what has one of these names, and those that may turn out to; returns how many there were.
+    pub(crate) fn cancel(&self, names: &Names) -> usize {
         let meters: Vec<Arc<Meter>> = {
             let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.iter()
-                .filter(|meter| matches(&meter.model))
+                .filter(|meter| meter.may_be(names))
                 .cloned()
                 .collect()
         };
@@ -139,7 +162,9 @@ impl Drop for Entered<'_> {
 /// Counts what one pull has done, from many threads, and passes it on.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    model: ModelRef,
+    asked: Asked,
+    /// Which one it is, once that is looked up.
+    settled: OnceLock<Settled>,
     cancel: CancelToken,
     progress: Arc<dyn Progress>,
     started: Instant,
@@ -162,9 +187,10 @@ pub(crate) struct Meter {
 const PHASES: [Phase; 3] = [Phase::Manifest, Phase::Chunks, Phase::Extracting];
 
 impl Meter {
-    fn new(model: ModelRef, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
+    fn new(asked: Asked, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
         Self {
-            model,
+            asked,
+            settled: OnceLock::new(),
             cancel,
             progress,
             started: Instant::now(),
@@ -180,6 +206,32 @@ impl Meter {
             bytes_in_flight: AtomicU64::new(0),
             waiting: Mutex::default(),
             current_file: Mutex::default(),
+        }
+    }
+
+    /// It is looked up which model it is.
+    pub(crate) fn settle(&self, settled: Settled) {
+        self.settled.get_or_init(|| settled);
+    }
+
+    fn model(&self) -> Option<&ModelRef> {
+        self.settled.get().map(|settled| &settled.model)
+    }
+
+    /// Whether it is of one of these names, or may be as far as is known.
+    fn may_be(&self, names: &Names) -> bool {
+        let is_one = |name: &ModelName, version: Option<&str>| {
+            names.iter().any(|(wanted, wanted_version)| {
+                let versions = version.zip(wanted_version.as_deref());
+                wanted == name && versions.is_none_or(|(version, wanted)| version == wanted)
+            })
+        };
+        match self.model() {
+            Some(model) => is_one(model.name(), Some(model.version())),
+            None => {
+                let mut asked = self.asked.names.iter();
+                asked.any(|(name, version)| is_one(name, version.as_deref()))
+            }
         }
     }
 
@@ -234,6 +286,23 @@ impl Meter {
         self.bytes_network.fetch_add(bytes, Relaxed);
         self.bytes_in_flight.fetch_add(bytes, Relaxed);
         self.emit(&ProgressEvent::Advanced(self.transferred()));
+    }
+
+    /// So much is here of a zip that comes whole before the manifest is known, and how much it has; zero when that is not
+    /// known, and when it is over.
+    pub(crate) fn archive(&self, here: u64, total: u64) {
+        let before = (
+            self.bytes_in_flight.swap(here, Relaxed),
+            self.bytes_total.swap(total, Relaxed),
+        );
+        if before != (here, total) {
+            self.emit(&ProgressEvent::Advanced(self.transferred()));
+        }
+    }
+
+    /// Bytes of such a zip came for this pull; others may wait for them, too.
+    pub(crate) fn archive_came(&self, bytes: u64) {
+        self.bytes_network.fetch_add(bytes, Relaxed);
     }
 
     /// Bytes in flight landed or were thrown away.
@@ -303,7 +372,10 @@ impl Meter {
     }
 
     fn emit(&self, event: &ProgressEvent) {
-        self.progress.on_event(&self.model, event);
+        // Events are of a model: there are none before it is known which.
+        if let Some(model) = self.model() {
+            self.progress.on_event(model, event);
+        }
     }
 
     pub(crate) fn transferred(&self) -> Transferred {
@@ -345,7 +417,8 @@ impl Meter {
             Duration::from_secs_f64((total.saturating_sub(done) as f64 / speed).min(1e9))
         });
         Download {
-            model: self.model.clone(),
+            address: self.asked.address.clone(),
+            model: self.model().cloned(),
             progress,
             transferred,
             remaining,

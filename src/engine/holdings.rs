@@ -8,8 +8,10 @@ use std::sync::Arc;
 use crate::digest::Checksum;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
+use crate::source::places::Elsewhere;
 use crate::store::Store;
 use crate::store::files::FileSet;
+use crate::store::layout::file_in;
 use crate::store::partial::find_partials;
 use crate::store::record::Records;
 
@@ -35,14 +37,14 @@ pub(crate) struct Holdings(HashMap<Checksum, Held>);
 impl Holdings {
     /// Looks through everything the store has for the bytes of one manifest.
     ///
-    /// The model's own installed version comes first: it most likely has most of it. `elsewhere` is a folder of another
-    /// tool, with files that are named by what they are checked by; nothing in it is changed.
+    /// The model's own installed version comes first: it most likely has most of it. `elsewhere` are folders of
+    /// another tool.
     pub(crate) fn find(
         store: &Store,
         records: &Records,
         model: &ModelRef,
         wanted: &Manifest,
-        elsewhere: Option<&Path>,
+        elsewhere: Option<&Elsewhere>,
     ) -> Self {
         let mut missing: HashMap<Checksum, u64> = HashMap::new();
         missing.extend(
@@ -95,32 +97,50 @@ impl Holdings {
                 );
             }
         }
-        if let Some(folder) = elsewhere {
-            holdings.take_named(&mut missing, folder);
+        if let Some(elsewhere) = elsewhere {
+            let by_checksum = missing.clone().into_keys();
+            let by_checksum = by_checksum.map(|checksum| (checksum, checksum.to_string()));
+            holdings.take_named(&mut missing, &elsewhere.blobs, by_checksum);
+            let files = wanted.files().iter();
+            let by_name = files.filter_map(|file| Some((file.digest?, file.path.to_string())));
+            holdings.take_named(&mut missing, &elsewhere.snapshot, by_name);
         }
         holdings
     }
 
-    /// Enters files that are named by what they are checked by.
-    fn take_named(&mut self, missing: &mut HashMap<Checksum, u64>, folder: &Path) {
-        missing.retain(|checksum, size_bytes| {
-            let name = checksum.to_string();
-            let is_there = std::fs::metadata(folder.join(&name))
-                .is_ok_and(|there| there.is_file() && there.len() == *size_bytes);
-            let manifest = is_there.then(|| Manifest::of_file(&name, *size_bytes));
-            let Some(Ok(manifest)) = manifest else {
-                return true;
+    /// Enters the files of a folder that have the size of what is missing. What leads to another file is followed, as it is
+    /// only read, and checked.
+    fn take_named(
+        &mut self,
+        missing: &mut HashMap<Checksum, u64>,
+        folder: &Path,
+        names: impl Iterator<Item = (Checksum, String)>,
+    ) {
+        if !folder.is_dir() {
+            return;
+        }
+        for (checksum, name) in names {
+            let Some(size_bytes) = missing.get(&checksum).copied() else {
+                continue;
             };
+            let Ok(manifest) = Manifest::of_file(&name, size_bytes) else {
+                continue;
+            };
+            let path = file_in(folder, &manifest.files()[0].path);
+            let there = std::fs::metadata(path);
+            if !there.is_ok_and(|there| there.is_file() && there.len() == size_bytes) {
+                continue;
+            }
+            missing.remove(&checksum);
             let held = Held {
                 place: Arc::new(HeldModel {
                     manifest,
                     files: FileSet::new(folder.to_owned(), false),
                 }),
-                range: 0..*size_bytes,
+                range: 0..size_bytes,
             };
-            self.0.insert(*checksum, held);
-            false
-        });
+            self.0.insert(checksum, held);
+        }
     }
 
     /// Looks through everything that is installed for the sizes of files with these digests.

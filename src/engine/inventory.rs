@@ -162,12 +162,14 @@ pub struct PartialModel {
     pub status: Status,
     /// Bytes that are there.
     pub bytes_done: u64,
-    /// The size of all files together.
-    pub total_bytes: u64,
-    /// The number of files.
-    pub files: u64,
+    /// The size of all files together; `None` as long as the sizes of some are unknown.
+    pub total_bytes: Option<u64>,
+    /// The number of files; `None` where only its manifest says it, which is not there yet.
+    pub files: Option<u64>,
     /// The key of the source.
     pub source: Option<String>,
+    /// Its type, as far as it is known.
+    pub model_type: Option<String>,
     /// Why the last pull ended, when it could still say so.
     pub last_error: Option<String>,
     /// When it was last touched.
@@ -182,9 +184,10 @@ impl PartialModel {
             model,
             status,
             bytes_done: 0,
-            total_bytes: 0,
-            files: 0,
+            total_bytes: None,
+            files: None,
             source: None,
+            model_type: None,
             last_error: None,
             touched_at: SystemTime::now(),
         }
@@ -259,68 +262,73 @@ impl Engine {
             .as_deref()
             .map(|wanted| self.source_key(wanted))
             .transpose()?;
-        let of_source =
-            |key: Option<&str>| source.as_deref().is_none_or(|wanted| key == Some(wanted));
+        // What is unknown matches nothing that is asked for.
+        let is_wanted = |model: &ModelRef, key: Option<&str>, model_type: Option<&str>| {
+            let of_type = options.model_type.as_deref();
+            options.scope.contains(model)
+                && source.as_deref().is_none_or(|wanted| key == Some(wanted))
+                && of_type.is_none_or(|wanted| model_type == Some(wanted))
+        };
+        let has_status = |status| options.status.is_none_or(|wanted| wanted == status);
         let records = self.records()?;
         let models = records
             .iter()
             .filter(|(model, record)| {
-                options.scope.contains(model)
-                    && of_source(record.source.as_deref())
-                    && options
-                        .model_type
-                        .as_deref()
-                        .is_none_or(|wanted| record.model_type.as_deref() == Some(wanted))
+                let (key, model_type) = (&record.source, &record.model_type);
+                is_wanted(model, key.as_deref(), model_type.as_deref())
             })
             .map(|(model, record)| self.installed(model, record))
-            .filter(|model| options.status.is_none_or(|status| status == model.status))
+            .filter(|model| has_status(model.status))
             .collect();
-        let pending = self.downloads.pending();
-        let mut partials: Vec<PartialModel> = find_partials(self.store.layout())
-            .into_iter()
-            .filter_map(|found| {
-                let model = found.record.model_ref()?;
-                Some(PartialModel {
-                    status: if self.store.is_busy(&model) {
-                        Status::Downloading
-                    } else if pending.contains(&model) {
-                        Status::Pending
-                    } else {
-                        Status::Error
-                    },
-                    bytes_done: found.bytes(),
-                    total_bytes: found.record.total_size,
-                    files: found.record.file_count,
-                    source: found.record.source.clone(),
-                    last_error: found.record.last_error.clone(),
-                    touched_at: found.touched_at,
-                    model,
-                })
-            })
-            .filter(|partial| {
-                options.scope.contains(&partial.model)
-                    && of_source(partial.source.as_deref())
-                    && options.status.is_none_or(|status| status == partial.status)
-                    && options.model_type.is_none()
-            })
-            .collect();
-        let has_partial: Vec<ModelRef> = partials
-            .iter()
-            .map(|partial| partial.model.clone())
-            .collect();
-        for model in pending {
-            let is_wanted = options.scope.contains(&model)
-                && source.is_none()
-                && options.model_type.is_none()
-                && options
-                    .status
-                    .is_none_or(|status| status == Status::Pending);
-            if is_wanted && !has_partial.contains(&model) {
-                partials.push(PartialModel::new(model, Status::Pending));
-            }
-        }
+        let mut partials = self.partials();
+        partials.retain(|partial| {
+            let (key, model_type) = (&partial.source, &partial.model_type);
+            is_wanted(&partial.model, key.as_deref(), model_type.as_deref())
+                && has_status(partial.status)
+        });
         partials.sort_by(|a, b| a.model.cmp(&b.model));
         Ok(Listing { models, partials })
+    }
+
+    /// All unfinished pulls: those that left something on disk, and those of this process whose turn has not come.
+    fn partials(&self) -> Vec<PartialModel> {
+        let mut pending = self.downloads.pending();
+        let found = find_partials(self.store.layout());
+        let found = found.into_iter().filter_map(|found| {
+            let model = found.record.model_ref()?;
+            let is_pending = pending.iter().any(|settled| settled.model == model);
+            Some(PartialModel {
+                status: if self.store.is_busy(&model) {
+                    Status::Downloading
+                } else if is_pending {
+                    Status::Pending
+                } else {
+                    Status::Error
+                },
+                bytes_done: found.bytes(),
+                total_bytes: found.record.total_size,
+                files: Some(found.record.file_count),
+                source: found.record.source,
+                model_type: found.record.model_type,
+                last_error: found.record.last_error,
+                touched_at: found.touched_at,
+                model,
+            })
+        });
+        let mut partials: Vec<PartialModel> = found.collect();
+        pending.retain(|settled| {
+            partials
+                .iter()
+                .all(|partial| partial.model != settled.model)
+        });
+        partials.extend(pending.into_iter().map(|settled| PartialModel {
+            total_bytes: settled.total_bytes,
+            files: settled.files,
+            source: Some(settled.source),
+            model_type: settled.model_type,
+            ..PartialModel::new(settled.model, Status::Pending)
+        }));
+        partials
     }
 
     pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {

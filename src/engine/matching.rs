@@ -230,6 +230,7 @@ impl Engine {
                 client: &client,
                 cancel: &options.cancel,
                 opened: &self.zips,
+                meter: None,
             };
             let urls = match self.archive_urls(key, matching, commit) {
                 Some(urls) => urls?,

@@ -12,6 +12,7 @@ mod crew;
 pub(crate) mod documents;
 pub(crate) mod downloads;
 pub(crate) mod holdings;
+mod identity;
 pub(crate) mod inventory;
 pub(crate) mod matching;
 mod measure;

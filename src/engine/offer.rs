@@ -1,18 +1,21 @@
 //! A version at its source: what it consists of, and where the bytes are.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::{Pin, RemoteModel};
 use crate::config::SourceKind;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
+use crate::engine::downloads::Meter;
 use crate::engine::selection::Selection;
 use crate::error::{Error, Result};
 use crate::manifest::{Contents, Manifest, Outline};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
-use crate::source::places::Places;
+use crate::source::places::{Elsewhere, Places};
 use crate::source::{Documents, Source};
+use crate::store::layout::file_in;
 
 /// A version at its source.
 #[derive(Debug, Clone)]
@@ -21,6 +24,26 @@ pub(crate) struct Offer {
     pub(crate) source: Arc<dyn Source>,
     /// Whether files may come from an archive of their commit that was fetched for many models.
     pub(crate) archives: bool,
+}
+
+/// How a source is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) offline: bool,
+    pub(crate) cancel: &'a CancelToken,
+    /// Of the pull that it is for.
+    pub(crate) meter: Option<&'a Meter>,
+}
+
+impl<'a> Asking<'a> {
+    /// For no pull.
+    pub(crate) fn new(offline: bool, cancel: &'a CancelToken) -> Self {
+        Self {
+            offline,
+            cancel,
+            meter: None,
+        }
+    }
 }
 
 impl Offer {
@@ -38,30 +61,22 @@ impl Offer {
     }
 
     /// What its source reads documents with.
-    fn documents<'a>(
-        &self,
-        engine: &'a Engine,
-        offline: bool,
-        cancel: &'a CancelToken,
-    ) -> SourceDocuments<'a> {
-        SourceDocuments::new(engine, self.source.config(), offline, cancel).archives(self.archives)
+    fn documents<'a>(&self, engine: &'a Engine, asking: Asking<'a>) -> SourceDocuments<'a> {
+        SourceDocuments::new(engine, self.source.config(), asking.offline, asking.cancel)
+            .archives(self.archives)
+            .meter(asking.meter)
     }
 }
 
 impl Engine {
     /// What a version consists of: as installed, else as its source says.
-    pub(crate) fn contents(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Contents> {
+    pub(crate) fn contents(&self, offer: &Offer, asking: Asking<'_>) -> Result<Contents> {
         let contents = match self.installed_manifest(&offer.remote) {
             Some(manifest) => Contents::Manifest(manifest),
             None => match &offer.remote.contents {
                 Some(contents) => Contents::clone(contents),
                 None => {
-                    let documents = offer.documents(self, offline, cancel);
+                    let documents = offer.documents(self, asking);
                     offer.source.contents(&documents, &offer.remote)?
                 }
             },
@@ -100,7 +115,7 @@ impl Engine {
                  repositories and the Hub",
             ));
         };
-        let contents = self.contents(&offer, offline, cancel)?;
+        let contents = self.contents(&offer, Asking::new(offline, cancel))?;
         let location = offer.source.config().label();
         let revision = offer.remote.commit.clone().unwrap_or_default();
         let outline = Outline::select(&contents, &revision, &location, |path| {
@@ -139,31 +154,41 @@ impl Engine {
     }
 
     /// Where the bytes of a version are.
-    pub(crate) fn places(
-        &self,
-        offer: &Offer,
-        offline: bool,
-        cancel: &CancelToken,
-    ) -> Result<Places> {
-        let documents = offer.documents(self, offline, cancel);
+    pub(crate) fn places(&self, offer: &Offer, asking: Asking<'_>) -> Result<Places> {
+        let documents = offer.documents(self, asking);
         let mut places = offer.source.places(&documents, offer.remote.pin.as_ref())?;
         if let Places::Files {
-            elsewhere, repo, ..
+            elsewhere,
+            repo,
+            commit,
+            ..
         } = &mut places
             && offer.source.config().kind() == SourceKind::Hub
         {
-            let folder = format!("models--{}", repo.replace('/', "--"));
-            let cache = self.settings.hub_cache.as_ref();
-            *elsewhere = cache.map(|cache| cache.join(folder).join("blobs"));
+            let cache = self.settings.hub_cache.as_deref();
+            *elsewhere = cache.and_then(|cache| hub_folders(cache, repo, commit));
         }
         Ok(places)
     }
 
     /// Whether the files of a version are about to come from an archive of their commit.
     pub(crate) fn is_archived(&self, offer: &Offer, cancel: &CancelToken) -> bool {
-        let documents = offer.documents(self, true, cancel);
+        let documents = offer.documents(self, Asking::new(true, cancel));
         offer
             .commit()
             .is_some_and(|commit| !matches!(documents.kept_archive(commit), Ok(None)))
     }
+}
+
+/// Where the Hub's own tools keep what they have of a commit.
+fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Option<Elsewhere> {
+    let name = format!("models--{}", repo.replace('/', "--"));
+    let folder = |below: &str| {
+        let path = RelPath::parse(&format!("{name}/{below}")).ok()?;
+        Some(file_in(cache, &path))
+    };
+    Some(Elsewhere {
+        blobs: folder("blobs")?,
+        snapshot: folder(&format!("snapshots/{commit}"))?,
+    })
 }

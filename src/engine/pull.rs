@@ -1,6 +1,7 @@
 //! Pull: resolve → plan → transfer → commit.
 
 mod attempt;
+mod installed;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -9,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-
-use crate::engine::downloads::Meter;
+use crate::engine::downloads::{Asked, Entered, Meter, Settled};
 use crate::engine::holdings::Holdings;
-use crate::engine::offer::Offer;
+use crate::engine::offer::{Asking, Offer};
 use crate::engine::plan::{PullPlan, TransferPlan, plan};
 use crate::engine::selection::Selection;
 use crate::engine::transfer;
@@ -72,6 +73,12 @@ impl PullOptions {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
         }
+    }
+
+    /// The type that will be recorded, as far as that is known.
+    fn type_of(&self, remote: &RemoteModel) -> Option<String> {
+        let stated = || remote.metadata.facts().model_type;
+        self.model_type.clone().or_else(stated)
     }
 
     pub(crate) fn annotation(&self) -> Option<Annotation> {
@@ -167,14 +174,21 @@ impl Engine {
         address: &ModelAddress,
         options: &PullOptions,
     ) -> Result<PullPlan> {
-        let offer = self.find_remote(address, options.offline, &options.cancel)?;
-        let offer = self.select(
-            offer,
-            &options.selection(),
-            options.offline,
-            &options.cancel,
-        )?;
-        self.plan_offer(&offer, options)
+        let asked = self.asked_for(address);
+        if let Some(installed) = self.find_immutable(&asked, options)? {
+            return self.plan_already(&installed, options);
+        }
+        let (offline, cancel) = (options.offline, &options.cancel);
+        let found = self
+            .find_remote(address, offline, cancel)
+            .and_then(|offer| self.select(offer, &options.selection(), offline, cancel));
+        match found {
+            Ok(offer) => self.plan_offer(&offer, options),
+            Err(error) => match self.find_unreachable(address, options, &error)? {
+                Some(installed) => self.plan_already(&installed, options),
+                None => Err(error),
+            },
+        }
     }
 
     /// Says what bringing in what was found would do.
@@ -186,7 +200,8 @@ impl Engine {
             && records
                 .get(&model)
                 .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
-        let contents = self.contents(offer, options.offline, &options.cancel)?;
+        let asking = Asking::new(options.offline, &options.cancel);
+        let contents = self.contents(offer, asking)?;
         let unverified = check_hashes(&contents, options.require_hashes)?;
         let mut plan = match &self.completed(&model, &contents) {
             Contents::Manifest(manifest) if installed && !options.force => PullPlan {
@@ -196,7 +211,7 @@ impl Engine {
                 ..PullPlan::new(model)
             },
             Contents::Manifest(manifest) => {
-                let places = self.places(offer, options.offline, &options.cancel)?;
+                let places = self.places(offer, asking)?;
                 let found = self.journal_of(&model, manifest);
                 let planned = self.plan_transfer(&model, manifest, &places, &found)?;
                 describe(model, manifest, &planned)
@@ -299,18 +314,32 @@ impl Engine {
     /// Pulls a model.
     pub(crate) fn pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         let cancel = options.cancel.child();
-        let offer = self
+        let asked = self.asked_for(address);
+        let named = |error: Error| {
+            let error = if error.is_cancelled() {
+                Error::Cancelled
+            } else {
+                error
+            };
+            error.step(format!("pull {address}"))
+        };
+        if let Some(installed) = self.find_immutable(&asked, options).map_err(named)? {
+            return self.already(&installed, options).map_err(named);
+        }
+        let entered = self.enter(asked, options, &cancel);
+        let found = self
             .find_remote(address, options.offline, &cancel)
-            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel))
-            .map_err(|error| {
-                if error.is_cancelled() {
-                    Error::Cancelled
-                } else {
-                    error
-                }
-            })
-            .map_err(|error| error.step(format!("pull {address}")))?;
-        self.pull_wanted(&Wanted::of(offer), options, &cancel)
+            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel));
+        let offer = match found {
+            Ok(offer) => offer,
+            Err(error) => {
+                return match self.find_unreachable(address, options, &error) {
+                    Ok(Some(installed)) => self.already(&installed, options).map_err(named),
+                    _ => Err(named(error)),
+                };
+            }
+        };
+        self.pull_entered(&entered, &Wanted::of(offer), options, &cancel)
     }
 
     /// Brings in what was found.
@@ -320,12 +349,36 @@ impl Engine {
         options: &PullOptions,
         cancel: &CancelToken,
     ) -> Result<PullReport> {
-        let model = wanted.offer.remote.model.clone();
-        let progress = options
-            .progress
-            .clone()
-            .unwrap_or_else(|| self.progress.clone());
-        let entered = self.downloads.enter(&model, cancel, progress);
+        let model = &wanted.offer.remote.model;
+        let asked = Asked {
+            address: ModelAddress::from(model),
+            names: Vec::new(),
+        };
+        let entered = self.enter(asked, options, cancel);
+        self.pull_entered(&entered, wanted, options, cancel)
+    }
+
+    fn enter(&self, asked: Asked, options: &PullOptions, cancel: &CancelToken) -> Entered<'_> {
+        let progress = options.progress.as_ref().unwrap_or(&self.progress);
+        self.downloads.enter(asked, cancel, progress.clone())
+    }
+
+    fn pull_entered(
+        &self,
+        entered: &Entered<'_>,
+        wanted: &Wanted,
+        options: &PullOptions,
+        cancel: &CancelToken,
+    ) -> Result<PullReport> {
+        let remote = &wanted.offer.remote;
+        let model = remote.model.clone();
+        entered.meter.settle(Settled {
+            model: model.clone(),
+            source: remote.source.clone(),
+            model_type: options.type_of(remote),
+            total_bytes: remote.total_bytes,
+            files: remote.files,
+        });
         let slot = self.slots.take(cancel, || entered.meter.pending());
         let result = slot.and_then(|_slot| {
             entered.meter.begin();
@@ -363,15 +416,7 @@ impl Engine {
             && record.offered() == offer.remote.manifest_digest
             && report.path.is_dir()
         {
-            if let Ok(manifest) = self.store.manifest(model, record.manifest_hash) {
-                let contents = Contents::Manifest(manifest);
-                report.files_unverified = check_hashes(&contents, options.require_hashes)?;
-            }
-            report.files = record.file_count;
-            report.bytes_total = record.total_size;
-            if let Some(annotation) = options.annotation() {
-                self.store.annotate(model, &annotation)?;
-            }
+            self.report_installed(record, options, &mut report)?;
             report.elapsed = started.elapsed();
             return Ok(report);
         }

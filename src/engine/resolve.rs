@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::config::{SourceConfig, SourcePlace};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
+use crate::engine::downloads::Asked;
 use crate::engine::offer::Offer;
 use crate::error::{Error, Result};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
+use crate::source::places::below;
 use crate::source::{self, Source};
 use crate::store::record::{ModelRecord, Records};
 
@@ -163,6 +165,22 @@ impl Engine {
         Error::ModelNotFound {
             model: address.head.clone(),
             near: nearest(first, names),
+        }
+    }
+
+    /// What an address may mean, as far as that can be told without looking it up; nothing for one that means nothing.
+    pub(crate) fn asked_for(&self, address: &ModelAddress) -> Asked {
+        let sources = self.sources();
+        let readings = readings(&sources, address).unwrap_or_default();
+        let named = readings.into_iter().filter_map(|reading| {
+            let name = ModelName::parse(&below(&reading.source.name, &reading.path)).ok()?;
+            let source = source::new(reading.source).ok()?;
+            let default = || source.default_version().map(str::to_owned);
+            Some((name, reading.version.or_else(default)))
+        });
+        Asked {
+            address: address.clone(),
+            names: named.collect(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Brings the bytes of a plan into a partial: from the network, the store or the partial itself, each checked.
 //!
+//! Whole files that the store has are cloned first where that works, see `clones`.
+//!
 //! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
 //! more than one job is a span, see there.
 
+mod clones;
 pub(crate) mod members;
 
 use std::collections::VecDeque;
@@ -77,8 +80,9 @@ pub(crate) struct Transferred {
 impl Transfer<'_> {
     /// Runs the plan with as many threads.
     pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<Transferred> {
-        let files = FileSet::new(self.partial.files_dir(), true);
         let mut tasks = plan.tasks;
+        clones::clone_files(self, &mut tasks)?;
+        let files = FileSet::new(self.partial.files_dir(), true);
         let mut network_bytes = 0;
         let mut written = Coverage::default();
         for round in 0.. {

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::digest::{Checksum, Digest};
+use crate::catalog::RemoteModel;
+use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::engine::identity::{Identity, identity};
+use crate::engine::offer::Asking;
 use crate::engine::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
 use crate::engine::resolve::match_installed;
@@ -84,8 +87,8 @@ pub enum Freshness {
     UpToDate,
     /// The source has another state.
     Changed(Change),
-    /// The source does not offer it any more.
-    Gone,
+    /// The source does not offer it any more: [`Error::ModelNotFound`] or [`Error::VersionNotFound`].
+    Gone(Error),
     /// It could not be told.
     Unknown(Error),
 }
@@ -134,6 +137,7 @@ impl Engine {
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let one = models.len() == 1;
+        let is_named = one && options.model.is_some();
         let unsynced = self.sync_origins(&models, &records, options.offline, &options.cancel)?;
         let mut unsynced: HashMap<(String, Option<String>), Option<Error>> = unsynced
             .into_iter()
@@ -157,6 +161,9 @@ impl Engine {
                 None => self.compare(&model, record, options, apply),
             };
             let (freshness, applied) = match compared {
+                Ok((Freshness::Gone(error), _)) if is_named => {
+                    return Err(error.step(format!("check {model}")));
+                }
                 Ok(compared) => compared,
                 Err(error) if error.is_cancelled() || one => return Err(error),
                 Err(error) => (Freshness::Unknown(error), None),
@@ -185,23 +192,23 @@ impl Engine {
             .and_then(|offer| self.select(offer, &selection, options.offline, &cancel));
         let offer = match found {
             Ok(offer) => offer,
-            Err(Error::ModelNotFound { .. } | Error::VersionNotFound { .. }) => {
-                return Ok((Freshness::Gone, None));
+            Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. })) => {
+                return Ok((Freshness::Gone(error), None));
             }
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
         if offer.remote.manifest_digest == record.offered() {
+            if apply && offer.remote.pin != record.pin {
+                self.repin(&offer.remote, &cancel)?;
+            }
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
-        let contents = self
-            .contents(&offer, options.offline, &cancel)
-            .map_err(check)?;
+        let asking = Asking::new(options.offline, &cancel);
+        let contents = self.contents(&offer, asking).map_err(check)?;
         let plan = match &self.completed(model, &contents) {
             Contents::Manifest(manifest) => {
-                let places = self
-                    .places(&offer, options.offline, &cancel)
-                    .map_err(check)?;
+                let places = self.places(&offer, asking).map_err(check)?;
                 let found = self.journal_of(model, manifest);
                 let planned = self.plan_transfer(model, manifest, &places, &found);
                 planned.map(|planned| describe(model.clone(), manifest, &planned))
@@ -225,30 +232,20 @@ impl Engine {
         }
         Ok((Freshness::Changed(change), applied))
     }
-}
 
-/// What tells whether two files have the same bytes: the digest, else the parts that it is cut from and where.
-#[derive(PartialEq)]
-enum Identity {
-    Digest(Checksum),
-    Parts(u64, Vec<(Checksum, i128)>),
-}
-
-/// `None` when nothing tells it.
-fn identity(manifest: &Manifest, index: usize) -> Option<Identity> {
-    let file = &manifest.files()[index];
-    if let Some(digest) = file.digest {
-        return Some(Identity::Digest(digest));
+    /// Records another commit of which the files are just those that are installed.
+    fn repin(&self, remote: &RemoteModel, cancel: &CancelToken) -> Result<()> {
+        let lock = self.store.lock_model(&remote.model, cancel, &|_| {})?;
+        // Whoever had the lock before may have brought another state in.
+        let records = self.records()?;
+        let record = records.get(&remote.model);
+        if let (Some(record), Some(pin)) = (record, &remote.pin)
+            && record.offered() == remote.manifest_digest
+        {
+            self.store.repin(&lock, pin)?;
+        }
+        Ok(())
     }
-    let parts = &manifest.parts()[manifest.parts_in(file.offset..file.offset + file.size_bytes)];
-    let place = |offset: u64| i128::from(offset) - i128::from(file.offset);
-    let parts = parts
-        .iter()
-        .map(|part| Some((part.digest?, place(part.offset))));
-    Some(Identity::Parts(
-        file.size_bytes,
-        parts.collect::<Option<_>>()?,
-    ))
 }
 
 fn identities(contents: &Contents) -> BTreeMap<String, Option<Identity>> {

@@ -137,7 +137,8 @@ pub trait Manager: Send + Sync + Debug {
     /// Compares installed models with their sources. It fetches manifests of changed models, and no files.
     ///
     /// # Errors
-    /// For a single model those of [`Manager::remote_detail`]; among several they stand in the report.
+    /// For a single model those of [`Manager::remote_detail`], also when its source no longer offers it; among several they
+    /// stand in the report.
     fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
     /// Compares installed models with their sources and brings in what changed.
@@ -183,11 +184,13 @@ pub trait Manager: Send + Sync + Debug {
     /// The storage errors.
     fn prune(&self) -> Result<PruneReport>;
 
-    /// Returns the pulls of this process that have not ended.
+    /// Returns the pulls of this process that have not ended, from their first moment on: those, too, of which it is still
+    /// looked up at a source what they are.
     fn downloads(&self) -> Vec<Download>;
 
     /// Cancels the pulls of a model, in any version when none is named; returns how many there were. They end with
-    /// [`Error::Cancelled`](crate::Error::Cancelled) within a second, and resume when pulled again.
+    /// [`Error::Cancelled`](crate::Error::Cancelled) within a second, and resume when pulled again. A pull that names no
+    /// version is cancelled with any version of its model, as long as it is looked up which one it means.
     fn cancel(&self, model: &ModelAddress) -> usize;
 
     /// Returns the sources and what is known of their registries here. It opens no socket.

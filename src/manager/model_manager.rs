@@ -11,6 +11,7 @@ use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::copy::{CopyOptions, CopyReport};
 use crate::engine::inventory::{InstalledDetail, InstalledModel, ListOptions, Listing};
 use crate::engine::matching::MatchingReport;
+use crate::engine::offer::Asking;
 use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
 use crate::engine::plan::PullPlan;
 use crate::engine::prune::{PrunePlan, PruneReport};
@@ -175,7 +176,7 @@ impl Manager for ModelManager {
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
         let engine = self.engine()?;
         let offer = engine.find_remote(model, options.offline, &options.cancel)?;
-        let contents = engine.contents(&offer, options.offline, &options.cancel)?;
+        let contents = engine.contents(&offer, Asking::new(options.offline, &options.cancel))?;
         Ok(RemoteDetail::of(offer.remote, &contents))
     }
 
@@ -264,14 +265,7 @@ impl Manager for ModelManager {
             return 0;
         };
         let names = names(&engine.sources(), model).unwrap_or_default();
-        engine.downloads.cancel(|other| {
-            names.iter().any(|(name, version)| {
-                other.name() == name
-                    && version
-                        .as_deref()
-                        .is_none_or(|version| other.version() == version)
-            })
-        })
+        engine.downloads.cancel(&names)
     }
 
     fn sources(&self) -> Result<Vec<SourceInfo>> {

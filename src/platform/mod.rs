@@ -7,6 +7,7 @@
 //! | `write_all_at`, `read_exact_at` | write and read at a place of a file that other threads use too |
 //! | `try_lock` | takes a lock file for writing, or says that another has it |
 //! | `swap` | exchanges two folders in one step, where the system can |
+//! | `clone_file` | makes a file that shares its blocks with another until one is written, where the system can |
 //! | `sync_folder` | makes a rename durable |
 //! | `sync_all_files` | makes everything written so far durable in one call, where the system can |
 //! | `may_be_alive` | whether a process of this machine that had a lock may still run |

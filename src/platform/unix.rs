@@ -51,6 +51,10 @@ pub(crate) fn swap(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+pub(crate) fn clone_file(from: &Path, to: &Path) -> io::Result<()> {
+    reflink_copy::reflink(from, to)
+}
+
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

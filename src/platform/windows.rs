@@ -64,6 +64,10 @@ pub(crate) fn swap(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     // A folder cannot be synced; NTFS journals the rename.
     Ok(())

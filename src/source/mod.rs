@@ -26,6 +26,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// The configuration it was made from.
     fn config(&self) -> &SourceConfig;
 
+    /// The version that counts when none is named, where that is always the same.
+    fn default_version(&self) -> Option<&str> {
+        None
+    }
+
     /// Everything it offers, in the order of names, and what could not be read of it.
     fn catalog(&self, documents: &dyn Documents) -> Result<Catalog>;
 

@@ -1,6 +1,6 @@
 //! Where the bytes of a model's parts are: as documents of their own, or as members of a zip.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
@@ -23,8 +23,8 @@ pub(crate) enum Places {
         commit: String,
         /// The folder in the repository; empty for the top.
         root: String,
-        /// Where another tool of this machine keeps files of the repository, each named by what it is checked by.
-        elsewhere: Option<PathBuf>,
+        /// Where another tool of this machine may keep files of the commit.
+        elsewhere: Option<Elsewhere>,
     },
     /// Each file is a member of a zip.
     Zip {
@@ -32,6 +32,15 @@ pub(crate) enum Places {
         /// The folder in the zip; empty for the top.
         root: String,
     },
+}
+
+/// Folders of another tool, in which nothing is changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Elsewhere {
+    /// Where each file is named by what it is checked by.
+    pub(crate) blobs: PathBuf,
+    /// Where the files of the commit have their own names: links to the former, or files where there are no links.
+    pub(crate) snapshot: PathBuf,
 }
 
 /// A zip whose directory is read.
@@ -101,9 +110,9 @@ impl Places {
     }
 
     /// Where another tool may keep the same bytes.
-    pub(crate) fn elsewhere(&self) -> Option<&Path> {
+    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
         match self {
-            Self::Files { elsewhere, .. } => elsewhere.as_deref(),
+            Self::Files { elsewhere, .. } => elsewhere.as_ref(),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, IoContext, Result};
@@ -28,6 +28,11 @@ impl FileSet {
             writable,
             open: Mutex::default(),
         }
+    }
+
+    /// The folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn open(&self, manifest: &Manifest, file: usize) -> Result<Arc<File>> {

@@ -6,6 +6,7 @@
 //! A model moves into or out of its place in several steps, see `change`; what the record lists is always complete.
 
 mod change;
+pub(crate) mod clone;
 pub(crate) mod files;
 pub(crate) mod layout;
 pub(crate) mod lock;
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 use tracing::{debug, warn};
 
+use crate::catalog::Pin;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
@@ -210,10 +212,23 @@ impl Store {
 
     /// Changes what is recorded of a model, in its folder too, from where the record is rebuilt when it is lost.
     pub(crate) fn annotate(&self, model: &ModelRef, annotation: &Annotation) -> Result<()> {
+        self.change_entry(model, |entry| ModelRecord::annotated(entry, annotation))
+    }
+
+    /// Records another place of the same files. The lock is the proof that nobody else is at them.
+    pub(crate) fn repin(&self, lock: &ModelLock<'_>, pin: &Pin) -> Result<()> {
+        self.change_entry(&lock.model, |entry| ModelRecord::repinned(entry, pin))
+    }
+
+    /// Changes what is recorded of a model: in the record, and beside its files.
+    fn change_entry(
+        &self,
+        model: &ModelRef,
+        change: impl FnOnce(&Value) -> Option<Value>,
+    ) -> Result<()> {
         let mut changed = None;
         self.update_records(|entries| {
-            let entry = entries.get(model);
-            changed = entry.and_then(|entry| ModelRecord::annotated(entry, annotation));
+            changed = entries.get(model).and_then(change);
             if let Some(entry) = &changed {
                 entries.insert(model, entry.clone());
             }

@@ -6,6 +6,7 @@
 //! ├── manifest.json    the manifest it is of
 //! ├── journal          a line "<begin>-<end>." for each stretch of the stream that is written
 //! ├── sizes            a line "<file> <size> <0 or 1>." for each file whose size turned out, and whether it is there
+//! ├── clone            only while a file that is here already is cloned, see `clone`
 //! ├── intent.json      only while it moves into its place, see `store`
 //! └── files/           the model's folder to be
 //! ```
@@ -16,8 +17,9 @@
 //! One process writes a partial at a time. Where the file system's locks lie, two processes may pull one model at once;
 //! then the second sees that the first still touches its journal, and makes a partial of its own.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -28,9 +30,10 @@ use tracing::debug;
 
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::platform;
+use crate::store::clone::clone_over;
 use crate::store::layout::{Layout, file_in};
 use crate::store::write::{remove_tree, replace_file};
 
@@ -46,12 +49,15 @@ pub(crate) struct PartialRecord {
     pub(crate) model: String,
     pub(crate) version: String,
     pub(crate) manifest_hash: Digest,
-    pub(crate) total_size: u64,
+    /// `None` as long as sizes are missing.
+    pub(crate) total_size: Option<u64>,
     pub(crate) file_count: u64,
     #[serde(with = "crate::time")]
     pub(crate) started_at: SystemTime,
     #[serde(default)]
     pub(crate) source: Option<String>,
+    #[serde(default, rename = "type")]
+    pub(crate) model_type: Option<String>,
     pub(crate) process: u32,
     pub(crate) host: String,
     /// Why the last pull ended, when it said so.
@@ -95,12 +101,15 @@ impl FoundPartial {
         self.dir.join("files")
     }
 
-    /// The bytes that the journal says are there.
+    /// The bytes that are there, as the journal says; before there is one, as the files say that came for their sizes.
     pub(crate) fn bytes(&self) -> u64 {
-        read_journal(&self.dir.join("journal"))
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum()
+        if self.record.total_size.is_none() {
+            let measured = self.measured().into_iter().collect::<HashMap<_, _>>();
+            let here = measured.values().filter(|measured| measured.is_here);
+            return here.map(|measured| measured.size_bytes).sum();
+        }
+        let journal = self.journal().into_iter();
+        journal.map(|range| range.end - range.start).sum()
     }
 
     pub(crate) fn journal(&self) -> Vec<Range<u64>> {
@@ -162,8 +171,10 @@ pub(crate) struct Claimed<'a> {
     pub(crate) offered: Digest,
     /// What is said of its files: a manifest, or an outline.
     pub(crate) json: &'a [u8],
-    pub(crate) total_bytes: u64,
+    /// `None` when sizes are missing.
+    pub(crate) total_bytes: Option<u64>,
     pub(crate) files: u64,
+    pub(crate) model_type: Option<&'a str>,
 }
 
 #[derive(Debug)]
@@ -181,8 +192,8 @@ impl Partial {
             let dir = layout.partial(model, &claimed.offered, copy);
             match fs::create_dir(&dir) {
                 Ok(()) => break (dir, false),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     let cache = layout.cache();
                     fs::create_dir_all(&cache).at("create", &cache)?;
                     continue;
@@ -204,6 +215,7 @@ impl Partial {
             file_count: claimed.files,
             started_at: SystemTime::now(),
             source: Some(claimed.source.to_owned()),
+            model_type: claimed.model_type.map(str::to_owned),
             process: std::process::id(),
             host: platform::host_name(),
             last_error: None,
@@ -243,6 +255,12 @@ impl Partial {
 
     pub(crate) fn files_dir(&self) -> PathBuf {
         self.dir.join("files")
+    }
+
+    /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.
+    pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
+        let to = file_in(&self.files_dir(), &file.path);
+        clone_over(from, &self.dir.join("clone"), &to, file.size_bytes)
     }
 
     /// The stretches that the journal had when it was claimed, as far as the files reach: in order, none touching another.
@@ -335,7 +353,7 @@ impl Partial {
     pub(crate) fn settle(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
         *self.sizes.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.record.manifest_hash = manifest.digest();
-        self.record.total_size = manifest.total_bytes();
+        self.record.total_size = Some(manifest.total_bytes());
         self.write_record()?;
         replace_file(&self.dir.join("manifest.json"), manifest.json())?;
         for index in here {

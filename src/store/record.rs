@@ -102,11 +102,20 @@ impl ModelRecord {
     /// Returns an entry with an annotation, and with what this version does not know as it was; `None` for one that
     /// cannot be read.
     pub(crate) fn annotated(entry: &Value, annotation: &Annotation) -> Option<Value> {
+        Self::changed(entry, &ANNOTATED, |record| record.annotate(annotation))
+    }
+
+    /// Returns an entry whose files are of another place; like [`ModelRecord::annotated`] in all else.
+    pub(crate) fn repinned(entry: &Value, pin: &Pin) -> Option<Value> {
+        Self::changed(entry, &["pin"], |record| record.pin = Some(pin.clone()))
+    }
+
+    fn changed(entry: &Value, fields: &[&str], change: impl FnOnce(&mut Self)) -> Option<Value> {
         let mut record = Self::deserialize(entry).ok()?;
-        record.annotate(annotation);
+        change(&mut record);
         let changed = record.to_entry().ok()?;
         let mut entry = entry.as_object()?.clone();
-        for field in ANNOTATED {
+        for field in fields.iter().copied() {
             match changed.get(field) {
                 Some(value) => entry.insert(field.to_owned(), value.clone()),
                 None => entry.remove(field),

@@ -52,9 +52,11 @@ pub(in crate::cli) struct Partial<'a> {
     name: Name<'a>,
     status: &'static str,
     bytes_done: u64,
-    total_bytes: u64,
-    files: u64,
+    total_bytes: Option<u64>,
+    files: Option<u64>,
     source: Option<&'a str>,
+    #[serde(rename = "type")]
+    model_type: Option<&'a str>,
     last_error: Option<&'a str>,
     touched_at: String,
 }
@@ -68,6 +70,7 @@ impl<'a> From<&'a PartialModel> for Partial<'a> {
             total_bytes: partial.total_bytes,
             files: partial.files,
             source: partial.source.as_deref(),
+            model_type: partial.model_type.as_deref(),
             last_error: partial.last_error.as_deref(),
             touched_at: rfc3339(partial.touched_at),
         }

@@ -147,7 +147,7 @@ impl<'a> From<&'a UpdateEntry> for Updated<'a> {
                 Some(change.manifest_digest),
                 None,
             ),
-            Freshness::Gone => ("gone", None, None),
+            Freshness::Gone(error) => ("gone", None, Some(Failed::from(error))),
             Freshness::Unknown(error) => ("unknown", None, Some(Failed::from(error))),
         };
         Self {

@@ -11,7 +11,7 @@ use crate::engine::commit::{Committed, commit};
 use crate::engine::downloads::Meter;
 use crate::engine::holdings::Holdings;
 use crate::engine::measure::Measuring;
-use crate::engine::offer::Offer;
+use crate::engine::offer::{Asking, Offer};
 use crate::engine::receive::Receiver;
 use crate::engine::space::check_space;
 use crate::engine::transfer::Transfer;
@@ -61,16 +61,24 @@ impl Attempt<'_> {
         report: &mut PullReport,
     ) -> Result<()> {
         let Self { engine, cancel, .. } = *self;
-        let offline = self.options.offline;
+        let asking = Asking {
+            meter: Some(self.meter),
+            ..Asking::new(self.options.offline, cancel)
+        };
         let contents = match contents {
             Some(contents) => contents.clone(),
-            None => engine.contents(offer, offline, cancel)?,
+            None => engine.contents(offer, asking)?,
         };
         report.files_unverified = check_hashes(&contents, self.options.require_hashes)?;
-        let places = engine.places(offer, offline, cancel)?;
+        let places = engine.places(offer, asking)?;
         let store = &engine.store;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
-        let mut partial = Partial::claim(store.layout(), &claimed(offer, &contents))?;
+        let model_type = self.options.type_of(&offer.remote);
+        let claimed = Claimed {
+            model_type: model_type.as_deref(),
+            ..claimed(offer, &contents)
+        };
+        let mut partial = Partial::claim(store.layout(), &claimed)?;
         let filled = self.fill(offer, &contents, &places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
@@ -160,10 +168,10 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
     let (json, total_bytes, files) = match contents {
         Contents::Manifest(manifest) => (
             manifest.json(),
-            manifest.total_bytes(),
+            Some(manifest.total_bytes()),
             manifest.files().len(),
         ),
-        Contents::Outline(outline) => (outline.json(), 0, outline.files().len()),
+        Contents::Outline(outline) => (outline.json(), None, outline.files().len()),
     };
     Claimed {
         model: &remote.model,
@@ -172,6 +180,7 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
         json,
         total_bytes,
         files: files as u64,
+        model_type: None,
     }
 }
 

@@ -92,6 +92,10 @@ impl Source for Hub {
         &self.config
     }
 
+    fn default_version(&self) -> Option<&str> {
+        Some(DEFAULT_REVISION)
+    }
+
     fn catalog(&self, _: &dyn Documents) -> Result<Catalog> {
         Err(Error::argument(format!(
             "'{}' has too many models to list: search it",

@@ -82,12 +82,15 @@ fn update_applies_for_people_too_and_tells_what_is_gone() {
     let ran = models(&rack, "update --apply");
     assert_eq!(
         (ran.code, ran.out.as_str()),
-        (0, "g/m v1: no longer offered by its source\n")
+        (3, "g/m v1: no longer offered by its source\n")
     );
-    assert_eq!(
-        models(&rack, "update --json").json()["models"][0]["state"],
-        "gone"
-    );
+    let ran = models(&rack, "update g/m");
+    assert_eq!((ran.code, ran.out.as_str()), (3, ""));
+    assert!(ran.err.contains("check g/m v1: "), "{}", ran.err);
+    let ran = models(&rack, "update --json");
+    let entry = &ran.json()["models"][0];
+    assert_eq!((&entry["state"], ran.code), (&"gone".into(), 3));
+    assert_eq!(entry["error"]["code"], "MODEL_NOT_FOUND");
     let empty = Rack::with_model();
     let ran = models(&empty, "update");
     assert_eq!(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use modelrack::project::PublishReport;
-use modelrack::{CancelToken, Manager, ManagerExt, PullOptions};
+use modelrack::{CancelToken, ListOptions, Manager, ManagerExt, PullOptions};
 
 use crate::support::rack::{Rack, chunks_but, sample};
 use crate::support::recorder::Recorder;
@@ -44,7 +44,7 @@ fn cancelling_ends_a_stalled_body_within_a_second() {
     });
     assert!(stalled.wait(PATIENCE));
     let [download] = manager.downloads().try_into().unwrap();
-    assert_eq!(download.model.to_string(), "g/m v1");
+    assert_eq!(download.model.unwrap().to_string(), "g/m v1");
     assert!((0.0..1.0).contains(&download.progress));
     assert_eq!(download.transferred.bytes_total, published.total_bytes);
     assert_eq!(manager.cancel(&address("g/other")), 0);
@@ -59,6 +59,49 @@ fn cancelling_ends_a_stalled_body_within_a_second() {
         begun.elapsed()
     );
     assert_eq!(manager.downloads(), []);
+}
+
+#[test]
+fn a_pull_is_seen_and_cancelled_while_its_model_is_looked_up() {
+    let rack = Rack::with_model();
+    let go_on = Gate::new();
+    for (asked, others, cancelled) in [
+        ("g/m v1", vec!["g/m v2", "g/other", "m"], "g/m v1"),
+        ("g/m@v1", vec!["g/m v2"], "g/m"),
+        // It may mean any version.
+        ("g/m", vec!["g/other v1"], "g/m v2"),
+    ] {
+        let arrived = Gate::new();
+        let open = arrived.clone();
+        rack.server.clear_rules();
+        rack.server.rule(
+            Rule::path("/models.json")
+                .on_request(move || open.open())
+                .hold(&go_on),
+        );
+        let manager = Arc::new(rack.manager());
+        let ended = in_background({
+            let manager = manager.clone();
+            move || {
+                let pulled = manager.pull(&address(asked), &PullOptions::default());
+                pulled.unwrap_err().code()
+            }
+        });
+        assert!(arrived.wait(PATIENCE));
+        let [download] = manager.downloads().try_into().unwrap();
+        assert_eq!((download.address, download.model), (address(asked), None));
+        assert_eq!(download.progress, 0.0);
+        let listing = manager.list(&ListOptions::default()).unwrap();
+        assert_eq!(listing.partials, []);
+        for other in others {
+            assert_eq!(manager.cancel(&address(other)), 0, "{other}");
+        }
+        assert_eq!(manager.cancel(&address(cancelled)), 1);
+        let code = ended.recv_timeout(Duration::from_secs(5));
+        assert_eq!(code.unwrap_or("nothing"), "CANCELLED", "{asked}");
+        assert_eq!(manager.downloads(), []);
+    }
+    go_on.open();
 }
 
 #[test]

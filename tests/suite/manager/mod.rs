@@ -1,6 +1,7 @@
 //! The manager: a store and a server, and everything between them.
 
 mod cancel;
+mod clones;
 mod concurrency;
 mod damage;
 mod faults;

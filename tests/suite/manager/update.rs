@@ -151,7 +151,7 @@ fn many_models_are_told_apart() {
             let word = match freshness {
                 Freshness::UpToDate => "up to date",
                 Freshness::Changed(_) => "changed",
-                Freshness::Gone => "gone",
+                Freshness::Gone(_) => "gone",
                 other => panic!("{other:?}"),
             };
             (model.as_str(), word)

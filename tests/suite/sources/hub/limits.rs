@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use modelrack::{Error, Manager, PullOptions, RemoteOptions, SearchOptions, UpdateOptions};
+use modelrack::{
+    Error, Manager, PullOptions, PullOutcome, RemoteOptions, SearchOptions, UpdateOptions,
+};
 
 use crate::support::address;
-use crate::support::machine::{Machine, WHISPER, whisper};
+use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::server::Rule;
 
 #[test]
@@ -50,6 +52,63 @@ fn what_is_installed_is_used_without_the_hub() {
     let error = manager.check_update(&UpdateOptions::default()).unwrap_err();
     assert_eq!(error.code(), "OFFLINE");
     assert_eq!(machine.hub.server().connections(), 0);
+}
+
+#[test]
+fn pulling_what_is_installed_needs_no_hub() {
+    let (machine, _, commit) = Machine::with_whisper();
+    let path = machine.pull(WHISPER).unwrap().path;
+    let pinned = format!("{WHISPER} {commit}");
+    machine.pull(&pinned).unwrap();
+    machine.hub.server().reset_counts();
+    let offline = PullOptions::default().offline(true);
+    for (typed, options) in [
+        (WHISPER, &offline),
+        ("hf/openai/whisper-tiny main", &offline),
+        ("hf@main/openai/whisper-tiny", &offline),
+        (&pinned, &offline),
+        // A commit is what it is, whoever can be asked.
+        (&pinned, &PullOptions::default()),
+    ] {
+        let plan = machine.manager().plan_pull(&address(typed), options);
+        assert!(plan.unwrap().installed, "{typed}");
+        let report = machine.manager().pull(&address(typed), options).unwrap();
+        assert_eq!(report.outcome, PullOutcome::AlreadyInstalled, "{typed}");
+        assert_eq!((report.files, report.bytes_total), (4, WHISPER_BYTES));
+        assert_eq!(report.source, "hf");
+    }
+    assert_eq!(machine.hub.server().connections(), 0);
+    for (typed, options) in [
+        (WHISPER, offline.clone().force(true)),
+        (WHISPER, offline.clone().include(vec!["*.json".into()])),
+        ("hf/openai/whisper-tiny dev", offline.clone()),
+        ("hf/openai/whisper", offline.clone()),
+        (&pinned, offline.clone().force(true)),
+    ] {
+        let error = machine.manager().pull(&address(typed), &options);
+        assert_eq!(error.unwrap_err().code(), "OFFLINE", "{typed}");
+    }
+    assert_eq!(machine.hub.server().connections(), 0);
+    // Its folder is gone: then it is no longer there.
+    std::fs::remove_dir_all(path).unwrap();
+    let error = machine.manager().pull(&address(WHISPER), &offline);
+    assert_eq!(error.unwrap_err().code(), "OFFLINE");
+    let forced = PullOptions::default().force(true);
+    machine.manager().pull(&address(&pinned), &forced).unwrap();
+    assert_eq!(machine.hub.api_requests(), 1);
+}
+
+#[test]
+fn a_choice_of_files_that_is_installed_is_told_by_the_same_choice() {
+    let (machine, _, _) = Machine::with_whisper();
+    let chosen = PullOptions::default().include(vec!["*.json".into()]);
+    let manager = machine.manager();
+    manager.pull(&address(WHISPER), &chosen).unwrap();
+    let report = manager.pull(&address(WHISPER), &chosen.offline(true));
+    assert_eq!(report.unwrap().outcome, PullOutcome::AlreadyInstalled);
+    let all = PullOptions::default().offline(true);
+    let error = manager.pull(&address(WHISPER), &all).unwrap_err();
+    assert_eq!(error.code(), "OFFLINE");
 }
 
 #[test]

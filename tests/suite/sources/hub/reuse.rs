@@ -10,6 +10,7 @@ use modelrack::{Manager, PullOptions, RemoteOptions};
 use crate::support::address;
 use crate::support::disk::{files_below, flip, write_files};
 use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
+use crate::support::platform::link_folder;
 
 /// What the Hub's own tools call the bytes of a file of `openai/whisper-tiny`.
 fn blobs(machine: &Machine) -> BTreeMap<String, String> {
@@ -123,6 +124,68 @@ fn blobs_that_are_wrong_or_missing_come_over_the_network() {
         .assert_files("hf/openai/whisper-tiny main", &whisper());
     assert_eq!(state(&cache), before);
     assert_eq!(machine.hub.server().count("/openai/"), 4);
+}
+
+#[test]
+fn a_cache_without_links_is_taken_from_by_name_at_the_same_commit() {
+    for linked in [false, true] {
+        let (machine, _, commit) = Machine::with_whisper();
+        let home = machine.rack.temp.path().join("hf");
+        let repo = home
+            .join("hub")
+            .join("models--openai--whisper-tiny")
+            .join("snapshots");
+        let mut folder = repo.join(&commit);
+        if linked {
+            let elsewhere = machine.rack.temp.path().join("elsewhere");
+            fs::create_dir_all(&repo).unwrap();
+            fs::create_dir_all(&elsewhere).unwrap();
+            if !link_folder(&elsewhere, &folder) {
+                continue;
+            }
+            folder = elsewhere;
+        }
+        let files = whisper();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (*name, &bytes[..]))
+            .collect();
+        write_files(&folder, &files);
+        flip(&folder.join("onnx").join("model.onnx"), 7);
+        fs::write(folder.join("README.md"), "#").unwrap();
+        let before = state(&home);
+        let environment = machine.rack.environment().variable("HF_HOME", &home);
+        let report = machine
+            .manager_in(environment)
+            .pull(&address(WHISPER), &PullOptions::default())
+            .unwrap();
+        machine
+            .rack
+            .assert_files("hf/openai/whisper-tiny main", &whisper());
+        // The damaged one was counted on; of the one that is too short nobody thought.
+        assert_eq!(report.bytes_reused, WHISPER_BYTES - 10);
+        assert_eq!(report.bytes_fetched, 2010);
+        assert_eq!(state(&home), before);
+    }
+}
+
+#[test]
+fn names_at_another_commit_say_nothing() {
+    let (machine, repo, first) = Machine::with_whisper();
+    repo.commit_with("main", [("new.txt", "new")]);
+    let home = machine.rack.temp.path().join("hf");
+    let folder = home
+        .join("hub")
+        .join("models--openai--whisper-tiny")
+        .join("snapshots")
+        .join(first);
+    write_files(&folder, &[("config.json", &b"{\"layers\": 4}"[..])]);
+    let environment = machine.rack.environment().variable("HF_HOME", &home);
+    let report = machine
+        .manager_in(environment)
+        .pull(&address(WHISPER), &PullOptions::default())
+        .unwrap();
+    assert_eq!(report.bytes_reused, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use modelrack::{
     CopyOptions, ListOptions, Listing, Manager, ManagerExt, ModelManager, ProgressEvent,
@@ -58,7 +59,9 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
     let (manager, pending) = one_at_a_time(&machine);
     let pull = |model: &'static str| {
         let manager = manager.clone();
-        in_background(move || manager.pull(&address(model), &PullOptions::default()))
+        let speech = (model == WHISPER).then(|| "speech".to_owned());
+        let options = PullOptions::default().model_type(speech);
+        in_background(move || manager.pull(&address(model), &options))
     };
     let first = pull(WHISPER);
     assert!(arrived.wait(PATIENCE));
@@ -78,6 +81,21 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
         partials(&list(&*manager, Status::Downloading)),
         expected[1..]
     );
+    // Which source and type it is of is known before its turn has come, and how much it is.
+    for (source, model_type, found) in [
+        (Some("hf"), None, &expected[..]),
+        (None, Some("speech"), &expected[1..]),
+        (Some("hf"), Some("speech"), &expected[1..]),
+        (Some("hf"), Some("text"), &[]),
+    ] {
+        let options = ListOptions::default()
+            .source(source.map(str::to_owned))
+            .model_type(model_type.map(str::to_owned));
+        assert_eq!(partials(&manager.list(&options).unwrap()), found);
+    }
+    let waits = list(&*manager, Status::Pending).partials.remove(0);
+    assert_eq!((waits.bytes_done, waits.total_bytes), (0, Some(1)));
+    assert_eq!(waits.files, Some(1));
     assert_eq!(machine.hub.server().count("/o/second/"), 0);
     // Another process sees that somebody is at the first; of the second there is nothing to see.
     assert_eq!(partials(&list(&machine.manager(), None)), expected[1..]);
@@ -219,4 +237,30 @@ fn a_copy_brings_back_a_folder_that_is_gone() {
     fs::remove_dir_all(&path).unwrap();
     let folder = manager.ensure(WHISPER, "main").unwrap();
     assert!(folder.join("config.json").is_file());
+}
+
+#[test]
+fn a_pull_that_the_hub_has_not_answered_is_cancelled_by_the_version_it_means() {
+    let (machine, _, _) = Machine::with_whisper();
+    let (arrived, go_on) = (Gate::new(), Gate::new());
+    let open = arrived.clone();
+    machine.hub.server().rule(
+        Rule::path_contains("/api/models/")
+            .on_request(move || open.open())
+            .hold(&go_on),
+    );
+    let manager = Arc::new(machine.manager());
+    let pulled = in_background({
+        let manager = manager.clone();
+        move || manager.pull(&address(WHISPER), &PullOptions::default())
+    });
+    assert!(arrived.wait(PATIENCE));
+    assert_eq!(manager.downloads()[0].address, address(WHISPER));
+    assert_eq!(list(&*manager, None).partials, []);
+    assert_eq!(manager.cancel(&address("hf/openai/whisper-tiny dev")), 0);
+    assert_eq!(manager.cancel(&address("hf/openai/whisper-tiny main")), 1);
+    let error = pulled.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert_eq!(error.unwrap_err().code(), "CANCELLED");
+    assert!(manager.downloads().is_empty());
+    go_on.open();
 }

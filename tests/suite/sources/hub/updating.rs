@@ -3,7 +3,7 @@
 use std::fs;
 
 use modelrack::{
-    Change, Freshness, Manager, PullOptions, UpdateOptions, UpdateReport, VerifyOptions,
+    Annotation, Change, Freshness, Manager, PullOptions, UpdateOptions, UpdateReport, VerifyOptions,
 };
 
 use crate::support::disk::flip;
@@ -49,8 +49,27 @@ fn a_commit_that_changes_no_file_changes_nothing() {
     machine.pull(WHISPER).unwrap();
     let second = repo.commit("main", whisper());
     assert_ne!(first, second);
-    let report = machine.manager().update(&UpdateOptions::default()).unwrap();
+    let annotation = Annotation::default().tags(vec!["mine".to_owned()]);
+    let manager = machine.manager();
+    manager.annotate(&address(WHISPER), &annotation).unwrap();
+    let before = machine.installed();
+    manager.check_update(&UpdateOptions::default()).unwrap();
+    assert_eq!(machine.installed(), before);
+    machine.hub.server().reset_counts();
+    let report = manager.update(&UpdateOptions::default()).unwrap();
     assert!(matches!(report.entries[0].freshness, Freshness::UpToDate));
+    // Which commit it is of is recorded, in the folder as well, and nothing else.
+    assert_eq!(machine.requests().len(), 1);
+    let mut after = machine.installed();
+    assert_eq!(after[0].commit.replace(first), Some(second));
+    assert_eq!(after, before);
+    let folder = machine.rack.dir_of("hf/openai/whisper-tiny main");
+    let beside = fs::read(folder.join(".rack").join("record.json")).unwrap();
+    let beside: serde_json::Value = serde_json::from_slice(&beside).unwrap();
+    assert_eq!(
+        beside,
+        machine.rack.record()["hf/openai"]["whisper-tiny"]["main"]
+    );
     machine.hub.server().reset_counts();
     assert_eq!(machine.pull(WHISPER).unwrap().bytes_fetched, 0);
     assert_eq!(machine.requests().len(), 1);
@@ -83,6 +102,9 @@ fn what_the_hub_has_no_more_is_gone_and_stays_installed() {
     let pinned = format!("{WHISPER} {commit}");
     machine.pull(&pinned).unwrap();
     repo.delete_branch("dev");
+    let options = UpdateOptions::default().model(address("hf/openai/whisper-tiny dev"));
+    let error = machine.manager().update(&options).unwrap_err();
+    assert_eq!(error.code(), "VERSION_NOT_FOUND");
     let report = machine.manager().update(&UpdateOptions::default()).unwrap();
     let by_version = |version: &str| {
         let mut entries = report.entries.iter();
@@ -91,12 +113,14 @@ fn what_the_hub_has_no_more_is_gone_and_stays_installed() {
             .unwrap()
             .freshness
     };
-    assert!(matches!(by_version("dev"), Freshness::Gone), "{report:?}");
+    assert!(
+        matches!(by_version("dev"), Freshness::Gone(_)),
+        "{report:?}"
+    );
     assert!(matches!(by_version(&commit), Freshness::UpToDate));
     repo.make_private("hf_reader");
-    let options = UpdateOptions::default().model(address("hf/openai/whisper-tiny dev"));
-    let report = machine.manager().check_update(&options).unwrap();
-    assert!(matches!(report.entries[0].freshness, Freshness::Gone));
+    let error = machine.manager().check_update(&options).unwrap_err();
+    assert_eq!(error.code(), "MODEL_NOT_FOUND");
     machine
         .rack
         .assert_files("hf/openai/whisper-tiny dev", &whisper());

@@ -3,7 +3,7 @@
 use std::fs;
 
 use modelrack::{
-    Error, Freshness, Manager, PullOptions, PullOutcome, RemoteOptions, UpdateOptions,
+    Error, Freshness, ListOptions, Manager, PullOptions, PullOutcome, RemoteOptions, UpdateOptions,
 };
 
 use super::{Site, model};
@@ -263,4 +263,28 @@ fn the_source_says_that_it_is_up_to_date_and_a_lost_record_is_found_again() {
             "{update:?}"
         );
     }
+}
+
+#[test]
+fn an_unfinished_pull_tells_what_is_there_before_all_sizes_are_known() {
+    let files = model("alpha", &[("a", bytes(1000, 1)), ("z", bytes(2000, 2))]);
+    let site = Site::of(&files, without_sizes);
+    let server = site.forge.server();
+    server.rule(Rule::path_ends("/z").times(1).status(404));
+    site.pull_with("mf6/test/alpha", &one_at_a_time())
+        .unwrap_err();
+    let left = |options: ListOptions| site.manager().list(&options).unwrap().partials;
+    let of_source = ListOptions::default().source("mf6/test".to_owned());
+    let [partial] = left(of_source).try_into().unwrap();
+    let here = 1000 + b"# alpha\n".len() as u64;
+    assert_eq!((partial.bytes_done, partial.total_bytes), (here, None));
+    assert_eq!(partial.files, Some(3));
+    assert_eq!(left(ListOptions::default().model_type("x".to_owned())), []);
+    // Once they are, the pull says how much it is.
+    server.rule(Rule::path_ends("/z").flip(3));
+    site.pull_with("mf6/test/alpha", &one_at_a_time())
+        .unwrap_err();
+    server.clear_rules();
+    site.pull("mf6/test/alpha").unwrap();
+    site.assert_installed(ALPHA, "alpha", &files);
 }

@@ -82,8 +82,15 @@ fn a_branch_that_moved_elsewhere_changes_nothing_of_a_model_with_hashes() {
     let site = Site::of(&files, |toml| toml);
     site.pull("mf6/test/alpha").unwrap();
     let moved = changed(&files, "beta/x", b"moved");
-    site.commit("develop", &moved, ModelsToml::of(&moved));
+    let commit = site.commit("develop", &moved, ModelsToml::of(&moved));
     assert!(matches!(check(&site)[0].freshness, Freshness::UpToDate));
+    site.forge.server().reset_counts();
+    let report = site.manager().update(&UpdateOptions::default()).unwrap();
+    assert!(matches!(report.entries[0].freshness, Freshness::UpToDate));
+    assert!(site.raw().is_empty());
+    let pin = &site.rack.record()["mf6/test"]["alpha"]["develop"]["pin"];
+    assert_eq!(pin["commit"], *commit);
+    site.assert_installed(ALPHA, "alpha", &files);
 }
 
 #[test]
@@ -155,7 +162,7 @@ fn models_and_sources_that_are_gone() {
     site.forge.server().reset_counts();
     let entries = check(&site);
     assert!(matches!(entries[0].freshness, Freshness::UpToDate));
-    assert!(matches!(entries[1].freshness, Freshness::Gone));
+    assert!(matches!(entries[1].freshness, Freshness::Gone(_)));
     assert_eq!(
         site.asked("/o/models.git/info/refs").len() + site.asked("/o/models/info/refs").len(),
         1
@@ -165,6 +172,9 @@ fn models_and_sources_that_are_gone() {
         1,
         "the registry, once for all models of the ref"
     );
+    let named = UpdateOptions::default().model(address("mf6/test/beta"));
+    let error = site.manager().check_update(&named).unwrap_err();
+    assert_eq!(error.code(), "MODEL_NOT_FOUND");
     // Applying leaves it.
     site.manager().update(&UpdateOptions::default()).unwrap();
     site.rack
@@ -178,7 +188,7 @@ fn models_and_sources_that_are_gone() {
             report
                 .entries
                 .iter()
-                .all(|entry| matches!(entry.freshness, Freshness::Unknown(_) | Freshness::Gone)),
+                .all(|entry| matches!(entry.freshness, Freshness::Unknown(_) | Freshness::Gone(_))),
             "{report:?}"
         ),
         Err(error) => assert_eq!(error.code(), "CONFIG_ERROR"),

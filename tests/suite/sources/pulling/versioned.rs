@@ -1,6 +1,6 @@
 //! Files under version control whose registry states sizes and hashes.
 
-use modelrack::{Manager, PullOptions, PullOutcome};
+use modelrack::{Manager, PullOptions, PullOutcome, SyncOptions};
 
 use super::{Site, inside, model};
 use crate::support::forge::models::{ModelsToml, NamedFile, small_models};
@@ -307,4 +307,48 @@ fn two_pulls_of_one_model_fetch_it_once() {
     );
     assert_eq!(site.raw().len(), 9);
     site.assert_installed(ALPHA, "alpha", &alpha());
+}
+
+#[test]
+fn what_is_installed_needs_no_registry_when_nobody_can_be_asked() {
+    let site = Site::of(&small_models(), |toml| toml);
+    let commit = site.synced_commit();
+    let pinned = format!("mf6/test@{commit}/test001a_Tharmonic");
+    let manager = site.manager_at(&["develop", &commit]);
+    manager.sync(&SyncOptions::default()).unwrap();
+    manager
+        .pull(&address(&pinned), &PullOptions::default())
+        .unwrap();
+    site.pull("mf6/test@develop/test001a_Tharmonic").unwrap();
+    std::fs::remove_dir_all(site.rack.index_cache()).unwrap();
+    site.forge.server().reset_counts();
+    let offline = PullOptions::default().offline(true);
+    for typed in [
+        "mf6/test@develop/test001a_Tharmonic",
+        "mf6/test/test001a_Tharmonic develop",
+        // The one ref that is configured.
+        "mf6/test/test001a_Tharmonic",
+        &pinned,
+    ] {
+        let report = site.pull_with(typed, &offline);
+        assert_eq!(
+            report.unwrap().outcome,
+            PullOutcome::AlreadyInstalled,
+            "{typed}"
+        );
+    }
+    // A commit stays what it is; a branch does not.
+    site.pull(&pinned).unwrap();
+    let error = site
+        .pull("mf6/test@develop/test001a_Tharmonic")
+        .unwrap_err();
+    assert_eq!(error.code(), "NOT_SYNCED");
+    for typed in [
+        "mf6/test@master/test001a_Tharmonic",
+        "mf6/test@develop/ex-gwf-twri01",
+    ] {
+        let error = site.pull_with(typed, &offline).unwrap_err();
+        assert_eq!(error.code(), "NOT_SYNCED", "{typed}");
+    }
+    assert_eq!(site.forge.server().connections(), 0);
 }

@@ -1,13 +1,17 @@
 //! Files of a release: members of a zip, of which only what is needed comes.
 
-use modelrack::{CancelToken, Manager, PullOptions, PullOutcome};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use modelrack::{CancelToken, Manager, Phase, ProgressEvent, PullOptions, PullOutcome};
 
 use super::{Site, model};
 use crate::support::disk::flip;
 use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::forge::{zip, zip_stored};
-use crate::support::server::{Request, Rule};
-use crate::support::{address, bytes, chain};
+use crate::support::recorder::Recorder;
+use crate::support::server::{Gate, Request, Rule};
+use crate::support::{PATIENCE, address, bytes, chain, in_background};
 
 const ALPHA: &str = "mf6/test/alpha current";
 const ZIP: &str = "/storage/o/models/current/models.zip";
@@ -131,6 +135,56 @@ fn a_server_without_ranges_sends_the_zip_once_for_all_models() {
     // Offline, too.
     let offline = PullOptions::default().offline(true);
     site.pull_release_with("mf6/test/filler", &offline).unwrap();
+}
+
+#[test]
+fn a_zip_that_comes_whole_shows_in_every_pull_that_waits_for_it() {
+    let files = files();
+    let zip = zip(&files);
+    let site = Site::of_zip(zip.clone(), ModelsToml::of(&files));
+    let go_on = Gate::new();
+    let held = Rule::path_starts(ZIP).ignore_range();
+    site.forge.server().rule(held.hold_after(100_000, &go_on));
+    let (sender, shown) = channel();
+    let recorder = Arc::new(Recorder::calling(move |model, event| {
+        if let ProgressEvent::Advanced(at) = event
+            && (at.phase, at.bytes_in_flight) == (Phase::Manifest, 100_000)
+        {
+            let _ = sender.send((model.model().to_owned(), at.clone()));
+        }
+    }));
+    let manager = Arc::new(site.manager_at(&["current"]));
+    let pull = |model: &'static str| {
+        let manager = manager.clone();
+        let options = PullOptions::default().progress(recorder.clone());
+        in_background(move || manager.pull(&address(model), &options).unwrap())
+    };
+    let mut pulls = Vec::new();
+    for (model, network) in [("alpha", 100_000), ("beta", 0)] {
+        pulls.push(pull(["mf6/test/alpha", "mf6/test/beta"][pulls.len()]));
+        let (name, at) = shown.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((&*name, at.bytes_network), (model, network));
+        assert_eq!((at.bytes_total, at.bytes_done), (zip.len() as u64, 0));
+    }
+    let under_way = manager.downloads();
+    assert!(
+        under_way
+            .iter()
+            .all(|pull| pull.transferred.bytes_in_flight == 100_000)
+    );
+    go_on.open();
+    for pull in pulls {
+        pull.recv_timeout(PATIENCE).unwrap();
+    }
+    site.assert_installed(ALPHA, "alpha", &files);
+    // Then it is about the model again.
+    for event in recorder.events() {
+        if let ProgressEvent::Finished(at) = event {
+            assert_eq!((at.bytes_in_flight, at.bytes_done), (0, at.bytes_total));
+            assert!(at.bytes_total < 50_000);
+        }
+    }
+    assert_eq!(site.of_storage().len(), 1);
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! Pulls of what is installed already, as far as that can be told without asking a source.
+
+use std::time::Instant;
+
+use super::{PullOptions, PullPlan, PullReport, check_hashes};
+use crate::config::check_concurrency;
+use crate::engine::Engine;
+use crate::engine::downloads::Asked;
+use crate::engine::selection::Selection;
+use crate::error::{Error, Result};
+use crate::manifest::Contents;
+use crate::model::{ModelAddress, ModelRef};
+use crate::store::record::ModelRecord;
+
+/// The hexadecimal digits of a commit's hash.
+const COMMIT_DIGITS: usize = 40;
+
+/// An installed model that is just what a pull asks for.
+#[derive(Debug)]
+pub(super) struct Installed {
+    model: ModelRef,
+    record: ModelRecord,
+}
+
+impl Engine {
+    /// Finds what is asked for where its version is the very commit that is installed: no source can have another state of
+    /// that.
+    pub(super) fn find_immutable(
+        &self,
+        asked: &Asked,
+        options: &PullOptions,
+    ) -> Result<Option<Installed>> {
+        let is_commit = |version: &str| {
+            version.len() == COMMIT_DIGITS && version.bytes().all(|c| c.is_ascii_hexdigit())
+        };
+        let mut versions = asked
+            .names
+            .iter()
+            .filter_map(|(_, version)| version.as_deref());
+        if !versions.any(is_commit) {
+            return Ok(None);
+        }
+        self.find_just(asked, options, |model, record| {
+            is_commit(model.version()) && record.commit() == Some(model.version())
+        })
+    }
+
+    /// Finds what is asked for where nothing on this machine says what its source has, and offline nobody can ask it.
+    pub(super) fn find_unreachable(
+        &self,
+        address: &ModelAddress,
+        options: &PullOptions,
+        error: &Error,
+    ) -> Result<Option<Installed>> {
+        // The one registry that may have it is of the version that is meant when none is named.
+        let missing = match error.root() {
+            Error::Offline { .. } => None,
+            Error::NotSynced { references, .. } if self.client(options.offline).is_offline() => {
+                <&[String; 1]>::try_from(references.as_slice()).ok()
+            }
+            _ => return Ok(None),
+        };
+        let mut asked = self.asked_for(address);
+        for (_, version) in &mut asked.names {
+            *version = version.take().or(missing.map(|[only]| only.clone()));
+        }
+        self.find_just(&asked, options, |_, _| true)
+    }
+
+    /// Finds the installed model with the name and version asked for, and the same choice of files.
+    fn find_just(
+        &self,
+        asked: &Asked,
+        options: &PullOptions,
+        is_wanted: impl Fn(&ModelRef, &ModelRecord) -> bool,
+    ) -> Result<Option<Installed>> {
+        if options.force {
+            return Ok(None);
+        }
+        let records = self.records()?;
+        let versions = asked.names.iter();
+        let models =
+            versions.filter_map(|(name, version)| name.clone().version(version.as_deref()?).ok());
+        for model in models {
+            if let Some(record) = records.get(&model)
+                && is_wanted(&model, record)
+                && Selection::recorded(record) == options.selection()
+                && self.store.layout().model_dir(&model).is_dir()
+            {
+                let record = record.clone();
+                return Ok(Some(Installed { model, record }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reports that it is installed.
+    pub(super) fn already(
+        &self,
+        installed: &Installed,
+        options: &PullOptions,
+    ) -> Result<PullReport> {
+        let started = Instant::now();
+        options.concurrency.map_or(Ok(()), check_concurrency)?;
+        let Installed { model, record } = installed;
+        let path = self.store.layout().model_dir(model);
+        let mut report = PullReport::new(model.clone(), path, record.offered());
+        report.source = record.source.clone().unwrap_or_default();
+        self.report_installed(record, options, &mut report)?;
+        report.elapsed = started.elapsed();
+        Ok(report)
+    }
+
+    /// Enters what is recorded into the report of a pull that found the model installed, and records what it shall.
+    pub(super) fn report_installed(
+        &self,
+        record: &ModelRecord,
+        options: &PullOptions,
+        report: &mut PullReport,
+    ) -> Result<()> {
+        report.files_unverified = self.unverified(&report.model, record, options)?;
+        report.files = record.file_count;
+        report.bytes_total = record.total_size;
+        if let Some(annotation) = options.annotation() {
+            self.store.annotate(&report.model, &annotation)?;
+        }
+        Ok(())
+    }
+
+    /// Plans that nothing is to be done.
+    pub(super) fn plan_already(
+        &self,
+        installed: &Installed,
+        options: &PullOptions,
+    ) -> Result<PullPlan> {
+        let Installed { model, record } = installed;
+        Ok(PullPlan {
+            installed: true,
+            bytes_total: record.total_size,
+            files: usize::try_from(record.file_count).unwrap_or(usize::MAX),
+            files_unverified: self.unverified(model, record, options)?.len(),
+            ..PullPlan::new(model.clone())
+        })
+    }
+
+    fn unverified(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+        options: &PullOptions,
+    ) -> Result<Vec<String>> {
+        match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => check_hashes(&Contents::Manifest(manifest), options.require_hashes),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Clones: files of their own that share their blocks with another until one of the two is written.
+//!
+//! Only some file systems can (btrfs, XFS, APFS and others), and only within one of them. It is never a hard link instead:
+//! that would be one file with two names, and a change through either a change of what the other app, model or cache has.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::write::rename;
+use crate::platform;
+
+/// Puts a clone of one file in the place of another, which lends it its permissions. It is made at `aside`, where a crash
+/// may leave it behind.
+///
+/// What stands at `to` is the old file or a whole clone, whatever happens. What is cloned may be damaged: nothing but its
+/// length is looked at.
+pub(crate) fn clone_over(from: &Path, aside: &Path, to: &Path, size_bytes: u64) -> io::Result<()> {
+    match fs::remove_file(aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if !fs::metadata(from)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let permissions = fs::symlink_metadata(to)?.permissions();
+    let made = platform::clone_file(from, aside).and_then(|()| {
+        let clone = fs::symlink_metadata(aside)?;
+        if !clone.is_file() || clone.len() != size_bytes {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        fs::set_permissions(aside, permissions)?;
+        rename(aside, to)
+    });
+    made.inspect_err(|_| {
+        // What could not be used is in nobody's way but the next clone's, which removes it.
+        let _ = fs::remove_file(aside);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_is_whole_or_not_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        let (from, aside, to) = (path("from"), path("aside"), path("to"));
+        fs::write(&from, "the bytes").unwrap();
+        fs::write(&to, "laid out ").unwrap();
+        fs::write(&aside, "left by a crash").unwrap();
+        // Only some file systems can; none may leave anything half done.
+        let cloned = clone_over(&from, &aside, &to, 9).is_ok();
+        let expected = if cloned { "the bytes" } else { "laid out " };
+        assert_eq!(fs::read_to_string(&to).unwrap(), expected);
+        assert!(!aside.exists());
+        fs::write(&to, "changed").unwrap();
+        assert_eq!(fs::read_to_string(&from).unwrap(), "the bytes");
+    }
+
+    #[test]
+    fn what_is_no_file_or_has_another_length_is_not_cloned() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        let (from, aside, to) = (path("from"), path("aside"), path("to"));
+        fs::write(&from, "the bytes").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        fs::write(&to, "laid out").unwrap();
+        for (from, size_bytes) in [(from, 8), (path("folder"), 0), (path("missing"), 0)] {
+            assert!(clone_over(&from, &aside, &to, size_bytes).is_err());
+            assert_eq!(fs::read_to_string(&to).unwrap(), "laid out");
+            assert!(!aside.exists());
+        }
+    }
+}
