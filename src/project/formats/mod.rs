@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `gnn` | `.md`, `.gnn` | the sections of Generalized Notation Notation |
 //! | `safetensors` | `.safetensors` | the header |
+//! | `gguf` | `.gguf`, and whatever begins like one | the table of keys and the list of tensors |
 //!
 //! Files are hostile until read: no length that one announces is believed, none is read whole that may be large, and
 //! what is kept has caps. A file that is not of a format is left to the next; one that is and is damaged is an error.
@@ -47,6 +48,7 @@
 
 mod description;
 mod file;
+mod gguf;
 mod gnn;
 mod safetensors;
 #[cfg(test)]
@@ -78,6 +80,7 @@ pub trait ModelFormat: fmt::Debug + Send + Sync {
 pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
         Arc::new(safetensors::Safetensors),
+        Arc::new(gguf::Gguf),
         Arc::new(gnn::Gnn),
     ]
 }
