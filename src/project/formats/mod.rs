@@ -5,6 +5,7 @@
 //! | `gnn` | `.md`, `.gnn` | the sections of Generalized Notation Notation |
 //! | `safetensors` | `.safetensors` | the header |
 //! | `gguf` | `.gguf`, and whatever begins like one | the table of keys and the list of tensors |
+//! | `hub` | `config.json` | the keys that the Hub's libraries write |
 //!
 //! Files are hostile until read: no length that one announces is believed, none is read whole that may be large, and
 //! what is kept has caps. A file that is not of a format is left to the next; one that is and is damaged is an error.
@@ -50,6 +51,7 @@ mod description;
 mod file;
 mod gguf;
 mod gnn;
+mod hub_config;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -81,6 +83,7 @@ pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
         Arc::new(safetensors::Safetensors),
         Arc::new(gguf::Gguf),
+        Arc::new(hub_config::HubConfig),
         Arc::new(gnn::Gnn),
     ]
 }

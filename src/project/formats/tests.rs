@@ -84,7 +84,7 @@ fn each_format_has_a_name_of_its_own_and_leaves_other_files_alone() {
     let formats = builtin();
     let mut names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["gguf", "gnn", "safetensors"]);
+    assert_eq!(names, ["gguf", "gnn", "hub", "safetensors"]);
     let others: [(&str, &[u8]); 8] = [
         ("README.md", b"# A project\n\n## Connections\n\nNone.\n"),
         ("empty.md", b""),
