@@ -6,6 +6,7 @@
 //! | `safetensors` | `.safetensors` | the header |
 //! | `gguf` | `.gguf`, and whatever begins like one | the table of keys and the list of tensors |
 //! | `hub` | `config.json` | the keys that the Hub's libraries write |
+//! | `modflow` | `.nam` | the blocks of MODFLOW 6, the lines of its elders |
 //!
 //! Files are hostile until read: no length that one announces is believed, none is read whole that may be large, and
 //! what is kept has caps. A file that is not of a format is left to the next; one that is and is damaged is an error.
@@ -52,6 +53,7 @@ mod file;
 mod gguf;
 mod gnn;
 mod hub_config;
+mod modflow;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -84,6 +86,7 @@ pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
         Arc::new(safetensors::Safetensors),
         Arc::new(gguf::Gguf),
         Arc::new(hub_config::HubConfig),
+        Arc::new(modflow::Modflow),
         Arc::new(gnn::Gnn),
     ]
 }

@@ -84,7 +84,7 @@ fn each_format_has_a_name_of_its_own_and_leaves_other_files_alone() {
     let formats = builtin();
     let mut names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["gguf", "gnn", "hub", "safetensors"]);
+    assert_eq!(names, ["gguf", "gnn", "hub", "modflow", "safetensors"]);
     let others: [(&str, &[u8]); 8] = [
         ("README.md", b"# A project\n\n## Connections\n\nNone.\n"),
         ("empty.md", b""),
@@ -104,9 +104,9 @@ fn each_format_has_a_name_of_its_own_and_leaves_other_files_alone() {
 #[test]
 fn the_first_format_that_knows_a_file_reads_it() {
     let folder = ModelFolder::new();
-    let text = b"## ModelName\nTiny\n## Connections\na>b\n";
-    let (format, description) = read(&builtin(), &folder.file("a.md", text)).unwrap().unwrap();
-    assert_eq!((format, description.extent), ("gnn", Extent::File));
+    let name_file = folder.file("m/mfsim.nam", b"begin models\ngwf6 a.nam a\nend models\n");
+    let (format, description) = read(&builtin(), &name_file).unwrap().unwrap();
+    assert_eq!((format, description.extent), ("modflow", Extent::Folder));
     let damaged = folder.file("a.gguf", b"GGUF");
     assert!(read(&builtin(), &damaged).is_err());
 }
