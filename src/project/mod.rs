@@ -1,5 +1,6 @@
 //! The publisher's side.
 
+pub mod formats;
 mod make;
 mod publish;
 

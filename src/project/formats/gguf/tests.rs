@@ -1,0 +1,301 @@
+use serde_json::{Value, json};
+
+use super::super::tests::ModelFolder;
+use super::*;
+
+/// A file in the making.
+#[derive(Debug, Default, Clone)]
+struct File {
+    keys: Vec<Vec<u8>>,
+    tensors: Vec<Vec<u8>>,
+    data_bytes: usize,
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+fn list(kind: u32, count: u64, values: &[u8]) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &count.to_le_bytes(), values].concat()
+}
+
+impl File {
+    fn key(mut self, name: &str, kind: u32, value: &[u8]) -> Self {
+        self.keys
+            .push([&text(name)[..], &kind.to_le_bytes(), value].concat());
+        self
+    }
+
+    fn text(self, name: &str, value: &str) -> Self {
+        self.key(name, 8, &text(value))
+    }
+
+    fn tensor(mut self, name: &str, shape: &[u64], offset: u64) -> Self {
+        let mut bytes = text(name);
+        bytes.extend((shape.len() as u32).to_le_bytes());
+        bytes.extend(shape.iter().flat_map(|dimension| dimension.to_le_bytes()));
+        bytes.extend(0_u32.to_le_bytes());
+        bytes.extend(offset.to_le_bytes());
+        self.tensors.push(bytes);
+        self
+    }
+
+    fn data(mut self, bytes: usize) -> Self {
+        self.data_bytes = bytes;
+        self
+    }
+
+    fn counted(&self, version: u32, tensors: u64, keys: u64) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(version.to_le_bytes());
+        bytes.extend(tensors.to_le_bytes());
+        bytes.extend(keys.to_le_bytes());
+        bytes.extend(self.keys.concat());
+        bytes.extend(self.tensors.concat());
+        let data = bytes.len().next_multiple_of(32);
+        bytes.resize(data + self.data_bytes, 0);
+        bytes
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.counted(3, self.tensors.len() as u64, self.keys.len() as u64)
+    }
+
+    fn read(&self) -> Description {
+        ModelFolder::new().model(&Gguf, "a.gguf", &self.bytes())
+    }
+}
+
+fn refusal(bytes: &[u8]) -> String {
+    ModelFolder::new().refusal(&Gguf, "a.gguf", bytes)
+}
+
+/// A language model as they are published, but small.
+fn language_model() -> File {
+    let words: Vec<u8> = (0..40_000)
+        .flat_map(|word| text(&format!("word{word}")))
+        .collect();
+    let tags = [text("chat"), text("en"), text("chat")].concat();
+    File::default()
+        .key("llama.context_length", 4, &4096_u32.to_le_bytes())
+        .text("general.architecture", "llama")
+        .text("general.name", "Tiny\tLlama π")
+        .text("general.description", "Says little.")
+        .text("general.version", "v1.1")
+        .text("general.license", "apache-2.0")
+        .key("general.tags", 9, &list(8, 3, &tags))
+        .key("general.file_type", 4, &15_u32.to_le_bytes())
+        .key("llama.embedding_length", 10, &64_u64.to_le_bytes())
+        .key("llama.block_count", 5, &2_i32.to_le_bytes())
+        .key("other.block_count", 5, &(-2_i32).to_le_bytes())
+        .key("llama.rope.scale", 6, &1_f32.to_le_bytes())
+        .key("tokenizer.ggml.tokens", 9, &list(8, 40_000, &words))
+        .key("tokenizer.ggml.scores", 9, &list(6, 40_000, &[0; 160_000]))
+        .key("tokenizer.nested", 9, &list(9, 1, &list(7, 2, &[0, 1])))
+        .key("tokenizer.ggml.add_bos", 7, &[1])
+        .tensor("token_embd.weight", &[64, 4096], 0)
+        .tensor("output_norm.weight", &[64], 1 << 10)
+        .tensor("empty", &[0, 3], 1 << 40)
+        .data(1100)
+}
+
+#[test]
+fn a_language_model_has_what_its_tables_state() {
+    let model = language_model().read();
+    assert_eq!(model.name.as_deref(), Some("Tiny Llama π"));
+    assert_eq!(model.description.as_deref(), Some("Says little."));
+    assert_eq!(model.version.as_deref(), Some("v1.1"));
+    assert_eq!(model.model_type.as_deref(), Some("text-generation"));
+    assert_eq!(model.tags, ["chat", "en"]);
+    assert_eq!(model.extent, Extent::File);
+    let expected = json!({
+        "parameters": 64 * 4096 + 64, "tensors": 3, "gguf_version": 3, "context_length": 4096, "hidden_size": 64,
+        "layers": 2, "architecture": "llama", "quantization": "Q4_K_M", "license": "apache-2.0",
+    });
+    assert_eq!(Value::from(model.metadata), expected);
+}
+
+#[test]
+fn the_beginning_tells_the_format_and_its_version() {
+    let folder = ModelFolder::new();
+    let bytes = File::default().counted(2, 0, 0);
+    let model = folder.model(&Gguf, "weights.bin", &bytes);
+    assert_eq!(
+        Value::from(model.metadata),
+        json!({"parameters": 0, "tensors": 0, "gguf_version": 2})
+    );
+    assert_eq!(model.model_type, None);
+    assert!(folder.read(&Gguf, "a.bin", b"GGU").unwrap().is_none());
+    assert!(folder.read(&Gguf, "a.bin", b"").unwrap().is_none());
+    for (bytes, why) in [
+        (&b""[..], "does not begin with 'GGUF'"),
+        (b"GGML\0\0\0\0", "does not begin with 'GGUF'"),
+        (b"GGUF", "the file ends within its tables"),
+        (b"GGUF\x01\0\0\0", "version 1 of GGUF"),
+        (b"GGUF\0\0\0\x03", "big-endian"),
+        (b"GGUF\0\0\0\0", "version 0 of GGUF is not known"),
+        (b"GGUF\x04\0\0\0", "version 4 of GGUF is not known"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    ] {
+        let refusal = refusal(bytes);
+        assert!(refusal.contains(why), "{refusal}");
+    }
+}
+
+#[test]
+fn a_part_stands_for_its_folder() {
+    let file = File::default().tensor("a", &[2], 0).data(8);
+    let model = ModelFolder::new().model(&Gguf, "a-00001-of-00002.gguf", &file.bytes());
+    assert_eq!(model.extent, Extent::Folder);
+    let split = file.key("split.count", 2, &2_u16.to_le_bytes()).read();
+    assert_eq!(split.extent, Extent::Folder);
+    assert_eq!(Value::from(split.metadata), json!({"gguf_version": 3}));
+}
+
+#[test]
+fn counts_and_lengths_that_are_announced_are_not_believed() {
+    let most = u64::MAX;
+    let none = File::default();
+    let key = |kind, value: &[u8]| none.clone().key("general.name", kind, value).bytes();
+    let other = |kind, value: &[u8]| none.clone().key("x", kind, value).bytes();
+    let nested = (0..100).fold(list(0, 0, &[]), |inner, _| list(9, 1, &inner));
+    let cases = [
+        (
+            none.counted(3, 0, most),
+            "announces 18446744073709551615 keys",
+        ),
+        (
+            none.counted(3, most, 0),
+            "announces 18446744073709551615 tensors",
+        ),
+        (none.counted(3, 0, 1), "no room"),
+        (
+            key(8, &most.to_le_bytes()),
+            "the file ends within its tables",
+        ),
+        (
+            key(9, &list(8, most, &[])),
+            "the file ends within its tables",
+        ),
+        (
+            other(9, &list(8, most, &[])),
+            "announces 18446744073709551615 values",
+        ),
+        (
+            other(9, &list(10, most / 8 + 1, &[])),
+            "values, for which it has no room",
+        ),
+        (
+            other(9, &list(9, most, &[])),
+            "announces 18446744073709551615 values",
+        ),
+        (other(9, &nested), "lists lie in more than 4 lists"),
+        (key(9, &nested), "lists lie in more than 4 lists"),
+        (other(13, &[0; 8]), "no value is of the kind 13"),
+        (key(99, &[0; 8]), "no value is of the kind 99"),
+        (key(8, &[1, 0, 0, 0, 0, 0, 0, 0, 0xff]), "no UTF-8"),
+        (
+            none.clone().text("x", "").text("x", "").bytes(),
+            "the key 'x' stands twice",
+        ),
+        (
+            none.clone().text(&"x".repeat(70_000), "").bytes(),
+            "too long",
+        ),
+        (
+            none.clone().tensor("a", &[1; 9], 0).bytes(),
+            "a tensor has 9 dimensions",
+        ),
+        (
+            none.clone().tensor("a", &[most, 2], 0).bytes(),
+            "the tensor 'a' has too many elements",
+        ),
+        (
+            none.clone()
+                .tensor("a", &[most], 0)
+                .tensor("b", &[1], 0)
+                .bytes(),
+            "'b' has too many",
+        ),
+        (
+            none.clone()
+                .tensor("a", &[0], 0)
+                .tensor("a", &[0], 0)
+                .bytes(),
+            "the tensor 'a' stands twice",
+        ),
+        (
+            none.clone().tensor("a", &[1], 0).bytes(),
+            "ends before its last tensor begins",
+        ),
+        (
+            none.clone().tensor("a", &[1], most).data(9).bytes(),
+            "ends before its last tensor",
+        ),
+        (
+            none.clone().key("general.alignment", 4, &[0; 4]).bytes(),
+            "aligned to nothing",
+        ),
+    ];
+    for (bytes, why) in cases {
+        let refusal = refusal(&bytes);
+        assert!(refusal.contains(why), "{refusal}");
+    }
+}
+
+#[test]
+fn tables_have_a_largest_size_and_counts_too() {
+    let folder = ModelFolder::new();
+    let refusal = |bytes: &[u8], size: u64| {
+        let file = folder.file("a.gguf", bytes);
+        let path = folder.path().join("a.gguf");
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(size)
+            .unwrap();
+        let file = ModelFile::open(&path, file.name().clone()).unwrap();
+        Gguf.read(&file).unwrap_err().to_string()
+    };
+    let key = File::default()
+        .key("x", 8, &(80_u64 << 20).to_le_bytes())
+        .bytes();
+    assert!(refusal(&key, 100 << 20).contains("the tables have more than 67108864 bytes"));
+    let keys = File::default().counted(3, 0, 70_000);
+    assert!(refusal(&keys, 10 << 20).contains("70000 keys are more than are read"));
+    let tensors = File::default().counted(3, 200_000, 0);
+    assert!(refusal(&tensors, 10 << 20).contains("200000 tensors are more than are read"));
+}
+
+#[test]
+fn long_texts_are_cut_between_characters_and_many_tags_are_passed() {
+    let tags: Vec<u8> = (0..500).flat_map(|tag| text(&tag.to_string())).collect();
+    let model = File::default()
+        .key("general.tags", 9, &list(8, 500, &tags))
+        .text("general.description", &format!("x{}", "π".repeat(50_000)))
+        .text("general.architecture", "nomic-bert")
+        .text("general.license", "mit")
+        .read();
+    assert_eq!(model.tags.len(), 100);
+    assert_eq!(
+        model.description.unwrap().chars().count(),
+        MAX_DESCRIPTION_CHARS
+    );
+    assert_eq!(model.model_type.as_deref(), Some("embedding"));
+    assert_eq!(model.metadata["license"], "mit");
+    assert_eq!(words::model_type("Whisper"), "audio-to-text");
+    assert_eq!(words::quantization(5), None);
+}
+
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let file = File::default()
+        .text("general.architecture", "π")
+        .key("general.tags", 9, &list(8, 1, &text("a")))
+        .key("x", 9, &list(9, 1, &list(2, 2, &[0; 4])))
+        .key("general.alignment", 4, &32_u32.to_le_bytes())
+        .tensor("a", &[2, 2], 0)
+        .data(16);
+    ModelFolder::new().damage(&Gguf, "a.gguf", &file.bytes());
+}

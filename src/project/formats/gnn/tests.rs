@@ -1,0 +1,145 @@
+use serde_json::json;
+
+use super::super::tests::ModelFolder;
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../examples/project/models/actinf_pomdp_agent.md");
+
+/// The least that a model has.
+const LEAST: &str = "## ModelName\nTiny\n## StateSpaceBlock\ns[1]\n";
+
+#[test]
+fn the_example_has_what_it_states() {
+    let folder = ModelFolder::new();
+    for text in [
+        EXAMPLE.to_owned(),
+        EXAMPLE.replace('\n', "\r\n"),
+        format!("\u{feff}{EXAMPLE}"),
+    ] {
+        let model = folder.model(&Gnn, "models/agent.md", text.as_bytes());
+        assert_eq!(model.name.as_deref(), Some("Active Inference POMDP Agent"));
+        assert_eq!(model.version.as_deref(), Some("1.0.0"));
+        assert_eq!(model.model_type.as_deref(), Some("other"));
+        assert_eq!(model.tags, ["active inference", "pomdp", "discrete"]);
+        assert_eq!(model.extent, Extent::File);
+        let about = model.description.unwrap();
+        assert!(
+            about.starts_with("An agent in a world of three places"),
+            "{about}"
+        );
+        assert!(about.ends_with("least expected free energy."), "{about}");
+        assert!(!about.contains(['\n', '\r']), "{about}");
+        let expected = json!({
+            "variables": 13,
+            "connections": 11,
+            "gnn_section": "ActInfPOMDP",
+            "gnn_version": "GNN v1",
+            "license": "CC0-1.0",
+            "model_parameters": {"num_hidden_states": 3, "num_obs": 3, "num_actions": 3},
+        });
+        assert_eq!(Value::from(model.metadata), expected);
+    }
+}
+
+#[test]
+fn a_model_has_a_name_and_a_state_space_or_connections() {
+    let folder = ModelFolder::new();
+    let is_model = |text: &str| {
+        folder
+            .read(&Gnn, "a.md", text.as_bytes())
+            .unwrap()
+            .is_some()
+    };
+    assert!(is_model(LEAST));
+    assert!(is_model("##modelname:\nTiny\n## Connections:\n"));
+    assert!(!is_model("## ModelName\nTiny\n"));
+    assert!(!is_model("## StateSpaceBlock\ns[1]\n"));
+    assert!(!is_model(
+        "# About\n```gnn\n## ModelName\n## Connections\n```\n"
+    ));
+    assert!(
+        folder
+            .read(&Gnn, "a.txt", LEAST.as_bytes())
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        folder
+            .read(&Gnn, "a.GNN", LEAST.as_bytes())
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_state_space_that_declares_nothing_is_refused() {
+    let folder = ModelFolder::new();
+    let text = "## ModelName\nTiny\n## StateSpaceBlock\n# s[1]\n```\ns[1]\n```\n";
+    assert_eq!(
+        folder.refusal(&Gnn, "models/a.md", text.as_bytes()),
+        "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]' (models/a.md)"
+    );
+}
+
+#[test]
+fn a_model_that_is_too_large_or_no_text_is_refused_and_another_file_is_let_go() {
+    let folder = ModelFolder::new();
+    let large = format!("{LEAST}{}", "#\n".repeat(MAX_TEXT_BYTES as usize / 2));
+    let refusal = folder.refusal(&Gnn, "a.md", large.as_bytes());
+    assert_eq!(
+        refusal,
+        "more than 1048576 bytes are not read as text (a.md)"
+    );
+    let other = "# Log\n".repeat(MAX_TEXT_BYTES as usize);
+    assert!(
+        folder
+            .read(&Gnn, "b.md", other.as_bytes())
+            .unwrap()
+            .is_none()
+    );
+    let latin = [LEAST.as_bytes(), b"\xe9"].concat();
+    let refusal = folder.refusal(&Gnn, "c.md", &latin);
+    assert!(
+        refusal.starts_with("the file is no UTF-8 text (c.md): "),
+        "{refusal}"
+    );
+    assert!(folder.read(&Gnn, "d.md", b"# caf\xe9").unwrap().is_none());
+}
+
+#[test]
+fn facts_stand_before_the_sections_in_the_annotation_or_at_the_end() {
+    let folder = ModelFolder::new();
+    let text = "# GNN Version: 9\n# Version: 2.1\n- **Author:** the first\n\n## ModelName\n\n# no name\nTiny\n\
+        ## ModelAnnotation\nTags: [a, b]\nAuthor: the second\nDate:\n\
+        ## Connections\nlicense: D>s\n## Footer\nDate: 2024-05-01\n## Signature\nLicence: MIT\n";
+    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    assert_eq!(model.name.as_deref(), Some("Tiny"));
+    assert_eq!(model.version.as_deref(), Some("2.1"));
+    assert_eq!(model.tags, ["a", "b"]);
+    let expected = json!({
+        "connections": 0, "author": "the first", "date": "2024-05-01", "license": "MIT",
+    });
+    assert_eq!(Value::from(model.metadata), expected);
+    let text = format!("Version: 1\n{LEAST}## Version\nVersion: 3\n");
+    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    assert_eq!(model.version.as_deref(), Some("3"));
+}
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    let folder = ModelFolder::new();
+    let long = "π".repeat(5_000);
+    let text = format!("{LEAST}## ModelAnnotation\n{long}\n").replace("Tiny", &long);
+    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    assert_eq!(model.name.unwrap().chars().count(), MAX_NAME_CHARS);
+    assert_eq!(
+        model.description.unwrap().chars().count(),
+        MAX_DESCRIPTION_CHARS
+    );
+}
+
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let text = "# Tags: π\n## ModelName:\nT\n```\n## B\n```\n## StateSpaceBlock\nπ[π[3,'], s[1\n## Connections\n(a,π)->c-d:x\n";
+    ModelFolder::new().damage(&Gnn, "a.md", text.as_bytes());
+}
