@@ -1,7 +1,7 @@
 //! From a text to its statements, without trust in the text.
 //!
 //! The parser goes down into what is nested, and what it returns is dropped the same way. By itself it gives up 202
-//! levels down, as Python does about 200; that leaves three ways to go deeper, which [`nesting`](super::nesting) bounds:
+//! levels down, as Python does about 200; that leaves three ways to go deeper, which [`nesting`] bounds:
 //! chains such as `a.b.c` and `1 + 1 + 1`, read in a loop but dropped level by level; a lambda in the default of a
 //! lambda's parameter; and signs in the pattern of a `case`. The bound and the parser's own limit fit a thread whose stack
 //! is made for them. Nothing here goes down by itself, but from a block into a block.
