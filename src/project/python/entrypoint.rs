@@ -1,0 +1,174 @@
+//! `package.module:Symbol`, and which files of a project it may mean.
+
+use crate::relpath::RelPath;
+
+/// The folders from which modules are imported, below the project; the project itself first.
+const ROOTS: [&str; 2] = ["", "src/"];
+
+/// Words that are no names: <https://docs.python.org/3/reference/lexical_analysis.html#keywords>.
+#[rustfmt::skip]
+const KEYWORDS: [&str; 35] = [
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif",
+    "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or",
+    "pass", "raise", "return", "try", "while", "with", "yield",
+];
+
+/// Where something to run or to import is defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entrypoint {
+    /// The module, with dots between its packages.
+    pub(crate) module: String,
+    /// The name in the module, with dots to what is inside it, as `Class.method`.
+    pub(crate) symbol: String,
+}
+
+impl Entrypoint {
+    /// Reads `package.module:Symbol`; `None` unless it is two dotted names with a colon between them.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (module, symbol) = text.split_once(':')?;
+        let is_dotted = |text: &str| text.split('.').all(is_identifier);
+        (is_dotted(module) && is_dotted(symbol)).then(|| Self {
+            module: module.to_owned(),
+            symbol: symbol.to_owned(),
+        })
+    }
+
+    /// Returns the name that the module itself must define: the symbol up to its first dot.
+    pub(crate) fn name(&self) -> &str {
+        let name = self.symbol.split('.').next();
+        name.unwrap_or_default()
+    }
+
+    /// Returns the files that may be the module, relative to the project, the likeliest first: a module before a package,
+    /// from the project's root before `src/`.
+    pub(crate) fn candidates(&self) -> Vec<RelPath> {
+        let path = self.module.replace('.', "/");
+        let files = ROOTS.iter().flat_map(|root| {
+            [
+                format!("{root}{path}.py"),
+                format!("{root}{path}/__init__.py"),
+            ]
+        });
+        // Names that no file can have on some system are no files here either.
+        files
+            .filter_map(|file| RelPath::parse(&file).ok())
+            .collect()
+    }
+
+    /// Returns how a file of a project is imported; `None` when it is no `.py` file or has a name that cannot be.
+    pub(crate) fn module_of(path: &RelPath) -> Option<String> {
+        let path = path.as_str().strip_suffix(".py")?;
+        let path = path.strip_suffix("/__init__").unwrap_or(path);
+        let path = path.strip_prefix("src/").unwrap_or(path);
+        let is_module = path != "__init__" && path.split('/').all(is_identifier);
+        is_module.then(|| path.replace('/', "."))
+    }
+}
+
+/// Returns whether Python takes a text for a name.
+fn is_identifier(text: &str) -> bool {
+    let mut chars = text.chars();
+    let first = chars.next();
+    first.is_some_and(|c| c == '_' || c.is_alphabetic())
+        && chars.all(|c| c == '_' || c.is_alphanumeric())
+        && !KEYWORDS.contains(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_entrypoints() {
+        for (text, module, symbol, name) in [
+            ("a:B", "a", "B", "B"),
+            ("models.sir:SIR", "models.sir", "SIR", "SIR"),
+            ("a.b_c._d:Class.method", "a.b_c._d", "Class.method", "Class"),
+            ("größe:模型1", "größe", "模型1", "模型1"),
+            ("match:type", "match", "type", "type"),
+        ] {
+            let entrypoint = Entrypoint::parse(text).unwrap();
+            assert_eq!(entrypoint.module, module);
+            assert_eq!(entrypoint.symbol, symbol);
+            assert_eq!(entrypoint.name(), name);
+        }
+        for bad in [
+            "",
+            ":",
+            "a",
+            "a:",
+            ":a",
+            "a:b:c",
+            "a.:b",
+            ".a:b",
+            "a..b:c",
+            "a:b.",
+            "a b:c",
+            "a: b",
+            "a/b:c",
+            "a-b:c",
+            "1a:b",
+            "a:1b",
+            "a:f()",
+            "a.py:b ",
+            "class:A",
+            "a.import:b",
+            "a:None",
+            "..a:b",
+            "a\n:b",
+        ] {
+            assert_eq!(Entrypoint::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn knows_the_files_of_a_module() {
+        let candidates = |text| Entrypoint::parse(text).unwrap().candidates();
+        let names = |text| {
+            let found = candidates(text);
+            let names: Vec<_> = found.iter().map(RelPath::to_string).collect();
+            names.join(" ")
+        };
+        assert_eq!(
+            names("models.sir:SIR"),
+            "models/sir.py models/sir/__init__.py src/models/sir.py src/models/sir/__init__.py"
+        );
+        assert_eq!(
+            names("sir:SIR"),
+            "sir.py sir/__init__.py src/sir.py src/sir/__init__.py"
+        );
+        // No file has this name on every system.
+        assert_eq!(names("con:A"), "");
+    }
+
+    #[test]
+    fn knows_the_module_of_a_file() {
+        for (path, expected) in [
+            ("sir.py", Some("sir")),
+            ("models/sir.py", Some("models.sir")),
+            ("src/models/sir.py", Some("models.sir")),
+            ("models/__init__.py", Some("models")),
+            ("src/models/__init__.py", Some("models")),
+            ("src.py", Some("src")),
+            ("src/__init__.py", Some("src")),
+            ("lib/src/a.py", Some("lib.src.a")),
+            ("__main__.py", Some("__main__")),
+            ("__init__.py", None),
+            ("my-models/sir.py", None),
+            ("models/2d.py", None),
+            ("models/sir.pyi", None),
+            ("models/sir.PY", None),
+            ("models/sir", None),
+            ("models/.py", None),
+            ("models/import.py", None),
+            ("notes.txt", None),
+        ] {
+            let path = RelPath::parse(path).unwrap();
+            assert_eq!(Entrypoint::module_of(&path).as_deref(), expected, "{path}");
+            if let Some(module) = expected {
+                let entrypoint = Entrypoint::parse(&format!("{module}:A")).unwrap();
+                assert!(entrypoint.candidates().contains(&path), "{path}");
+            }
+        }
+    }
+}
