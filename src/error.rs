@@ -80,6 +80,13 @@ pub enum Error {
         /// Versions that come near, or all when they are few; may be empty.
         near: Vec<String>,
     },
+    /// A project has registered no model or target of that id.
+    NotRegistered {
+        /// The id as asked for.
+        id: String,
+        /// Ids that come near, nearest first; may be empty.
+        near: Vec<String>,
+    },
     /// The registry that may list the model is not cached: it was never synced here.
     NotSynced {
         /// What people call the source.
@@ -142,6 +149,13 @@ pub enum Error {
         /// How many files have none.
         files: usize,
         /// The first of them.
+        first: String,
+    },
+    /// A project is not in a state to be published: something in it is broken, or changed since it was registered.
+    NotPublishable {
+        /// How many findings stand in the way.
+        findings: usize,
+        /// The first of them, in a sentence.
         first: String,
     },
     /// The file system failed.
@@ -229,9 +243,10 @@ impl Error {
         match self.root() {
             Self::Config { .. } => "CONFIG_ERROR",
             Self::Registry { .. } | Self::Unverifiable { .. } => "REGISTRY_ERROR",
+            Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
             Self::InvalidRef { .. } => "INVALID_REF",
             Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
-            Self::ModelNotFound { .. } => "MODEL_NOT_FOUND",
+            Self::ModelNotFound { .. } | Self::NotRegistered { .. } => "MODEL_NOT_FOUND",
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::NotSynced { .. } => "NOT_SYNCED",
             Self::NotInstalled { .. } => "NOT_INSTALLED",
@@ -371,6 +386,16 @@ impl fmt::Display for Error {
             Self::Unverifiable { files, first } => write!(
                 f,
                 "{files} files have no digest, '{first}' the first of them"
+            ),
+            Self::NotRegistered { id, .. } => {
+                write!(f, "'{}' is not registered", id.escape_debug())
+            }
+            Self::NotPublishable { findings: 1, first } => {
+                write!(f, "the project cannot be published: {first}")
+            }
+            Self::NotPublishable { findings, first } => write!(
+                f,
+                "the project cannot be published for {findings} reasons, the first: {first}"
             ),
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
             Self::Permission { action, path, .. } => {

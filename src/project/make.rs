@@ -41,6 +41,7 @@ use document::{File, check_replaceable, render};
 use models::{Models, Naming, find};
 use opened::{Fetching, Opened, Served, open_folder};
 use tree::Facts;
+pub(super) use tree::is_output_of_run;
 
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;

@@ -90,14 +90,6 @@ pub(crate) fn parse(text: &str) -> Result<Module, SyntaxFault> {
     })
 }
 
-/// Reads what a module defines from the bytes of its file.
-///
-/// # Errors
-/// [`SyntaxFault`] as [`parse`] has it, and when the bytes are not UTF-8, whatever coding their first lines declare.
-pub(crate) fn parse_bytes(bytes: &[u8]) -> Result<Module, SyntaxFault> {
-    parse(syntax::decode(bytes)?)
-}
-
 /// Keeps the first of those that are equal.
 fn distinct<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut seen = HashSet::new();

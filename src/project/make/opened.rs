@@ -9,6 +9,7 @@ use crate::config::RepositoryPlace;
 use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::progress::CancelToken;
+use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::RelPath;
 use crate::source::places::below;
 use crate::url::Url;
@@ -146,7 +147,7 @@ pub(super) fn open_folder(
         return Err(Error::argument(format!("{path} is no folder")));
     }
     let folder = Folder::open(path, own, cancel)?;
-    let in_work_tree = folder.path_in_work_tree()?;
+    let in_work_tree = path_in_work_tree(folder.path())?;
     let note = in_work_tree.is_none().then_some(
         "the folder is in no work tree of git, so the registry names no root: it is right when \
          the files lie at the top of their repository",

@@ -3,6 +3,7 @@
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::progress::CancelToken;
+use crate::relpath::RelPath;
 
 /// The files below a folder of this machine or of an archive.
 pub(super) trait Tree: Sync {
@@ -61,6 +62,16 @@ const OUTPUTS: [&str; 9] = [
 const OTHERS: [&str; 5] = [".DS_Store", ".git", ".hg", ".svn", ".registry"];
 /// What the outputs of a run are compared with.
 const COMPARED: &str = "compare";
+
+/// Whether a run of a model wrote a file, or something compares its outputs with it.
+pub(in crate::project) fn is_output_of_run(path: &RelPath) -> bool {
+    let mut components: Vec<&str> = path.components().collect();
+    let name = components.pop();
+    name.is_some_and(|name| is_left_out(name, true))
+        || components
+            .into_iter()
+            .any(|component| is_left_out(component, false))
+}
 
 /// Whether a component of a path belongs to no model: neither a file of that name, nor what lies in a folder of that name.
 /// Only a file's extension tells that it was written by a run.

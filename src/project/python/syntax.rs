@@ -46,16 +46,6 @@ impl SyntaxFault {
 
 const TOO_DEEP: &str = "nested too deeply";
 
-/// Returns the text of a file.
-pub(super) fn decode(bytes: &[u8]) -> Result<&str, SyntaxFault> {
-    // Before looking for a fault: an endless file is refused for its length.
-    check_length(bytes.len())?;
-    str::from_utf8(bytes).map_err(|error| {
-        let line = line_at(&bytes[..error.valid_up_to()]);
-        SyntaxFault::new(line, "not UTF-8, the only coding that is read")
-    })
-}
-
 /// Parses a text and reads its statements, on a thread that has the stack for it.
 pub(super) fn with_statements<T: Send>(
     text: &str,

@@ -320,7 +320,7 @@ fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<Outlin
 }
 
 /// The deepest folder that all files are in; empty for the top.
-fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
+pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
     let folder = |path: &'a str| path.rfind('/').map_or("", |at| &path[..at]);
     let shorter = |a: &'a str, b: &'a str| {
         let mut end = 0;

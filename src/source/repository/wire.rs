@@ -182,7 +182,7 @@ impl Registry {
 }
 
 /// The parser's words in one line, with where it stopped.
-fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+pub(crate) fn in_a_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().trim().replace('\n', ", ");
     let before = error.span().and_then(|span| text.get(..span.start));
     match before {

@@ -1,0 +1,96 @@
+//! Hashing the files of a project, on all processors.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::registry::FileFacts;
+use crate::digest::Hasher;
+use crate::error::{Error, IoContext, Result};
+use crate::progress::CancelToken;
+
+/// How much of a file is read at once, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// How far the hashing of files is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hashed {
+    /// Files to hash.
+    pub files_total: u64,
+    /// Files that are hashed.
+    pub files_done: u64,
+    /// Bytes that were read.
+    pub bytes_done: u64,
+}
+
+/// Learns how far the hashing of files is, after each. It must be thread-safe and must not block: it runs on the threads
+/// that hash.
+pub trait HashProgress: Send + Sync + fmt::Debug {
+    /// Takes how far it is.
+    fn on_hashed(&self, hashed: Hashed);
+}
+
+/// What hashing works with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hashing<'a> {
+    pub(super) cancel: &'a CancelToken,
+    pub(super) progress: Option<&'a dyn HashProgress>,
+}
+
+impl Hashing<'_> {
+    /// Hashes files; each on its own succeeds or fails.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(super) fn run(&self, paths: &[PathBuf]) -> Result<Vec<Result<FileFacts>>> {
+        let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
+        let facts = paths
+            .par_iter()
+            .map_init(
+                || vec![0_u8; BUFFER_BYTES],
+                |buffer, path| {
+                    let facts = self.hash(path, buffer);
+                    let bytes = facts.as_ref().map_or(0, |facts| facts.size_bytes);
+                    let hashed = Hashed {
+                        files_total: paths.len() as u64,
+                        files_done: files_done.fetch_add(1, Relaxed) + 1,
+                        bytes_done: bytes_done.fetch_add(bytes, Relaxed) + bytes,
+                    };
+                    if let Some(progress) = self.progress {
+                        progress.on_hashed(hashed);
+                    }
+                    facts
+                },
+            )
+            .collect();
+        match self.cancel.is_cancelled() {
+            true => Err(Error::Cancelled),
+            false => Ok(facts),
+        }
+    }
+
+    fn hash(&self, path: &Path, buffer: &mut [u8]) -> Result<FileFacts> {
+        let mut file = File::open(path).at("read", path)?;
+        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        while !self.cancel.is_cancelled() {
+            match file.read(buffer).at("read", path)? {
+                0 => {
+                    return Ok(FileFacts {
+                        digest: hasher.finish(),
+                        size_bytes,
+                    });
+                }
+                read => {
+                    hasher.update(&buffer[..read]);
+                    size_bytes += read as u64;
+                }
+            }
+        }
+        Err(Error::Cancelled)
+    }
+}

@@ -1,0 +1,376 @@
+//! A project's folder, and the registry in it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::formats::{self, ModelFormat};
+use super::registry::{ProjectRegistry, version};
+use super::work_tree::path_in_work_tree;
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result, chain};
+use crate::progress::CancelToken;
+use crate::relpath::RelPath;
+use crate::source::repository::check_registry;
+use crate::source::repository::discover::REGISTRY_FILE;
+use crate::source::repository::wire::MAX_REGISTRY_BYTES;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
+use crate::store::write::{rename, replace_file};
+
+/// The folder of a project that has its registry.
+const REGISTRY_DIR: &str = ".registry";
+/// What version control should pass over in it, written when the folder is made.
+const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
+
+/// How large a registry may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest registry that is written, in bytes. Default: 64 MiB, the largest that is read.
+    pub max_bytes: u64,
+    /// How many versions of each model stay, the highest, when the registry would be larger; default: all, and the
+    /// change is refused.
+    pub keep_versions: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: MAX_REGISTRY_BYTES,
+            keep_versions: None,
+        }
+    }
+}
+
+crate::setters::setters!(Limits {
+    max_bytes: u64,
+    keep_versions: impl Into<Option<usize>>,
+});
+
+/// A publisher's folder with its registry, `.registry/models.toml`.
+///
+/// What it has in memory is the registry as it was read last, or as the last change left it. A change reads the registry
+/// anew under its lock, and writes it before it returns, so that programs that change it at once lose nothing; the one
+/// before stays as `models.toml.bak`. When writing fails, the change stays in memory: [`Project::registry`] has it, and
+/// [`Project::save`] tries again.
+#[derive(Debug)]
+pub struct Project {
+    root: PathBuf,
+    registry: ProjectRegistry,
+    /// The digest of the text that was read last; `None` when there was none.
+    base: Option<Digest>,
+    unsaved: bool,
+    recovered: Option<String>,
+    limits: Limits,
+    pub(super) formats: Vec<Arc<dyn ModelFormat>>,
+}
+
+/// A registry as it was found on disk.
+#[derive(Debug)]
+struct Found {
+    registry: ProjectRegistry,
+    /// What is to become the backup.
+    text: Option<Vec<u8>>,
+    /// What was wrong with the file, when the backup stands in for it.
+    damage: Option<String>,
+}
+
+impl Project {
+    /// Opens a project: a folder with a registry, or any other that is to become one. Nothing is written.
+    ///
+    /// A registry that is damaged or gone is read from its backup, see [`Project::recovered`].
+    ///
+    /// # Errors
+    /// The storage errors; [`Error::Registry`] when the registry is damaged and there is no backup.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let root = fs::canonicalize(folder).at("open", folder)?;
+        if !root.is_dir() {
+            return Err(Error::argument(format!(
+                "{} is no folder",
+                folder.display()
+            )));
+        }
+        let mut project = Self {
+            root,
+            registry: ProjectRegistry::default(),
+            base: None,
+            unsaved: false,
+            recovered: None,
+            limits: Limits::default(),
+            formats: formats::builtin(),
+        };
+        let found = project.read()?;
+        project.take(found);
+        Ok(project)
+    }
+
+    /// Finds the project that a folder belongs to: the nearest folder upwards with a registry, else the folder itself.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let start = fs::canonicalize(folder).at("open", folder)?;
+        let has_registry =
+            |folder: &&Path| registry_path(folder).is_file() || backup_path(folder).is_file();
+        let root = start.ancestors().find(has_registry);
+        Self::open(root.unwrap_or(&start))
+    }
+
+    /// Asks this format before those that are built in, and before those added earlier.
+    #[must_use]
+    pub fn format(mut self, format: Arc<dyn ModelFormat>) -> Self {
+        self.formats.insert(0, format);
+        self
+    }
+
+    /// Sets how large the registry may become.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Returns the project's folder, absolute and without links.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the file that the registry is in, whether it is there or not.
+    #[must_use]
+    pub fn registry_path(&self) -> PathBuf {
+        registry_path(&self.root)
+    }
+
+    /// Returns what is registered.
+    #[must_use]
+    pub fn registry(&self) -> &ProjectRegistry {
+        &self.registry
+    }
+
+    /// Returns what was wrong with the registry's file when its backup was read instead. The next change puts the file
+    /// right, and keeps the damaged one aside.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&str> {
+        self.recovered.as_deref()
+    }
+
+    /// Writes a registry that an earlier change could not write; nothing when there is none.
+    ///
+    /// # Errors
+    /// The storage errors; [`Error::Registry`] when another program changed the registry meanwhile, or when it is
+    /// larger than the [`Limits`] say; [`Error::Locked`].
+    pub fn save(&mut self) -> Result<()> {
+        self.change(&CancelToken::new(), |_| Ok(()))
+    }
+
+    /// Changes the registry under its lock; a change that fails changes nothing, one that cannot be written stays in
+    /// memory.
+    pub(super) fn change<T>(
+        &mut self,
+        cancel: &CancelToken,
+        act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+    ) -> Result<T> {
+        let path = self.registry_path();
+        let lock = path.with_file_name(format!(".{REGISTRY_FILE}.lock"));
+        self.make_folder()?;
+        let _lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+        let found = self.read()?;
+        if self.unsaved {
+            if found.base() != self.base {
+                return Err(Error::registry(
+                    path.display(),
+                    "another program changed it since, so that what could not be written before would undo that",
+                ));
+            }
+        } else {
+            self.registry.clone_from(&found.registry);
+        }
+        if found.text.is_none() && found.damage.is_none() {
+            self.registry.root = path_in_work_tree(&self.root)?.unwrap_or_default();
+        }
+        let mut registry = self.registry.clone();
+        let outcome = act(&mut registry)?;
+        if registry != self.registry || found.damage.is_some() {
+            self.registry = registry;
+            self.unsaved = true;
+        }
+        if self.unsaved {
+            self.write(&found)?;
+        } else {
+            self.base = found.base();
+        }
+        Ok(outcome)
+    }
+
+    fn take(&mut self, found: Found) {
+        self.base = found.base();
+        self.recovered = found.damage;
+        self.registry = found.registry;
+    }
+
+    fn read(&self) -> Result<Found> {
+        let (path, backup) = (self.registry_path(), backup_path(&self.root));
+        let whole = |path: &Path| -> Result<Option<Vec<u8>>> {
+            match fs::metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Ok(metadata) if metadata.len() > MAX_REGISTRY_BYTES => {
+                    let message = format!(
+                        "has {} bytes, and may have {MAX_REGISTRY_BYTES}",
+                        metadata.len()
+                    );
+                    return Err(Error::registry(path.display(), message));
+                }
+                _ => {}
+            }
+            fs::read(path).at("read", path).map(Some)
+        };
+        let text = whole(&path)?;
+        let damage = match text.as_deref().map(|text| parse(text, &path)) {
+            Some(Ok(registry)) => {
+                return Ok(Found {
+                    registry,
+                    text,
+                    damage: None,
+                });
+            }
+            Some(Err(error)) => error,
+            None if backup.is_file() => Error::registry(path.display(), "it is missing"),
+            None => {
+                return Ok(Found {
+                    registry: ProjectRegistry::default(),
+                    text: None,
+                    damage: None,
+                });
+            }
+        };
+        let kept = whole(&backup).ok().flatten();
+        let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
+            return Err(damage);
+        };
+        let damage = chain(&damage);
+        warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
+        Ok(Found {
+            registry,
+            text,
+            damage: Some(damage),
+        })
+    }
+
+    fn write(&mut self, found: &Found) -> Result<()> {
+        let (path, backup) = (self.registry_path(), backup_path(&self.root));
+        let text = self.text_within_limits(&path)?;
+        check_registry(&text, "", &path.display().to_string())?;
+        match (&found.damage, &found.text) {
+            (None, Some(text)) => replace_file(&backup, text)?,
+            (Some(_), Some(_)) => {
+                let aside = (1..)
+                    .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
+                    .find(|aside| !aside.exists());
+                if let Some(aside) = aside {
+                    rename(&path, &aside).at("keep aside", &path)?;
+                }
+            }
+            (_, None) => {}
+        }
+        replace_file(&path, text.as_bytes())?;
+        info!(path = %path.display(), models = self.registry.entries.len(), "registry written");
+        self.base = Some(Digest::of(text.as_bytes()));
+        self.recovered = None;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    /// Writes the registry down; drops old versions where it would become too large and may do that.
+    fn text_within_limits(&mut self, path: &Path) -> Result<String> {
+        let most = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
+        let text = self.registry.render();
+        if text.len() as u64 <= most {
+            return Ok(text);
+        }
+        if let Some(keep) = self.limits.keep_versions {
+            self.registry.drop_versions(keep.max(1));
+            let text = self.registry.render();
+            if text.len() as u64 <= most {
+                return Ok(text);
+            }
+        }
+        let message = format!("it would have {} bytes, and may have {most}", text.len());
+        Err(Error::registry(path.display(), message))
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        let folder = self.root.join(REGISTRY_DIR);
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder).at("create", &folder)?;
+            replace_file(&folder.join(".gitignore"), IGNORED.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Where a file of the project is on disk.
+    pub(super) fn locate(&self, path: &RelPath) -> PathBuf {
+        path.components()
+            .fold(self.root.clone(), |folder, part| folder.join(part))
+    }
+
+    /// Reads where something is in the project: with `/` between the components, `.` for its folder.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it is elsewhere, or has a name that no registry can have; the storage errors.
+    pub(super) fn path_of(&self, path: &Path) -> Result<String> {
+        let real = fs::canonicalize(path).at("read", path)?;
+        let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
+        let Ok(below) = real.strip_prefix(&self.root) else {
+            return refuse(&format!("is not in the project {}", self.root.display()));
+        };
+        let components: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
+        match components.as_deref() {
+            None => refuse("has a name that is not UTF-8"),
+            Some([]) => Ok(".".into()),
+            Some(components) => {
+                let text = components.join("/");
+                RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
+                Ok(text)
+            }
+        }
+    }
+}
+
+impl Found {
+    fn base(&self) -> Option<Digest> {
+        self.text.as_deref().map(Digest::of)
+    }
+}
+
+impl ProjectRegistry {
+    /// Drops all but so many of the highest versions of each model.
+    fn drop_versions(&mut self, keep: usize) {
+        for entry in self.entries.values_mut() {
+            let mut names: Vec<String> = entry.versions.keys().cloned().collect();
+            names.sort_by(|one, other| version::compare(other, one));
+            for old in names.iter().skip(keep) {
+                entry.versions.remove(old);
+            }
+        }
+    }
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {
+    let text = std::str::from_utf8(text)
+        .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))?;
+    ProjectRegistry::parse(text, &path.display())
+}
+
+fn registry_path(root: &Path) -> PathBuf {
+    root.join(REGISTRY_DIR).join(REGISTRY_FILE)
+}
+
+fn backup_path(root: &Path) -> PathBuf {
+    root.join(REGISTRY_DIR).join(format!("{REGISTRY_FILE}.bak"))
+}

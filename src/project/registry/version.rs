@@ -1,0 +1,123 @@
+//! Versions as people number them: which is higher, and which comes next.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// The version of what states none.
+pub(crate) const FIRST: &str = "1.0.0";
+
+/// Compares two versions: numbers in them by their value, the rest as text. What has more comes after what has less,
+/// but for what stands behind a `-`, which comes before the release it leads to: `1.0.0-rc1 < 1.0.0 < 1.0.0.1 < 1.10`.
+pub(crate) fn compare(one: &str, other: &str) -> Ordering {
+    let (release, other_release) = (before_dash(one), before_dash(other));
+    natural(release.0, other_release.0)
+        .then_with(|| match (release.1, other_release.1) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(one), Some(other)) => natural(one, other),
+        })
+        // Equal in value and written differently, as 1.0 and 1.00: an order all the same.
+        .then_with(|| one.cmp(other))
+}
+
+/// Returns the version behind one: its last number, counted from the third on, goes up by one.
+pub(crate) fn next_patch(version: &str) -> String {
+    let release = before_dash(version).0;
+    let digits = release.len() - release.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let (front, number) = release.split_at(release.len() - digits);
+    let parts = release.split('.').count();
+    match number.parse::<u64>().ok().and_then(|n| n.checked_add(1)) {
+        // A pre-release leads to its release.
+        Some(_) if version != release && parts >= 3 => release.to_owned(),
+        Some(next) if parts >= 3 => format!("{front}{next}"),
+        Some(_) if parts == 2 => format!("{release}.1"),
+        Some(_) if parts == 1 => format!("{release}.0.1"),
+        _ => format!("{version}.1"),
+    }
+}
+
+fn before_dash(version: &str) -> (&str, Option<&str>) {
+    match version.split_once('-') {
+        Some((release, rest)) => (release, Some(rest)),
+        None => (version, None),
+    }
+}
+
+/// Compares texts, with the numbers in them by their value.
+fn natural(one: &str, other: &str) -> Ordering {
+    let (mut one, mut other) = (one.chars().peekable(), other.chars().peekable());
+    loop {
+        let order = match (one.peek(), other.peek()) {
+            (None, None) => return Ordering::Equal,
+            (Some(a), Some(b)) if a.is_ascii_digit() && b.is_ascii_digit() => {
+                let (a, b) = (number(&mut one), number(&mut other));
+                a.len().cmp(&b.len()).then_with(|| a.cmp(&b))
+            }
+            _ => one.next().cmp(&other.next()),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+}
+
+/// Takes the digits that come next, without leading zeros.
+fn number(chars: &mut Peekable<Chars<'_>>) -> String {
+    let digits: String = std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).collect();
+    digits.trim_start_matches('0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_in_the_order_that_people_expect() {
+        let in_order = [
+            "0.9",
+            "1",
+            "1.0.0-rc1",
+            "1.0.0-rc2",
+            "1.0.0-rc10",
+            "1.0.0",
+            "1.0.1",
+            "1.0.9",
+            "1.0.10",
+            "1.1",
+            "1.10",
+            "2",
+            "99999999999999999999999",
+            "100000000000000000000000",
+            "develop",
+            "v1.2",
+            "v1.10",
+        ];
+        for (at, one) in in_order.iter().enumerate() {
+            for (other_at, other) in in_order.iter().enumerate() {
+                assert_eq!(compare(one, other), at.cmp(&other_at), "{one} {other}");
+            }
+        }
+        assert_ne!(compare("1.0", "1.00"), Ordering::Equal);
+    }
+
+    #[test]
+    fn the_next_patch_is_higher() {
+        for (version, next) in [
+            ("1.0.0", "1.0.1"),
+            ("1.0.9", "1.0.10"),
+            ("v1.2.3", "v1.2.4"),
+            ("2.1", "2.1.1"),
+            ("3", "3.0.1"),
+            ("1.0.0-rc1", "1.0.0"),
+            ("1.0-rc1", "1.0.1"),
+            ("develop", "develop.1"),
+            ("1.2.3.4", "1.2.3.5"),
+            ("1.0.18446744073709551615", "1.0.18446744073709551615.1"),
+        ] {
+            assert_eq!(next_patch(version), next);
+            assert_eq!(compare(version, next), Ordering::Less, "{version} {next}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What the files of a project say about its models and targets now.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::formats::{self, Description, Extent, ModelFile};
+use super::home::Project;
+use super::make::is_output_of_run;
+use super::python::{self, Entrypoint, Module};
+use super::walk::{Tree, files_below, folder_of};
+use crate::error::{Error, IoContext, Result};
+use crate::relpath::RelPath;
+
+/// The format of models that are code.
+pub(super) const PYTHON: &str = "python";
+/// The format whose folders have what a run wrote beside the model.
+pub(super) const MODFLOW: &str = "modflow";
+
+/// Something that is a model, or that has targets: a file, or a folder with all that is in it.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Where it is: from the project's folder, `.` for that itself.
+    pub(super) path: String,
+    /// Its files, in order.
+    pub(super) files: Vec<RelPath>,
+    /// What read it, and what it says.
+    pub(super) format: Option<&'static str>,
+    pub(super) description: Description,
+    /// What it defines, when it is code.
+    pub(super) module: Option<Module>,
+}
+
+/// What was found below the paths that somebody named.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) found: Vec<Found>,
+    pub(super) faults: Vec<(String, Error)>,
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct Read {
+    format: Option<&'static str>,
+    description: Description,
+    module: Option<Module>,
+}
+
+impl Read {
+    /// Whether the file is known to be a model, or to have targets.
+    fn is_known(&self) -> bool {
+        let declares = |module: &Module| !module.models.is_empty() || !module.targets.is_empty();
+        self.format.is_some() && self.module.as_ref().is_none_or(declares)
+    }
+
+    fn found(self, file: RelPath) -> Found {
+        Found {
+            path: file.to_string(),
+            files: vec![file],
+            format: self.format,
+            description: self.description,
+            module: self.module,
+        }
+    }
+}
+
+impl Project {
+    /// Looks at a file or folder as one model, whatever it has in it.
+    pub(super) fn look_at(&self, path: &str) -> Result<Found> {
+        let place = self.place(path)?;
+        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        if metadata.is_symlink() {
+            return Err(is_link(path));
+        }
+        if !metadata.is_dir() {
+            let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+            return Ok(self.read_file(&file)?.found(file));
+        }
+        let Tree { files, mut faults } = files_below(self, path)?;
+        if !faults.is_empty() {
+            return Err(faults.swap_remove(0).1);
+        }
+        self.folder(path, files)
+    }
+
+    /// The file at a path, or all below it.
+    pub(super) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
+        let place = self.place(path)?;
+        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        if metadata.is_symlink() {
+            return Err(is_link(path));
+        }
+        if !metadata.is_dir() {
+            let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+            return Ok(vec![file]);
+        }
+        let Tree { files, mut faults } = files_below(self, path)?;
+        match faults.is_empty() {
+            true => Ok(files),
+            false => Err(faults.swap_remove(0).1),
+        }
+    }
+
+    /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
+    /// looked through, and are one model when nothing in them is known.
+    pub(super) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
+        let place = self.place(path)?;
+        if !fs::symlink_metadata(&place).at("read", &place)?.is_dir() {
+            survey.found.push(self.look_at(path)?);
+            return Ok(());
+        }
+        let tree = files_below(self, path)?;
+        let read: Vec<_> = tree
+            .files
+            .into_par_iter()
+            .map(|file| {
+                let read = self.read_file(&file);
+                (file, read)
+            })
+            .collect();
+        let folders = outermost(read.iter().filter_map(|(file, read)| match read {
+            Ok(read) if read.description.extent == Extent::Folder => Some(folder_of(file.as_str())),
+            _ => None,
+        }));
+        let mut of_folders: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        let before = (survey.found.len(), survey.faults.len());
+        for (file, read) in read {
+            let above = folders.iter().find(|folder| is_below(&file, folder));
+            match (above, read) {
+                (Some(folder), _) => of_folders.entry(folder).or_default().push(file),
+                (None, Ok(read)) if read.is_known() => survey.found.push(read.found(file)),
+                (None, Ok(_)) => unknown.push(file),
+                (None, Err(error)) => survey.faults.push((file.to_string(), error)),
+            }
+        }
+        for (folder, files) in of_folders {
+            let blocked = tree
+                .faults
+                .iter()
+                .position(|(fault, _)| is_text_below(fault, folder));
+            match blocked {
+                Some(at) => survey
+                    .faults
+                    .push((folder.to_owned(), copy(&tree.faults[at].1))),
+                None => match self.folder(folder, files) {
+                    Ok(found) => survey.found.push(found),
+                    Err(error) => survey.faults.push((folder.to_owned(), error)),
+                },
+            }
+        }
+        if before == (survey.found.len(), survey.faults.len()) {
+            if let Some((fault, error)) = tree.faults.into_iter().next() {
+                survey.faults.push((fault, error));
+            } else if unknown.is_empty() {
+                return Err(Error::argument(format!("there is no file below '{path}'")));
+            } else {
+                survey.found.push(self.folder(path, unknown)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A folder as one model. What it says is read from the first file of its top that says it is of the whole folder, else
+    /// from the first that says anything.
+    fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Result<Found> {
+        let mut best: Option<Read> = None;
+        for file in files.iter().filter(|file| folder_of(file.as_str()) == path) {
+            // Code in a folder of something else is part of it.
+            let Some(read) = self
+                .read_file(file)
+                .ok()
+                .filter(|read| read.is_known() && read.module.is_none())
+            else {
+                continue;
+            };
+            let is_of_folder = read.description.extent == Extent::Folder;
+            if is_of_folder || best.is_none() {
+                best = Some(read);
+            }
+            if is_of_folder {
+                break;
+            }
+        }
+        let Read {
+            format,
+            description,
+            ..
+        } = best.unwrap_or_default();
+        if format == Some(MODFLOW) {
+            files.retain(|file| !is_output_of_run(file));
+        }
+        Ok(Found {
+            path: path.to_owned(),
+            files,
+            format,
+            description,
+            module: None,
+        })
+    }
+
+    fn place(&self, path: &str) -> Result<PathBuf> {
+        if path == "." {
+            return Ok(self.root().to_owned());
+        }
+        let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+        Ok(self.locate(&path))
+    }
+
+    fn read_file(&self, file: &RelPath) -> Result<Read> {
+        if Path::new(file.as_str())
+            .extension()
+            .is_some_and(|e| e == "py")
+        {
+            return Ok(Read {
+                format: Some(PYTHON),
+                module: Some(self.read_module(file)?),
+                ..Read::default()
+            });
+        }
+        let file = ModelFile::open(&self.locate(file), file.clone())?;
+        let (format, description) = formats::read(&self.formats, &file)?.unzip();
+        Ok(Read {
+            format,
+            description: description.unwrap_or_default(),
+            module: None,
+        })
+    }
+
+    /// Whether a file is known to be a model, or to have targets.
+    pub(super) fn is_model(&self, file: &RelPath) -> bool {
+        self.read_file(file).is_ok_and(|read| read.is_known())
+    }
+
+    /// Reads what a file of code defines.
+    pub(super) fn read_module(&self, file: &RelPath) -> Result<Module> {
+        let text =
+            ModelFile::open(&self.locate(file), file.clone())?.text(python::MAX_BYTES as u64)?;
+        python::parse(&text).map_err(|fault| {
+            let message = format!("line {}: {}", fault.line, fault.message);
+            Error::registry(file, message)
+        })
+    }
+
+    /// Finds the file that an entrypoint's module is.
+    pub(super) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
+        let candidates = entrypoint.candidates().into_iter();
+        candidates
+            .into_iter()
+            .find(|file| self.locate(file).is_file())
+    }
+}
+
+fn is_link(path: &str) -> Error {
+    let path = path.escape_debug();
+    Error::argument(format!(
+        "'{path}' is a link, and a server has something else under its name"
+    ))
+}
+
+/// An error of the same words, for another place that has it too.
+fn copy(error: &Error) -> Error {
+    Error::argument(error.to_string())
+}
+
+fn is_below(file: &RelPath, folder: &str) -> bool {
+    is_text_below(file.as_str(), folder)
+}
+
+fn is_text_below(path: &str, folder: &str) -> bool {
+    folder == "."
+        || path
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The folders that lie in none of the others.
+fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut all: Vec<&str> = folders.collect();
+    all.sort_unstable_by_key(|folder| (*folder != ".", folder.len()));
+    let mut outer: Vec<String> = Vec::new();
+    for folder in all {
+        let is_inner = outer
+            .iter()
+            .any(|other| folder == other || is_text_below(folder, other));
+        if !is_inner {
+            outer.push(folder.to_owned());
+        }
+    }
+    outer
+}
