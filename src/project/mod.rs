@@ -1,5 +1,7 @@
 //! The publisher's side.
 
+mod browse;
+mod difference;
 mod enter;
 pub mod formats;
 mod hash;
@@ -9,10 +11,13 @@ mod publish;
 mod python;
 mod register;
 mod registry;
+mod status;
 mod survey;
+mod sync;
 mod walk;
 mod work_tree;
 
+pub use difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use formats::{Description, Extent, ModelFile, ModelFormat};
 pub use hash::{HashProgress, Hashed};
 pub use home::{Limits, Project};
@@ -20,3 +25,5 @@ pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef
 pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, publish};
 pub use register::{AddOptions, AddReport, FailedPath, ItemKind, RegisteredItem};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};
+pub use sync::{ResyncOptions, ResyncReport};

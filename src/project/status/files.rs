@@ -1,0 +1,322 @@
+//! Whether the files are there, and are what was registered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Category, Finding, Severity, StatusOptions, StatusReport};
+use crate::error::{Error, IoContext, Result};
+use crate::project::hash::Hashing;
+use crate::project::home::Project;
+use crate::project::make::is_output_of_run;
+use crate::project::register::ItemKind;
+use crate::project::registry::{FileFacts, Files, ModelEntry};
+use crate::project::survey::MODFLOW;
+use crate::project::walk::{files_below, folder_of};
+use crate::relpath::RelPath;
+
+/// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
+/// may have been written after.
+const TIMES_DIFFER: Duration = Duration::from_secs(2);
+/// How many names a message has.
+const NAMED: usize = 5;
+
+/// What became of a registered file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Same,
+    Changed,
+    Missing,
+}
+
+/// What a file is to its model or target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Own,
+    Data,
+    Code,
+}
+
+/// A file as it was registered, by one model or target or by several.
+type Registered<'a> = (&'a RelPath, FileFacts);
+
+/// A model or target with its files.
+struct Owner<'a> {
+    kind: ItemKind,
+    id: &'a str,
+    files: &'a Files,
+    data: &'a [RelPath],
+    code: &'a [RelPath],
+    registered_at: SystemTime,
+}
+
+impl Project {
+    fn owners(&self) -> Vec<Owner<'_>> {
+        let registry = self.registry();
+        let models = registry.entries.iter().filter_map(|(id, entry)| {
+            let current = entry.current()?;
+            Some(Owner {
+                kind: ItemKind::Model,
+                id,
+                files: &current.files,
+                data: &entry.data,
+                code: &entry.code,
+                registered_at: current.registered_at,
+            })
+        });
+        let targets = registry.targets.iter().map(|(id, target)| Owner {
+            kind: ItemKind::Target,
+            id,
+            files: &target.files,
+            data: &target.data,
+            code: &[],
+            registered_at: target.registered_at,
+        });
+        models.chain(targets).collect()
+    }
+
+    /// Checks all registered files.
+    pub(super) fn check_files(
+        &self,
+        options: &StatusOptions,
+        report: &mut StatusReport,
+    ) -> Result<()> {
+        let owners = self.owners();
+        // A file that several registered in the same state is looked at once, by the strictest of their times.
+        let mut since: BTreeMap<Registered<'_>, SystemTime> = BTreeMap::new();
+        for owner in &owners {
+            for (path, facts) in owner.files {
+                let time = since.entry((path, *facts)).or_insert(owner.registered_at);
+                *time = owner.registered_at.min(*time);
+            }
+        }
+        let mut states: BTreeMap<Registered<'_>, State> = BTreeMap::new();
+        let mut doubtful: Vec<(Registered<'_>, PathBuf)> = Vec::new();
+        for (file, registered_at) in since {
+            if options.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match self.glance(file, registered_at, options.deep)? {
+                Some(state) => {
+                    states.insert(file, state);
+                }
+                None => doubtful.push((file, self.locate(file.0))),
+            }
+        }
+        let hashing = Hashing {
+            cancel: &options.cancel,
+            progress: options.progress.as_deref(),
+        };
+        let (files, paths): (Vec<_>, Vec<_>) = doubtful.into_iter().unzip();
+        report.files_hashed = paths.len();
+        for (file, facts) in files.into_iter().zip(hashing.run(&paths)?) {
+            let state = match facts {
+                Ok(facts) if facts == file.1 => State::Same,
+                Ok(_) => State::Changed,
+                Err(Error::Storage { ref source, .. }) if is_absent(source) => State::Missing,
+                Err(error) => return Err(error),
+            };
+            states.insert(file, state);
+        }
+        let distinct: BTreeSet<&RelPath> = states.keys().map(|(path, _)| *path).collect();
+        report.files = distinct.len();
+        for owner in &owners {
+            owner.tell(&states, &mut report.findings);
+        }
+        Ok(())
+    }
+
+    /// Tells from its size and time what became of a file; `None` when only its bytes tell.
+    fn glance(
+        &self,
+        (path, facts): Registered<'_>,
+        registered_at: SystemTime,
+        deep: bool,
+    ) -> Result<Option<State>> {
+        let place = self.locate(path);
+        let metadata = match fs::symlink_metadata(&place) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absent(&error) => return Ok(Some(State::Missing)),
+            Err(error) => return Err(error).at("read", &place),
+        };
+        if !metadata.is_file() {
+            // A folder or a link took its place: what was registered is gone.
+            return Ok(Some(State::Missing));
+        }
+        if metadata.len() != facts.size_bytes {
+            return Ok(Some(State::Changed));
+        }
+        // A time may be as far off as the file system can say.
+        let latest = metadata.modified().ok();
+        let latest = latest.and_then(|time| time.checked_add(TIMES_DIFFER));
+        let is_older = latest.is_some_and(|time| time < registered_at);
+        Ok((is_older && !deep).then_some(State::Same))
+    }
+
+    /// Finds files that belong to no model: in the folders of models, and models beside those that are registered.
+    pub(super) fn check_untracked(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        let owners = self.owners();
+        let known: BTreeSet<&RelPath> =
+            owners.iter().flat_map(|owner| owner.files.keys()).collect();
+        let mut folders: BTreeSet<&str> = BTreeSet::new();
+        for (id, entry) in &self.registry().entries {
+            if !self.root().join(&entry.path).is_dir() {
+                folders.extend(
+                    RelPath::parse(&entry.path)
+                        .is_ok()
+                        .then(|| folder_of(&entry.path)),
+                );
+                continue;
+            }
+            let files = files_below(self, &entry.path)?.files;
+            let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
+            let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
+            if !names.is_empty() {
+                findings.push(Finding {
+                    severity: Severity::Warning,
+                    entity: Some((ItemKind::Model, id.clone())),
+                    category: Category::Untracked,
+                    message: format!("Not registered with its folder: {}", listed(&names)),
+                    suggestion: Some("Run 'registry sync' to register what is there now".into()),
+                });
+            }
+        }
+        folders.extend(
+            self.registry()
+                .targets
+                .values()
+                .map(|target| folder_of(target.path.as_str())),
+        );
+        for file in self.models_in(&folders, &known) {
+            findings.push(Finding {
+                severity: Severity::Warning,
+                entity: None,
+                category: Category::Untracked,
+                message: format!("'{file}' is not registered, and looks like a model or target"),
+                suggestion: Some(format!("Run 'registry add {file}' to register it")),
+            });
+        }
+        Ok(())
+    }
+
+    /// The files directly in some folders that a format knows, and nobody registered.
+    fn models_in(&self, folders: &BTreeSet<&str>, known: &BTreeSet<&RelPath>) -> Vec<RelPath> {
+        let mut found = Vec::new();
+        for folder in folders {
+            let entries = fs::read_dir(self.root().join(folder))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+            let names = files.filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let path = match *folder {
+                    "." => name,
+                    folder => format!("{folder}/{name}"),
+                };
+                RelPath::parse(&path).ok()
+            });
+            let new = names.filter(|path| !known.contains(path));
+            found.extend(new.filter(|path| self.is_model(path)));
+        }
+        found.sort_unstable();
+        found
+    }
+}
+
+impl Owner<'_> {
+    /// Says what became of its files: in one finding for all that are missing, and one for all that changed.
+    fn tell(&self, states: &BTreeMap<Registered<'_>, State>, findings: &mut Vec<Finding>) {
+        let of = |wanted: State| {
+            let files = self.files.iter();
+            let of_state =
+                files.filter(move |(path, facts)| states.get(&(*path, **facts)) == Some(&wanted));
+            of_state.map(|(path, _)| path)
+        };
+        for role in [Role::Own, Role::Data, Role::Code] {
+            let names = |state| -> Vec<&str> {
+                let of_role = of(state).filter(|path| self.role(path) == role);
+                of_role.map(RelPath::as_str).collect()
+            };
+            let shown = match (role, self.kind) {
+                (Role::Data, _) => "Data",
+                (Role::Code, _) => "Code",
+                (Role::Own, ItemKind::Model) => "Model",
+                (Role::Own, ItemKind::Target) => "Target",
+            };
+            let (missing, changed) = (names(State::Missing), names(State::Changed));
+            if !missing.is_empty() {
+                findings.push(self.finding(
+                    Severity::Error,
+                    Category::MissingFile,
+                    format!("{shown} file not found: {}", listed(&missing)),
+                    "Bring it back, or run 'registry sync --force' to drop it",
+                ));
+            }
+            if !changed.is_empty() {
+                findings.push(self.finding(
+                    Severity::Warning,
+                    Category::Stale,
+                    format!(
+                        "{shown} changed since it was registered: {}",
+                        listed(&changed)
+                    ),
+                    "Run 'registry sync' to register it as it is now",
+                ));
+            }
+        }
+    }
+
+    fn role(&self, path: &RelPath) -> Role {
+        if self.data.contains(path) {
+            Role::Data
+        } else if self.code.contains(path) {
+            Role::Code
+        } else {
+            Role::Own
+        }
+    }
+
+    fn finding(
+        &self,
+        severity: Severity,
+        category: Category,
+        message: String,
+        suggestion: &str,
+    ) -> Finding {
+        Finding {
+            severity,
+            entity: Some((self.kind, self.id.to_owned())),
+            category,
+            message,
+            suggestion: Some(suggestion.to_owned()),
+        }
+    }
+}
+
+/// Whether a file is gone: it was there, or the path to it is no path of folders any more.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
+    entry.format.as_deref() == Some(MODFLOW) && is_output_of_run(file)
+}
+
+/// Names in a row, with how many more there are.
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| name.escape_debug().to_string())
+        .collect();
+    match names.len().checked_sub(NAMED) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}

@@ -1,0 +1,355 @@
+//! Making the registry true to the files: what changed is registered as it is now, what is gone is dropped.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::difference::Difference;
+use super::enter::{FoundModel, FoundTarget, Given, HashedFiles};
+use super::hash::{HashProgress, Hashing};
+use super::home::Project;
+use super::python::{Entrypoint, ModelClass, Module};
+use super::register::FailedPath;
+use super::registry::{ModelEntry, ProjectRegistry, TargetEntry};
+use super::survey::Found;
+use crate::error::{Error, Result};
+use crate::progress::CancelToken;
+use crate::relpath::RelPath;
+use crate::setters::setters;
+
+/// How to make the registry true to the files.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ResyncOptions {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Drop what is gone: models, targets, and files of models. Without it nothing is changed when something is.
+    pub force: bool,
+    /// Stops the work when it is cancelled.
+    pub cancel: CancelToken,
+    /// Learns how far the hashing is.
+    pub progress: Option<Arc<dyn HashProgress>>,
+}
+
+setters!(ResyncOptions {
+    dry_run: bool,
+    force: bool,
+    cancel: CancelToken,
+    progress: Arc<dyn HashProgress>,
+});
+
+/// What making the registry true did, or would do.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ResyncReport {
+    /// What differs between the registry and the files.
+    pub difference: Difference,
+    /// What cannot be registered as it is now, and stays as it is registered.
+    pub failed: Vec<FailedPath>,
+    /// Whether the registry was written: not on a dry run, not when nothing differs, and not when something would be
+    /// dropped without [`ResyncOptions::force`].
+    pub applied: bool,
+}
+
+impl ResyncReport {
+    /// Says whether something would be dropped, so that it takes [`ResyncOptions::force`].
+    #[must_use]
+    pub fn needs_force(&self) -> bool {
+        !self.applied && !self.difference.dropped.is_empty()
+    }
+}
+
+/// What the files of a project are now.
+struct Now {
+    models: Vec<(String, Option<Found>)>,
+    targets: Vec<(String, Option<Found>)>,
+    hashed: HashedFiles,
+    failed: Vec<FailedPath>,
+    time: SystemTime,
+}
+
+impl Project {
+    /// Makes the registry true to the files.
+    ///
+    /// A class or function that is gone is followed to the one that took its place, when there is just one in its module
+    /// that nothing else names.
+    ///
+    /// # Errors
+    /// As [`Project::add`]; [`Error::Cancelled`].
+    pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
+        let now = self.look(options)?;
+        let mut report = ResyncReport::default();
+        let mut apply = |registry: &mut ProjectRegistry| {
+            let before = registry.clone();
+            let (mut after, mut failed) = (before.clone(), Vec::new());
+            now.enter(&mut after, &mut failed);
+            report.difference = Difference::between(&before, &after);
+            report.failed = failed;
+            let may = options.force || report.difference.dropped.is_empty();
+            report.applied = may && !options.dry_run && !report.difference.is_empty();
+            if report.applied {
+                *registry = after;
+            }
+        };
+        if options.dry_run {
+            apply(&mut self.registry().clone());
+        } else {
+            self.change(&options.cancel, |registry| {
+                apply(registry);
+                Ok(())
+            })?;
+        }
+        report.failed.extend(now.failed);
+        Ok(report)
+    }
+
+    /// Reads and hashes everything that is registered.
+    fn look(&self, options: &ResyncOptions) -> Result<Now> {
+        let registry = self.registry();
+        let mut now = Now {
+            models: Vec::new(),
+            targets: Vec::new(),
+            hashed: HashedFiles::new(),
+            failed: Vec::new(),
+            time: SystemTime::now(),
+        };
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        for (id, entry) in &registry.entries {
+            match self.look_again(&entry.path) {
+                Ok(found) => {
+                    files.extend(found.iter().flat_map(|found| found.files.iter().cloned()));
+                    files.extend(entry.data.iter().chain(&entry.code).cloned());
+                    now.models.push((id.clone(), found));
+                }
+                Err(error) => now.failed.push(FailedPath {
+                    path: entry.path.clone(),
+                    error,
+                }),
+            }
+        }
+        for (id, target) in &registry.targets {
+            match self.look_again(target.path.as_str()) {
+                Ok(found) => {
+                    files.extend(target.data.iter().chain([&target.path]).cloned());
+                    now.targets.push((id.clone(), found));
+                }
+                Err(error) => {
+                    let path = target.path.to_string();
+                    now.failed.push(FailedPath { path, error });
+                }
+            }
+        }
+        // What is gone is no file to hash.
+        files.retain(|file| self.locate(file).is_file());
+        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
+        let hashing = Hashing {
+            cancel: &options.cancel,
+            progress: options.progress.as_deref(),
+        };
+        now.hashed = files.into_iter().zip(hashing.run(&paths)?).collect();
+        Ok(now)
+    }
+
+    /// Looks at something that was registered; `None` when it is gone.
+    fn look_again(&self, path: &str) -> Result<Option<Found>> {
+        if !self.root().join(path).exists() {
+            return Ok(None);
+        }
+        match self.look_at(path)? {
+            found if found.files.is_empty() => Ok(None),
+            found => Ok(Some(found)),
+        }
+    }
+}
+
+impl Now {
+    fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
+        for (id, found) in &self.models {
+            let Some(entry) = registry.entries.get(id).cloned() else {
+                continue;
+            };
+            match found {
+                None => drop_model(registry, id),
+                Some(found) => {
+                    if let Err(error) = self.enter_model(registry, id, &entry, found) {
+                        failed.push(FailedPath {
+                            path: entry.path.clone(),
+                            error,
+                        });
+                    }
+                }
+            }
+        }
+        for (id, found) in &self.targets {
+            let Some(target) = registry.targets.get(id).cloned() else {
+                continue;
+            };
+            let entered = match found {
+                None => Ok(false),
+                Some(found) => self.enter_target(registry, id, &target, found),
+            };
+            match entered {
+                Ok(true) => {}
+                Ok(false) => drop_target(registry, id),
+                Err(error) => failed.push(FailedPath {
+                    path: target.path.to_string(),
+                    error,
+                }),
+            }
+        }
+    }
+
+    fn enter_model(
+        &self,
+        registry: &mut ProjectRegistry,
+        id: &str,
+        entry: &ModelEntry,
+        found: &Found,
+    ) -> Result<()> {
+        let is_there = |path: &&RelPath| self.hashed.contains_key(*path);
+        let mut given = Given {
+            id: Some(id.to_owned()),
+            ..Given::default()
+        };
+        let (data, code): (Vec<RelPath>, Vec<RelPath>) = (
+            entry.data.iter().filter(is_there).cloned().collect(),
+            entry.code.iter().filter(is_there).cloned().collect(),
+        );
+        if let Some(before) = registry.entries.get_mut(id) {
+            (before.data, before.code) = (data, code);
+        }
+        let class = found.module.as_ref().and_then(|module| {
+            let symbol = symbol_of(entry.entrypoint.as_deref());
+            let same = module
+                .models
+                .iter()
+                .find(|class| Some(class.name.as_str()) == symbol);
+            same.or_else(|| successor(entry, module, registry))
+        });
+        if let (Some(module), Some(symbol)) =
+            (&found.module, symbol_of(entry.entrypoint.as_deref()))
+            && module.lacks(symbol)
+        {
+            // It takes the place of what was given by hand, too.
+            given.entrypoint = class.and_then(|class| {
+                let file = RelPath::parse(&found.path).ok()?;
+                Some(format!("{}:{}", Entrypoint::module_of(&file)?, class.name))
+            });
+        }
+        let model = FoundModel {
+            found,
+            class,
+            is_one_of_several: true,
+        };
+        let by_hand = entry.given.clone();
+        model.enter(registry, &given, &self.hashed, self.time)?;
+        if let Some(entered) = registry.entries.get_mut(id) {
+            entered.given = by_hand;
+        }
+        Ok(())
+    }
+
+    /// Enters a target as it is now; false when its function is gone and none took its place.
+    fn enter_target(
+        &self,
+        registry: &mut ProjectRegistry,
+        id: &str,
+        target: &TargetEntry,
+        found: &Found,
+    ) -> Result<bool> {
+        let Some(module) = &found.module else {
+            return Ok(true);
+        };
+        let symbol = symbol_of(Some(&target.entrypoint)).unwrap_or_default();
+        let function = module
+            .targets
+            .iter()
+            .find(|function| function.name == symbol);
+        let mut given = Given {
+            id: Some(id.to_owned()),
+            entrypoint: Some(target.entrypoint.clone()),
+            ..Given::default()
+        };
+        let function = if !module.lacks(symbol) {
+            function
+        } else {
+            let taken: BTreeSet<&str> = registry
+                .targets
+                .values()
+                .filter(|other| other.path == target.path)
+                .filter_map(|other| symbol_of(Some(&other.entrypoint)))
+                .collect();
+            let free = module
+                .targets
+                .iter()
+                .filter(|function| !taken.contains(function.name.as_str()));
+            let Some(next) = only(free) else {
+                return Ok(false);
+            };
+            let module = Entrypoint::module_of(&target.path)
+                .ok_or_else(|| Error::argument(format!("'{}' is no module", target.path)))?;
+            given.entrypoint = Some(format!("{module}:{}", next.name));
+            Some(next)
+        };
+        if let Some(before) = registry.targets.get_mut(id) {
+            before.data.retain(|path| self.hashed.contains_key(path));
+        }
+        let found = FoundTarget {
+            path: &target.path,
+            function,
+        };
+        found.enter(registry, &given, &self.hashed, self.time)?;
+        Ok(true)
+    }
+}
+
+/// The class that took the place of one that is gone: the only one that no other entry names.
+fn successor<'a>(
+    entry: &ModelEntry,
+    module: &'a Module,
+    registry: &ProjectRegistry,
+) -> Option<&'a ModelClass> {
+    let symbol = symbol_of(entry.entrypoint.as_deref())?;
+    if !module.lacks(symbol) {
+        return None;
+    }
+    let taken: BTreeSet<&str> = registry
+        .entries
+        .values()
+        .filter(|other| other.path == entry.path)
+        .filter_map(|other| symbol_of(other.entrypoint.as_deref()))
+        .collect();
+    only(
+        module
+            .models
+            .iter()
+            .filter(|class| !taken.contains(class.name.as_str())),
+    )
+}
+
+fn symbol_of(entrypoint: Option<&str>) -> Option<&str> {
+    let (_, symbol) = entrypoint?.rsplit_once(':')?;
+    symbol.split('.').next()
+}
+
+fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+/// Drops a model with its history.
+pub(super) fn drop_model(registry: &mut ProjectRegistry, id: &str) {
+    registry.entries.remove(id);
+}
+
+/// Drops a target, from its sets too.
+pub(super) fn drop_target(registry: &mut ProjectRegistry, id: &str) {
+    registry.targets.remove(id);
+    for targets in registry.target_sets.values_mut() {
+        targets.remove(id);
+    }
+    registry
+        .target_sets
+        .retain(|_, targets| !targets.is_empty());
+}
