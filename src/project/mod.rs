@@ -22,7 +22,9 @@ pub use formats::{Description, Extent, ModelFile, ModelFormat};
 pub use hash::{HashProgress, Hashed};
 pub use home::{Limits, Project};
 pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
-pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, publish};
+pub use publish::{
+    DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
+};
 pub use register::{AddOptions, AddReport, FailedPath, ItemKind, RegisteredItem};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};

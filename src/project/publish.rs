@@ -5,22 +5,25 @@
 //! stay: versions share them. The index is replaced last, in one step, so that whoever pulls meanwhile sees the old state
 //! or the new one.
 
+mod inputs;
+mod registered;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use inputs::{Input, collect, hash, read};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+pub use registered::PublishRegisteredOptions;
 use serde_json::{Map, Value};
-use tracing::debug;
 
 use crate::catalog::Metadata;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::model::ModelRef;
-use crate::platform;
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -32,9 +35,6 @@ use crate::store::write::{NewFile, replace_file};
 /// and to be fetched again cheaply.
 pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
-/// Files of folders that describe how they are shown, not what they hold.
-const SKIPPED: [&str; 3] = [".DS_Store", "Thumbs.db", ".git"];
-
 /// How to publish.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -99,15 +99,6 @@ pub struct PublishReport {
     pub bytes_written: u64,
 }
 
-/// A file to publish.
-#[derive(Debug)]
-struct Input {
-    name: RelPath,
-    path: PathBuf,
-    size_bytes: u64,
-    offset: u64,
-}
-
 /// Publishes files and folders as one version of a model, into a new registry or an existing one.
 ///
 /// A folder's content lies at the model's top; a file lies there under its own name. Links to files are followed.
@@ -127,7 +118,21 @@ pub fn publish(
             options.chunk_bytes
         )));
     }
-    let inputs = collect(paths, registry, options)?;
+    publish_inputs(
+        &collect(paths, registry, options)?,
+        registry,
+        model,
+        options,
+    )
+}
+
+/// Publishes what was collected.
+fn publish_inputs(
+    inputs: &[Input],
+    registry: &Path,
+    model: &ModelRef,
+    options: &PublishOptions,
+) -> Result<PublishReport> {
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = cut(
@@ -141,7 +146,7 @@ pub fn publish(
     let chunks: Vec<(u64, Digest)> = ranges
         .par_iter()
         .map(|range| {
-            let (digest, written) = write_chunk(&inputs, range, &data)?;
+            let (digest, written) = write_chunk(inputs, range, &data)?;
             if written {
                 chunks_written.fetch_add(1, Ordering::Relaxed);
                 bytes_written.fetch_add(range.end - range.start, Ordering::Relaxed);
@@ -156,7 +161,7 @@ pub fn publish(
             let range = input.offset..input.offset + input.size_bytes;
             match ranges.iter().position(|other| *other == range) {
                 Some(chunk) => Ok(chunks[chunk].1),
-                None => hash(&inputs, &range),
+                None => hash(inputs, &range),
             }
         })
         .collect::<Result<_>>()?;
@@ -191,102 +196,6 @@ pub fn publish(
     })
 }
 
-/// Finds the files, in the order of names.
-fn collect(paths: &[PathBuf], registry: &Path, options: &PublishOptions) -> Result<Vec<Input>> {
-    let mut found: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
-    for path in paths {
-        let metadata = fs::metadata(path).at("read", path)?;
-        if metadata.is_dir() {
-            if registry.starts_with(path) {
-                return Err(Error::argument(format!(
-                    "the registry {} lies in what is published",
-                    registry.display()
-                )));
-            }
-            collect_folder(path, "", options, &mut found)?;
-        } else {
-            let name = path.file_name().unwrap_or_default();
-            add(&mut found, &name.to_string_lossy(), path)?;
-        }
-    }
-    crate::relpath::check_distinct(found.keys())
-        .map_err(|error| Error::argument(error.to_string()))?;
-    if found.is_empty() {
-        return Err(Error::argument("there is no file to publish"));
-    }
-    let mut offset = 0;
-    let mut inputs = Vec::with_capacity(found.len());
-    for (name, path) in found {
-        let size_bytes = fs::metadata(&path).at("read", &path)?.len();
-        inputs.push(Input {
-            name,
-            path,
-            size_bytes,
-            offset,
-        });
-        offset += size_bytes;
-    }
-    Ok(inputs)
-}
-
-fn collect_folder(
-    dir: &Path,
-    prefix: &str,
-    options: &PublishOptions,
-    found: &mut BTreeMap<RelPath, PathBuf>,
-) -> Result<()> {
-    // A link that leads upwards would never end.
-    if prefix.split('/').count() > 64 {
-        return Err(Error::argument(format!(
-            "{} is nested too deeply",
-            dir.display()
-        )));
-    }
-    for entry in fs::read_dir(dir).at("read", dir)? {
-        let path = entry.at("read", dir)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if SKIPPED.contains(&name.as_str())
-            || (prefix.is_empty() && options.skip.as_deref() == Some(&name))
-        {
-            debug!(path = %path.display(), "left out");
-            continue;
-        }
-        let name = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        };
-        let metadata = fs::metadata(&path).at("read", &path)?;
-        if metadata.is_dir() {
-            collect_folder(&path, &name, options, found)?;
-        } else if metadata.is_file() {
-            add(found, &name, &path)?;
-        } else {
-            return Err(Error::argument(format!(
-                "{} is neither a file nor a folder",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn add(found: &mut BTreeMap<RelPath, PathBuf>, name: &str, path: &Path) -> Result<()> {
-    let parsed = RelPath::parse(name).map_err(|error| Error::argument(error.to_string()))?;
-    match found.insert(parsed, path.to_owned()) {
-        None => Ok(()),
-        Some(other) => Err(Error::argument(format!(
-            "{} and {} would both be '{name}'",
-            other.display(),
-            path.display()
-        ))),
-    }
-}
-
 /// Cuts the stream of files of these sizes into chunks.
 fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
     let mut chunks: Vec<Range<u64>> = Vec::new();
@@ -312,48 +221,6 @@ fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
     }
     close(&mut begin, at);
     chunks
-}
-
-/// Passes the bytes of a range of the stream on.
-fn read(
-    inputs: &[Input],
-    range: &Range<u64>,
-    take: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut buffer = vec![0_u8; BUFFER_BYTES];
-    let first = inputs.partition_point(|input| input.offset + input.size_bytes <= range.start);
-    for input in inputs[first..]
-        .iter()
-        .take_while(|input| input.offset < range.end)
-    {
-        let (begin, end) = (
-            range.start.max(input.offset),
-            range.end.min(input.offset + input.size_bytes),
-        );
-        if begin >= end {
-            continue;
-        }
-        let file = File::open(&input.path).at("read", &input.path)?;
-        let mut at = begin - input.offset;
-        while at < end - input.offset {
-            let length = usize::try_from(end - input.offset - at)
-                .unwrap_or(usize::MAX)
-                .min(BUFFER_BYTES);
-            platform::read_exact_at(&file, &mut buffer[..length], at).at("read", &input.path)?;
-            take(&buffer[..length])?;
-            at += length as u64;
-        }
-    }
-    Ok(())
-}
-
-fn hash(inputs: &[Input], range: &Range<u64>) -> Result<Digest> {
-    let mut hasher = Hasher::default();
-    read(inputs, range, &mut |piece| {
-        hasher.update(piece);
-        Ok(())
-    })?;
-    Ok(hasher.finish())
 }
 
 /// Writes a chunk unless it is there; says whether it was written.
