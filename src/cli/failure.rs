@@ -19,6 +19,7 @@ fn exit_code(code: &str) -> u8 {
         "HASH_MISMATCH" => 6,
         "STORAGE_ERROR" | "INSUFFICIENT_SPACE" | "PERMISSION_ERROR" => 7,
         "AUTHENTICATION_ERROR" => 8,
+        "NOT_PUBLISHABLE" => 9,
         "CANCELLED" => 130,
         _ => 1,
     }
@@ -137,6 +138,10 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::ModelNotFound { near: names, .. } => {
             near(names).or_else(|| Some(format!("'{path} list --remote' shows what there is")))
         }
+        Error::NotRegistered { near: ids, .. } => {
+            near(ids).or_else(|| Some(format!("'{path} registry list' shows what is registered")))
+        }
+        Error::NotPublishable { .. } => Some(format!("'{path} registry status' shows all of it")),
         Error::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
             "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
              request, as in refs/pr/1"

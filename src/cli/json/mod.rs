@@ -2,6 +2,8 @@
 
 mod models;
 mod offers;
+#[cfg(feature = "author")]
+pub(super) mod project;
 mod pulls;
 mod registries;
 

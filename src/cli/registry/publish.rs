@@ -11,7 +11,7 @@ use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;
-use crate::project::{PublishOptions, publish};
+use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
 use crate::{Error, Metadata, ModelRef, Result};
 
 const PATHS: &str = "modelrack_paths";
@@ -26,23 +26,22 @@ pub(super) fn command(mount: &Mount) -> Command {
     Command::new("publish")
         // A parent may pass its own `--version` on, which would be a second one here.
         .disable_version_flag(true)
-        .about("Write a model into a registry that any static server or bucket serves as it is")
+        .about("Write models into a registry that any static server or bucket serves as it is")
         .arg(
             Arg::new(PATHS)
-                .value_name("PATH")
-                .required(true)
+                .value_name("MODEL|PATH")
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
-                .help("Files, and folders whose content lies at the model's top"),
+                .help("Registered models by id [default: all of the project]; or files, and folders whose content lies at the model's top"),
         )
         .arg(
             args::option(TO, "to", "DIR", "The registry's folder; a new one is made, an existing one is added to")
                 .required(true)
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(args::option(GROUP, "group", "GROUP", "The model's group").default_value("models"))
-        .arg(args::option(NAME, "model", "MODEL", "The model's name [default: the first path's name]"))
-        .arg(args::option(args::VERSION, "version", "VERSION", "Its version; one that is there is replaced").default_value("1.0.0"))
+        .arg(args::option(GROUP, "group", "GROUP", "The group, of registered models where the id has none").default_value("models"))
+        .arg(args::option(NAME, "model", "MODEL", "Of paths: the model's name [default: the first path's name]"))
+        .arg(args::option(args::VERSION, "version", "VERSION", "Of paths: the version; one that is there is replaced [default: 1.0.0]"))
         .arg(
             args::option(CHUNK_SIZE, "chunk-size", "SIZE", "Bytes in a chunk, as in 8MiB or 500KB")
                 .default_value("8MiB")
@@ -53,12 +52,14 @@ pub(super) fn command(mount: &Mount) -> Command {
                 .action(ArgAction::Append),
         )
         .arg(
-            args::option(METADATA, "metadata", "KEY=VALUE", "What the index says of it, as in type=classification or tags='[\"a\"]'; @FILE reads a JSON object; may be repeated")
+            args::option(METADATA, "metadata", "KEY=VALUE", "Of paths: what the index says of it, as in type=classification or tags='[\"a\"]'; @FILE reads a JSON object; may be repeated")
                 .action(ArgAction::Append),
         )
+        .arg(super::project_arg())
         .after_help(args::examples(
             mount,
             &[
+                ("registry publish --to ./public", "all that the project has registered"),
                 ("registry publish ./tiny --to ./public --group whisper --version v1", "a folder"),
                 ("registry publish a.bin b.json --to ./public --model m --alias latest", "some files"),
             ],
@@ -66,33 +67,87 @@ pub(super) fn command(mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let paths: Vec<PathBuf> = matches
-        .get_many::<PathBuf>(PATHS)
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
-    let registry = matches.get_one::<PathBuf>(TO).cloned().unwrap_or_default();
-    let model = model_ref(matches, &paths)?;
-    let many = |id: &str| {
-        matches
-            .get_many::<String>(id)
-            .into_iter()
-            .flatten()
-            .cloned()
+    let paths = super::paths(matches, PATHS);
+    let to = matches.get_one::<PathBuf>(TO).cloned().unwrap_or_default();
+    let project = super::open(session, matches)?;
+    let id = |path: &PathBuf| {
+        let id = path.to_str()?;
+        project.registry().kind_of(id).ok().map(|_| id.to_owned())
     };
+    let ids: Vec<String> = paths.iter().filter_map(id).collect();
+    if ids.len() == paths.len() {
+        return publish_registered(session, matches, &project, ids, &to);
+    }
+    if let Some(id) = ids.first() {
+        return Err(Error::argument(format!(
+            "'{id}' is a registered model, and not all of the others are: name models or paths"
+        ))
+        .into());
+    }
+    publish_paths(session, matches, &paths, &to)
+}
+
+/// Publishes models of the project.
+fn publish_registered(
+    session: &mut Session,
+    matches: &ArgMatches,
+    project: &Project,
+    ids: Vec<String>,
+    to: &Path,
+) -> CliResult {
+    for (id, flag) in [
+        (NAME, "--model"),
+        (args::VERSION, "--version"),
+        (METADATA, "--metadata"),
+    ] {
+        if matches.get_raw(id).is_some() {
+            let message = format!("{flag} is for paths: what is registered says it itself");
+            return Err(Error::argument(message).into());
+        }
+    }
+    let mut options = PublishRegisteredOptions::default()
+        .ids(ids)
+        .group(text(matches, GROUP).unwrap_or_default())
+        .aliases(super::many(matches, ALIAS))
+        .cancel(session.cancel.clone());
+    if let Some(bytes) = matches.get_one::<u64>(CHUNK_SIZE) {
+        options = options.chunk_bytes(*bytes);
+    }
+    let reports = project.publish(to, &options)?;
+    if session.output.json {
+        return session.json(&json::Models {
+            models: reports
+                .iter()
+                .map(|report| json::Published::new(report, to))
+                .collect(),
+        });
+    }
+    reports.iter().try_for_each(|report| print(session, report))
+}
+
+fn publish_paths(
+    session: &mut Session,
+    matches: &ArgMatches,
+    paths: &[PathBuf],
+    to: &Path,
+) -> CliResult {
+    let model = model_ref(matches, paths)?;
     let mut options = PublishOptions::default()
-        .metadata(metadata(many(METADATA))?)
+        .metadata(metadata(super::many(matches, METADATA).into_iter())?)
         .skip(format!(".{}", session.app));
     if let Some(bytes) = matches.get_one::<u64>(CHUNK_SIZE) {
         options = options.chunk_bytes(*bytes);
     }
-    options.aliases = many(ALIAS).collect();
-    let report = publish(&paths, &registry, &model, &options)
+    options.aliases = super::many(matches, ALIAS);
+    let report = publish(paths, to, &model, &options)
         .map_err(|error| error.step(format!("publish {model}")))?;
     if session.output.json {
-        return session.json(&json::Published::new(&report, &registry));
+        return session.json(&json::Published::new(&report, to));
     }
+    print(session, &report)
+}
+
+fn print(session: &Session, report: &PublishReport) -> CliResult {
     session.say(format!(
         "Published {}: {}, {}, {} ({} new, {})",
         render::safe(&report.model.to_string()),
@@ -120,7 +175,7 @@ fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
     };
     let (group, version) = (
         text(matches, GROUP).unwrap_or_default(),
-        text(matches, args::VERSION).unwrap_or_default(),
+        text(matches, args::VERSION).unwrap_or("1.0.0"),
     );
     ModelRef::new(group, &name, version).map_err(|error| Error::InvalidRef {
         input: format!("{group}/{name} {version}"),
@@ -173,7 +228,7 @@ fn metadata(given: impl Iterator<Item = String>) -> Result<Metadata> {
 }
 
 /// Reads `8MiB`, `500KB`, `4096`: decimal units without an i, binary units with one.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim().len()
         - text
             .trim()

@@ -1,0 +1,137 @@
+//! `registry add`: register models and targets.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::counter::Counter;
+use super::shapes;
+use crate::cli::args::{self, text};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{AddOptions, AddReport, ItemKind, RegisteredItem};
+
+const PATHS: &str = "modelrack_paths";
+const ID: &str = "modelrack_id";
+const NAME: &str = "modelrack_name";
+const DESCRIPTION: &str = "modelrack_description";
+const TAG: &str = "modelrack_tag";
+const ENTRYPOINT: &str = "modelrack_entrypoint";
+const OUTPUTS: &str = "modelrack_outputs";
+const DATA: &str = "modelrack_data";
+const CODE: &str = "modelrack_code";
+const MODEL_OUTPUT: &str = "modelrack_model_output";
+const TARGET_SET: &str = "modelrack_target_set";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    let list = |id, long, value, help| {
+        args::option(id, long, value, help)
+            .action(ArgAction::Append)
+            .value_delimiter(',')
+    };
+    let files = |id, long, help| {
+        args::option(id, long, "PATH", help)
+            .action(ArgAction::Append)
+            .value_parser(value_parser!(PathBuf))
+    };
+    Command::new("add")
+        .disable_version_flag(true)
+        .about("Register models and targets of this project, or what changed of them")
+        .arg(
+            Arg::new(PATHS)
+                .value_name("PATH")
+                .required(true)
+                .num_args(1..)
+                .value_parser(value_parser!(PathBuf))
+                .help("Files, and folders: one that is no model itself is looked through for models"),
+        )
+        .arg(args::option(ID, "id", "ID", "The id [default: the file's name; a folder with an id is one model]"))
+        .arg(args::option(args::VERSION, "version", "VERSION", "The version [default: what the file states, else 1.0.0 and then the next patch version]"))
+        .arg(args::option(NAME, "name", "NAME", "What people call it"))
+        .arg(args::option(DESCRIPTION, "description", "TEXT", "What it is, in a few words"))
+        .arg(args::option(args::TYPE, "type", "TYPE", "Its type, as in classification"))
+        .arg(list(TAG, "tag", "TAG", "A word to find it by; may be repeated"))
+        .arg(args::option(ENTRYPOINT, "entrypoint", "MODULE:NAME", "What is run [default: what the code declares]"))
+        .arg(list(OUTPUTS, "outputs", "NAME", "What it computes [default: what the code declares]; may be repeated"))
+        .arg(files(DATA, "data", "A file or folder of data that it needs; may be repeated"))
+        .arg(files(CODE, "code", "A file or folder of code that it needs; may be repeated"))
+        .arg(args::option(MODEL_OUTPUT, "model-output", "NAME", "Register a target, which looks at this output"))
+        .arg(args::option(TARGET_SET, "target-set", "SET", "Put the targets into this set"))
+        .arg(super::project_arg())
+        .args(super::limit_args())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("registry add models/", "everything in it that is a model or target"),
+                ("registry add weights/ --id tiny --type embedding", "a folder as one model"),
+                ("registry add models/sir.py --data data/observed.csv", "code, with data that it needs"),
+                ("registry add targets/incidence.py --model-output incidence", "a target"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let mut project = super::open(session, matches)?;
+    let owned = |id: &str| text(matches, id).map(str::to_owned);
+    let counter = Counter::new(session);
+    let options = AddOptions::default()
+        .id(owned(ID))
+        .version(owned(args::VERSION))
+        .name(owned(NAME))
+        .description(owned(DESCRIPTION))
+        .model_type(owned(args::TYPE))
+        .tags(super::many(matches, TAG))
+        .entrypoint(owned(ENTRYPOINT))
+        .outputs(super::many(matches, OUTPUTS))
+        .data(super::paths(matches, DATA))
+        .code(super::paths(matches, CODE))
+        .model_output(owned(MODEL_OUTPUT))
+        .target_set(owned(TARGET_SET))
+        .cancel(session.cancel.clone())
+        .progress(counter.clone());
+    let report = project.add(&super::paths(matches, PATHS), &options)?;
+    drop((options, counter));
+    if session.output.json {
+        session.json(&shapes::Added::new(&report, &project.registry_path()))?;
+    } else {
+        print(session, &report)?;
+    }
+    super::end(&report.failed)
+}
+
+fn print(session: &Session, report: &AddReport) -> CliResult {
+    if session.output.quiet {
+        for item in &report.registered {
+            session.console.print(render::safe(&item.id))?;
+        }
+    }
+    for item in &report.registered {
+        session.say(render::safe(&line(item)))?;
+    }
+    super::tell_failed(session, &report.failed);
+    session.say(format!(
+        "Processed {}: {} registered, {} unchanged, {} failed",
+        report.processed,
+        report.registered.len(),
+        report.unchanged.len(),
+        report.failed.len()
+    ))
+}
+
+fn line(item: &RegisteredItem) -> String {
+    let what = match (item.kind, &item.version) {
+        (ItemKind::Target, _) => format!("target {}", item.id),
+        (_, Some(version)) => format!("{} {version}", item.id),
+        (_, None) => item.id.clone(),
+    };
+    let before = match &item.previous {
+        Some(before) if item.previous != item.version => format!(", after {before}"),
+        _ => String::new(),
+    };
+    let files = render::count(item.files as u64, "file");
+    format!(
+        "Registered {what}{before}: {files}, {}",
+        render::size(item.total_bytes)
+    )
+}

@@ -1,0 +1,76 @@
+//! Draws how many files are hashed, on a terminal.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::cli::console::Console;
+use crate::cli::render;
+use crate::cli::session::Session;
+use crate::project::{HashProgress, Hashed};
+
+/// Nothing is drawn before: what is over by then needs no line.
+const QUIET_START: Duration = Duration::from_millis(250);
+/// The shortest time between two drawings.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Draws the line; it goes when the value does.
+pub(super) struct Counter {
+    console: Console,
+    is_shown: bool,
+    started: Instant,
+    drawn: Mutex<Option<(Instant, usize)>>,
+}
+
+impl Counter {
+    pub(super) fn new(session: &Session) -> Arc<Self> {
+        let output = &session.output;
+        let is_quiet = output.json || output.quiet || output.verbose;
+        Arc::new(Self {
+            console: session.console.clone(),
+            is_shown: !is_quiet && session.console.err_is_terminal,
+            started: Instant::now(),
+            drawn: Mutex::default(),
+        })
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counter").finish_non_exhaustive()
+    }
+}
+
+impl HashProgress for Counter {
+    fn on_hashed(&self, hashed: Hashed) {
+        if !self.is_shown || self.started.elapsed() < QUIET_START {
+            return;
+        }
+        // Whoever draws just now draws for all.
+        let Ok(mut drawn) = self.drawn.try_lock() else {
+            return;
+        };
+        if drawn.is_some_and(|(at, _)| at.elapsed() < FRAME) {
+            return;
+        }
+        let line = format!(
+            "Hashing {}/{} files, {}",
+            hashed.files_done,
+            hashed.files_total,
+            render::size(hashed.bytes_done)
+        );
+        let width = drawn.map_or(0, |(_, width)| width);
+        let padding = " ".repeat(width.saturating_sub(line.len()));
+        self.console.draw(&format!("\r{line}{padding}"));
+        *drawn = Some((Instant::now(), line.len()));
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        let drawn = self.drawn.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, width)) = drawn {
+            self.console.draw(&format!("\r{}\r", " ".repeat(*width)));
+        }
+    }
+}

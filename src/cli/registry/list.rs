@@ -1,0 +1,148 @@
+//! `registry list`: what is registered.
+
+use std::collections::BTreeMap;
+
+use clap::{ArgMatches, Command};
+
+use super::shapes;
+use crate::cli::args::{self, is_set, text};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{ModelEntry, ProjectRegistry};
+
+const TAG: &str = "modelrack_tag";
+const TARGETS: &str = "modelrack_targets";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("list")
+        .visible_alias("ls")
+        .about("List the models that are registered, or the targets")
+        .arg(args::model_type())
+        .arg(args::option(TAG, "tag", "TAG", "Only with this tag"))
+        .arg(
+            args::flag(TARGETS, "targets", "The targets, and the sets they are in")
+                .conflicts_with_all([args::TYPE, TAG]),
+        )
+        .arg(super::project_arg())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("registry list", "the models"),
+                ("registry list --targets", "the targets"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let project = super::open(session, matches)?;
+    let registry = project.registry();
+    if is_set(matches, TARGETS) && !session.output.json {
+        return print_targets(session, registry);
+    }
+    let is_wanted = |entry: &ModelEntry| {
+        let of_type =
+            text(matches, args::TYPE).is_none_or(|of| entry.model_type.as_deref() == Some(of));
+        of_type && text(matches, TAG).is_none_or(|tag| entry.tags.contains(tag))
+    };
+    let entries = registry
+        .entries
+        .iter()
+        .filter(|(_, entry)| is_wanted(entry));
+    let models: Vec<_> = entries.map(|(id, entry)| (id.as_str(), entry)).collect();
+    if session.output.json {
+        return session.json(&shapes::Registered::new(&models, registry));
+    }
+    print_models(session, &models)
+}
+
+/// Prints models as a table; with `--quiet` their ids.
+pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) -> CliResult {
+    if models.is_empty() {
+        let path = &session.path;
+        session.note(format!(
+            "No such model is registered. '{path} registry add PATH' registers one."
+        ));
+        return Ok(());
+    }
+    if session.output.quiet {
+        for (id, _) in models {
+            session.console.print(render::safe(id))?;
+        }
+        return Ok(());
+    }
+    let or_dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let rows: Vec<Vec<String>> = models
+        .iter()
+        .map(|(id, entry)| {
+            let files = entry.current().map(|version| &version.files);
+            let bytes = files.map_or(0, |files| files.values().map(|file| file.size_bytes).sum());
+            vec![
+                (*id).to_owned(),
+                entry.current.clone(),
+                or_dash(entry.model_type.as_deref().unwrap_or_default()),
+                files.map_or(0, BTreeMap::len).to_string(),
+                render::size(bytes),
+                or_dash(&entry.name),
+                or_dash(&entry.description),
+            ]
+        })
+        .collect();
+    let head = [
+        "MODEL",
+        "VERSION",
+        "TYPE",
+        "FILES",
+        "SIZE",
+        "NAME",
+        "DESCRIPTION",
+    ];
+    Ok(session
+        .console
+        .print(render::table(&session.console, &head, &rows))?)
+}
+
+fn print_targets(session: &Session, registry: &ProjectRegistry) -> CliResult {
+    if registry.targets.is_empty() {
+        session.note("No target is registered.");
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = registry
+        .targets
+        .iter()
+        .map(|(id, target)| {
+            let sets = registry
+                .target_sets
+                .iter()
+                .filter(|(_, targets)| targets.contains(id));
+            let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
+            let sets = if sets.is_empty() {
+                "-".to_owned()
+            } else {
+                sets.join(" ")
+            };
+            vec![
+                id.clone(),
+                target.model_output.clone(),
+                target.entrypoint.clone(),
+                sets,
+            ]
+        })
+        .collect();
+    if session.output.quiet {
+        for row in &rows {
+            session.console.print(render::safe(&row[0]))?;
+        }
+        return Ok(());
+    }
+    let head = ["TARGET", "OUTPUT", "ENTRYPOINT", "SETS"];
+    Ok(session
+        .console
+        .print(render::table(&session.console, &head, &rows))?)
+}

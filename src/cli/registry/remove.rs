@@ -1,0 +1,42 @@
+//! `registry remove`: drop models and targets from the registry.
+
+use clap::{ArgMatches, Command};
+
+use super::shapes;
+use crate::cli::args;
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("remove")
+        .visible_alias("rm")
+        .about("Drop models and targets from the registry; their files stay")
+        .arg(super::ids_arg("Models and targets").required(true))
+        .arg(super::project_arg())
+        .args(args::yes(mount))
+        .after_help(args::examples(
+            mount,
+            &[("registry remove sir", "with its history")],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let mut project = super::open(session, matches)?;
+    let ids = super::ids(matches);
+    for id in &ids {
+        project.registry().kind_of(id)?;
+    }
+    let named = render::safe(&ids.join(", "));
+    session.confirm(&format!(
+        "Drop {named} from the registry, with all versions?"
+    ))?;
+    let removed = project.remove(&ids, &session.cancel)?;
+    if session.output.json {
+        return session.json(&shapes::Removed::new(&removed));
+    }
+    for (kind, id) in &removed {
+        session.say(format!("Dropped {} {}", kind.as_str(), render::safe(id)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! `registry search`: find registered models.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::list::print_models;
+use super::shapes;
+use crate::cli::Mount;
+use crate::cli::args::{self, text};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+
+const QUERY: &str = "modelrack_query";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("search")
+        .about("Find registered models by id, name, description, tags, type and metadata")
+        .arg(
+            Arg::new(QUERY)
+                .value_name("QUERY")
+                .required(true)
+                .help("Words that all must occur, in any case"),
+        )
+        .arg(super::project_arg())
+        .after_help(args::examples(
+            mount,
+            &[("registry search 'active inference'", "two words")],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let project = super::open(session, matches)?;
+    let models = project
+        .registry()
+        .search(text(matches, QUERY).unwrap_or_default());
+    if session.output.json {
+        return session.json(&shapes::Found::new(&models));
+    }
+    print_models(session, &models)
+}

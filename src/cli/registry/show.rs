@@ -1,0 +1,144 @@
+//! `registry show`: a registered model or target in detail.
+
+use clap::{ArgMatches, Command};
+use serde_json::Value;
+
+use super::shapes;
+use crate::cli::args;
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{Files, ItemKind, ModelEntry, TargetEntry};
+use crate::{Metadata, RelPath};
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("show")
+        .about("Show a registered model or target in detail")
+        .arg(
+            super::ids_arg("The model or target")
+                .required(true)
+                .num_args(1),
+        )
+        .arg(super::project_arg())
+        .after_help(args::examples(
+            mount,
+            &[("registry show sir", "with its history")],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let project = super::open(session, matches)?;
+    let (registry, id) = (project.registry(), super::id(matches));
+    let kind = registry.kind_of(&id)?;
+    let (entry, target) = (registry.entries.get(&id), registry.targets.get(&id));
+    if session.output.json {
+        return match (kind, entry, target) {
+            (ItemKind::Model, Some(entry), _) => {
+                session.json(&shapes::ModelDetail::new(&id, entry))
+            }
+            (_, _, Some(target)) => session.json(&shapes::TargetDetail::new(&id, target)),
+            _ => Ok(()),
+        };
+    }
+    let text = match (kind, entry, target) {
+        (ItemKind::Model, Some(entry), _) => model(&id, entry),
+        (_, _, Some(target)) => self::target(&id, target),
+        _ => String::new(),
+    };
+    Ok(session.console.print(text)?)
+}
+
+fn model(id: &str, entry: &ModelEntry) -> String {
+    let list = |values: &[String]| values.join(", ");
+    let tags: Vec<String> = entry.tags.iter().cloned().collect();
+    let current = entry.current();
+    let mut fields = vec![("id", id.to_owned()), ("name", entry.name.clone())];
+    let optional = [
+        ("description", entry.description.clone()),
+        ("type", entry.model_type.clone().unwrap_or_default()),
+        ("tags", list(&tags)),
+        ("version", entry.current.clone()),
+        ("path", entry.path.clone()),
+        ("format", entry.format.clone().unwrap_or_default()),
+        ("entrypoint", entry.entrypoint.clone().unwrap_or_default()),
+        ("outputs", list(&entry.outputs)),
+        ("data", paths(&entry.data)),
+        ("code", paths(&entry.code)),
+    ];
+    fields.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
+    let mut text = render::fields(&fields);
+    if let Some(version) = current {
+        push(&mut text, "Metadata", &metadata(&version.metadata));
+        push(&mut text, "Files", &files(&version.files));
+    }
+    let history = entry
+        .history()
+        .into_iter()
+        .rev()
+        .map(|(version, registered)| {
+            let (time, digest) = (
+                render::time(registered.registered_at),
+                registered.digest.to_string(),
+            );
+            format!(
+                "{version}  {time}  {}",
+                digest.get(..12).unwrap_or_default()
+            )
+        });
+    push(&mut text, "Versions", &history.collect::<Vec<_>>());
+    text
+}
+
+fn target(id: &str, target: &TargetEntry) -> String {
+    let mut fields = vec![
+        ("id", id.to_owned()),
+        ("entrypoint", target.entrypoint.clone()),
+        ("output", target.model_output.clone()),
+        ("registered", render::time(target.registered_at)),
+    ];
+    if !target.data.is_empty() {
+        fields.push(("data", paths(&target.data)));
+    }
+    let mut text = render::fields(&fields);
+    push(&mut text, "Files", &files(&target.files));
+    text
+}
+
+fn push(text: &mut String, head: &str, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    text.push_str("\n\n");
+    text.push_str(head);
+    text.push(':');
+    for line in lines {
+        text.push_str("\n  ");
+        text.push_str(&render::safe(line));
+    }
+}
+
+fn metadata(metadata: &Metadata) -> Vec<String> {
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    metadata
+        .iter()
+        .map(|(key, value)| format!("{key}: {}", shown(value)))
+        .collect()
+}
+
+fn files(files: &Files) -> Vec<String> {
+    files
+        .iter()
+        .map(|(path, facts)| format!("{path}  {}", render::size(facts.size_bytes)))
+        .collect()
+}
+
+fn paths(paths: &[RelPath]) -> String {
+    paths
+        .iter()
+        .map(RelPath::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

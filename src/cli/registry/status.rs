@@ -1,0 +1,127 @@
+//! `registry status`: what is stale or broken.
+
+use clap::{ArgMatches, Command};
+use owo_colors::OwoColorize;
+
+use super::counter::Counter;
+use super::shapes;
+use crate::cli::args::{self, is_set};
+use crate::cli::ending::{CliError, CliResult};
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{Finding, Severity, StatusOptions, StatusReport};
+
+const DEEP: &str = "modelrack_deep";
+const STRICT: &str = "modelrack_strict";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("status")
+        .about("Say what is stale or broken, and how to mend it; nothing is changed")
+        .arg(args::flag(
+            DEEP,
+            "deep",
+            "Hash every file, not only those whose size or time differs",
+        ))
+        .arg(args::flag(STRICT, "strict", "Fail for warnings, too"))
+        .arg(super::project_arg())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("registry status", "exit code 9 for errors"),
+                ("registry status --deep --strict", "before a release"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let project = super::open(session, matches)?;
+    let counter = Counter::new(session);
+    let options = StatusOptions::default()
+        .deep(is_set(matches, DEEP))
+        .cancel(session.cancel.clone())
+        .progress(counter.clone());
+    let report = project.status(&options)?;
+    drop((options, counter));
+    if session.output.json {
+        let quote = |text: &str| super::quoted(session, text);
+        session.json(&shapes::Status::new(&report, quote))?;
+    } else {
+        print(session, &report)?;
+    }
+    let fails = report.count(Severity::Error) > 0
+        || is_set(matches, STRICT) && report.count(Severity::Warning) > 0;
+    match fails {
+        true => Err(CliError::Reported {
+            code: "NOT_PUBLISHABLE",
+        }),
+        false => Ok(()),
+    }
+}
+
+fn print(session: &Session, report: &StatusReport) -> CliResult {
+    for (severity, head) in [
+        (Severity::Error, "Errors:"),
+        (Severity::Warning, "Warnings:"),
+        (Severity::Note, "Notes:"),
+    ] {
+        let of = |finding: &&Finding| finding.severity == severity;
+        let findings: Vec<&Finding> = report.findings.iter().filter(of).collect();
+        let is_essential = severity == Severity::Error || !session.output.quiet;
+        if findings.is_empty() || !is_essential {
+            continue;
+        }
+        session.console.print(coloured(session, severity, head))?;
+        for finding in findings {
+            print_finding(session, finding)?;
+        }
+    }
+    let (errors, warnings) = (
+        report.count(Severity::Error),
+        report.count(Severity::Warning),
+    );
+    session.say(format!(
+        "{}, {}, {}: {}",
+        render::count(report.models as u64, "model"),
+        render::count(report.targets as u64, "target"),
+        render::count(report.files as u64, "file"),
+        match (errors, warnings) {
+            (0, 0) => "all is well".to_owned(),
+            _ => format!(
+                "{}, {}",
+                render::count(errors as u64, "error"),
+                render::count(warnings as u64, "warning")
+            ),
+        }
+    ))
+}
+
+fn print_finding(session: &Session, finding: &Finding) -> CliResult {
+    let entity = match &finding.entity {
+        Some((kind, id)) => format!("{} {id}: ", kind.as_str()),
+        None => String::new(),
+    };
+    let line = format!("{entity}{}", finding.message);
+    session
+        .console
+        .print(format!("  {}", render::safe(&line)))?;
+    if let Some(suggestion) = finding
+        .suggestion
+        .as_ref()
+        .filter(|_| !session.output.quiet)
+    {
+        let suggestion = super::quoted(session, suggestion);
+        session
+            .console
+            .print(format!("      {}", render::safe(&suggestion)))?;
+    }
+    Ok(())
+}
+
+fn coloured(session: &Session, severity: Severity, text: &str) -> String {
+    match severity {
+        _ if !session.colours => text.to_owned(),
+        Severity::Error => text.red().bold().to_string(),
+        Severity::Warning => text.yellow().bold().to_string(),
+        Severity::Note => text.cyan().bold().to_string(),
+    }
+}

@@ -1,0 +1,128 @@
+//! `registry sync`: make the registry true to the files.
+
+use clap::{ArgMatches, Command};
+
+use super::counter::Counter;
+use super::shapes;
+use crate::cli::args::{self, is_set};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{Difference, Dropped, ItemChange, ResyncOptions};
+use crate::{Error, RelPath};
+
+const DRY_RUN: &str = "modelrack_dry_run";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("sync")
+        .about("Make the registry true to the files: register what changed, drop what is gone")
+        .arg(args::flag(
+            DRY_RUN,
+            "dry-run",
+            "Only show what would change",
+        ))
+        .arg(args::flag(args::FORCE, "force", "Drop what is gone"))
+        .arg(super::project_arg())
+        .args(super::limit_args())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("registry sync --dry-run", "what would change"),
+                ("registry sync", "refused when something would be dropped"),
+                ("registry sync --force", "all the same"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let mut project = super::open(session, matches)?;
+    let counter = Counter::new(session);
+    let dry_run = is_set(matches, DRY_RUN);
+    let options = ResyncOptions::default()
+        .dry_run(dry_run)
+        .force(is_set(matches, args::FORCE))
+        .cancel(session.cancel.clone())
+        .progress(counter.clone());
+    let report = project.resync(&options)?;
+    drop((options, counter));
+    if session.output.json {
+        session.json(&shapes::Resynced::new(&report, dry_run))?;
+    } else {
+        print(session, &report.difference)?;
+        super::tell_failed(session, &report.failed);
+        session.say(match (report.difference.is_empty(), report.applied) {
+            (true, _) if report.failed.is_empty() => "The registry is true to the files",
+            (false, true) => "The registry is true to the files now",
+            _ => "Nothing was changed",
+        })?;
+    }
+    if report.needs_force() && !dry_run {
+        if session.output.json {
+            return Err(crate::cli::ending::CliError::Reported {
+                code: "INVALID_ARGUMENT",
+            });
+        }
+        let error = Error::argument("something would be dropped: pass --force to drop it");
+        return Err(error.into());
+    }
+    super::end(&report.failed)
+}
+
+fn print(session: &Session, difference: &Difference) -> CliResult {
+    if session.output.quiet {
+        return Ok(());
+    }
+    for change in &difference.changed {
+        print_change(session, change)?;
+    }
+    for dropped in &difference.dropped {
+        session.console.print(render::safe(&line(dropped)))?;
+    }
+    Ok(())
+}
+
+fn print_change(session: &Session, change: &ItemChange) -> CliResult {
+    let ItemChange { kind, id, .. } = change;
+    session
+        .console
+        .print(render::safe(&format!("~ {} {id}", kind.as_str())))?;
+    let or_nothing = |text: &str| {
+        if text.is_empty() {
+            "(none)".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    for field in &change.fields {
+        let (from, to) = (or_nothing(&field.from), or_nothing(&field.to));
+        let line = format!("    {}: {from} -> {to}", field.field);
+        session.console.print(render::safe(&line))?;
+    }
+    let files: [(&str, &[RelPath]); 3] = [
+        ("~", &change.files_changed),
+        ("+", &change.files_added),
+        ("-", &change.files_removed),
+    ];
+    for (sign, files) in files {
+        for file in files {
+            session
+                .console
+                .print(render::safe(&format!("    {sign} {file}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(dropped: &Dropped) -> String {
+    let Dropped {
+        kind, id, files, ..
+    } = dropped;
+    match files.len() {
+        0 => format!("- {} {id}", kind.as_str()),
+        files => format!(
+            "- {} of {} {id}",
+            render::count(files as u64, "file"),
+            kind.as_str()
+        ),
+    }
+}
