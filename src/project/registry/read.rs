@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
 use crate::relpath::RelPath;
+use crate::source::repository::about::json;
 use crate::source::repository::wire::in_a_line;
 use crate::time::parse_rfc3339;
 
@@ -314,17 +315,5 @@ fn lists(table: &mut Table, key: &str) -> Result<BTreeMap<String, Vec<String>>, 
             .map(|(name, value)| Ok((name, list(value).ok_or_else(not_lists)?)))
             .collect(),
         Some(_) => Err(not_lists()),
-    }
-}
-
-fn json(value: Value) -> serde_json::Value {
-    match value {
-        Value::String(text) => text.into(),
-        Value::Integer(number) => number.into(),
-        Value::Float(number) => number.into(),
-        Value::Boolean(is) => is.into(),
-        Value::Datetime(time) => time.to_string().into(),
-        Value::Array(values) => values.into_iter().map(json).collect(),
-        Value::Table(table) => table.into_iter().map(|(k, v)| (k, json(v))).collect(),
     }
 }

@@ -5,23 +5,24 @@
 //!
 //! ```text
 //! {"format":1,"reference":"develop","name":"mf6/test","repo":"o/n","commit":"…",…,"models":1,"files":6,"at":201,…}
-//! {"models":[["test001a","<sha256>","mf6/test001a",1620,390,6,2048]],"examples":{}}
+//! {"models":[["test001a","<sha256>","mf6/test001a",1620,390,6,2048]],"examples":{},"about":{}}
 //! {"total_size":2048,"files":[…]}
 //! ```
 //!
 //! The first line says what the registry is of, where the third begins, and the digest of all that follows. The second has
 //! for each model its name without the source's, the digest of its outline, its folder, where in the rest its outline is
-//! and how long it is, and its files and bytes. From there on come the outlines.
+//! and how long it is, and its files and bytes; and for some what is said of them. From there on come the outlines.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::catalog::{OutlinePlace, PinState};
+use crate::catalog::{Metadata, OutlinePlace, PinState, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
@@ -74,7 +75,7 @@ pub(crate) struct Origin {
 }
 
 /// One model of a cached registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     /// Without the source's name in front.
     pub(crate) path: String,
@@ -85,6 +86,8 @@ pub(crate) struct Entry {
     /// `None` when a size is not stated.
     pub(crate) bytes: Option<u64>,
     pub(crate) place: OutlinePlace,
+    /// What the registry says of it beyond its files.
+    pub(crate) about: RemoteMetadata,
 }
 
 type EntryWire<S> = (S, Digest, S, u64, u64, u64, Option<u64>);
@@ -93,6 +96,7 @@ type EntryWire<S> = (S, Digest, S, u64, u64, u64, Option<u64>);
 struct BodyWrite<'a> {
     models: &'a [EntryWire<String>],
     examples: &'a BTreeMap<String, Vec<String>>,
+    about: &'a BTreeMap<&'a str, &'a Metadata>,
 }
 
 /// A cached registry.
@@ -171,13 +175,20 @@ impl Cached {
             models: Vec<EntryWire<std::borrow::Cow<'a, str>>>,
             #[serde(rename = "examples")]
             _examples: IgnoredAny,
+            #[serde(default)]
+            about: HashMap<String, Box<RawValue>>,
         }
         let json = self.body()?;
-        let body: Body<'_> =
+        let mut body: Body<'_> =
             serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))?;
         let entries = body.models.into_iter();
         Ok(entries
             .map(|(path, digest, root, at, length, files, bytes)| Entry {
+                about: body
+                    .about
+                    .remove(&*path)
+                    .and_then(RemoteMetadata::of_json)
+                    .unwrap_or_default(),
                 path: path.into_owned(),
                 digest,
                 root: root.into_owned(),
@@ -261,9 +272,13 @@ pub(crate) fn write(
         })
         .collect();
     let json = |error: serde_json::Error| Error::internal(error.to_string());
+    let about = registry.about.iter();
+    let about = about.filter(|(listed, _)| registry.models.contains_key(*listed));
+    let about = about.map(|(listed, told)| (without_source(listed, source), told));
     let mut body = serde_json::to_vec(&BodyWrite {
         models: &rows,
         examples: &examples,
+        about: &about.collect(),
     })
     .map_err(json)?;
     body.push(b'\n');
@@ -368,7 +383,8 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let (file, head) = written(
-            "root = \"mf6\"\n[files]\n\"b/mfsim.nam\" = { size = 3, hash = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" }\n\"b/in/x\" = { size = 4 }\n\"a/only\" = {}\n[models]\n\"mf6/test/deep/b\" = [\"b/mfsim.nam\", \"b/in/x\", \"b/in/x\"]\na = [\"a/only\"]\n[examples]\n\"mf6/test/e\" = [\"mf6/test/deep/b\", \"a\"]\n",
+            "root = \"mf6\"\n[files]\n\"b/mfsim.nam\" = { size = 3, hash = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" }\n\"b/in/x\" = { size = 4 }\n\"a/only\" = {}\n[models]\n\"mf6/test/deep/b\" = [\"b/mfsim.nam\", \"b/in/x\", \"b/in/x\"]\na = [\"a/only\"]\n[examples]\n\"mf6/test/e\" = [\"mf6/test/deep/b\", \"a\"]\n\
+             [entries.\"mf6/test/deep/b\"]\ntype = \"flow\"\n[entries.gone]\ntype = \"other\"\n",
         )
         .unwrap();
         let mut cached = Cached::open(file.reopen().unwrap(), file.path())
@@ -385,6 +401,8 @@ mod tests {
             shown,
             [("a", "mf6/a", 1, None), ("deep/b", "mf6/b", 2, Some(7))]
         );
+        let told: Vec<_> = models.iter().map(|model| model.about.json()).collect();
+        assert_eq!(told, ["{}", r#"{"type":"flow"}"#]);
         for entry in &models {
             let outline = cached.outline(&entry.place, entry.digest).unwrap();
             assert_eq!(outline.digest(), entry.digest);

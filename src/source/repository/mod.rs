@@ -4,6 +4,7 @@
 //! socket. A registry under version control is of one commit, and its files come from that commit whatever the branch does
 //! meanwhile. Those of a release are members of one zip.
 
+pub(crate) mod about;
 pub(crate) mod discover;
 pub(crate) mod index;
 pub(crate) mod refs;
@@ -69,6 +70,7 @@ impl Repository {
             commit: pin.state.commit().map(str::to_owned),
             files: Some(entry.files),
             total_bytes: entry.bytes,
+            metadata: entry.about,
             pin: Some(pin),
             outline: Some(entry.place),
             ..RemoteModel::new(model, &*self.config.key, entry.digest)

@@ -12,6 +12,8 @@
 //! "ex-gwf-twri" = ["ex-gwf-twri01"]
 //! ```
 //!
+//! A project that registers its models has more tables. Of those only what `[entries]` tells about a model is read.
+//!
 //! Registries in the wild leave sizes and hashes out, write hashes without their algorithm, put the source's name in front
 //! of models, and carry a `url` for each file. All of them are read. Of a `url` only the folder or the zip's name is used,
 //! where `root` or `asset` is missing: a fork must serve its own files.
@@ -22,6 +24,8 @@ use std::fmt::Display;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::about;
+use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::relpath::RelPath;
@@ -41,6 +45,8 @@ pub(crate) struct Registry {
     pub(super) models: BTreeMap<String, Vec<String>>,
     /// Example → names of models.
     pub(super) examples: BTreeMap<String, Vec<String>>,
+    /// Model → what is said of it beyond its files.
+    pub(super) about: BTreeMap<String, Metadata>,
 }
 
 /// What a registry states of a file.
@@ -65,6 +71,7 @@ struct RegistryWire {
     models: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     examples: BTreeMap<String, Vec<String>>,
+    entries: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +166,7 @@ impl Registry {
             files,
             models: wire.models,
             examples: wire.examples,
+            about: about::read(wire.entries),
         })
     }
 
