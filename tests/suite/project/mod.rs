@@ -1,4 +1,5 @@
 //! The publisher's side.
 
+mod example;
 mod make;
 mod publish;
