@@ -1,6 +1,7 @@
 //! A complete `models` subcommand for any command-line tool, and the same for any Rust program through one trait.
 //!
-//! Models come from static, content-addressed registries and from Git-hosted repositories that publish a `models.toml`.
+//! Models come from static, content-addressed registries, from Git-hosted repositories that publish a `models.toml`, and
+//! from the Hugging Face Hub.
 //! Every byte is verified; an interrupted pull goes on where it was; an update fetches only what changed; what is listed as
 //! installed is complete, whatever happened. Blocking I/O on threads of its own: no async runtime.
 //!
@@ -53,7 +54,7 @@
 //! | everything that can be done | [`Manager`], and [`ModelManager`], which does it |
 //! | what an app says about its models | [`Config`], and the [`config`] module for the file format |
 //! | the command tree | the `cli` module |
-//! | publishing | the `project` module |
+//! | registering, describing and publishing models | the `project` module |
 //! | names | [`ModelName`], [`ModelRef`], and [`ModelAddress`] for what people type |
 //! | what a model consists of | [`Manifest`] |
 //! | progress and cancelling | [`Progress`], whose module documents the order of events, and [`CancelToken`] |
@@ -62,7 +63,7 @@
 //!
 //! # Features
 //!
-//! **`cli`** (default) adds the command tree and clap. **`author`** (default) adds publishing. **`unstable-completion`**
+//! **`cli`** (default) adds the command tree and clap. **`author`** (default) adds the publisher's side. **`unstable-completion`**
 //! lets model names complete in the shell; it rests on an interface that clap_complete calls unstable. Without any of
 //! them there is the [`Manager`] alone.
 //!
