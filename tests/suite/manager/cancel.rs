@@ -64,7 +64,6 @@ fn cancelling_ends_a_stalled_body_within_a_second() {
 #[test]
 fn a_pull_is_seen_and_cancelled_while_its_model_is_looked_up() {
     let rack = Rack::with_model();
-    let go_on = Gate::new();
     for (asked, others, cancelled) in [
         ("g/m v1", vec!["g/m v2", "g/other", "m"], "g/m v1"),
         ("g/m@v1", vec!["g/m v2"], "g/m"),
@@ -77,7 +76,7 @@ fn a_pull_is_seen_and_cancelled_while_its_model_is_looked_up() {
         rack.server.rule(
             Rule::path("/models.json")
                 .on_request(move || open.open())
-                .hold(&go_on),
+                .stall(),
         );
         let manager = Arc::new(rack.manager());
         let ended = in_background({
@@ -101,7 +100,6 @@ fn a_pull_is_seen_and_cancelled_while_its_model_is_looked_up() {
         assert_eq!(code.unwrap_or("nothing"), "CANCELLED", "{asked}");
         assert_eq!(manager.downloads(), []);
     }
-    go_on.open();
 }
 
 #[test]
