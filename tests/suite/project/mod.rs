@@ -1,4 +1,6 @@
 //! The publisher's side.
 
+mod adding;
+mod folder;
 mod make;
 mod publish;
