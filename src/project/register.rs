@@ -7,10 +7,11 @@ use std::time::SystemTime;
 
 use tracing::info;
 
-use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
+use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::survey::{Found, Survey};
+use super::walk::is_passed_over;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
@@ -169,8 +170,9 @@ impl Project {
         let hashed = self.hash_found(&models, &targets, &given, options)?;
         let entered = self.change(&options.cancel, |registry| {
             let mut all: Vec<(String, Result<Entered>)> = Vec::new();
+            let mut known = Known::of(registry);
             for model in &models {
-                let entered = model.enter(registry, &given, &hashed, now);
+                let entered = model.enter(registry, &mut known, &given, &hashed, now);
                 all.push((model.found.path.clone(), entered));
             }
             for target in &targets {
@@ -205,6 +207,11 @@ impl Project {
             ));
         }
         let path = self.path_of(path)?;
+        if path.split('/').any(is_passed_over) {
+            return Err(Error::argument(format!(
+                "'{path}' belongs to a tool, and is no model"
+            )));
+        }
         if options.id.is_some() || options.model_output.is_some() {
             survey.found.push(self.look_at(&path)?);
             return Ok(());
@@ -255,15 +262,11 @@ impl Project {
         let stated: Vec<RelPath> = stated.filter(|path| self.locate(path).is_file()).collect();
         let mut files: BTreeSet<&RelPath> = given.data.iter().chain(&given.code).collect();
         files.extend(&stated);
+        let known = Known::of(registry);
         for model in models {
             files.extend(&model.found.files);
-            let id = model.id(registry, given).ok();
-            let before = id.and_then(|id| registry.entries.get(&id));
-            files.extend(
-                before
-                    .iter()
-                    .flat_map(|entry| entry.data.iter().chain(&entry.code)),
-            );
+            let before = model.entry(registry, &known, given).into_iter();
+            files.extend(before.flat_map(|(_, entry)| entry.data.iter().chain(&entry.code)));
         }
         for target in targets {
             files.insert(target.path);
@@ -318,7 +321,7 @@ fn models_of<'a>(found: &'a [Found], given: &Given) -> Vec<FoundModel<'a>> {
             _ => models.push(FoundModel {
                 found,
                 class: named.or(classes.first()),
-                is_one_of_several: false,
+                is_one_of_several: classes.len() > 1,
             }),
         }
     }
@@ -333,7 +336,11 @@ fn targets_of<'a>(found: &'a [Found], given: &Given) -> Result<Vec<FoundTarget<'
             .module
             .as_ref()
             .map_or(&[][..], |module| &module.targets);
-        let [path] = found.files.as_slice() else {
+        let own = found
+            .files
+            .first()
+            .filter(|file| file.as_str() == found.path);
+        let Some(path) = own else {
             if given.model_output.is_some() {
                 return Err(Error::argument(format!(
                     "'{}' is no file, and a target is one",

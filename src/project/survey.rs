@@ -136,29 +136,32 @@ impl Project {
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
+        let (blocking, others): (Vec<_>, Vec<_>) = tree
+            .faults
+            .into_iter()
+            .partition(|(fault, _)| folders.iter().any(|folder| is_text_below(fault, folder)));
         for (folder, files) in of_folders {
-            let blocked = tree
-                .faults
+            let blocked = blocking
                 .iter()
-                .position(|(fault, _)| is_text_below(fault, folder));
+                .find(|(fault, _)| is_text_below(fault, folder));
             match blocked {
-                Some(at) => survey
-                    .faults
-                    .push((folder.to_owned(), copy(&tree.faults[at].1))),
+                Some((_, error)) => survey.faults.push((folder.to_owned(), copy(error))),
                 None => match self.folder(folder, files) {
                     Ok(found) => survey.found.push(found),
                     Err(error) => survey.faults.push((folder.to_owned(), error)),
                 },
             }
         }
-        if before == (survey.found.len(), survey.faults.len()) {
-            if let Some((fault, error)) = tree.faults.into_iter().next() {
-                survey.faults.push((fault, error));
-            } else if unknown.is_empty() {
-                return Err(Error::argument(format!("there is no file below '{path}'")));
-            } else {
-                survey.found.push(self.folder(path, unknown)?);
-            }
+        if before != (survey.found.len(), survey.faults.len()) {
+            // What else is there stays aside, as other files do; what may be a model is said.
+            let may_be_one = |(fault, _): &(String, Error)| self.may_be_model(fault);
+            survey.faults.extend(others.into_iter().filter(may_be_one));
+        } else if let Some(fault) = others.into_iter().next() {
+            survey.faults.push(fault);
+        } else if unknown.is_empty() {
+            return Err(Error::argument(format!("there is no file below '{path}'")));
+        } else {
+            survey.found.push(self.folder(path, unknown)?);
         }
         Ok(())
     }
@@ -210,17 +213,18 @@ impl Project {
     }
 
     fn read_file(&self, file: &RelPath) -> Result<Read> {
-        if Path::new(file.as_str())
-            .extension()
-            .is_some_and(|e| e == "py")
-        {
+        self.read_at(&self.locate(file), file)
+    }
+
+    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Read> {
+        let file = ModelFile::open(place, name.clone())?;
+        if name.as_str().ends_with(".py") {
             return Ok(Read {
                 format: Some(PYTHON),
-                module: Some(self.read_module(file)?),
+                module: Some(module_of(&file)?),
                 ..Read::default()
             });
         }
-        let file = ModelFile::open(&self.locate(file), file.clone())?;
         let (format, description) = formats::read(&self.formats, &file)?.unzip();
         Ok(Read {
             format,
@@ -234,14 +238,24 @@ impl Project {
         self.read_file(file).is_ok_and(|read| read.is_known())
     }
 
+    /// Whether something that can be in no registry would be known, or cannot be looked at for its name.
+    fn may_be_model(&self, path: &str) -> bool {
+        if let Ok(link) = RelPath::parse(path) {
+            // The name of what is not there is another than it has on disk.
+            return fs::symlink_metadata(self.locate(&link)).is_err() || self.is_model(&link);
+        }
+        let extension = path.rsplit('.').next().unwrap_or_default();
+        let name = RelPath::parse(&format!("model.{extension}"));
+        let Ok(name) = name.or_else(|_| RelPath::parse("model")) else {
+            return true;
+        };
+        let read = self.read_at(&self.root().join(path), &name);
+        read.map_or(true, |read| read.is_known())
+    }
+
     /// Reads what a file of code defines.
     pub(super) fn read_module(&self, file: &RelPath) -> Result<Module> {
-        let text =
-            ModelFile::open(&self.locate(file), file.clone())?.text(python::MAX_BYTES as u64)?;
-        python::parse(&text).map_err(|fault| {
-            let message = format!("line {}: {}", fault.line, fault.message);
-            Error::registry(file, message)
-        })
+        module_of(&ModelFile::open(&self.locate(file), file.clone())?)
     }
 
     /// Finds the file that an entrypoint's module is.
@@ -251,6 +265,14 @@ impl Project {
             .into_iter()
             .find(|file| self.locate(file).is_file())
     }
+}
+
+fn module_of(file: &ModelFile) -> Result<Module> {
+    let text = file.text(python::MAX_BYTES as u64)?;
+    python::parse(&text).map_err(|fault| {
+        let message = format!("line {}: {}", fault.line, fault.message);
+        file.malformed(message)
+    })
 }
 
 fn is_link(path: &str) -> Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::difference::Difference;
-use super::enter::{FoundModel, FoundTarget, Given, HashedFiles};
+use super::enter::{FoundModel, FoundTarget, Given, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::python::{Entrypoint, ModelClass, Module};
@@ -165,6 +165,7 @@ impl Project {
 
 impl Now {
     fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
+        let mut known = Known::of(registry);
         for (id, found) in &self.models {
             let Some(entry) = registry.entries.get(id).cloned() else {
                 continue;
@@ -172,7 +173,10 @@ impl Now {
             match found {
                 None => drop_model(registry, id),
                 Some(found) => {
-                    if let Err(error) = self.enter_model(registry, id, &entry, found) {
+                    let entered = self.enter_model(registry, &mut known, (id, &entry), found);
+                    if let Err(error) = entered {
+                        // What cannot be registered as it is now stays whole.
+                        registry.entries.insert(id.clone(), entry.clone());
                         failed.push(FailedPath {
                             path: entry.path.clone(),
                             error,
@@ -192,10 +196,11 @@ impl Now {
             match entered {
                 Ok(true) => {}
                 Ok(false) => drop_target(registry, id),
-                Err(error) => failed.push(FailedPath {
-                    path: target.path.to_string(),
-                    error,
-                }),
+                Err(error) => {
+                    let path = target.path.to_string();
+                    registry.targets.insert(id.clone(), target);
+                    failed.push(FailedPath { path, error });
+                }
             }
         }
     }
@@ -203,8 +208,8 @@ impl Now {
     fn enter_model(
         &self,
         registry: &mut ProjectRegistry,
-        id: &str,
-        entry: &ModelEntry,
+        known: &mut Known,
+        (id, entry): (&str, &ModelEntry),
         found: &Found,
     ) -> Result<()> {
         let is_there = |path: &&RelPath| self.hashed.contains_key(*path);
@@ -231,11 +236,15 @@ impl Now {
             (&found.module, symbol_of(entry.entrypoint.as_deref()))
             && module.lacks(symbol)
         {
+            let Some(class) = class else {
+                return Err(Error::argument(format!(
+                    "'{symbol}' of model '{id}' is gone, and no class of it took its place alone: name one with an entrypoint, or remove the model"
+                )));
+            };
             // It takes the place of what was given by hand, too.
-            given.entrypoint = class.and_then(|class| {
-                let file = RelPath::parse(&found.path).ok()?;
-                Some(format!("{}:{}", Entrypoint::module_of(&file)?, class.name))
-            });
+            let file = RelPath::parse(&found.path).ok();
+            let module = file.as_ref().and_then(Entrypoint::module_of);
+            given.entrypoint = module.map(|module| format!("{module}:{}", class.name));
         }
         let model = FoundModel {
             found,
@@ -243,7 +252,7 @@ impl Now {
             is_one_of_several: true,
         };
         let by_hand = entry.given.clone();
-        model.enter(registry, &given, &self.hashed, self.time)?;
+        model.enter(registry, known, &given, &self.hashed, self.time)?;
         if let Some(entered) = registry.entries.get_mut(id) {
             entered.given = by_hand;
         }

@@ -393,8 +393,10 @@ fn names_that_some_system_refuses_are_reported() {
         let path = folder.path("m").join(name);
         // Only a system that takes such names can show it.
         let _ = fs::write(&path, gguf(&[]));
-        if names_in(&folder.path("m")).len() != 2 {
-            let _ = fs::remove_file(&path);
+        if !names_in(&folder.path("m"))
+            .iter()
+            .any(|there| there == name)
+        {
             continue;
         }
         let report = folder.add(&["m"]);

@@ -70,7 +70,10 @@ fn a_model_or_a_target_is_dropped_and_its_files_stay() {
     assert!(registry.targets.is_empty() && registry.target_sets.is_empty());
     assert!(folder.path("models/sir.py").exists());
     let text = folder.text();
-    assert!(!text.contains("sir") && !text.contains("incidence"), "{text}");
+    assert!(
+        !text.contains("sir") && !text.contains("incidence"),
+        "{text}"
+    );
     // Registered again, it begins anew.
     assert!(folder.add(&["models/sir.py"]).registered[0].is_new);
 }
@@ -81,7 +84,10 @@ fn an_id_that_is_not_registered_is_named_with_those_that_come_near() {
     let before = fs::read(folder.project().registry_path()).unwrap();
     for (id, expected) in [("agnet", "agent"), ("incidence_targt", "incidence_target")] {
         let ids = ["sir".to_owned(), id.to_owned()];
-        let error = folder.project().remove(&ids, &CancelToken::new()).unwrap_err();
+        let error = folder
+            .project()
+            .remove(&ids, &CancelToken::new())
+            .unwrap_err();
         assert_eq!(error.code(), "MODEL_NOT_FOUND");
         assert!(error.to_string().contains(id), "{error}");
         let Error::NotRegistered { near, .. } = &error else {

@@ -43,7 +43,10 @@ fn a_changed_model_gets_the_next_version_and_its_history_stays() {
         let project = folder.project();
         let (entry, version) = project.registry().current("m").unwrap();
         assert_eq!(entry.name, format!("M{at}"));
-        digests.push((version.digest, version.files[&RelPath::parse("m.gguf").unwrap()].digest));
+        digests.push((
+            version.digest,
+            version.files[&RelPath::parse("m.gguf").unwrap()].digest,
+        ));
     }
     let project = folder.project();
     let history = project.registry().entries["m"].history();
@@ -61,7 +64,10 @@ fn the_same_bytes_are_no_new_version_and_write_nothing() {
     let folder = Folder::registered();
     let before = folder.snapshot();
     let report = folder.add(&["models", "targets"]);
-    assert_eq!(report.unchanged, ["agent", "incidence_target", "sir", "tiny"]);
+    assert_eq!(
+        report.unchanged,
+        ["agent", "incidence_target", "sir", "tiny"]
+    );
     assert_eq!((report.processed, report.registered.len()), (4, 0));
     assert_eq!(folder.snapshot(), before);
     // Said by hand, the version that it has anyway is the same.
@@ -77,7 +83,8 @@ fn the_same_bytes_are_no_new_version_and_write_nothing() {
 
 #[test]
 fn what_a_file_states_anew_counts_and_what_it_kept_does_not() {
-    let stating = |version: &str, more: &str| gnn("M", &format!("{more}\n## ModelVersion\n{version}\n"));
+    let stating =
+        |version: &str, more: &str| gnn("M", &format!("{more}\n## ModelVersion\n{version}\n"));
     let folder = Folder::new();
     for (text, expected) in [
         (stating("1.2.0", ""), "1.2.0"),
@@ -120,7 +127,11 @@ fn a_lower_version_is_refused() {
     folder.write(&[("m.md", gnn("M", "## ModelVersion\n1.0\n"))]);
     let report = folder.add(&["."]);
     assert_eq!(report.registered[0].id, "n");
-    assert!(failures(&report.failed)[0].1.contains("choose a higher one"));
+    assert!(
+        failures(&report.failed)[0]
+            .1
+            .contains("choose a higher one")
+    );
 }
 
 #[test]
@@ -139,7 +150,10 @@ fn a_change_of_data_or_code_is_a_change_of_the_model() {
 
 #[test]
 fn what_was_given_by_hand_holds_whatever_the_files_say() {
-    let folder = Folder::with(&[("sir.py", SIR.as_bytes()), ("m.md", gnn("Old", "").as_bytes())]);
+    let folder = Folder::with(&[
+        ("sir.py", SIR.as_bytes()),
+        ("m.md", gnn("Old", "").as_bytes()),
+    ]);
     let options = AddOptions::default()
         .name("By hand".to_owned())
         .description("Mine".to_owned())
@@ -171,7 +185,10 @@ fn what_was_given_by_hand_holds_whatever_the_files_say() {
     // Given anew, it is that.
     let again = AddOptions::default().description("Other".to_owned());
     folder.add_with(&["m.md"], &again);
-    assert_eq!(folder.project().registry().entries["m"].description, "Other");
+    assert_eq!(
+        folder.project().registry().entries["m"].description,
+        "Other"
+    );
 }
 
 #[test]
@@ -184,11 +201,18 @@ fn what_nobody_gave_follows_the_files() {
         let entry = folder.project().registry().entries["m"].clone();
         (entry.name, entry.description, entry.model_type)
     };
-    assert_eq!(of(), ("New".into(), "More words.".into(), Some("other".into())));
-    // What a file says no more is not said of it any longer.
+    assert_eq!(
+        of(),
+        ("New".into(), "More words.".into(), Some("other".into()))
+    );
+    // A file that says nothing takes nothing away.
     folder.write(&[("m.md", "# Nothing is said here")]);
     folder.add(&["m.md"]);
-    assert_eq!(of(), ("m".into(), String::new(), None));
+    assert_eq!(
+        of(),
+        ("New".into(), "More words.".into(), Some("other".into()))
+    );
+    assert_eq!(current(&folder, "m"), "1.0.2");
 }
 
 #[test]
