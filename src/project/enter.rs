@@ -132,7 +132,7 @@ impl FoundModel<'_> {
                 ))),
             };
         }
-        let whole = without_extension(&self.found.path);
+        let whole = self.found.plain_path.as_str();
         let stem = whole.rsplit('/').next().unwrap_or(whole);
         let class = self.class.filter(|_| self.is_one_of_several);
         let choices = match class {
@@ -441,7 +441,7 @@ fn next_version(
         None => Ok(Some(version::next_patch(current))),
         Some(wanted) if wanted == current && is_same => Ok(None),
         Some(wanted) if before.versions.contains_key(wanted) => Err(Error::argument(format!(
-            "version '{wanted}' is registered with other files: choose a higher one than {current}"
+            "version '{wanted}' is registered already: choose a higher one than {current}"
         ))),
         Some(wanted) if version::compare(wanted, current).is_lt() => Err(Error::argument(format!(
             "version '{wanted}' is below the current {current}: choose a higher one"
@@ -468,13 +468,4 @@ fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) 
 
 fn total_bytes(files: &Files) -> u64 {
     files.values().map(|facts| facts.size_bytes).sum()
-}
-
-/// A path without the extension of its last component.
-fn without_extension(path: &str) -> &str {
-    let name = path.rfind('/').map_or(0, |at| at + 1);
-    match path[name..].rfind('.') {
-        Some(at) if at > 0 => &path[..name + at],
-        _ => path,
-    }
 }

@@ -259,7 +259,7 @@ impl Project {
     ) -> Result<HashedFiles> {
         let registry = self.registry();
         let stated = targets.iter().flat_map(FoundTarget::stated_data);
-        let stated: Vec<RelPath> = stated.filter(|path| self.locate(path).is_file()).collect();
+        let stated: Vec<RelPath> = stated.filter(|path| self.has_file(path)).collect();
         let mut files: BTreeSet<&RelPath> = given.data.iter().chain(&given.code).collect();
         files.extend(&stated);
         let known = Known::of(registry);

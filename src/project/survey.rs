@@ -24,6 +24,8 @@ pub(super) const MODFLOW: &str = "modflow";
 pub(super) struct Found {
     /// Where it is: from the project's folder, `.` for that itself.
     pub(super) path: String,
+    /// The same as an id could be: of a file without its extension, of the project's folder its name.
+    pub(super) plain_path: String,
     /// Its files, in order.
     pub(super) files: Vec<RelPath>,
     /// What read it, and what it says.
@@ -57,6 +59,7 @@ impl Read {
 
     fn found(self, file: RelPath) -> Found {
         Found {
+            plain_path: without_extension(file.as_str()).to_owned(),
             path: file.to_string(),
             files: vec![file],
             format: self.format,
@@ -92,9 +95,15 @@ impl Project {
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
-        if !metadata.is_dir() {
+        if metadata.is_file() {
             let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
             return Ok(vec![file]);
+        }
+        if !metadata.is_dir() {
+            let path = path.escape_debug();
+            return Err(Error::argument(format!(
+                "'{path}' is neither a file nor a folder"
+            )));
         }
         let Tree { files, mut faults } = files_below(self, path)?;
         match faults.is_empty() {
@@ -195,7 +204,17 @@ impl Project {
         if format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file));
         }
+        let own_name = || {
+            self.root()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+        };
         Ok(Found {
+            plain_path: match path {
+                "." => own_name().into_owned(),
+                path => path.to_owned(),
+            },
             path: path.to_owned(),
             files,
             format,
@@ -273,6 +292,15 @@ fn module_of(file: &ModelFile) -> Result<Module> {
         let message = format!("line {}: {}", fault.line, fault.message);
         file.malformed(message)
     })
+}
+
+/// A path without the extension of its last component.
+fn without_extension(path: &str) -> &str {
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    match path[name..].rfind('.') {
+        Some(at) if at > 0 => &path[..name + at],
+        _ => path,
+    }
 }
 
 fn is_link(path: &str) -> Error {

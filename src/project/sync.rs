@@ -132,6 +132,10 @@ impl Project {
             match self.look_again(target.path.as_str()) {
                 Ok(found) => {
                     files.extend(target.data.iter().chain([&target.path]).cloned());
+                    let module = found.as_ref().and_then(|found| found.module.as_ref());
+                    let functions = module.into_iter().flat_map(|module| &module.targets);
+                    let stated = functions.flat_map(|function| &function.data);
+                    files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
                     now.targets.push((id.clone(), found));
                 }
                 Err(error) => {
@@ -141,7 +145,7 @@ impl Project {
             }
         }
         // What is gone is no file to hash.
-        files.retain(|file| self.locate(file).is_file());
+        files.retain(|file| self.has_file(file));
         let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
             cancel: &options.cancel,
@@ -224,28 +228,28 @@ impl Now {
         if let Some(before) = registry.entries.get_mut(id) {
             (before.data, before.code) = (data, code);
         }
-        let class = found.module.as_ref().and_then(|module| {
-            let symbol = symbol_of(entry.entrypoint.as_deref());
-            let same = module
-                .models
-                .iter()
-                .find(|class| Some(class.name.as_str()) == symbol);
-            same.or_else(|| successor(entry, module, registry))
-        });
-        if let (Some(module), Some(symbol)) =
-            (&found.module, symbol_of(entry.entrypoint.as_deref()))
-            && module.lacks(symbol)
-        {
-            let Some(class) = class else {
-                return Err(Error::argument(format!(
-                    "'{symbol}' of model '{id}' is gone, and no class of it took its place alone: name one with an entrypoint, or remove the model"
-                )));
-            };
-            // It takes the place of what was given by hand, too.
-            let file = RelPath::parse(&found.path).ok();
-            let module = file.as_ref().and_then(Entrypoint::module_of);
-            given.entrypoint = module.map(|module| format!("{module}:{}", class.name));
-        }
+        let named = entry.entrypoint.as_deref();
+        let module = found.module.as_ref();
+        let class = match (module, named.map(|text| symbol_in(text, &found.path))) {
+            (None, _) | (_, Some(None)) => None,
+            (Some(module), None) => successor(entry, module, registry),
+            (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
+                let class = successor(entry, module, registry).ok_or_else(|| {
+                    Error::argument(format!(
+                        "'{symbol}' of model '{id}' is gone, and no class alone took its place: name one with an entrypoint, or remove the model"
+                    ))
+                })?;
+                // It takes the place of what was given by hand, too.
+                let file = RelPath::parse(&found.path).ok();
+                let module = file.as_ref().and_then(Entrypoint::module_of);
+                given.entrypoint = module.map(|module| format!("{module}:{}", class.name));
+                Some(class)
+            }
+            (Some(module), Some(Some(symbol))) => {
+                let mut classes = module.models.iter();
+                classes.find(|class| class.name == symbol)
+            }
+        };
         let model = FoundModel {
             found,
             class,
@@ -270,17 +274,18 @@ impl Now {
         let Some(module) = &found.module else {
             return Ok(true);
         };
-        let symbol = symbol_of(Some(&target.entrypoint)).unwrap_or_default();
+        // What is elsewhere by its entrypoint is not looked for here.
+        let symbol = symbol_in(&target.entrypoint, target.path.as_str());
         let function = module
             .targets
             .iter()
-            .find(|function| function.name == symbol);
+            .find(|function| Some(function.name.as_str()) == symbol);
         let mut given = Given {
             id: Some(id.to_owned()),
             entrypoint: Some(target.entrypoint.clone()),
             ..Given::default()
         };
-        let function = if !module.lacks(symbol) {
+        let function = if symbol.is_none_or(|symbol| !module.lacks(symbol)) {
             function
         } else {
             let taken: BTreeSet<&str> = registry
@@ -313,16 +318,12 @@ impl Now {
     }
 }
 
-/// The class that took the place of one that is gone: the only one that no other entry names.
+/// The class that took the place of one that is gone, or of none: the only one that no other entry names.
 fn successor<'a>(
     entry: &ModelEntry,
     module: &'a Module,
     registry: &ProjectRegistry,
 ) -> Option<&'a ModelClass> {
-    let symbol = symbol_of(entry.entrypoint.as_deref())?;
-    if !module.lacks(symbol) {
-        return None;
-    }
     let taken: BTreeSet<&str> = registry
         .entries
         .values()
@@ -335,6 +336,13 @@ fn successor<'a>(
             .iter()
             .filter(|class| !taken.contains(class.name.as_str())),
     )
+}
+
+/// The name that a file itself must define for an entrypoint; `None` when that is of another file.
+fn symbol_in<'a>(entrypoint: &'a str, path: &str) -> Option<&'a str> {
+    let candidates = Entrypoint::parse(entrypoint)?.candidates();
+    let is_here = candidates.iter().any(|file| file.as_str() == path);
+    symbol_of(Some(entrypoint)).filter(|_| is_here)
 }
 
 fn symbol_of(entrypoint: Option<&str>) -> Option<&str> {

@@ -47,6 +47,32 @@ fn an_id_is_the_stem_or_the_path_where_that_is_taken() {
 }
 
 #[test]
+fn a_folder_is_named_by_its_whole_name() {
+    let config = r#"{"model_type": "llama"}"#;
+    let folder = Folder::with(&[
+        ("p/llama-3.1/config.json", config),
+        ("p/qwen2.5/config.json", config),
+        ("p/other/qwen2.5/config.json", config),
+    ]);
+    assert_eq!(
+        ids(&folder.add(&["p"])),
+        ["llama-3.1", "p/qwen2.5", "qwen2.5"]
+    );
+    // The project's own folder has a name too.
+    let mut project = Project::open(folder.path("p/llama-3.1")).unwrap();
+    let report = project
+        .add(&[folder.path("p/llama-3.1")], &options())
+        .unwrap();
+    assert_eq!(ids(&report), ["llama-3.1"]);
+    assert_eq!(project.registry().entries["llama-3.1"].path, ".");
+    assert_eq!(project.registry().entries["llama-3.1"].versions.len(), 1);
+    let status = project
+        .status(&modelrack::project::StatusOptions::default())
+        .unwrap();
+    assert_eq!(status.findings, []);
+}
+
+#[test]
 fn an_id_that_cannot_be_one_is_refused_before_anything_is_written() {
     let folder = Folder::with(&[("a.gguf", gguf(&[])), ("b.gguf", gguf(&[]))]);
     for id in ["", "..", "/a", "a//b", "a\\b", "con", "a\u{7}"] {

@@ -354,3 +354,57 @@ fn what_cannot_be_registered_stays_as_it_is_and_the_rest_goes_on() {
     assert!(failed[1].1.contains("line 1"), "{failed:?}");
     assert_eq!(folder.project().registry().entries["m"], before);
 }
+
+#[test]
+fn what_the_code_says_anew_comes_in() {
+    let folder = Folder::with(&[
+        ("m.py", "A = 1\n"),
+        (
+            "t.py",
+            "@target(model_output='x', data='a.csv')\ndef f():\n    pass\n",
+        ),
+        ("a.csv", "1\n"),
+        ("b.csv", "2\n"),
+    ]);
+    folder.add(&["m.py", "t.py"]);
+    folder.write(&[("m.py", "class M(BaseModel):\n    outputs = ['x']\n")]);
+    folder.edit("t.py", "'a.csv'", "['a.csv', 'b.csv']");
+    let report = folder.sync(&options());
+    assert_eq!(
+        lines(&report.difference),
+        [
+            "m version: 1.0.0 -> 1.0.1",
+            "m name: m -> M",
+            "m entrypoint:  -> m:M",
+            "m outputs:  -> x",
+            "m ~m.py",
+            "f data: a.csv -> a.csv, b.csv",
+            "f ~t.py",
+            "f +b.csv",
+        ]
+    );
+    assert_eq!(folder.findings(), Vec::<String>::new());
+}
+
+#[test]
+fn an_entrypoint_of_another_file_is_not_looked_for_in_this_one() {
+    let folder = Folder::with(&[
+        ("m.py", "class Other(BaseModel):\n    outputs = ['x']\n"),
+        (
+            "run.py",
+            "from m import Other as Run\ndef check():\n    pass\n",
+        ),
+        ("t.py", "@target(model_output='x')\ndef f():\n    pass\n"),
+    ]);
+    let of = |text: &str| AddOptions::default().entrypoint(text.to_owned());
+    folder.add_with(&["m.py"], &of("run:Run").outputs(vec!["x".into()]));
+    folder.add_with(&["t.py"], &of("run:check").model_output("x".to_owned()));
+    folder.write(&[("m.py", "# Changed\n"), ("t.py", "# Changed\n")]);
+    let report = folder.sync(&options());
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    assert_eq!(
+        lines(&report.difference),
+        ["m version: 1.0.0 -> 1.0.1", "m ~m.py", "check ~t.py"]
+    );
+    assert_eq!(folder.findings(), Vec::<String>::new());
+}
