@@ -185,6 +185,12 @@ pub(super) fn ids(report: &AddReport) -> Vec<&str> {
     items.map(|item| item.id.as_str()).collect()
 }
 
+/// The files of a model's current version.
+pub(super) fn files_of(project: &Project, id: &str) -> Vec<String> {
+    let (_, version) = project.registry().current(id).unwrap();
+    version.files.keys().map(ToString::to_string).collect()
+}
+
 /// What failed: where, and why.
 pub(super) fn failures(failed: &[FailedPath]) -> Vec<(&str, String)> {
     let failed = failed.iter();

@@ -5,6 +5,7 @@ mod folder;
 mod make;
 mod publish;
 mod recorded;
+mod refusing;
 mod searching;
 mod status;
 mod syncing;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use modelrack::project::{AddOptions, Project};
 use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions, SyncOptions};
 
-use super::folder::{Folder, SIR, TARGET, gnn, weights};
+use super::folder::{Folder, SIR, TARGET, failures, gnn, weights};
 use crate::support::address;
 use crate::support::disk::{files_below, write_files};
 use crate::support::forge::Forge;
@@ -184,4 +184,56 @@ fn a_repository_serves_what_is_registered() {
     assert_eq!(installed, served.into_iter().collect::<Vec<_>>());
     manager.pull(&address("lab/sir@main"), &options).unwrap();
     rack.assert_files("lab/sir main", &[("sir.py", SIR)]);
+}
+
+#[test]
+fn what_make_found_stays_beside_what_is_registered() {
+    let folder = Folder::with(&[("w.md", gnn("W", "")), ("flow/a.txt", "x".into())]);
+    let made = "schema_version = \"1.0\"\nasset = \"all.zip\"\n\n[files]\n\"flow/a.txt\" = { url = \"https://example.org/o/r/releases/download/v1/all.zip\" }\n\n[models]\n\"flow\" = [\n    \"flow/a.txt\",\n]\n\n[examples]\n\"ex\" = [\n    \"flow\",\n]\n";
+    folder.write(&[(".registry/models.toml", made)]);
+    let is_kept = || {
+        let (text, made): (toml::Table, toml::Table) = (
+            folder.text().replace("TIME", "1").parse().unwrap(),
+            made.parse().unwrap(),
+        );
+        let of = |table: &toml::Table, key: &str, name: &str| table[key][name].clone();
+        [
+            ("files", "flow/a.txt"),
+            ("models", "flow"),
+            ("examples", "ex"),
+        ]
+        .iter()
+        .all(|(key, name)| of(&text, key, name) == of(&made, key, name))
+            && text["asset"] == made["asset"]
+    };
+    folder.add(&["w.md"]);
+    assert!(is_kept(), "{}", folder.text());
+    for (id, reason) in [
+        ("flow", "is a model that 'make' found"),
+        ("Flow", "only by case"),
+    ] {
+        let report = folder.add_with(&["w.md"], &AddOptions::default().id(id.to_owned()));
+        let failed = failures(&report.failed);
+        assert!(failed[0].1.contains(reason), "{failed:?}");
+    }
+    // An id that is free is found for the same folder, and its file is stated whole then.
+    assert_eq!(failures(&folder.add(&["flow"]).failed).len(), 1);
+    let named = AddOptions::default().id("mine".to_owned());
+    folder.add_with(&["flow"], &named);
+    let text = folder.text();
+    assert!(
+        text.contains("\"flow/a.txt\" = { hash = \"sha256:"),
+        "{text}"
+    );
+    assert!(
+        text.contains("size = 1, url = \"https://example.org/"),
+        "{text}"
+    );
+    let ids = ["w".to_owned(), "mine".to_owned()];
+    folder
+        .project()
+        .remove(&ids, &modelrack::CancelToken::new())
+        .unwrap();
+    assert!(folder.project().registry().entries.is_empty());
+    assert!(folder.text().contains("\"flow\" = ["), "{}", folder.text());
 }

@@ -4,9 +4,10 @@ use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime};
 
 use modelrack::CancelToken;
-use modelrack::project::{AddOptions, Finding, Severity, StatusOptions};
+use modelrack::project::{AddOptions, Finding, ResyncOptions, Severity, StatusOptions};
 
-use super::folder::{AGENT, Folder, SIR, TARGET, gguf, gnn, weights};
+use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, weights};
+use crate::support::platform::link_folder;
 
 /// What a project that is as it should be has to say.
 const UNUSED: &str = "note unused_output model sir: No target looks at output 'prevalence'";
@@ -219,6 +220,23 @@ fn the_folder_of_a_model_is_watched() {
 }
 
 #[test]
+fn a_link_in_the_folder_of_a_model_is_said() {
+    let folder = Folder::with(&[("m/a.bin", "x"), ("other/b", "x")]);
+    folder.add(&["m"]);
+    if !link_folder(&folder.path("other"), &folder.path("m/link")) {
+        return;
+    }
+    check(
+        &folder,
+        "a link",
+        &["warning untracked model m: Cannot be registered with its folder: m/link | Make them files with names that every system takes, or take them away".into()],
+    );
+    // It is in the way of registering the folder as it is now.
+    let report = folder.sync(&ResyncOptions::default());
+    assert!(failures(&report.failed)[0].1.contains("'m/link' is a link"));
+}
+
+#[test]
 fn many_files_are_one_finding_with_the_first_few_names() {
     let names: Vec<String> = (0..8).map(|number| format!("m/{number}.bin")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "x")).collect();
@@ -297,7 +315,7 @@ fn code_is_never_run() {
     ]);
     folder.add(&["sir.py"]);
     folder.status();
-    folder.sync(&modelrack::project::ResyncOptions::default());
+    folder.sync(&ResyncOptions::default());
     assert!(!folder.path("ran").exists());
     assert_eq!(folder.findings(), Vec::<String>::new());
 }
