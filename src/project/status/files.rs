@@ -51,8 +51,8 @@ struct Owner<'a> {
     kind: ItemKind,
     id: &'a str,
     files: &'a Files,
-    data: &'a [RelPath],
-    code: &'a [RelPath],
+    data: BTreeSet<&'a RelPath>,
+    code: BTreeSet<&'a RelPath>,
     registered_at: SystemTime,
 }
 
@@ -65,8 +65,8 @@ impl Project {
                 kind: ItemKind::Model,
                 id,
                 files: &current.files,
-                data: &entry.data,
-                code: &entry.code,
+                data: entry.data.iter().collect(),
+                code: entry.code.iter().collect(),
                 registered_at: current.registered_at,
             })
         });
@@ -74,8 +74,8 @@ impl Project {
             kind: ItemKind::Target,
             id,
             files: &target.files,
-            data: &target.data,
-            code: &[],
+            data: target.data.iter().collect(),
+            code: BTreeSet::new(),
             registered_at: target.registered_at,
         });
         models.chain(targets).collect()

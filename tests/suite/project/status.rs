@@ -132,6 +132,17 @@ fn every_finding_is_said_with_what_mends_it() {
             ],
         ),
         (
+            "a second target stands in the file of the first",
+            |folder| {
+                let more = "\n@target(model_output='prevalence')\ndef second():\n    pass\n";
+                folder.write(&[("targets/incidence.py", format!("{TARGET}{more}"))]);
+            },
+            vec![
+                "warning untracked -: 'targets/incidence.py' has the target 'second', which is not registered | Run 'registry add targets/incidence.py' to register it".into(),
+                format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
+            ],
+        ),
+        (
             "a model and a target lie beside those that are registered",
             |folder| folder.write(&[
                 ("models/new.md", gnn("New", "").as_str()),
