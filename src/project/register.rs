@@ -22,8 +22,8 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AddOptions {
-    /// The model's id, or the target's. Default: the file's or folder's name without its extension; its path where that is
-    /// taken; of a target, the function's name.
+    /// The model's id, or the target's. Default: the file's name without its extension, or the folder's; its path where that
+    /// is taken; the class's name where a file has several; of a target, the function's name.
     pub id: Option<String>,
     /// The version. Default: the one that the file states, else 1.0.0; of what changed, the next patch version.
     pub version: Option<String>,
@@ -140,7 +140,8 @@ impl Project {
     ///
     /// A file is a model. A folder is one when its format makes it one, as a `config.json` of the Hub does, or when
     /// it is given an id; every other folder is looked through for models, and is one when nothing in it is known. Code is
-    /// parsed, and never run: it is a model or has targets by what it declares.
+    /// parsed, and never run: it is a model or has targets by what it declares. Folders of tools, such as `.git` and the
+    /// registry's own, are passed over; links are not followed, and one that leads to a model is reported.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the options fit no path or several; [`Error::Registry`] and the storage errors when

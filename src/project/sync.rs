@@ -73,7 +73,7 @@ impl Project {
     /// Makes the registry true to the files.
     ///
     /// A class or function that is gone is followed to the one that took its place, when there is just one in its module
-    /// that nothing else names.
+    /// that nothing else names. A model of which none can be followed is reported and stays as it is, a target is dropped.
     ///
     /// # Errors
     /// As [`Project::add`]; [`Error::Cancelled`].
