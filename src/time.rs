@@ -12,6 +12,14 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     rounded.unwrap_or_default().to_string()
 }
 
+/// Writes a time to the microsecond, as in `2026-01-31T12:00:00.123456Z`: changes that follow one another have an order.
+#[cfg(feature = "author")]
+pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
+    let rounded = Timestamp::try_from(time)
+        .and_then(|time| Timestamp::from_microsecond(time.as_microsecond()));
+    rounded.unwrap_or_default().to_string()
+}
+
 /// Reads a time with any offset and any number of fractional digits.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().map(SystemTime::from)
@@ -43,6 +51,8 @@ mod tests {
         assert_eq!(parse_rfc3339("2026-01-31T14:00:00+02:00"), Some(expected));
         let go = parse_rfc3339("2026-01-31T13:00:00.123456789+01:00").unwrap();
         assert_eq!(rfc3339(go), "2026-01-31T12:00:00Z");
+        #[cfg(feature = "author")]
+        assert_eq!(rfc3339_micros(go), "2026-01-31T12:00:00.123456Z");
         assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

@@ -98,7 +98,9 @@ fn push(text: &mut String, value: &Value) {
             push(text, value);
             text.push(' ');
         }),
-        Value::Object(map) => map.values().for_each(|value| {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            text.push_str(key);
+            text.push(' ');
             push(text, value);
             text.push(' ');
         }),

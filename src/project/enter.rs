@@ -1,6 +1,6 @@
 //! Entering what was found into the registry: which id, which version, what of it is new. Nothing here touches a file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use super::python::{Entrypoint, ModelClass, TargetFunction};
@@ -51,6 +51,36 @@ pub(super) struct FoundTarget<'a> {
     pub(super) function: Option<&'a TargetFunction>,
 }
 
+/// What is registered, by what tells one model from another.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Ids as a system that ignores case sees them → as they are.
+    ids: HashMap<String, String>,
+    /// Files and folders → the ids that were registered from each; those that have moved since, too.
+    at: HashMap<String, Vec<String>>,
+}
+
+impl Known {
+    pub(super) fn of(registry: &ProjectRegistry) -> Self {
+        let mut known = Self::default();
+        for id in registry.made.models.keys() {
+            known.ids.insert(id.to_lowercase(), id.clone());
+        }
+        for (id, entry) in &registry.entries {
+            known.enter(id, &entry.path);
+        }
+        known
+    }
+
+    fn enter(&mut self, id: &str, path: &str) {
+        self.ids.insert(id.to_lowercase(), id.to_owned());
+        self.at
+            .entry(path.to_owned())
+            .or_default()
+            .push(id.to_owned());
+    }
+}
+
 /// What became of something found.
 #[derive(Debug)]
 pub(super) enum Entered {
@@ -69,20 +99,40 @@ impl FoundModel<'_> {
         ))
     }
 
-    /// Finds the id of the entry that it was registered as, or an id that is free.
-    pub(super) fn id(&self, registry: &ProjectRegistry, given: &Given) -> Result<String> {
+    /// Finds the entry that it is registered as.
+    pub(super) fn entry<'r>(
+        &self,
+        registry: &'r ProjectRegistry,
+        known: &Known,
+        given: &Given,
+    ) -> Option<(&'r String, &'r ModelEntry)> {
         if let Some(id) = &given.id {
-            return Ok(id.clone());
+            return registry.entries.get_key_value(id);
         }
         let entrypoint = self.entrypoint();
-        let of_path = |entry: &ModelEntry| entry.path == self.found.path;
         let is_same = |entry: &ModelEntry| {
-            of_path(entry) && (!self.is_one_of_several || entry.entrypoint == entrypoint)
+            entry.path == self.found.path
+                && (!self.is_one_of_several || entry.entrypoint == entrypoint)
         };
-        if let Some((id, _)) = registry.entries.iter().find(|(_, entry)| is_same(entry)) {
-            return Ok(id.clone());
+        let ids = known.at.get(&self.found.path).into_iter().flatten();
+        ids.filter_map(|id| registry.entries.get_key_value(id))
+            .find(|(_, entry)| is_same(entry))
+    }
+
+    /// Finds an id for what is not registered.
+    fn new_id(&self, known: &Known, given: &Given) -> Result<String> {
+        if let Some(id) = &given.id {
+            return match known.ids.get(&id.to_lowercase()) {
+                None => Ok(id.clone()),
+                Some(other) if other == id => Err(Error::argument(format!(
+                    "'{id}' is a model that 'make' found: choose another id"
+                ))),
+                Some(other) => Err(Error::argument(format!(
+                    "the id '{id}' differs from '{other}' only by case: choose another"
+                ))),
+            };
         }
-        let whole = without_extension(&self.found.path);
+        let whole = self.found.plain_path.as_str();
         let stem = whole.rsplit('/').next().unwrap_or(whole);
         let class = self.class.filter(|_| self.is_one_of_several);
         let choices = match class {
@@ -90,9 +140,7 @@ impl FoundModel<'_> {
             None => [stem.to_owned(), whole.to_owned()],
         };
         let is_free = |id: &&String| {
-            ModelName::parse(id).is_ok()
-                && !registry.entries.contains_key(*id)
-                && !registry.made.models.contains_key(*id)
+            ModelName::parse(id).is_ok() && !known.ids.contains_key(&id.to_lowercase())
         };
         choices.iter().find(is_free).cloned().ok_or_else(|| {
             let (first, second) = (choices[0].escape_debug(), choices[1].escape_debug());
@@ -106,17 +154,17 @@ impl FoundModel<'_> {
     pub(super) fn enter(
         &self,
         registry: &mut ProjectRegistry,
+        known: &mut Known,
         given: &Given,
         hashed: &HashedFiles,
         now: SystemTime,
     ) -> Result<Entered> {
-        let id = self.id(registry, given)?;
-        if registry.made.models.contains_key(&id) {
-            return Err(Error::argument(format!(
-                "'{id}' is a model that 'make' found: choose another id"
-            )));
-        }
-        let before = registry.entries.get(&id);
+        let registered = self.entry(registry, known, given);
+        let before = registered.map(|(_, entry)| entry);
+        let id = match registered {
+            Some((id, _)) => id.clone(),
+            None => self.new_id(known, given)?,
+        };
         let mut entry = self.describe(&id, before, given);
         let needed = entry.data.iter().chain(&entry.code);
         let files = facts_of(self.found.files.iter().chain(needed), hashed)?;
@@ -146,6 +194,7 @@ impl FoundModel<'_> {
                 .current()
                 .map_or(0, |version| total_bytes(&version.files)),
         };
+        known.enter(&id, &entry.path);
         registry.entries.insert(id, entry);
         Ok(Entered::Registered(item))
     }
@@ -392,7 +441,7 @@ fn next_version(
         None => Ok(Some(version::next_patch(current))),
         Some(wanted) if wanted == current && is_same => Ok(None),
         Some(wanted) if before.versions.contains_key(wanted) => Err(Error::argument(format!(
-            "version '{wanted}' is registered with other files: choose a higher one than {current}"
+            "version '{wanted}' is registered already: choose a higher one than {current}"
         ))),
         Some(wanted) if version::compare(wanted, current).is_lt() => Err(Error::argument(format!(
             "version '{wanted}' is below the current {current}: choose a higher one"
@@ -419,13 +468,4 @@ fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) 
 
 fn total_bytes(files: &Files) -> u64 {
     files.values().map(|facts| facts.size_bytes).sum()
-}
-
-/// A path without the extension of its last component.
-fn without_extension(path: &str) -> &str {
-    let name = path.rfind('/').map_or(0, |at| at + 1);
-    match path[name..].rfind('.') {
-        Some(at) if at > 0 => &path[..name + at],
-        _ => path,
-    }
 }

@@ -319,6 +319,11 @@ impl Project {
             .fold(self.root.clone(), |folder, part| folder.join(part))
     }
 
+    /// Whether there is a file, and no link to one.
+    pub(super) fn has_file(&self, path: &RelPath) -> bool {
+        fs::symlink_metadata(self.locate(path)).is_ok_and(|metadata| metadata.is_file())
+    }
+
     /// Reads where something is in the project: with `/` between the components, `.` for its folder.
     ///
     /// # Errors

@@ -7,10 +7,11 @@ use std::time::SystemTime;
 
 use tracing::info;
 
-use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
+use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::survey::{Found, Survey};
+use super::walk::is_passed_over;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
@@ -21,8 +22,8 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AddOptions {
-    /// The model's id, or the target's. Default: the file's or folder's name without its extension; its path where that is
-    /// taken; of a target, the function's name.
+    /// The model's id, or the target's. Default: the file's name without its extension, or the folder's; its path where that
+    /// is taken; the class's name where a file has several; of a target, the function's name.
     pub id: Option<String>,
     /// The version. Default: the one that the file states, else 1.0.0; of what changed, the next patch version.
     pub version: Option<String>,
@@ -139,7 +140,8 @@ impl Project {
     ///
     /// A file is a model. A folder is one when its format makes it one, as a `config.json` of the Hub does, or when
     /// it is given an id; every other folder is looked through for models, and is one when nothing in it is known. Code is
-    /// parsed, and never run: it is a model or has targets by what it declares.
+    /// parsed, and never run: it is a model or has targets by what it declares. Folders of tools, such as `.git` and the
+    /// registry's own, are passed over; links are not followed, and one that leads to a model is reported.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the options fit no path or several; [`Error::Registry`] and the storage errors when
@@ -169,8 +171,9 @@ impl Project {
         let hashed = self.hash_found(&models, &targets, &given, options)?;
         let entered = self.change(&options.cancel, |registry| {
             let mut all: Vec<(String, Result<Entered>)> = Vec::new();
+            let mut known = Known::of(registry);
             for model in &models {
-                let entered = model.enter(registry, &given, &hashed, now);
+                let entered = model.enter(registry, &mut known, &given, &hashed, now);
                 all.push((model.found.path.clone(), entered));
             }
             for target in &targets {
@@ -205,6 +208,11 @@ impl Project {
             ));
         }
         let path = self.path_of(path)?;
+        if path.split('/').any(is_passed_over) {
+            return Err(Error::argument(format!(
+                "'{path}' belongs to a tool, and is no model"
+            )));
+        }
         if options.id.is_some() || options.model_output.is_some() {
             survey.found.push(self.look_at(&path)?);
             return Ok(());
@@ -252,18 +260,14 @@ impl Project {
     ) -> Result<HashedFiles> {
         let registry = self.registry();
         let stated = targets.iter().flat_map(FoundTarget::stated_data);
-        let stated: Vec<RelPath> = stated.filter(|path| self.locate(path).is_file()).collect();
+        let stated: Vec<RelPath> = stated.filter(|path| self.has_file(path)).collect();
         let mut files: BTreeSet<&RelPath> = given.data.iter().chain(&given.code).collect();
         files.extend(&stated);
+        let known = Known::of(registry);
         for model in models {
             files.extend(&model.found.files);
-            let id = model.id(registry, given).ok();
-            let before = id.and_then(|id| registry.entries.get(&id));
-            files.extend(
-                before
-                    .iter()
-                    .flat_map(|entry| entry.data.iter().chain(&entry.code)),
-            );
+            let before = model.entry(registry, &known, given).into_iter();
+            files.extend(before.flat_map(|(_, entry)| entry.data.iter().chain(&entry.code)));
         }
         for target in targets {
             files.insert(target.path);
@@ -318,7 +322,7 @@ fn models_of<'a>(found: &'a [Found], given: &Given) -> Vec<FoundModel<'a>> {
             _ => models.push(FoundModel {
                 found,
                 class: named.or(classes.first()),
-                is_one_of_several: false,
+                is_one_of_several: classes.len() > 1,
             }),
         }
     }
@@ -333,7 +337,11 @@ fn targets_of<'a>(found: &'a [Found], given: &Given) -> Result<Vec<FoundTarget<'
             .module
             .as_ref()
             .map_or(&[][..], |module| &module.targets);
-        let [path] = found.files.as_slice() else {
+        let own = found
+            .files
+            .first()
+            .filter(|file| file.as_str() == found.path);
+        let Some(path) = own else {
             if given.model_output.is_some() {
                 return Err(Error::argument(format!(
                     "'{}' is no file, and a target is one",

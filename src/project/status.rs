@@ -76,7 +76,7 @@ pub enum Category {
     Stale,
     /// Code is registered without what it computes.
     EmptyOutputs,
-    /// A file belongs to no model, and looks as if it should.
+    /// A file belongs to no model, and looks as if it should; or a target that is not registered stands beside those that are.
     Untracked,
     /// No target looks at an output.
     UnusedOutput,

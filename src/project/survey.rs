@@ -24,6 +24,8 @@ pub(super) const MODFLOW: &str = "modflow";
 pub(super) struct Found {
     /// Where it is: from the project's folder, `.` for that itself.
     pub(super) path: String,
+    /// The same as an id could be: of a file without its extension, of the project's folder its name.
+    pub(super) plain_path: String,
     /// Its files, in order.
     pub(super) files: Vec<RelPath>,
     /// What read it, and what it says.
@@ -57,6 +59,7 @@ impl Read {
 
     fn found(self, file: RelPath) -> Found {
         Found {
+            plain_path: without_extension(file.as_str()).to_owned(),
             path: file.to_string(),
             files: vec![file],
             format: self.format,
@@ -92,9 +95,15 @@ impl Project {
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
-        if !metadata.is_dir() {
+        if metadata.is_file() {
             let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
             return Ok(vec![file]);
+        }
+        if !metadata.is_dir() {
+            let path = path.escape_debug();
+            return Err(Error::argument(format!(
+                "'{path}' is neither a file nor a folder"
+            )));
         }
         let Tree { files, mut faults } = files_below(self, path)?;
         match faults.is_empty() {
@@ -136,29 +145,32 @@ impl Project {
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
+        let (blocking, others): (Vec<_>, Vec<_>) = tree
+            .faults
+            .into_iter()
+            .partition(|(fault, _)| folders.iter().any(|folder| is_text_below(fault, folder)));
         for (folder, files) in of_folders {
-            let blocked = tree
-                .faults
+            let blocked = blocking
                 .iter()
-                .position(|(fault, _)| is_text_below(fault, folder));
+                .find(|(fault, _)| is_text_below(fault, folder));
             match blocked {
-                Some(at) => survey
-                    .faults
-                    .push((folder.to_owned(), copy(&tree.faults[at].1))),
+                Some((_, error)) => survey.faults.push((folder.to_owned(), copy(error))),
                 None => match self.folder(folder, files) {
                     Ok(found) => survey.found.push(found),
                     Err(error) => survey.faults.push((folder.to_owned(), error)),
                 },
             }
         }
-        if before == (survey.found.len(), survey.faults.len()) {
-            if let Some((fault, error)) = tree.faults.into_iter().next() {
-                survey.faults.push((fault, error));
-            } else if unknown.is_empty() {
-                return Err(Error::argument(format!("there is no file below '{path}'")));
-            } else {
-                survey.found.push(self.folder(path, unknown)?);
-            }
+        if before != (survey.found.len(), survey.faults.len()) {
+            // What else is there stays aside, as other files do; what may be a model is said.
+            let may_be_one = |(fault, _): &(String, Error)| self.may_be_model(fault);
+            survey.faults.extend(others.into_iter().filter(may_be_one));
+        } else if let Some(fault) = others.into_iter().next() {
+            survey.faults.push(fault);
+        } else if unknown.is_empty() {
+            return Err(Error::argument(format!("there is no file below '{path}'")));
+        } else {
+            survey.found.push(self.folder(path, unknown)?);
         }
         Ok(())
     }
@@ -192,7 +204,17 @@ impl Project {
         if format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file));
         }
+        let own_name = || {
+            self.root()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+        };
         Ok(Found {
+            plain_path: match path {
+                "." => own_name().into_owned(),
+                path => path.to_owned(),
+            },
             path: path.to_owned(),
             files,
             format,
@@ -210,17 +232,18 @@ impl Project {
     }
 
     fn read_file(&self, file: &RelPath) -> Result<Read> {
-        if Path::new(file.as_str())
-            .extension()
-            .is_some_and(|e| e == "py")
-        {
+        self.read_at(&self.locate(file), file)
+    }
+
+    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Read> {
+        let file = ModelFile::open(place, name.clone())?;
+        if name.as_str().ends_with(".py") {
             return Ok(Read {
                 format: Some(PYTHON),
-                module: Some(self.read_module(file)?),
+                module: Some(module_of(&file)?),
                 ..Read::default()
             });
         }
-        let file = ModelFile::open(&self.locate(file), file.clone())?;
         let (format, description) = formats::read(&self.formats, &file)?.unzip();
         Ok(Read {
             format,
@@ -234,14 +257,24 @@ impl Project {
         self.read_file(file).is_ok_and(|read| read.is_known())
     }
 
+    /// Whether something that can be in no registry would be known, or cannot be looked at for its name.
+    fn may_be_model(&self, path: &str) -> bool {
+        if let Ok(link) = RelPath::parse(path) {
+            // The name of what is not there is another than it has on disk.
+            return fs::symlink_metadata(self.locate(&link)).is_err() || self.is_model(&link);
+        }
+        let extension = path.rsplit('.').next().unwrap_or_default();
+        let name = RelPath::parse(&format!("model.{extension}"));
+        let Ok(name) = name.or_else(|_| RelPath::parse("model")) else {
+            return true;
+        };
+        let read = self.read_at(&self.root().join(path), &name);
+        read.map_or(true, |read| read.is_known())
+    }
+
     /// Reads what a file of code defines.
     pub(super) fn read_module(&self, file: &RelPath) -> Result<Module> {
-        let text =
-            ModelFile::open(&self.locate(file), file.clone())?.text(python::MAX_BYTES as u64)?;
-        python::parse(&text).map_err(|fault| {
-            let message = format!("line {}: {}", fault.line, fault.message);
-            Error::registry(file, message)
-        })
+        module_of(&ModelFile::open(&self.locate(file), file.clone())?)
     }
 
     /// Finds the file that an entrypoint's module is.
@@ -250,6 +283,23 @@ impl Project {
         candidates
             .into_iter()
             .find(|file| self.locate(file).is_file())
+    }
+}
+
+fn module_of(file: &ModelFile) -> Result<Module> {
+    let text = file.text(python::MAX_BYTES as u64)?;
+    python::parse(&text).map_err(|fault| {
+        let message = format!("line {}: {}", fault.line, fault.message);
+        file.malformed(message)
+    })
+}
+
+/// A path without the extension of its last component.
+fn without_extension(path: &str) -> &str {
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    match path[name..].rfind('.') {
+        Some(at) if at > 0 => &path[..name + at],
+        _ => path,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::difference::Difference;
-use super::enter::{FoundModel, FoundTarget, Given, HashedFiles};
+use super::enter::{FoundModel, FoundTarget, Given, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::python::{Entrypoint, ModelClass, Module};
@@ -73,7 +73,7 @@ impl Project {
     /// Makes the registry true to the files.
     ///
     /// A class or function that is gone is followed to the one that took its place, when there is just one in its module
-    /// that nothing else names.
+    /// that nothing else names. A model of which none can be followed is reported and stays as it is, a target is dropped.
     ///
     /// # Errors
     /// As [`Project::add`]; [`Error::Cancelled`].
@@ -132,6 +132,10 @@ impl Project {
             match self.look_again(target.path.as_str()) {
                 Ok(found) => {
                     files.extend(target.data.iter().chain([&target.path]).cloned());
+                    let module = found.as_ref().and_then(|found| found.module.as_ref());
+                    let functions = module.into_iter().flat_map(|module| &module.targets);
+                    let stated = functions.flat_map(|function| &function.data);
+                    files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
                     now.targets.push((id.clone(), found));
                 }
                 Err(error) => {
@@ -141,7 +145,7 @@ impl Project {
             }
         }
         // What is gone is no file to hash.
-        files.retain(|file| self.locate(file).is_file());
+        files.retain(|file| self.has_file(file));
         let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
             cancel: &options.cancel,
@@ -165,6 +169,7 @@ impl Project {
 
 impl Now {
     fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
+        let mut known = Known::of(registry);
         for (id, found) in &self.models {
             let Some(entry) = registry.entries.get(id).cloned() else {
                 continue;
@@ -172,7 +177,10 @@ impl Now {
             match found {
                 None => drop_model(registry, id),
                 Some(found) => {
-                    if let Err(error) = self.enter_model(registry, id, &entry, found) {
+                    let entered = self.enter_model(registry, &mut known, (id, &entry), found);
+                    if let Err(error) = entered {
+                        // What cannot be registered as it is now stays whole.
+                        registry.entries.insert(id.clone(), entry.clone());
                         failed.push(FailedPath {
                             path: entry.path.clone(),
                             error,
@@ -192,10 +200,11 @@ impl Now {
             match entered {
                 Ok(true) => {}
                 Ok(false) => drop_target(registry, id),
-                Err(error) => failed.push(FailedPath {
-                    path: target.path.to_string(),
-                    error,
-                }),
+                Err(error) => {
+                    let path = target.path.to_string();
+                    registry.targets.insert(id.clone(), target);
+                    failed.push(FailedPath { path, error });
+                }
             }
         }
     }
@@ -203,8 +212,8 @@ impl Now {
     fn enter_model(
         &self,
         registry: &mut ProjectRegistry,
-        id: &str,
-        entry: &ModelEntry,
+        known: &mut Known,
+        (id, entry): (&str, &ModelEntry),
         found: &Found,
     ) -> Result<()> {
         let is_there = |path: &&RelPath| self.hashed.contains_key(*path);
@@ -219,31 +228,35 @@ impl Now {
         if let Some(before) = registry.entries.get_mut(id) {
             (before.data, before.code) = (data, code);
         }
-        let class = found.module.as_ref().and_then(|module| {
-            let symbol = symbol_of(entry.entrypoint.as_deref());
-            let same = module
-                .models
-                .iter()
-                .find(|class| Some(class.name.as_str()) == symbol);
-            same.or_else(|| successor(entry, module, registry))
-        });
-        if let (Some(module), Some(symbol)) =
-            (&found.module, symbol_of(entry.entrypoint.as_deref()))
-            && module.lacks(symbol)
-        {
-            // It takes the place of what was given by hand, too.
-            given.entrypoint = class.and_then(|class| {
-                let file = RelPath::parse(&found.path).ok()?;
-                Some(format!("{}:{}", Entrypoint::module_of(&file)?, class.name))
-            });
-        }
+        let named = entry.entrypoint.as_deref();
+        let module = found.module.as_ref();
+        let class = match (module, named.map(|text| symbol_in(text, &found.path))) {
+            (None, _) | (_, Some(None)) => None,
+            (Some(module), None) => successor(entry, module, registry),
+            (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
+                let class = successor(entry, module, registry).ok_or_else(|| {
+                    Error::argument(format!(
+                        "'{symbol}' of model '{id}' is gone, and no class alone took its place: name one with an entrypoint, or remove the model"
+                    ))
+                })?;
+                // It takes the place of what was given by hand, too.
+                let file = RelPath::parse(&found.path).ok();
+                let module = file.as_ref().and_then(Entrypoint::module_of);
+                given.entrypoint = module.map(|module| format!("{module}:{}", class.name));
+                Some(class)
+            }
+            (Some(module), Some(Some(symbol))) => {
+                let mut classes = module.models.iter();
+                classes.find(|class| class.name == symbol)
+            }
+        };
         let model = FoundModel {
             found,
             class,
             is_one_of_several: true,
         };
         let by_hand = entry.given.clone();
-        model.enter(registry, &given, &self.hashed, self.time)?;
+        model.enter(registry, known, &given, &self.hashed, self.time)?;
         if let Some(entered) = registry.entries.get_mut(id) {
             entered.given = by_hand;
         }
@@ -261,17 +274,18 @@ impl Now {
         let Some(module) = &found.module else {
             return Ok(true);
         };
-        let symbol = symbol_of(Some(&target.entrypoint)).unwrap_or_default();
+        // What is elsewhere by its entrypoint is not looked for here.
+        let symbol = symbol_in(&target.entrypoint, target.path.as_str());
         let function = module
             .targets
             .iter()
-            .find(|function| function.name == symbol);
+            .find(|function| Some(function.name.as_str()) == symbol);
         let mut given = Given {
             id: Some(id.to_owned()),
             entrypoint: Some(target.entrypoint.clone()),
             ..Given::default()
         };
-        let function = if !module.lacks(symbol) {
+        let function = if symbol.is_none_or(|symbol| !module.lacks(symbol)) {
             function
         } else {
             let taken: BTreeSet<&str> = registry
@@ -304,16 +318,12 @@ impl Now {
     }
 }
 
-/// The class that took the place of one that is gone: the only one that no other entry names.
+/// The class that took the place of one that is gone, or of none: the only one that no other entry names.
 fn successor<'a>(
     entry: &ModelEntry,
     module: &'a Module,
     registry: &ProjectRegistry,
 ) -> Option<&'a ModelClass> {
-    let symbol = symbol_of(entry.entrypoint.as_deref())?;
-    if !module.lacks(symbol) {
-        return None;
-    }
     let taken: BTreeSet<&str> = registry
         .entries
         .values()
@@ -326,6 +336,13 @@ fn successor<'a>(
             .iter()
             .filter(|class| !taken.contains(class.name.as_str())),
     )
+}
+
+/// The name that a file itself must define for an entrypoint; `None` when that is of another file.
+fn symbol_in<'a>(entrypoint: &'a str, path: &str) -> Option<&'a str> {
+    let candidates = Entrypoint::parse(entrypoint)?.candidates();
+    let is_here = candidates.iter().any(|file| file.as_str() == path);
+    symbol_of(Some(entrypoint)).filter(|_| is_here)
 }
 
 fn symbol_of(entrypoint: Option<&str>) -> Option<&str> {

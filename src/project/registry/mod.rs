@@ -19,7 +19,7 @@
 //! given = ["type"]                            # what was given by hand, and holds whatever the files say
 //!
 //! [entries.sir.versions."1.0.0"]
-//! registered_at = 2026-01-31T12:00:00Z
+//! registered_at = 2026-01-31T12:00:00.123456Z
 //! digest = "sha256:…"                         # of the names, sizes and digests of its files
 //! [entries.sir.versions."1.0.0".metadata]     # what the files say; may be missing
 //! parameters = 42
@@ -31,7 +31,7 @@
 //! entrypoint = "targets.incidence:incidence_target"
 //! model_output = "incidence"
 //! data = ["data/observed.csv"]
-//! registered_at = 2026-01-31T12:00:00Z
+//! registered_at = 2026-01-31T12:00:00.123456Z
 //! digest = "sha256:…"
 //! [targets.incidence.files]
 //! "targets/incidence.py" = { hash = "sha256:…", size = 300 }

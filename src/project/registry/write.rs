@@ -9,7 +9,7 @@ use super::{
     FileFacts, Files, MadeFile, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
 };
 use crate::relpath::RelPath;
-use crate::time::rfc3339;
+use crate::time::rfc3339_micros;
 
 /// What a registry that readers know of consists of.
 #[derive(Debug)]
@@ -167,7 +167,10 @@ fn push_version(text: &mut String, table: &str, version: &RegisteredVersion, fil
     push(text, format_args!("\n[{table}]\n"));
     push(
         text,
-        format_args!("registered_at = {}\n", rfc3339(version.registered_at)),
+        format_args!(
+            "registered_at = {}\n",
+            rfc3339_micros(version.registered_at)
+        ),
     );
     push(
         text,
@@ -193,7 +196,7 @@ fn push_target(text: &mut String, id: &str, target: &TargetEntry) {
     push_array(text, "data", target.data.iter().map(RelPath::as_str));
     push(
         text,
-        format_args!("registered_at = {}\n", rfc3339(target.registered_at)),
+        format_args!("registered_at = {}\n", rfc3339_micros(target.registered_at)),
     );
     push(
         text,

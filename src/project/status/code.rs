@@ -1,6 +1,6 @@
 //! Whether the code has what the registry says of it. It is parsed, and never run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Category, Finding, Severity};
 use crate::error::{Result, chain};
@@ -42,6 +42,34 @@ impl Project {
                 && let Some(Ok(module)) = modules.get(&file)
             {
                 findings.extend(subject.compare_target(target, module, &symbol));
+            }
+        }
+        self.check_new_targets(&modules, findings);
+    }
+
+    /// Finds targets that nobody registered in files with others that are. Where one of those is gone, the new one may be it.
+    fn check_new_targets(&self, modules: &Modules, findings: &mut Vec<Finding>) {
+        let mut registered: BTreeMap<&RelPath, BTreeSet<&str>> = BTreeMap::new();
+        for target in self.registry().targets.values() {
+            let symbol = target.entrypoint.rsplit(':').next().unwrap_or_default();
+            registered.entry(&target.path).or_default().insert(symbol);
+        }
+        for (file, symbols) in registered {
+            let Some(Ok(module)) = modules.get(file) else {
+                continue;
+            };
+            if symbols.iter().any(|symbol| module.lacks(symbol)) {
+                continue;
+            }
+            let names = module.targets.iter().map(|function| function.name.as_str());
+            for name in names.filter(|name| !symbols.contains(name)) {
+                findings.push(Finding {
+                    severity: Severity::Warning,
+                    entity: None,
+                    category: Category::Untracked,
+                    message: format!("'{file}' has the target '{name}', which is not registered"),
+                    suggestion: Some(format!("Run 'registry add {file}' to register it")),
+                });
             }
         }
     }

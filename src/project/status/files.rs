@@ -14,12 +14,16 @@ use crate::project::make::is_output_of_run;
 use crate::project::register::ItemKind;
 use crate::project::registry::{FileFacts, Files, ModelEntry};
 use crate::project::survey::MODFLOW;
-use crate::project::walk::{files_below, folder_of};
+use crate::project::walk::{Tree, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
 /// may have been written after.
 const TIMES_DIFFER: Duration = Duration::from_secs(2);
+/// What to do with files that are new in the folder of a model.
+const SYNC_FOLDER: &str = "Run 'registry sync' to register what is there now";
+/// What to do with links, and names that some system refuses.
+const MAKE_FILES: &str = "Make them files with names that every system takes, or take them away";
 /// How many names a message has.
 const NAMED: usize = 5;
 
@@ -47,8 +51,8 @@ struct Owner<'a> {
     kind: ItemKind,
     id: &'a str,
     files: &'a Files,
-    data: &'a [RelPath],
-    code: &'a [RelPath],
+    data: BTreeSet<&'a RelPath>,
+    code: BTreeSet<&'a RelPath>,
     registered_at: SystemTime,
 }
 
@@ -61,8 +65,8 @@ impl Project {
                 kind: ItemKind::Model,
                 id,
                 files: &current.files,
-                data: &entry.data,
-                code: &entry.code,
+                data: entry.data.iter().collect(),
+                code: entry.code.iter().collect(),
                 registered_at: current.registered_at,
             })
         });
@@ -70,8 +74,8 @@ impl Project {
             kind: ItemKind::Target,
             id,
             files: &target.files,
-            data: &target.data,
-            code: &[],
+            data: target.data.iter().collect(),
+            code: BTreeSet::new(),
             registered_at: target.registered_at,
         });
         models.chain(targets).collect()
@@ -170,17 +174,23 @@ impl Project {
                 );
                 continue;
             }
-            let files = files_below(self, &entry.path)?.files;
+            let Tree { files, faults } = files_below(self, &entry.path)?;
             let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
             let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
-            if !names.is_empty() {
-                findings.push(Finding {
-                    severity: Severity::Warning,
-                    entity: Some((ItemKind::Model, id.clone())),
-                    category: Category::Untracked,
-                    message: format!("Not registered with its folder: {}", listed(&names)),
-                    suggestion: Some("Run 'registry sync' to register what is there now".into()),
-                });
+            let refused: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();
+            for (names, what, suggestion) in [
+                (names, "Not registered", SYNC_FOLDER),
+                (refused, "Cannot be registered", MAKE_FILES),
+            ] {
+                if !names.is_empty() {
+                    findings.push(Finding {
+                        severity: Severity::Warning,
+                        entity: Some((ItemKind::Model, id.clone())),
+                        category: Category::Untracked,
+                        message: format!("{what} with its folder: {}", listed(&names)),
+                        suggestion: Some(suggestion.to_owned()),
+                    });
+                }
             }
         }
         folders.extend(

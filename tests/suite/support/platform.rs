@@ -1,6 +1,8 @@
 //! What differs between systems.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use modelrack::System;
@@ -47,6 +49,29 @@ pub(crate) fn link_folder(target: &Path, link: &Path) -> bool {
     let made = std::os::unix::fs::symlink(target, link);
     #[cfg(windows)]
     let made = std::os::windows::fs::symlink_dir(target, link);
+    is_link(made, link)
+}
+
+/// Makes a link to a file, as [`link_folder`] does.
+pub(crate) fn link_file(target: &Path, link: &Path) -> bool {
+    #[cfg(unix)]
+    let made = std::os::unix::fs::symlink(target, link);
+    #[cfg(windows)]
+    let made = std::os::windows::fs::symlink_file(target, link);
+    is_link(made, link)
+}
+
+fn is_link(made: io::Result<()>, link: &Path) -> bool {
     made.and_then(|()| fs::symlink_metadata(link))
         .is_ok_and(|there| there.file_type().is_symlink())
+}
+
+/// A name with this extension that is no Unicode; not every file system takes it.
+pub(crate) fn name_without_unicode(extension: &str) -> OsString {
+    #[cfg(unix)]
+    let mut name = std::os::unix::ffi::OsStringExt::from_vec(b"caf\xe9".to_vec());
+    #[cfg(windows)]
+    let mut name: OsString = std::os::windows::ffi::OsStringExt::from_wide(&[0x63, 0xd800]);
+    OsString::push(&mut name, extension);
+    name
 }

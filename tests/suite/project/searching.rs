@@ -1,0 +1,100 @@
+//! Finding what is registered, and dropping it.
+
+use std::fs;
+
+use modelrack::project::{AddOptions, ItemKind, Project};
+use modelrack::{CancelToken, Error};
+use serde_json::json;
+
+use super::folder::{Folder, weights_saying};
+
+fn folder() -> Folder {
+    let folder = Folder::registered();
+    let said = json!({"title": "Tiny Llama", "status": "draft", "architecture": "Llama"});
+    folder.write_old(&[("models/b.safetensors", weights_saying(&[2], said))]);
+    let options = AddOptions::default()
+        .id("team/b".to_owned())
+        .model_type("text-generation".to_owned())
+        .tags(vec!["Small".into()]);
+    folder.add_with(&["models/b.safetensors"], &options);
+    folder
+}
+
+fn found(project: &Project, query: &str) -> Vec<String> {
+    let found = project.registry().search(query).into_iter();
+    found.map(|(id, _)| id.to_owned()).collect()
+}
+
+#[test]
+fn models_are_found_by_all_that_is_known_of_them() {
+    let folder = folder();
+    let project = folder.project();
+    for (query, expected) in [
+        ("agent", &["agent"][..]),
+        // By name, description, tags and type.
+        ("Active Inference POMDP", &["agent"]),
+        ("SUSCEPTIBLE, infected", &["sir"]),
+        ("small", &["team/b"]),
+        ("text-generation", &["team/b"]),
+        // By outputs and metadata, keys and values, nested ones too.
+        ("prevalence", &["sir"]),
+        ("cc0-1.0", &["agent"]),
+        ("num_hidden_states", &["agent"]),
+        ("status draft", &["team/b"]),
+        ("f32", &["team/b", "tiny"]),
+        // Every word, wherever it is.
+        ("llama team", &["team/b"]),
+        ("llama agent", &[]),
+        ("", &["agent", "sir", "team/b", "tiny"]),
+        ("nothing of this", &[]),
+    ] {
+        assert_eq!(found(&project, query), expected, "{query}");
+    }
+}
+
+#[test]
+fn a_model_or_a_target_is_dropped_and_its_files_stay() {
+    let folder = folder();
+    let sets = AddOptions::default().target_set("main".to_owned());
+    folder.add_with(&["targets"], &sets);
+    let ids = ["sir".to_owned(), "incidence_target".to_owned()];
+    let removed = folder.project().remove(&ids, &CancelToken::new()).unwrap();
+    let kinds: Vec<ItemKind> = removed.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [ItemKind::Model, ItemKind::Target]);
+    let project = folder.project();
+    let registry = project.registry();
+    assert_eq!(
+        registry.entries.keys().collect::<Vec<_>>(),
+        ["agent", "team/b", "tiny"]
+    );
+    assert!(registry.targets.is_empty() && registry.target_sets.is_empty());
+    assert!(folder.path("models/sir.py").exists());
+    let text = folder.text();
+    assert!(
+        !text.contains("sir") && !text.contains("incidence"),
+        "{text}"
+    );
+    // Registered again, it begins anew.
+    assert!(folder.add(&["models/sir.py"]).registered[0].is_new);
+}
+
+#[test]
+fn an_id_that_is_not_registered_is_named_with_those_that_come_near() {
+    let folder = folder();
+    let before = fs::read(folder.project().registry_path()).unwrap();
+    for (id, expected) in [("agnet", "agent"), ("incidence_targt", "incidence_target")] {
+        let ids = ["sir".to_owned(), id.to_owned()];
+        let error = folder
+            .project()
+            .remove(&ids, &CancelToken::new())
+            .unwrap_err();
+        assert_eq!(error.code(), "MODEL_NOT_FOUND");
+        assert!(error.to_string().contains(id), "{error}");
+        let Error::NotRegistered { near, .. } = &error else {
+            unreachable!("{error:?}");
+        };
+        assert_eq!(near[0], expected);
+    }
+    // The one that is registered stays with the others.
+    assert_eq!(fs::read(folder.project().registry_path()).unwrap(), before);
+}

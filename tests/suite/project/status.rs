@@ -1,0 +1,373 @@
+//! What is stale or broken, said with how to mend it; nothing is changed, and no code is run.
+
+use std::fs::{self, OpenOptions};
+use std::time::{Duration, SystemTime};
+
+use modelrack::CancelToken;
+use modelrack::project::{AddOptions, Finding, ResyncOptions, Severity, StatusOptions};
+
+use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, weights};
+use crate::support::platform::link_folder;
+
+/// What a project that is as it should be has to say.
+const UNUSED: &str = "note unused_output model sir: No target looks at output 'prevalence'";
+
+const SYNC: &str = "Run 'registry sync' to register it as it is now";
+const FROM_CODE: &str = "Run 'registry sync' to update the registry from the code";
+const BRING_BACK: &str = "Bring it back, or run 'registry sync --force' to drop it";
+
+fn shown(finding: &Finding) -> String {
+    let entity = finding.entity.as_ref();
+    let entity = entity.map_or("-".to_owned(), |(kind, id)| {
+        format!("{} {id}", kind.as_str())
+    });
+    let (severity, category) = (finding.severity.as_str(), finding.category.as_str());
+    let suggestion = finding.suggestion.as_ref();
+    let suggestion = suggestion.map_or(String::new(), |text| format!(" | {text}"));
+    format!(
+        "{severity} {category} {entity}: {}{suggestion}",
+        finding.message
+    )
+}
+
+#[track_caller]
+fn check(folder: &Folder, what: &str, expected: &[String]) {
+    let before = folder.snapshot();
+    let report = folder.status();
+    let found: Vec<String> = report.findings.iter().map(shown).collect();
+    assert_eq!(found, expected, "{what}");
+    assert!(folder.snapshot() == before, "{what}: something was changed");
+}
+
+#[test]
+fn every_finding_is_said_with_what_mends_it() {
+    type Change = fn(&Folder);
+    let cases: Vec<(&str, Change, Vec<String>)> = vec![
+        ("nothing", |_| {}, vec![]),
+        (
+            "a model is gone",
+            |folder| folder.delete("models/agent.md"),
+            vec![format!(
+                "error missing_file model agent: Model file not found: models/agent.md | {BRING_BACK}"
+            )],
+        ),
+        (
+            "a folder stands where a file was",
+            |folder| {
+                folder.delete("models/agent.md");
+                folder.write(&[("models/agent.md/x", "x")]);
+            },
+            vec![
+                format!("error missing_file model agent: Model file not found: models/agent.md | {BRING_BACK}"),
+                "warning untracked model agent: Not registered with its folder: models/agent.md/x | Run 'registry sync' to register what is there now".into(),
+            ],
+        ),
+        (
+            "data is gone",
+            |folder| folder.delete("data/observed.csv"),
+            vec![format!(
+                "error missing_file target incidence_target: Data file not found: data/observed.csv | {BRING_BACK}"
+            )],
+        ),
+        (
+            "data was edited",
+            |folder| folder.write(&[("data/observed.csv", "day,cases\n1,4\n")]),
+            vec![format!(
+                "warning stale target incidence_target: Data changed since it was registered: data/observed.csv | {SYNC}"
+            )],
+        ),
+        (
+            "a model was edited",
+            |folder| folder.write(&[("models/tiny.safetensors", weights(&[8]))]),
+            vec![format!(
+                "warning stale model tiny: Model changed since it was registered: models/tiny.safetensors | {SYNC}"
+            )],
+        ),
+        (
+            "the function was renamed",
+            |folder| folder.edit("targets/incidence.py", "def incidence_target", "def incidence_mean_target"),
+            vec![
+                format!("error missing_symbol target incidence_target: Function 'incidence_target' not found in targets/incidence.py | {FROM_CODE}"),
+                format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
+            ],
+        ),
+        (
+            "the class was renamed",
+            |folder| folder.edit("models/sir.py", "class SIR", "class SEIR"),
+            vec![
+                format!("error missing_symbol model sir: Class 'SIR' not found in models/sir.py | {FROM_CODE}"),
+                format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
+            ],
+        ),
+        (
+            "the code has another output",
+            |folder| folder.edit("models/sir.py", "\"prevalence\"", "\"deaths\""),
+            vec![
+                format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
+                format!("warning stale model sir: Registered outputs are 'incidence', 'prevalence', and the code has 'incidence', 'deaths' | {FROM_CODE}"),
+            ],
+        ),
+        (
+            "the target looks at another output",
+            |folder| folder.edit("targets/incidence.py", "\"incidence\"", "\"prevalence\""),
+            vec![
+                format!("warning stale target incidence_target: Registered for model output 'incidence', and the code has 'prevalence' | {FROM_CODE}"),
+                format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
+            ],
+        ),
+        (
+            "the code is no Python any more",
+            |folder| folder.write(&[("models/sir.py", "class SIR(:\n")]),
+            vec![
+                "error syntax_error model sir: Cannot parse line 1: expected an expression or a ')' (models/sir.py) | Correct models/sir.py".into(),
+                format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
+            ],
+        ),
+        (
+            "the module is gone",
+            |folder| folder.delete("targets/incidence.py"),
+            vec![
+                format!("error missing_file target incidence_target: Target file not found: targets/incidence.py | {BRING_BACK}"),
+                "error missing_module target incidence_target: Module not found for entrypoint 'targets.incidence:incidence_target' | Expected one of: targets/incidence.py, targets/incidence/__init__.py, src/targets/incidence.py, src/targets/incidence/__init__.py".into(),
+            ],
+        ),
+        (
+            "a second target stands in the file of the first",
+            |folder| {
+                let more = "\n@target(model_output='prevalence')\ndef second():\n    pass\n";
+                folder.write(&[("targets/incidence.py", format!("{TARGET}{more}"))]);
+            },
+            vec![
+                "warning untracked -: 'targets/incidence.py' has the target 'second', which is not registered | Run 'registry add targets/incidence.py' to register it".into(),
+                format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
+            ],
+        ),
+        (
+            "a model and a target lie beside those that are registered",
+            |folder| folder.write(&[
+                ("models/new.md", gnn("New", "").as_str()),
+                ("targets/new.py", "@target(model_output='incidence')\ndef f():\n    pass\n"),
+                ("models/README.md", "# Models\n"),
+                ("targets/plain.py", "A = 1\n"),
+            ]),
+            vec![
+                "warning untracked -: 'models/new.md' is not registered, and looks like a model or target | Run 'registry add models/new.md' to register it".into(),
+                "warning untracked -: 'targets/new.py' is not registered, and looks like a model or target | Run 'registry add targets/new.py' to register it".into(),
+            ],
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let folder = Folder::registered();
+        change(&folder);
+        let mut expected = expected;
+        expected.push(UNUSED.to_owned());
+        check(&folder, what, &expected);
+    }
+}
+
+#[test]
+fn what_is_registered_by_hand_is_checked_too() {
+    let folder = Folder::with(&[
+        ("a.py", SIR.as_bytes()),
+        ("b.py", SIR.as_bytes()),
+        ("c.py", b"class M(BaseModel):\n    pass\n"),
+        ("t.py", TARGET.as_bytes()),
+    ]);
+    let entrypoint = |text: &str| AddOptions::default().entrypoint(text.to_owned());
+    folder.add_with(&["a.py"], &entrypoint("models/a:SIR"));
+    folder.add_with(&["b.py"], &entrypoint("elsewhere.models:SIR"));
+    folder.add(&["c.py"]);
+    let bad = AddOptions::default().model_output("BAD_OUTPUT_NAME".to_owned());
+    folder.add_with(&["t.py"], &bad);
+    check(
+        &folder,
+        "what is wrong from the start",
+        &[
+            "error invalid_entrypoint model a: Invalid entrypoint 'models/a:SIR' | Use the form 'package.module:Class'".into(),
+            "error missing_module model b: Module not found for entrypoint 'elsewhere.models:SIR' | Expected one of: elsewhere/models.py, elsewhere/models/__init__.py, src/elsewhere/models.py, src/elsewhere/models/__init__.py".into(),
+            "error output_pairing target incidence_target: Target expects model output 'BAD_OUTPUT_NAME' but no model provides it | Register a model with output 'BAD_OUTPUT_NAME', or let the target use one of: incidence, prevalence".into(),
+            "warning empty_outputs model c: Model has an entrypoint and no outputs | Run 'registry add c.py --outputs NAME' to say what it computes".into(),
+            format!("warning stale target incidence_target: Registered for model output 'BAD_OUTPUT_NAME', and the code has 'incidence' | {FROM_CODE}"),
+            "note unused_output model a: No target looks at output 'incidence'".into(),
+            "note unused_output model a: No target looks at output 'prevalence'".into(),
+            "note unused_output model b: No target looks at output 'incidence'".into(),
+            "note unused_output model b: No target looks at output 'prevalence'".into(),
+        ],
+    );
+    let report = folder.status();
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|s| report.count(s));
+    assert_eq!(counts, [3, 2, 4]);
+    assert_eq!((report.models, report.targets, report.files), (3, 1, 4));
+}
+
+#[test]
+fn the_folder_of_a_model_is_watched() {
+    let config = r#"{"model_type": "bert"}"#;
+    let folder = Folder::with(&[
+        ("m/config.json", config.as_bytes()),
+        ("m/w.safetensors", &weights(&[2])),
+        ("m/code.py", b"A = 1\n"),
+        ("shared/util.py", b"B = 1\n"),
+    ]);
+    let code = AddOptions::default().code(vec![folder.path("shared")]);
+    folder.add_with(&["m"], &code);
+    check(&folder, "as it is", &[]);
+    folder.write(&[
+        ("m/new/x.bin", "x"),
+        ("m/w.safetensors", ""),
+        ("shared/util.py", "C = 2\n"),
+    ]);
+    folder.delete("m/code.py");
+    check(
+        &folder,
+        "changed",
+        &[
+            format!("error missing_file model m: Model file not found: m/code.py | {BRING_BACK}"),
+            format!("warning stale model m: Code changed since it was registered: shared/util.py | {SYNC}"),
+            format!("warning stale model m: Model changed since it was registered: m/w.safetensors | {SYNC}"),
+            "warning untracked model m: Not registered with its folder: m/new/x.bin | Run 'registry sync' to register what is there now".into(),
+        ],
+    );
+}
+
+#[test]
+fn a_link_in_the_folder_of_a_model_is_said() {
+    let folder = Folder::with(&[("m/a.bin", "x"), ("other/b", "x")]);
+    folder.add(&["m"]);
+    if !link_folder(&folder.path("other"), &folder.path("m/link")) {
+        return;
+    }
+    check(
+        &folder,
+        "a link",
+        &["warning untracked model m: Cannot be registered with its folder: m/link | Make them files with names that every system takes, or take them away".into()],
+    );
+    // It is in the way of registering the folder as it is now.
+    let report = folder.sync(&ResyncOptions::default());
+    assert!(failures(&report.failed)[0].1.contains("'m/link' is a link"));
+}
+
+#[test]
+fn many_files_are_one_finding_with_the_first_few_names() {
+    let names: Vec<String> = (0..8).map(|number| format!("m/{number}.bin")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "x")).collect();
+    let folder = Folder::with(&files);
+    folder.add(&["m"]);
+    for name in &names {
+        folder.write(&[(name, "longer")]);
+    }
+    check(
+        &folder,
+        "all changed",
+        &[format!(
+            "warning stale model m: Model changed since it was registered: m/0.bin, m/1.bin, m/2.bin, m/3.bin, m/4.bin and 3 more | {SYNC}"
+        )],
+    );
+}
+
+#[test]
+fn only_what_may_have_changed_is_hashed() {
+    let folder = Folder::registered();
+    let hashed = |deep: bool| {
+        let options = StatusOptions::default().deep(deep);
+        let report = folder.project().status(&options).unwrap();
+        let stale = report
+            .findings
+            .iter()
+            .filter(|finding| finding.category.as_str() == "stale");
+        (report.files_hashed, stale.count())
+    };
+    assert_eq!((hashed(false), hashed(true)), ((0, 0), (5, 0)));
+    // Touched, and the same.
+    let path = folder.path("models/agent.md");
+    let touch = |time| {
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    touch(SystemTime::now());
+    assert_eq!(hashed(false), (1, 0));
+    // Another of the same size, newer: noticed.
+    let mut bytes = AGENT.as_bytes().to_vec();
+    bytes[10] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(hashed(false), (1, 1));
+    // And with a time that says it is old: only all the bytes tell.
+    touch(SystemTime::now() - Duration::from_secs(3600));
+    assert_eq!((hashed(false), hashed(true)), ((0, 0), (5, 1)));
+    // Another size tells without a byte read.
+    fs::write(&path, "short").unwrap();
+    assert_eq!(hashed(false), (0, 1));
+}
+
+#[test]
+fn a_file_of_several_models_is_hashed_once() {
+    let folder = Folder::with(&[
+        ("a.gguf", gguf(&[])),
+        ("b.gguf", gguf(&[])),
+        ("c.csv", vec![1]),
+    ]);
+    let data = AddOptions::default().data(vec![folder.path("c.csv")]);
+    folder.add_with(&["a.gguf", "b.gguf"], &data);
+    let deep = StatusOptions::default().deep(true);
+    let report = folder.project().status(&deep).unwrap();
+    assert_eq!((report.files, report.files_hashed), (3, 3));
+}
+
+#[test]
+fn code_is_never_run() {
+    let folder = Folder::new();
+    let evil = format!(
+        "import os, pathlib\npathlib.Path({:?}).write_text('ran')\nos.system('echo ran > {{}}')\n{SIR}",
+        folder.path("ran")
+    );
+    folder.write(&[
+        ("sir.py", evil.as_str()),
+        ("sitecustomize.py", "raise SystemExit(1)\n"),
+    ]);
+    folder.add(&["sir.py"]);
+    folder.status();
+    folder.sync(&ResyncOptions::default());
+    assert!(!folder.path("ran").exists());
+    assert_eq!(folder.findings(), Vec::<String>::new());
+}
+
+#[test]
+fn names_that_only_running_would_tell_are_believed() {
+    for (text, is_missing) in [
+        ("from other import SIR\n", false),
+        ("if X:\n    class SIR: pass\n", false),
+        (
+            "try:\n    from a import SIR\nexcept ImportError:\n    SIR = None\n",
+            false,
+        ),
+        ("@wrap\nasync def SIR(): pass\n", false),
+        ("from a import *\n", false),
+        ("def f():\n    class SIR: pass\n", true),
+        ("class Other:\n    SIR = 1\n", true),
+        ("# class SIR\n", true),
+    ] {
+        let folder = Folder::with(&[("sir.py", SIR)]);
+        folder.add(&["sir.py"]);
+        folder.write(&[("sir.py", text)]);
+        let findings = folder.findings();
+        let said = findings.iter().any(|line| line.contains("'SIR' not found"));
+        assert_eq!(said, is_missing, "{text}: {findings:?}");
+    }
+}
+
+#[test]
+fn looking_stops_when_it_is_told() {
+    let folder = Folder::registered();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let options = StatusOptions::default().cancel(cancel);
+    let error = folder.project().status(&options).unwrap_err();
+    assert_eq!(error.code(), "CANCELLED");
+}
+
+#[test]
+fn a_project_with_nothing_registered_has_nothing_to_say() {
+    let folder = Folder::with(&[("m.gguf", gguf(&[]))]);
+    check(&folder, "nothing", &[]);
+    assert!(!folder.path(".registry").exists());
+}
