@@ -409,7 +409,11 @@ fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) 
                 facts.insert(file.clone(), *of_file);
             }
             Some(Err(error)) => return Err(Error::argument(crate::error::chain(error))),
-            None => return Err(Error::internal(format!("'{file}' was not hashed"))),
+            None => {
+                return Err(Error::argument(format!(
+                    "another program registered it with '{file}' just now: do it again"
+                )));
+            }
         }
     }
     crate::relpath::check_distinct(facts.keys())

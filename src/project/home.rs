@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::formats::{self, ModelFormat};
-use super::registry::{ProjectRegistry, version};
+use super::registry::ProjectRegistry;
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result, chain};
@@ -18,11 +19,13 @@ use crate::source::repository::check_registry;
 use crate::source::repository::discover::REGISTRY_FILE;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::store::write::{rename, replace_file};
+use crate::store::write::{NewFile, rename, replace_file};
 
+/// How the message begins when a registry may not be written for its size.
+pub(crate) const TOO_LARGE: &str = "it would be too large";
 /// The folder of a project that has its registry.
 const REGISTRY_DIR: &str = ".registry";
-/// What version control should pass over in it, written when the folder is made.
+/// What version control should pass over in it, written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
 /// How large a registry may become.
@@ -64,9 +67,15 @@ pub struct Project {
     base: Option<Digest>,
     unsaved: bool,
     recovered: Option<String>,
+    kept_aside: Option<PathBuf>,
+    dropped: Vec<(String, String)>,
     limits: Limits,
+    lock_limit: Duration,
     pub(super) formats: Vec<Arc<dyn ModelFormat>>,
 }
+
+/// A registry as text, the one that it is of when old versions had to go, and which those are.
+type Written = (String, Option<ProjectRegistry>, Vec<(String, String)>);
 
 /// A registry as it was found on disk.
 #[derive(Debug)]
@@ -100,7 +109,10 @@ impl Project {
             base: None,
             unsaved: false,
             recovered: None,
+            kept_aside: None,
+            dropped: Vec::new(),
             limits: Limits::default(),
+            lock_limit: RECORD_LIMIT,
             formats: formats::builtin(),
         };
         let found = project.read()?;
@@ -135,6 +147,13 @@ impl Project {
         self
     }
 
+    /// Sets how long a change waits for another program that changes the registry. Default: 30 s.
+    #[must_use]
+    pub fn lock_limit(mut self, limit: Duration) -> Self {
+        self.lock_limit = limit;
+        self
+    }
+
     /// Returns the project's folder, absolute and without links.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -160,6 +179,18 @@ impl Project {
         self.recovered.as_deref()
     }
 
+    /// Returns where the last change kept a damaged registry.
+    #[must_use]
+    pub fn kept_aside(&self) -> Option<&Path> {
+        self.kept_aside.as_deref()
+    }
+
+    /// Returns the ids and versions that the last change dropped, as [`Limits::keep_versions`] lets it.
+    #[must_use]
+    pub fn dropped_versions(&self) -> &[(String, String)] {
+        &self.dropped
+    }
+
     /// Writes a registry that an earlier change could not write; nothing when there is none.
     ///
     /// # Errors
@@ -176,20 +207,36 @@ impl Project {
         cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let path = self.registry_path();
-        let lock = path.with_file_name(format!(".{REGISTRY_FILE}.lock"));
-        self.make_folder()?;
-        let _lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+        let folder = self.root.join(REGISTRY_DIR);
+        let is_new = !folder.is_dir();
+        let outcome = self.change_locked(&folder, cancel, act);
+        if is_new {
+            // Goes when nothing was written into it.
+            let _ = fs::remove_dir(&folder);
+        }
+        outcome
+    }
+
+    fn change_locked<T>(
+        &mut self,
+        folder: &Path,
+        cancel: &CancelToken,
+        act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+    ) -> Result<T> {
+        let lock = folder.join(format!(".{REGISTRY_FILE}.lock"));
+        let waiting = |holder: Option<String>| {
+            info!(path = %lock.display(), holder, "waiting for another program");
+        };
+        let _lock = FileLock::acquire(&lock, true, Some(self.lock_limit), cancel, &waiting)?;
         let found = self.read()?;
-        if self.unsaved {
-            if found.base() != self.base {
-                return Err(Error::registry(
-                    path.display(),
-                    "another program changed it since, so that what could not be written before would undo that",
-                ));
-            }
-        } else {
+        if !self.unsaved {
             self.registry.clone_from(&found.registry);
+            self.base = found.base();
+        } else if found.base() != self.base {
+            return Err(Error::registry(
+                self.registry_path().display(),
+                "another program changed it since, so that what could not be written before would undo that",
+            ));
         }
         if found.text.is_none() && found.damage.is_none() {
             self.registry.root = path_in_work_tree(&self.root)?.unwrap_or_default();
@@ -200,10 +247,10 @@ impl Project {
             self.registry = registry;
             self.unsaved = true;
         }
+        self.kept_aside = None;
+        self.dropped.clear();
         if self.unsaved {
             self.write(&found)?;
-        } else {
-            self.base = found.base();
         }
         Ok(outcome)
     }
@@ -231,23 +278,16 @@ impl Project {
             fs::read(path).at("read", path).map(Some)
         };
         let text = whole(&path)?;
-        let damage = match text.as_deref().map(|text| parse(text, &path)) {
-            Some(Ok(registry)) => {
-                return Ok(Found {
-                    registry,
-                    text,
-                    damage: None,
-                });
-            }
-            Some(Err(error)) => error,
+        let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
+        let damage = match text.as_deref() {
+            // As a machine that lost its power leaves it.
+            Some(text) if is_empty(text) => Error::registry(path.display(), "it is empty"),
+            Some(text) => match parse(text, &path) {
+                Ok(registry) => return Ok(Found::whole(registry, Some(text.to_vec()))),
+                Err(error) => error,
+            },
             None if backup.is_file() => Error::registry(path.display(), "it is missing"),
-            None => {
-                return Ok(Found {
-                    registry: ProjectRegistry::default(),
-                    text: None,
-                    damage: None,
-                });
-            }
+            None => return Ok(Found::whole(ProjectRegistry::default(), None)),
         };
         let kept = whole(&backup).ok().flatten();
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
@@ -264,53 +304,64 @@ impl Project {
 
     fn write(&mut self, found: &Found) -> Result<()> {
         let (path, backup) = (self.registry_path(), backup_path(&self.root));
-        let text = self.text_within_limits(&path)?;
+        let (text, smaller, dropped) = self.within_limits(&path)?;
         check_registry(&text, "", &path.display().to_string())?;
+        remove_leftovers(&path);
+        let ignored = path.with_file_name(".gitignore");
+        if found.text.is_none() && !ignored.exists() {
+            replace_file(&ignored, IGNORED.as_bytes())?;
+        }
+        // On the disk before the one that is there goes anywhere.
+        let mut new = NewFile::create(&path)?;
+        new.write(text.as_bytes())?;
+        let mut kept_aside = None;
         match (&found.damage, &found.text) {
             (None, Some(text)) => replace_file(&backup, text)?,
             (Some(_), Some(_)) => {
-                let aside = (1..)
+                let aside = (1_u64..)
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
                     .find(|aside| !aside.exists());
-                if let Some(aside) = aside {
-                    rename(&path, &aside).at("keep aside", &path)?;
+                if let Some(aside) = &aside {
+                    rename(&path, aside).at("keep aside", &path)?;
+                    self.base = None;
                 }
+                kept_aside = aside;
             }
             (_, None) => {}
         }
-        replace_file(&path, text.as_bytes())?;
+        new.commit()?;
+        if let Some(smaller) = smaller {
+            self.registry = smaller;
+        }
         info!(path = %path.display(), models = self.registry.entries.len(), "registry written");
         self.base = Some(Digest::of(text.as_bytes()));
+        (self.kept_aside, self.dropped) = (kept_aside, dropped);
         self.recovered = None;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Writes the registry down; drops old versions where it would become too large and may do that.
-    fn text_within_limits(&mut self, path: &Path) -> Result<String> {
+    /// Writes the registry down. Where it would be too large and old versions may go, returns the one without them, and
+    /// which they are.
+    fn within_limits(&self, path: &Path) -> Result<Written> {
         let most = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
-        let text = self.registry.render();
+        let mut text = self.registry.render();
         if text.len() as u64 <= most {
-            return Ok(text);
+            return Ok((text, None, Vec::new()));
         }
         if let Some(keep) = self.limits.keep_versions {
-            self.registry.drop_versions(keep.max(1));
-            let text = self.registry.render();
+            let mut smaller = self.registry.clone();
+            let dropped = smaller.drop_versions(keep.max(1));
+            text = smaller.render();
             if text.len() as u64 <= most {
-                return Ok(text);
+                return Ok((text, Some(smaller), dropped));
             }
         }
-        let message = format!("it would have {} bytes, and may have {most}", text.len());
+        let message = format!(
+            "{TOO_LARGE}: {} bytes, and may have {most}",
+            text.len()
+        );
         Err(Error::registry(path.display(), message))
-    }
-
-    fn make_folder(&self) -> Result<()> {
-        let folder = self.root.join(REGISTRY_DIR);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).at("create", &folder)?;
-            replace_file(&folder.join(".gitignore"), IGNORED.as_bytes())?;
-        }
-        Ok(())
     }
 
     /// Where a file of the project is on disk.
@@ -343,20 +394,57 @@ impl Project {
 }
 
 impl Found {
+    fn whole(registry: ProjectRegistry, text: Option<Vec<u8>>) -> Self {
+        Self {
+            registry,
+            text,
+            damage: None,
+        }
+    }
+
     fn base(&self) -> Option<Digest> {
         self.text.as_deref().map(Digest::of)
     }
 }
 
 impl ProjectRegistry {
-    /// Drops all but so many of the highest versions of each model.
-    fn drop_versions(&mut self, keep: usize) {
-        for entry in self.entries.values_mut() {
-            let mut names: Vec<String> = entry.versions.keys().cloned().collect();
-            names.sort_by(|one, other| version::compare(other, one));
-            for old in names.iter().skip(keep) {
-                entry.versions.remove(old);
+    /// Drops all but so many of the highest versions of each model, and returns what was dropped. The current version
+    /// stays.
+    fn drop_versions(&mut self, keep: usize) -> Vec<(String, String)> {
+        let mut dropped = Vec::new();
+        for (id, entry) in &mut self.entries {
+            let history = entry.history();
+            let old = history.len().saturating_sub(keep);
+            let old: Vec<String> = history
+                .into_iter()
+                .take(old)
+                .map(|(version, _)| version.to_owned())
+                .filter(|version| *version != entry.current)
+                .collect();
+            for version in old {
+                entry.versions.remove(&version);
+                dropped.push((id.clone(), version));
             }
+        }
+        dropped
+    }
+}
+
+/// Removes what programs that were killed left of writing the registry. Whoever calls has the lock.
+fn remove_leftovers(path: &Path) {
+    let Some(folder) = path.parent() else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_ours = [REGISTRY_FILE, ".gitignore"].iter().any(|file| {
+            let rest = name.strip_prefix(file);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        });
+        if is_ours && name.ends_with(".tmp") {
+            // One that stays is harmless.
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

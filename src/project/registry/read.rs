@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use toml::{Table, Value};
 
+use super::write::{END, HEAD};
 use super::{
     FileFacts, Files, Made, MadeFile, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
     digest_of,
@@ -31,8 +32,17 @@ impl ProjectRegistry {
                 message: "the registry is malformed".into(),
                 source: Some(in_a_line(&error, text).into()),
             })?;
+        if is_cut_short(text) {
+            return Err(Error::registry(location, "its end is missing"));
+        }
         read(&mut table).map_err(|fault| Error::registry(location, fault))
     }
+}
+
+/// Whether the registry was written here, and what is there is only the beginning of it.
+fn is_cut_short(text: &str) -> bool {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    lines.next() == Some(HEAD) && !lines.any(|line| line.trim_end() == END)
 }
 
 fn read(table: &mut Table) -> Result<ProjectRegistry, Fault> {
