@@ -22,7 +22,7 @@ use crate::store::lock::{FileLock, RECORD_LIMIT};
 use crate::store::write::{NewFile, rename, replace_file};
 
 /// How the message begins when a registry may not be written for its size.
-pub(crate) const TOO_LARGE: &str = "it would be too large";
+pub(crate) const TOO_LARGE: &str = "the registry would be too large";
 /// The folder of a project that has its registry.
 const REGISTRY_DIR: &str = ".registry";
 /// What version control should pass over in it, written with the first registry.
@@ -235,7 +235,7 @@ impl Project {
         } else if found.base() != self.base {
             return Err(Error::registry(
                 self.registry_path().display(),
-                "another program changed it since, so that what could not be written before would undo that",
+                "another program changed it since, so that what could not be written before would undo that: open the project anew",
             ));
         }
         if found.text.is_none() && found.damage.is_none() {
@@ -291,7 +291,18 @@ impl Project {
         };
         let kept = whole(&backup).ok().flatten();
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
-            return Err(damage);
+            return Err(match damage {
+                Error::Registry {
+                    location,
+                    message,
+                    source,
+                } if backup.exists() => Error::Registry {
+                    location,
+                    message: format!("{message}, and its backup cannot be read either"),
+                    source,
+                },
+                damage => damage,
+            });
         };
         let damage = chain(&damage);
         warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
@@ -357,10 +368,8 @@ impl Project {
                 return Ok((text, Some(smaller), dropped));
             }
         }
-        let message = format!(
-            "{TOO_LARGE}: {} bytes, and may have {most}",
-            text.len()
-        );
+        let bytes = text.len();
+        let message = format!("{TOO_LARGE}: {bytes} bytes, where {most} are allowed");
         Err(Error::registry(path.display(), message))
     }
 

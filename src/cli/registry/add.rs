@@ -92,6 +92,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .progress(counter.clone());
     let report = project.add(&super::paths(matches, PATHS), &options)?;
     drop((options, counter));
+    super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Added::new(&report, &project.registry_path()))?;
     } else {

@@ -59,6 +59,8 @@ impl HashProgress for Counter {
             hashed.files_total,
             render::size(hashed.bytes_done)
         );
+        // The last column stays free: some terminals wrap as soon as it is written.
+        let line: String = line.chars().take(self.console.width() - 1).collect();
         let width = drawn.map_or(0, |(_, width)| width);
         let padding = " ".repeat(width.saturating_sub(line.len()));
         self.console.draw(&format!("\r{line}{padding}"));

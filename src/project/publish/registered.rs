@@ -122,11 +122,10 @@ impl Project {
                 None => finding.message.clone(),
             })
             .collect();
-        match in_the_way.first() {
-            None => Ok(()),
-            Some(first) => Err(Error::NotPublishable {
-                findings: in_the_way.len(),
-                first: first.clone(),
+        match in_the_way.is_empty() {
+            true => Ok(()),
+            false => Err(Error::NotPublishable {
+                findings: in_the_way,
             }),
         }
     }
