@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tracing::info;
 
@@ -161,7 +160,7 @@ impl Project {
             )));
         }
         // Before anything is read: what changes while it is read is newer.
-        let now = SystemTime::now();
+        let now = crate::time::now();
         let mut report = AddReport::default();
         for (path, error) in survey.faults {
             report.failed.push(FailedPath { path, error });

@@ -37,7 +37,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
     if models.is_empty() {
         super::tell_empty(session, &project);
-        if !registry.entries.is_empty() {
+        if !(registry.entries.is_empty() && registry.targets.is_empty()) {
             let query = render::safe(query);
             session.note(format!("No registered model has '{query}'."));
         }

@@ -42,7 +42,9 @@ impl ProjectRegistry {
 /// Whether the registry was written here, and what is there is only the beginning of it.
 fn is_cut_short(text: &str) -> bool {
     let mut lines = text.trim_start_matches('\u{feff}').lines();
-    lines.next() == Some(HEAD) && !lines.any(|line| line.trim_end() == END)
+    let first = lines.next().unwrap_or_default();
+    let is_part = !first.is_empty() && HEAD.starts_with(first);
+    is_part && !lines.any(|line| line.trim_end() == END)
 }
 
 fn read(table: &mut Table) -> Result<ProjectRegistry, Fault> {

@@ -2,3 +2,4 @@
 
 mod make;
 mod publish;
+mod safety;
