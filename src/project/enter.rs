@@ -96,9 +96,10 @@ impl FoundModel<'_> {
         };
         choices.iter().find(is_free).cloned().ok_or_else(|| {
             let (first, second) = (choices[0].escape_debug(), choices[1].escape_debug());
-            Error::argument(format!(
-                "neither '{first}' nor '{second}' can be its id: name one"
-            ))
+            Error::argument(match choices[0] == choices[1] {
+                true => format!("'{first}' cannot be its id: name one"),
+                false => format!("neither '{first}' nor '{second}' can be its id: name one"),
+            })
         })
     }
 

@@ -16,10 +16,13 @@ mod prompts;
 mod quoting;
 mod readme;
 mod recording;
+mod registered;
+mod registering;
 mod shapes;
 mod site;
 mod snapshot;
 mod updating;
+mod workshop;
 
 use std::io::{BufRead, Cursor};
 

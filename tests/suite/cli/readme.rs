@@ -34,7 +34,7 @@ fn shell_lines(text: &str) -> Vec<String> {
 }
 
 /// The words of one command as a shell would split them: up to a pipe, a redirection, a comment or a second command.
-fn words(command: &str) -> Vec<String> {
+pub(super) fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in command.chars() {
         match (quote, c) {

@@ -251,7 +251,7 @@ fn the_document_of_every_error() {
 }
 
 /// Text without what is another each time: times, folders, the server's port.
-fn stable(rack: &Rack, text: &str) -> String {
+pub(super) fn stable(rack: &Rack, text: &str) -> String {
     let temp = Value::from(rack.temp.path().display().to_string()).to_string();
     let mut stable = String::new();
     for line in text.lines() {
