@@ -110,7 +110,10 @@ fn hint(session: &Session, advice: &str) -> String {
 }
 
 fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
-    let mut causes = Vec::new();
+    let mut causes = match error.root() {
+        Error::NotPublishable { findings } => findings.clone(),
+        _ => Vec::new(),
+    };
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         causes.push(inner.to_string());

@@ -96,7 +96,7 @@ impl Project {
     /// The storage errors; [`Error::Registry`] when the registry is damaged and there is no backup.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let root = fs::canonicalize(folder).at("open", folder)?;
+        let root = real(folder).at("open", folder)?;
         if !root.is_dir() {
             return Err(Error::argument(format!(
                 "{} is no folder",
@@ -126,7 +126,7 @@ impl Project {
     /// As [`Project::open`].
     pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let start = fs::canonicalize(folder).at("open", folder)?;
+        let start = real(folder).at("open", folder)?;
         let has_registry =
             |folder: &&Path| registry_path(folder).is_file() || backup_path(folder).is_file();
         let root = start.ancestors().find(has_registry);
@@ -384,7 +384,7 @@ impl Project {
     /// # Errors
     /// [`Error::InvalidArgument`] when it is elsewhere, or has a name that no registry can have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
-        let real = fs::canonicalize(path).at("read", path)?;
+        let real = real(path).at("read", path)?;
         let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
         let Ok(below) = real.strip_prefix(&self.root) else {
             return refuse(&format!("is not in the project {}", self.root.display()));
@@ -456,6 +456,16 @@ fn remove_leftovers(path: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Where a path leads, without links, and as people write it: Windows puts something in front.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let real = fs::canonicalize(path)?;
+    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let is_of_drive = |text: &&str| text.as_bytes().get(1) == Some(&b':');
+    Ok(plain
+        .filter(is_of_drive)
+        .map_or_else(|| real.clone(), PathBuf::from))
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {

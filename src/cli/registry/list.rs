@@ -29,6 +29,7 @@ pub(super) fn command(mount: &Mount) -> Command {
             mount,
             &[
                 ("registry list", "the models"),
+                ("registry list --type embedding", "some of them"),
                 ("registry list --targets", "the targets"),
             ],
         ))
@@ -112,7 +113,7 @@ pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) ->
     ];
     Ok(session
         .console
-        .print(render::table(&session.console, &head, &rows))?)
+        .print(render::table_with_text(&session.console, &head, rows))?)
 }
 
 fn print_targets(session: &Session, project: &Project) -> CliResult {

@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
-use crate::{Error, Metadata, ModelRef, Result};
+use crate::{Config, Error, Metadata, ModelRef, Result, Url};
 
 const PATHS: &str = "modelrack_paths";
 const TO: &str = "modelrack_to";
@@ -59,7 +59,8 @@ pub(super) fn command(mount: &Mount) -> Command {
         .after_help(args::examples(
             mount,
             &[
-                ("registry publish --to ./public", "all that the project has registered"),
+                ("registry publish --to ./public", "all registered models"),
+                ("registry publish sir tiny --to ./public", "some of them"),
                 ("registry publish ./tiny --to ./public --group whisper --version v1", "a folder"),
                 ("registry publish a.bin b.json --to ./public --model m --alias latest", "some files"),
             ],
@@ -136,7 +137,19 @@ fn publish_registered(
                 .collect(),
         });
     }
-    reports.iter().try_for_each(|report| print(session, report))
+    reports
+        .iter()
+        .try_for_each(|report| print(session, report))?;
+    let url = std::path::absolute(to)
+        .ok()
+        .and_then(|to| Url::from_path(&to).ok());
+    if let Some(url) = url {
+        let variable = Config::new(&session.app).variable("REGISTRY_URL");
+        session.note(render::safe(&format!(
+            "Any static server serves it as it is; {variable}={url} pulls from it here."
+        )));
+    }
+    Ok(())
 }
 
 fn publish_paths(

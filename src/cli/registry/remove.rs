@@ -18,13 +18,15 @@ pub(super) fn command(mount: &Mount) -> Command {
         .args(args::yes(mount))
         .after_help(args::examples(
             mount,
-            &[("registry remove sir", "with its history")],
+            &[("registry remove sir", "with its history; its files stay")],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let mut project = super::open(session, matches)?;
-    let ids = super::ids(matches);
+    let mut ids = super::ids(matches);
+    ids.sort_unstable();
+    ids.dedup();
     let registry = project.registry();
     let mut named = Vec::new();
     for id in &ids {

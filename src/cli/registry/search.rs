@@ -23,7 +23,7 @@ pub(super) fn command(mount: &Mount) -> Command {
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
-            &[("registry search 'active inference'", "two words")],
+            &[("registry search 'active inference'", "has both words")],
         ))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn command(mount: &Mount) -> Command {
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
-            &[("registry show sir", "with its history")],
+            &[("registry show sir", "its metadata, files and versions")],
         ))
 }
 

@@ -78,8 +78,8 @@ fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResu
         }
     }
     super::tell_empty(session, project);
-    let here = std::env::current_dir().and_then(fs::canonicalize);
-    if !report.findings.is_empty() && here.is_ok_and(|here| here != project.root()) {
+    let is_elsewhere = fs::canonicalize(".").ok() != fs::canonicalize(project.root()).ok();
+    if !report.findings.is_empty() && is_elsewhere {
         let root = project.root().display().to_string();
         session.note(format!("Paths are those from {}.", render::safe(&root)));
     }

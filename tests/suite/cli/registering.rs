@@ -226,12 +226,12 @@ fn a_size_limit_is_told_with_the_ways_out() {
             "class SIR",
             &format!("# {number}\nclass SIR"),
         );
-        workshop.run("add <p>/models/sir.py").success();
+        workshop.run("add {p}/models/sir.py").success();
     }
     let before = workshop.text();
     workshop.edit("models/sir.py", "class SIR", "# last\nclass SIR");
     let most = before.len() - 1;
-    let ran = workshop.run(&format!("add <p>/models/sir.py --max-size {most}"));
+    let ran = workshop.run(&format!("add {{p}}/models/sir.py --max-size {most}"));
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
     assert!(
         ran.err
@@ -250,5 +250,5 @@ fn a_size_limit_is_told_with_the_ways_out() {
     let versions = versions["versions"].as_array().unwrap();
     assert_eq!(versions.len(), 2);
     assert_eq!(versions[1]["version"], "1.0.4");
-    assert_eq!(workshop.run("add <p>/models --keep-versions 0").code, 2);
+    assert_eq!(workshop.run("add {p}/models --keep-versions 0").code, 2);
 }

@@ -70,9 +70,9 @@ impl Workshop {
     /// With its models and its target registered.
     pub(super) fn registered() -> Self {
         let workshop = Self::new();
-        workshop.run("add <p>/models <p>/targets").success();
+        workshop.run("add {p}/models {p}/targets").success();
         workshop
-            .run("add <p>/weights --id tiny --type embedding")
+            .run("add {p}/weights --id tiny --type embedding")
             .success();
         workshop
     }
@@ -100,7 +100,7 @@ impl Workshop {
         fs::read_to_string(self.path(".registry/models.toml")).unwrap()
     }
 
-    /// Runs `registry <line>` for the project; `<p>` is its folder, and `<temp>` the one that has it.
+    /// Runs `registry <line>` for the project; `{p}` is its folder, and `{temp}` the one that has it.
     pub(super) fn run(&self, line: &str) -> Ran {
         self.run_at(line, Sinks::Captured)
     }
@@ -115,11 +115,11 @@ impl Workshop {
         let whole = ["registry"]
             .iter()
             .chain(words)
-            .chain(&["--project", "<p>"]);
+            .chain(&["--project", "{p}"]);
         let words: Vec<String> = whole
             .map(|word| {
-                let word = word.replace("<p>", root.to_str().unwrap());
-                word.replace("<temp>", temp.to_str().unwrap())
+                let word = word.replace("{p}", root.to_str().unwrap());
+                word.replace("{temp}", temp.to_str().unwrap())
             })
             .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
