@@ -79,11 +79,16 @@ impl FoundModel<'_> {
         let is_same = |entry: &ModelEntry| {
             of_path(entry) && (!self.is_one_of_several || entry.entrypoint == entrypoint)
         };
-        if let Some((id, _)) = registry.entries.iter().find(|(_, entry)| is_same(entry)) {
-            return Ok(id.clone());
-        }
         let whole = without_extension(&self.found.path);
         let stem = whole.rsplit('/').next().unwrap_or(whole);
+        let entries = registry.entries.iter();
+        let mut same = entries
+            .filter(|(_, entry)| is_same(entry))
+            .map(|(id, _)| id);
+        // Of several, the one that would have the id without being given any.
+        if let Some(id) = same.clone().find(|id| *id == stem).or_else(|| same.next()) {
+            return Ok(id.clone());
+        }
         let class = self.class.filter(|_| self.is_one_of_several);
         let choices = match class {
             Some(class) => [class.name.clone(), format!("{whole}/{}", class.name)],

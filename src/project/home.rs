@@ -393,6 +393,7 @@ impl Project {
         match components.as_deref() {
             None => refuse("has a name that is not UTF-8"),
             Some([]) => Ok(".".into()),
+            Some([REGISTRY_DIR, ..]) => refuse("is the registry's own, and no model"),
             Some(components) => {
                 let text = components.join("/");
                 RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;

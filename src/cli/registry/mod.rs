@@ -164,7 +164,9 @@ fn complete(arg: Arg) -> Arg {
 fn complete(arg: Arg) -> Arg {
     use clap_complete::engine::ArgValueCompleter;
 
-    arg.add(ArgValueCompleter::new(registered))
+    arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
+        registered(Path::new("."), current)
+    }))
 }
 
 #[cfg(not(feature = "unstable-completion"))]
@@ -178,16 +180,19 @@ fn complete_or_path(arg: Arg) -> Arg {
     use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter as _};
 
     arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
-        let mut candidates = registered(current);
+        let mut candidates = registered(Path::new("."), current);
         candidates.extend(PathCompleter::any().complete(current));
         candidates
     }))
 }
 
 #[cfg(feature = "unstable-completion")]
-fn registered(current: &std::ffi::OsStr) -> Vec<clap_complete::engine::CompletionCandidate> {
+fn registered(
+    folder: &Path,
+    current: &std::ffi::OsStr,
+) -> Vec<clap_complete::engine::CompletionCandidate> {
     let current = current.to_string_lossy();
-    let Ok(project) = Project::find(".") else {
+    let Ok(project) = Project::find(folder) else {
         return Vec::new();
     };
     let registry = project.registry();
@@ -298,5 +303,34 @@ fn end(failed: &[FailedPath]) -> CliResult {
             code: first.error.code(),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(all(test, feature = "unstable-completion"))]
+mod tests {
+    use super::*;
+    use crate::project::AddOptions;
+
+    #[test]
+    fn ids_of_the_project_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        std::fs::create_dir(&below).unwrap();
+        let completed = |current: &str| -> Vec<String> {
+            let candidates = registered(&below, current.as_ref()).into_iter();
+            candidates
+                .map(|candidate| candidate.get_value().to_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(completed(""), Vec::<String>::new());
+        for id in ["sir", "seir", "tiny"] {
+            let file = below.join(format!("{id}.bin"));
+            std::fs::write(&file, id).unwrap();
+            let mut project = Project::open(&folder).unwrap();
+            project.add(&[file], &AddOptions::default()).unwrap();
+        }
+        assert_eq!(completed(""), ["seir", "sir", "tiny"]);
+        assert_eq!(completed("s"), ["seir", "sir"]);
+        assert_eq!(completed("x"), Vec::<String>::new());
     }
 }

@@ -145,9 +145,9 @@ fn publish_registered(
         .and_then(|to| Url::from_path(&to).ok());
     if let Some(url) = url {
         let variable = Config::new(&session.app).variable("REGISTRY_URL");
-        session.note(render::safe(&format!(
-            "Any static server serves it as it is; {variable}={url} pulls from it here."
-        )));
+        session.say(render::safe(&format!(
+            "Any static server serves it as it is; {variable}={url} pulls from it here"
+        )))?;
     }
     Ok(())
 }

@@ -83,7 +83,7 @@ fn model(id: &str, entry: &ModelEntry) -> String {
         .rev()
         .map(|(version, registered)| {
             let (time, digest) = (
-                render::time(registered.registered_at),
+                format!("{} UTC", render::time(registered.registered_at)),
                 registered.digest.to_string(),
             );
             let digest = digest.get(..12).unwrap_or_default();
@@ -103,7 +103,10 @@ fn target(id: &str, target: &TargetEntry, sets: &[&str]) -> String {
         ("path", target.path.to_string()),
         ("entrypoint", target.entrypoint.clone()),
         ("output", target.model_output.clone()),
-        ("registered", render::time(target.registered_at)),
+        (
+            "registered",
+            format!("{} UTC", render::time(target.registered_at)),
+        ),
     ];
     if !target.data.is_empty() {
         fields.push(("data", paths(&target.data)));

@@ -459,6 +459,54 @@ fn a_command_line_that_means_nothing_is_refused() {
 }
 
 #[test]
+fn what_is_no_model_is_not_registered() {
+    let workshop = Workshop::registered();
+    let before = workshop.text();
+    for path in ["{p}/.registry", "{p}/.registry/models.toml"] {
+        let ran = workshop.run(&format!("add {path}"));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("is the registry's own"), "{ran:?}");
+        assert_eq!(
+            workshop
+                .run(&format!("add {{p}}/models/sir.py --data {path}"))
+                .code,
+            2
+        );
+    }
+    let ran = workshop.run("add {p}/nothing {p}/models");
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "Processed 3: 0 registered, 2 unchanged, 1 failed\n"
+    );
+    // The path once.
+    assert_eq!(ran.err.matches("nothing").count(), 1, "{ran:?}");
+    assert_eq!(workshop.text(), before);
+    // Words that are empty are none.
+    let words = [
+        "add",
+        "{p}/models/sir.py",
+        "--tag",
+        "",
+        "--tag",
+        "a,, b",
+        "--outputs",
+        "",
+    ];
+    workshop.run_words(&words, Sinks::Captured).success();
+    let shown = workshop.run("show sir --json").json();
+    assert_eq!(
+        (&shown["tags"], &shown["outputs"][0]),
+        (&json!(["a", "b"]), &json!("incidence"))
+    );
+    // Of two models of one file, the one that is called like it.
+    workshop.run("add {p}/models/sir.py --id another").success();
+    workshop.edit("models/sir.py", "recovered", "removed");
+    let ran = workshop.run("add {p}/models/sir.py --quiet");
+    assert_eq!(ran.quiet_success(), "sir\n");
+}
+
+#[test]
 fn whoever_says_no_keeps_what_is_registered() {
     let workshop = Workshop::registered();
     let before = workshop.text();

@@ -123,6 +123,20 @@ fn errors() -> Vec<Error> {
             model: text("g/m v1"),
             near: vec![text("g/m v2")],
         },
+        Error::NotRegistered {
+            id: text("sri"),
+            near: vec![text("sir")],
+        },
+        Error::NotRegistered {
+            id: text("sri"),
+            near: vec![],
+        },
+        Error::NotPublishable {
+            findings: vec![text("model 'sir': Model file not found: sir.py")],
+        },
+        Error::NotPublishable {
+            findings: vec![text("model 'a': one"), text("target 'b': two")],
+        },
         Error::NotInstalled {
             model: text("g/m v1"),
             near: vec![],
