@@ -13,6 +13,7 @@ mod output;
 mod process;
 mod program;
 mod prompts;
+mod publishing;
 mod quoting;
 mod readme;
 mod recording;

@@ -3,9 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use clap::Command;
-use modelrack::Config;
-use modelrack::cli::{Mount, models_command};
 use serde_json::json;
 
 use super::program::finish;
@@ -13,9 +10,8 @@ use super::readme::words;
 use super::shapes::stable;
 use super::snapshot::assert_snapshot;
 use super::workshop::Workshop;
-use super::{Ran, Sinks, cells, models, run_line};
-use crate::support::disk::{files_below, write_files};
-use crate::support::forge::Forge;
+use super::{Ran, Sinks, cells};
+use crate::support::disk::write_files;
 
 /// What a run printed, without what is another each time.
 fn told(workshop: &Workshop, ran: &Ran) -> String {
@@ -524,121 +520,4 @@ fn whoever_says_no_keeps_what_is_registered() {
     assert_eq!(workshop.run("list --quiet").out, "agent\ntiny\n");
     // The files are whose they were.
     assert!(workshop.path("models/sir.py").is_file());
-}
-
-#[test]
-fn what_is_published_can_be_pulled_and_the_project_stays_as_it_was() {
-    let workshop = Workshop::registered();
-    let public = workshop.machine.registry();
-    let publish = |line: &str| {
-        let before = files_below(&workshop.root());
-        let ran = workshop.run(&format!("publish {line} --to {}", public.display()));
-        assert_eq!(files_below(&workshop.root()), before, "{line}");
-        ran.success()
-    };
-    publish("sir");
-    assert_eq!(
-        models(&workshop.machine, "list --remote --quiet").success(),
-        "models/sir 1.0.0\n"
-    );
-    publish("--alias latest --group ours");
-    models(&workshop.machine, "pull ours/tiny latest").success();
-    workshop.machine.assert_files(
-        "ours/tiny latest",
-        &[
-            ("labels.txt", b"zero\none\n".to_vec()),
-            ("w.bin", vec![7; 3000]),
-        ],
-    );
-    models(&workshop.machine, "pull models/sir").success();
-    let remote = models(&workshop.machine, "info ours/agent --remote --json").json();
-    assert_eq!(remote["metadata"]["name"], "Agent");
-    // A new version comes beside the old one.
-    workshop.edit("models/sir.py", "recovered", "removed");
-    workshop.run("sync").success();
-    publish("sir");
-    models(&workshop.machine, "pull models/sir 1.0.1").success();
-    let found = models(&workshop.machine, "search removed --remote --json").json();
-    assert_eq!(found["models"][0]["version"], "1.0.1");
-}
-
-#[test]
-fn the_registry_of_a_project_is_one_of_a_repository_as_it_is() {
-    let workshop = Workshop::registered();
-    let forge = Forge::start();
-    let commit = || {
-        let files = files_below(&workshop.root());
-        forge.repo("us/models").commit("main", files)
-    };
-    commit();
-    let config = workshop.machine.bare_config();
-    let config = config.bootstrap("[sources.ours]\nrepo = \"us/models\"\nrefs = [\"main\"]\n");
-    let environment = workshop.machine.environment();
-    let environment = environment.variable("GITHUB_SERVER_URL", forge.url());
-    let mount = Mount::new(config).environment(environment);
-    run_line(&mount, "sync").success();
-    let list = run_line(&mount, "list --remote --quiet").success();
-    assert_eq!(list, "ours/agent main\nours/sir main\nours/tiny main\n");
-    run_line(&mount, "pull ours/tiny").success();
-    let files = workshop.machine.files_of("ours/tiny main");
-    let sizes: Vec<_> = files
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.len()))
-        .collect();
-    assert_eq!(sizes, [("labels.txt", 9), ("w.bin", 3000)]);
-    run_line(&mount, "verify").success();
-    // What is registered next is there after the next commit.
-    workshop.edit("weights/labels.txt", "one", "two");
-    workshop.run("sync").success();
-    commit();
-    run_line(&mount, "sync").success();
-    run_line(&mount, "update --apply").success();
-    let files = workshop.machine.files_of("ours/tiny main");
-    assert_eq!(files[0].1, b"zero\ntwo\n");
-}
-
-#[test]
-fn every_example_of_a_help_text_works() {
-    let workshop = Workshop::new();
-    let files: [(&str, &[u8]); 3] = [("tiny/t.bin", b"tiny"), ("a.bin", b"a"), ("b.json", b"{}")];
-    write_files(&workshop.root(), &files);
-    let mut tree = models_command(&Mount::new(Config::new("rack")));
-    tree.build();
-    let verbs: Vec<&Command> = tree
-        .find_subcommand("registry")
-        .unwrap()
-        .get_subcommands()
-        .collect();
-    let mut lines = Vec::new();
-    for verb in verbs {
-        let Some(after) = verb.get_after_help() else {
-            assert_eq!(verb.get_name(), "help");
-            continue;
-        };
-        let after = after.to_string();
-        let examples = after
-            .lines()
-            .filter_map(|line| line.strip_prefix("  rack models registry "));
-        let examples: Vec<String> = examples
-            .map(|line| line.split("  ").next().unwrap().to_owned())
-            .collect();
-        assert!(!examples.is_empty(), "{}", verb.get_name());
-        lines.extend(examples);
-    }
-    // Last what drops something; what needs a network has tests of its own.
-    lines.retain(|line| !line.contains("--repo"));
-    lines.sort_by_key(|line| (line.starts_with("remove"), line.starts_with("sync")));
-    for line in lines {
-        let mut words = words(&line);
-        if words[0] == "remove" {
-            words.push("-y".into());
-        }
-        if words[0] == "make" {
-            write_files(&workshop.root(), &[("mf6/a/mfsim.nam", b"x")]);
-            words.extend(["--output", "made"].map(str::to_owned));
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let ran = finish(workshop.process_of("", &words));
-        assert_eq!(ran.code, 0, "{line}: {ran:?}");
-    }
 }

@@ -1,5 +1,7 @@
 //! The publisher's side.
 
+mod folder;
 mod make;
 mod publish;
+mod recovery;
 mod safety;
