@@ -153,10 +153,8 @@ pub enum Error {
     },
     /// A project is not in a state to be published: something in it is broken, or changed since it was registered.
     NotPublishable {
-        /// How many findings stand in the way.
-        findings: usize,
-        /// The first of them, in a sentence.
-        first: String,
+        /// What stands in the way, each in a sentence; never empty.
+        findings: Vec<String>,
     },
     /// The file system failed.
     Storage {
@@ -390,13 +388,15 @@ impl fmt::Display for Error {
             Self::NotRegistered { id, .. } => {
                 write!(f, "'{}' is not registered", id.escape_debug())
             }
-            Self::NotPublishable { findings: 1, first } => {
-                write!(f, "the project cannot be published: {first}")
-            }
-            Self::NotPublishable { findings, first } => write!(
-                f,
-                "the project cannot be published for {findings} reasons, the first: {first}"
-            ),
+            Self::NotPublishable { findings } => match findings.as_slice() {
+                [only] => write!(f, "the project cannot be published: {only}"),
+                several => write!(
+                    f,
+                    "the project cannot be published for {} reasons: {}",
+                    several.len(),
+                    several.join("; ")
+                ),
+            },
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
             Self::Permission { action, path, .. } => {
                 write!(f, "no permission to {action} {}", path.display())

@@ -20,6 +20,13 @@ pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
     rounded.unwrap_or_default().to_string()
 }
 
+/// The time now, to the microsecond, as it is written down.
+#[cfg(feature = "author")]
+pub(crate) fn now() -> SystemTime {
+    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond());
+    now.map_or_else(|_| SystemTime::now(), SystemTime::from)
+}
+
 /// Reads a time with any offset and any number of fractional digits.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().map(SystemTime::from)

@@ -101,6 +101,11 @@ impl Console {
         self.width.unwrap_or(80).max(20)
     }
 
+    /// Columns of the terminal that data goes to; `None` where there is none, or it does not tell.
+    pub(super) fn columns(&self) -> Option<usize> {
+        self.width.filter(|_| self.out_is_terminal)
+    }
+
     /// Prints data.
     pub(super) fn print(&self, text: impl fmt::Display) -> io::Result<()> {
         writeln!(

@@ -61,9 +61,20 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
         print_json(session, &error, advice.as_deref());
     } else {
         let label = label(session);
-        session
-            .console
-            .note(format!("{label} {}", safe(&chain(&error))));
+        let text = match error.root() {
+            // Each on a line of its own, as `status` has them.
+            Error::NotPublishable { findings } if findings.len() > 1 => {
+                let lines = findings
+                    .iter()
+                    .map(|finding| format!("\n  {}", safe(finding)));
+                format!(
+                    "the project cannot be published:{}",
+                    lines.collect::<String>()
+                )
+            }
+            _ => safe(&chain(&error)),
+        };
+        session.console.note(format!("{label} {text}"));
         if let Error::Several { errors, .. } = error.root() {
             // The first stands in the line above.
             for error in errors.iter().skip(1) {
@@ -99,7 +110,10 @@ fn hint(session: &Session, advice: &str) -> String {
 }
 
 fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
-    let mut causes = Vec::new();
+    let mut causes = match error.root() {
+        Error::NotPublishable { findings } => findings.clone(),
+        _ => Vec::new(),
+    };
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         causes.push(inner.to_string());
@@ -141,7 +155,24 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::NotRegistered { near: ids, .. } => {
             near(ids).or_else(|| Some(format!("'{path} registry list' shows what is registered")))
         }
-        Error::NotPublishable { .. } => Some(format!("'{path} registry status' shows all of it")),
+        Error::NotPublishable { .. } => Some(format!(
+            "'{path} registry status' says how to mend it, and '{path} registry sync' takes over what changed"
+        )),
+        #[cfg(feature = "author")]
+        Error::Registry { message, .. } if message.starts_with(crate::project::TOO_LARGE) => Some(
+            "--keep-versions N drops all but the N highest versions of each model, and \
+                 --max-size allows more"
+                .into(),
+        ),
+        Error::Registry { location, .. }
+            if session.verb == "registry" && location.ends_with("models.toml") =>
+        {
+            Some(
+                "version control or a copy may have a good one; to begin anew, move it and its \
+                 backup away"
+                    .into(),
+            )
+        }
         Error::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
             "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
              request, as in refs/pr/1"
@@ -197,6 +228,9 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         Error::RateLimited { .. } => Some("the same command goes on later from where it is".into()),
         Error::HashMismatch { .. } | Error::SizeMismatch { .. } => {
             Some("the server's files are damaged or were changed: tell whoever runs it".into())
+        }
+        Error::InsufficientSpace { .. } if session.verb == "registry" => {
+            Some("make room, and do it again: the registry is as it was".into())
         }
         Error::InsufficientSpace { .. } => Some(format!(
             "'{path} remove' and '{path} prune' make room; {}_MODELS_DIR names another place",

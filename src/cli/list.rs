@@ -326,7 +326,7 @@ fn print_offers(
     let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
     session
         .console
-        .print(render::table(&session.console, &head, &rows))?;
+        .print(render::table_with_text(&session.console, &head, rows))?;
     Ok(())
 }
 

@@ -168,6 +168,49 @@ pub(super) fn table(console: &Console, head: &[&str], rows: &[Vec<String>]) -> S
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A table whose last column is text that may be cut: on a terminal no line of it is wrapped for that.
+pub(super) fn table_with_text(
+    console: &Console,
+    head: &[&str],
+    mut rows: Vec<Vec<String>>,
+) -> String {
+    /// So much of it is shown however narrow the terminal is.
+    const LEAST: usize = 20;
+    let Some((columns, last)) = console.columns().zip(head.len().checked_sub(1)) else {
+        return table(console, head, &rows);
+    };
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let cells = cells.map(|cell| safe(cell).width());
+        cells.chain([head[column].width()]).max().unwrap_or(0)
+    };
+    let before: usize = (0..last).map(|column| width(column) + 2).sum();
+    let room = columns.saturating_sub(before).max(LEAST);
+    for row in &mut rows {
+        if let Some(cell) = row.get_mut(last) {
+            *cell = cut(&safe(cell), room);
+        }
+    }
+    table(console, head, &rows)
+}
+
+/// Cuts text to so many columns.
+fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    for c in text.chars() {
+        cut.push(c);
+        // With the mark behind it.
+        if cut.width() + 1 > columns {
+            cut.pop();
+            break;
+        }
+    }
+    format!("{}…", cut.trim_end())
+}
+
 /// Named values, one a line.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
@@ -223,6 +266,24 @@ mod tests {
             table(&console, &["A", "B"], &rows),
             "A     B\n日本  a\\u{1b}[2J\nx     y"
         );
+    }
+
+    #[test]
+    fn text_is_cut_to_the_terminal() {
+        let rows = |text: &str| vec![vec!["model".to_owned(), text.to_owned()]];
+        let console = |width| Console::captured().0.terminal(width, std::io::empty());
+        let long = "日本 words that go on and on";
+        let shown = |width| table_with_text(&console(width), &["ID", "TEXT"], rows(long));
+        assert_eq!(shown(35), format!("ID     TEXT\nmodel  {long}"));
+        assert_eq!(shown(34), "ID     TEXT\nmodel  日本 words that go on and…");
+        assert_eq!(shown(20), "ID     TEXT\nmodel  日本 words that go…");
+        let (piped, _, _) = Console::captured();
+        assert_eq!(
+            table_with_text(&piped, &["ID", "TEXT"], rows(long)),
+            format!("model\t{long}")
+        );
+        let escaped = table_with_text(&console(30), &["ID", "TEXT"], rows(&"\u{1b}".repeat(9)));
+        assert!(escaped.lines().all(|line| line.width() <= 30), "{escaped}");
     }
 
     #[test]

@@ -73,6 +73,6 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let head = ["MODEL", "VERSION", "TYPE", "DESCRIPTION"];
     session
         .console
-        .print(render::table(&session.console, &head, &rows))?;
+        .print(render::table_with_text(&session.console, &head, rows))?;
     Ok(())
 }

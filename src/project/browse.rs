@@ -1,5 +1,7 @@
 //! Finding what is registered, and dropping it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::home::Project;
@@ -56,7 +58,7 @@ impl Project {
     ) -> Result<Vec<(ItemKind, String)>> {
         self.change(cancel, |registry| {
             let mut removed = Vec::new();
-            for id in ids {
+            for id in ids.iter().collect::<BTreeSet<_>>() {
                 let kind = registry.kind_of(id)?;
                 match kind {
                     ItemKind::Model => drop_model(registry, id),

@@ -115,8 +115,13 @@ impl FoundModel<'_> {
                 && (!self.is_one_of_several || entry.entrypoint == entrypoint)
         };
         let ids = known.at.get(&self.found.path).into_iter().flatten();
-        ids.filter_map(|id| registry.entries.get_key_value(id))
-            .find(|(_, entry)| is_same(entry))
+        let same = ids.filter_map(|id| registry.entries.get_key_value(id));
+        let mut same = same.filter(|(_, entry)| is_same(entry));
+        // Of several, the one that would have the id without being given any.
+        let stem = self.found.stem();
+        same.clone()
+            .find(|(id, _)| *id == stem)
+            .or_else(|| same.next())
     }
 
     /// Finds an id for what is not registered.
@@ -132,8 +137,7 @@ impl FoundModel<'_> {
                 ))),
             };
         }
-        let whole = self.found.plain_path.as_str();
-        let stem = whole.rsplit('/').next().unwrap_or(whole);
+        let (whole, stem) = (self.found.plain_path.as_str(), self.found.stem());
         let class = self.class.filter(|_| self.is_one_of_several);
         let choices = match class {
             Some(class) => [class.name.clone(), format!("{whole}/{}", class.name)],
@@ -144,9 +148,10 @@ impl FoundModel<'_> {
         };
         choices.iter().find(is_free).cloned().ok_or_else(|| {
             let (first, second) = (choices[0].escape_debug(), choices[1].escape_debug());
-            Error::argument(format!(
-                "neither '{first}' nor '{second}' can be its id: name one"
-            ))
+            Error::argument(match choices[0] == choices[1] {
+                true => format!("'{first}' cannot be its id: name one"),
+                false => format!("neither '{first}' nor '{second}' can be its id: name one"),
+            })
         })
     }
 
@@ -458,7 +463,11 @@ fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) 
                 facts.insert(file.clone(), *of_file);
             }
             Some(Err(error)) => return Err(Error::argument(crate::error::chain(error))),
-            None => return Err(Error::internal(format!("'{file}' was not hashed"))),
+            None => {
+                return Err(Error::argument(format!(
+                    "another program registered it with '{file}' just now: do it again"
+                )));
+            }
         }
     }
     crate::relpath::check_distinct(facts.keys())

@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::formats::{self, ModelFormat};
-use super::registry::{ProjectRegistry, version};
+use super::registry::ProjectRegistry;
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result, chain};
@@ -18,11 +19,13 @@ use crate::source::repository::check_registry;
 use crate::source::repository::discover::REGISTRY_FILE;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::store::write::{rename, replace_file};
+use crate::store::write::{NewFile, rename, replace_file};
 
+/// How the message begins when a registry may not be written for its size.
+pub(crate) const TOO_LARGE: &str = "the registry would be too large";
 /// The folder of a project that has its registry.
 const REGISTRY_DIR: &str = ".registry";
-/// What version control should pass over in it, written when the folder is made.
+/// What version control should pass over in it, written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
 /// How large a registry may become.
@@ -64,9 +67,15 @@ pub struct Project {
     base: Option<Digest>,
     unsaved: bool,
     recovered: Option<String>,
+    kept_aside: Option<PathBuf>,
+    dropped: Vec<(String, String)>,
     limits: Limits,
+    lock_limit: Duration,
     pub(super) formats: Vec<Arc<dyn ModelFormat>>,
 }
+
+/// A registry as text, the one that it is of when old versions had to go, and which those are.
+type Written = (String, Option<ProjectRegistry>, Vec<(String, String)>);
 
 /// A registry as it was found on disk.
 #[derive(Debug)]
@@ -87,7 +96,7 @@ impl Project {
     /// The storage errors; [`Error::Registry`] when the registry is damaged and there is no backup.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let root = fs::canonicalize(folder).at("open", folder)?;
+        let root = real(folder).at("open", folder)?;
         if !root.is_dir() {
             return Err(Error::argument(format!(
                 "{} is no folder",
@@ -100,7 +109,10 @@ impl Project {
             base: None,
             unsaved: false,
             recovered: None,
+            kept_aside: None,
+            dropped: Vec::new(),
             limits: Limits::default(),
+            lock_limit: RECORD_LIMIT,
             formats: formats::builtin(),
         };
         let found = project.read()?;
@@ -114,7 +126,7 @@ impl Project {
     /// As [`Project::open`].
     pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        let start = fs::canonicalize(folder).at("open", folder)?;
+        let start = real(folder).at("open", folder)?;
         let has_registry =
             |folder: &&Path| registry_path(folder).is_file() || backup_path(folder).is_file();
         let root = start.ancestors().find(has_registry);
@@ -132,6 +144,13 @@ impl Project {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets how long a change waits for another program that changes the registry. Default: 30 s.
+    #[must_use]
+    pub fn lock_limit(mut self, limit: Duration) -> Self {
+        self.lock_limit = limit;
         self
     }
 
@@ -160,6 +179,18 @@ impl Project {
         self.recovered.as_deref()
     }
 
+    /// Returns where the last change kept a damaged registry.
+    #[must_use]
+    pub fn kept_aside(&self) -> Option<&Path> {
+        self.kept_aside.as_deref()
+    }
+
+    /// Returns the ids and versions that the last change dropped, as [`Limits::keep_versions`] lets it.
+    #[must_use]
+    pub fn dropped_versions(&self) -> &[(String, String)] {
+        &self.dropped
+    }
+
     /// Writes a registry that an earlier change could not write; nothing when there is none.
     ///
     /// # Errors
@@ -176,20 +207,36 @@ impl Project {
         cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let path = self.registry_path();
-        let lock = path.with_file_name(format!(".{REGISTRY_FILE}.lock"));
-        self.make_folder()?;
-        let _lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
+        let folder = self.root.join(REGISTRY_DIR);
+        let is_new = !folder.is_dir();
+        let outcome = self.change_locked(&folder, cancel, act);
+        if is_new {
+            // Goes when nothing was written into it.
+            let _ = fs::remove_dir(&folder);
+        }
+        outcome
+    }
+
+    fn change_locked<T>(
+        &mut self,
+        folder: &Path,
+        cancel: &CancelToken,
+        act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+    ) -> Result<T> {
+        let lock = folder.join(format!(".{REGISTRY_FILE}.lock"));
+        let waiting = |holder: Option<String>| {
+            info!(path = %lock.display(), holder, "waiting for another program");
+        };
+        let _lock = FileLock::acquire(&lock, true, Some(self.lock_limit), cancel, &waiting)?;
         let found = self.read()?;
-        if self.unsaved {
-            if found.base() != self.base {
-                return Err(Error::registry(
-                    path.display(),
-                    "another program changed it since, so that what could not be written before would undo that",
-                ));
-            }
-        } else {
+        if !self.unsaved {
             self.registry.clone_from(&found.registry);
+            self.base = found.base();
+        } else if found.base() != self.base {
+            return Err(Error::registry(
+                self.registry_path().display(),
+                "another program changed it since, so that what could not be written before would undo that: open the project anew",
+            ));
         }
         if found.text.is_none() && found.damage.is_none() {
             self.registry.root = path_in_work_tree(&self.root)?.unwrap_or_default();
@@ -200,10 +247,10 @@ impl Project {
             self.registry = registry;
             self.unsaved = true;
         }
+        self.kept_aside = None;
+        self.dropped.clear();
         if self.unsaved {
             self.write(&found)?;
-        } else {
-            self.base = found.base();
         }
         Ok(outcome)
     }
@@ -231,27 +278,31 @@ impl Project {
             fs::read(path).at("read", path).map(Some)
         };
         let text = whole(&path)?;
-        let damage = match text.as_deref().map(|text| parse(text, &path)) {
-            Some(Ok(registry)) => {
-                return Ok(Found {
-                    registry,
-                    text,
-                    damage: None,
-                });
-            }
-            Some(Err(error)) => error,
+        let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
+        let damage = match text.as_deref() {
+            // As a machine that lost its power leaves it.
+            Some(text) if is_empty(text) => Error::registry(path.display(), "it is empty"),
+            Some(text) => match parse(text, &path) {
+                Ok(registry) => return Ok(Found::whole(registry, Some(text.to_vec()))),
+                Err(error) => error,
+            },
             None if backup.is_file() => Error::registry(path.display(), "it is missing"),
-            None => {
-                return Ok(Found {
-                    registry: ProjectRegistry::default(),
-                    text: None,
-                    damage: None,
-                });
-            }
+            None => return Ok(Found::whole(ProjectRegistry::default(), None)),
         };
         let kept = whole(&backup).ok().flatten();
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
-            return Err(damage);
+            return Err(match damage {
+                Error::Registry {
+                    location,
+                    message,
+                    source,
+                } if backup.exists() => Error::Registry {
+                    location,
+                    message: format!("{message}, and its backup cannot be read either"),
+                    source,
+                },
+                damage => damage,
+            });
         };
         let damage = chain(&damage);
         warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
@@ -264,53 +315,62 @@ impl Project {
 
     fn write(&mut self, found: &Found) -> Result<()> {
         let (path, backup) = (self.registry_path(), backup_path(&self.root));
-        let text = self.text_within_limits(&path)?;
+        let (text, smaller, dropped) = self.within_limits(&path)?;
         check_registry(&text, "", &path.display().to_string())?;
+        remove_leftovers(&path);
+        let ignored = path.with_file_name(".gitignore");
+        if found.text.is_none() && !ignored.exists() {
+            replace_file(&ignored, IGNORED.as_bytes())?;
+        }
+        // On the disk before the one that is there goes anywhere.
+        let mut new = NewFile::create(&path)?;
+        new.write(text.as_bytes())?;
+        let mut kept_aside = None;
         match (&found.damage, &found.text) {
             (None, Some(text)) => replace_file(&backup, text)?,
             (Some(_), Some(_)) => {
-                let aside = (1..)
+                let aside = (1_u64..)
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
                     .find(|aside| !aside.exists());
-                if let Some(aside) = aside {
-                    rename(&path, &aside).at("keep aside", &path)?;
+                if let Some(aside) = &aside {
+                    rename(&path, aside).at("keep aside", &path)?;
+                    self.base = None;
                 }
+                kept_aside = aside;
             }
             (_, None) => {}
         }
-        replace_file(&path, text.as_bytes())?;
+        new.commit()?;
+        if let Some(smaller) = smaller {
+            self.registry = smaller;
+        }
         info!(path = %path.display(), models = self.registry.entries.len(), "registry written");
         self.base = Some(Digest::of(text.as_bytes()));
+        (self.kept_aside, self.dropped) = (kept_aside, dropped);
         self.recovered = None;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Writes the registry down; drops old versions where it would become too large and may do that.
-    fn text_within_limits(&mut self, path: &Path) -> Result<String> {
+    /// Writes the registry down. Where it would be too large and old versions may go, returns the one without them, and
+    /// which they are.
+    fn within_limits(&self, path: &Path) -> Result<Written> {
         let most = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
-        let text = self.registry.render();
+        let mut text = self.registry.render();
         if text.len() as u64 <= most {
-            return Ok(text);
+            return Ok((text, None, Vec::new()));
         }
         if let Some(keep) = self.limits.keep_versions {
-            self.registry.drop_versions(keep.max(1));
-            let text = self.registry.render();
+            let mut smaller = self.registry.clone();
+            let dropped = smaller.drop_versions(keep.max(1));
+            text = smaller.render();
             if text.len() as u64 <= most {
-                return Ok(text);
+                return Ok((text, Some(smaller), dropped));
             }
         }
-        let message = format!("it would have {} bytes, and may have {most}", text.len());
+        let bytes = text.len();
+        let message = format!("{TOO_LARGE}: {bytes} bytes, where {most} are allowed");
         Err(Error::registry(path.display(), message))
-    }
-
-    fn make_folder(&self) -> Result<()> {
-        let folder = self.root.join(REGISTRY_DIR);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).at("create", &folder)?;
-            replace_file(&folder.join(".gitignore"), IGNORED.as_bytes())?;
-        }
-        Ok(())
     }
 
     /// Where a file of the project is on disk.
@@ -329,7 +389,7 @@ impl Project {
     /// # Errors
     /// [`Error::InvalidArgument`] when it is elsewhere, or has a name that no registry can have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
-        let real = fs::canonicalize(path).at("read", path)?;
+        let real = real(path).at("read", path)?;
         let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
         let Ok(below) = real.strip_prefix(&self.root) else {
             return refuse(&format!("is not in the project {}", self.root.display()));
@@ -338,6 +398,7 @@ impl Project {
         match components.as_deref() {
             None => refuse("has a name that is not UTF-8"),
             Some([]) => Ok(".".into()),
+            Some([REGISTRY_DIR, ..]) => refuse("is the registry's own, and no model"),
             Some(components) => {
                 let text = components.join("/");
                 RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
@@ -348,22 +409,69 @@ impl Project {
 }
 
 impl Found {
+    fn whole(registry: ProjectRegistry, text: Option<Vec<u8>>) -> Self {
+        Self {
+            registry,
+            text,
+            damage: None,
+        }
+    }
+
     fn base(&self) -> Option<Digest> {
         self.text.as_deref().map(Digest::of)
     }
 }
 
 impl ProjectRegistry {
-    /// Drops all but so many of the highest versions of each model.
-    fn drop_versions(&mut self, keep: usize) {
-        for entry in self.entries.values_mut() {
-            let mut names: Vec<String> = entry.versions.keys().cloned().collect();
-            names.sort_by(|one, other| version::compare(other, one));
-            for old in names.iter().skip(keep) {
-                entry.versions.remove(old);
+    /// Drops all but so many of the highest versions of each model, and returns what was dropped. The current version
+    /// stays.
+    fn drop_versions(&mut self, keep: usize) -> Vec<(String, String)> {
+        let mut dropped = Vec::new();
+        for (id, entry) in &mut self.entries {
+            let history = entry.history();
+            let old = history.len().saturating_sub(keep);
+            let old: Vec<String> = history
+                .into_iter()
+                .take(old)
+                .map(|(version, _)| version.to_owned())
+                .filter(|version| *version != entry.current)
+                .collect();
+            for version in old {
+                entry.versions.remove(&version);
+                dropped.push((id.clone(), version));
             }
         }
+        dropped
     }
+}
+
+/// Removes what programs that were killed left of writing the registry. Whoever calls has the lock.
+fn remove_leftovers(path: &Path) {
+    let Some(folder) = path.parent() else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_ours = [REGISTRY_FILE, ".gitignore"].iter().any(|file| {
+            let rest = name.strip_prefix(file);
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        });
+        if is_ours && name.ends_with(".tmp") {
+            // One that stays is harmless.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Where a path leads, without links, and as people write it: Windows puts something in front.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let real = fs::canonicalize(path)?;
+    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let is_of_drive = |text: &&str| text.as_bytes().get(1) == Some(&b':');
+    Ok(plain
+        .filter(is_of_drive)
+        .map_or_else(|| real.clone(), PathBuf::from))
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {

@@ -20,6 +20,8 @@ mod work_tree;
 pub use difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use formats::{Description, Extent, ModelFile, ModelFormat};
 pub use hash::{HashProgress, Hashed};
+#[cfg(feature = "cli")]
+pub(crate) use home::TOO_LARGE;
 pub use home::{Limits, Project};
 pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{

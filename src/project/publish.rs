@@ -112,18 +112,22 @@ pub fn publish(
     model: &ModelRef,
     options: &PublishOptions,
 ) -> Result<PublishReport> {
-    if options.chunk_bytes < 1024 {
-        return Err(Error::argument(format!(
-            "a chunk has {} bytes, and should have 1024 or more",
-            options.chunk_bytes
-        )));
-    }
+    check_chunk_bytes(options.chunk_bytes)?;
     publish_inputs(
         &collect(paths, registry, options)?,
         registry,
         model,
         options,
     )
+}
+
+fn check_chunk_bytes(bytes: u64) -> Result<()> {
+    match bytes {
+        ..1024 => Err(Error::argument(format!(
+            "a chunk has {bytes} bytes, and should have 1024 or more"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Publishes what was collected.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tracing::info;
 
@@ -163,7 +162,7 @@ impl Project {
             )));
         }
         // Before anything is read: what changes while it is read is newer.
-        let now = SystemTime::now();
+        let now = crate::time::now();
         let mut report = AddReport::default();
         for (path, error) in survey.faults {
             report.failed.push(FailedPath { path, error });
@@ -224,15 +223,19 @@ impl Project {
         if let Some(id) = &options.id {
             ModelName::parse(id).map_err(|error| Error::argument(error.to_string()))?;
         }
+        let words = |words: &[String]| {
+            let words = words.iter().map(|word| word.trim().to_owned());
+            words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
+        };
         Ok(Given {
             id: options.id.clone(),
             version: options.version.clone(),
             name: options.name.clone(),
             description: options.description.clone(),
             model_type: options.model_type.clone(),
-            tags: options.tags.iter().cloned().collect(),
+            tags: words(&options.tags).into_iter().collect(),
             entrypoint: options.entrypoint.clone(),
-            outputs: options.outputs.clone(),
+            outputs: words(&options.outputs),
             data: self.files_of(&options.data)?,
             code: self.files_of(&options.code)?,
             model_output: options.model_output.clone(),

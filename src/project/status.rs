@@ -3,6 +3,7 @@
 mod code;
 mod files;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -163,6 +164,15 @@ impl Project {
     }
 }
 
+/// A path as a shell takes it.
+fn in_command(path: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    match path.chars().all(is_plain) && !path.starts_with('-') {
+        true => path.into(),
+        false => format!("\"{path}\"").into(),
+    }
+}
+
 /// Checks that what models compute and what targets look at fit together.
 fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
     let outputs = registry.entries.values().flat_map(|entry| &entry.outputs);
@@ -203,7 +213,7 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
                 "Model has an entrypoint and no outputs".into(),
                 Some(format!(
                     "Run 'registry add {} --outputs NAME' to say what it computes",
-                    entry.path
+                    in_command(&entry.path)
                 )),
             ));
         }

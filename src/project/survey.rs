@@ -35,6 +35,13 @@ pub(super) struct Found {
     pub(super) module: Option<Module>,
 }
 
+impl Found {
+    /// The last component of what an id could be.
+    pub(super) fn stem(&self) -> &str {
+        self.plain_path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 /// What was found below the paths that somebody named.
 #[derive(Debug, Default)]
 pub(super) struct Survey {

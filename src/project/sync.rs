@@ -112,7 +112,7 @@ impl Project {
             targets: Vec::new(),
             hashed: HashedFiles::new(),
             failed: Vec::new(),
-            time: SystemTime::now(),
+            time: crate::time::now(),
         };
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
         for (id, entry) in &registry.entries {

@@ -48,12 +48,12 @@ pub(super) fn command(mount: &Mount) -> Command {
         )
         .arg(args::option(ID, "id", "ID", "The id [default: the file's name; a folder with an id is one model]"))
         .arg(args::option(args::VERSION, "version", "VERSION", "The version [default: what the file states, else 1.0.0 and then the next patch version]"))
-        .arg(args::option(NAME, "name", "NAME", "What people call it"))
-        .arg(args::option(DESCRIPTION, "description", "TEXT", "What it is, in a few words"))
+        .arg(args::option(NAME, "name", "NAME", "What people call it [default: what the file says]"))
+        .arg(args::option(DESCRIPTION, "description", "TEXT", "What it is, in a few words [default: what the file says]"))
         .arg(args::option(args::TYPE, "type", "TYPE", "Its type, as in classification"))
-        .arg(list(TAG, "tag", "TAG", "A word to find it by; may be repeated"))
+        .arg(list(TAG, "tag", "TAG", "A word to find it by; may be repeated, or given with commas between"))
         .arg(args::option(ENTRYPOINT, "entrypoint", "MODULE:NAME", "What is run [default: what the code declares]"))
-        .arg(list(OUTPUTS, "outputs", "NAME", "What it computes [default: what the code declares]; may be repeated"))
+        .arg(list(OUTPUTS, "outputs", "NAME", "What it computes [default: what the code declares]; as --tag"))
         .arg(files(DATA, "data", "A file or folder of data that it needs; may be repeated"))
         .arg(files(CODE, "code", "A file or folder of code that it needs; may be repeated"))
         .arg(args::option(MODEL_OUTPUT, "model-output", "NAME", "Register a target, which looks at this output"))
@@ -63,9 +63,9 @@ pub(super) fn command(mount: &Mount) -> Command {
         .after_help(args::examples(
             mount,
             &[
-                ("registry add models/", "everything in it that is a model or target"),
+                ("registry add models/", "all models and targets in it"),
                 ("registry add weights/ --id tiny --type embedding", "a folder as one model"),
-                ("registry add models/sir.py --data data/observed.csv", "code, with data that it needs"),
+                ("registry add models/sir.py --data data/observed.csv", "code with its data"),
                 ("registry add targets/incidence.py --model-output incidence", "a target"),
             ],
         ))
@@ -92,6 +92,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .progress(counter.clone());
     let report = project.add(&super::paths(matches, PATHS), &options)?;
     drop((options, counter));
+    super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Added::new(&report, &project.registry_path()))?;
     } else {

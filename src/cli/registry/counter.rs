@@ -26,12 +26,16 @@ impl Counter {
     pub(super) fn new(session: &Session) -> Arc<Self> {
         let output = &session.output;
         let is_quiet = output.json || output.quiet || output.verbose;
-        Arc::new(Self {
-            console: session.console.clone(),
-            is_shown: !is_quiet && session.console.err_is_terminal,
+        Arc::new(Self::of(session.console.clone(), !is_quiet))
+    }
+
+    fn of(console: Console, is_wanted: bool) -> Self {
+        Self {
+            is_shown: is_wanted && console.err_is_terminal,
+            console,
             started: Instant::now(),
             drawn: Mutex::default(),
-        })
+        }
     }
 }
 
@@ -59,6 +63,8 @@ impl HashProgress for Counter {
             hashed.files_total,
             render::size(hashed.bytes_done)
         );
+        // The last column stays free: some terminals wrap as soon as it is written.
+        let line: String = line.chars().take(self.console.width() - 1).collect();
         let width = drawn.map_or(0, |(_, width)| width);
         let padding = " ".repeat(width.saturating_sub(line.len()));
         self.console.draw(&format!("\r{line}{padding}"));
@@ -72,5 +78,49 @@ impl Drop for Counter {
         if let Some((_, width)) = drawn {
             self.console.draw(&format!("\r{}\r", " ".repeat(*width)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashed(done: u64) -> Hashed {
+        Hashed {
+            files_total: 1000,
+            files_done: done,
+            bytes_done: 5_200_000,
+        }
+    }
+
+    /// What is drawn of hashing that has been under way for a while.
+    fn drawn(terminal: Option<usize>, is_wanted: bool) -> String {
+        let (console, out, err) = Console::captured();
+        let console = match terminal {
+            Some(width) => console.terminal(width, std::io::empty()),
+            None => console,
+        };
+        let mut counter = Counter::of(console, is_wanted);
+        counter.on_hashed(hashed(1));
+        assert_eq!(err.text(), "", "nothing is drawn at once");
+        counter.started = Instant::now().checked_sub(QUIET_START).unwrap();
+        counter.on_hashed(hashed(20));
+        // Too soon for another.
+        counter.on_hashed(hashed(21));
+        drop(counter);
+        assert_eq!(out.text(), "");
+        err.text()
+    }
+
+    #[test]
+    fn hashing_is_drawn_on_a_terminal_and_goes() {
+        let line = "Hashing 20/1000 files, 5.2 MB";
+        let gone = " ".repeat(line.len());
+        assert_eq!(drawn(Some(80), true), format!("\r{line}\r{gone}\r"));
+        assert_eq!(drawn(Some(80), false), "");
+        assert_eq!(drawn(None, true), "");
+        let narrow = &line[..19];
+        let gone = " ".repeat(narrow.len());
+        assert_eq!(drawn(Some(20), true), format!("\r{narrow}\r{gone}\r"));
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::args::{self, is_set, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{ModelEntry, ProjectRegistry};
+use crate::project::{ModelEntry, Project};
 
 const TAG: &str = "modelrack_tag";
 const TARGETS: &str = "modelrack_targets";
@@ -29,6 +29,7 @@ pub(super) fn command(mount: &Mount) -> Command {
             mount,
             &[
                 ("registry list", "the models"),
+                ("registry list --type embedding", "some of them"),
                 ("registry list --targets", "the targets"),
             ],
         ))
@@ -38,7 +39,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let project = super::open(session, matches)?;
     let registry = project.registry();
     if is_set(matches, TARGETS) && !session.output.json {
-        return print_targets(session, registry);
+        return print_targets(session, &project);
     }
     let is_wanted = |entry: &ModelEntry| {
         let of_type =
@@ -53,16 +54,23 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     if session.output.json {
         return session.json(&shapes::Registered::new(&models, registry));
     }
+    if models.is_empty() {
+        super::tell_empty(session, &project);
+        match (registry.entries.len(), registry.targets.len()) {
+            (0, 0) => {}
+            (0, _) => session.note(format!(
+                "No model is registered. '{} registry list --targets' lists the targets.",
+                session.path
+            )),
+            _ => session.note("No registered model matches."),
+        }
+    }
     print_models(session, &models)
 }
 
 /// Prints models as a table; with `--quiet` their ids.
 pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) -> CliResult {
     if models.is_empty() {
-        let path = &session.path;
-        session.note(format!(
-            "No such model is registered. '{path} registry add PATH' registers one."
-        ));
         return Ok(());
     }
     if session.output.quiet {
@@ -105,12 +113,16 @@ pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) ->
     ];
     Ok(session
         .console
-        .print(render::table(&session.console, &head, &rows))?)
+        .print(render::table_with_text(&session.console, &head, rows))?)
 }
 
-fn print_targets(session: &Session, registry: &ProjectRegistry) -> CliResult {
+fn print_targets(session: &Session, project: &Project) -> CliResult {
+    let registry = project.registry();
     if registry.targets.is_empty() {
-        session.note("No target is registered.");
+        super::tell_empty(session, project);
+        if !registry.entries.is_empty() {
+            session.note("No target is registered.");
+        }
         return Ok(());
     }
     let rows: Vec<Vec<String>> = registry

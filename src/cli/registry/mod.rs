@@ -11,7 +11,7 @@ mod show;
 mod status;
 mod sync;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
@@ -151,7 +151,55 @@ fn limit_args() -> [Arg; 2] {
 }
 
 fn ids_arg(help: &'static str) -> Arg {
-    Arg::new(IDS).value_name("ID").num_args(1..).help(help)
+    complete(Arg::new(IDS).value_name("ID").num_args(1..).help(help))
+}
+
+#[cfg(not(feature = "unstable-completion"))]
+fn complete(arg: Arg) -> Arg {
+    arg
+}
+
+/// Completes the ids of the project that the shell is in.
+#[cfg(feature = "unstable-completion")]
+fn complete(arg: Arg) -> Arg {
+    use clap_complete::engine::ArgValueCompleter;
+
+    arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
+        registered(Path::new("."), current)
+    }))
+}
+
+#[cfg(not(feature = "unstable-completion"))]
+fn complete_or_path(arg: Arg) -> Arg {
+    arg
+}
+
+/// Completes ids of the project that the shell is in, and paths.
+#[cfg(feature = "unstable-completion")]
+fn complete_or_path(arg: Arg) -> Arg {
+    use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter as _};
+
+    arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
+        let mut candidates = registered(Path::new("."), current);
+        candidates.extend(PathCompleter::any().complete(current));
+        candidates
+    }))
+}
+
+#[cfg(feature = "unstable-completion")]
+fn registered(
+    folder: &Path,
+    current: &std::ffi::OsStr,
+) -> Vec<clap_complete::engine::CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let Ok(project) = Project::find(folder) else {
+        return Vec::new();
+    };
+    let registry = project.registry();
+    let ids = registry.entries.keys().chain(registry.targets.keys());
+    ids.filter(|id| id.starts_with(&*current))
+        .map(Into::into)
+        .collect()
 }
 
 fn ids(matches: &ArgMatches) -> Vec<String> {
@@ -183,12 +231,45 @@ fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
         limits = limits.keep_versions(usize::from(*keep));
     }
     if let Some(damage) = project.recovered() {
-        session.note(format!(
+        // Not for --quiet either to keep silent about.
+        session.console.note(format!(
             "the registry is read from its backup, and put right by the next change: {}",
             render::safe(damage)
         ));
     }
     Ok(project.limits(limits))
+}
+
+/// Says what a change did to the registry beside what it was asked for.
+fn tell_changed(session: &Session, project: &Project) {
+    let shown = |path: &Path| render::safe(&path.display().to_string());
+    if let Some(aside) = project.kept_aside() {
+        session.note(format!("the damaged registry is kept as {}", shown(aside)));
+    }
+    let dropped: Vec<String> = project
+        .dropped_versions()
+        .iter()
+        .map(|(id, version)| format!("{id} {version}"))
+        .collect();
+    if !dropped.is_empty() {
+        session.note(format!(
+            "the registry would be too large: its oldest versions were dropped: {}",
+            render::safe(&dropped.join(", "))
+        ));
+    }
+}
+
+/// Where nothing is registered, says how that is changed.
+fn tell_empty(session: &Session, project: &Project) {
+    let registry = project.registry();
+    let is_empty = registry.entries.is_empty() && registry.targets.is_empty();
+    if is_empty && !session.output.json {
+        let (folder, path) = (project.root().display().to_string(), &session.path);
+        session.note(format!(
+            "Nothing is registered in {}. '{path} registry add PATH' registers models.",
+            render::safe(&folder)
+        ));
+    }
 }
 
 /// A message of the library, with the command as it was typed.
@@ -204,7 +285,11 @@ fn id(matches: &ArgMatches) -> String {
 /// What cannot be registered, for people.
 fn tell_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
-        let line = format!("{}: {}", failed.path, chain(&failed.error));
+        let message = chain(&failed.error);
+        let line = match message.contains(&failed.path) {
+            true => message,
+            false => format!("{}: {message}", failed.path),
+        };
         session
             .console
             .note(format!("Failed {}", render::safe(&line)));
@@ -218,5 +303,34 @@ fn end(failed: &[FailedPath]) -> CliResult {
             code: first.error.code(),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(all(test, feature = "unstable-completion"))]
+mod tests {
+    use super::*;
+    use crate::project::AddOptions;
+
+    #[test]
+    fn ids_of_the_project_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        std::fs::create_dir(&below).unwrap();
+        let completed = |current: &str| -> Vec<String> {
+            let candidates = registered(&below, current.as_ref()).into_iter();
+            candidates
+                .map(|candidate| candidate.get_value().to_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(completed(""), Vec::<String>::new());
+        for id in ["sir", "seir", "tiny"] {
+            let file = below.join(format!("{id}.bin"));
+            std::fs::write(&file, id).unwrap();
+            let mut project = Project::open(&folder).unwrap();
+            project.add(&[file], &AddOptions::default()).unwrap();
+        }
+        assert_eq!(completed(""), ["seir", "sir", "tiny"]);
+        assert_eq!(completed("s"), ["seir", "sir"]);
+        assert_eq!(completed("x"), Vec::<String>::new());
     }
 }

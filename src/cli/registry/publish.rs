@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
-use crate::{Error, Metadata, ModelRef, Result};
+use crate::{Config, Error, Metadata, ModelRef, Result, Url};
 
 const PATHS: &str = "modelrack_paths";
 const TO: &str = "modelrack_to";
@@ -27,13 +27,13 @@ pub(super) fn command(mount: &Mount) -> Command {
         // A parent may pass its own `--version` on, which would be a second one here.
         .disable_version_flag(true)
         .about("Write models into a registry that any static server or bucket serves as it is")
-        .arg(
+        .arg(super::complete_or_path(
             Arg::new(PATHS)
                 .value_name("MODEL|PATH")
                 .num_args(1..)
                 .value_parser(value_parser!(PathBuf))
                 .help("Registered models by id [default: all of the project]; or files, and folders whose content lies at the model's top"),
-        )
+        ))
         .arg(
             args::option(TO, "to", "DIR", "The registry's folder; a new one is made, an existing one is added to")
                 .required(true)
@@ -59,7 +59,8 @@ pub(super) fn command(mount: &Mount) -> Command {
         .after_help(args::examples(
             mount,
             &[
-                ("registry publish --to ./public", "all that the project has registered"),
+                ("registry publish --to ./public", "all registered models"),
+                ("registry publish sir tiny --to ./public", "some of them"),
                 ("registry publish ./tiny --to ./public --group whisper --version v1", "a folder"),
                 ("registry publish a.bin b.json --to ./public --model m --alias latest", "some files"),
             ],
@@ -70,21 +71,34 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let paths = super::paths(matches, PATHS);
     let to = matches.get_one::<PathBuf>(TO).cloned().unwrap_or_default();
     let project = super::open(session, matches)?;
-    let id = |path: &PathBuf| {
-        let id = path.to_str()?;
-        project.registry().kind_of(id).ok().map(|_| id.to_owned())
-    };
-    let ids: Vec<String> = paths.iter().filter_map(id).collect();
+    let mut ids = Vec::new();
+    for path in &paths {
+        let Some(id) = path.to_str() else {
+            continue;
+        };
+        match project.registry().kind_of(id) {
+            Ok(_) => ids.push(id.to_owned()),
+            // What is no path either is an id that was mistyped.
+            Err(error) if !path.exists() && is_bare(path) => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
     if ids.len() == paths.len() {
         return publish_registered(session, matches, &project, ids, &to);
     }
     if let Some(id) = ids.first() {
         return Err(Error::argument(format!(
-            "'{id}' is a registered model, and not all of the others are: name models or paths"
+            "'{}' is a registered model, and not all of the others are: name models or paths",
+            id.escape_debug()
         ))
         .into());
     }
     publish_paths(session, matches, &paths, &to)
+}
+
+/// Whether a path is a name without a folder or an extension.
+fn is_bare(path: &Path) -> bool {
+    path.components().count() == 1 && path.extension().is_none()
 }
 
 /// Publishes models of the project.
@@ -113,6 +127,7 @@ fn publish_registered(
     if let Some(bytes) = matches.get_one::<u64>(CHUNK_SIZE) {
         options = options.chunk_bytes(*bytes);
     }
+    super::tell_empty(session, project);
     let reports = project.publish(to, &options)?;
     if session.output.json {
         return session.json(&json::Models {
@@ -122,7 +137,19 @@ fn publish_registered(
                 .collect(),
         });
     }
-    reports.iter().try_for_each(|report| print(session, report))
+    reports
+        .iter()
+        .try_for_each(|report| print(session, report))?;
+    let url = std::path::absolute(to)
+        .ok()
+        .and_then(|to| Url::from_path(&to).ok());
+    if let Some(url) = url {
+        let variable = Config::new(&session.app).variable("REGISTRY_URL");
+        session.say(render::safe(&format!(
+            "Any static server serves it as it is; {variable}={url} pulls from it here"
+        )))?;
+    }
+    Ok(())
 }
 
 fn publish_paths(

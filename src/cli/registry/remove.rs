@@ -7,6 +7,7 @@ use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
+use crate::project::ItemKind;
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("remove")
@@ -17,21 +18,33 @@ pub(super) fn command(mount: &Mount) -> Command {
         .args(args::yes(mount))
         .after_help(args::examples(
             mount,
-            &[("registry remove sir", "with its history")],
+            &[("registry remove sir", "with its history; its files stay")],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let mut project = super::open(session, matches)?;
-    let ids = super::ids(matches);
+    let mut ids = super::ids(matches);
+    ids.sort_unstable();
+    ids.dedup();
+    let registry = project.registry();
+    let mut named = Vec::new();
     for id in &ids {
-        project.registry().kind_of(id)?;
+        let kind = registry.kind_of(id)?;
+        let versions = match (kind, registry.entries.get(id)) {
+            (ItemKind::Model, Some(entry)) if entry.versions.len() > 1 => {
+                format!(" with all its {} versions", entry.versions.len())
+            }
+            _ => String::new(),
+        };
+        named.push(format!("{} {id}{versions}", kind.as_str()));
     }
-    let named = render::safe(&ids.join(", "));
     session.confirm(&format!(
-        "Drop {named} from the registry, with all versions?"
+        "Drop {} from the registry?",
+        render::safe(&named.join(", "))
     ))?;
     let removed = project.remove(&ids, &session.cancel)?;
+    super::tell_changed(session, &project);
     if session.output.json {
         return session.json(&shapes::Removed::new(&removed));
     }

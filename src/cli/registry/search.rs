@@ -4,10 +4,10 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::list::print_models;
 use super::shapes;
-use crate::cli::Mount;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
+use crate::cli::{Mount, render};
 
 const QUERY: &str = "modelrack_query";
 
@@ -23,17 +23,24 @@ pub(super) fn command(mount: &Mount) -> Command {
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
-            &[("registry search 'active inference'", "two words")],
+            &[("registry search 'active inference'", "has both words")],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
-    let models = project
-        .registry()
-        .search(text(matches, QUERY).unwrap_or_default());
+    let query = text(matches, QUERY).unwrap_or_default();
+    let registry = project.registry();
+    let models = registry.search(query);
     if session.output.json {
         return session.json(&shapes::Found::new(&models));
+    }
+    if models.is_empty() {
+        super::tell_empty(session, &project);
+        if !(registry.entries.is_empty() && registry.targets.is_empty()) {
+            let query = render::safe(query);
+            session.note(format!("No registered model has '{query}'."));
+        }
     }
     print_models(session, &models)
 }

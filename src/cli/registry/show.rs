@@ -2,6 +2,7 @@
 
 use clap::{ArgMatches, Command};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::shapes;
 use crate::cli::args;
@@ -22,7 +23,7 @@ pub(super) fn command(mount: &Mount) -> Command {
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
-            &[("registry show sir", "with its history")],
+            &[("registry show sir", "its metadata, files and versions")],
         ))
 }
 
@@ -42,7 +43,12 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
     let text = match (kind, entry, target) {
         (ItemKind::Model, Some(entry), _) => model(&id, entry),
-        (_, _, Some(target)) => self::target(&id, target),
+        (_, _, Some(target)) => {
+            let sets = registry.target_sets.iter();
+            let sets = sets.filter(|(_, targets)| targets.contains(&id));
+            let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
+            self::target(&id, target, &sets)
+        }
         _ => String::new(),
     };
     Ok(session.console.print(text)?)
@@ -77,27 +83,36 @@ fn model(id: &str, entry: &ModelEntry) -> String {
         .rev()
         .map(|(version, registered)| {
             let (time, digest) = (
-                render::time(registered.registered_at),
+                format!("{} UTC", render::time(registered.registered_at)),
                 registered.digest.to_string(),
             );
-            format!(
-                "{version}  {time}  {}",
-                digest.get(..12).unwrap_or_default()
-            )
+            let digest = digest.get(..12).unwrap_or_default();
+            [version.to_owned(), time, digest.to_owned()]
         });
-    push(&mut text, "Versions", &history.collect::<Vec<_>>());
+    push(
+        &mut text,
+        "Versions",
+        &aligned(&history.collect::<Vec<_>>()),
+    );
     text
 }
 
-fn target(id: &str, target: &TargetEntry) -> String {
+fn target(id: &str, target: &TargetEntry, sets: &[&str]) -> String {
     let mut fields = vec![
         ("id", id.to_owned()),
+        ("path", target.path.to_string()),
         ("entrypoint", target.entrypoint.clone()),
         ("output", target.model_output.clone()),
-        ("registered", render::time(target.registered_at)),
+        (
+            "registered",
+            format!("{} UTC", render::time(target.registered_at)),
+        ),
     ];
     if !target.data.is_empty() {
         fields.push(("data", paths(&target.data)));
+    }
+    if !sets.is_empty() {
+        fields.push(("sets", sets.join(", ")));
     }
     let mut text = render::fields(&fields);
     push(&mut text, "Files", &files(&target.files));
@@ -117,6 +132,20 @@ fn push(text: &mut String, head: &str, lines: &[String]) {
     }
 }
 
+/// Lines with their columns below each other.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            let padding = " ".repeat(width - cell.width());
+            format!("{cell}{padding}")
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 fn metadata(metadata: &Metadata) -> Vec<String> {
     let shown = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -129,10 +158,11 @@ fn metadata(metadata: &Metadata) -> Vec<String> {
 }
 
 fn files(files: &Files) -> Vec<String> {
-    files
+    let rows: Vec<[String; 2]> = files
         .iter()
-        .map(|(path, facts)| format!("{path}  {}", render::size(facts.size_bytes)))
-        .collect()
+        .map(|(path, facts)| [path.to_string(), render::size(facts.size_bytes)])
+        .collect();
+    aligned(&rows)
 }
 
 fn paths(paths: &[RelPath]) -> String {

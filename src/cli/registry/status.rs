@@ -1,5 +1,7 @@
 //! `registry status`: what is stale or broken.
 
+use std::fs;
+
 use clap::{ArgMatches, Command};
 use owo_colors::OwoColorize;
 
@@ -9,7 +11,7 @@ use crate::cli::args::{self, is_set};
 use crate::cli::ending::{CliError, CliResult};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{Finding, Severity, StatusOptions, StatusReport};
+use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
 
 const DEEP: &str = "modelrack_deep";
 const STRICT: &str = "modelrack_strict";
@@ -46,7 +48,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         let quote = |text: &str| super::quoted(session, text);
         session.json(&shapes::Status::new(&report, quote))?;
     } else {
-        print(session, &report)?;
+        print(session, &project, &report)?;
     }
     let fails = report.count(Severity::Error) > 0
         || is_set(matches, STRICT) && report.count(Severity::Warning) > 0;
@@ -58,7 +60,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
 }
 
-fn print(session: &Session, report: &StatusReport) -> CliResult {
+fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResult {
     for (severity, head) in [
         (Severity::Error, "Errors:"),
         (Severity::Warning, "Warnings:"),
@@ -74,6 +76,12 @@ fn print(session: &Session, report: &StatusReport) -> CliResult {
         for finding in findings {
             print_finding(session, finding)?;
         }
+    }
+    super::tell_empty(session, project);
+    let is_elsewhere = fs::canonicalize(".").ok() != fs::canonicalize(project.root()).ok();
+    if !report.findings.is_empty() && is_elsewhere {
+        let root = project.root().display().to_string();
+        session.note(format!("Paths are those from {}.", render::safe(&root)));
     }
     let (errors, warnings) = (
         report.count(Severity::Error),

@@ -8,7 +8,7 @@ use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{Difference, Dropped, ItemChange, ResyncOptions};
+use crate::project::{Difference, Dropped, ItemChange, ResyncOptions, ResyncReport};
 use crate::{Error, RelPath};
 
 const DRY_RUN: &str = "modelrack_dry_run";
@@ -45,16 +45,14 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .progress(counter.clone());
     let report = project.resync(&options)?;
     drop((options, counter));
+    super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Resynced::new(&report, dry_run))?;
     } else {
         print(session, &report.difference)?;
         super::tell_failed(session, &report.failed);
-        session.say(match (report.difference.is_empty(), report.applied) {
-            (true, _) if report.failed.is_empty() => "The registry is true to the files",
-            (false, true) => "The registry is true to the files now",
-            _ => "Nothing was changed",
-        })?;
+        super::tell_empty(session, &project);
+        session.say(outcome(session, &report, dry_run))?;
     }
     if report.needs_force() && !dry_run {
         if session.output.json {
@@ -66,6 +64,24 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         return Err(error.into());
     }
     super::end(&report.failed)
+}
+
+/// What became of it, in a sentence.
+fn outcome(session: &Session, report: &ResyncReport, dry_run: bool) -> String {
+    let is_true = report.failed.is_empty();
+    match (report.difference.is_empty(), report.applied) {
+        (true, _) if is_true => "The registry is true to the files".to_owned(),
+        (false, true) if is_true => "The registry is true to the files now".to_owned(),
+        (false, true) => "The registry is true to the other files now".to_owned(),
+        (false, false) if dry_run => {
+            let force = if report.needs_force() { " --force" } else { "" };
+            format!(
+                "Nothing was changed: '{} registry sync{force}' does it",
+                session.path
+            )
+        }
+        _ => "Nothing was changed".to_owned(),
+    }
 }
 
 fn print(session: &Session, difference: &Difference) -> CliResult {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::inputs::in_a_row;
-use super::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, publish_inputs};
+use super::{
+    DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, check_chunk_bytes, publish_inputs,
+};
 use crate::catalog::Metadata;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
@@ -67,6 +69,7 @@ impl Project {
         registry: &Path,
         options: &PublishRegisteredOptions,
     ) -> Result<Vec<PublishReport>> {
+        check_chunk_bytes(options.chunk_bytes)?;
         let ids: BTreeSet<&str> = match options.ids.as_slice() {
             [] => self.registry().entries.keys().map(String::as_str).collect(),
             ids => ids.iter().map(String::as_str).collect(),
@@ -122,11 +125,10 @@ impl Project {
                 None => finding.message.clone(),
             })
             .collect();
-        match in_the_way.first() {
-            None => Ok(()),
-            Some(first) => Err(Error::NotPublishable {
-                findings: in_the_way.len(),
-                first: first.clone(),
+        match in_the_way.is_empty() {
+            true => Ok(()),
+            false => Err(Error::NotPublishable {
+                findings: in_the_way,
             }),
         }
     }

@@ -4,6 +4,8 @@
 //! over:
 //!
 //! ```toml
+//! # What this project has registered; it ends with a line '# end'.
+//!
 //! [entries.sir]
 //! name = "SIR"                                # what people call it
 //! description = "A compartment model"         # may be missing, as may type, tags and what follows `path`
@@ -38,6 +40,8 @@
 //!
 //! [target_sets]
 //! main = ["incidence"]
+//!
+//! # end                                       # a file with the first line and not this one was cut short
 //! ```
 //!
 //! Tables and keys that are not known here are kept. What `make` wrote stays beside the entries.

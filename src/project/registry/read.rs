@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use toml::{Table, Value};
 
+use super::write::{END, HEAD};
 use super::{
     FileFacts, Files, Made, MadeFile, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
     digest_of,
@@ -32,8 +33,19 @@ impl ProjectRegistry {
                 message: "the registry is malformed".into(),
                 source: Some(in_a_line(&error, text).into()),
             })?;
+        if is_cut_short(text) {
+            return Err(Error::registry(location, "its end is missing"));
+        }
         read(&mut table).map_err(|fault| Error::registry(location, fault))
     }
+}
+
+/// Whether the registry was written here, and what is there is only the beginning of it.
+fn is_cut_short(text: &str) -> bool {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let first = lines.next().unwrap_or_default();
+    let is_part = !first.is_empty() && HEAD.starts_with(first);
+    is_part && !lines.any(|line| line.trim_end() == END)
 }
 
 fn read(table: &mut Table) -> Result<ProjectRegistry, Fault> {

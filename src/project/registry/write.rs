@@ -11,6 +11,11 @@ use super::{
 use crate::relpath::RelPath;
 use crate::time::rfc3339_micros;
 
+/// The first line of a project's registry. One that has it and not [`END`] was cut short, wherever that was.
+pub(super) const HEAD: &str = "# What this project has registered; it ends with a line '# end'.";
+/// The last line of a project's registry.
+pub(super) const END: &str = "# end";
+
 /// What a registry that readers know of consists of.
 #[derive(Debug)]
 pub(crate) struct Tables<'a> {
@@ -111,9 +116,10 @@ impl ProjectRegistry {
             );
         }
         for (key, value) in tables {
+            text.push('\n');
             push_table(&mut text, &key_of(key), value);
         }
-        text
+        format!("{HEAD}\n{text}\n{END}\n")
     }
 }
 

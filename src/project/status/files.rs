@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Category, Finding, Severity, StatusOptions, StatusReport};
+use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
 use crate::error::{Error, IoContext, Result};
 use crate::project::hash::Hashing;
 use crate::project::home::Project;
@@ -205,7 +205,10 @@ impl Project {
                 entity: None,
                 category: Category::Untracked,
                 message: format!("'{file}' is not registered, and looks like a model or target"),
-                suggestion: Some(format!("Run 'registry add {file}' to register it")),
+                suggestion: Some(format!(
+                    "Run 'registry add {}' to register it",
+                    in_command(file.as_str())
+                )),
             });
         }
         Ok(())

@@ -10,6 +10,7 @@ use modelrack::project::{PublishOptions, PublishReport};
 
 use super::Ran;
 use super::program::{finish, rack};
+use super::workshop::AGENT;
 use crate::support::bytes;
 use crate::support::rack::{Rack, chunks_but};
 
@@ -52,6 +53,27 @@ impl SmallDisk {
         self.root.join("filler")
     }
 
+    /// The same command as a process that sees the disk where it is mounted.
+    fn inside(&self, command: &Command) -> Command {
+        let mut entered = Command::new("nsenter");
+        entered
+            .args(["--user", "--mount", "--preserve-credentials", "--target"])
+            .arg(self.holder.id().to_string())
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        entered
+    }
+
     /// Makes room again.
     fn clear(&self) {
         fs::remove_file(self.filler()).unwrap();
@@ -83,6 +105,50 @@ fn fill(file: &Path, limit: u64) {
             return;
         }
     }
+}
+
+#[test]
+fn a_full_disk_leaves_the_registry_of_a_project_as_it_was() {
+    let machine = Rack::new();
+    let at = machine.temp.path().join("disk");
+    fs::create_dir(&at).unwrap();
+    let Some(disk) = SmallDisk::mount(&at, 1 << 20) else {
+        return;
+    };
+    let project = disk.root.join("project");
+    fs::create_dir(&project).unwrap();
+    let add = |from: u32| {
+        // Enough for the registry to be larger than what a full disk has left.
+        for number in from..from + 40 {
+            let name = project.join(format!("m{number}.md"));
+            fs::write(name, AGENT).unwrap();
+        }
+    };
+    let registry = |words: &[&str]| {
+        let mut command = rack(&machine, "registry");
+        command.args(words).arg("--project").arg(at.join("project"));
+        finish(disk.inside(&command))
+    };
+    add(0);
+    let folder = at.join("project");
+    let folder = folder.to_str().unwrap();
+    registry(&["add", folder]).success();
+    let before = fs::read(project.join(".registry").join("models.toml")).unwrap();
+    add(40);
+    fill(&disk.filler(), u64::MAX);
+    let ran = registry(&["add", folder, "--json"]);
+    assert_full(&ran);
+    let hint = ran.json()["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("the registry is as it was"), "{hint}");
+    assert_eq!(
+        fs::read(project.join(".registry").join("models.toml")).unwrap(),
+        before
+    );
+    let models = |ran: Ran| ran.json()["models"].as_array().unwrap().len();
+    assert_eq!(models(registry(&["list", "--json"])), 40);
+    disk.clear();
+    registry(&["add", folder]).success();
+    assert_eq!(models(registry(&["list", "--json"])), 80);
 }
 
 /// A machine whose store lies on a small disk, with `g/keep v1` installed.

@@ -13,13 +13,17 @@ mod output;
 mod process;
 mod program;
 mod prompts;
+mod publishing;
 mod quoting;
 mod readme;
 mod recording;
+mod registered;
+mod registering;
 mod shapes;
 mod site;
 mod snapshot;
 mod updating;
+mod workshop;
 
 use std::io::{BufRead, Cursor};
 

@@ -1,4 +1,4 @@
-//! The README's command lines, held against the tree.
+//! The command lines of the README and of help texts, held against the tree.
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +6,10 @@ use std::path::Path;
 use clap::Command;
 use modelrack::Config;
 use modelrack::cli::{Mount, models_command};
+
+use super::program::finish;
+use super::workshop::Workshop;
+use crate::support::disk::write_files;
 
 /// The lines of its blocks of shell commands, with those that end in a backslash joined to the next.
 fn shell_lines(text: &str) -> Vec<String> {
@@ -34,7 +38,7 @@ fn shell_lines(text: &str) -> Vec<String> {
 }
 
 /// The words of one command as a shell would split them: up to a pipe, a redirection, a comment or a second command.
-fn words(command: &str) -> Vec<String> {
+pub(super) fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in command.chars() {
         match (quote, c) {
@@ -111,4 +115,50 @@ fn shell_is_split_into_words() {
         shell_lines("x\n```sh\na \\\n  b\nc\n```\n```rust\nd\n```\n"),
         ["a   b", "c"]
     );
+}
+
+#[test]
+fn the_examples_of_the_publishers_commands_work() {
+    let workshop = Workshop::new();
+    let files: [(&str, &[u8]); 3] = [("tiny/t.bin", b"tiny"), ("a.bin", b"a"), ("b.json", b"{}")];
+    write_files(&workshop.root(), &files);
+    let mut tree = models_command(&Mount::new(Config::new("rack")));
+    tree.build();
+    let verbs: Vec<&Command> = tree
+        .find_subcommand("registry")
+        .unwrap()
+        .get_subcommands()
+        .collect();
+    let mut lines = Vec::new();
+    for verb in verbs {
+        let Some(after) = verb.get_after_help() else {
+            assert_eq!(verb.get_name(), "help");
+            continue;
+        };
+        let after = after.to_string();
+        let examples = after
+            .lines()
+            .filter_map(|line| line.strip_prefix("  rack models registry "));
+        let examples: Vec<String> = examples
+            .map(|line| line.split("  ").next().unwrap().to_owned())
+            .collect();
+        assert!(!examples.is_empty(), "{}", verb.get_name());
+        lines.extend(examples);
+    }
+    // Last what drops something; what needs a network has tests of its own.
+    lines.retain(|line| !line.contains("--repo"));
+    lines.sort_by_key(|line| (line.starts_with("remove"), line.starts_with("sync")));
+    for line in lines {
+        let mut words = words(&line);
+        if words[0] == "remove" {
+            words.push("-y".into());
+        }
+        if words[0] == "make" {
+            write_files(&workshop.root(), &[("mf6/a/mfsim.nam", b"x")]);
+            words.extend(["--output", "made"].map(str::to_owned));
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ran = finish(workshop.process_of("", &words));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    }
 }

@@ -123,6 +123,20 @@ fn errors() -> Vec<Error> {
             model: text("g/m v1"),
             near: vec![text("g/m v2")],
         },
+        Error::NotRegistered {
+            id: text("sri"),
+            near: vec![text("sir")],
+        },
+        Error::NotRegistered {
+            id: text("sri"),
+            near: vec![],
+        },
+        Error::NotPublishable {
+            findings: vec![text("model 'sir': Model file not found: sir.py")],
+        },
+        Error::NotPublishable {
+            findings: vec![text("model 'a': one"), text("target 'b': two")],
+        },
         Error::NotInstalled {
             model: text("g/m v1"),
             near: vec![],
@@ -251,7 +265,7 @@ fn the_document_of_every_error() {
 }
 
 /// Text without what is another each time: times, folders, the server's port.
-fn stable(rack: &Rack, text: &str) -> String {
+pub(super) fn stable(rack: &Rack, text: &str) -> String {
     let temp = Value::from(rack.temp.path().display().to_string()).to_string();
     let mut stable = String::new();
     for line in text.lines() {

@@ -60,7 +60,7 @@ fn a_model_or_a_target_is_dropped_and_its_files_stay() {
     let ids = ["sir".to_owned(), "incidence_target".to_owned()];
     let removed = folder.project().remove(&ids, &CancelToken::new()).unwrap();
     let kinds: Vec<ItemKind> = removed.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(kinds, [ItemKind::Model, ItemKind::Target]);
+    assert_eq!(kinds, [ItemKind::Target, ItemKind::Model]);
     let project = folder.project();
     let registry = project.registry();
     assert_eq!(

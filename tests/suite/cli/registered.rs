@@ -1,0 +1,523 @@
+//! The commands for a project's registry: what they say, how they end, what their help promises.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use serde_json::json;
+
+use super::program::finish;
+use super::readme::words;
+use super::shapes::stable;
+use super::snapshot::assert_snapshot;
+use super::workshop::Workshop;
+use super::{Ran, Sinks, cells};
+use crate::support::disk::write_files;
+
+/// What a run printed, without what is another each time.
+fn told(workshop: &Workshop, ran: &Ran) -> String {
+    let real = fs::canonicalize(workshop.machine.temp.path()).unwrap();
+    let real = real.to_str().unwrap().trim_start_matches(r"\\?\");
+    let escaped = json!(real).to_string();
+    let url = modelrack::Url::from_path(workshop.machine.temp.path()).unwrap();
+    let text = format!("{}{}", ran.out, ran.err)
+        .replace(url.to_string().trim_end_matches('/'), "file://<temp>")
+        .replace(real, "<temp>")
+        .replace(escaped.trim_matches('"'), "<temp>");
+    let text = plain(&stable(&workshop.machine, &text));
+    let mut told = String::new();
+    for line in text.lines() {
+        let line = match line.contains("<temp>") {
+            true => line.replace("\\\\", "/").replace('\\', "/"),
+            false => line.to_owned(),
+        };
+        // Files that are as young as the registry are hashed, and how young they are depends on the machine.
+        let line = match line.trim_start().starts_with("\"files_hashed\"") {
+            true => "  \"files_hashed\": <number>,".to_owned(),
+            false => without_time(&line),
+        };
+        writeln!(told, "{line}").unwrap();
+    }
+    told
+}
+
+/// A line without the time to the minute that it may have.
+fn without_time(line: &str) -> String {
+    let is_time = |text: &str| {
+        let form = text
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c });
+        form.collect::<String>() == "0000-00-00 00:00"
+    };
+    let mut starts = line.char_indices().map(|(at, _)| at);
+    let time = starts.find_map(|at| line.get(at..at + 16).filter(|text| is_time(text)));
+    time.map_or_else(|| line.to_owned(), |time| line.replace(time, "<time>"))
+}
+
+/// Text without colours.
+fn plain(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let mut plain = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        plain.push_str(piece.split_once('m').unwrap().1);
+    }
+    plain
+}
+
+/// A session of somebody who publishes, each line with what became of it.
+fn session(workshop: &Workshop, lines: &[&str], flags: &str) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let ran = match line.strip_prefix("! ") {
+            Some(edit) => {
+                writeln!(text, "! {edit}\n").unwrap();
+                match edit {
+                    "rename the class, and an output" => {
+                        workshop.edit("models/sir.py", "SIR", "Sir");
+                        workshop.edit("models/sir.py", "prevalence", "deaths");
+                    }
+                    "rename the target" => {
+                        workshop.edit("targets/incidence.py", "def incidence_", "def new_");
+                    }
+                    "edit the data" => workshop.edit("data/observed.csv", "2", "3"),
+                    "add a file with a space" => {
+                        write_files(
+                            &workshop.root(),
+                            &[("models/my sir.py", super::workshop::SIR.as_bytes())],
+                        );
+                    }
+                    "delete the weights" => fs::remove_dir_all(workshop.path("weights")).unwrap(),
+                    other => panic!("{other}"),
+                }
+                continue;
+            }
+            None => {
+                let words: Vec<String> = words(line).into_iter().chain(words(flags)).collect();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let ran = workshop.run_words(&words, Sinks::Terminal("y\n"));
+                if flags == "--json" {
+                    ran.json();
+                    // Beside the document only where paths are from.
+                    let notes = ran.err.lines().filter(|line| !line.starts_with("Paths "));
+                    assert_eq!(notes.count(), 0, "{line}: {ran:?}");
+                }
+                ran
+            }
+        };
+        writeln!(
+            text,
+            "$ registry {line}\n{}[{}]\n",
+            told(workshop, &ran),
+            ran.code
+        )
+        .unwrap();
+    }
+    text
+}
+
+const SESSION: [&str; 43] = [
+    "list",
+    "list --targets",
+    "search sir",
+    "status",
+    "sync",
+    "publish --to {temp}/public",
+    "show sir",
+    "remove sir",
+    "add {p}/models {p}/targets --target-set main",
+    "add {p}/models",
+    "add {p}/weights --id tiny --type embedding --tag small --tag fast",
+    "list",
+    "list --type embedding",
+    "list --tag slow",
+    "list --targets",
+    "search 'small world'",
+    "search nothing",
+    "show agent",
+    "show sir",
+    "show incidence_target",
+    "show sri",
+    "status",
+    "! rename the class, and an output",
+    "! rename the target",
+    "! edit the data",
+    "! add a file with a space",
+    "status",
+    "publish --to {temp}/public",
+    "publish agent --to {temp}/public",
+    "sync --dry-run",
+    "sync",
+    "sync",
+    "publish --to {temp}/public --alias latest",
+    "publish tiny agent --to {temp}/public",
+    "publish tinny --to {temp}/public",
+    "publish tiny tinny --to {temp}/public",
+    "publish incidence_target --to {temp}/public",
+    "publish tiny --to {temp}/public --version 2.0.0",
+    "! delete the weights",
+    "status --strict",
+    "sync --dry-run",
+    "sync",
+    "sync --force",
+];
+
+#[test]
+fn what_a_publisher_reads() {
+    let workshop = Workshop::new();
+    let mut text = session(&workshop, &SESSION, "");
+    text.push_str(&session(
+        &workshop,
+        &["remove sir incidence_target", "remove agent -y", "list"],
+        "",
+    ));
+    assert_snapshot("registry.txt", &text);
+}
+
+#[test]
+fn what_a_program_reads() {
+    let workshop = Workshop::new();
+    let mut text = session(&workshop, &SESSION, "--json");
+    text.push_str(&session(
+        &workshop,
+        &["remove sir", "remove sir incidence_target -y"],
+        "--json",
+    ));
+    assert_snapshot("registry-json.txt", &text);
+}
+
+#[test]
+fn only_the_essential_is_quiet() {
+    let workshop = Workshop::new();
+    let quiet = |line: &str| workshop.run(&format!("{line} --quiet"));
+    assert_eq!(quiet("list").quiet_success(), "");
+    assert_eq!(quiet("status").quiet_success(), "");
+    assert_eq!(
+        quiet("add {p}/models {p}/targets").quiet_success(),
+        "agent\nsir\nincidence_target\n"
+    );
+    assert_eq!(quiet("add {p}/models").quiet_success(), "");
+    assert_eq!(quiet("list").quiet_success(), "agent\nsir\n");
+    assert_eq!(
+        quiet("list --targets").quiet_success(),
+        "incidence_target\n"
+    );
+    assert_eq!(quiet("search world").quiet_success(), "agent\n");
+    assert_eq!(quiet("status").quiet_success(), "");
+    workshop.edit("targets/incidence.py", "def incidence_", "def other_");
+    workshop.edit("data/observed.csv", "2", "3");
+    let ran = quiet("status");
+    assert_eq!(ran.code, 9);
+    assert!(
+        ran.out
+            .starts_with("Errors:\n  target incidence_target: Function"),
+        "{ran:?}"
+    );
+    assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
+    assert_eq!(quiet("sync").quiet_success(), "");
+    assert_eq!(quiet("publish --to {temp}/public").quiet_success(), "");
+    assert_eq!(quiet("remove sir -y").quiet_success(), "");
+    let ran = quiet("add {p}/models/sir.py {p}/nothing");
+    assert_eq!((ran.code, ran.out.as_str()), (7, "sir\n"));
+    assert!(ran.err.starts_with("Failed "), "{ran:?}");
+}
+
+#[test]
+fn tables_are_for_programs_without_a_terminal() {
+    let workshop = Workshop::registered();
+    let out = workshop.run("list").quiet_success();
+    assert_eq!(
+        cells(&out),
+        [
+            [
+                "agent",
+                "1.0.0",
+                "other",
+                "1",
+                "135 B",
+                "Agent",
+                "Active inference in a small world."
+            ],
+            [
+                "sir",
+                "1.0.0",
+                "-",
+                "1",
+                "298 B",
+                "SIR",
+                "Susceptible, infected, recovered."
+            ],
+            ["tiny", "1.0.0", "embedding", "2", "3.0 KB", "tiny", "-"],
+        ]
+    );
+    let out = workshop.run("list --targets").quiet_success();
+    assert_eq!(
+        cells(&out),
+        [[
+            "incidence_target",
+            "incidence",
+            "targets.incidence:incidence_target",
+            "-"
+        ]]
+    );
+}
+
+#[test]
+fn names_that_would_control_a_terminal_are_escaped() {
+    let workshop = Workshop::new();
+    let words = [
+        "add",
+        "{p}/weights",
+        "--id",
+        "w",
+        "--name",
+        "red\u{1b}[31m",
+        "--description",
+        "a\u{202e}b",
+    ];
+    workshop.run_words(&words, Sinks::Captured).success();
+    for line in [
+        "list",
+        "show w",
+        "search red",
+        "list --json",
+        "show w --json",
+    ] {
+        let ran = workshop.run(line);
+        assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{ran:?}");
+        assert_eq!(ran.code, 0);
+    }
+    let ran = workshop.run_words(&["show", "x\u{1b}[2J"], Sinks::Captured);
+    assert_eq!(ran.code, 3);
+    assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
+}
+
+#[test]
+fn findings_decide_how_a_status_ends() {
+    let workshop = Workshop::registered();
+    for line in [
+        "status",
+        "status --strict",
+        "status --deep --strict",
+        "status --json",
+    ] {
+        workshop.run(line).success();
+    }
+    workshop.edit("data/observed.csv", "2", "3");
+    assert_eq!(workshop.run("status").code, 0);
+    for (line, code) in [
+        ("status --strict", 9),
+        ("status --strict --json", 9),
+        ("status --json", 0),
+    ] {
+        let ran = workshop.run(line);
+        assert_eq!(ran.code, code, "{line}");
+    }
+    fs::remove_file(workshop.path("data/observed.csv")).unwrap();
+    let ran = workshop.run("status --json");
+    assert_eq!((ran.code, &ran.json()["errors"]), (9, &json!(1)));
+    let before = workshop.text();
+    assert_eq!(workshop.run("publish --to {temp}/public").code, 9);
+    assert_eq!(workshop.text(), before);
+    assert!(!workshop.machine.temp.path().join("public").exists());
+}
+
+#[test]
+fn colours_mark_findings_at_a_terminal_alone() {
+    let workshop = Workshop::registered();
+    workshop.edit("targets/incidence.py", "def incidence_", "def other_");
+    assert!(!workshop.run("status").out.contains('\u{1b}'));
+    let ran = workshop.run_at("status", Sinks::Terminal(""));
+    assert!(ran.out.starts_with("\u{1b}["), "{ran:?}");
+    let mut command = workshop.process("", "status");
+    command.env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
+    assert!(!finish(command).out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_project_is_found_from_below_and_by_its_name() {
+    let workshop = Workshop::registered();
+    let names = |ran: Ran| ran.quiet_success();
+    let all = "agent\nsir\ntiny\n";
+    assert_eq!(
+        names(finish(workshop.process("models", "list --quiet"))),
+        all
+    );
+    let elsewhere = |line: &str| {
+        let mut command = workshop.process("", line);
+        command.current_dir(workshop.machine.temp.path());
+        finish(command)
+    };
+    assert_eq!(names(elsewhere("list --quiet --project project")), all);
+    let ran = elsewhere("list");
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert!(ran.err.starts_with("Nothing is registered in "), "{ran:?}");
+    // Paths are those of whoever types them.
+    let w = finish(workshop.process("weights", "add w.bin")).success();
+    assert!(w.starts_with("Registered w 1.0.0: 1 file, 3.0 KB\n"), "{w}");
+    assert!(
+        elsewhere("add project/weights/labels.txt --project project")
+            .success()
+            .starts_with("Registered labels ")
+    );
+    let shown = workshop.run("show labels --json").json();
+    assert_eq!(shown["path"], "weights/labels.txt");
+    // What is elsewhere is not of the project.
+    write_files(workshop.machine.temp.path(), &[("other.bin", b"x")]);
+    let ran = finish(workshop.process("models", "add ../../other.bin"));
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("is not in the project"), "{ran:?}");
+    let ran = elsewhere("list --project nowhere");
+    assert_eq!(ran.code, 7);
+    assert!(ran.err.contains("nowhere"), "{ran:?}");
+    let ran = elsewhere("list --project other.bin");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    // Suggestions name paths from the project's folder, and say so elsewhere.
+    write_files(
+        &workshop.root(),
+        &[("models/new.py", super::workshop::SIR.as_bytes())],
+    );
+    let ran = finish(workshop.process("models", "status"));
+    assert!(ran.out.contains("registry add models/new.py'"), "{ran:?}");
+    assert!(ran.err.starts_with("Paths are those from "), "{ran:?}");
+    assert_eq!(finish(workshop.process("", "status")).err, "");
+}
+
+#[test]
+fn a_command_line_that_means_nothing_is_refused() {
+    let workshop = Workshop::registered();
+    let before = workshop.text();
+    for line in [
+        "add",
+        "show",
+        "show a b",
+        "remove",
+        "search",
+        "search a b",
+        "list --targets --type x",
+        "list --targets --tag x",
+        "publish",
+        "publish --to",
+        "add {p}/models --max-size many",
+        "add {p}/models --keep-versions -1",
+        "status --force",
+        "sync --deep",
+    ] {
+        let ran = workshop.run(line);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{line}: {ran:?}");
+        assert!(ran.err.starts_with("error: "), "{line}: {}", ran.err);
+    }
+    for (line, message) in [
+        ("add {p}/models --id x/../y", "component"),
+        (
+            "add {p}/models {p}/weights --id x",
+            "an id or version is that of one model",
+        ),
+        (
+            "add {p}/models --version 2.0.0",
+            "an id or version is that of one model",
+        ),
+        ("add {p}/models --model-output x", "no file"),
+        (
+            "publish sir {p}/weights --to {temp}/public",
+            "name models or paths",
+        ),
+        (
+            "publish sir --model x --to {temp}/public",
+            "--model is for paths",
+        ),
+        (
+            "publish sir --to {temp}/public --chunk-size 1",
+            "1024 or more",
+        ),
+        ("remove sir", "pass -y"),
+    ] {
+        let ran = workshop.run(line);
+        assert_eq!(ran.code, 2, "{line}: {ran:?}");
+        assert!(ran.err.contains(message), "{line}: {ran:?}");
+        let document = workshop.run(&format!("{line} --json"));
+        assert_eq!(document.code, 2, "{line}");
+        assert_eq!(
+            document.json()["error"]["code"],
+            "INVALID_ARGUMENT",
+            "{line}"
+        );
+    }
+    for line in [
+        "show nobody",
+        "remove -y nobody",
+        "remove -y sir nobody",
+        "publish nobody --to {temp}/public",
+    ] {
+        let ran = workshop.run(line);
+        assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{line}: {ran:?}");
+        assert!(ran.err.contains("hint: "), "{line}: {ran:?}");
+    }
+    assert_eq!(workshop.text(), before);
+}
+
+#[test]
+fn what_is_no_model_is_not_registered() {
+    let workshop = Workshop::registered();
+    let before = workshop.text();
+    for path in ["{p}/.registry", "{p}/.registry/models.toml"] {
+        let ran = workshop.run(&format!("add {path}"));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains("is the registry's own"), "{ran:?}");
+        assert_eq!(
+            workshop
+                .run(&format!("add {{p}}/models/sir.py --data {path}"))
+                .code,
+            2
+        );
+    }
+    let ran = workshop.run("add {p}/nothing {p}/models");
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert_eq!(
+        ran.out,
+        "Processed 3: 0 registered, 2 unchanged, 1 failed\n"
+    );
+    // The path once.
+    assert_eq!(ran.err.matches("nothing").count(), 1, "{ran:?}");
+    assert_eq!(workshop.text(), before);
+    // Words that are empty are none.
+    let words = [
+        "add",
+        "{p}/models/sir.py",
+        "--tag",
+        "",
+        "--tag",
+        "a,, b",
+        "--outputs",
+        "",
+    ];
+    workshop.run_words(&words, Sinks::Captured).success();
+    let shown = workshop.run("show sir --json").json();
+    assert_eq!(
+        (&shown["tags"], &shown["outputs"][0]),
+        (&json!(["a", "b"]), &json!("incidence"))
+    );
+    // Of two models of one file, the one that is called like it.
+    workshop.run("add {p}/models/sir.py --id another").success();
+    workshop.edit("models/sir.py", "recovered", "removed");
+    let ran = workshop.run("add {p}/models/sir.py --quiet");
+    assert_eq!(ran.quiet_success(), "sir\n");
+}
+
+#[test]
+fn whoever_says_no_keeps_what_is_registered() {
+    let workshop = Workshop::registered();
+    let before = workshop.text();
+    let ran = workshop.run_at("remove sir", Sinks::Terminal("n\n"));
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err
+            .starts_with("Drop model sir from the registry? [y/N] "),
+        "{ran:?}"
+    );
+    assert_eq!(workshop.text(), before);
+    workshop
+        .run_at("remove sir sir incidence_target", Sinks::Terminal("y\n"))
+        .success();
+    assert_eq!(workshop.run("list --quiet").out, "agent\ntiny\n");
+    // The files are whose they were.
+    assert!(workshop.path("models/sir.py").is_file());
+}

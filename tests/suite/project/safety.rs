@@ -1,0 +1,314 @@
+//! The registry of a project is never lost: failed writes, other programs, limits.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use modelrack::project::{AddOptions, Limits, Project, ResyncOptions};
+use modelrack::{CancelToken, Error};
+
+use super::singles::{Folder, ids, names};
+use crate::support::disk::names_in;
+use crate::support::platform::read_only;
+
+/// The versions of a model, the oldest first.
+fn versions<'a>(project: &'a Project, id: &str) -> Vec<&'a str> {
+    let history = project.registry().entries[id].history();
+    history.into_iter().map(|(version, _)| version).collect()
+}
+
+#[test]
+fn a_save_that_fails_keeps_the_change_in_memory_until_it_succeeds() {
+    let folder = Folder::registered();
+    let before = folder.text();
+    let mut project = folder.open();
+    // Where the backup should go, there is something else.
+    let backup = folder.own("models.toml.bak");
+    fs::remove_file(&backup).unwrap();
+    fs::create_dir_all(backup.join("x")).unwrap();
+    for (number, model) in ["c", "d"].into_iter().enumerate() {
+        folder.write(model, "1");
+        let error = folder.add_to(&mut project, model).unwrap_err();
+        assert!(
+            matches!(error.code(), "STORAGE_ERROR" | "PERMISSION_ERROR"),
+            "{error}"
+        );
+        assert_eq!(ids(&project).len(), 3 + number);
+        assert_eq!(folder.text(), before);
+    }
+    project.save().unwrap_err();
+    fs::remove_dir_all(&backup).unwrap();
+    project.save().unwrap();
+    assert_eq!(ids(&folder.open()), ["a", "b", "c", "d"]);
+    assert_eq!(fs::read_to_string(&backup).unwrap(), before);
+    // There is nothing to be saved any more.
+    let saved = folder.text();
+    folder.damage(saved.replace("# end", "# end ").as_bytes());
+    project.save().unwrap();
+    assert!(folder.text().contains("# end "));
+    assert_eq!(names(&folder.own("")), ["models.toml", "models.toml.bak"]);
+}
+
+#[test]
+fn a_failed_save_never_undoes_what_another_program_did() {
+    let folder = Folder::registered();
+    let mut project = folder.open();
+    // Before the failure: the change is made to what is there now.
+    folder.write("c", "1");
+    folder.add("c");
+    let backup = folder.own("models.toml.bak");
+    fs::remove_file(&backup).unwrap();
+    fs::create_dir_all(backup.join("x")).unwrap();
+    folder.write("d", "1");
+    folder.add_to(&mut project, "d").unwrap_err();
+    assert_eq!(ids(&project), ["a", "b", "c", "d"]);
+    fs::remove_dir_all(&backup).unwrap();
+    project.save().unwrap();
+    assert_eq!(ids(&folder.open()), ["a", "b", "c", "d"]);
+    // After it: refused, and both keep what they have.
+    fs::remove_file(&backup).unwrap();
+    fs::create_dir_all(backup.join("x")).unwrap();
+    folder.write("e", "1");
+    folder.add_to(&mut project, "e").unwrap_err();
+    fs::remove_dir_all(&backup).unwrap();
+    folder.write("f", "1");
+    folder.add("f");
+    let error = project.save().unwrap_err();
+    assert!(
+        error.to_string().contains("another program changed it"),
+        "{error}"
+    );
+    assert_eq!(ids(&project), ["a", "b", "c", "d", "e"]);
+    assert_eq!(ids(&folder.open()), ["a", "b", "c", "d", "f"]);
+}
+
+#[test]
+fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
+    let folder = Folder::registered();
+    let path = folder.own(".models.toml.lock");
+    let lock = File::create(&path).unwrap();
+    lock.lock().unwrap();
+    folder.write("c", "1");
+    let mut project = folder.open().lock_limit(Duration::ZERO);
+    let error = folder.add_to(&mut project, "c").unwrap_err();
+    assert!(matches!(&error, Error::Locked { path, .. } if path.ends_with(".models.toml.lock")));
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let error = folder
+        .open()
+        .remove(&["a".to_owned()], &cancel)
+        .unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
+    // Who reads needs no lock.
+    assert_eq!(ids(&folder.open()), ["a", "b"]);
+    drop(lock);
+    folder.add_to(&mut project, "c").unwrap();
+    assert_eq!(ids(&folder.open()), ["a", "b", "c"]);
+}
+
+#[test]
+fn threads_that_add_at_once_lose_nothing() {
+    let folder = Folder::new();
+    let models: Vec<String> = (0..24).map(|number| format!("m{number:02}")).collect();
+    for model in &models {
+        folder.write(model, model);
+    }
+    std::thread::scope(|scope| {
+        for some in models.chunks(6) {
+            scope.spawn(|| some.iter().for_each(|model| drop(folder.add(model))));
+        }
+    });
+    assert_eq!(ids(&folder.open()), models);
+}
+
+#[test]
+fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() {
+    let folder = Folder::new();
+    folder.add_versions("a", 12);
+    folder.add_versions("b", 2);
+    let before = folder.text();
+    folder.write("c", "1");
+    let most = u64::try_from(before.len()).unwrap();
+    let mut project = folder.open().limits(Limits::default().max_bytes(most));
+    let error = folder.add_to(&mut project, "c").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("where {most} are allowed")),
+        "{error}"
+    );
+    assert_eq!(folder.text(), before);
+    // In memory it has all, and a larger limit saves it.
+    assert_eq!(ids(&project), ["a", "b", "c"]);
+    let mut project = project.limits(Limits::default());
+    project.save().unwrap();
+    assert_eq!(versions(&folder.open(), "a").len(), 12);
+    assert!(project.dropped_versions().is_empty());
+
+    folder.write("d", "1");
+    let mut project = project.limits(Limits::default().max_bytes(most).keep_versions(3));
+    folder.add_to(&mut project, "d").unwrap();
+    assert_eq!(versions(&project, "a"), ["1.0.9", "1.0.10", "1.0.11"]);
+    assert_eq!(versions(&project, "b"), ["1.0.0", "1.0.1"]);
+    let dropped: Vec<_> = (0..9)
+        .map(|patch| ("a".to_owned(), format!("1.0.{patch}")))
+        .collect();
+    assert_eq!(project.dropped_versions(), dropped);
+    assert_eq!(folder.open().registry(), project.registry());
+    // Where there is room nothing goes.
+    folder.write("e", "1");
+    folder.add_to(&mut project, "e").unwrap();
+    assert!(project.dropped_versions().is_empty());
+    // Where even that does not help, nothing is dropped.
+    let mut project = project.limits(Limits::default().max_bytes(500).keep_versions(1));
+    folder.write("f", "1");
+    folder.add_to(&mut project, "f").unwrap_err();
+    assert_eq!(versions(&project, "a").len(), 3);
+    assert_eq!(ids(&folder.open()), ["a", "b", "c", "d", "e"]);
+}
+
+#[test]
+fn what_other_programs_keep_in_the_file_stays() {
+    let folder = Folder::registered();
+    let text = folder.text();
+    let text = text.replacen(
+        "schema_version = \"1.0\"\n",
+        "schema_version = \"1.0\"\nowner = \"us\"\nlist = [1, { x = 2 }]\n",
+        1,
+    );
+    let text = text.replacen(
+        "current =",
+        "colour = \"red\"\nbox = { w = 1 }\ncurrent =",
+        1,
+    );
+    let others = "\n[tool.ours]\n\"a key\" = 1979-05-27\n[tool.ours.deep]\nmore = [true]\n[[things]]\nname = \"one\"\n";
+    let text = text.replace("# end\n", &format!("{others}\n# end\n"));
+    folder.damage(text.as_bytes());
+    let kept = |what: &str| {
+        assert_eq!(folder.open().recovered(), None, "{what}");
+        let table: toml::Table = folder.text().parse().unwrap();
+        assert_eq!(table["owner"].as_str(), Some("us"), "{what}");
+        assert_eq!(table["list"][1]["x"].as_integer(), Some(2), "{what}");
+        assert_eq!(
+            table["tool"]["ours"]["a key"].to_string(),
+            "1979-05-27",
+            "{what}"
+        );
+        assert_eq!(
+            table["tool"]["ours"]["deep"]["more"][0].as_bool(),
+            Some(true),
+            "{what}"
+        );
+        assert_eq!(table["things"][0]["name"].as_str(), Some("one"), "{what}");
+        assert_eq!(
+            table["entries"]["a"]["colour"].as_str(),
+            Some("red"),
+            "{what}"
+        );
+        assert_eq!(
+            table["entries"]["a"]["box"]["w"].as_integer(),
+            Some(1),
+            "{what}"
+        );
+    };
+    folder.write("c", "1");
+    folder.add("c");
+    kept("add");
+    folder.write("a", "2");
+    folder.add("a");
+    kept("add of the same");
+    folder.write("a", "3");
+    assert!(
+        folder
+            .open()
+            .resync(&ResyncOptions::default())
+            .unwrap()
+            .applied
+    );
+    kept("sync");
+    folder
+        .open()
+        .remove(&["b".to_owned()], &CancelToken::new())
+        .unwrap();
+    kept("remove");
+    let before = folder.text();
+    folder
+        .open()
+        .remove(&["c".to_owned()], &CancelToken::new())
+        .unwrap();
+    folder.add("c");
+    let mut same = folder.text();
+    for text in [&before, &same.clone()] {
+        // The time alone may differ.
+        let line = text
+            .lines()
+            .rfind(|line| line.starts_with("registered_at"))
+            .unwrap();
+        same = same.replace(line, "registered_at");
+    }
+    assert_eq!(same.lines().count(), before.lines().count());
+}
+
+#[test]
+fn a_change_that_changes_nothing_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let mut project = folder.open();
+    let missing = [folder.temp.path().join("missing")];
+    let report = project.add(&missing, &AddOptions::default()).unwrap();
+    assert_eq!(report.failed.len(), 1);
+    project.resync(&ResyncOptions::default()).unwrap();
+    project
+        .remove(&["x".to_owned()], &CancelToken::new())
+        .unwrap_err();
+    assert_eq!(names_in(folder.temp.path()), Vec::<String>::new());
+    folder.write("a", "1");
+    folder.add("a");
+    let before = fs::metadata(folder.own("models.toml"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    folder.add("a");
+    assert_eq!(
+        fs::metadata(folder.own("models.toml"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+        before
+    );
+    assert_eq!(names_in(&folder.own("")), [".gitignore", "models.toml"]);
+}
+
+#[test]
+fn leftovers_of_programs_that_were_killed_go_with_the_next_change() {
+    let folder = Folder::registered();
+    for name in [
+        "models.toml.77-0.tmp",
+        "models.toml.bak.77-1.tmp",
+        ".gitignore.7-0.tmp",
+        ".models.toml.lock",
+        "mine.tmp",
+    ] {
+        fs::write(folder.own(name), "half").unwrap();
+    }
+    folder.write("c", "1");
+    folder.add("c");
+    assert_eq!(
+        names(&folder.own("")),
+        ["mine.tmp", "models.toml", "models.toml.bak"]
+    );
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_to_is_read_and_not_changed() {
+    let folder = Folder::registered();
+    let before = folder.text();
+    folder.write("c", "1");
+    let own = folder.own("");
+    let Some(_guard) = read_only(&own) else {
+        return;
+    };
+    let mut project = folder.open();
+    assert_eq!(ids(&project), ["a", "b"]);
+    let error = folder.add_to(&mut project, "c").unwrap_err();
+    assert_eq!(error.code(), "PERMISSION_ERROR", "{error}");
+    assert_eq!(folder.text(), before);
+}
