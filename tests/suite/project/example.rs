@@ -11,8 +11,11 @@ use crate::support::disk::{files_below, write_files};
 use crate::support::forge::Forge;
 use crate::support::rack::Rack;
 
+/// Where it is in its repository.
+const FOLDER: &str = "examples/project";
+
 fn files() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/project");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
     files_below(&folder).into_iter().collect()
 }
 
@@ -47,9 +50,12 @@ fn the_registry_of_the_example_is_true_to_its_files() {
 fn what_is_registered_is_what_others_find_and_pull() {
     let (rack, forge) = (Rack::new(), Forge::start());
     let files = files();
-    forge.repo("o/epidemic").commit("main", files.clone());
+    let below = |(name, bytes): &(String, Vec<u8>)| (format!("{FOLDER}/{name}"), bytes.clone());
+    forge
+        .repo("o/epidemic")
+        .commit("main", files.iter().map(below));
     let source = format!(
-        "[sources.epi]\nrepo = \"o/epidemic\"\nserver = \"{}\"\n",
+        "[sources.epi]\nrepo = \"o/epidemic\"\nserver = \"{}\"\nregistry_path = \"{FOLDER}/.registry\"\n",
         forge.url()
     );
     let manager = rack.manager_of(rack.bare_config().bootstrap(source));
