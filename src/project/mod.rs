@@ -6,11 +6,13 @@ mod enter;
 pub mod formats;
 mod hash;
 mod home;
+mod import;
 mod make;
 mod publish;
 mod python;
 mod register;
 mod registry;
+mod report;
 mod status;
 mod survey;
 mod sync;
@@ -21,11 +23,13 @@ pub use difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use formats::{Description, Extent, ModelFile, ModelFormat};
 pub use hash::{HashProgress, Hashed};
 pub use home::{Limits, Project};
+pub use import::{ImportNote, ImportOptions, ImportReport};
 pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };
 pub use register::{AddOptions, AddReport, FailedPath, ItemKind, RegisteredItem};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+pub use report::WrittenReport;
 pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};
 pub use sync::{ResyncOptions, ResyncReport};

@@ -1,4 +1,6 @@
 //! The publisher's side.
 
+mod import;
 mod make;
 mod publish;
+mod report;
