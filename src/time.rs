@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+#[cfg(feature = "author")]
+use jiff::{civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// Writes a time to the second, as in `2026-01-31T12:00:00Z`.
@@ -30,6 +32,17 @@ pub(crate) fn now() -> SystemTime {
 /// Reads a time with any offset and any number of fractional digits.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
+/// Reads a time as [`parse_rfc3339`] does, or one without an offset, as many programs write it: that is taken for UTC.
+#[cfg(feature = "author")]
+pub(crate) fn parse_any(text: &str) -> Option<SystemTime> {
+    let without_offset = || {
+        let time: DateTime = text.parse().ok()?;
+        let time = time.to_zoned(TimeZone::UTC).ok()?;
+        Some(SystemTime::from(time.timestamp()))
+    };
+    parse_rfc3339(text).or_else(without_offset)
 }
 
 pub(crate) fn serialize<S: Serializer>(
@@ -61,5 +74,21 @@ mod tests {
         #[cfg(feature = "author")]
         assert_eq!(rfc3339_micros(go), "2026-01-31T12:00:00.123456Z");
         assert_eq!(parse_rfc3339("yesterday"), None);
+        assert_eq!(parse_rfc3339("2026-01-31T12:00:00"), None);
+    }
+
+    #[cfg(feature = "author")]
+    #[test]
+    fn a_time_without_an_offset_is_utc() {
+        let expected = parse_rfc3339("2026-01-31T12:00:00Z");
+        for text in [
+            "2026-01-31T12:00:00",
+            "2026-01-31 12:00:00",
+            "2026-01-31T14:00:00+02:00",
+        ] {
+            assert_eq!(parse_any(text), expected, "{text}");
+        }
+        assert!(parse_any("2026-01-31T12:00:00.123456").is_some());
+        assert_eq!(parse_any("soon"), None);
     }
 }

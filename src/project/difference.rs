@@ -80,6 +80,22 @@ impl Difference {
         difference
     }
 
+    /// What changed of the fields, but for the version, in a line each.
+    pub(super) fn words(&self) -> Vec<String> {
+        let fields = self.changed.iter().flat_map(|change| &change.fields);
+        let fields = fields.filter(|change| change.field != "version");
+        let or_nothing = |text: &str| match text {
+            "" => "(none)".to_owned(),
+            text => text.to_owned(),
+        };
+        fields
+            .map(|change| {
+                let (from, to) = (or_nothing(&change.from), or_nothing(&change.to));
+                format!("{}: {from} -> {to}", change.field)
+            })
+            .collect()
+    }
+
     fn enter(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
         let Some(change) = change else {
             self.dropped.push(Dropped {
@@ -136,6 +152,7 @@ fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> ItemChange {
     let mut change = empty(ItemKind::Model, id);
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     change.field("version", old.current.clone(), new.current.clone());
+    change.field("path", old.path.clone(), new.path.clone());
     change.field("name", old.name.clone(), new.name.clone());
     change.field(
         "description",
@@ -158,6 +175,7 @@ fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> ItemChange {
 
 fn of_target(id: &str, old: &TargetEntry, new: &TargetEntry) -> ItemChange {
     let mut change = empty(ItemKind::Target, id);
+    change.field("path", old.path.to_string(), new.path.to_string());
     change.field("entrypoint", old.entrypoint.clone(), new.entrypoint.clone());
     change.field(
         "model_output",

@@ -272,7 +272,7 @@ impl FoundModel<'_> {
 impl ModelEntry {
     /// Sets a field: to what is given now, which then holds whatever the files say; else to what they say, unless
     /// something was given before.
-    fn settle<T>(
+    pub(super) fn settle<T>(
         &mut self,
         field: &str,
         given: Option<T>,
@@ -423,7 +423,7 @@ impl FoundTarget<'_> {
 }
 
 /// Which version something becomes; `None` when it is the one that is current.
-fn next_version(
+pub(super) fn next_version(
     before: Option<&ModelEntry>,
     registered: &RegisteredVersion,
     given: Option<&str>,
@@ -455,7 +455,10 @@ fn next_version(
     }
 }
 
-fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) -> Result<Files> {
+pub(super) fn facts_of<'a>(
+    files: impl Iterator<Item = &'a RelPath>,
+    hashed: &HashedFiles,
+) -> Result<Files> {
     let mut facts = Files::new();
     for file in files {
         match hashed.get(file) {
@@ -475,6 +478,6 @@ fn facts_of<'a>(files: impl Iterator<Item = &'a RelPath>, hashed: &HashedFiles) 
     Ok(facts)
 }
 
-fn total_bytes(files: &Files) -> u64 {
+pub(super) fn total_bytes(files: &Files) -> u64 {
     files.values().map(|facts| facts.size_bytes).sum()
 }

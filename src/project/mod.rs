@@ -6,11 +6,13 @@ mod enter;
 pub mod formats;
 mod hash;
 mod home;
+mod import;
 mod make;
 mod publish;
 mod python;
 mod register;
 mod registry;
+mod report;
 mod status;
 mod survey;
 mod sync;
@@ -23,11 +25,13 @@ pub use hash::{HashProgress, Hashed};
 #[cfg(feature = "cli")]
 pub(crate) use home::TOO_LARGE;
 pub use home::{Limits, Project};
+pub use import::{ImportNote, ImportOptions, ImportReport};
 pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };
 pub use register::{AddOptions, AddReport, FailedPath, ItemKind, RegisteredItem};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+pub use report::WrittenReport;
 pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};
 pub use sync::{ResyncOptions, ResyncReport};

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::error::chain;
 use crate::project::{
-    AddReport, Difference, FailedPath, Files, ItemChange, ItemKind, ModelEntry, ProjectRegistry,
-    ResyncReport, Severity, StatusReport, TargetEntry,
+    AddReport, Difference, FailedPath, Files, ImportReport, ItemChange, ItemKind, ModelEntry,
+    ProjectRegistry, RegisteredItem, ResyncReport, Severity, StatusReport, TargetEntry,
+    WrittenReport,
 };
 use crate::time::rfc3339;
 use crate::{Digest, Metadata, RelPath};
@@ -50,9 +51,9 @@ impl<'a> From<&'a FailedPath> for Failed<'a> {
     }
 }
 
-impl<'a> Added<'a> {
-    pub(in crate::cli) fn new(report: &'a AddReport, registry: &Path) -> Self {
-        let items = report.registered.iter().map(|item| Item {
+impl<'a> From<&'a RegisteredItem> for Item<'a> {
+    fn from(item: &'a RegisteredItem) -> Self {
+        Self {
             kind: item.kind.as_str(),
             id: &item.id,
             version: item.version.as_deref(),
@@ -60,13 +61,80 @@ impl<'a> Added<'a> {
             new: item.is_new,
             files: item.files,
             total_bytes: item.total_bytes,
-        });
+        }
+    }
+}
+
+impl<'a> Added<'a> {
+    pub(in crate::cli) fn new(report: &'a AddReport, registry: &Path) -> Self {
         Self {
             registry: registry.display().to_string(),
             processed: report.processed,
-            registered: items.collect(),
+            registered: report.registered.iter().map(Into::into).collect(),
             unchanged: &report.unchanged,
             failed: report.failed.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Taken<'a> {
+    registry: String,
+    dry_run: bool,
+    processed: usize,
+    registered: Vec<Item<'a>>,
+    unchanged: &'a [String],
+    failed: Vec<Failed<'a>>,
+    target_sets: &'a [String],
+    notes: Vec<Note<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Note<'a> {
+    entity: Option<Named<'a>>,
+    message: &'a str,
+}
+
+impl<'a> Taken<'a> {
+    pub(in crate::cli) fn new(report: &'a ImportReport, registry: &Path, dry_run: bool) -> Self {
+        let notes = report.notes.iter().map(|note| Note {
+            entity: note.entity.as_ref().map(|(kind, id)| Named {
+                kind: kind.as_str(),
+                id,
+            }),
+            message: &note.message,
+        });
+        Self {
+            registry: registry.display().to_string(),
+            dry_run,
+            processed: report.processed,
+            registered: report.registered.iter().map(Into::into).collect(),
+            unchanged: &report.unchanged,
+            failed: report.failed.iter().map(Into::into).collect(),
+            target_sets: &report.target_sets,
+            notes: notes.collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::cli) struct Reported {
+    path: String,
+    models: usize,
+    targets: usize,
+    files: usize,
+    removed: Vec<String>,
+}
+
+impl From<&WrittenReport> for Reported {
+    fn from(report: &WrittenReport) -> Self {
+        let removed = report.removed.iter();
+        Self {
+            path: report.path.display().to_string(),
+            models: report.models,
+            targets: report.targets,
+            files: report.files,
+            removed: removed.map(|path| path.display().to_string()).collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{AddOptions, AddReport, ItemKind, RegisteredItem};
+use crate::project::{AddOptions, AddReport};
 
 const PATHS: &str = "modelrack_paths";
 const ID: &str = "modelrack_id";
@@ -108,7 +108,8 @@ fn print(session: &Session, report: &AddReport) -> CliResult {
         }
     }
     for item in &report.registered {
-        session.say(render::safe(&line(item)))?;
+        let line = format!("Registered {}", super::registered(item));
+        session.say(render::safe(&line))?;
     }
     super::tell_failed(session, &report.failed);
     session.say(format!(
@@ -118,21 +119,4 @@ fn print(session: &Session, report: &AddReport) -> CliResult {
         report.unchanged.len(),
         report.failed.len()
     ))
-}
-
-fn line(item: &RegisteredItem) -> String {
-    let what = match (item.kind, &item.version) {
-        (ItemKind::Target, _) => format!("target {}", item.id),
-        (_, Some(version)) => format!("{} {version}", item.id),
-        (_, None) => item.id.clone(),
-    };
-    let before = match &item.previous {
-        Some(before) if item.previous != item.version => format!(", after {before}"),
-        _ => String::new(),
-    };
-    let files = render::count(item.files as u64, "file");
-    format!(
-        "Registered {what}{before}: {files}, {}",
-        render::size(item.total_bytes)
-    )
 }

@@ -2,10 +2,12 @@
 
 mod add;
 mod counter;
+mod import;
 mod list;
 mod make;
 mod publish;
 mod remove;
+mod report;
 mod search;
 mod show;
 mod status;
@@ -21,7 +23,7 @@ use super::json::project as shapes;
 use super::session::Session;
 use super::{Mount, Verb, render};
 use crate::error::chain;
-use crate::project::{FailedPath, Limits, Project};
+use crate::project::{FailedPath, ItemKind, Limits, Project, RegisteredItem};
 use crate::{Error, Result};
 
 const PROJECT: &str = "modelrack_project";
@@ -88,10 +90,24 @@ const VERBS: &[(&str, Verb)] = &[
         },
     ),
     (
+        "import",
+        Verb {
+            command: import::command,
+            execute: import::execute,
+        },
+    ),
+    (
         "publish",
         Verb {
             command: publish::command,
             execute: publish::execute,
+        },
+    ),
+    (
+        "report",
+        Verb {
+            command: report::command,
+            execute: report::execute,
         },
     ),
 ];
@@ -280,6 +296,24 @@ fn quoted(session: &Session, text: &str) -> String {
 /// The id that a verb is about.
 fn id(matches: &ArgMatches) -> String {
     text(matches, IDS).unwrap_or_default().to_owned()
+}
+
+/// What was registered, for people.
+fn registered(item: &RegisteredItem) -> String {
+    let what = match (item.kind, &item.version) {
+        (ItemKind::Target, _) => format!("target {}", item.id),
+        (_, Some(version)) => format!("{} {version}", item.id),
+        (_, None) => item.id.clone(),
+    };
+    let before = match &item.previous {
+        Some(before) if item.previous != item.version => format!(", after {before}"),
+        _ => String::new(),
+    };
+    let files = render::count(item.files as u64, "file");
+    format!(
+        "{what}{before}: {files}, {}",
+        render::size(item.total_bytes)
+    )
 }
 
 /// What cannot be registered, for people.

@@ -214,6 +214,11 @@ impl ModelEntry {
         self.versions.get(&self.current)
     }
 
+    /// The files of data and code that it needs.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = &RelPath> {
+        self.data.iter().chain(&self.code)
+    }
+
     /// Returns all versions, the oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<(&str, &RegisteredVersion)> {

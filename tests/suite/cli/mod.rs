@@ -5,6 +5,7 @@ mod derived;
 mod exits;
 mod full_disk;
 mod hub;
+mod importing;
 mod kills;
 mod listing;
 mod making;

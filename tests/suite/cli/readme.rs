@@ -120,7 +120,16 @@ fn shell_is_split_into_words() {
 #[test]
 fn the_examples_of_the_publishers_commands_work() {
     let workshop = Workshop::new();
-    let files: [(&str, &[u8]); 3] = [("tiny/t.bin", b"tiny"), ("a.bin", b"a"), ("b.json", b"{}")];
+    let yaml = b"models:\n  sir: {path: models/sir.py, class_name: SIR}\n".as_slice();
+    let json = br#"{"models": {"gnn": {"file_path": "models/agent.md"}}}"#.as_slice();
+    let files: [(&str, &[u8]); 6] = [
+        ("tiny/t.bin", b"tiny"),
+        ("a.bin", b"a"),
+        ("b.json", b"{}"),
+        ("registry.yaml", yaml),
+        (".modelops-bundle/registry.yaml", yaml),
+        ("output/model_registry.json", json),
+    ];
     write_files(&workshop.root(), &files);
     let mut tree = models_command(&Mount::new(Config::new("rack")));
     tree.build();

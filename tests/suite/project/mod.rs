@@ -3,11 +3,13 @@
 mod adding;
 mod example;
 mod folder;
+mod import;
 mod make;
 mod publish;
 mod recorded;
 mod recovery;
 mod refusing;
+mod report;
 mod safety;
 mod searching;
 mod singles;

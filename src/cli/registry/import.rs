@@ -1,0 +1,102 @@
+//! `registry import`: take over what another program registered.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::counter::Counter;
+use super::shapes;
+use crate::cli::args::{self, is_set};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{ImportOptions, ImportReport};
+
+const FILE: &str = "modelrack_file";
+const DRY_RUN: &str = "modelrack_dry_run";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("import")
+        .about("Take over an existing registry, of modelops or a model_registry.json")
+        .arg(
+            Arg::new(FILE)
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The registry: registry.yaml or model_registry.json; its paths are taken from the project's folder"),
+        )
+        .arg(args::flag(
+            DRY_RUN,
+            "dry-run",
+            "Only show what would be registered",
+        ))
+        .arg(super::project_arg())
+        .args(super::limit_args())
+        .after_help(args::examples(
+            mount,
+            &[
+                ("registry import .modelops-bundle/registry.yaml", "models, targets and target sets"),
+                ("registry import output/model_registry.json", "models with their versions"),
+                ("registry import registry.yaml --dry-run", "what it would register"),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let mut project = super::open(session, matches)?;
+    let counter = Counter::new(session);
+    let dry_run = is_set(matches, DRY_RUN);
+    let options = ImportOptions::default()
+        .dry_run(dry_run)
+        .cancel(session.cancel.clone())
+        .progress(counter.clone());
+    let file = matches.get_one::<PathBuf>(FILE);
+    let report = project.import(file.map_or(Path::new(""), PathBuf::as_path), &options)?;
+    drop((options, counter));
+    super::tell_changed(session, &project);
+    if session.output.json {
+        session.json(&shapes::Taken::new(
+            &report,
+            &project.registry_path(),
+            dry_run,
+        ))?;
+    } else {
+        print(session, &report, dry_run)?;
+    }
+    super::end(&report.failed)
+}
+
+fn print(session: &Session, report: &ImportReport, dry_run: bool) -> CliResult {
+    if session.output.quiet {
+        for item in &report.registered {
+            session.console.print(render::safe(&item.id))?;
+        }
+    }
+    let verb = if dry_run {
+        "Would register"
+    } else {
+        "Registered"
+    };
+    for item in &report.registered {
+        session.say(render::safe(&format!("{verb} {}", super::registered(item))))?;
+    }
+    for set in &report.target_sets {
+        session.say(render::safe(&format!("{verb} target set {set}")))?;
+    }
+    for note in &report.notes {
+        let line = match &note.entity {
+            Some((kind, id)) => format!("{} {id}: {}", kind.as_str(), note.message),
+            None => note.message.clone(),
+        };
+        session.note(render::safe(&line));
+    }
+    super::tell_failed(session, &report.failed);
+    session.say(format!(
+        "Processed {}: {} {}, {} unchanged, {} failed",
+        report.processed,
+        report.registered.len(),
+        if dry_run { "to register" } else { "registered" },
+        report.unchanged.len(),
+        report.failed.len()
+    ))
+}

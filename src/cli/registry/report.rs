@@ -1,0 +1,63 @@
+//! `registry report`: write what is registered for other tools.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgMatches, Command, value_parser};
+
+use super::shapes;
+use crate::cli::args;
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+
+const OUTPUT: &str = "modelrack_output";
+
+pub(super) fn command(mount: &Mount) -> Command {
+    Command::new("report")
+        .about("Write what is registered for other tools, as model_registry.json")
+        .arg(
+            args::option(
+                OUTPUT,
+                "output",
+                "DIR",
+                "Where model_registry.json, its summary and a folder for each model go",
+            )
+            .required(true)
+            .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(super::project_arg())
+        .after_help(args::examples(
+            mount,
+            &[
+                (
+                    "registry report --output build/registry",
+                    "replaces the report that is there",
+                ),
+                (
+                    "registry import build/registry/model_registry.json",
+                    "takes it over elsewhere",
+                ),
+            ],
+        ))
+}
+
+pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+    let project = super::open(session, matches)?;
+    let output = matches.get_one::<PathBuf>(OUTPUT);
+    let report = project.report(output.map_or(Path::new("."), PathBuf::as_path))?;
+    if session.output.json {
+        return session.json(&shapes::Reported::from(&report));
+    }
+    session.say(format!(
+        "Wrote {}: {}, {}, {}",
+        render::safe(&report.path.display().to_string()),
+        render::count(report.models as u64, "model"),
+        render::count(report.targets as u64, "target"),
+        render::count(report.files as u64, "file"),
+    ))?;
+    for file in &report.removed {
+        let file = file.display().to_string();
+        session.say(format!("Removed {}", render::safe(&file)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! Taking over what another program registered.
+//!
+//! What is taken over is what is said of models and targets: ids, versions, names, descriptions, types, tags, times, outputs,
+//! what they need and the sets they are in. What is said of bytes is held against the files: they are hashed, and where they
+//! are others than the registry says, it was stale, and what is registered is what is there. Nothing is registered that is
+//! not there, and no path leads out of the project.
+
+mod document;
+mod entries;
+mod fields;
+mod model;
+mod target;
+mod yaml;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use tracing::info;
+
+use self::document::Document;
+use self::entries::Imported;
+use self::model::{ModelThere, TakenIds};
+use self::target::TargetThere;
+use super::enter::{Entered, HashedFiles};
+use super::hash::{HashProgress, Hashing};
+use super::home::Project;
+use super::register::{FailedPath, ItemKind, RegisteredItem};
+use super::registry::ProjectRegistry;
+use crate::error::{Error, IoContext, Result};
+use crate::progress::CancelToken;
+use crate::relpath::RelPath;
+use crate::setters::setters;
+
+/// How to take over a registry.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ImportOptions {
+    /// Only say what would be registered.
+    pub dry_run: bool,
+    /// Stops the work when it is cancelled.
+    pub cancel: CancelToken,
+    /// Learns how far the hashing is.
+    pub progress: Option<Arc<dyn HashProgress>>,
+}
+
+setters!(ImportOptions {
+    dry_run: bool,
+    cancel: CancelToken,
+    progress: Arc<dyn HashProgress>,
+});
+
+/// What was taken over, or would be.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// How many models and targets the other registry has.
+    pub processed: usize,
+    /// What is new or has changed, models before targets, in the order of ids.
+    pub registered: Vec<RegisteredItem>,
+    /// The ids of what is registered just so, in order.
+    pub unchanged: Vec<String>,
+    /// What could not be registered.
+    pub failed: Vec<FailedPath>,
+    /// The sets that are new or have more targets, in order.
+    pub target_sets: Vec<String>,
+    /// What is to be known beside it: where the other registry was stale, what was left out, what changed of what was
+    /// registered before.
+    pub notes: Vec<ImportNote>,
+}
+
+/// Something to be known about what was taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportNote {
+    /// What it is about; `None` for the registry as a whole.
+    pub entity: Option<(ItemKind, String)>,
+    /// What it is, in a few words.
+    pub message: String,
+}
+
+impl Project {
+    /// Takes over an existing registry: a `registry.yaml` of modelops, or a `model_registry.json`.
+    ///
+    /// Paths in it are taken from the project's folder. An entry that cannot be registered is reported, and the rest is
+    /// registered. What is registered already under the same id stays as it is when nothing differs; where the files
+    /// differ it gets the next version, as with [`Project::add`], and what was set by hand holds. Versions of which digest
+    /// and size are known become part of the history.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when the file is neither of the two, is malformed or larger than 64 MiB, and when the project's
+    /// registry cannot be read; the storage errors; [`Error::Locked`]; [`Error::Cancelled`].
+    pub fn import(&mut self, file: &Path, options: &ImportOptions) -> Result<ImportReport> {
+        let document = Document::read(file)?;
+        let refuse = |fault: &str| Error::registry(file.display(), fault);
+        let imported = Imported::read(&document).map_err(|fault| refuse(&fault))?;
+        // Before anything is read: what changes while it is read is newer.
+        let now = SystemTime::now();
+        let mut report = ImportReport {
+            processed: imported.models.len() + imported.targets.len(),
+            ..ImportReport::default()
+        };
+        for message in &imported.remarks {
+            report.notes.push(ImportNote {
+                entity: None,
+                message: message.clone(),
+            });
+        }
+        let (mut models, mut targets) = (Vec::new(), Vec::new());
+        let mut seen = BTreeSet::new();
+        let mut is_first = |kind: ItemKind, id: &str| match seen.insert((kind, id.to_owned())) {
+            true => Ok(()),
+            false => Err(Error::argument("the id occurs twice")),
+        };
+        let found: Vec<_> = imported
+            .models
+            .par_iter()
+            .map(|(id, model)| {
+                let model = model.as_ref().map_err(|fault| refuse(fault))?;
+                ModelThere::find(self, id, model)
+            })
+            .collect();
+        for ((id, model), found) in imported.models.iter().zip(found) {
+            let path = model.as_ref().map_or(id, |model| &model.path);
+            match is_first(ItemKind::Model, id).and(found) {
+                Ok(there) => models.push(there),
+                Err(error) => report.fail(ItemKind::Model, id, path, error),
+            }
+        }
+        for (id, target) in &imported.targets {
+            let path = target.as_ref().map_or(id, |target| &target.path);
+            let found = target.as_ref().map_err(|fault| refuse(fault));
+            let found = found.and_then(|target| TargetThere::find(self, id, target));
+            match is_first(ItemKind::Target, id).and(found) {
+                Ok(there) => targets.push(there),
+                Err(error) => report.fail(ItemKind::Target, id, path, error),
+            }
+        }
+        let hashed = self.hash_there(&models, &targets, options)?;
+        let mut enter = |registry: &mut ProjectRegistry| {
+            let mut taken = TakenIds::of(registry);
+            for model in &models {
+                let entered = model.enter(registry, &mut taken, &hashed, now);
+                report.take(ItemKind::Model, model.id, &model.found.path, entered);
+            }
+            for target in &targets {
+                let entered = target.enter(registry, &hashed, now);
+                report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
+            }
+            report.enter_sets(registry, &imported);
+        };
+        if options.dry_run {
+            enter(&mut self.registry().clone());
+        } else {
+            self.change(&options.cancel, |registry| {
+                enter(registry);
+                Ok(())
+            })?;
+        }
+        report
+            .registered
+            .sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+        report.unchanged.sort_unstable();
+        info!(
+            file = %file.display(),
+            registered = report.registered.len(),
+            failed = report.failed.len(),
+            "registry imported"
+        );
+        Ok(report)
+    }
+
+    /// Hashes the files of everything that is there, each once.
+    fn hash_there(
+        &self,
+        models: &[ModelThere<'_>],
+        targets: &[TargetThere<'_>],
+        options: &ImportOptions,
+    ) -> Result<HashedFiles> {
+        let registry = self.registry();
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        for model in models {
+            files.extend(model.needed().cloned());
+            let before = registry.entries.get(model.id);
+            files.extend(before.into_iter().flat_map(|entry| entry.needed().cloned()));
+        }
+        for target in targets {
+            files.extend(target.needed());
+            let before = registry.targets.get(target.id);
+            files.extend(before.into_iter().flat_map(|target| target.data.clone()));
+        }
+        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
+        let hashing = Hashing {
+            cancel: &options.cancel,
+            progress: options.progress.as_deref(),
+        };
+        Ok(files.into_iter().zip(hashing.run(&paths)?).collect())
+    }
+
+    /// Finds what a path of another registry leads to in the project.
+    fn find_imported(&self, path: &str) -> Result<String> {
+        if path == "." {
+            return Ok(path.to_owned());
+        }
+        let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+        let place = self.locate(&path);
+        if fs::symlink_metadata(&place)
+            .at("read", &place)?
+            .is_symlink()
+        {
+            return Err(Error::argument(format!(
+                "'{path}' is a link, and a server has something else under its name"
+            )));
+        }
+        // A folder above it may be a link out of the project.
+        self.path_of(&place)
+    }
+
+    /// The files that paths of another registry name: themselves, or those below them.
+    fn find_all_imported(&self, paths: &[String]) -> Result<Vec<RelPath>> {
+        let mut files = BTreeSet::new();
+        for path in paths {
+            let path = self.find_imported(path)?;
+            files.extend(self.files_at(&path)?);
+        }
+        Ok(files.into_iter().collect())
+    }
+}
+
+impl ImportReport {
+    fn fail(&mut self, kind: ItemKind, id: &str, path: &str, error: Error) {
+        self.failed.push(FailedPath {
+            path: path.to_owned(),
+            error: error.step(format!("{} '{}'", kind.as_str(), id.escape_debug())),
+        });
+    }
+
+    fn take(
+        &mut self,
+        kind: ItemKind,
+        id: &str,
+        path: &str,
+        entered: Result<(Entered, Vec<String>)>,
+    ) {
+        let (entered, notes) = match entered {
+            Ok(entered) => entered,
+            Err(error) => return self.fail(kind, id, path, error),
+        };
+        match entered {
+            Entered::Registered(item) => self.registered.push(item),
+            Entered::Unchanged(id) => self.unchanged.push(id),
+        }
+        let entity = (kind, id.to_owned());
+        self.notes
+            .extend(notes.into_iter().map(|message| ImportNote {
+                entity: Some(entity.clone()),
+                message,
+            }));
+    }
+
+    /// Adds the targets that are registered to their sets.
+    fn enter_sets(&mut self, registry: &mut ProjectRegistry, imported: &Imported) {
+        for (name, ids) in &imported.target_sets {
+            let is_there = |id: &&String| registry.targets.contains_key(*id);
+            let (there, missing): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_there);
+            if !missing.is_empty() {
+                let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+                let message = format!(
+                    "the target set '{name}' is without what is not registered: {}",
+                    missing.join(", ")
+                );
+                self.notes.push(ImportNote {
+                    entity: None,
+                    message,
+                });
+            }
+            if there.is_empty() || name.is_empty() {
+                continue;
+            }
+            let set = registry.target_sets.entry(name.clone()).or_default();
+            let before = set.len();
+            set.extend(there.into_iter().cloned());
+            if set.len() > before {
+                self.target_sets.push(name.clone());
+            }
+        }
+    }
+}

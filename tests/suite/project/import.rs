@@ -1,0 +1,350 @@
+//! Taking over what another program registered: what is said survives, what is said of bytes is held against the files.
+
+mod hostile;
+mod records;
+
+use std::fs;
+use std::path::PathBuf;
+
+use modelrack::project::{ImportNote, ImportOptions, ImportReport, ItemKind, Project};
+use modelrack::{Digest, Result};
+use tempfile::TempDir;
+
+use crate::support::chain;
+use crate::support::disk::{files_below, write_files};
+
+pub(super) const MODEL: &str = "from modelops import BaseModel\n\nclass SIR(BaseModel):\n    \"\"\"Susceptible, infected, recovered.\"\"\"\n    outputs = [\"incidence\", \"prevalence\"]\n";
+const TARGET: &str = "@target(model_output=\"incidence\", data={\"x\": \"data/observed.csv\"})\ndef incidence_target(paths):\n    return None\n";
+const DATA: &str = "day,cases\n1,4\n";
+
+/// A project's folder, with the registry of another program beside its files.
+pub(super) struct Place {
+    pub(super) temp: TempDir,
+}
+
+impl Place {
+    /// With a model, a target and the data of both.
+    pub(super) fn new() -> Self {
+        let place = Self::empty();
+        place.write("models/sir.py", MODEL);
+        place.write("targets/incidence.py", TARGET);
+        place.write("data/observed.csv", DATA);
+        place
+    }
+
+    pub(super) fn empty() -> Self {
+        Self {
+            temp: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+        write_files(self.temp.path(), &[(name, text.as_bytes())]);
+        self.temp.path().join(name)
+    }
+
+    pub(super) fn project(&self) -> Project {
+        Project::open(self.temp.path()).unwrap()
+    }
+
+    /// Imports a registry of this text.
+    pub(super) fn import(&self, name: &str, text: &str) -> Result<ImportReport> {
+        let file = self.write(name, text);
+        self.project().import(&file, &ImportOptions::default())
+    }
+
+    #[track_caller]
+    pub(super) fn refusal(&self, name: &str, text: &str) -> String {
+        let error = self.import(name, text).unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{error}");
+        assert!(!self.temp.path().join(".registry").exists());
+        chain(&error)
+    }
+
+    /// The text of the project's registry.
+    pub(super) fn registry(&self) -> String {
+        fs::read_to_string(self.project().registry_path()).unwrap()
+    }
+}
+
+pub(super) fn digest(text: &str) -> String {
+    format!("sha256:{}", Digest::of(text.as_bytes()))
+}
+
+/// The registry of the project as modelops writes it.
+pub(super) fn bundle() -> String {
+    format!(
+        r#"version: '1.0'
+models:
+  sir:
+    entrypoint: models.sir:SIR
+    path: models/sir.py
+    class_name: SIR
+    scenarios: [baseline, lockdown]
+    parameters:
+    - beta
+    - gamma
+    outputs: &id001
+    - incidence
+    - prevalence
+    data:
+    - data/observed.csv
+    data_digests:
+      data/observed.csv: {data}
+    code: []
+    code_digests: {{}}
+    model_digest: {model}
+targets:
+  incidence:
+    path: targets/incidence.py
+    entrypoint: targets.incidence:incidence_target
+    model_output: incidence
+    data:
+    - data/observed.csv
+    target_digest: {target}
+target_sets:
+  main:
+  - incidence
+  weighted:
+    targets: [incidence]
+    weights: {{incidence: 2.0}}
+"#,
+        data = digest(DATA),
+        model = digest(MODEL),
+        target = digest(TARGET),
+    )
+}
+
+pub(super) fn ids(report: &ImportReport) -> Vec<(&str, Option<&str>)> {
+    let items = report.registered.iter();
+    items
+        .map(|item| (item.id.as_str(), item.version.as_deref()))
+        .collect()
+}
+
+pub(super) fn notes(report: &ImportReport) -> Vec<&str> {
+    report.notes.iter().map(|n| n.message.as_str()).collect()
+}
+
+pub(super) fn failures(report: &ImportReport) -> Vec<(String, String)> {
+    let failed = report.failed.iter();
+    failed
+        .map(|failed| (failed.path.clone(), chain(&failed.error)))
+        .collect()
+}
+
+#[test]
+fn a_registry_of_modelops_is_taken_over_whole() {
+    let place = Place::new();
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(ids(&report), [("sir", Some("1.0.0")), ("incidence", None)]);
+    assert_eq!((report.processed, report.failed.len()), (2, 0));
+    assert_eq!(report.target_sets, ["main", "weighted"]);
+    assert_eq!(
+        notes(&report),
+        ["of the target set 'weighted', weights is left out: a set has targets alone"]
+    );
+
+    let project = place.project();
+    let registry = project.registry();
+    let (entry, version) = registry.current("sir").unwrap();
+    assert_eq!(entry.name, "SIR");
+    assert_eq!(entry.description, "Susceptible, infected, recovered.");
+    assert_eq!(entry.entrypoint.as_deref(), Some("models.sir:SIR"));
+    assert_eq!(entry.outputs, ["incidence", "prevalence"]);
+    assert_eq!(entry.data[0].as_str(), "data/observed.csv");
+    assert!(entry.given.is_empty(), "code may change all of it");
+    assert_eq!(
+        serde_json::to_string(&version.metadata).unwrap(),
+        r#"{"parameters":["beta","gamma"],"scenarios":["baseline","lockdown"]}"#
+    );
+    assert_eq!(version.files.len(), 2);
+    let target = &registry.targets["incidence"];
+    assert_eq!(target.entrypoint, "targets.incidence:incidence_target");
+    assert_eq!(
+        (target.model_output.as_str(), target.data.len()),
+        ("incidence", 1)
+    );
+    assert!(registry.target_sets["main"].contains("incidence"));
+    assert!(registry.target_sets["weighted"].contains("incidence"));
+}
+
+#[test]
+fn what_is_imported_again_is_unchanged_and_writes_nothing() {
+    let place = Place::new();
+    place.import("registry.yaml", &bundle()).unwrap();
+    let before = files_below(&place.temp.path().join(".registry"));
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(ids(&report), []);
+    assert_eq!(report.unchanged, ["incidence", "sir"]);
+    assert!(report.target_sets.is_empty());
+    assert_eq!(files_below(&place.temp.path().join(".registry")), before);
+}
+
+#[test]
+fn a_dry_run_says_the_same_and_writes_nothing() {
+    let place = Place::new();
+    let file = place.write("registry.yaml", &bundle());
+    let options = ImportOptions::default().dry_run(true);
+    let dry = place.project().import(&file, &options).unwrap();
+    assert!(!place.temp.path().join(".registry").exists());
+    let wet = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(dry.registered, wet.registered);
+    assert_eq!(dry.notes, wet.notes);
+    assert_eq!(dry.target_sets, wet.target_sets);
+}
+
+#[test]
+fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
+    let place = Place::new();
+    let data = "day,cases\n1,5\n";
+    place.write("data/observed.csv", data);
+    let text = bundle()
+        .replace("models.sir:SIR", "models.sir:Renamed")
+        .replace(&digest(TARGET), "sha256:old_digest");
+    let report = place.import("registry.yaml", &text).unwrap();
+    let about = |id: &str| -> Vec<&ImportNote> {
+        let is_about =
+            |note: &&ImportNote| note.entity.as_ref().is_some_and(|(_, other)| other == id);
+        report.notes.iter().filter(is_about).collect()
+    };
+    assert_eq!(about("sir").len(), 1, "{:?}", report.notes);
+    assert!(about("sir")[0].message.contains("stale"));
+    assert!(about("sir")[0].message.contains("'data/observed.csv'"));
+    assert_eq!(about("incidence").len(), 1);
+    assert!(about("incidence")[0].message.contains("no SHA-256"));
+    assert_eq!(
+        about("incidence")[0].entity.as_ref().unwrap().0,
+        ItemKind::Target
+    );
+
+    let mut project = place.project();
+    let (entry, version) = project.registry().current("sir").unwrap();
+    let observed = version
+        .files
+        .iter()
+        .find(|(path, _)| path.as_str() == "data/observed.csv");
+    assert_eq!(observed.unwrap().1.digest, Digest::of(data.as_bytes()));
+    // What the code has is for `status` to tell and for `resync` to mend.
+    assert_eq!(entry.entrypoint.as_deref(), Some("models.sir:Renamed"));
+    let status = project.status(&Default::default()).unwrap();
+    assert!(
+        status
+            .findings
+            .iter()
+            .any(|finding| finding.message.contains("Renamed"))
+    );
+    project.resync(&Default::default()).unwrap();
+    let (entry, _) = project.registry().current("sir").unwrap();
+    assert_eq!(entry.entrypoint.as_deref(), Some("models.sir:SIR"));
+}
+
+#[test]
+fn a_target_digest_that_is_of_none_of_its_files_is_told() {
+    let place = Place::new();
+    let text = bundle().replace(&digest(TARGET), &digest("another text"));
+    let report = place.import("registry.yaml", &text).unwrap();
+    assert_eq!(report.registered.len(), 2);
+    assert!(
+        notes(&report)
+            .iter()
+            .any(|note| note.contains("none of its files"))
+    );
+}
+
+#[test]
+fn older_registries_of_modelops_are_read_too() {
+    let place = Place::new();
+    let text = format!(
+        "models:\n  sir:\n    path: ./models\\sir.py\n    class_name: SIR\n    data:\n    - {{path: data/observed.csv, digest: '{}'}}\n    description: Written down\n    tags: [a, b]\n    type: other\ntargets:\n  t:\n    path: targets/incidence.py\n    model_output: incidence\n    observation: data/observed.csv\n    target_digest: null\n",
+        digest("older data")
+    );
+    let report = place.import("registry.yml", &text).unwrap();
+    assert_eq!(report.registered.len(), 2, "{report:?}");
+    assert_eq!(
+        notes(&report),
+        ["the imported registry was stale: 'data/observed.csv' has other bytes"]
+    );
+    let project = place.project();
+    let entry = &project.registry().entries["sir"];
+    assert_eq!(entry.path, "models/sir.py");
+    assert_eq!(entry.entrypoint.as_deref(), Some("models.sir:SIR"));
+    assert_eq!(entry.description, "Written down");
+    assert_eq!(entry.model_type.as_deref(), Some("other"));
+    assert_eq!(entry.tags.iter().collect::<Vec<_>>(), ["a", "b"]);
+    let target = &project.registry().targets["t"];
+    assert_eq!(target.entrypoint, "targets.incidence:incidence_target");
+    assert_eq!(target.data[0].as_str(), "data/observed.csv");
+}
+
+#[test]
+fn what_is_not_there_is_reported_and_the_rest_goes_on() {
+    let place = Place::new();
+    fs::remove_file(place.temp.path().join("models").join("sir.py")).unwrap();
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(ids(&report), [("incidence", None)]);
+    let failures = failures(&report);
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].0, "models/sir.py");
+    assert!(failures[0].1.starts_with("model 'sir': "), "{failures:?}");
+    assert!(!place.registry().contains("[entries"));
+
+    // Data that is gone is as bad, and a set has no target that is not registered.
+    let place = Place::new();
+    fs::remove_file(place.temp.path().join("data").join("observed.csv")).unwrap();
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!((report.registered.len(), report.failed.len()), (0, 2));
+    assert!(report.target_sets.is_empty());
+    assert!(
+        notes(&report)
+            .contains(&"the target set 'main' is without what is not registered: incidence")
+    );
+}
+
+#[test]
+fn what_was_set_by_hand_holds_and_other_changes_are_told() {
+    let place = Place::new();
+    let mut project = place.project();
+    let options = modelrack::project::AddOptions::default()
+        .description("By hand".to_owned())
+        .version("3.0.0".to_owned())
+        .tags(vec!["mine".into()]);
+    let paths = [place.temp.path().join("models").join("sir.py")];
+    project.add(&paths, &options).unwrap();
+    let text = bundle().replace(
+        "    class_name: SIR\n",
+        "    class_name: SIR\n    description: Imported\n    name: Called so\n    tags: [theirs]\n",
+    );
+    let report = place.import("registry.yaml", &text).unwrap();
+    // Its data makes its files others, which is a new version.
+    assert_eq!(report.registered[0].version.as_deref(), Some("3.0.1"));
+    assert_eq!(report.registered[0].previous.as_deref(), Some("3.0.0"));
+    assert!(
+        notes(&report).contains(&"name: SIR -> Called so"),
+        "{:?}",
+        report.notes
+    );
+    let project = place.project();
+    let entry = &project.registry().entries["sir"];
+    assert_eq!(
+        (entry.description.as_str(), entry.name.as_str()),
+        ("By hand", "Called so")
+    );
+    assert_eq!(entry.tags.iter().collect::<Vec<_>>(), ["mine", "theirs"]);
+    assert_eq!(entry.versions.len(), 2);
+}
+
+#[test]
+fn another_program_that_adds_meanwhile_loses_nothing() {
+    let place = Place::new();
+    place.write("other.py", "class Other(BaseModel):\n    outputs = []\n");
+    let mut early = place.project();
+    let file = place.write("registry.yaml", &bundle());
+    place
+        .project()
+        .add(&[place.temp.path().join("other.py")], &Default::default())
+        .unwrap();
+    early.import(&file, &ImportOptions::default()).unwrap();
+    let ids: Vec<String> = place.project().registry().entries.keys().cloned().collect();
+    assert_eq!(ids, ["other", "sir"]);
+}

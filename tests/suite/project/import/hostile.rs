@@ -1,0 +1,297 @@
+//! Registries that nobody should have written.
+
+use std::fs::File;
+
+use modelrack::project::ImportOptions;
+use serde_json::{Value, json};
+
+use super::{MODEL, Place, bundle, failures, ids};
+use crate::support::chain;
+use crate::support::platform::link_folder;
+
+#[test]
+fn a_file_that_is_neither_says_what_is_accepted() {
+    for (name, text) in [
+        ("registry.yaml", ""),
+        ("registry.yaml", "# nothing\n"),
+        ("registry.yaml", "- a\n- b\n"),
+        ("registry.yaml", "schema_version: 1\n"),
+        ("registry.yaml", "[files]\n\"a\" = { size = 1 }\n"),
+        ("model_registry.json", "{}"),
+        ("model_registry.json", "[]"),
+        ("model_registry.json", "models: {}\n"),
+        ("model_registry.json", "{\"models\": NaN}"),
+        ("registry", "{\"targets\": 1}"),
+        ("registry", "just a text"),
+    ] {
+        let message = Place::empty().refusal(name, text);
+        for accepted in ["registry.yaml", "model_registry.json", name] {
+            assert!(message.contains(accepted), "{text:?}: {message}");
+        }
+    }
+    let place = Place::empty();
+    let error = place
+        .project()
+        .import(place.temp.path(), &ImportOptions::default())
+        .unwrap_err();
+    // A folder cannot even be opened as a file everywhere.
+    assert!(
+        ["REGISTRY_ERROR", "PERMISSION_ERROR"].contains(&error.code()),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_grows_nests_or_repeats_without_bounds_is_refused() {
+    let mut bomb = String::from("models:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let before = format!("*a{}, ", level - 1).repeat(10);
+        bomb += &format!("  a{level}: &a{level} [{before}]\n");
+    }
+    let deep_yaml = format!("models: {}", "[".repeat(100_000));
+    let deep_json = format!("{{\"models\": {}", "[".repeat(100_000));
+    for (name, text, words) in [
+        ("registry.yaml", bomb.as_str(), "aliases"),
+        ("registry.yaml", &deep_yaml, "registry.yaml"),
+        ("model_registry.json", &deep_json, "recursion"),
+        (
+            "registry.yaml",
+            "models:\n  a: {}\n  a: {}\n",
+            "line 3: the key 'a' occurs twice",
+        ),
+        (
+            "model_registry.json",
+            "{\"models\": {\"a\": {}, \"a\": {}}}",
+            "'a' occurs twice",
+        ),
+        (
+            "registry.yaml",
+            "models: !!python/object/apply:os.system [ls]\n",
+            "python/object",
+        ),
+        (
+            "registry.yaml",
+            "models:\n  a: &a {b: *a}\n",
+            "within what it stands for",
+        ),
+        ("registry.yaml", "models: 3\n", "'models' is neither"),
+        (
+            "registry.yaml",
+            "models: {}\ntarget_sets: [a]\n",
+            "'target_sets' is no table",
+        ),
+    ] {
+        let message = Place::empty().refusal(name, text);
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+#[test]
+fn a_huge_file_and_one_that_is_no_text_are_refused() {
+    let place = Place::empty();
+    let path = place.write("registry.yaml", "models: {}\n");
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len((64 << 20) + 1)
+        .unwrap();
+    let import = |path: &std::path::Path| {
+        let error = place.project().import(path, &ImportOptions::default());
+        chain(&error.unwrap_err())
+    };
+    assert!(import(&path).contains("67108864"));
+    std::fs::write(&path, b"models: {\"\xff\xfe\": 1}\n").unwrap();
+    assert!(import(&path).contains("UTF-8"));
+    assert!(!place.temp.path().join(".registry").exists());
+}
+
+#[test]
+fn a_path_that_leads_elsewhere_registers_nothing() {
+    let place = Place::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x.py"), MODEL).unwrap();
+    let absolute = outside.path().join("x.py").display().to_string();
+    for path in [
+        "../x.py",
+        "models/../../x.py",
+        "/etc/passwd",
+        absolute.as_str(),
+        "C:\\Windows\\x.py",
+        "\\\\host\\share\\x.py",
+        "con",
+        "models/NUL.py",
+        "models/sir.py:stream",
+        "models/sir.py ",
+        "models//sir.py",
+        "",
+        "a\nb",
+    ] {
+        let bundled = json!({"models": {"m": {"path": path, "entrypoint": "a:B"}}});
+        let as_data = json!({"models": {"m": {"path": "models/sir.py", "data": [path]}}});
+        let target =
+            json!({"targets": {"t": {"path": path, "model_output": "x", "entrypoint": "a:b"}}});
+        // JSON is YAML.
+        for text in [bundled, as_data, target] {
+            let report = place.import("registry.yaml", &text.to_string()).unwrap();
+            assert_eq!(ids(&report), [], "{text}");
+            assert_eq!(report.failed.len(), 1, "{text}");
+        }
+        let recorded = json!({"models": {"m": {"file_path": path, "version": "1.0.0"}}});
+        let report = place
+            .import("model_registry.json", &recorded.to_string())
+            .unwrap();
+        assert_eq!(
+            (report.registered.len(), report.failed.len()),
+            (0, 1),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_link_is_refused_wherever_it_is_on_the_way() {
+    let place = Place::new();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x.py"), MODEL).unwrap();
+    if !link_folder(outside.path(), &place.temp.path().join("folder")) {
+        return;
+    }
+    for path in ["folder/x.py", "folder"] {
+        let text = json!({"models": {"m": {"path": path}}}).to_string();
+        let report = place.import("registry.yaml", &text).unwrap();
+        assert_eq!(
+            (report.registered.len(), report.failed.len()),
+            (0, 1),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_entry_is_reported_with_what_is_wrong_and_the_rest_goes_on() {
+    let deep = (0..40).fold(json!(1), |value, _| json!([value]));
+    for (entry, words) in [
+        (json!(3), "it is no table"),
+        (json!({}), "'path' is missing"),
+        (json!({"path": 3}), "'path' is no text"),
+        (
+            json!({"path": "models/sir.py", "outputs": "incidence"}),
+            "'outputs' is no list of texts",
+        ),
+        (
+            json!({"path": "models/sir.py", "outputs": [1]}),
+            "'outputs' is no list of texts",
+        ),
+        (
+            json!({"path": "models/sir.py", "data": {"a": 1}}),
+            "'data' is no list of paths",
+        ),
+        (
+            json!({"path": "models/sir.py", "data_digests": [1]}),
+            "'data_digests' is no table",
+        ),
+        (
+            json!({"path": "models/sir.py", "metadata": {"deep": deep}}),
+            "nested too deeply",
+        ),
+        (json!({"path": "models/bad.py"}), "line 1"),
+    ] {
+        let place = Place::new();
+        place.write("models/bad.py", "def (:\n");
+        let mut text: Value = json!({"models": {"sir": {"path": "models/sir.py"}}});
+        text["models"]["bad"] = entry;
+        let report = place.import("registry.yaml", &text.to_string()).unwrap();
+        assert_eq!(ids(&report), [("sir", Some("1.0.0"))], "{text}");
+        let failures = failures(&report);
+        assert!(failures[0].1.starts_with("model 'bad': "), "{failures:?}");
+        assert!(failures[0].1.contains(words), "{failures:?}");
+    }
+}
+
+#[test]
+fn a_bad_record_is_reported_too() {
+    let file = "models/sir.py";
+    for entry in [
+        json!({"file_path": file, "version": "../1"}),
+        json!({"file_path": file, "version": "1.0.0", "file_size_bytes": -1}),
+        json!({"file_path": file, "version": "1.0.0", "file_size_bytes": 1u64 << 63}),
+        json!({"file_path": file, "version": "1.0.0", "registered_at": "soon"}),
+        json!({"file_path": file, "version": "1.0.0", "registered_at": "-000044-03-15T12:00:00Z"}),
+        json!({"file_path": file, "current_version": "1", "versions": {"1": 1}}),
+        json!({"file_path": file, "current_version": "1", "versions": {"1": {"files": {"../x": {"sha256": "a", "size_bytes": 1}}}}}),
+        json!({"file_path": file, "current_version": "1", "versions": {"1": {"files": {"x": {"sha256": "a", "size_bytes": 1}}}}}),
+        json!({"version": "1.0.0"}),
+    ] {
+        let place = Place::new();
+        let text =
+            json!({"models": {"bad": entry, "sir": {"file_path": file, "version": "1.0.0"}}});
+        let report = place
+            .import("model_registry.json", &text.to_string())
+            .unwrap();
+        assert_eq!(ids(&report), [("sir", Some("1.0.0"))], "{text}");
+        assert_eq!(report.failed.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn ids_that_no_registry_can_have_are_reported() {
+    let place = Place::new();
+    let mut models = serde_json::Map::new();
+    for id in ["", "../x", "con", "a b", "a@b", "a\u{1b}[2J", "SIR", "sir"] {
+        models.insert(id.into(), json!({"path": "models/sir.py"}));
+    }
+    let mut targets = serde_json::Map::new();
+    let target = json!({"path": "targets/incidence.py", "model_output": "incidence"});
+    for id in ["", "a\nb", "\"]\n[x", "with space"] {
+        targets.insert(id.into(), target.clone());
+    }
+    let text =
+        json!({"models": models, "targets": targets, "target_sets": {"\"]\n": ["with space"]}});
+    let report = place.import("registry.yaml", &text.to_string()).unwrap();
+    let registered: Vec<&str> = ids(&report).iter().map(|(id, _)| *id).collect();
+    assert_eq!(registered, ["SIR", "a b", "with space"]);
+    assert!(
+        failures(&report)
+            .iter()
+            .any(|(_, why)| why.contains("only by case from 'SIR'")),
+        "{report:?}"
+    );
+    // What was written is read again.
+    assert_eq!(place.project().registry().entries.len(), 2);
+    assert_eq!(place.project().registry().target_sets.len(), 1);
+}
+
+#[test]
+fn metadata_that_toml_has_no_form_for_does_not_change_each_time() {
+    let place = Place::new();
+    let metadata = json!({
+        "none": null, "list": [null, 1, u64::MAX], "large": u64::MAX, "small": i64::MIN,
+        "real": 1e300, "": {"a.b": [], "\u{7f}\"": {}}, "text": "\u{1}\n\u{2028}",
+    });
+    let text = json!({"models": {"m": {
+        "file_path": "models/sir.py", "version": "1.0.0", "metadata": metadata,
+    }}});
+    place
+        .import("model_registry.json", &text.to_string())
+        .unwrap();
+    let again = place
+        .import("model_registry.json", &text.to_string())
+        .unwrap();
+    assert_eq!(again.unchanged, ["m"], "{again:?}");
+}
+
+#[test]
+fn a_failure_to_write_leaves_what_was_there() {
+    let place = Place::new();
+    place.import("registry.yaml", &bundle()).unwrap();
+    let before = place.registry();
+    let file = place.write("registry.yaml", &bundle().replace("sir:\n", "other:\n"));
+    let limits = modelrack::project::Limits::default().max_bytes(100_u64);
+    let mut project = place.project().limits(limits);
+    let error = project
+        .import(&file, &ImportOptions::default())
+        .unwrap_err();
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert_eq!(place.registry(), before);
+}
