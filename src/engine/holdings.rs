@@ -135,7 +135,7 @@ impl Holdings {
             let held = Held {
                 place: Arc::new(HeldModel {
                     manifest,
-                    files: FileSet::new(folder.to_owned(), false),
+                    files: FileSet::new(folder.to_owned()),
                 }),
                 range: 0..size_bytes,
             };
@@ -204,7 +204,7 @@ impl Holdings {
         }
         let place = Arc::new(HeldModel {
             manifest,
-            files: FileSet::new(dir, false),
+            files: FileSet::new(dir),
         });
         for (digest, range) in found {
             missing.remove(&digest);

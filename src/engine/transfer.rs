@@ -82,7 +82,7 @@ impl Transfer<'_> {
     pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<Transferred> {
         let mut tasks = plan.tasks;
         clones::clone_files(self, &mut tasks)?;
-        let files = FileSet::new(self.partial.files_dir(), true);
+        let files = self.partial.files();
         let mut network_bytes = 0;
         let mut written = Coverage::default();
         for round in 0.. {
@@ -127,7 +127,7 @@ impl Transfer<'_> {
                 })
                 .collect();
         }
-        files.close();
+        files.close()?;
         Ok(Transferred { network_bytes })
     }
 

@@ -278,7 +278,7 @@ fn verify_files(
         });
         parts.chain(files).collect()
     };
-    let files = FileSet::new(dir.to_owned(), false);
+    let files = FileSet::new(dir.to_owned());
     let bytes = AtomicU64::new(0);
     let wrong: Vec<(Range<u64>, Damage)> = stretches
         .into_par_iter()

@@ -1,32 +1,43 @@
 //! A model's files, read and written as the one stream of bytes that its manifest cuts them from.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::platform;
+use crate::store::flush::{Flusher, OpenFile};
 use crate::store::layout::file_in;
 
 /// Opens each file of a model's folder once, and keeps as many open as a process may well have.
 #[derive(Debug)]
 pub(crate) struct FileSet {
     root: PathBuf,
-    writable: bool,
-    open: Mutex<HashMap<usize, Arc<File>>>,
+    /// Where nothing is written, there is none.
+    flusher: Option<Flusher>,
+    open: Mutex<HashMap<usize, Arc<OpenFile>>>,
 }
 
 /// Half of the usual limit of 256 open files on macOS.
 const MAX_OPEN_FILES: usize = 128;
 
 impl FileSet {
-    pub(crate) fn new(root: PathBuf, writable: bool) -> Self {
+    /// Of files that are read only.
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self {
             root,
-            writable,
+            flusher: None,
             open: Mutex::default(),
+        }
+    }
+
+    /// Of files that are written, too, with what brings them to the disk.
+    pub(crate) fn writable(root: PathBuf, flusher: Flusher) -> Self {
+        Self {
+            flusher: Some(flusher),
+            ..Self::new(root)
         }
     }
 
@@ -35,7 +46,7 @@ impl FileSet {
         &self.root
     }
 
-    pub(crate) fn open(&self, manifest: &Manifest, file: usize) -> Result<Arc<File>> {
+    fn open(&self, manifest: &Manifest, file: usize) -> Result<Arc<OpenFile>> {
         if let Some(open) = self
             .open
             .lock()
@@ -47,10 +58,10 @@ impl FileSet {
         let path = file_in(&self.root, &manifest.files()[file].path);
         let opened = OpenOptions::new()
             .read(true)
-            .write(self.writable)
+            .write(self.flusher.is_some())
             .open(&path)
             .at("open", &path)?;
-        let opened = Arc::new(opened);
+        let opened = Arc::new(OpenFile::new(opened, path));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN_FILES {
             open.clear();
@@ -66,11 +77,11 @@ impl FileSet {
             let size = usize::try_from(segment.size_bytes)
                 .map_err(|_| Error::internal("a segment beyond a buffer"))?;
             let (now, later) = rest.split_at(size);
-            let file = self.open(manifest, segment.file)?;
-            platform::write_all_at(&file, now, segment.offset).at(
-                "write",
-                &file_in(&self.root, &manifest.files()[segment.file].path),
-            )?;
+            let open = self.open(manifest, segment.file)?;
+            platform::write_all_at(&open.file, now, segment.offset).at("write", &open.path)?;
+            if let Some(flusher) = &self.flusher {
+                flusher.written(&open, segment.size_bytes)?;
+            }
             rest = later;
         }
         Ok(())
@@ -82,21 +93,20 @@ impl FileSet {
         for segment in manifest.segments(begin..begin + bytes.len() as u64) {
             let size = usize::try_from(segment.size_bytes)
                 .map_err(|_| Error::internal("a segment beyond a buffer"))?;
-            let file = self.open(manifest, segment.file)?;
-            platform::read_exact_at(&file, &mut bytes[at..at + size], segment.offset).at(
-                "read",
-                &file_in(&self.root, &manifest.files()[segment.file].path),
-            )?;
+            let open = self.open(manifest, segment.file)?;
+            platform::read_exact_at(&open.file, &mut bytes[at..at + size], segment.offset)
+                .at("read", &open.path)?;
             at += size;
         }
         Ok(())
     }
 
-    /// Drops all files, so that the folder can be renamed on systems that mind.
-    pub(crate) fn close(&self) {
+    /// Drops all files, so that the folder can be renamed on systems that mind; waits for the sync that is under way.
+    pub(crate) fn close(&self) -> Result<()> {
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.flusher.as_ref().map_or(Ok(()), Flusher::finish)
     }
 }

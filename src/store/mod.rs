@@ -8,6 +8,7 @@
 mod change;
 pub(crate) mod clone;
 pub(crate) mod files;
+mod flush;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod partial;

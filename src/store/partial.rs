@@ -34,6 +34,8 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::platform;
 use crate::store::clone::clone_over;
+use crate::store::files::FileSet;
+use crate::store::flush::Flusher;
 use crate::store::layout::{Layout, file_in};
 use crate::store::write::{remove_tree, replace_file};
 
@@ -255,6 +257,11 @@ impl Partial {
 
     pub(crate) fn files_dir(&self) -> PathBuf {
         self.dir.join("files")
+    }
+
+    /// The files, to be written once they are laid out.
+    pub(crate) fn files(&self) -> FileSet {
+        FileSet::writable(self.files_dir(), Flusher::new(self.dir.join("journal")))
     }
 
     /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::store::files::FileSet;
 
 fn store(name: &str) -> Layout {
     let root =
@@ -97,7 +96,7 @@ fn writes_go_to_the_files_they_belong_to() {
     let layout = store("write");
     let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
     partial.lay_out(&manifest()).unwrap();
-    let files = FileSet::new(partial.files_dir(), true);
+    let files = partial.files();
     files.write(&manifest(), 4, b"56").unwrap();
     files.write(&manifest(), 0, b"1234").unwrap();
     let mut back = [0_u8; 3];

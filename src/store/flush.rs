@@ -1,0 +1,216 @@
+//! Brings what is written of large files to the disk while the rest still comes, so that little is left to sync at the end.
+//!
+//! One thread syncs one file after the other, and nobody waits for it before the end: a file that is offered while it is
+//! busy is offered again with its next bytes. It starts when enough of a file is written, so small files never need it.
+//!
+//! A system says only once that it could not write, and goes on to show the bytes, which no disk has. So an error ends the
+//! pull, and empties the journal: what it spoke of must come again. A pull that is cancelled does not wait for the thread,
+//! which then empties the journal by itself.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use crate::error::{Error, IoContext, Result};
+
+/// After how much of a file a sync of it begins: enough to keep any disk busy, little to be left at the end.
+const FLUSH_BYTES: u64 = 64 << 20;
+
+/// A file that is open.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    /// How much was written since a sync of it began.
+    unsynced_bytes: AtomicU64,
+}
+
+impl OpenFile {
+    pub(crate) fn new(file: File, path: PathBuf) -> Self {
+        Self {
+            file,
+            path,
+            unsynced_bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The files of one pull that are to be synced.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    journal: PathBuf,
+    sync: fn(&File) -> io::Result<()>,
+    failed: Arc<AtomicBool>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// Without a queue: it takes a file only when the thread is idle.
+    offers: SyncSender<Arc<OpenFile>>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Flusher {
+    /// `journal` is that of the partial which the files are of.
+    pub(crate) fn new(journal: PathBuf) -> Self {
+        Self::with(journal, File::sync_data)
+    }
+
+    fn with(journal: PathBuf, sync: fn(&File) -> io::Result<()>) -> Self {
+        Self {
+            journal,
+            sync,
+            failed: Arc::default(),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Counts what was written of a file, and has it synced once that is enough. The error may be that of another file.
+    pub(crate) fn written(&self, open: &Arc<OpenFile>, bytes: u64) -> Result<()> {
+        let before = open.unsynced_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes >= FLUSH_BYTES && self.offer(open)? {
+            open.unsynced_bytes.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Has a file synced; false when the thread is busy.
+    fn offer(&self, file: &Arc<OpenFile>) -> Result<bool> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_none() && !self.failed.load(Ordering::Acquire) {
+            *running = self.start().ok();
+        }
+        let offered = match &*running {
+            Some(running) => running.offers.try_send(file.clone()),
+            // It failed, as somebody else was told; or there is no thread to be had.
+            None => return Ok(false),
+        };
+        match offered {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Disconnected(_)) => join(running.take()).map(|()| false),
+        }
+    }
+
+    /// Waits for the file that is being synced.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        join(running.take())
+    }
+
+    fn start(&self) -> io::Result<Running> {
+        let (offers, files) = sync_channel::<Arc<OpenFile>>(0);
+        let (sync, failed, journal) = (self.sync, self.failed.clone(), self.journal.clone());
+        let work = move || {
+            let flushed = files
+                .iter()
+                .try_for_each(|open| sync(&open.file).at("sync", &open.path));
+            if flushed.is_err() {
+                failed.store(true, Ordering::Release);
+                empty(&journal);
+            }
+            flushed
+        };
+        let thread = Builder::new()
+            .name("modelrack-flush".to_owned())
+            .spawn(work)?;
+        Ok(Running { offers, thread })
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        // Workers may have noted something before they learned of the failure.
+        if self.failed.load(Ordering::Acquire) {
+            empty(&self.journal);
+        }
+    }
+}
+
+fn join(running: Option<Running>) -> Result<()> {
+    let Some(Running { offers, thread }) = running else {
+        return Ok(());
+    };
+    drop(offers);
+    let joined = thread.join();
+    joined.unwrap_or_else(|_| Err(Error::internal("the thread that syncs panicked")))
+}
+
+fn empty(journal: &Path) {
+    // Where this fails, too, the disk is lost anyway.
+    let _ = OpenOptions::new().write(true).truncate(true).open(journal);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn opened(dir: &Path) -> Arc<OpenFile> {
+        let path = dir.join("weights");
+        Arc::new(OpenFile::new(File::create(&path).unwrap(), path))
+    }
+
+    fn refuse(_: &File) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    /// Says that enough is written until the thread takes the file.
+    fn write(flusher: &Flusher, file: &Arc<OpenFile>) -> Result<()> {
+        loop {
+            flusher.written(file, FLUSH_BYTES)?;
+            if file.unsynced_bytes.load(Ordering::Relaxed) == 0 {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_taken_is_synced_before_the_end() {
+        static SYNCED: AtomicUsize = AtomicUsize::new(0);
+        let temp = tempfile::tempdir().unwrap();
+        let flusher = Flusher::with(temp.path().join("journal"), |file| {
+            SYNCED.fetch_add(1, Ordering::Relaxed);
+            file.sync_data()
+        });
+        let file = opened(temp.path());
+        write(&flusher, &file).unwrap();
+        write(&flusher, &file).unwrap();
+        flusher.finish().unwrap();
+        assert_eq!(SYNCED.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_leaves_nothing_in_the_journal() {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = temp.path().join("journal");
+        fs::write(&journal, "0-8.\n").unwrap();
+        let flusher = Flusher::with(journal.clone(), refuse);
+        let file = opened(temp.path());
+        write(&flusher, &file).unwrap();
+        let error = write(&flusher, &file).unwrap_err().to_string();
+        assert!(error.contains("weights"), "{error}");
+        assert_eq!(fs::read_to_string(&journal).unwrap(), "");
+        flusher.written(&file, FLUSH_BYTES).unwrap();
+        flusher.finish().unwrap();
+        fs::write(&journal, "8-16.\n").unwrap();
+        drop(flusher);
+        assert_eq!(fs::read_to_string(&journal).unwrap(), "");
+    }
+
+    #[test]
+    fn an_error_that_nobody_met_is_told_at_the_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let flusher = Flusher::with(temp.path().join("journal"), refuse);
+        write(&flusher, &opened(temp.path())).unwrap();
+        flusher.finish().unwrap_err();
+    }
+}
