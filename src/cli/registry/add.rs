@@ -6,10 +6,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::counter::Counter;
 use super::shapes;
+use crate::cli::Mount;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
 use crate::project::{AddOptions, AddReport};
 
 const PATHS: &str = "modelrack_paths";
@@ -102,15 +102,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 }
 
 fn print(session: &Session, report: &AddReport) -> CliResult {
-    if session.output.quiet {
-        for item in &report.registered {
-            session.console.print(render::safe(&item.id))?;
-        }
-    }
-    for item in &report.registered {
-        let line = format!("Registered {}", super::registered(item));
-        session.say(render::safe(&line))?;
-    }
+    super::tell_registered(session, "Registered", &report.registered)?;
     super::tell_failed(session, &report.failed);
     session.say(format!(
         "Processed {}: {} registered, {} unchanged, {} failed",

@@ -67,19 +67,11 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 }
 
 fn print(session: &Session, report: &ImportReport, dry_run: bool) -> CliResult {
-    if session.output.quiet {
-        for item in &report.registered {
-            session.console.print(render::safe(&item.id))?;
-        }
-    }
-    let verb = if dry_run {
-        "Would register"
-    } else {
-        "Registered"
+    let (verb, done) = match dry_run {
+        true => ("Would register", "to register"),
+        false => ("Registered", "registered"),
     };
-    for item in &report.registered {
-        session.say(render::safe(&format!("{verb} {}", super::registered(item))))?;
-    }
+    super::tell_registered(session, verb, &report.registered)?;
     for set in &report.target_sets {
         session.say(render::safe(&format!("{verb} target set {set}")))?;
     }
@@ -95,7 +87,7 @@ fn print(session: &Session, report: &ImportReport, dry_run: bool) -> CliResult {
         "Processed {}: {} {}, {} unchanged, {} failed",
         report.processed,
         report.registered.len(),
-        if dry_run { "to register" } else { "registered" },
+        done,
         report.unchanged.len(),
         report.failed.len()
     ))

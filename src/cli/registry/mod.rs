@@ -181,7 +181,7 @@ fn complete(arg: Arg) -> Arg {
     use clap_complete::engine::ArgValueCompleter;
 
     arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
-        registered(Path::new("."), current)
+        candidates(Path::new("."), current)
     }))
 }
 
@@ -196,14 +196,14 @@ fn complete_or_path(arg: Arg) -> Arg {
     use clap_complete::engine::{ArgValueCompleter, PathCompleter, ValueCompleter as _};
 
     arg.add(ArgValueCompleter::new(|current: &std::ffi::OsStr| {
-        let mut candidates = registered(Path::new("."), current);
-        candidates.extend(PathCompleter::any().complete(current));
-        candidates
+        let mut all = candidates(Path::new("."), current);
+        all.extend(PathCompleter::any().complete(current));
+        all
     }))
 }
 
 #[cfg(feature = "unstable-completion")]
-fn registered(
+fn candidates(
     folder: &Path,
     current: &std::ffi::OsStr,
 ) -> Vec<clap_complete::engine::CompletionCandidate> {
@@ -298,6 +298,17 @@ fn id(matches: &ArgMatches) -> String {
     text(matches, IDS).unwrap_or_default().to_owned()
 }
 
+/// Says what was registered: its ids only, for `--quiet`.
+fn tell_registered(session: &Session, verb: &str, items: &[RegisteredItem]) -> CliResult {
+    for item in items {
+        match session.output.quiet {
+            true => session.console.print(render::safe(&item.id))?,
+            false => session.say(render::safe(&format!("{verb} {}", registered(item))))?,
+        }
+    }
+    Ok(())
+}
+
 /// What was registered, for people.
 fn registered(item: &RegisteredItem) -> String {
     let what = match (item.kind, &item.version) {
@@ -351,7 +362,7 @@ mod tests {
         let below = folder.path().join("below");
         std::fs::create_dir(&below).unwrap();
         let completed = |current: &str| -> Vec<String> {
-            let candidates = registered(&below, current.as_ref()).into_iter();
+            let candidates = candidates(&below, current.as_ref()).into_iter();
             candidates
                 .map(|candidate| candidate.get_value().to_str().unwrap().to_owned())
                 .collect()
