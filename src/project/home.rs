@@ -6,27 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
-
 use super::formats::{self, ModelFormat};
 use super::registry::ProjectRegistry;
+use super::registry::file::{OnDisk, RegistryFile};
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result, chain};
+use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
-use crate::source::repository::check_registry;
-use crate::source::repository::discover::REGISTRY_FILE;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
-use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::store::write::{NewFile, rename, replace_file};
+use crate::store::lock::RECORD_LIMIT;
 
 /// How the message begins when a registry may not be written for its size.
 pub(crate) const TOO_LARGE: &str = "the registry would be too large";
 /// The folder of a project that has its registry.
 const REGISTRY_DIR: &str = ".registry";
-/// What version control should pass over in it, written with the first registry.
-const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
 /// How large a registry may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +56,7 @@ crate::setters::setters!(Limits {
 #[derive(Debug)]
 pub struct Project {
     root: PathBuf,
+    file: RegistryFile,
     registry: ProjectRegistry,
     /// The digest of the text that was read last; `None` when there was none.
     base: Option<Digest>,
@@ -76,16 +71,6 @@ pub struct Project {
 
 /// A registry as text, the one that it is of when old versions had to go, and which those are.
 type Written = (String, Option<ProjectRegistry>, Vec<(String, String)>);
-
-/// A registry as it was found on disk.
-#[derive(Debug)]
-struct Found {
-    registry: ProjectRegistry,
-    /// What is to become the backup.
-    text: Option<Vec<u8>>,
-    /// What was wrong with the file, when the backup stands in for it.
-    damage: Option<String>,
-}
 
 impl Project {
     /// Opens a project: a folder with a registry, or any other that is to become one. Nothing is written.
@@ -103,21 +88,21 @@ impl Project {
                 folder.display()
             )));
         }
-        let mut project = Self {
+        let file = registry_file(&root);
+        let found = file.read()?;
+        Ok(Self {
             root,
-            registry: ProjectRegistry::default(),
-            base: None,
+            file,
+            base: found.digest(),
+            registry: found.registry,
             unsaved: false,
-            recovered: None,
+            recovered: found.damage,
             kept_aside: None,
             dropped: Vec::new(),
             limits: Limits::default(),
             lock_limit: RECORD_LIMIT,
             formats: formats::builtin(),
-        };
-        let found = project.read()?;
-        project.take(found);
-        Ok(project)
+        })
     }
 
     /// Finds the project that a folder belongs to: the nearest folder upwards with a registry, else the folder itself.
@@ -127,8 +112,7 @@ impl Project {
     pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let start = real(folder).at("open", folder)?;
-        let has_registry =
-            |folder: &&Path| registry_path(folder).is_file() || backup_path(folder).is_file();
+        let has_registry = |folder: &&Path| registry_file(folder).exists();
         let root = start.ancestors().find(has_registry);
         Self::open(root.unwrap_or(&start))
     }
@@ -163,7 +147,7 @@ impl Project {
     /// Returns the file that the registry is in, whether it is there or not.
     #[must_use]
     pub fn registry_path(&self) -> PathBuf {
-        registry_path(&self.root)
+        self.file.path()
     }
 
     /// Returns what is registered.
@@ -207,42 +191,27 @@ impl Project {
         cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let folder = self.root.join(REGISTRY_DIR);
-        let is_new = !folder.is_dir();
-        let outcome = self.change_locked(&folder, cancel, act);
-        if is_new {
-            // Goes when nothing was written into it.
-            let _ = fs::remove_dir(&folder);
-        }
-        outcome
+        let file = registry_file(&self.root);
+        file.locked(self.lock_limit, cancel, || self.change_alone(act))
     }
 
-    fn change_locked<T>(
+    fn change_alone<T>(
         &mut self,
-        folder: &Path,
-        cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let lock = folder.join(format!(".{REGISTRY_FILE}.lock"));
-        let waiting = |holder: Option<String>| {
-            info!(path = %lock.display(), holder, "waiting for another program");
-        };
-        let _lock = FileLock::acquire(&lock, true, Some(self.lock_limit), cancel, &waiting)?;
-        let found = self.read()?;
+        let found = self.file.read()?;
         if !self.unsaved {
             self.registry.clone_from(&found.registry);
-            self.base = found.base();
-        } else if found.base() != self.base {
+            self.base = found.digest();
+        } else if found.digest() != self.base {
             return Err(Error::registry(
                 self.registry_path().display(),
                 "another program changed it since, so that what could not be written before would undo that: open the project anew",
             ));
         }
-        if found.text.is_none() && found.damage.is_none() {
-            self.registry.root = path_in_work_tree(&self.root)?.unwrap_or_default();
-        }
         let mut registry = self.registry.clone();
         let outcome = act(&mut registry)?;
+        registry.settle_root(path_in_work_tree(&self.root)?, &self.registry_path())?;
         if registry != self.registry || found.damage.is_some() {
             self.registry = registry;
             self.unsaved = true;
@@ -255,98 +224,22 @@ impl Project {
         Ok(outcome)
     }
 
-    fn take(&mut self, found: Found) {
-        self.base = found.base();
-        self.recovered = found.damage;
-        self.registry = found.registry;
-    }
-
-    fn read(&self) -> Result<Found> {
-        let (path, backup) = (self.registry_path(), backup_path(&self.root));
-        let whole = |path: &Path| -> Result<Option<Vec<u8>>> {
-            match fs::metadata(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Ok(metadata) if metadata.len() > MAX_REGISTRY_BYTES => {
-                    let message = format!(
-                        "has {} bytes, and may have {MAX_REGISTRY_BYTES}",
-                        metadata.len()
-                    );
-                    return Err(Error::registry(path.display(), message));
-                }
-                _ => {}
+    fn write(&mut self, found: &OnDisk) -> Result<()> {
+        let (text, smaller, dropped) = self.within_limits(&self.registry_path())?;
+        let written = smaller.as_ref().unwrap_or(&self.registry);
+        match self.file.write(written, &text, "", found) {
+            Ok(aside) => self.kept_aside = aside,
+            Err(error) => {
+                // A damaged one may be aside already.
+                self.base = self.file.read().ok().and_then(|found| found.digest());
+                return Err(error);
             }
-            fs::read(path).at("read", path).map(Some)
-        };
-        let text = whole(&path)?;
-        let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
-        let damage = match text.as_deref() {
-            // As a machine that lost its power leaves it.
-            Some(text) if is_empty(text) => Error::registry(path.display(), "it is empty"),
-            Some(text) => match parse(text, &path) {
-                Ok(registry) => return Ok(Found::whole(registry, Some(text.to_vec()))),
-                Err(error) => error,
-            },
-            None if backup.is_file() => Error::registry(path.display(), "it is missing"),
-            None => return Ok(Found::whole(ProjectRegistry::default(), None)),
-        };
-        let kept = whole(&backup).ok().flatten();
-        let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
-            return Err(match damage {
-                Error::Registry {
-                    location,
-                    message,
-                    source,
-                } if backup.exists() => Error::Registry {
-                    location,
-                    message: format!("{message}, and its backup cannot be read either"),
-                    source,
-                },
-                damage => damage,
-            });
-        };
-        let damage = chain(&damage);
-        warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
-        Ok(Found {
-            registry,
-            text,
-            damage: Some(damage),
-        })
-    }
-
-    fn write(&mut self, found: &Found) -> Result<()> {
-        let (path, backup) = (self.registry_path(), backup_path(&self.root));
-        let (text, smaller, dropped) = self.within_limits(&path)?;
-        check_registry(&text, "", &path.display().to_string())?;
-        remove_leftovers(&path);
-        let ignored = path.with_file_name(".gitignore");
-        if found.text.is_none() && !ignored.exists() {
-            replace_file(&ignored, IGNORED.as_bytes())?;
         }
-        // On the disk before the one that is there goes anywhere.
-        let mut new = NewFile::create(&path)?;
-        new.write(text.as_bytes())?;
-        let mut kept_aside = None;
-        match (&found.damage, &found.text) {
-            (None, Some(text)) => replace_file(&backup, text)?,
-            (Some(_), Some(_)) => {
-                let aside = (1_u64..)
-                    .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
-                    .find(|aside| !aside.exists());
-                if let Some(aside) = &aside {
-                    rename(&path, aside).at("keep aside", &path)?;
-                    self.base = None;
-                }
-                kept_aside = aside;
-            }
-            (_, None) => {}
-        }
-        new.commit()?;
         if let Some(smaller) = smaller {
             self.registry = smaller;
         }
-        info!(path = %path.display(), models = self.registry.entries.len(), "registry written");
         self.base = Some(Digest::of(text.as_bytes()));
-        (self.kept_aside, self.dropped) = (kept_aside, dropped);
+        self.dropped = dropped;
         self.recovered = None;
         self.unsaved = false;
         Ok(())
@@ -408,21 +301,30 @@ impl Project {
     }
 }
 
-impl Found {
-    fn whole(registry: ProjectRegistry, text: Option<Vec<u8>>) -> Self {
-        Self {
-            registry,
-            text,
-            damage: None,
-        }
-    }
-
-    fn base(&self) -> Option<Digest> {
-        self.text.as_deref().map(Digest::of)
-    }
-}
-
 impl ProjectRegistry {
+    /// Takes over where the project is in its repository now, when it is in one: that is where readers look for the files.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when what `make` found lies elsewhere, so that no one folder would be right for both.
+    fn settle_root(&mut self, root: Option<String>, path: &Path) -> Result<()> {
+        let Some(root) = root.filter(|root| *root != self.root) else {
+            return Ok(());
+        };
+        if self.made.models.is_empty() {
+            self.root = root;
+        } else if !(self.entries.is_empty() && self.targets.is_empty()) {
+            return Err(Error::registry(
+                path.display(),
+                format!(
+                    "the models that 'make' found lie below '{}', and the project at '{root}' in its repository: make \
+                     them anew from there, or into another folder",
+                    self.root
+                ),
+            ));
+        }
+        Ok(())
+    }
+
     /// Drops all but so many of the highest versions of each model, and returns what was dropped. The current version
     /// stays.
     fn drop_versions(&mut self, keep: usize) -> Vec<(String, String)> {
@@ -445,25 +347,6 @@ impl ProjectRegistry {
     }
 }
 
-/// Removes what programs that were killed left of writing the registry. Whoever calls has the lock.
-fn remove_leftovers(path: &Path) {
-    let Some(folder) = path.parent() else {
-        return;
-    };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_ours = [REGISTRY_FILE, ".gitignore"].iter().any(|file| {
-            let rest = name.strip_prefix(file);
-            rest.is_some_and(|rest| rest.starts_with('.'))
-        });
-        if is_ours && name.ends_with(".tmp") {
-            // One that stays is harmless.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// Where a path leads, without links, and as people write it: Windows puts something in front.
 fn real(path: &Path) -> io::Result<PathBuf> {
     let real = fs::canonicalize(path)?;
@@ -474,16 +357,6 @@ fn real(path: &Path) -> io::Result<PathBuf> {
         .map_or_else(|| real.clone(), PathBuf::from))
 }
 
-fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {
-    let text = std::str::from_utf8(text)
-        .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))?;
-    ProjectRegistry::parse(text, &path.display())
-}
-
-fn registry_path(root: &Path) -> PathBuf {
-    root.join(REGISTRY_DIR).join(REGISTRY_FILE)
-}
-
-fn backup_path(root: &Path) -> PathBuf {
-    root.join(REGISTRY_DIR).join(format!("{REGISTRY_FILE}.bak"))
+fn registry_file(root: &Path) -> RegistryFile {
+    RegistryFile::new(root.join(REGISTRY_DIR))
 }

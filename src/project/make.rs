@@ -8,19 +8,21 @@
 //! .ddn .ucn .glo`), what its outputs are compared with (`compare*`), and what version control, file managers and
 //! registries keep for themselves. A link in a model is refused: what a server has under its name is not what it leads to.
 
-mod document;
 mod folder;
 mod models;
 mod opened;
 mod tree;
 mod zip;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
 
+use super::registry::file::{OnDisk, RegistryFile};
+use super::registry::{Made, MadeFile, ProjectRegistry};
 use crate::config::{Config, RepositoryPlace, SourcePlace};
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -32,12 +34,8 @@ use crate::progress::CancelToken;
 use crate::setters::setters;
 use crate::settings::Settings;
 use crate::source::places::below;
-use crate::source::repository::check_registry;
-use crate::source::repository::discover::REGISTRY_FILE;
-use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::store::write::replace_file;
+use crate::store::lock::RECORD_LIMIT;
 
-use document::{File, check_replaceable, render};
 use models::{Models, Naming, find};
 use opened::{Fetching, Opened, Served, open_folder};
 use tree::Facts;
@@ -219,20 +217,22 @@ impl RegistryMaker {
         self
     }
 
-    /// Makes a registry in place of the one that is there.
+    /// Makes a registry in place of the one that was made before. What a project has registered there stays, when it lies
+    /// below the same folder of its repository; the registry before stays as `models.toml.bak`.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when there is no model, no such folder, or nothing to make URLs of; [`Error::Registry`]
     /// when a model has a name or a link that no registry can have, when the repository, ref or zip does not exist, when
-    /// the archive is malformed, and when the registry that is there has more tables, which would be lost; the network and
-    /// storage errors; [`Error::Cancelled`].
+    /// the archive is malformed, and when what is there is no registry, or one of models that lie elsewhere or have the
+    /// same names; the network and storage errors; [`Error::Locked`]; [`Error::Cancelled`].
     pub fn make(&self, options: &MakeOptions) -> Result<MakeReport> {
-        let path = options.output.join(REGISTRY_FILE);
+        let file = RegistryFile::new(options.output.clone());
+        let path = file.path();
         if !options.name.is_empty() {
             ModelName::parse(&options.name).map_err(|error| Error::argument(error.to_string()))?;
         }
         // Before anything is fetched in vain.
-        check_replaceable(&path)?;
+        read_replaceable(&file)?;
         let (opened, served) = self.open(options, &path)?;
         let models = find(
             opened.tree.names(),
@@ -248,17 +248,32 @@ impl RegistryMaker {
         }
         let served = served.as_ref().filter(|_| options.urls);
         let files = read_files(&opened, &models, served, &options.cancel)?;
-        let text = render(&opened.root, opened.asset.as_deref(), &files, &models);
-        check_registry(&text, &options.name, &path.display().to_string())?;
-        replace(&path, &text, &options.cancel)?;
-        info!(path = %path.display(), models = models.models.len(), "made a registry");
+        let total_bytes = files.values().filter_map(|file| file.size_bytes).sum();
+        let made = Made {
+            asset: opened.asset.clone(),
+            files,
+            models: models
+                .models
+                .iter()
+                .map(|(model, files)| (model.clone(), files.to_vec()))
+                .collect(),
+            examples: models.examples.clone(),
+        };
+        let counts = (made.models.len(), made.examples.len(), made.files.len());
+        file.locked(RECORD_LIMIT, &options.cancel, || {
+            let mut found = read_replaceable(&file)?;
+            found.registry.take_made(&opened.root, made, &path)?;
+            let registry = &found.registry;
+            file.write(registry, &registry.render(), &options.name, &found)
+        })?;
+        info!(path = %path.display(), models = counts.0, "made a registry");
         Ok(MakeReport {
             path,
             source: opened.location,
-            models: models.models.len(),
-            examples: models.examples.len(),
-            files: files.len(),
-            total_bytes: files.iter().map(|file| file.facts.size_bytes).sum(),
+            models: counts.0,
+            examples: counts.1,
+            files: counts.2,
+            total_bytes,
             notes: notes(opened.note, models.nested),
         })
     }
@@ -333,12 +348,12 @@ fn no_models(namefile: &str, opened: &Opened) -> Error {
 }
 
 /// Hashes all files of all models, on all processors.
-fn read_files<'a>(
+fn read_files(
     opened: &Opened,
-    models: &Models<'a>,
+    models: &Models<'_>,
     served: Option<&Served>,
     cancel: &CancelToken,
-) -> Result<Vec<File<'a>>> {
+) -> Result<BTreeMap<String, MadeFile>> {
     let names: Vec<&str> = models.files.iter().copied().collect();
     let url = |name: &str| {
         let url = served?.url(opened.asset.as_deref(), &below(&opened.root, name));
@@ -349,22 +364,70 @@ fn read_files<'a>(
         .map_init(
             || vec![0_u8; BUFFER_BYTES],
             |buffer, name| {
-                Ok(File {
-                    name,
-                    facts: Facts::read(&*opened.tree, name, buffer, cancel)?,
+                let facts = Facts::read(&*opened.tree, name, buffer, cancel)?;
+                let file = MadeFile {
+                    digest: Some(facts.digest),
+                    size_bytes: Some(facts.size_bytes),
                     url: url(name).transpose()?,
-                })
+                };
+                Ok(((*name).to_owned(), file))
             },
         )
         .collect()
 }
 
-/// Puts a registry in its place, unless another program has added something to the one there meanwhile.
-fn replace(path: &Path, text: &str, cancel: &CancelToken) -> Result<()> {
-    let lock = path.with_file_name(format!(".{REGISTRY_FILE}.lock"));
-    let _lock = FileLock::acquire(&lock, true, Some(RECORD_LIMIT), cancel, &|_| {})?;
-    check_replaceable(path)?;
-    replace_file(path, text.as_bytes())
+/// Reads the registry that is there.
+///
+/// # Errors
+/// [`Error::Registry`] when what is there is none, so that nobody knows what would be lost; the storage errors.
+fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
+    file.read().map_err(|error| match error {
+        Error::Registry {
+            location,
+            message,
+            source,
+        } => Error::Registry {
+            location,
+            message: format!(
+                "what is there would be lost: {message}; remove it, or choose another output folder"
+            ),
+            source,
+        },
+        other => other,
+    })
+}
+
+impl ProjectRegistry {
+    /// Takes over what was made, in place of what was made before.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when what is registered beside it lies elsewhere, or has the same names.
+    fn take_made(&mut self, root: &str, made: Made, path: &Path) -> Result<()> {
+        let is_alone = self.entries.is_empty() && self.targets.is_empty();
+        let refuse = |reason: String| {
+            let message = format!("{reason}: choose another output folder");
+            Err(Error::registry(path.display(), message))
+        };
+        if !is_alone && self.root != root {
+            return refuse(format!(
+                "what is registered there lies below '{}', and these models below '{root}'",
+                self.root
+            ));
+        }
+        if !is_alone && made.asset.is_some() {
+            return refuse("what is registered there is in no zip of a release".into());
+        }
+        if let Some(id) = self.entries.keys().find(|id| made.models.contains_key(*id)) {
+            return refuse(format!("a model '{id}' is registered there"));
+        }
+        root.clone_into(&mut self.root);
+        self.made = made;
+        // What other programs say of when and how they wrote theirs.
+        for key in ["generated_at", "devtools_version", "_meta"] {
+            self.others.remove(key);
+        }
+        Ok(())
+    }
 }
 
 fn notes(of_opening: Option<&str>, nested: usize) -> Vec<String> {

@@ -11,6 +11,7 @@ use super::hash::HashProgress;
 use super::home::Project;
 use super::register::ItemKind;
 use super::registry::ProjectRegistry;
+use super::work_tree::path_in_work_tree;
 use crate::error::Result;
 use crate::progress::CancelToken;
 use crate::setters::setters;
@@ -155,6 +156,7 @@ impl Project {
             targets: registry.targets.len(),
             ..StatusReport::default()
         };
+        report.findings.extend(self.check_root()?);
         self.check_files(options, &mut report)?;
         self.check_code(&mut report.findings);
         self.check_untracked(&mut report.findings)?;
@@ -170,6 +172,30 @@ fn in_command(path: &str) -> Cow<'_, str> {
     match path.chars().all(is_plain) && !path.starts_with('-') {
         true => path.into(),
         false => format!("\"{path}\"").into(),
+    }
+}
+
+impl Project {
+    /// Checks that readers look for the files where they are in the repository.
+    fn check_root(&self) -> Result<Option<Finding>> {
+        let root = &self.registry().root;
+        let now = path_in_work_tree(self.root())?;
+        let moved = now.filter(|now| now != root && !self.registry().entries.is_empty());
+        let shown = |path: &str| match path {
+            "" => "the top of its repository".to_owned(),
+            path => format!("'{path}' in its repository"),
+        };
+        Ok(moved.map(|now| Finding {
+            severity: Severity::Warning,
+            entity: None,
+            category: Category::Stale,
+            message: format!(
+                "Registered at {}, and the project is at {}",
+                shown(root),
+                shown(&now)
+            ),
+            suggestion: Some("Run 'registry sync' to register where it is now".into()),
+        }))
     }
 }
 

@@ -58,12 +58,12 @@ setters!(PublishRegisteredOptions {
 });
 
 impl Project {
-    /// Publishes registered models in their current versions as a chunked registry, as [`publish`](crate::project::publish)
+    /// Publishes registered models in their current versions as a chunked registry, as [`publish`](crate::project::publish())
     /// does; files lie in the model's folder as they do below the folder that all of them are in.
     ///
     /// # Errors
     /// [`Error::NotPublishable`] while the project's status has errors, or a file of a model changed since it was
-    /// registered; [`Error::NotRegistered`]; what [`publish`](crate::project::publish) fails with.
+    /// registered; [`Error::NotRegistered`]; what [`publish`](crate::project::publish()) fails with.
     pub fn publish(
         &self,
         registry: &Path,

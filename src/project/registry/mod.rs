@@ -4,7 +4,7 @@
 //! over:
 //!
 //! ```toml
-//! # What this project has registered; it ends with a line '# end'.
+//! # A registry of models; without its last line, '# end', it was cut short.
 //!
 //! [entries.sir]
 //! name = "SIR"                                # what people call it
@@ -46,6 +46,7 @@
 //!
 //! Tables and keys that are not known here are kept. What `make` wrote stays beside the entries.
 
+pub(super) mod file;
 mod read;
 pub(crate) mod version;
 pub(crate) mod write;
@@ -179,6 +180,11 @@ impl ProjectRegistry {
     pub fn current(&self, id: &str) -> Option<(&ModelEntry, &RegisteredVersion)> {
         let entry = self.entries.get(id)?;
         Some((entry, entry.current()?))
+    }
+
+    /// Whether there is more in it than `make` finds again.
+    fn has_registered(&self) -> bool {
+        !(self.entries.is_empty() && self.targets.is_empty() && self.others.is_empty())
     }
 
     /// What `[files]` says: of the current versions, of two that differ the later one, and what `make` found.

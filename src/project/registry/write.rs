@@ -11,9 +11,10 @@ use super::{
 use crate::relpath::RelPath;
 use crate::time::rfc3339_micros;
 
-/// The first line of a project's registry. One that has it and not [`END`] was cut short, wherever that was.
-pub(super) const HEAD: &str = "# What this project has registered; it ends with a line '# end'.";
-/// The last line of a project's registry.
+/// The first line of a registry. One that has it and not [`END`] was cut short, wherever that was.
+pub(super) const HEAD: &str =
+    "# A registry of models; without its last line, '# end', it was cut short.";
+/// The last line of a registry.
 pub(super) const END: &str = "# end";
 
 /// What a registry that readers know of consists of.

@@ -175,7 +175,8 @@ fn expected() -> String {
         "test001a/mfsim.nam",
     ];
     format!(
-        r#"schema_version = "1.0"
+        r#"# A registry of models; without its last line, '# end', it was cut short.
+schema_version = "1.0"
 root = "mf6"
 
 [files]
@@ -200,6 +201,8 @@ root = "mf6"
     "mf6/test/ex-gwt/mf6gwf",
     "mf6/test/ex-gwt/mf6gwt",
 ]
+
+# end
 "#,
         files.map(line).concat()
     )

@@ -3,10 +3,13 @@
 use std::fs;
 
 use modelrack::CancelToken;
-use modelrack::project::{MakeOrigin, RepositoryRef};
+use modelrack::project::{
+    AddOptions, MakeOrigin, Project, RepositoryRef, ResyncOptions, StatusOptions,
+};
 
 use super::{Publisher, expected, tree};
 use crate::support::chain;
+use crate::support::forge::zip;
 use crate::support::platform::link_folder;
 
 /// A work tree in `work`.
@@ -246,34 +249,139 @@ fn names_that_differ_by_case_are_refused() {
 }
 
 #[test]
-fn a_registry_with_more_in_it_is_not_replaced() {
+fn what_was_made_before_is_replaced() {
     let publisher = with_work_tree();
     let options = publisher.of_folder("work/mf6").name("mf6/test");
-    let path = publisher.output().join("models.toml");
-    for ours in [
+    for before in [
         "",
         "schema_version = 1\n[files]\n",
         "generated_at = 2026-01-01T00:00:00Z\ndevtools_version = \"1\"\nroot = \"x\"\nasset = \"x.zip\"\n[_meta]\na = 1\n[models]\n[examples]\n",
     ] {
-        publisher.write("output", &[("models.toml", ours)]);
+        publisher.write("output", &[("models.toml", before)]);
         publisher.make(&options).unwrap();
         assert_eq!(publisher.made(), expected());
     }
-    for (theirs, named) in [
-        (
-            "[entries.x]\nname = \"x\"\n[targets.y]\n",
-            "'entries', 'targets'",
-        ),
-        ("entries = 1\n", "'entries'"),
-        ("= broken\n", "no registry"),
+}
+
+#[test]
+fn what_may_be_something_else_is_not_replaced() {
+    let publisher = with_work_tree();
+    let options = publisher.of_folder("work/mf6").name("mf6/test");
+    let path = publisher.output().join("models.toml");
+    for (theirs, reason) in [
+        ("= broken\n", "malformed"),
+        ("entries = 1\n", "[entries] is no table"),
+        ("schema_version = \"9\"\n", "not known here"),
     ] {
-        fs::write(&path, theirs).unwrap();
+        publisher.write("output", &[("models.toml", theirs)]);
         let error = publisher.refuse(&options);
         assert_eq!(error.code(), "REGISTRY_ERROR");
-        assert!(error.to_string().contains(named), "{error}");
-        assert!(
-            error.to_string().contains("another output folder"),
-            "{error}"
-        );
+        let message = error.to_string();
+        assert!(message.contains(reason), "{message}");
+        assert!(message.contains("another output folder"), "{message}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), theirs);
     }
+}
+
+#[test]
+fn what_is_registered_stays_beside_what_is_made() {
+    let publisher = with_work_tree();
+    publisher.write("work", &[("weights/tiny.bin", "tiny")]);
+    let work = publisher.rack.temp.path().join("work");
+    let mut project = Project::open(&work).unwrap();
+    let added = project.add(&[work.join("weights/tiny.bin")], &AddOptions::default());
+    assert_eq!(added.unwrap().registered.len(), 1);
+    let make = |folder: &str| publisher.of_folder(folder).output(work.join(".registry"));
+    // Of the whole work tree, where the project is.
+    let options = make("work").name("mf6/test");
+    let report = publisher.make(&options).unwrap();
+    let text = fs::read_to_string(&report.path).unwrap();
+    assert!(
+        text.contains("[entries.tiny]\n") && text.contains("\n\"tiny\" = [\n"),
+        "{text}"
+    );
+    assert!(text.contains("mfsim.nam\""), "{text}");
+    publisher.make(&options).unwrap();
+    assert_eq!(fs::read_to_string(&report.path).unwrap(), text);
+    // Registering goes on beside it, and dropping leaves what was made.
+    let mut project = Project::open(&work).unwrap();
+    assert_eq!(project.registry().entries.len(), 1);
+    project
+        .remove(&["tiny".to_owned()], &CancelToken::new())
+        .unwrap();
+    let text = fs::read_to_string(&report.path).unwrap();
+    assert!(
+        !text.contains("tiny") && text.contains("mfsim.nam\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registered() {
+    let publisher = with_work_tree();
+    publisher.write("work", &[("mf6.bin", "mf6"), ("a/mfsim.nam", "x")]);
+    let work = publisher.rack.temp.path().join("work");
+    let mut project = Project::open(&work).unwrap();
+    let id = AddOptions::default().id("a".to_owned());
+    project.add(&[work.join("mf6.bin")], &id).unwrap();
+    let before = fs::read(project.registry_path()).unwrap();
+    publisher.repo.release(
+        "v1",
+        [("all.zip", zip(&[("b/mfsim.nam", b"x".as_slice())]))],
+    );
+    for (options, reason) in [
+        (publisher.of_folder("work/mf6"), "lies below ''"),
+        (publisher.of_asset("v1", "all.zip", ""), "in no zip"),
+        (publisher.of_folder("work"), "a model 'a' is registered"),
+    ] {
+        let error = publisher.refuse(&options.output(work.join(".registry")));
+        let message = error.to_string();
+        assert!(message.contains(reason), "{message}");
+        assert!(message.contains("another output folder"), "{message}");
+        assert_eq!(fs::read(project.registry_path()).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_project_is_where_its_repository_has_it() {
+    let publisher = with_work_tree();
+    publisher.write("work", &[("here/w.bin", "w"), ("there/x.bin", "x")]);
+    let folder = |name: &str| publisher.rack.temp.path().join("work").join(name);
+    let mut project = Project::open(folder("here")).unwrap();
+    project
+        .add(&[folder("here/w.bin")], &AddOptions::default())
+        .unwrap();
+    let text = |name: &str| fs::read_to_string(folder(name).join(".registry/models.toml")).unwrap();
+    assert!(
+        text("here").contains("\nroot = \"here\"\n"),
+        "{}",
+        text("here")
+    );
+    // It moves, and says so with its next change.
+    fs::rename(folder("here"), folder("moved")).unwrap();
+    let mut project = Project::open(folder("moved")).unwrap();
+    let status = |project: &Project| project.status(&StatusOptions::default()).unwrap().findings;
+    assert_eq!(
+        status(&project)[0].message,
+        "Registered at 'here' in its repository, and the project is at 'moved' in its repository"
+    );
+    project.resync(&ResyncOptions::default()).unwrap();
+    assert_eq!(status(&project), []);
+    assert!(
+        text("moved").contains("\nroot = \"moved\"\n"),
+        "{}",
+        text("moved")
+    );
+    // What was made of another folder cannot come along.
+    let options = publisher
+        .of_folder("work/mf6")
+        .output(folder("there/.registry"));
+    publisher.make(&options).unwrap();
+    let before = text("there");
+    let mut project = Project::open(folder("there")).unwrap();
+    let error = project
+        .add(&[folder("there/x.bin")], &AddOptions::default())
+        .unwrap_err();
+    assert!(error.to_string().contains("lie below 'mf6'"), "{error}");
+    assert_eq!(text("there"), before);
 }
