@@ -35,7 +35,10 @@ pub(crate) fn commit(
 ) -> Result<PathBuf> {
     let remote = committed.remote;
     let files = partial.files_dir();
-    sync(&files, manifest)?;
+    sync(&files, manifest).inspect_err(|_| {
+        // A system says only once that it could not write: what the journal speaks of must come again.
+        let _ = partial.reset_journal(&[]);
+    })?;
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();
     let mut record = ModelRecord {
