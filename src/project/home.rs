@@ -89,11 +89,11 @@ impl Project {
             )));
         }
         let file = registry_file(&root);
-        let found = file.read()?;
+        let found = file.read(None)?;
         Ok(Self {
             root,
             file,
-            base: found.digest(),
+            base: found.digest,
             registry: found.registry,
             unsaved: false,
             recovered: found.damage,
@@ -199,11 +199,14 @@ impl Project {
         &mut self,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let found = self.file.read()?;
+        // What is unsaved or recovered is of another text.
+        let is_of_base = !self.unsaved && self.recovered.is_none();
+        let known = self.base.filter(|_| is_of_base);
+        let mut found = self.file.read(known.map(|base| (base, &self.registry)))?;
         if !self.unsaved {
-            self.registry.clone_from(&found.registry);
-            self.base = found.digest();
-        } else if found.digest() != self.base {
+            self.registry = std::mem::take(&mut found.registry);
+            self.base = found.digest;
+        } else if found.digest != self.base {
             return Err(Error::registry(
                 self.registry_path().display(),
                 "another program changed it since, so that what could not be written before would undo that: open the project anew",
@@ -231,7 +234,7 @@ impl Project {
             Ok(aside) => self.kept_aside = aside,
             Err(error) => {
                 // A damaged one may be aside already.
-                self.base = self.file.read().ok().and_then(|found| found.digest());
+                self.base = self.file.read(None).ok().and_then(|found| found.digest);
                 return Err(error);
             }
         }

@@ -22,7 +22,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
 
 use super::registry::file::{OnDisk, RegistryFile};
-use super::registry::{Made, MadeFile, ProjectRegistry};
+use super::registry::{GENERATED, Made, MadeFile, ProjectRegistry};
 use crate::config::{Config, RepositoryPlace, SourcePlace};
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -381,7 +381,7 @@ fn read_files(
 /// # Errors
 /// [`Error::Registry`] when what is there is none, so that nobody knows what would be lost; the storage errors.
 fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
-    file.read().map_err(|error| match error {
+    file.read(None).map_err(|error| match error {
         Error::Registry {
             location,
             message,
@@ -422,8 +422,7 @@ impl ProjectRegistry {
         }
         root.clone_into(&mut self.root);
         self.made = made;
-        // What other programs say of when and how they wrote theirs.
-        for key in ["generated_at", "devtools_version", "_meta"] {
+        for key in GENERATED {
             self.others.remove(key);
         }
         Ok(())

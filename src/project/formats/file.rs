@@ -107,7 +107,10 @@ impl ModelFile {
     /// [`Error::Registry`] that names the file when it has more than `max_bytes` or is no UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
         let mut bytes = Vec::new();
-        if self.size_bytes <= max_bytes {
+        let head = self.head.get();
+        if let Some(all) = head.filter(|head| head.len() as u64 == self.size_bytes) {
+            bytes.clone_from(all);
+        } else if self.size_bytes <= max_bytes {
             // It may have grown since it was looked at. Read from its beginning, it is opened apart from who reads at places.
             let file = File::open(&self.path).at("read", &self.path)?;
             let mut limited = file.take(max_bytes.saturating_add(1));

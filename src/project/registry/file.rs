@@ -30,25 +30,14 @@ pub(in crate::project) struct RegistryFile {
 #[derive(Debug)]
 pub(in crate::project) struct OnDisk {
     pub(in crate::project) registry: ProjectRegistry,
-    /// The text of the file, which is to become the backup; `None` when there is no file.
+    /// The text of the file; `None` when there is none.
     text: Option<Vec<u8>>,
+    /// Whether the text is to become the backup: there is more in it than `make` finds again.
+    is_kept: bool,
+    /// The digest of the text.
+    pub(in crate::project) digest: Option<Digest>,
     /// What was wrong with the file, when the backup stands in for it.
     pub(in crate::project) damage: Option<String>,
-}
-
-impl OnDisk {
-    fn whole(registry: ProjectRegistry, text: Option<Vec<u8>>) -> Self {
-        Self {
-            registry,
-            text,
-            damage: None,
-        }
-    }
-
-    /// The digest of the file; `None` when there is none.
-    pub(in crate::project) fn digest(&self) -> Option<Digest> {
-        self.text.as_deref().map(Digest::of)
-    }
 }
 
 impl RegistryFile {
@@ -94,23 +83,39 @@ impl RegistryFile {
         outcome
     }
 
-    /// Reads the registry, from its backup when it is damaged or gone.
+    /// Reads the registry, from its backup when it is damaged or gone. What is `known` of its text is not read again.
     ///
     /// # Errors
     /// [`Error::Registry`] when the backup does not help either; the storage errors.
-    pub(in crate::project) fn read(&self) -> Result<OnDisk> {
+    pub(in crate::project) fn read(
+        &self,
+        known: Option<(Digest, &ProjectRegistry)>,
+    ) -> Result<OnDisk> {
         let (path, backup) = (self.path(), self.backup());
         let text = read_whole(&path)?;
+        let digest = text.as_deref().map(Digest::of);
         let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
-        let damage = match text.as_deref() {
+        let read = match (text.as_deref(), known) {
             // As a machine that lost its power leaves it.
-            Some(text) if is_empty(text) => Error::registry(path.display(), "it is empty"),
-            Some(bytes) => match parse(bytes, &path) {
-                Ok(registry) => return Ok(OnDisk::whole(registry, text)),
-                Err(error) => error,
-            },
-            None if backup.is_file() => Error::registry(path.display(), "it is missing"),
-            None => return Ok(OnDisk::whole(ProjectRegistry::default(), None)),
+            (Some(text), _) if is_empty(text) => {
+                Err(Error::registry(path.display(), "it is empty"))
+            }
+            (Some(_), Some((known, registry))) if digest == Some(known) => Ok(registry.clone()),
+            (Some(text), _) => parse(text, &path),
+            (None, _) if backup.is_file() => Err(Error::registry(path.display(), "it is missing")),
+            (None, _) => Ok(ProjectRegistry::default()),
+        };
+        let damage = match read {
+            Ok(registry) => {
+                return Ok(OnDisk {
+                    is_kept: registry.has_registered(),
+                    registry,
+                    text,
+                    digest,
+                    damage: None,
+                });
+            }
+            Err(error) => error,
         };
         let kept = read_whole(&backup).ok().flatten();
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
@@ -130,8 +135,10 @@ impl RegistryFile {
         let damage = chain(&damage);
         warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
         Ok(OnDisk {
+            is_kept: false,
             registry,
             text,
+            digest,
             damage: Some(damage),
         })
     }
@@ -160,9 +167,7 @@ impl RegistryFile {
         new.write(text.as_bytes())?;
         let mut aside = None;
         match (&found.damage, &found.text) {
-            (None, Some(text)) if found.registry.has_registered() => {
-                replace_file(&self.backup(), text)?;
-            }
+            (None, Some(text)) if found.is_kept => replace_file(&self.backup(), text)?,
             (Some(_), Some(_)) => {
                 aside = (1_u64..)
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))

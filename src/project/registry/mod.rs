@@ -58,6 +58,9 @@ use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::relpath::RelPath;
 
+/// What other programs say of when and how they made a registry.
+pub(super) const GENERATED: [&str; 3] = ["generated_at", "devtools_version", "_meta"];
+
 /// The registry of a project, in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -184,7 +187,9 @@ impl ProjectRegistry {
 
     /// Whether there is more in it than `make` finds again.
     fn has_registered(&self) -> bool {
-        !(self.entries.is_empty() && self.targets.is_empty() && self.others.is_empty())
+        let mut others = self.others.keys();
+        !(self.entries.is_empty() && self.targets.is_empty())
+            || others.any(|key| !GENERATED.contains(&key.as_str()))
     }
 
     /// What `[files]` says: of the current versions, of two that differ the later one, and what `make` found.

@@ -5,9 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use toml::Value;
 
-use super::{
-    FileFacts, Files, MadeFile, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
-};
+use super::{FileFacts, MadeFile, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 use crate::relpath::RelPath;
 use crate::time::rfc3339_micros;
 
@@ -73,7 +71,6 @@ fn stated(file: &MadeFile) -> String {
 impl ProjectRegistry {
     /// Writes it down.
     pub(crate) fn render(&self) -> String {
-        let files = self.files();
         let made = self.made.models.iter();
         let mut models: BTreeMap<&str, Vec<&str>> = made
             .map(|(model, files)| (model.as_str(), borrowed(files)))
@@ -83,16 +80,16 @@ impl ProjectRegistry {
             models.insert(id, files.map(RelPath::as_str).collect());
         }
         let examples = self.made.examples.iter();
-        let mut text = Tables {
+        let written = Tables {
             root: &self.root,
             asset: self.made.asset.as_deref(),
-            files: files.clone(),
+            files: self.files(),
             models,
             examples: examples
                 .map(|(name, of)| (name.as_str(), borrowed(of)))
                 .collect(),
-        }
-        .render();
+        };
+        let mut text = written.render();
         // Keys of the top before its tables.
         let (tables, keys): (Vec<_>, Vec<_>) =
             self.others.iter().partition(|(_, value)| value.is_table());
@@ -101,8 +98,9 @@ impl ProjectRegistry {
             push(&mut front, format_args!("{} = {value}\n", key_of(key)));
         }
         text.insert_str(text.find('\n').map_or(0, |at| at + 1), &front);
+        text.insert_str(0, &format!("{HEAD}\n"));
         for (id, entry) in &self.entries {
-            push_entry(&mut text, id, entry, &files);
+            push_entry(&mut text, id, entry, &written.files);
         }
         for (id, target) in &self.targets {
             push_target(&mut text, id, target);
@@ -120,7 +118,8 @@ impl ProjectRegistry {
             text.push('\n');
             push_table(&mut text, &key_of(key), value);
         }
-        format!("{HEAD}\n{text}\n{END}\n")
+        push(&mut text, format_args!("\n{END}\n"));
+        text
     }
 }
 
@@ -156,12 +155,11 @@ fn push_entry(text: &mut String, id: &str, entry: &ModelEntry, files: &BTreeMap<
                     .is_some_and(|file| says(file, facts))
         };
         let own = registered.files.iter().filter(|file| !is_stated(*file));
-        let own: Files = own.map(|(path, facts)| (path.clone(), *facts)).collect();
         push_version(
             text,
             &format!("entries.{id}.versions.{}", key_of(version)),
             registered,
-            &own,
+            own,
         );
     }
 }
@@ -170,7 +168,12 @@ fn says(file: &MadeFile, facts: &FileFacts) -> bool {
     file.digest == Some(facts.digest) && file.size_bytes == Some(facts.size_bytes)
 }
 
-fn push_version(text: &mut String, table: &str, version: &RegisteredVersion, files: &Files) {
+fn push_version<'a>(
+    text: &mut String,
+    table: &str,
+    version: &RegisteredVersion,
+    files: impl Iterator<Item = (&'a RelPath, &'a FileFacts)>,
+) {
     push(text, format_args!("\n[{table}]\n"));
     push(
         text,
@@ -210,14 +213,18 @@ fn push_target(text: &mut String, id: &str, target: &TargetEntry) {
         format_args!("digest = \"sha256:{}\"\n", target.digest),
     );
     push_others(text, &target.others);
-    push_files(text, &table, &target.files);
+    push_files(text, &table, target.files.iter());
 }
 
-fn push_files(text: &mut String, table: &str, files: &Files) {
-    if files.is_empty() {
-        return;
+fn push_files<'a>(
+    text: &mut String,
+    table: &str,
+    files: impl Iterator<Item = (&'a RelPath, &'a FileFacts)>,
+) {
+    let mut files = files.peekable();
+    if files.peek().is_some() {
+        push(text, format_args!("[{table}.files]\n"));
     }
-    push(text, format_args!("[{table}.files]\n"));
     for (path, facts) in files {
         let FileFacts { digest, size_bytes } = facts;
         let path = quoted(path.as_str());
@@ -286,6 +293,12 @@ fn borrowed(texts: &[String]) -> Vec<&str> {
 
 /// A basic string. JSON writes them the same way, but for the one control character that it leaves as it is.
 fn quoted(text: &str) -> String {
+    if text
+        .chars()
+        .all(|c| !c.is_control() && !matches!(c, '"' | '\\'))
+    {
+        return format!("\"{text}\"");
+    }
     let json = serde_json::Value::from(text).to_string();
     json.replace('\u{7f}', "\\u007f")
 }
