@@ -208,7 +208,7 @@ impl Project {
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
         let folder = self.root.join(REGISTRY_DIR);
-        let is_new = !folder.is_dir();
+        let is_new = own(&folder, fs::Metadata::is_dir, "folder")?.is_none();
         let outcome = self.change_locked(&folder, cancel, act);
         if is_new {
             // Goes when nothing was written into it.
@@ -224,6 +224,7 @@ impl Project {
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
         let lock = folder.join(format!(".{REGISTRY_FILE}.lock"));
+        own(&lock, fs::Metadata::is_file, "file")?;
         let waiting = |holder: Option<String>| {
             info!(path = %lock.display(), holder, "waiting for another program");
         };
@@ -264,19 +265,23 @@ impl Project {
     fn read(&self) -> Result<Found> {
         let (path, backup) = (self.registry_path(), backup_path(&self.root));
         let whole = |path: &Path| -> Result<Option<Vec<u8>>> {
-            match fs::metadata(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Ok(metadata) if metadata.len() > MAX_REGISTRY_BYTES => {
-                    let message = format!(
-                        "has {} bytes, and may have {MAX_REGISTRY_BYTES}",
-                        metadata.len()
-                    );
-                    return Err(Error::registry(path.display(), message));
-                }
-                _ => {}
+            let Some(metadata) = own(path, fs::Metadata::is_file, "file")? else {
+                return Ok(None);
+            };
+            if metadata.len() > MAX_REGISTRY_BYTES {
+                let message = format!(
+                    "the registry has {} bytes, and may have {MAX_REGISTRY_BYTES}",
+                    metadata.len()
+                );
+                return Err(Error::registry(path.display(), message));
             }
             fs::read(path).at("read", path).map(Some)
         };
+        own(
+            &self.root.join(REGISTRY_DIR),
+            fs::Metadata::is_dir,
+            "folder",
+        )?;
         let text = whole(&path)?;
         let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
         let damage = match text.as_deref() {
@@ -379,9 +384,24 @@ impl Project {
             .fold(self.root.clone(), |folder, part| folder.join(part))
     }
 
+    /// Looks at something of the project, as [`fs::symlink_metadata`] does. What is behind a link to a folder may be
+    /// anywhere, and is not there.
+    pub(super) fn metadata_of(&self, path: &RelPath) -> io::Result<fs::Metadata> {
+        let mut place = self.root.clone();
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            place.push(part);
+            if parts.peek().is_some() && fs::symlink_metadata(&place)?.is_symlink() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
+        fs::symlink_metadata(&place)
+    }
+
     /// Whether there is a file, and no link to one.
     pub(super) fn has_file(&self, path: &RelPath) -> bool {
-        fs::symlink_metadata(self.locate(path)).is_ok_and(|metadata| metadata.is_file())
+        self.metadata_of(path)
+            .is_ok_and(|metadata| metadata.is_file())
     }
 
     /// Reads where something is in the project: with `/` between the components, `.` for its folder.
@@ -472,6 +492,22 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(plain
         .filter(is_of_drive)
         .map_or_else(|| real.clone(), PathBuf::from))
+}
+
+/// Looks at something that is the registry's own. What a link leads to may be anywhere, and a pipe never ends.
+fn own(
+    path: &Path,
+    is_right: impl Fn(&fs::Metadata) -> bool,
+    kind: &str,
+) -> Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if !is_right(&metadata) => Err(Error::registry(
+            path.display(),
+            format!("it should be a {kind}, and no link: move it away"),
+        )),
+        metadata => metadata.at("read", path).map(Some),
+    }
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {

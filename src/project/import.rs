@@ -14,9 +14,8 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
@@ -98,7 +97,7 @@ impl Project {
         let refuse = |fault: &str| Error::registry(file.display(), fault);
         let imported = Imported::read(&document).map_err(|fault| refuse(&fault))?;
         // Before anything is read: what changes while it is read is newer.
-        let now = SystemTime::now();
+        let now = crate::time::now();
         let mut report = ImportReport {
             processed: imported.models.len() + imported.targets.len(),
             ..ImportReport::default()
@@ -192,12 +191,12 @@ impl Project {
             let before = registry.targets.get(target.id);
             files.extend(before.into_iter().flat_map(|target| target.data.clone()));
         }
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        Ok(files.into_iter().zip(hashing.run(&paths)?).collect())
+        hashing.by_path(&files)
     }
 
     /// Finds what a path of another registry leads to in the project.

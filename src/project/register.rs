@@ -280,13 +280,12 @@ impl Project {
                 .filter(|before| before.path == *target.path);
             files.extend(before.flat_map(|before| &before.data));
         }
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        let facts = hashing.run(&paths)?;
-        Ok(files.into_iter().cloned().zip(facts).collect())
+        hashing.by_path(files)
     }
 }
 

@@ -3,6 +3,8 @@
 mod code;
 mod files;
 
+pub(super) use self::files::is_absence;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;

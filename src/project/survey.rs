@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -79,8 +79,7 @@ impl Read {
 impl Project {
     /// Looks at a file or folder as one model, whatever it has in it.
     pub(super) fn look_at(&self, path: &str) -> Result<Found> {
-        let place = self.place(path)?;
-        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
@@ -97,8 +96,7 @@ impl Project {
 
     /// The file at a path, or all below it.
     pub(super) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
-        let place = self.place(path)?;
-        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
@@ -122,8 +120,7 @@ impl Project {
     /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
     /// looked through, and are one model when nothing in them is known.
     pub(super) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
-        let place = self.place(path)?;
-        if !fs::symlink_metadata(&place).at("read", &place)?.is_dir() {
+        if !self.metadata_at(path)?.is_dir() {
             survey.found.push(self.look_at(path)?);
             return Ok(());
         }
@@ -230,12 +227,13 @@ impl Project {
         })
     }
 
-    fn place(&self, path: &str) -> Result<PathBuf> {
+    /// Looks at something by its path as a registry has it, `.` for the project's folder; links are not followed.
+    pub(super) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
         if path == "." {
-            return Ok(self.root().to_owned());
+            return fs::metadata(self.root()).at("read", self.root());
         }
         let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
-        Ok(self.locate(&path))
+        self.metadata_of(&path).at("read", &self.locate(&path))
     }
 
     fn read_file(&self, file: &RelPath) -> Result<Read> {
@@ -286,10 +284,8 @@ impl Project {
 
     /// Finds the file that an entrypoint's module is.
     pub(super) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
-        let candidates = entrypoint.candidates().into_iter();
-        candidates
-            .into_iter()
-            .find(|file| self.locate(file).is_file())
+        let mut candidates = entrypoint.candidates().into_iter();
+        candidates.find(|file| self.has_file(file))
     }
 }
 

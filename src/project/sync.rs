@@ -1,7 +1,6 @@
 //! Making the registry true to the files: what changed is registered as it is now, what is gone is dropped.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,6 +11,7 @@ use super::home::Project;
 use super::python::{Entrypoint, ModelClass, Module};
 use super::register::FailedPath;
 use super::registry::{ModelEntry, ProjectRegistry, TargetEntry};
+use super::status::is_absence;
 use super::survey::Found;
 use crate::error::{Error, Result};
 use crate::progress::CancelToken;
@@ -146,19 +146,22 @@ impl Project {
         }
         // What is gone is no file to hash.
         files.retain(|file| self.has_file(file));
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        now.hashed = files.into_iter().zip(hashing.run(&paths)?).collect();
+        now.hashed = hashing.by_path(&files)?;
         Ok(now)
     }
 
-    /// Looks at something that was registered; `None` when it is gone.
+    /// Looks at something that was registered; `None` when it is gone, also where a link or a pipe took its place.
     fn look_again(&self, path: &str) -> Result<Option<Found>> {
-        if !self.root().join(path).exists() {
-            return Ok(None);
+        match self.metadata_at(path) {
+            Ok(metadata) if metadata.is_file() || metadata.is_dir() => {}
+            Ok(_) => return Ok(None),
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
         }
         match self.look_at(path)? {
             found if found.files.is_empty() => Ok(None),

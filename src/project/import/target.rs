@@ -52,7 +52,7 @@ impl<'a> TargetThere<'a> {
         };
         if there.data.is_empty() {
             let stated: Vec<RelPath> = there.found().stated_data().collect();
-            let is_there = |path: &RelPath| project.locate(path).is_file();
+            let is_there = |path: &RelPath| project.has_file(path);
             there.stated = stated.into_iter().filter(is_there).collect();
         }
         Ok(there)

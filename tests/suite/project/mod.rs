@@ -5,6 +5,7 @@ mod example;
 mod folder;
 mod import;
 mod make;
+mod outside;
 mod publish;
 mod recorded;
 mod recovery;
