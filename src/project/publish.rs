@@ -137,6 +137,9 @@ fn publish_inputs(
     model: &ModelRef,
     options: &PublishOptions,
 ) -> Result<PublishReport> {
+    if inputs.is_empty() {
+        return Err(Error::argument("there is no file to publish"));
+    }
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = cut(
@@ -163,9 +166,10 @@ fn publish_inputs(
         .map(|index| {
             let input = &inputs[index];
             let range = input.offset..input.offset + input.size_bytes;
-            match ranges.iter().position(|other| *other == range) {
-                Some(chunk) => Ok(chunks[chunk].1),
-                None => hash(inputs, &range),
+            // A file that is a chunk of its own is hashed already.
+            match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
+                Ok(chunk) if ranges[chunk] == range => Ok(chunks[chunk].1),
+                _ => hash(inputs, &range),
             }
         })
         .collect::<Result<_>>()?;
