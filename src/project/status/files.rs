@@ -327,7 +327,7 @@ fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
 }
 
 /// Names in a row, with how many more there are.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(NAMED)
