@@ -1,6 +1,6 @@
 //! What the files of a project say about its models and targets now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -141,28 +141,30 @@ impl Project {
         let mut unknown = Vec::new();
         let before = (survey.found.len(), survey.faults.len());
         for (file, read) in read {
-            let above = folders.iter().find(|folder| is_below(&file, folder));
-            match (above, read) {
+            match (above(&folders, file.as_str()), read) {
                 (Some(folder), _) => of_folders.entry(folder).or_default().push(file),
                 (None, Ok(read)) if read.is_known() => survey.found.push(read.found(file)),
                 (None, Ok(_)) => unknown.push(file),
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
-        let (blocking, others): (Vec<_>, Vec<_>) = tree
-            .faults
-            .into_iter()
-            .partition(|(fault, _)| folders.iter().any(|folder| is_text_below(fault, folder)));
+        let (mut blocked, mut others) = (BTreeMap::new(), Vec::new());
+        for (fault, error) in tree.faults {
+            match above(&folders, &fault) {
+                Some(folder) => {
+                    blocked.entry(folder).or_insert(error);
+                }
+                None => others.push((fault, error)),
+            }
+        }
         for (folder, files) in of_folders {
-            let blocked = blocking
-                .iter()
-                .find(|(fault, _)| is_text_below(fault, folder));
-            match blocked {
-                Some((_, error)) => survey.faults.push((folder.to_owned(), copy(error))),
-                None => match self.folder(folder, files) {
-                    Ok(found) => survey.found.push(found),
-                    Err(error) => survey.faults.push((folder.to_owned(), error)),
-                },
+            let found = match blocked.remove(folder) {
+                Some(error) => Err(error),
+                None => self.folder(folder, files),
+            };
+            match found {
+                Ok(found) => survey.found.push(found),
+                Err(error) => survey.faults.push((folder.to_owned(), error)),
             }
         }
         if before != (survey.found.len(), survey.faults.len()) {
@@ -313,34 +315,21 @@ fn is_link(path: &str) -> Error {
     ))
 }
 
-/// An error of the same words, for another place that has it too.
-fn copy(error: &Error) -> Error {
-    Error::argument(error.to_string())
-}
-
-fn is_below(file: &RelPath, folder: &str) -> bool {
-    is_text_below(file.as_str(), folder)
-}
-
-fn is_text_below(path: &str, folder: &str) -> bool {
-    folder == "."
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+/// The one of some folders that a path lies in, however deep.
+fn above<'f>(folders: &'f BTreeSet<String>, path: &str) -> Option<&'f str> {
+    let mut folder = path;
+    while folder != "." {
+        folder = folder_of(folder);
+        if let Some(found) = folders.get(folder) {
+            return Some(found);
+        }
+    }
+    None
 }
 
 /// The folders that lie in none of the others.
-fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut all: Vec<&str> = folders.collect();
-    all.sort_unstable_by_key(|folder| (*folder != ".", folder.len()));
-    let mut outer: Vec<String> = Vec::new();
-    for folder in all {
-        let is_inner = outer
-            .iter()
-            .any(|other| folder == other || is_text_below(folder, other));
-        if !is_inner {
-            outer.push(folder.to_owned());
-        }
-    }
-    outer
+fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let all: BTreeSet<String> = folders.map(str::to_owned).collect();
+    let outer = all.iter().filter(|folder| above(&all, folder).is_none());
+    outer.cloned().collect()
 }
