@@ -167,9 +167,8 @@ fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> ItemChange {
     change.field("data", paths(&old.data), paths(&new.data));
     change.field("code", paths(&old.code), paths(&new.code));
     let nothing = Files::new();
-    let files =
-        |entry: &'_ ModelEntry| entry.current().map_or(nothing.clone(), |v| v.files.clone());
-    change.files(&files(old), &files(new));
+    let [before, after] = [old, new].map(|entry| entry.current().map_or(&nothing, |of| &of.files));
+    change.files(before, after);
     change
 }
 

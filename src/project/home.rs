@@ -229,9 +229,9 @@ impl Project {
             info!(path = %lock.display(), holder, "waiting for another program");
         };
         let _lock = FileLock::acquire(&lock, true, Some(self.lock_limit), cancel, &waiting)?;
-        let found = self.read()?;
+        let mut found = self.read()?;
         if !self.unsaved {
-            self.registry.clone_from(&found.registry);
+            self.registry = std::mem::take(&mut found.registry);
             self.base = found.base();
         } else if found.base() != self.base {
             return Err(Error::registry(
@@ -286,9 +286,9 @@ impl Project {
         let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
         let damage = match text.as_deref() {
             // As a machine that lost its power leaves it.
-            Some(text) if is_empty(text) => Error::registry(path.display(), "it is empty"),
-            Some(text) => match parse(text, &path) {
-                Ok(registry) => return Ok(Found::whole(registry, Some(text.to_vec()))),
+            Some(bytes) if is_empty(bytes) => Error::registry(path.display(), "it is empty"),
+            Some(bytes) => match parse(bytes, &path) {
+                Ok(registry) => return Ok(Found::whole(registry, text)),
                 Err(error) => error,
             },
             None if backup.is_file() => Error::registry(path.display(), "it is missing"),

@@ -22,9 +22,9 @@ use tracing::info;
 
 use self::document::Document;
 use self::entries::Imported;
-use self::model::{ModelThere, TakenIds};
+use self::model::ModelThere;
 use self::target::TargetThere;
-use super::enter::{Entered, HashedFiles};
+use super::enter::{Entered, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::register::{FailedPath, ItemKind, RegisteredItem};
@@ -140,13 +140,13 @@ impl Project {
         }
         let hashed = self.hash_there(&models, &targets, options)?;
         let mut enter = |registry: &mut ProjectRegistry| {
-            let mut taken = TakenIds::of(registry);
+            let mut known = Known::of(registry);
             for model in &models {
-                let entered = model.enter(registry, &mut taken, &hashed, now);
+                let entered = model.enter(registry, &mut known, &hashed, now);
                 report.take(ItemKind::Model, model.id, &model.found.path, entered);
             }
             for target in &targets {
-                let entered = target.enter(registry, &hashed, now);
+                let entered = target.enter(registry, &mut known, &hashed, now);
                 report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
             }
             report.enter_sets(registry, &imported);

@@ -81,10 +81,9 @@ impl Project {
         let now = self.look(options)?;
         let mut report = ResyncReport::default();
         let mut apply = |registry: &mut ProjectRegistry| {
-            let before = registry.clone();
-            let (mut after, mut failed) = (before.clone(), Vec::new());
+            let (mut after, mut failed) = (registry.clone(), Vec::new());
             now.enter(&mut after, &mut failed);
-            report.difference = Difference::between(&before, &after);
+            report.difference = Difference::between(registry, &after);
             report.failed = failed;
             let may = options.force || report.difference.dropped.is_empty();
             report.applied = may && !options.dry_run && !report.difference.is_empty();
@@ -198,7 +197,7 @@ impl Now {
             };
             let entered = match found {
                 None => Ok(false),
-                Some(found) => self.enter_target(registry, id, &target, found),
+                Some(found) => self.enter_target(registry, &mut known, (id, &target), found),
             };
             match entered {
                 Ok(true) => {}
@@ -235,9 +234,9 @@ impl Now {
         let module = found.module.as_ref();
         let class = match (module, named.map(|text| symbol_in(text, &found.path))) {
             (None, _) | (_, Some(None)) => None,
-            (Some(module), None) => successor(entry, module, registry),
+            (Some(module), None) => successor(entry, module, registry, known),
             (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
-                let class = successor(entry, module, registry).ok_or_else(|| {
+                let class = successor(entry, module, registry, known).ok_or_else(|| {
                     Error::argument(format!(
                         "'{symbol}' of model '{id}' is gone, and no class alone took its place: name one with an entrypoint, or remove the model"
                     ))
@@ -270,8 +269,8 @@ impl Now {
     fn enter_target(
         &self,
         registry: &mut ProjectRegistry,
-        id: &str,
-        target: &TargetEntry,
+        known: &mut Known,
+        (id, target): (&str, &TargetEntry),
         found: &Found,
     ) -> Result<bool> {
         let Some(module) = &found.module else {
@@ -316,7 +315,7 @@ impl Now {
             path: &target.path,
             function,
         };
-        found.enter(registry, &given, &self.hashed, self.time)?;
+        found.enter(registry, known, &given, &self.hashed, self.time)?;
         Ok(true)
     }
 }
@@ -326,10 +325,11 @@ fn successor<'a>(
     entry: &ModelEntry,
     module: &'a Module,
     registry: &ProjectRegistry,
+    known: &Known,
 ) -> Option<&'a ModelClass> {
-    let taken: BTreeSet<&str> = registry
-        .entries
-        .values()
+    let others = known.at.get(&entry.path).into_iter().flatten();
+    let taken: BTreeSet<&str> = others
+        .filter_map(|id| registry.entries.get(id))
         .filter(|other| other.path == entry.path)
         .filter_map(|other| symbol_of(other.entrypoint.as_deref()))
         .collect();

@@ -72,7 +72,6 @@ fn stated(file: &MadeFile) -> String {
 impl ProjectRegistry {
     /// Writes it down.
     pub(crate) fn render(&self) -> String {
-        let files = self.files();
         let made = self.made.models.iter();
         let mut models: BTreeMap<&str, Vec<&str>> = made
             .map(|(model, files)| (model.as_str(), borrowed(files)))
@@ -82,16 +81,16 @@ impl ProjectRegistry {
             models.insert(id, files.map(RelPath::as_str).collect());
         }
         let examples = self.made.examples.iter();
-        let mut text = Tables {
+        let served = Tables {
             root: &self.root,
             asset: self.made.asset.as_deref(),
-            files: files.clone(),
+            files: self.files(),
             models,
             examples: examples
                 .map(|(name, of)| (name.as_str(), borrowed(of)))
                 .collect(),
-        }
-        .render();
+        };
+        let mut text = served.render();
         // Keys of the top before its tables.
         let (tables, keys): (Vec<_>, Vec<_>) =
             self.others.iter().partition(|(_, value)| value.is_table());
@@ -101,7 +100,7 @@ impl ProjectRegistry {
         }
         text.insert_str(text.find('\n').map_or(0, |at| at + 1), &front);
         for (id, entry) in &self.entries {
-            push_entry(&mut text, id, entry, &files);
+            push_entry(&mut text, id, entry, &served.files);
         }
         for (id, target) in &self.targets {
             push_target(&mut text, id, target);
@@ -196,9 +195,14 @@ fn push_version(text: &mut String, table: &str, version: &RegisteredVersion, fil
 fn push_target(text: &mut String, id: &str, target: &TargetEntry) {
     let table = format!("targets.{}", key_of(id));
     push(text, format_args!("\n[{table}]\n"));
-    push_text(text, "path", target.path.as_str());
-    push_text(text, "entrypoint", &target.entrypoint);
-    push_text(text, "model_output", &target.model_output);
+    // Those of which none may be missing.
+    for (key, value) in [
+        ("path", target.path.as_str()),
+        ("entrypoint", &target.entrypoint),
+        ("model_output", &target.model_output),
+    ] {
+        push(text, format_args!("{key} = {}\n", quoted(value)));
+    }
     push_array(text, "data", target.data.iter().map(RelPath::as_str));
     push(
         text,

@@ -3,6 +3,7 @@
 mod adding;
 mod example;
 mod folder;
+mod hostile;
 mod import;
 mod make;
 mod outside;
