@@ -1,8 +1,10 @@
 //! Making the registry true to the files: what changed is registered as it is now, what is gone is dropped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::difference::Difference;
 use super::enter::{FoundModel, FoundTarget, Given, HashedFiles, Known};
@@ -62,8 +64,8 @@ impl ResyncReport {
 
 /// What the files of a project are now.
 struct Now {
-    models: Vec<(String, Option<Found>)>,
-    targets: Vec<(String, Option<Found>)>,
+    /// Paths that are registered → what is there; `None` where that is gone.
+    seen: BTreeMap<String, Option<Found>>,
     hashed: HashedFiles,
     failed: Vec<FailedPath>,
     time: SystemTime,
@@ -106,43 +108,37 @@ impl Project {
     /// Reads and hashes everything that is registered.
     fn look(&self, options: &ResyncOptions) -> Result<Now> {
         let registry = self.registry();
+        let (entries, targets) = (registry.entries.values(), registry.targets.values());
         let mut now = Now {
-            models: Vec::new(),
-            targets: Vec::new(),
+            seen: BTreeMap::new(),
             hashed: HashedFiles::new(),
             failed: Vec::new(),
             time: crate::time::now(),
         };
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
-        for (id, entry) in &registry.entries {
-            match self.look_again(&entry.path) {
+        // A file may be many models and targets, and is read once.
+        let paths = entries.clone().map(|entry| entry.path.as_str());
+        let paths = paths.chain(targets.clone().map(|target| target.path.as_str()));
+        let paths: BTreeSet<&str> = paths.collect();
+        let looked: Vec<_> = paths
+            .into_par_iter()
+            .map(|path| (path.to_owned(), self.look_again(path)))
+            .collect();
+        for (path, found) in looked {
+            match found {
                 Ok(found) => {
                     files.extend(found.iter().flat_map(|found| found.files.iter().cloned()));
-                    files.extend(entry.data.iter().chain(&entry.code).cloned());
-                    now.models.push((id.clone(), found));
-                }
-                Err(error) => now.failed.push(FailedPath {
-                    path: entry.path.clone(),
-                    error,
-                }),
-            }
-        }
-        for (id, target) in &registry.targets {
-            match self.look_again(target.path.as_str()) {
-                Ok(found) => {
-                    files.extend(target.data.iter().chain([&target.path]).cloned());
                     let module = found.as_ref().and_then(|found| found.module.as_ref());
                     let functions = module.into_iter().flat_map(|module| &module.targets);
                     let stated = functions.flat_map(|function| &function.data);
                     files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
-                    now.targets.push((id.clone(), found));
+                    now.seen.insert(path, found);
                 }
-                Err(error) => {
-                    let path = target.path.to_string();
-                    now.failed.push(FailedPath { path, error });
-                }
+                Err(error) => now.failed.push(FailedPath { path, error }),
             }
         }
+        files.extend(entries.flat_map(ModelEntry::needed).cloned());
+        files.extend(targets.flat_map(|target| target.data.iter().cloned()));
         // What is gone is no file to hash.
         files.retain(|file| self.has_file(file));
         let hashing = Hashing {
@@ -172,39 +168,37 @@ impl Project {
 impl Now {
     fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
         let mut known = Known::of(registry);
-        for (id, found) in &self.models {
-            let Some(entry) = registry.entries.get(id).cloned() else {
-                continue;
-            };
-            match found {
-                None => drop_model(registry, id),
-                Some(found) => {
-                    let entered = self.enter_model(registry, &mut known, (id, &entry), found);
-                    if let Err(error) = entered {
-                        // What cannot be registered as it is now stays whole.
-                        registry.entries.insert(id.clone(), entry.clone());
-                        failed.push(FailedPath {
-                            path: entry.path.clone(),
-                            error,
-                        });
-                    }
+        for (id, entry) in registry.entries.clone() {
+            let entered = match self.seen.get(&entry.path) {
+                // It cannot be read, which is said, or came meanwhile.
+                None => continue,
+                Some(None) => {
+                    drop_model(registry, &id);
+                    continue;
                 }
+                Some(Some(found)) => self.enter_model(registry, &mut known, (&id, &entry), found),
+            };
+            if let Err(error) = entered {
+                // What cannot be registered as it is now stays whole.
+                let path = entry.path.clone();
+                registry.entries.insert(id, entry);
+                failed.push(FailedPath { path, error });
             }
         }
-        for (id, found) in &self.targets {
-            let Some(target) = registry.targets.get(id).cloned() else {
+        for (id, target) in registry.targets.clone() {
+            let Some(found) = self.seen.get(target.path.as_str()) else {
                 continue;
             };
             let entered = match found {
                 None => Ok(false),
-                Some(found) => self.enter_target(registry, &mut known, (id, &target), found),
+                Some(found) => self.enter_target(registry, &mut known, (&id, &target), found),
             };
             match entered {
                 Ok(true) => {}
-                Ok(false) => drop_target(registry, id),
+                Ok(false) => drop_target(registry, &id),
                 Err(error) => {
                     let path = target.path.to_string();
-                    registry.targets.insert(id.clone(), target);
+                    registry.targets.insert(id, target);
                     failed.push(FailedPath { path, error });
                 }
             }
