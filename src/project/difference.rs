@@ -1,6 +1,7 @@
 //! What differs between two states of a registry, as a person would want to read it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::register::ItemKind;
 use super::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
@@ -60,6 +61,15 @@ pub struct Dropped {
     pub files: Vec<RelPath>,
 }
 
+/// As people read it: the field, what it was and what it is, with `(none)` for nothing.
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_nothing = |text| if text == "" { "(none)" } else { text };
+        let (from, to) = (or_nothing(&self.from), or_nothing(&self.to));
+        write!(f, "{}: {from} -> {to}", self.field)
+    }
+}
+
 impl Difference {
     /// Says whether nothing differs.
     #[must_use]
@@ -84,16 +94,7 @@ impl Difference {
     pub(super) fn words(&self) -> Vec<String> {
         let fields = self.changed.iter().flat_map(|change| &change.fields);
         let fields = fields.filter(|change| change.field != "version");
-        let or_nothing = |text: &str| match text {
-            "" => "(none)".to_owned(),
-            text => text.to_owned(),
-        };
-        fields
-            .map(|change| {
-                let (from, to) = (or_nothing(&change.from), or_nothing(&change.to));
-                format!("{}: {from} -> {to}", change.field)
-            })
-            .collect()
+        fields.map(ToString::to_string).collect()
     }
 
     fn enter(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
