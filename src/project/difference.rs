@@ -64,7 +64,12 @@ pub struct Dropped {
 /// As people read it: the field, what it was and what it is, with `(none)` for nothing.
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_nothing = |text| if text == "" { "(none)" } else { text };
+        fn or_nothing(text: &str) -> &str {
+            match text {
+                "" => "(none)",
+                text => text,
+            }
+        }
         let (from, to) = (or_nothing(&self.from), or_nothing(&self.to));
         write!(f, "{}: {from} -> {to}", self.field)
     }

@@ -46,6 +46,31 @@ fn a_model_without_files_is_not_published() {
 }
 
 #[test]
+fn what_refuses_one_model_keeps_the_others_out_of_the_index() {
+    let folder = Folder::with(&[("a.bin", "x"), ("b.bin", "y")]);
+    folder.add(&["a.bin"]);
+    folder.add_with(
+        &["b.bin"],
+        &AddOptions::default().version("latest".to_owned()),
+    );
+    let published = tempfile::tempdir().unwrap();
+    let publish = |alias: &str| {
+        let options = PublishRegisteredOptions::default().aliases(vec![alias.to_owned()]);
+        folder.project().publish(published.path(), &options)
+    };
+    let error = publish("latest").unwrap_err().to_string();
+    assert!(
+        error.contains("'latest' of models/b is the version itself"),
+        "{error}"
+    );
+    let index = published.path().join("models.json");
+    assert!(!index.exists());
+    assert_eq!(publish("newest").unwrap().len(), 2);
+    let index = std::fs::read_to_string(index).unwrap();
+    assert_eq!(index.matches("\"newest\"").count(), 2, "{index}");
+}
+
+#[test]
 fn nothing_is_registered_that_could_not_be_read_again() {
     let nameless = "@calibration_target(model_output='')\ndef nameless():\n    pass\n";
     let folder = Folder::with(&[
