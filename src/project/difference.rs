@@ -1,6 +1,7 @@
 //! What differs between two states of a registry, as a person would want to read it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::register::ItemKind;
 use super::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
@@ -60,6 +61,20 @@ pub struct Dropped {
     pub files: Vec<RelPath>,
 }
 
+/// As people read it: the field, what it was and what it is, with `(none)` for nothing.
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn or_nothing(text: &str) -> &str {
+            match text {
+                "" => "(none)",
+                text => text,
+            }
+        }
+        let (from, to) = (or_nothing(&self.from), or_nothing(&self.to));
+        write!(f, "{}: {from} -> {to}", self.field)
+    }
+}
+
 impl Difference {
     /// Says whether nothing differs.
     #[must_use]
@@ -84,16 +99,7 @@ impl Difference {
     pub(super) fn words(&self) -> Vec<String> {
         let fields = self.changed.iter().flat_map(|change| &change.fields);
         let fields = fields.filter(|change| change.field != "version");
-        let or_nothing = |text: &str| match text {
-            "" => "(none)".to_owned(),
-            text => text.to_owned(),
-        };
-        fields
-            .map(|change| {
-                let (from, to) = (or_nothing(&change.from), or_nothing(&change.to));
-                format!("{}: {from} -> {to}", change.field)
-            })
-            .collect()
+        fields.map(ToString::to_string).collect()
     }
 
     fn enter(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
@@ -167,9 +173,8 @@ fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> ItemChange {
     change.field("data", paths(&old.data), paths(&new.data));
     change.field("code", paths(&old.code), paths(&new.code));
     let nothing = Files::new();
-    let files =
-        |entry: &'_ ModelEntry| entry.current().map_or(nothing.clone(), |v| v.files.clone());
-    change.files(&files(old), &files(new));
+    let [before, after] = [old, new].map(|entry| entry.current().map_or(&nothing, |of| &of.files));
+    change.files(before, after);
     change
 }
 

@@ -7,7 +7,7 @@ use super::python::{Entrypoint, ModelClass, TargetFunction};
 use super::register::{ItemKind, RegisteredItem};
 use super::registry::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of,
-    version,
+    total_bytes, version,
 };
 use super::survey::Found;
 use crate::error::{Error, Result};
@@ -57,7 +57,9 @@ pub(super) struct Known {
     /// Ids as a system that ignores case sees them → as they are.
     ids: HashMap<String, String>,
     /// Files and folders → the ids that were registered from each; those that have moved since, too.
-    at: HashMap<String, Vec<String>>,
+    pub(super) at: HashMap<String, BTreeSet<String>>,
+    /// Entrypoints of targets → their ids; of those that changed since, the one before, too.
+    targets: HashMap<String, String>,
 }
 
 impl Known {
@@ -69,15 +71,38 @@ impl Known {
         for (id, entry) in &registry.entries {
             known.enter(id, &entry.path);
         }
+        for (id, target) in &registry.targets {
+            known.enter_target(id, &target.entrypoint);
+        }
         known
     }
 
-    fn enter(&mut self, id: &str, path: &str) {
+    pub(super) fn enter(&mut self, id: &str, path: &str) {
         self.ids.insert(id.to_lowercase(), id.to_owned());
         self.at
             .entry(path.to_owned())
             .or_default()
-            .push(id.to_owned());
+            .insert(id.to_owned());
+    }
+
+    fn enter_target(&mut self, id: &str, entrypoint: &str) {
+        self.targets
+            .entry(entrypoint.to_owned())
+            .or_insert_with(|| id.to_owned());
+    }
+
+    /// Refuses an id that `make` gave, or that differs from another only by case: a registry with both is one that nobody
+    /// reads.
+    pub(super) fn check_id(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
+        match self.ids.get(&id.to_lowercase()) {
+            Some(other) if other != id => Err(Error::argument(format!(
+                "the id '{id}' differs from '{other}' only by case: choose another"
+            ))),
+            Some(_) if !registry.entries.contains_key(id) => Err(Error::argument(format!(
+                "'{id}' is a model that 'make' found: choose another id"
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -125,17 +150,10 @@ impl FoundModel<'_> {
     }
 
     /// Finds an id for what is not registered.
-    fn new_id(&self, known: &Known, given: &Given) -> Result<String> {
+    fn new_id(&self, registry: &ProjectRegistry, known: &Known, given: &Given) -> Result<String> {
         if let Some(id) = &given.id {
-            return match known.ids.get(&id.to_lowercase()) {
-                None => Ok(id.clone()),
-                Some(other) if other == id => Err(Error::argument(format!(
-                    "'{id}' is a model that 'make' found: choose another id"
-                ))),
-                Some(other) => Err(Error::argument(format!(
-                    "the id '{id}' differs from '{other}' only by case: choose another"
-                ))),
-            };
+            known.check_id(registry, id)?;
+            return Ok(id.clone());
         }
         let (whole, stem) = (self.found.plain_path.as_str(), self.found.stem());
         let class = self.class.filter(|_| self.is_one_of_several);
@@ -148,9 +166,15 @@ impl FoundModel<'_> {
         };
         choices.iter().find(is_free).cloned().ok_or_else(|| {
             let (first, second) = (choices[0].escape_debug(), choices[1].escape_debug());
-            Error::argument(match choices[0] == choices[1] {
-                true => format!("'{first}' cannot be its id: name one"),
-                false => format!("neither '{first}' nor '{second}' can be its id: name one"),
+            let taken = known.ids.get(&choices[0].to_lowercase());
+            Error::argument(match (choices[0] == choices[1], taken) {
+                (true, Some(other)) => {
+                    format!(
+                        "'{first}' cannot be its id beside '{other}', which is registered: name one"
+                    )
+                }
+                (true, None) => format!("'{first}' cannot be its id: name one"),
+                (false, _) => format!("neither '{first}' nor '{second}' can be its id: name one"),
             })
         })
     }
@@ -168,7 +192,7 @@ impl FoundModel<'_> {
         let before = registered.map(|(_, entry)| entry);
         let id = match registered {
             Some((id, _)) => id.clone(),
-            None => self.new_id(known, given)?,
+            None => self.new_id(registry, known, given)?,
         };
         let mut entry = self.describe(&id, before, given);
         let needed = entry.data.iter().chain(&entry.code);
@@ -195,9 +219,7 @@ impl FoundModel<'_> {
             is_new: previous.is_none(),
             previous,
             files: entry.current().map_or(0, |version| version.files.len()),
-            total_bytes: entry
-                .current()
-                .map_or(0, |version| total_bytes(&version.files)),
+            total_bytes: entry.current().map_or(0, RegisteredVersion::total_bytes),
         };
         known.enter(&id, &entry.path);
         registry.entries.insert(id, entry);
@@ -237,7 +259,7 @@ impl FoundModel<'_> {
             given.model_type.clone(),
             said.model_type.clone(),
             |entry, of| {
-                entry.model_type = Some(of);
+                entry.model_type = Some(of).filter(|of| !of.is_empty());
             },
         );
         entry.settle(
@@ -245,7 +267,7 @@ impl FoundModel<'_> {
             given.entrypoint.clone(),
             self.entrypoint(),
             |entry, text| {
-                entry.entrypoint = Some(text);
+                entry.entrypoint = Some(text).filter(|text| !text.is_empty());
             },
         );
         let outputs = Some(given.outputs.clone()).filter(|outputs| !outputs.is_empty());
@@ -302,6 +324,7 @@ impl FoundTarget<'_> {
     pub(super) fn enter(
         &self,
         registry: &mut ProjectRegistry,
+        known: &mut Known,
         given: &Given,
         hashed: &HashedFiles,
         now: SystemTime,
@@ -315,7 +338,7 @@ impl FoundTarget<'_> {
                     "no function of it is a target by its code: name one with an entrypoint",
                 )
             })?;
-        let id = self.id(registry, given, &entrypoint)?;
+        let id = self.id(registry, known, given, &entrypoint)?;
         let before = registry.targets.get(&id);
         let stated = self
             .function
@@ -326,6 +349,11 @@ impl FoundTarget<'_> {
             .ok_or_else(|| {
                 Error::argument("its code does not say which model output it looks at")
             })?;
+        if entrypoint.is_empty() || model_output.is_empty() {
+            return Err(Error::argument(
+                "a target has an entrypoint and a model output, and neither is empty",
+            ));
+        }
         let data = self.data(before, given, hashed);
         let files = facts_of(data.iter().chain([self.path]), hashed)?;
         let mut target = TargetEntry {
@@ -366,6 +394,7 @@ impl FoundTarget<'_> {
                 .or_default()
                 .insert(id.clone());
         }
+        known.enter_target(&id, &target.entrypoint);
         registry.targets.insert(id, target);
         Ok(Entered::Registered(item))
     }
@@ -400,12 +429,22 @@ impl FoundTarget<'_> {
         stated.filter_map(|path| RelPath::parse(path).ok())
     }
 
-    fn id(&self, registry: &ProjectRegistry, given: &Given, entrypoint: &str) -> Result<String> {
+    fn id(
+        &self,
+        registry: &ProjectRegistry,
+        known: &Known,
+        given: &Given,
+        entrypoint: &str,
+    ) -> Result<String> {
         if let Some(id) = &given.id {
             return Ok(id.clone());
         }
-        let mut targets = registry.targets.iter();
-        if let Some((id, _)) = targets.find(|(_, target)| target.entrypoint == entrypoint) {
+        let registered = known.targets.get(entrypoint);
+        let is_it = |id: &&String| {
+            let target = registry.targets.get(*id);
+            target.is_some_and(|target| target.entrypoint == entrypoint)
+        };
+        if let Some(id) = registered.filter(is_it) {
             return Ok(id.clone());
         }
         let (module, function) = entrypoint
@@ -468,7 +507,7 @@ pub(super) fn facts_of<'a>(
             Some(Err(error)) => return Err(Error::argument(crate::error::chain(error))),
             None => {
                 return Err(Error::argument(format!(
-                    "another program registered it with '{file}' just now: do it again"
+                    "'{file}' came or went just now, on disk or in the registry: do it again"
                 )));
             }
         }
@@ -476,8 +515,4 @@ pub(super) fn facts_of<'a>(
     crate::relpath::check_distinct(facts.keys())
         .map_err(|error| Error::argument(error.to_string()))?;
     Ok(facts)
-}
-
-pub(super) fn total_bytes(files: &Files) -> u64 {
-    files.values().map(|facts| facts.size_bytes).sum()
 }

@@ -3,15 +3,17 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use super::enter::HashedFiles;
+use super::home::Project;
 use super::registry::FileFacts;
 use crate::digest::Hasher;
 use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
+use crate::relpath::RelPath;
 
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -38,26 +40,40 @@ pub trait HashProgress: Send + Sync + fmt::Debug {
 /// What hashing works with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hashing<'a> {
+    pub(super) project: &'a Project,
     pub(super) cancel: &'a CancelToken,
     pub(super) progress: Option<&'a dyn HashProgress>,
 }
 
 impl Hashing<'_> {
+    /// Hashes files, and keeps the facts by their paths.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(super) fn by_path<'f>(
+        &self,
+        files: impl IntoIterator<Item = &'f RelPath>,
+    ) -> Result<HashedFiles> {
+        let files: Vec<&RelPath> = files.into_iter().collect();
+        let facts = self.run(&files)?;
+        Ok(files.into_iter().cloned().zip(facts).collect())
+    }
+
     /// Hashes files; each on its own succeeds or fails.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub(super) fn run(&self, paths: &[PathBuf]) -> Result<Vec<Result<FileFacts>>> {
+    pub(super) fn run(&self, files: &[&RelPath]) -> Result<Vec<Result<FileFacts>>> {
         let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let facts = paths
+        let facts = files
             .par_iter()
             .map_init(
                 || vec![0_u8; BUFFER_BYTES],
-                |buffer, path| {
-                    let facts = self.hash(path, buffer);
+                |buffer, file| {
+                    let facts = self.hash(file, buffer);
                     let bytes = facts.as_ref().map_or(0, |facts| facts.size_bytes);
                     let hashed = Hashed {
-                        files_total: paths.len() as u64,
+                        files_total: files.len() as u64,
                         files_done: files_done.fetch_add(1, Relaxed) + 1,
                         bytes_done: bytes_done.fetch_add(bytes, Relaxed) + bytes,
                     };
@@ -74,11 +90,16 @@ impl Hashing<'_> {
         }
     }
 
-    fn hash(&self, path: &Path, buffer: &mut [u8]) -> Result<FileFacts> {
-        let mut file = File::open(path).at("read", path)?;
+    fn hash(&self, path: &RelPath, buffer: &mut [u8]) -> Result<FileFacts> {
+        let place = self.project.locate(path);
+        let metadata = self.project.metadata_of(path).at("read", &place)?;
+        if !metadata.is_file() {
+            return Err(Error::argument(format!("{} is no file", place.display())));
+        }
+        let mut file = File::open(&place).at("read", &place)?;
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
         while !self.cancel.is_cancelled() {
-            match file.read(buffer).at("read", path)? {
+            match file.read(buffer).at("read", &place)? {
                 0 => {
                     return Ok(FileFacts {
                         digest: hasher.finish(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::formats::{self, ModelFormat};
 use super::registry::ProjectRegistry;
-use super::registry::file::{OnDisk, RegistryFile};
+use super::registry::file::{OnDisk, RegistryFile, own};
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
@@ -88,7 +88,9 @@ impl Project {
                 folder.display()
             )));
         }
-        let file = registry_file(&root);
+        let folder = root.join(REGISTRY_DIR);
+        own(&folder, fs::Metadata::is_dir, "folder")?;
+        let file = RegistryFile::new(folder);
         let found = file.read(None)?;
         Ok(Self {
             root,
@@ -112,7 +114,7 @@ impl Project {
     pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let start = real(folder).at("open", folder)?;
-        let has_registry = |folder: &&Path| registry_file(folder).exists();
+        let has_registry = |folder: &&Path| RegistryFile::new(folder.join(REGISTRY_DIR)).exists();
         let root = start.ancestors().find(has_registry);
         Self::open(root.unwrap_or(&start))
     }
@@ -191,8 +193,9 @@ impl Project {
         cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        let file = registry_file(&self.root);
-        file.locked(self.lock_limit, cancel, || self.change_alone(act))
+        let folder = self.root.join(REGISTRY_DIR);
+        own(&folder, fs::Metadata::is_dir, "folder")?;
+        RegistryFile::new(folder).locked(self.lock_limit, cancel, || self.change_alone(act))
     }
 
     fn change_alone<T>(
@@ -275,9 +278,24 @@ impl Project {
             .fold(self.root.clone(), |folder, part| folder.join(part))
     }
 
+    /// Looks at something of the project, as [`fs::symlink_metadata`] does. What is behind a link to a folder may be
+    /// anywhere, and is not there.
+    pub(super) fn metadata_of(&self, path: &RelPath) -> io::Result<fs::Metadata> {
+        let mut place = self.root.clone();
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            place.push(part);
+            if parts.peek().is_some() && fs::symlink_metadata(&place)?.is_symlink() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
+        fs::symlink_metadata(&place)
+    }
+
     /// Whether there is a file, and no link to one.
     pub(super) fn has_file(&self, path: &RelPath) -> bool {
-        fs::symlink_metadata(self.locate(path)).is_ok_and(|metadata| metadata.is_file())
+        self.metadata_of(path)
+            .is_ok_and(|metadata| metadata.is_file())
     }
 
     /// Reads where something is in the project: with `/` between the components, `.` for its folder.
@@ -358,8 +376,4 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(plain
         .filter(is_of_drive)
         .map_or_else(|| real.clone(), PathBuf::from))
-}
-
-fn registry_file(root: &Path) -> RegistryFile {
-    RegistryFile::new(root.join(REGISTRY_DIR))
 }

@@ -14,18 +14,17 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
 
 use self::document::Document;
 use self::entries::Imported;
-use self::model::{ModelThere, TakenIds};
+use self::model::ModelThere;
 use self::target::TargetThere;
-use super::enter::{Entered, HashedFiles};
+use super::enter::{Entered, HashedFiles, Known};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
 use super::register::{FailedPath, ItemKind, RegisteredItem};
@@ -98,7 +97,7 @@ impl Project {
         let refuse = |fault: &str| Error::registry(file.display(), fault);
         let imported = Imported::read(&document).map_err(|fault| refuse(&fault))?;
         // Before anything is read: what changes while it is read is newer.
-        let now = SystemTime::now();
+        let now = crate::time::now();
         let mut report = ImportReport {
             processed: imported.models.len() + imported.targets.len(),
             ..ImportReport::default()
@@ -141,13 +140,13 @@ impl Project {
         }
         let hashed = self.hash_there(&models, &targets, options)?;
         let mut enter = |registry: &mut ProjectRegistry| {
-            let mut taken = TakenIds::of(registry);
+            let mut known = Known::of(registry);
             for model in &models {
-                let entered = model.enter(registry, &mut taken, &hashed, now);
+                let entered = model.enter(registry, &mut known, &hashed, now);
                 report.take(ItemKind::Model, model.id, &model.found.path, entered);
             }
             for target in &targets {
-                let entered = target.enter(registry, &hashed, now);
+                let entered = target.enter(registry, &mut known, &hashed, now);
                 report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
             }
             report.enter_sets(registry, &imported);
@@ -192,12 +191,12 @@ impl Project {
             let before = registry.targets.get(target.id);
             files.extend(before.into_iter().flat_map(|target| target.data.clone()));
         }
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        Ok(files.into_iter().zip(hashing.run(&paths)?).collect())
+        hashing.by_path(&files)
     }
 
     /// Finds what a path of another registry leads to in the project.

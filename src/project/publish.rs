@@ -137,6 +137,29 @@ fn publish_inputs(
     model: &ModelRef,
     options: &PublishOptions,
 ) -> Result<PublishReport> {
+    let mut written = [write_documents(inputs, registry, model, options)?];
+    enter(registry, &mut written)?;
+    let [written] = written;
+    Ok(written.report)
+}
+
+/// A version whose documents are in a registry, and whose name is not in its index yet.
+#[derive(Debug)]
+struct Written {
+    report: PublishReport,
+    metadata: Metadata,
+}
+
+/// Writes the chunks and the manifest of what was collected.
+fn write_documents(
+    inputs: &[Input],
+    registry: &Path,
+    model: &ModelRef,
+    options: &PublishOptions,
+) -> Result<Written> {
+    if inputs.is_empty() {
+        return Err(Error::argument("there is no file to publish"));
+    }
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = cut(
@@ -163,9 +186,10 @@ fn publish_inputs(
         .map(|index| {
             let input = &inputs[index];
             let range = input.offset..input.offset + input.size_bytes;
-            match ranges.iter().position(|other| *other == range) {
-                Some(chunk) => Ok(chunks[chunk].1),
-                None => hash(inputs, &range),
+            // A file that is a chunk of its own is hashed already.
+            match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
+                Ok(chunk) if ranges[chunk] == range => Ok(chunks[chunk].1),
+                _ => hash(inputs, &range),
             }
         })
         .collect::<Result<_>>()?;
@@ -186,17 +210,20 @@ fn publish_inputs(
     if fs::read(&path).ok().as_deref() != Some(manifest.json()) {
         replace_file(&path, manifest.json())?;
     }
-    let replaced = enter(registry, model, &manifest, options)?;
-    Ok(PublishReport {
+    let report = PublishReport {
         model: model.clone(),
         aliases: options.aliases.clone(),
         manifest_digest: manifest.digest(),
-        replaced,
+        replaced: None,
         files: inputs.len(),
         total_bytes: manifest.total_bytes(),
         chunks: chunk_count,
         chunks_written: chunks_written.into_inner(),
         bytes_written: bytes_written.into_inner(),
+    };
+    Ok(Written {
+        report,
+        metadata: options.metadata.clone(),
     })
 }
 
@@ -265,14 +292,11 @@ fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
         && hash(&whole, &(0..size_bytes)).is_ok_and(|there| there == digest)
 }
 
-/// Enters the version and its aliases into the index; returns the digest that the version had before.
-fn enter(
-    registry: &Path,
-    model: &ModelRef,
-    manifest: &Manifest,
-    options: &PublishOptions,
-) -> Result<Option<Digest>> {
-    type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Map<String, Value>>>>;
+/// The index: group → model → version → what is said of it.
+type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Map<String, Value>>>>;
+
+/// Enters versions and their aliases into the index, all at once, and says of each which digest it had before.
+fn enter(registry: &Path, written: &mut [Written]) -> Result<()> {
     let path = registry.join("models.json");
     let _lock = FileLock::acquire(
         &registry.join(".models.json.lock"),
@@ -290,22 +314,36 @@ fn enter(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::new(),
         Err(error) => return Err(error).at("read", &path),
     };
+    for Written { report, metadata } in written {
+        enter_one(&mut index, report, metadata)?;
+    }
+    let mut json =
+        serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    chunked::check_index(&json).map_err(|message| Error::registry(path.display(), message))?;
+    replace_file(&path, &json)
+}
+
+fn enter_one(index: &mut Index, report: &mut PublishReport, metadata: &Metadata) -> Result<()> {
+    let model = &report.model;
     let versions = index
         .entry(model.group().to_owned())
         .or_default()
         .entry(model.model().to_owned())
         .or_default();
     let mut entry = Map::new();
-    entry.insert("hash".into(), manifest.digest().to_string().into());
-    if !options.metadata.is_empty() {
-        entry.insert("metadata".into(), Value::Object(options.metadata.clone()));
+    entry.insert("hash".into(), report.manifest_digest.to_string().into());
+    if !metadata.is_empty() {
+        entry.insert("metadata".into(), Value::Object(metadata.clone()));
     }
     let before = versions.insert(model.version().to_owned(), entry);
-    for alias in options.aliases.iter().collect::<BTreeSet<_>>() {
+    for alias in report.aliases.iter().collect::<BTreeSet<_>>() {
         let refuse = |reason: String| {
             Err(Error::argument(format!(
-                "the alias '{}' {reason}",
-                alias.escape_debug()
+                "the alias '{}' of {}/{} {reason}",
+                alias.escape_debug(),
+                model.group(),
+                model.model()
             )))
         };
         if let Err(error) = crate::model::check_version(alias) {
@@ -324,13 +362,9 @@ fn enter(
         entry.insert("alias_of".into(), model.version().into());
         versions.insert(alias.clone(), entry);
     }
-    let mut json =
-        serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
-    json.push(b'\n');
-    chunked::check_index(&json).map_err(|message| Error::registry(path.display(), message))?;
-    replace_file(&path, &json)?;
     let before = before.and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
-    Ok(before.filter(|before| *before != manifest.digest()))
+    report.replaced = before.filter(|before| *before != report.manifest_digest);
+    Ok(())
 }
 
 #[cfg(test)]

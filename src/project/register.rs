@@ -176,7 +176,7 @@ impl Project {
                 all.push((model.found.path.clone(), entered));
             }
             for target in &targets {
-                let entered = target.enter(registry, &given, &hashed, now);
+                let entered = target.enter(registry, &mut known, &given, &hashed, now);
                 all.push((target.path.to_string(), entered));
             }
             Ok(all)
@@ -222,6 +222,9 @@ impl Project {
     fn given(&self, options: &AddOptions) -> Result<Given> {
         if let Some(id) = &options.id {
             ModelName::parse(id).map_err(|error| Error::argument(error.to_string()))?;
+        }
+        if options.target_set.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::argument("the name of a target set is empty"));
         }
         let words = |words: &[String]| {
             let words = words.iter().map(|word| word.trim().to_owned());
@@ -272,21 +275,17 @@ impl Project {
             let before = model.entry(registry, &known, given).into_iter();
             files.extend(before.flat_map(|(_, entry)| entry.data.iter().chain(&entry.code)));
         }
-        for target in targets {
-            files.insert(target.path);
-            let before = registry
-                .targets
-                .values()
-                .filter(|before| before.path == *target.path);
-            files.extend(before.flat_map(|before| &before.data));
-        }
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
+        let of_targets: BTreeSet<&RelPath> = targets.iter().map(|target| target.path).collect();
+        let before = registry.targets.values();
+        let before = before.filter(|before| of_targets.contains(&before.path));
+        files.extend(before.flat_map(|before| &before.data));
+        files.extend(of_targets);
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        let facts = hashing.run(&paths)?;
-        Ok(files.into_iter().cloned().zip(facts).collect())
+        hashing.by_path(files)
     }
 }
 

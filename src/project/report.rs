@@ -336,7 +336,9 @@ impl Summary {
             total_models: registry.entries.len(),
             total_versions: entries.map(|entry| entry.versions.len()).sum(),
             total_targets: registry.targets.len(),
-            total_bytes: current.map(|version| size_of(&version.files)).sum(),
+            total_bytes: current
+                .map(RegisteredVersion::total_bytes)
+                .fold(0, u64::saturating_add),
         }
     }
 }
@@ -421,11 +423,7 @@ fn files_of(files: &Files) -> BTreeMap<&str, File> {
 fn own_size(entry: &ModelEntry, version: &RegisteredVersion) -> u64 {
     let own = RelPath::parse(&entry.path).ok();
     let facts = own.and_then(|own| version.files.get(&own));
-    facts.map_or_else(|| size_of(&version.files), |facts| facts.size_bytes)
-}
-
-fn size_of(files: &Files) -> u64 {
-    files.values().map(|facts| facts.size_bytes).sum()
+    facts.map_or_else(|| version.total_bytes(), |facts| facts.size_bytes)
 }
 
 /// A list of pairs as a table in its own order.

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(super) use self::files::is_absence;
+use self::files::listed;
 use super::hash::HashProgress;
 use super::home::Project;
 use super::register::ItemKind;
@@ -166,12 +168,17 @@ impl Project {
     }
 }
 
-/// A path as a shell takes it.
+/// A path as every shell takes it; `PATH` for one that some shell would take for more than a path.
 fn in_command(path: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-    match path.chars().all(is_plain) && !path.starts_with('-') {
-        true => path.into(),
-        false => format!("\"{path}\"").into(),
+    if path.starts_with('-') {
+        in_command(&format!("./{path}")).into_owned().into()
+    } else if path.chars().all(is_plain) {
+        path.into()
+    } else if path.contains(['"', '\'', '$', '`', '!', '%']) {
+        "PATH".into()
+    } else {
+        format!("\"{path}\"").into()
     }
 }
 
@@ -203,17 +210,16 @@ impl Project {
 fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
     let outputs = registry.entries.values().flat_map(|entry| &entry.outputs);
     let available: BTreeSet<&str> = outputs.map(String::as_str).collect();
+    let choices = listed(&available.iter().copied().collect::<Vec<_>>());
     for (id, target) in &registry.targets {
         let output = &target.model_output;
         if available.contains(output.as_str()) {
             continue;
         }
-        let choices: Vec<&str> = available.iter().copied().collect();
         let suggestion = match choices.is_empty() {
             true => format!("Register a model with output '{output}': none has outputs yet"),
             false => format!(
-                "Register a model with output '{output}', or let the target use one of: {}",
-                choices.join(", ")
+                "Register a model with output '{output}', or let the target use one of: {choices}"
             ),
         };
         findings.push(Finding {
@@ -224,6 +230,8 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
             suggestion: Some(suggestion),
         });
     }
+    let targets = registry.targets.values();
+    let used: BTreeSet<&String> = targets.map(|target| &target.model_output).collect();
     for (id, entry) in &registry.entries {
         let finding = |severity, category, message: String, suggestion: Option<String>| Finding {
             severity,
@@ -243,16 +251,10 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
                 )),
             ));
         }
-        let used = |output: &&String| {
-            registry
-                .targets
-                .values()
-                .any(|target| target.model_output == **output)
-        };
-        if registry.targets.is_empty() {
+        if used.is_empty() {
             continue;
         }
-        for output in entry.outputs.iter().filter(|output| !used(output)) {
+        for output in entry.outputs.iter().filter(|output| !used.contains(output)) {
             let message = format!("No target looks at output '{output}'");
             findings.push(finding(
                 Severity::Note,

@@ -1,8 +1,8 @@
 //! What the files of a project say about its models and targets now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -79,8 +79,7 @@ impl Read {
 impl Project {
     /// Looks at a file or folder as one model, whatever it has in it.
     pub(super) fn look_at(&self, path: &str) -> Result<Found> {
-        let place = self.place(path)?;
-        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
@@ -97,8 +96,7 @@ impl Project {
 
     /// The file at a path, or all below it.
     pub(super) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
-        let place = self.place(path)?;
-        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
         }
@@ -122,8 +120,7 @@ impl Project {
     /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
     /// looked through, and are one model when nothing in them is known.
     pub(super) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
-        let place = self.place(path)?;
-        if !fs::symlink_metadata(&place).at("read", &place)?.is_dir() {
+        if !self.metadata_at(path)?.is_dir() {
             survey.found.push(self.look_at(path)?);
             return Ok(());
         }
@@ -144,28 +141,30 @@ impl Project {
         let mut unknown = Vec::new();
         let before = (survey.found.len(), survey.faults.len());
         for (file, read) in read {
-            let above = folders.iter().find(|folder| is_below(&file, folder));
-            match (above, read) {
+            match (above(&folders, file.as_str()), read) {
                 (Some(folder), _) => of_folders.entry(folder).or_default().push(file),
                 (None, Ok(read)) if read.is_known() => survey.found.push(read.found(file)),
                 (None, Ok(_)) => unknown.push(file),
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
-        let (blocking, others): (Vec<_>, Vec<_>) = tree
-            .faults
-            .into_iter()
-            .partition(|(fault, _)| folders.iter().any(|folder| is_text_below(fault, folder)));
+        let (mut blocked, mut others) = (BTreeMap::new(), Vec::new());
+        for (fault, error) in tree.faults {
+            match above(&folders, &fault) {
+                Some(folder) => {
+                    blocked.entry(folder).or_insert(error);
+                }
+                None => others.push((fault, error)),
+            }
+        }
         for (folder, files) in of_folders {
-            let blocked = blocking
-                .iter()
-                .find(|(fault, _)| is_text_below(fault, folder));
-            match blocked {
-                Some((_, error)) => survey.faults.push((folder.to_owned(), copy(error))),
-                None => match self.folder(folder, files) {
-                    Ok(found) => survey.found.push(found),
-                    Err(error) => survey.faults.push((folder.to_owned(), error)),
-                },
+            let found = match blocked.remove(folder) {
+                Some(error) => Err(error),
+                None => self.folder(folder, files),
+            };
+            match found {
+                Ok(found) => survey.found.push(found),
+                Err(error) => survey.faults.push((folder.to_owned(), error)),
             }
         }
         if before != (survey.found.len(), survey.faults.len()) {
@@ -230,12 +229,13 @@ impl Project {
         })
     }
 
-    fn place(&self, path: &str) -> Result<PathBuf> {
+    /// Looks at something by its path as a registry has it, `.` for the project's folder; links are not followed.
+    pub(super) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
         if path == "." {
-            return Ok(self.root().to_owned());
+            return fs::metadata(self.root()).at("read", self.root());
         }
         let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
-        Ok(self.locate(&path))
+        self.metadata_of(&path).at("read", &self.locate(&path))
     }
 
     fn read_file(&self, file: &RelPath) -> Result<Read> {
@@ -286,10 +286,8 @@ impl Project {
 
     /// Finds the file that an entrypoint's module is.
     pub(super) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
-        let candidates = entrypoint.candidates().into_iter();
-        candidates
-            .into_iter()
-            .find(|file| self.locate(file).is_file())
+        let mut candidates = entrypoint.candidates().into_iter();
+        candidates.find(|file| self.has_file(file))
     }
 }
 
@@ -317,34 +315,21 @@ fn is_link(path: &str) -> Error {
     ))
 }
 
-/// An error of the same words, for another place that has it too.
-fn copy(error: &Error) -> Error {
-    Error::argument(error.to_string())
-}
-
-fn is_below(file: &RelPath, folder: &str) -> bool {
-    is_text_below(file.as_str(), folder)
-}
-
-fn is_text_below(path: &str, folder: &str) -> bool {
-    folder == "."
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+/// The one of some folders that a path lies in, however deep.
+fn above<'f>(folders: &'f BTreeSet<String>, path: &str) -> Option<&'f str> {
+    let mut folder = path;
+    while folder != "." {
+        folder = folder_of(folder);
+        if let Some(found) = folders.get(folder) {
+            return Some(found);
+        }
+    }
+    None
 }
 
 /// The folders that lie in none of the others.
-fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut all: Vec<&str> = folders.collect();
-    all.sort_unstable_by_key(|folder| (*folder != ".", folder.len()));
-    let mut outer: Vec<String> = Vec::new();
-    for folder in all {
-        let is_inner = outer
-            .iter()
-            .any(|other| folder == other || is_text_below(folder, other));
-        if !is_inner {
-            outer.push(folder.to_owned());
-        }
-    }
-    outer
+fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let all: BTreeSet<String> = folders.map(str::to_owned).collect();
+    let outer = all.iter().filter(|folder| above(&all, folder).is_none());
+    outer.cloned().collect()
 }

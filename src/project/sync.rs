@@ -1,9 +1,10 @@
 //! Making the registry true to the files: what changed is registered as it is now, what is gone is dropped.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::difference::Difference;
 use super::enter::{FoundModel, FoundTarget, Given, HashedFiles, Known};
@@ -12,6 +13,7 @@ use super::home::Project;
 use super::python::{Entrypoint, ModelClass, Module};
 use super::register::FailedPath;
 use super::registry::{ModelEntry, ProjectRegistry, TargetEntry};
+use super::status::is_absence;
 use super::survey::Found;
 use crate::error::{Error, Result};
 use crate::progress::CancelToken;
@@ -62,8 +64,8 @@ impl ResyncReport {
 
 /// What the files of a project are now.
 struct Now {
-    models: Vec<(String, Option<Found>)>,
-    targets: Vec<(String, Option<Found>)>,
+    /// Paths that are registered → what is there; `None` where that is gone.
+    seen: BTreeMap<String, Option<Found>>,
     hashed: HashedFiles,
     failed: Vec<FailedPath>,
     time: SystemTime,
@@ -81,10 +83,9 @@ impl Project {
         let now = self.look(options)?;
         let mut report = ResyncReport::default();
         let mut apply = |registry: &mut ProjectRegistry| {
-            let before = registry.clone();
-            let (mut after, mut failed) = (before.clone(), Vec::new());
+            let (mut after, mut failed) = (registry.clone(), Vec::new());
             now.enter(&mut after, &mut failed);
-            report.difference = Difference::between(&before, &after);
+            report.difference = Difference::between(registry, &after);
             report.failed = failed;
             let may = options.force || report.difference.dropped.is_empty();
             report.applied = may && !options.dry_run && !report.difference.is_empty();
@@ -107,58 +108,55 @@ impl Project {
     /// Reads and hashes everything that is registered.
     fn look(&self, options: &ResyncOptions) -> Result<Now> {
         let registry = self.registry();
+        let (entries, targets) = (registry.entries.values(), registry.targets.values());
         let mut now = Now {
-            models: Vec::new(),
-            targets: Vec::new(),
+            seen: BTreeMap::new(),
             hashed: HashedFiles::new(),
             failed: Vec::new(),
             time: crate::time::now(),
         };
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
-        for (id, entry) in &registry.entries {
-            match self.look_again(&entry.path) {
+        // A file may be many models and targets, and is read once.
+        let paths = entries.clone().map(|entry| entry.path.as_str());
+        let paths = paths.chain(targets.clone().map(|target| target.path.as_str()));
+        let paths: BTreeSet<&str> = paths.collect();
+        let looked: Vec<_> = paths
+            .into_par_iter()
+            .map(|path| (path.to_owned(), self.look_again(path)))
+            .collect();
+        for (path, found) in looked {
+            match found {
                 Ok(found) => {
                     files.extend(found.iter().flat_map(|found| found.files.iter().cloned()));
-                    files.extend(entry.data.iter().chain(&entry.code).cloned());
-                    now.models.push((id.clone(), found));
-                }
-                Err(error) => now.failed.push(FailedPath {
-                    path: entry.path.clone(),
-                    error,
-                }),
-            }
-        }
-        for (id, target) in &registry.targets {
-            match self.look_again(target.path.as_str()) {
-                Ok(found) => {
-                    files.extend(target.data.iter().chain([&target.path]).cloned());
                     let module = found.as_ref().and_then(|found| found.module.as_ref());
                     let functions = module.into_iter().flat_map(|module| &module.targets);
                     let stated = functions.flat_map(|function| &function.data);
                     files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
-                    now.targets.push((id.clone(), found));
+                    now.seen.insert(path, found);
                 }
-                Err(error) => {
-                    let path = target.path.to_string();
-                    now.failed.push(FailedPath { path, error });
-                }
+                Err(error) => now.failed.push(FailedPath { path, error }),
             }
         }
+        files.extend(entries.flat_map(ModelEntry::needed).cloned());
+        files.extend(targets.flat_map(|target| target.data.iter().cloned()));
         // What is gone is no file to hash.
         files.retain(|file| self.has_file(file));
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.locate(file)).collect();
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        now.hashed = files.into_iter().zip(hashing.run(&paths)?).collect();
+        now.hashed = hashing.by_path(&files)?;
         Ok(now)
     }
 
-    /// Looks at something that was registered; `None` when it is gone.
+    /// Looks at something that was registered; `None` when it is gone, also where a link or a pipe took its place.
     fn look_again(&self, path: &str) -> Result<Option<Found>> {
-        if !self.root().join(path).exists() {
-            return Ok(None);
+        match self.metadata_at(path) {
+            Ok(metadata) if metadata.is_file() || metadata.is_dir() => {}
+            Ok(_) => return Ok(None),
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error),
         }
         match self.look_at(path)? {
             found if found.files.is_empty() => Ok(None),
@@ -170,39 +168,37 @@ impl Project {
 impl Now {
     fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
         let mut known = Known::of(registry);
-        for (id, found) in &self.models {
-            let Some(entry) = registry.entries.get(id).cloned() else {
-                continue;
-            };
-            match found {
-                None => drop_model(registry, id),
-                Some(found) => {
-                    let entered = self.enter_model(registry, &mut known, (id, &entry), found);
-                    if let Err(error) = entered {
-                        // What cannot be registered as it is now stays whole.
-                        registry.entries.insert(id.clone(), entry.clone());
-                        failed.push(FailedPath {
-                            path: entry.path.clone(),
-                            error,
-                        });
-                    }
+        for (id, entry) in registry.entries.clone() {
+            let entered = match self.seen.get(&entry.path) {
+                // It cannot be read, which is said, or came meanwhile.
+                None => continue,
+                Some(None) => {
+                    drop_model(registry, &id);
+                    continue;
                 }
+                Some(Some(found)) => self.enter_model(registry, &mut known, (&id, &entry), found),
+            };
+            if let Err(error) = entered {
+                // What cannot be registered as it is now stays whole.
+                let path = entry.path.clone();
+                registry.entries.insert(id, entry);
+                failed.push(FailedPath { path, error });
             }
         }
-        for (id, found) in &self.targets {
-            let Some(target) = registry.targets.get(id).cloned() else {
+        for (id, target) in registry.targets.clone() {
+            let Some(found) = self.seen.get(target.path.as_str()) else {
                 continue;
             };
             let entered = match found {
                 None => Ok(false),
-                Some(found) => self.enter_target(registry, id, &target, found),
+                Some(found) => self.enter_target(registry, &mut known, (&id, &target), found),
             };
             match entered {
                 Ok(true) => {}
-                Ok(false) => drop_target(registry, id),
+                Ok(false) => drop_target(registry, &id),
                 Err(error) => {
                     let path = target.path.to_string();
-                    registry.targets.insert(id.clone(), target);
+                    registry.targets.insert(id, target);
                     failed.push(FailedPath { path, error });
                 }
             }
@@ -232,9 +228,9 @@ impl Now {
         let module = found.module.as_ref();
         let class = match (module, named.map(|text| symbol_in(text, &found.path))) {
             (None, _) | (_, Some(None)) => None,
-            (Some(module), None) => successor(entry, module, registry),
+            (Some(module), None) => successor(entry, module, registry, known),
             (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
-                let class = successor(entry, module, registry).ok_or_else(|| {
+                let class = successor(entry, module, registry, known).ok_or_else(|| {
                     Error::argument(format!(
                         "'{symbol}' of model '{id}' is gone, and no class alone took its place: name one with an entrypoint, or remove the model"
                     ))
@@ -267,8 +263,8 @@ impl Now {
     fn enter_target(
         &self,
         registry: &mut ProjectRegistry,
-        id: &str,
-        target: &TargetEntry,
+        known: &mut Known,
+        (id, target): (&str, &TargetEntry),
         found: &Found,
     ) -> Result<bool> {
         let Some(module) = &found.module else {
@@ -313,7 +309,7 @@ impl Now {
             path: &target.path,
             function,
         };
-        found.enter(registry, &given, &self.hashed, self.time)?;
+        found.enter(registry, known, &given, &self.hashed, self.time)?;
         Ok(true)
     }
 }
@@ -323,10 +319,11 @@ fn successor<'a>(
     entry: &ModelEntry,
     module: &'a Module,
     registry: &ProjectRegistry,
+    known: &Known,
 ) -> Option<&'a ModelClass> {
-    let taken: BTreeSet<&str> = registry
-        .entries
-        .values()
+    let others = known.at.get(&entry.path).into_iter().flatten();
+    let taken: BTreeSet<&str> = others
+        .filter_map(|id| registry.entries.get(id))
         .filter(|other| other.path == entry.path)
         .filter_map(|other| symbol_of(other.entrypoint.as_deref()))
         .collect();

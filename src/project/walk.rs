@@ -1,6 +1,7 @@
 //! The files of a project's folders, as far as they are of models.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::home::Project;
@@ -60,10 +61,17 @@ pub(super) fn files_below(project: &Project, folder: &str) -> Result<Tree> {
 
 fn descend(folder: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> Result<()> {
     if depth > MAX_DEPTH {
-        let message = format!("{} is nested too deeply", folder.display());
+        let message = format!(
+            "{} is nested deeper than the {MAX_DEPTH} folders that are looked through",
+            folder.display()
+        );
         return Err(Error::argument(message));
     }
-    for entry in fs::read_dir(folder).at("read", folder)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at("read", folder)?,
+    };
+    for entry in entries {
         let entry = entry.at("read", folder)?;
         let name = entry.file_name();
         let shown = format!("{prefix}{}", name.to_string_lossy());
@@ -71,9 +79,11 @@ fn descend(folder: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> Result
             continue;
         }
         // Not every system says in a listing that a folder is a link.
-        let kind = fs::symlink_metadata(entry.path())
-            .at("read", &entry.path())?
-            .file_type();
+        let kind = match fs::symlink_metadata(entry.path()) {
+            // What went since it was listed is not below the folder.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata.at("read", &entry.path())?.file_type(),
+        };
         let refuse = |reason: &str| Error::argument(format!("'{}' {reason}", shown.escape_debug()));
         if name.to_str().is_none() {
             tree.faults
@@ -96,4 +106,20 @@ fn descend(folder: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_went_meanwhile_has_nothing_below_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        let mut tree = Tree::default();
+        descend(&gone, "gone/", 1, &mut tree).unwrap();
+        assert!(tree.files.is_empty() && tree.faults.is_empty());
+        // One that somebody named is missed.
+        descend(&gone, "gone/", 0, &mut tree).unwrap_err();
+    }
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::error::chain;
 use crate::project::{
     AddReport, Difference, FailedPath, Files, ImportReport, ItemChange, ItemKind, ModelEntry,
-    ProjectRegistry, RegisteredItem, ResyncReport, Severity, StatusReport, TargetEntry,
-    WrittenReport,
+    ProjectRegistry, RegisteredItem, RegisteredVersion, ResyncReport, Severity, StatusReport,
+    TargetEntry, WrittenReport,
 };
 use crate::time::rfc3339;
 use crate::{Digest, Metadata, RelPath};
@@ -209,7 +209,6 @@ struct Target<'a> {
 impl<'a> Model<'a> {
     fn new(id: &'a str, entry: &'a ModelEntry) -> Self {
         let current = entry.current();
-        let files = current.map(|version| &version.files);
         Self {
             id,
             name: &entry.name,
@@ -223,8 +222,8 @@ impl<'a> Model<'a> {
             outputs: &entry.outputs,
             data: paths(&entry.data),
             code: paths(&entry.code),
-            files: files.map_or(0, BTreeMap::len),
-            total_bytes: files.map_or(0, |files| files.values().map(|file| file.size_bytes).sum()),
+            files: current.map_or(0, |version| version.files.len()),
+            total_bytes: current.map_or(0, RegisteredVersion::total_bytes),
             registered_at: current.map(|version| rfc3339(version.registered_at)),
             digest: current.map(|version| version.digest),
         }

@@ -9,7 +9,7 @@ use crate::cli::args::{self, is_set, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{ModelEntry, Project};
+use crate::project::{ModelEntry, Project, RegisteredVersion};
 
 const TAG: &str = "modelrack_tag";
 const TARGETS: &str = "modelrack_targets";
@@ -89,14 +89,13 @@ pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) ->
     let rows: Vec<Vec<String>> = models
         .iter()
         .map(|(id, entry)| {
-            let files = entry.current().map(|version| &version.files);
-            let bytes = files.map_or(0, |files| files.values().map(|file| file.size_bytes).sum());
+            let current = entry.current();
             vec![
                 (*id).to_owned(),
                 entry.current.clone(),
                 or_dash(entry.model_type.as_deref().unwrap_or_default()),
-                files.map_or(0, BTreeMap::len).to_string(),
-                render::size(bytes),
+                current.map_or(0, |version| version.files.len()).to_string(),
+                render::size(current.map_or(0, RegisteredVersion::total_bytes)),
                 or_dash(&entry.name),
                 or_dash(&entry.description),
             ]
@@ -125,25 +124,22 @@ fn print_targets(session: &Session, project: &Project) -> CliResult {
         }
         return Ok(());
     }
+    let mut sets: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
+    for (set, targets) in &registry.target_sets {
+        for target in targets {
+            sets.entry(target).or_default().push(set);
+        }
+    }
     let rows: Vec<Vec<String>> = registry
         .targets
         .iter()
         .map(|(id, target)| {
-            let sets = registry
-                .target_sets
-                .iter()
-                .filter(|(_, targets)| targets.contains(id));
-            let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
-            let sets = if sets.is_empty() {
-                "-".to_owned()
-            } else {
-                sets.join(" ")
-            };
+            let sets = sets.get(id).map(|sets| sets.join(" "));
             vec![
                 id.clone(),
                 target.model_output.clone(),
                 target.entrypoint.clone(),
-                sets,
+                sets.unwrap_or_else(|| "-".to_owned()),
             ]
         })
         .collect();

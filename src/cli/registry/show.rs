@@ -9,7 +9,7 @@ use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{Files, ItemKind, ModelEntry, TargetEntry};
+use crate::project::{Files, ModelEntry, TargetEntry};
 use crate::{Metadata, RelPath};
 
 pub(super) fn command(mount: &Mount) -> Command {
@@ -30,28 +30,23 @@ pub(super) fn command(mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
     let (registry, id) = (project.registry(), super::id(matches));
-    let kind = registry.kind_of(&id)?;
-    let (entry, target) = (registry.entries.get(&id), registry.targets.get(&id));
-    if session.output.json {
-        return match (kind, entry, target) {
-            (ItemKind::Model, Some(entry), _) => {
-                session.json(&shapes::ModelDetail::new(&id, entry))
-            }
-            (_, _, Some(target)) => session.json(&shapes::TargetDetail::new(&id, target)),
-            _ => Ok(()),
+    if let Some(entry) = registry.entries.get(&id) {
+        return match session.output.json {
+            true => session.json(&shapes::ModelDetail::new(&id, entry)),
+            false => Ok(session.console.print(model(&id, entry))?),
         };
     }
-    let text = match (kind, entry, target) {
-        (ItemKind::Model, Some(entry), _) => model(&id, entry),
-        (_, _, Some(target)) => {
-            let sets = registry.target_sets.iter();
-            let sets = sets.filter(|(_, targets)| targets.contains(&id));
-            let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
-            self::target(&id, target, &sets)
-        }
-        _ => String::new(),
+    let Some(target) = registry.targets.get(&id) else {
+        registry.kind_of(&id)?;
+        return Ok(());
     };
-    Ok(session.console.print(text)?)
+    if session.output.json {
+        return session.json(&shapes::TargetDetail::new(&id, target));
+    }
+    let sets = registry.target_sets.iter();
+    let sets = sets.filter(|(_, targets)| targets.contains(&id));
+    let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
+    Ok(session.console.print(self::target(&id, target, &sets))?)
 }
 
 fn model(id: &str, entry: &ModelEntry) -> String {

@@ -102,17 +102,10 @@ fn print_change(session: &Session, change: &ItemChange) -> CliResult {
     session
         .console
         .print(render::safe(&format!("~ {} {id}", kind.as_str())))?;
-    let or_nothing = |text: &str| {
-        if text.is_empty() {
-            "(none)".to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
     for field in &change.fields {
-        let (from, to) = (or_nothing(&field.from), or_nothing(&field.to));
-        let line = format!("    {}: {from} -> {to}", field.field);
-        session.console.print(render::safe(&line))?;
+        session
+            .console
+            .print(render::safe(&format!("    {field}")))?;
     }
     let files: [(&str, &[RelPath]); 3] = [
         ("~", &change.files_changed),

@@ -1,13 +1,12 @@
 //! A model that another program registered, and what is there of it.
 
-use std::collections::HashMap;
 use std::time::SystemTime;
 
 use super::entries::{ImportedModel, ImportedVersion};
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
 use crate::project::difference::Difference;
-use crate::project::enter::{Entered, HashedFiles, facts_of, next_version, total_bytes};
+use crate::project::enter::{Entered, HashedFiles, Known, facts_of, next_version};
 use crate::project::home::Project;
 use crate::project::python::{Entrypoint, ModelClass};
 use crate::project::register::{ItemKind, RegisteredItem};
@@ -25,42 +24,6 @@ pub(super) struct ModelThere<'a> {
     pub(super) found: Found,
     data: Vec<RelPath>,
     code: Vec<RelPath>,
-}
-
-/// The ids that are taken, as a system sees them that ignores case: a registry whose ids differ only by that is one that
-/// nobody reads.
-#[derive(Debug)]
-pub(super) struct TakenIds {
-    /// Each as it is spelt, and whether it is one of `make`.
-    ids: HashMap<String, (String, bool)>,
-}
-
-impl TakenIds {
-    pub(super) fn of(registry: &ProjectRegistry) -> Self {
-        let made = registry.made.models.keys().map(|id| (id, true));
-        let all = registry.entries.keys().map(|id| (id, false)).chain(made);
-        Self {
-            ids: all
-                .map(|(id, is_made)| (id.to_lowercase(), (id.clone(), is_made)))
-                .collect(),
-        }
-    }
-
-    fn check(&self, id: &str) -> Result<()> {
-        match self.ids.get(&id.to_lowercase()) {
-            Some((other, true)) if other == id => Err(Error::argument(format!(
-                "'{id}' is a model that 'make' found"
-            ))),
-            Some((other, _)) if other != id => Err(Error::argument(format!(
-                "the id differs only by case from '{other}', which is registered"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn take(&mut self, id: &str) {
-        self.ids.insert(id.to_lowercase(), (id.to_owned(), false));
-    }
 }
 
 impl<'a> ModelThere<'a> {
@@ -99,11 +62,11 @@ impl<'a> ModelThere<'a> {
     pub(super) fn enter(
         &self,
         registry: &mut ProjectRegistry,
-        taken: &mut TakenIds,
+        known: &mut Known,
         hashed: &HashedFiles,
         now: SystemTime,
     ) -> Result<(Entered, Vec<String>)> {
-        taken.check(self.id)?;
+        known.check_id(registry, self.id)?;
         let before = registry.entries.get(self.id);
         let mut entry = self.describe(before);
         let needed = entry.needed().cloned().collect::<Vec<_>>();
@@ -125,18 +88,17 @@ impl<'a> ModelThere<'a> {
         if let Some(before) = before {
             notes.extend(changes(self.id, before, &entry));
         }
-        let files = entry.current().map(|version| &version.files);
         let item = RegisteredItem {
             id: self.id.to_owned(),
             kind: ItemKind::Model,
             version: Some(entry.current.clone()),
             previous: before.map(|before| before.current.clone()),
             is_new: before.is_none(),
-            files: files.map_or(0, Files::len),
-            total_bytes: files.map_or(0, total_bytes),
+            files: entry.current().map_or(0, |version| version.files.len()),
+            total_bytes: entry.current().map_or(0, RegisteredVersion::total_bytes),
         };
+        known.enter(self.id, &entry.path);
         registry.entries.insert(self.id.to_owned(), entry);
-        taken.take(self.id);
         Ok((Entered::Registered(item), notes))
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
 use crate::project::difference::Difference;
-use crate::project::enter::{Entered, FoundTarget, Given, HashedFiles};
+use crate::project::enter::{Entered, FoundTarget, Given, HashedFiles, Known};
 use crate::project::home::Project;
 use crate::project::python::{Module, TargetFunction};
 use crate::project::registry::{ProjectRegistry, TargetEntry};
@@ -52,7 +52,7 @@ impl<'a> TargetThere<'a> {
         };
         if there.data.is_empty() {
             let stated: Vec<RelPath> = there.found().stated_data().collect();
-            let is_there = |path: &RelPath| project.locate(path).is_file();
+            let is_there = |path: &RelPath| project.has_file(path);
             there.stated = stated.into_iter().filter(is_there).collect();
         }
         Ok(there)
@@ -68,6 +68,7 @@ impl<'a> TargetThere<'a> {
     pub(super) fn enter(
         &self,
         registry: &mut ProjectRegistry,
+        known: &mut Known,
         hashed: &HashedFiles,
         now: SystemTime,
     ) -> Result<(Entered, Vec<String>)> {
@@ -80,7 +81,7 @@ impl<'a> TargetThere<'a> {
             data: self.data.clone(),
             ..Given::default()
         };
-        let entered = self.found().enter(registry, &given, hashed, now)?;
+        let entered = self.found().enter(registry, known, &given, hashed, now)?;
         let mut notes = Vec::new();
         if let Some(target) = registry.targets.get_mut(self.id) {
             let is_as_stated = imported.files.as_ref() == Some(&target.files);

@@ -49,9 +49,6 @@ pub(super) fn collect(
     }
     crate::relpath::check_distinct(found.keys())
         .map_err(|error| Error::argument(error.to_string()))?;
-    if found.is_empty() {
-        return Err(Error::argument("there is no file to publish"));
-    }
     in_a_row(found)
 }
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::inputs::in_a_row;
 use super::{
-    DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, check_chunk_bytes, publish_inputs,
+    DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport, Written, check_chunk_bytes, enter,
+    write_documents,
 };
 use crate::catalog::Metadata;
 use crate::error::{Error, Result};
@@ -59,7 +60,8 @@ setters!(PublishRegisteredOptions {
 
 impl Project {
     /// Publishes registered models in their current versions as a chunked registry, as [`publish`](crate::project::publish())
-    /// does; files lie in the model's folder as they do below the folder that all of them are in.
+    /// does; files lie in the model's folder as they do below the folder that all of them are in. They are in the index
+    /// all at once, or none of them is.
     ///
     /// # Errors
     /// [`Error::NotPublishable`] while the project's status has errors, or a file of a model changed since it was
@@ -90,15 +92,17 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        current
+        let mut written: Vec<Written> = current
             .map(|(id, (entry, version))| {
                 if options.cancel.is_cancelled() {
                     return Err(Error::Cancelled);
                 }
-                let published = self.publish_one(id, entry, version, registry, options);
-                published.map_err(|error| error.step(format!("publish {id}")))
+                let written = self.write_one(id, entry, version, registry, options);
+                written.map_err(|error| error.step(format!("publish {id}")))
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        enter(registry, &mut written)?;
+        Ok(written.into_iter().map(|written| written.report).collect())
     }
 
     /// Refuses what the registry is not true to, or what would not work.
@@ -133,14 +137,14 @@ impl Project {
         }
     }
 
-    fn publish_one(
+    fn write_one(
         &self,
         id: &str,
         entry: &ModelEntry,
         version: &RegisteredVersion,
         registry: &Path,
         options: &PublishRegisteredOptions,
-    ) -> Result<PublishReport> {
+    ) -> Result<Written> {
         let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
         let model = ModelRef::new(group, name, &entry.current)
             .map_err(|error| Error::argument(error.to_string()))?;
@@ -158,7 +162,7 @@ impl Project {
             metadata: facts(entry, version),
             skip: None,
         };
-        publish_inputs(&in_a_row(files)?, registry, &model, &options)
+        write_documents(&in_a_row(files)?, registry, &model, &options)
     }
 }
 

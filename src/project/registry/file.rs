@@ -71,6 +71,7 @@ impl RegistryFile {
     ) -> Result<T> {
         let is_new = !self.folder.is_dir();
         let path = self.folder.join(format!(".{REGISTRY_FILE}.lock"));
+        own(&path, fs::Metadata::is_file, "file")?;
         let waiting = |holder: Option<String>| {
             info!(path = %path.display(), holder, "waiting for another program");
         };
@@ -200,15 +201,33 @@ impl RegistryFile {
     }
 }
 
+/// Looks at something that is a registry's own. What a link leads to may be anywhere, and a pipe never ends.
+///
+/// # Errors
+/// [`Error::Registry`] when it is something else than it should be; the storage errors.
+pub(in crate::project) fn own(
+    path: &Path,
+    is_right: impl Fn(&fs::Metadata) -> bool,
+    kind: &str,
+) -> Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(metadata) if !is_right(&metadata) => Err(Error::registry(
+            path.display(),
+            format!("it should be a {kind}, and no link: move it away"),
+        )),
+        metadata => metadata.at("read", path).map(Some),
+    }
+}
+
 fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Ok(metadata) if metadata.len() > MAX_REGISTRY_BYTES => {
-            let bytes = metadata.len();
-            let message = format!("has {bytes} bytes, and may have {MAX_REGISTRY_BYTES}");
-            return Err(Error::registry(path.display(), message));
-        }
-        _ => {}
+    let Some(metadata) = own(path, fs::Metadata::is_file, "file")? else {
+        return Ok(None);
+    };
+    if metadata.len() > MAX_REGISTRY_BYTES {
+        let bytes = metadata.len();
+        let message = format!("the registry has {bytes} bytes, and may have {MAX_REGISTRY_BYTES}");
+        return Err(Error::registry(path.display(), message));
     }
     fs::read(path).at("read", path).map(Some)
 }

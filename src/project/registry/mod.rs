@@ -240,6 +240,20 @@ impl ModelEntry {
     }
 }
 
+impl RegisteredVersion {
+    /// Returns the size of all its files together.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        total_bytes(&self.files)
+    }
+}
+
+/// The size of files together. What a registry says of sizes may be anything: the sum ends where numbers do.
+pub(super) fn total_bytes(files: &Files) -> u64 {
+    let sizes = files.values().map(|facts| facts.size_bytes);
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// The digest of files: of their names, sizes and digests, in the order of names.
 pub(crate) fn digest_of(files: &Files) -> Digest {
     let lines = files.iter().map(|(path, facts)| {

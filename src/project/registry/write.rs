@@ -80,7 +80,7 @@ impl ProjectRegistry {
             models.insert(id, files.map(RelPath::as_str).collect());
         }
         let examples = self.made.examples.iter();
-        let written = Tables {
+        let served = Tables {
             root: &self.root,
             asset: self.made.asset.as_deref(),
             files: self.files(),
@@ -89,7 +89,7 @@ impl ProjectRegistry {
                 .map(|(name, of)| (name.as_str(), borrowed(of)))
                 .collect(),
         };
-        let mut text = written.render();
+        let mut text = served.render();
         // Keys of the top before its tables.
         let (tables, keys): (Vec<_>, Vec<_>) =
             self.others.iter().partition(|(_, value)| value.is_table());
@@ -100,7 +100,7 @@ impl ProjectRegistry {
         text.insert_str(text.find('\n').map_or(0, |at| at + 1), &front);
         text.insert_str(0, &format!("{HEAD}\n"));
         for (id, entry) in &self.entries {
-            push_entry(&mut text, id, entry, &written.files);
+            push_entry(&mut text, id, entry, &served.files);
         }
         for (id, target) in &self.targets {
             push_target(&mut text, id, target);
@@ -200,9 +200,14 @@ fn push_version<'a>(
 fn push_target(text: &mut String, id: &str, target: &TargetEntry) {
     let table = format!("targets.{}", key_of(id));
     push(text, format_args!("\n[{table}]\n"));
-    push_text(text, "path", target.path.as_str());
-    push_text(text, "entrypoint", &target.entrypoint);
-    push_text(text, "model_output", &target.model_output);
+    // Those of which none may be missing.
+    for (key, value) in [
+        ("path", target.path.as_str()),
+        ("entrypoint", &target.entrypoint),
+        ("model_output", &target.model_output),
+    ] {
+        push(text, format_args!("{key} = {}\n", quoted(value)));
+    }
     push_array(text, "data", target.data.iter().map(RelPath::as_str));
     push(
         text,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Category, Finding, Severity};
+use super::{Category, Finding, Severity, in_command};
 use crate::error::{Result, chain};
 use crate::project::home::Project;
 use crate::project::python::{Entrypoint, Module};
@@ -68,7 +68,10 @@ impl Project {
                     entity: None,
                     category: Category::Untracked,
                     message: format!("'{file}' has the target '{name}', which is not registered"),
-                    suggestion: Some(format!("Run 'registry add {file}' to register it")),
+                    suggestion: Some(format!(
+                        "Run 'registry add {}' to register it",
+                        in_command(file.as_str())
+                    )),
                 });
             }
         }

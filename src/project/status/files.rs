@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
@@ -97,7 +96,7 @@ impl Project {
             }
         }
         let mut states: BTreeMap<Registered<'_>, State> = BTreeMap::new();
-        let mut doubtful: Vec<(Registered<'_>, PathBuf)> = Vec::new();
+        let mut doubtful: Vec<Registered<'_>> = Vec::new();
         for (file, registered_at) in since {
             if options.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -106,20 +105,21 @@ impl Project {
                 Some(state) => {
                     states.insert(file, state);
                 }
-                None => doubtful.push((file, self.locate(file.0))),
+                None => doubtful.push(file),
             }
         }
         let hashing = Hashing {
+            project: self,
             cancel: &options.cancel,
             progress: options.progress.as_deref(),
         };
-        let (files, paths): (Vec<_>, Vec<_>) = doubtful.into_iter().unzip();
+        let paths: Vec<&RelPath> = doubtful.iter().map(|(path, _)| *path).collect();
         report.files_hashed = paths.len();
-        for (file, facts) in files.into_iter().zip(hashing.run(&paths)?) {
+        for (file, facts) in doubtful.into_iter().zip(hashing.run(&paths)?) {
             let state = match facts {
                 Ok(facts) if facts == file.1 => State::Same,
                 Ok(_) => State::Changed,
-                Err(Error::Storage { ref source, .. }) if is_absent(source) => State::Missing,
+                Err(error) if is_absence(&error) => State::Missing,
                 Err(error) => return Err(error),
             };
             states.insert(file, state);
@@ -139,11 +139,10 @@ impl Project {
         registered_at: SystemTime,
         deep: bool,
     ) -> Result<Option<State>> {
-        let place = self.locate(path);
-        let metadata = match fs::symlink_metadata(&place) {
+        let metadata = match self.metadata_of(path) {
             Ok(metadata) => metadata,
             Err(error) if is_absent(&error) => return Ok(Some(State::Missing)),
-            Err(error) => return Err(error).at("read", &place),
+            Err(error) => return Err(error).at("read", &self.locate(path)),
         };
         if !metadata.is_file() {
             // A folder or a link took its place: what was registered is gone.
@@ -166,12 +165,8 @@ impl Project {
             owners.iter().flat_map(|owner| owner.files.keys()).collect();
         let mut folders: BTreeSet<&str> = BTreeSet::new();
         for (id, entry) in &self.registry().entries {
-            if !self.root().join(&entry.path).is_dir() {
-                folders.extend(
-                    RelPath::parse(&entry.path)
-                        .is_ok()
-                        .then(|| folder_of(&entry.path)),
-                );
+            if !self.has_folder(&entry.path) {
+                folders.insert(folder_of(&entry.path));
                 continue;
             }
             let Tree { files, faults } = files_below(self, &entry.path)?;
@@ -214,10 +209,15 @@ impl Project {
         Ok(())
     }
 
+    fn has_folder(&self, path: &str) -> bool {
+        self.metadata_at(path)
+            .is_ok_and(|metadata| metadata.is_dir())
+    }
+
     /// The files directly in some folders that a format knows, and nobody registered.
     fn models_in(&self, folders: &BTreeSet<&str>, known: &BTreeSet<&RelPath>) -> Vec<RelPath> {
         let mut found = Vec::new();
-        for folder in folders {
+        for folder in folders.iter().filter(|folder| self.has_folder(folder)) {
             let entries = fs::read_dir(self.root().join(folder))
                 .into_iter()
                 .flatten()
@@ -309,6 +309,11 @@ impl Owner<'_> {
     }
 }
 
+/// Whether something failed because a file is gone.
+pub(in crate::project) fn is_absence(error: &Error) -> bool {
+    matches!(error, Error::Storage { source, .. } if is_absent(source))
+}
+
 /// Whether a file is gone: it was there, or the path to it is no path of folders any more.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
@@ -322,7 +327,7 @@ fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
 }
 
 /// Names in a row, with how many more there are.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(NAMED)

@@ -3,8 +3,10 @@
 mod adding;
 mod example;
 mod folder;
+mod hostile;
 mod import;
 mod make;
+mod outside;
 mod publish;
 mod recorded;
 mod recovery;

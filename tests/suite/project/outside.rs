@@ -1,0 +1,124 @@
+//! Nothing outside the project is read or written, whatever its registry says and whatever links are in it.
+
+use std::fs;
+
+use modelrack::Error;
+use modelrack::project::{AddOptions, Project, PublishRegisteredOptions, ResyncOptions};
+
+use super::folder::{Folder, failures};
+use super::singles;
+use crate::support::disk::files_below;
+use crate::support::platform::{link_file, link_folder};
+
+/// A registry that says of a file behind a link that it is a model, or that one needs it.
+fn reaching_out() -> Option<(Folder, Folder)> {
+    let outside = Folder::with(&[("secret.bin", "secret")]);
+    let folder = Folder::with(&[("in/secret.bin", "known"), ("m.bin", "x")]);
+    folder.add_with(
+        &["m.bin"],
+        &AddOptions::default().data(vec![folder.path("in")]),
+    );
+    folder.add(&["in/secret.bin"]);
+    fs::remove_dir_all(folder.path("in")).unwrap();
+    link_folder(outside.root(), &folder.path("in")).then_some((outside, folder))
+}
+
+#[test]
+fn what_is_behind_a_link_to_a_folder_is_not_there() {
+    let Some((_outside, folder)) = reaching_out() else {
+        return;
+    };
+    let missing = [
+        "error missing_file m: Data file not found: in/secret.bin",
+        "error missing_file secret: Model file not found: in/secret.bin",
+    ];
+    assert_eq!(folder.findings(), missing);
+    let published = tempfile::tempdir().unwrap();
+    let error = folder
+        .project()
+        .publish(published.path(), &PublishRegisteredOptions::default())
+        .unwrap_err();
+    assert!(matches!(error, Error::NotPublishable { .. }), "{error}");
+    assert!(files_below(published.path()).is_empty());
+    // Registering the model anew does not take its data from there either.
+    let report = folder.add(&["m.bin"]);
+    assert_eq!(failures(&report.failed).len(), 1);
+    let report = folder.sync(&ResyncOptions::default());
+    assert!(report.needs_force());
+    let report = folder.sync(&ResyncOptions::default().force(true));
+    assert_eq!(failures(&report.failed), []);
+    assert!(!folder.text().contains("size = 6"), "{}", folder.text());
+    assert_eq!(folder.findings(), [""; 0]);
+}
+
+#[test]
+fn a_module_behind_a_link_is_not_read() {
+    let outside = Folder::with(&[("m.py", "this is no Python")]);
+    let folder = Folder::with(&[("a.bin", "x")]);
+    let options = AddOptions::default().entrypoint("out.m:A".to_owned());
+    folder.add_with(&["a.bin"], &options.outputs(vec!["y".into()]));
+    if !link_folder(outside.root(), &folder.path("out")) {
+        return;
+    }
+    assert_eq!(
+        folder.findings(),
+        ["error missing_module a: Module not found for entrypoint 'out.m:A'"]
+    );
+}
+
+#[test]
+fn a_model_that_became_a_link_can_be_dropped() {
+    let folder = Folder::with(&[("a.bin", "x"), ("b.bin", "y")]);
+    folder.add(&["a.bin"]);
+    folder.delete("a.bin");
+    if !link_file(&folder.path("b.bin"), &folder.path("a.bin")) {
+        return;
+    }
+    assert_eq!(
+        folder.findings(),
+        ["error missing_file a: Model file not found: a.bin"]
+    );
+    // As the finding says.
+    let report = folder.sync(&ResyncOptions::default().force(true));
+    assert_eq!(failures(&report.failed), []);
+    assert!(folder.project().registry().entries.is_empty());
+}
+
+#[test]
+fn a_registry_that_leads_elsewhere_is_refused() {
+    let outside = singles::Folder::new();
+    let victim = outside.write("victim", "as it was");
+    let refused = |folder: &singles::Folder, name: &str| {
+        let error = match Project::open(folder.temp.path()) {
+            Ok(mut project) => folder.add_to(&mut project, "a").unwrap_err(),
+            Err(error) => error,
+        };
+        let message = error.to_string();
+        assert!(message.contains("no link: move it away"), "{message}");
+        assert!(message.contains(name), "{message}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+        assert_eq!(files_below(outside.temp.path()).len(), 1);
+    };
+    let folder = singles::Folder::new();
+    folder.write("a", "x");
+    if !link_folder(outside.temp.path(), &folder.own("")) {
+        return;
+    }
+    refused(&folder, ".registry");
+    for name in ["models.toml", ".models.toml.lock"] {
+        let folder = singles::Folder::new();
+        folder.write("a", "x");
+        fs::create_dir(folder.own("")).unwrap();
+        assert!(link_file(&victim, &folder.own(name)));
+        refused(&folder, name);
+    }
+    // What is no file is not waited for, and what is no folder is no registry.
+    let folder = singles::Folder::new();
+    fs::create_dir_all(folder.own("models.toml")).unwrap();
+    let error = Project::open(folder.temp.path()).unwrap_err();
+    assert!(error.to_string().contains("should be a file"), "{error}");
+    let folder = singles::Folder::new();
+    fs::write(folder.temp.path().join(".registry"), "x").unwrap();
+    let error = Project::open(folder.temp.path()).unwrap_err();
+    assert!(error.to_string().contains("should be a folder"), "{error}");
+}
