@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::home::Project;
-use super::register::ItemKind;
+use super::item::ItemKind;
 use super::registry::{ModelEntry, ProjectRegistry};
 use super::sync::{drop_model, drop_target};
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::register::ItemKind;
+use super::item::ItemKind;
 use super::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::relpath::RelPath;
 

@@ -1,10 +1,11 @@
 //! Entering what was found into the registry: which id, which version, what of it is new. Nothing here touches a file.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use super::item::{ItemKind, RegisteredItem};
+use super::known::Known;
 use super::python::{Entrypoint, ModelClass, TargetFunction};
-use super::register::{ItemKind, RegisteredItem};
 use super::registry::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of,
     total_bytes, version,
@@ -49,61 +50,6 @@ pub(super) struct FoundModel<'a> {
 pub(super) struct FoundTarget<'a> {
     pub(super) path: &'a RelPath,
     pub(super) function: Option<&'a TargetFunction>,
-}
-
-/// What is registered, by what tells one model from another.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// Ids as a system that ignores case sees them → as they are.
-    ids: HashMap<String, String>,
-    /// Files and folders → the ids that were registered from each; those that have moved since, too.
-    pub(super) at: HashMap<String, BTreeSet<String>>,
-    /// Entrypoints of targets → their ids; of those that changed since, the one before, too.
-    targets: HashMap<String, String>,
-}
-
-impl Known {
-    pub(super) fn of(registry: &ProjectRegistry) -> Self {
-        let mut known = Self::default();
-        for id in registry.made.models.keys() {
-            known.ids.insert(id.to_lowercase(), id.clone());
-        }
-        for (id, entry) in &registry.entries {
-            known.enter(id, &entry.path);
-        }
-        for (id, target) in &registry.targets {
-            known.enter_target(id, &target.entrypoint);
-        }
-        known
-    }
-
-    pub(super) fn enter(&mut self, id: &str, path: &str) {
-        self.ids.insert(id.to_lowercase(), id.to_owned());
-        self.at
-            .entry(path.to_owned())
-            .or_default()
-            .insert(id.to_owned());
-    }
-
-    fn enter_target(&mut self, id: &str, entrypoint: &str) {
-        self.targets
-            .entry(entrypoint.to_owned())
-            .or_insert_with(|| id.to_owned());
-    }
-
-    /// Refuses an id that `make` gave, or that differs from another only by case: a registry with both is one that nobody
-    /// reads.
-    pub(super) fn check_id(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
-        match self.ids.get(&id.to_lowercase()) {
-            Some(other) if other != id => Err(Error::argument(format!(
-                "the id '{id}' differs from '{other}' only by case: choose another"
-            ))),
-            Some(_) if !registry.entries.contains_key(id) => Err(Error::argument(format!(
-                "'{id}' is a model that 'make' found: choose another id"
-            ))),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// What became of something found.

@@ -7,6 +7,8 @@ pub mod formats;
 mod hash;
 mod home;
 mod import;
+mod item;
+mod known;
 mod make;
 mod publish;
 mod python;
@@ -26,11 +28,12 @@ pub use hash::{HashProgress, Hashed};
 pub(crate) use home::TOO_LARGE;
 pub use home::{Limits, Project};
 pub use import::{ImportNote, ImportOptions, ImportReport};
+pub use item::{FailedPath, ItemKind, RegisteredItem};
 pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };
-pub use register::{AddOptions, AddReport, FailedPath, ItemKind, RegisteredItem};
+pub use register::{AddOptions, AddReport};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 pub use report::WrittenReport;
 pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles, Known};
+use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
+use super::item::{FailedPath, RegisteredItem};
+use super::known::Known;
 use super::survey::{Found, Survey};
 use super::walk::is_passed_over;
 use crate::error::{Error, Result};
@@ -81,57 +83,6 @@ pub struct AddReport {
     pub unchanged: Vec<String>,
     /// What could not be registered.
     pub failed: Vec<FailedPath>,
-}
-
-/// A model or target that was registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RegisteredItem {
-    /// Its id.
-    pub id: String,
-    /// Which of the two it is.
-    pub kind: ItemKind,
-    /// The version; `None` for a target.
-    pub version: Option<String>,
-    /// The version that was current before; `None` when it is new.
-    pub previous: Option<String>,
-    /// Whether it was not registered before.
-    pub is_new: bool,
-    /// The number of its files.
-    pub files: usize,
-    /// The size of all its files together.
-    pub total_bytes: u64,
-}
-
-/// What a registered thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum ItemKind {
-    /// A model.
-    Model,
-    /// A target.
-    Target,
-}
-
-impl ItemKind {
-    /// Returns the name that machine output uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Target => "target",
-        }
-    }
-}
-
-/// A path that could not be registered, or that has something in it that could not.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct FailedPath {
-    /// Which, from the project's folder where it is in it.
-    pub path: String,
-    /// Why.
-    pub error: Error,
 }
 
 impl Project {

@@ -11,7 +11,7 @@ pub(super) use self::files::is_absence;
 use self::files::listed;
 use super::hash::HashProgress;
 use super::home::Project;
-use super::register::ItemKind;
+use super::item::ItemKind;
 use super::registry::ProjectRegistry;
 use super::work_tree::path_in_work_tree;
 use crate::error::Result;

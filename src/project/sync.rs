@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::difference::Difference;
-use super::enter::{FoundModel, FoundTarget, Given, HashedFiles, Known};
+use super::enter::{FoundModel, FoundTarget, Given, HashedFiles};
 use super::hash::{HashProgress, Hashing};
 use super::home::Project;
+use super::item::FailedPath;
+use super::known::Known;
 use super::python::{Entrypoint, ModelClass, Module};
-use super::register::FailedPath;
 use super::registry::{ModelEntry, ProjectRegistry, TargetEntry};
 use super::status::is_absence;
 use super::survey::Found;

@@ -10,12 +10,11 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::weight::{MAX_WEIGHT, weight_of};
 use super::yaml;
 use crate::error::{Error, IoContext, Result};
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 
-/// How much the values of a registry may take in memory, in bytes, as [`weight_of`] counts them.
-pub(super) const MAX_WEIGHT: usize = 256 << 20;
 /// What is accepted, for whoever named something else.
 const ACCEPTED: &str = "a registry.yaml of modelops, with 'models' or 'targets', or a model_registry.json, with 'models'";
 
@@ -85,20 +84,6 @@ fn read_text(path: &Path) -> Result<String> {
     let text = std::str::from_utf8(text)
         .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))?;
     Ok(text.to_owned())
-}
-
-/// What a value takes in memory, about.
-pub(super) fn weight_of(value: &Value) -> usize {
-    const EACH: usize = 64;
-    EACH + match value {
-        Value::String(text) => text.len(),
-        Value::Array(list) => list.iter().map(weight_of).sum(),
-        Value::Object(table) => table
-            .iter()
-            .map(|(key, value)| EACH + key.len() + weight_of(value))
-            .sum(),
-        _ => 0,
-    }
 }
 
 /// Reads JSON in which no key occurs twice: which of the two somebody meant is not known.

@@ -6,10 +6,11 @@ use super::entries::{ImportedModel, ImportedVersion};
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
 use crate::project::difference::Difference;
-use crate::project::enter::{Entered, HashedFiles, Known, facts_of, next_version};
+use crate::project::enter::{Entered, HashedFiles, facts_of, next_version};
 use crate::project::home::Project;
+use crate::project::item::{ItemKind, RegisteredItem};
+use crate::project::known::Known;
 use crate::project::python::{Entrypoint, ModelClass};
-use crate::project::register::{ItemKind, RegisteredItem};
 use crate::project::registry::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, digest_of, version,
 };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 use serde_json::{Map, Value};
 
-use super::document::{MAX_WEIGHT, weight_of};
+use super::weight::{MAX_WEIGHT, weight_of};
 
 /// How deep lists and tables may be nested.
 const MAX_DEPTH: usize = 64;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::project::register::ItemKind;
+use crate::project::item::ItemKind;
 use crate::project::registry::{ModelEntry, RegisteredVersion};
 use crate::project::status::{Category, Severity, StatusOptions};
 use crate::relpath::RelPath;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Category, Finding, Severity, in_command};
 use crate::error::{Result, chain};
 use crate::project::home::Project;
+use crate::project::item::ItemKind;
 use crate::project::python::{Entrypoint, Module};
-use crate::project::register::ItemKind;
 use crate::project::registry::{ModelEntry, TargetEntry};
 use crate::relpath::RelPath;
 

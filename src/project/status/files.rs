@@ -9,8 +9,8 @@ use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command
 use crate::error::{Error, IoContext, Result};
 use crate::project::hash::Hashing;
 use crate::project::home::Project;
+use crate::project::item::ItemKind;
 use crate::project::make::is_output_of_run;
-use crate::project::register::ItemKind;
 use crate::project::registry::{FileFacts, Files, ModelEntry};
 use crate::project::survey::MODFLOW;
 use crate::project::walk::{Tree, files_below, folder_of};
