@@ -331,7 +331,8 @@ fn registered(item: &RegisteredItem) -> String {
 fn tell_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
         let message = chain(&failed.error);
-        let line = match message.contains(&failed.path) {
+        // The path of a file on this machine may have other separators.
+        let line = match message.replace('\\', "/").contains(&failed.path) {
             true => message,
             false => format!("{}: {message}", failed.path),
         };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use modelrack::Digest;
+use modelrack::project::Project;
 use serde_json::json;
 
 use super::{Ran, Sinks, mount, run_words};
@@ -97,8 +98,7 @@ fn the_document_of_an_import() {
     let failed = json["failed"].take();
     assert_eq!(failed[0]["path"], "models/gone.py");
     assert_eq!(failed[0]["code"], "STORAGE_ERROR");
-    let registry_path = folder(&rack).canonicalize().unwrap();
-    let registry_path = registry_path.join(".registry").join("models.toml");
+    let registry_path = Project::open(folder(&rack)).unwrap().registry_path();
     assert_eq!(
         json,
         json!({
