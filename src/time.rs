@@ -26,12 +26,23 @@ pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
 #[cfg(feature = "author")]
 pub(crate) fn now() -> SystemTime {
     let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond());
-    now.map_or_else(|_| SystemTime::now(), SystemTime::from)
+    now.ok()
+        .and_then(of_timestamp)
+        .unwrap_or_else(SystemTime::now)
 }
 
 /// Reads a time with any offset and any number of fractional digits.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
-    text.parse::<Timestamp>().ok().map(SystemTime::from)
+    of_timestamp(text.parse().ok()?)
+}
+
+/// A time as the system has it; `None` when it is so far off that the system cannot: some begin in 1601.
+pub(crate) fn of_timestamp(time: Timestamp) -> Option<SystemTime> {
+    let since = time.as_duration();
+    match since.is_negative() {
+        true => SystemTime::UNIX_EPOCH.checked_sub(since.unsigned_abs()),
+        false => SystemTime::UNIX_EPOCH.checked_add(since.unsigned_abs()),
+    }
 }
 
 /// Reads a time as [`parse_rfc3339`] does, or one without an offset, as many programs write it: that is taken for UTC.
@@ -40,7 +51,7 @@ pub(crate) fn parse_any(text: &str) -> Option<SystemTime> {
     let without_offset = || {
         let time: DateTime = text.parse().ok()?;
         let time = time.to_zoned(TimeZone::UTC).ok()?;
-        Some(SystemTime::from(time.timestamp()))
+        of_timestamp(time.timestamp())
     };
     parse_rfc3339(text).or_else(without_offset)
 }
@@ -75,6 +86,9 @@ mod tests {
         assert_eq!(rfc3339_micros(go), "2026-01-31T12:00:00.123456Z");
         assert_eq!(parse_rfc3339("yesterday"), None);
         assert_eq!(parse_rfc3339("2026-01-31T12:00:00"), None);
+        // Not every system has so early a time.
+        let ides = parse_rfc3339("-000043-03-15T12:00:00Z");
+        assert!(ides.is_none_or(|time| time < SystemTime::UNIX_EPOCH));
     }
 
     #[cfg(feature = "author")]

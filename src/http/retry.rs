@@ -65,8 +65,8 @@ pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
     let date = jiff::fmt::rfc2822::DateTimeParser::new()
         .parse_timestamp(value)
         .ok()?;
-    let date = SystemTime::from(date);
-    Some(date.duration_since(now).unwrap_or_default())
+    let wait = crate::time::of_timestamp(date).and_then(|date| date.duration_since(now).ok());
+    Some(wait.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -108,6 +108,7 @@ mod tests {
     fn retry_after_in_both_forms() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let parse = |text| parse_retry_after(text, now);
+        assert_eq!(parse("Sat, 01 Jan 1200 00:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(parse("120"), Some(Duration::from_secs(120)));
         assert_eq!(
             parse("Sun, 06 Nov 1994 08:49:47 GMT"),

@@ -157,6 +157,7 @@ fn names_that_some_system_refuses_are_reported() {
         assert_eq!(report.failed.len(), 1, "{name}");
         fs::remove_file(path).unwrap();
     }
+    assert!(folder.add(&["m"]).failed.is_empty());
     assert_eq!(folder.project().registry().entries.len(), 1);
 }
 
