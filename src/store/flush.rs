@@ -7,15 +7,16 @@
 //! pull, and empties the journal: what it spoke of must come again. A pull that is cancelled does not wait for the thread,
 //! which then empties the journal by itself.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::error::{Error, IoContext, Result};
+use crate::store::journal::empty;
 
 /// After how much of a file a sync of it begins: enough to keep any disk busy, little to be left at the end.
 const FLUSH_BYTES: u64 = 64 << 20;
@@ -141,14 +142,10 @@ fn join(running: Option<Running>) -> Result<()> {
     joined.unwrap_or_else(|_| Err(Error::internal("the thread that syncs panicked")))
 }
 
-fn empty(journal: &Path) {
-    // Where this fails, too, the disk is lost anyway.
-    let _ = OpenOptions::new().write(true).truncate(true).open(journal);
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
     use std::sync::atomic::AtomicUsize;
 
     use super::*;

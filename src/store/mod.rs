@@ -9,6 +9,7 @@ mod change;
 pub(crate) mod clone;
 pub(crate) mod files;
 mod flush;
+mod journal;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod partial;

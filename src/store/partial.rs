@@ -36,13 +36,12 @@ use crate::platform;
 use crate::store::clone::clone_over;
 use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
+use crate::store::journal::{self, Journal};
 use crate::store::layout::{Layout, file_in};
 use crate::store::write::{remove_tree, replace_file};
 
 /// A journal that was not touched for this long belongs to nobody any more.
 const ABANDONED: Duration = Duration::from_secs(60);
-/// How often a pull under way touches its journal at least.
-const TOUCH: Duration = Duration::from_secs(10);
 
 /// `partial.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,7 +114,7 @@ impl FoundPartial {
     }
 
     pub(crate) fn journal(&self) -> Vec<Range<u64>> {
-        read_journal(&self.dir.join("journal"))
+        journal::read(&self.dir.join("journal"))
     }
 
     /// What turned out of files whose sizes the registry leaves out.
@@ -149,7 +148,7 @@ impl FoundPartial {
 pub(crate) struct Partial {
     dir: PathBuf,
     record: PartialRecord,
-    journal: Mutex<Journal>,
+    journal: Journal,
     /// What the journal said when it was claimed, merged and in order.
     found: Vec<Range<u64>>,
     sizes: Mutex<Option<File>>,
@@ -177,12 +176,6 @@ pub(crate) struct Claimed<'a> {
     pub(crate) total_bytes: Option<u64>,
     pub(crate) files: u64,
     pub(crate) model_type: Option<&'a str>,
-}
-
-#[derive(Debug)]
-struct Journal {
-    file: File,
-    touched: SystemTime,
 }
 
 impl Partial {
@@ -222,26 +215,15 @@ impl Partial {
             host: platform::host_name(),
             last_error: None,
         };
-        let path = dir.join("journal");
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .at("write", &path)?;
-        // A line that a crash cut short must not run into the next one.
-        (&file).write_all(b"\n").at("write", &path)?;
-        let found = if found {
-            read_journal(&path)
-        } else {
-            Vec::new()
+        let journal = Journal::open(dir.join("journal"))?;
+        let found = match found {
+            true => journal::read(journal.path()),
+            false => Vec::new(),
         };
         let partial = Self {
             dir,
             record,
-            journal: Mutex::new(Journal {
-                file,
-                touched: SystemTime::now(),
-            }),
+            journal,
             found,
             sizes: Mutex::default(),
         };
@@ -261,7 +243,10 @@ impl Partial {
 
     /// The files, to be written once they are laid out.
     pub(crate) fn files(&self) -> FileSet {
-        FileSet::writable(self.files_dir(), Flusher::new(self.dir.join("journal")))
+        FileSet::writable(
+            self.files_dir(),
+            Flusher::new(self.journal.path().to_owned()),
+        )
     }
 
     /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.
@@ -292,37 +277,17 @@ impl Partial {
 
     /// Notes that a stretch is written.
     pub(crate) fn note(&self, range: &Range<u64>) -> Result<()> {
-        let line = journal_line(range);
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.touched = SystemTime::now();
-        journal
-            .file
-            .write_all(line.as_bytes())
-            .at("write", &self.dir.join("journal"))
+        self.journal.note(range)
     }
 
     /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
     pub(crate) fn touch(&self) {
-        if let Ok(mut journal) = self.journal.try_lock()
-            && journal.touched.elapsed().is_ok_and(|age| age > TOUCH)
-        {
-            journal.touched = SystemTime::now();
-            // It only helps others to see what they would also see from the lock.
-            let _ = journal.file.set_modified(journal.touched);
-        }
+        self.journal.touch();
     }
 
     /// Forgets what the journal had: the bytes turned out not to be there.
     pub(crate) fn reset_journal(&self, keep: &[Range<u64>]) -> Result<()> {
-        let path = self.dir.join("journal");
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        journal.file.set_len(0).at("write", &path)?;
-        for range in keep {
-            (&journal.file)
-                .write_all(journal_line(range).as_bytes())
-                .at("write", &path)?;
-        }
-        Ok(())
+        self.journal.reset(keep)
     }
 
     /// What turned out of files in earlier pulls, and in this one.
@@ -369,7 +334,7 @@ impl Partial {
                 self.note(&(file.offset..file.offset + file.size_bytes))?;
             }
         }
-        self.found = read_journal(&self.dir.join("journal"));
+        self.found = journal::read(&self.dir.join("journal"));
         Ok(())
     }
 
@@ -437,11 +402,6 @@ pub(crate) fn is_older_than(path: &Path, age: Duration) -> bool {
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
-/// The full stop tells a whole line from one that a crash cut short.
-fn journal_line(range: &Range<u64>) -> String {
-    format!("{}-{}.\n", range.start, range.end)
-}
-
 /// Reads what turned out of files; lines that say nothing are passed over.
 fn read_sizes(dir: &Path) -> Vec<(usize, Measured)> {
     let text = fs::read_to_string(dir.join("sizes")).unwrap_or_default();
@@ -459,28 +419,6 @@ fn read_sizes(dir: &Path) -> Vec<(usize, Measured)> {
         ))
     };
     text.lines().filter_map(line).collect()
-}
-
-/// Reads the stretches of a journal, in order and merged; lines that are none are passed over.
-fn read_journal(path: &Path) -> Vec<Range<u64>> {
-    let text = fs::read(path).unwrap_or_default();
-    let mut ranges: Vec<Range<u64>> = String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(|line| {
-            let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
-            let range = begin.parse().ok()?..end.parse().ok()?;
-            (range.start < range.end).then_some(range)
-        })
-        .collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
 }
 
 /// What is in both of two lists of stretches that are in order.

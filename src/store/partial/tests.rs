@@ -43,7 +43,7 @@ fn a_journal_survives_a_cut_line() {
     let again = claim(&layout, &model);
     assert_eq!(again.found(&manifest()), [0..2, 5..6]);
     again.note(&(2..4)).unwrap();
-    assert_eq!(read_journal(&path), [0..4, 5..6]);
+    assert_eq!(journal::read(&path), [0..4, 5..6]);
     fs::remove_dir_all(layout.root()).unwrap();
 }
 
@@ -123,13 +123,8 @@ fn a_partial_in_use_elsewhere_is_left_alone() {
     assert_ne!(first.dir(), second.dir());
     // And an hour ago.
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
-    first
-        .journal
-        .lock()
-        .unwrap()
-        .file
-        .set_modified(hour_ago)
-        .unwrap();
+    let journal = OpenOptions::new().append(true).open(first.journal.path());
+    journal.unwrap().set_modified(hour_ago).unwrap();
     let third = claim(&layout, &model);
     assert_eq!(first.dir(), third.dir());
     fs::remove_dir_all(layout.root()).unwrap();
