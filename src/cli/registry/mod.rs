@@ -331,8 +331,9 @@ fn registered(item: &RegisteredItem) -> String {
 fn tell_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
         let message = chain(&failed.error);
-        // The path of a file on this machine may have other separators.
-        let line = match message.replace('\\', "/").contains(&failed.path) {
+        // A path of this machine may have other separators than one of the project.
+        let plain = |text: &str| text.replace('\\', "/");
+        let line = match plain(&message).contains(&plain(&failed.path)) {
             true => message,
             false => format!("{}: {message}", failed.path),
         };
