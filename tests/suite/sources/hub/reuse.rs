@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use modelrack::{Manager, PullOptions, RemoteOptions};
+use modelrack::{Manager, PullOptions, PullReport, RemoteOptions};
 
 use crate::support::address;
 use crate::support::disk::{files_below, flip, write_files};
@@ -47,6 +47,15 @@ fn state(folder: &Path) -> Vec<(String, Vec<u8>, SystemTime)> {
         (name, bytes, metadata.modified().unwrap())
     });
     with_time.collect()
+}
+
+/// Pulls with this folder as the home of the Hub's own tools.
+fn pull_beside(machine: &Machine, home: &Path) -> PullReport {
+    let environment = machine.rack.environment().variable("HF_HOME", home);
+    machine
+        .manager_in(environment)
+        .pull(&address(WHISPER), &PullOptions::default())
+        .unwrap()
 }
 
 #[test]
@@ -114,11 +123,7 @@ fn blobs_that_are_wrong_or_missing_come_over_the_network() {
     fs::write(folder.join(&blobs["README.md"]), "#").unwrap();
     fs::create_dir_all(folder.join(&blobs["onnx/model.onnx"])).unwrap();
     let before = state(&cache);
-    let environment = machine.rack.environment().variable("HF_HOME", &home);
-    machine
-        .manager_in(environment)
-        .pull(&address(WHISPER), &PullOptions::default())
-        .unwrap();
+    pull_beside(&machine, &home);
     machine
         .rack
         .assert_files("hf/openai/whisper-tiny main", &whisper());
@@ -154,11 +159,7 @@ fn a_cache_without_links_is_taken_from_by_name_at_the_same_commit() {
         flip(&folder.join("onnx").join("model.onnx"), 7);
         fs::write(folder.join("README.md"), "#").unwrap();
         let before = state(&home);
-        let environment = machine.rack.environment().variable("HF_HOME", &home);
-        let report = machine
-            .manager_in(environment)
-            .pull(&address(WHISPER), &PullOptions::default())
-            .unwrap();
+        let report = pull_beside(&machine, &home);
         machine
             .rack
             .assert_files("hf/openai/whisper-tiny main", &whisper());
@@ -180,11 +181,7 @@ fn names_at_another_commit_say_nothing() {
         .join("snapshots")
         .join(first);
     write_files(&folder, &[("config.json", &b"{\"layers\": 4}"[..])]);
-    let environment = machine.rack.environment().variable("HF_HOME", &home);
-    let report = machine
-        .manager_in(environment)
-        .pull(&address(WHISPER), &PullOptions::default())
-        .unwrap();
+    let report = pull_beside(&machine, &home);
     assert_eq!(report.bytes_reused, 0);
 }
 
@@ -195,11 +192,7 @@ fn the_cache_of_another_repository_is_not_looked_at() {
     let folder = fill(&machine, &home.join("hub"), &["config.json"]);
     let other = home.join("hub").join("models--openai--whisper");
     fs::rename(folder.parent().unwrap(), other).unwrap();
-    let environment = machine.rack.environment().variable("HF_HOME", &home);
-    let report = machine
-        .manager_in(environment)
-        .pull(&address(WHISPER), &PullOptions::default())
-        .unwrap();
+    let report = pull_beside(&machine, &home);
     assert_eq!(report.bytes_reused, 0);
 }
 
