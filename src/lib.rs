@@ -112,24 +112,28 @@ pub use crate::config::{
 };
 pub use crate::digest::{Checksum, Digest, GitBlobId, InvalidDigest};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
-pub use crate::engine::copy::{CopyOptions, CopyReport};
-pub use crate::engine::inventory::{
+pub use crate::engine::local::copy::{CopyOptions, CopyReport};
+pub use crate::engine::local::list::{
     InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, Scope, Status,
+};
+pub use crate::engine::local::prune::{PrunePlan, PruneReport, PrunedPartial};
+pub use crate::engine::local::remove::RemoveReport;
+pub use crate::engine::local::update::{
+    Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport,
+};
+pub use crate::engine::local::verify::{
+    Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport,
 };
 pub use crate::engine::matching::{FailedPull, MatchingReport};
 pub use crate::engine::offers::{
     CachedRegistry, Example, RefInfo, RegistryFailure, RemoteListing, RemoteOptions, SourceInfo,
 };
-pub use crate::engine::plan::PullPlan;
-pub use crate::engine::prune::{PrunePlan, PruneReport, PrunedPartial};
+pub use crate::engine::pull::plan::PullPlan;
 pub use crate::engine::pull::{PullOptions, PullOutcome, PullReport};
-pub use crate::engine::remove::RemoveReport;
 pub use crate::engine::search::{SearchOptions, SearchReport};
 pub use crate::engine::sync::{
     RegistryMode, SyncOptions, SyncReport, SyncedRegistry, UnsyncedRegistry,
 };
-pub use crate::engine::update::{Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport};
-pub use crate::engine::verify::{Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport};
 pub use crate::env::Environment;
 pub use crate::error::{AuthFailure, BoxError, Error, Result};
 pub use crate::http::transport::{Request, Response, Transport, TransportError};

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
-use crate::engine::downloads::Meter;
-use crate::engine::space::check_space;
+use crate::engine::local::disk_space::check_space;
+use crate::engine::pull::downloads::Meter;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::CancelToken;

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use crate::config::SourceConfig;
 use crate::engine::Engine;
 use crate::engine::archives::ZipOpener;
-use crate::engine::downloads::Meter;
+use crate::engine::pull::downloads::Meter;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, Failure, GetOptions};
 use crate::manifest::Manifest;

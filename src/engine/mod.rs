@@ -2,37 +2,18 @@
 //!
 //! Each file holds one operation whole: its options, its plan, its report and its code.
 
-pub(crate) mod annotate;
 pub(crate) mod archives;
 pub(crate) mod clear;
-pub(crate) mod commit;
-pub(crate) mod copy;
-mod coverage;
-mod crew;
 pub(crate) mod documents;
-pub(crate) mod downloads;
-pub(crate) mod holdings;
-mod identity;
-pub(crate) mod inventory;
+pub(crate) mod local;
 pub(crate) mod matching;
-mod measure;
 pub(crate) mod offer;
 pub(crate) mod offers;
-pub(crate) mod plan;
-pub(crate) mod prune;
 pub(crate) mod pull;
-mod receive;
-pub(crate) mod remove;
 pub(crate) mod resolve;
 pub(crate) mod search;
-mod selection;
-mod space;
-mod span;
 pub(crate) mod sync;
 pub(crate) mod transfer;
-pub(crate) mod update;
-pub(crate) mod verify;
-mod whole;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -47,7 +28,7 @@ use crate::source::repository::Cached;
 use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
 
 use archives::OpenedZips;
-use downloads::{Downloads, Slots};
+use pull::downloads::{Downloads, Slots};
 
 /// What every operation works with.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use crate::catalog::RemoteModel;
 use crate::config::{RepositoryPlace, SourceConfig, SourceKind, SourcePlace};
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
-use crate::engine::inventory::Scope;
+use crate::engine::local::list::Scope;
 use crate::engine::sync::RegistryMode;
 use crate::error::{Error, Result};
 use crate::model::{ModelRef, nearest};

@@ -4,7 +4,7 @@ use crate::catalog::{Facts, RemoteModel};
 use crate::config::SourceKind;
 use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
-use crate::engine::inventory::{InstalledModel, ListOptions};
+use crate::engine::local::list::{InstalledModel, ListOptions};
 use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::error::{Error, Result};
 use crate::model::ModelRef;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 
 use super::Transfer;
-use crate::engine::holdings::Held;
-use crate::engine::identity::identity;
-use crate::engine::plan::{Origin, Task};
+use crate::engine::local::identity::identity;
+use crate::engine::pull::plan::{Origin, Task};
+use crate::engine::pull::reuse::Held;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::store::layout::file_in;

@@ -8,7 +8,7 @@ use super::Shared;
 use crate::archive::{Member, MemberError, MemberReader};
 use crate::digest::Expected;
 use crate::engine::archives::{differ, is_out_of_range};
-use crate::engine::plan::{Origin, Task};
+use crate::engine::pull::plan::{Origin, Task};
 use crate::error::{Error, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;

@@ -10,11 +10,11 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use crate::digest::{Checksum, Expected};
-use crate::engine::crew::{lock, work_off};
-use crate::engine::downloads::Meter;
-use crate::engine::plan::{MAX_WORKERS, SPLIT_BYTES};
-use crate::engine::receive::Receiver;
-use crate::engine::space::check_space;
+use crate::engine::local::disk_space::check_space;
+use crate::engine::pull::downloads::Meter;
+use crate::engine::pull::plan::{MAX_WORKERS, SPLIT_BYTES};
+use crate::engine::transfer::receive::Receiver;
+use crate::engine::transfer::workers::{lock, work_off};
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{Manifest, Outline};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::engine::holdings::{Held, Holdings};
+use crate::engine::pull::reuse::{Held, Holdings};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 

@@ -1,7 +1,7 @@
 //! Changing what is recorded of an installed model: its type, its tags, its metadata.
 
 use crate::engine::Engine;
-use crate::engine::inventory::InstalledModel;
+use crate::engine::local::list::InstalledModel;
 use crate::engine::resolve::find_installed;
 use crate::error::{Error, Result};
 use crate::model::ModelAddress;

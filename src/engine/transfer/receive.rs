@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::engine::crew::lock;
-use crate::engine::downloads::Meter;
+use crate::engine::pull::downloads::Meter;
+use crate::engine::transfer::workers::lock;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
 use crate::progress::CancelToken;

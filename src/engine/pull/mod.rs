@@ -1,7 +1,13 @@
 //! Pull: resolve → plan → transfer → commit.
 
 mod attempt;
+mod commit;
+pub(crate) mod downloads;
 mod installed;
+mod measure;
+pub(crate) mod plan;
+pub(crate) mod reuse;
+pub(crate) mod selection;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -14,11 +20,11 @@ use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::downloads::{Asked, Entered, Meter, Settled};
-use crate::engine::holdings::Holdings;
 use crate::engine::offer::{Asking, Offer};
-use crate::engine::plan::{PullPlan, TransferPlan, plan};
-use crate::engine::selection::Selection;
+use crate::engine::pull::downloads::{Asked, Entered, Meter, Settled};
+use crate::engine::pull::plan::{PullPlan, TransferPlan, plan};
+use crate::engine::pull::reuse::Holdings;
+use crate::engine::pull::selection::Selection;
 use crate::engine::transfer;
 use crate::error::{Error, Result, chain};
 use crate::manifest::{Contents, Manifest, Outline};

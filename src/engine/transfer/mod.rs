@@ -4,10 +4,15 @@
 //!
 //! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
-//! more than one job is a span, see there.
+//! more than one job is hashed in order, see `hashing`.
 
 mod clones;
+mod full_response;
+mod hashing;
 pub(crate) mod members;
+mod range_set;
+pub(crate) mod receive;
+pub(crate) mod workers;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,14 +21,14 @@ use std::sync::Mutex;
 use tracing::debug;
 
 use crate::digest::{Check, Checksum, Expected};
-use crate::engine::coverage::Coverage;
-use crate::engine::crew::{lock, work_off};
-use crate::engine::downloads::Meter;
-use crate::engine::holdings::Held;
-use crate::engine::plan::{Origin, Task, TransferPlan, ranges_of};
-use crate::engine::receive::Receiver;
-use crate::engine::span::{Spans, Stream, Subject};
-use crate::engine::whole::{Claim, WholeParts};
+use crate::engine::pull::downloads::Meter;
+use crate::engine::pull::plan::{Origin, Task, TransferPlan, ranges_of};
+use crate::engine::pull::reuse::Held;
+use crate::engine::transfer::full_response::{Claim, WholeParts};
+use crate::engine::transfer::hashing::{Spans, Stream, Subject};
+use crate::engine::transfer::range_set::Coverage;
+use crate::engine::transfer::receive::Receiver;
+use crate::engine::transfer::workers::{lock, work_off};
 use crate::error::{Error, Result};
 use crate::http::{Client, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};

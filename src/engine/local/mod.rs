@@ -1,0 +1,11 @@
+//! What is on this machine: listing, checking, updating, copying and removing it.
+
+pub(crate) mod annotate;
+pub(crate) mod copy;
+pub(crate) mod disk_space;
+pub(crate) mod identity;
+pub(crate) mod list;
+pub(crate) mod prune;
+pub(crate) mod remove;
+pub(crate) mod update;
+pub(crate) mod verify;
