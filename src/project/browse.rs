@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::change::sync::{drop_model, drop_target};
 use super::home::Project;
 use super::item::ItemKind;
 use super::registry::{ModelEntry, ProjectRegistry};
-use super::sync::{drop_model, drop_target};
 use crate::error::{Error, Result};
 use crate::model::nearest;
 use crate::progress::CancelToken;

@@ -1,40 +1,31 @@
 //! The publisher's side.
 
 mod browse;
-mod difference;
-mod enter;
-pub mod formats;
-mod hash;
+mod change;
+mod check;
 mod home;
-mod import;
 mod item;
-mod known;
-mod make;
+mod migrate;
 mod publish;
-mod python;
-mod register;
 mod registry;
-mod report;
-mod status;
-mod survey;
-mod sync;
-mod walk;
+mod scan;
 mod work_tree;
 
-pub use difference::{Difference, Dropped, FieldChange, ItemChange};
-pub use formats::{Description, Extent, ModelFile, ModelFormat};
-pub use hash::{HashProgress, Hashed};
+pub use change::add::{AddOptions, AddReport};
+pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
+pub use change::sync::{ResyncOptions, ResyncReport};
+pub use check::{Category, Finding, Severity, StatusOptions, StatusReport};
 #[cfg(feature = "cli")]
 pub(crate) use home::TOO_LARGE;
 pub use home::{Limits, Project};
-pub use import::{ImportNote, ImportOptions, ImportReport};
 pub use item::{FailedPath, ItemKind, RegisteredItem};
-pub use make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
+pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
+pub use migrate::report::WrittenReport;
+pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };
-pub use register::{AddOptions, AddReport};
 pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
-pub use report::WrittenReport;
-pub use status::{Category, Finding, Severity, StatusOptions, StatusReport};
-pub use sync::{ResyncOptions, ResyncReport};
+pub use scan::formats;
+pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};
+pub use scan::hash::{HashProgress, Hashed};

@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::home::Project;
 use crate::error::{Error, IoContext, Result};
+use crate::project::home::Project;
 use crate::relpath::RelPath;
 
 /// Folders and files that belong to tools, and to no model.
@@ -26,25 +26,25 @@ const MAX_DEPTH: usize = 64;
 
 /// What lies below a folder.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(in crate::project) struct Tree {
     /// The files, in the order of names.
-    pub(super) files: Vec<RelPath>,
+    pub(in crate::project) files: Vec<RelPath>,
     /// What can be in no registry, each with why.
-    pub(super) faults: Vec<(String, Error)>,
+    pub(in crate::project) faults: Vec<(String, Error)>,
 }
 
 /// Whether something of this name belongs to a tool.
-pub(super) fn is_passed_over(name: &str) -> bool {
+pub(in crate::project) fn is_passed_over(name: &str) -> bool {
     PASSED_OVER.contains(&name)
 }
 
 /// The folder that something is in, `.` for the project's own.
-pub(super) fn folder_of(path: &str) -> &str {
+pub(in crate::project) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 
 /// Finds all files below a folder of the project, `.` for its own. Links are not followed.
-pub(super) fn files_below(project: &Project, folder: &str) -> Result<Tree> {
+pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result<Tree> {
     let mut tree = Tree::default();
     let (start, prefix) = match folder {
         "." => (project.root().to_owned(), String::new()),

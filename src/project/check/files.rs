@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
 use crate::error::{Error, IoContext, Result};
-use crate::project::hash::Hashing;
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::make::is_output_of_run;
+use crate::project::publish::make::is_output_of_run;
 use crate::project::registry::{FileFacts, Files, ModelEntry};
-use crate::project::survey::MODFLOW;
-use crate::project::walk::{Tree, files_below, folder_of};
+use crate::project::scan::hash::Hashing;
+use crate::project::scan::survey::MODFLOW;
+use crate::project::scan::walk::{Tree, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered

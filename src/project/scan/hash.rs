@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::enter::HashedFiles;
-use super::home::Project;
-use super::registry::FileFacts;
 use crate::digest::Hasher;
 use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
+use crate::project::change::enter::HashedFiles;
+use crate::project::home::Project;
+use crate::project::registry::FileFacts;
 use crate::relpath::RelPath;
 
 /// How much of a file is read at once, in bytes.
@@ -39,10 +39,10 @@ pub trait HashProgress: Send + Sync + fmt::Debug {
 
 /// What hashing works with.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hashing<'a> {
-    pub(super) project: &'a Project,
-    pub(super) cancel: &'a CancelToken,
-    pub(super) progress: Option<&'a dyn HashProgress>,
+pub(in crate::project) struct Hashing<'a> {
+    pub(in crate::project) project: &'a Project,
+    pub(in crate::project) cancel: &'a CancelToken,
+    pub(in crate::project) progress: Option<&'a dyn HashProgress>,
 }
 
 impl Hashing<'_> {
@@ -50,7 +50,7 @@ impl Hashing<'_> {
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub(super) fn by_path<'f>(
+    pub(in crate::project) fn by_path<'f>(
         &self,
         files: impl IntoIterator<Item = &'f RelPath>,
     ) -> Result<HashedFiles> {
@@ -63,7 +63,7 @@ impl Hashing<'_> {
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub(super) fn run(&self, files: &[&RelPath]) -> Result<Vec<Result<FileFacts>>> {
+    pub(in crate::project) fn run(&self, files: &[&RelPath]) -> Result<Vec<Result<FileFacts>>> {
         let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
         let facts = files
             .par_iter()

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
-use super::hash::{HashProgress, Hashing};
-use super::home::Project;
-use super::item::{FailedPath, RegisteredItem};
-use super::known::Known;
-use super::survey::{Found, Survey};
-use super::walk::is_passed_over;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
+use crate::project::change::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
+use crate::project::change::known::Known;
+use crate::project::home::Project;
+use crate::project::item::{FailedPath, RegisteredItem};
+use crate::project::scan::hash::{HashProgress, Hashing};
+use crate::project::scan::survey::{Found, Survey};
+use crate::project::scan::walk::is_passed_over;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 

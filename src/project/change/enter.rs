@@ -3,65 +3,65 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use super::item::{ItemKind, RegisteredItem};
-use super::known::Known;
-use super::python::{Entrypoint, ModelClass, TargetFunction};
-use super::registry::{
+use crate::error::{Error, Result};
+use crate::model::{ModelName, ModelRef};
+use crate::project::change::known::Known;
+use crate::project::item::{ItemKind, RegisteredItem};
+use crate::project::registry::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of,
     total_bytes, version,
 };
-use super::survey::Found;
-use crate::error::{Error, Result};
-use crate::model::{ModelName, ModelRef};
+use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
+use crate::project::scan::survey::Found;
 use crate::relpath::RelPath;
 
 /// Facts of files, or why they cannot be read.
-pub(super) type HashedFiles = BTreeMap<RelPath, Result<FileFacts>>;
+pub(in crate::project) type HashedFiles = BTreeMap<RelPath, Result<FileFacts>>;
 
 /// What whoever registers says, beside what the files do.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Given {
-    pub(super) id: Option<String>,
-    pub(super) version: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
-    pub(super) model_type: Option<String>,
-    pub(super) tags: BTreeSet<String>,
-    pub(super) entrypoint: Option<String>,
-    pub(super) outputs: Vec<String>,
-    pub(super) data: Vec<RelPath>,
-    pub(super) code: Vec<RelPath>,
-    pub(super) model_output: Option<String>,
-    pub(super) target_set: Option<String>,
+pub(in crate::project) struct Given {
+    pub(in crate::project) id: Option<String>,
+    pub(in crate::project) version: Option<String>,
+    pub(in crate::project) name: Option<String>,
+    pub(in crate::project) description: Option<String>,
+    pub(in crate::project) model_type: Option<String>,
+    pub(in crate::project) tags: BTreeSet<String>,
+    pub(in crate::project) entrypoint: Option<String>,
+    pub(in crate::project) outputs: Vec<String>,
+    pub(in crate::project) data: Vec<RelPath>,
+    pub(in crate::project) code: Vec<RelPath>,
+    pub(in crate::project) model_output: Option<String>,
+    pub(in crate::project) target_set: Option<String>,
 }
 
 /// A model that was found.
 #[derive(Debug)]
-pub(super) struct FoundModel<'a> {
-    pub(super) found: &'a Found,
+pub(in crate::project) struct FoundModel<'a> {
+    pub(in crate::project) found: &'a Found,
     /// The class or function that it is, when it is code.
-    pub(super) class: Option<&'a ModelClass>,
+    pub(in crate::project) class: Option<&'a ModelClass>,
     /// Whether others are in the same file.
-    pub(super) is_one_of_several: bool,
+    pub(in crate::project) is_one_of_several: bool,
 }
 
 /// A target that was found.
 #[derive(Debug)]
-pub(super) struct FoundTarget<'a> {
-    pub(super) path: &'a RelPath,
-    pub(super) function: Option<&'a TargetFunction>,
+pub(in crate::project) struct FoundTarget<'a> {
+    pub(in crate::project) path: &'a RelPath,
+    pub(in crate::project) function: Option<&'a TargetFunction>,
 }
 
 /// What became of something found.
 #[derive(Debug)]
-pub(super) enum Entered {
+pub(in crate::project) enum Entered {
     Registered(RegisteredItem),
     Unchanged(String),
 }
 
 impl FoundModel<'_> {
     /// What is run, by what the code declares.
-    pub(super) fn entrypoint(&self) -> Option<String> {
+    pub(in crate::project) fn entrypoint(&self) -> Option<String> {
         let file = RelPath::parse(&self.found.path).ok()?;
         Some(format!(
             "{}:{}",
@@ -71,7 +71,7 @@ impl FoundModel<'_> {
     }
 
     /// Finds the entry that it is registered as.
-    pub(super) fn entry<'r>(
+    pub(in crate::project) fn entry<'r>(
         &self,
         registry: &'r ProjectRegistry,
         known: &Known,
@@ -126,7 +126,7 @@ impl FoundModel<'_> {
     }
 
     /// Enters it, as it is now.
-    pub(super) fn enter(
+    pub(in crate::project) fn enter(
         &self,
         registry: &mut ProjectRegistry,
         known: &mut Known,
@@ -240,7 +240,7 @@ impl FoundModel<'_> {
 impl ModelEntry {
     /// Sets a field: to what is given now, which then holds whatever the files say; else to what they say, unless
     /// something was given before.
-    pub(super) fn settle<T>(
+    pub(in crate::project) fn settle<T>(
         &mut self,
         field: &str,
         given: Option<T>,
@@ -267,7 +267,7 @@ impl FoundTarget<'_> {
     }
 
     /// Enters it, as it is now.
-    pub(super) fn enter(
+    pub(in crate::project) fn enter(
         &self,
         registry: &mut ProjectRegistry,
         known: &mut Known,
@@ -367,7 +367,7 @@ impl FoundTarget<'_> {
     }
 
     /// The paths that the code names as its data.
-    pub(super) fn stated_data(&self) -> impl Iterator<Item = RelPath> {
+    pub(in crate::project) fn stated_data(&self) -> impl Iterator<Item = RelPath> {
         let stated = self
             .function
             .into_iter()
@@ -408,7 +408,7 @@ impl FoundTarget<'_> {
 }
 
 /// Which version something becomes; `None` when it is the one that is current.
-pub(super) fn next_version(
+pub(in crate::project) fn next_version(
     before: Option<&ModelEntry>,
     registered: &RegisteredVersion,
     given: Option<&str>,
@@ -440,7 +440,7 @@ pub(super) fn next_version(
     }
 }
 
-pub(super) fn facts_of<'a>(
+pub(in crate::project) fn facts_of<'a>(
     files: impl Iterator<Item = &'a RelPath>,
     hashed: &HashedFiles,
 ) -> Result<Files> {

@@ -44,12 +44,14 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::home::Project;
-use super::registry::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
+use crate::project::home::Project;
+use crate::project::registry::{
+    Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
+};
 use crate::relpath::{InvalidName, RelPath, check_distinct};
 use crate::store::write::replace_file;
 use crate::time::rfc3339_micros;

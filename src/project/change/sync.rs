@@ -6,18 +6,18 @@ use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::difference::Difference;
-use super::enter::{FoundModel, FoundTarget, Given, HashedFiles};
-use super::hash::{HashProgress, Hashing};
-use super::home::Project;
-use super::item::FailedPath;
-use super::known::Known;
-use super::python::{Entrypoint, ModelClass, Module};
-use super::registry::{ModelEntry, ProjectRegistry, TargetEntry};
-use super::status::is_absence;
-use super::survey::Found;
 use crate::error::{Error, Result};
 use crate::progress::CancelToken;
+use crate::project::change::difference::Difference;
+use crate::project::change::enter::{FoundModel, FoundTarget, Given, HashedFiles};
+use crate::project::change::known::Known;
+use crate::project::check::is_absence;
+use crate::project::home::Project;
+use crate::project::item::FailedPath;
+use crate::project::registry::{ModelEntry, ProjectRegistry, TargetEntry};
+use crate::project::scan::hash::{HashProgress, Hashing};
+use crate::project::scan::python::{Entrypoint, ModelClass, Module};
+use crate::project::scan::survey::Found;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
@@ -354,12 +354,12 @@ fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Drops a model with its history.
-pub(super) fn drop_model(registry: &mut ProjectRegistry, id: &str) {
+pub(in crate::project) fn drop_model(registry: &mut ProjectRegistry, id: &str) {
     registry.entries.remove(id);
 }
 
 /// Drops a target, from its sets too.
-pub(super) fn drop_target(registry: &mut ProjectRegistry, id: &str) {
+pub(in crate::project) fn drop_target(registry: &mut ProjectRegistry, id: &str) {
     registry.targets.remove(id);
     for targets in registry.target_sets.values_mut() {
         targets.remove(id);

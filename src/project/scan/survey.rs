@@ -6,47 +6,47 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::formats::{self, Description, Extent, ModelFile};
-use super::home::Project;
-use super::make::is_output_of_run;
-use super::python::{self, Entrypoint, Module};
-use super::walk::{Tree, files_below, folder_of};
 use crate::error::{Error, IoContext, Result};
+use crate::project::home::Project;
+use crate::project::publish::make::is_output_of_run;
+use crate::project::scan::formats::{self, Description, Extent, ModelFile};
+use crate::project::scan::python::{self, Entrypoint, Module};
+use crate::project::scan::walk::{Tree, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// The format of models that are code.
-pub(super) const PYTHON: &str = "python";
+pub(in crate::project) const PYTHON: &str = "python";
 /// The format whose folders have what a run wrote beside the model.
-pub(super) const MODFLOW: &str = "modflow";
+pub(in crate::project) const MODFLOW: &str = "modflow";
 
 /// Something that is a model, or that has targets: a file, or a folder with all that is in it.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(in crate::project) struct Found {
     /// Where it is: from the project's folder, `.` for that itself.
-    pub(super) path: String,
+    pub(in crate::project) path: String,
     /// The same as an id could be: of a file without its extension, of the project's folder its name.
-    pub(super) plain_path: String,
+    pub(in crate::project) plain_path: String,
     /// Its files, in order.
-    pub(super) files: Vec<RelPath>,
+    pub(in crate::project) files: Vec<RelPath>,
     /// What read it, and what it says.
-    pub(super) format: Option<&'static str>,
-    pub(super) description: Description,
+    pub(in crate::project) format: Option<&'static str>,
+    pub(in crate::project) description: Description,
     /// What it defines, when it is code.
-    pub(super) module: Option<Module>,
+    pub(in crate::project) module: Option<Module>,
 }
 
 impl Found {
     /// The last component of what an id could be.
-    pub(super) fn stem(&self) -> &str {
+    pub(in crate::project) fn stem(&self) -> &str {
         self.plain_path.rsplit('/').next().unwrap_or_default()
     }
 }
 
 /// What was found below the paths that somebody named.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
-    pub(super) found: Vec<Found>,
-    pub(super) faults: Vec<(String, Error)>,
+pub(in crate::project) struct Survey {
+    pub(in crate::project) found: Vec<Found>,
+    pub(in crate::project) faults: Vec<(String, Error)>,
 }
 
 /// What a file says.
@@ -78,7 +78,7 @@ impl Read {
 
 impl Project {
     /// Looks at a file or folder as one model, whatever it has in it.
-    pub(super) fn look_at(&self, path: &str) -> Result<Found> {
+    pub(in crate::project) fn look_at(&self, path: &str) -> Result<Found> {
         let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
@@ -95,7 +95,7 @@ impl Project {
     }
 
     /// The file at a path, or all below it.
-    pub(super) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
+    pub(in crate::project) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
         let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(is_link(path));
@@ -119,7 +119,7 @@ impl Project {
 
     /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
     /// looked through, and are one model when nothing in them is known.
-    pub(super) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
+    pub(in crate::project) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
             survey.found.push(self.look_at(path)?);
             return Ok(());
@@ -230,7 +230,7 @@ impl Project {
     }
 
     /// Looks at something by its path as a registry has it, `.` for the project's folder; links are not followed.
-    pub(super) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
+    pub(in crate::project) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
         if path == "." {
             return fs::metadata(self.root()).at("read", self.root());
         }
@@ -260,7 +260,7 @@ impl Project {
     }
 
     /// Whether a file is known to be a model, or to have targets.
-    pub(super) fn is_model(&self, file: &RelPath) -> bool {
+    pub(in crate::project) fn is_model(&self, file: &RelPath) -> bool {
         self.read_file(file).is_ok_and(|read| read.is_known())
     }
 
@@ -280,12 +280,12 @@ impl Project {
     }
 
     /// Reads what a file of code defines.
-    pub(super) fn read_module(&self, file: &RelPath) -> Result<Module> {
+    pub(in crate::project) fn read_module(&self, file: &RelPath) -> Result<Module> {
         module_of(&ModelFile::open(&self.locate(file), file.clone())?)
     }
 
     /// Finds the file that an entrypoint's module is.
-    pub(super) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
+    pub(in crate::project) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
         let mut candidates = entrypoint.candidates().into_iter();
         candidates.find(|file| self.has_file(file))
     }

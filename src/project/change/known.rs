@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::registry::ProjectRegistry;
 use crate::error::{Error, Result};
+use crate::project::registry::ProjectRegistry;
 
 /// What is registered, by what tells one model from another.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(in crate::project) struct Known {
     /// Ids as a system that ignores case sees them → as they are.
-    pub(super) ids: HashMap<String, String>,
+    pub(in crate::project) ids: HashMap<String, String>,
     /// Files and folders → the ids that were registered from each; those that have moved since, too.
-    pub(super) at: HashMap<String, BTreeSet<String>>,
+    pub(in crate::project) at: HashMap<String, BTreeSet<String>>,
     /// Entrypoints of targets → their ids; of those that changed since, the one before, too.
-    pub(super) targets: HashMap<String, String>,
+    pub(in crate::project) targets: HashMap<String, String>,
 }
 
 impl Known {
-    pub(super) fn of(registry: &ProjectRegistry) -> Self {
+    pub(in crate::project) fn of(registry: &ProjectRegistry) -> Self {
         let mut known = Self::default();
         for id in registry.made.models.keys() {
             known.ids.insert(id.to_lowercase(), id.clone());
@@ -31,7 +31,7 @@ impl Known {
         known
     }
 
-    pub(super) fn enter(&mut self, id: &str, path: &str) {
+    pub(in crate::project) fn enter(&mut self, id: &str, path: &str) {
         self.ids.insert(id.to_lowercase(), id.to_owned());
         self.at
             .entry(path.to_owned())
@@ -39,7 +39,7 @@ impl Known {
             .insert(id.to_owned());
     }
 
-    pub(super) fn enter_target(&mut self, id: &str, entrypoint: &str) {
+    pub(in crate::project) fn enter_target(&mut self, id: &str, entrypoint: &str) {
         self.targets
             .entry(entrypoint.to_owned())
             .or_insert_with(|| id.to_owned());
@@ -47,7 +47,7 @@ impl Known {
 
     /// Refuses an id that `make` gave, or that differs from another only by case: a registry with both is one that nobody
     /// reads.
-    pub(super) fn check_id(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
+    pub(in crate::project) fn check_id(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
         match self.ids.get(&id.to_lowercase()) {
             Some(other) if other != id => Err(Error::argument(format!(
                 "the id '{id}' differs from '{other}' only by case: choose another"

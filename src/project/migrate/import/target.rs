@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
-use crate::project::difference::Difference;
-use crate::project::enter::{Entered, FoundTarget, Given, HashedFiles};
+use crate::project::change::difference::Difference;
+use crate::project::change::enter::{Entered, FoundTarget, Given, HashedFiles};
+use crate::project::change::known::Known;
 use crate::project::home::Project;
-use crate::project::known::Known;
-use crate::project::python::{Module, TargetFunction};
 use crate::project::registry::{ProjectRegistry, TargetEntry};
+use crate::project::scan::python::{Module, TargetFunction};
 use crate::relpath::RelPath;
 
 /// A target whose files are there.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::item::ItemKind;
-use super::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
+use crate::project::item::ItemKind;
+use crate::project::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::relpath::RelPath;
 
 /// What differs between two states of a registry.
@@ -82,7 +82,7 @@ impl Difference {
         self.changed.is_empty() && self.dropped.is_empty()
     }
 
-    pub(super) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
+    pub(in crate::project) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
         let mut difference = Self::default();
         for (id, old) in &before.entries {
             let change = after.entries.get(id).map(|new| of_model(id, old, new));
@@ -96,7 +96,7 @@ impl Difference {
     }
 
     /// What changed of the fields, but for the version, in a line each.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(in crate::project) fn words(&self) -> Vec<String> {
         let fields = self.changed.iter().flat_map(|change| &change.fields);
         let fields = fields.filter(|change| change.field != "version");
         fields.map(ToString::to_string).collect()

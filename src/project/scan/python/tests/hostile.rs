@@ -1,7 +1,7 @@
 //! Texts that are made to exhaust the stack or the time.
 
 use super::*;
-use crate::project::python::nesting::{self, MAX_WEIGHT};
+use crate::project::scan::python::nesting::{self, MAX_WEIGHT};
 
 const DEEP: usize = 100_000;
 

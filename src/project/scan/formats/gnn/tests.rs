@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::tests::ModelFolder;
 use super::*;
 
-const EXAMPLE: &str = include_str!("../../../../examples/project/models/actinf_pomdp_agent.md");
+const EXAMPLE: &str = include_str!("../../../../../examples/project/models/actinf_pomdp_agent.md");
 
 /// The least that a model has.
 const LEAST: &str = "## ModelName\nTiny\n## StateSpaceBlock\ns[1]\n";

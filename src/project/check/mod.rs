@@ -7,15 +7,15 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) use self::files::is_absence;
+pub(in crate::project) use self::files::is_absence;
 use self::files::listed;
-use super::hash::HashProgress;
-use super::home::Project;
-use super::item::ItemKind;
-use super::registry::ProjectRegistry;
-use super::work_tree::path_in_work_tree;
 use crate::error::Result;
 use crate::progress::CancelToken;
+use crate::project::home::Project;
+use crate::project::item::ItemKind;
+use crate::project::registry::ProjectRegistry;
+use crate::project::scan::hash::HashProgress;
+use crate::project::work_tree::path_in_work_tree;
 use crate::setters::setters;
 
 /// How to look at a project.

@@ -6,8 +6,8 @@ use super::{Category, Finding, Severity, in_command};
 use crate::error::{Result, chain};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::python::{Entrypoint, Module};
 use crate::project::registry::{ModelEntry, TargetEntry};
+use crate::project::scan::python::{Entrypoint, Module};
 use crate::relpath::RelPath;
 
 /// Modules by their files, each read once.

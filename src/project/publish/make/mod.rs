@@ -21,8 +21,6 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
 
-use super::registry::file::{OnDisk, RegistryFile};
-use super::registry::{GENERATED, Made, MadeFile, ProjectRegistry};
 use crate::config::{Config, RepositoryPlace, SourcePlace};
 use crate::env::Environment;
 use crate::error::{Error, Result};
@@ -31,6 +29,8 @@ use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
+use crate::project::registry::file::{OnDisk, RegistryFile};
+use crate::project::registry::{GENERATED, Made, MadeFile, ProjectRegistry};
 use crate::setters::setters;
 use crate::settings::Settings;
 use crate::source::places::below;
@@ -39,7 +39,7 @@ use crate::store::lock::RECORD_LIMIT;
 use models::{Models, Naming, find};
 use opened::{Fetching, Opened, Served, open_folder};
 use tree::Facts;
-pub(super) use tree::is_output_of_run;
+pub(in crate::project) use tree::is_output_of_run;
 
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
