@@ -92,6 +92,7 @@ mod http;
 mod manager;
 mod manifest;
 mod model;
+mod mutex;
 mod platform;
 mod progress;
 #[cfg(feature = "author")]

@@ -19,11 +19,12 @@
 //! overtake each other by a little: take the largest `bytes_done`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::{ModelAddress, ModelRef};
+use crate::mutex::{Condvar, Mutex};
 
 /// Receives the events of pulls. It must be thread-safe and must not block: it runs on the threads that transfer.
 pub trait Progress: Send + Sync + fmt::Debug {
@@ -194,10 +195,7 @@ impl CancelToken {
 
     fn cancel_state(state: &CancelState) {
         let callbacks = {
-            let mut callbacks = state
-                .callbacks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut callbacks = state.callbacks.lock();
             state.cancelled.store(true, Ordering::SeqCst);
             std::mem::take(&mut *callbacks)
         };
@@ -205,12 +203,7 @@ impl CancelToken {
         for callback in callbacks {
             callback();
         }
-        let children = std::mem::take(
-            &mut *state
-                .children
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let children = std::mem::take(&mut *state.children.lock());
         for child in children.iter().filter_map(std::sync::Weak::upgrade) {
             Self::cancel_state(&child);
         }
@@ -226,11 +219,7 @@ impl CancelToken {
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
-        let mut guard = self
-            .0
-            .callbacks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.0.callbacks.lock();
         while !self.is_cancelled() {
             let Some(left) = end
                 .checked_duration_since(Instant::now())
@@ -238,23 +227,14 @@ impl CancelToken {
             else {
                 return false;
             };
-            guard = self
-                .0
-                .woken
-                .wait_timeout(guard, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            guard = self.0.woken.wait_timeout(guard, left);
         }
         true
     }
 
     /// Runs a callback when it is cancelled: at once when it already was. A transport uses this to break off reads.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
-        let mut callbacks = self
-            .0
-            .callbacks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut callbacks = self.0.callbacks.lock();
         if self.is_cancelled() {
             drop(callbacks);
             callback();
@@ -267,11 +247,7 @@ impl CancelToken {
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
-        let mut children = self
-            .0
-            .children
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut children = self.0.children.lock();
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child.0));
         drop(children);

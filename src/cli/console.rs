@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::mutex::Mutex;
 use crate::{CancelToken, Environment, Error};
 
 /// The sinks of a run: data on one, status on the other. Clones share them.
@@ -28,16 +29,13 @@ impl Captured {
     /// Returns the text so far.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.0.lock()).into_owned()
     }
 }
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -108,10 +106,7 @@ impl Console {
 
     /// Prints data.
     pub(super) fn print(&self, text: impl fmt::Display) -> io::Result<()> {
-        writeln!(
-            self.out.lock().unwrap_or_else(PoisonError::into_inner),
-            "{text}"
-        )
+        writeln!(self.out.lock(), "{text}")
     }
 
     /// Lets a function write data.
@@ -119,27 +114,24 @@ impl Console {
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
     ) -> io::Result<T> {
-        write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner))
+        write(&mut *self.out.lock())
     }
 
     /// Prints status. That it cannot be printed is no reason to stop.
     pub(super) fn note(&self, text: impl fmt::Display) {
-        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut err = self.err.lock();
         let _ = writeln!(err, "{text}");
     }
 
     /// Prints status as it is, without ending the line.
     pub(super) fn draw(&self, text: &str) {
-        let mut err = self.err.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut err = self.err.lock();
         let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
 
     /// Makes sure that all data went out.
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .flush()
+        self.out.lock().flush()
     }
 
     /// Reads a line that the user types; empty at the end of the input.
@@ -150,7 +142,7 @@ impl Console {
         let input = self.input.clone();
         std::thread::spawn(move || {
             let mut line = String::new();
-            let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut input = input.lock();
             let _ = input.read_line(&mut line);
             let _ = sender.send(line);
         });

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::console::Console;
 use super::render::{count, duration, safe, size};
+use crate::mutex::{Condvar, Mutex};
 use crate::{ModelRef, Phase, Progress, ProgressEvent, Transferred};
 
 /// Nothing is drawn before: what is over by then needs no bar.
@@ -52,7 +53,7 @@ impl Meter {
             console,
             enabled,
             state: Mutex::new(state),
-            ended: Condvar::new(),
+            ended: Condvar::default(),
         });
         if drawing.enabled && drawing.console.err_is_terminal {
             tick(&drawing);
@@ -132,7 +133,7 @@ impl State {
 
 impl Drawing {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn erase(&self, state: &mut State) {
@@ -179,8 +180,7 @@ fn tick(drawing: &Arc<Drawing>) {
     let ticker = move || {
         let mut state = shared.lock();
         while !state.done {
-            let waited = shared.ended.wait_timeout(state, TICK);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = shared.ended.wait_timeout(state, TICK);
             if !state.done {
                 shared.draw(&mut state);
             }
@@ -199,7 +199,7 @@ impl Progress for Meter {
             return;
         }
         // Whoever transfers must not wait for a terminal: a drawing under way will do.
-        let Ok(mut state) = drawing.state.try_lock() else {
+        let Some(mut state) = drawing.state.try_lock() else {
             return;
         };
         match event {

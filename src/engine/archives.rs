@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info};
@@ -13,6 +13,7 @@ use crate::engine::local::disk_space::check_space;
 use crate::engine::pull::downloads::Meter;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source::places::Zip;
 use crate::store::write::NewFile;
@@ -63,7 +64,7 @@ struct Opened {
 
 impl OpenedZips {
     fn find(&self, keep: &Path) -> Option<Arc<Zip>> {
-        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock();
         all.retain(|opened| opened.at.elapsed() < TRUSTED);
         let found = all.iter().find(|opened| opened.keep == keep);
         found.map(|opened| opened.zip.clone())
@@ -71,7 +72,7 @@ impl OpenedZips {
 
     fn add(&self, keep: &Path, zip: Zip) -> Arc<Zip> {
         let zip = Arc::new(zip);
-        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock();
         all.push(Opened {
             at: Instant::now(),
             keep: keep.to_owned(),
@@ -83,20 +84,19 @@ impl OpenedZips {
     /// Waits until nobody else opens one.
     fn turn(&self, cancel: &CancelToken, meter: Option<&Meter>) -> Result<MutexGuard<'_, ()>> {
         loop {
-            match self.opening.try_lock() {
-                Ok(turn) => return Ok(turn),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if cancel.wait(PAUSE) => {
-                    return Err(Error::Cancelled);
-                }
-                Err(TryLockError::WouldBlock) => self.coming.show(meter),
+            if let Some(turn) = self.opening.try_lock() {
+                return Ok(turn);
             }
+            if cancel.wait(PAUSE) {
+                return Err(Error::Cancelled);
+            }
+            self.coming.show(meter);
         }
     }
 
     /// Forgets all of them: one may have turned out to be another than its directory says.
     pub(crate) fn forget(&self) {
-        let mut all = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lately.lock();
         all.clear();
     }
 }

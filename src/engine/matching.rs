@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use tracing::{info, warn};
 
@@ -14,9 +13,10 @@ use crate::engine::offer::Offer;
 use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::engine::pull::plan::{MAX_WORKERS, PullPlan};
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
-use crate::engine::transfer::workers::{lock, work_off};
+use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, Result};
 use crate::model::{ModelPattern, ModelRef};
+use crate::mutex::Mutex;
 use crate::source;
 use crate::store::record::ModelRecord;
 use crate::store::registries::RegistryCache;
@@ -96,7 +96,7 @@ impl Engine {
             let model = remote.model.clone();
             let wanted = Wanted::of(self.offer(remote)?);
             let pulled = self.pull_wanted(&wanted, &each, &each.cancel.child());
-            let mut report = lock(&done);
+            let mut report = done.lock();
             match pulled {
                 Ok(pulled) => report.pulled.push(pulled),
                 Err(error) if error.is_cancelled() => return Err(error),

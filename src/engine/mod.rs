@@ -15,11 +15,12 @@ pub(crate) mod search;
 pub(crate) mod sync;
 pub(crate) mod transfer;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::config::{SourceConfig, SourceKind};
 use crate::error::Result;
 use crate::http::Client;
+use crate::mutex::Mutex;
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -41,7 +42,7 @@ pub(crate) struct Engine {
     pub(crate) zips: OpenedZips,
     pub(crate) slots: Slots,
     /// The configured sources, and the repositories that somebody synced without configuring them.
-    sources: RwLock<Arc<[SourceConfig]>>,
+    sources: Mutex<Arc<[SourceConfig]>>,
 }
 
 impl Engine {
@@ -60,7 +61,7 @@ impl Engine {
             progress,
             downloads: Downloads::default(),
             zips: OpenedZips::default(),
-            sources: RwLock::new(Arc::new([])),
+            sources: Mutex::new(Arc::new([])),
         };
         engine.find_sources();
         engine
@@ -68,10 +69,7 @@ impl Engine {
 
     /// The sources: those configured first, in the order of keys.
     pub(crate) fn sources(&self) -> Arc<[SourceConfig]> {
-        self.sources
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.sources.lock().clone()
     }
 
     /// Finds the sources anew.
@@ -85,7 +83,7 @@ impl Engine {
                 sources.extend(self.unconfigured(&key));
             }
         }
-        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = sources.into();
+        *self.sources.lock() = sources.into();
     }
 
     /// The repository that a cached registry is of, when it was asked for by its own name.

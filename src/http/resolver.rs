@@ -3,9 +3,9 @@
 //! ureq resolves a host's name for each request, also when a connection to it is kept alive, and with a time-out it does
 //! so on a thread of its own. A pull sends thousands of requests to one host.
 
+use crate::mutex::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
@@ -36,7 +36,7 @@ impl Resolver for RememberingResolver {
         );
         let known = |at: &(Instant, Vec<SocketAddr>)| at.0.elapsed() < REMEMBERED;
         {
-            let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.known.lock();
             if let Some((_, addresses)) = all.get(&place).filter(|at| known(at)) {
                 let mut resolved = self.empty();
                 addresses.iter().for_each(|address| resolved.push(*address));
@@ -44,7 +44,7 @@ impl Resolver for RememberingResolver {
             }
         }
         let resolved = self.system.resolve(uri, config, timeout)?;
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.known.lock();
         all.insert(place, (Instant::now(), resolved.iter().copied().collect()));
         Ok(resolved)
     }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::Weak;
 
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::config::{HttpConfig, ProxyConfig};
 use crate::error::{BoxError, Error, Result};
 use crate::http::resolver::RememberingResolver;
+use crate::mutex::Mutex;
 use crate::platform;
 use crate::progress::{CancelState, CancelToken};
 use crate::secret::Secret;
@@ -130,7 +131,7 @@ impl UreqTransport {
                 "this processor lacks instructions that https needs here (AVX2, ADX, BMI2, AES)",
             ));
         }
-        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = self.agents.lock();
         if !agents.iter().any(|agents| request.cancel.is(&agents.owner)) {
             agents.retain(|agents| agents.owner.strong_count() > 0);
             let http = self.new_agent(self.config.http_proxy.as_ref())?;

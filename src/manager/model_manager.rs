@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::config::Config;
@@ -28,6 +28,7 @@ use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::manager::Manager;
 use crate::model::{ModelAddress, ModelName, ModelPattern};
+use crate::mutex::Mutex;
 use crate::progress::{CancelToken, Download, Progress, Silent};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -120,7 +121,7 @@ impl ModelManager {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
-        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let _opening = self.opening.lock();
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
+use crate::mutex::Mutex;
 use crate::platform;
 use crate::store::flush::{Flusher, OpenFile};
 use crate::store::layout::file_in;
@@ -47,12 +48,7 @@ impl FileSet {
     }
 
     fn open(&self, manifest: &Manifest, file: usize) -> Result<Arc<OpenFile>> {
-        if let Some(open) = self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&file)
-        {
+        if let Some(open) = self.open.lock().get(&file) {
             return Ok(open.clone());
         }
         let path = file_in(&self.root, &manifest.files()[file].path);
@@ -62,7 +58,7 @@ impl FileSet {
             .open(&path)
             .at("open", &path)?;
         let opened = Arc::new(OpenFile::new(opened, path));
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if open.len() >= MAX_OPEN_FILES {
             open.clear();
         }
@@ -103,10 +99,7 @@ impl FileSet {
 
     /// Drops all files, so that the folder can be renamed on systems that mind; waits for the sync that is under way.
     pub(crate) fn close(&self) -> Result<()> {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.open.lock().clear();
         self.flusher.as_ref().map_or(Ok(()), Flusher::finish)
     }
 }

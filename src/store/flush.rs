@@ -10,12 +10,13 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::error::{Error, IoContext, Result};
+use crate::mutex::Mutex;
 use crate::store::journal::empty;
 
 /// After how much of a file a sync of it begins: enough to keep any disk busy, little to be left at the end.
@@ -82,7 +83,7 @@ impl Flusher {
 
     /// Has a file synced; false when the thread is busy.
     fn offer(&self, file: &Arc<OpenFile>) -> Result<bool> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         if running.is_none() && !self.failed.load(Ordering::Acquire) {
             *running = self.start().ok();
         }
@@ -100,7 +101,7 @@ impl Flusher {
 
     /// Waits for the file that is being synced.
     pub(crate) fn finish(&self) -> Result<()> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         join(running.take())
     }
 

@@ -7,10 +7,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{IoContext, Result};
+use crate::mutex::Mutex;
 
 /// How often a pull under way touches its journal at least.
 const TOUCH: Duration = Duration::from_secs(10);
@@ -49,21 +49,17 @@ impl Journal {
         &self.path
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that a stretch is written.
     pub(super) fn note(&self, range: &Range<u64>) -> Result<()> {
         let line = line(range);
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         open.touched = SystemTime::now();
         open.file.write_all(line.as_bytes()).at("write", &self.path)
     }
 
     /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
     pub(super) fn touch(&self) {
-        if let Ok(mut open) = self.open.try_lock()
+        if let Some(mut open) = self.open.try_lock()
             && open.touched.elapsed().is_ok_and(|age| age > TOUCH)
         {
             open.touched = SystemTime::now();
@@ -74,7 +70,7 @@ impl Journal {
 
     /// Forgets all but these stretches.
     pub(super) fn reset(&self, keep: &[Range<u64>]) -> Result<()> {
-        let open = self.lock();
+        let open = self.open.lock();
         open.file.set_len(0).at("write", &self.path)?;
         let lines: String = keep.iter().map(line).collect();
         (&open.file)

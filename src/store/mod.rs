@@ -21,7 +21,6 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
@@ -32,6 +31,7 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 
 use layout::Layout;
@@ -61,11 +61,7 @@ pub(crate) struct ModelLock<'a> {
 impl Drop for ModelLock<'_> {
     fn drop(&mut self) {
         drop(self.file.take());
-        self.store
-            .busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.model);
+        self.store.busy.lock().remove(&self.model);
     }
 }
 
@@ -109,7 +105,7 @@ impl Store {
 
     /// Rebuilds a damaged record from its backup and from the manifests on disk, keeping the damaged one aside.
     fn restore(&self, reason: &str) -> Result<Records> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.lock();
         let lock = self.record_lock();
         // Another process may have restored it meanwhile.
         if lock.is_ok()
@@ -249,7 +245,7 @@ impl Store {
     fn update_records(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
         // What cannot be read is restored first, which takes the same locks.
         self.read_records()?;
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.lock();
         let _lock = self.record_lock()?;
         let path = self.layout.record();
         let mut entries = match fs::read(&path) {
@@ -279,12 +275,7 @@ impl Store {
         waiting: &dyn Fn(Option<String>),
     ) -> Result<ModelLock<'_>> {
         let mut told = false;
-        while !self
-            .busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(model.clone())
-        {
+        while !self.busy.lock().insert(model.clone()) {
             if !std::mem::replace(&mut told, true) {
                 waiting(Some(format!("process {}", std::process::id())));
             }
@@ -309,12 +300,7 @@ impl Store {
 
     /// Takes the right to change a model's files if nobody has it.
     pub(crate) fn try_lock_model(&self, model: &ModelRef) -> Result<Option<ModelLock<'_>>> {
-        if !self
-            .busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(model.clone())
-        {
+        if !self.busy.lock().insert(model.clone()) {
             return Ok(None);
         }
         let mut lock = ModelLock {
@@ -328,12 +314,7 @@ impl Store {
 
     /// Whether a thread or process pulls or removes a model just now.
     pub(crate) fn is_busy(&self, model: &ModelRef) -> bool {
-        if self
-            .busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(model)
-        {
+        if self.busy.lock().contains(model) {
             return true;
         }
         // Where there is no lock file nobody has the lock; where there is one, it may be left over from a crash.

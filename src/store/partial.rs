@@ -22,7 +22,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +31,7 @@ use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
+use crate::mutex::Mutex;
 use crate::platform;
 use crate::store::clone::clone_over;
 use crate::store::files::FileSet;
@@ -302,7 +302,7 @@ impl Partial {
             size_bytes,
             is_here,
         } = measured;
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sizes = self.sizes.lock();
         let file = match &mut *sizes {
             Some(file) => file,
             empty => {
@@ -323,7 +323,7 @@ impl Partial {
 
     /// Takes the manifest that turned out, of which these files are there whole.
     pub(crate) fn settle(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
-        *self.sizes.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.sizes.lock() = None;
         self.record.manifest_hash = manifest.digest();
         self.record.total_size = Some(manifest.total_bytes());
         self.write_record()?;

@@ -1,12 +1,13 @@
 //! Draws how many files are hashed, on a terminal.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cli::console::Console;
 use crate::cli::render;
 use crate::cli::session::Session;
+use crate::mutex::Mutex;
 use crate::project::{HashProgress, Hashed};
 
 /// Nothing is drawn before: what is over by then needs no line.
@@ -51,7 +52,7 @@ impl HashProgress for Counter {
             return;
         }
         // Whoever draws just now draws for all.
-        let Ok(mut drawn) = self.drawn.try_lock() else {
+        let Some(mut drawn) = self.drawn.try_lock() else {
             return;
         };
         if drawn.is_some_and(|(at, _)| at.elapsed() < FRAME) {
@@ -74,9 +75,8 @@ impl HashProgress for Counter {
 
 impl Drop for Counter {
     fn drop(&mut self) {
-        let drawn = self.drawn.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, width)) = drawn {
-            self.console.draw(&format!("\r{}\r", " ".repeat(*width)));
+        if let Some((_, width)) = *self.drawn.lock() {
+            self.console.draw(&format!("\r{}\r", " ".repeat(width)));
         }
     }
 }

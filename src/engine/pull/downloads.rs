@@ -1,12 +1,13 @@
 //! The pulls of this process that have not ended: how far they are, and how to stop them.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelName, ModelRef};
+use crate::mutex::{Condvar, Mutex};
 use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
 
 /// Full names that an address may mean, each with its version when that is known.
@@ -43,10 +44,7 @@ impl Downloads {
         progress: Arc<dyn Progress>,
     ) -> Entered<'_> {
         let meter = Arc::new(Meter::new(asked, cancel.clone(), progress));
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(meter.clone());
+        self.0.lock().push(meter.clone());
         Entered {
             downloads: self,
             meter,
@@ -54,17 +52,12 @@ impl Downloads {
     }
 
     pub(crate) fn list(&self) -> Vec<Download> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|meter| meter.download())
-            .collect()
+        self.0.lock().iter().map(|meter| meter.download()).collect()
     }
 
     /// The models whose turn has not come.
     pub(crate) fn pending(&self) -> Vec<Settled> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         let waiting = all.iter().filter(|meter| !meter.is_begun.load(Relaxed));
         waiting
             .filter_map(|meter| meter.settled.get().cloned())
@@ -74,7 +67,7 @@ impl Downloads {
     /// Cancels the pulls of what has one of these names, and those that may turn out to; returns how many there were.
     pub(crate) fn cancel(&self, names: &Names) -> usize {
         let meters: Vec<Arc<Meter>> = {
-            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = self.0.lock();
             all.iter()
                 .filter(|meter| meter.may_be(names))
                 .cloned()
@@ -107,7 +100,7 @@ impl Slots {
         Self {
             limit,
             used: Mutex::default(),
-            freed: Condvar::new(),
+            freed: Condvar::default(),
         }
     }
 
@@ -116,18 +109,16 @@ impl Slots {
     /// `waiting` is called once if it has to wait.
     pub(crate) fn take(&self, cancel: &CancelToken, waiting: impl FnOnce()) -> Result<Slot<'_>> {
         let is_full = |used: usize| self.limit.is_some_and(|limit| used >= limit);
-        let lock = || self.used.lock().unwrap_or_else(PoisonError::into_inner);
         // Told without the lock: whoever learns of it may ask for a slot, too.
-        if is_full(*lock()) {
+        if is_full(*self.used.lock()) {
             waiting();
         }
-        let mut used = lock();
+        let mut used = self.used.lock();
         while is_full(*used) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let waited = self.freed.wait_timeout(used, Self::GLANCE);
-            (used, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            used = self.freed.wait_timeout(used, Self::GLANCE);
         }
         *used += 1;
         Ok(Slot(self))
@@ -136,7 +127,7 @@ impl Slots {
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self.0.used.lock() -= 1;
         self.0.freed.notify_one();
     }
 }
@@ -150,11 +141,7 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let mut all = self
-            .downloads
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.downloads.0.lock();
         all.retain(|meter| !Arc::ptr_eq(meter, &self.meter));
     }
 }
@@ -255,7 +242,7 @@ impl Meter {
         self.parts_total
             .store(manifest.parts().len() as u64, Relaxed);
         self.bytes_total.store(manifest.total_bytes(), Relaxed);
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = sizes;
+        *self.waiting.lock() = sizes;
     }
 
     /// Learns how many files there are before their sizes are known, and of how many they are.
@@ -315,7 +302,7 @@ impl Meter {
         self.bytes_done.fetch_add(range.end - range.start, Relaxed);
         self.parts_done.fetch_add(parts, Relaxed);
         {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = self.waiting.lock();
             for segment in manifest.segments(range) {
                 if let Some(left) = waiting.get_mut(segment.file) {
                     *left = left.saturating_sub(segment.size_bytes);
@@ -332,7 +319,7 @@ impl Meter {
     pub(crate) fn undo(&self, manifest: &Manifest, range: std::ops::Range<u64>, parts: u64) {
         self.bytes_done.fetch_sub(range.end - range.start, Relaxed);
         self.parts_done.fetch_sub(parts, Relaxed);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         for segment in manifest.segments(range) {
             if let Some(left) = waiting.get_mut(segment.file) {
                 if *left == 0 {
@@ -344,7 +331,7 @@ impl Meter {
     }
 
     pub(crate) fn working_on(&self, file: &str) {
-        if let Ok(mut current) = self.current_file.try_lock()
+        if let Some(mut current) = self.current_file.try_lock()
             && current.as_deref() != Some(file)
         {
             *current = Some(file.to_owned());
@@ -392,7 +379,6 @@ impl Meter {
             current_file: self
                 .current_file
                 .try_lock()
-                .ok()
                 .and_then(|current| current.clone()),
         }
     }

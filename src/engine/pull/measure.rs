@@ -7,17 +7,17 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::sync::Mutex;
 
 use crate::digest::{Checksum, Expected};
 use crate::engine::local::disk_space::check_space;
 use crate::engine::pull::downloads::Meter;
 use crate::engine::pull::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::transfer::receive::Receiver;
-use crate::engine::transfer::workers::{lock, work_off};
+use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{Manifest, Outline};
+use crate::mutex::Mutex;
 use crate::relpath::RelPath;
 use crate::source::places::{Location, Places};
 use crate::store::layout::file_in;
@@ -83,13 +83,13 @@ impl Measuring<'_> {
             })?;
             self.partial.note_measured(index, &measured)?;
             self.meter.measured();
-            lock(&found)[index] = Some(measured);
+            found.lock()[index] = Some(measured);
             Ok(())
         })?;
         if self.receiver.stop.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let mut measured = std::mem::take(&mut *lock(&found));
+        let mut measured = found.into_inner();
         self.fill_in(&mut measured);
         let measured: Option<Vec<Measured>> = measured.into_iter().collect();
         let measured = measured.ok_or_else(|| Error::internal("a file that nobody measured"))?;

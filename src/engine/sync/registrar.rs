@@ -1,6 +1,6 @@
 //! The sync of one source: each of its registries found, checked and kept.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
 use crate::http::Client;
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source;
 use crate::source::repository::discover::{Discovered, Discovery, Served};
@@ -128,7 +129,7 @@ struct SyncingRepository<'a> {
 
 impl SyncingRepository<'_> {
     fn refs(&self) -> Result<Arc<Refs>> {
-        let mut known = self.refs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.refs.lock();
         if let Some(refs) = &*known {
             return Ok(refs.clone());
         }

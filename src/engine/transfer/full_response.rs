@@ -4,9 +4,9 @@
 //! others hand over while the stream has not passed them. It writes these ranges and no other, so that bytes which are
 //! complete, and may have been hashed, stay as they are.
 
+use crate::mutex::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 /// The parts that are received whole.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) enum Claim {
 
 impl WholeParts {
     fn with<T>(&self, part: usize, act: impl FnOnce(&mut Whole) -> T) -> T {
-        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.0.lock();
         act(parts.entry(part).or_default())
     }
 

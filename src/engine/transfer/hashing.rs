@@ -5,11 +5,11 @@
 //! has hashed must not be written again.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use crate::digest::{Check, Checksum};
 use crate::error::Result;
 use crate::manifest::Manifest;
+use crate::mutex::Mutex;
 
 /// What a span's digest is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +64,8 @@ impl Span {
     /// Hashes on, unless another thread is at it: that one sees the new bytes too, or the end does.
     fn advance(&self, stream: &impl Stream, buffer: &mut [u8]) -> Result<()> {
         match self.progress.try_lock() {
-            Ok(mut hashed) => hashed.advance(self.range.end, stream, buffer),
-            Err(_) => Ok(()),
+            Some(mut hashed) => hashed.advance(self.range.end, stream, buffer),
+            None => Ok(()),
         }
     }
 
@@ -75,7 +75,7 @@ impl Span {
         stream: &impl Stream,
         buffer: &mut [u8],
     ) -> Result<Option<Checksum>> {
-        let mut hashed = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hashed = self.progress.lock();
         hashed.advance(self.range.end, stream, buffer)?;
         Ok((hashed.until == self.range.end).then(|| hashed.check.clone().finish()))
     }

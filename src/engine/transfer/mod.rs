@@ -16,7 +16,6 @@ pub(crate) mod workers;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Mutex;
 
 use tracing::debug;
 
@@ -28,10 +27,11 @@ use crate::engine::transfer::full_response::{Claim, WholeParts};
 use crate::engine::transfer::hashing::{Spans, Stream, Subject};
 use crate::engine::transfer::range_set::Coverage;
 use crate::engine::transfer::receive::Receiver;
-use crate::engine::transfer::workers::{lock, work_off};
+use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, Result};
 use crate::http::{Client, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source::places::{Location, Places};
 use crate::store::files::FileSet;
@@ -113,7 +113,7 @@ impl Transfer<'_> {
             // None of a wrong part's ranges can be trusted: all of them come again.
             let parts: Vec<usize> = wrong.iter().map(|(part, _)| *part).collect();
             debug!(?parts, round, "parts are fetched anew");
-            written = lock(&shared.written).clone();
+            written = shared.written.lock().clone();
             for part in &parts {
                 written.remove(&self.manifest.parts()[*part].range());
             }
@@ -381,7 +381,7 @@ impl Shared<'_> {
 
     /// Receives a part whole and writes those of its ranges that nobody else writes.
     fn fetch_whole(&self, index: usize, part: &Part, buffer: &mut [u8]) -> Result<()> {
-        lock(&self.jobs).retain(|job| match job {
+        self.jobs.lock().retain(|job| match job {
             Job::Range(other, range) if *other == index => {
                 self.whole.own(index, range);
                 false
@@ -414,7 +414,9 @@ impl Shared<'_> {
                 })
         })?;
         let deferred = self.whole.end(index);
-        lock(&self.jobs).extend(deferred.into_iter().map(|range| Job::Range(index, range)));
+        self.jobs
+            .lock()
+            .extend(deferred.into_iter().map(|range| Job::Range(index, range)));
         for (range, _) in ranges.iter().zip(taken).filter(|(_, taken)| *taken) {
             let ends = range.end == part.range().end;
             self.complete(range.clone(), u64::from(ends), buffer)?;
@@ -439,7 +441,7 @@ impl Shared<'_> {
         self.transfer.partial.note(&range)?;
         let manifest = self.transfer.manifest;
         self.transfer.meter.done(manifest, range.clone(), parts);
-        lock(&self.written).add(&range);
+        self.written.lock().add(&range);
         self.spans.advance(&range, self, buffer)
     }
 
@@ -484,7 +486,7 @@ impl Shared<'_> {
 
 impl Stream for Shared<'_> {
     fn end_from(&self, from: u64) -> u64 {
-        lock(&self.written).end_from(from)
+        self.written.lock().end_from(from)
     }
 
     fn read(&self, from: u64, buffer: &mut [u8]) -> Result<()> {

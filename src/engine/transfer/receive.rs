@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::engine::pull::downloads::Meter;
-use crate::engine::transfer::workers::lock;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::store::partial::Partial;
 use crate::url::Url;
@@ -104,7 +103,7 @@ impl<'a> Receiver<'a> {
     /// whole document once it is another than that of the first range.
     pub(crate) fn get_range(&self, url: &Url, range: Range<u64>) -> Result<Body, Failure> {
         let key = url.expose();
-        let known = lock(&self.ranged).get(&key).cloned();
+        let known = self.ranged.lock().get(&key).cloned();
         let options = GetOptions {
             range: Some(range),
             if_range: known.as_ref().and_then(|known| known.validator.clone()),
@@ -114,7 +113,7 @@ impl<'a> Receiver<'a> {
             match self.get(&known.target, &options) {
                 // An address that was signed for a while is no good for ever.
                 Err(failure) if !failure.error.is_cancelled() => {
-                    lock(&self.ranged).remove(&key);
+                    self.ranged.lock().remove(&key);
                 }
                 result => return result,
             }
@@ -126,9 +125,9 @@ impl<'a> Receiver<'a> {
                 target: body.url.clone(),
                 validator: body.etag.clone().filter(is_strong),
             };
-            lock(&self.ranged).entry(key).or_insert(ranged);
+            self.ranged.lock().entry(key).or_insert(ranged);
         } else {
-            lock(&self.ranged).remove(&key);
+            self.ranged.lock().remove(&key);
         }
         Ok(body)
     }

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 
 /// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.
@@ -28,13 +28,13 @@ pub(crate) fn work_off<J: Send>(
     let work_on = || {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
         while !stop.is_cancelled() {
-            let Some(job) = lock(jobs).pop_front() else {
+            let Some(job) = jobs.lock().pop_front() else {
                 return;
             };
             let done = catch_unwind(AssertUnwindSafe(|| work(job, &mut buffer)))
                 .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
             if let Err(error) = done {
-                lock(&first).get_or_insert(error);
+                first.lock().get_or_insert(error);
                 stop.cancel();
             }
         }
@@ -47,10 +47,5 @@ pub(crate) fn work_off<J: Send>(
             scope.spawn(move |_| tracing::dispatcher::with_default(&dispatch, work_on));
         }
     });
-    lock(&first).take().map_or(Ok(()), Err)
-}
-
-/// A worker that panicked left nothing half done behind these locks.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    first.lock().take().map_or(Ok(()), Err)
 }
