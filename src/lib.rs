@@ -84,6 +84,7 @@ mod catalog;
 pub mod cli;
 pub mod config;
 mod digest;
+mod disk;
 mod engine;
 mod env;
 mod error;

@@ -5,7 +5,7 @@ use tracing::info;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::setters::setters;
-use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
+use crate::source::cache::{RegistryCache, cached_refs, cached_sources};
 
 /// Which cached registries to remove.
 #[derive(Debug, Clone, Default)]

@@ -10,16 +10,16 @@ use tracing::{debug, warn};
 
 use crate::config::SourceConfig;
 use crate::engine::Engine;
-use crate::engine::archives::ZipOpener;
 use crate::engine::pull::downloads::Meter;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::progress::CancelToken;
+use crate::source::cache::{CachedMeta, RegistryCache, cached_refs};
 use crate::source::places::Zip;
 use crate::source::repository::Cached;
+use crate::source::zips::{Arrivals, ZipOpener};
 use crate::source::{Document, Documents};
-use crate::store::registries::{CachedMeta, RegistryCache, cached_refs};
 use crate::url::{Scheme, Url};
 
 /// The largest signature that is read, in bytes; real ones have about 300.
@@ -81,7 +81,7 @@ impl<'a> SourceDocuments<'a> {
             client: &self.client,
             cancel: self.cancel,
             opened: &self.engine.zips,
-            meter: self.meter,
+            meter: self.meter.map(|meter| meter as &dyn Arrivals),
         }
     }
 

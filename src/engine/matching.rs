@@ -8,7 +8,6 @@ use tracing::{info, warn};
 use crate::catalog::RemoteModel;
 use crate::config::{SourcePlace, check_concurrency};
 use crate::engine::Engine;
-use crate::engine::archives::{ZipOpener, drop_kept};
 use crate::engine::offer::Offer;
 use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::engine::pull::plan::{MAX_WORKERS, PullPlan};
@@ -18,8 +17,9 @@ use crate::error::{Error, Result};
 use crate::model::{ModelPattern, ModelRef};
 use crate::mutex::Mutex;
 use crate::source;
+use crate::source::cache::RegistryCache;
+use crate::source::zips::{ZipOpener, drop_kept};
 use crate::store::record::ModelRecord;
-use crate::store::registries::RegistryCache;
 
 /// From so many files on, an archive is worth asking for: it takes seconds to be made where it does not exist yet.
 const MIN_FILES: u64 = 64;

@@ -2,7 +2,6 @@
 //!
 //! Each file holds one operation whole: its options, its plan, its report and its code.
 
-pub(crate) mod archives;
 pub(crate) mod clear;
 pub(crate) mod documents;
 pub(crate) mod local;
@@ -25,10 +24,10 @@ use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::store::Store;
 
+use crate::source::cache::{RegistryCache, cached_refs, cached_sources};
 use crate::source::repository::Cached;
-use crate::store::registries::{RegistryCache, cached_refs, cached_sources};
 
-use archives::OpenedZips;
+use crate::source::zips::OpenedZips;
 use pull::downloads::{Downloads, Slots};
 
 /// What every operation works with.

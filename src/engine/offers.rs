@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::model::{ModelRef, nearest};
 use crate::progress::CancelToken;
 use crate::setters::setters;
+use crate::source::cache::RegistryCache;
 use crate::source::repository::is_of;
 use crate::source::{self, Catalog, Documents};
-use crate::store::registries::RegistryCache;
 
 /// What offers to list.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,7 @@ use crate::http::Client;
 use crate::model::check_version;
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::store::registries::cached_refs;
+use crate::source::cache::cached_refs;
 
 use registrar::{Outcome, Syncing};
 

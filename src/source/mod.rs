@@ -3,10 +3,12 @@
 //! The engine stands between a source and the store. It hands a source its [`Documents`], through which registries come
 //! revalidated and cached, and takes from it what a version consists of and the [`Places`] of its parts.
 
+pub(crate) mod cache;
 pub(crate) mod chunked;
 pub(crate) mod hub;
 pub(crate) mod places;
 pub(crate) mod repository;
+pub(crate) mod zips;
 
 use std::fmt;
 use std::fs::File;

@@ -17,8 +17,8 @@ use crate::platform;
 
 use super::partial::remove_partial;
 use super::record::ModelRecord;
-use super::write::{remove_tree, rename, replace_file};
 use super::{ModelLock, Store};
+use crate::disk::write::{remove_tree, rename, replace_file};
 
 /// What is about to happen to a model's folder.
 #[derive(Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::write::rename;
+use crate::disk::write::rename;
 use crate::platform;
 
 /// Puts a clone of one file in the place of another, which lends it its permissions. It is made at `aside`, where a crash

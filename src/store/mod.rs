@@ -14,8 +14,6 @@ pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod partial;
 pub(crate) mod record;
-pub(crate) mod registries;
-pub(crate) mod write;
 
 use std::collections::HashSet;
 use std::fs;
@@ -34,11 +32,11 @@ use crate::model::ModelRef;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 
+use crate::disk::write::{rename, replace_file};
 use layout::Layout;
 use lock::{FileLock, RECORD_LIMIT};
 use partial::remove_partial;
 use record::{Annotation, Entries, ModelRecord, Records};
-use write::{rename, replace_file};
 
 /// The store of one app.
 #[derive(Debug)]

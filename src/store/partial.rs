@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::digest::Digest;
+use crate::disk::write::{remove_tree, replace_file};
 use crate::error::{IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
@@ -38,7 +39,6 @@ use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::{Layout, file_in};
-use crate::store::write::{remove_tree, replace_file};
 
 /// A journal that was not touched for this long belongs to nobody any more.
 const ABANDONED: Duration = Duration::from_secs(60);

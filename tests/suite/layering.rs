@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 7] = [
+const LAYERS: [(&str, u8); 8] = [
     ("cli", 6),
     ("manager", 5),
     ("engine", 4),
@@ -13,6 +13,7 @@ const LAYERS: [(&str, u8); 7] = [
     ("source", 3),
     ("store", 3),
     ("http", 2),
+    ("disk", 2),
 ];
 
 fn layer(module: &str) -> u8 {

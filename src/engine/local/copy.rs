@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::write::rename;
 use crate::engine::Engine;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::resolve::find_installed;
@@ -11,7 +12,6 @@ use crate::error::{Error, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::setters::setters;
 use crate::store::layout::file_in;
-use crate::store::write::rename;
 
 /// How to copy.
 #[derive(Debug, Clone, Default)]

@@ -114,7 +114,7 @@ impl Engine {
         }
         for path in plan.leftovers {
             let bytes = bytes_below(&path);
-            match crate::store::write::remove_tree(&path) {
+            match crate::disk::write::remove_tree(&path) {
                 Ok(()) => {
                     report.removed.bytes += bytes;
                     report.removed.leftovers.push(path);

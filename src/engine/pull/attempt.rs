@@ -5,9 +5,8 @@ use std::time::Duration;
 use tracing::info;
 
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
+use crate::disk::space::check_space;
 use crate::engine::Engine;
-use crate::engine::archives::drop_kept;
-use crate::engine::local::disk_space::check_space;
 use crate::engine::offer::{Asking, Offer};
 use crate::engine::pull::commit::{Committed, commit};
 use crate::engine::pull::downloads::Meter;
@@ -19,6 +18,7 @@ use crate::error::{Error, Result, chain};
 use crate::manifest::Contents;
 use crate::progress::{CancelToken, Phase};
 use crate::source::places::Places;
+use crate::source::zips::drop_kept;
 use crate::store::ModelLock;
 use crate::store::partial::{Claimed, Partial};
 use crate::store::record::Records;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::catalog::RemoteModel;
+use crate::disk::write::replace_file;
 use crate::error::{IoContext, Result};
 use crate::manifest::Manifest;
 use crate::platform;
 use crate::store::layout::file_in;
 use crate::store::partial::{Partial, find_partials, remove_partial};
 use crate::store::record::{Annotation, ModelRecord};
-use crate::store::write::replace_file;
 use crate::store::{ModelLock, Store};
 
 /// Above this many files one call that syncs the whole file system is quicker than one for each.

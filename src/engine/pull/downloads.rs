@@ -9,6 +9,7 @@ use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
+use crate::source::zips::Arrivals;
 
 /// Full names that an address may mean, each with its version when that is known.
 pub(crate) type Names = [(ModelName, Option<String>)];
@@ -173,6 +174,22 @@ pub(crate) struct Meter {
 
 const PHASES: [Phase; 3] = [Phase::Manifest, Phase::Chunks, Phase::Extracting];
 
+impl Arrivals for Meter {
+    fn archive(&self, here: u64, total: u64) {
+        let before = (
+            self.bytes_in_flight.swap(here, Relaxed),
+            self.bytes_total.swap(total, Relaxed),
+        );
+        if before != (here, total) {
+            self.emit(&ProgressEvent::Advanced(self.transferred()));
+        }
+    }
+
+    fn archive_came(&self, bytes: u64) {
+        self.bytes_network.fetch_add(bytes, Relaxed);
+    }
+}
+
 impl Meter {
     fn new(asked: Asked, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
         Self {
@@ -273,23 +290,6 @@ impl Meter {
         self.bytes_network.fetch_add(bytes, Relaxed);
         self.bytes_in_flight.fetch_add(bytes, Relaxed);
         self.emit(&ProgressEvent::Advanced(self.transferred()));
-    }
-
-    /// So much is here of a zip that comes whole before the manifest is known, and how much it has; zero when that is not
-    /// known, and when it is over.
-    pub(crate) fn archive(&self, here: u64, total: u64) {
-        let before = (
-            self.bytes_in_flight.swap(here, Relaxed),
-            self.bytes_total.swap(total, Relaxed),
-        );
-        if before != (here, total) {
-            self.emit(&ProgressEvent::Advanced(self.transferred()));
-        }
-    }
-
-    /// Bytes of such a zip came for this pull; others may wait for them, too.
-    pub(crate) fn archive_came(&self, bytes: u64) {
-        self.bytes_network.fetch_add(bytes, Relaxed);
     }
 
     /// Bytes in flight landed or were thrown away.

@@ -9,7 +9,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use crate::digest::{Checksum, Expected};
-use crate::engine::local::disk_space::check_space;
+use crate::disk::space::check_space;
 use crate::engine::pull::downloads::Meter;
 use crate::engine::pull::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::transfer::receive::Receiver;

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::source::Catalog;
+use crate::source::cache::RegistryCache;
 use crate::source::repository::index::Cached;
 use crate::source::repository::is_of;
 use crate::source::repository::refs::is_full_hash;
 use crate::store::record::Records;
-use crate::store::registries::RegistryCache;
 
 impl Engine {
     /// Brings those registries up to date that installed models of repositories came from; returns what failed.

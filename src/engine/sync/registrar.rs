@@ -16,12 +16,12 @@ use crate::http::Client;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source;
+use crate::source::cache::{CachedMeta, RegistryCache};
 use crate::source::repository::discover::{Discovered, Discovery, Served};
 use crate::source::repository::index::{self, Cached, Head, Origin};
 use crate::source::repository::is_of;
 use crate::source::repository::refs::Refs;
 use crate::source::repository::wire::Registry;
-use crate::store::registries::{CachedMeta, RegistryCache};
 
 /// How the sync of one registry ended.
 pub(super) enum Outcome {

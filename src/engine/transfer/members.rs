@@ -7,12 +7,12 @@ use std::ops::Range;
 use super::Shared;
 use crate::archive::{Member, MemberError, MemberReader};
 use crate::digest::Expected;
-use crate::engine::archives::{differ, is_out_of_range};
 use crate::engine::pull::plan::{Origin, Task};
 use crate::error::{Error, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
+use crate::source::zips::{differ, is_out_of_range};
 use crate::url::Scheme;
 
 /// Bytes between two members that are fetched along rather than asked around: about what a request costs in time.

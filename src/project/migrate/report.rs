@@ -46,6 +46,7 @@ use serde_json::Value;
 
 use crate::catalog::Metadata;
 use crate::digest::Digest;
+use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::project::home::Project;
@@ -53,7 +54,6 @@ use crate::project::registry::{
     Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
 };
 use crate::relpath::{InvalidName, RelPath, check_distinct};
-use crate::store::write::replace_file;
 use crate::time::rfc3339_micros;
 
 const REGISTRY: &str = "model_registry.json";

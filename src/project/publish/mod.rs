@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Metadata;
 use crate::digest::{Digest, Hasher};
+use crate::disk::write::{NewFile, replace_file};
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::model::ModelRef;
@@ -30,7 +31,6 @@ use crate::relpath::RelPath;
 use crate::setters::setters;
 use crate::source::chunked;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
-use crate::store::write::{NewFile, replace_file};
 
 /// The size of a chunk unless said otherwise: 8 MiB, large enough that requests cost little, small enough to be shared
 /// and to be fetched again cheaply.

@@ -9,13 +9,13 @@ use tracing::{info, warn};
 
 use super::ProjectRegistry;
 use crate::digest::Digest;
+use crate::disk::write::{NewFile, rename, replace_file};
 use crate::error::{Error, IoContext, Result, chain};
 use crate::progress::CancelToken;
 use crate::source::repository::check_registry;
 use crate::source::repository::discover::REGISTRY_FILE;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::FileLock;
-use crate::store::write::{NewFile, rename, replace_file};
 
 /// What version control should pass over in its folder, written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";

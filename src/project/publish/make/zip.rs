@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::tree::{Tree, is_left_out};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES, MemberError, MemberReader};
+use crate::disk::write::NewFile;
 use crate::error::{Error, Result};
 use crate::http::Client;
 use crate::platform;
 use crate::progress::CancelToken;
 use crate::source::places::below;
-use crate::store::write::NewFile;
 use crate::url::Url;
 
 /// An archive that was fetched whole, into a file that goes with it.

@@ -19,9 +19,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::disk::names::encode;
+use crate::disk::write::{NewFile, remove_tree, replace_file};
 use crate::error::{Error, IoContext, Result};
-use crate::store::layout::encode;
-use crate::store::write::{NewFile, remove_tree, replace_file};
 use crate::url::percent_decode;
 
 /// The name of the folder of the source without a key. The encoding never gives a bare percent sign, so no key meets it.

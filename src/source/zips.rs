@@ -9,20 +9,27 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
-use crate::engine::local::disk_space::check_space;
-use crate::engine::pull::downloads::Meter;
+use crate::disk::space::check_space;
+use crate::disk::write::NewFile;
 use crate::error::{Error, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source::places::Zip;
-use crate::store::write::NewFile;
 use crate::url::Url;
 
 /// How long a directory that was read is taken for that of the same zip: long enough for the models of one command.
 const TRUSTED: Duration = Duration::from_secs(60);
 /// How often somebody who waits looks whether a zip is open now.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Learns of bytes that arrive for a pull before its files are known.
+pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
+    /// `here` of `total` bytes of an archive are here; both are zero when nothing is known, and when it is over.
+    fn archive(&self, here: u64, total: u64);
+    /// So many bytes of an archive came over the network for this pull.
+    fn archive_came(&self, bytes: u64);
+}
 
 /// The zips opened lately.
 #[derive(Debug, Default)]
@@ -47,7 +54,7 @@ impl Coming {
     }
 
     /// Shows it in the progress of a pull that waits for it.
-    fn show(&self, meter: Option<&Meter>) {
+    fn show(&self, meter: Option<&dyn Arrivals>) {
         if let Some(meter) = meter {
             meter.archive(self.here.load(Relaxed), self.total.load(Relaxed));
         }
@@ -82,7 +89,11 @@ impl OpenedZips {
     }
 
     /// Waits until nobody else opens one.
-    fn turn(&self, cancel: &CancelToken, meter: Option<&Meter>) -> Result<MutexGuard<'_, ()>> {
+    fn turn(
+        &self,
+        cancel: &CancelToken,
+        meter: Option<&dyn Arrivals>,
+    ) -> Result<MutexGuard<'_, ()>> {
         loop {
             if let Some(turn) = self.opening.try_lock() {
                 return Ok(turn);
@@ -108,7 +119,7 @@ pub(crate) struct ZipOpener<'a> {
     pub(crate) cancel: &'a CancelToken,
     pub(crate) opened: &'a OpenedZips,
     /// Of the pull that it is for.
-    pub(crate) meter: Option<&'a Meter>,
+    pub(crate) meter: Option<&'a dyn Arrivals>,
 }
 
 impl ZipOpener<'_> {
