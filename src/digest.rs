@@ -19,6 +19,24 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// Reads a digest as files in the wild have it: bare or behind `sha256:`, with spaces around it. `None` where it is
+    /// empty, `none`, or of another algorithm.
+    ///
+    /// # Errors
+    /// [`InvalidDigest`] for anything else.
+    pub(crate) fn read(text: &str) -> Result<Option<Self>, InvalidDigest> {
+        let text = text.trim();
+        let hex = match text.split_once(':') {
+            Some((algorithm, hex)) if algorithm.eq_ignore_ascii_case("sha256") => hex.trim(),
+            Some(_) => return Ok(None),
+            None => text,
+        };
+        match hex.is_empty() || hex.eq_ignore_ascii_case("none") {
+            true => Ok(None),
+            false => hex.parse().map(Some),
+        }
+    }
+
     /// Returns the 32 bytes of the digest.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -80,6 +98,16 @@ impl FromStr for GitBlobId {
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         read_hex(text).map(Self).ok_or(InvalidDigest)
     }
+}
+
+/// Whether a text is the id of a commit: 40 hexadecimal digits, or 64 where the repository hashes with SHA-256.
+pub(crate) fn is_commit_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && is_hex(text)
+}
+
+/// Whether a text has hexadecimal digits only.
+pub(crate) fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What a file's or part's bytes are checked by.
@@ -313,6 +341,40 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Digest>(), Err(InvalidDigest), "{bad}");
         }
+    }
+
+    #[test]
+    fn digests_are_read_with_and_without_their_algorithm() {
+        for text in [
+            EMPTY.to_owned(),
+            format!(" SHA256: {} ", EMPTY.to_uppercase()),
+        ] {
+            assert_eq!(Digest::read(&text), Ok(Some(Digest::of(b""))), "{text}");
+        }
+        for missing in ["", " ", "sha256:", "None", "md5:00", "sha512:zz"] {
+            assert_eq!(Digest::read(missing), Ok(None), "{missing}");
+        }
+        for bad in ["zz", "sha256:zz", &EMPTY[1..]] {
+            assert_eq!(Digest::read(bad), Err(InvalidDigest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn commits_have_40_or_64_digits() {
+        for (length, expected) in [
+            (39, false),
+            (40, true),
+            (41, false),
+            (64, true),
+            (65, false),
+        ] {
+            assert_eq!(
+                is_commit_id(&EMPTY.repeat(2)[..length]),
+                expected,
+                "{length}"
+            );
+        }
+        assert!(!is_commit_id(&"g".repeat(40)));
     }
 
     #[test]

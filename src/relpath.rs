@@ -34,17 +34,16 @@ impl InvalidName {
 
 impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self
-            .name
-            .chars()
-            .take(80)
-            .flat_map(char::escape_debug)
-            .collect();
-        write!(f, "the name '{shown}' {}", self.reason)
+        write!(f, "the name '{}' {}", shown(&self.name), self.reason)
     }
 }
 
 impl std::error::Error for InvalidName {}
+
+/// Returns a name as messages show it: cut to 80 characters, then escaped.
+pub(crate) fn shown(name: &str) -> String {
+    name.chars().take(80).flat_map(char::escape_debug).collect()
+}
 
 /// The longest path of a file in a model, in bytes: what Linux and macOS accept (`PATH_MAX` is 4096 and 1024) less room
 /// for the store's own folders.

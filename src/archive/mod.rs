@@ -28,6 +28,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use crate::relpath::shown;
+
 pub(crate) use directory::Directory;
 pub(crate) use member::Member;
 pub(crate) use reader::{MemberError, MemberReader};
@@ -72,9 +74,4 @@ impl<'a> Fields<'a> {
     fn signature(&mut self, expected: [u8; 4]) -> Option<()> {
         (self.array()? == expected).then_some(())
     }
-}
-
-/// Shows a name that may hold anything.
-fn shown(name: &str) -> String {
-    name.chars().take(80).flat_map(char::escape_debug).collect()
 }

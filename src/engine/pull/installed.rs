@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{PullOptions, PullPlan, PullReport, check_hashes};
 use crate::config::check_concurrency;
+use crate::digest::is_commit_id;
 use crate::engine::Engine;
 use crate::engine::pull::downloads::Asked;
 use crate::engine::pull::selection::Selection;
@@ -11,9 +12,6 @@ use crate::error::{Error, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelAddress, ModelRef};
 use crate::store::record::ModelRecord;
-
-/// The hexadecimal digits of a commit's hash.
-const COMMIT_DIGITS: usize = 40;
 
 /// An installed model that is just what a pull asks for.
 #[derive(Debug)]
@@ -30,18 +28,15 @@ impl Engine {
         asked: &Asked,
         options: &PullOptions,
     ) -> Result<Option<Installed>> {
-        let is_commit = |version: &str| {
-            version.len() == COMMIT_DIGITS && version.bytes().all(|c| c.is_ascii_hexdigit())
-        };
         let mut versions = asked
             .names
             .iter()
             .filter_map(|(_, version)| version.as_deref());
-        if !versions.any(is_commit) {
+        if !versions.any(is_commit_id) {
             return Ok(None);
         }
         self.find_just(asked, options, |model, record| {
-            is_commit(model.version()) && record.commit() == Some(model.version())
+            is_commit_id(model.version()) && record.commit() == Some(model.version())
         })
     }
 

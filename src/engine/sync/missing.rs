@@ -4,6 +4,7 @@ use tracing::{info, warn};
 
 use super::{Target, UnsyncedRegistry};
 use crate::config::{RepositoryPlace, SourceConfig, SourcePlace};
+use crate::digest::is_commit_id;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
@@ -12,7 +13,6 @@ use crate::source::Catalog;
 use crate::source::cache::RegistryCache;
 use crate::source::repository::index::Cached;
 use crate::source::repository::is_of;
-use crate::source::repository::refs::is_full_hash;
 use crate::store::record::Records;
 
 impl Engine {
@@ -38,7 +38,7 @@ impl Engine {
             // A commit does not move.
             if let Some(source) = source
                 && let SourcePlace::Repository(place) = &source.place
-                && !is_full_hash(reference)
+                && !is_commit_id(reference)
                 && !targets
                     .iter()
                     .any(|target| target.config.key == source.key && target.refs[0] == reference)

@@ -237,23 +237,10 @@ fn made_file(table: &mut Table) -> Result<MadeFile, Fault> {
     })
 }
 
-/// Takes a digest, with or without its algorithm in front; `None` when it is missing or of another algorithm.
+/// Takes a digest; `None` when it is missing or of another algorithm.
 fn digest(table: &mut Table, key: &str) -> Result<Option<Digest>, Fault> {
-    let Some(text) = text(table, key)? else {
-        return Ok(None);
-    };
-    let hex = match text.split_once(':') {
-        Some((algorithm, hex)) if algorithm.eq_ignore_ascii_case("sha256") => hex,
-        Some(_) => return Ok(None),
-        None => &text,
-    };
-    match hex.trim() {
-        "" => Ok(None),
-        hex => hex
-            .parse()
-            .map(Some)
-            .map_err(|_| format!("'{key}' is no digest")),
-    }
+    let text = text(table, key)?.unwrap_or_default();
+    Digest::read(&text).map_err(|_| format!("'{key}' is no digest"))
 }
 
 /// Takes when something was registered; what does not say it was long ago.

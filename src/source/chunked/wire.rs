@@ -22,6 +22,7 @@ use crate::config::SourceConfig;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::model::{ModelName, nearest};
+use crate::relpath::shown;
 
 /// How long a chain of aliases may be.
 const MAX_ALIASES: usize = 16;
@@ -70,7 +71,7 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> 
         let entry = versions.get(name).ok_or_else(|| {
             Malformed::new(format!(
                 "version '{}' is an alias of a version that is not there",
-                show(version)
+                shown(version)
             ))
         })?;
         match (&entry.alias_of, entry.hash) {
@@ -79,19 +80,15 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> 
             (None, None) => {
                 return Err(Malformed::new(format!(
                     "version '{}' has neither hash nor alias_of",
-                    show(name)
+                    shown(name)
                 )));
             }
         }
     }
     Err(Malformed::new(format!(
         "the aliases of version '{}' lead in a circle",
-        show(version)
+        shown(version)
     )))
-}
-
-fn show(name: &str) -> String {
-    name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 pub(super) fn full_name(config: &SourceConfig, path: &str) -> String {
@@ -113,7 +110,7 @@ fn remote(
 ) -> Result<RemoteModel, Malformed> {
     let metadata = match metadata {
         Some(json) => RemoteMetadata::of_json(json).ok_or_else(|| {
-            let version = show(&version);
+            let version = shown(&version);
             Malformed::new(format!("the metadata of version '{version}' is no object"))
         })?,
         None => RemoteMetadata::default(),
@@ -215,7 +212,7 @@ fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
     {
         Some(version) => Err(Malformed::new(format!(
             "in the index, the version '{}' differs from another only by case",
-            show(version)
+            shown(version)
         ))),
         None => Ok(()),
     }
@@ -438,7 +435,7 @@ fn refuse_other_case<E: serde::de::Error>(name: &str, wanted: &str) -> Result<()
     if name != wanted && name.to_lowercase() == wanted.to_lowercase() {
         return Err(E::custom(format!(
             "the name '{}' differs from '{wanted}' only by case",
-            show(name)
+            shown(name)
         )));
     }
     Ok(())

@@ -4,15 +4,13 @@ use tracing::debug;
 
 use crate::catalog::PinState;
 use crate::config::RepositoryPlace;
-use crate::digest::Digest;
+use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, Result};
 use crate::http::{Answer, Client, GetOptions};
 use crate::progress::CancelToken;
 use crate::source::places::below;
 use crate::source::repository::index::Origin;
-use crate::source::repository::refs::{
-    MAX_ADVERTISEMENT_BYTES, RefKind, Refs, is_full_hash, may_be_hash,
-};
+use crate::source::repository::refs::{MAX_ADVERTISEMENT_BYTES, RefKind, Refs, may_be_hash};
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::url::Url;
 
@@ -128,7 +126,7 @@ impl Discovery<'_> {
 
     /// The commit that a ref names: git looks for a full hash first, then for tags, branches and the beginning of a hash.
     fn commit_of(&self, reference: &str, refs: &Refs) -> Result<String> {
-        if is_full_hash(reference) {
+        if is_commit_id(reference) {
             let known = refs.abbreviated(reference).map(str::to_owned);
             return Ok(known.unwrap_or_else(|| reference.to_ascii_lowercase()));
         }
@@ -188,7 +186,7 @@ impl Discovery<'_> {
             _ => Some(text.trim().to_owned()),
         };
         Ok(commit
-            .filter(|commit| is_full_hash(commit))
+            .filter(|commit| is_commit_id(commit))
             .map(|commit| commit.to_ascii_lowercase()))
     }
 

@@ -27,9 +27,9 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
 use crate::model::ModelName;
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, shown};
 use crate::source::places::below;
-use crate::source::repository::wire::{Registry, show};
+use crate::source::repository::wire::Registry;
 
 const FORMAT: u32 = 1;
 
@@ -245,13 +245,13 @@ pub(crate) fn write(
         if !seen.insert(path.to_lowercase()) {
             return Err(refuse(format!(
                 "in [models], '{}' is there twice, or differs from another only by case",
-                show(listed)
+                shown(listed)
             )));
         }
         let (root, files) = files_of(registry, names)
-            .map_err(|error| refuse(format!("model '{}': {error}", show(listed))))?;
+            .map_err(|error| refuse(format!("model '{}': {error}", shown(listed))))?;
         let outline = Outline::new(files, &origin.revision, location)
-            .map_err(|error| error.step(format!("model '{}'", show(listed))))?;
+            .map_err(|error| error.step(format!("model '{}'", shown(listed))))?;
         let count = outline.files().len() as u64;
         let sizes = outline.files().iter().map(|file| file.size_bytes);
         let bytes = sizes.sum::<Option<u64>>();

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::digest::{is_commit_id, is_hex};
 use crate::error::{Error, Result};
 use crate::model::nearest;
 use crate::url::Url;
@@ -67,7 +68,7 @@ impl Refs {
         }
         let at = line.iter().position(|byte| *byte == b' ')?;
         let hash = std::str::from_utf8(&line[..at]).ok()?;
-        if !is_full_hash(hash) {
+        if !is_commit_id(hash) {
             return None;
         }
         // A name that is no text can be nobody's ref; that there are none at all is said so, too.
@@ -126,14 +127,9 @@ impl Refs {
     }
 }
 
-/// Whether it is a hash of git: 40 hexadecimal digits, or 64.
-pub(crate) fn is_full_hash(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 /// Whether it may be the beginning of one.
 pub(super) fn may_be_hash(text: &str) -> bool {
-    (7..64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    (7..64).contains(&text.len()) && is_hex(text)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use super::about;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, shown};
 use crate::source::places::below;
 use crate::url::{Url, percent_decode};
 
@@ -134,8 +134,8 @@ impl Registry {
         let mut of_urls: Option<String> = None;
         let mut files = HashMap::with_capacity(wire.files.len());
         for (name, file) in wire.files {
-            let digest = read_hash(file.hash.as_deref())
-                .ok_or_else(|| refuse(format!("the hash of '{}' is none", show(&name))))?;
+            let digest = Digest::read(file.hash.as_deref().unwrap_or_default())
+                .map_err(|_| refuse(format!("'{}' has an invalid hash", shown(&name))))?;
             let (mut folder, size_bytes) = (None, file.size);
             if let Some(path) = file.url.as_deref().and_then(path_of) {
                 let last = path.rsplit('/').next().unwrap_or_default();
@@ -158,7 +158,7 @@ impl Registry {
         if let Some(asset) = &asset
             && check_path("asset", asset)?.components().count() != 1
         {
-            return Err(refuse(format!("asset: '{}' has a slash", show(asset))));
+            return Err(refuse(format!("asset: '{}' has a slash", shown(asset))));
         }
         Ok(Self {
             root: root.map(|root| if root == "." { String::new() } else { root }),
@@ -199,21 +199,6 @@ pub(crate) fn in_a_line(error: &toml::de::Error, text: &str) -> String {
     }
 }
 
-/// Reads a hash, with or without its algorithm in front; `None` when it is none. What is missing, or of an algorithm that
-/// nothing here computes, vouches for nothing.
-fn read_hash(hash: Option<&str>) -> Option<Option<Digest>> {
-    let text = hash.unwrap_or_default().trim();
-    let hex = match text.split_once(':') {
-        Some((algorithm, hex)) if algorithm.eq_ignore_ascii_case("sha256") => hex.trim(),
-        Some(_) => return Some(None),
-        None => text,
-    };
-    if hex.is_empty() || hex.eq_ignore_ascii_case("none") {
-        return Some(None);
-    }
-    hex.parse().ok().map(Some)
-}
-
 /// The path of a URL, decoded.
 fn path_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?.expose();
@@ -248,10 +233,6 @@ fn folder_of(path: &str, name: &str, reference: &str) -> Option<String> {
         .or_else(|| rest.get(1..))?;
     let folder = folder.join("/");
     (folder.is_empty() || RelPath::parse(&folder).is_ok()).then_some(folder)
-}
-
-pub(super) fn show(name: &str) -> String {
-    name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::weight::{MAX_WEIGHT, weight_of};
 use super::yaml;
 use crate::error::{Error, IoContext, Result};
+use crate::relpath::shown;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 
 /// What is accepted, for whoever named something else.
@@ -170,8 +171,8 @@ impl<'de> Visitor<'de> for Distinct<'_> {
         let mut table = Map::new();
         while let Some(key) = access.next_key::<String>()? {
             if table.contains_key(&key) {
-                let shown: String = key.chars().take(80).flat_map(char::escape_debug).collect();
-                return Err(A::Error::custom(format!("the key '{shown}' occurs twice")));
+                let message = format!("the key '{}' occurs twice", shown(&key));
+                return Err(A::Error::custom(message));
             }
             self.add(weight_of(&Value::Null) + key.len())?;
             let value = access.next_value_seed(self)?;

@@ -144,14 +144,9 @@ pub(super) fn normal(path: &str) -> String {
     }
 }
 
-/// Reads a SHA-256, with or without the algorithm in front.
+/// Reads a digest; `None` when there is none to read.
 pub(super) fn digest(text: &str) -> Option<Digest> {
-    let hex = match text.trim().split_once(':') {
-        Some((algorithm, hex)) if algorithm.eq_ignore_ascii_case("sha256") => hex,
-        Some(_) => return None,
-        None => text,
-    };
-    hex.trim().parse().ok()
+    Digest::read(text).ok()?
 }
 
 struct TooDeep;

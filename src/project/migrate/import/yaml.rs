@@ -6,6 +6,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 use serde_json::{Map, Value};
 
 use super::weight::{MAX_WEIGHT, weight_of};
+use crate::relpath::shown;
 
 /// How deep lists and tables may be nested.
 const MAX_DEPTH: usize = 64;
@@ -209,10 +210,6 @@ fn check_tag(tag: Option<&Tag>) -> Result<(), String> {
 /// `!` alone says that something is what it looks like.
 fn is_plain(tag: &Tag) -> bool {
     tag.handle() == "!" && tag.suffix().is_empty()
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

@@ -91,11 +91,6 @@ pub(super) fn kept(text: &str, max_chars: usize) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-/// A name as errors show it: its beginning, with control characters escaped.
-pub(super) fn shown(name: &str) -> String {
-    name.chars().take(80).flat_map(char::escape_debug).collect()
-}
-
 /// Whether a file is one of several that a model was split into, as `model-00001-of-00003.safetensors` is.
 pub(super) fn is_part(file_name: &str) -> bool {
     let stem = file_name

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_ENTRIES, shown};
+use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_ENTRIES};
 use super::cursor::Cursor;
 use crate::error::Result;
+use crate::relpath::shown;
 
 /// How many keys are read; models have fewer than a hundred.
 const MAX_KEYS: u64 = 1 << 16;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::super::description::{Description, MAX_ENTRIES, MAX_NAME_CHARS, kept, shown};
+use super::super::description::{Description, MAX_ENTRIES, MAX_NAME_CHARS, kept};
 use super::{description, lines};
+use crate::relpath::shown;
 
 /// What a simulation consists of.
 #[derive(Debug, Default)]

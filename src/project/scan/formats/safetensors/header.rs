@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, kept, shown};
+use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, kept};
+use crate::relpath::shown;
 
 /// The key of what a file states freely; every other is the name of a tensor.
 const METADATA: &str = "__metadata__";
