@@ -1,13 +1,12 @@
-//! What a Python module defines, learnt from its text: it is parsed, never run.
+//! What a Python module defines, read from its text: it is parsed, never run.
 //!
 //! The publisher's side asks two things of a module: whether an entrypoint `package.module:Symbol` exists, and which
-//! models and targets a file declares. Texts are hostile: [`syntax`] says how they are kept from exhausting the stack.
+//! models and targets a file declares. Texts may be hostile: [`syntax`] keeps them from exhausting the stack.
 
 mod definitions;
 mod entrypoint;
 mod literal;
 mod model;
-mod nesting;
 mod syntax;
 mod target;
 #[cfg(test)]
@@ -77,7 +76,7 @@ pub(crate) struct TargetFunction {
 /// Reads what a module defines from its text.
 ///
 /// # Errors
-/// [`SyntaxFault`] when it is no Python 3, too long, or nested deeper than Python itself allows.
+/// [`SyntaxFault`] when it is not Python 3, too long, or nested deeper than Python itself allows.
 pub(crate) fn parse(text: &str) -> Result<Module, SyntaxFault> {
     syntax::with_statements(text, |statements| {
         let definitions = Definitions::collect(statements);

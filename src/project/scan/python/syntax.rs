@@ -1,32 +1,32 @@
-//! From a text to its statements, without trust in the text.
+//! From a text to its statements, whatever the text.
 //!
-//! The parser goes down into what is nested, and what it returns is dropped the same way. By itself it gives up 202
-//! levels down, as Python does about 200; that leaves three ways to go deeper, which [`nesting`] bounds:
-//! chains such as `a.b.c` and `1 + 1 + 1`, read in a loop but dropped level by level; a lambda in the default of a
-//! lambda's parameter; and signs in the pattern of a `case`. The bound and the parser's own limit fit a thread whose stack
-//! is made for them. Nothing here goes down by itself, but from a block into a block.
+//! The parser descends into what is nested, and what it returns is dropped the same way. It gives up 202 levels down by
+//! itself, as Python does at about 200, but that leaves three ways to go deeper: chains such as `a.b.c` and `1 + 1 + 1`,
+//! which are read in a loop but dropped link by link; a lambda in the default of a lambda's parameter; and signs in the
+//! pattern of a `case`. [`check_nesting`] caps them, and the parser runs on a thread whose stack holds what the caps allow.
 
 use std::thread;
 
 use ruff_python_ast::Stmt;
-use ruff_python_parser::{ParseError, ParseErrorType, parse_module};
-
-use super::nesting;
+use ruff_python_ast::token::TokenKind;
+use ruff_python_parser::{Mode, ParseError, ParseErrorType, lexer, parse_module};
 
 /// The longest text, in bytes. The longest modules that people write have 2 MB.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
+/// How deep brackets and the parameters of lambdas may be nested, as in Python.
+const MAX_OPEN: usize = 200;
+/// How many operators, links and brackets may follow each other without a comma or the end of a statement.
+const MAX_CHAIN: usize = 12_000;
+/// The stack of the thread that parses. Without optimisation on x86-64, a sign in a pattern takes 1.7 KiB, a lambda in a
+/// default 4.7 KiB, a link 0.1 KiB, and the costliest of the parser's 202 levels 16 KiB. Only what is used becomes memory.
+const STACK_BYTES: usize = 80 << 20;
 
-/// The stack of the thread that parses: what [`nesting::MAX_WEIGHT`] allows, and 16 MiB for the parser's own 202 levels,
-/// of which the costliest, f-strings within f-strings, take 16 KiB each when nothing is optimised. Only what is used
-/// becomes memory.
-const STACK_BYTES: usize = nesting::MAX_WEIGHT + (16 << 20);
-
-/// Why a text is no Python.
+/// Why a text is not Python.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxFault {
     /// The line, from 1; 1 as well when the fault is the text's as a whole.
     pub(crate) line: usize,
-    /// What is wrong, in the parser's words, without a full stop.
+    /// What is wrong, mostly in the parser's words, without a full stop.
     pub(crate) message: String,
 }
 
@@ -51,15 +51,15 @@ pub(super) fn with_statements<T: Send>(
     text: &str,
     read: impl FnOnce(&[Stmt]) -> T + Send,
 ) -> Result<T, SyntaxFault> {
-    check_length(text.len())?;
+    if text.len() > MAX_BYTES {
+        return Err(SyntaxFault::whole("longer than 4 MiB"));
+    }
     // The parser would take it for the end of the text.
     if let Some(at) = text.find('\0') {
         let line = line_at(&text.as_bytes()[..at]);
         return Err(SyntaxFault::new(line, "a NUL character"));
     }
-    if nesting::weight(text) > nesting::MAX_WEIGHT {
-        return Err(SyntaxFault::whole(TOO_DEEP));
-    }
+    check_nesting(text)?;
     let work = move || match parse_module(text) {
         Ok(parsed) => Ok(read(parsed.suite())),
         Err(error) => Err(fault(text, &error)),
@@ -75,14 +75,70 @@ pub(super) fn with_statements<T: Send>(
     })
 }
 
-fn check_length(bytes: usize) -> Result<(), SyntaxFault> {
-    if bytes > MAX_BYTES {
-        return Err(SyntaxFault::whole("longer than 4 MiB"));
+/// Refuses a text that would take more stack than there is.
+///
+/// Where strings or brackets do not match, the parser may see other tokens than the lexer does alone: of such a text all
+/// punctuation counts as one chain.
+fn check_nesting(text: &str) -> Result<(), SyntaxFault> {
+    if let Some(is_shallow) = is_shallow(text) {
+        return is_shallow.then_some(()).ok_or(SyntaxFault::whole(TOO_DEEP));
     }
-    Ok(())
+    let punctuation = text.bytes().filter(u8::is_ascii_punctuation).count();
+    match punctuation <= MAX_CHAIN {
+        true => Ok(()),
+        false => Err(SyntaxFault::whole("a string or bracket is not closed")),
+    }
 }
 
-/// Says what the parser found first.
+/// Returns whether brackets and chains stay within their caps; `None` when strings or brackets do not match.
+fn is_shallow(text: &str) -> Option<bool> {
+    let mut lexer = lexer::lex(text, Mode::Module);
+    // What closes each open bracket, and how long the chain around it is.
+    let mut open: Vec<(TokenKind, usize)> = Vec::new();
+    // The chain in the innermost bracket, and it with those around it.
+    let (mut chain, mut total) = (0_usize, 0_usize);
+    loop {
+        let token = lexer.next_token();
+        let closes = open.last().is_some_and(|(close, _)| *close == token);
+        let close = match token {
+            TokenKind::EndOfFile => return open.is_empty().then_some(true),
+            TokenKind::Unknown => return None,
+            TokenKind::Newline if !open.is_empty() => return None,
+            TokenKind::Newline | TokenKind::Comma | TokenKind::Semi => {
+                total -= std::mem::take(&mut chain);
+                continue;
+            }
+            _ if closes => {
+                total -= chain;
+                chain = open.pop()?.1;
+                continue;
+            }
+            TokenKind::Rpar
+            | TokenKind::Rsqb
+            | TokenKind::Rbrace
+            | TokenKind::FStringEnd
+            | TokenKind::TStringEnd => return None,
+            TokenKind::Lpar => Some(TokenKind::Rpar),
+            TokenKind::Lsqb => Some(TokenKind::Rsqb),
+            TokenKind::Lbrace => Some(TokenKind::Rbrace),
+            TokenKind::FStringStart => Some(TokenKind::FStringEnd),
+            TokenKind::TStringStart => Some(TokenKind::TStringEnd),
+            TokenKind::Lambda => Some(TokenKind::Colon),
+            _ if token.is_operator() => None,
+            _ => continue,
+        };
+        chain += 1;
+        total += 1;
+        if let Some(close) = close {
+            open.push((close, std::mem::take(&mut chain)));
+        }
+        if total > MAX_CHAIN || open.len() > MAX_OPEN {
+            return Some(false);
+        }
+    }
+}
+
+/// Reports what the parser found first.
 fn fault(text: &str, error: &ParseError) -> SyntaxFault {
     let before = &text.as_bytes()[..error.location.start().to_usize().min(text.len())];
     let message = match error.error {

@@ -1,7 +1,6 @@
 //! Texts that are made to exhaust the stack or the time.
 
 use super::*;
-use crate::project::scan::python::nesting::{self, MAX_WEIGHT};
 
 const DEEP: usize = 100_000;
 
@@ -67,9 +66,9 @@ const LIMITED: [[&str; 6]; 56] = [
     ["or patterns", "match x:\n case ", "1|", "1", "", ": pass"],
 ];
 
-/// Texts whose nesting is bounded by their weight alone.
+/// Texts whose nesting the parser does not limit.
 #[rustfmt::skip]
-const WEIGHED: [[&str; 6]; 11] = [
+const UNLIMITED: [[&str; 6]; 11] = [
     ["lambda in default", "", "lambda a=", "1", ":1", ""],
     ["lambda in second default", "", "lambda a,b=", "1", ":1", ""],
     ["open lambda in default", "", "lambda a=", "", "", ""],
@@ -96,7 +95,7 @@ fn nested([_, start, open, middle, close, end]: [&str; 6], depth: usize) -> Stri
 
 #[test]
 fn survives_nesting() {
-    for row in LIMITED.into_iter().chain(WEIGHED) {
+    for row in LIMITED.into_iter().chain(UNLIMITED) {
         for depth in [150, 2_000, DEEP] {
             // Whether it is a fault is the parser's affair; that it returns is ours.
             if let Err(fault) = parse(&nested(row, depth)) {
@@ -108,13 +107,20 @@ fn survives_nesting() {
 
 #[test]
 fn survives_the_most_that_is_let_through() {
-    for row in WEIGHED {
-        let weight = |depth| nesting::weight(&nested(row, depth));
-        let each = (weight(2_000) - weight(1_000)) / 1_000;
-        let text = nested(row, MAX_WEIGHT / each - 10);
-        assert!(nesting::weight(&text) <= MAX_WEIGHT, "{}", row[0]);
-        let _ = parse(&text);
-        assert!(nesting::weight(&nested(row, MAX_WEIGHT / each + 10)) > MAX_WEIGHT);
+    for row in UNLIMITED {
+        let is_refused = |depth| {
+            let parsed = parse(&nested(row, depth));
+            parsed.is_err_and(|fault| fault.message == "nested too deeply")
+        };
+        let (mut fits, mut refused) = (1, 16_000);
+        while refused - fits > 1 {
+            let middle = usize::midpoint(fits, refused);
+            match is_refused(middle) {
+                true => refused = middle,
+                false => fits = middle,
+            }
+        }
+        assert!(fits >= 99, "{}: {fits}", row[0]);
     }
 }
 
@@ -153,7 +159,7 @@ fn refuses_what_nests_deeper_than_python_does() {
 
 #[test]
 fn takes_long_texts_that_are_flat() {
-    // Signs or lambdas that were nested in each other would weigh too much.
+    // Signs or lambdas that were nested in each other would be refused.
     const MANY: usize = 20_000;
     for text in [
         format!("x = [{}]", "-1.5, ".repeat(MANY)),
