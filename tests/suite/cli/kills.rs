@@ -1,62 +1,54 @@
 //! Processes killed at any moment: nothing incomplete is listed, nothing recorded is lost, nothing is fetched twice.
 
 use std::fs::{self, OpenOptions};
-use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant};
 
 use super::models;
 use super::program::{Running, finish, rack as program};
 use super::site::{CHUNK, LARGE, Site, lists};
+use crate::support::bytes;
+use crate::support::disk::names_in;
 use crate::support::rack::Rack;
 use crate::support::server::Rule;
-use crate::support::{PATIENCE, bytes};
 
 const RANGE: u64 = 8 << 20;
 const WORKERS: u64 = 2;
 
-/// When to kill.
+/// The event at which a process is killed; all are counted from 1.
 #[derive(Debug)]
 enum Moment {
-    /// As soon as so many events were told.
+    /// It writes this line of its log.
     Line(usize),
-    /// As soon as a request for the large chunk was answered so far.
-    Sent(u64),
-    /// So long after the start, whatever happens then.
-    After(Duration),
+    /// It asks for this chunk of those that it still lacks, and gets no answer.
+    Chunk(u64),
+    /// It has been sent this many bytes of the second range of a large chunk, and gets no more.
+    Byte(u64),
 }
 
-impl Moment {
-    /// The same for the same number; `lines` are about as many as there will be.
-    fn of(number: u64, lines: usize) -> Self {
-        let random = u64::from_le_bytes(bytes(8, number).try_into().unwrap());
-        match random % 3 {
-            0 => Self::Line(usize::try_from(random >> 8).unwrap() % lines + 1),
-            1 => Self::Sent((random >> 8) % RANGE),
-            _ => Self::After(Duration::from_micros((random >> 8) % 300_000)),
-        }
-    }
-}
-
-/// Starts a process and kills it at that moment; returns what it told, and whether it was still at it.
+/// Starts a process and kills it at that moment; returns what it logged, and whether it was still running.
 fn kill_at(site: &Site, line: &str, moment: &Moment) -> (Vec<String>, bool) {
     let command = program(&site.machine, &format!("{line} --verbose"));
     let wanted = match moment {
         Moment::Line(number) => *number,
         _ => usize::MAX,
     };
-    let (running, tell, told): (_, Sender<()>, Receiver<()>) =
-        Running::start(command, move |number, _| number == wanted);
-    if let Moment::Sent(bytes) = *moment {
-        let rule = Rule::when(|request| request.header("range").is_some()).nth(2);
-        site.machine.server.rule(rule.on_bytes(bytes, move || {
-            let _ = tell.send(());
-        }));
-    }
-    let patience = match moment {
-        Moment::After(time) => *time,
-        _ => PATIENCE,
+    let running = Running::watch(command, move |number, _| number == wanted);
+    let alarm = running.alarm();
+    let wake = move || {
+        let _ = alarm.send(());
     };
-    let _ = told.recv_timeout(patience);
+    match *moment {
+        Moment::Line(_) => {}
+        Moment::Chunk(number) => {
+            let rule = site.chunks().nth(number).on_request(wake);
+            site.machine.server.rule(rule.stall());
+        }
+        Moment::Byte(bytes) => {
+            let ranges = Rule::when(|request| request.header("range").is_some());
+            let rule = ranges.nth(2).on_bytes(bytes, wake);
+            site.machine.server.rule(rule.stall_after(bytes));
+        }
+    }
+    running.wait();
     let killed = running.kill();
     site.machine.server.clear_rules();
     killed
@@ -72,13 +64,17 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
     site.offer("big", files);
     let total = (24 * CHUNK + LARGE) as u64;
     let pull = format!("pull g/big v1 --concurrency {WORKERS}");
-    let (mut kills, mut number) = (0, 0);
+    let (mut kills, mut number) = (0, 0_usize);
     let mut before = 0;
     while kills < 25 {
         number += 1;
         assert!(number < 200, "the processes end before they can be killed");
         site.machine.server.reset_counts();
-        let moment = Moment::of(number, 40);
+        let moment = match number % 3 {
+            0 => Moment::Line(number % 40 + 1),
+            1 => Moment::Chunk(number as u64 % 5 + 1),
+            _ => Moment::Byte(number as u64 * 777_777 % RANGE),
+        };
         let (_, killed) = kill_at(&site, &pull, &moment);
         kills += u32::from(killed);
         let sent = site.chunk_bytes_sent();
@@ -111,10 +107,13 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
     assert_eq!(site.chunk_bytes_sent(), left);
     site.check(&["big"], "the end");
     // A forced pull takes all from the copy that is there, which stays until the new one is complete.
-    for number in 0..6 {
-        let moment = Moment::After(Duration::from_millis(20 + number * 50));
-        kill_at(&site, &format!("{pull} --force"), &moment);
+    for line in (1..).step_by(3) {
+        let moment = Moment::Line(line);
+        let (log, _) = kill_at(&site, &format!("{pull} --force"), &moment);
         site.check(&["big"], &format!("--force, {moment:?}"));
+        if log.len() < line {
+            break;
+        }
     }
     site.machine.server.reset_counts();
     finish(program(&site.machine, "pull g/big v1 --force --quiet")).quiet_success();
@@ -132,33 +131,31 @@ fn small_changes_that_are_killed_leave_one_state_or_the_other() {
             ("same", bytes(CHUNK, 5)),
         ]
     };
-    let (mut kills, mut number) = (0, 0);
-    while kills < 30 {
-        number += 1;
-        assert!(number < 200, "the processes end before they can be killed");
-        site.offer("small", state(number % 7 + 10));
-        let there = lists(&site.check(&[], "before"), "small");
-        // A pull tells about twenty events, of which the later half are its end; a removal tells six.
-        let (line, lines) = match number % 3 {
-            0 => ("pull g/small v1", 20),
-            1 => ("pull g/small v1 --force", 20),
-            _ => ("remove g/small v1 -y", 6),
-        };
-        let removes = line.starts_with("remove");
-        if removes && !there {
-            site.run("pull g/small v1").success();
-        }
-        let moment = match Moment::of(number, lines) {
-            Moment::Sent(bytes) => {
-                Moment::Line(usize::try_from(bytes).unwrap() % (lines / 2) + lines / 2 + 1)
+    let mut kills = 0;
+    for command in [
+        "pull g/small v1",
+        "pull g/small v1 --force",
+        "remove g/small v1 -y",
+    ] {
+        let removes = command.starts_with("remove");
+        for line in 1.. {
+            site.offer("small", state(line as u64 % 7 + 10));
+            let mut there = lists(&site.check(&[], "before"), "small");
+            if removes && !there {
+                site.run("pull g/small v1").success();
+                there = true;
             }
-            Moment::After(time) => Moment::After(time / 10),
-            moment @ Moment::Line(_) => moment,
-        };
-        kills += u32::from(kill_at(&site, line, &moment).1);
-        let still_there: &[&str] = if there && !removes { &["small"] } else { &[] };
-        site.check(still_there, &format!("{line}, {moment:?}"));
+            let moment = Moment::Line(line);
+            let (log, killed) = kill_at(&site, command, &moment);
+            kills += u32::from(killed);
+            let still_there: &[&str] = if there && !removes { &["small"] } else { &[] };
+            site.check(still_there, &format!("{command}, {moment:?}"));
+            if log.len() < line {
+                break;
+            }
+        }
     }
+    assert!(kills >= 30, "only {kills} processes could be killed");
     finish(program(&site.machine, "pull g/small v1 --quiet")).quiet_success();
     site.check(&["small"], "the end");
     site.assert_clean();
@@ -194,9 +191,8 @@ fn a_kill_between_the_move_and_the_record_is_made_good() {
         site.offer("m", files);
         let (told, killed) = with_record_locked(&site.machine, || {
             let command = program(&site.machine, &format!("{line} --verbose"));
-            let (running, _, told) =
-                Running::start(command, |_, line| line.contains("moved into place"));
-            told.recv_timeout(PATIENCE).unwrap();
+            let running = Running::watch(command, |_, line| line.contains("moved into place"));
+            running.wait();
             running.kill()
         });
         assert!(killed, "{line}: {told:#?}");
@@ -228,12 +224,8 @@ fn a_removal_that_is_killed_half_way_is_finished() {
     let dir = site.machine.dir_of("g/m v1");
     let killed = with_record_locked(&site.machine, || {
         let command = program(&site.machine, "remove g/m v1 -y");
-        let (running, _, _) = Running::start(command, |_, _| false);
-        let started = Instant::now();
-        while dir.exists() {
-            assert!(started.elapsed() < PATIENCE, "the removal does not begin");
-            std::thread::yield_now();
-        }
+        let mut running = Running::start(command);
+        running.wait_until(|| !dir.exists());
         running.kill().1
     });
     assert!(killed);
@@ -257,13 +249,15 @@ fn a_publisher_that_is_killed_leaves_a_registry_that_can_be_pulled() {
         command
     };
     let mut published: Vec<Vec<u8>> = Vec::new();
-    for number in 0..12_u64 {
+    let chunks = || names_in(&machine.registry().join("data")).len();
+    for number in 0..12 {
         let content = bytes(400_000, number + 1);
         fs::write(folder.join("a.bin"), &content).unwrap();
         published.push(content);
-        let (running, _, told) = Running::start(publish(), |_, _| false);
-        let random = u64::from_le_bytes(bytes(8, number).try_into().unwrap());
-        let _ = told.recv_timeout(Duration::from_micros(random % 60_000));
+        // Of 26 files, manifest included: before the first, and behind every second one.
+        let wanted = chunks() + number as usize * 2;
+        let mut running = Running::start(publish());
+        running.wait_until(|| chunks() >= wanted);
         running.kill();
         if !machine.registry().join("models.json").exists() {
             continue;

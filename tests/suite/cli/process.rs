@@ -31,14 +31,14 @@ fn a_reader_that_hangs_up_ends_it_quietly() {
         // Before the first byte.
         let gate = Gate::new();
         machine.server.rule(Rule::path("/models.json").hold(&gate));
-        let (mut running, _, _) = Running::start(rack(&machine, line), |_, _| false);
+        let mut running = Running::start(rack(&machine, line));
         drop(running.child.stdout.take());
         gate.open();
         let ran = running.end();
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
         machine.server.clear_rules();
         // In the middle of it, as `head` does.
-        let (mut running, _, _) = Running::start(rack(&machine, line), |_, _| false);
+        let mut running = Running::start(rack(&machine, line));
         let mut first = String::new();
         BufReader::with_capacity(16, running.child.stdout.take().unwrap())
             .read_line(&mut first)
@@ -124,12 +124,12 @@ fn two_processes_that_want_one_model_fetch_it_once() {
     let report = machine.publish("g/m v1", &[("a.bin", bytes(20 * 1024, 1))]);
     let gate = Gate::new();
     machine.server.rule(chunks_but(&[&report]).hold(&gate));
-    let (first, _, _) = Running::start(rack(&machine, "pull g/m v1 --json"), |_, _| false);
+    let first = Running::start(rack(&machine, "pull g/m v1 --json"));
     // The first of them is at its chunks, and so has the lock.
     assert!(machine.server.wait_for("/data/", 2, PATIENCE));
     let waits = |_, line: &str| line.contains("waiting for it");
-    let (second, _, told) = Running::start(rack(&machine, "pull g/m v1"), waits);
-    told.recv_timeout(PATIENCE).unwrap();
+    let second = Running::watch(rack(&machine, "pull g/m v1"), waits);
+    second.wait();
     gate.open();
     let (first, second) = (first.end(), second.end());
     assert_eq!(first.json()["outcome"], "installed", "{first:?}");
@@ -162,10 +162,7 @@ fn ctrl_c_stops_where_the_next_pull_goes_on() {
     let (gate, chunks) = (Gate::new(), chunks_but(&[&report]));
     // Five chunks come, the sixth does not.
     machine.server.rule(chunks.clone().nth(6).hold(&gate));
-    let (running, _, _) = Running::start(
-        rack(&machine, "pull g/m v1 --concurrency 1 --json"),
-        |_, _| false,
-    );
+    let running = Running::start(rack(&machine, "pull g/m v1 --concurrency 1 --json"));
     assert!(machine.server.wait_for("/data/", 1 + 6, PATIENCE));
     if !interrupt(running.child.id()) {
         gate.open();

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use super::Ran;
+use crate::support::PATIENCE;
 use crate::support::rack::Rack;
 
 /// What a process needs of the environment that is not about us.
@@ -67,38 +69,69 @@ pub(crate) fn finish(mut command: Command) -> Ran {
     }
 }
 
-/// A process under way, whose status is read line by line as it comes.
+/// A process under way, whose standard error is read line by line as it comes.
 pub(crate) struct Running {
     pub(crate) child: Child,
     lines: JoinHandle<Vec<String>>,
+    alarm: Sender<()>,
+    woken: Receiver<()>,
 }
 
 impl Running {
-    /// Starts it; `told` gets a message when a line for which `wanted` holds was read, and hangs up at the end.
-    pub(crate) fn start(
-        mut command: Command,
-        wanted: impl Fn(usize, &str) -> bool + Send + 'static,
-    ) -> (Self, Sender<()>, Receiver<()>) {
-        let mut child = command.spawn().unwrap();
-        let (tell, told) = channel();
-        let status = BufReader::new(child.stderr.take().unwrap());
-        let teller = tell.clone();
-        let lines = thread::spawn(move || {
-            let mut lines = Vec::new();
-            for line in status.lines().map_while(Result::ok) {
-                lines.push(line);
-                if wanted(lines.len(), &lines[lines.len() - 1]) {
-                    let _ = teller.send(());
-                }
-            }
-            // The end is news for whoever still waits.
-            let _ = teller.send(());
-            lines
-        });
-        (Self { child, lines }, tell, told)
+    pub(crate) fn start(command: Command) -> Self {
+        Self::watch(command, |_, _| false)
     }
 
-    /// Waits for its end.
+    /// Starts a process; a line for which `wanted` holds, given its number from 1, ends [`Running::wait`].
+    pub(crate) fn watch(
+        mut command: Command,
+        wanted: impl Fn(usize, &str) -> bool + Send + 'static,
+    ) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (alarm, woken) = channel();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let wake = alarm.clone();
+        let lines = thread::spawn(move || {
+            let mut lines = Vec::new();
+            for line in errors.lines().map_while(Result::ok) {
+                lines.push(line);
+                if wanted(lines.len(), &lines[lines.len() - 1]) {
+                    let _ = wake.send(());
+                }
+            }
+            let _ = wake.send(());
+            lines
+        });
+        Self {
+            child,
+            lines,
+            alarm,
+            woken,
+        }
+    }
+
+    /// Ends [`Running::wait`], too, when something is sent to it.
+    pub(crate) fn alarm(&self) -> Sender<()> {
+        self.alarm.clone()
+    }
+
+    /// Waits for the line that is watched for, the alarm, or the end of the process.
+    pub(crate) fn wait(&self) {
+        self.woken
+            .recv_timeout(PATIENCE)
+            .expect("what the test waits for happens");
+    }
+
+    /// Waits until a condition holds or the process has ended.
+    pub(crate) fn wait_until(&mut self, condition: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !condition() && self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "the condition is never met");
+            thread::yield_now();
+        }
+    }
+
+    /// Waits for the end of the process.
     pub(crate) fn end(mut self) -> Ran {
         let mut out = String::new();
         if let Some(mut stdout) = self.child.stdout.take() {
@@ -113,7 +146,7 @@ impl Running {
         }
     }
 
-    /// Ends it at once, wherever it is. Returns the lines of its status, and whether it was still at it.
+    /// Kills the process. Returns the lines it wrote to standard error, and whether it was still running.
     pub(crate) fn kill(mut self) -> (Vec<String>, bool) {
         drop(self.child.stdout.take());
         let _ = self.child.kill();

@@ -3,14 +3,12 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use modelrack::project::Project;
 
 use super::program::{Running, finish};
 use super::workshop::{AGENT, Workshop};
 use crate::support::disk::{names_in, write_files};
-use crate::support::{PATIENCE, bytes};
 
 fn ids(workshop: &Workshop) -> Vec<String> {
     let project = Project::open(workshop.root()).unwrap();
@@ -36,7 +34,7 @@ fn processes_that_add_at_once_lose_nothing() {
             write_models(&workshop, folder, round, 2);
             let mut command = workshop.process("", "add");
             command.arg(folder).arg("--quiet");
-            Running::start(command, |_, _| false).0
+            Running::start(command)
         };
         let running: Vec<Running> = FOLDERS.iter().map(start).collect();
         for running in running {
@@ -53,24 +51,21 @@ fn an_addition_that_is_killed_at_any_moment_leaves_one_state_or_the_other() {
     const MODELS: usize = 60;
     let workshop = Workshop::new();
     let mut before: Vec<String> = Vec::new();
+    let lock = workshop.path(".registry/.models.toml.lock");
     let (mut kills, mut number) = (0, 0);
     while kills < 25 {
         number += 1;
         assert!(number < 200, "the processes end before they can be killed");
         write_models(&workshop, "m", number, MODELS);
-        let random = u64::from_le_bytes(bytes(8, number as u64).try_into().unwrap());
         let command = workshop.process("", "add m --verbose");
-        // At a line that it tells, of which the last are those of the save, or after some time.
-        let line = match random % 3 {
-            0 => usize::MAX,
-            _ => usize::try_from(random >> 8).unwrap() % 4 + 1,
-        };
-        let (running, _, told) = Running::start(command, move |number, _| number == line);
-        let patience = match line {
-            usize::MAX => Duration::from_micros((random >> 8) % 60_000),
-            _ => PATIENCE,
-        };
-        let _ = told.recv_timeout(patience);
+        // At the start, once it has the lock, or at one of its lines, the first of which tell of the save.
+        let line = number % 6;
+        let mut running = Running::watch(command, move |number, _| number + 1 == line);
+        match line {
+            0 => {}
+            1 => running.wait_until(|| lock.exists()),
+            _ => running.wait(),
+        }
         kills += u32::from(running.kill().1);
         let after = ids(&workshop);
         let added = after.len() - before.len();
@@ -107,8 +102,8 @@ fn an_addition_waits_for_another_program_and_says_so() {
     lock.lock().unwrap();
     let command = workshop.process("", "add weights/w.bin --verbose");
     let waits = |_, line: &str| line.contains("waiting for another program");
-    let (running, _, told) = Running::start(command, waits);
-    told.recv_timeout(PATIENCE).unwrap();
+    let running = Running::watch(command, waits);
+    running.wait();
     assert!(!workshop.text().contains("[entries.w]"));
     drop(lock);
     let ran = running.end();
@@ -124,8 +119,8 @@ fn a_process_that_waits_can_be_killed_and_changes_nothing() {
     let lock = File::create(workshop.path(".registry/.models.toml.lock")).unwrap();
     lock.lock().unwrap();
     let waits = |_, line: &str| line.contains("waiting for another program");
-    let (running, _, told) = Running::start(workshop.process("", "remove sir -y --verbose"), waits);
-    told.recv_timeout(PATIENCE).unwrap();
+    let running = Running::watch(workshop.process("", "remove sir -y --verbose"), waits);
+    running.wait();
     assert!(running.kill().1);
     drop(lock);
     assert_eq!(workshop.text(), before);
@@ -200,12 +195,12 @@ fn a_reader_that_hangs_up_ends_it_quietly() {
         "show m-0-001",
         "add m --json",
     ] {
-        let (mut running, _, _) = Running::start(workshop.process("", line), |_, _| false);
+        let mut running = Running::start(workshop.process("", line));
         drop(running.child.stdout.take());
         let ran = running.end();
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{line}");
     }
-    let (mut running, _, _) = Running::start(workshop.process("", "list"), |_, _| false);
+    let mut running = Running::start(workshop.process("", "list"));
     let (tell, told) = channel();
     let mut stdout = BufReader::with_capacity(16, running.child.stdout.take().unwrap());
     let mut first = String::new();

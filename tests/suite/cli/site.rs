@@ -9,6 +9,7 @@ use crate::support::bytes;
 use crate::support::disk::names_in;
 use crate::support::rack::Rack;
 use crate::support::registry::{digest, serve_index, serve_manifest};
+use crate::support::server::{Request, Rule};
 
 pub(crate) const CHUNK: usize = 64 << 10;
 /// More than fits into one request: it comes in ranges.
@@ -92,11 +93,22 @@ impl Site {
     /// Bytes sent of chunks, since the last reset.
     pub(crate) fn chunk_bytes_sent(&self) -> u64 {
         let requests = self.machine.server.requests().into_iter();
-        let chunks = requests.filter(|request| {
-            let name = request.path.strip_prefix("/data/");
-            name.is_some_and(|name| !self.states.contains_key(name))
-        });
+        let is_chunk = self.is_chunk();
+        let chunks = requests.filter(|request| is_chunk(request));
         chunks.map(|request| request.body_bytes).sum()
+    }
+
+    /// A rule for every chunk.
+    pub(crate) fn chunks(&self) -> Rule {
+        Rule::when(self.is_chunk())
+    }
+
+    fn is_chunk(&self) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
+        let manifests: Vec<String> = self.states.keys().cloned().collect();
+        move |request| {
+            let name = request.path.strip_prefix("/data/");
+            name.is_some_and(|name| !manifests.iter().any(|manifest| manifest == name))
+        }
     }
 
     /// What is left to fetch of a model, and what an unfinished pull has already.
