@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// A SHA-256 digest: shown as 64 lower-case hexadecimal characters, read in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -301,7 +301,7 @@ impl Expected {
     /// Holds what came against what should come; `what` names it.
     ///
     /// # Errors
-    /// [`Error::HashMismatch`] when they differ.
+    /// [`ErrorKind::HashMismatch`] when they differ.
     pub(crate) fn met(self, what: impl FnOnce() -> String) -> Result<(), Error> {
         let (Some(expected), Some(check)) = (self.checksum, self.check) else {
             return Ok(());
@@ -310,11 +310,12 @@ impl Expected {
         if actual == expected {
             return Ok(());
         }
-        Err(Error::HashMismatch {
+        Err(ErrorKind::HashMismatch {
             what: what(),
             expected: expected.to_string(),
             actual: actual.to_string(),
-        })
+        }
+        .into())
     }
 }
 

@@ -30,10 +30,136 @@ pub enum AuthFailure {
     Gated,
 }
 
-/// Everything that can go wrong.
+/// The error of every fallible function: what went wrong, and in which step of an operation.
+///
+/// `Display` shows the steps and the kind on one line, without the cause, which is the
+/// [`source`](std::error::Error::source): "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out (https://…)".
+#[derive(Debug)]
+pub struct Error(Box<Failed>);
+
+#[derive(Debug)]
+struct Failed {
+    kind: ErrorKind,
+    steps: Vec<String>,
+}
+
+impl Error {
+    /// Returns what went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Returns what went wrong, without the steps.
+    #[must_use]
+    pub fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the steps of the operation that failed, outermost first, such as "pull fast-whisper/tiny fp16" and
+    /// "chunk 3/8"; may be empty.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.0.steps
+    }
+
+    /// Returns the stable code of the kind: [`ErrorKind::as_str`].
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// Returns how long the server asks to wait before the next request, if it says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.kind() {
+            ErrorKind::RateLimited { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Returns whether the operation was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Cancelled)
+    }
+
+    /// Adds a step of an operation in front of those that the error has.
+    #[must_use]
+    pub fn step(mut self, step: impl Into<String>) -> Self {
+        self.0.steps.insert(0, step.into());
+        self
+    }
+
+    /// Returns the HTTP status of a failed request, if the server answered.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self.kind() {
+            ErrorKind::Network { status, .. } => *status,
+            _ => None,
+        }
+    }
+
+    /// Changes what went wrong and keeps the steps.
+    pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
+        let Failed { kind, steps } = *self.0;
+        let kind = change(kind);
+        Self(Box::new(Failed { kind, steps }))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::Config {
+            message: message.into(),
+            source: None,
+        })
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::InvalidArgument {
+            message: message.into(),
+        })
+    }
+
+    pub(crate) fn registry(location: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::Registry {
+            location: location.to_string(),
+            message: message.into(),
+            source: None,
+        })
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::Internal {
+            message: message.into(),
+        })
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        let steps = Vec::new();
+        Self(Box::new(Failed { kind, steps }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.steps() {
+            write!(f, "{step}: ")?;
+        }
+        self.kind().fmt(f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.kind().source()
+    }
+}
+
+/// What went wrong, with the facts that a caller acts on.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ErrorKind {
     /// The configuration is unusable; the message names the file and the key.
     Config {
         /// What is wrong and where.
@@ -225,20 +351,13 @@ pub enum Error {
         /// Which one.
         message: String,
     },
-    /// A step of an operation, with its cause as source.
-    Step {
-        /// The step, as in "pull fast-whisper/tiny fp16" or "chunk 3/8".
-        step: String,
-        /// Why it failed.
-        source: Box<Error>,
-    },
 }
 
-impl Error {
+impl ErrorKind {
     /// Returns the stable code, in capitals and underscores.
     #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self.root() {
+    pub fn as_str(&self) -> &'static str {
+        match self {
             Self::Config { .. } => "CONFIG_ERROR",
             Self::Registry { .. } | Self::Unverifiable { .. } => "REGISTRY_ERROR",
             Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
@@ -258,74 +377,24 @@ impl Error {
             Self::Locked { .. } => "LOCKED",
             Self::Authentication { .. } => "AUTHENTICATION_ERROR",
             Self::Cancelled => "CANCELLED",
-            Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Self::code),
-            Self::Internal { .. } | Self::Step { .. } => "INTERNAL_ERROR",
+            Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
+            Self::Internal { .. } => "INTERNAL_ERROR",
         }
     }
 
-    /// Returns the error below all [`Error::Step`]s: the one a caller matches on.
-    #[must_use]
-    pub fn root(&self) -> &Self {
-        let mut error = self;
-        while let Self::Step { source, .. } = error {
-            error = source;
-        }
-        error
-    }
-
-    /// Returns how long the server asks to wait before the next try, when it said so.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self.root() {
-            Self::RateLimited { retry_after, .. } => *retry_after,
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Config { source, .. }
+            | Self::Registry { source, .. }
+            | Self::Network { source, .. } => source.as_deref().map(|source| source as _),
+            Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
+            Self::Several { errors, .. } => errors.first().map(|error| error as _),
             _ => None,
-        }
-    }
-
-    /// Returns whether the operation was cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self.root(), Self::Cancelled)
-    }
-
-    /// Puts a step of an operation in front of this error.
-    #[must_use]
-    pub(crate) fn step(self, step: impl Into<String>) -> Self {
-        Self::Step {
-            step: step.into(),
-            source: Box::new(self),
-        }
-    }
-
-    pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self::Config {
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    pub(crate) fn argument(message: impl Into<String>) -> Self {
-        Self::InvalidArgument {
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn registry(location: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self::Registry {
-            location: location.to_string(),
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::Internal {
-            message: message.into(),
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config { message, .. } | Self::InvalidArgument { message } => {
@@ -442,25 +511,6 @@ impl fmt::Display for Error {
             Self::Cancelled => f.write_str("cancelled"),
             Self::Several { message, .. } => f.write_str(message),
             Self::Internal { message } => write!(f, "internal error: {message}"),
-            Self::Step { step, .. } => f.write_str(step),
-        }
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Config { source, .. }
-            | Self::Registry { source, .. }
-            | Self::Network { source, .. } => source
-                .as_deref()
-                .map(|source| source as &(dyn StdError + 'static)),
-            Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
-            Self::Several { errors, .. } => errors
-                .first()
-                .map(|error| error as &(dyn StdError + 'static)),
-            Self::Step { source, .. } => Some(source.as_ref()),
-            _ => None,
         }
     }
 }
@@ -484,24 +534,29 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::InsufficientSpace {
-                path: path.to_owned(),
-                needed_bytes: 0,
-                available_bytes: 0,
-            },
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Error::Permission {
-                    action,
-                    path: path.to_owned(),
-                    source,
+        self.map_err(|source| {
+            let path = path.to_owned();
+            Error::from(match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    ErrorKind::InsufficientSpace {
+                        path,
+                        needed_bytes: 0,
+                        available_bytes: 0,
+                    }
                 }
-            }
-            _ => Error::Storage {
-                action,
-                path: path.to_owned(),
-                source,
-            },
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    ErrorKind::Permission {
+                        action,
+                        path,
+                        source,
+                    }
+                }
+                _ => ErrorKind::Storage {
+                    action,
+                    path,
+                    source,
+                },
+            })
         })
     }
 }
@@ -513,13 +568,13 @@ mod tests {
     #[test]
     fn a_chain_reads_as_one_sentence() {
         let url = Url::parse("https://user:secret@models.example.org/data/ab?sig=1").unwrap();
-        let error = Error::Network {
+        let error = Error::from(ErrorKind::Network {
             url: url.into(),
             status: None,
             message: "connection timed out".into(),
             server_code: None,
             source: None,
-        }
+        })
         .step("chunk 3/8")
         .step("pull fast-whisper/tiny fp16");
         assert_eq!(
@@ -549,6 +604,10 @@ mod tests {
 
     #[test]
     fn an_error_stays_small() {
-        assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
+        assert!(
+            size_of::<Error>() <= size_of::<usize>(),
+            "{}",
+            size_of::<Error>()
+        );
     }
 }

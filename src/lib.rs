@@ -137,7 +137,7 @@ pub use crate::engine::sync::{
     RegistryMode, SyncOptions, SyncReport, SyncedRegistry, UnsyncedRegistry,
 };
 pub use crate::env::Environment;
-pub use crate::error::{AuthFailure, BoxError, Error, Result};
+pub use crate::error::{AuthFailure, BoxError, Error, ErrorKind, Result};
 pub use crate::http::transport::{Request, Response, Transport, TransportError};
 pub use crate::manager::{Manager, ManagerExt, ModelManager, ModelManagerBuilder};
 pub use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile, Part};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::relpath::{InvalidName, check_component};
 
@@ -196,12 +196,14 @@ impl ModelAddress {
     /// Reads an address, with the version given apart when there is one.
     ///
     /// # Errors
-    /// [`Error::InvalidRef`] when a part could not be a name, or when a version is given twice.
+    /// [`ErrorKind::InvalidRef`] when a part could not be a name, or when a version is given twice.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
-        let invalid = |message: String| Error::InvalidRef {
-            input: text.to_owned(),
-            message,
-            choices: Vec::new(),
+        let invalid = |message: String| {
+            Error::from(ErrorKind::InvalidRef {
+                input: text.to_owned(),
+                message,
+                choices: Vec::new(),
+            })
         };
         let (head, tail) = match text.split_once('@') {
             Some((head, tail)) => (head, Some(tail)),
@@ -222,10 +224,12 @@ impl ModelAddress {
 
     /// Reads the address as `group/model` with an optional version, when what stands before `@` is no source.
     pub(crate) fn as_model(&self) -> Result<(ModelName, Option<&str>)> {
-        let invalid = |message: &str| Error::InvalidRef {
-            input: self.to_string(),
-            message: message.to_owned(),
-            choices: Vec::new(),
+        let invalid = |message: &str| {
+            Error::from(ErrorKind::InvalidRef {
+                input: self.to_string(),
+                message: message.to_owned(),
+                choices: Vec::new(),
+            })
         };
         let name = ModelName::parse(&self.head).map_err(|error| invalid(error.reason()))?;
         match (self.tail.as_deref(), self.version.as_deref()) {
@@ -297,12 +301,14 @@ impl ModelPattern {
     /// Reads a pattern, with the version given apart when there is one.
     ///
     /// # Errors
-    /// [`Error::InvalidRef`] when it is empty, or a version could be none.
+    /// [`ErrorKind::InvalidRef`] when it is empty, or a version could be none.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
-        let invalid = |message: String| Error::InvalidRef {
-            input: text.to_owned(),
-            message,
-            choices: Vec::new(),
+        let invalid = |message: String| {
+            Error::from(ErrorKind::InvalidRef {
+                input: text.to_owned(),
+                message,
+                choices: Vec::new(),
+            })
         };
         if text.is_empty() {
             return Err(invalid("is empty".into()));
@@ -333,10 +339,12 @@ impl ModelPattern {
         &self,
         mut sources: impl Iterator<Item = &'a str>,
     ) -> Result<Vec<(Glob, Option<String>)>> {
-        let invalid = |message: &str| Error::InvalidRef {
-            input: self.to_string(),
-            message: message.to_owned(),
-            choices: Vec::new(),
+        let invalid = |message: &str| {
+            Error::from(ErrorKind::InvalidRef {
+                input: self.to_string(),
+                message: message.to_owned(),
+                choices: Vec::new(),
+            })
         };
         let Some(tail) = &self.tail else {
             return Ok(vec![(Glob::new(&self.head), self.version.clone())]);

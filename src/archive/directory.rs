@@ -8,7 +8,7 @@ use std::path::Path;
 use super::end::{End, TAIL_BYTES};
 use super::member::Member;
 use super::{Fields, shown};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform;
 
 /// The central directory of a zip archive.
@@ -25,8 +25,8 @@ impl Directory {
     /// `location` names the archive in errors, `size_bytes` is the archive's size, and `read` gives a range of it.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the archive as a whole is no zip archive, is malformed or contradicts itself, or has a
-    /// directory of more than 64 MiB or 1,000,000 entries; [`Error::SizeMismatch`] when `read` gives another number of
+    /// [`ErrorKind::Registry`] when the archive as a whole is no zip archive, is malformed or contradicts itself, or has a
+    /// directory of more than 64 MiB or 1,000,000 entries; [`ErrorKind::SizeMismatch`] when `read` gives another number of
     /// bytes; and what `read` fails with.
     pub(crate) fn read(
         location: &dyn Display,
@@ -37,11 +37,14 @@ impl Directory {
             let expected_bytes = range.end - range.start;
             let bytes = read(range)?;
             if bytes.len() as u64 != expected_bytes {
-                return Err(Error::SizeMismatch {
-                    what: location.to_string(),
-                    expected_bytes,
-                    actual_bytes: bytes.len() as u64,
-                });
+                return Err::<Vec<u8>, Error>(
+                    ErrorKind::SizeMismatch {
+                        what: location.to_string(),
+                        expected_bytes,
+                        actual_bytes: bytes.len() as u64,
+                    }
+                    .into(),
+                );
             }
             Ok(bytes)
         };
@@ -82,7 +85,7 @@ impl Directory {
     /// Finds a file by its name; `None` when there is none.
     ///
     /// # Errors
-    /// [`Error::Registry`] when it is there and cannot be read: there twice, no regular file, encrypted, of another
+    /// [`ErrorKind::Registry`] when it is there and cannot be read: there twice, no regular file, encrypted, of another
     /// compression than none and deflate, or with sizes that cannot be.
     pub(crate) fn member(&self, name: &str) -> Result<Option<&Member>> {
         let found = self

@@ -1,14 +1,14 @@
 //! Decodes a member from a stream.
 
 use std::fmt::Display;
-use std::io::{self, BufReader, ErrorKind, Read, Take};
+use std::io::{self, BufReader, Read, Take};
 
 use flate2::DecompressError;
 use flate2::bufread::DeflateDecoder;
 
 use super::member::{Member, Method};
 use super::{ENCRYPTED, Fields, LOCAL_HEADER_BYTES, shown};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 /// How much compressed data is taken from the stream at once, in bytes.
@@ -19,10 +19,10 @@ const INPUT_BYTES: usize = 32 << 10;
 pub(crate) enum MemberError {
     /// The stream failed, or ended too early.
     Read(io::Error),
-    /// The bytes are others than the directory promises: [`Error::HashMismatch`] or [`Error::SizeMismatch`] of the
-    /// member, or [`Error::Registry`] when they are no deflated data.
+    /// The bytes are others than the directory promises: [`ErrorKind::HashMismatch`] or [`ErrorKind::SizeMismatch`] of the
+    /// member, or [`ErrorKind::Registry`] when they are no deflated data.
     Damaged(Error),
-    /// The archive contradicts itself: [`Error::Registry`].
+    /// The archive contradicts itself: [`ErrorKind::Registry`].
     Refused(Error),
 }
 
@@ -110,19 +110,19 @@ impl<'a, R: Read> MemberReader<'a, R> {
         }
         let unused = self.data.in_stream() + self.data.in_buffer();
         if unused > 0 {
-            return Err(MemberError::Damaged(Error::SizeMismatch {
+            return Err(MemberError::Damaged(Error::from(ErrorKind::SizeMismatch {
                 what: format!("the compressed data of {}", shown(&self.member.name)),
                 expected_bytes: self.member.compressed_bytes,
                 actual_bytes: self.member.compressed_bytes - unused,
-            }));
+            })));
         }
         let actual = self.crc32.clone().finalize();
         if actual != self.member.crc32 {
-            return Err(MemberError::Damaged(Error::HashMismatch {
+            return Err(MemberError::Damaged(Error::from(ErrorKind::HashMismatch {
                 what: shown(&self.member.name),
                 expected: format!("{:08x}", self.member.crc32),
                 actual: format!("{actual:08x}"),
-            }));
+            })));
         }
         self.is_checked = true;
         Ok(())
@@ -133,7 +133,7 @@ impl<'a, R: Read> MemberReader<'a, R> {
         loop {
             match self.data.read(buffer) {
                 Ok(count) => return Ok(count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.failed(error)),
             }
         }
@@ -146,22 +146,22 @@ impl<'a, R: Read> MemberReader<'a, R> {
         if !does_not_inflate && self.data.in_stream() > 0 {
             return MemberError::Read(error);
         }
-        MemberError::Damaged(Error::Registry {
+        MemberError::Damaged(Error::from(ErrorKind::Registry {
             location: self.location.to_string(),
             message: format!(
                 "'{}' in the archive does not inflate",
                 shown(&self.member.name)
             ),
             source: Some(error.into()),
-        })
+        }))
     }
 
     fn wrong_size(&self, actual_bytes: u64) -> MemberError {
-        MemberError::Damaged(Error::SizeMismatch {
+        MemberError::Damaged(Error::from(ErrorKind::SizeMismatch {
             what: shown(&self.member.name),
             expected_bytes: self.member.size_bytes,
             actual_bytes,
-        })
+        }))
     }
 }
 
@@ -213,7 +213,7 @@ impl<R: Read> Data<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Stored(data) => match data.read(buffer)? {
-                0 if data.limit() > 0 => Err(ErrorKind::UnexpectedEof.into()),
+                0 if data.limit() > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 count => Ok(count),
             },
             Self::Deflated(data) => data.read(buffer),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::mutex::Mutex;
-use crate::{CancelToken, Environment, Error};
+use crate::{CancelToken, Environment, Error, ErrorKind};
 
 /// The sinks of a run: data on one, status on the other. Clones share them.
 #[derive(Clone)]
@@ -151,7 +151,7 @@ impl Console {
                 Ok(line) => return Ok(line),
                 Err(RecvTimeoutError::Disconnected) => return Ok(String::new()),
                 Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
-                    return Err(Error::Cancelled);
+                    return Err(ErrorKind::Cancelled.into());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }

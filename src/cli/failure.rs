@@ -1,5 +1,7 @@
 //! From an error to a message, a hint and an exit code: the one place that decides them.
 
+use std::error::Error as _;
+
 use owo_colors::OwoColorize;
 use serde_json::json;
 
@@ -7,7 +9,7 @@ use super::ending::{CliError, CliResult};
 use super::render::safe;
 use super::session::Session;
 use crate::error::chain;
-use crate::{AuthFailure, Error, SourceKind};
+use crate::{AuthFailure, Error, ErrorKind, SourceKind};
 
 /// The exit code of each error code, as the documentation lists them.
 fn exit_code(code: &str) -> u8 {
@@ -61,9 +63,9 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
         print_json(session, &error, advice.as_deref());
     } else {
         let label = label(session);
-        let text = match error.root() {
+        let text = match error.kind() {
             // Each on a line of its own, as `status` has them.
-            Error::NotPublishable { findings } if findings.len() > 1 => {
+            ErrorKind::NotPublishable { findings } if findings.len() > 1 => {
                 let lines = findings
                     .iter()
                     .map(|finding| format!("\n  {}", safe(finding)));
@@ -75,7 +77,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             _ => safe(&chain(&error)),
         };
         session.console.note(format!("{label} {text}"));
-        if let Error::Several { errors, .. } = error.root() {
+        if let ErrorKind::Several { errors, .. } = error.kind() {
             // The first stands in the line above.
             for error in errors.iter().skip(1) {
                 session
@@ -110,20 +112,11 @@ fn hint(session: &Session, advice: &str) -> String {
 }
 
 fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
-    let mut causes = match error.root() {
-        Error::NotPublishable { findings } => findings.clone(),
-        _ => Vec::new(),
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        causes.push(inner.to_string());
-        cause = inner.source();
-    }
     let document = json!({
         "error": {
             "code": error.code(),
             "message": chain(error),
-            "causes": causes,
+            "causes": causes(error),
             "hint": hint,
             "retry_after": error.retry_after().map(|wait| wait.as_secs()),
         }
@@ -132,6 +125,30 @@ fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
     let _ = session
         .json(&document)
         .and_then(|()| Ok(session.console.flush()?));
+}
+
+/// Lists what `message` joins to one line: the steps below the first, what went wrong, and its causes.
+fn causes(error: &Error) -> Vec<String> {
+    let mut causes = match error.kind() {
+        ErrorKind::NotPublishable { findings } => findings.clone(),
+        _ => Vec::new(),
+    };
+    if let [_, below @ ..] = error.steps() {
+        causes.extend_from_slice(below);
+        causes.push(error.kind().to_string());
+    }
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<Error>() {
+            Some(error) => {
+                causes.extend_from_slice(error.steps());
+                causes.push(error.kind().to_string());
+            }
+            None => causes.push(inner.to_string()),
+        }
+        cause = inner.source();
+    }
+    causes
 }
 
 /// What holds for the commands that pull.
@@ -144,27 +161,29 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
     let near = |near: &[String]| {
         (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
     };
-    match error.root() {
-        Error::ModelNotFound { model, .. } if is_of_hub(session, model) => Some(format!(
+    match error.kind() {
+        ErrorKind::ModelNotFound { model, .. } if is_of_hub(session, model) => Some(format!(
             "it does not exist, or is private: a token in HF_TOKEN opens what you may see; \
              '{path} search --remote WORDS' finds others"
         )),
-        Error::ModelNotFound { near: names, .. } => {
+        ErrorKind::ModelNotFound { near: names, .. } => {
             near(names).or_else(|| Some(format!("'{path} list --remote' shows what there is")))
         }
-        Error::NotRegistered { near: ids, .. } => {
+        ErrorKind::NotRegistered { near: ids, .. } => {
             near(ids).or_else(|| Some(format!("'{path} registry list' shows what is registered")))
         }
-        Error::NotPublishable { .. } => Some(format!(
+        ErrorKind::NotPublishable { .. } => Some(format!(
             "'{path} registry status' says how to mend it, and '{path} registry sync' takes over what changed"
         )),
         #[cfg(feature = "author")]
-        Error::Registry { message, .. } if message.starts_with(crate::project::TOO_LARGE) => Some(
-            "--keep-versions N drops all but the N highest versions of each model, and \
+        ErrorKind::Registry { message, .. } if message.starts_with(crate::project::TOO_LARGE) => {
+            Some(
+                "--keep-versions N drops all but the N highest versions of each model, and \
                  --max-size allows more"
-                .into(),
-        ),
-        Error::Registry { location, .. }
+                    .into(),
+            )
+        }
+        ErrorKind::Registry { location, .. }
             if session.verb == "registry" && location.ends_with("models.toml") =>
         {
             Some(
@@ -173,31 +192,31 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
                     .into(),
             )
         }
-        Error::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
+        ErrorKind::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
             "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
              request, as in refs/pr/1"
                 .into(),
         ),
-        Error::VersionNotFound {
+        ErrorKind::VersionNotFound {
             near: versions,
             model,
             ..
         } => near(versions)
             .or_else(|| Some(format!("'{path} list --remote {model}' shows its versions"))),
-        Error::NotInstalled { near: names, model } => {
+        ErrorKind::NotInstalled { near: names, model } => {
             near(names).or_else(|| Some(format!("'{path} pull {model}' brings it in")))
         }
-        Error::InvalidRef { choices, .. } if !choices.is_empty() => {
+        ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
             Some(format!("one of: {}", choices.join(", ")))
         }
-        Error::InvalidRef { .. } => {
+        ErrorKind::InvalidRef { .. } => {
             Some("models are named group/model, and versions behind a space or an '@'".into())
         }
-        Error::Offline { .. } => Some(format!(
+        ErrorKind::Offline { .. } => Some(format!(
             "without --offline, and without {}_MODELS_OFFLINE, it is fetched and kept for later",
             variable_prefix(&session.app)
         )),
-        Error::NotSynced {
+        ErrorKind::NotSynced {
             source_name,
             references,
         } => {
@@ -209,7 +228,7 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
                 variable_prefix(&session.app)
             ))
         }
-        Error::Network {
+        ErrorKind::Network {
             status: Some(404 | 410),
             url,
             ..
@@ -218,61 +237,65 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         } else {
             "the registry lists what is not there: tell whoever runs it".into()
         }),
-        Error::Network { .. } if goes_on => Some(KEPT.into()),
-        Error::Network { .. } => Some("the same command may succeed later".into()),
-        Error::RateLimited { url, .. } if url.to_string().contains("/repos/") => Some(
+        ErrorKind::Network { .. } if goes_on => Some(KEPT.into()),
+        ErrorKind::Network { .. } => Some("the same command may succeed later".into()),
+        ErrorKind::RateLimited { url, .. } if url.to_string().contains("/repos/") => Some(
             "with a token in GITHUB_TOKEN the server answers more often; else the same command \
              goes on later"
                 .into(),
         ),
-        Error::RateLimited { .. } => Some("the same command goes on later from where it is".into()),
-        Error::HashMismatch { .. } | Error::SizeMismatch { .. } => {
+        ErrorKind::RateLimited { .. } => {
+            Some("the same command goes on later from where it is".into())
+        }
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => {
             Some("the server's files are damaged or were changed: tell whoever runs it".into())
         }
-        Error::InsufficientSpace { .. } if session.verb == "registry" => {
+        ErrorKind::InsufficientSpace { .. } if session.verb == "registry" => {
             Some("make room, and do it again: the registry is as it was".into())
         }
-        Error::InsufficientSpace { .. } => Some(format!(
+        ErrorKind::InsufficientSpace { .. } => Some(format!(
             "'{path} remove' and '{path} prune' make room; {}_MODELS_DIR names another place",
             variable_prefix(&session.app)
         )),
-        Error::Permission { .. } if session.verb == "registry" => {
+        ErrorKind::Permission { .. } if session.verb == "registry" => {
             Some("name a folder that you may write to".into())
         }
-        Error::Permission { .. } => Some(format!(
+        ErrorKind::Permission { .. } => Some(format!(
             "{}_MODELS_DIR names a place that you may write to",
             variable_prefix(&session.app)
         )),
-        Error::Locked { .. } => Some("wait for the other process, or end it, and try again".into()),
-        Error::Authentication { url, .. } if url.expose().ends_with("git-upload-pack") => Some(
+        ErrorKind::Locked { .. } => {
+            Some("wait for the other process, or end it, and try again".into())
+        }
+        ErrorKind::Authentication { url, .. } if url.expose().ends_with("git-upload-pack") => Some(
             "the repository does not exist, or is private: a token in GITHUB_TOKEN opens those \
              that you may read"
                 .into(),
         ),
-        Error::Authentication {
+        ErrorKind::Authentication {
             failure: AuthFailure::Gated,
             ..
         } => Some(
             "accept its terms on the Hub's page of the model, and set HF_TOKEN to a token of yours"
                 .into(),
         ),
-        Error::Authentication { url, .. } if is_hub_url(&url.to_string()) => {
+        ErrorKind::Authentication { url, .. } if is_hub_url(&url.to_string()) => {
             Some("set HF_TOKEN to a token that is valid and may see the model".into())
         }
-        Error::Authentication {
+        ErrorKind::Authentication {
             failure: AuthFailure::Missing,
             ..
         } => Some(
             "put a user and password into the source's URL: https://user:password@host/…".into(),
         ),
-        Error::Authentication { .. } => Some("ask whoever runs the source for access".into()),
-        Error::Config { message, .. } if message == "no source is configured" => Some(format!(
+        ErrorKind::Authentication { .. } => Some("ask whoever runs the source for access".into()),
+        ErrorKind::Config { message, .. } if message == "no source is configured" => Some(format!(
             "set {}_MODELS_REGISTRY_URL to a registry's URL",
             variable_prefix(&session.app)
         )),
-        Error::Collision { .. } => Some(format!("'{path} remove' makes room for it")),
-        Error::Cancelled if goes_on => Some(KEPT.into()),
-        Error::Exists { .. } => Some("--force replaces it".into()),
+        ErrorKind::Collision { .. } => Some(format!("'{path} remove' makes room for it")),
+        ErrorKind::Cancelled if goes_on => Some(KEPT.into()),
+        ErrorKind::Exists { .. } => Some("--force replaces it".into()),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::{Mount, json, render};
 use crate::error::chain;
 use crate::{
-    Digest, Error, Example, ListOptions, Listing, ModelRef, PartialModel, RegistryFailure,
+    Digest, ErrorKind, Example, ListOptions, Listing, ModelRef, PartialModel, RegistryFailure,
     RemoteModel, RemoteOptions, Status,
 };
 
@@ -240,8 +240,8 @@ pub(super) fn print_remote(
 fn note_failures(session: &Session, failures: &[RegistryFailure]) {
     let mut unsynced = Vec::new();
     for failure in failures {
-        match failure.error.root() {
-            Error::NotSynced {
+        match failure.error.kind() {
+            ErrorKind::NotSynced {
                 source_name,
                 references,
             } => {

@@ -6,7 +6,7 @@ use super::args::{self, Which, is_set, text};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{Error, ListOptions, ModelAddress, ModelName, Scope};
+use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, Scope};
 
 const ALL: &str = "modelrack_all";
 
@@ -29,13 +29,13 @@ pub(super) fn command(mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let report = if is_set(matches, ALL) {
         let text = text(matches, args::MODEL).unwrap_or_default();
-        let name: ModelName =
-            text.parse()
-                .map_err(|error: crate::InvalidName| Error::InvalidRef {
-                    input: text.to_owned(),
-                    message: error.reason().to_owned(),
-                    choices: Vec::new(),
-                })?;
+        let name: ModelName = text.parse().map_err(|error: crate::InvalidName| {
+            Error::from(ErrorKind::InvalidRef {
+                input: text.to_owned(),
+                message: error.reason().to_owned(),
+                choices: Vec::new(),
+            })
+        })?;
         let versions = session
             .manager
             .list(&ListOptions::default().scope(Scope::Model(name.clone())))?
@@ -70,7 +70,10 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
                     "NOT_INSTALLED" | "INVALID_REF" | "CONFIG_ERROR"
                 ) =>
             {
-                return Err(installed.err().unwrap_or(Error::Cancelled).into());
+                return Err(installed
+                    .err()
+                    .unwrap_or(Error::from(ErrorKind::Cancelled))
+                    .into());
             }
             Err(_) => format!("Remove {address}, which is damaged?"),
         };

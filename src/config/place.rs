@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::check_version;
 use crate::relpath::{RelPath, check_component};
 use crate::secret::Secret;
@@ -153,7 +153,7 @@ impl RepositoryPlace {
     /// Describes a repository of GitHub, with its default branch.
     ///
     /// # Errors
-    /// [`Error::Config`] when `repo` is not `OWNER/NAME`.
+    /// [`ErrorKind::Config`] when `repo` is not `OWNER/NAME`.
     pub fn github(repo: impl Into<String>) -> Result<Self> {
         let server = Url::parse(GITHUB).map_err(|error| Error::internal(error.to_string()))?;
         Self::at(server, repo)
@@ -162,7 +162,7 @@ impl RepositoryPlace {
     /// Describes a repository of a server, with what follows from the server's URL.
     ///
     /// # Errors
-    /// [`Error::Config`] when `repo` is not `OWNER/NAME`.
+    /// [`ErrorKind::Config`] when `repo` is not `OWNER/NAME`.
     pub fn at(server: Url, repo: impl Into<String>) -> Result<Self> {
         let place = Self {
             repo: repo.into(),
@@ -338,9 +338,11 @@ impl UrlTemplate {
 
     pub(crate) fn fill(&self, repo: &str, reference: &str, path: &str) -> Result<Url> {
         let text = self.text(repo, reference, path);
-        Url::parse(&text).map_err(|error| Error::Config {
-            message: format!("the template of a URL does not fit '{repo}' at '{reference}'"),
-            source: Some(error.into()),
+        Url::parse(&text).map_err(|error| {
+            Error::from(ErrorKind::Config {
+                message: format!("the template of a URL does not fit '{repo}' at '{reference}'"),
+                source: Some(error.into()),
+            })
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{ErrorKind, IoContext, Result};
 
 /// Room left for what the store itself writes.
 const SPACE_MARGIN_BYTES: u64 = 1 << 20;
@@ -11,11 +11,12 @@ const SPACE_MARGIN_BYTES: u64 = 1 << 20;
 pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
     let available_bytes = fs4::available_space(dir).at("ask for the free space of", dir)?;
     if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
-        return Err(Error::InsufficientSpace {
+        return Err(ErrorKind::InsufficientSpace {
             path: dir.to_owned(),
             needed_bytes,
             available_bytes,
-        });
+        }
+        .into());
     }
     Ok(())
 }

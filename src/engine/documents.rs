@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use crate::config::SourceConfig;
 use crate::engine::Engine;
 use crate::engine::pull::downloads::Meter;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Client, Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::progress::CancelToken;
@@ -171,14 +171,9 @@ impl<'a> SourceDocuments<'a> {
         let text = match self.client.get(&place, &GetOptions::default(), self.cancel) {
             Ok(Answer::Body(mut body)) => body.read_whole(MAX_SIGNATURE_BYTES, self.cancel)?,
             Ok(Answer::Unchanged) => return Err(unsigned("no signature")),
-            Err(Failure {
-                error:
-                    Error::Network {
-                        status: Some(404 | 410),
-                        ..
-                    },
-                ..
-            }) => return Err(unsigned("no signature")),
+            Err(failure) if matches!(failure.error.status(), Some(404 | 410)) => {
+                return Err(unsigned("no signature"));
+            }
             Err(failure) => return Err(failure),
         };
         let text = String::from_utf8(text).map_err(|_| unsigned("the signature is no text"))?;
@@ -196,9 +191,10 @@ impl Documents for SourceDocuments<'_> {
         {
             return match cached {
                 Some(_) => self.cache.open(),
-                None => Err(Error::Offline {
+                None => Err(ErrorKind::Offline {
                     needed: format!("the index of {url}, which is not cached,"),
-                }),
+                }
+                .into()),
             };
         }
         let notify = |_: u32, _, error: &Error| debug!(%error, "the index is asked for again");
@@ -221,9 +217,9 @@ impl Documents for SourceDocuments<'_> {
     ) -> Result<Manifest> {
         self.client
             .document(urls, max_bytes, self.cancel, |url, bytes| {
-                read(url, bytes).map_err(|error| match error {
-                    Error::HashMismatch { .. } => Failure::transient(error),
-                    error => Failure::last(error),
+                read(url, bytes).map_err(|error| match error.kind() {
+                    ErrorKind::HashMismatch { .. } => Failure::transient(error),
+                    _ => Failure::last(error),
                 })
             })
     }

@@ -13,7 +13,7 @@ use crate::engine::offers::{RegistryFailure, RemoteOptions};
 use crate::engine::pull::plan::{MAX_WORKERS, PullPlan};
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
 use crate::engine::transfer::workers::work_off;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelPattern, ModelRef};
 use crate::mutex::Mutex;
 use crate::source;
@@ -105,7 +105,7 @@ impl Engine {
             Ok(())
         })?;
         if options.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
+            return Err(ErrorKind::Cancelled.into());
         }
         report.pulled.sort_by(|a, b| a.model.cmp(&b.model));
         report.failed.sort_by(|a, b| a.model.cmp(&b.model));
@@ -131,7 +131,10 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<Vec<RemoteModel>> {
         match self.find_listed(pattern, options) {
-            Err(error @ Error::NotSynced { .. }) if self.settings.auto_sync => {
+            Err(error)
+                if self.settings.auto_sync
+                    && matches!(error.kind(), ErrorKind::NotSynced { .. }) =>
+            {
                 if !self.sync_missing(&error, options.offline, &options.cancel)? {
                     return Err(error);
                 }
@@ -181,15 +184,15 @@ impl Engine {
         let source = sources.iter().find(|source| pattern.is_of(&source.name));
         Err(match source {
             Some(source) if !references.is_empty() && !references.iter().any(is_listed) => {
-                Error::NotSynced {
+                Error::from(ErrorKind::NotSynced {
                     source_name: source.label(),
                     references,
-                }
+                })
             }
-            _ => Error::ModelNotFound {
+            _ => Error::from(ErrorKind::ModelNotFound {
                 model: pattern.to_string(),
                 near: Vec::new(),
-            },
+            }),
         })
     }
 

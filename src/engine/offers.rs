@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::engine::local::list::Scope;
 use crate::engine::sync::RegistryMode;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelRef, nearest};
 use crate::progress::CancelToken;
 use crate::setters::setters;
@@ -256,10 +256,10 @@ impl Engine {
                 .cached(wanted)?
                 .is_some_and(|cached| is_of(&cached.head, config, place, wanted))
         {
-            let error = Error::NotSynced {
+            let error = Error::from(ErrorKind::NotSynced {
                 source_name: config.label(),
                 references: vec![wanted.clone()],
-            };
+            });
             catalog.failures.push((wanted.clone(), error));
         }
         Ok(catalog)

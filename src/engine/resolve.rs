@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::engine::offer::Offer;
 use crate::engine::pull::downloads::Asked;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
 use crate::source::places::below;
@@ -37,11 +37,12 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
             .find(|source| !source.name.is_empty() && source.name == address.head)
     {
         if address.version.is_some() {
-            return Err(Error::InvalidRef {
+            return Err(ErrorKind::InvalidRef {
                 input: address.to_string(),
                 message: "has a version, and another is given".into(),
                 choices: Vec::new(),
-            });
+            }
+            .into());
         }
         let splits = tail
             .rmatch_indices('/')
@@ -54,11 +55,12 @@ fn readings<'a>(sources: &'a [SourceConfig], address: &ModelAddress) -> Result<V
             })
             .collect();
         if readings.is_empty() {
-            return Err(Error::InvalidRef {
+            return Err(ErrorKind::InvalidRef {
                 input: address.to_string(),
                 message: "names no model behind the ref: expected source@ref/model".into(),
                 choices: Vec::new(),
-            });
+            }
+            .into());
         }
         return Ok(readings);
     }
@@ -92,7 +94,10 @@ impl Engine {
         cancel: &CancelToken,
     ) -> Result<Offer> {
         match self.find_offer(address, offline, cancel) {
-            Err(error @ Error::NotSynced { .. }) if self.settings.auto_sync => {
+            Err(error)
+                if self.settings.auto_sync
+                    && matches!(error.kind(), ErrorKind::NotSynced { .. }) =>
+            {
                 if !self.sync_for(address, &error, offline, cancel)? {
                     return Err(error);
                 }
@@ -114,10 +119,10 @@ impl Engine {
         let Err(error) = synced else { return synced };
         let sources = self.sources();
         for reading in readings(&sources, address)? {
-            let missing = Error::NotSynced {
+            let missing = Error::from(ErrorKind::NotSynced {
                 source_name: reading.source.label(),
                 references: reading.version.into_iter().collect(),
-            };
+            });
             if let Ok(true) = self.sync_missing(&missing, offline, cancel) {
                 return Ok(true);
             }
@@ -162,10 +167,10 @@ impl Engine {
             .map(|source| source.name.as_str())
             .filter(|name| !name.is_empty());
         let first = address.head.split('/').next().unwrap_or_default();
-        Error::ModelNotFound {
+        Error::from(ErrorKind::ModelNotFound {
             model: address.head.clone(),
             near: nearest(first, names),
-        }
+        })
     }
 
     /// What an address may mean, as far as that can be told without looking it up; nothing for one that means nothing.
@@ -215,11 +220,11 @@ fn telling(error: &Error, reading: &Reading<'_>) -> u8 {
             .is_some_and(|version| place.refs.contains(version)),
         _ => false,
     };
-    match error {
-        Error::VersionNotFound { .. } => 4,
-        Error::ModelNotFound { .. } => 3,
-        Error::NotSynced { .. } if is_configured => 2,
-        Error::NotSynced { .. } => 1,
+    match error.kind() {
+        ErrorKind::VersionNotFound { .. } => 4,
+        ErrorKind::ModelNotFound { .. } => 3,
+        ErrorKind::NotSynced { .. } if is_configured => 2,
+        ErrorKind::NotSynced { .. } => 1,
         _ => 0,
     }
 }
@@ -233,11 +238,12 @@ pub(crate) fn find_installed(
     let versions = match_installed(sources, records, address)?;
     match versions.as_slice() {
         [only] => Ok(only.clone()),
-        several => Err(Error::InvalidRef {
+        several => Err(ErrorKind::InvalidRef {
             input: address.to_string(),
             message: "is installed in several versions".into(),
             choices: several.iter().map(ToString::to_string).collect(),
-        }),
+        }
+        .into()),
     }
 }
 
@@ -301,10 +307,11 @@ pub(crate) fn match_installed(
             .collect();
         near = nearest(&address.head, names.iter().map(String::as_str));
     }
-    Err(Error::NotInstalled {
+    Err(ErrorKind::NotInstalled {
         model: address.to_string(),
         near,
-    })
+    }
+    .into())
 }
 
 #[cfg(test)]

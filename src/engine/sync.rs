@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::catalog::PinState;
 use crate::config::{SourceConfig, SourcePlace};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::model::check_version;
 use crate::progress::CancelToken;
@@ -173,9 +173,10 @@ impl Engine {
     fn online(&self, offline: bool) -> Result<Client> {
         let client = self.client(offline);
         if client.is_offline() {
-            return Err(Error::Offline {
+            return Err(ErrorKind::Offline {
                 needed: "the network".into(),
-            });
+            }
+            .into());
         }
         Ok(client)
     }
@@ -204,7 +205,7 @@ impl Engine {
         let sync = |target| syncing.source(target);
         let outcomes: Vec<Vec<Outcome>> = pool.install(|| targets.par_iter().map(sync).collect());
         if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
+            return Err(ErrorKind::Cancelled.into());
         }
         let mut report = SyncReport::default();
         for outcome in outcomes.into_iter().flatten() {
@@ -226,10 +227,12 @@ impl Engine {
     /// Reads what is asked for.
     fn targets(&self, options: &SyncOptions) -> Result<Vec<Target>> {
         if let Some(reference) = &options.reference {
-            check_version(reference).map_err(|error| Error::InvalidRef {
-                input: reference.clone(),
-                message: format!("is no ref: it {}", error.reason()),
-                choices: Vec::new(),
+            check_version(reference).map_err(|error| {
+                Error::from(ErrorKind::InvalidRef {
+                    input: reference.clone(),
+                    message: format!("is no ref: it {}", error.reason()),
+                    choices: Vec::new(),
+                })
             })?;
         }
         if let Some(repo) = &options.repo {

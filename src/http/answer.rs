@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::retry::{Fault, parse_retry_after};
 use super::transport::Response;
 use super::{Answer, Body, Failure, GetOptions, network};
-use crate::error::{AuthFailure, Error, Result};
+use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::url::Url;
 
 /// Reads what a final status means.
@@ -61,38 +61,40 @@ pub(super) fn read(
                 .as_deref()
                 .is_some_and(|code| code.ends_with("NotFound")) =>
         {
-            Error::Network {
+            Error::from(ErrorKind::Network {
                 url: Box::new(url),
                 status: Some(404),
                 message: "not found".into(),
                 server_code,
                 source: None,
-            }
+            })
         }
-        401 | 403 if server_code.as_deref() == Some("GatedRepo") => Error::Authentication {
-            url: Box::new(url),
-            failure: AuthFailure::Gated,
-        },
-        403 if retry_after.is_some() || limited.is_some() => Error::RateLimited {
+        401 | 403 if server_code.as_deref() == Some("GatedRepo") => {
+            Error::from(ErrorKind::Authentication {
+                url: Box::new(url),
+                failure: AuthFailure::Gated,
+            })
+        }
+        403 if retry_after.is_some() || limited.is_some() => Error::from(ErrorKind::RateLimited {
             url: Box::new(url),
             retry_after: retry_after.or(limited),
-        },
+        }),
         401 | 403 | 407 => {
             let failure = if authorized || status == 403 {
                 AuthFailure::Refused
             } else {
                 AuthFailure::Missing
             };
-            Error::Authentication {
+            Error::from(ErrorKind::Authentication {
                 url: Box::new(url),
                 failure,
-            }
+            })
         }
         404 | 410 => network(&url, Some(status), "not found", None),
-        429 => Error::RateLimited {
+        429 => Error::from(ErrorKind::RateLimited {
             url: Box::new(url),
             retry_after: retry_after.or(limited),
-        },
+        }),
         _ => network(
             &url,
             Some(status),

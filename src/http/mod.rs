@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::config::RetryPolicy;
-use crate::error::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::settings::Token;
@@ -192,7 +192,7 @@ impl Client {
         cancel: &CancelToken,
     ) -> Result<Response, Failure> {
         if cancel.is_cancelled() {
-            return Err(Failure::last(Error::Cancelled));
+            return Err(Failure::last(Error::from(ErrorKind::Cancelled)));
         }
         let mut headers = Vec::new();
         if let Some(range) = &options.range {
@@ -219,9 +219,9 @@ impl Client {
         let result = if url.scheme() == Scheme::File {
             file::get(&request(&headers), options.range.as_ref())
         } else if self.offline {
-            return Err(Failure::last(Error::Offline {
+            return Err(Failure::last(Error::from(ErrorKind::Offline {
                 needed: url.to_string(),
-            }));
+            })));
         } else {
             if let Some(authorization) = authorization {
                 if url.scheme() != Scheme::Https && !url.is_loopback() {
@@ -241,7 +241,7 @@ impl Client {
             Err(error) => {
                 debug!(%url, error = %error.message, millis, "request failed");
                 if cancel.is_cancelled() {
-                    return Err(Failure::last(Error::Cancelled));
+                    return Err(Failure::last(Error::from(ErrorKind::Cancelled)));
                 }
                 let fault = if error.transient {
                     Fault::Transient
@@ -277,7 +277,7 @@ impl Client {
                     Err(failure) => failure,
                 };
                 if cancel.is_cancelled() || error.is_cancelled() {
-                    return Err(Error::Cancelled);
+                    return Err(ErrorKind::Cancelled.into());
                 }
                 // A disk that is full, or a body that a registry may not send, is no fault of this mirror's line.
                 if !is_of_the_server(&error) {
@@ -291,7 +291,7 @@ impl Client {
                 debug!(%url, error = %error, attempt = tried + 1, wait_millis = millis, "retry");
                 notify(tried + 1, wait, &error);
                 if cancel.wait(wait) {
-                    return Err(Error::Cancelled);
+                    return Err(ErrorKind::Cancelled.into());
                 }
             }
         }
@@ -352,13 +352,13 @@ fn unasked(url: &Url) -> Failure {
 
 fn is_of_the_server(error: &Error) -> bool {
     matches!(
-        error.root(),
-        Error::Network { .. }
-            | Error::RateLimited { .. }
-            | Error::Authentication { .. }
-            | Error::HashMismatch { .. }
-            | Error::SizeMismatch { .. }
-            | Error::Registry { .. }
+        error.kind(),
+        ErrorKind::Network { .. }
+            | ErrorKind::RateLimited { .. }
+            | ErrorKind::Authentication { .. }
+            | ErrorKind::HashMismatch { .. }
+            | ErrorKind::SizeMismatch { .. }
+            | ErrorKind::Registry { .. }
     )
 }
 
@@ -372,7 +372,7 @@ impl Body {
         loop {
             return match self.reader.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                _ if cancel.is_cancelled() => Err(Failure::last(Error::Cancelled)),
+                _ if cancel.is_cancelled() => Err(Failure::last(Error::from(ErrorKind::Cancelled))),
                 Ok(read) => Ok(read),
                 Err(error) => Err(Failure::transient(network(
                     &self.url,
@@ -448,11 +448,11 @@ pub(crate) fn network(
     message: &str,
     source: Option<BoxError>,
 ) -> Error {
-    Error::Network {
+    Error::from(ErrorKind::Network {
         url: Box::new(url.clone()),
         status,
         message: message.to_owned(),
         server_code: None,
         source,
-    }
+    })
 }

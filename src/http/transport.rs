@@ -8,7 +8,7 @@ use std::sync::Weak;
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::config::{HttpConfig, ProxyConfig};
-use crate::error::{BoxError, Error, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::http::resolver::RememberingResolver;
 use crate::mutex::Mutex;
 use crate::platform;
@@ -259,9 +259,11 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
     }
     let mut certificates = Vec::new();
     for path in paths {
-        let unreadable = |error: std::io::Error| Error::Config {
-            message: format!("cannot read the certificates in {}", path.display()),
-            source: Some(error.into()),
+        let unreadable = |error: std::io::Error| {
+            Error::from(ErrorKind::Config {
+                message: format!("cannot read the certificates in {}", path.display()),
+                source: Some(error.into()),
+            })
         };
         let files = if path.is_dir() {
             let entries = std::fs::read_dir(path).map_err(unreadable)?;

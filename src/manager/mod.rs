@@ -32,7 +32,7 @@ pub use model_manager::{ModelManager, ModelManagerBuilder};
 /// Pulls of the same model wait for each other, across processes too, and the later ones then find it installed; pulls
 /// of different models are independent; removing a model waits for a pull of it.
 ///
-/// Every method may fail with [`Error::Config`](crate::Error::Config) when the configuration is unusable, and with the
+/// Every method may fail with [`ErrorKind::Config`](crate::ErrorKind::Config) when the configuration is unusable, and with the
 /// storage errors when the store cannot be read.
 pub trait Manager: Send + Sync + Debug {
     /// Lists what is installed, and unfinished pulls.
@@ -42,37 +42,37 @@ pub trait Manager: Send + Sync + Debug {
     /// for them. A registry that cannot be read stands in the listing; only when nothing can be read, its error returns.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) and its relatives; [`Error::Offline`](crate::Error::Offline) and
-    /// [`Error::NotSynced`](crate::Error::NotSynced) when a registry is not cached;
-    /// [`Error::Registry`](crate::Error::Registry) when it is malformed.
+    /// [`ErrorKind::Network`](crate::ErrorKind::Network) and its relatives; [`ErrorKind::Offline`](crate::ErrorKind::Offline) and
+    /// [`ErrorKind::NotSynced`](crate::ErrorKind::NotSynced) when a registry is not cached;
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when it is malformed.
     fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing>;
 
     /// Lists models that belong together, as the registries of repositories say it; from what was synced.
     ///
     /// # Errors
-    /// [`Error::Registry`](crate::Error::Registry) when a cached registry is damaged.
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when a cached registry is damaged.
     fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>>;
 
     /// Returns one installed model with its files.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::InvalidRef`](crate::Error::InvalidRef) when several
-    /// versions are installed and none is named; [`Error::HashMismatch`](crate::Error::HashMismatch) when its manifest
+    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when several
+    /// versions are installed and none is named; [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) when its manifest
     /// is damaged.
     fn get(&self, model: &ModelAddress) -> Result<InstalledDetail>;
 
     /// Returns what a source offers under a name, from its index alone.
     ///
     /// # Errors
-    /// [`Error::ModelNotFound`](crate::Error::ModelNotFound), [`Error::VersionNotFound`](crate::Error::VersionNotFound),
-    /// [`Error::InvalidRef`](crate::Error::InvalidRef) when there are several versions and none is named, and those of
+    /// [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound), [`ErrorKind::VersionNotFound`](crate::ErrorKind::VersionNotFound),
+    /// [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when there are several versions and none is named, and those of
     /// [`Manager::list_remote`].
     fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel>;
 
     /// Returns what a source offers under a name, with its files. It fetches the manifest, and no file.
     ///
     /// # Errors
-    /// Those of [`Manager::get_remote`], and [`Error::HashMismatch`](crate::Error::HashMismatch) for the manifest.
+    /// Those of [`Manager::get_remote`], and [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) for the manifest.
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail>;
 
     /// Says what a pull would fetch, and changes nothing in the store.
@@ -84,16 +84,16 @@ pub trait Manager: Send + Sync + Debug {
     /// Brings a model in, unless it is installed in just this state.
     ///
     /// # Errors
-    /// Those of [`Manager::remote_detail`]; [`Error::HashMismatch`](crate::Error::HashMismatch) and
-    /// [`Error::SizeMismatch`](crate::Error::SizeMismatch) when bytes stay wrong;
-    /// [`Error::InsufficientSpace`](crate::Error::InsufficientSpace); [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`Manager::remote_detail`]; [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) and
+    /// [`ErrorKind::SizeMismatch`](crate::ErrorKind::SizeMismatch) when bytes stay wrong;
+    /// [`ErrorKind::InsufficientSpace`](crate::ErrorKind::InsufficientSpace); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     /// Whatever happens, what was installed stays, and what was fetched is kept for the next try.
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
 
     /// Says what [`Manager::pull_matching`] would fetch, one plan for each model.
     ///
     /// # Errors
-    /// Those of [`Manager::list_remote`]; [`Error::ModelNotFound`](crate::Error::ModelNotFound) when none matches.
+    /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound) when none matches.
     fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
     -> Result<Vec<PullPlan>>;
 
@@ -101,7 +101,7 @@ pub trait Manager: Send + Sync + Debug {
     /// through its archive when that is cheaper than file by file.
     ///
     /// # Errors
-    /// Those of [`Manager::plan_matching`]; [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`Manager::plan_matching`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     fn pull_matching(
         &self,
         pattern: &ModelPattern,
@@ -118,14 +118,14 @@ pub trait Manager: Send + Sync + Debug {
     /// Removes one version.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::InvalidRef`](crate::Error::InvalidRef) when several
+    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when several
     /// versions are installed and none is named.
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport>;
 
     /// Removes all versions of a model, going on past a failure.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`](crate::Error::NotInstalled); [`Error::Several`](crate::Error::Several) with what failed.
+    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::Several`](crate::ErrorKind::Several) with what failed.
     fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport>;
 
     /// Returns the folder of an installed model.
@@ -151,13 +151,13 @@ pub trait Manager: Send + Sync + Debug {
     /// it stands in the report.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`](crate::Error::NotInstalled); those of [`Manager::pull`] when a repair fails.
+    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); those of [`Manager::pull`] when a repair fails.
     fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport>;
 
     /// Copies a model's files into a folder, with its folders kept; pulls it first if need be.
     ///
     /// # Errors
-    /// Those of [`Manager::pull`]; [`Error::Storage`](crate::Error::Storage) when a file with other bytes is there, in
+    /// Those of [`Manager::pull`]; [`ErrorKind::Storage`](crate::ErrorKind::Storage) when a file with other bytes is there, in
     /// which case nothing is copied.
     fn copy(
         &self,
@@ -169,7 +169,7 @@ pub trait Manager: Send + Sync + Debug {
     /// Finds models that have every word of a query in name, description, type or tags, in any case.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for an empty query; those of [`Manager::list_remote`].
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for an empty query; those of [`Manager::list_remote`].
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
 
     /// Says what a prune would remove.
@@ -189,7 +189,7 @@ pub trait Manager: Send + Sync + Debug {
     fn downloads(&self) -> Vec<Download>;
 
     /// Cancels the pulls of a model, in any version when none is named; returns how many there were. They end with
-    /// [`Error::Cancelled`](crate::Error::Cancelled) within a second, and resume when pulled again. A pull that names no
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) within a second, and resume when pulled again. A pull that names no
     /// version is cancelled with any version of its model, as long as it is looked up which one it means.
     fn cancel(&self, model: &ModelAddress) -> usize;
 
@@ -202,14 +202,14 @@ pub trait Manager: Send + Sync + Debug {
     /// Brings registries up to date, all at once. One that fails stands in the report and keeps no other from it.
     ///
     /// # Errors
-    /// [`Error::Offline`](crate::Error::Offline); [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a source
-    /// that is not configured; [`Error::InvalidRef`](crate::Error::InvalidRef) for what can be no ref.
+    /// [`ErrorKind::Offline`](crate::ErrorKind::Offline); [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a source
+    /// that is not configured; [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for what can be no ref.
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport>;
 
     /// Says which cached registries a clear would remove.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a source that is not configured.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a source that is not configured.
     fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
 
     /// Removes cached registries; returns those that are gone. Installed models stay.
@@ -224,7 +224,7 @@ pub trait ManagerExt: Manager {
     /// Pulls `group/model` in a version with default options.
     ///
     /// # Errors
-    /// Those of [`Manager::pull`], and [`Error::InvalidRef`](crate::Error::InvalidRef) for an unusable name.
+    /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for an unusable name.
     fn pull_version(&self, model: &str, version: &str) -> Result<PullReport> {
         self.pull(
             &ModelAddress::parse(model, Some(version))?,
@@ -235,7 +235,7 @@ pub trait ManagerExt: Manager {
     /// Returns the folder of `group/model` in a version, pulling it first if it is not installed.
     ///
     /// # Errors
-    /// Those of [`Manager::pull`], and [`Error::InvalidRef`](crate::Error::InvalidRef) for an unusable name.
+    /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for an unusable name.
     fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
         let address = ModelAddress::parse(model, Some(version))?;
         match self.path(&address) {

@@ -27,7 +27,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Checksum, Digest, GitBlobId};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::relpath::{RelPath, check_distinct};
 
 pub(crate) use outline::{Contents, Outline, OutlineFile};
@@ -121,15 +121,16 @@ impl Manifest {
     /// Reads and checks a manifest; `location` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Registry`] when it is no such document, when its sizes contradict each other, or when a file's name is
+    /// [`ErrorKind::Registry`] when it is no such document, when its sizes contradict each other, or when a file's name is
     /// unsafe or meets another on some system.
     pub fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
-        let wire: ManifestWire =
-            serde_json::from_slice(&json).map_err(|error| Error::Registry {
+        let wire: ManifestWire = serde_json::from_slice(&json).map_err(|error| {
+            Error::from(ErrorKind::Registry {
                 location: location.to_string(),
                 message: "the manifest is malformed".into(),
                 source: Some(error.into()),
-            })?;
+            })
+        })?;
         let refuse = |message: String| Error::registry(&location, message);
         let files = wire
             .files
@@ -181,7 +182,7 @@ impl Manifest {
     /// Makes the manifest of files and parts that together are the same stream, in order.
     ///
     /// # Errors
-    /// [`Error::Registry`] as [`Manifest::parse`].
+    /// [`ErrorKind::Registry`] as [`Manifest::parse`].
     #[cfg(feature = "author")]
     pub(crate) fn new(
         files: &[(RelPath, u64, Option<Digest>)],

@@ -12,7 +12,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Checksum, Digest, GitBlobId};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, checksum};
 use crate::relpath::{RelPath, check_distinct};
 
@@ -82,7 +82,7 @@ impl Outline {
     /// Makes the outline of files; `revision` is what they are of.
     ///
     /// # Errors
-    /// [`Error::Registry`] when two names meet on some system, or the sizes are beyond reason.
+    /// [`ErrorKind::Registry`] when two names meet on some system, or the sizes are beyond reason.
     pub(crate) fn new(
         files: Vec<OutlineFile>,
         revision: &str,
@@ -124,10 +124,12 @@ impl Outline {
 
     /// Reads the document; `location` names it in errors.
     pub(crate) fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
-        let wire: OutlineWire = serde_json::from_slice(&json).map_err(|error| Error::Registry {
-            location: location.to_string(),
-            message: "the list of files is malformed".into(),
-            source: Some(error.into()),
+        let wire: OutlineWire = serde_json::from_slice(&json).map_err(|error| {
+            Error::from(ErrorKind::Registry {
+                location: location.to_string(),
+                message: "the list of files is malformed".into(),
+                source: Some(error.into()),
+            })
         })?;
         let files = wire
             .files
@@ -198,18 +200,19 @@ impl Outline {
     /// Makes the manifest with the sizes that turned out, one for each file.
     ///
     /// # Errors
-    /// [`Error::SizeMismatch`] when the registry states another.
+    /// [`ErrorKind::SizeMismatch`] when the registry states another.
     pub(crate) fn with_sizes(&self, sizes: &[u64], location: impl Display) -> Result<Manifest> {
         let mut files = self.files.clone();
         for (file, actual) in files.iter_mut().zip(sizes) {
             if let Some(stated) = file.size_bytes
                 && stated != *actual
             {
-                return Err(Error::SizeMismatch {
+                return Err(ErrorKind::SizeMismatch {
                     what: format!("the file '{}'", file.path),
                     expected_bytes: stated,
                     actual_bytes: *actual,
-                });
+                }
+                .into());
             }
             file.size_bytes = Some(*actual);
         }

@@ -8,7 +8,7 @@ use super::change::sync::{drop_model, drop_target};
 use super::home::Project;
 use super::item::ItemKind;
 use super::registry::{ModelEntry, ProjectRegistry};
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::model::nearest;
 use crate::progress::CancelToken;
 
@@ -29,7 +29,7 @@ impl ProjectRegistry {
     /// Finds which of the two an id is of: a model before a target.
     ///
     /// # Errors
-    /// [`Error::NotRegistered`] with the ids that come near.
+    /// [`ErrorKind::NotRegistered`] with the ids that come near.
     pub fn kind_of(&self, id: &str) -> Result<ItemKind> {
         if self.entries.contains_key(id) {
             return Ok(ItemKind::Model);
@@ -38,10 +38,11 @@ impl ProjectRegistry {
             return Ok(ItemKind::Target);
         }
         let ids = self.entries.keys().chain(self.targets.keys());
-        Err(Error::NotRegistered {
+        Err(ErrorKind::NotRegistered {
             id: id.to_owned(),
             near: nearest(id, ids.map(String::as_str)),
-        })
+        }
+        .into())
     }
 }
 
@@ -50,7 +51,7 @@ impl Project {
     /// nothing is dropped.
     ///
     /// # Errors
-    /// [`Error::NotRegistered`]; as [`Project::add`] when the registry cannot be written.
+    /// [`ErrorKind::NotRegistered`]; as [`Project::add`] when the registry cannot be written.
     pub fn remove(
         &mut self,
         ids: &[String],

@@ -78,7 +78,7 @@ impl Project {
     /// A registry that is damaged or gone is read from its backup, see [`Project::recovered`].
     ///
     /// # Errors
-    /// The storage errors; [`Error::Registry`] when the registry is damaged and there is no backup.
+    /// The storage errors; [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the registry is damaged and there is no backup.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let root = real(folder).at("open", folder)?;
@@ -180,8 +180,8 @@ impl Project {
     /// Writes a registry that an earlier change could not write; nothing when there is none.
     ///
     /// # Errors
-    /// The storage errors; [`Error::Registry`] when another program changed the registry meanwhile, or when it is
-    /// larger than the [`Limits`] say; [`Error::Locked`].
+    /// The storage errors; [`ErrorKind::Registry`](crate::ErrorKind::Registry) when another program changed the registry meanwhile, or when it is
+    /// larger than the [`Limits`] say; [`ErrorKind::Locked`](crate::ErrorKind::Locked).
     pub fn save(&mut self) -> Result<()> {
         self.change(&CancelToken::new(), |_| Ok(()))
     }
@@ -301,7 +301,7 @@ impl Project {
     /// Reads where something is in the project: with `/` between the components, `.` for its folder.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it is elsewhere, or has a name that no registry can have; the storage errors.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is elsewhere, or has a name that no registry can have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
         let real = real(path).at("read", path)?;
         let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
@@ -326,7 +326,7 @@ impl ProjectRegistry {
     /// Takes over where the project is in its repository now, when it is in one: that is where readers look for the files.
     ///
     /// # Errors
-    /// [`Error::Registry`] when what `make` found lies elsewhere, so that no one folder would be right for both.
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when what `make` found lies elsewhere, so that no one folder would be right for both.
     fn settle_root(&mut self, root: Option<String>, path: &Path) -> Result<()> {
         let Some(root) = root.filter(|root| *root != self.root) else {
             return Ok(());

@@ -10,7 +10,7 @@ use crate::config::{
     Config, HttpConfig, ProxyConfig, SourceConfig, SourcePlace, check_concurrency,
 };
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
 
 use sources::{Hosts, parse_url, read_sources};
@@ -47,9 +47,11 @@ impl Settings {
                 .path(&config.variable(variable))
                 .or_else(|| configured.clone())
             {
-                Some(path) => std::path::absolute(&path).map_err(|error| Error::Config {
-                    message: format!("'{}' is no path", path.display()),
-                    source: Some(error.into()),
+                Some(path) => std::path::absolute(&path).map_err(|error| {
+                    Error::from(ErrorKind::Config {
+                        message: format!("'{}' is no path", path.display()),
+                        source: Some(error.into()),
+                    })
                 }),
                 None => default(),
             }
@@ -158,10 +160,11 @@ fn read_overlay(path: &Path, asked_for: bool) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(None),
-        Err(error) => Err(Error::Config {
+        Err(error) => Err(ErrorKind::Config {
             message: format!("cannot read {}", path.display()),
             source: Some(error.into()),
-        }),
+        }
+        .into()),
     }
 }
 

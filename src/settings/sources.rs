@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::config::{RepositoryPlace, SourceConfig, SourcePlace, UrlTemplate, default_api};
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, nearest};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -125,12 +125,12 @@ pub(super) fn read_sources(
     hosts: &Hosts,
     sources: &mut BTreeMap<String, Option<SourceConfig>>,
 ) -> Result<()> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| Error::Config {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        Error::from(ErrorKind::Config {
             message: format!("{origin} is no TOML"),
             source: Some(without_values(&error, text).into()),
-        })?;
+        })
+    })?;
     for (key, value) in table {
         if key != "sources" {
             return Err(unknown(origin, &key, ["sources"]));
@@ -163,12 +163,12 @@ fn read_source(
         return Err(unknown(&at, unknown_key, SOURCE_KEYS));
     }
     let keys: Vec<String> = table.keys().cloned().collect();
-    let wire: SourceWire = value
-        .try_into()
-        .map_err(|error: toml::de::Error| Error::Config {
+    let wire: SourceWire = value.try_into().map_err(|error: toml::de::Error| {
+        Error::from(ErrorKind::Config {
             message: format!("{at} cannot be read"),
             source: Some(without_values(&error, "").into()),
-        })?;
+        })
+    })?;
     if wire.refs.as_ref().is_some_and(Vec::is_empty) {
         return Ok(None);
     }
@@ -228,9 +228,11 @@ fn repository(repo: &str, wire: &SourceWire, at: &str, hosts: &Hosts) -> Result<
     };
     let template = |text: &Option<String>, key: &str, needed: &[&str]| {
         let Some(text) = text else { return Ok(None) };
-        let template = UrlTemplate::parse(text).map_err(|error| Error::Config {
-            message: format!("{at}.{key} is no usable URL"),
-            source: Some(error.into()),
+        let template = UrlTemplate::parse(text).map_err(|error| {
+            Error::from(ErrorKind::Config {
+                message: format!("{at}.{key} is no usable URL"),
+                source: Some(error.into()),
+            })
         })?;
         match needed.iter().find(|part| !template.has(part)) {
             Some(part) => Err(Error::config(format!("{at}.{key} has no {part}"))),
@@ -281,8 +283,10 @@ fn unknown<const N: usize>(at: &str, key: &str, known: [&str; N]) -> Error {
 }
 
 pub(super) fn parse_url(text: &str, at: &str) -> Result<Url> {
-    Url::parse(text).map_err(|error| Error::Config {
-        message: format!("{at} is no usable URL"),
-        source: Some(error.into()),
+    Url::parse(text).map_err(|error| {
+        Error::from(ErrorKind::Config {
+            message: format!("{at} is no usable URL"),
+            source: Some(error.into()),
+        })
     })
 }

@@ -50,8 +50,8 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// there is.
     ///
     /// # Errors
-    /// [`Error::ModelNotFound`] and [`Error::VersionNotFound`] with near names; [`Error::InvalidRef`] with the choices
-    /// when the version is left out and there are several; [`Error::NotSynced`] when it may be in a registry that is not
+    /// [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound) and [`ErrorKind::VersionNotFound`](crate::ErrorKind::VersionNotFound) with near names; [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) with the choices
+    /// when the version is left out and there are several; [`ErrorKind::NotSynced`](crate::ErrorKind::NotSynced) when it may be in a registry that is not
     /// cached.
     fn find(
         &self,

@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
 use crate::disk::space::check_space;
 use crate::disk::write::NewFile;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
@@ -99,7 +99,7 @@ impl OpenedZips {
                 return Ok(turn);
             }
             if cancel.wait(PAUSE) {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             self.coming.show(meter);
         }
@@ -272,9 +272,5 @@ pub(crate) fn differ(one: &Option<String>, other: &Option<String>) -> bool {
 
 /// Whether a server says that the document is shorter than the range that was asked for.
 pub(crate) fn is_out_of_range(error: &Error) -> bool {
-    let status = match error.root() {
-        Error::Network { status, .. } => *status,
-        _ => None,
-    };
-    status == Some(416)
+    error.status() == Some(416)
 }

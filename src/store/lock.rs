@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{ErrorKind, IoContext, Result};
 use crate::platform;
 use crate::progress::CancelToken;
 
@@ -62,14 +62,15 @@ impl FileLock {
             }
             let waited = started.elapsed();
             if limit.is_some_and(|limit| waited >= limit) {
-                return Err(Error::Locked {
+                return Err(ErrorKind::Locked {
                     path: path.to_owned(),
                     holder: holder(path),
                     waited,
-                });
+                }
+                .into());
             }
             if cancel.wait(wait) {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -140,7 +141,7 @@ mod tests {
         let expected = format!("process {}", std::process::id());
         assert_eq!(told.lock().unwrap().as_deref(), Some(expected.as_str()));
         assert!(
-            matches!(&error, Error::Locked { holder: Some(holder), .. } if *holder == expected),
+            matches!(error.kind(), ErrorKind::Locked { holder: Some(holder), .. } if *holder == expected),
             "{error:?}"
         );
         drop(held);

@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 
 use crate::catalog::Pin;
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
@@ -247,10 +247,12 @@ impl Store {
         let _lock = self.record_lock()?;
         let path = self.layout.record();
         let mut entries = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Storage {
-                action: "read",
-                path: path.clone(),
-                source: io::Error::new(io::ErrorKind::InvalidData, error),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                Error::from(ErrorKind::Storage {
+                    action: "read",
+                    path: path.clone(),
+                    source: io::Error::new(io::ErrorKind::InvalidData, error),
+                })
             })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Entries::default(),
             Err(error) => return Err(error).at("read", &path),
@@ -278,7 +280,7 @@ impl Store {
                 waiting(Some(format!("process {}", std::process::id())));
             }
             if cancel.wait(Duration::from_millis(20)) {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
         }
         let mut lock = ModelLock {
@@ -333,10 +335,11 @@ impl Store {
             .map(|(other, _)| other)
             .find(|other| self.layout.collide(model, other))
         {
-            Some(other) => Err(Error::Collision {
+            Some(other) => Err(ErrorKind::Collision {
                 model: model.to_string(),
                 other: format!("the installed '{other}'"),
-            }),
+            }
+            .into()),
             None => Ok(()),
         }
     }
@@ -369,11 +372,12 @@ impl Store {
         let json = fs::read(&path).at("read", &path)?;
         let actual = Digest::of(&json);
         if actual != expected {
-            return Err(Error::HashMismatch {
+            return Err(ErrorKind::HashMismatch {
                 what: path.display().to_string(),
                 expected: expected.to_string(),
                 actual: actual.to_string(),
-            });
+            }
+            .into());
         }
         Manifest::parse(json, path.display())
     }

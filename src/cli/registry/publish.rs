@@ -12,7 +12,7 @@ use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
-use crate::{Config, Error, Metadata, ModelRef, Result, Url};
+use crate::{Config, Error, ErrorKind, Metadata, ModelRef, Result, Url};
 
 const PATHS: &str = "modelrack_paths";
 const TO: &str = "modelrack_to";
@@ -204,10 +204,12 @@ fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
         text(matches, GROUP).unwrap_or_default(),
         text(matches, args::VERSION).unwrap_or("1.0.0"),
     );
-    ModelRef::new(group, &name, version).map_err(|error| Error::InvalidRef {
-        input: format!("{group}/{name} {version}"),
-        message: error.reason().to_owned(),
-        choices: Vec::new(),
+    ModelRef::new(group, &name, version).map_err(|error| {
+        Error::from(ErrorKind::InvalidRef {
+            input: format!("{group}/{name} {version}"),
+            message: error.reason().to_owned(),
+            choices: Vec::new(),
+        })
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::local::list::InstalledModel;
 use crate::engine::resolve::find_installed;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelAddress;
 use crate::store::record::Annotation;
 
@@ -17,9 +17,11 @@ impl Engine {
         let model = find_installed(&self.sources(), &self.records()?, address)?;
         self.store.annotate(&model, annotation)?;
         let records = self.records()?;
-        let record = records.get(&model).ok_or_else(|| Error::NotInstalled {
-            model: model.to_string(),
-            near: Vec::new(),
+        let record = records.get(&model).ok_or_else(|| {
+            Error::from(ErrorKind::NotInstalled {
+                model: model.to_string(),
+                near: Vec::new(),
+            })
         })?;
         Ok(self.installed(model, record))
     }

@@ -8,7 +8,7 @@ use crate::disk::write::rename;
 use crate::engine::Engine;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::resolve::find_installed;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::setters::setters;
 use crate::store::layout::file_in;
@@ -75,7 +75,7 @@ impl Engine {
                 (model, Some(report))
             }
             Ok(model) => (model, None),
-            Err(Error::NotInstalled { .. }) => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotInstalled { .. }) => {
                 let report = self.pull(address, &options.pull)?;
                 (report.model.clone(), Some(report))
             }
@@ -103,13 +103,13 @@ impl Engine {
                     unchanged += 1;
                 }
                 Ok(there) if options.force && there.is_file() => todo.push((from, to)),
-                Ok(_) => return Err(named(Error::Exists { path: to })),
+                Ok(_) => return Err(named(Error::from(ErrorKind::Exists { path: to }))),
             }
         }
         let copied = todo.len() as u64;
         for (from, to) in todo {
             if options.pull.cancel.is_cancelled() {
-                return Err(named(Error::Cancelled));
+                return Err(named(Error::from(ErrorKind::Cancelled)));
             }
             copy_file(&from, &to).map_err(named)?;
         }

@@ -7,7 +7,7 @@ use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::resolve::find_installed;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::setters::setters;
@@ -350,10 +350,11 @@ impl Engine {
         if path.is_dir() {
             return Ok(path);
         }
-        Err(Error::Storage {
+        Err(ErrorKind::Storage {
             action: "find",
             path,
             source: std::io::ErrorKind::NotFound.into(),
-        })
+        }
+        .into())
     }
 }

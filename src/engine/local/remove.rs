@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::resolve::{find_installed, match_installed};
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
 
@@ -65,7 +65,7 @@ impl Engine {
             models.len(),
             remaining.join(", ")
         );
-        Err(Error::Several { message, errors })
+        Err(ErrorKind::Several { message, errors }.into())
     }
 
     fn remove_version(&self, model: &ModelRef, cancel: &CancelToken) -> Result<u64> {
@@ -73,10 +73,11 @@ impl Engine {
         let records = self.records()?;
         // Whoever had the lock before may have removed it.
         let Some(record) = records.get(model) else {
-            return Err(Error::NotInstalled {
+            return Err(ErrorKind::NotInstalled {
                 model: model.to_string(),
                 near: Vec::new(),
-            });
+            }
+            .into());
         };
         self.store.remove(&lock)?;
         Ok(record.total_size)

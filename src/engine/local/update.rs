@@ -12,7 +12,7 @@ use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
 use crate::engine::resolve::match_installed;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
@@ -87,7 +87,7 @@ pub enum Freshness {
     UpToDate,
     /// The source has another state.
     Changed(Change),
-    /// The source does not offer it any more: [`Error::ModelNotFound`] or [`Error::VersionNotFound`].
+    /// The source does not offer it any more: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
     Gone(Error),
     /// It could not be told.
     Unknown(Error),
@@ -154,9 +154,11 @@ impl Engine {
             );
             let compared = match unsynced.get_mut(&origin) {
                 // Why stands with the first model that it concerns.
-                Some(reason) => Err(reason.take().unwrap_or_else(|| Error::NotSynced {
-                    source_name: origin.0,
-                    references: origin.1.into_iter().collect(),
+                Some(reason) => Err(reason.take().unwrap_or_else(|| {
+                    Error::from(ErrorKind::NotSynced {
+                        source_name: origin.0,
+                        references: origin.1.into_iter().collect(),
+                    })
                 })),
                 None => self.compare(&model, record, options, apply),
             };
@@ -192,7 +194,12 @@ impl Engine {
             .and_then(|offer| self.select(offer, &selection, options.offline, &cancel));
         let offer = match found {
             Ok(offer) => offer,
-            Err(error @ (Error::ModelNotFound { .. } | Error::VersionNotFound { .. })) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ModelNotFound { .. } | ErrorKind::VersionNotFound { .. }
+                ) =>
+            {
                 return Ok((Freshness::Gone(error), None));
             }
             Err(error) => return Err(error.step(format!("check {model}"))),

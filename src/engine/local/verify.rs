@@ -16,7 +16,7 @@ use crate::engine::offer::Offer;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
 use crate::engine::resolve::match_installed;
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::manifest::{Contents, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
@@ -176,9 +176,11 @@ impl Engine {
         match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => bytes = verify_files(&dir, &manifest, &mut damaged, cancel)?,
             Err(error) => {
-                let damage = match error.root() {
-                    Error::HashMismatch { .. } | Error::Registry { .. } => Damage::WrongDigest,
-                    Error::Storage { source, .. }
+                let damage = match error.kind() {
+                    ErrorKind::HashMismatch { .. } | ErrorKind::Registry { .. } => {
+                        Damage::WrongDigest
+                    }
+                    ErrorKind::Storage { source, .. }
                         if source.kind() == std::io::ErrorKind::NotFound =>
                     {
                         Damage::Missing
@@ -313,7 +315,7 @@ fn verify_files(
         }
     }
     if cancel.is_cancelled() {
-        return Err(Error::Cancelled);
+        return Err(ErrorKind::Cancelled.into());
     }
     Ok(bytes.into_inner())
 }

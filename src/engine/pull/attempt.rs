@@ -14,7 +14,7 @@ use crate::engine::pull::measure::Measuring;
 use crate::engine::pull::reuse::Holdings;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::receive::Receiver;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::manifest::Contents;
 use crate::progress::{CancelToken, Phase};
 use crate::source::places::Places;
@@ -187,10 +187,10 @@ fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
 /// Whether an error is about what a source has, and not about this machine or what was asked for.
 pub(super) fn is_of_source(error: &Error) -> bool {
     matches!(
-        error.root(),
-        Error::HashMismatch { .. }
-            | Error::SizeMismatch { .. }
-            | Error::Registry { .. }
-            | Error::Network { .. }
+        error.kind(),
+        ErrorKind::HashMismatch { .. }
+            | ErrorKind::SizeMismatch { .. }
+            | ErrorKind::Registry { .. }
+            | ErrorKind::Network { .. }
     )
 }

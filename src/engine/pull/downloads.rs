@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::mutex::{Condvar, Mutex};
@@ -117,7 +117,7 @@ impl Slots {
         let mut used = self.used.lock();
         while is_full(*used) {
             if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             used = self.freed.wait_timeout(used, Self::GLANCE);
         }

@@ -8,7 +8,7 @@ use crate::digest::is_commit_id;
 use crate::engine::Engine;
 use crate::engine::pull::downloads::Asked;
 use crate::engine::pull::selection::Selection;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelAddress, ModelRef};
 use crate::store::record::ModelRecord;
@@ -48,9 +48,11 @@ impl Engine {
         error: &Error,
     ) -> Result<Option<Installed>> {
         // The one registry that may have it is of the version that is meant when none is named.
-        let missing = match error.root() {
-            Error::Offline { .. } => None,
-            Error::NotSynced { references, .. } if self.client(options.offline).is_offline() => {
+        let missing = match error.kind() {
+            ErrorKind::Offline { .. } => None,
+            ErrorKind::NotSynced { references, .. }
+                if self.client(options.offline).is_offline() =>
+            {
                 <&[String; 1]>::try_from(references.as_slice()).ok()
             }
             _ => return Ok(None),

@@ -14,7 +14,7 @@ use crate::engine::pull::downloads::Meter;
 use crate::engine::pull::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::workers::work_off;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{Manifest, Outline};
 use crate::mutex::Mutex;
@@ -77,17 +77,19 @@ impl Measuring<'_> {
         let found = Mutex::new(measured);
         let workers = workers.unwrap_or(MAX_WORKERS);
         work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
-            let measured = self.measure(index, buffer).map_err(|error| match error {
-                Error::Cancelled => error,
-                error => error.step(files[index].path.to_string()),
-            })?;
+            let measured = self
+                .measure(index, buffer)
+                .map_err(|error| match error.kind() {
+                    ErrorKind::Cancelled => error,
+                    _ => error.step(files[index].path.to_string()),
+                })?;
             self.partial.note_measured(index, &measured)?;
             self.meter.measured();
             found.lock()[index] = Some(measured);
             Ok(())
         })?;
         if self.receiver.stop.is_cancelled() {
-            return Err(Error::Cancelled);
+            return Err(ErrorKind::Cancelled.into());
         }
         let mut measured = found.into_inner();
         self.fill_in(&mut measured);

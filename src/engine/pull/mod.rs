@@ -26,7 +26,7 @@ use crate::engine::pull::plan::{PullPlan, TransferPlan, plan};
 use crate::engine::pull::reuse::Holdings;
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::manifest::{Contents, Manifest, Outline};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
@@ -323,7 +323,7 @@ impl Engine {
         let asked = self.asked_for(address);
         let named = |error: Error| {
             let error = if error.is_cancelled() {
-                Error::Cancelled
+                Error::from(ErrorKind::Cancelled)
             } else {
                 error
             };
@@ -490,10 +490,11 @@ pub(super) fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<St
         }
     };
     match unverified.first() {
-        Some(first) if required => Err(Error::Unverifiable {
+        Some(first) if required => Err(ErrorKind::Unverifiable {
             files: unverified.len(),
             first: first.clone(),
-        }),
+        }
+        .into()),
         _ => Ok(unverified),
     }
 }

@@ -6,7 +6,7 @@ use super::{Target, UnsyncedRegistry};
 use crate::config::{RepositoryPlace, SourceConfig, SourcePlace};
 use crate::digest::is_commit_id;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::source::Catalog;
@@ -88,10 +88,10 @@ impl Engine {
         offline: bool,
         cancel: &CancelToken,
     ) -> Result<bool> {
-        let Error::NotSynced {
+        let ErrorKind::NotSynced {
             source_name,
             references,
-        } = missing
+        } = missing.kind()
         else {
             return Ok(false);
         };
@@ -120,10 +120,10 @@ impl Engine {
     pub(crate) fn sync_all_missing(&self, catalog: &Catalog, cancel: &CancelToken) -> Result<bool> {
         let mut missing: Option<(&str, Vec<String>)> = None;
         for (_, error) in &catalog.failures {
-            if let Error::NotSynced {
+            if let ErrorKind::NotSynced {
                 source_name,
                 references,
-            } = error
+            } = error.kind()
             {
                 let (_, all) = missing.get_or_insert((source_name, Vec::new()));
                 all.extend_from_slice(references);
@@ -132,10 +132,10 @@ impl Engine {
         let Some((source_name, references)) = missing else {
             return Ok(false);
         };
-        let missing = Error::NotSynced {
+        let missing = Error::from(ErrorKind::NotSynced {
             source_name: source_name.to_owned(),
             references,
-        };
+        });
         match self.sync_missing(&missing, false, cancel) {
             Err(error) if !error.is_cancelled() => {
                 warn!(error = %crate::error::chain(&error), "cannot sync");

@@ -14,7 +14,7 @@ use super::Transfer;
 use crate::engine::local::identity::identity;
 use crate::engine::pull::plan::{Origin, Task};
 use crate::engine::pull::reuse::Held;
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::store::layout::file_in;
 
@@ -33,7 +33,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
     let mut refused: HashSet<&Path> = HashSet::new();
     for (index, file) in manifest.files().iter().enumerate() {
         if transfer.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
+            return Err(ErrorKind::Cancelled.into());
         }
         let Some((held, from)) = whole_file(manifest, index, &held) else {
             continue;

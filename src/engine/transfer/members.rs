@@ -8,7 +8,7 @@ use super::Shared;
 use crate::archive::{Member, MemberError, MemberReader};
 use crate::digest::Expected;
 use crate::engine::pull::plan::{Origin, Task};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
@@ -164,11 +164,11 @@ fn take(
         MemberError::Refused(error) => Failure::last(error),
     })?;
     if size_bytes != part.size_bytes {
-        return Err(Failure::last(Error::SizeMismatch {
+        return Err(Failure::last(Error::from(ErrorKind::SizeMismatch {
             what: format!("the member '{}'", member.name.escape_debug()),
             expected_bytes: part.size_bytes,
             actual_bytes: size_bytes,
-        }));
+        })));
     }
     let met = expected.met(|| format!("the member '{}'", member.name.escape_debug()));
     met.map_err(Failure::transient)?;

@@ -28,7 +28,7 @@ use crate::engine::transfer::hashing::{Spans, Stream, Subject};
 use crate::engine::transfer::range_set::Coverage;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::workers::work_off;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Client, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
 use crate::mutex::Mutex;
@@ -100,7 +100,7 @@ impl Transfer<'_> {
             );
             network_bytes += shared.receiver.network_bytes();
             if self.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             done?;
             let mut wrong = shared.finish_spans()?;
@@ -204,7 +204,7 @@ impl Shared<'_> {
     pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
         let manifest = self.transfer.manifest;
         match (error, self.transfer.places) {
-            (Error::Cancelled, _) => Error::Cancelled,
+            (error, _) if error.is_cancelled() => error,
             (error, Places::Chunks(_)) => {
                 error.step(format!("chunk {}/{}", index + 1, manifest.parts().len()))
             }
@@ -300,7 +300,7 @@ impl Shared<'_> {
         let mut at = 0;
         while at < size_bytes {
             if self.receiver.stop.is_cancelled() {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             let length = usize::try_from(size_bytes - at)
                 .unwrap_or(usize::MAX)
@@ -453,7 +453,7 @@ impl Shared<'_> {
         for span in self.spans.iter() {
             let Some(actual) = span.finish(self, &mut buffer)? else {
                 return Err(if self.receiver.stop.is_cancelled() {
-                    Error::Cancelled
+                    Error::from(ErrorKind::Cancelled)
                 } else {
                     Error::internal("bytes are missing after a transfer")
                 });
@@ -461,10 +461,12 @@ impl Shared<'_> {
             if actual == span.expected {
                 continue;
             }
-            let mismatch = |what: String| Error::HashMismatch {
-                what,
-                expected: span.expected.to_string(),
-                actual: actual.to_string(),
+            let mismatch = |what: String| {
+                Error::from(ErrorKind::HashMismatch {
+                    what,
+                    expected: span.expected.to_string(),
+                    actual: actual.to_string(),
+                })
             };
             match span.subject {
                 Subject::Part(part) => {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::engine::pull::downloads::Meter;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
@@ -141,11 +141,11 @@ impl<'a> Receiver<'a> {
         take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
     ) -> Result<(), Failure> {
         let wrong_length = |actual_bytes| {
-            Failure::transient(Error::SizeMismatch {
+            Failure::transient(Error::from(ErrorKind::SizeMismatch {
                 what: format!("what came from {}", body.url),
                 expected_bytes: size_bytes,
                 actual_bytes,
-            })
+            }))
         };
         match body.length {
             Some(length) if length != size_bytes => return Err(wrong_length(length)),

@@ -94,8 +94,8 @@ impl Project {
     /// registry's own, are passed over; links are not followed, and one that leads to a model is reported.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the options fit no path or several; [`Error::Registry`] and the storage errors when
-    /// the registry cannot be read or written, see [`Project`]; [`Error::Locked`]; [`Error::Cancelled`].
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the options fit no path or several; [`ErrorKind::Registry`](crate::ErrorKind::Registry) and the storage errors when
+    /// the registry cannot be read or written, see [`Project`]; [`ErrorKind::Locked`](crate::ErrorKind::Locked); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn add(&mut self, paths: &[PathBuf], options: &AddOptions) -> Result<AddReport> {
         let given = self.given(options)?;
         let mut survey = Survey::default();

@@ -79,7 +79,7 @@ impl Project {
     /// that nothing else names. A model of which none can be followed is reported and stays as it is, a target is dropped.
     ///
     /// # Errors
-    /// As [`Project::add`]; [`Error::Cancelled`].
+    /// As [`Project::add`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
         let now = self.look(options)?;
         let mut report = ResyncReport::default();

@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::project::publish::make::is_output_of_run;
@@ -99,7 +99,7 @@ impl Project {
         let mut doubtful: Vec<Registered<'_>> = Vec::new();
         for (file, registered_at) in since {
             if options.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             match self.glance(file, registered_at, options.deep)? {
                 Some(state) => {
@@ -311,7 +311,7 @@ impl Owner<'_> {
 
 /// Whether something failed because a file is gone.
 pub(in crate::project) fn is_absence(error: &Error) -> bool {
-    matches!(error, Error::Storage { source, .. } if is_absent(source))
+    matches!(error.kind(), ErrorKind::Storage { source, .. } if is_absent(source))
 }
 
 /// Whether a file is gone: it was there, or the path to it is no path of folders any more.

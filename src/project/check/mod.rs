@@ -150,7 +150,7 @@ impl Project {
     /// Looks for what is stale or broken. Nothing is changed.
     ///
     /// # Errors
-    /// The storage errors, for what cannot be looked at; [`Error::Cancelled`](crate::Error::Cancelled).
+    /// The storage errors, for what cannot be looked at; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn status(&self, options: &StatusOptions) -> Result<StatusReport> {
         let registry = self.registry();
         let mut report = StatusReport {

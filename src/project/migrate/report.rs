@@ -172,7 +172,7 @@ impl Project {
     /// and removed where its model is registered no more.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when a file is in the way that no report wrote, or when the files of two models would be
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when a file is in the way that no report wrote, or when the files of two models would be
     /// one, or the registry's own; the storage errors.
     pub fn report(&self, folder: &Path) -> Result<WrittenReport> {
         let registry = self.registry();

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::catalog::Metadata;
 use crate::digest::{Digest, Hasher};
 use crate::disk::write::{NewFile, replace_file};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
@@ -105,8 +105,8 @@ pub struct PublishReport {
 /// A folder's content lies at the model's top; a file lies there under its own name. Links to files are followed.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] when nothing is to be published, two inputs have one name, or a name would be refused by
-/// those who pull; [`Error::Registry`] when the registry's index is malformed; the storage errors.
+/// [`ErrorKind::InvalidArgument`] when nothing is to be published, two inputs have one name, or a name would be refused by
+/// those who pull; [`ErrorKind::Registry`] when the registry's index is malformed; the storage errors.
 pub fn publish(
     paths: &[PathBuf],
     registry: &Path,
@@ -307,10 +307,12 @@ fn enter(registry: &Path, written: &mut [Written]) -> Result<()> {
         &|_| {},
     )?;
     let mut index: Index = match fs::read(&path) {
-        Ok(json) => serde_json::from_slice(&json).map_err(|error| Error::Registry {
-            location: path.display().to_string(),
-            message: "the index is malformed".into(),
-            source: Some(error.into()),
+        Ok(json) => serde_json::from_slice(&json).map_err(|error| {
+            Error::from(ErrorKind::Registry {
+                location: path.display().to_string(),
+                message: "the index is malformed".into(),
+                source: Some(error.into()),
+            })
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::new(),
         Err(error) => return Err(error).at("read", &path),

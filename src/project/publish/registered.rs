@@ -11,7 +11,7 @@ use super::{
     write_documents,
 };
 use crate::catalog::Metadata;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::project::check::{Category, Severity, StatusOptions};
@@ -64,8 +64,8 @@ impl Project {
     /// all at once, or none of them is.
     ///
     /// # Errors
-    /// [`Error::NotPublishable`] while the project's status has errors, or a file of a model changed since it was
-    /// registered; [`Error::NotRegistered`]; what [`publish`](crate::project::publish()) fails with.
+    /// [`ErrorKind::NotPublishable`] while the project's status has errors, or a file of a model changed since it was
+    /// registered; [`ErrorKind::NotRegistered`]; what [`publish`](crate::project::publish()) fails with.
     pub fn publish(
         &self,
         registry: &Path,
@@ -95,7 +95,7 @@ impl Project {
         let mut written: Vec<Written> = current
             .map(|(id, (entry, version))| {
                 if options.cancel.is_cancelled() {
-                    return Err(Error::Cancelled);
+                    return Err(ErrorKind::Cancelled.into());
                 }
                 let written = self.write_one(id, entry, version, registry, options);
                 written.map_err(|error| error.step(format!("publish {id}")))
@@ -131,9 +131,10 @@ impl Project {
             .collect();
         match in_the_way.is_empty() {
             true => Ok(()),
-            false => Err(Error::NotPublishable {
+            false => Err(ErrorKind::NotPublishable {
                 findings: in_the_way,
-            }),
+            }
+            .into()),
         }
     }
 

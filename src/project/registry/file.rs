@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::ProjectRegistry;
 use crate::digest::Digest;
 use crate::disk::write::{NewFile, rename, replace_file};
-use crate::error::{Error, IoContext, Result, chain};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::progress::CancelToken;
 use crate::source::repository::check_registry;
 use crate::source::repository::discover::REGISTRY_FILE;
@@ -62,7 +62,7 @@ impl RegistryFile {
     /// Runs what changes the registry, while no other program does.
     ///
     /// # Errors
-    /// [`Error::Locked`] when another has it for longer than the limit; [`Error::Cancelled`]; the storage errors.
+    /// [`ErrorKind::Locked`] when another has it for longer than the limit; [`ErrorKind::Cancelled`]; the storage errors.
     pub(in crate::project) fn locked<T>(
         &self,
         limit: Duration,
@@ -87,7 +87,7 @@ impl RegistryFile {
     /// Reads the registry, from its backup when it is damaged or gone. What is `known` of its text is not read again.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the backup does not help either; the storage errors.
+    /// [`ErrorKind::Registry`] when the backup does not help either; the storage errors.
     pub(in crate::project) fn read(
         &self,
         known: Option<(Digest, &ProjectRegistry)>,
@@ -120,18 +120,18 @@ impl RegistryFile {
         };
         let kept = read_whole(&backup).ok().flatten();
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
-            return Err(match damage {
-                Error::Registry {
+            return Err(damage.map_kind(|kind| match kind {
+                ErrorKind::Registry {
                     location,
                     message,
                     source,
-                } if backup.exists() => Error::Registry {
+                } if backup.exists() => ErrorKind::Registry {
                     location,
                     message: format!("{message}, and its backup cannot be read either"),
                     source,
                 },
-                damage => damage,
-            });
+                kind => kind,
+            }));
         };
         let damage = chain(&damage);
         warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
@@ -148,7 +148,7 @@ impl RegistryFile {
     /// damaged one is kept. `name` is that of the source which will read it. Of what `make` makes again there is no backup.
     ///
     /// # Errors
-    /// [`Error::Registry`] when nobody could read it; the storage errors, which leave what was found, or its backup.
+    /// [`ErrorKind::Registry`] when nobody could read it; the storage errors, which leave what was found, or its backup.
     pub(in crate::project) fn write(
         &self,
         registry: &ProjectRegistry,
@@ -204,7 +204,7 @@ impl RegistryFile {
 /// Looks at something that is a registry's own. What a link leads to may be anywhere, and a pipe never ends.
 ///
 /// # Errors
-/// [`Error::Registry`] when it is something else than it should be; the storage errors.
+/// [`ErrorKind::Registry`] when it is something else than it should be; the storage errors.
 pub(in crate::project) fn own(
     path: &Path,
     is_right: impl Fn(&fs::Metadata) -> bool,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, ModelRef};
 use crate::relpath::RelPath;
 use crate::source::repository::about::json;
@@ -26,13 +26,13 @@ type Fault = String;
 impl ProjectRegistry {
     /// Reads a registry; `location` names it in errors.
     pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
-        let mut table: Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| Error::Registry {
+        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+            Error::from(ErrorKind::Registry {
                 location: location.to_string(),
                 message: "the registry is malformed".into(),
                 source: Some(in_a_line(&error, text).into()),
-            })?;
+            })
+        })?;
         if is_cut_short(text) {
             return Err(Error::registry(location, "its end is missing"));
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::Hasher;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::project::change::enter::HashedFiles;
 use crate::project::home::Project;
@@ -49,7 +49,7 @@ impl Hashing<'_> {
     /// Hashes files, and keeps the facts by their paths.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
+    /// [`ErrorKind::Cancelled`].
     pub(in crate::project) fn by_path<'f>(
         &self,
         files: impl IntoIterator<Item = &'f RelPath>,
@@ -62,7 +62,7 @@ impl Hashing<'_> {
     /// Hashes files; each on its own succeeds or fails.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
+    /// [`ErrorKind::Cancelled`].
     pub(in crate::project) fn run(&self, files: &[&RelPath]) -> Result<Vec<Result<FileFacts>>> {
         let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
         let facts = files
@@ -85,7 +85,7 @@ impl Hashing<'_> {
             )
             .collect();
         match self.cancel.is_cancelled() {
-            true => Err(Error::Cancelled),
+            true => Err(ErrorKind::Cancelled.into()),
             false => Ok(facts),
         }
     }
@@ -112,6 +112,6 @@ impl Hashing<'_> {
                 }
             }
         }
-        Err(Error::Cancelled)
+        Err(ErrorKind::Cancelled.into())
     }
 }

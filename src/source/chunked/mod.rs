@@ -16,7 +16,7 @@ use std::io::{BufReader, Read};
 use crate::catalog::{Pin, RemoteModel};
 use crate::config::{SourceConfig, SourcePlace};
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Contents, MAX_MANIFEST_BYTES, Manifest};
 use crate::source::places::{Places, data_urls};
 use crate::source::{Catalog, Document, Documents, Source};
@@ -99,13 +99,14 @@ impl Source for Chunked {
                     }
                 })
             }
-            wire::Lookup::Near(near) => Err(Error::ModelNotFound {
+            wire::Lookup::Near(near) => Err(ErrorKind::ModelNotFound {
                 model: wire::full_name(&self.config, path),
                 near: near
                     .iter()
                     .map(|near| wire::full_name(&self.config, near))
                     .collect(),
-            }),
+            }
+            .into()),
         }
     }
 
@@ -115,11 +116,12 @@ impl Source for Chunked {
         let manifest = documents.fetch(&urls, MAX_MANIFEST_BYTES, &|url, json| {
             let actual = Digest::of(&json);
             if actual != expected {
-                return Err(Error::HashMismatch {
+                return Err(ErrorKind::HashMismatch {
                     what: format!("the manifest ({url})"),
                     expected: expected.to_string(),
                     actual: actual.to_string(),
-                });
+                }
+                .into());
             }
             let manifest = Manifest::parse(json, url)?;
             if manifest.parts().iter().any(|part| part.digest.is_none()) {
@@ -157,9 +159,9 @@ impl Chunked {
 }
 
 fn malformed(url: &Url, error: wire::Malformed) -> Error {
-    Error::Registry {
+    Error::from(ErrorKind::Registry {
         location: url.to_string(),
         message: error.message,
         source: error.source.map(Into::into),
-    }
+    })
 }

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use crate::catalog::{RemoteMetadata, RemoteModel};
 use crate::config::SourceConfig;
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::model::{ModelName, nearest};
 use crate::relpath::shown;
 
@@ -314,14 +314,14 @@ pub(super) fn choose(
             match (real.next(), real.next()) {
                 (Some(only), None) => only,
                 _ => {
-                    return Err(Unchosen::Error(Error::InvalidRef {
+                    return Err(Unchosen::Error(Error::from(ErrorKind::InvalidRef {
                         input: name.to_string(),
                         message: "has several versions".into(),
                         choices: versions
                             .keys()
                             .map(|version| format!("{name} {version}"))
                             .collect(),
-                    }));
+                    })));
                 }
             }
         }
@@ -331,11 +331,11 @@ pub(super) fn choose(
         if near.is_empty() && versions.len() <= 10 {
             near = versions.keys().cloned().collect();
         }
-        let error = Error::VersionNotFound {
+        let error = Error::from(ErrorKind::VersionNotFound {
             model: name.to_string(),
             version: wanted.to_owned(),
             near,
-        };
+        });
         return Err(Unchosen::Error(error));
     }
     let found = || {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::config::{SourceConfig, UrlTemplate};
-use crate::error::{AuthFailure, Error, Result};
+use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelName, ModelRef};
 use crate::source::places::{Places, below};
@@ -112,10 +112,11 @@ impl Source for Hub {
         let revision = version.unwrap_or(DEFAULT_REVISION);
         let full = below(&self.config.name, path);
         if path.split('/').count() > MAX_ID_SEGMENTS {
-            return Err(Error::ModelNotFound {
+            return Err(ErrorKind::ModelNotFound {
                 model: full,
                 near: Vec::new(),
-            });
+            }
+            .into());
         }
         let url = self.url(&format!(
             "api/models/{}/revision/{}?blobs=true",
@@ -208,26 +209,26 @@ impl Source for Hub {
 /// that is not public, whether it exists or not.
 fn not_found(error: Error, model: &str, revision: &str) -> Error {
     let model = model.to_owned();
-    match error.root() {
-        Error::Network {
+    match error.kind() {
+        ErrorKind::Network {
             server_code: Some(code),
             ..
-        } if code == "RevisionNotFound" => Error::VersionNotFound {
+        } if code == "RevisionNotFound" => Error::from(ErrorKind::VersionNotFound {
             model,
             version: revision.to_owned(),
             near: Vec::new(),
-        },
-        Error::Network {
+        }),
+        ErrorKind::Network {
             server_code: Some(_),
             ..
         }
-        | Error::Authentication {
+        | ErrorKind::Authentication {
             failure: AuthFailure::Missing,
             ..
-        } => Error::ModelNotFound {
+        } => Error::from(ErrorKind::ModelNotFound {
             model,
             near: Vec::new(),
-        },
+        }),
         _ => error,
     }
 }

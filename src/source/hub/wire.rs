@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{Metadata, RemoteMetadata};
 use crate::digest::{Checksum, Digest, GitBlobId};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Outline, OutlineFile};
 use crate::relpath::RelPath;
 use crate::url::Url;
@@ -156,11 +156,11 @@ fn model_type(task: &str) -> &'static str {
 }
 
 fn malformed(url: &Url, error: serde_json::Error) -> Error {
-    Error::Registry {
+    Error::from(ErrorKind::Registry {
         location: url.to_string(),
         message: "the Hub's answer is malformed".into(),
         source: Some(error.into()),
-    }
+    })
 }
 
 #[cfg(test)]

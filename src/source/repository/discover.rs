@@ -5,7 +5,7 @@ use tracing::debug;
 use crate::catalog::PinState;
 use crate::config::RepositoryPlace;
 use crate::digest::{Digest, is_commit_id};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Client, GetOptions};
 use crate::progress::CancelToken;
 use crate::source::places::below;
@@ -96,7 +96,9 @@ impl Discovery<'_> {
             Ok(Fetched::Bytes(bytes, _)) => Refs::parse(&bytes, &url),
             Ok(_) => Err(Error::registry(url, missing())),
             // To whoever may not see it, some servers say so of what does not exist, too.
-            Err(error @ Error::Authentication { .. }) => Err(error.step(missing())),
+            Err(error) if matches!(error.kind(), ErrorKind::Authentication { .. }) => {
+                Err(error.step(missing()))
+            }
             Err(error) => Err(error),
         }
     }
@@ -174,7 +176,7 @@ impl Discovery<'_> {
             Ok(Fetched::Bytes(bytes, _)) => bytes,
             Ok(_) => return Ok(None),
             // GitHub's answer for a hash that no commit has.
-            Err(error) if status(&error) == Some(422) => return Ok(None),
+            Err(error) if error.status() == Some(422) => return Ok(None),
             Err(error) => return Err(error),
         };
         let text = String::from_utf8_lossy(&bytes);
@@ -194,14 +196,14 @@ impl Discovery<'_> {
         let near = refs.near(reference);
         let source =
             (!near.is_empty()).then(|| format!("the repository has {}", near.join(", ")).into());
-        Error::Registry {
+        Error::from(ErrorKind::Registry {
             location: self.place.server.join(&self.place.repo).to_string(),
             message: format!(
                 "Registry discovery failed, ref '{}@{reference}' does not exist",
                 self.label
             ),
             source,
-        }
+        })
     }
 
     /// The file is not there; for a hash that no ref points at, that may be because the commit is not.
@@ -212,14 +214,14 @@ impl Discovery<'_> {
             Some(Err(error)) => Some(error.into()),
             _ => None,
         };
-        Error::Registry {
+        Error::from(ErrorKind::Registry {
             location: url.to_string(),
             message: format!(
                 "Registry file '{REGISTRY_FILE}' not found in {} for '{}@{reference}'",
                 self.place.registry_path, self.label
             ),
             source,
-        }
+        })
     }
 
     fn fetch(&self, url: &Url, options: &GetOptions, max_bytes: u64) -> Result<Fetched> {
@@ -237,16 +239,9 @@ impl Discovery<'_> {
                 }
             });
         match fetched {
-            Err(error) if matches!(status(&error), Some(404 | 410)) => Ok(Fetched::Missing),
+            Err(error) if matches!(error.status(), Some(404 | 410)) => Ok(Fetched::Missing),
             result => result,
         }
-    }
-}
-
-fn status(error: &Error) -> Option<u16> {
-    match error.root() {
-        Error::Network { status, .. } => *status,
-        _ => None,
     }
 }
 

@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 use crate::catalog::{Metadata, OutlinePlace, PinState, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
-use crate::error::{BoxError, Error, IoContext, Result};
+use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
 use crate::model::ModelName;
 use crate::relpath::{RelPath, shown};
@@ -160,11 +160,11 @@ impl Cached {
     }
 
     fn damaged(&self, source: Option<BoxError>) -> Error {
-        Error::Registry {
+        Error::from(ErrorKind::Registry {
             location: self.path.display().to_string(),
             message: "the cached registry is damaged, and a sync replaces it".into(),
             source,
-        }
+        })
     }
 
     /// All models, in the order of names.

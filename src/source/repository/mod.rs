@@ -12,7 +12,7 @@ pub(crate) mod wire;
 
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::config::{RepositoryPlace, SourceConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelName, nearest};
 use crate::source::places::{Places, below};
@@ -48,10 +48,10 @@ impl Repository {
     }
 
     fn not_synced(&self, references: Vec<String>) -> Error {
-        Error::NotSynced {
+        Error::from(ErrorKind::NotSynced {
             source_name: self.config.label(),
             references,
-        }
+        })
     }
 
     fn remote(&self, head: &Head, entry: Entry) -> Result<RemoteModel> {
@@ -100,23 +100,24 @@ impl Repository {
             }
             0 => Err(self.not_synced(missing)),
             1 => Ok(found.swap_remove(0)),
-            _ => Err(Error::InvalidRef {
+            _ => Err(ErrorKind::InvalidRef {
                 input: below(&self.config.name, path),
                 message: "is there at several refs".into(),
                 choices: found
                     .iter()
                     .map(|remote| remote.model.to_string())
                     .collect(),
-            }),
+            }
+            .into()),
         }
     }
 
     fn not_found(&self, path: &str, near: &[String]) -> Error {
         let full = |path: &str| below(&self.config.name, path);
-        Error::ModelNotFound {
+        Error::from(ErrorKind::ModelNotFound {
             model: full(path),
             near: near.iter().map(|near| full(near)).collect(),
-        }
+        })
     }
 }
 

@@ -27,7 +27,7 @@ use serde::de::IgnoredAny;
 use super::about;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::relpath::{RelPath, shown};
 use crate::source::places::below;
 use crate::url::{Url, percent_decode};
@@ -109,10 +109,12 @@ impl SchemaVersion {
 impl Registry {
     /// Reads a registry that was found at `reference`; `location` names it in errors.
     pub(crate) fn parse(text: &str, reference: &str, location: impl Display) -> Result<Self> {
-        let wire: RegistryWire = toml::from_str(text).map_err(|error| Error::Registry {
-            location: location.to_string(),
-            message: "the registry is malformed".into(),
-            source: Some(in_a_line(&error, text).into()),
+        let wire: RegistryWire = toml::from_str(text).map_err(|error| {
+            Error::from(ErrorKind::Registry {
+                location: location.to_string(),
+                message: "the registry is malformed".into(),
+                source: Some(in_a_line(&error, text).into()),
+            })
         })?;
         let refuse = |message: String| Error::registry(&location, message);
         let version = wire

@@ -1,7 +1,7 @@
 //! How each kind of failure ends: exit code and error code, for people and for programs.
 
 use modelrack::cli::Mount;
-use modelrack::{AuthFailure, CancelToken, Error, Url};
+use modelrack::{AuthFailure, CancelToken, Error, ErrorKind, Url};
 use serde_json::json;
 
 use super::recording::Recording;
@@ -83,18 +83,18 @@ fn cases() -> Vec<Case> {
             "REGISTRY_ERROR",
         )
         .mount(|rack| {
-            let error = Error::Unverifiable {
+            let error = Error::from(ErrorKind::Unverifiable {
                 files: 1,
                 first: "x".into(),
-            };
+            });
             failing(rack, error)
         }),
         case("a lock that is not given up", "prune -y", 1, "LOCKED").mount(|rack| {
-            let error = Error::Locked {
+            let error = Error::from(ErrorKind::Locked {
                 path: rack.store().join("registry.json.lock"),
                 holder: Some("process 1".into()),
                 waited: std::time::Duration::from_secs(30),
-            };
+            });
             failing(rack, error)
         }),
         case(
@@ -178,11 +178,11 @@ fn cases() -> Vec<Case> {
             "STORAGE_ERROR",
         )
         .mount(|rack| {
-            let error = Error::Storage {
+            let error = Error::from(ErrorKind::Storage {
                 action: "write",
                 path: rack.store().join("x"),
                 source: std::io::ErrorKind::AlreadyExists.into(),
-            };
+            });
             failing(rack, error)
         }),
         case("a model in the way", "pull g/m/v1 x", 7, "STORAGE_ERROR").prepare(|rack| {
@@ -196,11 +196,11 @@ fn cases() -> Vec<Case> {
             "PERMISSION_ERROR",
         )
         .mount(|rack| {
-            let error = Error::Permission {
+            let error = Error::from(ErrorKind::Permission {
                 action: "write",
                 path: rack.store(),
                 source: std::io::ErrorKind::PermissionDenied.into(),
-            };
+            });
             failing(rack, error)
         }),
         case(
@@ -240,10 +240,10 @@ fn cases() -> Vec<Case> {
         )
         .mount(|rack| {
             let url = Url::parse("https://hub.example/g/m").unwrap();
-            let error = Error::Authentication {
+            let error = Error::from(ErrorKind::Authentication {
                 url: Box::new(url),
                 failure: AuthFailure::Gated,
-            };
+            });
             failing(rack, error)
         }),
         case("cancelled", "pull g/m v1", 130, "CANCELLED").mount(|rack| {

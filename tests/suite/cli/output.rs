@@ -1,11 +1,11 @@
 //! What is printed where: data, status, colours, events, and text that is not to be trusted.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
-use modelrack::Error;
 use modelrack::cli::{Console, Mount, models_command, run};
 use modelrack::project::PublishOptions;
+use modelrack::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use super::recording::Recording;
@@ -109,11 +109,11 @@ fn hostile_text_is_escaped_in_documents_and_reads_back_as_it_was() {
 }
 
 fn failing(text: &str) -> Mount {
-    let error = Error::Registry {
+    let error = Error::from(ErrorKind::Registry {
         location: text.to_owned(),
         message: text.to_owned(),
         source: Some(text.into()),
-    };
+    });
     mount(&Rack::new()).manager(Recording::failing(error))
 }
 
@@ -236,7 +236,7 @@ fn colours_are_for_terminals_unless_somebody_says_otherwise() {
 }
 
 /// A sink that fails.
-struct Broken(ErrorKind);
+struct Broken(io::ErrorKind);
 
 impl Write for Broken {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -248,7 +248,7 @@ impl Write for Broken {
     }
 }
 
-fn run_into(mount: &Mount, line: &[&str], kind: ErrorKind) -> (u8, String) {
+fn run_into(mount: &Mount, line: &[&str], kind: io::ErrorKind) -> (u8, String) {
     let (_, _, err) = Console::captured();
     let mount = mount
         .clone()
@@ -271,11 +271,11 @@ fn a_reader_that_is_gone_ends_it_quietly_and_a_full_disk_does_not() {
         &["path", "g/none", "--json"],
     ];
     for line in lines {
-        let (code, err) = run_into(&mount(&rack), line, ErrorKind::BrokenPipe);
+        let (code, err) = run_into(&mount(&rack), line, io::ErrorKind::BrokenPipe);
         let expected = if line.contains(&"g/none") { 4 } else { 0 };
         assert_eq!((code, err.as_str()), (expected, ""), "{line:?}");
     }
-    let (code, err) = run_into(&mount(&rack), &["list"], ErrorKind::StorageFull);
+    let (code, err) = run_into(&mount(&rack), &["list"], io::ErrorKind::StorageFull);
     assert_eq!(code, 7);
     assert!(err.starts_with("rack: cannot print: "), "{err}");
 }
@@ -284,7 +284,7 @@ fn a_reader_that_is_gone_ends_it_quietly_and_a_full_disk_does_not() {
 fn a_status_that_cannot_be_printed_stops_nothing() {
     let rack = Rack::with_model();
     let (_, out, _) = Console::captured();
-    let console = Console::new(out.clone(), Broken(ErrorKind::BrokenPipe));
+    let console = Console::new(out.clone(), Broken(io::ErrorKind::BrokenPipe));
     let mount = mount(&rack).console(console);
     let words = ["models", "pull", "g/m", "--verbose"];
     let matches = models_command(&mount).try_get_matches_from(words).unwrap();

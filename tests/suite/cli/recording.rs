@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use modelrack::{
     Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Error,
-    Example, InstalledDetail, InstalledModel, ListOptions, Listing, Manager, MatchingReport,
-    ModelAddress, ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan,
-    PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, Result,
-    SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport,
-    VerifyOptions, VerifyReport,
+    ErrorKind, Example, InstalledDetail, InstalledModel, ListOptions, Listing, Manager,
+    MatchingReport, ModelAddress, ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions,
+    PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport,
+    Result, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
+    UpdateReport, VerifyOptions, VerifyReport,
 };
 
 /// Answers with nothing, or with the error that it was given; what it cannot make up ends as cancelled.
@@ -44,7 +44,7 @@ impl Recording {
     }
 
     fn note_only<T>(&self, call: impl Into<String>) -> Result<T> {
-        self.note(call).and(Err(Error::Cancelled))
+        self.note(call).and(Err(ErrorKind::Cancelled.into()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Command;
 use modelrack::cli::{Mount, models_command};
-use modelrack::{AuthFailure, BoxError, Config, Error, Url};
+use modelrack::{AuthFailure, BoxError, Config, Error, ErrorKind, Url};
 use serde_json::{Value, json};
 
 use super::recording::Recording;
@@ -48,190 +48,193 @@ fn words(text: &str) -> Option<BoxError> {
 }
 
 fn step(step: &str, source: Error) -> Error {
-    Error::Step {
-        step: step.into(),
-        source: Box::new(source),
-    }
+    source.step(step)
 }
 
 /// One of each kind, and of each that is told in another way.
 fn errors() -> Vec<Error> {
     let text = |text: &str| text.to_owned();
     let path = || PathBuf::from("store/registry.json");
-    let network = |status, message: &str| Error::Network {
-        url: url(),
-        status,
-        message: message.into(),
-        server_code: None,
-        source: None,
+    let network = |status, message: &str| {
+        Error::from(ErrorKind::Network {
+            url: url(),
+            status,
+            message: message.into(),
+            server_code: None,
+            source: None,
+        })
     };
-    let authentication = |failure| Error::Authentication {
-        url: url(),
-        failure,
+    let authentication = |failure| {
+        Error::from(ErrorKind::Authentication {
+            url: url(),
+            failure,
+        })
     };
-    let invalid = |choices| Error::InvalidRef {
-        input: text("g/m"),
-        message: text("has several versions"),
-        choices,
+    let invalid = |choices| {
+        Error::from(ErrorKind::InvalidRef {
+            input: text("g/m"),
+            message: text("has several versions"),
+            choices,
+        })
     };
     vec![
-        Error::NotSynced {
+        Error::from(ErrorKind::NotSynced {
             source_name: text("mf6/test"),
             references: vec![text("develop"), text("master")],
-        },
-        Error::NotSynced {
+        }),
+        Error::from(ErrorKind::NotSynced {
             source_name: text("o/n"),
             references: Vec::new(),
-        },
-        Error::Config {
+        }),
+        Error::from(ErrorKind::Config {
             message: text("models.toml is no TOML"),
             source: words("expected '='"),
-        },
-        Error::Config {
+        }),
+        Error::from(ErrorKind::Config {
             message: text("no source is configured"),
             source: None,
-        },
-        Error::Registry {
+        }),
+        Error::from(ErrorKind::Registry {
             location: text("https://models.example.org/models.json"),
             message: text("the index is malformed"),
             source: words("expected `,` at line 3"),
-        },
+        }),
         invalid(vec![text("v1"), text("v2")]),
         invalid(vec![]),
-        Error::InvalidArgument {
+        Error::from(ErrorKind::InvalidArgument {
             message: text("the query is empty"),
-        },
-        Error::ModelNotFound {
+        }),
+        Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![text("g/m"), text("g/o")],
-        },
-        Error::ModelNotFound {
+        }),
+        Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![],
-        },
-        Error::VersionNotFound {
+        }),
+        Error::from(ErrorKind::VersionNotFound {
             model: text("g/m"),
             version: text("v9"),
             near: vec![text("v1")],
-        },
-        Error::VersionNotFound {
+        }),
+        Error::from(ErrorKind::VersionNotFound {
             model: text("g/m"),
             version: text("v9"),
             near: vec![],
-        },
-        Error::NotInstalled {
+        }),
+        Error::from(ErrorKind::NotInstalled {
             model: text("g/m v1"),
             near: vec![text("g/m v2")],
-        },
-        Error::NotRegistered {
+        }),
+        Error::from(ErrorKind::NotRegistered {
             id: text("sri"),
             near: vec![text("sir")],
-        },
-        Error::NotRegistered {
+        }),
+        Error::from(ErrorKind::NotRegistered {
             id: text("sri"),
             near: vec![],
-        },
-        Error::NotPublishable {
+        }),
+        Error::from(ErrorKind::NotPublishable {
             findings: vec![text("model 'sir': Model file not found: sir.py")],
-        },
-        Error::NotPublishable {
+        }),
+        Error::from(ErrorKind::NotPublishable {
             findings: vec![text("model 'a': one"), text("target 'b': two")],
-        },
-        Error::NotInstalled {
+        }),
+        Error::from(ErrorKind::NotInstalled {
             model: text("g/m v1"),
             near: vec![],
-        },
+        }),
         step(
             "pull fast-whisper/tiny fp16",
             step("chunk 3/8", network(None, "connection timed out")),
         ),
         network(Some(404), "404 Not Found"),
         network(Some(503), "503 Service Unavailable"),
-        Error::Offline {
+        Error::from(ErrorKind::Offline {
             needed: text("the index of https://models.example.org/"),
-        },
-        Error::RateLimited {
+        }),
+        Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: Some(Duration::from_secs(90)),
-        },
-        Error::RateLimited {
+        }),
+        Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: None,
-        },
-        Error::HashMismatch {
+        }),
+        Error::from(ErrorKind::HashMismatch {
             what: text("chunk 3/8"),
             expected: "a".repeat(64),
             actual: "b".repeat(64),
-        },
-        Error::SizeMismatch {
+        }),
+        Error::from(ErrorKind::SizeMismatch {
             what: text("chunk 3/8"),
             expected_bytes: 10,
             actual_bytes: 11,
-        },
-        Error::Unverifiable {
+        }),
+        Error::from(ErrorKind::Unverifiable {
             files: 2,
             first: text("a.bin"),
-        },
-        Error::Storage {
+        }),
+        Error::from(ErrorKind::Storage {
             action: "read",
             path: path(),
             source: io::ErrorKind::InvalidData.into(),
-        },
-        Error::Storage {
+        }),
+        Error::from(ErrorKind::Storage {
             action: "copy",
             path: path(),
             source: io::ErrorKind::AlreadyExists.into(),
-        },
-        Error::Collision {
+        }),
+        Error::from(ErrorKind::Collision {
             model: text("g/m/v1 x"),
             other: text("the installed 'g/m v1'"),
-        },
-        Error::InsufficientSpace {
+        }),
+        Error::from(ErrorKind::InsufficientSpace {
             path: path(),
             needed_bytes: 2000,
             available_bytes: 1000,
-        },
-        Error::InsufficientSpace {
+        }),
+        Error::from(ErrorKind::InsufficientSpace {
             path: path(),
             needed_bytes: 0,
             available_bytes: 0,
-        },
-        Error::Permission {
+        }),
+        Error::from(ErrorKind::Permission {
             action: "write",
             path: path(),
             source: io::ErrorKind::PermissionDenied.into(),
-        },
-        Error::Locked {
+        }),
+        Error::from(ErrorKind::Locked {
             path: path(),
             holder: Some(text("process 42")),
             waited: Duration::from_secs(30),
-        },
-        Error::Locked {
+        }),
+        Error::from(ErrorKind::Locked {
             path: path(),
             holder: None,
             waited: Duration::from_secs(30),
-        },
+        }),
         authentication(AuthFailure::Missing),
         authentication(AuthFailure::Refused),
         authentication(AuthFailure::Gated),
-        step("pull g/m v1", Error::Cancelled),
-        Error::Several {
+        step("pull g/m v1", Error::from(ErrorKind::Cancelled)),
+        Error::from(ErrorKind::Several {
             message: text("2 of 3 versions remain: g/m v1, g/m v2"),
             errors: vec![
-                step("remove g/m v1", Error::Cancelled),
+                step("remove g/m v1", Error::from(ErrorKind::Cancelled)),
                 step(
                     "remove g/m v2",
-                    Error::Permission {
+                    Error::from(ErrorKind::Permission {
                         action: "remove",
                         path: path(),
                         source: io::ErrorKind::PermissionDenied.into(),
-                    },
+                    }),
                 ),
             ],
-        },
-        Error::Internal {
+        }),
+        Error::from(ErrorKind::Internal {
             message: text("a worker panicked"),
-        },
+        }),
     ]
 }
 

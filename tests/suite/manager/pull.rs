@@ -122,7 +122,7 @@ fn several_versions_must_be_told_apart() {
     rack.publish("g/m v2", &sample());
     let error = rack.pull("g/m").unwrap_err();
     assert_eq!(error.code(), "INVALID_REF");
-    let modelrack::Error::InvalidRef { choices, .. } = error.root() else {
+    let modelrack::ErrorKind::InvalidRef { choices, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!(choices, &["g/m v1", "g/m v2"]);

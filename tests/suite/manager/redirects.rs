@@ -1,6 +1,6 @@
 //! Redirects, and what goes along with them.
 
-use modelrack::{Error, Manager, PullOptions};
+use modelrack::{ErrorKind, Manager, PullOptions};
 
 use super::fixture::{Fixture, Place};
 use crate::support::rack::Rack;
@@ -84,7 +84,7 @@ fn a_password_goes_to_its_own_host_only() {
         !shown.contains("s3cret") && !shown.contains("dXNlcjpz"),
         "{shown}"
     );
-    let Error::Authentication { failure, .. } = error.root() else {
+    let ErrorKind::Authentication { failure, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!(*failure, modelrack::AuthFailure::Refused);

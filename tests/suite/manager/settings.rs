@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use modelrack::{
-    AuthFailure, Error, ListOptions, Manager, ModelManager, PullOptions, RemoteOptions,
+    AuthFailure, ErrorKind, ListOptions, Manager, ModelManager, PullOptions, RemoteOptions,
 };
 
 use crate::support::rack::{CHUNK, Rack, quick_http, sample};
@@ -117,7 +117,7 @@ fn missing_and_refused_credentials_are_told_apart() {
             .replace("http://", &format!("http://{credentials}"));
         let manager = rack.manager_of(rack.config().registry_url(url));
         let error = manager.list_remote(&RemoteOptions::default()).unwrap_err();
-        let Error::Authentication { failure, .. } = error.root() else {
+        let ErrorKind::Authentication { failure, .. } = error.kind() else {
             panic!("{error:?}");
         };
         assert_eq!(*failure, expected, "{status} {credentials}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use modelrack::project::PublishOptions;
 use modelrack::{
-    CancelToken, CopyOptions, Error, ListOptions, Manager, ManagerExt, ModelName, PullOptions,
+    CancelToken, CopyOptions, ErrorKind, ListOptions, Manager, ManagerExt, ModelName, PullOptions,
     SearchOptions, Status,
 };
 use serde_json::json;
@@ -190,7 +190,7 @@ fn removing_all_versions_goes_on_past_a_failure() {
         .manager()
         .remove_all(&name, &CancelToken::new())
         .unwrap_err();
-    let Error::Several { message, errors } = error.root() else {
+    let ErrorKind::Several { message, errors } = error.kind() else {
         panic!("{error:?}");
     };
     assert!(
@@ -303,7 +303,10 @@ fn models_whose_folders_would_lie_in_one_another_are_refused() {
         rack.server.reset_counts();
         let error = rack.pull(second).unwrap_err();
         assert_eq!(error.code(), "STORAGE_ERROR", "{first}, {second}");
-        assert!(matches!(error.root(), Error::Collision { .. }), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Collision { .. }),
+            "{error:?}"
+        );
         assert_eq!(rack.data_requests(), Vec::<String>::new());
         assert_eq!(rack.listed(), (vec![first.to_owned()], vec![]));
         rack.assert_files(first, &[("f", "1")]);

@@ -1,6 +1,6 @@
 //! Registries and files that say what nobody would: nothing is lost, and nothing runs away.
 
-use modelrack::Error;
+use modelrack::ErrorKind;
 use modelrack::project::{AddOptions, Project, PublishRegisteredOptions};
 
 use super::folder::{Folder, failures, gnn, ids};
@@ -98,7 +98,10 @@ fn nothing_is_registered_that_could_not_be_read_again() {
     }
     let unnamed_set = AddOptions::default().target_set(String::new());
     let error = folder.try_add(&["code"], &unnamed_set).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidArgument { .. }),
+        "{error}"
+    );
     // What is given as nothing is nothing, and stays so.
     let nothing = AddOptions::default()
         .model_type(String::new())

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::Error;
+use modelrack::ErrorKind;
 use modelrack::project::{AddOptions, Project, PublishRegisteredOptions, ResyncOptions};
 
 use super::folder::{Folder, failures};
@@ -38,7 +38,10 @@ fn what_is_behind_a_link_to_a_folder_is_not_there() {
         .project()
         .publish(published.path(), &PublishRegisteredOptions::default())
         .unwrap_err();
-    assert!(matches!(error, Error::NotPublishable { .. }), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::NotPublishable { .. }),
+        "{error}"
+    );
     assert!(files_below(published.path()).is_empty());
     // Registering the model anew does not take its data from there either.
     let report = folder.add(&["m.bin"]);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use modelrack::Error;
+use modelrack::ErrorKind;
 use modelrack::project::Project;
 
 use super::singles::{Folder, ids, names};
@@ -98,7 +98,7 @@ fn a_damaged_registry_without_a_good_backup_is_an_error_and_stays_as_it_is() {
         let before = names_in(&folder.own(""));
         let error = Project::open(folder.temp.path()).unwrap_err();
         assert!(
-            matches!(&error, Error::Registry { location, .. } if location.contains("models.toml"))
+            matches!(error.kind(), ErrorKind::Registry { location, .. } if location.contains("models.toml"))
         );
         assert_eq!(
             error.to_string().contains("backup"),

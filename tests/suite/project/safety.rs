@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use modelrack::project::{AddOptions, Limits, Project, ResyncOptions};
-use modelrack::{CancelToken, Error};
+use modelrack::{CancelToken, ErrorKind};
 
 use super::singles::{Folder, ids, names};
 use crate::support::disk::names_in;
@@ -90,7 +90,9 @@ fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
     folder.write("c", "1");
     let mut project = folder.open().lock_limit(Duration::ZERO);
     let error = folder.add_to(&mut project, "c").unwrap_err();
-    assert!(matches!(&error, Error::Locked { path, .. } if path.ends_with(".models.toml.lock")));
+    assert!(
+        matches!(error.kind(), ErrorKind::Locked { path, .. } if path.ends_with(".models.toml.lock"))
+    );
     let cancel = CancelToken::new();
     cancel.cancel();
     let error = folder

@@ -3,7 +3,7 @@
 use std::fs;
 
 use modelrack::project::{AddOptions, ItemKind, Project};
-use modelrack::{CancelToken, Error};
+use modelrack::{CancelToken, ErrorKind};
 use serde_json::json;
 
 use super::folder::{Folder, weights_saying};
@@ -90,7 +90,7 @@ fn an_id_that_is_not_registered_is_named_with_those_that_come_near() {
             .unwrap_err();
         assert_eq!(error.code(), "MODEL_NOT_FOUND");
         assert!(error.to_string().contains(id), "{error}");
-        let Error::NotRegistered { near, .. } = &error else {
+        let ErrorKind::NotRegistered { near, .. } = error.kind() else {
             unreachable!("{error:?}");
         };
         assert_eq!(near[0], expected);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::weight::{MAX_WEIGHT, weight_of};
 use super::yaml;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::relpath::shown;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 
@@ -42,10 +42,12 @@ impl Document {
             true => json(&text),
             false => yaml::parse(&text),
         };
-        let value = value.map_err(|message| Error::Registry {
-            location: path.display().to_string(),
-            message: format!("the file cannot be read, and what can is {ACCEPTED}"),
-            source: Some(message.into()),
+        let value = value.map_err(|message| {
+            Error::from(ErrorKind::Registry {
+                location: path.display().to_string(),
+                message: format!("the file cannot be read, and what can is {ACCEPTED}"),
+                source: Some(message.into()),
+            })
         })?;
         let Value::Object(table) = value else {
             return Err(neither(path));

@@ -92,8 +92,8 @@ impl Project {
     /// and size are known become part of the history.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the file is neither of the two, is malformed or larger than 64 MiB, and when the project's
-    /// registry cannot be read; the storage errors; [`Error::Locked`]; [`Error::Cancelled`].
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the file is neither of the two, is malformed or larger than 64 MiB, and when the project's
+    /// registry cannot be read; the storage errors; [`ErrorKind::Locked`](crate::ErrorKind::Locked); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn import(&mut self, file: &Path, options: &ImportOptions) -> Result<ImportReport> {
         let document = Document::read(file)?;
         let refuse = |fault: &str| Error::registry(file.display(), fault);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 
 use super::tree::{Tree, is_left_out};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::CancelToken;
 
 /// The files below a folder of this machine. Links are not followed, but for one that is the folder itself.
@@ -32,7 +32,7 @@ impl Folder {
         let mut folders = vec![(found.path.clone(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
             if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
+                return Err(ErrorKind::Cancelled.into());
             }
             for entry in fs::read_dir(&folder).at("read", &folder)? {
                 let entry = entry.at("read", &folder)?;

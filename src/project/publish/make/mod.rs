@@ -23,7 +23,7 @@ use tracing::info;
 
 use crate::config::{Config, RepositoryPlace, SourcePlace};
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
@@ -221,10 +221,10 @@ impl RegistryMaker {
     /// below the same folder of its repository; the registry before stays as `models.toml.bak`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when there is no model, no such folder, or nothing to make URLs of; [`Error::Registry`]
+    /// [`ErrorKind::InvalidArgument`] when there is no model, no such folder, or nothing to make URLs of; [`ErrorKind::Registry`]
     /// when a model has a name or a link that no registry can have, when the repository, ref or zip does not exist, when
     /// the archive is malformed, and when what is there is no registry, or one of models that lie elsewhere or have the
-    /// same names; the network and storage errors; [`Error::Locked`]; [`Error::Cancelled`].
+    /// same names; the network and storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
     pub fn make(&self, options: &MakeOptions) -> Result<MakeReport> {
         let file = RegistryFile::new(options.output.clone());
         let path = file.path();
@@ -379,14 +379,15 @@ fn read_files(
 /// Reads the registry that is there.
 ///
 /// # Errors
-/// [`Error::Registry`] when what is there is none, so that nobody knows what would be lost; the storage errors.
+/// [`ErrorKind::Registry`] when what is there is none, so that nobody knows what would be lost; the storage errors.
 fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
-    file.read(None).map_err(|error| match error {
-        Error::Registry {
+    file.read(None).map_err(|error| {
+        error.map_kind(|kind| match kind {
+        ErrorKind::Registry {
             location,
             message,
             source,
-        } => Error::Registry {
+        } => ErrorKind::Registry {
             location,
             message: format!(
                 "what is there would be lost: {message}; remove it, or choose another output folder"
@@ -395,13 +396,14 @@ fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
         },
         other => other,
     })
+    })
 }
 
 impl ProjectRegistry {
     /// Takes over what was made, in place of what was made before.
     ///
     /// # Errors
-    /// [`Error::Registry`] when what is registered beside it lies elsewhere, or has the same names.
+    /// [`ErrorKind::Registry`] when what is registered beside it lies elsewhere, or has the same names.
     fn take_made(&mut self, root: &str, made: Made, path: &Path) -> Result<()> {
         let is_alone = self.entries.is_empty() && self.targets.is_empty();
         let refuse = |reason: String| {

@@ -40,7 +40,7 @@ pub(super) struct Models<'a> {
 /// folder is its own, that of a model further down too. Models below one first folder form an example of its name.
 ///
 /// # Errors
-/// [`Error::Registry`] at `location` for a name that no registry can have, when it is of a model, and for two models of
+/// [`ErrorKind::Registry`](crate::ErrorKind::Registry) at `location` for a name that no registry can have, when it is of a model, and for two models of
 /// one name.
 pub(super) fn find<'a>(
     names: &'a [String],

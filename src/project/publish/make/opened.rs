@@ -6,7 +6,7 @@ use super::folder::Folder;
 use super::tree::Tree;
 use super::zip::Archive;
 use crate::config::RepositoryPlace;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::progress::CancelToken;
 use crate::project::work_tree::path_in_work_tree;
@@ -97,8 +97,8 @@ impl Fetching<'_> {
 
     fn fetch(&self, urls: &[Url], missing: impl Fn() -> String) -> Result<Archive> {
         let fetched = Archive::fetch(self.client, urls, self.beside, self.cancel);
-        fetched.map_err(|error| match error.root() {
-            Error::Network {
+        fetched.map_err(|error| match error.kind() {
+            ErrorKind::Network {
                 url,
                 status: Some(404 | 410),
                 ..

@@ -1,7 +1,7 @@
 //! The files below a folder, wherever that is.
 
 use crate::digest::{Digest, Hasher};
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 
@@ -43,7 +43,7 @@ impl Facts {
             hasher.update(piece);
             size_bytes += piece.len() as u64;
             match cancel.is_cancelled() {
-                true => Err(Error::Cancelled),
+                true => Err(ErrorKind::Cancelled.into()),
                 false => Ok(()),
             }
         })?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::tree::{Tree, is_left_out};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES, MemberError, MemberReader};
 use crate::disk::write::NewFile;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::platform;
 use crate::progress::CancelToken;
@@ -126,11 +126,11 @@ impl Tree for ArchiveFolder {
             .member(&below(&self.folder, name))?
             .ok_or_else(|| Error::internal("a file that the archive does not have"))?;
         let failed = |error| match error {
-            MemberError::Read(source) => Error::Registry {
+            MemberError::Read(source) => Error::from(ErrorKind::Registry {
                 location: url.to_string(),
                 message: "the archive cannot be read".into(),
                 source: Some(source.into()),
-            },
+            }),
             MemberError::Damaged(error) | MemberError::Refused(error) => {
                 error.step(format!("the archive {url}"))
             }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
 use crate::relpath::RelPath;
 
@@ -37,7 +37,7 @@ impl ModelFile {
     /// Looks at a file of this machine; `name` is its name in the project, by which errors call it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it is no file, such as a folder or a pipe; the storage errors.
+    /// [`ErrorKind::InvalidArgument`] when it is no file, such as a folder or a pipe; the storage errors.
     pub fn open(path: &Path, name: RelPath) -> Result<Self> {
         let metadata = fs::metadata(path).at("read", path)?;
         if !metadata.is_file() {
@@ -104,7 +104,7 @@ impl ModelFile {
     /// Reads all of it as text, without the byte-order mark that some editors put in front.
     ///
     /// # Errors
-    /// [`Error::Registry`] that names the file when it has more than `max_bytes` or is no UTF-8; the storage errors.
+    /// [`ErrorKind::Registry`] that names the file when it has more than `max_bytes` or is no UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
         let mut bytes = Vec::new();
         let head = self.head.get();
@@ -136,11 +136,11 @@ impl ModelFile {
     /// Makes the same error with a parser's own words, which may repeat what they are about: only their beginning is kept.
     pub(super) fn unreadable(&self, message: &str, cause: impl fmt::Display) -> Error {
         let cause: String = cause.to_string().chars().take(MAX_CAUSE_CHARS).collect();
-        Error::Registry {
+        Error::from(ErrorKind::Registry {
             location: self.name.to_string(),
             message: message.to_owned(),
             source: Some(cause.into()),
-        }
+        })
     }
 
     /// Reads its beginning as text, whatever it is: what is no UTF-8 is replaced, as a character cut at the end is.
@@ -153,7 +153,7 @@ impl ModelFile {
     /// Refuses the text that stands for a file in repositories where nobody fetched it.
     ///
     /// # Errors
-    /// [`Error::Registry`] when it is one; the storage errors.
+    /// [`ErrorKind::Registry`] when it is one; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
         if self.head()?.starts_with(LFS_POINTER) {
             return Err(self.malformed("the file itself is kept by Git LFS and was not fetched"));

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use super::ModelFormat;
 use super::description::{Description, Extent, MAX_NAME_CHARS, kept};
 use super::file::ModelFile;
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 
 /// The largest file that is read, in bytes: those that name 20,000 classes, twice, have half of it.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
@@ -74,7 +74,9 @@ impl ModelFormat for HubConfig {
         let is_known = KNOWN_BY.iter().any(|key| head.contains(key));
         let text = match file.text(MAX_CONFIG_BYTES) {
             // Somebody else's file may be anything.
-            Err(Error::Registry { .. }) if !is_known => return Ok(None),
+            Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => {
+                return Ok(None);
+            }
             text => text?,
         };
         if !text.trim_start().starts_with('{') {

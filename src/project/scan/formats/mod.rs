@@ -74,7 +74,7 @@ pub trait ModelFormat: fmt::Debug + Send + Sync {
     /// Reads a file; `None` when it is not of this format.
     ///
     /// # Errors
-    /// [`Error::Registry`](crate::Error::Registry) that names the file when it is of this format and malformed, too large
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) that names the file when it is of this format and malformed, too large
     /// or hostile; the storage errors.
     fn read(&self, file: &ModelFile) -> Result<Option<Description>>;
 }

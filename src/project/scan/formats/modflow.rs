@@ -31,7 +31,7 @@ mod tests;
 use super::ModelFormat;
 use super::description::{Description, Extent};
 use super::file::ModelFile;
-use crate::error::{Error, Result};
+use crate::error::{ErrorKind, Result};
 
 use classic::NameFile;
 use simulation::Simulation;
@@ -58,8 +58,10 @@ impl ModelFormat for Modflow {
         let is_simulation = file.file_name().eq_ignore_ascii_case(SIMULATION_FILE);
         let text = match file.text(MAX_NAME_FILE_BYTES) {
             // What somebody else's file of this kind is like is nobody's concern.
-            Err(Error::Registry { .. })
-                if !is_simulation && !NameFile::is_one(&file.head_text()?) =>
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Registry { .. })
+                    && !is_simulation
+                    && !NameFile::is_one(&file.head_text()?) =>
             {
                 return Ok(None);
             }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::{AuthFailure, Environment, Error, Manager, PullOptions, RemoteOptions};
+use modelrack::{AuthFailure, Environment, Error, ErrorKind, Manager, PullOptions, RemoteOptions};
 
 use crate::support::disk::{files_below, write_files};
 use crate::support::machine::{Machine, WHISPER, whisper};
@@ -19,8 +19,8 @@ fn private() -> Machine {
 }
 
 fn failure(error: &Error) -> Option<AuthFailure> {
-    match error.root() {
-        Error::Authentication { failure, .. } => Some(*failure),
+    match error.kind() {
+        ErrorKind::Authentication { failure, .. } => Some(*failure),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use modelrack::{
-    Error, Manager, PullOptions, PullOutcome, RemoteOptions, SearchOptions, UpdateOptions,
+    ErrorKind, Manager, PullOptions, PullOutcome, RemoteOptions, SearchOptions, UpdateOptions,
 };
 
 use crate::support::address;
@@ -167,7 +167,7 @@ fn the_last_request_of_a_window_may_be_refused_for_another_reason() {
             .header("ratelimit", "\"resolvers\";r=0;t=200"),
     );
     let error = machine.pull(WHISPER).unwrap_err();
-    let Error::Authentication { failure, .. } = error.root() else {
+    let ErrorKind::Authentication { failure, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!(*failure, modelrack::AuthFailure::Gated);

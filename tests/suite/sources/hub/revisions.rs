@@ -1,6 +1,6 @@
 //! What a version may be: a branch, a tag, a commit, a pull request.
 
-use modelrack::{Error, ListOptions, Manager, PullOptions, RemoteOptions};
+use modelrack::{ErrorKind, ListOptions, Manager, PullOptions, RemoteOptions};
 
 use crate::support::address;
 use crate::support::machine::{Machine, WHISPER};
@@ -73,13 +73,13 @@ fn what_is_missing_is_named() {
         manager.get_remote(&address(text), &RemoteOptions::default())
     };
     let error = find("hf/openai/whisper-tiny nightly").unwrap_err();
-    let Error::VersionNotFound { model, version, .. } = error.root() else {
+    let ErrorKind::VersionNotFound { model, version, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!((model.as_str(), version.as_str()), (WHISPER, "nightly"));
     for typed in ["hf/openai/whisper", "hf/whisper", "hf@main/openai/whisper"] {
         let error = find(typed).unwrap_err();
-        let Error::ModelNotFound { model, .. } = error.root() else {
+        let ErrorKind::ModelNotFound { model, .. } = error.kind() else {
             panic!("{typed}: {error:?}");
         };
         assert!(model.starts_with("hf/"), "{model}");

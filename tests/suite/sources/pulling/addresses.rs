@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use modelrack::{CancelToken, CopyOptions, Error, Manager, ModelManager, PullOptions, PullOutcome};
+use modelrack::{
+    CancelToken, CopyOptions, ErrorKind, Manager, ModelManager, PullOptions, PullOutcome,
+};
 
 use super::{Site, inside, model};
 use crate::support::disk::{files_below, write_files};
@@ -129,7 +131,7 @@ fn one_model_at_two_refs_lies_side_by_side_and_must_be_told_apart() {
     site.sync_at(&refs);
     let manager = site.manager_at(&refs);
     let error = pull(&manager, "mf6/test/alpha", None).unwrap_err();
-    let Error::InvalidRef { choices, .. } = error.root() else {
+    let ErrorKind::InvalidRef { choices, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!(
@@ -185,7 +187,7 @@ fn what_is_not_there_is_told_apart() {
     let site = Site::of(&files(), |toml| toml);
     let manager = site.manager();
     let error = pull(&manager, "mf6/test/alhpa", None).unwrap_err();
-    let Error::ModelNotFound { near, .. } = error.root() else {
+    let ErrorKind::ModelNotFound { near, .. } = error.kind() else {
         panic!("{error:?}");
     };
     assert_eq!(near, &["mf6/test/alpha"]);
@@ -243,7 +245,10 @@ fn a_copy_keeps_the_folders_below_the_models_own_root() {
         assert_eq!((report.copied, report.unchanged), (0, 2));
         write_files(&to, &[("x/y/z", b"mine"), ("other", b"kept")]);
         let error = copy(CopyOptions::default()).unwrap_err();
-        assert!(matches!(error.root(), Error::Exists { .. }), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Exists { .. }),
+            "{error:?}"
+        );
         assert_eq!(fs::read(to.join("x").join("y").join("z")).unwrap(), b"mine");
         let report = copy(CopyOptions::default().force(true)).unwrap();
         assert_eq!((report.copied, report.unchanged), (1, 1));

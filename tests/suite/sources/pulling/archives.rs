@@ -1,6 +1,8 @@
 //! Pulling many models at once: through one archive of their commit where that is cheaper.
 
-use modelrack::{Error, Manager, MatchingReport, ModelPattern, PullOptions, PullOutcome, Result};
+use modelrack::{
+    ErrorKind, Manager, MatchingReport, ModelPattern, PullOptions, PullOutcome, Result,
+};
 
 use super::{Site, changed, inside, model};
 use crate::support::disk::files_below;
@@ -285,8 +287,8 @@ fn offline_serves_what_is_there() {
         .unwrap();
     assert_eq!((report.pulled.len(), report.failed.len()), (11, 1));
     assert!(matches!(
-        report.failed[0].error.root(),
-        Error::Offline { .. }
+        report.failed[0].error.kind(),
+        ErrorKind::Offline { .. }
     ));
     assert_eq!(site.forge.server().connections(), 0);
 }

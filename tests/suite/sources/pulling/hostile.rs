@@ -1,6 +1,6 @@
 //! Zips and servers that mean harm, or are merely strange: refused without a loss, or read as they are meant.
 
-use modelrack::{Error, Manager, PullOptions};
+use modelrack::{ErrorKind, Manager, PullOptions};
 
 use super::{Site, inside, model};
 use crate::support::forge::models::{ModelsToml, NamedFile};
@@ -135,8 +135,8 @@ fn a_bomb_is_refused_before_it_goes_off() {
     let error = pull(&site).unwrap_err();
     assert!(
         matches!(
-            error.root(),
-            Error::InsufficientSpace { .. } | Error::Registry { .. }
+            error.kind(),
+            ErrorKind::InsufficientSpace { .. } | ErrorKind::Registry { .. }
         ),
         "{error:?}"
     );

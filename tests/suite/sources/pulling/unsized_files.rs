@@ -3,7 +3,8 @@
 use std::fs;
 
 use modelrack::{
-    Error, Freshness, ListOptions, Manager, PullOptions, PullOutcome, RemoteOptions, UpdateOptions,
+    ErrorKind, Freshness, ListOptions, Manager, PullOptions, PullOutcome, RemoteOptions,
+    UpdateOptions,
 };
 
 use super::{Site, model};
@@ -79,7 +80,7 @@ fn files_without_hashes_are_named_and_can_be_refused() {
     let refuse = PullOptions::default().require_hashes(true);
     let error = site.pull_with("mf6/test/alpha", &refuse).unwrap_err();
     assert!(
-        matches!(error.root(), Error::Unverifiable { files: 7, .. }),
+        matches!(error.kind(), ErrorKind::Unverifiable { files: 7, .. }),
         "{error:?}"
     );
     assert!(site.raw().is_empty());

@@ -79,7 +79,7 @@ fn several_refs_lie_side_by_side() {
         )
         .unwrap_err();
     assert_eq!(error.code(), "INVALID_REF");
-    let modelrack::Error::InvalidRef { choices, .. } = error else {
+    let modelrack::ErrorKind::InvalidRef { choices, .. } = error.kind() else {
         panic!("{error:?}")
     };
     assert_eq!(choices.len(), refs.len());
@@ -115,7 +115,7 @@ fn what_was_never_synced_says_so() {
     ] {
         let error = manager.pull(&address(model), &options).unwrap_err();
         assert_eq!(error.code(), "NOT_SYNCED");
-        assert_eq!(error.root().to_string(), expected);
+        assert_eq!(error.kind().to_string(), expected);
     }
     // Of two refs one is there: what it has is found, and what it lacks may be in the other.
     sync(&host.manager(&["develop"]));
@@ -128,7 +128,7 @@ fn what_was_never_synced_says_so() {
         .pull(&address("mf6/test/nothing"), &options)
         .unwrap_err();
     assert_eq!(
-        error.root().to_string(),
+        error.kind().to_string(),
         "the registry of 'mf6/test' at master is not synced"
     );
     let one = host.manager(&["develop"]);
@@ -136,7 +136,7 @@ fn what_was_never_synced_says_so() {
         .pull(&address("mf6/test/ex-gwf-twri1"), &options)
         .unwrap_err();
     assert_eq!(error.code(), "MODEL_NOT_FOUND");
-    let modelrack::Error::ModelNotFound { near, .. } = error.root() else {
+    let modelrack::ErrorKind::ModelNotFound { near, .. } = error.kind() else {
         panic!("{error:?}")
     };
     assert_eq!(near, &["mf6/test/ex-gwf-twri01"]);

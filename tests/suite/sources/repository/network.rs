@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use modelrack::{AuthFailure, Error, Manager, SyncOptions};
+use modelrack::{AuthFailure, ErrorKind, Manager, SyncOptions};
 
 use super::{Host, advertisement, raw, release, sync, tree_of};
 use crate::support::forge::models::ModelsToml;
@@ -101,7 +101,7 @@ fn a_limit_without_an_end_and_a_refusal_are_told_apart() {
         let reason = report.unwrap().failed.remove(0).reason;
         assert_eq!(reason.code(), code, "{name}");
         assert_eq!(reason.retry_after().map(|wait| wait.as_secs()), wait);
-        if let Error::Authentication { failure, .. } = reason.root() {
+        if let ErrorKind::Authentication { failure, .. } = reason.kind() {
             assert_eq!(*failure, AuthFailure::Refused);
         }
     }
