@@ -1,7 +1,7 @@
-//! The reference CLI: nothing but `models`, with everything that a parent can take care of.
+//! The reference CLI: the `models` command, and what a parent adds around it: Ctrl-C and shell completion.
 //!
-//! Its sources are in `examples/rack.toml`: one of each kind, the first of them the registry in `examples/registry`, which
-//! `registry publish` made of `examples/digits`. Set `RACK_MODELS_REGISTRY_URL` to use one more.
+//! Its sources are listed in `examples/rack.toml`: one of each kind. The first is the registry in `examples/registry`,
+//! which `registry publish` made from `examples/digits`. Set `RACK_MODELS_REGISTRY_URL` to add another.
 
 #![allow(
     clippy::print_stderr,
@@ -9,10 +9,13 @@
     reason = "a program may print and exit, the library may not"
 )]
 
+use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
-use clap::Parser;
-use modelrack::cli::{Exit, Host, ModelsArgs, Mount};
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
+use modelrack::cli::{Host, ModelsArgs, Mount};
 use modelrack::{CancelToken, Config, Url};
 
 /// A small tool with models
@@ -20,6 +23,13 @@ use modelrack::{CancelToken, Config, Url};
 #[command(name = "rack", version)]
 enum Rack {
     Models(ModelsArgs<Digits>),
+    /// Print a completion script for a shell
+    ///
+    /// For bash, for example: source <(rack completions bash)
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
 }
 
 struct Digits;
@@ -27,7 +37,7 @@ struct Digits;
 impl Host for Digits {
     fn mount() -> Mount {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-        // A program that was built on another system may name its folder without a drive.
+        // A program built on another system may name its folder without a drive.
         let registry = std::path::absolute(examples.join("registry"));
         let url = registry.ok().and_then(|path| Url::from_path(&path).ok());
         let url = url.map_or_else(
@@ -39,8 +49,12 @@ impl Host for Digits {
     }
 }
 
-fn main() -> Exit {
-    // The first Ctrl-C lets pulls stop where they can go on later; the second one ends the process.
+fn main() -> ExitCode {
+    // With this feature, `source <(COMPLETE=bash rack)` completes the names of models as well.
+    #[cfg(feature = "unstable-completion")]
+    clap_complete::CompleteEnv::with_factory(Rack::command).complete();
+
+    // The first Ctrl-C stops a pull so that it can resume later; the second ends the process.
     let cancel = CancelToken::new();
     let token = cancel.clone();
     let handler = ctrlc::set_handler(move || {
@@ -50,8 +64,17 @@ fn main() -> Exit {
         token.cancel();
     });
     if let Err(error) = handler {
-        eprintln!("rack: Ctrl-C ends at once: {error}");
+        eprintln!("rack: Ctrl-C will end the process at once: {error}");
     }
-    let Rack::Models(models) = Rack::parse();
-    models.run_with(&Digits::mount().cancel(cancel))
+    match Rack::parse() {
+        Rack::Models(models) => models.run_with(&Digits::mount().cancel(cancel)).into(),
+        Rack::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Rack::command(), "rack", &mut script);
+            match std::io::stdout().write_all(&script) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
+    }
 }

@@ -63,9 +63,15 @@
 //!
 //! # Features
 //!
-//! **`cli`** (default) adds the command tree and clap. **`author`** (default) adds the publisher's side. **`unstable-completion`**
-//! lets model names complete in the shell; it rests on an interface that clap_complete calls unstable. Without any of
-//! them there is the [`Manager`] alone.
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `cli` | yes | the command tree, with clap |
+//! | `author` | no | the publisher's side: the `project` module and `registry` commands |
+//! | `python` | no | reading models and targets from Python sources; includes `author` |
+//! | `unstable-completion` | no | completing model names in the shell, through an interface that clap_complete calls unstable |
+//!
+//! Without any of them there is the [`Manager`] alone. Without `python`, a Python source is a file like any other, and
+//! `registry status` says of each entrypoint that it was not checked.
 //!
 //! # Log levels
 //!

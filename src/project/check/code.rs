@@ -117,6 +117,19 @@ impl Project {
                 ));
                 None
             }
+            Ok(_) if cfg!(not(feature = "python")) => {
+                findings.push(Finding {
+                    severity: Severity::Note,
+                    category: Category::NotChecked,
+                    message: format!(
+                        "Entrypoint '{}' was not checked: this build does not read Python",
+                        subject.entrypoint
+                    ),
+                    entity: Some((subject.kind, subject.id.to_owned())),
+                    suggestion: None,
+                });
+                None
+            }
             Ok(module) if !module.lacks(entrypoint.name()) => {
                 Some((file, entrypoint.name().to_owned()))
             }

@@ -84,6 +84,8 @@ pub enum Category {
     Untracked,
     /// No target looks at an output.
     UnusedOutput,
+    /// An entrypoint whose module was not read: the feature `python` is off.
+    NotChecked,
 }
 
 impl Category {
@@ -101,6 +103,7 @@ impl Category {
             Self::EmptyOutputs => "empty_outputs",
             Self::Untracked => "untracked",
             Self::UnusedOutput => "unused_output",
+            Self::NotChecked => "not_checked",
         }
     }
 }

@@ -2,6 +2,10 @@
 
 pub mod formats;
 pub(in crate::project) mod hash;
+#[cfg_attr(
+    not(feature = "python"),
+    allow(dead_code, reason = "nothing is found in what is not read")
+)]
 pub(in crate::project) mod python;
 pub(in crate::project) mod survey;
 pub(in crate::project) mod walk;

@@ -209,3 +209,22 @@ fn the_registry_that_comes_with_the_example_can_be_pulled() {
     assert_eq!(kinds, ["chunked", "hub", "repository", "repository"]);
     assert_eq!(finish(rack(&machine, "verify --quiet")).code, 0);
 }
+
+#[test]
+fn the_reference_cli_completes_itself_in_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let machine = Rack::new();
+        let mut command = Command::new(rack(&machine, "").get_program());
+        command.env_clear().args(["completions", shell]);
+        let ran = finish(command);
+        let script = ran.quiet_success();
+        for word in ["rack", "models", "verify", "--repair", "registry"] {
+            let word = if shell == "fish" {
+                word.trim_start_matches('-')
+            } else {
+                word
+            };
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}

@@ -3,21 +3,37 @@
 //! The publisher's side asks two things of a module: whether an entrypoint `package.module:Symbol` exists, and which
 //! models and targets a file declares. Texts may be hostile: [`syntax`] keeps them from exhausting the stack.
 
+#[cfg(feature = "python")]
 mod definitions;
 mod entrypoint;
+#[cfg(feature = "python")]
 mod literal;
+#[cfg(feature = "python")]
 mod model;
+#[cfg(feature = "python")]
 mod syntax;
+#[cfg(feature = "python")]
 mod target;
-#[cfg(test)]
+#[cfg(all(test, feature = "python"))]
 mod tests;
+#[cfg(feature = "python")]
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use self::definitions::Definitions;
 pub(crate) use self::entrypoint::Entrypoint;
-pub(crate) use self::syntax::{MAX_BYTES, SyntaxFault};
+
+/// The longest text, in bytes. The longest modules that people write have 2 MB.
+pub(crate) const MAX_BYTES: usize = 4 << 20;
+
+/// Why a text is not valid Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyntaxFault {
+    /// The line, from 1; 1 as well when the fault is the text's as a whole.
+    pub(crate) line: usize,
+    /// What is wrong, in the parser's words, without a full stop.
+    pub(crate) message: String,
+}
 
 /// What a module defines.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,10 +92,11 @@ pub(crate) struct TargetFunction {
 /// Reads what a module defines from its text.
 ///
 /// # Errors
-/// [`SyntaxFault`] when it is not Python 3, too long, or nested deeper than Python itself allows.
+/// [`SyntaxFault`] when the text is not valid Python 3, too long, or nested deeper than Python itself allows.
+#[cfg(feature = "python")]
 pub(crate) fn parse(text: &str) -> Result<Module, SyntaxFault> {
     syntax::with_statements(text, |statements| {
-        let definitions = Definitions::collect(statements);
+        let definitions = definitions::Definitions::collect(statements);
         Module {
             models: model::find(&definitions.items),
             targets: target::find(&definitions.items),
@@ -89,9 +106,19 @@ pub(crate) fn parse(text: &str) -> Result<Module, SyntaxFault> {
     })
 }
 
+/// Returns a module that may define anything: this build does not read Python.
+#[cfg(not(feature = "python"))]
+pub(crate) fn parse(_: &str) -> Result<Module, SyntaxFault> {
+    Ok(Module {
+        is_open: true,
+        ..Module::default()
+    })
+}
+
 /// Keeps the first of those that are equal.
+#[cfg(feature = "python")]
 fn distinct<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut seen = HashSet::new();
+    let mut seen = std::collections::HashSet::new();
     let names = names.into_iter().filter(|name| seen.insert(*name));
     names.map(str::to_owned).collect()
 }

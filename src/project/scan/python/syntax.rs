@@ -11,8 +11,8 @@ use ruff_python_ast::Stmt;
 use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::{Mode, ParseError, ParseErrorType, lexer, parse_module};
 
-/// The longest text, in bytes. The longest modules that people write have 2 MB.
-pub(crate) const MAX_BYTES: usize = 4 << 20;
+use super::{MAX_BYTES, SyntaxFault};
+
 /// How deep brackets and the parameters of lambdas may be nested, as in Python.
 const MAX_OPEN: usize = 200;
 /// How many operators, links and brackets may follow each other without a comma or the end of a statement.
@@ -20,15 +20,6 @@ const MAX_CHAIN: usize = 12_000;
 /// The stack of the thread that parses. Without optimisation on x86-64, a sign in a pattern takes 1.7 KiB, a lambda in a
 /// default 4.7 KiB, a link 0.1 KiB, and the costliest of the parser's 202 levels 16 KiB. Only what is used becomes memory.
 const STACK_BYTES: usize = 80 << 20;
-
-/// Why a text is not Python.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxFault {
-    /// The line, from 1; 1 as well when the fault is the text's as a whole.
-    pub(crate) line: usize,
-    /// What is wrong, mostly in the parser's words, without a full stop.
-    pub(crate) message: String,
-}
 
 impl SyntaxFault {
     fn new(line: usize, message: &str) -> Self {
