@@ -125,6 +125,32 @@ pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), Invali
     Ok(())
 }
 
+/// A path in a folder; an empty folder is the top.
+pub(crate) fn below(folder: &str, path: &str) -> String {
+    if folder.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
+}
+
+/// The deepest folder that all files are in; empty for the top.
+pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
+    let folder = |path: &'a str| path.rfind('/').map_or("", |at| &path[..at]);
+    let shorter = |a: &'a str, b: &'a str| {
+        let mut end = 0;
+        let mut a_segments = a.split('/');
+        for segment in b.split('/') {
+            if a_segments.next() != Some(segment) {
+                break;
+            }
+            end += segment.len() + usize::from(end > 0);
+        }
+        &a[..end]
+    };
+    paths.map(folder).reduce(shorter).unwrap_or_default()
+}
+
 /// Characters that change how text is shown without being seen: direction marks and joiners, separators of lines.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -286,5 +312,18 @@ mod tests {
             error.to_string(),
             r"the name 'a\u{1b}[2Jb' has a control character"
         );
+    }
+    #[test]
+    fn the_common_folder_is_the_deepest_that_all_files_are_in() {
+        for (paths, expected) in [
+            (vec!["a/b/x", "a/b/c/y"], "a/b"),
+            (vec!["a/b/x", "a/bc/y"], "a"),
+            (vec!["x", "a/y"], ""),
+            (vec!["a/x"], "a"),
+            (vec!["x"], ""),
+            (vec![], ""),
+        ] {
+            assert_eq!(common_folder(paths.iter().copied()), expected, "{paths:?}");
+        }
     }
 }

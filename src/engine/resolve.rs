@@ -10,7 +10,7 @@ use crate::engine::pull::downloads::Asked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelAddress, ModelName, ModelRef, nearest};
 use crate::progress::CancelToken;
-use crate::source::places::below;
+use crate::relpath::below;
 use crate::source::{self, Source};
 use crate::store::record::{ModelRecord, Records};
 

@@ -8,7 +8,7 @@ use crate::config::UrlTemplate;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, below};
 use crate::url::Url;
 
 /// Where the bytes of a model are.
@@ -139,15 +139,6 @@ impl Zip {
             )
         };
         self.directory.member(name)?.cloned().ok_or_else(missing)
-    }
-}
-
-/// A path in a folder; an empty folder is the top.
-pub(crate) fn below(folder: &str, path: &str) -> String {
-    if folder.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{folder}/{path}")
     }
 }
 

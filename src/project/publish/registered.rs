@@ -18,9 +18,8 @@ use crate::project::check::{Category, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::project::registry::{ModelEntry, RegisteredVersion};
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
-use crate::source::repository::index::common_folder;
 
 /// How to publish registered models.
 #[derive(Debug, Clone)]

@@ -12,7 +12,8 @@ use crate::config::{SourceConfig, UrlTemplate};
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelName, ModelRef};
-use crate::source::places::{Places, below};
+use crate::relpath::below;
+use crate::source::places::Places;
 use crate::source::{Catalog, Documents, Source};
 use crate::url::{Url, encode_component, encode_path};
 

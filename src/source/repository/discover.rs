@@ -8,7 +8,7 @@ use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Client, GetOptions};
 use crate::progress::CancelToken;
-use crate::source::places::below;
+use crate::relpath::below;
 use crate::source::repository::index::Origin;
 use crate::source::repository::refs::{MAX_ADVERTISEMENT_BYTES, RefKind, Refs, may_be_hash};
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;

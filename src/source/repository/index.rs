@@ -27,8 +27,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Outline, OutlineFile};
 use crate::model::ModelName;
-use crate::relpath::{RelPath, shown};
-use crate::source::places::below;
+use crate::relpath::{RelPath, below, common_folder, shown};
 use crate::source::repository::wire::Registry;
 
 const FORMAT: u32 = 1;
@@ -334,23 +333,6 @@ fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<Outlin
     Ok((root, files.collect::<Result<_, String>>()?))
 }
 
-/// The deepest folder that all files are in; empty for the top.
-pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
-    let folder = |path: &'a str| path.rfind('/').map_or("", |at| &path[..at]);
-    let shorter = |a: &'a str, b: &'a str| {
-        let mut end = 0;
-        let mut a_segments = a.split('/');
-        for segment in b.split('/') {
-            if a_segments.next() != Some(segment) {
-                break;
-            }
-            end += segment.len() + usize::from(end > 0);
-        }
-        &a[..end]
-    };
-    paths.map(folder).reduce(shorter).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,20 +454,6 @@ mod tests {
         ] {
             let error = written(toml).unwrap_err();
             assert_eq!(error.code(), "REGISTRY_ERROR", "{toml}");
-        }
-    }
-
-    #[test]
-    fn the_root_of_a_model_is_the_folder_of_all_its_files() {
-        for (paths, expected) in [
-            (vec!["a/b/x", "a/b/c/y"], "a/b"),
-            (vec!["a/b/x", "a/bc/y"], "a"),
-            (vec!["x", "a/y"], ""),
-            (vec!["a/x"], "a"),
-            (vec!["x"], ""),
-            (vec![], ""),
-        ] {
-            assert_eq!(common_folder(paths.iter().copied()), expected, "{paths:?}");
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::config::{RepositoryPlace, SourceConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Contents;
 use crate::model::{ModelName, nearest};
-use crate::source::places::{Places, below};
+use crate::relpath::below;
+use crate::source::places::Places;
 use crate::source::{Catalog, Documents, Examples, Source};
 
 pub(crate) use index::Cached;

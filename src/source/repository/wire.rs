@@ -28,8 +28,7 @@ use super::about;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::relpath::{RelPath, shown};
-use crate::source::places::below;
+use crate::relpath::{RelPath, below, shown};
 use crate::url::{Url, percent_decode};
 
 /// The largest `models.toml` that is read, in bytes: about half a million files.

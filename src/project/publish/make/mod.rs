@@ -31,9 +31,9 @@ use crate::model::ModelName;
 use crate::progress::CancelToken;
 use crate::project::registry::file::{OnDisk, RegistryFile};
 use crate::project::registry::{GENERATED, Made, MadeFile, ProjectRegistry};
+use crate::relpath::below;
 use crate::setters::setters;
 use crate::settings::Settings;
-use crate::source::places::below;
 use crate::store::lock::RECORD_LIMIT;
 
 use models::{Models, Naming, find};

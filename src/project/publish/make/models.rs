@@ -6,8 +6,7 @@ use std::fmt::Display;
 use crate::error::{Error, Result};
 use crate::glob::Glob;
 use crate::model::ModelName;
-use crate::relpath::RelPath;
-use crate::source::places::below;
+use crate::relpath::{RelPath, below};
 
 /// What the last segment of a flow model's name has in it: its outputs are inputs of the others.
 const FLOW: &str = "gwf";

@@ -10,8 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::progress::CancelToken;
 use crate::project::work_tree::path_in_work_tree;
-use crate::relpath::RelPath;
-use crate::source::places::below;
+use crate::relpath::{RelPath, below};
 use crate::url::Url;
 
 /// A folder of models.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::platform;
 use crate::progress::CancelToken;
-use crate::source::places::below;
+use crate::relpath::below;
 use crate::url::Url;
 
 /// An archive that was fetched whole, into a file that goes with it.
