@@ -227,6 +227,13 @@ pub enum ErrorKind {
         /// Installed models that come near, nearest first; may be empty.
         near: Vec<String>,
     },
+    /// The model is recorded as installed, and its folder is missing: it was removed by hand, or its disk is not mounted.
+    FolderMissing {
+        /// The model, such as `group/model version`.
+        model: String,
+        /// Where its folder belongs.
+        path: PathBuf,
+    },
     /// The network or a server failed.
     Network {
         /// Where the request went; its `Display` shows no credentials.
@@ -371,7 +378,10 @@ impl ErrorKind {
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
-            Self::Storage { .. } | Self::Exists { .. } | Self::Collision { .. } => "STORAGE_ERROR",
+            Self::FolderMissing { .. }
+            | Self::Storage { .. }
+            | Self::Exists { .. }
+            | Self::Collision { .. } => "STORAGE_ERROR",
             Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
             Self::Permission { .. } => "PERMISSION_ERROR",
             Self::Locked { .. } => "LOCKED",
@@ -420,6 +430,9 @@ impl fmt::Display for ErrorKind {
                 ),
             },
             Self::NotInstalled { model, .. } => write!(f, "model '{model}' is not installed"),
+            Self::FolderMissing { model, path } => {
+                write!(f, "the folder of '{model}' is missing: {}", path.display())
+            }
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
             Self::Offline { needed } => write!(f, "{needed} is needed, and this is offline mode"),
             Self::RateLimited {
@@ -524,6 +537,14 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Returns whether a call of the file system failed because its path leads nowhere.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Says which path a failed call of the file system was about.

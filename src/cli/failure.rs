@@ -206,6 +206,9 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::NotInstalled { near: names, model } => {
             near(names).or_else(|| Some(format!("'{path} pull {model}' brings it in")))
         }
+        ErrorKind::FolderMissing { model, .. } => {
+            Some(format!("'{path} pull {model}' brings it back"))
+        }
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
             Some(format!("one of: {}", choices.join(", ")))
         }

@@ -19,7 +19,7 @@ use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::search::{SearchOptions, SearchReport};
 use crate::engine::sync::{SyncOptions, SyncReport};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
 use crate::progress::{CancelToken, Download};
 use crate::store::record::Annotation;
@@ -232,32 +232,39 @@ pub trait ManagerExt: Manager {
         )
     }
 
-    /// Returns the folder of `group/model` in a version, pulling it first if it is not installed.
+    /// Returns the folder of `group/model` in a version, and pulls it first if it is not installed or its folder is
+    /// missing.
     ///
     /// # Errors
     /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for an unusable name.
     fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
         let address = ModelAddress::parse(model, Some(version))?;
         match self.path(&address) {
-            // A folder that somebody removed by hand comes back.
-            Err(error) if matches!(error.code(), "NOT_INSTALLED" | "STORAGE_ERROR") => {
+            Err(error) if is_absent(&error) => {
                 Ok(self.pull(&address, &PullOptions::default())?.path)
             }
             result => result,
         }
     }
 
-    /// Returns whether a model is installed.
+    /// Returns whether a model is installed and its folder exists.
     ///
     /// # Errors
     /// The storage errors.
     fn is_installed(&self, model: &ModelRef) -> Result<bool> {
         match self.path(&ModelAddress::from(model)) {
             Ok(_) => Ok(true),
-            Err(error) if error.code() == "NOT_INSTALLED" => Ok(false),
+            Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
 impl<M: Manager + ?Sized> ManagerExt for M {}
+
+fn is_absent(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotInstalled { .. } | ErrorKind::FolderMissing { .. }
+    )
+}

@@ -1,5 +1,6 @@
 //! What is installed, what lies half done, and what sources offer.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::resolve::find_installed;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::setters::setters;
@@ -337,6 +338,7 @@ impl Engine {
         let record = records
             .get(&model)
             .ok_or_else(|| Error::internal("a record that is gone"))?;
+        self.existing_dir(&model)?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
         Ok(InstalledDetail {
             installed: self.installed(model, record),
@@ -346,15 +348,18 @@ impl Engine {
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
         let model = find_installed(&self.sources(), &self.records()?, address)?;
-        let path = self.store.layout().model_dir(&model);
-        if path.is_dir() {
-            return Ok(path);
+        self.existing_dir(&model)
+    }
+
+    fn existing_dir(&self, model: &ModelRef) -> Result<PathBuf> {
+        let path = self.store.layout().model_dir(model);
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => Ok(path),
+            Err(error) if !is_missing(&error) => Err(error).at("find", &path),
+            _ => {
+                let model = model.to_string();
+                Err(ErrorKind::FolderMissing { model, path }.into())
+            }
         }
-        Err(ErrorKind::Storage {
-            action: "find",
-            path,
-            source: std::io::ErrorKind::NotFound.into(),
-        }
-        .into())
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::project::publish::make::is_output_of_run;
@@ -141,7 +140,7 @@ impl Project {
     ) -> Result<Option<State>> {
         let metadata = match self.metadata_of(path) {
             Ok(metadata) => metadata,
-            Err(error) if is_absent(&error) => return Ok(Some(State::Missing)),
+            Err(error) if is_missing(&error) => return Ok(Some(State::Missing)),
             Err(error) => return Err(error).at("read", &self.locate(path)),
         };
         if !metadata.is_file() {
@@ -311,15 +310,7 @@ impl Owner<'_> {
 
 /// Whether something failed because a file is gone.
 pub(in crate::project) fn is_absence(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Storage { source, .. } if is_absent(source))
-}
-
-/// Whether a file is gone: it was there, or the path to it is no path of folders any more.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), ErrorKind::Storage { source, .. } if is_missing(source))
 }
 
 fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {

@@ -126,6 +126,10 @@ fn errors() -> Vec<Error> {
             model: text("g/m v1"),
             near: vec![text("g/m v2")],
         }),
+        Error::from(ErrorKind::FolderMissing {
+            model: text("g/m v1"),
+            path: PathBuf::from("store/g/m/v1"),
+        }),
         Error::from(ErrorKind::NotRegistered {
             id: text("sri"),
             near: vec![text("sir")],

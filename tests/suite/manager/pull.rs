@@ -90,6 +90,32 @@ fn what_is_installed_already_is_not_fetched() {
 }
 
 #[test]
+fn a_missing_folder_is_pulled_again_and_a_broken_store_is_not() {
+    let rack = Rack::with_model();
+    let manager = rack.manager();
+    let model = manager.pull_version("g/m", "v1").unwrap().model;
+    assert!(manager.is_installed(&model).unwrap());
+    fs::remove_dir_all(rack.dir_of("g/m v1")).unwrap();
+    assert!(!manager.is_installed(&model).unwrap());
+    let path = manager.ensure("g/m", "v1").unwrap();
+    assert!(path.join("labels.txt").is_file());
+    assert!(manager.is_installed(&model).unwrap());
+
+    for name in ["registry.json", "registry.json.bak"] {
+        fs::remove_file(rack.store().join(name)).unwrap();
+        fs::create_dir(rack.store().join(name)).unwrap();
+    }
+    rack.server.reset_counts();
+    // Windows says that a folder may not be opened as a file.
+    let codes = ["STORAGE_ERROR", "PERMISSION_ERROR"];
+    let error = manager.ensure("g/m", "v1").unwrap_err();
+    assert!(codes.contains(&error.code()), "{error}");
+    let error = manager.is_installed(&model).unwrap_err();
+    assert!(codes.contains(&error.code()), "{error}");
+    assert_eq!(rack.server.connections(), 0);
+}
+
+#[test]
 fn the_only_version_needs_no_name_and_an_alias_is_followed() {
     let rack = Rack::new();
     let options = PublishOptions::default()
