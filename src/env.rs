@@ -30,7 +30,7 @@ impl Environment {
         Self {
             variables: std::env::vars_os().collect(),
             arguments: std::env::args_os().collect(),
-            home: etcetera::home_dir().ok(),
+            home: std::env::home_dir(),
             system: platform::SYSTEM,
         }
     }

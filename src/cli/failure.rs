@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use owo_colors::OwoColorize;
+use clap::builder::styling::AnsiColor;
 use serde_json::json;
 
 use super::ending::{CliError, CliResult};
@@ -94,20 +94,11 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
 
 fn label(session: &Session) -> String {
     let name = session.path.rsplit(' ').next().unwrap_or("models");
-    let label = format!("{name}:");
-    if session.colours {
-        label.red().bold().to_string()
-    } else {
-        label
-    }
+    session.paint(AnsiColor::Red, &format!("{name}:"))
 }
 
 fn hint(session: &Session, advice: &str) -> String {
-    let label = if session.colours {
-        "hint:".cyan().bold().to_string()
-    } else {
-        "hint:".to_owned()
-    };
+    let label = session.paint(AnsiColor::Cyan, "hint:");
     format!("{label} {}", safe(advice))
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ArgMatches;
+use clap::builder::styling::AnsiColor;
 use serde::Serialize;
 
 use super::args::{self, is_set};
@@ -109,6 +110,15 @@ impl Session {
         if !self.output.quiet {
             self.console.note(text);
         }
+    }
+
+    /// Colours a word, in bold; as it is where status has no colours.
+    pub(super) fn paint(&self, colour: AnsiColor, text: &str) -> String {
+        if !self.colours {
+            return text.to_owned();
+        }
+        let style = colour.on_default().bold();
+        format!("{style}{text}{style:#}")
     }
 
     /// Asks before something is destroyed; the default is no.

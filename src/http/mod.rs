@@ -283,7 +283,7 @@ impl Client {
                 if !is_of_the_server(&error) {
                     return Err(error);
                 }
-                let Some(wait) = decide(&self.policy, fault, tried, fastrand::f64()) else {
+                let Some(wait) = decide(&self.policy, fault, tried, retry::random()) else {
                     first_error.get_or_insert(error);
                     break;
                 };

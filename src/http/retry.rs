@@ -1,5 +1,6 @@
 //! When a failed request is tried again: a pure decision.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use crate::config::RetryPolicy;
@@ -52,6 +53,11 @@ pub(crate) fn decide(
         } => Some(jittered),
         Fault::Status { .. } => None,
     }
+}
+
+/// Returns a number from 0.0 to 1.0, another each time; hash maps have their seeds from there.
+pub(crate) fn random() -> f64 {
+    f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
 
 /// Reads a `Retry-After` header: seconds or an HTTP date ([RFC 9110], section 10.2.3). A date in the past is no wait.

@@ -8,6 +8,7 @@
 //! | `try_lock` | takes a lock file for writing, or says that another has it |
 //! | `swap` | exchanges two folders in one step, where the system can |
 //! | `clone_file` | makes a file that shares its blocks with another until one is written, where the system can |
+//! | `available_bytes` | how much room this process has on the file system of a folder |
 //! | `sync_folder` | makes a rename durable |
 //! | `sync_all_files` | makes everything written so far durable in one call, where the system can |
 //! | `may_be_alive` | whether a process of this machine that had a lock may still run |

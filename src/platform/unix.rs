@@ -51,8 +51,26 @@ pub(crate) fn swap(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn clone_file(from: &Path, to: &Path) -> io::Result<()> {
-    reflink_copy::reflink(from, to)
+    let clone = File::create_new(to)?;
+    Ok(rustix::fs::ioctl_ficlone(clone, File::open(from)?)?)
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn clone_file(from: &Path, to: &Path) -> io::Result<()> {
+    let (from, flags) = (File::open(from)?, rustix::fs::CloneFlags::NOOWNERCOPY);
+    Ok(rustix::fs::fclonefileat(from, CWD, to, flags)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
+    let room = rustix::fs::statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {

@@ -68,6 +68,10 @@ pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
+    fs4::available_space(folder)
+}
+
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     // A folder cannot be synced; NTFS journals the rename.
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use clap::builder::styling::AnsiColor;
 use clap::{ArgMatches, Command};
-use owo_colors::OwoColorize;
 
 use super::counter::Counter;
 use super::shapes;
@@ -72,7 +72,9 @@ fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResu
         if findings.is_empty() || !is_essential {
             continue;
         }
-        session.console.print(coloured(session, severity, head))?;
+        session
+            .console
+            .print(session.paint(colour(severity), head))?;
         for finding in findings {
             print_finding(session, finding)?;
         }
@@ -125,11 +127,10 @@ fn print_finding(session: &Session, finding: &Finding) -> CliResult {
     Ok(())
 }
 
-fn coloured(session: &Session, severity: Severity, text: &str) -> String {
+fn colour(severity: Severity) -> AnsiColor {
     match severity {
-        _ if !session.colours => text.to_owned(),
-        Severity::Error => text.red().bold().to_string(),
-        Severity::Warning => text.yellow().bold().to_string(),
-        Severity::Note => text.cyan().bold().to_string(),
+        Severity::Error => AnsiColor::Red,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::Cyan,
     }
 }
