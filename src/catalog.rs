@@ -6,10 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::digest::{Checksum, Digest};
-use crate::manifest::Contents;
+use crate::digest::Digest;
+use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
-use crate::relpath::RelPath;
 
 /// Free-form facts that a registry states about a version: `description`, `type`, `tags` and whatever else.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -38,14 +37,14 @@ pub struct RemoteModel {
     /// Where its files are, for sources that name them by place.
     pub(crate) pin: Option<Pin>,
     /// What it consists of, where that came along.
-    pub(crate) contents: Option<Arc<Contents>>,
+    pub(crate) contents: Option<Arc<Manifest>>,
     /// Where its files are listed, for sources that keep lists of their own.
-    pub(crate) outline: Option<OutlinePlace>,
+    pub(crate) listing: Option<ListingPlace>,
 }
 
 /// Where in a cached registry the files of a model are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OutlinePlace {
+pub(crate) struct ListingPlace {
     pub(crate) at: u64,
     pub(crate) length: u64,
 }
@@ -108,7 +107,7 @@ impl RemoteModel {
             metadata: RemoteMetadata::default(),
             pin: None,
             contents: None,
-            outline: None,
+            listing: None,
         }
     }
 }
@@ -218,41 +217,17 @@ pub struct RemoteDetail {
     /// What the index says.
     pub remote: RemoteModel,
     /// The files, in the order of the stream.
-    pub files: Vec<RemoteFile>,
+    pub files: Vec<ManifestFile>,
     /// The size of all files together; `None` while the size of one is not known.
     pub total_bytes: Option<u64>,
     /// How many parts they are fetched in.
     pub parts: usize,
 }
 
-/// A file that a source offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RemoteFile {
-    /// Where it lies in the model's folder.
-    pub path: RelPath,
-    /// Its size, when the registry says it.
-    pub size_bytes: Option<u64>,
-    /// What its content is checked by, when the registry says it.
-    pub digest: Option<Checksum>,
-}
-
-impl RemoteFile {
-    /// Makes a file of which neither size nor digest is known.
-    #[must_use]
-    pub fn new(path: RelPath) -> Self {
-        Self {
-            path,
-            size_bytes: None,
-            digest: None,
-        }
-    }
-}
-
 impl RemoteDetail {
     /// Joins an offer and its files, each a part of its own.
     #[must_use]
-    pub fn new(remote: RemoteModel, files: Vec<RemoteFile>) -> Self {
+    pub fn new(remote: RemoteModel, files: Vec<ManifestFile>) -> Self {
         Self {
             remote,
             total_bytes: files.iter().map(|file| file.size_bytes).sum(),
@@ -262,27 +237,11 @@ impl RemoteDetail {
     }
 
     /// Joins an offer and what is known of its files.
-    pub(crate) fn of(remote: RemoteModel, contents: &Contents) -> Self {
-        let file = |path: &RelPath, size_bytes, digest| RemoteFile {
-            path: path.clone(),
-            size_bytes,
-            digest,
-        };
-        let (files, parts): (Vec<RemoteFile>, usize) = match contents {
-            Contents::Manifest(manifest) => {
-                let files = manifest.files().iter();
-                let files = files.map(|f| file(&f.path, Some(f.size_bytes), f.digest));
-                (files.collect(), manifest.parts().len())
-            }
-            Contents::Outline(outline) => {
-                let files = outline.files().iter();
-                let files = files.map(|f| file(&f.path, f.size_bytes, f.digest));
-                (files.collect(), outline.files().len())
-            }
-        };
-        Self {
-            parts,
-            ..Self::new(remote, files)
+    pub(crate) fn of(remote: RemoteModel, manifest: &Manifest) -> Self {
+        let mut detail = Self::new(remote, manifest.files().to_vec());
+        if manifest.is_measured() {
+            detail.parts = manifest.parts().len();
         }
+        detail
     }
 }

@@ -113,7 +113,7 @@ mod store;
 mod time;
 mod url;
 
-pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteFile, RemoteMetadata, RemoteModel};
+pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::config::{
     Config, HttpConfig, ProxyConfig, RepositoryPlace, RetryPolicy, SourceConfig, SourceKind,
     SourcePlace, UrlTemplate,

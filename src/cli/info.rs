@@ -154,7 +154,7 @@ fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
     let rows = detail
         .files()
         .iter()
-        .map(|file| row(&file.path, Some(file.size_bytes), file.digest.as_ref()));
+        .map(|file| row(&file.path, file.size_bytes, file.digest.as_ref()));
     print_fields(session, &fields, &rows.collect::<Vec<_>>())
 }
 

@@ -10,7 +10,7 @@ use crate::engine::documents::SourceDocuments;
 use crate::engine::pull::downloads::Meter;
 use crate::engine::pull::selection::Selection;
 use crate::error::{Error, Result};
-use crate::manifest::{Contents, Manifest, Outline};
+use crate::manifest::Manifest;
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 use crate::source::places::{Elsewhere, Places};
@@ -70,11 +70,11 @@ impl Offer {
 
 impl Engine {
     /// What a version consists of: as installed, else as its source says.
-    pub(crate) fn contents(&self, offer: &Offer, asking: Asking<'_>) -> Result<Contents> {
-        let contents = match self.installed_manifest(&offer.remote) {
-            Some(manifest) => Contents::Manifest(manifest),
+    pub(crate) fn contents(&self, offer: &Offer, asking: Asking<'_>) -> Result<Manifest> {
+        let manifest = match self.installed_manifest(&offer.remote) {
+            Some(manifest) => manifest,
             None => match &offer.remote.contents {
-                Some(contents) => Contents::clone(contents),
+                Some(manifest) => Manifest::clone(manifest),
                 None => {
                     let documents = offer.documents(self, asking);
                     offer.source.contents(&documents, &offer.remote)?
@@ -82,20 +82,17 @@ impl Engine {
             },
         };
         let layout = self.store.layout();
-        let mut paths: Box<dyn Iterator<Item = &RelPath>> = match &contents {
-            Contents::Manifest(manifest) => {
-                Box::new(manifest.files().iter().map(|file| &file.path))
-            }
-            Contents::Outline(outline) => Box::new(outline.files().iter().map(|file| &file.path)),
-        };
-        if let Some(path) = paths.find(|path| layout.is_own(path)) {
+        let mut files = manifest.files().iter();
+        if let Some(file) = files.find(|file| layout.is_own(&file.path)) {
             return Err(Error::registry(
                 offer.source.config().label(),
-                format!("the manifest has the file '{path}', where the store keeps its own"),
+                format!(
+                    "the manifest has the file '{}', where the store keeps its own",
+                    file.path
+                ),
             ));
         }
-        drop(paths);
-        Ok(contents)
+        Ok(manifest)
     }
 
     /// Leaves the files of an offer that match none of the patterns to include, or one of those to exclude.
@@ -115,28 +112,26 @@ impl Engine {
                  repositories and the Hub",
             ));
         };
-        let contents = self.contents(&offer, Asking::new(offline, cancel))?;
+        let manifest = self.contents(&offer, Asking::new(offline, cancel))?;
         let location = offer.source.config().label();
         let revision = offer.remote.commit.clone().unwrap_or_default();
-        let outline = Outline::select(&contents, &revision, &location, |path| {
-            selection.wants(path)
-        })?;
-        if outline.files().is_empty() {
+        let selected = manifest.select(&revision, &location, |path| selection.wants(path))?;
+        if selected.files().is_empty() {
             return Err(Error::argument(format!(
                 "no file of {} matches what is to be included",
                 offer.remote.model
             )));
         }
         let remote = RemoteModel {
-            manifest_digest: outline.digest(),
-            files: Some(outline.files().len() as u64),
-            total_bytes: outline.files().iter().map(|file| file.size_bytes).sum(),
+            manifest_digest: selected.digest(),
+            files: Some(selected.files().len() as u64),
+            total_bytes: selected.total_bytes(),
             pin: Some(Pin {
                 include: selection.include.clone(),
                 exclude: selection.exclude.clone(),
                 ..pin
             }),
-            contents: Some(Arc::new(outline.into_contents(&location)?)),
+            contents: Some(Arc::new(selected)),
             ..offer.remote
         };
         Ok(Offer { remote, ..offer })

@@ -1,8 +1,8 @@
 //! The files of one model version, in one form for every kind of source.
 //!
-//! A model is one stream of bytes. Its **files** are that stream cut at their sizes, in order; its **parts**, which are
-//! what is fetched and what digests cover, are the same stream cut at other places. A part may be a chunk that many
-//! models share, or one file. On disk and in a chunked registry a manifest is this JSON document:
+//! A model is one stream of bytes. Its **files** are that stream cut at their sizes, in order. Its **parts**, which are what
+//! is fetched and what digests cover, are the same stream cut at other places: a part is a chunk that many models may
+//! share, or one whole file. On disk and in a chunked registry a manifest is this JSON document:
 //!
 //! ```json
 //! {
@@ -14,12 +14,15 @@
 //! }
 //! ```
 //!
-//! `chunk_sizes` stands there only when chunks differ in length: without it every chunk but the last has `chunk_size`
-//! bytes. `sha256` of a file may be missing, or `git_blob` stand in its place, the id that git gives it. Without `chunks`, every file that is not empty is a part. Unknown fields are
-//! ignored.
+//! `chunk_sizes` is present only if chunks differ in length; without it, every chunk but the last has `chunk_size` bytes.
+//! Without `chunks`, every file that is not empty is a part. A file may lack `sha256`, or have `git_blob` instead, the id
+//! that git gives it. Unknown fields are ignored.
+//!
+//! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the
+//! unknown values of `size`, and has no parts until a pull has [measured](Manifest::measured) the files. If a digest is
+//! missing too, `revision` tells two states of the same files apart.
 
-mod outline;
-
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
@@ -30,255 +33,333 @@ use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::relpath::{RelPath, check_distinct};
 
-pub(crate) use outline::{Contents, Outline, OutlineFile};
-
-/// The largest manifest that is read, in bytes: 2 TiB of model in chunks of 8 MiB. It bounds memory, as a manifest is
-/// held whole.
+/// The largest manifest that is read, in bytes: 2 TiB of model in chunks of 8 MiB. A manifest is held in memory, so this
+/// bounds it.
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// A file of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManifestFile {
-    /// Where it lies in the model's folder.
+    /// Its path in the model's folder.
     pub path: RelPath,
-    /// Its size; may be zero.
-    pub size_bytes: u64,
-    /// What its content is checked by, when the registry says it.
+    /// Its size, which may be zero; `None` if the registry does not state it and no pull has measured it. The files of an
+    /// installed model always have a size.
+    pub size_bytes: Option<u64>,
+    /// The checksum of its content, if the registry states one.
     pub digest: Option<Checksum>,
     /// Where it begins in the model's stream of bytes.
     pub(crate) offset: u64,
 }
 
-/// A piece of a model's stream that is fetched and checked as one.
+impl ManifestFile {
+    /// Creates a file of unknown size and content.
+    #[must_use]
+    pub fn new(path: RelPath) -> Self {
+        Self {
+            path,
+            size_bytes: None,
+            digest: None,
+            offset: 0,
+        }
+    }
+
+    /// Returns its place in the model's stream of bytes.
+    pub(crate) fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.size_bytes.unwrap_or(0)
+    }
+}
+
+/// A piece of a model's stream that is fetched and verified as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
     /// Its size; never zero.
     pub size_bytes: u64,
-    /// What its content is checked by; `None` where only a file's digest covers it.
+    /// The checksum of its content; `None` if only the digest of a file covers it.
     pub digest: Option<Checksum>,
     /// Where it begins in the model's stream of bytes.
     pub(crate) offset: u64,
 }
 
 impl Part {
+    /// Returns its place in the model's stream of bytes.
     pub(crate) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.size_bytes
     }
 }
 
-/// The files of one model version, and the parts they come from.
+/// The files of one model version, and the parts they come from. Two are equal if their documents are.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     digest: Digest,
     json: Vec<u8>,
+    revision: Option<String>,
     files: Vec<ManifestFile>,
     parts: Vec<Part>,
-    total_bytes: u64,
+    known_bytes: u64,
+    is_measured: bool,
 }
 
-/// A stretch of a file: what a range of the stream is made of.
+impl PartialEq for Manifest {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+/// A stretch of one file, within a range of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
-    /// The file's index.
+    /// The index of the file.
     pub(crate) file: usize,
-    /// Where in the file.
+    /// Where it begins in the file.
     pub(crate) offset: u64,
     pub(crate) size_bytes: u64,
 }
 
+/// The bytes of a file, as far as a manifest determines them: equal ones are the same bytes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum FileContent {
+    Digest(Checksum),
+    /// The size of the file, and the digest of each of its parts with the part's place relative to the file.
+    Parts(u64, Vec<(Checksum, i128)>),
+}
+
 #[derive(Serialize, Deserialize)]
-struct ManifestWire {
-    total_size: u64,
-    #[serde(default)]
-    chunk_size: u64,
+struct ManifestWire<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total_size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunk_size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chunks: Option<Vec<Digest>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chunk_sizes: Option<Vec<u64>>,
-    files: Vec<FileWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    #[serde(borrow)]
+    files: Vec<FileWire<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct FileWire {
-    path: String,
-    size: u64,
+struct FileWire<'a> {
+    #[serde(borrow)]
+    path: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     git_blob: Option<GitBlobId>,
 }
 
-/// The better of the two that a file may have.
-fn checksum(sha256: Option<Digest>, git_blob: Option<GitBlobId>) -> Option<Checksum> {
-    sha256
-        .map(Checksum::Sha256)
-        .or_else(|| git_blob.map(Checksum::GitBlob))
+impl<'a> From<&'a ManifestFile> for FileWire<'a> {
+    fn from(file: &'a ManifestFile) -> Self {
+        Self {
+            path: file.path.as_str().into(),
+            size: file.size_bytes,
+            sha256: file.digest.and_then(|digest| digest.sha256()),
+            git_blob: file.digest.and_then(|digest| digest.git_blob()),
+        }
+    }
+}
+
+impl ManifestWire<'_> {
+    /// Returns the size and digest of each chunk; `None` if the document lists no chunks.
+    fn sized_chunks(&mut self) -> Result<Option<Vec<Part>>, String> {
+        let Some(chunks) = self.chunks.take() else {
+            return Ok(None);
+        };
+        let total = self.total_size.ok_or("the manifest has no total size")?;
+        let sizes = match self.chunk_sizes.take() {
+            Some(sizes) if sizes.len() != chunks.len() => {
+                return Err("the manifest has more or fewer chunk sizes than chunks".into());
+            }
+            Some(sizes) => sizes,
+            None => even_sizes(total, self.chunk_size.unwrap_or(0), chunks.len())
+                .ok_or("the manifest's chunks do not add up to its total size")?,
+        };
+        let parts = chunks.into_iter().zip(sizes);
+        Ok(Some(
+            parts
+                .map(|(digest, size)| part(size, Some(digest.into())))
+                .collect(),
+        ))
+    }
+}
+
+fn part(size_bytes: u64, digest: Option<Checksum>) -> Part {
+    Part {
+        size_bytes,
+        digest,
+        offset: 0,
+    }
 }
 
 impl Manifest {
     /// Reads and checks a manifest; `location` names it in errors.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when it is no such document, when its sizes contradict each other, or when a file's name is
-    /// unsafe or meets another on some system.
+    /// [`ErrorKind::Registry`] if it is malformed, if its sizes contradict each other, or if the path of a file is unsafe or the
+    /// same as another's on some system.
     pub fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
-        let wire: ManifestWire = serde_json::from_slice(&json).map_err(|error| {
-            Error::from(ErrorKind::Registry {
+        let refuse = |message| Error::registry(&location, message);
+        let mut wire: ManifestWire<'_> =
+            serde_json::from_slice(&json).map_err(|error| ErrorKind::Registry {
                 location: location.to_string(),
                 message: "the manifest is malformed".into(),
                 source: Some(error.into()),
-            })
-        })?;
-        let refuse = |message: String| Error::registry(&location, message);
+            })?;
+        let chunks = wire.sized_chunks().map_err(refuse)?;
         let files = wire
             .files
             .into_iter()
             .map(|file| {
                 let path = RelPath::parse(&file.path)
                     .map_err(|error| refuse(format!("in the manifest, {error}")))?;
-                Ok((path, file.size, checksum(file.sha256, file.git_blob)))
+                let sha256 = file.sha256.map(Checksum::Sha256);
+                Ok(ManifestFile {
+                    size_bytes: file.size,
+                    digest: sha256.or(file.git_blob.map(Checksum::GitBlob)),
+                    ..ManifestFile::new(path)
+                })
             })
             .collect::<Result<Vec<_>>>()?;
-        check_distinct(files.iter().map(|(path, ..)| path))
+        check_distinct(files.iter().map(|file| &file.path))
             .map_err(|error| refuse(format!("in the manifest, {error}")))?;
-        let Some(chunks) = wire.chunks else {
-            let not_empty = files.iter().filter(|(_, size, _)| *size > 0);
-            let parts: Vec<_> = not_empty
-                .map(|(_, size, digest)| (*size, *digest))
-                .collect();
-            return Self::build(json, files, parts.into_iter(), wire.total_size).map_err(refuse);
-        };
-        let sizes = match wire.chunk_sizes {
-            Some(sizes) if sizes.len() != chunks.len() => {
-                return Err(refuse(
-                    "the manifest has more or fewer chunk sizes than chunks".into(),
-                ));
-            }
-            Some(sizes) => sizes,
-            None => {
-                even_sizes(wire.total_size, wire.chunk_size, chunks.len()).ok_or_else(|| {
-                    refuse("the manifest's chunks do not add up to its total size".into())
-                })?
-            }
-        };
-        let parts = chunks
-            .into_iter()
-            .zip(sizes)
-            .map(|(digest, size)| (size, Some(Checksum::Sha256(digest))));
-        Self::build(json, files, parts, wire.total_size).map_err(refuse)
+        let (total, revision) = (wire.total_size, wire.revision);
+        let manifest = Self::of_document(json, files, revision);
+        manifest.laid_out(chunks, total).map_err(refuse)
     }
 
-    /// Makes the manifest of one file of which nothing else is known.
-    pub(crate) fn of_file(name: &str, size_bytes: u64) -> Result<Self> {
-        let json = serde_json::json!({
-            "total_size": size_bytes,
-            "files": [{"path": name, "size": size_bytes}],
-        });
-        Self::parse(json.to_string().into_bytes(), name)
-    }
-
-    /// Makes the manifest of files and parts that together are the same stream, in order.
+    /// Makes the manifest of files that are parts of their own. `revision` identifies their state where digests are missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] as [`Manifest::parse`].
+    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
+    pub(crate) fn of_files(
+        files: Vec<ManifestFile>,
+        revision: &str,
+        location: impl Display,
+    ) -> Result<Self> {
+        let (json, total) = write_listing(&files, revision, &location)?;
+        let manifest = Self::of_document(json, files, Some(revision.to_owned()));
+        let manifest = manifest.laid_out(None, total);
+        manifest.map_err(|message| Error::registry(&location, message))
+    }
+
+    /// Makes the manifest of files and chunks that are the same stream, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
     #[cfg(feature = "author")]
-    pub(crate) fn new(
-        files: &[(RelPath, u64, Option<Digest>)],
+    pub(crate) fn of_chunks(
+        files: &[ManifestFile],
         chunks: &[(u64, Digest)],
         chunk_bytes: u64,
     ) -> Result<Self> {
-        let total = files.iter().map(|(_, size, _)| size).sum();
+        let total = files.iter().filter_map(|file| file.size_bytes).sum();
         let sizes: Vec<u64> = chunks.iter().map(|(size, _)| *size).collect();
         let even = even_sizes(total, chunk_bytes, chunks.len()).is_some_and(|even| even == sizes);
-        let wire = ManifestWire {
-            total_size: total,
-            chunk_size: chunk_bytes,
+        let json = to_json(&ManifestWire {
+            total_size: Some(total),
+            chunk_size: Some(chunk_bytes),
             chunks: Some(chunks.iter().map(|(_, digest)| *digest).collect()),
             chunk_sizes: (!even).then_some(sizes),
-            files: files
-                .iter()
-                .map(|(path, size, sha256)| FileWire {
-                    path: path.to_string(),
-                    size: *size,
-                    sha256: *sha256,
-                    git_blob: None,
-                })
-                .collect(),
-        };
-        let json = serde_json::to_vec(&wire).map_err(|error| Error::internal(error.to_string()))?;
+            revision: None,
+            files: files.iter().map(FileWire::from).collect(),
+        })?;
         Self::parse(json, "the new manifest")
     }
 
-    fn build(
-        json: Vec<u8>,
-        files: Vec<(RelPath, u64, Option<Checksum>)>,
-        parts: impl Iterator<Item = (u64, Option<Checksum>)>,
-        total_bytes: u64,
-    ) -> Result<Self, String> {
-        let mut offset = 0_u64;
-        let mut advance = |size: u64, what: &str| {
-            let begin = offset;
-            offset = begin.checked_add(size).filter(|end| *end <= total_bytes).ok_or_else(|| {
-                format!("the manifest's {what} are larger than its total size of {total_bytes} bytes")
-            })?;
-            Ok::<u64, String>(begin)
-        };
-        let files = files
-            .into_iter()
-            .map(|(path, size_bytes, digest)| {
-                Ok(ManifestFile {
-                    path,
-                    size_bytes,
-                    digest,
-                    offset: advance(size_bytes, "files")?,
-                })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        if offset != total_bytes {
-            return Err(format!(
-                "the manifest's files have {offset} bytes, and its total size is {total_bytes}"
-            ));
-        }
-        offset = 0;
-        let mut advance = |size: u64, what: &str| {
-            let begin = offset;
-            offset = begin.checked_add(size).filter(|end| *end <= total_bytes).ok_or_else(|| {
-                format!("the manifest's {what} are larger than its total size of {total_bytes} bytes")
-            })?;
-            Ok::<u64, String>(begin)
-        };
-        let mut sizes: HashMap<Checksum, u64> = HashMap::new();
-        let parts = parts
-            .map(|(size_bytes, digest)| {
-                if size_bytes == 0 {
-                    return Err("the manifest has an empty chunk".to_owned());
-                }
-                if let Some(digest) = digest
-                    && *sizes.entry(digest).or_insert(size_bytes) != size_bytes
-                {
-                    return Err(format!("the manifest gives chunk {digest} two sizes"));
-                }
-                Ok(Part {
-                    size_bytes,
-                    digest,
-                    offset: advance(size_bytes, "chunks")?,
-                })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        if offset != total_bytes {
-            return Err(format!(
-                "the manifest's chunks have {offset} bytes, and its total size is {total_bytes}"
-            ));
-        }
-        Ok(Self {
+    fn of_document(json: Vec<u8>, files: Vec<ManifestFile>, revision: Option<String>) -> Self {
+        Self {
             digest: Digest::of(&json),
             json,
+            revision,
+            is_measured: files.iter().all(|file| file.size_bytes.is_some()),
             files,
-            parts,
-            total_bytes,
-        })
+            parts: Vec::new(),
+            known_bytes: 0,
+        }
+    }
+
+    /// Gives files and parts their places in the stream; refuses sizes that contradict each other.
+    fn laid_out(mut self, chunks: Option<Vec<Part>>, total: Option<u64>) -> Result<Self, String> {
+        if self.is_measured != total.is_some() {
+            return Err("the manifest's total size does not agree with its files' sizes".into());
+        }
+        let files = self.files.iter_mut();
+        let sizes = files.map(|file| (&mut file.offset, file.size_bytes.unwrap_or(0)));
+        self.known_bytes = lay_out(sizes, total, "files")?;
+        self.parts = match chunks {
+            Some(chunks) => chunks,
+            None if !self.is_measured => Vec::new(),
+            None => {
+                let files = self.files.iter().filter(|file| !file.range().is_empty());
+                files
+                    .map(|file| part(file.size_bytes.unwrap_or(0), file.digest))
+                    .collect()
+            }
+        };
+        let mut size_of: HashMap<Checksum, u64> = HashMap::new();
+        for Part {
+            size_bytes, digest, ..
+        } in &self.parts
+        {
+            if *size_bytes == 0 {
+                return Err("the manifest has an empty chunk".into());
+            }
+            if let Some(digest) = digest
+                && *size_of.entry(*digest).or_insert(*size_bytes) != *size_bytes
+            {
+                return Err(format!("the manifest gives chunk {digest} two sizes"));
+            }
+        }
+        let parts = self.parts.iter_mut();
+        let sizes = parts.map(|part| (&mut part.offset, part.size_bytes));
+        lay_out(sizes, total, "chunks")?;
+        Ok(self)
+    }
+
+    /// Makes the manifest of those files whose paths are wanted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
+    pub(crate) fn select(
+        &self,
+        revision: &str,
+        location: impl Display,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        let wanted = self
+            .files
+            .iter()
+            .filter(|file| is_wanted(file.path.as_str()));
+        Self::of_files(wanted.cloned().collect(), revision, location)
+    }
+
+    /// Makes the manifest in which every file has its size; `sizes` has one for each file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::SizeMismatch`] if the registry states another size.
+    pub(crate) fn measured(&self, sizes: &[u64], location: impl Display) -> Result<Self> {
+        let mut files = self.files.clone();
+        for (file, actual) in files.iter_mut().zip(sizes) {
+            let stated = file.size_bytes.replace(*actual).unwrap_or(*actual);
+            if stated != *actual {
+                return Err(ErrorKind::SizeMismatch {
+                    what: format!("the file '{}'", file.path),
+                    expected_bytes: stated,
+                    actual_bytes: *actual,
+                }
+                .into());
+            }
+        }
+        Self::of_files(
+            files,
+            self.revision.as_deref().unwrap_or_default(),
+            location,
+        )
     }
 
     /// Returns the digest of the document, which is what an index names it by.
@@ -299,23 +380,34 @@ impl Manifest {
         &self.files
     }
 
-    /// Returns the parts, in the order of the stream; empty when all files are.
+    /// Returns the parts, in the order of the stream; empty if all files are, or if the sizes of some are unknown.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Returns the size of all files together.
+    /// Returns the size of all files together; `None` if the sizes of some are unknown.
     #[must_use]
-    pub fn total_bytes(&self) -> u64 {
-        self.total_bytes
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.is_measured.then_some(self.known_bytes)
     }
 
-    /// Returns the stretches of files that a range of the stream is made of, in order; empty files have none.
+    /// Returns whether the sizes of all files are known. An installed model's manifest is always measured.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.is_measured
+    }
+
+    /// Returns the size of all files together whose sizes are known.
+    pub(crate) fn known_bytes(&self) -> u64 {
+        self.known_bytes
+    }
+
+    /// Returns the stretches of files that make up a range of the stream, in order; empty files have none.
     pub(crate) fn segments(&self, range: Range<u64>) -> impl Iterator<Item = Segment> {
         let first = self
             .files
-            .partition_point(|file| file.offset + file.size_bytes <= range.start);
+            .partition_point(|file| file.range().end <= range.start);
         self.files[first..]
             .iter()
             .enumerate()
@@ -325,7 +417,7 @@ impl Manifest {
             })
             .filter_map(move |(index, file)| {
                 let begin = range.start.max(file.offset);
-                let end = range.end.min(file.offset + file.size_bytes);
+                let end = range.end.min(file.range().end);
                 (begin < end).then(|| Segment {
                     file: first + index,
                     offset: begin - file.offset,
@@ -334,21 +426,19 @@ impl Manifest {
             })
     }
 
-    /// Returns the file that a part is the whole of.
+    /// Returns the file that consists of exactly one part.
     pub(crate) fn file_of_part(&self, part: usize) -> Option<usize> {
-        let part = &self.parts[part];
-        let file = self.files_in(part.range()).next()?;
-        let is_all = self.files[file].offset == part.offset
-            && self.files[file].size_bytes == part.size_bytes;
-        is_all.then_some(file)
+        let range = self.parts[part].range();
+        let file = self.files_in(range.clone()).next()?;
+        (self.files[file].range() == range).then_some(file)
     }
 
-    /// Returns the files that have bytes of a range of the stream.
+    /// Returns the files that have bytes in a range of the stream.
     pub(crate) fn files_in(&self, range: Range<u64>) -> impl Iterator<Item = usize> {
         self.segments(range).map(|segment| segment.file)
     }
 
-    /// Returns the indexes of the parts that have bytes of a range of the stream.
+    /// Returns the indexes of the parts that have bytes in a range of the stream.
     pub(crate) fn parts_in(&self, range: Range<u64>) -> Range<usize> {
         if range.is_empty() {
             return 0..0;
@@ -359,9 +449,98 @@ impl Manifest {
         let last = self.parts.partition_point(|part| part.offset < range.end);
         first..last
     }
+
+    /// Returns the parts that have bytes of a file.
+    pub(crate) fn parts_of(&self, file: &ManifestFile) -> &[Part] {
+        &self.parts[self.parts_in(file.range())]
+    }
+
+    /// Returns the paths of the files that no digest covers.
+    pub(crate) fn unverifiable(&self) -> Vec<String> {
+        let is_covered = |file: &ManifestFile| {
+            let mut parts = self.parts_of(file).iter();
+            file.digest.is_some() || (self.is_measured && parts.all(|part| part.digest.is_some()))
+        };
+        let files = self.files.iter().filter(|file| !is_covered(file));
+        files.map(|file| file.path.to_string()).collect()
+    }
+
+    /// Returns what determines the bytes of a file; `None` if nothing does.
+    pub(crate) fn content(&self, file: &ManifestFile) -> Option<FileContent> {
+        if let Some(digest) = file.digest {
+            return Some(FileContent::Digest(digest));
+        }
+        let size_bytes = self.is_measured.then_some(file.size_bytes)??;
+        let parts = self.parts_of(file).iter().map(|part| {
+            Some((
+                part.digest?,
+                i128::from(part.offset) - i128::from(file.offset),
+            ))
+        });
+        Some(FileContent::Parts(
+            size_bytes,
+            parts.collect::<Option<_>>()?,
+        ))
+    }
 }
 
-/// The sizes of `count` chunks that all but the last have `chunk` bytes; `None` when they cannot add up to `total`.
+/// Writes the document of files that are parts of their own; returns it with its total size. See [`Manifest::of_files`].
+pub(crate) fn write_listing(
+    files: &[ManifestFile],
+    revision: &str,
+    location: impl Display,
+) -> Result<(Vec<u8>, Option<u64>)> {
+    let refuse = |message: String| Error::registry(&location, message);
+    check_distinct(files.iter().map(|file| &file.path))
+        .map_err(|error| refuse(error.to_string()))?;
+    let mut total = Some(0_u64);
+    for file in files {
+        total = match (total, file.size_bytes) {
+            (Some(total), Some(size)) => {
+                let sum = total.checked_add(size);
+                Some(sum.ok_or_else(|| refuse("the sizes of the files are too large".into()))?)
+            }
+            _ => None,
+        };
+    }
+    let all_digests = files.iter().all(|file| file.digest.is_some());
+    let json = to_json(&ManifestWire {
+        total_size: total,
+        chunk_size: None,
+        chunks: None,
+        chunk_sizes: None,
+        revision: (!all_digests).then(|| revision.to_owned()),
+        files: files.iter().map(FileWire::from).collect(),
+    })?;
+    Ok((json, total))
+}
+
+fn to_json(wire: &ManifestWire<'_>) -> Result<Vec<u8>> {
+    serde_json::to_vec(wire).map_err(|error| Error::internal(error.to_string()))
+}
+
+/// Sets where each of several pieces begins, given its size; returns where the last ends, which must be the total size.
+fn lay_out<'a>(
+    pieces: impl Iterator<Item = (&'a mut u64, u64)>,
+    total: Option<u64>,
+    what: &str,
+) -> Result<u64, String> {
+    let mut end = 0_u64;
+    for (offset, size_bytes) in pieces {
+        *offset = end;
+        let sum = end.checked_add(size_bytes);
+        end = sum.ok_or_else(|| format!("the sizes of the manifest's {what} are too large"))?;
+    }
+    match total {
+        Some(total) if total != end => Err(format!(
+            "the manifest's {what} have {end} bytes in total, but its total size is {total}"
+        )),
+        _ => Ok(end),
+    }
+}
+
+/// Returns the sizes of `count` chunks of which all but the last have `chunk` bytes; `None` if they cannot add up to
+/// `total`.
 fn even_sizes(total: u64, chunk: u64, count: usize) -> Option<Vec<u64>> {
     let Some(before_last) = u64::try_from(count).ok()?.checked_sub(1) else {
         return (total == 0).then(Vec::new);
@@ -450,6 +629,70 @@ mod tests {
         ] {
             let error = parse(bad).unwrap_err();
             assert_eq!(error.code(), "REGISTRY_ERROR", "{bad}");
+        }
+    }
+
+    fn file(path: &str, size_bytes: Option<u64>, digest: Option<&[u8]>) -> ManifestFile {
+        ManifestFile {
+            size_bytes,
+            digest: digest.map(|bytes| Digest::of(bytes).into()),
+            ..ManifestFile::new(RelPath::parse(path).unwrap())
+        }
+    }
+
+    #[test]
+    fn a_list_of_files_is_a_manifest() {
+        let files = vec![
+            file("a/x", Some(2), Some(b"xy")),
+            file("empty", Some(0), Some(b"")),
+            file("z", Some(1), None),
+        ];
+        let manifest = Manifest::of_files(files.clone(), "c0ffee", "here").unwrap();
+        let digest = manifest.digest();
+        let again = Manifest::parse(manifest.json().to_vec(), "here").unwrap();
+        assert_eq!((again.digest(), again.files()), (digest, manifest.files()));
+        assert_eq!(again.parts(), manifest.parts());
+        assert!(manifest.is_measured());
+        let parts: Vec<_> = manifest
+            .parts()
+            .iter()
+            .map(|p| (p.size_bytes, p.digest))
+            .collect();
+        assert_eq!(parts, [(2, Some(Digest::of(b"xy").into())), (1, None)]);
+        let moved = Manifest::of_files(files, "another", "here").unwrap();
+        assert_ne!(
+            moved.digest(),
+            digest,
+            "a file without a digest is of its commit"
+        );
+    }
+
+    #[test]
+    fn sizes_that_turn_out_complete_it() {
+        let files = vec![file("x", None, Some(b"xy")), file("y", Some(1), Some(b"y"))];
+        let unmeasured = Manifest::of_files(files, "c0ffee", "here").unwrap();
+        assert_eq!(
+            (unmeasured.total_bytes(), unmeasured.parts().len()),
+            (None, 0)
+        );
+        let again = Manifest::parse(unmeasured.json().to_vec(), "here").unwrap();
+        assert_eq!(again.files(), unmeasured.files());
+        let measured = unmeasured.measured(&[2, 1], "here").unwrap();
+        assert_eq!(
+            (measured.total_bytes(), measured.parts().len()),
+            (Some(3), 2)
+        );
+        let error = unmeasured.measured(&[2, 2], "here").unwrap_err();
+        assert_eq!(error.code(), "HASH_MISMATCH");
+    }
+
+    #[test]
+    fn names_that_meet_and_sizes_beyond_reason_are_refused() {
+        for files in [
+            vec![file("x", None, None), file("X", None, None)],
+            vec![file("x", Some(u64::MAX), None), file("y", Some(1), None)],
+        ] {
+            assert!(Manifest::of_files(files, "r", "here").is_err());
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::catalog::{Pin, RemoteModel};
 use crate::config::{SourceConfig, SourcePlace};
 use crate::error::{Error, Result};
-use crate::manifest::{Contents, Manifest};
+use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::source::places::{Places, Zip};
 use crate::source::repository::Cached;
@@ -61,7 +61,7 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     ) -> Result<RemoteModel>;
 
     /// The files of a version that was found.
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents>;
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest>;
 
     /// Where the bytes of those files are.
     fn places(&self, documents: &dyn Documents, pin: Option<&Pin>) -> Result<Places>;

@@ -180,7 +180,7 @@ impl Store {
         }
         let record = ModelRecord {
             manifest_hash: manifest.digest(),
-            total_size: manifest.total_bytes(),
+            total_size: manifest.total_bytes()?,
             file_count: manifest.files().len() as u64,
             installed_at: fs::metadata(&path)
                 .and_then(|metadata| metadata.modified())

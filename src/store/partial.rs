@@ -125,7 +125,8 @@ impl FoundPartial {
     /// The manifest it is of; `None` as long as sizes are missing.
     pub(crate) fn manifest(&self) -> Option<Manifest> {
         let path = self.dir.join("manifest.json");
-        Manifest::parse(fs::read(&path).ok()?, path.display()).ok()
+        let manifest = Manifest::parse(fs::read(&path).ok()?, path.display()).ok()?;
+        manifest.is_measured().then_some(manifest)
     }
 
     /// Whether nobody seems to write it.
@@ -252,7 +253,12 @@ impl Partial {
     /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.
     pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
         let to = file_in(&self.files_dir(), &file.path);
-        clone_over(from, &self.dir.join("clone"), &to, file.size_bytes)
+        clone_over(
+            from,
+            &self.dir.join("clone"),
+            &to,
+            file.size_bytes.unwrap_or(0),
+        )
     }
 
     /// The stretches that the journal had when it was claimed, as far as the files reach: in order, none touching another.
@@ -266,7 +272,7 @@ impl Partial {
         let mut there: Vec<Range<u64>> = Vec::new();
         for file in manifest.files() {
             let length = fs::metadata(file_in(&root, &file.path)).map_or(0, |found| found.len());
-            let end = file.offset + length.min(file.size_bytes);
+            let end = file.range().end.min(file.offset + length);
             match there.last_mut() {
                 Some(last) if last.end == file.offset => last.end = end,
                 _ => there.push(file.offset..end),
@@ -325,13 +331,13 @@ impl Partial {
     pub(crate) fn settle(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
         *self.sizes.lock() = None;
         self.record.manifest_hash = manifest.digest();
-        self.record.total_size = Some(manifest.total_bytes());
+        self.record.total_size = manifest.total_bytes();
         self.write_record()?;
         replace_file(&self.dir.join("manifest.json"), manifest.json())?;
         for index in here {
             let file = &manifest.files()[*index];
-            if file.size_bytes > 0 {
-                self.note(&(file.offset..file.offset + file.size_bytes))?;
+            if !file.range().is_empty() {
+                self.note(&file.range())?;
             }
         }
         self.found = journal::read(&self.dir.join("journal"));
@@ -357,8 +363,8 @@ impl Partial {
                 .truncate(false)
                 .open(&path)
                 .at("create", &path)?;
-            if file.size_bytes > 0 {
-                made.set_len(file.size_bytes).at("write", &path)?;
+            if let Some(size_bytes) = file.size_bytes.filter(|size_bytes| *size_bytes > 0) {
+                made.set_len(size_bytes).at("write", &path)?;
             }
         }
         Ok(())

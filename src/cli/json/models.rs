@@ -6,7 +6,7 @@ use super::Name;
 use crate::time::rfc3339;
 use crate::{
     Digest, GitBlobId, InstalledDetail, InstalledModel, Listing, ManifestFile, Metadata, ModelRef,
-    PartialModel, PrunePlan, RemoteFile, RemoveReport,
+    PartialModel, PrunePlan, RemoveReport,
 };
 
 #[derive(Debug, Serialize)]
@@ -103,17 +103,6 @@ pub(in crate::cli) struct File<'a> {
 
 impl<'a> From<&'a ManifestFile> for File<'a> {
     fn from(file: &'a ManifestFile) -> Self {
-        Self {
-            path: file.path.as_str(),
-            bytes: Some(file.size_bytes),
-            sha256: file.digest.and_then(|digest| digest.sha256()),
-            git_blob: file.digest.and_then(|digest| digest.git_blob()),
-        }
-    }
-}
-
-impl<'a> From<&'a RemoteFile> for File<'a> {
-    fn from(file: &'a RemoteFile) -> Self {
         Self {
             path: file.path.as_str(),
             bytes: file.size_bytes,

@@ -97,7 +97,7 @@ impl Engine {
                 Err(error) => return Err(error).at("write", &to).map_err(named),
                 Ok(there)
                     if there.is_file()
-                        && there.len() == file.size_bytes
+                        && Some(there.len()) == file.size_bytes
                         && same_bytes(&from, &to).map_err(named)? =>
                 {
                     unchanged += 1;
@@ -114,7 +114,7 @@ impl Engine {
             copy_file(&from, &to).map_err(named)?;
         }
         Ok(CopyReport {
-            bytes: detail.manifest.total_bytes(),
+            bytes: detail.manifest.known_bytes(),
             model,
             destination,
             copied,

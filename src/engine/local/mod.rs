@@ -2,7 +2,6 @@
 
 pub(crate) mod annotate;
 pub(crate) mod copy;
-pub(crate) mod identity;
 pub(crate) mod list;
 pub(crate) mod prune;
 pub(crate) mod remove;

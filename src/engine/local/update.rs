@@ -6,14 +6,13 @@ use std::sync::Arc;
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::local::identity::{Identity, identity};
 use crate::engine::offer::Asking;
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::selection::Selection;
-use crate::engine::pull::{PullOptions, PullReport, Wanted, describe};
+use crate::engine::pull::{PullOptions, PullReport, Wanted};
 use crate::engine::resolve::match_installed;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Contents, Manifest};
+use crate::manifest::{FileContent, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
@@ -213,16 +212,9 @@ impl Engine {
         let check = |error: Error| error.step(format!("check {model}"));
         let asking = Asking::new(options.offline, &cancel);
         let contents = self.contents(&offer, asking).map_err(check)?;
-        let plan = match &self.completed(model, &contents) {
-            Contents::Manifest(manifest) => {
-                let places = self.places(&offer, asking).map_err(check)?;
-                let found = self.journal_of(model, manifest);
-                let planned = self.plan_transfer(model, manifest, &places, &found);
-                planned.map(|planned| describe(model.clone(), manifest, &planned))
-            }
-            Contents::Outline(outline) => self.describe_outline(model.clone(), outline),
-        };
-        let plan = plan.map_err(check)?;
+        let plan = self
+            .describe_pull(&offer, &contents, asking)
+            .map_err(check)?;
         let old = self.store.manifest(model, record.manifest_hash).ok();
         let change = compare_files(old.as_ref(), &contents, &plan, offer.remote.manifest_digest);
         let mut applied = None;
@@ -233,7 +225,7 @@ impl Engine {
             pull.progress.clone_from(&options.progress);
             let wanted = Wanted {
                 offer,
-                contents: Some(contents),
+                manifest: Some(contents),
             };
             applied = Some(self.pull_wanted(&wanted, &pull, &cancel)?);
         }
@@ -255,35 +247,24 @@ impl Engine {
     }
 }
 
-fn identities(contents: &Contents) -> BTreeMap<String, Option<Identity>> {
-    match contents {
-        Contents::Manifest(manifest) => {
-            let indexed = manifest.files().iter().enumerate();
-            indexed
-                .map(|(index, file)| (file.path.to_string(), identity(manifest, index)))
-                .collect()
-        }
-        Contents::Outline(outline) => {
-            let files = outline.files().iter();
-            files
-                .map(|file| (file.path.to_string(), file.digest.map(Identity::Digest)))
-                .collect()
-        }
-    }
+fn files_of(manifest: &Manifest) -> BTreeMap<String, Option<FileContent>> {
+    let files = manifest.files().iter();
+    files
+        .map(|file| (file.path.to_string(), manifest.content(file)))
+        .collect()
 }
 
 fn compare_files(
     old: Option<&Manifest>,
-    new: &Contents,
+    new: &Manifest,
     plan: &PullPlan,
     manifest_digest: Digest,
 ) -> Change {
-    let before = old
-        .map(|old| identities(&Contents::Manifest(old.clone())))
-        .unwrap_or_default();
-    let after = identities(new);
+    let before = old.map(files_of).unwrap_or_default();
+    let after = files_of(new);
     // A file of which nothing is known may have changed.
-    let may_differ = |old: &Option<Identity>, new: &Option<Identity>| old.is_none() || old != new;
+    let may_differ =
+        |old: &Option<FileContent>, new: &Option<FileContent>| old.is_none() || old != new;
     let changed = after
         .iter()
         .filter(|(path, new)| before.get(*path).is_some_and(|old| may_differ(old, new)));

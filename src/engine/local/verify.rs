@@ -17,7 +17,7 @@ use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
 use crate::engine::resolve::match_installed;
 use crate::error::{ErrorKind, Result};
-use crate::manifest::{Contents, Manifest};
+use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
@@ -226,7 +226,7 @@ impl Engine {
         let wanted = match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => Wanted {
                 offer: Offer::new(remote, source),
-                contents: Some(Contents::Manifest(manifest)),
+                manifest: Some(manifest),
             },
             Err(_) => {
                 let documents =
@@ -237,7 +237,7 @@ impl Engine {
                 let selection = Selection::recorded(record);
                 Wanted {
                     offer: self.select(offer, &selection, options.offline, &cancel)?,
-                    contents: None,
+                    manifest: None,
                 }
             }
         };
@@ -258,7 +258,7 @@ fn verify_files(
     for (index, file) in manifest.files().iter().enumerate() {
         let damage = match fs::symlink_metadata(file_in(dir, &file.path)) {
             Ok(metadata) if !metadata.is_file() => Some(Damage::Unreadable),
-            Ok(metadata) if metadata.len() != file.size_bytes => Some(Damage::WrongSize),
+            Ok(metadata) if Some(metadata.len()) != file.size_bytes => Some(Damage::WrongSize),
             Ok(_) => None,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Damage::Missing),
             Err(_) => Some(Damage::Unreadable),
@@ -273,10 +273,9 @@ fn verify_files(
             .iter()
             .filter_map(|part| Some((part.range(), part.digest?)));
         let files = manifest.files().iter().filter_map(|file| {
-            let range = file.offset..file.offset + file.size_bytes;
-            let parts = &manifest.parts()[manifest.parts_in(range.clone())];
+            let parts = manifest.parts_of(file);
             let covered = !parts.is_empty() && parts.iter().all(|part| part.digest.is_some());
-            (!covered).then_some((range, file.digest?))
+            (!covered).then_some((file.range(), file.digest?))
         });
         parts.chain(files).collect()
     };
@@ -301,7 +300,7 @@ fn verify_files(
             .any(|file| damaged.contains_key(&name(file)));
         for index in manifest.files_in(range.clone()) {
             let file = &manifest.files()[index];
-            let whole = file.offset..file.offset + file.size_bytes;
+            let whole = file.range();
             let suspected = match file.digest {
                 Some(_) if whole == range => true,
                 Some(expected) => {

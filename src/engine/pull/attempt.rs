@@ -15,7 +15,7 @@ use crate::engine::pull::reuse::Holdings;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::receive::Receiver;
 use crate::error::{Error, ErrorKind, Result, chain};
-use crate::manifest::Contents;
+use crate::manifest::Manifest;
 use crate::progress::{CancelToken, Phase};
 use crate::source::places::Places;
 use crate::source::zips::drop_kept;
@@ -39,15 +39,15 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Brings in what is offered, and enters what it did into the report. `contents` are what it consists of, when that
+    /// Brings in what is offered, and enters what it did into the report. `manifest` is what it consists of, when that
     /// is known already.
     pub(super) fn run(
         &self,
         offer: &Offer,
-        contents: Option<&Contents>,
+        manifest: Option<&Manifest>,
         report: &mut PullReport,
     ) -> Result<()> {
-        let result = self.prepare_and_fill(offer, contents, report);
+        let result = self.prepare_and_fill(offer, manifest, report);
         if result.is_err() {
             self.engine.zips.forget();
         }
@@ -57,7 +57,7 @@ impl Attempt<'_> {
     fn prepare_and_fill(
         &self,
         offer: &Offer,
-        contents: Option<&Contents>,
+        manifest: Option<&Manifest>,
         report: &mut PullReport,
     ) -> Result<()> {
         let Self { engine, cancel, .. } = *self;
@@ -65,21 +65,21 @@ impl Attempt<'_> {
             meter: Some(self.meter),
             ..Asking::new(self.options.offline, cancel)
         };
-        let contents = match contents {
-            Some(contents) => contents.clone(),
+        let manifest = match manifest {
+            Some(manifest) => manifest.clone(),
             None => engine.contents(offer, asking)?,
         };
-        report.files_unverified = check_hashes(&contents, self.options.require_hashes)?;
+        report.files_unverified = check_hashes(&manifest, self.options.require_hashes)?;
         let places = engine.places(offer, asking)?;
         let store = &engine.store;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         let model_type = self.options.type_of(&offer.remote);
         let claimed = Claimed {
             model_type: model_type.as_deref(),
-            ..claimed(offer, &contents)
+            ..claimed(offer, &manifest)
         };
         let mut partial = Partial::claim(store.layout(), &claimed)?;
-        let filled = self.fill(offer, &contents, &places, &mut partial, report);
+        let filled = self.fill(offer, &manifest, &places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
             let kept = places.zip().and_then(|zip| zip.kept.as_deref());
@@ -96,7 +96,7 @@ impl Attempt<'_> {
     fn fill(
         &self,
         offer: &Offer,
-        contents: &Contents,
+        offered: &Manifest,
         places: &Places,
         partial: &mut Partial,
         report: &mut PullReport,
@@ -105,13 +105,13 @@ impl Attempt<'_> {
         let model = &offer.remote.model;
         let client = engine.client_of(offer.source.config(), self.options.offline);
         let mut new_bytes = 0;
-        let manifest = match contents {
-            Contents::Manifest(manifest) => manifest.clone(),
-            Contents::Outline(outline) => {
+        let manifest = match offered.is_measured() {
+            true => offered.clone(),
+            false => {
                 let receiver = Receiver::new(&client, meter, partial, self.cancel, 0);
-                let digests = outline.files().iter().filter_map(|file| file.digest);
+                let digests = offered.files().iter().filter_map(|file| file.digest);
                 let measuring = Measuring {
-                    outline,
+                    unmeasured: offered,
                     location: &offer.source.config().label(),
                     places,
                     partial,
@@ -131,11 +131,11 @@ impl Attempt<'_> {
         let planned = engine.plan_transfer(model, &manifest, places, &found)?;
         check_space(
             partial.dir(),
-            manifest.total_bytes().saturating_sub(planned.bytes_resumed),
+            manifest.known_bytes().saturating_sub(planned.bytes_resumed),
         )?;
         report.outcome = PullOutcome::Installed;
         report.files = manifest.files().len() as u64;
-        report.bytes_total = manifest.total_bytes();
+        report.bytes_total = manifest.known_bytes();
         report.bytes_reused = planned.bytes_reused;
         report.bytes_resumed = planned.bytes_resumed.saturating_sub(new_bytes);
         info!(%model, bytes = planned.bytes_to_fetch, "pulling");
@@ -163,23 +163,15 @@ impl Attempt<'_> {
     }
 }
 
-fn claimed<'a>(offer: &'a Offer, contents: &'a Contents) -> Claimed<'a> {
+fn claimed<'a>(offer: &'a Offer, manifest: &'a Manifest) -> Claimed<'a> {
     let remote = &offer.remote;
-    let (json, total_bytes, files) = match contents {
-        Contents::Manifest(manifest) => (
-            manifest.json(),
-            Some(manifest.total_bytes()),
-            manifest.files().len(),
-        ),
-        Contents::Outline(outline) => (outline.json(), None, outline.files().len()),
-    };
     Claimed {
         model: &remote.model,
         source: &remote.source,
         offered: remote.manifest_digest,
-        json,
-        total_bytes,
-        files: files as u64,
+        json: manifest.json(),
+        total_bytes: manifest.total_bytes(),
+        files: manifest.files().len() as u64,
         model_type: None,
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn commit(
     let facts = remote.metadata.facts();
     let mut record = ModelRecord {
         manifest_hash: manifest.digest(),
-        total_size: manifest.total_bytes(),
+        total_size: manifest.known_bytes(),
         file_count: manifest.files().len() as u64,
         installed_at: SystemTime::now(),
         source: Some(remote.source.clone()),

@@ -249,7 +249,7 @@ impl Meter {
         let sizes: Vec<u64> = manifest
             .files()
             .iter()
-            .map(|file| file.size_bytes)
+            .map(|file| file.size_bytes.unwrap_or(0))
             .collect();
         self.files_total.store(sizes.len() as u64, Relaxed);
         self.files_done.store(
@@ -258,7 +258,7 @@ impl Meter {
         );
         self.parts_total
             .store(manifest.parts().len() as u64, Relaxed);
-        self.bytes_total.store(manifest.total_bytes(), Relaxed);
+        self.bytes_total.store(manifest.known_bytes(), Relaxed);
         *self.waiting.lock() = sizes;
     }
 

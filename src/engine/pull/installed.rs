@@ -9,7 +9,6 @@ use crate::engine::Engine;
 use crate::engine::pull::downloads::Asked;
 use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Contents;
 use crate::model::{ModelAddress, ModelRef};
 use crate::store::record::ModelRecord;
 
@@ -147,7 +146,7 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<Vec<String>> {
         match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => check_hashes(&Contents::Manifest(manifest), options.require_hashes),
+            Ok(manifest) => check_hashes(&manifest, options.require_hashes),
             Err(_) => Ok(Vec::new()),
         }
     }

@@ -16,7 +16,7 @@ use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::{Failure, GetOptions};
-use crate::manifest::{Manifest, Outline};
+use crate::manifest::Manifest;
 use crate::mutex::Mutex;
 use crate::relpath::RelPath;
 use crate::source::places::{Location, Places};
@@ -27,10 +27,10 @@ use crate::url::Url;
 /// After so many bytes of a body whose length nobody says, the room on the disk is looked at again.
 const SPACE_STEP_BYTES: u64 = 8 << 20;
 
-/// Learns the sizes that an outline leaves out.
+/// Learns the sizes that a manifest leaves out.
 #[derive(Debug)]
 pub(crate) struct Measuring<'a> {
-    pub(crate) outline: &'a Outline,
+    pub(crate) unmeasured: &'a Manifest,
     /// What sources of this model are called in errors.
     pub(crate) location: &'a str,
     pub(crate) places: &'a Places,
@@ -54,7 +54,7 @@ pub(crate) struct Measurement {
 impl Measuring<'_> {
     /// Brings in what must be.
     pub(crate) fn run(&self, workers: Option<usize>) -> Result<Measurement> {
-        let files = self.outline.files();
+        let files = self.unmeasured.files();
         let mut measured: Vec<Option<Measured>> = vec![None; files.len()];
         for (index, found) in self.partial.measured() {
             if let Some(slot) = measured.get_mut(index) {
@@ -98,7 +98,7 @@ impl Measuring<'_> {
         let sizes: Vec<u64> = measured.iter().map(|found| found.size_bytes).collect();
         let is_here = |index: &usize| measured[*index].is_here;
         Ok(Measurement {
-            manifest: self.outline.with_sizes(&sizes, self.location)?,
+            manifest: self.unmeasured.measured(&sizes, self.location)?,
             here: (0..files.len()).filter(is_here).collect(),
             new_bytes: missing
                 .iter()
@@ -110,7 +110,7 @@ impl Measuring<'_> {
 
     /// Enters the sizes that are stated, and those of files that are here or in the store under another name.
     fn fill_in(&self, measured: &mut [Option<Measured>]) {
-        let files = self.outline.files();
+        let files = self.unmeasured.files();
         let found = files
             .iter()
             .zip(&*measured)
@@ -135,7 +135,7 @@ impl Measuring<'_> {
 
     /// Learns the size of one file; one that is not large is in the partial then.
     fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<Measured> {
-        let file = &self.outline.files()[index];
+        let file = &self.unmeasured.files()[index];
         let Location::Document(urls) = self.places.of_file(&file.path)? else {
             return Err(Error::internal("a member of a zip without a size"));
         };

@@ -27,7 +27,7 @@ use crate::engine::pull::reuse::Holdings;
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer;
 use crate::error::{Error, ErrorKind, Result, chain};
-use crate::manifest::{Contents, Manifest, Outline};
+use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
@@ -160,7 +160,7 @@ impl PullReport {
 /// What to bring in: an offer, and what it consists of when that is known already.
 pub(crate) struct Wanted {
     pub(crate) offer: Offer,
-    pub(crate) contents: Option<Contents>,
+    pub(crate) manifest: Option<Manifest>,
 }
 
 impl Wanted {
@@ -168,7 +168,7 @@ impl Wanted {
     pub(crate) fn of(offer: Offer) -> Self {
         Self {
             offer,
-            contents: None,
+            manifest: None,
         }
     }
 }
@@ -207,33 +207,54 @@ impl Engine {
                 .get(&model)
                 .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
         let asking = Asking::new(options.offline, &options.cancel);
-        let contents = self.contents(offer, asking)?;
-        let unverified = check_hashes(&contents, options.require_hashes)?;
-        let mut plan = match &self.completed(&model, &contents) {
-            Contents::Manifest(manifest) if installed && !options.force => PullPlan {
+        let offered = self.contents(offer, asking)?;
+        let unverified = check_hashes(&offered, options.require_hashes)?;
+        let mut plan = if installed && !options.force && offered.is_measured() {
+            PullPlan {
                 installed,
-                bytes_total: manifest.total_bytes(),
-                files: manifest.files().len(),
+                bytes_total: offered.known_bytes(),
+                files: offered.files().len(),
                 ..PullPlan::new(model)
-            },
-            Contents::Manifest(manifest) => {
-                let places = self.places(offer, asking)?;
-                let found = self.journal_of(&model, manifest);
-                let planned = self.plan_transfer(&model, manifest, &places, &found)?;
-                describe(model, manifest, &planned)
             }
-            Contents::Outline(outline) => self.describe_outline(model, outline)?,
+        } else {
+            self.describe_pull(offer, &offered, asking)?
         };
         plan.files_unverified = unverified.len();
         Ok(plan)
     }
 
+    /// Says what bringing in what a manifest lists would do.
+    pub(crate) fn describe_pull(
+        &self,
+        offer: &Offer,
+        offered: &Manifest,
+        asking: Asking<'_>,
+    ) -> Result<PullPlan> {
+        let model = &offer.remote.model;
+        let manifest = self.completed(model, offered);
+        if !manifest.is_measured() {
+            return self.describe_unmeasured(model.clone(), &manifest);
+        }
+        let places = self.places(offer, asking)?;
+        let found = self.journal_of(model, &manifest);
+        let planned = self.plan_transfer(model, &manifest, &places, &found)?;
+        Ok(PullPlan {
+            bytes_total: manifest.known_bytes(),
+            bytes_to_fetch: planned.bytes_to_fetch,
+            bytes_reused: planned.bytes_reused,
+            bytes_resumed: planned.bytes_resumed,
+            files: manifest.files().len(),
+            requests: planned.requests,
+            ..PullPlan::new(model.clone())
+        })
+    }
+
     /// What is known of a pull before all sizes are: what is stated, what an unfinished pull learned, what the store has.
-    pub(crate) fn describe_outline(&self, model: ModelRef, outline: &Outline) -> Result<PullPlan> {
-        let files = outline.files();
+    fn describe_unmeasured(&self, model: ModelRef, manifest: &Manifest) -> Result<PullPlan> {
+        let files = manifest.files();
         let digests = files.iter().filter_map(|file| file.digest);
         let held = Holdings::sizes(&self.store, &self.records()?, &model, digests);
-        let partial = FoundPartial::of(self.store.layout(), &model, &outline.digest());
+        let partial = FoundPartial::of(self.store.layout(), &model, &manifest.digest());
         let measured = partial
             .map(|partial| partial.measured())
             .unwrap_or_default();
@@ -267,15 +288,17 @@ impl Engine {
     }
 
     /// Completes what is known of a version by the sizes that an unfinished pull learned.
-    pub(crate) fn completed(&self, model: &ModelRef, contents: &Contents) -> Contents {
-        let manifest = match contents {
-            Contents::Outline(outline) => {
-                FoundPartial::of(self.store.layout(), model, &outline.digest())
-                    .and_then(|partial| partial.manifest())
-            }
-            Contents::Manifest(_) => None,
+    fn completed(&self, model: &ModelRef, manifest: &Manifest) -> Manifest {
+        let measured = || {
+            let partial = FoundPartial::of(self.store.layout(), model, &manifest.digest())?;
+            partial.manifest()
         };
-        manifest.map_or_else(|| contents.clone(), Contents::Manifest)
+        let completed = if manifest.is_measured() {
+            None
+        } else {
+            measured()
+        };
+        completed.unwrap_or_else(|| manifest.clone())
     }
 
     /// Plans a transfer against everything the store has.
@@ -437,7 +460,7 @@ impl Engine {
             records: &records,
         };
         let archived = self.is_archived(offer, cancel);
-        let mut brought = attempt.run(offer, wanted.contents.as_ref(), &mut report);
+        let mut brought = attempt.run(offer, wanted.manifest.as_ref(), &mut report);
         if let Err(error) = &brought
             && archived
             && is_of_source(error)
@@ -449,7 +472,7 @@ impl Engine {
                 archives: false,
                 ..offer.clone()
             };
-            brought = attempt.run(&offer, wanted.contents.as_ref(), &mut report);
+            brought = attempt.run(&offer, wanted.manifest.as_ref(), &mut report);
         }
         brought?;
         report.elapsed = started.elapsed();
@@ -458,37 +481,9 @@ impl Engine {
     }
 }
 
-pub(crate) fn describe(model: ModelRef, manifest: &Manifest, planned: &TransferPlan) -> PullPlan {
-    PullPlan {
-        bytes_total: manifest.total_bytes(),
-        bytes_to_fetch: planned.bytes_to_fetch,
-        bytes_reused: planned.bytes_reused,
-        bytes_resumed: planned.bytes_resumed,
-        files: manifest.files().len(),
-        requests: planned.requests,
-        ..PullPlan::new(model)
-    }
-}
-
 /// Names the files that nothing says the right bytes of.
-pub(super) fn check_hashes(contents: &Contents, required: bool) -> Result<Vec<String>> {
-    let unverified: Vec<String> = match contents {
-        Contents::Outline(outline) => {
-            let files = outline.files().iter().filter(|file| file.digest.is_none());
-            files.map(|file| file.path.to_string()).collect()
-        }
-        Contents::Manifest(manifest) => {
-            let covered = |range: std::ops::Range<u64>| {
-                manifest.parts()[manifest.parts_in(range)]
-                    .iter()
-                    .all(|part| part.digest.is_some())
-            };
-            let files = manifest.files().iter().filter(|file| {
-                file.digest.is_none() && !covered(file.offset..file.offset + file.size_bytes)
-            });
-            files.map(|file| file.path.to_string()).collect()
-        }
-    };
+pub(super) fn check_hashes(manifest: &Manifest, required: bool) -> Result<Vec<String>> {
+    let unverified = manifest.unverifiable();
     match unverified.first() {
         Some(first) if required => Err(ErrorKind::Unverifiable {
             files: unverified.len(),

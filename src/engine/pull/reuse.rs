@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::digest::Checksum;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
+use crate::relpath::RelPath;
 use crate::source::places::Elsewhere;
 use crate::store::Store;
 use crate::store::files::FileSet;
@@ -57,7 +58,7 @@ impl Holdings {
             wanted
                 .files()
                 .iter()
-                .filter_map(|file| Some((file.digest?, file.size_bytes))),
+                .filter_map(|file| Some((file.digest?, file.size_bytes?))),
         );
         let mut holdings = Self::default();
 
@@ -123,7 +124,14 @@ impl Holdings {
             let Some(size_bytes) = missing.get(&checksum).copied() else {
                 continue;
             };
-            let Ok(manifest) = Manifest::of_file(&name, size_bytes) else {
+            let Ok(path) = RelPath::parse(&name) else {
+                continue;
+            };
+            let file = ManifestFile {
+                size_bytes: Some(size_bytes),
+                ..ManifestFile::new(path)
+            };
+            let Ok(manifest) = Manifest::of_files(vec![file], "", &name) else {
                 continue;
             };
             let path = file_in(folder, &manifest.files()[0].path);
@@ -162,8 +170,10 @@ impl Holdings {
                 continue;
             };
             for file in manifest.files() {
-                if let Some(digest) = file.digest.filter(|digest| missing.remove(digest)) {
-                    sizes.insert(digest, file.size_bytes);
+                if let Some(size_bytes) = file.size_bytes
+                    && let Some(digest) = file.digest.filter(|digest| missing.remove(digest))
+                {
+                    sizes.insert(digest, size_bytes);
                 }
             }
         }
@@ -192,7 +202,7 @@ impl Holdings {
         let files = manifest
             .files()
             .iter()
-            .filter_map(|file| Some((file.digest?, file.offset..file.offset + file.size_bytes)));
+            .filter_map(|file| Some((file.digest?, file.range())));
         let found: Vec<(Checksum, Range<u64>)> = parts
             .chain(files)
             .filter(|(digest, range)| {

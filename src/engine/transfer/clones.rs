@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 
 use super::Transfer;
-use crate::engine::local::identity::identity;
 use crate::engine::pull::plan::{Origin, Task};
 use crate::engine::pull::reuse::Held;
 use crate::error::{ErrorKind, Result};
@@ -83,7 +82,7 @@ fn whole_file<'a>(
     parts: &HeldParts<'a>,
 ) -> Option<(&'a Held, PathBuf)> {
     let file = &manifest.files()[index];
-    let range = file.offset..file.offset + file.size_bytes;
+    let range = file.range();
     let mut first = None;
     for part in manifest.parts_in(range.clone()) {
         let held = *parts.get(&part)?;
@@ -99,8 +98,9 @@ fn whole_file<'a>(
             && i128::from(other.offset) - i128::from(held.range.start) == place
     })?;
     // A part that is all of the file, or what both manifests say of the file.
-    let known = identity(manifest, index);
-    let is_same = part.range() == range || (known.is_some() && known == identity(there, other));
+    let known = manifest.content(file);
+    let is_same =
+        part.range() == range || (known.is_some() && known == there.content(&there.files()[other]));
     is_same.then(|| {
         (
             held,

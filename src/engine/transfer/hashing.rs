@@ -124,9 +124,9 @@ impl Spans {
         }
         spans.parts.sort_unstable_by_key(|span| span.range.start);
         for (index, file) in manifest.files().iter().enumerate() {
-            let range = file.offset..file.offset + file.size_bytes;
+            let range = file.range();
             let Some(digest) = file.digest else { continue };
-            let parts = &manifest.parts()[manifest.parts_in(range.clone())];
+            let parts = manifest.parts_of(file);
             let covered =
                 matches!(parts, [part] if part.range() == range && part.digest == Some(digest));
             if !covered {

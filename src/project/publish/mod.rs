@@ -21,10 +21,10 @@ pub use registered::PublishRegisteredOptions;
 use serde_json::{Map, Value};
 
 use crate::catalog::Metadata;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Checksum, Digest, Hasher};
 use crate::disk::write::{NewFile, replace_file};
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
@@ -198,8 +198,12 @@ fn write_documents(
     let files = inputs
         .iter()
         .zip(digests)
-        .map(|(input, digest)| (input.name.clone(), input.size_bytes, Some(digest)));
-    let manifest = Manifest::new(&files.collect::<Vec<_>>(), &chunks, options.chunk_bytes)
+        .map(|(input, digest)| ManifestFile {
+            size_bytes: Some(input.size_bytes),
+            digest: Some(Checksum::Sha256(digest)),
+            ..ManifestFile::new(input.name.clone())
+        });
+    let manifest = Manifest::of_chunks(&files.collect::<Vec<_>>(), &chunks, options.chunk_bytes)
         .map_err(|error| Error::argument(crate::error::chain(&error)))?;
     if manifest.json().len() as u64 > MAX_MANIFEST_BYTES {
         return Err(Error::argument(format!(
@@ -217,7 +221,7 @@ fn write_documents(
         manifest_digest: manifest.digest(),
         replaced: None,
         files: inputs.len(),
-        total_bytes: manifest.total_bytes(),
+        total_bytes: manifest.known_bytes(),
         chunks: chunk_count,
         chunks_written: chunks_written.into_inner(),
         bytes_written: bytes_written.into_inner(),

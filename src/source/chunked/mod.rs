@@ -17,7 +17,7 @@ use crate::catalog::{Pin, RemoteModel};
 use crate::config::{SourceConfig, SourcePlace};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::manifest::{Contents, MAX_MANIFEST_BYTES, Manifest};
+use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::source::places::{Places, data_urls};
 use crate::source::{Catalog, Document, Documents, Source};
 use crate::url::Url;
@@ -110,10 +110,10 @@ impl Source for Chunked {
         }
     }
 
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents> {
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
         let expected = model.manifest_digest;
         let urls = data_urls(&self.bases, &expected);
-        let manifest = documents.fetch(&urls, MAX_MANIFEST_BYTES, &|url, json| {
+        documents.fetch(&urls, MAX_MANIFEST_BYTES, &|url, json| {
             let actual = Digest::of(&json);
             if actual != expected {
                 return Err(ErrorKind::HashMismatch {
@@ -124,12 +124,12 @@ impl Source for Chunked {
                 .into());
             }
             let manifest = Manifest::parse(json, url)?;
-            if manifest.parts().iter().any(|part| part.digest.is_none()) {
+            let has_digests = manifest.parts().iter().all(|part| part.digest.is_some());
+            if !manifest.is_measured() || !has_digests {
                 return Err(Error::registry(url, "the manifest lists no chunks"));
             }
             Ok(manifest)
-        })?;
-        Ok(Contents::Manifest(manifest))
+        })
     }
 
     fn places(&self, _: &dyn Documents, _: Option<&Pin>) -> Result<Places> {

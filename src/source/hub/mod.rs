@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::config::{SourceConfig, UrlTemplate};
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
-use crate::manifest::Contents;
+use crate::manifest::Manifest;
 use crate::model::{ModelName, ModelRef};
 use crate::relpath::below;
 use crate::source::places::Places;
@@ -65,8 +65,8 @@ impl Hub {
             .filter(|sha| ModelRef::new("", "m", sha).is_ok());
         let commit = commit
             .ok_or_else(|| Error::registry(url, "the Hub does not say which commit it is"))?;
-        let outline = info.outline(&commit, url)?;
-        let files = outline.files();
+        let manifest = info.manifest(&commit, url)?;
+        let files = manifest.files();
         let remote = RemoteModel {
             files: Some(files.len() as u64),
             total_bytes: files.iter().map(|file| file.size_bytes).sum(),
@@ -79,10 +79,10 @@ impl Hub {
                 include: Vec::new(),
                 exclude: Vec::new(),
             }),
-            ..RemoteModel::new(model, &*self.config.key, outline.digest())
+            ..RemoteModel::new(model, &*self.config.key, manifest.digest())
         };
         Ok(RemoteModel {
-            contents: Some(Arc::new(outline.into_contents(url)?)),
+            contents: Some(Arc::new(manifest)),
             ..remote
         })
     }
@@ -166,7 +166,7 @@ impl Source for Hub {
         Ok(Some(found))
     }
 
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents> {
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
         // An offer carries what it consists of; what is installed is asked for by its commit.
         let commit = model.pin.as_ref().and_then(|pin| pin.state.commit());
         let name = model.model.name().to_string();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::{Metadata, RemoteMetadata};
 use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Outline, OutlineFile};
+use crate::manifest::{Manifest, ManifestFile};
 use crate::relpath::RelPath;
 use crate::url::Url;
 
@@ -74,7 +74,7 @@ impl ModelInfo {
     }
 
     /// The files, with what each is checked by: large ones by their digest, the others by the id that git gives them.
-    pub(super) fn outline(&self, commit: &str, url: &Url) -> Result<Outline> {
+    pub(super) fn manifest(&self, commit: &str, url: &Url) -> Result<Manifest> {
         let file = |sibling: &SiblingWire| {
             let path = RelPath::parse(&sibling.rfilename)
                 .map_err(|error| Error::registry(url, error.to_string()))?;
@@ -85,14 +85,14 @@ impl ModelInfo {
                 .blob_id
                 .filter(|_| lfs.is_none())
                 .map(Checksum::GitBlob);
-            Ok(OutlineFile {
-                path,
+            Ok(ManifestFile {
                 size_bytes: lfs.and_then(|lfs| lfs.size).or(sibling.size),
                 digest: digest.or(blob),
+                ..ManifestFile::new(path)
             })
         };
         let files = self.siblings.iter().map(file).collect::<Result<Vec<_>>>()?;
-        Outline::new(files, commit, url)
+        Manifest::of_files(files, commit, url)
     }
 
     /// What the Hub says about the model.
@@ -182,8 +182,8 @@ mod tests {
                 ]}}"#
         );
         let info = ModelInfo::parse(json.as_bytes(), &url).unwrap();
-        let outline = info.outline("c0ffee", &url).unwrap();
-        let shown: Vec<_> = outline
+        let manifest = info.manifest("c0ffee", &url).unwrap();
+        let shown: Vec<_> = manifest
             .files()
             .iter()
             .map(|f| {
@@ -217,7 +217,7 @@ mod tests {
             let json = json!({"id": "o/n", "siblings": [{"rfilename": name}]});
             let info = ModelInfo::parse(json.to_string().as_bytes(), &url).unwrap();
             assert_eq!(
-                info.outline("c", &url).unwrap_err().code(),
+                info.manifest("c", &url).unwrap_err().code(),
                 "REGISTRY_ERROR"
             );
         }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The first line says what the registry is of, where the third begins, and the digest of all that follows. The second has
-//! for each model its name without the source's, the digest of its outline, its folder, where in the rest its outline is
-//! and how long it is, and its files and bytes; and for some what is said of them. From there on come the outlines.
+//! for each model its name without the source's, the digest of its manifest, its folder, where in the rest its manifest is
+//! and how long it is, and its files and bytes; and for some what is said of them. From there on come the manifests.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -22,10 +22,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::catalog::{Metadata, OutlinePlace, PinState, RemoteMetadata};
+use crate::catalog::{ListingPlace, Metadata, PinState, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
-use crate::manifest::{Outline, OutlineFile};
+use crate::manifest::{Manifest, ManifestFile, write_listing};
 use crate::model::ModelName;
 use crate::relpath::{RelPath, below, common_folder, shown};
 use crate::source::repository::wire::Registry;
@@ -84,7 +84,7 @@ pub(crate) struct Entry {
     pub(crate) files: u64,
     /// `None` when a size is not stated.
     pub(crate) bytes: Option<u64>,
-    pub(crate) place: OutlinePlace,
+    pub(crate) place: ListingPlace,
     /// What the registry says of it beyond its files.
     pub(crate) about: RemoteMetadata,
 }
@@ -193,7 +193,7 @@ impl Cached {
                 root: root.into_owned(),
                 files,
                 bytes,
-                place: OutlinePlace { at, length },
+                place: ListingPlace { at, length },
             })
             .collect())
     }
@@ -211,7 +211,7 @@ impl Cached {
     }
 
     /// The files of a model, whose digest tells that the place is right.
-    pub(crate) fn outline(&mut self, place: &OutlinePlace, digest: Digest) -> Result<Outline> {
+    pub(crate) fn manifest(&mut self, place: &ListingPlace, digest: Digest) -> Result<Manifest> {
         let at = self.head.at.checked_add(place.at);
         let json = match at {
             Some(at) => self.read(at, place.length)?,
@@ -220,7 +220,7 @@ impl Cached {
         if Digest::of(&json) != digest {
             return Err(self.damaged(None));
         }
-        Outline::parse(json, self.path.display())
+        Manifest::parse(json, self.path.display())
     }
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn write(
     let refuse = |message: String| Error::registry(location, message);
     let source = origin.name.as_str();
     let mut rows = Vec::with_capacity(registry.models.len());
-    let mut outlines = Vec::new();
+    let mut listings = Vec::new();
     let mut seen = HashSet::new();
     for (listed, names) in &registry.models {
         let path = without_source(listed, source);
@@ -249,15 +249,12 @@ pub(crate) fn write(
         }
         let (root, files) = files_of(registry, names)
             .map_err(|error| refuse(format!("model '{}': {error}", shown(listed))))?;
-        let outline = Outline::new(files, &origin.revision, location)
+        let (json, bytes) = write_listing(&files, &origin.revision, location)
             .map_err(|error| error.step(format!("model '{}'", shown(listed))))?;
-        let count = outline.files().len() as u64;
-        let sizes = outline.files().iter().map(|file| file.size_bytes);
-        let bytes = sizes.sum::<Option<u64>>();
-        let (at, length) = (outlines.len() as u64, outline.json().len() as u64);
-        outlines.extend_from_slice(outline.json());
-        outlines.push(b'\n');
-        let digest = outline.digest();
+        let (at, length, count) = (listings.len() as u64, json.len() as u64, files.len() as u64);
+        let digest = Digest::of(&json);
+        listings.extend(json);
+        listings.push(b'\n');
         rows.push((path.to_owned(), digest, root, at, length, count, bytes));
     }
     rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -283,7 +280,7 @@ pub(crate) fn write(
     body.push(b'\n');
     let mut hasher = Hasher::default();
     hasher.update(&body);
-    hasher.update(&outlines);
+    hasher.update(&listings);
     let mut head = Head {
         format: FORMAT,
         origin: origin.clone(),
@@ -299,7 +296,7 @@ pub(crate) fn write(
         line = serde_json::to_vec(&head).map_err(json)?;
         line.push(b'\n');
     }
-    for piece in [&line, &body, &outlines] {
+    for piece in [&line, &body, &listings] {
         out(piece)?;
     }
     Ok(head)
@@ -313,7 +310,7 @@ fn without_source<'a>(listed: &'a str, name: &str) -> &'a str {
 }
 
 /// The folder that a model's files are in, and the files relative to it, in the order of names.
-fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<OutlineFile>), String> {
+fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<ManifestFile>), String> {
     let mut files = BTreeMap::new();
     for name in names {
         let (stated, path) = registry.file(name);
@@ -324,10 +321,11 @@ fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<Outlin
     let skip = if root.is_empty() { 0 } else { root.len() + 1 };
     let root = root.to_owned();
     let files = files.iter().map(|(path, stated)| {
-        Ok(OutlineFile {
-            path: RelPath::parse(&path[skip..]).map_err(|error| error.to_string())?,
+        let path = RelPath::parse(&path[skip..]).map_err(|error| error.to_string())?;
+        Ok(ManifestFile {
             size_bytes: stated.and_then(|stated| stated.size_bytes),
             digest: stated.and_then(|stated| Some(stated.digest?.into())),
+            ..ManifestFile::new(path)
         })
     });
     Ok((root, files.collect::<Result<_, String>>()?))
@@ -386,11 +384,11 @@ mod tests {
         let told: Vec<_> = models.iter().map(|model| model.about.json()).collect();
         assert_eq!(told, ["{}", r#"{"type":"flow"}"#]);
         for entry in &models {
-            let outline = cached.outline(&entry.place, entry.digest).unwrap();
-            assert_eq!(outline.digest(), entry.digest);
+            let manifest = cached.manifest(&entry.place, entry.digest).unwrap();
+            assert_eq!(manifest.digest(), entry.digest);
         }
         let paths: Vec<_> = cached
-            .outline(&models[1].place, models[1].digest)
+            .manifest(&models[1].place, models[1].digest)
             .unwrap()
             .files()
             .iter()
@@ -422,10 +420,10 @@ mod tests {
                 };
                 assert_eq!(cached.head, head, "{at}");
                 assert!(!cached.is_whole().unwrap(), "{at}");
-                // The line end behind the last outline is nobody's.
+                // The line end behind the last manifest is nobody's.
                 if let Ok(models) = cached.models() {
                     assert!(
-                        cached.outline(&models[0].place, models[0].digest).is_err()
+                        cached.manifest(&models[0].place, models[0].digest).is_err()
                             || at == bytes.len() - 1
                     );
                 }

@@ -13,7 +13,7 @@ pub(crate) mod wire;
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::config::{RepositoryPlace, SourceConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::Contents;
+use crate::manifest::Manifest;
 use crate::model::{ModelName, nearest};
 use crate::relpath::below;
 use crate::source::places::Places;
@@ -73,7 +73,7 @@ impl Repository {
             total_bytes: entry.bytes,
             metadata: entry.about,
             pin: Some(pin),
-            outline: Some(entry.place),
+            listing: Some(entry.place),
             ..RemoteModel::new(model, &*self.config.key, entry.digest)
         })
     }
@@ -250,17 +250,17 @@ impl Source for Repository {
         }
     }
 
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Contents> {
+    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
         let reference = model.model.version();
         let Some(mut cached) = self.cached(documents, reference)? else {
             return Err(self.not_synced(vec![reference.to_owned()]));
         };
         let digest = model.manifest_digest;
         let known = model
-            .outline
-            .and_then(|place| cached.outline(&place, digest).ok());
-        let outline = match known {
-            Some(outline) => outline,
+            .listing
+            .and_then(|place| cached.manifest(&place, digest).ok());
+        let manifest = match known {
+            Some(manifest) => manifest,
             // It was found in another state of the registry, or is installed.
             None => {
                 let mut entries = cached.models()?.into_iter();
@@ -271,20 +271,20 @@ impl Source for Repository {
                         let message = format!("the registry has another state of {name} now");
                         Error::registry(self.config.label(), message)
                     })?;
-                cached.outline(&entry.place, digest)?
+                cached.manifest(&entry.place, digest)?
             }
         };
         let location = self.config.label();
         match self.places(documents, model.pin.as_ref())? {
             Places::Zip { zip, root } => {
-                let sizes = outline
+                let sizes = manifest
                     .files()
                     .iter()
                     .map(|file| Ok(zip.member(&below(&root, file.path.as_str()))?.size_bytes));
                 let sizes = sizes.collect::<Result<Vec<_>>>()?;
-                outline.with_sizes(&sizes, location).map(Contents::Manifest)
+                manifest.measured(&sizes, location)
             }
-            _ => outline.into_contents(location),
+            _ => Ok(manifest),
         }
     }
 

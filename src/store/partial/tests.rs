@@ -14,7 +14,7 @@ fn claim(layout: &Layout, model: &ModelRef) -> Partial {
         source: "",
         offered: manifest.digest(),
         json: manifest.json(),
-        total_bytes: Some(manifest.total_bytes()),
+        total_bytes: manifest.total_bytes(),
         files: manifest.files().len() as u64,
         model_type: None,
     };

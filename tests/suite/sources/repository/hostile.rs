@@ -125,7 +125,7 @@ fn sizes_and_hashes_beyond_reason() {
          [models]\nm = [\"x\", \"y\", \"z\"]\n"
     ));
     assert!(
-        told.contains("the sizes of the files are beyond reason"),
+        told.contains("the sizes of the files are too large"),
         "{told}"
     );
 }

@@ -1,6 +1,6 @@
 //! Registries as they are in the wild, synced and read.
 
-use modelrack::{Manager, ModelManager, PullOptions, RemoteFile, RemoteOptions};
+use modelrack::{Manager, ManifestFile, ModelManager, PullOptions, RemoteOptions};
 
 use super::{Host, MODELS, REGISTRY, models_at, offered, refs_key, registry, sync, tree_of};
 use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, small_models};
@@ -20,7 +20,7 @@ fn synced(host: &Host, registry: impl Into<Vec<u8>>) -> ModelManager {
 }
 
 /// The files of a model as they are known before anything is fetched.
-fn files(manager: &dyn Manager, model: &str) -> Vec<RemoteFile> {
+fn files(manager: &dyn Manager, model: &str) -> Vec<ManifestFile> {
     let detail = manager
         .remote_detail(&address(model), &RemoteOptions::default())
         .unwrap();
