@@ -27,7 +27,7 @@ impl Progress for Narrator {
         if let ProgressEvent::Finished(transferred) = event {
             println!(
                 "{model}: {} of {} bytes came from the registry",
-                transferred.bytes_network, transferred.bytes_total
+                transferred.bytes_network, transferred.total_bytes
             );
         }
     }

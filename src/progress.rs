@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
-//! second time with the number of files, `files_done` counts those whose size is known, and `bytes_total` is zero. And where
-//! a zip has to come whole, as its server knows no ranges: then `bytes_in_flight` and `bytes_total` are those of the zip in
+//! second time with the number of files, `files_done` counts those whose size is known, and `total_bytes` is zero. And where
+//! a zip has to come whole, as its server knows no ranges: then `bytes_in_flight` and `total_bytes` are those of the zip in
 //! every pull that waits for it, and `bytes_network` counts it in the one that fetches it; both are zero again once it is
 //! there.
 //!
@@ -108,7 +108,7 @@ pub struct Transferred {
     /// Parts that are there and verified.
     pub parts_done: u64,
     /// Bytes of the model.
-    pub bytes_total: u64,
+    pub total_bytes: u64,
     /// Bytes there and verified, wherever they came from.
     pub bytes_done: u64,
     /// Bytes that came over the network, verified or not.
@@ -129,7 +129,7 @@ impl Transferred {
             files_done: 0,
             parts_total: 0,
             parts_done: 0,
-            bytes_total: 0,
+            total_bytes: 0,
             bytes_done: 0,
             bytes_network: 0,
             bytes_in_flight: 0,

@@ -100,10 +100,10 @@ impl State {
             sum.bytes_network += pull.bytes_network;
             if is_archive(&sum) && is_archive(pull) {
                 // All of them wait for the same one.
-                sum.bytes_total = sum.bytes_total.max(pull.bytes_total);
+                sum.total_bytes = sum.total_bytes.max(pull.total_bytes);
                 sum.bytes_in_flight = sum.bytes_in_flight.max(pull.bytes_in_flight);
             } else {
-                sum.bytes_total += pull.bytes_total;
+                sum.total_bytes += pull.total_bytes;
                 sum.bytes_in_flight += pull.bytes_in_flight;
             }
         }
@@ -277,7 +277,7 @@ fn percent(transferred: &Transferred) -> u64 {
         (transferred.files_done, transferred.files_total)
     } else {
         let done = transferred.bytes_done + transferred.bytes_in_flight;
-        (done, transferred.bytes_total)
+        (done, transferred.total_bytes)
     };
     let percent = u128::from(done.min(total)) * 100 / u128::from(total.max(1));
     u64::try_from(percent).unwrap_or(100)
@@ -286,9 +286,9 @@ fn percent(transferred: &Transferred) -> u64 {
 /// Bytes a second over the network, and the time that the rest takes at that speed.
 fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>) {
     let left = transferred
-        .bytes_total
+        .total_bytes
         .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
-        .filter(|_| transferred.phase != Phase::Manifest || transferred.bytes_total > 0);
+        .filter(|_| transferred.phase != Phase::Manifest || transferred.total_bytes > 0);
     let millis = elapsed.as_millis().max(1);
     let speed =
         u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
@@ -330,7 +330,7 @@ fn plain(transferred: &Transferred, elapsed: Duration) -> String {
     let left = left
         .map(|left| format!(", remaining: {}", duration(left)))
         .unwrap_or_default();
-    let total = match (transferred.phase, transferred.bytes_total) {
+    let total = match (transferred.phase, transferred.total_bytes) {
         // How much a zip has is not always said.
         (Phase::Manifest, 0) if is_archive(transferred) => "?".to_owned(),
         (Phase::Manifest, _) if !is_archive(transferred) => count(transferred.files_total, "file"),
@@ -350,7 +350,7 @@ mod tests {
 
     fn transferred(total: u64, done: u64, network: u64) -> Transferred {
         let mut transferred = Transferred::new(Phase::Chunks);
-        transferred.bytes_total = total;
+        transferred.total_bytes = total;
         transferred.bytes_done = done;
         transferred.bytes_network = network;
         transferred
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_zip_that_several_pulls_wait_for_counts_once() {
         let mut waiting = Transferred::new(Phase::Manifest);
-        (waiting.bytes_total, waiting.bytes_in_flight) = (4000, 1000);
+        (waiting.total_bytes, waiting.bytes_in_flight) = (4000, 1000);
         let mut fetching = waiting.clone();
         fetching.bytes_network = 1000;
         let models = ["a", "b"].map(|name| ModelRef::new("g", name, "v").unwrap());

@@ -201,7 +201,7 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
             "size",
             format!(
                 "{} in {}",
-                render::size(plan.bytes_total),
+                render::size(plan.total_bytes),
                 render::count(plan.files as u64, "file")
             ),
         ),
@@ -238,7 +238,7 @@ pub(super) fn describe(report: &PullReport) -> String {
     let elapsed = render::duration(report.elapsed);
     format!(
         "Installed {model}{alias}: {files}, {}; {fetched} fetched in {elapsed}",
-        render::size(report.bytes_total)
+        render::size(report.total_bytes)
     )
 }
 

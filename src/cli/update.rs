@@ -96,7 +96,7 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
                 session.console.print(format!(
                     "{model}: changed, {} of {} to fetch{unsized_files}",
                     render::size(change.bytes_to_fetch),
-                    render::size(change.bytes_total)
+                    render::size(change.total_bytes)
                 ))?;
                 for (sign, files) in [
                     ('+', &change.added),

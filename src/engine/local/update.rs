@@ -55,7 +55,7 @@ pub struct Change {
     /// Files that are gone, in the order of names.
     pub removed: Vec<String>,
     /// The size of all files of the new state together.
-    pub bytes_total: u64,
+    pub total_bytes: u64,
     /// Bytes that applying it fetches.
     pub bytes_to_fetch: u64,
     /// Files whose sizes the registry leaves out: the bytes above are without them.
@@ -71,7 +71,7 @@ impl Change {
             added: Vec::new(),
             changed: Vec::new(),
             removed: Vec::new(),
-            bytes_total: 0,
+            total_bytes: 0,
             bytes_to_fetch: 0,
             files_unsized: 0,
         }
@@ -281,7 +281,7 @@ fn compare_files(
             .filter(|path| !after.contains_key(*path))
             .cloned()
             .collect(),
-        bytes_total: plan.bytes_total,
+        total_bytes: plan.total_bytes,
         bytes_to_fetch: plan.bytes_to_fetch,
         files_unsized: plan.files_unsized,
     }

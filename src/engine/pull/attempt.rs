@@ -135,7 +135,7 @@ impl Attempt<'_> {
         )?;
         report.outcome = PullOutcome::Installed;
         report.files = manifest.files().len() as u64;
-        report.bytes_total = manifest.known_bytes();
+        report.total_bytes = manifest.known_bytes();
         report.bytes_reused = planned.bytes_reused;
         report.bytes_resumed = planned.bytes_resumed.saturating_sub(new_bytes);
         info!(%model, bytes = planned.bytes_to_fetch, "pulling");

@@ -163,7 +163,7 @@ pub(crate) struct Meter {
     files_done: AtomicU64,
     parts_total: AtomicU64,
     parts_done: AtomicU64,
-    bytes_total: AtomicU64,
+    total_bytes: AtomicU64,
     bytes_done: AtomicU64,
     bytes_network: AtomicU64,
     bytes_in_flight: AtomicU64,
@@ -178,7 +178,7 @@ impl Arrivals for Meter {
     fn archive(&self, here: u64, total: u64) {
         let before = (
             self.bytes_in_flight.swap(here, Relaxed),
-            self.bytes_total.swap(total, Relaxed),
+            self.total_bytes.swap(total, Relaxed),
         );
         if before != (here, total) {
             self.emit(&ProgressEvent::Advanced(self.transferred()));
@@ -204,7 +204,7 @@ impl Meter {
             files_done: AtomicU64::new(0),
             parts_total: AtomicU64::new(0),
             parts_done: AtomicU64::new(0),
-            bytes_total: AtomicU64::new(0),
+            total_bytes: AtomicU64::new(0),
             bytes_done: AtomicU64::new(0),
             bytes_network: AtomicU64::new(0),
             bytes_in_flight: AtomicU64::new(0),
@@ -258,7 +258,7 @@ impl Meter {
         );
         self.parts_total
             .store(manifest.parts().len() as u64, Relaxed);
-        self.bytes_total.store(manifest.known_bytes(), Relaxed);
+        self.total_bytes.store(manifest.known_bytes(), Relaxed);
         *self.waiting.lock() = sizes;
     }
 
@@ -372,7 +372,7 @@ impl Meter {
             files_done: self.files_done.load(Relaxed),
             parts_total: self.parts_total.load(Relaxed),
             parts_done: self.parts_done.load(Relaxed),
-            bytes_total: self.bytes_total.load(Relaxed),
+            total_bytes: self.total_bytes.load(Relaxed),
             bytes_done: self.bytes_done.load(Relaxed),
             bytes_network: self.bytes_network.load(Relaxed),
             bytes_in_flight: self.bytes_in_flight.load(Relaxed),
@@ -386,7 +386,7 @@ impl Meter {
     fn download(&self) -> Download {
         let transferred = self.transferred();
         let (total, done) = (
-            transferred.bytes_total,
+            transferred.total_bytes,
             transferred.bytes_done + transferred.bytes_in_flight,
         );
         let known = transferred.phase != Phase::Manifest;

@@ -116,7 +116,7 @@ impl Engine {
     ) -> Result<()> {
         report.files_unverified = self.unverified(&report.model, record, options)?;
         report.files = record.file_count;
-        report.bytes_total = record.total_size;
+        report.total_bytes = record.total_size;
         if let Some(annotation) = options.annotation() {
             self.store.annotate(&report.model, &annotation)?;
         }
@@ -132,7 +132,7 @@ impl Engine {
         let Installed { model, record } = installed;
         Ok(PullPlan {
             installed: true,
-            bytes_total: record.total_size,
+            total_bytes: record.total_size,
             files: usize::try_from(record.file_count).unwrap_or(usize::MAX),
             files_unverified: self.unverified(model, record, options)?.len(),
             ..PullPlan::new(model.clone())

@@ -124,7 +124,7 @@ pub struct PullReport {
     /// Files without a digest: nothing says whether their bytes are right.
     pub files_unverified: Vec<String>,
     /// Bytes of the model.
-    pub bytes_total: u64,
+    pub total_bytes: u64,
     /// Bytes that came over the network, tries that failed included.
     pub bytes_fetched: u64,
     /// Bytes taken from other models or partials of the store, or from another place of this model.
@@ -148,7 +148,7 @@ impl PullReport {
             alias_of: None,
             files: 0,
             files_unverified: Vec::new(),
-            bytes_total: 0,
+            total_bytes: 0,
             bytes_fetched: 0,
             bytes_reused: 0,
             bytes_resumed: 0,
@@ -212,7 +212,7 @@ impl Engine {
         let mut plan = if installed && !options.force && offered.is_measured() {
             PullPlan {
                 installed,
-                bytes_total: offered.known_bytes(),
+                total_bytes: offered.known_bytes(),
                 files: offered.files().len(),
                 ..PullPlan::new(model)
             }
@@ -239,7 +239,7 @@ impl Engine {
         let found = self.journal_of(model, &manifest);
         let planned = self.plan_transfer(model, &manifest, &places, &found)?;
         Ok(PullPlan {
-            bytes_total: manifest.known_bytes(),
+            total_bytes: manifest.known_bytes(),
             bytes_to_fetch: planned.bytes_to_fetch,
             bytes_reused: planned.bytes_reused,
             bytes_resumed: planned.bytes_resumed,
@@ -271,7 +271,7 @@ impl Engine {
                 .size_bytes
                 .or(known.map(|known| known.size_bytes))
                 .or(held);
-            plan.bytes_total += size_bytes.unwrap_or(0);
+            plan.total_bytes += size_bytes.unwrap_or(0);
             plan.files_unsized += usize::from(size_bytes.is_none());
             if known.is_some_and(|known| known.is_here) {
                 plan.bytes_resumed += size_bytes.unwrap_or(0);

@@ -30,7 +30,7 @@ pub struct PullPlan {
     /// Whether it is installed already in just this state, so that nothing is to be done.
     pub installed: bool,
     /// Bytes of the model.
-    pub bytes_total: u64,
+    pub total_bytes: u64,
     /// Bytes that must come over the network.
     pub bytes_to_fetch: u64,
     /// Bytes that other models or partials of the store have.
@@ -54,7 +54,7 @@ impl PullPlan {
         Self {
             model,
             installed: false,
-            bytes_total: 0,
+            total_bytes: 0,
             bytes_to_fetch: 0,
             bytes_reused: 0,
             bytes_resumed: 0,

@@ -46,7 +46,7 @@ fn cancelling_ends_a_stalled_body_within_a_second() {
     let [download] = manager.downloads().try_into().unwrap();
     assert_eq!(download.model.unwrap().to_string(), "g/m v1");
     assert!((0.0..1.0).contains(&download.progress));
-    assert_eq!(download.transferred.bytes_total, published.total_bytes);
+    assert_eq!(download.transferred.total_bytes, published.total_bytes);
     assert_eq!(manager.cancel(&address("g/other")), 0);
     assert_eq!(manager.cancel(&address("g/m v2")), 0);
     let begun = Instant::now();

@@ -184,7 +184,7 @@ fn a_fault_that_passes_is_not_noticed() {
                 .pull()
                 .unwrap_or_else(|error| panic!("{what}, {place:?}: {error:?}"));
             assert!(
-                report.bytes_fetched >= report.bytes_total,
+                report.bytes_fetched >= report.total_bytes,
                 "{what}, {place:?}"
             );
             fixture

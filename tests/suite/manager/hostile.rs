@@ -252,6 +252,6 @@ fn a_model_larger_than_the_disk_is_refused_before_its_first_chunk() {
             .manager()
             .plan_pull(&address("g/m v"), &options)
             .unwrap();
-        assert_eq!(plan.bytes_total, huge, "{what}");
+        assert_eq!(plan.total_bytes, huge, "{what}");
     }
 }

@@ -116,6 +116,6 @@ fn a_model_of_many_small_files_comes_whole() {
     rack.server.remove("/models.json");
     let report = rack.pull("g/n v1").unwrap();
     assert_eq!(report.files, 300);
-    assert_eq!(report.bytes_total, published.total_bytes);
+    assert_eq!(report.total_bytes, published.total_bytes);
     rack.assert_files("g/n v1", &files);
 }

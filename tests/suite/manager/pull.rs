@@ -26,7 +26,7 @@ fn a_pulled_model_lies_in_its_folder_and_is_recorded() {
     assert_eq!(report.path, rack.dir_of("g/m v1"));
     assert_eq!(report.manifest_digest, published.manifest_digest);
     assert_eq!(
-        (report.files, report.bytes_total),
+        (report.files, report.total_bytes),
         (3, published.total_bytes)
     );
     assert_eq!(report.bytes_fetched, published.total_bytes);
@@ -211,7 +211,7 @@ fn files_of_every_size_in_every_folder_come_whole() {
         let report = rack
             .pull("g/m v1")
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        assert_eq!(report.bytes_total, published.total_bytes, "{what}");
+        assert_eq!(report.total_bytes, published.total_bytes, "{what}");
         rack.assert_files("g/m v1", &files);
         let mut asked = rack.chunk_requests(&[&published]);
         let requests = asked.len();
@@ -220,7 +220,7 @@ fn files_of_every_size_in_every_folder_come_whole() {
         assert_eq!(asked.len(), requests, "{what}: a chunk is fetched twice");
         assert_eq!(
             report.bytes_fetched + report.bytes_reused,
-            report.bytes_total,
+            report.total_bytes,
             "{what}"
         );
         assert!(rack.cache().is_empty(), "{what}");
@@ -306,7 +306,7 @@ fn a_plan_says_what_a_pull_does_and_changes_nothing() {
     assert_eq!((plan.files, plan.requests), (3, 11));
     assert_eq!(
         (plan.bytes_to_fetch, plan.bytes_reused),
-        (plan.bytes_total, 0)
+        (plan.total_bytes, 0)
     );
     assert!(!rack.store().exists());
     manager.pull(&address("g/m v1"), &options).unwrap();
@@ -336,10 +336,10 @@ fn events_come_in_the_order_that_is_documented() {
     };
     assert_eq!((end.files_total, end.files_done), (3, 3));
     assert_eq!((end.parts_total, end.parts_done), (11, 11));
-    assert_eq!(end.bytes_done, end.bytes_total);
+    assert_eq!(end.bytes_done, end.total_bytes);
     assert_eq!(
         (end.bytes_network, end.bytes_in_flight),
-        (end.bytes_total, 0)
+        (end.total_bytes, 0)
     );
 
     // A handler of the call goes before the manager's own.

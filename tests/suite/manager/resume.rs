@@ -192,7 +192,7 @@ fn a_damaged_partial_is_used_as_far_as_it_is_right() {
         let report = rack
             .pull("g/m v1")
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        assert!(report.bytes_total == published.total_bytes, "{what}");
+        assert!(report.total_bytes == published.total_bytes, "{what}");
         rack.assert_files("g/m v1", &sample());
         assert_eq!(rack.listed().0, ["g/m v1"], "{what}");
         let requests = rack.chunk_requests(&[&published]).len();

@@ -56,7 +56,7 @@ fn a_check_says_what_changed_and_what_it_costs() {
     assert_eq!(change.added, ["notes/new.txt"]);
     assert_eq!(change.changed, ["weights/model.bin"]);
     assert_eq!(change.removed, ["labels.txt"]);
-    assert_eq!(change.bytes_total, published.total_bytes);
+    assert_eq!(change.total_bytes, published.total_bytes);
     // The chunk that changed, the new file's two, and the one that two small files shared.
     assert_eq!(rack.chunk_requests(&[&published]), Vec::<String>::new());
     rack.assert_files("g/m v1", &sample());

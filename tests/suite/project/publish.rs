@@ -316,7 +316,7 @@ fn a_pull_during_a_publication_sees_the_old_state_or_the_new() {
                     &modelrack::PullOptions::default(),
                 )
                 .unwrap();
-            assert_eq!(report.bytes_total, 5000);
+            assert_eq!(report.total_bytes, 5000);
         }
     });
     rack.pull("g/m v1").unwrap();

@@ -68,8 +68,8 @@ fn whatever_the_source_does_wrong_its_mirror_does_right() {
             .pull(&address("s/g/m v1"), &options)
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(
-            report.bytes_total,
-            report.bytes_fetched.min(report.bytes_total),
+            report.total_bytes,
+            report.bytes_fetched.min(report.total_bytes),
             "{what}"
         );
         rack.assert_files("s/g/m v1", &sample());

@@ -91,7 +91,7 @@ fn sizes_that_are_missing_show_when_the_files_come() {
     serve_file(&machine, "w.bin", "weights");
     let report = machine.pull("hf/o/n").unwrap();
     assert_eq!(report.files_unverified, ["a.txt"]);
-    assert_eq!(report.bytes_total, 8 + 6 + 7);
+    assert_eq!(report.total_bytes, 8 + 6 + 7);
     assert_eq!(machine.requests().len(), 1 + 3, "{:?}", machine.requests());
     let again = machine.pull("hf/o/n").unwrap();
     assert_eq!(again.outcome, modelrack::PullOutcome::AlreadyInstalled);
@@ -133,7 +133,7 @@ fn a_size_that_is_wrong_is_no_model() {
         let result = machine.pull("hf/o/n");
         if size == 0 {
             // Nothing is asked for.
-            assert_eq!(result.unwrap().bytes_total, 0);
+            assert_eq!(result.unwrap().total_bytes, 0);
         } else {
             let code = result.unwrap_err().code();
             assert!(

@@ -42,7 +42,7 @@ fn asked_hub(machine: &Machine) -> usize {
 fn ranges_come_from_where_the_first_was_led_and_are_of_one_state() {
     let (machine, file) = large();
     let report = machine.pull("hf/o/large").unwrap();
-    assert_eq!(report.bytes_fetched, report.bytes_total);
+    assert_eq!(report.bytes_fetched, report.total_bytes);
     assert_installed(&machine.rack, &file);
     assert_eq!(asked_hub(&machine), 1, "the Hub is asked once where it is");
     let requests = stored(&machine);
@@ -85,7 +85,7 @@ fn a_link_that_expired_is_replaced_and_nothing_is_fetched_twice() {
             .pull(&address("hf/o/large"), &options)
             .unwrap();
         assert_installed(&machine.rack, &file);
-        assert_eq!(report.bytes_fetched, report.bytes_total);
+        assert_eq!(report.bytes_fetched, report.total_bytes);
         assert_eq!(asked_hub(&machine), 2);
         assert_eq!(stored(&machine).len(), RANGES + 1);
         assert_eq!(recorder.retries(), 0, "an expired link is no failure");
@@ -195,7 +195,7 @@ fn a_new_state_of_the_branch_leaves_what_a_pull_of_the_old_one_left() {
     let report = machine.pull("hf/o/large").unwrap();
     assert_eq!(
         (report.bytes_resumed, report.bytes_fetched),
-        (0, report.bytes_total)
+        (0, report.total_bytes)
     );
     assert_installed(&machine.rack, &other);
 }

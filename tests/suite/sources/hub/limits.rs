@@ -74,7 +74,7 @@ fn pulling_what_is_installed_needs_no_hub() {
         assert!(plan.unwrap().installed, "{typed}");
         let report = machine.manager().pull(&address(typed), options).unwrap();
         assert_eq!(report.outcome, PullOutcome::AlreadyInstalled, "{typed}");
-        assert_eq!((report.files, report.bytes_total), (4, WHISPER_BYTES));
+        assert_eq!((report.files, report.total_bytes), (4, WHISPER_BYTES));
         assert_eq!(report.source, "hf");
     }
     assert_eq!(machine.hub.server().connections(), 0);

@@ -16,7 +16,7 @@ fn every_file_comes_once_and_from_the_commit() {
     assert_eq!(report.outcome, PullOutcome::Installed);
     assert_eq!(report.model.to_string(), "hf/openai/whisper-tiny main");
     assert_eq!(
-        (report.bytes_total, report.bytes_fetched),
+        (report.total_bytes, report.bytes_fetched),
         (WHISPER_BYTES, WHISPER_BYTES)
     );
     assert_eq!(report.files_unverified, Vec::<String>::new());

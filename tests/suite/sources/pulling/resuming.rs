@@ -140,7 +140,7 @@ fn a_large_file_that_failed_goes_on_with_the_ranges_that_are_missing() {
         assert_eq!(report.bytes_resumed, (16 << 20) + 9 + 8);
         assert_eq!(
             report.bytes_fetched + report.bytes_resumed,
-            report.bytes_total
+            report.total_bytes
         );
         site.assert_installed("mf6/test/large develop", "large", &files);
     }

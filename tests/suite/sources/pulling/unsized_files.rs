@@ -49,9 +49,9 @@ fn each_file_is_asked_for_once_and_its_size_is_learned() {
         .plan_pull(&address("mf6/test/alpha"), &PullOptions::default())
         .unwrap();
     assert_eq!((plan.files, plan.files_unsized, plan.requests), (7, 7, 7));
-    assert_eq!((plan.bytes_total, plan.bytes_to_fetch), (0, 0));
+    assert_eq!((plan.total_bytes, plan.bytes_to_fetch), (0, 0));
     let report = site.pull("mf6/test/alpha").unwrap();
-    assert_eq!((report.files, report.bytes_total), (7, TOTAL));
+    assert_eq!((report.files, report.total_bytes), (7, TOTAL));
     assert_eq!((report.bytes_fetched, report.bytes_resumed), (TOTAL, 0));
     assert!(report.files_unverified.is_empty());
     assert_eq!(site.raw().len(), 7, "{:?}", site.fetched());
@@ -68,7 +68,7 @@ fn each_file_is_asked_for_once_and_its_size_is_learned() {
         .unwrap();
     assert!(plan.installed);
     assert_eq!(
-        (plan.bytes_total, plan.files_unsized, plan.requests),
+        (plan.total_bytes, plan.files_unsized, plan.requests),
         (TOTAL, 0, 0)
     );
     assert_eq!(site.forge.server().connections(), 0);
@@ -110,7 +110,7 @@ fn a_large_file_comes_in_ranges_once_its_size_is_known() {
     for change in [without_sizes, without_hashes] {
         let site = Site::of(&files, change);
         let report = site.pull("mf6/test/large").unwrap();
-        assert_eq!(report.bytes_fetched, report.bytes_total);
+        assert_eq!(report.bytes_fetched, report.total_bytes);
         let large = site.asked_for("heads.bin");
         let ranges: Vec<_> = large
             .iter()
@@ -130,7 +130,7 @@ fn a_body_without_a_length_is_taken_as_it_comes() {
             let site = Site::of(&alpha(), change);
             site.forge.server().rule(spoil(Rule::path_starts(RAW)));
             let report = site.pull("mf6/test/alpha").unwrap();
-            assert_eq!((report.bytes_total, report.bytes_fetched), (TOTAL, TOTAL));
+            assert_eq!((report.total_bytes, report.bytes_fetched), (TOTAL, TOTAL));
             assert_eq!(site.raw().len(), 7);
             site.assert_installed(ALPHA, "alpha", &alpha());
         }
@@ -145,7 +145,7 @@ fn wrong_bytes_are_asked_for_again() {
     let report = site.pull("mf6/test/alpha").unwrap();
     assert_eq!(site.asked_for("in/c").len(), 4);
     assert_eq!(
-        (report.bytes_total, report.bytes_fetched),
+        (report.total_bytes, report.bytes_fetched),
         (TOTAL, TOTAL + 9000)
     );
     site.assert_installed(ALPHA, "alpha", &alpha());
@@ -211,7 +211,7 @@ fn files_with_the_same_hash_are_asked_for_once() {
         site.fetched(),
         ["twins/a", "twins/mfsim.nam", "twins/mfsim.nam"]
     );
-    assert_eq!((report.bytes_total, report.bytes_fetched), (15_008, 8));
+    assert_eq!((report.total_bytes, report.bytes_fetched), (15_008, 8));
     assert_eq!((report.bytes_resumed, report.bytes_reused), (5000, 10_000));
     site.assert_installed("mf6/test/twins develop", "twins", &files);
 }
@@ -236,7 +236,7 @@ fn some_sizes_may_be_stated() {
         (2, TOTAL - 3000, 7)
     );
     let report = site.pull("mf6/test/alpha").unwrap();
-    assert_eq!((report.bytes_total, report.bytes_fetched), (TOTAL, TOTAL));
+    assert_eq!((report.total_bytes, report.bytes_fetched), (TOTAL, TOTAL));
     assert_eq!(site.raw().len(), 7);
     site.assert_installed(ALPHA, "alpha", &files);
 }

@@ -31,7 +31,7 @@ fn each_file_is_asked_for_once_in_the_commit_that_was_synced() {
     let own = inside("test001a_Tharmonic", &files);
     let total: usize = own.iter().map(|(_, bytes)| bytes.len()).sum();
     assert_eq!(report.outcome, PullOutcome::Installed);
-    assert_eq!((report.files, report.bytes_total), (3, total as u64));
+    assert_eq!((report.files, report.total_bytes), (3, total as u64));
     assert_eq!(report.bytes_fetched, total as u64);
     assert_eq!((report.bytes_reused, report.bytes_resumed), (0, 0));
     assert!(report.files_unverified.is_empty());
@@ -52,7 +52,7 @@ fn each_file_is_asked_for_once_in_the_commit_that_was_synced() {
     site.forge.server().reset_counts();
     let again = site.pull("mf6/test/test001a_Tharmonic").unwrap();
     assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
-    assert_eq!((again.files, again.bytes_total), (3, total as u64));
+    assert_eq!((again.files, again.total_bytes), (3, total as u64));
     assert_eq!(site.forge.server().connections(), 0);
 }
 
@@ -163,7 +163,7 @@ fn wrong_bytes_are_asked_for_again_and_then_named() {
     );
     assert_eq!(
         report.bytes_fetched + report.bytes_resumed,
-        report.bytes_total
+        report.total_bytes
     );
     site.assert_installed(ALPHA, "alpha", &files);
 }
@@ -174,7 +174,7 @@ fn wrong_bytes_that_pass_are_not_noticed() {
     let rule = Rule::path_ends("alpha/b").times(3).flip(5);
     site.forge.server().rule(rule);
     let report = site.pull("mf6/test/alpha").unwrap();
-    assert_eq!(report.bytes_fetched, report.bytes_total + 3 * 2000);
+    assert_eq!(report.bytes_fetched, report.total_bytes + 3 * 2000);
     site.assert_installed(ALPHA, "alpha", &alpha());
 }
 
@@ -210,7 +210,7 @@ fn a_plan_says_what_a_pull_then_does() {
     let fresh = plan();
     assert_eq!(fresh.model.to_string(), ALPHA);
     assert_eq!((fresh.files, fresh.requests), (10, 9));
-    assert_eq!((fresh.bytes_total, fresh.bytes_to_fetch), (total, total));
+    assert_eq!((fresh.total_bytes, fresh.bytes_to_fetch), (total, total));
     assert_eq!((fresh.files_unverified, fresh.files_unsized), (0, 0));
     assert!(site.raw().is_empty(), "a plan fetches nothing");
 
@@ -226,7 +226,7 @@ fn a_plan_says_what_a_pull_then_does() {
     let done = plan();
     assert!(done.installed);
     assert_eq!(
-        (done.bytes_total, done.bytes_to_fetch, done.requests),
+        (done.total_bytes, done.bytes_to_fetch, done.requests),
         (total, 0, 0)
     );
 }

@@ -84,7 +84,7 @@ fn only_the_directory_and_the_members_come() {
         );
         site.forge.server().reset_counts();
         let report = site.pull_release("mf6/test/alpha").unwrap();
-        assert_eq!(report.bytes_total, plan.bytes_total);
+        assert_eq!(report.total_bytes, plan.total_bytes);
         site.assert_installed(ALPHA, "alpha", &files);
         let asked = site.of_storage();
         assert!(
@@ -164,7 +164,7 @@ fn a_zip_that_comes_whole_shows_in_every_pull_that_waits_for_it() {
         pulls.push(pull(["mf6/test/alpha", "mf6/test/beta"][pulls.len()]));
         let (name, at) = shown.recv_timeout(PATIENCE).unwrap();
         assert_eq!((&*name, at.bytes_network), (model, network));
-        assert_eq!((at.bytes_total, at.bytes_done), (zip.len() as u64, 0));
+        assert_eq!((at.total_bytes, at.bytes_done), (zip.len() as u64, 0));
     }
     let under_way = manager.downloads();
     assert!(
@@ -180,8 +180,8 @@ fn a_zip_that_comes_whole_shows_in_every_pull_that_waits_for_it() {
     // Then it is about the model again.
     for event in recorder.events() {
         if let ProgressEvent::Finished(at) = event {
-            assert_eq!((at.bytes_in_flight, at.bytes_done), (0, at.bytes_total));
-            assert!(at.bytes_total < 50_000);
+            assert_eq!((at.bytes_in_flight, at.bytes_done), (0, at.total_bytes));
+            assert!(at.total_bytes < 50_000);
         }
     }
     assert_eq!(site.of_storage().len(), 1);
@@ -226,7 +226,7 @@ fn sizes_come_from_the_zip_where_the_registry_leaves_them_out() {
             .iter()
             .map(|(_, bytes)| bytes.len())
             .sum();
-        assert_eq!(report.bytes_total, own as u64);
+        assert_eq!(report.total_bytes, own as u64);
         site.assert_installed(ALPHA, "alpha", &files);
         assert_eq!(site.of_storage().len(), 4);
         let again = site.pull_release("mf6/test/alpha").unwrap();
