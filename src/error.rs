@@ -167,6 +167,8 @@ pub enum ErrorKind {
         /// The parser's or the system's own words, when there are any.
         source: Option<BoxError>,
     },
+    /// No source is configured.
+    NoSource,
     /// A registry serves something malformed, inconsistent, oversized or hostile.
     Registry {
         /// The URL or path of the offending document.
@@ -175,6 +177,24 @@ pub enum ErrorKind {
         message: String,
         /// The parser's own words, when there are any.
         source: Option<BoxError>,
+    },
+    /// A project's own registry is damaged, and so is its backup.
+    DamagedRegistry {
+        /// The registry.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+        /// The parser's own words, when there are any.
+        source: Option<BoxError>,
+    },
+    /// A project's registry would be larger than its limit allows.
+    RegistryTooLarge {
+        /// The registry.
+        path: PathBuf,
+        /// How large it would be.
+        size_bytes: u64,
+        /// How large it may be.
+        max_bytes: u64,
     },
     /// A model reference that cannot be read, or that names several models.
     InvalidRef {
@@ -365,8 +385,11 @@ impl ErrorKind {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Config { .. } => "CONFIG_ERROR",
-            Self::Registry { .. } | Self::Unverifiable { .. } => "REGISTRY_ERROR",
+            Self::Config { .. } | Self::NoSource => "CONFIG_ERROR",
+            Self::Registry { .. }
+            | Self::DamagedRegistry { .. }
+            | Self::RegistryTooLarge { .. }
+            | Self::Unverifiable { .. } => "REGISTRY_ERROR",
             Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
             Self::InvalidRef { .. } => "INVALID_REF",
             Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
@@ -396,6 +419,7 @@ impl ErrorKind {
         match self {
             Self::Config { source, .. }
             | Self::Registry { source, .. }
+            | Self::DamagedRegistry { source, .. }
             | Self::Network { source, .. } => source.as_deref().map(|source| source as _),
             Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
             Self::Several { errors, .. } => errors.first().map(|error| error as _),
@@ -413,6 +437,19 @@ impl fmt::Display for ErrorKind {
             Self::Registry {
                 location, message, ..
             } => write!(f, "{message} ({location})"),
+            Self::NoSource => f.write_str("no source is configured"),
+            Self::DamagedRegistry { path, message, .. } => {
+                write!(f, "{message} ({})", path.display())
+            }
+            Self::RegistryTooLarge {
+                path,
+                size_bytes,
+                max_bytes,
+            } => write!(
+                f,
+                "the registry would have {size_bytes} bytes, more than the limit of {max_bytes} ({})",
+                path.display()
+            ),
             Self::InvalidRef { input, message, .. } => write!(f, "'{input}' {message}"),
             Self::ModelNotFound { model, .. } => write!(f, "no source offers the model '{model}'"),
             Self::VersionNotFound { model, version, .. } => {

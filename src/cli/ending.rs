@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::failure::exit_code;
 use crate::Error;
 
 pub(super) type CliResult = Result<(), CliError>;
@@ -22,12 +23,21 @@ pub(super) enum CliError {
     Declined,
     /// Something failed on the way; the report says so, and is printed already.
     Reported {
-        code: &'static str,
+        exit: u8,
     },
     /// Models are damaged; the report is printed already.
     Damaged {
         models: usize,
     },
+}
+
+impl CliError {
+    /// The end of a command whose printed report contains the error.
+    pub(super) fn reported(error: &Error) -> Self {
+        Self::Reported {
+            exit: exit_code(error.kind()),
+        }
+    }
 }
 
 impl From<Error> for CliError {

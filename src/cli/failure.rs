@@ -11,18 +11,37 @@ use super::session::Session;
 use crate::error::chain;
 use crate::{AuthFailure, Error, ErrorKind, SourceKind};
 
-/// The exit code of each error code, as the documentation lists them.
-fn exit_code(code: &str) -> u8 {
-    match code {
-        "INVALID_REF" | "INVALID_ARGUMENT" => 2,
-        "MODEL_NOT_FOUND" | "VERSION_NOT_FOUND" => 3,
-        "NOT_INSTALLED" => 4,
-        "NETWORK_ERROR" | "OFFLINE" | "RATE_LIMITED" => 5,
-        "HASH_MISMATCH" => 6,
-        "STORAGE_ERROR" | "INSUFFICIENT_SPACE" | "PERMISSION_ERROR" => 7,
-        "AUTHENTICATION_ERROR" => 8,
-        "NOT_PUBLISHABLE" => 9,
-        "CANCELLED" => 130,
+/// The exit code when something is invalid that was typed.
+pub(super) const INVALID_ARGUMENT: u8 = 2;
+/// The exit code when files are damaged.
+const DAMAGED: u8 = 6;
+/// The exit code when the disk or the output fails.
+const STORAGE: u8 = 7;
+/// The exit code when a project has errors.
+pub(super) const NOT_PUBLISHABLE: u8 = 9;
+
+/// Returns the exit code of a kind of error, as the documentation lists them.
+pub(super) fn exit_code(kind: &ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidRef { .. } | ErrorKind::InvalidArgument { .. } => INVALID_ARGUMENT,
+        ErrorKind::ModelNotFound { .. }
+        | ErrorKind::VersionNotFound { .. }
+        | ErrorKind::NotRegistered { .. } => 3,
+        ErrorKind::NotInstalled { .. } => 4,
+        ErrorKind::Network { .. } | ErrorKind::Offline { .. } | ErrorKind::RateLimited { .. } => 5,
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => DAMAGED,
+        ErrorKind::Storage { .. }
+        | ErrorKind::FolderMissing { .. }
+        | ErrorKind::Exists { .. }
+        | ErrorKind::Collision { .. }
+        | ErrorKind::InsufficientSpace { .. }
+        | ErrorKind::Permission { .. } => STORAGE,
+        ErrorKind::Authentication { .. } => 8,
+        ErrorKind::NotPublishable { .. } => NOT_PUBLISHABLE,
+        ErrorKind::Cancelled => 130,
+        ErrorKind::Several { errors, .. } => {
+            errors.first().map_or(1, |first| exit_code(first.kind()))
+        }
         _ => 1,
     }
 }
@@ -35,7 +54,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             session.console.note("Nothing was changed.");
             return 1;
         }
-        Err(CliError::Reported { code }) => return exit_code(code),
+        Err(CliError::Reported { exit }) => return exit,
         Err(CliError::Damaged { models }) => {
             if !session.output.json {
                 let path = &session.path;
@@ -44,20 +63,19 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
                     &format!("{models} damaged: '{path} verify --repair' fetches what is wrong"),
                 ));
             }
-            return exit_code("HASH_MISMATCH");
+            return DAMAGED;
         }
         Err(CliError::Output(error)) => {
             session
                 .console
                 .note(format!("{}: cannot print: {error}", session.app));
-            return exit_code("STORAGE_ERROR");
+            return STORAGE;
         }
         Err(CliError::Unconfirmed { question }) => Error::argument(format!(
             "'{question}' cannot be asked here: pass -y to answer yes"
         )),
         Err(CliError::Library(error)) => error,
     };
-    let code = error.code();
     let advice = advice(session, &error);
     if session.output.json {
         print_json(session, &error, advice.as_deref());
@@ -89,7 +107,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             session.console.note(hint(session, &advice));
         }
     }
-    exit_code(code)
+    exit_code(error.kind())
 }
 
 fn label(session: &Session) -> String {
@@ -166,23 +184,16 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::NotPublishable { .. } => Some(format!(
             "'{path} registry status' says how to mend it, and '{path} registry sync' takes over what changed"
         )),
-        #[cfg(feature = "author")]
-        ErrorKind::Registry { message, .. } if message.starts_with(crate::project::TOO_LARGE) => {
-            Some(
-                "--keep-versions N drops all but the N highest versions of each model, and \
+        ErrorKind::RegistryTooLarge { .. } => Some(
+            "--keep-versions N drops all but the N highest versions of each model, and \
                  --max-size allows more"
-                    .into(),
-            )
-        }
-        ErrorKind::Registry { location, .. }
-            if session.verb == "registry" && location.ends_with("models.toml") =>
-        {
-            Some(
-                "version control or a copy may have a good one; to begin anew, move it and its \
+                .into(),
+        ),
+        ErrorKind::DamagedRegistry { .. } => Some(
+            "version control or a copy may have a good one; to begin anew, move it and its \
                  backup away"
-                    .into(),
-            )
-        }
+                .into(),
+        ),
         ErrorKind::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
             "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
              request, as in refs/pr/1"
@@ -283,7 +294,7 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
             "put a user and password into the source's URL: https://user:password@host/…".into(),
         ),
         ErrorKind::Authentication { .. } => Some("ask whoever runs the source for access".into()),
-        ErrorKind::Config { message, .. } if message == "no source is configured" => Some(format!(
+        ErrorKind::NoSource => Some(format!(
             "set {}_MODELS_REGISTRY_URL to a registry's URL",
             variable_prefix(&session.app)
         )),

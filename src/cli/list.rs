@@ -230,9 +230,10 @@ pub(super) fn print_remote(
     if !session.output.json {
         note_failures(session, failures);
     }
-    let failed = failures.iter().map(|failure| failure.error.code());
-    match failed.into_iter().find(|code| *code != "NOT_SYNCED") {
-        Some(code) => Err(CliError::Reported { code }),
+    let is_unsynced = |error: &crate::Error| matches!(error.kind(), ErrorKind::NotSynced { .. });
+    let mut errors = failures.iter().map(|failure| &failure.error);
+    match errors.find(|error| !is_unsynced(error)) {
+        Some(error) => Err(CliError::reported(error)),
         None => Ok(()),
     }
 }

@@ -129,9 +129,7 @@ fn pull_matching(session: &Session, matches: &ArgMatches, model: &str) -> CliRes
         print_matching(session, &report)?;
     }
     match report.failed.first() {
-        Some(failed) => Err(CliError::Reported {
-            code: failed.error.code(),
-        }),
+        Some(failed) => Err(CliError::reported(&failed.error)),
         None => Ok(()),
     }
 }

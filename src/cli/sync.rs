@@ -54,9 +54,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         print(session, &report)?;
     }
     match report.failed.first() {
-        Some(failed) => Err(CliError::Reported {
-            code: failed.reason.code(),
-        }),
+        Some(failed) => Err(CliError::reported(&failed.reason)),
         None => Ok(()),
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
             _ => None,
         });
     match failed {
-        Some(error) if session.output.json => Err(CliError::Reported { code: error.code() }),
+        Some(error) if session.output.json => Err(CliError::reported(&error)),
         Some(error) => Err(error.into()),
         None => Ok(()),
     }

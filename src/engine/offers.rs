@@ -279,7 +279,7 @@ impl Engine {
     pub(crate) fn searched(&self, wanted: Option<&str>) -> Result<Vec<SourceConfig>> {
         let sources = self.sources();
         if sources.is_empty() {
-            return Err(Error::config("no source is configured"));
+            return Err(ErrorKind::NoSource.into());
         }
         let key = wanted.map(|wanted| self.source_key(wanted)).transpose()?;
         let asked = sources

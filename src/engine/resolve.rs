@@ -160,7 +160,7 @@ impl Engine {
     fn no_source(&self, address: &ModelAddress) -> Error {
         let sources = self.sources();
         if sources.is_empty() {
-            return Error::config("no source is configured");
+            return ErrorKind::NoSource.into();
         }
         let names = sources
             .iter()

@@ -240,7 +240,7 @@ impl Engine {
         }
         let sources = self.sources();
         if sources.is_empty() {
-            return Err(Error::config("no source is configured"));
+            return Err(ErrorKind::NoSource.into());
         }
         let key = options
             .source

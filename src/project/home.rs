@@ -11,14 +11,12 @@ use super::registry::ProjectRegistry;
 use super::registry::file::{OnDisk, RegistryFile, own};
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::RECORD_LIMIT;
 
-/// How the message begins when a registry may not be written for its size.
-pub(crate) const TOO_LARGE: &str = "the registry would be too large";
 /// The folder of a project that has its registry.
 const REGISTRY_DIR: &str = ".registry";
 
@@ -254,22 +252,25 @@ impl Project {
     /// Writes the registry down. Where it would be too large and old versions may go, returns the one without them, and
     /// which they are.
     fn within_limits(&self, path: &Path) -> Result<Written> {
-        let most = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
+        let max_bytes = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
         let mut text = self.registry.render();
-        if text.len() as u64 <= most {
+        if text.len() as u64 <= max_bytes {
             return Ok((text, None, Vec::new()));
         }
         if let Some(keep) = self.limits.keep_versions {
             let mut smaller = self.registry.clone();
             let dropped = smaller.drop_versions(keep.max(1));
             text = smaller.render();
-            if text.len() as u64 <= most {
+            if text.len() as u64 <= max_bytes {
                 return Ok((text, Some(smaller), dropped));
             }
         }
-        let bytes = text.len();
-        let message = format!("{TOO_LARGE}: {bytes} bytes, where {most} are allowed");
-        Err(Error::registry(path.display(), message))
+        Err(ErrorKind::RegistryTooLarge {
+            path: path.to_owned(),
+            size_bytes: text.len() as u64,
+            max_bytes,
+        }
+        .into())
     }
 
     /// Where a file of the project is on disk.

@@ -16,7 +16,6 @@ pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::sync::{ResyncOptions, ResyncReport};
 pub use check::{Category, Finding, Severity, StatusOptions, StatusReport};
 #[cfg(feature = "cli")]
-pub(crate) use home::TOO_LARGE;
 pub use home::{Limits, Project};
 pub use item::{FailedPath, ItemKind, RegisteredItem};
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};

@@ -346,9 +346,7 @@ fn tell_failed(session: &Session, failed: &[FailedPath]) {
 /// The end of a verb that reported failures.
 fn end(failed: &[FailedPath]) -> CliResult {
     match failed.first() {
-        Some(first) => Err(CliError::Reported {
-            code: first.error.code(),
-        }),
+        Some(first) => Err(CliError::reported(&first.error)),
         None => Ok(()),
     }
 }

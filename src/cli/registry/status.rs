@@ -9,6 +9,7 @@ use super::counter::Counter;
 use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::{CliError, CliResult};
+use crate::cli::failure::NOT_PUBLISHABLE;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
@@ -54,7 +55,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         || is_set(matches, STRICT) && report.count(Severity::Warning) > 0;
     match fails {
         true => Err(CliError::Reported {
-            code: "NOT_PUBLISHABLE",
+            exit: NOT_PUBLISHABLE,
         }),
         false => Ok(()),
     }

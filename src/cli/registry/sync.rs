@@ -6,6 +6,7 @@ use super::counter::Counter;
 use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
+use crate::cli::failure::INVALID_ARGUMENT;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{Difference, Dropped, ItemChange, ResyncOptions, ResyncReport};
@@ -57,7 +58,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     if report.needs_force() && !dry_run {
         if session.output.json {
             return Err(crate::cli::ending::CliError::Reported {
-                code: "INVALID_ARGUMENT",
+                exit: INVALID_ARGUMENT,
             });
         }
         let error = Error::argument("something would be dropped: pass --force to drop it");

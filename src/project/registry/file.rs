@@ -87,7 +87,7 @@ impl RegistryFile {
     /// Reads the registry, from its backup when it is damaged or gone. What is `known` of its text is not read again.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when the backup does not help either; the storage errors.
+    /// [`ErrorKind::DamagedRegistry`] when the backup does not help either; the storage errors.
     pub(in crate::project) fn read(
         &self,
         known: Option<(Digest, &ProjectRegistry)>,
@@ -122,12 +122,13 @@ impl RegistryFile {
         let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
             return Err(damage.map_kind(|kind| match kind {
                 ErrorKind::Registry {
-                    location,
-                    message,
-                    source,
-                } if backup.exists() => ErrorKind::Registry {
-                    location,
-                    message: format!("{message}, and its backup cannot be read either"),
+                    message, source, ..
+                } => ErrorKind::DamagedRegistry {
+                    path,
+                    message: match backup.exists() {
+                        true => format!("{message}, and its backup cannot be read either"),
+                        false => message,
+                    },
                     source,
                 },
                 kind => kind,

@@ -230,7 +230,7 @@ fn a_size_limit_is_told_with_the_ways_out() {
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
     assert!(
         ran.err
-            .contains(&format!("bytes, where {most} are allowed")),
+            .contains(&format!("bytes, more than the limit of {most}")),
         "{ran:?}"
     );
     assert!(ran.err.contains("hint: --keep-versions N drops"), "{ran:?}");

@@ -90,10 +90,7 @@ fn errors() -> Vec<Error> {
             message: text("models.toml is no TOML"),
             source: words("expected '='"),
         }),
-        Error::from(ErrorKind::Config {
-            message: text("no source is configured"),
-            source: None,
-        }),
+        Error::from(ErrorKind::NoSource),
         Error::from(ErrorKind::Registry {
             location: text("https://models.example.org/models.json"),
             message: text("the index is malformed"),

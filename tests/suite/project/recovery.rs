@@ -98,7 +98,7 @@ fn a_damaged_registry_without_a_good_backup_is_an_error_and_stays_as_it_is() {
         let before = names_in(&folder.own(""));
         let error = Project::open(folder.temp.path()).unwrap_err();
         assert!(
-            matches!(error.kind(), ErrorKind::Registry { location, .. } if location.contains("models.toml"))
+            matches!(error.kind(), ErrorKind::DamagedRegistry { path, .. } if path.ends_with("models.toml"))
         );
         assert_eq!(
             error.to_string().contains("backup"),

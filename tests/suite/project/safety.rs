@@ -135,7 +135,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     assert!(
         error
             .to_string()
-            .contains(&format!("where {most} are allowed")),
+            .contains(&format!("more than the limit of {most}")),
         "{error}"
     );
     assert_eq!(folder.text(), before);

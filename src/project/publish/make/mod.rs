@@ -383,12 +383,12 @@ fn read_files(
 fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
     file.read(None).map_err(|error| {
         error.map_kind(|kind| match kind {
-        ErrorKind::Registry {
-            location,
+        ErrorKind::DamagedRegistry {
+            path,
             message,
             source,
-        } => ErrorKind::Registry {
-            location,
+        } => ErrorKind::DamagedRegistry {
+            path,
             message: format!(
                 "what is there would be lost: {message}; remove it, or choose another output folder"
             ),
