@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use crate::url::Url;
 
 /// What every fallible function of this crate returns.
@@ -147,6 +149,16 @@ impl fmt::Display for Error {
             write!(f, "{step}: ")?;
         }
         self.kind().fmt(f)
+    }
+}
+
+/// Writes `code` and `message`: the form of an error inside a report.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Error", 2)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("message", &chain(self))?;
+        fields.end()
     }
 }
 

@@ -105,6 +105,7 @@ mod progress;
 #[cfg(feature = "author")]
 pub mod project;
 mod relpath;
+mod report;
 mod secret;
 mod setters;
 mod settings;

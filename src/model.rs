@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::relpath::{InvalidName, check_component};
@@ -143,6 +145,17 @@ impl ModelRef {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+}
+
+/// Writes `group`, `model` and `version`, which every report about a model carries.
+impl Serialize for ModelRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("ModelRef", 3)?;
+        fields.serialize_field("group", self.group())?;
+        fields.serialize_field("model", self.model())?;
+        fields.serialize_field("version", self.version())?;
+        fields.end()
     }
 }
 

@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use serde::Serialize;
+
 /// A relative path of a file in a model: components joined by `/`, each safe on every system.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RelPath(String);
 
 /// Why a name is refused.

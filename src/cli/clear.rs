@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::args::{self, text};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::ClearOptions;
 
 pub(super) fn command(mount: &Mount) -> Command {
@@ -37,7 +37,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let plan = session.manager.plan_clear(&options)?;
     if plan.registries.is_empty() {
         if session.output.json {
-            return session.json(&json::Cleared::from(&plan));
+            return session.json(&plan);
         }
         return session.say("No registry is cached.");
     }
@@ -48,7 +48,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     session.confirm(&format!("Remove {number} ({})?", render::size(plan.bytes)))?;
     let cleared = session.manager.clear(&options)?;
     if session.output.json {
-        return session.json(&json::Cleared::from(&cleared));
+        return session.json(&cleared);
     }
     for registry in &cleared.registries {
         let reference = registry

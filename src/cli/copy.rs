@@ -7,7 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::args::{self, Which, is_set};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::{CopyOptions, ModelAddress};
 
 const DESTINATION: &str = "modelrack_destination";
@@ -60,7 +60,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let report = session.manager.copy(&address, &destination, &options)?;
     meter.clear();
     if session.output.json {
-        return session.json(&json::Copied::from(&report));
+        return session.json(&report);
     }
     let unchanged = match report.unchanged {
         0 => String::new(),

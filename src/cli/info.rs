@@ -125,7 +125,7 @@ fn source_rows(info: &SourceInfo) -> Vec<Vec<String>> {
 fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
     let detail = session.manager.get(address)?;
     if session.output.json {
-        return session.json(&json::InstalledInfo::from(&detail));
+        return session.json(&detail);
     }
     let model = &detail.installed;
     let mut fields = vec![

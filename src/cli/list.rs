@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
 
 use super::args::{self, is_set, text};
 use super::ending::{CliError, CliResult};
@@ -125,9 +126,7 @@ fn is_below(full: &str, name: Option<&str>) -> bool {
 /// Prints examples, each with its models in the order to run them.
 fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
     if session.output.json {
-        return session.json(&json::Examples {
-            examples: examples.iter().map(Into::into).collect(),
-        });
+        return session.json(&json!({ "examples": examples }));
     }
     if session.output.quiet {
         let names = examples.iter().map(|example| render::safe(&example.name));
@@ -159,7 +158,7 @@ fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
 
 fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -> CliResult {
     if session.output.json {
-        return session.json(&json::List::from(listing));
+        return session.json(listing);
     }
     if session.output.quiet {
         return print_names(session, listing.models.iter().map(|model| &model.model));
@@ -295,10 +294,7 @@ fn print_offers(
             .iter()
             .map(|remote| json::Remote::new(remote, state(remote).is_some()))
             .collect();
-        return session.json(&json::Offered {
-            models,
-            failures: failures.iter().map(Into::into).collect(),
-        });
+        return session.json(&json::Offered { models, failures });
     }
     if remote.is_empty() {
         session.note("The sources offer no such model.");

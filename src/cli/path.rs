@@ -2,10 +2,10 @@
 
 use clap::{ArgMatches, Command};
 
+use super::Mount;
 use super::args::{self, Which};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json};
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("path")
@@ -21,7 +21,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let path = session.manager.path(&args::address(matches)?)?;
     let path = Session::show_path(&path);
     if session.output.json {
-        return session.json(&json::Path { path: &path });
+        return session.json(&serde_json::json!({ "path": path }));
     }
     session.console.print(path)?;
     Ok(())

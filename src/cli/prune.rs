@@ -5,7 +5,8 @@ use clap::{ArgMatches, Command};
 use super::args;
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
+use crate::PruneReport;
 
 pub(super) fn command(mount: &Mount) -> Command {
     Command::new("prune")
@@ -21,7 +22,7 @@ pub(super) fn execute(session: &mut Session, _: &ArgMatches) -> CliResult {
     let plan = session.manager.plan_prune()?;
     if plan.partials.is_empty() && plan.leftovers.is_empty() {
         if session.output.json {
-            return session.json(&json::Pruned::new(&plan, &[]));
+            return session.json(&PruneReport::default());
         }
         return session.say("There is nothing to remove.");
     }
@@ -32,7 +33,7 @@ pub(super) fn execute(session: &mut Session, _: &ArgMatches) -> CliResult {
     session.confirm(&format!("Remove {number} ({})?", render::size(plan.bytes)))?;
     let report = session.manager.prune()?;
     if session.output.json {
-        return session.json(&json::Pruned::new(&report.removed, &report.in_use));
+        return session.json(&report);
     }
     for partial in &report.removed.partials {
         let model = render::safe(&partial.model.to_string());

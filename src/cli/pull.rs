@@ -85,7 +85,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     if is_set(matches, DRY_RUN) {
         let plan = session.manager.plan_pull(&address, &options)?;
         return if session.output.json {
-            session.json(&json::Plan::from(&plan))
+            session.json(&plan)
         } else {
             print_plan(session, &plan)
         };
@@ -93,7 +93,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let report = session.manager.pull(&address, &options)?;
     meter.clear();
     if session.output.json {
-        return session.json(&json::Pulled::from(&report));
+        return session.json(&report);
     }
     warn_unverified(session, &report);
     session.say(describe(&report))
@@ -124,7 +124,7 @@ fn pull_matching(session: &Session, matches: &ArgMatches, model: &str) -> CliRes
     let report = session.manager.pull_matching(&pattern, &options)?;
     meter.clear();
     if session.output.json {
-        session.json(&json::Matching::from(&report))?;
+        session.json(&report)?;
     } else {
         print_matching(session, &report)?;
     }
@@ -163,8 +163,7 @@ fn print_matching(session: &Session, report: &MatchingReport) -> CliResult {
 /// A row for each model, and what they cost together.
 fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
     if session.output.json {
-        let models = plans.iter().map(json::Plan::from).collect();
-        return session.json(&json::Models { models });
+        return session.json(&json::Models { models: plans });
     }
     let rows: Vec<Vec<String>> = plans
         .iter()

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::args::{self, Which, is_set, text};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, Scope};
 
 const ALL: &str = "modelrack_all";
@@ -81,7 +81,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         session.manager.remove(&address, &session.cancel)?
     };
     if session.output.json {
-        return session.json(&json::Removed::from(&report));
+        return session.json(&report);
     }
     for model in &report.removed {
         session.say(format!("Removed {}", render::safe(&model.to_string())))?;

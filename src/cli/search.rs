@@ -45,8 +45,9 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         return print_remote(session, &report.remote, &report.failures);
     }
     if session.output.json {
-        let models = report.installed.iter().map(json::Installed::from).collect();
-        return session.json(&json::Models { models });
+        return session.json(&json::Models {
+            models: &report.installed,
+        });
     }
     if session.output.quiet {
         return print_names(session, report.installed.iter().map(|model| &model.model));

@@ -6,7 +6,7 @@ use super::args::{self, Which, is_set};
 use super::ending::{CliError, CliResult};
 use super::pull::describe;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::error::chain;
 use crate::{Freshness, Progress, UpdateEntry, UpdateOptions};
 
@@ -48,9 +48,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }?;
     meter.clear();
     if session.output.json {
-        session.json(&json::Models {
-            models: report.entries.iter().map(json::Updated::from).collect(),
-        })?;
+        session.json(&report)?;
     } else {
         print(session, &report.entries, apply)?;
     }

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::args::{self, Which, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::{Progress, VerifiedModel, VerifyOptions};
 
 const REPAIR: &str = "modelrack_repair";
@@ -39,9 +39,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let report = session.manager.verify(&options)?;
     meter.clear();
     if session.output.json {
-        session.json(&json::Models {
-            models: report.models.iter().map(json::Verified::from).collect(),
-        })?;
+        session.json(&report)?;
     } else {
         for verified in &report.models {
             print(session, verified)?;

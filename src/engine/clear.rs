@@ -2,6 +2,8 @@
 
 use tracing::info;
 
+use serde::Serialize;
+
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::setters::setters;
@@ -23,17 +25,19 @@ setters!(ClearOptions {
 });
 
 /// The cached registries that a clear removes, in the order of the configuration; then those of sources that it has no more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClearPlan {
     /// One entry for each registry.
+    #[serde(rename = "removed")]
     pub registries: Vec<ClearedRegistry>,
     /// The size of all of them together.
+    #[serde(rename = "bytes_freed")]
     pub bytes: u64,
 }
 
 /// A cached registry that a clear removes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClearedRegistry {
     /// The key of the source.
@@ -41,6 +45,7 @@ pub struct ClearedRegistry {
     /// What people call the source.
     pub name: String,
     /// The ref; `None` for a source that has none.
+    #[serde(rename = "ref")]
     pub reference: Option<String>,
     /// Its size, with archives that are kept with it.
     pub bytes: u64,

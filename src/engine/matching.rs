@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tracing::{info, warn};
 
+use serde::Serialize;
+
 use crate::catalog::RemoteModel;
 use crate::config::{SourcePlace, check_concurrency};
 use crate::engine::Engine;
@@ -30,10 +32,11 @@ const MIN_SHARE: u64 = 3;
 const MODELS_AT_ONCE: usize = 4;
 
 /// What pulling several models did, in the order of names.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MatchingReport {
     /// Models that are there now, or were already.
+    #[serde(rename = "models")]
     pub pulled: Vec<PullReport>,
     /// Models that could not be pulled.
     pub failed: Vec<FailedPull>,
@@ -42,10 +45,11 @@ pub struct MatchingReport {
 }
 
 /// A model that could not be pulled, and why.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedPull {
     /// Which one.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// Why.
     pub error: Error,

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use serde::Serialize;
+
 use crate::catalog::RemoteModel;
 use crate::config::{RepositoryPlace, SourceConfig, SourceKind, SourcePlace};
 use crate::engine::Engine;
@@ -133,12 +135,13 @@ pub struct RemoteListing {
 }
 
 /// A registry that could not be read.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RegistryFailure {
     /// The key of the source.
     pub source: String,
     /// The ref; `None` for a source that has none.
+    #[serde(rename = "ref")]
     pub reference: Option<String>,
     /// Why.
     pub error: Error,
@@ -156,7 +159,7 @@ impl RegistryFailure {
 }
 
 /// Models that belong together, as their registry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Example {
     /// Its name, with the source's name in front.
@@ -164,6 +167,7 @@ pub struct Example {
     /// The key of the source.
     pub source: String,
     /// The ref whose registry says so.
+    #[serde(rename = "ref")]
     pub reference: String,
     /// The models, in the order to run them.
     pub models: Vec<ModelRef>,

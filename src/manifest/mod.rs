@@ -27,7 +27,8 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,18 +39,29 @@ use crate::relpath::{RelPath, check_distinct};
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// A file of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ManifestFile {
     /// Its path in the model's folder.
     pub path: RelPath,
     /// Its size, which may be zero; `None` if the registry does not state it and no pull has measured it. The files of an
     /// installed model always have a size.
+    #[serde(rename = "bytes")]
     pub size_bytes: Option<u64>,
     /// The checksum of its content, if the registry states one.
+    #[serde(flatten, serialize_with = "checksum")]
     pub digest: Option<Checksum>,
     /// Where it begins in the model's stream of bytes.
+    #[serde(skip)]
     pub(crate) offset: u64,
+}
+
+/// Writes a checksum under the name of its algorithm.
+fn checksum<S: Serializer>(checksum: &Option<Checksum>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Checksum", 2)?;
+    fields.serialize_field("sha256", &checksum.as_ref().and_then(Checksum::sha256))?;
+    fields.serialize_field("git_blob", &checksum.as_ref().and_then(Checksum::git_blob))?;
+    fields.end()
 }
 
 impl ManifestFile {

@@ -1,10 +1,8 @@
 //! The shapes of `--json`, apart from the library's own types. Keys are only ever added.
 
-mod models;
 mod offers;
 #[cfg(feature = "author")]
 pub(super) mod project;
-mod pulls;
 mod registries;
 
 use serde::Serialize;
@@ -12,12 +10,8 @@ use serde::Serialize;
 use crate::error::chain;
 use crate::{Error, ModelRef};
 
-pub(super) use models::{Installed, InstalledInfo, List, Path, Pruned, Removed};
-pub(super) use offers::{Examples, Offered, Remote, RemoteInfo};
-pub(super) use pulls::{Copied, Matching, Plan, Pulled, Updated, Verified};
-pub(super) use registries::{Cleared, Sources, Synced};
-#[cfg(feature = "author")]
-pub(super) use registries::{Made, Published};
+pub(super) use offers::{Offered, Remote, RemoteInfo};
+pub(super) use registries::{Sources, Synced};
 
 /// What every model carries.
 #[derive(Debug, Serialize)]
@@ -39,8 +33,8 @@ impl<'a> From<&'a ModelRef> for Name<'a> {
 
 /// A document with a list of anything.
 #[derive(Debug, Serialize)]
-pub(super) struct Models<T> {
-    pub(super) models: Vec<T>,
+pub(super) struct Models<'a, T> {
+    pub(super) models: &'a [T],
 }
 
 /// An error inside a report.

@@ -3,9 +3,8 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::models::File;
-use super::{Failed, Name};
-use crate::{Digest, RegistryFailure, RemoteDetail, RemoteMetadata, RemoteModel};
+use super::Name;
+use crate::{Digest, ManifestFile, RegistryFailure, RemoteDetail, RemoteMetadata, RemoteModel};
 
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Remote<'a> {
@@ -63,52 +62,7 @@ impl Serialize for Tags<'_> {
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Offered<'a> {
     pub(in crate::cli) models: Vec<Remote<'a>>,
-    pub(in crate::cli) failures: Vec<RegistryFailed<'a>>,
-}
-
-/// A registry that could not be read.
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct RegistryFailed<'a> {
-    source: &'a str,
-    #[serde(rename = "ref")]
-    reference: Option<&'a str>,
-    error: Failed,
-}
-
-impl<'a> From<&'a RegistryFailure> for RegistryFailed<'a> {
-    fn from(failure: &'a RegistryFailure) -> Self {
-        Self {
-            source: &failure.source,
-            reference: failure.reference.as_deref(),
-            error: Failed::from(&failure.error),
-        }
-    }
-}
-
-/// A document with examples.
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Examples<'a> {
-    pub(in crate::cli) examples: Vec<Example<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Example<'a> {
-    name: &'a str,
-    source: &'a str,
-    #[serde(rename = "ref")]
-    reference: &'a str,
-    models: Vec<Name<'a>>,
-}
-
-impl<'a> From<&'a crate::Example> for Example<'a> {
-    fn from(example: &'a crate::Example) -> Self {
-        Self {
-            name: &example.name,
-            source: &example.source,
-            reference: &example.reference,
-            models: example.models.iter().map(Into::into).collect(),
-        }
-    }
+    pub(in crate::cli) failures: &'a [RegistryFailure],
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +70,7 @@ pub(in crate::cli) struct RemoteInfo<'a> {
     #[serde(flatten)]
     model: Remote<'a>,
     chunks: usize,
-    content: Vec<File<'a>>,
+    content: &'a [ManifestFile],
 }
 
 impl<'a> RemoteInfo<'a> {
@@ -128,7 +82,7 @@ impl<'a> RemoteInfo<'a> {
                 ..Remote::new(&detail.remote, installed)
             },
             chunks: detail.parts,
-            content: detail.files.iter().map(File::from).collect(),
+            content: &detail.files,
         }
     }
 }

@@ -3,13 +3,9 @@
 use serde::Serialize;
 
 use super::Failed;
-#[cfg(feature = "author")]
-use super::Name;
-#[cfg(feature = "author")]
-use crate::Digest;
 use crate::error::chain;
 use crate::time::rfc3339;
-use crate::{ClearPlan, RefInfo, SourceInfo, SyncReport};
+use crate::{RefInfo, SourceInfo, SyncReport};
 
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Sources<'a> {
@@ -139,100 +135,6 @@ impl<'a> From<&'a SyncReport> for Synced<'a> {
                     error: Some(Failed::from(&registry.reason)),
                 })
                 .collect(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Cleared<'a> {
-    removed: Vec<ClearedRegistry<'a>>,
-    bytes_freed: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct ClearedRegistry<'a> {
-    source: &'a str,
-    name: &'a str,
-    #[serde(rename = "ref")]
-    reference: Option<&'a str>,
-    bytes: u64,
-}
-
-impl<'a> From<&'a ClearPlan> for Cleared<'a> {
-    fn from(cleared: &'a ClearPlan) -> Self {
-        let removed = cleared.registries.iter().map(|registry| ClearedRegistry {
-            source: &registry.source,
-            name: &registry.name,
-            reference: registry.reference.as_deref(),
-            bytes: registry.bytes,
-        });
-        Self {
-            removed: removed.collect(),
-            bytes_freed: cleared.bytes,
-        }
-    }
-}
-
-#[cfg(feature = "author")]
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Published<'a> {
-    #[serde(flatten)]
-    name: Name<'a>,
-    registry: String,
-    aliases: &'a [String],
-    manifest_hash: Digest,
-    replaced: Option<Digest>,
-    files: usize,
-    total_bytes: u64,
-    chunks: usize,
-    chunks_written: usize,
-    bytes_written: u64,
-}
-
-#[cfg(feature = "author")]
-impl<'a> Published<'a> {
-    pub(in crate::cli) fn new(
-        report: &'a crate::project::PublishReport,
-        registry: &std::path::Path,
-    ) -> Self {
-        Self {
-            name: Name::from(&report.model),
-            registry: registry.display().to_string(),
-            aliases: &report.aliases,
-            manifest_hash: report.manifest_digest,
-            replaced: report.replaced,
-            files: report.files,
-            total_bytes: report.total_bytes,
-            chunks: report.chunks,
-            chunks_written: report.chunks_written,
-            bytes_written: report.bytes_written,
-        }
-    }
-}
-
-#[cfg(feature = "author")]
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct Made<'a> {
-    path: String,
-    source: &'a str,
-    models: usize,
-    examples: usize,
-    files: usize,
-    total_bytes: u64,
-    notes: &'a [String],
-}
-
-#[cfg(feature = "author")]
-impl<'a> From<&'a crate::project::MakeReport> for Made<'a> {
-    fn from(report: &'a crate::project::MakeReport) -> Self {
-        Self {
-            path: report.path.display().to_string(),
-            source: &report.source,
-            models: report.models,
-            examples: report.examples,
-            files: report.files,
-            total_bytes: report.total_bytes,
-            notes: &report.notes,
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command, value_parser};
 use crate::cli::args::{self, is_set, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, json, render};
+use crate::cli::{Mount, render};
 use crate::project::{MakeOptions, MakeOrigin, RepositoryRef};
 use crate::{Error, Result};
 
@@ -70,7 +70,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
     let report = session.maker.make(&options)?;
     if session.output.json {
-        return session.json(&json::Made::from(&report));
+        return session.json(&report);
     }
     session.say(format!(
         "Made {}: {}, {}, {}, {} ({})",

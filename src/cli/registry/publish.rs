@@ -130,12 +130,7 @@ fn publish_registered(
     super::tell_empty(session, project);
     let reports = project.publish(to, &options)?;
     if session.output.json {
-        return session.json(&json::Models {
-            models: reports
-                .iter()
-                .map(|report| json::Published::new(report, to))
-                .collect(),
-        });
+        return session.json(&json::Models { models: &reports });
     }
     reports
         .iter()
@@ -169,7 +164,7 @@ fn publish_paths(
     let report = publish(paths, to, &model, &options)
         .map_err(|error| error.step(format!("publish {model}")))?;
     if session.output.json {
-        return session.json(&json::Published::new(&report, to));
+        return session.json(&report);
     }
     print(session, &report)
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::disk::write::rename;
 use crate::engine::Engine;
 use crate::engine::pull::{PullOptions, PullReport};
@@ -29,12 +31,14 @@ setters!(CopyOptions {
 });
 
 /// What a copy did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
     /// What was copied.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// Where to.
+    #[serde(serialize_with = "crate::report::path")]
     pub destination: PathBuf,
     /// Files that were written.
     pub copied: u64,

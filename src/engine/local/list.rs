@@ -4,6 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
@@ -44,8 +47,9 @@ impl Scope {
 }
 
 /// What a model in the store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Complete and ready to use.
     Available,
@@ -95,28 +99,33 @@ setters!(ListOptions {
 });
 
 /// An installed model version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct InstalledModel {
     /// Its name.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// [`Status::Available`], or [`Status::Deleted`] when its folder is gone.
     pub status: Status,
     /// Its folder.
+    #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
     /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::RemoteModel).
+    #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The commit that its files are of; `None` where there are no commits.
-    pub commit: Option<String>,
     /// The size of all files together.
     pub total_bytes: u64,
     /// The number of files.
     pub files: u64,
     /// When it was installed, to the second.
+    #[serde(serialize_with = "crate::time::serialize")]
     pub installed_at: SystemTime,
     /// The key of the source it came from; `None` when another implementation installed it.
     pub source: Option<String>,
+    /// The commit that its files are of; `None` where there are no commits.
+    pub commit: Option<String>,
     /// Its type.
+    #[serde(rename = "type")]
     pub model_type: Option<String>,
     /// Its tags; may be empty.
     pub tags: Vec<String>,
@@ -154,10 +163,11 @@ impl InstalledModel {
 }
 
 /// A pull that has not ended well, or not yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PartialModel {
     /// What was pulled.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// Whether somebody is at it.
     pub status: Status,
@@ -170,10 +180,12 @@ pub struct PartialModel {
     /// The key of the source.
     pub source: Option<String>,
     /// Its type, as far as it is known.
+    #[serde(rename = "type")]
     pub model_type: Option<String>,
     /// Why the last pull ended, when it could still say so.
     pub last_error: Option<String>,
     /// When it was last touched.
+    #[serde(serialize_with = "crate::time::serialize")]
     pub touched_at: SystemTime,
 }
 
@@ -196,7 +208,7 @@ impl PartialModel {
 }
 
 /// What the store holds.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listing {
     /// Complete models, in the order of names.
@@ -206,13 +218,23 @@ pub struct Listing {
 }
 
 /// An installed model with its files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct InstalledDetail {
     /// What is recorded.
+    #[serde(flatten)]
     pub installed: InstalledModel,
     /// Its manifest.
+    #[serde(flatten, serialize_with = "contents")]
     pub manifest: Manifest,
+}
+
+/// Writes how many parts the files come in, and the files.
+fn contents<S: Serializer>(manifest: &Manifest, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Contents", 2)?;
+    fields.serialize_field("chunks", &manifest.parts().len())?;
+    fields.serialize_field("content", manifest.files())?;
+    fields.end()
 }
 
 impl InstalledDetail {

@@ -5,30 +5,37 @@ use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
+use serde::Serialize;
+
 use crate::engine::Engine;
 use crate::error::{IoContext, Result};
 use crate::model::ModelRef;
 use crate::store::partial::{find_partials, remove_partial};
 
 /// What a prune would remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunePlan {
     /// The partials.
+    #[serde(rename = "removed")]
     pub partials: Vec<PrunedPartial>,
     /// Other leftovers of interrupted work.
+    #[serde(serialize_with = "crate::report::paths")]
     pub leftovers: Vec<PathBuf>,
     /// Bytes on disk of all together.
+    #[serde(rename = "bytes_freed")]
     pub bytes: u64,
 }
 
 /// A partial that a prune would remove.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunedPartial {
     /// What was pulled.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// Its folder.
+    #[serde(skip)]
     pub path: PathBuf,
     /// Bytes that are there.
     pub bytes: u64,
@@ -43,10 +50,11 @@ impl PrunedPartial {
 }
 
 /// What a prune removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PruneReport {
     /// What is gone.
+    #[serde(flatten)]
     pub removed: PrunePlan,
     /// Models whose partials stay, because they are being pulled.
     pub in_use: Vec<ModelRef>,

@@ -1,5 +1,7 @@
 //! Removing installed models.
 
+use serde::Serialize;
+
 use crate::engine::Engine;
 use crate::engine::resolve::{find_installed, match_installed};
 use crate::error::{ErrorKind, Result};
@@ -7,7 +9,7 @@ use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
 
 /// What was removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RemoveReport {
     /// The versions that are gone, in the order of names.

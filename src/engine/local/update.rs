@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
@@ -119,11 +121,56 @@ impl UpdateEntry {
     }
 }
 
+impl Serialize for UpdateEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(flatten)]
+            model: &'a ModelRef,
+            state: &'static str,
+            installed_hash: Digest,
+            remote_hash: Option<Digest>,
+            added: &'a [String],
+            changed: &'a [String],
+            removed: &'a [String],
+            total_bytes: Option<u64>,
+            bytes_to_fetch: Option<u64>,
+            files_unsized: Option<usize>,
+            error: Option<&'a Error>,
+            applied: Option<&'a PullReport>,
+        }
+        let (state, change, error) = match &self.freshness {
+            Freshness::UpToDate => ("up_to_date", None, None),
+            Freshness::Changed(change) if self.applied.is_some() => ("updated", Some(change), None),
+            Freshness::Changed(change) => ("changed", Some(change), None),
+            Freshness::Gone(error) => ("gone", None, Some(error)),
+            Freshness::Unknown(error) => ("unknown", None, Some(error)),
+        };
+        let same = error.is_none().then_some(self.installed_digest);
+        let fields = Fields {
+            model: &self.model,
+            state,
+            installed_hash: self.installed_digest,
+            remote_hash: change.map(|change| change.manifest_digest).or(same),
+            added: change.map_or(&[], |change| &change.added),
+            changed: change.map_or(&[], |change| &change.changed),
+            removed: change.map_or(&[], |change| &change.removed),
+            total_bytes: change.map(|change| change.total_bytes),
+            bytes_to_fetch: change.map(|change| change.bytes_to_fetch),
+            files_unsized: change.map(|change| change.files_unsized),
+            error,
+            applied: self.applied.as_ref(),
+        };
+        fields.serialize(serializer)
+    }
+}
+
 /// Installed models, compared; in the order of names.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct UpdateReport {
     /// One entry for each model.
+    #[serde(rename = "models")]
     pub entries: Vec<UpdateEntry>,
 }
 

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use serde::{Serialize, Serializer};
+
 use crate::catalog::RemoteModel;
 use crate::digest::{Check, Checksum};
 use crate::engine::Engine;
@@ -50,8 +52,9 @@ setters!(VerifyOptions {
 });
 
 /// What is wrong with a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum Damage {
     /// It is not there.
     Missing,
@@ -77,7 +80,7 @@ impl Damage {
 }
 
 /// A file that is not as its manifest says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DamagedFile {
     /// Where it lies in the model's folder; the manifest itself is `.<app>/manifest.json`.
@@ -131,8 +134,30 @@ impl VerifiedModel {
     }
 }
 
+impl Serialize for VerifiedModel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(flatten)]
+            model: &'a ModelRef,
+            ok: bool,
+            bytes: u64,
+            damaged: &'a [DamagedFile],
+            repaired: Option<&'a PullReport>,
+        }
+        let fields = Fields {
+            model: &self.model,
+            ok: self.is_whole(),
+            bytes: self.bytes,
+            damaged: &self.damaged,
+            repaired: self.repaired.as_ref(),
+        };
+        fields.serialize(serializer)
+    }
+}
+
 /// What verifying found, in the order of names.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
     /// One entry for each model.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
+use serde::Serialize;
+
 use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
@@ -94,8 +96,9 @@ impl PullOptions {
 }
 
 /// How a pull ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum PullOutcome {
     /// The model was brought in.
     Installed,
@@ -104,18 +107,21 @@ pub enum PullOutcome {
 }
 
 /// What a pull did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PullReport {
     /// What was pulled.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// How it ended.
     pub outcome: PullOutcome,
     /// The model's folder.
+    #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
     /// The key of the source.
     pub source: String,
     /// The digest of its manifest.
+    #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The version that this one is another name for.
     pub alias_of: Option<String>,
@@ -132,6 +138,7 @@ pub struct PullReport {
     /// Bytes that an unfinished pull had left.
     pub bytes_resumed: u64,
     /// How long it took.
+    #[serde(rename = "elapsed_ms", serialize_with = "crate::report::millis")]
     pub elapsed: Duration,
 }
 

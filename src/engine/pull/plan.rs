@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use serde::{Serialize, Serializer};
+
 use crate::engine::pull::reuse::{Held, Holdings};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
@@ -22,13 +24,21 @@ const DEFAULT_WORKERS: usize = 4;
 pub(crate) const MAX_WORKERS: usize = 16;
 
 /// What a pull would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PullPlan {
     /// What is pulled.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// Whether it is installed already in just this state, so that nothing is to be done.
+    #[serde(rename = "outcome", serialize_with = "outcome")]
     pub installed: bool,
+    /// Files of the model.
+    pub files: usize,
+    /// Files without a digest: nothing says whether their bytes are right.
+    pub files_unverified: usize,
+    /// Files whose sizes the registry leaves out: the bytes above are without them, and it takes a request for each.
+    pub files_unsized: usize,
     /// Bytes of the model.
     pub total_bytes: u64,
     /// Bytes that must come over the network.
@@ -37,14 +47,16 @@ pub struct PullPlan {
     pub bytes_reused: u64,
     /// Bytes that an unfinished pull left, to be checked again.
     pub bytes_resumed: u64,
-    /// Files of the model.
-    pub files: usize,
     /// Requests it takes, the index and the manifest not counted.
     pub requests: usize,
-    /// Files without a digest: nothing says whether their bytes are right.
-    pub files_unverified: usize,
-    /// Files whose sizes the registry leaves out: the bytes above are without them, and it takes a request for each.
-    pub files_unsized: usize,
+}
+
+fn outcome<S: Serializer>(installed: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if *installed {
+        "already_installed"
+    } else {
+        "planned"
+    })
 }
 
 impl PullPlan {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use inputs::{Input, collect, hash, read};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 pub use registered::PublishRegisteredOptions;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::Metadata;
@@ -77,14 +78,19 @@ setters!(PublishOptions {
 });
 
 /// What was published.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PublishReport {
     /// The version.
+    #[serde(flatten)]
     pub model: ModelRef,
+    /// The registry's folder.
+    #[serde(serialize_with = "crate::report::path")]
+    pub registry: PathBuf,
     /// Other names for it that were set.
     pub aliases: Vec<String>,
     /// The digest of its manifest.
+    #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The digest of the manifest that the version had before, when it was another.
     pub replaced: Option<Digest>,
@@ -217,6 +223,7 @@ fn write_documents(
     }
     let report = PublishReport {
         model: model.clone(),
+        registry: registry.to_owned(),
         aliases: options.aliases.clone(),
         manifest_digest: manifest.digest(),
         replaced: None,

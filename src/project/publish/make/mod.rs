@@ -21,6 +21,8 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::info;
 
+use serde::Serialize;
+
 use crate::config::{Config, RepositoryPlace, SourcePlace};
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -163,10 +165,11 @@ setters!(MakeOptions {
 });
 
 /// What was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct MakeReport {
     /// The registry's file.
+    #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
     /// Where the models were read: a URL without credentials, or a folder.
     pub source: String,

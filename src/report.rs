@@ -1,0 +1,19 @@
+//! How reports write what serde has no form for, or another one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serializer;
+
+/// Writes a path as people read it: one that is not Unicode is no reason to fail.
+pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
+}
+
+pub(crate) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u128(time.as_millis())
+}
