@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use modelrack::project::{PublishOptions, PublishReport};
-
 use super::Ran;
 use super::program::{finish, rack};
 use super::workshop::AGENT;
 use crate::support::bytes;
 use crate::support::rack::{Rack, chunks_but};
+use crate::support::registry::{Publication, Published};
 
 /// A file system in memory, mounted in a namespace of its own that ends with the value.
 struct SmallDisk {
@@ -164,9 +163,9 @@ fn machine(megabytes: u64) -> Option<(Rack, SmallDisk)> {
 }
 
 /// Publishes one file of these many bytes in chunks of 64 KiB.
-fn publish(machine: &Rack, size: usize) -> PublishReport {
-    let options = PublishOptions::default().chunk_bytes(64 << 10);
-    machine.publish_with("g/m v1", &[("m.bin", bytes(size, 1))], &options)
+fn publish(machine: &Rack, size: usize) -> Published {
+    let options = Publication::in_chunks_of(64 << 10);
+    machine.publish_as("g/m v1", &[("m.bin", bytes(size, 1))], &options)
 }
 
 fn run(machine: &Rack, disk: &SmallDisk, line: &str) -> Ran {

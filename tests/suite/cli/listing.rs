@@ -1,36 +1,27 @@
 //! Commands that look: `list`, `search`, `info`, `path`.
 
 use modelrack::cli::Mount;
-use modelrack::project::PublishOptions;
 use serde_json::{Value, json};
 
 use super::{Sinks, cells, models, mount, run_line, run_words};
-use crate::support::rack::{Rack, sample};
-use crate::support::registry::{HandMade, serve_index};
+use crate::support::rack::{CHUNK, Rack, sample};
+use crate::support::registry::{HandMade, Publication, serve_index};
 use crate::support::server::Rule;
-
-fn described(metadata: Value) -> PublishOptions {
-    let Value::Object(metadata) = metadata else {
-        panic!("metadata is an object");
-    };
-    PublishOptions::default()
-        .chunk_bytes(1024)
-        .metadata(metadata)
-}
 
 /// `g/m v1` installed, `g/m v2` offered with an alias, `h/n v1` of a type with a description, `k/broken v1` half pulled.
 fn furnished() -> Rack {
     let rack = Rack::with_model();
     rack.pull("g/m v1").unwrap();
+    let described = |metadata| Publication::in_chunks_of(CHUNK).metadata(metadata);
     let options = described(json!({"type": "text"})).alias("latest");
-    rack.publish_with("g/m v2", &[("a.txt", b"two")], &options);
+    rack.publish_as("g/m v2", &[("a.txt", b"two")], &options);
     let metadata = json!({
         "description": "Counts sheep",
         "type": "classification",
         "tags": ["night", "Wool"],
         "accuracy": "0.97",
     });
-    rack.publish_with("h/n v1", &[("n.bin", b"sheep")], &described(metadata));
+    rack.publish_as("h/n v1", &[("n.bin", b"sheep")], &described(metadata));
     rack.pull("h/n v1").unwrap();
     let broken = rack.publish("k/broken v1", &[("k.bin", crate::support::bytes(5000, 7))]);
     let rule = crate::support::rack::chunks_but(&[&broken]);

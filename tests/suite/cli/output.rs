@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use modelrack::cli::{Console, Mount, models_command, run};
-use modelrack::project::PublishOptions;
 use modelrack::{Error, ErrorKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::recording::Recording;
 use super::{Sinks, models, mount, run_line, run_words};
-use crate::support::rack::{Rack, chunks_but};
+use crate::support::rack::{CHUNK, Rack, chunks_but};
+use crate::support::registry::Publication;
 use crate::support::server::Rule;
 
 /// Moves the cursor in two ways, reverses what follows, hides a joiner, rings, breaks the line.
@@ -32,16 +32,14 @@ fn assert_harmless(text: &str) {
 
 fn hostile() -> Rack {
     let rack = Rack::new();
-    let Value::Object(metadata) = json!({
+    let metadata = json!({
         "description": HOSTILE,
         "type": "t\u{1b}]0;title\u{7}",
         "tags": [HOSTILE],
         "key\u{1b}[1m": {"deep": HOSTILE},
-    }) else {
-        panic!("an object");
-    };
-    let options = PublishOptions::default().metadata(metadata);
-    rack.publish_with("g/m v1", &[("x", b"x")], &options);
+    });
+    let options = Publication::in_chunks_of(CHUNK).metadata(metadata);
+    rack.publish_as("g/m v1", &[("x", b"x")], &options);
     rack
 }
 

@@ -15,6 +15,7 @@ use super::snapshot::assert_snapshot;
 use super::{Sinks, mount, run_line, run_words};
 use crate::support::disk::{flip, write_files};
 use crate::support::rack::{Rack, chunks_but, sample};
+use crate::support::registry::Publication;
 
 #[test]
 fn the_help_of_every_command() {
@@ -299,16 +300,12 @@ pub(super) fn stable(rack: &Rack, text: &str) -> String {
 #[test]
 fn the_document_of_every_command() {
     let rack = Rack::new();
-    let Value::Object(metadata) =
-        json!({"description": "Ten chunks", "type": "text", "tags": ["small"], "accuracy": 0.5})
-    else {
-        panic!("an object");
-    };
-    let options = modelrack::project::PublishOptions::default()
-        .chunk_bytes(1024)
+    let metadata =
+        json!({"description": "Ten chunks", "type": "text", "tags": ["small"], "accuracy": 0.5});
+    let options = Publication::in_chunks_of(1024)
         .metadata(metadata)
         .alias("latest");
-    rack.publish_with("g/m v1", &sample(), &options);
+    rack.publish_as("g/m v1", &sample(), &options);
     let broken = rack.publish("g/n v1", &[("n.bin", crate::support::bytes(3000, 3))]);
     let folder = rack.temp.path().join("mine");
     write_files(&folder, &[("a.bin", b"mine")]);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use modelrack::project::PublishReport;
 use modelrack::{CancelToken, ListOptions, Manager, ManagerExt, PullOptions};
 
 use crate::support::rack::{Rack, chunks_but, sample};
 use crate::support::recorder::Recorder;
+use crate::support::registry::Published;
 use crate::support::server::{Gate, Rule};
 use crate::support::{PATIENCE, address, in_background};
 
@@ -104,7 +104,7 @@ fn a_pull_is_seen_and_cancelled_while_its_model_is_looked_up() {
 
 #[test]
 fn cancelling_ends_every_kind_of_wait() {
-    type Wait = fn(&Rack, &PublishReport) -> Rule;
+    type Wait = fn(&Rack, &Published) -> Rule;
     let waits: [(&str, Wait); 5] = [
         ("for the index", |_, _| Rule::path("/models.json").stall()),
         ("for the manifest", |_, report| {

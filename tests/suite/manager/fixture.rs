@@ -4,6 +4,7 @@ use modelrack::{Error, HttpConfig, Manager, PullOptions};
 
 use crate::support::address;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};
+use crate::support::registry::Published;
 use crate::support::server::Rule;
 
 /// Which requests a fault is about.
@@ -19,7 +20,7 @@ pub(super) const PLACES: [Place; 3] = [Place::Index, Place::Manifest, Place::Chu
 /// A rack with `g/m v1` installed and `g/m v2`, which shares nothing with it, to be pulled.
 pub(super) struct Fixture {
     pub(super) rack: Rack,
-    pub(super) v2: modelrack::project::PublishReport,
+    pub(super) v2: Published,
 }
 
 impl Fixture {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::sync::Arc;
 
-use modelrack::project::PublishOptions;
 use modelrack::{Manager, ManagerExt, PullOptions, PullOutcome};
 use serde_json::json;
 
 use crate::support::rack::{CHUNK, Rack, sample};
 use crate::support::recorder::Recorder;
-use crate::support::registry::{HandMade, digest, serve_index};
+use crate::support::registry::{HandMade, Publication, digest, serve_index};
 use crate::support::{address, bytes};
 
 #[test]
@@ -17,10 +16,8 @@ fn a_pulled_model_lies_in_its_folder_and_is_recorded() {
     let rack = Rack::new();
     let metadata =
         json!({"description": "d", "type": "classifier", "tags": ["a", "b"], "more": {"x": 1}});
-    let options = PublishOptions::default()
-        .chunk_bytes(CHUNK as u64)
-        .metadata(metadata.as_object().unwrap().clone());
-    let published = rack.publish_with("g/m v1", &sample(), &options);
+    let options = Publication::in_chunks_of(CHUNK).metadata(metadata.clone());
+    let published = rack.publish_as("g/m v1", &sample(), &options);
     let report = rack.pull("g/m v1").unwrap();
     assert_eq!(report.outcome, PullOutcome::Installed);
     assert_eq!(report.path, rack.dir_of("g/m v1"));
@@ -118,10 +115,8 @@ fn a_missing_folder_is_pulled_again_and_a_broken_store_is_not() {
 #[test]
 fn the_only_version_needs_no_name_and_an_alias_is_followed() {
     let rack = Rack::new();
-    let options = PublishOptions::default()
-        .chunk_bytes(CHUNK as u64)
-        .alias("latest");
-    rack.publish_with("g/m v1", &sample(), &options);
+    let options = Publication::in_chunks_of(CHUNK).alias("latest");
+    rack.publish_as("g/m v1", &sample(), &options);
     let report = rack.pull("g/m").unwrap();
     assert_eq!((report.model.version(), report.alias_of), ("v1", None));
     rack.server.reset_counts();

@@ -1,25 +1,25 @@
 //! Parts so large that they come in ranges.
 
-use modelrack::project::{PublishOptions, PublishReport};
 use modelrack::{Manager, PullOptions};
 
 use super::resume::partial;
 use crate::support::disk::flip;
 use crate::support::rack::{Rack, chunks_but};
+use crate::support::registry::{Publication, Published};
 use crate::support::server::Rule;
 use crate::support::{address, bytes};
 
 /// `g/m v1` of one file of 33 MiB and a bit in one chunk.
-fn large() -> (Rack, PublishReport, Vec<u8>) {
+fn large() -> (Rack, Published, Vec<u8>) {
     let rack = Rack::new();
     let file = bytes((33 << 20) + 5, 3);
-    let options = PublishOptions::default().chunk_bytes(64 << 20);
-    let published = rack.publish_with("g/m v1", &[("large.bin", &file)], &options);
+    let options = Publication::in_chunks_of(64 << 20);
+    let published = rack.publish_as("g/m v1", &[("large.bin", &file)], &options);
     assert_eq!(published.chunks, 1);
     (rack, published, file)
 }
 
-fn ranges(rack: &Rack, published: &PublishReport) -> Vec<String> {
+fn ranges(rack: &Rack, published: &Published) -> Vec<String> {
     let requests = rack.server.requests().into_iter();
     let mut ranges: Vec<String> = requests
         .filter(|request| {

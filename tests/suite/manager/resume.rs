@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use modelrack::project::PublishReport;
 use modelrack::{CancelToken, ListOptions, Manager, PullOptions, Status};
 
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
+use crate::support::registry::Published;
 use crate::support::{address, bytes};
 
 /// The sample, published and pulled until the server fails for good at the sixth chunk. One chunk at a time.
-fn interrupted() -> (Rack, PublishReport) {
+fn interrupted() -> (Rack, Published) {
     let rack = Rack::new();
     let published = rack.publish("g/m v1", &sample());
     rack.server

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use modelrack::project::PublishReport;
 use modelrack::{Change, Freshness, Manager, ManagerExt, PullOptions, UpdateOptions};
 
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
 use crate::support::recorder::Recorder;
+use crate::support::registry::{Published, digest};
 use crate::support::server::Rule;
 use crate::support::{address, bytes};
 
@@ -22,7 +22,7 @@ fn next_state() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// `g/m v1` installed, and published anew with other content.
-fn changed() -> (Rack, PublishReport) {
+fn changed() -> (Rack, Published) {
     let rack = Rack::with_model();
     rack.pull("g/m v1").unwrap();
     let published = rack.publish("g/m v1", &next_state());
@@ -188,7 +188,7 @@ fn one_model_that_fails_does_not_stop_the_others() {
     rack.server.rule(
         chunks_but(&[&published, &new])
             .and({
-                let first = crate::support::registry::digest(b"2");
+                let first = digest(b"2");
                 move |request| request.path.ends_with(&first)
             })
             .status(404),

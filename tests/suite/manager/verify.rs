@@ -8,8 +8,9 @@ use modelrack::{Damage, Manager, VerifyOptions};
 use crate::support::address;
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
+use crate::support::registry::Published;
 
-fn installed() -> (Rack, modelrack::project::PublishReport) {
+fn installed() -> (Rack, Published) {
     let rack = Rack::new();
     let published = rack.publish("g/m v1", &sample());
     rack.pull("g/m v1").unwrap();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::sync::Arc;
 
-use modelrack::project::PublishOptions;
 use modelrack::{
     CancelToken, CopyOptions, ErrorKind, ListOptions, Manager, ManagerExt, ModelName, PullOptions,
     SearchOptions, Status,
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::support::disk::{files_below, names_in};
 use crate::support::rack::{CHUNK, Rack, chunks_but, model_ref, sample};
+use crate::support::registry::Publication;
 use crate::support::server::{Gate, Rule};
 use crate::support::{PATIENCE, address, in_background};
 
@@ -104,8 +104,8 @@ fn a_search_finds_every_word_in_name_description_type_or_tags() {
         ),
         ("vision/plain v1", json!({})),
     ] {
-        let options = PublishOptions::default().metadata(metadata.as_object().unwrap().clone());
-        rack.publish_with(model, &[("a", model)], &options);
+        let options = Publication::in_chunks_of(CHUNK).metadata(metadata.clone());
+        rack.publish_as(model, &[("a", model)], &options);
     }
     rack.pull("speech/whisper v1").unwrap();
     let manager = rack.manager();

@@ -5,25 +5,63 @@ use std::path::PathBuf;
 use std::thread;
 
 use modelrack::Manager;
-use modelrack::project::{PublishOptions, publish};
+use modelrack::project::{PublishOptions, PublishReport, publish};
 use serde_json::json;
 
 use crate::support::disk::{files_below, names_in, write_files};
 use crate::support::rack::{CHUNK, Rack, model_ref, sample};
+use crate::support::registry::Publication;
 use crate::support::{bytes, chain};
 
 fn options() -> PublishOptions {
     PublishOptions::default().chunk_bytes(CHUNK as u64)
 }
 
+/// Publishes into the registry of a rack.
+fn publish_files<B: AsRef<[u8]>>(rack: &Rack, model: &str, files: &[(&str, B)]) -> PublishReport {
+    publish_with(rack, model, files, &options())
+}
+
+fn publish_with<B: AsRef<[u8]>>(
+    rack: &Rack,
+    model: &str,
+    files: &[(&str, B)],
+    options: &PublishOptions,
+) -> PublishReport {
+    let folder = tempfile::tempdir_in(&rack.temp).unwrap();
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| (*name, bytes.as_ref()))
+        .collect();
+    write_files(folder.path(), &files);
+    let paths = [folder.path().to_owned()];
+    publish(&paths, &rack.registry(), &model_ref(model), options).unwrap()
+}
+
+#[test]
+fn another_writer_makes_the_same_registry() {
+    let (rack, other) = (Rack::new(), Rack::new());
+    let metadata = json!({"description": "d", "tags": ["t"]});
+    let mut files = sample();
+    files.push(("exact", bytes(2 * CHUNK, 3)));
+    files.push(("x/empty", vec![]));
+    let with = options().metadata(metadata.as_object().unwrap().clone());
+    publish_with(&rack, "a/b/m v1", &files, &with.alias("latest"));
+    let how = Publication::in_chunks_of(CHUNK).metadata(metadata);
+    other.publish_as("a/b/m v1", &files, &how.alias("latest"));
+    assert_eq!(rack.index(), other.index());
+    let data = |rack: &Rack| files_below(&rack.registry().join("data"));
+    assert_eq!(data(&rack), data(&other));
+}
+
 #[test]
 fn the_same_files_give_the_same_bytes() {
     let (one, other) = (Rack::new(), Rack::new());
-    let first = one.publish("g/m v1", &sample());
-    let second = other.publish("g/m v1", &sample());
+    let first = publish_files(&one, "g/m v1", &sample());
+    let second = publish_files(&other, "g/m v1", &sample());
     assert_eq!(first, second);
     assert_eq!(files_below(&one.registry()), files_below(&other.registry()));
-    let again = one.publish("g/m v1", &sample());
+    let again = publish_files(&one, "g/m v1", &sample());
     assert_eq!(
         (again.chunks_written, again.bytes_written, again.replaced),
         (0, 0, None)
@@ -37,7 +75,7 @@ fn the_same_files_give_the_same_bytes() {
 #[test]
 fn every_document_is_named_by_its_digest() {
     let rack = Rack::new();
-    rack.publish("g/m v1", &sample());
+    publish_files(&rack, "g/m v1", &sample());
     for (name, bytes) in files_below(&rack.registry().join("data")) {
         assert_eq!(name, crate::support::registry::digest(&bytes));
     }
@@ -46,16 +84,16 @@ fn every_document_is_named_by_its_digest() {
 #[test]
 fn versions_share_the_chunks_that_they_have_in_common() {
     let rack = Rack::new();
-    let first = rack.publish("g/m v1", &sample());
+    let first = publish_files(&rack, "g/m v1", &sample());
     let mut files = sample();
     files[2].1[5 * CHUNK] ^= 1;
     files.push(("zz", bytes(10, 3)));
-    let second = rack.publish("g/m v2", &files);
+    let second = publish_files(&rack, "g/m v2", &files);
     assert_eq!(first.chunks_written, 11);
     // What changed, and what is new. A larger file does not shift the others.
     assert!(second.chunks_written <= 3, "{second:?}");
     files[2].1.extend(bytes(3 * CHUNK, 4));
-    let third = rack.publish("g/m v3", &files);
+    let third = publish_files(&rack, "g/m v3", &files);
     assert!(third.chunks_written <= 5, "{third:?}");
     for version in ["g/m v1", "g/m v2", "g/m v3"] {
         rack.pull(version).unwrap();
@@ -66,8 +104,8 @@ fn versions_share_the_chunks_that_they_have_in_common() {
 #[test]
 fn a_version_may_be_replaced_and_the_old_documents_stay() {
     let rack = Rack::new();
-    let first = rack.publish("g/m v1", &sample());
-    let second = rack.publish("g/m v1", &[("a", "new")]);
+    let first = publish_files(&rack, "g/m v1", &sample());
+    let second = publish_files(&rack, "g/m v1", &[("a", "new")]);
     assert_eq!(second.replaced, Some(first.manifest_digest));
     let old = rack
         .registry()
@@ -88,7 +126,7 @@ fn the_index_has_the_form_that_others_read() {
         .metadata(metadata.as_object().unwrap().clone())
         .alias("latest")
         .alias("stable");
-    let published = rack.publish_with("a/b/m v1", &sample(), &with);
+    let published = publish_with(&rack, "a/b/m v1", &sample(), &with);
     let hash = published.manifest_digest.to_string();
     assert_eq!(
         rack.index(),
@@ -103,7 +141,7 @@ fn the_index_has_the_form_that_others_read() {
     index["a/b"]["m"]["v1"]["more"] = json!([1, 2]);
     index["other"] = json!({"x": {"y": {"hash": hash, "size": 7}}});
     fs::write(rack.registry().join("models.json"), index.to_string()).unwrap();
-    rack.publish("a/b/m v2", &sample());
+    publish_files(&rack, "a/b/m v2", &sample());
     assert_eq!(rack.index()["a/b"]["m"]["v1"]["more"], json!([1, 2]));
     assert_eq!(rack.index()["other"], index["other"]);
 }
@@ -111,8 +149,8 @@ fn the_index_has_the_form_that_others_read() {
 #[test]
 fn an_alias_moves_and_never_hides_a_version() {
     let rack = Rack::new();
-    rack.publish_with("g/m v1", &sample(), &options().alias("latest"));
-    rack.publish_with("g/m v2", &[("a", "2")], &options().alias("latest"));
+    publish_with(&rack, "g/m v1", &sample(), &options().alias("latest"));
+    publish_with(&rack, "g/m v2", &[("a", "2")], &options().alias("latest"));
     assert_eq!(rack.index()["g"]["m"]["latest"]["alias_of"], "v2");
     let before = files_below(&rack.registry());
     for alias in ["v1", "v2", "", "..", "a\nb", "V1"] {
@@ -173,7 +211,8 @@ fn many_publishers_at_once_lose_nothing() {
         for model in &models {
             let rack = &rack;
             scope.spawn(move || {
-                rack.publish(
+                publish_files(
+                    &rack,
                     model,
                     &[("same", bytes(3000, 1)), ("own", model.as_bytes().to_vec())],
                 )
@@ -195,12 +234,12 @@ fn many_publishers_at_once_lose_nothing() {
 #[test]
 fn a_chunk_that_was_damaged_is_written_anew() {
     let rack = Rack::new();
-    rack.publish("g/m v1", &sample());
+    publish_files(&rack, "g/m v1", &sample());
     let data = rack.registry().join("data");
     for name in names_in(&data) {
         fs::write(data.join(name), "damaged").unwrap();
     }
-    let again = rack.publish("g/m v1", &sample());
+    let again = publish_files(&rack, "g/m v1", &sample());
     assert_eq!(again.chunks_written, 11);
     rack.pull("g/m v1").unwrap();
     rack.assert_sample_installed();
@@ -301,12 +340,12 @@ fn names_that_some_system_refuses_are_not_published() {
 #[test]
 fn a_pull_during_a_publication_sees_the_old_state_or_the_new() {
     let rack = Rack::new();
-    rack.publish("g/m v1", &[("a", bytes(5000, 0))]);
+    publish_files(&rack, "g/m v1", &[("a", bytes(5000, 0))]);
     let manager = rack.manager();
     thread::scope(|scope| {
         let publisher = scope.spawn(|| {
             for seed in 1..6 {
-                rack.publish("g/m v1", &[("a", bytes(5000, seed))]);
+                publish_files(&rack, "g/m v1", &[("a", bytes(5000, seed))]);
             }
         });
         while !publisher.is_finished() {

@@ -4,6 +4,7 @@ use modelrack::{HttpConfig, Manager, ModelManager, PullOptions};
 
 use crate::support::address;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};
+use crate::support::registry::Publication;
 use crate::support::server::{Rule, Server};
 
 /// A source on `first` with this registry's server as its mirror.
@@ -131,8 +132,8 @@ fn the_error_is_that_of_the_source_itself() {
 fn a_range_that_the_source_always_sends_wrong_comes_right_from_its_mirror() {
     let rack = Rack::new();
     let file = crate::support::bytes((33 << 20) + 5, 3);
-    let options = modelrack::project::PublishOptions::default().chunk_bytes(64 << 20);
-    rack.publish_with("g/m v1", &[("large.bin", &file)], &options);
+    let options = Publication::in_chunks_of(64 << 20);
+    rack.publish_as("g/m v1", &[("large.bin", &file)], &options);
     let first = Server::start().folder(rack.registry());
     first.rule(
         Rule::when(|request| request.header("range") == Some("bytes=8388608-16777215")).flip(9),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use modelrack::project::{PublishOptions, PublishReport, publish};
 use modelrack::{
     Config, Environment, HttpConfig, Manager, ModelManager, ModelRef, Progress, PullOptions,
     PullReport, Result, RetryPolicy,
@@ -13,8 +12,9 @@ use modelrack::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::disk::{files_below, names_in, write_files};
+use super::disk::{files_below, names_in};
 use super::platform::SYSTEM;
+use super::registry::{Publication, Published, publish};
 use super::server::{Rule, Server};
 use super::{address, bytes};
 
@@ -61,29 +61,21 @@ impl Rack {
     }
 
     /// Publishes in chunks of [`CHUNK`] bytes.
-    pub(crate) fn publish<B: AsRef<[u8]>>(
-        &self,
-        model: &str,
-        files: &[(&str, B)],
-    ) -> PublishReport {
-        let options = PublishOptions::default().chunk_bytes(CHUNK as u64);
-        self.publish_with(model, files, &options)
+    pub(crate) fn publish<B: AsRef<[u8]>>(&self, model: &str, files: &[(&str, B)]) -> Published {
+        self.publish_as(model, files, &Publication::in_chunks_of(CHUNK))
     }
 
-    pub(crate) fn publish_with<B: AsRef<[u8]>>(
+    pub(crate) fn publish_as<B: AsRef<[u8]>>(
         &self,
         model: &str,
         files: &[(&str, B)],
-        options: &PublishOptions,
-    ) -> PublishReport {
-        let folder = tempfile::tempdir_in(&self.temp).unwrap();
+        how: &Publication,
+    ) -> Published {
         let files: Vec<_> = files
             .iter()
             .map(|(name, bytes)| (*name, bytes.as_ref()))
             .collect();
-        write_files(folder.path(), &files);
-        let paths = [folder.path().to_owned()];
-        publish(&paths, &self.registry(), &model_ref(model), options).unwrap()
+        publish(&self.registry(), &model_ref(model), &files, how)
     }
 
     /// A configuration for this store and this server, which waits for milliseconds only.
@@ -193,7 +185,7 @@ impl Rack {
     }
 
     /// How many requests for chunks there were since the last reset: for data, less those of `manifests`.
-    pub(crate) fn chunk_requests(&self, reports: &[&PublishReport]) -> Vec<String> {
+    pub(crate) fn chunk_requests(&self, reports: &[&Published]) -> Vec<String> {
         let manifests: Vec<String> = reports.iter().map(|report| manifest_path(report)).collect();
         let mut requests = self.data_requests();
         requests.retain(|path| !manifests.contains(path));
@@ -255,12 +247,12 @@ pub(crate) fn model_ref(text: &str) -> ModelRef {
 }
 
 /// Where a published manifest is served.
-pub(crate) fn manifest_path(report: &PublishReport) -> String {
+pub(crate) fn manifest_path(report: &Published) -> String {
     format!("/data/{}", report.manifest_digest)
 }
 
 /// Every chunk: what is served below `/data/` and is no manifest of these.
-pub(crate) fn chunks_but(reports: &[&PublishReport]) -> Rule {
+pub(crate) fn chunks_but(reports: &[&Published]) -> Rule {
     let manifests: Vec<String> = reports.iter().map(|report| manifest_path(report)).collect();
     Rule::when(move |request| {
         request.path.starts_with("/data/") && !manifests.contains(&request.path)

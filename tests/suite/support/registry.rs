@@ -1,9 +1,142 @@
-//! Registries written by hand: of other programs, and hostile ones.
+//! Chunked registries that the crate under test did not write: ordinary ones, those of other programs, hostile ones.
 
-use modelrack::Digest;
+use std::fs;
+use std::path::Path;
+
+use modelrack::{Digest, ModelRef};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::server::Server;
+
+/// How a version is published.
+#[derive(Debug, Clone)]
+pub(crate) struct Publication {
+    chunk_bytes: usize,
+    metadata: Value,
+    aliases: Vec<String>,
+}
+
+impl Publication {
+    pub(crate) fn in_chunks_of(chunk_bytes: usize) -> Self {
+        Self {
+            chunk_bytes,
+            metadata: json!({}),
+            aliases: Vec::new(),
+        }
+    }
+
+    pub(crate) fn metadata(mut self, metadata: Value) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    pub(crate) fn alias(mut self, alias: &str) -> Self {
+        self.aliases.push(alias.to_owned());
+        self
+    }
+}
+
+/// What was published.
+#[derive(Debug, Clone)]
+pub(crate) struct Published {
+    pub(crate) manifest_digest: Digest,
+    pub(crate) total_bytes: u64,
+    pub(crate) chunks: usize,
+}
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    total_size: usize,
+    chunk_size: usize,
+    chunks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk_sizes: Option<Vec<usize>>,
+    files: Vec<File<'a>>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    path: &'a str,
+    size: usize,
+    sha256: String,
+}
+
+/// Publishes files as a version of a model, into the registry in a folder.
+pub(crate) fn publish(
+    registry: &Path,
+    model: &ModelRef,
+    files: &[(&str, &[u8])],
+    how: &Publication,
+) -> Published {
+    let mut files = files.to_vec();
+    files.sort();
+    let chunks = cut(&files, how.chunk_bytes);
+    let sizes: Vec<usize> = chunks.iter().map(Vec::len).collect();
+    let total = sizes.iter().sum();
+    let full = sizes.split_last().map_or(&[][..], |(_, full)| full);
+    let even = full.iter().all(|size| *size == how.chunk_bytes);
+    let manifest = serde_json::to_vec(&Manifest {
+        total_size: total,
+        chunk_size: how.chunk_bytes,
+        chunks: chunks.iter().map(|chunk| digest(chunk)).collect(),
+        chunk_sizes: (!even).then_some(sizes),
+        files: files
+            .iter()
+            .map(|(path, bytes)| File {
+                path,
+                size: bytes.len(),
+                sha256: digest(bytes),
+            })
+            .collect(),
+    });
+    let manifest = manifest.unwrap();
+    let data = registry.join("data");
+    fs::create_dir_all(&data).unwrap();
+    for document in chunks.iter().chain([&manifest]) {
+        fs::write(data.join(digest(document)), document).unwrap();
+    }
+    let path = registry.join("models.json");
+    let index = fs::read(&path).map_or(json!({}), |json| serde_json::from_slice(&json).unwrap());
+    fs::write(path, with_version(index, model, &digest(&manifest), how)).unwrap();
+    Published {
+        manifest_digest: Digest::of(&manifest),
+        total_bytes: total as u64,
+        chunks: chunks.len(),
+    }
+}
+
+/// A file as long as a chunk begins one of its own, and the next file another; shorter files share chunks.
+fn cut(files: &[(&str, &[u8])], chunk_bytes: usize) -> Vec<Vec<u8>> {
+    let mut chunks: Vec<Vec<u8>> = Vec::new();
+    let mut shared: Vec<u8> = Vec::new();
+    for (_, bytes) in files {
+        if shared.len() + bytes.len() > chunk_bytes || bytes.len() >= chunk_bytes {
+            chunks.push(std::mem::take(&mut shared));
+        }
+        if bytes.len() >= chunk_bytes {
+            chunks.extend(bytes.chunks(chunk_bytes).map(<[u8]>::to_vec));
+        } else {
+            shared.extend_from_slice(bytes);
+        }
+    }
+    chunks.push(shared);
+    chunks.retain(|chunk| !chunk.is_empty());
+    chunks
+}
+
+fn with_version(mut index: Value, model: &ModelRef, hash: &str, how: &Publication) -> String {
+    let versions = &mut index[model.group()][model.model()];
+    let version = &mut versions[model.version()];
+    *version = json!({"hash": hash});
+    if how.metadata != json!({}) {
+        version["metadata"] = how.metadata.clone();
+    }
+    for alias in &how.aliases {
+        versions[alias] = json!({"alias_of": model.version()});
+    }
+    index.to_string()
+}
 
 /// The documents of one model in a chunked registry, as another program might write them.
 #[derive(Debug, Clone)]
