@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
 const LAYERS: [(&str, u8); 8] = [
@@ -23,7 +23,7 @@ fn layer(module: &str) -> u8 {
 
 /// Every file of the crate: its path below `src/` with `/` between the components, and its text.
 fn sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = crate::support::root().join("src");
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> = vec![root.clone()];
     while let Some(folder) = folders.pop() {
@@ -124,7 +124,11 @@ fn only_the_platform_folder_asks_which_system_this_is() {
         "cfg(windows",
         "cfg(not(unix",
         "cfg(not(windows",
-        "cfg!(",
+        "cfg!(unix",
+        "cfg!(windows",
+        "cfg!(not(unix",
+        "cfg!(not(windows",
+        "cfg!(target",
         "target_os",
         "target_vendor",
         "std::os::",

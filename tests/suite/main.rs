@@ -6,10 +6,11 @@
     reason = "a test's name says what it shows, and a step that fails ends it"
 )]
 
-#[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "author")]
 mod layering;
 mod manager;
+#[cfg(feature = "author")]
 mod project;
 mod sources;
 mod support;

@@ -1,11 +1,10 @@
-//! Commands that change the store: `pull`, `remove`, `update`, `verify`, `copy`, `prune`, `registry publish`.
+//! Commands that change the store: `pull`, `remove`, `update`, `verify`, `copy`, `prune`.
 
 use std::fs;
 
 use serde_json::json;
 
 use super::{Sinks, models, mount, run_words};
-use crate::support::bytes;
 use crate::support::disk::{files_below, names_in, write_files};
 use crate::support::rack::{Rack, sample};
 use crate::support::registry::HandMade;
@@ -200,62 +199,4 @@ fn prune_removes_what_unfinished_pulls_left() {
     );
     assert_eq!(rack.listed().1, Vec::<String>::new());
     assert_eq!(rack.cache(), Vec::<String>::new());
-}
-
-#[test]
-fn publish_writes_what_others_pull() {
-    let rack = Rack::new();
-    let folder = rack.temp.path().join("mine");
-    write_files(
-        &folder,
-        &[
-            ("a.bin", &bytes(5000, 1)),
-            ("sub/b.txt", b"b"),
-            (".rack/x", b"own"),
-        ],
-    );
-    let (from, to) = (folder.to_str().unwrap().to_owned(), rack.registry());
-    let to = to.to_str().unwrap();
-    let publish = |more: &[&str]| {
-        let words: Vec<&str> = [
-            "registry",
-            "publish",
-            &from,
-            "--to",
-            to,
-            "--chunk-size",
-            "1KiB",
-        ]
-        .iter()
-        .chain(more)
-        .copied()
-        .collect();
-        run_words(&mount(&rack), &words, Sinks::Captured)
-    };
-    let out = publish(&["--group", "lab/a", "--version", "v1", "--alias", "latest"]).success();
-    assert!(
-        out.starts_with("Published lab/a/mine v1: 2 files, 5.0 KB, "),
-        "{out}"
-    );
-    assert!(out.ends_with("latest is another name for it\n"), "{out}");
-    models(&rack, "pull lab/a/mine latest").success();
-    rack.assert_files(
-        "lab/a/mine latest",
-        &[("a.bin", bytes(5000, 1)), ("sub/b.txt", b"b".to_vec())],
-    );
-    fs::write(folder.join("sub").join("b.txt"), "c").unwrap();
-    let ran = publish(&[
-        "--group",
-        "lab/a",
-        "--version",
-        "v1",
-        "--metadata",
-        "type=x",
-        "--json",
-    ]);
-    assert_eq!(ran.code, 0);
-    assert!(ran.json()["replaced"].is_string());
-    assert_eq!(rack.index()["lab/a"]["mine"]["v1"]["metadata"]["type"], "x");
-    assert_eq!(publish(&["--model", "../x"]).code, 2);
-    assert_eq!(publish(&["--metadata", "novalue"]).code, 2);
 }

@@ -207,7 +207,11 @@ fn the_commands_run_below_a_variant_and_among_the_parents_own() {
             .command
             .is_none()
     );
+}
 
+#[cfg(feature = "author")]
+#[test]
+fn a_derived_command_reports_what_failed() {
     let words = "tool registry publish --to r --json no/such/file";
     let (mount, _, text) = recorded(words);
     let Among::Models(command) = Among::try_parse_from(line(words)).unwrap() else {

@@ -346,7 +346,9 @@ fn a_command_line_that_means_nothing_is_refused_by_the_parser() {
         "info --remote",
         "copy g/m",
         "search",
+        #[cfg(feature = "author")]
         "registry publish x",
+        #[cfg(feature = "author")]
         "registry publish x --to y --chunk-size huge",
     ] {
         let ran = super::models(&rack, line);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::Ran;
 use super::program::{finish, rack};
-use super::workshop::AGENT;
 use crate::support::bytes;
 use crate::support::rack::{Rack, chunks_but};
 use crate::support::registry::{Publication, Published};
@@ -106,6 +105,7 @@ fn fill(file: &Path, limit: u64) {
     }
 }
 
+#[cfg(feature = "author")]
 #[test]
 fn a_full_disk_leaves_the_registry_of_a_project_as_it_was() {
     let machine = Rack::new();
@@ -120,7 +120,7 @@ fn a_full_disk_leaves_the_registry_of_a_project_as_it_was() {
         // Enough for the registry to be larger than what a full disk has left.
         for number in from..from + 40 {
             let name = project.join(format!("m{number}.md"));
-            fs::write(name, AGENT).unwrap();
+            fs::write(name, super::registry::workshop::AGENT).unwrap();
         }
     };
     let registry = |words: &[&str]| {

@@ -1,12 +1,10 @@
 //! Processes killed at any moment: nothing incomplete is listed, nothing recorded is lost, nothing is fetched twice.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 
-use super::models;
 use super::program::{Running, finish, rack as program};
 use super::site::{CHUNK, LARGE, Site, lists};
 use crate::support::bytes;
-use crate::support::disk::names_in;
 use crate::support::rack::Rack;
 use crate::support::server::Rule;
 
@@ -235,42 +233,4 @@ fn a_removal_that_is_killed_half_way_is_finished() {
     site.run("pull g/m v1").success();
     site.check(&["m"], "pulled again");
     site.assert_clean();
-}
-
-#[test]
-fn a_publisher_that_is_killed_leaves_a_registry_that_can_be_pulled() {
-    let machine = Rack::new();
-    let folder = machine.temp.path().join("mine");
-    fs::create_dir(&folder).unwrap();
-    let publish = || {
-        let line = "registry publish --group g --version v1 --chunk-size 16KiB --to";
-        let mut command = program(&machine, line);
-        command.arg(machine.registry()).arg(&folder);
-        command
-    };
-    let mut published: Vec<Vec<u8>> = Vec::new();
-    let chunks = || names_in(&machine.registry().join("data")).len();
-    for number in 0..12 {
-        let content = bytes(400_000, number + 1);
-        fs::write(folder.join("a.bin"), &content).unwrap();
-        published.push(content);
-        // Of 26 files, manifest included: before the first, and behind every second one.
-        let wanted = chunks() + number as usize * 2;
-        let mut running = Running::start(publish());
-        running.wait_until(|| chunks() >= wanted);
-        running.kill();
-        if !machine.registry().join("models.json").exists() {
-            continue;
-        }
-        models(&machine, "pull g/mine v1 --force").success();
-        let [(_, installed)] = <[_; 1]>::try_from(machine.files_of("g/mine v1")).unwrap();
-        assert!(
-            published.contains(&installed),
-            "neither the old state nor the new one"
-        );
-    }
-    finish(publish()).success();
-    models(&machine, "pull g/mine v1").success();
-    let newest = published.pop().unwrap();
-    machine.assert_files("g/mine v1", &[("a.bin", newest)]);
 }

@@ -5,26 +5,22 @@ mod derived;
 mod exits;
 mod full_disk;
 mod hub;
-mod importing;
 mod kills;
 mod listing;
-mod making;
 mod mount;
 mod output;
 mod process;
 mod program;
 mod prompts;
-mod publishing;
 mod quoting;
 mod readme;
 mod recording;
-mod registered;
-mod registering;
+#[cfg(feature = "author")]
+mod registry;
 mod shapes;
 mod site;
 mod snapshot;
 mod updating;
-mod workshop;
 
 use std::io::{BufRead, Cursor};
 

@@ -1,6 +1,5 @@
 //! The tree below parents that are built by hand, whatever these have themselves.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -10,6 +9,7 @@ use modelrack::{Config, Environment};
 use super::recording::Recording;
 use super::{Ran, refused};
 use crate::support::platform::SYSTEM;
+use crate::support::root;
 
 /// The command lines that every parent must understand, and what the manager is asked then.
 const LINES: [(&str, &str); 12] = [
@@ -35,7 +35,7 @@ const LINES: [(&str, &str); 12] = [
 
 /// A configuration whose every place is below a file, so that whoever touches the disk fails.
 pub(crate) fn untouchable() -> Config {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let file = root().join("Cargo.toml");
     Config::new("tool")
         .data_dir(file.join("data"))
         .cache_dir(file.join("cache"))
@@ -336,7 +336,11 @@ fn our_flags_stand_before_and_behind_the_verb() {
 fn a_tree_without_a_command_explains_itself() {
     let mount = mount(&Recording::new());
     let parent = Command::new("tool").subcommand(models_command(&mount));
-    for line in ["models", "models registry"] {
+    for line in [
+        "models",
+        #[cfg(feature = "author")]
+        "models registry",
+    ] {
         let ran = run_below(&parent, &mount, &["models"], line);
         assert_eq!(ran.code, 2, "{line}");
         assert!(ran.err.contains("Usage:"), "{line}: {}", ran.err);

@@ -179,6 +179,8 @@ fn ctrl_c_stops_where_the_next_pull_goes_on() {
     assert_eq!(machine.chunk_requests(&[&report]).len(), 5);
 }
 
+// It lies beside the example, which only the crate's own tests build.
+#[cfg(feature = "author")]
 #[test]
 fn the_registry_that_comes_with_the_example_can_be_pulled() {
     let machine = Rack::new();
@@ -218,7 +220,14 @@ fn the_reference_cli_completes_itself_in_every_shell() {
         command.env_clear().args(["completions", shell]);
         let ran = finish(command);
         let script = ran.quiet_success();
-        for word in ["rack", "models", "verify", "--repair", "registry"] {
+        for word in [
+            "rack",
+            "models",
+            "verify",
+            "--repair",
+            #[cfg(feature = "author")]
+            "registry",
+        ] {
             let word = if shell == "fish" {
                 word.trim_start_matches('-')
             } else {

@@ -14,8 +14,11 @@ use crate::support::rack::Rack;
 /// What a process needs of the environment that is not about us.
 const KEPT: [&str; 3] = ["SystemRoot", "SystemDrive", "WINEPREFIX"];
 
-/// Where `cargo test` builds the example: beside the folder of the test's own binary.
+/// The reference CLI: a binary of the package, or an example beside the folder of the test's own binary.
 fn path() -> PathBuf {
+    if let Some(binary) = option_env!("CARGO_BIN_EXE_rack") {
+        return binary.into();
+    }
     let own = std::env::current_exe().unwrap();
     let built = own.ancestors().nth(2).unwrap().join("examples");
     let path = built.join(format!("rack{}", std::env::consts::EXE_SUFFIX));

@@ -24,6 +24,10 @@ fn the_help_of_every_command() {
     parent.build();
     let mut text = String::new();
     write_help(&mut text, &parent, &["rack".to_owned()]);
+    if !cfg!(feature = "author") {
+        // The list of commands is shorter.
+        text = text.split_off(text.find("\n$ rack models ").unwrap());
+    }
     assert_snapshot("help.txt", &text);
 }
 
@@ -363,6 +367,7 @@ fn the_document_of_every_command() {
     run("remove g/m v1 --json");
     run("remove g/m --all --yes --json");
     run("list --status available --json");
+    #[cfg(feature = "author")]
     run("registry publish <temp>/mine --to <temp>/public --alias latest --json");
     assert_snapshot("documents.txt", &text);
 }

@@ -12,6 +12,7 @@ pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,13 @@ use modelrack::{Error, ModelAddress};
 
 /// Longer than anything takes that is not broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The folder of the crate under test, in whichever package of it the tests are built.
+pub(crate) fn root() -> PathBuf {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = folders.find(|folder| folder.join("tests").join("suite").is_dir());
+    root.unwrap().to_owned()
+}
 
 /// An address as typed: `group/model`, `group/model version`, `group/model@version`.
 pub(crate) fn address(text: &str) -> ModelAddress {

@@ -11,6 +11,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::root;
+
 /// Takes TLS connections and hands their requests on, one a connection.
 pub(crate) struct TlsFront {
     port: u16,
@@ -44,7 +46,7 @@ impl TlsFront {
 
     /// The authority that signed the certificate.
     pub(crate) fn authority() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        root()
             .join("tests")
             .join("suite")
             .join("support")

@@ -6,9 +6,12 @@ use std::sync::mpsc::channel;
 
 use modelrack::project::Project;
 
-use super::program::{Running, finish};
 use super::workshop::{AGENT, Workshop};
+use crate::cli::models;
+use crate::cli::program::{Running, finish, rack};
+use crate::support::bytes;
 use crate::support::disk::{names_in, write_files};
+use crate::support::rack::Rack;
 
 fn ids(workshop: &Workshop) -> Vec<String> {
     let project = Project::open(workshop.root()).unwrap();
@@ -246,4 +249,42 @@ fn a_size_limit_is_told_with_the_ways_out() {
     assert_eq!(versions.len(), 2);
     assert_eq!(versions[1]["version"], "1.0.4");
     assert_eq!(workshop.run("add {p}/models --keep-versions 0").code, 2);
+}
+
+#[test]
+fn a_publisher_that_is_killed_leaves_a_registry_that_can_be_pulled() {
+    let machine = Rack::new();
+    let folder = machine.temp.path().join("mine");
+    fs::create_dir(&folder).unwrap();
+    let publish = || {
+        let line = "registry publish --group g --version v1 --chunk-size 16KiB --to";
+        let mut command = rack(&machine, line);
+        command.arg(machine.registry()).arg(&folder);
+        command
+    };
+    let mut published: Vec<Vec<u8>> = Vec::new();
+    let chunks = || names_in(&machine.registry().join("data")).len();
+    for number in 0..12 {
+        let content = bytes(400_000, number + 1);
+        fs::write(folder.join("a.bin"), &content).unwrap();
+        published.push(content);
+        // Of 26 files, manifest included: before the first, and behind every second one.
+        let wanted = chunks() + number as usize * 2;
+        let mut running = Running::start(publish());
+        running.wait_until(|| chunks() >= wanted);
+        running.kill();
+        if !machine.registry().join("models.json").exists() {
+            continue;
+        }
+        models(&machine, "pull g/mine v1 --force").success();
+        let [(_, installed)] = <[_; 1]>::try_from(machine.files_of("g/mine v1")).unwrap();
+        assert!(
+            published.contains(&installed),
+            "neither the old state nor the new one"
+        );
+    }
+    finish(publish()).success();
+    models(&machine, "pull g/mine v1").success();
+    let newest = published.pop().unwrap();
+    machine.assert_files("g/mine v1", &[("a.bin", newest)]);
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::program::rack as program;
-use super::{Ran, Sinks, mount, run_words};
+use crate::cli::program::rack as program;
+use crate::cli::{Ran, Sinks, mount, run_words};
 use crate::support::disk::write_files;
 use crate::support::rack::Rack;
 
-pub(super) const SIR: &str = r#"from modelops_calabaria import BaseModel, model_output
+pub(crate) const SIR: &str = r#"from modelops_calabaria import BaseModel, model_output
 
 class SIR(BaseModel):
     """Susceptible, infected, recovered."""
@@ -23,7 +23,7 @@ class SIR(BaseModel):
         return raw
 "#;
 
-pub(super) const TARGET: &str = r#"from modelops_calabaria import calibration_target
+pub(crate) const TARGET: &str = r#"from modelops_calabaria import calibration_target
 
 @calibration_target(model_output="incidence", data={"observed": "data/observed.csv"})
 def incidence_target(data_paths):
@@ -31,7 +31,7 @@ def incidence_target(data_paths):
 "#;
 
 /// A model of which a folder may have many.
-pub(super) const AGENT: &str = "\
+pub(crate) const AGENT: &str = "\
 # GNN model
 ## ModelName
 Agent
@@ -45,13 +45,13 @@ A>B
 ";
 
 /// A folder with a model of each kind and a target.
-pub(super) struct Workshop {
-    pub(super) machine: Rack,
+pub(crate) struct Workshop {
+    pub(crate) machine: Rack,
 }
 
 impl Workshop {
     /// Nothing of it is registered.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let workshop = Self {
             machine: Rack::new(),
         };
@@ -68,7 +68,7 @@ impl Workshop {
     }
 
     /// With its models and its target registered.
-    pub(super) fn registered() -> Self {
+    pub(crate) fn registered() -> Self {
         let workshop = Self::new();
         workshop.run("add {p}/models {p}/targets").success();
         workshop
@@ -77,18 +77,18 @@ impl Workshop {
         workshop
     }
 
-    pub(super) fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.machine.temp.path().join("project")
     }
 
-    pub(super) fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         let parts = below.split('/');
         parts.fold(self.root(), |path, part| path.join(part))
     }
 
     /// Replaces text in a file.
     #[track_caller]
-    pub(super) fn edit(&self, below: &str, from: &str, to: &str) {
+    pub(crate) fn edit(&self, below: &str, from: &str, to: &str) {
         let path = self.path(below);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{below}: {text}");
@@ -96,21 +96,21 @@ impl Workshop {
     }
 
     /// The bytes of the registry.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         fs::read_to_string(self.path(".registry/models.toml")).unwrap()
     }
 
     /// Runs `registry <line>` for the project; `{p}` is its folder, and `{temp}` the one that has it.
-    pub(super) fn run(&self, line: &str) -> Ran {
+    pub(crate) fn run(&self, line: &str) -> Ran {
         self.run_at(line, Sinks::Captured)
     }
 
-    pub(super) fn run_at(&self, line: &str, sinks: Sinks) -> Ran {
+    pub(crate) fn run_at(&self, line: &str, sinks: Sinks) -> Ran {
         let words: Vec<&str> = line.split(' ').collect();
         self.run_words(&words, sinks)
     }
 
-    pub(super) fn run_words(&self, words: &[&str], sinks: Sinks) -> Ran {
+    pub(crate) fn run_words(&self, words: &[&str], sinks: Sinks) -> Ran {
         let (root, temp) = (self.root(), self.machine.temp.path());
         let whole = ["registry"]
             .iter()
@@ -127,12 +127,12 @@ impl Workshop {
     }
 
     /// A process of `registry <line>`, run from a folder of the project.
-    pub(super) fn process(&self, below: &str, line: &str) -> Command {
+    pub(crate) fn process(&self, below: &str, line: &str) -> Command {
         let words: Vec<&str> = line.split(' ').collect();
         self.process_of(below, &words)
     }
 
-    pub(super) fn process_of(&self, below: &str, words: &[&str]) -> Command {
+    pub(crate) fn process_of(&self, below: &str, words: &[&str]) -> Command {
         let mut command = program(&self.machine, "registry");
         command.args(words).current_dir(self.path(below));
         command

@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use clap::Command;
+use modelrack::Config;
+use modelrack::cli::{Mount, models_command};
 use serde_json::json;
 
-use super::program::finish;
-use super::readme::words;
-use super::shapes::stable;
-use super::snapshot::assert_snapshot;
 use super::workshop::Workshop;
-use super::{Ran, Sinks, cells};
+use crate::cli::program::finish;
+use crate::cli::readme::words;
+use crate::cli::shapes::stable;
+use crate::cli::snapshot::assert_snapshot;
+use crate::cli::{Ran, Sinks, cells};
 use crate::support::disk::write_files;
 
 /// What a run printed, without what is another each time.
@@ -520,4 +523,59 @@ fn whoever_says_no_keeps_what_is_registered() {
     assert_eq!(workshop.run("list --quiet").out, "agent\ntiny\n");
     // The files are whose they were.
     assert!(workshop.path("models/sir.py").is_file());
+}
+
+#[test]
+fn the_examples_of_the_publishers_commands_work() {
+    let workshop = Workshop::new();
+    let yaml = b"models:\n  sir: {path: models/sir.py, class_name: SIR}\n".as_slice();
+    let json = br#"{"models": {"gnn": {"file_path": "models/agent.md"}}}"#.as_slice();
+    let files: [(&str, &[u8]); 6] = [
+        ("tiny/t.bin", b"tiny"),
+        ("a.bin", b"a"),
+        ("b.json", b"{}"),
+        ("registry.yaml", yaml),
+        (".modelops-bundle/registry.yaml", yaml),
+        ("output/model_registry.json", json),
+    ];
+    write_files(&workshop.root(), &files);
+    let mut tree = models_command(&Mount::new(Config::new("rack")));
+    tree.build();
+    let verbs: Vec<&Command> = tree
+        .find_subcommand("registry")
+        .unwrap()
+        .get_subcommands()
+        .collect();
+    let mut lines = Vec::new();
+    for verb in verbs {
+        let Some(after) = verb.get_after_help() else {
+            assert_eq!(verb.get_name(), "help");
+            continue;
+        };
+        let after = after.to_string();
+        let examples = after
+            .lines()
+            .filter_map(|line| line.strip_prefix("  rack models registry "));
+        let examples: Vec<String> = examples
+            .map(|line| line.split("  ").next().unwrap().to_owned())
+            .collect();
+        assert!(!examples.is_empty(), "{}", verb.get_name());
+        lines.extend(examples);
+    }
+    // Last what drops something; what needs a network has tests of its own.
+    lines.retain(|line| !line.contains("--repo"));
+    lines.sort_by_key(|line| (line.starts_with("remove"), line.starts_with("sync")));
+    for line in lines {
+        let mut words = words(&line);
+        if words[0] == "remove" {
+            words.push("-y".into());
+        }
+        if words[0] == "make" {
+            write_files(&workshop.root(), &[("mf6/a/mfsim.nam", b"x")]);
+            words.extend(["--output", "made"].map(str::to_owned));
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ran = finish(workshop.process_of("", &words));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Sinks, mount, run_words};
+use crate::cli::{Ran, Sinks, mount, run_words};
 use crate::support::disk::write_files;
 use crate::support::forge::{Forge, zip};
 use crate::support::rack::Rack;
@@ -19,7 +19,7 @@ fn rack() -> (Rack, Forge) {
     (rack, forge)
 }
 
-fn make(rack: &Rack, forge: &Forge, words: &[&str]) -> super::Ran {
+fn make(rack: &Rack, forge: &Forge, words: &[&str]) -> Ran {
     let environment = rack.environment();
     let environment = environment.variable("GITHUB_SERVER_URL", forge.url());
     let output = rack.temp.path().join("output");

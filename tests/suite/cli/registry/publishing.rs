@@ -1,11 +1,15 @@
 //! What a project has registered, as those see it who pull it.
 
+use std::fs;
+
 use modelrack::cli::Mount;
 
 use super::workshop::Workshop;
-use super::{models, run_line};
-use crate::support::disk::files_below;
+use crate::cli::{Sinks, models, mount, run_line, run_words};
+use crate::support::bytes;
+use crate::support::disk::{files_below, write_files};
 use crate::support::forge::Forge;
+use crate::support::rack::Rack;
 
 #[test]
 fn what_is_published_can_be_pulled_and_the_project_stays_as_it_was() {
@@ -76,4 +80,62 @@ fn the_registry_of_a_project_is_one_of_a_repository_as_it_is() {
     run_line(&mount, "update --apply").success();
     let files = workshop.machine.files_of("ours/tiny main");
     assert_eq!(files[0].1, b"zero\ntwo\n");
+}
+
+#[test]
+fn publish_writes_what_others_pull() {
+    let rack = Rack::new();
+    let folder = rack.temp.path().join("mine");
+    write_files(
+        &folder,
+        &[
+            ("a.bin", &bytes(5000, 1)),
+            ("sub/b.txt", b"b"),
+            (".rack/x", b"own"),
+        ],
+    );
+    let (from, to) = (folder.to_str().unwrap().to_owned(), rack.registry());
+    let to = to.to_str().unwrap();
+    let publish = |more: &[&str]| {
+        let words: Vec<&str> = [
+            "registry",
+            "publish",
+            &from,
+            "--to",
+            to,
+            "--chunk-size",
+            "1KiB",
+        ]
+        .iter()
+        .chain(more)
+        .copied()
+        .collect();
+        run_words(&mount(&rack), &words, Sinks::Captured)
+    };
+    let out = publish(&["--group", "lab/a", "--version", "v1", "--alias", "latest"]).success();
+    assert!(
+        out.starts_with("Published lab/a/mine v1: 2 files, 5.0 KB, "),
+        "{out}"
+    );
+    assert!(out.ends_with("latest is another name for it\n"), "{out}");
+    models(&rack, "pull lab/a/mine latest").success();
+    rack.assert_files(
+        "lab/a/mine latest",
+        &[("a.bin", bytes(5000, 1)), ("sub/b.txt", b"b".to_vec())],
+    );
+    fs::write(folder.join("sub").join("b.txt"), "c").unwrap();
+    let ran = publish(&[
+        "--group",
+        "lab/a",
+        "--version",
+        "v1",
+        "--metadata",
+        "type=x",
+        "--json",
+    ]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.json()["replaced"].is_string());
+    assert_eq!(rack.index()["lab/a"]["mine"]["v1"]["metadata"]["type"], "x");
+    assert_eq!(publish(&["--model", "../x"]).code, 2);
+    assert_eq!(publish(&["--metadata", "novalue"]).code, 2);
 }

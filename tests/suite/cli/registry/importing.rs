@@ -6,7 +6,7 @@ use modelrack::Digest;
 use modelrack::project::Project;
 use serde_json::json;
 
-use super::{Ran, Sinks, mount, run_words};
+use crate::cli::{Ran, Sinks, mount, run_words};
 use crate::support::disk::write_files;
 use crate::support::rack::Rack;
 

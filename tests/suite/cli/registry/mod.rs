@@ -1,0 +1,8 @@
+//! The publisher's commands: `registry …`.
+
+mod commands;
+mod importing;
+mod making;
+mod processes;
+mod publishing;
+pub(super) mod workshop;
