@@ -99,6 +99,7 @@ mod http;
 mod manager;
 mod manifest;
 mod model;
+mod modelstoml;
 mod mutex;
 mod platform;
 mod progress;

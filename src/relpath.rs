@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, Error as _};
 
 /// A relative path of a file in a model: components joined by `/`, each safe on every system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -92,6 +93,12 @@ impl RelPath {
     /// Returns the components, in order; never empty.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
+    }
+}
+
+impl<'de> Deserialize<'de> for RelPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

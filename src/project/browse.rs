@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::change::sync::{drop_model, drop_target};
 use super::home::Project;
 use super::item::ItemKind;
-use super::registry::{ModelEntry, ProjectRegistry};
 use crate::error::{ErrorKind, Result};
 use crate::model::nearest;
+use crate::modelstoml::{ModelEntry, ProjectRegistry};
 use crate::progress::CancelToken;
 
 impl ProjectRegistry {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::formats::{self, ModelFormat};
-use super::registry::ProjectRegistry;
-use super::registry::file::{OnDisk, RegistryFile, own};
+use super::registry::{OnDisk, RegistryFile, own};
 use super::work_tree::path_in_work_tree;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
-use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::RECORD_LIMIT;
 
 /// The folder of a project that has its registry.
@@ -329,18 +328,18 @@ impl ProjectRegistry {
     /// # Errors
     /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when what `make` found lies elsewhere, so that no one folder would be right for both.
     fn settle_root(&mut self, root: Option<String>, path: &Path) -> Result<()> {
-        let Some(root) = root.filter(|root| *root != self.root) else {
+        let Some(root) = root.filter(|root| root != self.root()) else {
             return Ok(());
         };
         if self.made.models.is_empty() {
-            self.root = root;
-        } else if !(self.entries.is_empty() && self.targets.is_empty()) {
+            self.made.root = Some(root);
+        } else if self.has_entries() {
             return Err(Error::registry(
                 path.display(),
                 format!(
                     "the models that 'make' found lie below '{}', and the project at '{root}' in its repository: make \
                      them anew from there, or into another folder",
-                    self.root
+                    self.root()
                 ),
             ));
         }

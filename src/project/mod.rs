@@ -11,11 +11,13 @@ mod registry;
 mod scan;
 mod work_tree;
 
+pub use crate::modelstoml::{
+    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
+};
 pub use change::add::{AddOptions, AddReport};
 pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::sync::{ResyncOptions, ResyncReport};
 pub use check::{Category, Finding, Severity, StatusOptions, StatusReport};
-#[cfg(feature = "cli")]
 pub use home::{Limits, Project};
 pub use item::{FailedPath, ItemKind, RegisteredItem};
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
@@ -24,7 +26,6 @@ pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, Repo
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };
-pub use registry::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};
 pub use scan::hash::{HashProgress, Hashed};

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 8] = [
+const LAYERS: [(&str, u8); 9] = [
     ("cli", 6),
     ("manager", 5),
     ("engine", 4),
     ("project", 4),
     ("source", 3),
+    ("modelstoml", 2),
     ("store", 3),
     ("http", 2),
     ("disk", 2),

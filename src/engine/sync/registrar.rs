@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::documents::SourceDocuments;
 use crate::error::{Error, Result};
 use crate::http::Client;
+use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::source;
@@ -21,7 +22,6 @@ use crate::source::repository::discover::{Discovered, Discovery, Served};
 use crate::source::repository::index::{self, Cached, Head, Origin};
 use crate::source::repository::is_of;
 use crate::source::repository::refs::Refs;
-use crate::source::repository::wire::Registry;
 
 /// How the sync of one registry ended.
 pub(super) enum Outcome {
@@ -222,20 +222,21 @@ impl SyncingRepository<'_> {
         let location = served.url.to_string();
         let registry = Registry::parse(&served.text, reference, &location)?;
         let place = self.discovery.place;
-        let state = match &served.commit {
-            Some(commit) => PinState::Commit(commit.clone()),
-            None => {
-                let asset = registry.asset().or(place.asset.as_deref()).ok_or_else(|| {
+        let state =
+            match &served.commit {
+                Some(commit) => PinState::Commit(commit.clone()),
+                None => {
+                    let asset = registry.asset.as_deref().or(place.asset.as_deref()).ok_or_else(|| {
                     let message = "neither the registry nor the source says which zip of the \
                                    release holds the files: set 'asset'";
                     Error::registry(&location, message)
                 })?;
-                PinState::Release {
-                    tag: reference.to_owned(),
-                    asset: asset.to_owned(),
+                    PinState::Release {
+                        tag: reference.to_owned(),
+                        asset: asset.to_owned(),
+                    }
                 }
-            }
-        };
+            };
         let origin = Origin {
             reference: reference.to_owned(),
             name: self.target.config.name.clone(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::project::item::ItemKind;
-use crate::project::registry::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::relpath::RelPath;
 
 /// What differs between two states of a registry.

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
-use crate::project::change::known::Known;
-use crate::project::item::{ItemKind, RegisteredItem};
-use crate::project::registry::{
+use crate::modelstoml::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of,
     total_bytes, version,
 };
+use crate::project::change::known::Known;
+use crate::project::item::{ItemKind, RegisteredItem};
 use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
 use crate::project::scan::survey::Found;
 use crate::relpath::RelPath;

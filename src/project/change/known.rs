@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
-use crate::project::registry::ProjectRegistry;
+use crate::modelstoml::ProjectRegistry;
 
 /// What is registered, by what tells one model from another.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::{Error, Result};
+use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
 use crate::progress::CancelToken;
 use crate::project::change::difference::Difference;
 use crate::project::change::enter::{FoundModel, FoundTarget, Given, HashedFiles};
@@ -14,7 +15,6 @@ use crate::project::change::known::Known;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::FailedPath;
-use crate::project::registry::{ModelEntry, ProjectRegistry, TargetEntry};
 use crate::project::scan::hash::{HashProgress, Hashing};
 use crate::project::scan::python::{Entrypoint, ModelClass, Module};
 use crate::project::scan::survey::Found;

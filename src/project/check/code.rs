@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Category, Finding, Severity, in_command};
 use crate::error::{Result, chain};
+use crate::modelstoml::{ModelEntry, TargetEntry};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::registry::{ModelEntry, TargetEntry};
 use crate::project::scan::python::{Entrypoint, Module};
 use crate::relpath::RelPath;
 

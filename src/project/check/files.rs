@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
+use crate::modelstoml::{FileFacts, Files, ModelEntry};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::project::publish::make::is_output_of_run;
-use crate::project::registry::{FileFacts, Files, ModelEntry};
 use crate::project::scan::hash::Hashing;
 use crate::project::scan::survey::MODFLOW;
 use crate::project::scan::walk::{Tree, files_below, folder_of};

@@ -10,10 +10,10 @@ use std::sync::Arc;
 pub(in crate::project) use self::files::is_absence;
 use self::files::listed;
 use crate::error::Result;
+use crate::modelstoml::ProjectRegistry;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::registry::ProjectRegistry;
 use crate::project::scan::hash::HashProgress;
 use crate::project::work_tree::path_in_work_tree;
 use crate::setters::setters;
@@ -188,7 +188,7 @@ fn in_command(path: &str) -> Cow<'_, str> {
 impl Project {
     /// Checks that readers look for the files where they are in the repository.
     fn check_root(&self) -> Result<Option<Finding>> {
-        let root = &self.registry().root;
+        let root = self.registry().root();
         let now = path_in_work_tree(self.root())?;
         let moved = now.filter(|now| now != root && !self.registry().entries.is_empty());
         let shown = |path: &str| match path {

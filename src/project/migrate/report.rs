@@ -49,10 +49,8 @@ use crate::digest::Digest;
 use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
+use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 use crate::project::home::Project;
-use crate::project::registry::{
-    Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
-};
 use crate::relpath::{InvalidName, RelPath, check_distinct};
 use crate::time::rfc3339_micros;
 

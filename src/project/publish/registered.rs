@@ -13,11 +13,11 @@ use super::{
 use crate::catalog::Metadata;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelRef;
+use crate::modelstoml::{ModelEntry, RegisteredVersion};
 use crate::progress::CancelToken;
 use crate::project::check::{Category, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::registry::{ModelEntry, RegisteredVersion};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 

@@ -9,10 +9,10 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::modelstoml::FileFacts;
 use crate::progress::CancelToken;
 use crate::project::change::enter::HashedFiles;
 use crate::project::home::Project;
-use crate::project::registry::FileFacts;
 use crate::relpath::RelPath;
 
 /// How much of a file is read at once, in bytes.

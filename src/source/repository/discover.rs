@@ -7,15 +7,12 @@ use crate::config::RepositoryPlace;
 use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Answer, Client, GetOptions};
+use crate::modelstoml::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
 use crate::progress::CancelToken;
 use crate::relpath::below;
 use crate::source::repository::index::Origin;
 use crate::source::repository::refs::{MAX_ADVERTISEMENT_BYTES, RefKind, Refs, may_be_hash};
-use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::url::Url;
-
-/// The name of the file that lists a repository's models.
-pub(crate) const REGISTRY_FILE: &str = "models.toml";
 
 /// The largest answer of a server's interface that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;

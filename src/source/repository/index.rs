@@ -13,7 +13,8 @@
 //! for each model its name without the source's, the digest of its manifest, its folder, where in the rest its manifest is
 //! and how long it is, and its files and bytes; and for some what is said of them. From there on come the manifests.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -25,10 +26,8 @@ use serde_json::value::RawValue;
 use crate::catalog::{ListingPlace, Metadata, PinState, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
-use crate::manifest::{Manifest, ManifestFile, write_listing};
-use crate::model::ModelName;
-use crate::relpath::{RelPath, below, common_folder, shown};
-use crate::source::repository::wire::Registry;
+use crate::manifest::Manifest;
+use crate::modelstoml::Registry;
 
 const FORMAT: u32 = 1;
 
@@ -89,12 +88,12 @@ pub(crate) struct Entry {
     pub(crate) about: RemoteMetadata,
 }
 
-type EntryWire<S> = (S, Digest, S, u64, u64, u64, Option<u64>);
+type EntryWire<N, R> = (N, Digest, R, u64, u64, u64, Option<u64>);
 
 #[derive(Serialize)]
 struct BodyWrite<'a> {
-    models: &'a [EntryWire<String>],
-    examples: &'a BTreeMap<String, Vec<String>>,
+    models: &'a [EntryWire<&'a str, String>],
+    examples: &'a BTreeMap<&'a str, Vec<&'a str>>,
     about: &'a BTreeMap<&'a str, &'a Metadata>,
 }
 
@@ -171,7 +170,7 @@ impl Cached {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow)]
-            models: Vec<EntryWire<std::borrow::Cow<'a, str>>>,
+            models: Vec<EntryWire<Cow<'a, str>, Cow<'a, str>>>,
             #[serde(rename = "examples")]
             _examples: IgnoredAny,
             #[serde(default)]
@@ -232,49 +231,24 @@ pub(crate) fn write(
     location: &str,
     out: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Head> {
-    let refuse = |message: String| Error::registry(location, message);
     let source = origin.name.as_str();
-    let mut rows = Vec::with_capacity(registry.models.len());
-    let mut listings = Vec::new();
-    let mut seen = HashSet::new();
-    for (listed, names) in &registry.models {
-        let path = without_source(listed, source);
-        ModelName::parse(&below(source, path))
-            .map_err(|error| refuse(format!("in [models], {error}")))?;
-        if !seen.insert(path.to_lowercase()) {
-            return Err(refuse(format!(
-                "in [models], '{}' is there twice, or differs from another only by case",
-                shown(listed)
-            )));
-        }
-        let (root, files) = files_of(registry, names)
-            .map_err(|error| refuse(format!("model '{}': {error}", shown(listed))))?;
-        let (json, bytes) = write_listing(&files, &origin.revision, location)
-            .map_err(|error| error.step(format!("model '{}'", shown(listed))))?;
-        let (at, length, count) = (listings.len() as u64, json.len() as u64, files.len() as u64);
-        let digest = Digest::of(&json);
+    let (mut rows, mut listings, mut about) = (Vec::new(), Vec::new(), BTreeMap::new());
+    registry.each_model(source, &location, |model, metadata| {
+        let (json, bytes) = model.listing(&origin.revision, &location)?;
+        let (at, length) = (listings.len() as u64, json.len() as u64);
+        let (digest, count) = (Digest::of(&json), model.files.len() as u64);
         listings.extend(json);
         listings.push(b'\n');
-        rows.push((path.to_owned(), digest, root, at, length, count, bytes));
-    }
-    rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let examples = registry.examples.iter();
-    let examples = examples
-        .map(|(example, models)| {
-            let models = models
-                .iter()
-                .map(|model| without_source(model, source).to_owned());
-            (without_source(example, source).to_owned(), models.collect())
-        })
-        .collect();
+        rows.push((model.name, digest, model.root, at, length, count, bytes));
+        about.extend(metadata.map(|metadata| (model.name, metadata)));
+        Ok(())
+    })?;
+    rows.sort_unstable_by_key(|row| row.0);
     let json = |error: serde_json::Error| Error::internal(error.to_string());
-    let about = registry.about.iter();
-    let about = about.filter(|(listed, _)| registry.models.contains_key(*listed));
-    let about = about.map(|(listed, told)| (without_source(listed, source), told));
     let mut body = serde_json::to_vec(&BodyWrite {
         models: &rows,
-        examples: &examples,
-        about: &about.collect(),
+        examples: &registry.examples(source),
+        about: &about,
     })
     .map_err(json)?;
     body.push(b'\n');
@@ -302,35 +276,6 @@ pub(crate) fn write(
     Ok(head)
 }
 
-fn without_source<'a>(listed: &'a str, name: &str) -> &'a str {
-    let below = listed
-        .strip_prefix(name)
-        .and_then(|rest| rest.strip_prefix('/'));
-    below.unwrap_or(listed)
-}
-
-/// The folder that a model's files are in, and the files relative to it, in the order of names.
-fn files_of(registry: &Registry, names: &[String]) -> Result<(String, Vec<ManifestFile>), String> {
-    let mut files = BTreeMap::new();
-    for name in names {
-        let (stated, path) = registry.file(name);
-        let path = RelPath::parse(&path).map_err(|error| error.to_string())?;
-        files.insert(path.to_string(), stated);
-    }
-    let root = common_folder(files.keys().map(String::as_str));
-    let skip = if root.is_empty() { 0 } else { root.len() + 1 };
-    let root = root.to_owned();
-    let files = files.iter().map(|(path, stated)| {
-        let path = RelPath::parse(&path[skip..]).map_err(|error| error.to_string())?;
-        Ok(ManifestFile {
-            size_bytes: stated.and_then(|stated| stated.size_bytes),
-            digest: stated.and_then(|stated| Some(stated.digest?.into())),
-            ..ManifestFile::new(path)
-        })
-    });
-    Ok((root, files.collect::<Result<_, String>>()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,7 +296,7 @@ mod tests {
     }
 
     fn written(toml: &str) -> Result<(tempfile::NamedTempFile, Head)> {
-        let registry = Registry::parse(toml, "develop", "here")?;
+        let registry = Registry::parse(toml, "develop", &"here")?;
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let head = write(&registry, &origin(), "here", &mut |bytes| {
             std::io::Write::write_all(file.as_file_mut(), bytes).unwrap();

@@ -4,11 +4,9 @@
 //! socket. A registry under version control is of one commit, and its files come from that commit whatever the branch does
 //! meanwhile. Those of a release are members of one zip.
 
-pub(crate) mod about;
 pub(crate) mod discover;
 pub(crate) mod index;
 pub(crate) mod refs;
-pub(crate) mod wire;
 
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::config::{RepositoryPlace, SourceConfig};
@@ -120,30 +118,6 @@ impl Repository {
             near: near.iter().map(|near| full(near)).collect(),
         })
     }
-}
-
-/// Checks a registry as those who sync will; `name` is the source's, and `location` names the registry in errors.
-#[cfg(feature = "author")]
-pub(crate) fn check_registry(text: &str, name: &str, location: &str) -> Result<()> {
-    if text.len() as u64 > wire::MAX_REGISTRY_BYTES {
-        let (bytes, most) = (text.len(), wire::MAX_REGISTRY_BYTES);
-        let message = format!("the registry would have {bytes} bytes, and may have {most}");
-        return Err(Error::registry(location, message));
-    }
-    let origin = index::Origin {
-        reference: "main".into(),
-        name: name.to_owned(),
-        server: String::new(),
-        repo: String::new(),
-        state: PinState::Commit(String::new()),
-        revision: String::new(),
-        etag: None,
-        registry_path: String::new(),
-        asset: None,
-        fork: false,
-    };
-    let registry = wire::Registry::parse(text, &origin.reference, location)?;
-    index::write(&registry, &origin, location, &mut |_| Ok(())).map(|_| ())
 }
 
 /// Whether a cached registry is of what a source says now, or of a repository that was asked for in its place.

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use super::weight::{MAX_WEIGHT, weight_of};
 use super::yaml;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::modelstoml::MAX_REGISTRY_BYTES;
 use crate::relpath::shown;
-use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 
 /// What is accepted, for whoever named something else.
 const ACCEPTED: &str = "a registry.yaml of modelops, with 'models' or 'targets', or a model_registry.json, with 'models'";

@@ -43,7 +43,7 @@ use super::document::Document;
 use super::fields::{Digests, Fault, Fields, digest, normal};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::project::registry::Files;
+use crate::modelstoml::Files;
 
 /// Everything that another program registered.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Metadata;
 use crate::digest::Digest;
-use crate::project::registry::{FileFacts, Files};
+use crate::modelstoml::{FileFacts, Files};
 use crate::relpath::RelPath;
 use crate::time::parse_any;
 

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 use super::entries::{ImportedModel, ImportedVersion};
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
+use crate::modelstoml::{
+    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, digest_of, version,
+};
 use crate::project::change::difference::Difference;
 use crate::project::change::enter::{Entered, HashedFiles, facts_of, next_version};
 use crate::project::change::known::Known;
 use crate::project::home::Project;
 use crate::project::item::{ItemKind, RegisteredItem};
-use crate::project::registry::{
-    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, digest_of, version,
-};
 use crate::project::scan::python::{Entrypoint, ModelClass};
 use crate::project::scan::survey::Found;
 use crate::relpath::{InvalidName, RelPath};

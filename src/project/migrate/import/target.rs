@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
+use crate::modelstoml::{ProjectRegistry, TargetEntry};
 use crate::project::change::difference::Difference;
 use crate::project::change::enter::{Entered, FoundTarget, Given, HashedFiles};
 use crate::project::change::known::Known;
 use crate::project::home::Project;
-use crate::project::registry::{ProjectRegistry, TargetEntry};
 use crate::project::scan::python::{Module, TargetFunction};
 use crate::relpath::RelPath;
 

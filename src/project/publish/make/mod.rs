@@ -30,9 +30,9 @@ use crate::glob::Glob;
 use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::model::ModelName;
+use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
 use crate::progress::CancelToken;
-use crate::project::registry::file::{OnDisk, RegistryFile};
-use crate::project::registry::{GENERATED, Made, MadeFile, ProjectRegistry};
+use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
 use crate::relpath::below;
 use crate::setters::setters;
 use crate::settings::Settings;
@@ -252,7 +252,8 @@ impl RegistryMaker {
         let served = served.as_ref().filter(|_| options.urls);
         let files = read_files(&opened, &models, served, &options.cancel)?;
         let total_bytes = files.values().filter_map(|file| file.size_bytes).sum();
-        let made = Made {
+        let made = Document {
+            root: Some(opened.root.clone()),
             asset: opened.asset.clone(),
             files,
             models: models
@@ -265,7 +266,7 @@ impl RegistryMaker {
         let counts = (made.models.len(), made.examples.len(), made.files.len());
         file.locked(RECORD_LIMIT, &options.cancel, || {
             let mut found = read_replaceable(&file)?;
-            found.registry.take_made(&opened.root, made, &path)?;
+            found.registry.take_made(made, &path)?;
             let registry = &found.registry;
             file.write(registry, &registry.render(), &options.name, &found)
         })?;
@@ -356,7 +357,7 @@ fn read_files(
     models: &Models<'_>,
     served: Option<&Served>,
     cancel: &CancelToken,
-) -> Result<BTreeMap<String, MadeFile>> {
+) -> Result<BTreeMap<String, FileEntry>> {
     let names: Vec<&str> = models.files.iter().copied().collect();
     let url = |name: &str| {
         let url = served?.url(opened.asset.as_deref(), &below(&opened.root, name));
@@ -368,7 +369,7 @@ fn read_files(
             || vec![0_u8; BUFFER_BYTES],
             |buffer, name| {
                 let facts = Facts::read(&*opened.tree, name, buffer, cancel)?;
-                let file = MadeFile {
+                let file = FileEntry {
                     digest: Some(facts.digest),
                     size_bytes: Some(facts.size_bytes),
                     url: url(name).transpose()?,
@@ -407,25 +408,24 @@ impl ProjectRegistry {
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] when what is registered beside it lies elsewhere, or has the same names.
-    fn take_made(&mut self, root: &str, made: Made, path: &Path) -> Result<()> {
-        let is_alone = self.entries.is_empty() && self.targets.is_empty();
+    fn take_made(&mut self, made: Document, path: &Path) -> Result<()> {
+        let root = made.root.as_deref().unwrap_or_default();
         let refuse = |reason: String| {
             let message = format!("{reason}: choose another output folder");
             Err(Error::registry(path.display(), message))
         };
-        if !is_alone && self.root != root {
+        if self.has_entries() && self.root() != root {
             return refuse(format!(
                 "what is registered there lies below '{}', and these models below '{root}'",
-                self.root
+                self.root()
             ));
         }
-        if !is_alone && made.asset.is_some() {
+        if self.has_entries() && made.asset.is_some() {
             return refuse("what is registered there is in no zip of a release".into());
         }
         if let Some(id) = self.entries.keys().find(|id| made.models.contains_key(*id)) {
             return refuse(format!("a model '{id}' is registered there"));
         }
-        root.clone_into(&mut self.root);
         self.made = made;
         for key in GENERATED {
             self.others.remove(key);

@@ -270,8 +270,8 @@ fn what_may_be_something_else_is_not_replaced() {
     let path = publisher.output().join("models.toml");
     for (theirs, reason) in [
         ("= broken\n", "malformed"),
-        ("entries = 1\n", "[entries] is no table"),
-        ("schema_version = \"9\"\n", "not known here"),
+        ("entries = 1\n", "malformed"),
+        ("schema_version = \"9\"\n", "unsupported"),
     ] {
         publisher.write("output", &[("models.toml", theirs)]);
         let error = publisher.refuse(&options);

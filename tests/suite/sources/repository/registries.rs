@@ -305,7 +305,8 @@ fn a_schema_of_another_major_version_is_refused() {
         let told = sync(&host.manager(&["develop"]));
         assert_eq!(told.starts_with("synced"), is_known, "{line}: {told}");
         if !is_known {
-            let message = "the registry has a schema_version that is not known here; 1 is";
+            let message =
+                "the registry has an unsupported schema_version; only version 1 is known here";
             assert!(told.contains(message), "{told}");
         }
     }

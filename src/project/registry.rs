@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::ProjectRegistry;
 use crate::digest::Digest;
 use crate::disk::write::{NewFile, rename, replace_file};
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
+use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry, REGISTRY_FILE};
 use crate::progress::CancelToken;
-use crate::source::repository::check_registry;
-use crate::source::repository::discover::REGISTRY_FILE;
-use crate::source::repository::wire::MAX_REGISTRY_BYTES;
 use crate::store::lock::FileLock;
 
+/// What other programs say about when and how they made a registry.
+pub(super) const GENERATED: [&str; 3] = ["generated_at", "devtools_version", "_meta"];
 /// What version control should pass over in its folder, written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
@@ -109,7 +108,7 @@ impl RegistryFile {
         let damage = match read {
             Ok(registry) => {
                 return Ok(OnDisk {
-                    is_kept: registry.has_registered(),
+                    is_kept: is_more_than_made(&registry),
                     registry,
                     text,
                     digest,
@@ -158,10 +157,10 @@ impl RegistryFile {
         found: &OnDisk,
     ) -> Result<Option<PathBuf>> {
         let path = self.path();
-        check_registry(text, name, &path.display().to_string())?;
+        registry.check(text, name, &path.display())?;
         self.remove_leftovers();
         let ignored = path.with_file_name(".gitignore");
-        if found.text.is_none() && registry.has_registered() && !ignored.exists() {
+        if found.text.is_none() && is_more_than_made(registry) && !ignored.exists() {
             replace_file(&ignored, IGNORED.as_bytes())?;
         }
         // On the disk before the one that is there goes anywhere.
@@ -200,6 +199,12 @@ impl RegistryFile {
             }
         }
     }
+}
+
+/// Whether a registry has more in it than `make` would find again.
+fn is_more_than_made(registry: &ProjectRegistry) -> bool {
+    let mut others = registry.others.keys();
+    registry.has_entries() || others.any(|key| !GENERATED.contains(&key.as_str()))
 }
 
 /// Looks at something that is a registry's own. What a link leads to may be anywhere, and a pipe never ends.

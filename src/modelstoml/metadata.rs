@@ -1,4 +1,4 @@
-//! What a registry says of its models beyond their files: what their publisher registered.
+//! What a registry says about its models beyond their files: what their publisher registered.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use toml::{Table, Value};
 
 use crate::catalog::Metadata;
 
-/// The fields of an entry that tell others about the model, and what they are called for them.
-const TOLD: [(&str, &str); 7] = [
+/// The fields of an entry that describe the model to others, and their names there.
+const FIELDS: [(&str, &str); 7] = [
     ("name", "name"),
     ("description", "description"),
     ("type", "type"),
@@ -17,39 +17,43 @@ const TOLD: [(&str, &str); 7] = [
     ("current", "version"),
 ];
 
-/// Reads `[entries]`: model → what is said of it, over what its files say. It is the publisher's own table, so what has
-/// another form than it should have is passed over.
-pub(super) fn read(entries: Option<Value>) -> BTreeMap<String, Metadata> {
-    let Some(Value::Table(entries)) = entries else {
+/// Reads `[entries]`: model → its metadata, where fields of the entry override those from the files. The table is the
+/// publisher's own, so values of an unexpected form are ignored.
+pub(super) fn of_entries(entries: Value) -> BTreeMap<String, Metadata> {
+    let Value::Table(entries) = entries else {
         return BTreeMap::new();
     };
-    let about = entries.into_iter().filter_map(|(model, entry)| {
+    let models = entries.into_iter().filter_map(|(model, entry)| {
         let Value::Table(mut entry) = entry else {
             return None;
         };
-        let mut about = of_files(&mut entry).unwrap_or_default();
-        for (key, name) in TOLD {
-            if let Some(value) = entry.remove(key) {
-                about.insert(name.into(), json(value));
-            }
+        let mut metadata = of_files(&mut entry).unwrap_or_default();
+        for (key, name) in FIELDS {
+            let value = entry.remove(key);
+            metadata.extend(value.map(|value| (name.to_owned(), json(value))));
         }
-        Some((model, about))
+        Some((model, metadata))
     });
-    about.collect()
+    models.collect()
 }
 
 /// What the files of the current version say.
 fn of_files(entry: &mut Table) -> Option<Metadata> {
     let current = entry.get("current")?.as_str()?.to_owned();
     let version = entry.get_mut("versions")?.get_mut(current)?;
-    let Some(Value::Table(metadata)) = version.as_table_mut()?.remove("metadata") else {
-        return None;
-    };
-    Some(metadata.into_iter().map(|(k, v)| (k, json(v))).collect())
+    match version.as_table_mut()?.remove("metadata") {
+        Some(Value::Table(metadata)) => Some(json_table(metadata)),
+        _ => None,
+    }
 }
 
-/// A value as JSON has it; a time becomes a text.
-pub(crate) fn json(value: Value) -> serde_json::Value {
+pub(super) fn json_table(table: Table) -> Metadata {
+    let values = table.into_iter().map(|(key, value)| (key, json(value)));
+    values.collect()
+}
+
+/// Converts a value to JSON; a time becomes a string.
+fn json(value: Value) -> serde_json::Value {
     match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),
@@ -57,7 +61,7 @@ pub(crate) fn json(value: Value) -> serde_json::Value {
         Value::Boolean(is) => is.into(),
         Value::Datetime(time) => time.to_string().into(),
         Value::Array(values) => values.into_iter().map(json).collect(),
-        Value::Table(table) => table.into_iter().map(|(k, v)| (k, json(v))).collect(),
+        Value::Table(table) => json_table(table).into(),
     }
 }
 
@@ -67,7 +71,8 @@ mod tests {
 
     fn about(text: &str) -> serde_json::Value {
         let mut table: Table = text.parse().unwrap();
-        serde_json::to_value(read(table.remove("entries"))).unwrap()
+        let entries = table.remove("entries").unwrap_or(Value::Integer(0));
+        serde_json::to_value(of_entries(entries)).unwrap()
     }
 
     #[test]

@@ -1,0 +1,187 @@
+//! A registry as consumers read it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::document::{Document, ListedModel, MoreTables, without_source};
+use super::metadata;
+use crate::catalog::Metadata;
+use crate::error::Result;
+
+/// A registry at a ref. Names in it are checked when [`Registry::each_model`] passes them on.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    document: Document,
+    metadata: BTreeMap<String, Metadata>,
+    reference: String,
+    /// The zip that holds the files, where the registry gives it.
+    pub(crate) asset: Option<String>,
+}
+
+/// What a consumer takes from the tables of a project: model → what is said about it.
+#[derive(Default)]
+struct Entries(BTreeMap<String, Metadata>);
+
+impl MoreTables for Entries {
+    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        if key == "entries" {
+            self.0 = metadata::of_entries(map.next_value()?);
+        } else {
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+impl Registry {
+    /// Parses a registry that was found at `reference`; `location` names it in errors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when it is malformed, has an unknown major `schema_version`, or
+    /// names a `root` or zip that cannot be one.
+    pub(crate) fn parse(text: &str, reference: &str, location: &dyn Display) -> Result<Self> {
+        let (document, Entries(metadata)) = Document::parse(text, location)?;
+        Ok(Self {
+            asset: document.check_asset(location)?,
+            document,
+            metadata,
+            reference: reference.to_owned(),
+        })
+    }
+
+    /// Returns the number of files that it lists.
+    pub(crate) fn file_count(&self) -> usize {
+        self.document.files.len()
+    }
+
+    /// Passes on each model, with its names checked, and what is said about it; see [`Document::each_model`].
+    pub(crate) fn each_model<'a>(
+        &'a self,
+        source: &str,
+        location: &dyn Display,
+        mut take: impl FnMut(ListedModel<'a>, Option<&'a Metadata>) -> Result<()>,
+    ) -> Result<()> {
+        let reference = &self.reference;
+        self.document
+            .each_model(source, reference, location, |model| {
+                let metadata = self.metadata.get(model.listed);
+                take(model, metadata)
+            })
+    }
+
+    /// Returns example → models, both without the name of the source.
+    pub(crate) fn examples<'a>(&'a self, source: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
+        let examples = self.document.examples.iter();
+        let examples = examples.map(|(example, models)| {
+            let models = models.iter().map(|model| without_source(model, source));
+            (without_source(example, source), models.collect())
+        });
+        examples.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn parse(text: &str) -> Result<Registry> {
+        Registry::parse(&text.replace("HASH", HASH), "develop", &"here")
+    }
+
+    #[test]
+    fn hashes_are_read_in_every_form() {
+        let registry = parse(
+            "[files]\na = { hash = \"sha256:HASH\", size = 3 }\nb = { hash = \"HASH\" }\nc = { hash = \"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\" }\nd = {}\ne = { hash = \"\" }\nf = { hash = \"md5:00\" }\n[models]\nm = [\"a\"]\n",
+        )
+        .unwrap();
+        for (name, has_digest) in [
+            ("a", true),
+            ("b", true),
+            ("c", true),
+            ("d", false),
+            ("e", false),
+            ("f", false),
+        ] {
+            let (stated, path) = registry.document.file(name, "develop");
+            assert_eq!(stated.unwrap().digest.is_some(), has_digest, "{name}");
+            assert_eq!(path, name);
+        }
+        assert_eq!(
+            registry.document.file("a", "develop").0.unwrap().size_bytes,
+            Some(3)
+        );
+        assert!(registry.document.file("not-listed", "develop").0.is_none());
+        assert!(parse("[files]\na = { hash = \"zz\" }\n").is_err());
+    }
+
+    #[test]
+    fn other_tables_and_schemas() {
+        for good in [
+            "schema_version = \"1.0\"\n",
+            "schema_version = \"1.7\"\n",
+            "schema_version = 1\n",
+            "schema_version = 1.0\n",
+            "generated_at = 2026-01-01T00:00:00Z\n[_meta]\nschema_version = \"1\"\n[targets.x]\na = 1\n",
+            "",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "schema_version = \"2.0\"\n",
+            "schema_version = []\n",
+            "[_meta]\nschema_version = \"2\"\n",
+            "root = \"../x\"\n",
+            "asset = \"a/b.zip\"\n",
+            "asset = \"..\"\n",
+            "files = 1\n",
+            "[files]\na = { size = -1 }\n",
+            "[models]\nm = \"a\"\n",
+            "= broken",
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert_eq!(error.code(), "REGISTRY_ERROR", "{bad}");
+        }
+    }
+
+    #[test]
+    fn of_a_url_only_the_folder_and_the_zip_count() {
+        for (url, expected) in [
+            (
+                "https://raw.githubusercontent.com/o/n/develop/mf6/a/x",
+                "mf6/a/x",
+            ),
+            (
+                "https://raw.githubusercontent.com/o/n/master/mf6/deep/a/x",
+                "mf6/deep/a/x",
+            ),
+            (
+                "https://raw.githubusercontent.com/o/n/refs/heads/develop/mf6/a/x",
+                "mf6/a/x",
+            ),
+            ("https://git.example.com/o/n/raw/develop/mf6/a/x", "mf6/a/x"),
+            ("https://raw.githubusercontent.com/o/n/develop/a/x", "a/x"),
+            ("https://raw.githubusercontent.com/o/n/develop/b/y", "a/x"),
+            ("no url", "a/x"),
+        ] {
+            let registry = parse(&format!("[files]\n\"a/x\" = {{ url = \"{url}\" }}\n")).unwrap();
+            assert_eq!(
+                registry.document.file("a/x", "develop").1,
+                expected,
+                "{url}"
+            );
+        }
+        let registry = parse(
+            "[files]\n\"a/x\" = { url = \"https://github.com/o/n/releases/download/v1/all.zip\" }\n\"all.zip\" = { url = \"https://github.com/o/n/releases/download/v1/all.zip\" }\n",
+        )
+        .unwrap();
+        assert_eq!(registry.asset.as_deref(), Some("all.zip"));
+        let stated = parse(
+            "root = \"own\"\n[files]\n\"a/x\" = { url = \"https://raw.githubusercontent.com/o/n/develop/mf6/a/x\" }\n",
+        );
+        assert_eq!(stated.unwrap().document.file("a/x", "develop").1, "own/a/x");
+    }
+}

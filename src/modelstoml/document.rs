@@ -1,0 +1,341 @@
+//! The tables that every reader knows, and the one parser.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, de};
+use toml::Value;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{ManifestFile, write_listing};
+use crate::model::ModelName;
+use crate::relpath::{RelPath, below, common_folder, shown};
+use crate::url::{Url, percent_decode};
+
+/// The name of the file.
+pub(crate) const REGISTRY_FILE: &str = "models.toml";
+/// The largest `models.toml` that is read, in bytes: about half a million files.
+pub(crate) const MAX_REGISTRY_BYTES: u64 = 64 << 20;
+
+/// The tables that every reader knows. Names in them are not checked yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) root: Option<String>,
+    pub(crate) asset: Option<String>,
+    pub(crate) files: BTreeMap<String, FileEntry>,
+    /// Model → names of files.
+    pub(crate) models: BTreeMap<String, Vec<String>>,
+    /// Example → names of models.
+    pub(crate) examples: BTreeMap<String, Vec<String>>,
+}
+
+/// What a registry says about a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct FileEntry {
+    #[serde(default, rename = "hash", deserialize_with = "digest")]
+    pub(crate) digest: Option<Digest>,
+    #[serde(rename = "size")]
+    pub(crate) size_bytes: Option<u64>,
+    pub(crate) url: Option<String>,
+}
+
+/// A model, with its names checked.
+#[derive(Debug)]
+pub(crate) struct ListedModel<'a> {
+    /// Its name as it is listed.
+    pub(crate) listed: &'a str,
+    /// Its name without that of the source.
+    pub(crate) name: &'a str,
+    /// The folder in the repository or zip that all its files are in.
+    pub(crate) root: String,
+    /// Its files, relative to that folder, in order.
+    pub(crate) files: Vec<ManifestFile>,
+}
+
+/// How a reader treats the tables that not every reader knows.
+pub(super) trait MoreTables: Default {
+    /// Reads the value of a key, or passes over it.
+    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error>;
+
+    /// Keeps a value that the parser itself has looked at.
+    fn keep(&mut self, _key: String, _value: Value) {}
+}
+
+impl Document {
+    /// Parses a registry; `location` names it in errors.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] when it is malformed or has an unknown major `schema_version`.
+    pub(super) fn parse<T: MoreTables>(text: &str, location: &dyn Display) -> Result<(Self, T)> {
+        let tables: Tables<T> = toml::from_str(text).map_err(|error| ErrorKind::Registry {
+            location: location.to_string(),
+            message: "the registry is malformed".into(),
+            source: Some(in_a_line(&error, text).into()),
+        })?;
+        if tables
+            .schema_version
+            .is_some_and(|version| !is_known(&version))
+        {
+            let message =
+                "the registry has an unsupported schema_version; only version 1 is known here";
+            return Err(Error::registry(location, message));
+        }
+        Ok((tables.document, tables.more))
+    }
+
+    /// Returns what is said about a file, and its path in the repository or zip; `reference` is the ref of the registry.
+    pub(super) fn file(&self, name: &str, reference: &str) -> (Option<&FileEntry>, String) {
+        let entry = self.files.get(name);
+        let of_url = || folder_of(&path_of(entry?.url.as_deref()?)?, name, reference);
+        let path = match self.root() {
+            Some(root) => below(root, name),
+            None => below(&of_url().unwrap_or_default(), name),
+        };
+        (entry, path)
+    }
+
+    /// The folder that names of files are relative to; empty for the top.
+    fn root(&self) -> Option<&str> {
+        let root = self.root.as_deref().map(|root| root.trim_matches('/'));
+        root.map(|root| if root == "." { "" } else { root })
+    }
+
+    /// Checks `root` and the name of the zip that holds the files, and returns the latter where the registry gives it: of
+    /// several in URLs the first in order, so that every sync finds the same.
+    pub(super) fn check_asset(&self, location: &dyn Display) -> Result<Option<String>> {
+        let refuse = |message: String| Error::registry(location, message);
+        let check = |what: &str, text: &str| {
+            RelPath::parse(text).map_err(|error| refuse(format!("{what}: {error}")))
+        };
+        if let Some(root) = self.root().filter(|root| !root.is_empty()) {
+            check("root", root)?;
+        }
+        let of_url = |(name, file): (&String, &FileEntry)| {
+            let path = path_of(file.url.as_deref().filter(|url| may_be_zip(url))?)?;
+            let last = path.rsplit('/').next()?;
+            let is_another = name.rsplit('/').next() != Some(last);
+            (is_zip(last) && is_another).then(|| last.to_owned())
+        };
+        let stated = self.asset.clone();
+        let asset = stated.or_else(|| self.files.iter().filter_map(of_url).min());
+        if let Some(asset) = &asset
+            && check("asset", asset)?.components().count() != 1
+        {
+            return Err(refuse(format!("asset: '{}' has a slash", shown(asset))));
+        }
+        Ok(asset)
+    }
+
+    /// Passes on each model, with its names checked; `source` is the name of the source, which names of models are
+    /// listed with or without.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] for a name that no model or file can have, and for two models that some file system does not
+    /// tell apart; whatever `take` fails with.
+    pub(crate) fn each_model<'a>(
+        &'a self,
+        source: &str,
+        reference: &str,
+        location: &dyn Display,
+        mut take: impl FnMut(ListedModel<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let refuse = |message: String| Error::registry(location, message);
+        let mut seen = HashSet::new();
+        for (listed, files) in &self.models {
+            let name = without_source(listed, source);
+            ModelName::parse(&below(source, name))
+                .map_err(|error| refuse(format!("in [models], {error}")))?;
+            if !seen.insert(name.to_lowercase()) {
+                return Err(refuse(format!(
+                    "in [models], '{}' occurs twice, or differs from another only by case",
+                    shown(listed)
+                )));
+            }
+            let model = self.model(listed, name, files, reference);
+            take(model.map_err(|error| refuse(format!("model '{}': {error}", shown(listed))))?)?;
+        }
+        Ok(())
+    }
+
+    fn model<'a>(
+        &'a self,
+        listed: &'a str,
+        name: &'a str,
+        files: &[String],
+        reference: &str,
+    ) -> Result<ListedModel<'a>, String> {
+        let fault = |error: crate::relpath::InvalidName| error.to_string();
+        let mut by_path = BTreeMap::new();
+        for file in files {
+            let (entry, path) = self.file(file, reference);
+            by_path.insert(RelPath::parse(&path).map_err(fault)?, entry);
+        }
+        let root = common_folder(by_path.keys().map(RelPath::as_str)).to_owned();
+        let skip = if root.is_empty() { 0 } else { root.len() + 1 };
+        let files = by_path.iter().map(|(path, entry)| {
+            let path = RelPath::parse(&path.as_str()[skip..]).map_err(fault)?;
+            Ok(ManifestFile {
+                size_bytes: entry.and_then(|entry| entry.size_bytes),
+                digest: entry.and_then(|entry| Some(entry.digest?.into())),
+                ..ManifestFile::new(path)
+            })
+        });
+        let files = files.collect::<Result<_, String>>()?;
+        Ok(ListedModel {
+            listed,
+            name,
+            root,
+            files,
+        })
+    }
+}
+
+impl ListedModel<'_> {
+    /// Returns the document that lists its files, and their total size; `revision` is what they are of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] when two names are one file on some system, or the sizes are too large.
+    pub(crate) fn listing(
+        &self,
+        revision: &str,
+        location: &dyn Display,
+    ) -> Result<(Vec<u8>, Option<u64>)> {
+        write_listing(&self.files, revision, location)
+            .map_err(|error| error.step(format!("model '{}'", shown(self.listed))))
+    }
+}
+
+/// Removes the name of the source from the front of a name.
+pub(crate) fn without_source<'a>(listed: &'a str, source: &str) -> &'a str {
+    let below = listed
+        .strip_prefix(source)
+        .and_then(|rest| rest.strip_prefix('/'));
+    below.unwrap_or(listed)
+}
+
+struct Tables<T> {
+    schema_version: Option<Value>,
+    document: Document,
+    more: T,
+}
+
+impl<'de, T: MoreTables> Deserialize<'de> for Tables<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TablesVisitor(PhantomData))
+    }
+}
+
+struct TablesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: MoreTables> Visitor<'de> for TablesVisitor<T> {
+    type Value = Tables<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a registry of models")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tables<T>, A::Error> {
+        let (mut schema_version, mut of_meta) = (None, None);
+        let (mut document, mut more) = (Document::default(), T::default());
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "schema_version" => schema_version = Some(map.next_value()?),
+                "root" => document.root = Some(map.next_value()?),
+                "asset" => document.asset = Some(map.next_value()?),
+                "files" => document.files = map.next_value()?,
+                "models" => document.models = map.next_value()?,
+                "examples" => document.examples = map.next_value()?,
+                "_meta" => {
+                    let meta: Value = map.next_value()?;
+                    of_meta = meta.get("schema_version").cloned();
+                    more.keep(key, meta);
+                }
+                _ => more.read(key, &mut map)?,
+            }
+        }
+        Ok(Tables {
+            schema_version: schema_version.or(of_meta),
+            document,
+            more,
+        })
+    }
+}
+
+fn is_known(schema_version: &Value) -> bool {
+    match schema_version {
+        Value::String(text) => text.trim().split('.').next() == Some("1"),
+        Value::Integer(number) => *number == 1,
+        Value::Float(number) => (1.0..2.0).contains(number),
+        _ => false,
+    }
+}
+
+/// The parser's message on one line, with the line where it stopped.
+fn in_a_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().trim().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
+}
+
+/// Deserializes a digest; `None` when it is empty or of another algorithm.
+pub(super) fn digest<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Digest>, D::Error> {
+    struct Text;
+    impl de::Visitor<'_> for Text {
+        type Value = Option<Digest>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a digest")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<Digest>, E> {
+            Digest::read(text).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
+/// Whether a URL can lead to a zip, without decoding it.
+fn may_be_zip(url: &str) -> bool {
+    url.contains('%') || is_zip(url.trim().split(['?', '#']).next().unwrap_or_default())
+}
+
+fn is_zip(name: &str) -> bool {
+    let extension = name.len().checked_sub(4).and_then(|at| name.get(at..));
+    name.len() > 4 && extension.is_some_and(|extension| extension.eq_ignore_ascii_case(".zip"))
+}
+
+/// The path of a URL, decoded.
+fn path_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?.expose();
+    let (_, rest) = url.split_once("://")?;
+    let (_, path) = rest.split_once('/')?;
+    let path = path.split('?').next().unwrap_or_default();
+    String::from_utf8(percent_decode(path)).ok()
+}
+
+/// The folder between the ref and the name of a file in a path such as `owner/name/<ref>/<folder>/<file>`.
+fn folder_of(path: &str, name: &str, reference: &str) -> Option<String> {
+    let before = path.strip_suffix(name)?.strip_suffix('/')?;
+    let segments: Vec<&str> = before.split('/').collect();
+    // Most servers have `raw` in front of the ref; GitHub has a host for raw files instead.
+    let raw = segments
+        .iter()
+        .take(6)
+        .position(|segment| *segment == "raw");
+    let mut rest = segments.get(raw.map_or(2, |at| at + 1)..)?;
+    if let ["refs", "heads" | "tags", below @ ..] = rest {
+        rest = below;
+    }
+    let known: Vec<&str> = reference.split('/').collect();
+    let folder = rest
+        .strip_prefix(known.as_slice())
+        .or_else(|| rest.get(1..))?;
+    let folder = folder.join("/");
+    (folder.is_empty() || RelPath::parse(&folder).is_ok()).then_some(folder)
+}

@@ -1,0 +1,349 @@
+//! A registry as its project reads it: the models with their history, the targets, and sets of targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess};
+use toml::{Table, Value};
+
+use super::document::{self, Document, FileEntry, MoreTables};
+use super::metadata::json_table;
+use super::{version, write};
+use crate::catalog::Metadata;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::model::{ModelName, ModelRef};
+use crate::relpath::RelPath;
+use crate::time::parse_rfc3339;
+
+/// The registry of a project, in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ProjectRegistry {
+    /// The models, by id: a name that can be pulled.
+    pub entries: BTreeMap<String, ModelEntry>,
+    /// The targets, by id.
+    pub targets: BTreeMap<String, TargetEntry>,
+    /// Sets of targets: name → ids of targets.
+    pub target_sets: BTreeMap<String, BTreeSet<String>>,
+    /// What `make` found, models without a history; its `root` is that of the whole registry.
+    pub(crate) made: Document,
+    /// What other programs keep in the file.
+    pub(crate) others: Table,
+}
+
+/// A registered model.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct ModelEntry {
+    /// Its name for people. Default: its id.
+    #[serde(default)]
+    pub name: String,
+    /// What it is, in a few words; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// Its type, such as `classification`.
+    #[serde(rename = "type")]
+    pub model_type: Option<String>,
+    /// Keywords to find it by, in order.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
+    /// The highest version: the one of the files as last registered.
+    pub current: String,
+    /// The file or folder that was registered, relative to the project's folder with `/` between the components; `.` for
+    /// the project's folder itself.
+    pub path: String,
+    /// The name of the format that read it; `None` when none did.
+    pub format: Option<String>,
+    /// What is run, such as `package.module:Class`.
+    pub entrypoint: Option<String>,
+    /// What it computes.
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    /// Data files that it needs, which are pulled with it.
+    #[serde(default)]
+    pub data: Vec<RelPath>,
+    /// Code files that it needs, which are pulled with it.
+    #[serde(default)]
+    pub code: Vec<RelPath>,
+    /// The keys of the fields above that were set by hand: the files do not change them.
+    #[serde(default)]
+    pub given: BTreeSet<String>,
+    /// Its versions, by name; [`ModelEntry::history`] has them in order.
+    #[serde(default)]
+    pub versions: BTreeMap<String, RegisteredVersion>,
+    #[serde(flatten)]
+    pub(crate) others: Table,
+}
+
+/// One version of a registered model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct RegisteredVersion {
+    /// When it was registered; what changed later may differ.
+    #[serde(default = "long_ago", deserialize_with = "time")]
+    pub registered_at: SystemTime,
+    /// The digest of the names, sizes and digests of its files.
+    #[serde(default = "of_no_files", deserialize_with = "digest_or_none")]
+    pub digest: Digest,
+    /// Its files, including data and code.
+    #[serde(default)]
+    pub files: Files,
+    /// What the files say about it.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: Metadata,
+}
+
+/// A registered target: a function that compares an output of a model with data.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct TargetEntry {
+    /// The file that defines it.
+    pub path: RelPath,
+    /// The function, such as `package.module:function`.
+    pub entrypoint: String,
+    /// The output that it looks at.
+    pub model_output: String,
+    /// Data files that it needs.
+    #[serde(default)]
+    pub data: Vec<RelPath>,
+    /// When it was registered.
+    #[serde(default = "long_ago", deserialize_with = "time")]
+    pub registered_at: SystemTime,
+    /// The digest of the names, sizes and digests of its files.
+    #[serde(default = "of_no_files", deserialize_with = "digest_or_none")]
+    pub digest: Digest,
+    /// Its own file, and its data files.
+    #[serde(default)]
+    pub files: Files,
+    #[serde(flatten)]
+    pub(crate) others: Table,
+}
+
+/// Files by their paths from the project's folder.
+pub type Files = BTreeMap<RelPath, FileFacts>;
+
+/// What is registered of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[non_exhaustive]
+pub struct FileFacts {
+    /// The digest of its content.
+    #[serde(rename = "hash", deserialize_with = "digest")]
+    pub digest: Digest,
+    /// Its size.
+    #[serde(rename = "size")]
+    pub size_bytes: u64,
+}
+
+impl ProjectRegistry {
+    /// Parses a registry; `location` names it in errors.
+    pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
+        let (document, mut registry): (_, Self) = Document::parse(text, location)?;
+        if write::is_cut_short(text) {
+            return Err(Error::registry(
+                location,
+                "the end of the registry is missing",
+            ));
+        }
+        let joined = registry.join(document);
+        joined.map_err(|fault| Error::registry(location, fault))?;
+        Ok(registry)
+    }
+
+    /// Moves what the tables for all readers say about registered models into their entries.
+    fn join(&mut self, document: Document) -> Result<(), String> {
+        self.made = document;
+        let Document { files, models, .. } = &mut self.made;
+        let mut listed = BTreeSet::new();
+        for (id, entry) in &mut self.entries {
+            let of_entry = models.remove(id).unwrap_or_default();
+            let joined = entry.join(id, &of_entry, files);
+            joined.map_err(|fault| format!("[entries.{id}] {fault}"))?;
+            listed.extend(of_entry);
+        }
+        let of_made: BTreeSet<&String> = models.values().flatten().collect();
+        files.retain(|name, _| !listed.contains(name) || of_made.contains(name));
+        for target in self.targets.values_mut() {
+            settle_digest(&mut target.digest, &target.files);
+        }
+        Ok(())
+    }
+
+    /// Returns the entry of a model in its current version.
+    #[must_use]
+    pub fn current(&self, id: &str) -> Option<(&ModelEntry, &RegisteredVersion)> {
+        let entry = self.entries.get(id)?;
+        Some((entry, entry.current()?))
+    }
+
+    /// Returns the folder of the project in the repository that will serve it; empty for its top.
+    pub(crate) fn root(&self) -> &str {
+        self.made.root.as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether models or targets are registered.
+    pub(crate) fn has_entries(&self) -> bool {
+        !(self.entries.is_empty() && self.targets.is_empty())
+    }
+
+    /// Returns the tables for all readers: the current versions, of two that differ on a file the later one, and what
+    /// `make` found.
+    pub(super) fn document(&self) -> Document {
+        let mut document = self.made.clone();
+        let entries = self.entries.iter();
+        let mut current: Vec<_> = entries
+            .filter_map(|(id, entry)| Some((id, entry.current()?)))
+            .collect();
+        current.sort_by_key(|(_, version)| version.registered_at);
+        for (id, version) in current {
+            let names: Vec<String> = version.files.keys().map(RelPath::to_string).collect();
+            for (name, facts) in names.iter().zip(version.files.values()) {
+                let entry = document.files.entry(name.clone()).or_default();
+                (entry.digest, entry.size_bytes) = (Some(facts.digest), Some(facts.size_bytes));
+            }
+            document.models.insert(id.clone(), names);
+        }
+        document
+    }
+}
+
+impl MoreTables for ProjectRegistry {
+    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        match key.as_str() {
+            "entries" => self.entries = map.next_value()?,
+            "targets" => self.targets = map.next_value()?,
+            "target_sets" => self.target_sets = map.next_value()?,
+            _ => self.keep(key, map.next_value()?),
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, key: String, value: Value) {
+        self.others.insert(key, value);
+    }
+}
+
+impl ModelEntry {
+    /// Checks the entry, and adds to its current version the files that `[files]` states.
+    fn join(
+        &mut self,
+        id: &str,
+        listed: &[String],
+        stated: &BTreeMap<String, FileEntry>,
+    ) -> Result<(), String> {
+        ModelName::parse(id).map_err(|error| error.to_string())?;
+        if self.path != "." {
+            RelPath::parse(&self.path).map_err(|error| error.to_string())?;
+        }
+        if self.name.is_empty() {
+            id.clone_into(&mut self.name);
+        }
+        for version in self.versions.keys() {
+            ModelRef::new("", "m", version).map_err(|error| error.to_string())?;
+        }
+        let current = self.versions.get_mut(&self.current);
+        let current = current.ok_or_else(|| format!("it has no version '{}'", self.current))?;
+        for name in listed {
+            let path = RelPath::parse(name).map_err(|error| error.to_string())?;
+            if current.files.contains_key(&path) {
+                continue;
+            }
+            let facts = stated.get(name).and_then(|file| {
+                let (digest, size_bytes) = (file.digest?, file.size_bytes?);
+                Some(FileFacts { digest, size_bytes })
+            });
+            let facts =
+                facts.ok_or_else(|| format!("[files] lacks the hash or size of '{name}'"))?;
+            current.files.insert(path, facts);
+        }
+        for version in self.versions.values_mut() {
+            settle_digest(&mut version.digest, &version.files);
+        }
+        Ok(())
+    }
+
+    /// Returns the version that `[models]` and `[files]` have.
+    #[must_use]
+    pub fn current(&self) -> Option<&RegisteredVersion> {
+        self.versions.get(&self.current)
+    }
+
+    /// Returns the data and code files that it needs.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = &RelPath> {
+        self.data.iter().chain(&self.code)
+    }
+
+    /// Returns all versions, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<(&str, &RegisteredVersion)> {
+        let versions = self.versions.iter();
+        let mut history: Vec<_> = versions.map(|(name, v)| (name.as_str(), v)).collect();
+        history.sort_by(|(one, _), (other, _)| version::compare(one, other));
+        history
+    }
+}
+
+impl RegisteredVersion {
+    /// Returns the size of all its files together.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        total_bytes(&self.files)
+    }
+}
+
+/// The size of files together. A registry may state any sizes, so the sum saturates.
+pub(crate) fn total_bytes(files: &Files) -> u64 {
+    let sizes = files.values().map(|facts| facts.size_bytes);
+    sizes.fold(0, u64::saturating_add)
+}
+
+/// The digest of files: of their names, sizes and digests, in the order of names.
+pub(crate) fn digest_of(files: &Files) -> Digest {
+    let lines = files.iter().map(|(path, facts)| {
+        let FileFacts { digest, size_bytes } = facts;
+        format!("{digest} {size_bytes} {path}\n")
+    });
+    Digest::of(lines.collect::<String>().as_bytes())
+}
+
+/// What stands for a digest that the registry does not state, until all files are known.
+fn of_no_files() -> Digest {
+    digest_of(&Files::new())
+}
+
+fn settle_digest(digest: &mut Digest, files: &Files) {
+    if *digest == of_no_files() {
+        *digest = digest_of(files);
+    }
+}
+
+fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    let digest = document::digest(deserializer)?;
+    digest.ok_or_else(|| D::Error::custom("no SHA-256 digest is stated"))
+}
+
+fn digest_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+    Ok(document::digest(deserializer)?.unwrap_or_else(of_no_files))
+}
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+    Table::deserialize(deserializer).map(json_table)
+}
+
+/// When something was registered that does not say so.
+fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH
+}
+
+/// Deserializes a time, as TOML has it or as a string.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+    let text = match Value::deserialize(deserializer)? {
+        Value::Datetime(time) => time.to_string(),
+        Value::String(text) => text,
+        _ => String::new(),
+    };
+    let time = parse_rfc3339(&text);
+    time.ok_or_else(|| D::Error::custom("expected a time such as 2026-01-31T12:00:00Z"))
+}
