@@ -15,7 +15,7 @@ use crate::project::home::Project;
 use crate::project::item::{FailedPath, RegisteredItem};
 use crate::project::scan::hash::{HashProgress, Hashing};
 use crate::project::scan::survey::{Found, Survey};
-use crate::project::scan::walk::is_passed_over;
+use crate::project::scan::walk::{IS_LINK, is_of_tool};
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
@@ -153,12 +153,10 @@ impl Project {
     fn find_below(&self, path: &PathBuf, options: &AddOptions, survey: &mut Survey) -> Result<()> {
         let metadata = std::fs::symlink_metadata(path);
         if metadata.is_ok_and(|metadata| metadata.is_symlink()) {
-            return Err(Error::argument(
-                "is a link, and a server has something else under its name",
-            ));
+            return Err(Error::argument(IS_LINK));
         }
         let path = self.path_of(path)?;
-        if path.split('/').any(is_passed_over) {
+        if path.split('/').any(is_of_tool) {
             return Err(Error::argument(format!(
                 "'{path}' belongs to a tool, and is no model"
             )));

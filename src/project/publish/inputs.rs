@@ -5,16 +5,13 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use tracing::debug;
-
 use super::{BUFFER_BYTES, PublishOptions};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::platform;
+use crate::progress::CancelToken;
+use crate::project::scan::walk::{Links, walk};
 use crate::relpath::RelPath;
-
-/// Files of folders that describe how they are shown, not what they hold.
-const SKIPPED: [&str; 3] = [".DS_Store", "Thumbs.db", ".git"];
 
 /// A file to publish.
 #[derive(Debug)]
@@ -41,7 +38,14 @@ pub(super) fn collect(
                     registry.display()
                 )));
             }
-            collect_folder(path, "", options, &mut found)?;
+            let is_skipped = |name: &str, _: &Path, _: bool| options.skip.as_deref() == Some(name);
+            for file in walk(path, Links::Follow, &CancelToken::new(), &is_skipped)? {
+                if let Some(fault) = file.fault {
+                    let message = format!("{} {fault}", file.path.display());
+                    return Err(Error::argument(message));
+                }
+                add(&mut found, &file.name, &file.path)?;
+            }
         } else {
             let name = path.file_name().unwrap_or_default();
             add(&mut found, &name.to_string_lossy(), path)?;
@@ -67,52 +71,6 @@ pub(super) fn in_a_row(files: BTreeMap<RelPath, PathBuf>) -> Result<Vec<Input>> 
         offset += size_bytes;
     }
     Ok(inputs)
-}
-
-fn collect_folder(
-    dir: &Path,
-    prefix: &str,
-    options: &PublishOptions,
-    found: &mut BTreeMap<RelPath, PathBuf>,
-) -> Result<()> {
-    // A link that leads upwards would never end.
-    if prefix.split('/').count() > 64 {
-        return Err(Error::argument(format!(
-            "{} is nested too deeply",
-            dir.display()
-        )));
-    }
-    for entry in fs::read_dir(dir).at("read", dir)? {
-        let path = entry.at("read", dir)?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if SKIPPED.contains(&name.as_str())
-            || (prefix.is_empty() && options.skip.as_deref() == Some(&name))
-        {
-            debug!(path = %path.display(), "left out");
-            continue;
-        }
-        let name = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        };
-        let metadata = fs::metadata(&path).at("read", &path)?;
-        if metadata.is_dir() {
-            collect_folder(&path, &name, options, found)?;
-        } else if metadata.is_file() {
-            add(found, &name, &path)?;
-        } else {
-            return Err(Error::argument(format!(
-                "{} is neither a file nor a folder",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 fn add(found: &mut BTreeMap<RelPath, PathBuf>, name: &str, path: &Path) -> Result<()> {

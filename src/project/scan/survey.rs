@@ -11,7 +11,7 @@ use crate::project::home::Project;
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::formats::{self, Description, Extent, ModelFile};
 use crate::project::scan::python::{self, Entrypoint, Module};
-use crate::project::scan::walk::{Tree, files_below, folder_of};
+use crate::project::scan::walk::{IS_LINK, Tree, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// The format of models that are code.
@@ -310,9 +310,7 @@ fn without_extension(path: &str) -> &str {
 
 fn is_link(path: &str) -> Error {
     let path = path.escape_debug();
-    Error::argument(format!(
-        "'{path}' is a link, and a server has something else under its name"
-    ))
+    Error::argument(format!("'{path}' {IS_LINK}"))
 }
 
 /// The one of some folders that a path lies in, however deep.

@@ -1,15 +1,18 @@
-//! The files of a project's folders, as far as they are of models.
+//! Walking folders of this machine.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::error::{Error, IoContext, Result};
+use tracing::debug;
+
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, below};
 
-/// Folders and files that belong to tools, and to no model.
-const PASSED_OVER: [&str; 10] = [
+/// Files and folders that belong to tools, and to no model.
+const OF_TOOLS: [&str; 10] = [
     ".git",
     ".hg",
     ".svn",
@@ -21,91 +24,135 @@ const PASSED_OVER: [&str; 10] = [
     ".DS_Store",
     "Thumbs.db",
 ];
-/// How deep folders may be nested.
+/// How deep folders may be nested. A link that is followed may lead in a circle.
 const MAX_DEPTH: usize = 64;
+/// Why a link is refused.
+pub(in crate::project) const IS_LINK: &str = "is a link, which a registry cannot have";
 
-/// What lies below a folder.
+/// What happens to links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::project) enum Links {
+    Follow,
+    Refuse,
+}
+
+/// A file below a folder, or something else that is no folder.
+#[derive(Debug)]
+pub(in crate::project) struct FileBelow {
+    /// Its path from the folder, with `/` between the components; characters that are not UTF-8 are replaced.
+    pub(in crate::project) name: String,
+    pub(in crate::project) path: PathBuf,
+    /// Why it cannot be in a registry.
+    pub(in crate::project) fault: Option<&'static str>,
+}
+
+/// What lies below a folder of a project.
 #[derive(Debug, Default)]
 pub(in crate::project) struct Tree {
     /// The files, in the order of names.
     pub(in crate::project) files: Vec<RelPath>,
-    /// What can be in no registry, each with why.
+    /// What cannot be in a registry, with the reasons.
     pub(in crate::project) faults: Vec<(String, Error)>,
 }
 
-/// Whether something of this name belongs to a tool.
-pub(in crate::project) fn is_passed_over(name: &str) -> bool {
-    PASSED_OVER.contains(&name)
+/// Returns whether a file or folder of this name belongs to a tool.
+pub(in crate::project) fn is_of_tool(name: &str) -> bool {
+    OF_TOOLS.contains(&name)
 }
 
-/// The folder that something is in, `.` for the project's own.
+/// Returns the folder that something is in, `.` for the project's own.
 pub(in crate::project) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 
 /// Finds all files below a folder of the project, `.` for its own. Links are not followed.
 pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result<Tree> {
-    let mut tree = Tree::default();
     let (start, prefix) = match folder {
-        "." => (project.root().to_owned(), String::new()),
+        "." => (project.root().to_owned(), ""),
         folder => {
             let path =
                 RelPath::parse(folder).map_err(|error| Error::argument(error.to_string()))?;
-            (project.locate(&path), format!("{folder}/"))
+            (project.locate(&path), folder)
         }
     };
-    descend(&start, &prefix, 0, &mut tree)?;
-    tree.files.sort_unstable();
+    let mut tree = Tree::default();
+    for file in walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)? {
+        let name = below(prefix, &file.name);
+        let path = match file.fault {
+            Some(fault) => Err(format!("'{}' {fault}", name.escape_debug())),
+            None => RelPath::parse(&name).map_err(|error| error.to_string()),
+        };
+        match path {
+            Ok(path) => tree.files.push(path),
+            Err(fault) => tree.faults.push((name, Error::argument(fault))),
+        }
+    }
     Ok(tree)
 }
 
-fn descend(folder: &Path, prefix: &str, depth: usize, tree: &mut Tree) -> Result<()> {
-    if depth > MAX_DEPTH {
-        let message = format!(
-            "{} is nested deeper than the {MAX_DEPTH} folders that are looked through",
-            folder.display()
-        );
-        return Err(Error::argument(message));
-    }
-    let entries = match fs::read_dir(folder) {
-        Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.at("read", folder)?,
-    };
-    for entry in entries {
-        let entry = entry.at("read", folder)?;
-        let name = entry.file_name();
-        let shown = format!("{prefix}{}", name.to_string_lossy());
-        if is_passed_over(&name.to_string_lossy()) {
-            continue;
+/// Finds all files below a folder, in the order of names. What belongs to tools is passed over, and so is that for which
+/// `is_left_out` holds; it takes the path from the folder, the path on disk, and whether that is a folder.
+///
+/// # Errors
+/// [`ErrorKind::InvalidArgument`] when folders are nested too deeply; [`ErrorKind::Cancelled`]; the storage errors.
+pub(in crate::project) fn walk(
+    folder: &Path,
+    links: Links,
+    cancel: &CancelToken,
+    is_left_out: &dyn Fn(&str, &Path, bool) -> bool,
+) -> Result<Vec<FileBelow>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(folder.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        if cancel.is_cancelled() {
+            return Err(ErrorKind::Cancelled.into());
         }
-        // Not every system says in a listing that a folder is a link.
-        let kind = match fs::symlink_metadata(entry.path()) {
-            // What went since it was listed is not below the folder.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            metadata => metadata.at("read", &entry.path())?.file_type(),
+        if depth > MAX_DEPTH {
+            let folder = folder.display();
+            let message = format!("{folder} is nested more than {MAX_DEPTH} folders deep");
+            return Err(Error::argument(message));
+        }
+        let entries = match fs::read_dir(&folder) {
+            // It was removed after it was listed.
+            Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.at("read", &folder)?,
         };
-        let refuse = |reason: &str| Error::argument(format!("'{}' {reason}", shown.escape_debug()));
-        if name.to_str().is_none() {
-            tree.faults
-                .push((shown.clone(), refuse("has a name that is not UTF-8")));
-        } else if kind.is_dir() {
-            descend(&entry.path(), &format!("{shown}/"), depth + 1, tree)?;
-        } else if kind.is_symlink() {
-            let fault = refuse("is a link, and a server has something else under its name");
-            tree.faults.push((shown.clone(), fault));
-        } else if !kind.is_file() {
-            tree.faults
-                .push((shown.clone(), refuse("is neither a file nor a folder")));
-        } else {
-            match RelPath::parse(&shown) {
-                Ok(path) => tree.files.push(path),
-                Err(error) => tree
-                    .faults
-                    .push((shown, Error::argument(error.to_string()))),
+        for entry in entries {
+            let entry = entry.at("read", &folder)?;
+            let (component, path) = (entry.file_name(), entry.path());
+            let name = below(&prefix, &component.to_string_lossy());
+            if is_of_tool(&component.to_string_lossy()) {
+                continue;
+            }
+            let kind = match (links, entry.file_type()) {
+                (Links::Follow, _) => fs::metadata(&path).at("read", &path)?.file_type(),
+                // Not every system says in a listing that a folder is a link.
+                (Links::Refuse, Ok(kind)) if !kind.is_dir() => kind,
+                (Links::Refuse, _) => match fs::symlink_metadata(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata.at("read", &path)?.file_type(),
+                },
+            };
+            let fault = if component.to_str().is_none() {
+                Some("has a name that is not UTF-8")
+            } else if kind.is_symlink() {
+                Some(IS_LINK)
+            } else if !kind.is_file() && !kind.is_dir() {
+                Some("is neither a file nor a folder")
+            } else {
+                None
+            };
+            if is_left_out(&name, &path, kind.is_dir()) {
+                debug!(path = %path.display(), "left out");
+            } else if kind.is_dir() && fault.is_none() {
+                folders.push((path, name, depth + 1));
+            } else {
+                files.push(FileBelow { name, path, fault });
             }
         }
     }
-    Ok(())
+    files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(files)
 }
 
 #[cfg(test)]
@@ -113,13 +160,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_went_meanwhile_has_nothing_below_it() {
+    fn a_folder_that_somebody_named_is_missed() {
+        let gone = tempfile::tempdir().unwrap().path().join("gone");
+        walk(&gone, Links::Refuse, &CancelToken::new(), &|_, _, _| false).unwrap_err();
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_meanwhile_has_nothing_below_it() {
         let folder = tempfile::tempdir().unwrap();
-        let gone = folder.path().join("gone");
-        let mut tree = Tree::default();
-        descend(&gone, "gone/", 1, &mut tree).unwrap();
-        assert!(tree.files.is_empty() && tree.faults.is_empty());
-        // One that somebody named is missed.
-        descend(&gone, "gone/", 0, &mut tree).unwrap_err();
+        fs::create_dir(folder.path().join("gone")).unwrap();
+        let remove = |_: &str, path: &Path, _| fs::remove_dir(path).is_err();
+        let files = walk(folder.path(), Links::Refuse, &CancelToken::new(), &remove).unwrap();
+        assert!(files.is_empty());
+    }
+
+    #[test]
+    fn tools_and_what_is_left_out_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "b/x",
+            "b/.git/x",
+            "a",
+            "c/out",
+            "__pycache__/x",
+            "Thumbs.db",
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let is_out = |name: &str, _: &Path, is_folder: bool| name == "c/out" && !is_folder;
+        let files = walk(folder.path(), Links::Follow, &CancelToken::new(), &is_out).unwrap();
+        let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a", "b/x"]);
     }
 }

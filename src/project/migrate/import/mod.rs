@@ -33,6 +33,7 @@ use crate::project::change::known::Known;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemKind, RegisteredItem};
 use crate::project::scan::hash::{HashProgress, Hashing};
+use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
@@ -212,9 +213,7 @@ impl Project {
             .at("read", &place)?
             .is_symlink()
         {
-            return Err(Error::argument(format!(
-                "'{path}' is a link, and a server has something else under its name"
-            )));
+            return Err(Error::argument(format!("'{path}' {IS_LINK}")));
         }
         // A folder above it may be a link out of the project.
         self.path_of(&place)

@@ -2,81 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, FileType};
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use tracing::debug;
-
 use super::tree::{Tree, is_left_out};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
+use crate::project::scan::walk::{Links, walk};
 
-/// The files below a folder of this machine. Links are not followed, but for one that is the folder itself.
+/// The files below a folder of this machine. Links are not followed, except for one that is the folder itself.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     names: Vec<String>,
-    /// What is there and cannot be read, each with why.
+    /// What cannot be read, with the reasons.
     faults: BTreeMap<String, &'static str>,
 }
 
 impl Folder {
-    /// Looks through a folder. The file `own` is passed over: it is the registry that is made.
+    /// Lists a folder without the file `own`, the registry that is made.
     pub(super) fn open(path: &Path, own: &Path, cancel: &CancelToken) -> Result<Self> {
-        let mut found = Self {
-            path: std::path::absolute(path).at("read", path)?,
-            names: Vec::new(),
-            faults: BTreeMap::new(),
+        let path = std::path::absolute(path).at("read", path)?;
+        let own_name = own.file_name().and_then(OsStr::to_str);
+        let is_out = |name: &str, path: &Path, is_folder: bool| {
+            let component = name.rsplit('/').next().unwrap_or_default();
+            let is_own = || own_name == Some(component) && is_same(own, path);
+            is_left_out(component, !is_folder) || is_own()
         };
-        let mut folders = vec![(found.path.clone(), String::new())];
-        while let Some((folder, prefix)) = folders.pop() {
-            if cancel.is_cancelled() {
-                return Err(ErrorKind::Cancelled.into());
-            }
-            for entry in fs::read_dir(&folder).at("read", &folder)? {
-                let entry = entry.at("read", &folder)?;
-                let (component, path) = (entry.file_name(), entry.path());
-                let mut kind = entry.file_type().at("read", &folder)?;
-                if kind.is_dir() {
-                    // Not every system says in a listing that a folder is a link.
-                    kind = fs::symlink_metadata(&path).at("read", &path)?.file_type();
-                }
-                let name = format!("{prefix}{}", component.to_string_lossy());
-                let is_own = || own.file_name() == Some(&component) && is_same(own, &path);
-                if is_left_out(&component.to_string_lossy(), !kind.is_dir()) || is_own() {
-                    debug!(path = %path.display(), "left out");
-                } else if kind.is_dir() && component.to_str().is_some() {
-                    folders.push((path, format!("{name}/")));
-                } else {
-                    let fault = fault(&component, kind);
-                    let fault = fault.map(|fault| (name.clone(), fault));
-                    found.faults.extend(fault);
-                    found.names.push(name);
-                }
-            }
-        }
-        found.names.sort_unstable();
-        found.names.dedup();
-        Ok(found)
+        let files = walk(&path, Links::Refuse, cancel, &is_out)?;
+        let faults = files
+            .iter()
+            .filter_map(|file| Some((file.name.clone(), file.fault?)));
+        Ok(Self {
+            faults: faults.collect(),
+            names: files.into_iter().map(|file| file.name).collect(),
+            path,
+        })
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder itself.
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-/// Why something that is no folder cannot be in a registry.
-fn fault(name: &OsStr, kind: FileType) -> Option<&'static str> {
-    if name.to_str().is_none() {
-        Some("has a name that is not UTF-8")
-    } else if kind.is_symlink() {
-        Some("is a link, and a server has something else under its name")
-    } else if !kind.is_file() {
-        Some("is neither a file nor a folder")
-    } else {
-        None
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::digest::{Digest, Hasher};
 use crate::error::{ErrorKind, Result};
 use crate::progress::CancelToken;
+use crate::project::scan::walk::is_of_tool;
 use crate::relpath::RelPath;
 
 /// The files below a folder of this machine or of an archive.
@@ -58,8 +59,6 @@ impl Facts {
 const OUTPUTS: [&str; 9] = [
     "lst", "hds", "hed", "cbb", "cbc", "bud", "ddn", "ucn", "glo",
 ];
-/// What version control, file managers and registries keep for themselves.
-const OTHERS: [&str; 5] = [".DS_Store", ".git", ".hg", ".svn", ".registry"];
 /// What the outputs of a run are compared with.
 const COMPARED: &str = "compare";
 
@@ -84,7 +83,7 @@ pub(super) fn is_left_out(component: &str, is_file: bool) -> bool {
                 .any(|output| output.eq_ignore_ascii_case(extension))
         })
     };
-    OTHERS.contains(&component) || component.starts_with(COMPARED) || is_file && is_output()
+    is_of_tool(component) || component.starts_with(COMPARED) || is_file && is_output()
 }
 
 #[cfg(test)]
@@ -105,6 +104,7 @@ mod tests {
             (".git", true, true),
             (".gitignore", false, false),
             (".registry", true, true),
+            ("__pycache__", true, true),
             ("compare", true, true),
             ("compare.txt", true, true),
             ("compared_to", true, true),
