@@ -1,8 +1,9 @@
-//! The one error of this crate.
+//! The error of this crate.
 //!
-//! A variant per case that a caller acts on, with the values it needs. [`Error::code`] is stable and is what machine
-//! output carries; the text of `Display` is not. Every message is one line, names the thing, and leaves its cause to
-//! [`std::error::Error::source`], so a chain joined with `": "` reads as a sentence.
+//! [`ErrorKind`] has a variant for each case that a caller handles in a different way, with the values for it.
+//! [`ErrorKind::as_str`] is stable and part of machine output; the text of `Display` is not. A message is one line, names
+//! the path, URL or model, and leaves its cause to [`source`](std::error::Error::source), so that a chain joined with
+//! `": "` reads as a sentence.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,28 +15,37 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::url::Url;
 
-/// What every fallible function of this crate returns.
+/// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A foreign error, boxed so that its type stays out of this crate's signatures.
+/// A boxed error of another crate, so that its type is not part of this crate's API.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
 
-/// Why a server refused to serve without, or with, the credentials it was given.
+/// Why a server denied access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthFailure {
-    /// The server asks for credentials and none were sent.
+    /// The server requires credentials, and none were sent.
     Missing,
-    /// The server did not accept the credentials that were sent.
+    /// The server rejected the credentials, or denies access with them.
     Refused,
-    /// The credentials are good, but this model asks for terms to be accepted first.
+    /// The terms of the model have to be accepted first.
     Gated,
 }
 
-/// The error of every fallible function: what went wrong, and in which step of an operation.
+/// What went wrong, and in which step of an operation.
 ///
-/// `Display` shows the steps and the kind on one line, without the cause, which is the
-/// [`source`](std::error::Error::source): "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out (https://…)".
+/// `Display` shows the steps and the kind, such as "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out
+/// (https://…)", but not the cause, which is the [`source`](std::error::Error::source).
+///
+/// ```
+/// use modelrack::{Error, ErrorKind};
+///
+/// let error = Error::from(ErrorKind::Cancelled).step("pull g/m v1");
+/// assert_eq!(error.to_string(), "pull g/m v1: cancelled");
+/// assert!(matches!(error.kind(), ErrorKind::Cancelled));
+/// assert_eq!((error.code(), error.steps()), ("CANCELLED", &["pull g/m v1".to_owned()][..]));
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Failed>);
 
@@ -52,7 +62,7 @@ impl Error {
         &self.0.kind
     }
 
-    /// Returns what went wrong, without the steps.
+    /// Returns what went wrong, and drops the steps.
     #[must_use]
     pub fn into_kind(self) -> ErrorKind {
         self.0.kind
@@ -65,13 +75,13 @@ impl Error {
         &self.0.steps
     }
 
-    /// Returns the stable code of the kind: [`ErrorKind::as_str`].
+    /// Returns the stable code of the kind; see [`ErrorKind::as_str`].
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.kind().as_str()
     }
 
-    /// Returns how long the server asks to wait before the next request, if it says so.
+    /// Returns how long the server asks to wait before the next request, if it does.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind() {
@@ -86,14 +96,14 @@ impl Error {
         matches!(self.kind(), ErrorKind::Cancelled)
     }
 
-    /// Adds a step of an operation in front of those that the error has.
+    /// Adds the step of an operation that failed, in front of the steps inside it.
     #[must_use]
     pub fn step(mut self, step: impl Into<String>) -> Self {
         self.0.steps.insert(0, step.into());
         self
     }
 
-    /// Returns the HTTP status of a failed request, if the server answered.
+    /// Returns the HTTP status of a failed request, if there was a response.
     pub(crate) fn status(&self) -> Option<u16> {
         match self.kind() {
             ErrorKind::Network { status, .. } => *status,
@@ -101,7 +111,7 @@ impl Error {
         }
     }
 
-    /// Changes what went wrong and keeps the steps.
+    /// Changes the kind and keeps the steps.
     pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
         let Failed { kind, steps } = *self.0;
         let kind = change(kind);
@@ -168,232 +178,234 @@ impl StdError for Error {
     }
 }
 
-/// What went wrong, with the facts that a caller acts on.
+/// What went wrong.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration is unusable; the message names the file and the key.
+    /// The configuration is invalid.
     Config {
-        /// What is wrong and where.
+        /// The problem, with the file and the key.
         message: String,
-        /// The parser's or the system's own words, when there are any.
+        /// The error of the parser or the system, if any.
         source: Option<BoxError>,
     },
     /// No source is configured.
     NoSource,
-    /// A registry serves something malformed, inconsistent, oversized or hostile.
+    /// A document of a registry is malformed, inconsistent, too large or hostile.
     Registry {
-        /// The URL or path of the offending document.
+        /// The URL or path of the document.
         location: String,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
-        /// The parser's own words, when there are any.
+        /// The error of the parser, if any.
         source: Option<BoxError>,
     },
     /// A project's own registry is damaged, and so is its backup.
     DamagedRegistry {
-        /// The registry.
+        /// The path of the registry.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
-        /// The parser's own words, when there are any.
+        /// The error of the parser, if any.
         source: Option<BoxError>,
     },
     /// A project's registry would be larger than its limit allows.
     RegistryTooLarge {
-        /// The registry.
+        /// The path of the registry.
         path: PathBuf,
-        /// How large it would be.
+        /// The size that it would have.
         size_bytes: u64,
-        /// How large it may be.
+        /// The limit.
         max_bytes: u64,
     },
-    /// A model reference that cannot be read, or that names several models.
+    /// A model reference is invalid or ambiguous.
     InvalidRef {
         /// The reference as given.
         input: String,
-        /// What is wrong with it.
+        /// The problem, as the predicate of a sentence about `input`: "has several versions".
         message: String,
-        /// What it could mean, when it is ambiguous; empty otherwise.
+        /// The possible meanings of an ambiguous reference; empty otherwise.
         choices: Vec<String>,
     },
-    /// An option's value is out of its range, or options contradict each other.
+    /// An option has an invalid value, or options contradict each other.
     InvalidArgument {
-        /// What is wrong.
+        /// The problem.
         message: String,
     },
     /// No source offers the model.
     ModelNotFound {
-        /// `group/model` as asked for.
+        /// The requested `group/model`.
         model: String,
-        /// Names that come near, nearest first; may be empty.
+        /// Similar names, most similar first; may be empty.
         near: Vec<String>,
     },
-    /// The model is there, the version is not.
+    /// A source offers the model, but not this version of it.
     VersionNotFound {
-        /// `group/model` as asked for.
+        /// The requested `group/model`.
         model: String,
-        /// The version as asked for.
+        /// The requested version.
         version: String,
-        /// Versions that come near, or all when they are few; may be empty.
+        /// Similar versions, or all if there are few; may be empty.
         near: Vec<String>,
     },
-    /// A project has registered no model or target of that id.
+    /// A project has no model or target with this id.
     NotRegistered {
-        /// The id as asked for.
+        /// The requested id.
         id: String,
-        /// Ids that come near, nearest first; may be empty.
+        /// Similar ids, most similar first; may be empty.
         near: Vec<String>,
     },
-    /// The registry that may list the model is not cached: it was never synced here.
+    /// A registry that is needed has not been synced.
     NotSynced {
-        /// What people call the source.
+        /// The name of the source, or where it is.
         source_name: String,
-        /// The refs whose registries are missing; empty for that of the default branch.
+        /// The refs whose registries are missing; empty for the default branch.
         references: Vec<String>,
     },
-    /// The model, or that version of it, is not in the store.
+    /// The model, or this version of it, is not installed.
     NotInstalled {
-        /// The model as asked for.
+        /// The requested model.
         model: String,
-        /// Installed models that come near, nearest first; may be empty.
+        /// Similar installed models, most similar first; may be empty.
         near: Vec<String>,
     },
-    /// The model is recorded as installed, and its folder is missing: it was removed by hand, or its disk is not mounted.
+    /// The folder of an installed model is missing: it was deleted, or its disk is not mounted.
     FolderMissing {
-        /// The model, such as `group/model version`.
+        /// The model, as `group/model version`.
         model: String,
-        /// Where its folder belongs.
+        /// The path of the folder.
         path: PathBuf,
     },
-    /// The network or a server failed.
+    /// A request failed.
     Network {
-        /// Where the request went; its `Display` shows no credentials.
+        /// The URL of the request; its `Display` shows no credentials.
         url: Box<Url>,
-        /// The HTTP status, when the server answered.
+        /// The HTTP status, if there was a response.
         status: Option<u16>,
-        /// What happened, in a few words.
+        /// The problem, in a few words.
         message: String,
-        /// The server's own word for it, when it has one, as in `RepoNotFound`.
+        /// The server's own code for it, if it sent one, such as `RepoNotFound`.
         server_code: Option<String>,
-        /// The transport's own words, when there are any.
+        /// The error of the transport, if any.
         source: Option<BoxError>,
     },
-    /// Something is needed from the network while offline.
+    /// The operation needs the network, and offline mode is on.
     Offline {
-        /// What is needed.
+        /// What would have to be fetched, such as a URL or "the index of https://…".
         needed: String,
     },
-    /// The server asks to slow down, for longer than this crate waits by itself.
+    /// The server limits the rate of requests, for longer than [`RetryPolicy`](crate::RetryPolicy) allows to wait.
     RateLimited {
-        /// Where the request went.
+        /// The URL of the request.
         url: Box<Url>,
-        /// How long the server asks to wait, when it says so.
+        /// How long the server asks to wait, if it does.
         retry_after: Option<Duration>,
     },
-    /// Bytes differ from what their digest promises, after every retry.
+    /// Bytes do not have the expected digest, after all retries.
     HashMismatch {
         /// The chunk, file or manifest.
         what: String,
-        /// The digest promised, in hexadecimal.
+        /// The expected digest, in hexadecimal.
         expected: String,
-        /// The digest of what came, in hexadecimal.
+        /// The actual digest, in hexadecimal.
         actual: String,
     },
-    /// More or fewer bytes came than are promised, after every retry.
+    /// A body or file does not have the expected size, after all retries.
     SizeMismatch {
         /// The chunk, file or URL.
         what: String,
-        /// The number of bytes promised.
+        /// The expected size.
         expected_bytes: u64,
-        /// The number of bytes announced or received; at least so many.
+        /// The size announced, or received so far.
         actual_bytes: u64,
     },
-    /// Files have no digest to check them by, and the caller asked for digests.
+    /// The registry has no digests for some files, and the caller requires them.
     Unverifiable {
-        /// How many files have none.
+        /// The number of files without a digest.
         files: usize,
-        /// The first of them.
+        /// The name of the first one.
         first: String,
     },
-    /// A project is not in a state to be published: something in it is broken, or changed since it was registered.
+    /// A project cannot be published: something in it is broken, or has changed since it was registered.
     NotPublishable {
-        /// What stands in the way, each in a sentence; never empty.
+        /// The problems, each as a sentence; never empty.
         findings: Vec<String>,
     },
-    /// The file system failed.
+    /// An operation of the file system failed.
     Storage {
-        /// What was tried, as in "write".
+        /// The operation, such as "write".
         action: &'static str,
-        /// What it was tried on.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// The system's own words.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file with other bytes is where one should be written.
+    /// A file exists already, with different content.
     Exists {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A name could not be stored without mixing two models.
+    /// The folders of two models would overlap.
     Collision {
-        /// What was to be stored.
+        /// The model that cannot be stored.
         model: String,
-        /// What is in the way.
+        /// What is in its way.
         other: String,
     },
-    /// Less space is free than the missing bytes need, or the disk filled up.
+    /// There is not enough disk space.
     InsufficientSpace {
-        /// A path on the file system in question.
+        /// A path on the full file system.
         path: PathBuf,
-        /// Bytes needed; zero when the system refused a write without saying.
+        /// The space needed; zero if a write failed because the disk is full.
         needed_bytes: u64,
-        /// Bytes available.
+        /// The space available.
         available_bytes: u64,
     },
-    /// The file system refuses this user.
+    /// The file system denies access.
     Permission {
-        /// What was tried, as in "write".
+        /// The operation, such as "write".
         action: &'static str,
-        /// What it was tried on.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// The system's own words.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Another process kept a lock for longer than the limit.
+    /// Another process held a lock for longer than the limit.
     Locked {
-        /// The lock file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Who holds it, as written there; `None` when unknown.
+        /// The holder as it identified itself, if it did.
         holder: Option<String>,
-        /// How long it was waited for.
+        /// How long this process waited.
         waited: Duration,
     },
-    /// The server refuses to serve this user.
+    /// The server denies access.
     Authentication {
-        /// Where the request went.
+        /// The URL of the request.
         url: Box<Url>,
-        /// Why.
+        /// The reason.
         failure: AuthFailure,
     },
     /// The caller cancelled the operation.
     Cancelled,
-    /// An operation went on past failures; these are all of them, never empty.
+    /// An operation on several things failed for some of them.
     Several {
-        /// What could not be done, as in "2 of 3 models were not removed".
+        /// What could not be done, such as "2 of 3 models were not removed".
         message: String,
-        /// The failures, in order.
+        /// The failures, in order; never empty.
         errors: Vec<Error>,
     },
-    /// An invariant of this crate does not hold; a defect here, not in what was asked.
+    /// An invariant of this crate does not hold: a bug in it.
     Internal {
-        /// Which one.
+        /// The invariant.
         message: String,
     },
 }
 
 impl ErrorKind {
-    /// Returns the stable code, in capitals and underscores.
+    /// Returns the stable code that machine output has, such as `NOT_INSTALLED`.
+    ///
+    /// Kinds that most callers handle alike share a code.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -443,13 +455,13 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config { message, .. } | Self::InvalidArgument { message } => {
-                f.write_str(message)
-            }
+            Self::Config { message, .. }
+            | Self::InvalidArgument { message }
+            | Self::Several { message, .. } => f.write_str(message),
+            Self::NoSource => f.write_str("no source is configured"),
             Self::Registry {
                 location, message, ..
             } => write!(f, "{message} ({location})"),
-            Self::NoSource => f.write_str("no source is configured"),
             Self::DamagedRegistry { path, message, .. } => {
                 write!(f, "{message} ({})", path.display())
             }
@@ -457,127 +469,112 @@ impl fmt::Display for ErrorKind {
                 path,
                 size_bytes,
                 max_bytes,
-            } => write!(
-                f,
-                "the registry would have {size_bytes} bytes, more than the limit of {max_bytes} ({})",
-                path.display()
-            ),
+            } => {
+                write!(f, "the registry would have {size_bytes} bytes, more than ")?;
+                write!(f, "the limit of {max_bytes} ({})", path.display())
+            }
             Self::InvalidRef { input, message, .. } => write!(f, "'{input}' {message}"),
             Self::ModelNotFound { model, .. } => write!(f, "no source offers the model '{model}'"),
             Self::VersionNotFound { model, version, .. } => {
                 write!(f, "model '{model}' has no version '{version}'")
             }
+            Self::NotRegistered { id, .. } => {
+                write!(f, "'{}' is not registered", id.escape_debug())
+            }
             Self::NotSynced {
                 source_name,
                 references,
-            } => match references.as_slice() {
-                [] => write!(f, "the registry of '{source_name}' is not synced"),
-                refs => write!(
-                    f,
-                    "the registry of '{source_name}' at {} is not synced",
-                    refs.join(", ")
-                ),
-            },
+            } => {
+                write!(f, "the registry of '{source_name}'")?;
+                if !references.is_empty() {
+                    write!(f, " at {}", references.join(", "))?;
+                }
+                f.write_str(" has not been synced")
+            }
             Self::NotInstalled { model, .. } => write!(f, "model '{model}' is not installed"),
             Self::FolderMissing { model, path } => {
                 write!(f, "the folder of '{model}' is missing: {}", path.display())
             }
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
-            Self::Offline { needed } => write!(f, "{needed} is needed, and this is offline mode"),
-            Self::RateLimited {
-                url,
-                retry_after: Some(wait),
-            } => {
-                write!(
-                    f,
-                    "the server asks to wait {} s before the next request ({url})",
-                    wait.as_secs()
-                )
+            Self::Offline { needed } => write!(f, "cannot fetch {needed} in offline mode"),
+            Self::RateLimited { url, retry_after } => {
+                f.write_str("rate limit exceeded")?;
+                if let Some(wait) = retry_after {
+                    write!(f, ": the server asks to wait {} s", wait.as_secs())?;
+                }
+                write!(f, " ({url})")
             }
-            Self::RateLimited {
-                url,
-                retry_after: None,
-            } => write!(f, "the server refuses more requests for now ({url})"),
             Self::HashMismatch {
                 what,
                 expected,
                 actual,
-            } => {
-                write!(f, "{what} has digest {actual}, not {expected}")
-            }
+            } => write!(f, "{what} has digest {actual}, expected {expected}"),
             Self::SizeMismatch {
                 what,
                 expected_bytes,
                 actual_bytes,
-            } => {
-                write!(f, "{what} has {actual_bytes} bytes, not {expected_bytes}")
-            }
-            Self::Unverifiable { files, first } => write!(
+            } => write!(
                 f,
-                "{files} files have no digest, '{first}' the first of them"
+                "{what} has {actual_bytes} bytes, expected {expected_bytes}"
             ),
-            Self::NotRegistered { id, .. } => {
-                write!(f, "'{}' is not registered", id.escape_debug())
+            Self::Unverifiable { files: 1, first } => write!(f, "no digest for '{first}'"),
+            Self::Unverifiable { files, first } => {
+                write!(f, "no digests for {files} files, such as '{first}'")
             }
-            Self::NotPublishable { findings } => match findings.as_slice() {
-                [only] => write!(f, "the project cannot be published: {only}"),
-                several => write!(
-                    f,
-                    "the project cannot be published for {} reasons: {}",
-                    several.len(),
-                    several.join("; ")
-                ),
-            },
+            Self::NotPublishable { findings } => {
+                write!(f, "cannot publish the project: {}", findings.join("; "))
+            }
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
             Self::Permission { action, path, .. } => {
                 write!(f, "no permission to {action} {}", path.display())
             }
             Self::Exists { path } => {
-                write!(f, "{} is there already, with other bytes", path.display())
+                write!(
+                    f,
+                    "{} already exists with different content",
+                    path.display()
+                )
             }
             Self::Collision { model, other } => {
-                write!(f, "'{model}' cannot be stored beside {other}")
+                write!(f, "cannot store '{model}' beside {other}")
             }
-            Self::InsufficientSpace {
-                path,
-                needed_bytes: 0,
-                ..
-            } => write!(f, "the disk of {} is full", path.display()),
             Self::InsufficientSpace {
                 path,
                 needed_bytes,
                 available_bytes,
-            } => write!(
-                f,
-                "{needed_bytes} bytes are needed and {available_bytes} are free on the disk of {}",
-                path.display()
-            ),
+            } => match needed_bytes {
+                0 => write!(f, "no space left on the disk of {}", path.display()),
+                _ => {
+                    write!(f, "not enough space on the disk of {}: ", path.display())?;
+                    write!(
+                        f,
+                        "{needed_bytes} bytes needed, {available_bytes} available"
+                    )
+                }
+            },
             Self::Locked {
                 path,
                 holder,
                 waited,
             } => {
                 let holder = holder.as_deref().unwrap_or("another process");
-                write!(
-                    f,
-                    "{} is locked by {holder}, waited {} s",
-                    path.display(),
-                    waited.as_secs()
-                )
+                write!(f, "{} is locked by {holder} ", path.display())?;
+                write!(f, "(waited {} s)", waited.as_secs())
             }
             Self::Authentication { url, failure } => match failure {
-                AuthFailure::Missing => write!(f, "the server asks for credentials ({url})"),
-                AuthFailure::Refused => write!(f, "the server refuses access ({url})"),
-                AuthFailure::Gated => write!(f, "the model's terms must be accepted first ({url})"),
+                AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
+                AuthFailure::Refused => write!(f, "the server denies access ({url})"),
+                AuthFailure::Gated => {
+                    write!(f, "the terms of the model have not been accepted ({url})")
+                }
             },
             Self::Cancelled => f.write_str("cancelled"),
-            Self::Several { message, .. } => f.write_str(message),
             Self::Internal { message } => write!(f, "internal error: {message}"),
         }
     }
 }
 
-/// Joins an error and its causes to one line.
+/// Joins an error and its causes into one line.
 pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -588,7 +585,7 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// Returns whether a call of the file system failed because its path leads nowhere.
+/// Returns whether an operation of the file system failed because nothing exists at the path.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -596,9 +593,9 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// Says which path a failed call of the file system was about.
+/// Adds the path to errors of the file system.
 pub(crate) trait IoContext<T> {
-    /// Names the action ("read", "write", …) and the path in the error.
+    /// Adds the operation ("read", "write", …) and the path to an error.
     fn at(self, action: &'static str, path: &Path) -> Result<T>;
 }
 

@@ -406,20 +406,20 @@ fn finds_damage_in_data() {
     let good = deflate(b"content");
     let cases = [
         (
-            "a has digest fec530a9, not 00000000",
+            "a has digest fec530a9, expected 00000000",
             a().with(|a| a.crc32 = 0),
         ),
         ("a has digest", with_data(deflate(b"context"))),
-        ("a has 7 bytes, not 8", a().with(|a| a.size = 8)),
-        ("a has 7 bytes, not 6", a().with(|a| a.size = 6)),
-        ("a has 1 bytes, not 0", a().with(|a| a.size = 0)),
+        ("a has 7 bytes, expected 8", a().with(|a| a.size = 8)),
+        ("a has 7 bytes, expected 6", a().with(|a| a.size = 6)),
+        ("a has 1 bytes, expected 0", a().with(|a| a.size = 0)),
         ("does not inflate", with_data(good[..4].to_vec())),
         (
             "does not inflate",
             with_data(good[..good.len() - 1].to_vec()),
         ),
         ("does not inflate", with_data(vec![0xff; 9])),
-        ("the compressed data of a has 9 bytes, not 12", {
+        ("the compressed data of a has 9 bytes, expected 12", {
             with_data([&good[..], b"xyz"].concat())
         }),
     ];

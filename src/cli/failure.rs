@@ -87,10 +87,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
                 let lines = findings
                     .iter()
                     .map(|finding| format!("\n  {}", safe(finding)));
-                format!(
-                    "the project cannot be published:{}",
-                    lines.collect::<String>()
-                )
+                format!("cannot publish the project:{}", lines.collect::<String>())
             }
             _ => safe(&chain(&error)),
         };

@@ -192,7 +192,7 @@ impl Documents for SourceDocuments<'_> {
             return match cached {
                 Some(_) => self.cache.open(),
                 None => Err(ErrorKind::Offline {
-                    needed: format!("the index of {url}, which is not cached,"),
+                    needed: format!("the index of {url}"),
                 }
                 .into()),
             };

@@ -174,7 +174,7 @@ impl Engine {
         let client = self.client(offline);
         if client.is_offline() {
             return Err(ErrorKind::Offline {
-                needed: "the network".into(),
+                needed: "registries".into(),
             }
             .into());
         }

@@ -1,111 +1,101 @@
-//! What an answer means: a body, nothing new, or a failure of some kind.
+//! What a response means: a body, nothing new, or a failure.
 
 use std::time::{Duration, SystemTime};
 
 use super::retry::{Fault, parse_retry_after};
 use super::transport::Response;
 use super::{Answer, Body, Failure, GetOptions, network};
-use crate::error::{AuthFailure, Error, ErrorKind, Result};
+use crate::error::{AuthFailure, ErrorKind};
 use crate::url::Url;
 
-/// Reads what a final status means.
+/// Interprets a response that is not a redirect.
 pub(super) fn read(
     url: Url,
     response: Response,
     options: &GetOptions,
     authorized: bool,
 ) -> Result<Answer, Failure> {
-    let retry_after = response
-        .header("retry-after")
-        .and_then(|value| parse_retry_after(value, SystemTime::now()));
-    let server_code = response.header("x-error-code").map(str::to_owned);
-    let limited = rate_limit(&response, SystemTime::now());
-    let status = response.status;
-    let fault = Fault::Status {
-        status,
-        retry_after: retry_after.or(limited.filter(|_| status == 429)),
-    };
-    let error = match status {
-        200 | 206 => {
-            let is_range = status == 206;
-            if is_range
-                && content_range_begin(&response) != options.range.as_ref().map(|range| range.start)
-            {
-                let message = "the server answers another range than asked for";
-                return Err(Failure::transient(network(
-                    &url,
-                    Some(status),
-                    message,
-                    None,
-                )));
-            }
-            let length = response
-                .header("content-length")
-                .and_then(|length| length.parse().ok());
-            let etag = response.header("etag").map(str::to_owned);
-            let total = is_range.then(|| content_range_total(&response)).flatten();
-            return Ok(Answer::Body(Box::new(Body {
-                url,
-                is_range,
-                length,
-                total,
-                etag,
-                next: response.header("link").and_then(next_page),
-                reader: response.body,
-            })));
-        }
-        304 if options.etag.is_some() => return Ok(Answer::Unchanged),
-        // The Hub hides what one may not see, and says with a code of its own what it means.
-        401 | 403 | 404
-            if server_code
-                .as_deref()
-                .is_some_and(|code| code.ends_with("NotFound")) =>
-        {
-            Error::from(ErrorKind::Network {
-                url: Box::new(url),
-                status: Some(404),
-                message: "not found".into(),
-                server_code,
-                source: None,
-            })
-        }
-        401 | 403 if server_code.as_deref() == Some("GatedRepo") => {
-            Error::from(ErrorKind::Authentication {
-                url: Box::new(url),
-                failure: AuthFailure::Gated,
-            })
-        }
-        403 if retry_after.is_some() || limited.is_some() => Error::from(ErrorKind::RateLimited {
-            url: Box::new(url),
-            retry_after: retry_after.or(limited),
-        }),
-        401 | 403 | 407 => {
-            let failure = if authorized || status == 403 {
-                AuthFailure::Refused
-            } else {
-                AuthFailure::Missing
-            };
-            Error::from(ErrorKind::Authentication {
-                url: Box::new(url),
-                failure,
-            })
-        }
-        404 | 410 => network(&url, Some(status), "not found", None),
-        429 => Error::from(ErrorKind::RateLimited {
-            url: Box::new(url),
-            retry_after: retry_after.or(limited),
-        }),
-        _ => network(
-            &url,
-            Some(status),
-            &format!("the server answers {status}"),
-            None,
-        ),
-    };
-    Err(Failure { error, fault })
+    match response.status {
+        200 | 206 => body(url, response, options),
+        304 if options.etag.is_some() => Ok(Answer::Unchanged),
+        _ => Err(refusal(url, &response, authorized)),
+    }
 }
 
-/// The first byte that `Content-Range: bytes 5-9/20` names.
+fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Failure> {
+    let is_range = response.status == 206;
+    let requested = options.range.as_ref().map(|range| range.start);
+    if is_range && content_range_begin(&response) != requested {
+        let message = "the server sent a different range than requested";
+        let error = network(&url, Some(response.status), message, None);
+        return Err(Failure::transient(error));
+    }
+    let length = response.header("content-length");
+    Ok(Answer::Body(Box::new(Body {
+        url,
+        is_range,
+        length: length.and_then(|length| length.parse().ok()),
+        total: is_range.then(|| content_range_total(&response)).flatten(),
+        etag: response.header("etag").map(str::to_owned),
+        next: response.header("link").and_then(next_page),
+        reader: response.body,
+    })))
+}
+
+fn refusal(url: Url, response: &Response, authorized: bool) -> Failure {
+    let now = SystemTime::now();
+    let (url, status) = (Box::new(url), response.status);
+    let requested = response.header("retry-after");
+    let requested = requested.and_then(|value| parse_retry_after(value, now));
+    let retry_after = requested.or_else(|| rate_limit(response, now));
+    let not_found = |status, server_code: Option<&str>, url| ErrorKind::Network {
+        url,
+        status: Some(status),
+        message: "not found".into(),
+        server_code: server_code.map(str::to_owned),
+        source: None,
+    };
+    let kind = match (status, response.header("x-error-code")) {
+        // The Hub does not reveal what is private: its own code says what the refusal means.
+        (401 | 403 | 404, Some(code)) if code.ends_with("NotFound") => {
+            not_found(404, Some(code), url)
+        }
+        (401 | 403, Some("GatedRepo")) => ErrorKind::Authentication {
+            url,
+            failure: AuthFailure::Gated,
+        },
+        (403, _) if retry_after.is_some() => ErrorKind::RateLimited { url, retry_after },
+        (429, _) => ErrorKind::RateLimited { url, retry_after },
+        (401 | 403 | 407, _) => ErrorKind::Authentication {
+            url,
+            failure: match authorized || status == 403 {
+                true => AuthFailure::Refused,
+                false => AuthFailure::Missing,
+            },
+        },
+        (404 | 410, _) => not_found(status, None, url),
+        _ => ErrorKind::Network {
+            url,
+            status: Some(status),
+            message: format!("the server responded with status {status}"),
+            server_code: None,
+            source: None,
+        },
+    };
+    Failure {
+        error: kind.into(),
+        fault: Fault::Status {
+            status,
+            retry_after: if status == 429 {
+                retry_after
+            } else {
+                requested
+            },
+        },
+    }
+}
+
+/// Returns the first byte of `Content-Range: bytes 5-9/20`.
 fn content_range_begin(response: &Response) -> Option<u64> {
     response
         .header("content-range")?
@@ -117,13 +107,13 @@ fn content_range_begin(response: &Response) -> Option<u64> {
         .ok()
 }
 
-/// The size of the whole that `Content-Range: bytes 5-9/20` names.
+/// Returns the total size of `Content-Range: bytes 5-9/20`.
 fn content_range_total(response: &Response) -> Option<u64> {
     let (_, total) = response.header("content-range")?.rsplit_once('/')?;
     total.trim().parse().ok()
 }
 
-/// The next page that `Link: <https://…>; rel="next"` names ([RFC 8288]).
+/// Returns the next page of `Link: <https://…>; rel="next"` ([RFC 8288]).
 ///
 /// [RFC 8288]: https://www.rfc-editor.org/rfc/rfc8288
 fn next_page(link: &str) -> Option<String> {
@@ -132,7 +122,7 @@ fn next_page(link: &str) -> Option<String> {
     Some(target.to_owned())
 }
 
-/// Reads `RateLimit: "api";r=0;t=55`, as [the Hub] has it: no request remains, and in 55 seconds they are as many again.
+/// Reads `RateLimit: "api";r=0;t=55` of [the Hub]: no requests remain, and the limit resets in 55 seconds.
 ///
 /// [the Hub]: https://huggingface.co/docs/hub/rate-limits
 fn until_reset(limit: &str) -> Option<Duration> {
@@ -143,9 +133,9 @@ fn until_reset(limit: &str) -> Option<Duration> {
     (value("r=")? == 0).then_some(Duration::from_secs(value("t=")?))
 }
 
-/// How long a limit on requests lasts, when that is why they are refused. GitHub [says it] with a 403.
+/// Returns how long a rate limit lasts, if the request was refused for one. GitHub [sends it] with a 403.
 ///
-/// [says it]: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+/// [sends it]: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
     if let Some(limit) = response.header("ratelimit") {
         return until_reset(limit);

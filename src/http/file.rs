@@ -1,4 +1,4 @@
-//! `file://` URLs, answered as a server would: for machines without a network, and for trying a registry out.
+//! `file://` URLs, served as a server would: for machines without a network, and for testing a registry.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,21 +6,14 @@ use std::ops::Range;
 
 use crate::http::transport::{Request, Response, TransportError};
 
-/// Opens the file that the URL names: 200 with its bytes, 206 with those of a range, 404 when there is none, 403 when it
-/// may not be read.
+/// Opens the file of a URL: 200 with its bytes, 206 with a range, 404 if it does not exist, 403 without permission.
 pub(crate) fn get(
     request: &Request<'_>,
     range: Option<&Range<u64>>,
 ) -> Result<Response, TransportError> {
-    let answer = |status, headers, body| {
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
-    };
+    let empty = |status| response(status, &[], io::empty());
     let Some(path) = request.url.to_file_path() else {
-        return answer(404, Vec::new(), Box::new(io::empty()));
+        return Ok(empty(404));
     };
     let open = || -> io::Result<(File, u64)> {
         let file = File::open(&path)?;
@@ -37,33 +30,43 @@ pub(crate) fn get(
             file.seek(SeekFrom::Start(range.start))
                 .map_err(unreadable)?;
             let last = range.end.saturating_sub(1);
-            let headers = vec![
-                ("content-length".to_owned(), length.to_string()),
+            let headers = [
+                ("content-length", length.to_string()),
                 (
-                    "content-range".to_owned(),
+                    "content-range",
                     format!("bytes {}-{last}/{len}", range.start),
                 ),
             ];
-            answer(206, headers, Box::new(file.take(length)))
+            Ok(response(206, &headers, file.take(length)))
         }
-        Ok((file, len)) => answer(
-            200,
-            vec![("content-length".to_owned(), len.to_string())],
-            Box::new(file.take(len)),
-        ),
+        Ok((file, len)) => {
+            let headers = [("content-length", len.to_string())];
+            Ok(response(200, &headers, file.take(len)))
+        }
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound
             | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory => answer(404, Vec::new(), Box::new(io::empty())),
-            io::ErrorKind::PermissionDenied => answer(403, Vec::new(), Box::new(io::empty())),
+            | io::ErrorKind::IsADirectory => Ok(empty(404)),
+            io::ErrorKind::PermissionDenied => Ok(empty(403)),
             _ => Err(unreadable(error)),
         },
     }
 }
 
+fn response(status: u16, headers: &[(&str, String)], body: impl Read + Send + 'static) -> Response {
+    let headers = headers.iter();
+    Response {
+        status,
+        headers: headers
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
+        body: Box::new(body),
+    }
+}
+
 fn unreadable(error: io::Error) -> TransportError {
     TransportError {
-        message: "the file cannot be read".into(),
+        message: "cannot read the file".into(),
         transient: false,
         source: Some(error.into()),
     }

@@ -1,6 +1,6 @@
-//! One client for everything that is fetched: offline mode, redirects, credentials, retries and size limits.
+//! The client for everything that is fetched: offline mode, redirects, credentials, retries and size limits.
 //!
-//! The layers above say what they want and from which mirrors; this one hides how a server is talked to.
+//! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
 mod file;
@@ -25,46 +25,46 @@ use crate::url::{Scheme, Url};
 use retry::{Fault, decide};
 use transport::{Request, Response, Transport, io_message};
 
-/// How many redirects are followed, as browsers do it within an order of magnitude.
+/// How many redirects are followed; browsers allow about 20.
 const MAX_REDIRECTS: usize = 10;
 
-/// What is asked for beyond a URL.
+/// What to request beyond a URL.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GetOptions {
-    /// Ask for these bytes only. The answer may still be the whole: see [`Body::is_range`].
+    /// Request these bytes only. The response may still be the whole document: see [`Body::is_range`].
     pub(crate) range: Option<Range<u64>>,
-    /// Answer [`Answer::Unchanged`] when the entity tag is still this one.
+    /// Return [`Answer::Unchanged`] if the document still has this entity tag.
     pub(crate) etag: Option<String>,
-    /// Answer with the range only while the document's validator is this one; with the whole of another.
+    /// Request the range only if the document still has this validator, and the whole document otherwise.
     pub(crate) if_range: Option<String>,
-    /// The media type to ask for.
+    /// The media type to request.
     pub(crate) accept: Option<&'static str>,
 }
 
-/// A body under way.
+/// A response body that is being received.
 pub(crate) struct Body {
-    /// Where the bytes came from in the end, after redirects.
+    /// Where the bytes come from, after redirects.
     pub(crate) url: Url,
-    /// Whether it is the range that was asked for; else it is the whole document.
+    /// Whether this is the requested range and not the whole document.
     pub(crate) is_range: bool,
-    /// The size of the body, when the server says it.
+    /// The size of the body, if the server announces it.
     pub(crate) length: Option<u64>,
-    /// The size of the whole document, when it is a range and the server says it.
+    /// The size of the whole document, for a range and if the server announces it.
     pub(crate) total: Option<u64>,
     /// The validator of this state of the document.
     pub(crate) etag: Option<String>,
-    /// Where the next page of a list is.
+    /// The URL of the next page of a list.
     pub(crate) next: Option<String>,
     reader: Box<dyn Read + Send>,
 }
 
-/// The answer to a conditional request.
+/// The response to a request that may be conditional.
 pub(crate) enum Answer {
     Body(Box<Body>),
     Unchanged,
 }
 
-/// One failed request: the error, and whether to try again.
+/// A failed request: the error, and whether to try again.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
@@ -72,16 +72,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn last(error: Error) -> Self {
+    pub(crate) fn last(error: impl Into<Error>) -> Self {
         Self {
-            error,
+            error: error.into(),
             fault: Fault::Final,
         }
     }
 
-    pub(crate) fn transient(error: Error) -> Self {
+    pub(crate) fn transient(error: impl Into<Error>) -> Self {
         Self {
-            error,
+            error: error.into(),
             fault: Fault::Transient,
         }
     }
@@ -155,21 +155,14 @@ impl Client {
             }
             let location = response.header("location").unwrap_or_default();
             let target = url.redirect(location).map_err(|error| {
-                Failure::last(network(
-                    &url,
-                    Some(response.status),
-                    "the server redirects to nowhere",
-                    Some(error.into()),
-                ))
+                let message = "the server sent an invalid redirect";
+                let status = Some(response.status);
+                Failure::last(network(&url, status, message, Some(error.into())))
             })?;
             if url.scheme() == Scheme::Https && target.scheme() != Scheme::Https {
                 let message = "the server redirects from https to plain http";
-                return Err(Failure::last(network(
-                    &url,
-                    Some(response.status),
-                    message,
-                    None,
-                )));
+                let status = Some(response.status);
+                return Err(Failure::last(network(&url, status, message, None)));
             }
             if !url.same_origin(&target) {
                 authorization = None;
@@ -179,7 +172,7 @@ impl Client {
         Err(Failure::last(network(
             &url,
             None,
-            "the server redirects without end",
+            "too many redirects",
             None,
         )))
     }
@@ -192,17 +185,14 @@ impl Client {
         cancel: &CancelToken,
     ) -> Result<Response, Failure> {
         if cancel.is_cancelled() {
-            return Err(Failure::last(Error::from(ErrorKind::Cancelled)));
+            return Err(Failure::last(ErrorKind::Cancelled));
         }
         let mut headers = Vec::new();
         if let Some(range) = &options.range {
+            let last = range.end.saturating_sub(1);
             headers.push((
                 "range",
-                Secret::new(format!(
-                    "bytes={}-{}",
-                    range.start,
-                    range.end.saturating_sub(1)
-                )),
+                Secret::new(format!("bytes={}-{last}", range.start)),
             ));
         }
         if let Some(validator) = &options.if_range {
@@ -219,13 +209,12 @@ impl Client {
         let result = if url.scheme() == Scheme::File {
             file::get(&request(&headers), options.range.as_ref())
         } else if self.offline {
-            return Err(Failure::last(Error::from(ErrorKind::Offline {
-                needed: url.to_string(),
-            })));
+            let needed = url.to_string();
+            return Err(Failure::last(ErrorKind::Offline { needed }));
         } else {
             if let Some(authorization) = authorization {
                 if url.scheme() != Scheme::Https && !url.is_loopback() {
-                    let message = "a password goes over https only";
+                    let message = "refusing to send credentials over plain http";
                     return Err(Failure::last(Error::config(format!("{message} ({url})"))));
                 }
                 headers.push(("authorization", authorization.clone()));
@@ -241,25 +230,21 @@ impl Client {
             Err(error) => {
                 debug!(%url, error = %error.message, millis, "request failed");
                 if cancel.is_cancelled() {
-                    return Err(Failure::last(Error::from(ErrorKind::Cancelled)));
+                    return Err(Failure::last(ErrorKind::Cancelled));
                 }
-                let fault = if error.transient {
-                    Fault::Transient
-                } else {
-                    Fault::Final
-                };
-                Err(Failure {
-                    error: network(url, None, &error.message, error.source),
-                    fault,
+                let failed = network(url, None, &error.message, error.source);
+                Err(match error.transient {
+                    true => Failure::transient(failed),
+                    false => Failure::last(failed),
                 })
             }
         }
     }
 
-    /// Tries each mirror in turn, and each as often as the policy says, until `attempt` succeeds. The first mirror's
-    /// error is the one that is reported.
+    /// Tries each mirror in turn, and each as often as the policy allows, until `attempt` succeeds. Returns the error of
+    /// the first mirror if none does.
     ///
-    /// `notify` learns of each wait: the number of the next try, how long, and why.
+    /// `notify` is called before each wait with the number of the next try, the length of the wait and its cause.
     pub(crate) fn with_retries<T>(
         &self,
         mirrors: &[Url],
@@ -279,7 +264,7 @@ impl Client {
                 if cancel.is_cancelled() || error.is_cancelled() {
                     return Err(ErrorKind::Cancelled.into());
                 }
-                // A disk that is full, or a body that a registry may not send, is no fault of this mirror's line.
+                // A full disk, for example, would fail with every mirror.
                 if !is_of_the_server(&error) {
                     return Err(error);
                 }
@@ -295,11 +280,11 @@ impl Client {
                 }
             }
         }
-        Err(first_error.unwrap_or_else(|| Error::internal("a request without a mirror")))
+        Err(first_error.unwrap_or_else(|| Error::internal("no URL to request")))
     }
 
-    /// Fetches a document of any size from the first mirror that has it, into what `create` makes for each try. Returns
-    /// that, how many bytes came, and from where.
+    /// Fetches a document of any size from the first mirror that has it, into a target that `create` makes for each try.
+    /// Returns the target, the number of bytes, and the mirror's URL.
     #[cfg(feature = "author")]
     pub(crate) fn fetch_into<T>(
         &self,
@@ -322,9 +307,9 @@ impl Client {
         })
     }
 
-    /// Fetches a small document whole, from the first mirror that has it.
+    /// Fetches a small document from the first mirror that has it.
     ///
-    /// `accept` checks it; what it refuses as transient is fetched again.
+    /// `accept` checks it; a document that it rejects with a transient failure is fetched again.
     pub(crate) fn document<T>(
         &self,
         mirrors: &[Url],
@@ -344,10 +329,9 @@ impl Client {
     }
 }
 
-/// An answer that only a conditional request may get.
+/// A response that only a conditional request may get.
 fn unasked(url: &Url) -> Failure {
-    let message = "an answer to a question nobody asked";
-    Failure::last(network(url, Some(304), message, None))
+    Failure::last(network(url, Some(304), "unexpected response", None))
 }
 
 fn is_of_the_server(error: &Error) -> bool {
@@ -363,7 +347,7 @@ fn is_of_the_server(error: &Error) -> bool {
 }
 
 impl Body {
-    /// Reads some bytes; 0 at the end.
+    /// Reads some bytes; returns 0 at the end.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -372,19 +356,18 @@ impl Body {
         loop {
             return match self.reader.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                _ if cancel.is_cancelled() => Err(Failure::last(Error::from(ErrorKind::Cancelled))),
+                _ if cancel.is_cancelled() => Err(Failure::last(ErrorKind::Cancelled)),
                 Ok(read) => Ok(read),
-                Err(error) => Err(Failure::transient(network(
-                    &self.url,
-                    None,
-                    &io_message(&error),
-                    Some(error.into()),
-                ))),
+                Err(error) => {
+                    let message = io_message(&error);
+                    let error = network(&self.url, None, message, Some(error.into()));
+                    Err(Failure::transient(error))
+                }
             };
         }
     }
 
-    /// Reads everything, unless it is more than `max_bytes`.
+    /// Reads the whole body, up to `max_bytes`.
     pub(crate) fn read_whole(
         &mut self,
         max_bytes: u64,
@@ -398,22 +381,21 @@ impl Body {
         Ok(bytes)
     }
 
-    /// Passes everything on in pieces, unless it is more than `max_bytes`; returns how much it was.
+    /// Passes the whole body on in pieces, up to `max_bytes`; returns its size.
     pub(crate) fn copy_to(
         &mut self,
         max_bytes: u64,
         cancel: &CancelToken,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<u64, Failure> {
-        let too_large = || {
-            Failure::last(Error::registry(
-                &self.url,
-                format!("the document is larger than {max_bytes} bytes"),
-            ))
+        let check = |size_bytes: u64, url: &Url| match size_bytes > max_bytes {
+            true => {
+                let message = format!("the document is larger than {max_bytes} bytes");
+                Err(Failure::last(Error::registry(url, message)))
+            }
+            false => Ok(()),
         };
-        if self.length.is_some_and(|length| length > max_bytes) {
-            return Err(too_large());
-        }
+        check(self.length.unwrap_or_default(), &self.url)?;
         let mut buffer = vec![0_u8; 64 << 10];
         let mut total = 0_u64;
         loop {
@@ -422,21 +404,14 @@ impl Body {
                 break;
             }
             total += read as u64;
-            if total > max_bytes {
-                return Err(Failure::last(Error::registry(
-                    &self.url,
-                    format!("the document is larger than {max_bytes} bytes"),
-                )));
-            }
+            check(total, &self.url)?;
             take(&buffer[..read]).map_err(Failure::last)?;
         }
         match self.length {
-            Some(length) if length != total => Err(Failure::transient(network(
-                &self.url,
-                None,
-                "the body ended early",
-                None,
-            ))),
+            Some(length) if length != total => {
+                let message = "the response ended early";
+                Err(Failure::transient(network(&self.url, None, message, None)))
+            }
             _ => Ok(total),
         }
     }

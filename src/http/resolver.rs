@@ -1,7 +1,7 @@
-//! Name lookups that are remembered for a while.
+//! Cached name lookups.
 //!
-//! ureq resolves a host's name for each request, also when a connection to it is kept alive, and with a time-out it does
-//! so on a thread of its own. A pull sends thousands of requests to one host.
+//! ureq resolves the host for every request, even on a persistent connection, and starts a thread for it when there is a
+//! timeout. A pull sends thousands of requests to one host.
 
 use crate::mutex::Mutex;
 use std::collections::HashMap;
@@ -12,17 +12,17 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// How long an address is good for: names that move are often given so many seconds.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long an address is used: a common time to live of names whose address changes.
+const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
-/// Asks the system once, and itself for a while after.
+/// A resolver that caches what the system's resolver returns.
 #[derive(Debug, Default)]
-pub(super) struct RememberingResolver {
+pub(super) struct CachingResolver {
     system: DefaultResolver,
     known: Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>,
 }
 
-impl Resolver for RememberingResolver {
+impl Resolver for CachingResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -34,18 +34,16 @@ impl Resolver for RememberingResolver {
             uri.scheme_str().unwrap_or_default(),
             uri.authority().map_or("", |authority| authority.as_str())
         );
-        let known = |at: &(Instant, Vec<SocketAddr>)| at.0.elapsed() < REMEMBERED;
+        if let Some((since, addresses)) = self.known.lock().get(&place)
+            && since.elapsed() < TIME_TO_LIVE
         {
-            let all = self.known.lock();
-            if let Some((_, addresses)) = all.get(&place).filter(|at| known(at)) {
-                let mut resolved = self.empty();
-                addresses.iter().for_each(|address| resolved.push(*address));
-                return Ok(resolved);
-            }
+            let mut resolved = self.empty();
+            addresses.iter().for_each(|address| resolved.push(*address));
+            return Ok(resolved);
         }
         let resolved = self.system.resolve(uri, config, timeout)?;
-        let mut all = self.known.lock();
-        all.insert(place, (Instant::now(), resolved.iter().copied().collect()));
+        let entry = (Instant::now(), resolved.iter().copied().collect());
+        self.known.lock().insert(place, entry);
         Ok(resolved)
     }
 }

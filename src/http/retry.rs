@@ -1,27 +1,27 @@
-//! When a failed request is tried again: a pure decision.
+//! Decides whether a failed request is tried again, and when.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use crate::config::RetryPolicy;
 
-/// What went wrong, as far as trying again depends on it.
+/// The aspect of a failure that decides whether to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The connection, a cut body, a stall, a wrong digest.
+    /// A failed connection, a truncated body, a stall or a wrong digest.
     Transient,
-    /// The server answered with this status, and asks to wait this long.
+    /// The server responded with this status, and may have asked to wait.
     Status {
         status: u16,
         retry_after: Option<Duration>,
     },
-    /// Trying again changes nothing.
+    /// Another try cannot help.
     Final,
 }
 
-/// Returns how long to wait before the next try; `None` to give up. `tried` counts the tries so far, from 1.
+/// Returns how long to wait before the next try, or `None` to give up. `tried` is the number of tries so far, from 1.
 ///
-/// `jitter` is from 0.0 to 1.0 and takes up to half of a wait away, so that many clients do not come back at once.
+/// `jitter`, from 0.0 to 1.0, shortens the wait by up to half, so that many clients do not come back at once.
 pub(crate) fn decide(
     policy: &RetryPolicy,
     fault: Fault,
@@ -42,7 +42,7 @@ pub(crate) fn decide(
             status: 429 | 503,
             retry_after: Some(wait),
         } => Some(wait.min(policy.longest_wait)),
-        // Refused for its rate without a word on how long: as for other faults, but more patiently.
+        // Rate limited without a time to wait: back off as usual, but more patiently.
         Fault::Status {
             status: 429,
             retry_after: None,
@@ -60,7 +60,7 @@ pub(crate) fn random() -> f64 {
     f64::from(RandomState::new().hash_one(()) as u32) / f64::from(u32::MAX)
 }
 
-/// Reads a `Retry-After` header: seconds or an HTTP date ([RFC 9110], section 10.2.3). A date in the past is no wait.
+/// Parses a `Retry-After` header: seconds or an HTTP date ([RFC 9110], section 10.2.3). A past date means zero.
 ///
 /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
 pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {

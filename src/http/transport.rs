@@ -1,4 +1,4 @@
-//! The one trait that everything over the network passes, and its built-in implementation with ureq.
+//! The trait that every request over the network goes through, and its built-in implementation with ureq.
 
 use std::fmt;
 use std::io::Read;
@@ -9,23 +9,24 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use crate::config::{HttpConfig, ProxyConfig};
 use crate::error::{BoxError, Error, ErrorKind, Result};
-use crate::http::resolver::RememberingResolver;
+use crate::http::resolver::CachingResolver;
 use crate::mutex::Mutex;
 use crate::platform;
 use crate::progress::{CancelState, CancelToken};
 use crate::secret::Secret;
 use crate::url::{Scheme, Url};
 
-/// Sends GET requests. Hand in another than the built-in one to test without a network or to reach a place of your own.
+/// Sends GET requests. Replace the built-in implementation to test without a network or to reach servers in another way.
 ///
-/// An implementation answers whatever status the server gives, redirects included: following them, and keeping
-/// credentials away from other hosts, is done above it. It must be thread-safe; requests come from many threads at once.
+/// An implementation returns every response, whatever its status. It does not follow redirects: the caller does, and keeps
+/// credentials from other hosts. Many threads send requests at once.
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Sends a request and returns when the header of the answer is there.
+    /// Sends a request and returns once the headers of the response have arrived.
+    ///
+    /// Once the request's token is cancelled, the request should fail soon, and so should reading its body.
     ///
     /// # Errors
-    /// [`TransportError`] when no answer came. When the request's token is cancelled, a request under way, or a body
-    /// that is being read, should fail soon.
+    /// [`TransportError`] if there is no response.
     fn get(&self, request: &Request<'_>) -> Result<Response, TransportError>;
 }
 
@@ -33,16 +34,16 @@ pub trait Transport: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
-    /// Where to; [`Url::expose`] gives the text to send.
+    /// The URL; [`Url::expose`] returns it with its credentials.
     pub url: &'a Url,
-    /// Headers to send; a value may be a secret.
+    /// The headers to send.
     pub headers: &'a [(&'static str, Secret)],
-    /// Breaks the request off.
+    /// Cancels the request.
     pub cancel: &'a CancelToken,
 }
 
 impl<'a> Request<'a> {
-    /// Makes a request.
+    /// Creates a request.
     #[must_use]
     pub fn new(
         url: &'a Url,
@@ -57,13 +58,13 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The answer to a request: status, headers and a reader of the body.
+/// A response: status, headers and a reader of the body.
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Header names in lower case with their values.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body; reading it may block until the stall time-out.
+    /// The body; a read may block until the stall timeout.
     pub body: Box<dyn Read + Send>,
 }
 
@@ -86,10 +87,10 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Why no answer came.
+/// Why a request got no response.
 #[derive(Debug)]
 pub struct TransportError {
-    /// What happened, in a few words, as in "connection timed out".
+    /// What happened, in a few words, such as "connection timed out".
     pub message: String,
     /// Whether the same request may succeed later.
     pub transient: bool,
@@ -97,9 +98,9 @@ pub struct TransportError {
     pub source: Option<BoxError>,
 }
 
-/// The built-in transport: ureq, with connections kept alive.
+/// The built-in transport: ureq with persistent connections.
 ///
-/// Requests with different cancel tokens use different connections, so that cancelling closes those of one pull only.
+/// Requests with different cancel tokens use different connections, so that cancelling a pull closes only its own.
 pub(crate) struct UreqTransport {
     config: HttpConfig,
     agents: Mutex<Vec<Agents>>,
@@ -128,39 +129,37 @@ impl UreqTransport {
     fn agent(&self, request: &Request<'_>) -> Result<ureq::Agent> {
         if request.url.scheme() == Scheme::Https && !platform::supports_tls() {
             return Err(Error::config(
-                "this processor lacks instructions that https needs here (AVX2, ADX, BMI2, AES)",
+                "https needs instructions that this processor lacks (AVX2, ADX, BMI2, AES)",
             ));
         }
-        let mut agents = self.agents.lock();
-        if !agents.iter().any(|agents| request.cancel.is(&agents.owner)) {
-            agents.retain(|agents| agents.owner.strong_count() > 0);
-            let http = self.new_agent(self.config.http_proxy.as_ref())?;
-            let https = self.new_agent(self.config.https_proxy.as_ref())?;
-            agents.push(Agents {
-                owner: request.cancel.downgrade(),
-                http: http.clone(),
-                https: https.clone(),
-            });
-            request.cancel.on_cancel(move || {
-                http.shutdown();
-                https.shutdown();
-            });
+        let select = |agents: &Agents| match request.url.scheme() {
+            Scheme::Https => agents.https.clone(),
+            _ => agents.http.clone(),
+        };
+        let mut all = self.agents.lock();
+        if let Some(agents) = all.iter().find(|agents| request.cancel.is(&agents.owner)) {
+            return Ok(select(agents));
         }
-        let agents = agents
-            .iter()
-            .find(|agents| request.cancel.is(&agents.owner));
-        let agents = agents.ok_or_else(|| Error::internal("no agent for a request"))?;
-        Ok(if request.url.scheme() == Scheme::Https {
-            agents.https.clone()
-        } else {
-            agents.http.clone()
-        })
+        all.retain(|agents| agents.owner.strong_count() > 0);
+        let agents = Agents {
+            owner: request.cancel.downgrade(),
+            http: self.new_agent(self.config.http_proxy.as_ref())?,
+            https: self.new_agent(self.config.https_proxy.as_ref())?,
+        };
+        let (http, https) = (agents.http.clone(), agents.https.clone());
+        request.cancel.on_cancel(move || {
+            http.shutdown();
+            https.shutdown();
+        });
+        let agent = select(&agents);
+        all.push(agents);
+        Ok(agent)
     }
 
     fn new_agent(&self, proxy: Option<&ProxyConfig>) -> Result<ureq::Agent> {
         let builder = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            // The client above follows redirects, so that no credential goes along.
+            // The client follows redirects itself, without credentials for other hosts.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(proxy.map(ureq_proxy).transpose()?)
@@ -173,19 +172,21 @@ impl UreqTransport {
             .max_idle_connections_per_host(16)
             .input_buffer_size(INPUT_BUFFER_BYTES)
             .user_agent(self.config.user_agent.clone())
-            // Ranges and digests are of the bytes as they lie.
+            // Ranges and digests refer to uncompressed bytes.
             .accept_encoding("identity");
         let config = platform::tls_config(builder, self.roots.clone()).build();
         Ok(ureq::Agent::with_parts(
             config,
             DefaultConnector::default(),
-            RememberingResolver::default(),
+            CachingResolver::default(),
         ))
     }
 }
 
-/// How much is read from a socket at once. Sixteen connections of a pull hold this much each, of its 64 MiB.
+/// How much is read from a socket at once. A pull has up to sixteen connections, and 64 MiB for everything.
 const INPUT_BUFFER_BYTES: usize = 256 << 10;
+/// What is said when a server stops sending.
+const STALLED: &str = "timed out waiting for data";
 
 impl Transport for UreqTransport {
     fn get(&self, request: &Request<'_>) -> Result<Response, TransportError> {
@@ -229,12 +230,9 @@ impl fmt::Debug for UreqTransport {
 }
 
 fn ureq_proxy(proxy: &ProxyConfig) -> Result<ureq::Proxy> {
-    // The parser's own words may quote the URL with its password.
-    let unusable = || {
-        Error::config(
-            "the proxy's URL is unusable: expected http://, https://, socks4:// or socks5://",
-        )
-    };
+    // The parser's own message may quote the URL with its password.
+    let unusable =
+        || Error::config("invalid proxy URL: expected http://, https://, socks4:// or socks5://");
     let parsed = ureq::Proxy::new(proxy.url.expose()).map_err(|_| unusable())?;
     let mut builder = ureq::Proxy::builder(parsed.protocol())
         .host(parsed.host())
@@ -252,7 +250,7 @@ fn ureq_proxy(proxy: &ProxyConfig) -> Result<ureq::Proxy> {
     builder.build().map_err(|_| unusable())
 }
 
-/// Reads the authorities to trust from PEM files and folders of them; the system's own for none.
+/// Reads the certificate authorities to trust from PEM files and folders of them; without paths, the system's.
 fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
     if paths.is_empty() {
         return Ok(ureq::tls::RootCerts::PlatformVerifier);
@@ -287,68 +285,55 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        return Err(Error::config(format!(
-            "no certificate in {}",
-            shown.join(", ")
-        )));
+        let shown = shown.join(", ");
+        return Err(Error::config(format!("no certificates found in {shown}")));
     }
     Ok(certificates.into())
 }
 
-/// Puts ureq's errors into words, and says which of them may pass.
+/// Describes an error of ureq, and tells whether the request may succeed later.
 fn transport_error(error: ureq::Error) -> TransportError {
     let (message, transient) = describe(&error);
     TransportError {
-        message,
+        message: message.to_owned(),
         transient,
         source: Some(error.into()),
     }
 }
 
-fn describe(error: &ureq::Error) -> (String, bool) {
-    let (message, transient) = match error {
-        ureq::Error::HostNotFound => ("host not found".to_owned(), true),
-        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
-            ("connection timed out".to_owned(), true)
+fn describe(error: &ureq::Error) -> (&'static str, bool) {
+    use ureq::{Error, Timeout};
+    match error {
+        Error::HostNotFound => ("host not found", true),
+        Error::Timeout(Timeout::Connect | Timeout::Resolve) => ("connection timed out", true),
+        Error::Timeout(_) => (STALLED, true),
+        Error::Io(error) => (io_message(error), true),
+        Error::ConnectionFailed | Error::ConnectProxyFailed(_) => ("connection failed", true),
+        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => {
+            ("cannot establish a secure connection", false)
         }
-        ureq::Error::Timeout(_) => ("no byte came for too long".to_owned(), true),
-        ureq::Error::Io(error) => (io_message(error), true),
-        ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => {
-            ("connection failed".to_owned(), true)
+        Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::BodyStalled => {
+            ("the server sent an invalid response", true)
         }
-        ureq::Error::Tls(_)
-        | ureq::Error::Rustls(_)
-        | ureq::Error::Pem(_)
-        | ureq::Error::TlsRequired => ("the secure connection could not be made".to_owned(), false),
-        ureq::Error::Protocol(_)
-        | ureq::Error::LargeResponseHeader(..)
-        | ureq::Error::BodyStalled => (
-            "the server does not speak HTTP as it should".to_owned(),
-            true,
-        ),
-        _ => ("the request failed".to_owned(), false),
-    };
-    (message, transient)
+        _ => ("the request failed", false),
+    }
 }
 
-/// Puts an error of a socket into words.
-pub(crate) fn io_message(error: &std::io::Error) -> String {
+/// Describes an error of a socket.
+pub(crate) fn io_message(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     // While a body is read, ureq's own errors come wrapped.
-    let wrapped = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref());
     if let Some(wrapped) = wrapped {
         return describe(wrapped).0;
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused",
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            "connection broken"
+            "connection lost"
         }
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => "no byte came for too long",
-        ErrorKind::UnexpectedEof => "the body ended early",
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => STALLED,
+        ErrorKind::UnexpectedEof => "the response ended early",
         _ => "connection failed",
     }
-    .to_owned()
 }

@@ -28,7 +28,7 @@ fn a_body_that_stalls_is_tried_again() {
                 .unwrap_err();
             assert_eq!(error.code(), "NETWORK_ERROR", "{what}, {place:?}");
             assert!(
-                chain(&error).contains("no byte came for too long"),
+                chain(&error).contains("timed out waiting for data"),
                 "{}",
                 chain(&error)
             );

@@ -95,22 +95,22 @@ fn what_was_never_synced_says_so() {
         (
             &both,
             "mf6/test/x",
-            "the registry of 'mf6/test' at develop, master is not synced",
+            "the registry of 'mf6/test' at develop, master has not been synced",
         ),
         (
             &both,
             "mf6/test@master/x",
-            "the registry of 'mf6/test' at master is not synced",
+            "the registry of 'mf6/test' at master has not been synced",
         ),
         (
             &both,
             "mf6/test@v9/x",
-            "the registry of 'mf6/test' at v9 is not synced",
+            "the registry of 'mf6/test' at v9 has not been synced",
         ),
         (
             &default_branch,
             "mf6/test/x",
-            "the registry of 'mf6/test' is not synced",
+            "the registry of 'mf6/test' has not been synced",
         ),
     ] {
         let error = manager.pull(&address(model), &options).unwrap_err();
@@ -129,7 +129,7 @@ fn what_was_never_synced_says_so() {
         .unwrap_err();
     assert_eq!(
         error.kind().to_string(),
-        "the registry of 'mf6/test' at master is not synced"
+        "the registry of 'mf6/test' at master has not been synced"
     );
     let one = host.manager(&["develop"]);
     let error = one

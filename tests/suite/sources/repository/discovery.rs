@@ -210,7 +210,7 @@ fn a_repository_that_is_not_there() {
         (
             true,
             "AUTHENTICATION_ERROR",
-            ": the server asks for credentials",
+            ": the server requires credentials",
         ),
     ] {
         let host = Host::new();

@@ -164,7 +164,7 @@ fn a_fork_by_overlay_hides_what_was_cached_of_the_other() {
     let error = offered_with(&fork, &Default::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the registry of 'mf6/test' at develop is not synced"
+        "the registry of 'mf6/test' at develop has not been synced"
     );
     assert_eq!(
         state(&fork.sources().unwrap()[0]),

@@ -207,7 +207,7 @@ fn when_nothing_can_be_read_it_is_an_error() {
     let error = offered_with(&manager, &RemoteOptions::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the registry of 'mf6/test' at develop is not synced"
+        "the registry of 'mf6/test' at develop has not been synced"
     );
     let error = manager
         .search("x", &SearchOptions::default().remote(true))

@@ -62,7 +62,7 @@ fn what_fails_for_good_is_the_reason() {
         assert_eq!(
             told,
             format!(
-                "failed mf6/test@develop NETWORK_ERROR the server answers 500 ({}{path})\n",
+                "failed mf6/test@develop NETWORK_ERROR the server responded with status 500 ({}{path})\n",
                 host.forge.url()
             )
         );

@@ -130,7 +130,7 @@ fn cancelled_or_offline_it_leaves_everything_as_it_was() {
     let offline = SyncOptions::default().offline(true);
     assert_eq!(
         sync_with(&manager, &offline),
-        "OFFLINE the network is needed, and this is offline mode"
+        "OFFLINE cannot fetch registries in offline mode"
     );
     let stopped = SyncOptions::default();
     stopped.cancel.cancel();
