@@ -1,28 +1,29 @@
-//! Draws the progress of pulls: a bar on a terminal, a plain line now and then elsewhere.
+//! Draws progress: a bar on a terminal, and a plain line now and then elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::console::Console;
 use super::render::{count, duration, safe, size};
-use crate::mutex::{Condvar, Mutex};
+#[cfg(feature = "author")]
+use crate::project::{HashProgress, Hashed};
 use crate::{ModelRef, Phase, Progress, ProgressEvent, Transferred};
 
-/// Nothing is drawn before: what is over by then needs no bar.
+/// Nothing is drawn earlier: work that is over by then needs no bar.
 const QUIET_START: Duration = Duration::from_millis(250);
 /// The shortest time between two drawings.
 const FRAME: Duration = Duration::from_millis(100);
-/// How often the bar moves when no event comes.
+/// How often the bar moves if no event arrives.
 const TICK: Duration = Duration::from_secs(1);
-/// How often a line is printed where there is no terminal, at the least and by share.
+/// Without a terminal, a line is printed this often, or whenever this much more is done.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 const PLAIN_PERCENT: u64 = 10;
-/// A wait that the user should know of.
+/// The shortest wait that is announced.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// Receives the events of pulls, and draws what they are together; the bar goes when the value does.
+/// Receives the events of pulls and of hashing, and draws their sum. Dropping it removes the bar.
 pub(super) struct Meter(Arc<Drawing>);
 
 /// What the meter shares with the thread that moves the bar.
@@ -35,11 +36,10 @@ struct Drawing {
 
 #[derive(Debug)]
 struct State {
-    /// The pulls that have begun, each as it was last heard of; those that ended stay until all have.
+    /// The pulls that have begun, each with its latest state. Those that ended stay until all have.
     pulls: BTreeMap<ModelRef, Transferred>,
     ended: BTreeSet<ModelRef>,
     started: Instant,
-    /// Bytes that were there before the first came over the network.
     drawn_at: Option<Instant>,
     drawn_columns: usize,
     printed_percent: u64,
@@ -48,12 +48,11 @@ struct State {
 
 impl Meter {
     pub(super) fn new(console: Console, enabled: bool) -> Arc<Self> {
-        let state = State::new();
         let drawing = Arc::new(Drawing {
             console,
             enabled,
-            state: Mutex::new(state),
-            ended: Condvar::default(),
+            state: Mutex::new(State::new()),
+            ended: Condvar::new(),
         });
         if drawing.enabled && drawing.console.err_is_terminal {
             tick(&drawing);
@@ -61,7 +60,7 @@ impl Meter {
         Arc::new(Self(drawing))
     }
 
-    /// Removes the bar, so that what is printed next begins on a clean line.
+    /// Removes the bar, so that the next output begins on a clean line.
     pub(super) fn clear(&self) {
         let mut state = self.0.lock();
         state.pulls.clear();
@@ -82,15 +81,15 @@ impl State {
         }
     }
 
-    /// All pulls together; `None` before one has something to show.
-    fn together(&self) -> Option<Transferred> {
-        let shown = |pull: &&Transferred| {
+    /// Returns the sum of all pulls; `None` before one has something to show.
+    fn sum(&self) -> Option<Transferred> {
+        let has_begun = |pull: &&Transferred| {
             pull.phase != Phase::Manifest || pull.files_total > 0 || pull.bytes_in_flight > 0
         };
-        let mut pulls = self.pulls.values().filter(shown);
+        let mut pulls = self.pulls.values().filter(has_begun);
         let mut sum = pulls.next()?.clone();
         for pull in pulls {
-            // Files count for those whose bytes are not known yet; bytes for all once they are for one.
+            // Until the size of one pull is known, files are counted; from then on, bytes.
             if pull.phase == Phase::Chunks {
                 sum.phase = Phase::Chunks;
             }
@@ -99,7 +98,7 @@ impl State {
             sum.bytes_done += pull.bytes_done;
             sum.bytes_network += pull.bytes_network;
             if is_archive(&sum) && is_archive(pull) {
-                // All of them wait for the same one.
+                // All of them wait for the same archive.
                 sum.total_bytes = sum.total_bytes.max(pull.total_bytes);
                 sum.bytes_in_flight = sum.bytes_in_flight.max(pull.bytes_in_flight);
             } else {
@@ -117,76 +116,85 @@ impl State {
         }
     }
 
-    /// A pull begins, or comes to know more of what it is to do.
+    /// Takes a pull in. If all others have ended, the bar starts anew.
     fn begin(&mut self, model: &ModelRef, transferred: &Transferred) {
         if self.ended.len() == self.pulls.len() {
-            // None is under way: what comes is a pull of its own.
-            self.pulls.clear();
-            self.ended.clear();
-            self.started = Instant::now();
-            self.drawn_at = None;
-            self.printed_percent = 0;
+            let drawn_columns = self.drawn_columns;
+            *self = Self {
+                drawn_columns,
+                ..Self::new()
+            };
         }
         self.pulls.insert(model.clone(), transferred.clone());
+    }
+
+    /// Returns whether it is too early for a drawing.
+    fn is_early(&self) -> bool {
+        let is_recent = |at: Instant| at.elapsed() < FRAME;
+        self.started.elapsed() < QUIET_START || self.drawn_at.is_some_and(is_recent)
     }
 }
 
 impl Drawing {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn erase(&self, state: &mut State) {
         if state.drawn_columns > 0 {
-            self.console
-                .draw(&format!("\r{}\r", " ".repeat(state.drawn_columns)));
+            let blank = " ".repeat(state.drawn_columns);
+            self.console.draw(&format!("\r{blank}\r"));
             state.drawn_columns = 0;
         }
     }
 
+    /// Draws a line in place of the one before. It leaves the last column free, as some terminals wrap there.
+    fn draw_line(&self, state: &mut State, line: impl FnOnce(usize) -> String) {
+        let width = self.console.width() - 1;
+        let line: String = line(width).chars().take(width).collect();
+        let columns = line.chars().count();
+        let padding = " ".repeat(state.drawn_columns.saturating_sub(columns));
+        self.console.draw(&format!("\r{line}{padding}"));
+        state.drawn_columns = columns;
+        state.drawn_at = Some(Instant::now());
+    }
+
     fn draw(&self, state: &mut State) {
-        let Some(latest) = state.together() else {
+        let Some(latest) = state.sum().filter(|_| !state.is_early()) else {
             return;
         };
         let elapsed = state.started.elapsed();
-        if elapsed < QUIET_START || state.drawn_at.is_some_and(|at| at.elapsed() < FRAME) {
+        if self.console.err_is_terminal {
+            self.draw_line(state, |width| bar(&latest, elapsed, width));
             return;
         }
-        if self.console.err_is_terminal {
-            // The last column stays free: some terminals wrap as soon as it is written.
-            let line = bar(&latest, elapsed, self.console.width() - 1);
-            let columns = line.chars().count();
-            let padding = " ".repeat(state.drawn_columns.saturating_sub(columns));
-            self.console.draw(&format!("\r{line}{padding}"));
-            state.drawn_columns = columns;
-        } else {
-            let percent = percent(&latest);
-            let due = percent >= state.printed_percent + PLAIN_PERCENT
-                || state.drawn_at.is_none_or(|at| at.elapsed() > PLAIN_EVERY);
-            if !due {
-                return;
-            }
-            state.printed_percent = percent;
-            self.console
-                .note(format!("{}: {}", state.name(), plain(&latest, elapsed)));
+        let percent = percent(&latest);
+        let is_overdue = |at: Instant| at.elapsed() > PLAIN_EVERY;
+        if percent < state.printed_percent + PLAIN_PERCENT && !state.drawn_at.is_none_or(is_overdue)
+        {
+            return;
         }
+        let line = plain(&latest, elapsed);
+        self.console.note(format!("{}: {line}", state.name()));
+        state.printed_percent = percent;
         state.drawn_at = Some(Instant::now());
     }
 }
 
-/// Moves the bar while no event comes, until the meter is dropped.
+/// Moves the bar while no event arrives, until the meter is dropped.
 fn tick(drawing: &Arc<Drawing>) {
     let shared = drawing.clone();
     let ticker = move || {
         let mut state = shared.lock();
         while !state.done {
-            state = shared.ended.wait_timeout(state, TICK);
+            let waited = shared.ended.wait_timeout(state, TICK);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             if !state.done {
                 shared.draw(&mut state);
             }
         }
     };
-    // Without the thread the bar moves with the events only.
+    // Without the thread, the bar moves only when events arrive.
     let _ = std::thread::Builder::new()
         .name("modelrack-meter".into())
         .spawn(ticker);
@@ -198,8 +206,8 @@ impl Progress for Meter {
         if !drawing.enabled {
             return;
         }
-        // Whoever transfers must not wait for a terminal: a drawing under way will do.
-        let Some(mut state) = drawing.state.try_lock() else {
+        // A transfer must not wait for a terminal: another thread is drawing.
+        let Ok(mut state) = drawing.state.try_lock() else {
             return;
         };
         match event {
@@ -208,7 +216,7 @@ impl Progress for Meter {
                 let holder = holder.as_deref().unwrap_or("another process");
                 drawing.erase(&mut state);
                 drawing.console.note(format!(
-                    "{model} is being pulled by {}, waiting for it",
+                    "Waiting for {}, which is pulling {model}",
                     safe(holder)
                 ));
             }
@@ -219,22 +227,20 @@ impl Progress for Meter {
                 state.pulls.insert(model.clone(), transferred.clone());
             }
             ProgressEvent::Advanced(transferred) => {
-                // Events may overtake each other; the bar never goes back for that.
-                let newer = state
-                    .pulls
-                    .get(model)
-                    .is_none_or(|latest| latest.bytes_network <= transferred.bytes_network);
-                if newer {
+                // Events may overtake each other, and the bar never moves back.
+                let latest = state.pulls.get(model);
+                if latest.is_none_or(|latest| latest.bytes_network <= transferred.bytes_network) {
                     state.pulls.insert(model.clone(), transferred.clone());
                 }
                 drawing.draw(&mut state);
             }
             ProgressEvent::Retrying { wait, reason, .. } => {
                 if *wait >= LONG_WAIT {
+                    let (wait, reason) = (duration(*wait), safe(reason));
                     drawing.erase(&mut state);
                     drawing
                         .console
-                        .note(format!("waiting {}: {}", duration(*wait), safe(reason)));
+                        .note(format!("Trying again in {wait}: {reason}"));
                 }
             }
             ProgressEvent::Finished(transferred) => {
@@ -244,6 +250,25 @@ impl Progress for Meter {
                     drawing.erase(&mut state);
                 }
             }
+        }
+    }
+}
+
+#[cfg(feature = "author")]
+impl HashProgress for Meter {
+    fn on_hashed(&self, hashed: Hashed) {
+        let drawing = &self.0;
+        if !drawing.enabled || !drawing.console.err_is_terminal {
+            return;
+        }
+        if let Ok(mut state) = drawing.state.try_lock()
+            && !state.is_early()
+        {
+            let (done, total) = (hashed.files_done, hashed.files_total);
+            let bytes = size(hashed.bytes_done);
+            drawing.draw_line(&mut state, |_| {
+                format!("Hashing {done}/{total} files, {bytes}")
+            });
         }
     }
 }
@@ -266,12 +291,12 @@ impl fmt::Debug for Meter {
     }
 }
 
-/// Whether it waits for a zip that comes whole.
+/// Returns whether a pull waits for an archive that is downloaded as a whole.
 fn is_archive(transferred: &Transferred) -> bool {
     transferred.phase == Phase::Manifest && transferred.files_total == 0
 }
 
-/// The share that is there: of the bytes, or of the files while it is not known how many bytes they have.
+/// Returns how much is done: of the bytes, or of the files while the number of bytes is unknown.
 fn percent(transferred: &Transferred) -> u64 {
     let (done, total) = if transferred.phase == Phase::Manifest && !is_archive(transferred) {
         (transferred.files_done, transferred.files_total)
@@ -283,7 +308,7 @@ fn percent(transferred: &Transferred) -> u64 {
     u64::try_from(percent).unwrap_or(100)
 }
 
-/// Bytes a second over the network, and the time that the rest takes at that speed.
+/// Returns the bytes a second over the network, and how long the rest takes at that speed.
 fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>) {
     let left = transferred
         .total_bytes
@@ -296,7 +321,7 @@ fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>
     (speed, seconds.map(Duration::from_secs))
 }
 
-/// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, no wider than the terminal.
+/// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, as wide as the terminal allows.
 fn bar(transferred: &Transferred, elapsed: Duration, width: usize) -> String {
     let (speed, left) = speed(transferred, elapsed);
     let percent = percent(transferred);
@@ -312,17 +337,15 @@ fn bar(transferred: &Transferred, elapsed: Duration, width: usize) -> String {
         duration(elapsed)
     );
     let room = width.saturating_sub(verb.len() + tail.len() + 4).min(40);
-    let line = if room < 5 {
-        format!("{verb} {tail}")
-    } else {
-        let filled = usize::try_from(percent).unwrap_or(100) * room / 100;
-        let mut cells = "=".repeat(filled);
-        if filled < room {
-            cells.push('>');
-        }
-        format!("{verb} [{cells:room$}] {tail}")
-    };
-    line.chars().take(width).collect()
+    if room < 5 {
+        return format!("{verb} {tail}");
+    }
+    let filled = usize::try_from(percent).unwrap_or(100) * room / 100;
+    let mut cells = "=".repeat(filled);
+    if filled < room {
+        cells.push('>');
+    }
+    format!("{verb} [{cells:room$}] {tail}")
 }
 
 fn plain(transferred: &Transferred, elapsed: Duration) -> String {
@@ -331,7 +354,7 @@ fn plain(transferred: &Transferred, elapsed: Duration) -> String {
         .map(|left| format!(", remaining: {}", duration(left)))
         .unwrap_or_default();
     let total = match (transferred.phase, transferred.total_bytes) {
-        // How much a zip has is not always said.
+        // Servers do not always state the size of an archive.
         (Phase::Manifest, 0) if is_archive(transferred) => "?".to_owned(),
         (Phase::Manifest, _) if !is_archive(transferred) => count(transferred.files_total, "file"),
         (_, bytes) => size(bytes),
@@ -367,13 +390,9 @@ mod tests {
             line,
             "Downloading [=======>                                ]  18% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)"
         );
-        for width in [20, 40, 60, 79, 200] {
-            assert!(
-                bar(&transferred(100, 50, 50), Duration::from_secs(1), width)
-                    .chars()
-                    .count()
-                    <= width
-            );
+        for width in [60, 79, 200] {
+            let line = bar(&transferred(100, 50, 50), Duration::from_secs(1), width);
+            assert!(line.len() <= width, "{line}");
         }
         assert!(bar(&transferred(0, 0, 0), Duration::from_secs(1), 80).contains("0%"));
         assert!(bar(&transferred(10, 10, 0), Duration::ZERO, 80).contains("100%"));
@@ -409,9 +428,9 @@ mod tests {
             pulls: models.into_iter().zip([fetching, waiting]).collect(),
             ..State::new()
         };
-        let together = state.together().unwrap();
+        let sum = state.sum().unwrap();
         assert_eq!(
-            plain(&together, Duration::from_secs(1)),
+            plain(&sum, Duration::from_secs(1)),
             "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"
         );
     }
@@ -421,6 +440,50 @@ mod tests {
         assert_eq!(
             plain(&transferred(1000, 500, 500), Duration::from_secs(2)),
             "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
+        );
+    }
+
+    /// Returns what is drawn of hashing that has been under way for a while.
+    #[cfg(feature = "author")]
+    fn drawn_of_hashing(terminal: Option<usize>, enabled: bool) -> String {
+        let (console, out, err) = Console::captured();
+        let console = match terminal {
+            Some(width) => console.terminal(width, std::io::empty()),
+            None => console,
+        };
+        let hashed = |files_done| Hashed {
+            files_total: 1000,
+            files_done,
+            bytes_done: 5_200_000,
+        };
+        let meter = Meter::new(console, enabled);
+        meter.on_hashed(hashed(1));
+        assert_eq!(err.text(), "", "nothing is drawn at once");
+        meter.0.lock().started = Instant::now().checked_sub(QUIET_START).unwrap();
+        meter.on_hashed(hashed(20));
+        // Too soon for another.
+        meter.on_hashed(hashed(21));
+        drop(meter);
+        assert_eq!(out.text(), "");
+        err.text()
+    }
+
+    #[cfg(feature = "author")]
+    #[test]
+    fn hashing_is_drawn_on_a_terminal_and_goes() {
+        let line = "Hashing 20/1000 files, 5.2 MB";
+        let gone = " ".repeat(line.len());
+        assert_eq!(
+            drawn_of_hashing(Some(80), true),
+            format!("\r{line}\r{gone}\r")
+        );
+        assert_eq!(drawn_of_hashing(Some(80), false), "");
+        assert_eq!(drawn_of_hashing(None, true), "");
+        let narrow = &line[..19];
+        let gone = " ".repeat(narrow.len());
+        assert_eq!(
+            drawn_of_hashing(Some(20), true),
+            format!("\r{narrow}\r{gone}\r")
         );
     }
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::counter::Counter;
 use super::shapes;
 use crate::cli::Mount;
 use crate::cli::args::{self, text};
@@ -74,7 +73,7 @@ pub(super) fn command(mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let mut project = super::open(session, matches)?;
     let owned = |id: &str| text(matches, id).map(str::to_owned);
-    let counter = Counter::new(session);
+    let meter = session.meter();
     let options = AddOptions::default()
         .id(owned(ID))
         .version(owned(args::VERSION))
@@ -89,9 +88,9 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .model_output(owned(MODEL_OUTPUT))
         .target_set(owned(TARGET_SET))
         .cancel(session.cancel.clone())
-        .progress(counter.clone());
+        .progress(meter.clone());
     let report = project.add(&super::paths(matches, PATHS), &options)?;
-    drop((options, counter));
+    meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Added::new(&report, &project.registry_path()))?;

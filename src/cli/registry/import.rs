@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::counter::Counter;
 use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
@@ -44,15 +43,15 @@ pub(super) fn command(mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let mut project = super::open(session, matches)?;
-    let counter = Counter::new(session);
+    let meter = session.meter();
     let dry_run = is_set(matches, DRY_RUN);
     let options = ImportOptions::default()
         .dry_run(dry_run)
         .cancel(session.cancel.clone())
-        .progress(counter.clone());
+        .progress(meter.clone());
     let file = matches.get_one::<PathBuf>(FILE);
     let report = project.import(file.map_or(Path::new(""), PathBuf::as_path), &options)?;
-    drop((options, counter));
+    meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Taken::new(

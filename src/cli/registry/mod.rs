@@ -1,7 +1,6 @@
 //! `registry`: the publisher's side, one verb a file.
 
 mod add;
-mod counter;
 mod import;
 mod list;
 mod make;

@@ -5,7 +5,6 @@ use std::fs;
 use clap::builder::styling::AnsiColor;
 use clap::{ArgMatches, Command};
 
-use super::counter::Counter;
 use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::{CliError, CliResult};
@@ -38,13 +37,13 @@ pub(super) fn command(mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
-    let counter = Counter::new(session);
+    let meter = session.meter();
     let options = StatusOptions::default()
         .deep(is_set(matches, DEEP))
         .cancel(session.cancel.clone())
-        .progress(counter.clone());
+        .progress(meter.clone());
     let report = project.status(&options)?;
-    drop((options, counter));
+    meter.clear();
     if session.output.json {
         let quote = |text: &str| super::quoted(session, text);
         session.json(&shapes::Status::new(&report, quote))?;

@@ -2,7 +2,6 @@
 
 use clap::{ArgMatches, Command};
 
-use super::counter::Counter;
 use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
@@ -37,15 +36,15 @@ pub(super) fn command(mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let mut project = super::open(session, matches)?;
-    let counter = Counter::new(session);
+    let meter = session.meter();
     let dry_run = is_set(matches, DRY_RUN);
     let options = ResyncOptions::default()
         .dry_run(dry_run)
         .force(is_set(matches, args::FORCE))
         .cancel(session.cancel.clone())
-        .progress(counter.clone());
+        .progress(meter.clone());
     let report = project.resync(&options)?;
-    drop((options, counter));
+    meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
         session.json(&shapes::Resynced::new(&report, dry_run))?;

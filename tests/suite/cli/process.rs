@@ -127,7 +127,7 @@ fn two_processes_that_want_one_model_fetch_it_once() {
     let first = Running::start(rack(&machine, "pull g/m v1 --json"));
     // The first of them is at its chunks, and so has the lock.
     assert!(machine.server.wait_for("/data/", 2, PATIENCE));
-    let waits = |_, line: &str| line.contains("waiting for it");
+    let waits = |_, line: &str| line.contains("Waiting for process");
     let second = Running::watch(rack(&machine, "pull g/m v1"), waits);
     second.wait();
     gate.open();
@@ -136,7 +136,7 @@ fn two_processes_that_want_one_model_fetch_it_once() {
     assert_eq!(second.code, 0, "{second:?}");
     assert_eq!(second.out, "g/m v1 is installed already\n");
     assert!(
-        second.err.starts_with("g/m v1 is being pulled by process "),
+        second.err.starts_with("Waiting for process "),
         "{}",
         second.err
     );
