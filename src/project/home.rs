@@ -1,4 +1,4 @@
-//! A project's folder, and the registry in it.
+//! A project's folder and its registry.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use crate::progress::CancelToken;
 use crate::relpath::RelPath;
 use crate::store::lock::RECORD_LIMIT;
 
-/// The folder of a project that has its registry.
+/// The folder of a project that holds its registry.
 const REGISTRY_DIR: &str = ".registry";
 
 /// How large a registry may become.
@@ -25,8 +25,8 @@ const REGISTRY_DIR: &str = ".registry";
 pub struct Limits {
     /// The largest registry that is written, in bytes. Default: 64 MiB, the largest that is read.
     pub max_bytes: u64,
-    /// How many versions of each model stay, the highest, when the registry would be larger; default: all, and the
-    /// change is refused.
+    /// How many versions of each model are kept, highest first, when the registry would be too large. Default: all of
+    /// them, and the change is refused.
     pub keep_versions: Option<usize>,
 }
 
@@ -46,16 +46,16 @@ crate::setters::setters!(Limits {
 
 /// A publisher's folder with its registry, `.registry/models.toml`.
 ///
-/// What it has in memory is the registry as it was read last, or as the last change left it. A change reads the registry
-/// anew under its lock, and writes it before it returns, so that programs that change it at once lose nothing; the one
-/// before stays as `models.toml.bak`. When writing fails, the change stays in memory: [`Project::registry`] has it, and
+/// It holds the registry as last read, or as the last change left it. A change reads the registry again under its lock and
+/// writes it before it returns, so that several programs can change it at once; the previous one is kept as
+/// `models.toml.bak`. When writing fails, the change stays in memory: [`Project::registry`] includes it, and
 /// [`Project::save`] tries again.
 #[derive(Debug)]
 pub struct Project {
     root: PathBuf,
     file: RegistryFile,
     registry: ProjectRegistry,
-    /// The digest of the text that was read last; `None` when there was none.
+    /// The digest of the text that was last read or written; `None` when there was none.
     base: Option<Digest>,
     unsaved: bool,
     recovered: Option<String>,
@@ -66,24 +66,20 @@ pub struct Project {
     pub(super) formats: Vec<Arc<dyn ModelFormat>>,
 }
 
-/// A registry as text, the one that it is of when old versions had to go, and which those are.
-type Written = (String, Option<ProjectRegistry>, Vec<(String, String)>);
-
 impl Project {
-    /// Opens a project: a folder with a registry, or any other that is to become one. Nothing is written.
+    /// Opens a project: a folder with a registry, or one that is to get its first. Nothing is written.
     ///
-    /// A registry that is damaged or gone is read from its backup, see [`Project::recovered`].
+    /// A registry that is damaged or missing is read from its backup, see [`Project::recovered`].
     ///
     /// # Errors
-    /// The storage errors; [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the registry is damaged and there is no backup.
+    /// [`ErrorKind::DamagedRegistry`](crate::ErrorKind::DamagedRegistry) when the registry is damaged and there is no
+    /// backup; the storage errors.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let root = real(folder).at("open", folder)?;
         if !root.is_dir() {
-            return Err(Error::argument(format!(
-                "{} is no folder",
-                folder.display()
-            )));
+            let message = format!("{} is not a folder", folder.display());
+            return Err(Error::argument(message));
         }
         let folder = root.join(REGISTRY_DIR);
         own(&folder, fs::Metadata::is_dir, "folder")?;
@@ -104,7 +100,7 @@ impl Project {
         })
     }
 
-    /// Finds the project that a folder belongs to: the nearest folder upwards with a registry, else the folder itself.
+    /// Opens the project that a folder belongs to: the nearest folder upwards that has a registry, else the folder itself.
     ///
     /// # Errors
     /// As [`Project::open`].
@@ -116,7 +112,7 @@ impl Project {
         Self::open(root.unwrap_or(&start))
     }
 
-    /// Asks this format before those that are built in, and before those added earlier.
+    /// Adds a format, which is tried before the built-in ones and those added earlier.
     #[must_use]
     pub fn format(mut self, format: Arc<dyn ModelFormat>) -> Self {
         self.formats.insert(0, format);
@@ -130,20 +126,20 @@ impl Project {
         self
     }
 
-    /// Sets how long a change waits for another program that changes the registry. Default: 30 s.
+    /// Sets how long a change waits for another program that is changing the registry. Default: 30 s.
     #[must_use]
     pub fn lock_limit(mut self, limit: Duration) -> Self {
         self.lock_limit = limit;
         self
     }
 
-    /// Returns the project's folder, absolute and without links.
+    /// Returns the project's folder, absolute and with links resolved.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns the file that the registry is in, whether it is there or not.
+    /// Returns the path of the registry, whether it exists or not.
     #[must_use]
     pub fn registry_path(&self) -> PathBuf {
         self.file.path()
@@ -155,36 +151,36 @@ impl Project {
         &self.registry
     }
 
-    /// Returns what was wrong with the registry's file when its backup was read instead. The next change puts the file
-    /// right, and keeps the damaged one aside.
+    /// Returns what is wrong with the registry's file, if its backup was read instead. The next change replaces the file,
+    /// and keeps the damaged one aside.
     #[must_use]
     pub fn recovered(&self) -> Option<&str> {
         self.recovered.as_deref()
     }
 
-    /// Returns where the last change kept a damaged registry.
+    /// Returns where the last change put a damaged registry.
     #[must_use]
     pub fn kept_aside(&self) -> Option<&Path> {
         self.kept_aside.as_deref()
     }
 
-    /// Returns the ids and versions that the last change dropped, as [`Limits::keep_versions`] lets it.
+    /// Returns the ids and versions that the last change dropped because of [`Limits::keep_versions`].
     #[must_use]
     pub fn dropped_versions(&self) -> &[(String, String)] {
         &self.dropped
     }
 
-    /// Writes a registry that an earlier change could not write; nothing when there is none.
+    /// Writes a change that an earlier call could not write; does nothing when there is none.
     ///
     /// # Errors
-    /// The storage errors; [`ErrorKind::Registry`](crate::ErrorKind::Registry) when another program changed the registry meanwhile, or when it is
-    /// larger than the [`Limits`] say; [`ErrorKind::Locked`](crate::ErrorKind::Locked).
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when another program has changed the registry meanwhile;
+    /// [`ErrorKind::RegistryTooLarge`](crate::ErrorKind::RegistryTooLarge);
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked); the storage errors.
     pub fn save(&mut self) -> Result<()> {
         self.change(&CancelToken::new(), |_| Ok(()))
     }
 
-    /// Changes the registry under its lock; a change that fails changes nothing, one that cannot be written stays in
-    /// memory.
+    /// Changes the registry under its lock. A change that fails has no effect; one that cannot be written stays in memory.
     pub(super) fn change<T>(
         &mut self,
         cancel: &CancelToken,
@@ -199,7 +195,7 @@ impl Project {
         &mut self,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        // What is unsaved or recovered is of another text.
+        // An unsaved or recovered registry is not that of the text on disk.
         let is_of_base = !self.unsaved && self.recovered.is_none();
         let known = self.base.filter(|_| is_of_base);
         let mut found = self.file.read(known.map(|base| (base, &self.registry)))?;
@@ -209,7 +205,7 @@ impl Project {
         } else if found.digest != self.base {
             return Err(Error::registry(
                 self.registry_path().display(),
-                "another program changed it since, so that what could not be written before would undo that: open the project anew",
+                "another program has changed it since the change that could not be written; open the project again",
             ));
         }
         let mut registry = self.registry.clone();
@@ -228,58 +224,52 @@ impl Project {
     }
 
     fn write(&mut self, found: &OnDisk) -> Result<()> {
-        let (text, smaller, dropped) = self.within_limits(&self.registry_path())?;
-        let written = smaller.as_ref().unwrap_or(&self.registry);
-        match self.file.write(written, &text, "", found) {
-            Ok(aside) => self.kept_aside = aside,
-            Err(error) => {
-                // A damaged one may be aside already.
-                self.base = self.file.read(None).ok().and_then(|found| found.digest);
-                return Err(error);
-            }
+        let max_bytes = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
+        let mut text = self.registry.render();
+        let mut smaller = None;
+        if text.len() as u64 > max_bytes
+            && let Some(keep) = self.limits.keep_versions
+        {
+            let mut registry = self.registry.clone();
+            let dropped = registry.drop_versions(keep.max(1));
+            text = registry.render();
+            smaller = Some((registry, dropped));
         }
-        if let Some(smaller) = smaller {
-            self.registry = smaller;
+        if text.len() as u64 > max_bytes {
+            let (path, size_bytes) = (self.registry_path(), text.len() as u64);
+            return Err(ErrorKind::RegistryTooLarge {
+                path,
+                size_bytes,
+                max_bytes,
+            }
+            .into());
+        }
+        let registry = smaller
+            .as_ref()
+            .map_or(&self.registry, |(registry, _)| registry);
+        let aside = self.file.write(registry, &text, "", found);
+        if aside.is_err() {
+            // A damaged one may be aside already.
+            self.base = self.file.read(None).ok().and_then(|found| found.digest);
+        }
+        self.kept_aside = aside?;
+        if let Some((registry, dropped)) = smaller {
+            (self.registry, self.dropped) = (registry, dropped);
         }
         self.base = Some(Digest::of(text.as_bytes()));
-        self.dropped = dropped;
         self.recovered = None;
         self.unsaved = false;
         Ok(())
     }
 
-    /// Writes the registry down. Where it would be too large and old versions may go, returns the one without them, and
-    /// which they are.
-    fn within_limits(&self, path: &Path) -> Result<Written> {
-        let max_bytes = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
-        let mut text = self.registry.render();
-        if text.len() as u64 <= max_bytes {
-            return Ok((text, None, Vec::new()));
-        }
-        if let Some(keep) = self.limits.keep_versions {
-            let mut smaller = self.registry.clone();
-            let dropped = smaller.drop_versions(keep.max(1));
-            text = smaller.render();
-            if text.len() as u64 <= max_bytes {
-                return Ok((text, Some(smaller), dropped));
-            }
-        }
-        Err(ErrorKind::RegistryTooLarge {
-            path: path.to_owned(),
-            size_bytes: text.len() as u64,
-            max_bytes,
-        }
-        .into())
-    }
-
-    /// Where a file of the project is on disk.
+    /// Returns where a file of the project is on disk.
     pub(super) fn locate(&self, path: &RelPath) -> PathBuf {
         path.components()
             .fold(self.root.clone(), |folder, part| folder.join(part))
     }
 
-    /// Looks at something of the project, as [`fs::symlink_metadata`] does. What is behind a link to a folder may be
-    /// anywhere, and is not there.
+    /// Returns the metadata of something in the project, as [`fs::symlink_metadata`] does. A link to a folder is not
+    /// followed either: it may lead anywhere.
     pub(super) fn metadata_of(&self, path: &RelPath) -> io::Result<fs::Metadata> {
         let mut place = self.root.clone();
         let mut parts = path.components().peekable();
@@ -292,16 +282,17 @@ impl Project {
         fs::symlink_metadata(&place)
     }
 
-    /// Whether there is a file, and no link to one.
+    /// Returns whether there is a file, not a link to one.
     pub(super) fn has_file(&self, path: &RelPath) -> bool {
         self.metadata_of(path)
             .is_ok_and(|metadata| metadata.is_file())
     }
 
-    /// Reads where something is in the project: with `/` between the components, `.` for its folder.
+    /// Returns the path of something in the project, with `/` between the components; `.` for the project's folder.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is elsewhere, or has a name that no registry can have; the storage errors.
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is not in the project, or has a name that
+    /// a registry cannot have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
         let real = real(path).at("read", path)?;
         let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
@@ -312,7 +303,7 @@ impl Project {
         match components.as_deref() {
             None => refuse("has a name that is not UTF-8"),
             Some([]) => Ok(".".into()),
-            Some([REGISTRY_DIR, ..]) => refuse("is the registry's own, and no model"),
+            Some([REGISTRY_DIR, ..]) => refuse("belongs to the registry itself"),
             Some(components) => {
                 let text = components.join("/");
                 RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
@@ -323,10 +314,10 @@ impl Project {
 }
 
 impl ProjectRegistry {
-    /// Takes over where the project is in its repository now, when it is in one: that is where readers look for the files.
+    /// Records where the project is in its repository, if it is in one: readers look for the files there.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when what `make` found lies elsewhere, so that no one folder would be right for both.
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the models that `make` found are below another folder.
     fn settle_root(&mut self, root: Option<String>, path: &Path) -> Result<()> {
         let Some(root) = root.filter(|root| root != self.root()) else {
             return Ok(());
@@ -334,41 +325,31 @@ impl ProjectRegistry {
         if self.made.models.is_empty() {
             self.made.root = Some(root);
         } else if self.has_entries() {
-            return Err(Error::registry(
-                path.display(),
-                format!(
-                    "the models that 'make' found lie below '{}', and the project at '{root}' in its repository: make \
-                     them anew from there, or into another folder",
-                    self.root()
-                ),
-            ));
+            let message = format!(
+                "the project is at '{root}' in its repository, but other models in the registry are below '{}'",
+                self.root()
+            );
+            return Err(Error::registry(path.display(), message));
         }
         Ok(())
     }
 
-    /// Drops all but so many of the highest versions of each model, and returns what was dropped. The current version
-    /// stays.
+    /// Drops all but the highest versions of each model and the current ones; returns the ids and versions dropped.
     fn drop_versions(&mut self, keep: usize) -> Vec<(String, String)> {
         let mut dropped = Vec::new();
         for (id, entry) in &mut self.entries {
             let history = entry.history();
-            let old = history.len().saturating_sub(keep);
-            let old: Vec<String> = history
-                .into_iter()
-                .take(old)
-                .map(|(version, _)| version.to_owned())
-                .filter(|version| *version != entry.current)
-                .collect();
-            for version in old {
-                entry.versions.remove(&version);
-                dropped.push((id.clone(), version));
-            }
+            let old = history.iter().rev().skip(keep).rev();
+            let old = old.filter(|(version, _)| *version != entry.current);
+            let old: Vec<String> = old.map(|(version, _)| (*version).to_owned()).collect();
+            entry.versions.retain(|version, _| !old.contains(version));
+            dropped.extend(old.into_iter().map(|version| (id.clone(), version)));
         }
         dropped
     }
 }
 
-/// Where a path leads, without links, and as people write it: Windows puts something in front.
+/// Returns a path with links resolved, without the prefix that Windows adds.
 fn real(path: &Path) -> io::Result<PathBuf> {
     let real = fs::canonicalize(path)?;
     let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));

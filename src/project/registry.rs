@@ -16,36 +16,36 @@ use crate::store::lock::FileLock;
 
 /// What other programs say about when and how they made a registry.
 pub(super) const GENERATED: [&str; 3] = ["generated_at", "devtools_version", "_meta"];
-/// What version control should pass over in its folder, written with the first registry.
+/// The files that version control ignores in the folder, written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
 /// `models.toml` in a folder, with its backup and its lock beside it.
 #[derive(Debug)]
-pub(in crate::project) struct RegistryFile {
+pub(super) struct RegistryFile {
     folder: PathBuf,
 }
 
-/// A registry as it was found on disk.
+/// A registry as it is on disk.
 #[derive(Debug)]
-pub(in crate::project) struct OnDisk {
-    pub(in crate::project) registry: ProjectRegistry,
+pub(super) struct OnDisk {
+    pub(super) registry: ProjectRegistry,
     /// The text of the file; `None` when there is none.
     text: Option<Vec<u8>>,
-    /// Whether the text is to become the backup: there is more in it than `make` finds again.
+    /// Whether the text becomes the backup: `make` would not find all of it again.
     is_kept: bool,
     /// The digest of the text.
-    pub(in crate::project) digest: Option<Digest>,
-    /// What was wrong with the file, when the backup stands in for it.
-    pub(in crate::project) damage: Option<String>,
+    pub(super) digest: Option<Digest>,
+    /// What is wrong with the file, when the registry is that of the backup.
+    pub(super) damage: Option<String>,
 }
 
 impl RegistryFile {
-    /// The registry in a folder, which need not be there.
-    pub(in crate::project) fn new(folder: PathBuf) -> Self {
+    /// Names the registry in a folder, which need not exist.
+    pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    pub(in crate::project) fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.join(REGISTRY_FILE)
     }
 
@@ -53,16 +53,17 @@ impl RegistryFile {
         self.folder.join(format!("{REGISTRY_FILE}.bak"))
     }
 
-    /// Whether there is one, or its backup.
-    pub(in crate::project) fn exists(&self) -> bool {
+    /// Returns whether the registry or its backup exists.
+    pub(super) fn exists(&self) -> bool {
         self.path().is_file() || self.backup().is_file()
     }
 
-    /// Runs what changes the registry, while no other program does.
+    /// Runs a change of the registry while no other program changes it.
     ///
     /// # Errors
-    /// [`ErrorKind::Locked`] when another has it for longer than the limit; [`ErrorKind::Cancelled`]; the storage errors.
-    pub(in crate::project) fn locked<T>(
+    /// [`ErrorKind::Locked`] when another program holds the lock for longer than the limit; [`ErrorKind::Cancelled`]; the
+    /// storage errors.
+    pub(super) fn locked<T>(
         &self,
         limit: Duration,
         cancel: &CancelToken,
@@ -77,99 +78,99 @@ impl RegistryFile {
         let lock = FileLock::acquire(&path, true, Some(limit), cancel, &waiting);
         let outcome = lock.and_then(|_lock| act());
         if is_new {
-            // Goes when nothing was written into it.
+            // Fails unless the folder is empty.
             let _ = fs::remove_dir(&self.folder);
         }
         outcome
     }
 
-    /// Reads the registry, from its backup when it is damaged or gone. What is `known` of its text is not read again.
+    /// Reads the registry, or its backup when it is damaged or missing. A text with the digest in `known` is not parsed
+    /// again: it is that of the registry beside it.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedRegistry`] when the backup does not help either; the storage errors.
-    pub(in crate::project) fn read(
-        &self,
-        known: Option<(Digest, &ProjectRegistry)>,
-    ) -> Result<OnDisk> {
+    pub(super) fn read(&self, known: Option<(Digest, &ProjectRegistry)>) -> Result<OnDisk> {
         let (path, backup) = (self.path(), self.backup());
         let text = read_whole(&path)?;
         let digest = text.as_deref().map(Digest::of);
-        let is_empty = |text: &[u8]| text.trim_ascii().is_empty() && backup.is_file();
+        let damaged = |message: &str| Err(Error::registry(path.display(), message));
         let read = match (text.as_deref(), known) {
-            // As a machine that lost its power leaves it.
-            (Some(text), _) if is_empty(text) => {
-                Err(Error::registry(path.display(), "it is empty"))
+            (None, _) if backup.is_file() => damaged("it is missing"),
+            (None, _) => Ok(ProjectRegistry::default()),
+            // A power failure can leave an empty file.
+            (Some(text), _) if text.trim_ascii().is_empty() && backup.is_file() => {
+                damaged("it is empty")
             }
             (Some(_), Some((known, registry))) if digest == Some(known) => Ok(registry.clone()),
             (Some(text), _) => parse(text, &path),
-            (None, _) if backup.is_file() => Err(Error::registry(path.display(), "it is missing")),
-            (None, _) => Ok(ProjectRegistry::default()),
         };
-        let damage = match read {
-            Ok(registry) => {
-                return Ok(OnDisk {
-                    is_kept: is_more_than_made(&registry),
-                    registry,
-                    text,
-                    digest,
-                    damage: None,
-                });
+        let (registry, damage) = match read {
+            Ok(registry) => (registry, None),
+            Err(error) => {
+                let damage = chain(&error);
+                let registry = self.recover(error)?;
+                warn!(path = %path.display(), damage, "the registry is damaged; reading its backup");
+                (registry, Some(damage))
             }
-            Err(error) => error,
         };
-        let kept = read_whole(&backup).ok().flatten();
-        let Some(registry) = kept.and_then(|text| parse(&text, &backup).ok()) else {
-            return Err(damage.map_kind(|kind| match kind {
-                ErrorKind::Registry {
-                    message, source, ..
-                } => ErrorKind::DamagedRegistry {
-                    path,
-                    message: match backup.exists() {
-                        true => format!("{message}, and its backup cannot be read either"),
-                        false => message,
-                    },
-                    source,
-                },
-                kind => kind,
-            }));
-        };
-        let damage = chain(&damage);
-        warn!(path = %path.display(), damage, "the registry is damaged, and its backup is read");
         Ok(OnDisk {
-            is_kept: false,
+            is_kept: damage.is_none() && is_more_than_made(&registry),
             registry,
             text,
             digest,
-            damage: Some(damage),
+            damage,
         })
     }
 
-    /// Puts a registry, as `text` has it, in the place of the one that was found, under the same lock; returns where a
-    /// damaged one is kept. `name` is that of the source which will read it. Of what `make` makes again there is no backup.
+    /// Reads the backup of a registry that is damaged, as the error says.
+    fn recover(&self, error: Error) -> Result<ProjectRegistry> {
+        let backup = self.backup();
+        let text = read_whole(&backup).ok().flatten();
+        if let Some(registry) = text.and_then(|text| parse(&text, &backup).ok()) {
+            return Ok(registry);
+        }
+        Err(error.map_kind(|kind| match kind {
+            ErrorKind::Registry {
+                message, source, ..
+            } => ErrorKind::DamagedRegistry {
+                path: self.path(),
+                message: match backup.exists() {
+                    true => format!("{message}, and its backup cannot be read either"),
+                    false => message,
+                },
+                source,
+            },
+            kind => kind,
+        }))
+    }
+
+    /// Replaces the registry on disk, under the same lock as it was read; returns where a damaged one is kept. `text` is
+    /// that of `registry`, and `source` the name of the source that will serve it. A registry that `make` would find again
+    /// is not backed up.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when nobody could read it; the storage errors, which leave what was found, or its backup.
-    pub(in crate::project) fn write(
+    /// [`ErrorKind::Registry`] when nobody could read it; the storage errors, which leave the old registry or its backup.
+    pub(super) fn write(
         &self,
         registry: &ProjectRegistry,
         text: &str,
-        name: &str,
+        source: &str,
         found: &OnDisk,
     ) -> Result<Option<PathBuf>> {
         let path = self.path();
-        registry.check(text, name, &path.display())?;
+        registry.check(text, source, &path.display())?;
         self.remove_leftovers();
         let ignored = path.with_file_name(".gitignore");
         if found.text.is_none() && is_more_than_made(registry) && !ignored.exists() {
             replace_file(&ignored, IGNORED.as_bytes())?;
         }
-        // On the disk before the one that is there goes anywhere.
+        // The new one is on disk before the old one is touched.
         let mut new = NewFile::create(&path)?;
         new.write(text.as_bytes())?;
         let mut aside = None;
-        match (&found.damage, &found.text) {
-            (None, Some(text)) if found.is_kept => replace_file(&self.backup(), text)?,
-            (Some(_), Some(_)) => {
+        match &found.text {
+            Some(text) if found.is_kept => replace_file(&self.backup(), text)?,
+            Some(_) if found.damage.is_some() => {
                 aside = (1_u64..)
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
                     .find(|aside| !aside.exists());
@@ -177,51 +178,49 @@ impl RegistryFile {
                     rename(&path, aside).at("keep aside", &path)?;
                 }
             }
-            (None, _) | (_, None) => {}
+            _ => {}
         }
         new.commit()?;
         info!(path = %path.display(), "registry written");
         Ok(aside)
     }
 
-    /// Removes what programs that were killed left of writing it.
+    /// Removes the temporary files of programs that were killed.
     fn remove_leftovers(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_ours = [REGISTRY_FILE, ".gitignore"].iter().any(|file| {
-                let rest = name.strip_prefix(file);
-                rest.is_some_and(|rest| rest.starts_with('.'))
-            });
+            let is_ours = name.starts_with("models.toml.") || name.starts_with(".gitignore.");
             if is_ours && name.ends_with(".tmp") {
-                // One that stays is harmless.
+                // Failing is harmless.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// Whether a registry has more in it than `make` would find again.
+/// Returns whether a registry has more in it than `make` would find again.
 fn is_more_than_made(registry: &ProjectRegistry) -> bool {
     let mut others = registry.others.keys();
     registry.has_entries() || others.any(|key| !GENERATED.contains(&key.as_str()))
 }
 
-/// Looks at something that is a registry's own. What a link leads to may be anywhere, and a pipe never ends.
+/// Returns the metadata of one of the registry's own files, if it exists. Links are refused, as they may lead anywhere,
+/// and so are pipes, which may never end.
 ///
 /// # Errors
-/// [`ErrorKind::Registry`] when it is something else than it should be; the storage errors.
-pub(in crate::project) fn own(
+/// [`ErrorKind::Registry`] when it is of another kind; the storage errors.
+pub(super) fn own(
     path: &Path,
     is_right: impl Fn(&fs::Metadata) -> bool,
     kind: &str,
 ) -> Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(metadata) if !is_right(&metadata) => Err(Error::registry(
-            path.display(),
-            format!("it should be a {kind}, and no link: move it away"),
-        )),
+        Ok(metadata) if !is_right(&metadata) => {
+            let message = format!("it is not a {kind}; move it elsewhere");
+            Err(Error::registry(path.display(), message))
+        }
         metadata => metadata.at("read", path).map(Some),
     }
 }
@@ -232,7 +231,8 @@ fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
     };
     if metadata.len() > MAX_REGISTRY_BYTES {
         let bytes = metadata.len();
-        let message = format!("the registry has {bytes} bytes, and may have {MAX_REGISTRY_BYTES}");
+        let message =
+            format!("the registry has {bytes} bytes; at most {MAX_REGISTRY_BYTES} are allowed");
         return Err(Error::registry(path.display(), message));
     }
     fs::read(path).at("read", path).map(Some)

@@ -95,7 +95,7 @@ fn folders_of_tools_are_left_out_and_refused_by_name() {
         for options in [options(), options().id("x".to_owned())] {
             let report = folder.add_with(&[name], &options);
             let failed = failures(&report.failed);
-            assert!(failed[0].1.contains("no model"), "{name}: {failed:?}");
+            assert!(failed[0].1.contains("belongs to"), "{name}: {failed:?}");
         }
     }
     let project = folder.project();

@@ -74,7 +74,7 @@ fn a_failed_save_never_undoes_what_another_program_did() {
     folder.add("f");
     let error = project.save().unwrap_err();
     assert!(
-        error.to_string().contains("another program changed it"),
+        error.to_string().contains("another program has changed it"),
         "{error}"
     );
     assert_eq!(ids(&project), ["a", "b", "c", "d", "e"]);

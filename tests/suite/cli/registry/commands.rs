@@ -464,7 +464,10 @@ fn what_is_no_model_is_not_registered() {
     for path in ["{p}/.registry", "{p}/.registry/models.toml"] {
         let ran = workshop.run(&format!("add {path}"));
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.err.contains("is the registry's own"), "{ran:?}");
+        assert!(
+            ran.err.contains("belongs to the registry itself"),
+            "{ran:?}"
+        );
         assert_eq!(
             workshop
                 .run(&format!("add {{p}}/models/sir.py --data {path}"))

@@ -382,6 +382,6 @@ fn a_project_is_where_its_repository_has_it() {
     let error = project
         .add(&[folder("there/x.bin")], &AddOptions::default())
         .unwrap_err();
-    assert!(error.to_string().contains("lie below 'mf6'"), "{error}");
+    assert!(error.to_string().contains("below 'mf6'"), "{error}");
     assert_eq!(text("there"), before);
 }
