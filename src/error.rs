@@ -125,6 +125,15 @@ impl Error {
         })
     }
 
+    /// A configuration that cannot be used, with what the parser says.
+    pub(crate) fn config_from(message: String, source: impl Into<BoxError>) -> Self {
+        ErrorKind::Config {
+            message,
+            source: Some(source.into()),
+        }
+        .into()
+    }
+
     pub(crate) fn argument(message: impl Into<String>) -> Self {
         Self::from(ErrorKind::InvalidArgument {
             message: message.into(),

@@ -115,11 +115,12 @@ mod store;
 mod time;
 mod url;
 
-pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
-pub use crate::config::{
-    Config, HttpConfig, ProxyConfig, RepositoryPlace, RetryPolicy, SourceConfig, SourceKind,
-    SourcePlace, UrlTemplate,
+pub use crate::catalog::registry::{
+    CachedRegistry, Example, RefInfo, RegistryFailure, RegistryMode, RemoteListing, SourceInfo,
+    SourceKind, SyncReport, SyncedRegistry, UnsyncedRegistry,
 };
+pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
+pub use crate::config::{Config, HttpConfig, ProxyConfig, RetryPolicy};
 pub use crate::digest::{Checksum, Digest, GitBlobId, InvalidDigest};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::local::copy::{CopyOptions, CopyReport};
@@ -134,16 +135,12 @@ pub use crate::engine::local::update::{
 pub use crate::engine::local::verify::{
     Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport,
 };
-pub use crate::engine::matching::{FailedPull, MatchingReport};
-pub use crate::engine::offers::{
-    CachedRegistry, Example, RefInfo, RegistryFailure, RemoteListing, RemoteOptions, SourceInfo,
-};
+pub use crate::engine::lookup::list::RemoteOptions;
+pub use crate::engine::lookup::matching::{FailedPull, MatchingReport};
+pub use crate::engine::lookup::search::{SearchOptions, SearchReport};
 pub use crate::engine::pull::plan::PullPlan;
 pub use crate::engine::pull::{PullOptions, PullOutcome, PullReport};
-pub use crate::engine::search::{SearchOptions, SearchReport};
-pub use crate::engine::sync::{
-    RegistryMode, SyncOptions, SyncReport, SyncedRegistry, UnsyncedRegistry,
-};
+pub use crate::engine::sync::SyncOptions;
 pub use crate::env::Environment;
 pub use crate::error::{AuthFailure, BoxError, Error, ErrorKind, Result};
 pub use crate::http::transport::{Request, Response, Transport, TransportError};

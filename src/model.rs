@@ -299,9 +299,9 @@ impl FromStr for ModelAddress {
 /// Several models as a person names them, with `*`, `?` or `[…]` in the name: `mf6/test@develop/*`, `whisper/*@fp16`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPattern {
-    head: String,
-    tail: Option<String>,
-    version: Option<String>,
+    pub(crate) head: String,
+    pub(crate) tail: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 impl ModelPattern {
@@ -344,44 +344,6 @@ impl ModelPattern {
     /// Returns whether what stands before `@` is this source.
     pub(crate) fn is_of(&self, source: &str) -> bool {
         self.tail.is_some() && !source.is_empty() && self.head == source
-    }
-
-    /// Returns all ways to read it, the likeliest first: the pattern of full names, and the version when one is named. What
-    /// stands before `@` may be a source; then the longest ref that has such a model wins.
-    pub(crate) fn readings<'a>(
-        &self,
-        mut sources: impl Iterator<Item = &'a str>,
-    ) -> Result<Vec<(Glob, Option<String>)>> {
-        let invalid = |message: &str| {
-            Error::from(ErrorKind::InvalidRef {
-                input: self.to_string(),
-                message: message.to_owned(),
-                choices: Vec::new(),
-            })
-        };
-        let Some(tail) = &self.tail else {
-            return Ok(vec![(Glob::new(&self.head), self.version.clone())]);
-        };
-        if self.version.is_some() {
-            return Err(invalid("has a version, and another is given"));
-        }
-        if !sources.any(|source| self.is_of(source)) {
-            return Ok(vec![(Glob::new(&self.head), Some(tail.clone()))]);
-        }
-        // A ref stands before the first segment with a pattern.
-        let plain = tail.find(['*', '?', '[']).unwrap_or(tail.len());
-        let splits = tail[..plain].rmatch_indices('/');
-        let readings: Vec<_> = splits
-            .map(|(end, _)| {
-                let pattern = format!("{}/{}", self.head, &tail[end + 1..]);
-                (Glob::new(&pattern), Some(tail[..end].to_owned()))
-            })
-            .collect();
-        if readings.is_empty() {
-            let message = "names no model behind the ref: expected source@ref/model";
-            return Err(invalid(message));
-        }
-        Ok(readings)
     }
 }
 

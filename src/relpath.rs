@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
@@ -88,6 +89,13 @@ impl RelPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Joins the path to a folder of this system.
+    pub(crate) fn below(&self, folder: &Path) -> PathBuf {
+        let mut joined = folder.to_owned();
+        joined.extend(self.components());
+        joined
     }
 
     /// Returns the components, in order; never empty.

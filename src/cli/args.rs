@@ -171,7 +171,7 @@ fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>>
         Which::Sources => {
             let sources = sources.into_iter();
             sources
-                .flat_map(|source| [source.config.key, source.config.name])
+                .flat_map(|source| [source.key, source.name])
                 .collect()
         }
         Which::Refs => {
@@ -183,7 +183,7 @@ fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>>
                 .iter()
                 .map(|model| model.name().to_string())
                 .collect();
-            for source in sources.iter().map(|source| &source.config.name) {
+            for source in sources.iter().map(|source| &source.name) {
                 names.extend(models.iter().filter_map(|model| {
                     let name = model.name().to_string();
                     let path = name.strip_prefix(source.as_str())?.strip_prefix('/')?;

@@ -306,9 +306,9 @@ fn advice(session: &Session, error: &Error) -> Option<String> {
 fn is_of_hub(session: &Session, model: &str) -> bool {
     let sources = session.manager.sources().unwrap_or_default();
     sources.iter().any(|source| {
-        source.config.kind() == SourceKind::Hub
+        source.kind == SourceKind::HUB
             && model
-                .strip_prefix(source.config.name.as_str())
+                .strip_prefix(source.name.as_str())
                 .is_some_and(|path| path.starts_with('/'))
     })
 }

@@ -57,23 +57,22 @@ fn print_sources(session: &Session) -> CliResult {
 
 /// A row for each ref of a source; one for a source without refs.
 fn source_rows(info: &SourceInfo) -> Vec<Vec<String>> {
-    let config = &info.config;
     let or_dash = |text: &str| {
         let text = if text.is_empty() { "-" } else { text };
         text.to_owned()
     };
     let row = |location: String, cells: [String; 6]| {
-        let kind = config.kind().to_string();
-        let mut row = vec![or_dash(&config.key), or_dash(&config.name), kind, location];
+        let kind = info.kind.to_string();
+        let mut row = vec![or_dash(&info.key), or_dash(&info.name), kind, location];
         row.extend(cells);
         row
     };
     let dash = || "-".to_owned();
     let count = |versions: Option<usize>| versions.map_or_else(dash, |count| count.to_string());
-    let location = config.locations().join(" ");
+    let location = info.locations.join(" ");
     if info.refs.is_empty() {
-        let state = match (config.kind(), info.fetched_at) {
-            (SourceKind::Hub, _) => "-",
+        let state = match (info.kind, info.fetched_at) {
+            (kind, _) if kind == SourceKind::HUB => "-",
             (_, Some(_)) => "cached",
             (_, None) => "not cached",
         };

@@ -27,16 +27,11 @@
 //!
 //! Exactly one of `url`, `repo` and `hub` says which kind a source is of.
 
-mod place;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-
-pub use place::{RepositoryPlace, SourceConfig, SourceKind, SourcePlace, UrlTemplate};
-pub(crate) use place::{default_api, is_github};
 
 /// What an app says about its models. Building one reads nothing: neither files nor the environment.
 #[derive(Debug, Clone)]

@@ -85,21 +85,22 @@ impl Engine {
             cleared.bytes += registry.bytes;
             cleared.registries.push(registry);
         }
-        self.find_sources();
+        self.sources.rescan();
         Ok(cleared)
     }
 
     fn find_cached(&self, options: &ClearOptions) -> Result<Vec<(ClearedRegistry, RegistryCache)>> {
-        let key = options
-            .source
-            .as_deref()
-            .map(|wanted| self.source_key(wanted))
-            .transpose()?;
-        let cache_dir = &self.settings.cache_dir;
+        let named = options.source.as_deref();
+        let key = named
+            .map(|wanted| self.sources.named(wanted))
+            .transpose()?
+            .map(|source| source.identity().key.clone());
+        let cache_dir = self.sources.cache_dir();
         let mut named: Vec<(String, String)> = self
-            .sources()
+            .sources
+            .all()
             .iter()
-            .map(|source| (source.key.clone(), source.label()))
+            .map(|source| (source.identity().key.clone(), source.label()))
             .collect();
         // What is left of sources that the configuration has no more.
         for key in cached_sources(cache_dir) {

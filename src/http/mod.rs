@@ -3,6 +3,7 @@
 //! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
+pub(crate) mod call;
 mod file;
 mod resolver;
 pub(crate) mod retry;
@@ -19,7 +20,6 @@ use crate::config::RetryPolicy;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
-use crate::settings::Token;
 use crate::url::{Scheme, Url};
 
 use retry::{Fault, decide};
@@ -87,6 +87,23 @@ impl Failure {
     }
 }
 
+/// A credential and the one origin that it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    origin: Url,
+    /// The value of the `Authorization` header.
+    authorization: Secret,
+}
+
+impl Token {
+    pub(crate) fn new(origin: &Url, authorization: impl Into<String>) -> Self {
+        Self {
+            origin: origin.clone(),
+            authorization: Secret::new(authorization),
+        }
+    }
+}
+
 /// Sends requests through a transport. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -106,8 +123,10 @@ impl Client {
         }
     }
 
-    /// The same client with tokens, each for one origin; a URL that has a password of its own goes without.
-    pub(crate) fn with_tokens(self, tokens: &[Token]) -> Self {
+    /// The same client with tokens, each for one origin; a URL that has a password of its own goes without. Tokens go
+    /// over https only, or stay on this machine.
+    pub(crate) fn with_tokens(self, mut tokens: Vec<Token>) -> Self {
+        tokens.retain(|token| token.origin.scheme() == Scheme::Https || token.origin.is_loopback());
         Self {
             tokens: tokens.into(),
             ..self
@@ -330,7 +349,7 @@ impl Client {
 }
 
 /// A response that only a conditional request may get.
-fn unasked(url: &Url) -> Failure {
+pub(crate) fn unasked(url: &Url) -> Failure {
     Failure::last(network(url, Some(304), "unexpected response", None))
 }
 

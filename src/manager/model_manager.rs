@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::catalog::registry::{Example, RemoteListing, SourceInfo, SyncReport};
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -14,23 +15,21 @@ use crate::engine::local::prune::{PrunePlan, PruneReport};
 use crate::engine::local::remove::RemoveReport;
 use crate::engine::local::update::{UpdateOptions, UpdateReport};
 use crate::engine::local::verify::{VerifyOptions, VerifyReport};
-use crate::engine::matching::MatchingReport;
-use crate::engine::offer::Asking;
-use crate::engine::offers::{Example, RemoteListing, RemoteOptions, SourceInfo};
+use crate::engine::lookup::list::RemoteOptions;
+use crate::engine::lookup::matching::MatchingReport;
+use crate::engine::lookup::search::{SearchOptions, SearchReport};
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::engine::resolve::names;
-use crate::engine::search::{SearchOptions, SearchReport};
-use crate::engine::sync::{SyncOptions, SyncReport};
+use crate::engine::sync::SyncOptions;
 use crate::env::Environment;
 use crate::error::Result;
-use crate::http::Client;
-use crate::http::transport::{Transport, UreqTransport};
+use crate::http::transport::Transport;
 use crate::manager::Manager;
 use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::mutex::Mutex;
 use crate::progress::{CancelToken, Download, Progress, Silent};
 use crate::settings::Settings;
+use crate::source::Sources;
 use crate::store::Store;
 use crate::store::layout::Layout;
 use crate::store::record::Annotation;
@@ -130,14 +129,9 @@ impl ModelManager {
             .clone()
             .unwrap_or_else(Environment::of_process);
         let settings = Settings::read(&self.config, &environment)?;
-        let transport: Arc<dyn Transport> = match &self.transport {
-            Some(transport) => transport.clone(),
-            None => Arc::new(UreqTransport::new(settings.http.clone())?),
-        };
+        let sources = Sources::open(&settings, &environment, self.transport.clone())?;
         let store = Store::new(Layout::new(settings.store_dir.clone(), &settings.app));
-        let client = Client::new(transport, settings.http.retry, settings.offline)
-            .with_tokens(&settings.tokens);
-        let engine = Engine::new(settings, store, client, self.progress.clone());
+        let engine = Engine::new(settings, store, sources, self.progress.clone());
         Ok(self.engine.get_or_init(|| engine))
     }
 }
@@ -168,17 +162,17 @@ impl Manager for ModelManager {
     }
 
     fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel> {
-        Ok(self
-            .engine()?
-            .find_remote(model, options.offline, &options.cancel)?
-            .remote)
+        let engine = self.engine()?;
+        let call = engine.call(options.offline, &options.cancel);
+        Ok(engine.find_remote(&engine.reading(model)?, &call)?.remote)
     }
 
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
         let engine = self.engine()?;
-        let offer = engine.find_remote(model, options.offline, &options.cancel)?;
-        let contents = engine.contents(&offer, Asking::new(options.offline, &options.cancel))?;
-        Ok(RemoteDetail::of(offer.remote, &contents))
+        let call = engine.call(options.offline, &options.cancel);
+        let offer = engine.find_remote(&engine.reading(model)?, &call)?;
+        let manifest = engine.manifest(&engine.records()?, &offer, &call)?;
+        Ok(RemoteDetail::of(offer.remote, &manifest))
     }
 
     fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
@@ -265,12 +259,13 @@ impl Manager for ModelManager {
         let Some(engine) = self.engine.get() else {
             return 0;
         };
-        let names = names(&engine.sources(), model).unwrap_or_default();
-        engine.downloads.cancel(&names)
+        let reading = engine.reading(model);
+        reading.map_or(0, |reading| engine.downloads.cancel(&reading))
     }
 
     fn sources(&self) -> Result<Vec<SourceInfo>> {
-        Ok(self.engine()?.source_infos())
+        let sources = self.engine()?.sources.all();
+        Ok(sources.iter().map(|source| source.info()).collect())
     }
 
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {

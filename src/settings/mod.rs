@@ -1,20 +1,12 @@
 //! What holds once all layers are read: the configuration, the user's file, the environment.
 
-mod sources;
-mod tokens;
-
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{
-    Config, HttpConfig, ProxyConfig, SourceConfig, SourcePlace, check_concurrency,
-};
+use crate::config::{Config, HttpConfig, ProxyConfig, check_concurrency};
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelName;
-
-use sources::{Hosts, parse_url, read_sources};
-pub(crate) use tokens::Token;
+use crate::secret::Secret;
 
 /// Everything that is settled once the environment and the user's file are read.
 #[derive(Debug, Clone)]
@@ -23,17 +15,22 @@ pub(crate) struct Settings {
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
     pub(crate) offline: bool,
-    /// Whether sources of the Hub open no socket.
-    pub(crate) hub_offline: bool,
-    /// Where the Hub's own tools keep what they downloaded.
-    pub(crate) hub_cache: Option<PathBuf>,
     pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
     pub(crate) http: HttpConfig,
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) hosts: Hosts,
-    pub(crate) sources: Vec<SourceConfig>,
+    /// Files with `[sources]`, later ones over earlier ones.
+    pub(crate) layers: Vec<Layer>,
+    /// The URL of the one source without a key.
+    pub(crate) registry_url: Option<Layer>,
+}
+
+/// A text of the configuration, and what it is called in errors: a file's path, or a variable's name.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    pub(crate) origin: String,
+    // A URL may carry a password.
+    pub(crate) text: Secret,
 }
 
 impl Settings {
@@ -69,41 +66,27 @@ impl Settings {
             return Err(Error::argument("max_pulls is 0, and may be from 1 on"));
         }
 
-        let hosts = Hosts::read(env)?;
-        let mut sources = BTreeMap::new();
+        let mut layers = Vec::new();
         if let Some(text) = &config.bootstrap {
-            read_sources(
-                text.expose(),
-                &format!("the configuration of {}", config.app),
-                &hosts,
-                &mut sources,
-            )?;
-        }
-        let asked_for =
-            config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
-        if let Some(text) = read_overlay(&overlay, asked_for)? {
-            read_sources(&text, &overlay.display().to_string(), &hosts, &mut sources)?;
-        }
-        let mut sources: Vec<SourceConfig> = sources.into_values().flatten().collect();
-        let variable = config.variable("REGISTRY_URL");
-        let unnamed = match (env.get(&variable), &config.registry_url) {
-            (Some(url), _) => Some((url, variable.as_str())),
-            (None, Some(url)) => Some((url.expose(), "registry_url")),
-            (None, None) => None,
-        };
-        if let Some((url, origin)) = unnamed {
-            let place = SourcePlace::Chunked {
-                urls: vec![parse_url(url, origin)?],
-                public_key: None,
-            };
-            sources.push(SourceConfig {
-                key: String::new(),
-                name: String::new(),
-                place,
-                origin: origin.to_owned(),
+            layers.push(Layer {
+                origin: format!("the configuration of {}", config.app),
+                text: text.clone(),
             });
         }
-        check_names(&sources)?;
+        let is_required =
+            config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
+        if let Some(text) = read_overlay(&overlay, is_required)? {
+            layers.push(Layer {
+                origin: overlay.display().to_string(),
+                text: Secret::new(text),
+            });
+        }
+        let variable = config.variable("REGISTRY_URL");
+        let registry_url = match (env.get(&variable), &config.registry_url) {
+            (Some(url), _) => Some((variable, Secret::new(url))),
+            (None, Some(url)) => Some(("registry_url".to_owned(), url.clone())),
+            (None, None) => None,
+        };
         let mut http = config.http.clone();
         http.https_proxy = http
             .https_proxy
@@ -123,22 +106,14 @@ impl Settings {
             store_dir,
             cache_dir,
             offline: config.offline || env.flag(&config.variable("OFFLINE")),
-            hub_offline: env.flag("HF_HUB_OFFLINE"),
-            hub_cache: hub_cache(env),
             auto_sync: config.auto_sync || env.flag(&config.variable("AUTO_SYNC")),
             concurrency: config.concurrency,
             max_pulls: config.max_pulls,
             http,
-            tokens: tokens::read(env, &hosts, &sources),
-            hosts,
-            sources,
+            layers,
+            registry_url: registry_url.map(|(origin, text)| Layer { origin, text }),
         })
     }
-}
-
-fn hub_cache(env: &Environment) -> Option<PathBuf> {
-    let home = || Some(env.hub_home().ok()?.join("hub"));
-    env.path("HF_HUB_CACHE").or_else(home)
 }
 
 /// The app's name becomes a folder.
@@ -156,29 +131,16 @@ fn check_app(app: &str) -> Result<()> {
     }
 }
 
-fn read_overlay(path: &Path, asked_for: bool) -> Result<Option<String>> {
+fn read_overlay(path: &Path, is_required: bool) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_required => Ok(None),
         Err(error) => Err(ErrorKind::Config {
             message: format!("cannot read {}", path.display()),
             source: Some(error.into()),
         }
         .into()),
     }
-}
-
-/// Two sources may not share a name: an address would not tell them apart.
-fn check_names(sources: &[SourceConfig]) -> Result<()> {
-    for (at, source) in sources.iter().enumerate() {
-        if let Some(other) = sources[..at].iter().find(|other| other.name == source.name) {
-            return Err(Error::config(format!(
-                "{}: the sources '{}' and '{}' have the same name '{}'",
-                source.origin, other.key, source.key, source.name
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The scheme's own variable goes before `ALL_PROXY`, and lower case before upper case, as curl has it.
@@ -199,7 +161,6 @@ fn proxy_of(env: &Environment, own: [&str; 2]) -> Option<ProxyConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SourceKind;
     use crate::platform::System;
 
     fn settings(config: &Config, env: &Environment) -> Result<Settings> {
@@ -214,80 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn later_layers_win() {
-        let dir = std::env::temp_dir().join(format!("modelrack-config-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let overlay = dir.join("models.toml");
-        std::fs::write(
-            &overlay,
-            "[sources.a]\nurl = \"https://fork.example/a\"\n[sources.b]\nrefs = []\n[sources.d]\nhub = \"https://hub.example\"\n",
-        )
-        .unwrap();
-        let config = Config::new("my-app")
-            .registry_url("https://compiled.example/")
-            .bootstrap("[sources.a]\nurl = \"https://x.example/a\"\n[sources.b]\nurl = \"https://x.example/b\"\n[sources.c]\nrepo = \"o/n\"\nname = \"c/c\"\n");
-        let env = env()
-            .variable("MY_APP_MODELS_REGISTRY_URL", "https://env.example/")
-            .variable("MY_APP_MODELS_CONFIG", &overlay);
-        let read = settings(&config, &env).unwrap();
-        let shown: Vec<_> = read
-            .sources
-            .iter()
-            .map(|s| (s.key.as_str(), s.label(), s.kind()))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                ("a", "a".to_owned(), SourceKind::Chunked),
-                ("c", "c/c".to_owned(), SourceKind::Repository),
-                ("d", "d".to_owned(), SourceKind::Hub),
-                ("", "https://env.example/".to_owned(), SourceKind::Chunked),
-            ]
-        );
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn errors_name_the_file_and_the_key() {
-        for (toml, expected) in [
-            (
-                "[source.a]\n",
-                "the configuration of app has the unknown key 'source', did you mean 'sources'?",
-            ),
-            (
-                "[sources.a]\nurls = \"x\"\n",
-                "the configuration of app: sources.a has the unknown key 'urls', did you mean 'url'?",
-            ),
-            (
-                "[sources.a]\n",
-                "the configuration of app: sources.a has none of 'url', 'repo' and 'hub'",
-            ),
-            (
-                "[sources.a]\nurl = \"https://x\"\nhub = \"https://y\"\n",
-                "the configuration of app: sources.a has more than one of 'url', 'repo' and 'hub'",
-            ),
-            (
-                "[sources.a]\nurl = \"ftp://x\"\n",
-                "the configuration of app: sources.a.url is no usable URL",
-            ),
-            (
-                "[sources.a]\nurl = \"https://x\"\nname = \"../a\"\n",
-                "the configuration of app: sources.a.name: the name '..' has a '.' or '..' component",
-            ),
-            (
-                "[sources.a]\nurl = 1\n",
-                "the configuration of app: sources.a cannot be read",
-            ),
-            (
-                "[sources.a]\nurl = \"https://x\"\n[sources.b]\nurl = \"https://y\"\nname = \"a\"\n",
-                "the configuration of app: the sources 'a' and 'b' have the same name 'a'",
-            ),
-            ("= broken", "the configuration of app is no TOML"),
-        ] {
-            let error = settings(&Config::new("app").bootstrap(toml), &env()).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-            assert_eq!(error.code(), "CONFIG_ERROR");
-        }
+    fn the_name_of_an_app_is_checked() {
         for app in ["", "..", "a/b", ".x", "con", "a\u{7}"] {
             assert_eq!(
                 settings(&Config::new(app), &env()).unwrap_err().code(),

@@ -1,140 +1,310 @@
-//! Kinds of source: each says what it offers and where the bytes are, and never moves them to disk.
+//! Sources: the places that models come from. Each kind is one folder here, and knows everything about itself.
 //!
-//! The engine stands between a source and the store. It hands a source its [`Documents`], through which registries come
-//! revalidated and cached, and takes from it what a version consists of and the [`Places`] of its parts.
+//! A [`Source`] answers six questions, and never writes to the store:
+//!
+//! | question | method |
+//! |---|---|
+//! | What is behind this name? | [`Source::find`] |
+//! | What do you offer? | [`Source::list`] or, where that is too much to list, [`Source::search`]; [`Source::examples`] |
+//! | What does this version consist of? | [`Source::manifest`] |
+//! | Where are its bytes? | [`Source::places`] |
+//! | What do you know of your registries, and is it up to date? | [`Source::info`], [`Source::sync`], [`Source::refresh`] |
+//! | May this be cheaper for many models at once? | [`Source::prefetch`] |
+//!
+//! The engine asks them through a [`Call`], moves the bytes, verifies them and commits them to the store, the same way for
+//! every kind. It never asks which kind a source is of.
+//!
+//! # Adding a kind
+//!
+//! 1. A folder here with a type that implements [`Source`]. Formats of the other side go into its `wire.rs`.
+//! 2. A unit struct that implements [`Kind`]: which keys an entry of `[sources]` may have, and how a source is made from
+//!    one. Credentials of the environment belong here, too.
+//! 3. One line in [`KINDS`].
+//!
+//! What is checked by a digest known in advance moves through [`Places`] without another line of code. The module
+//! `listing`, compiled for tests only, is a complete kind in about a hundred lines.
+//!
+//! # Contract
+//!
+//! - A source is made by reading its configuration and opens no socket before a method with a [`Call`] is called.
+//! - Every name it returns carries the prefix of the source ([`Identity::name`]); every path it is asked for does not.
+//! - Names, sizes and digests from the other side are hostile until they are parsed into this crate's types.
+//! - A version that was found stays what it is: [`RemoteModel::manifest_digest`] identifies its state, and the
+//!   [`Pin`] says where exactly its files come from, even after the registry has moved on.
+//! - Offline, a source answers from its cache or fails with [`ErrorKind::Offline`] or [`ErrorKind::NotSynced`].
 
 pub(crate) mod cache;
 pub(crate) mod chunked;
-pub(crate) mod hub;
+mod entry;
+mod hub;
+#[cfg(test)]
+mod listing;
 pub(crate) mod places;
 pub(crate) mod repository;
+mod sources;
+mod template;
 pub(crate) mod zips;
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::catalog::registry::{
+    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, SyncReport, label,
+};
 use crate::catalog::{Pin, RemoteModel};
-use crate::config::{SourceConfig, SourcePlace};
+use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::http::Token;
+use crate::http::call::Call;
 use crate::manifest::Manifest;
-use crate::model::ModelRef;
-use crate::source::places::{Places, Zip};
-use crate::source::repository::Cached;
-use crate::url::Url;
+use crate::relpath::below;
+use crate::source::places::Places;
+
+pub(crate) use entry::Entry;
+pub(crate) use sources::Sources;
+
+#[cfg(doc)]
+use crate::error::ErrorKind;
+
+/// The kinds of source.
+const KINDS: &[&dyn Kind] = &[
+    &chunked::Kind,
+    &repository::Kind,
+    &hub::Kind,
+    #[cfg(test)]
+    &listing::Kind,
+];
 
 /// A configured place that offers models.
 pub(crate) trait Source: Send + Sync + fmt::Debug {
-    /// The configuration it was made from.
-    fn config(&self) -> &SourceConfig;
+    /// Which source it is.
+    fn identity(&self) -> &Identity;
 
-    /// The version that counts when none is named, where that is always the same.
+    /// Which kind it is of.
+    fn kind(&self) -> SourceKind;
+
+    /// Where it is, followed by its mirrors, without credentials; never empty.
+    fn locations(&self) -> Vec<String>;
+
+    /// What people call it: its name, or where it is.
+    fn label(&self) -> String {
+        label(&self.identity().name, &self.locations())
+    }
+
+    /// Whether its own settings keep it off the network.
+    fn is_offline(&self) -> bool {
+        false
+    }
+
+    /// Credentials for it, each for one origin.
+    fn tokens(&self, _environment: &Environment) -> Vec<Token> {
+        Vec::new()
+    }
+
+    /// The version that is meant when none is named, where that is always the same.
     fn default_version(&self) -> Option<&str> {
         None
     }
 
-    /// Everything it offers, in the order of names, and what could not be read of it.
-    fn catalog(&self, documents: &dyn Documents) -> Result<Catalog>;
-
-    /// What it finds for a query by itself; `None` where one looks through what it offers.
-    fn search(&self, _: &dyn Documents, _: &str) -> Result<Option<Vec<RemoteModel>>> {
-        Ok(None)
+    /// Whether its configuration, or what was synced of it, names this version for all its models.
+    fn expects(&self, _version: &str) -> bool {
+        false
     }
 
-    /// What it says of models that belong together: example → models, for each ref.
-    fn examples(&self, _: &dyn Documents) -> Result<Vec<Examples>> {
+    /// Finds one version of one model. `path` is the model's name without the source's prefix; without a version it is
+    /// the only one there is, or the default.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ModelNotFound`] and [`ErrorKind::VersionNotFound`] with near names; [`ErrorKind::InvalidRef`] with the
+    /// choices when the version is left out and there are several; [`ErrorKind::NotSynced`] when it may be in a registry
+    /// that is not cached.
+    fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel>;
+
+    /// Whether it can list everything it offers. A source that cannot answers [`Source::search`] instead.
+    fn can_list(&self) -> bool {
+        true
+    }
+
+    /// Lists everything it offers, in the order of names.
+    fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing>;
+
+    /// Asks the other side what matches a query; only for sources that cannot list.
+    fn search(&self, _call: &Call, _query: &str) -> Result<Vec<RemoteModel>> {
         Ok(Vec::new())
     }
 
-    /// One version of one model. `path` is the model's name without the source's; without a version it is the only one
-    /// there is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound) and [`ErrorKind::VersionNotFound`](crate::ErrorKind::VersionNotFound) with near names; [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) with the choices
-    /// when the version is left out and there are several; [`ErrorKind::NotSynced`](crate::ErrorKind::NotSynced) when it may be in a registry that is not
-    /// cached.
-    fn find(
-        &self,
-        documents: &dyn Documents,
-        path: &str,
-        version: Option<&str>,
-    ) -> Result<RemoteModel>;
+    /// Lists models that belong together.
+    fn examples(&self) -> Result<Vec<Example>> {
+        Ok(Vec::new())
+    }
 
-    /// The files of a version that was found.
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest>;
+    /// Returns the files of a version that was found, or is installed from here.
+    fn manifest(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Manifest>;
 
-    /// Where the bytes of those files are.
-    fn places(&self, documents: &dyn Documents, pin: Option<&Pin>) -> Result<Places>;
+    /// Returns where the bytes of those files are.
+    fn places(&self, call: &Call, pin: Option<&Pin>, route: Route) -> Result<Places>;
+
+    /// Learns that a pull from these places failed. `is_wrong` says that the bytes are to blame, and not this machine:
+    /// the next pull must not find the same bytes in something that is kept here.
+    fn distrust(&self, _places: &Places, _is_wrong: bool) {}
+
+    /// Returns what is known of it on this machine.
+    fn info(&self) -> SourceInfo;
+
+    /// Brings its registries up to date; one that fails does not keep the others from it.
+    fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport;
+
+    /// Brings up to date what it knows of these versions before installed models are compared with it; returns those
+    /// that failed. Nothing to do where [`Source::find`] always asks.
+    fn refresh(&self, _call: &Call, _versions: &BTreeSet<&str>) -> Vec<(String, Error)> {
+        Vec::new()
+    }
+
+    /// Fetches what makes pulling these models together cheaper than one by one.
+    fn prefetch(&self, _call: &Call, _models: &[&RemoteModel]) -> Result<Prefetched> {
+        Ok(Prefetched::default())
+    }
+
+    /// The repository it serves (`OWNER/NAME`), for sources that are one.
+    fn repo(&self) -> Option<&str> {
+        None
+    }
+
+    /// The same source for another repository, such as a fork; `None` for sources that are none.
+    fn with_repo(&self, _repo: &str) -> Option<Result<Arc<dyn Source>>> {
+        None
+    }
 }
 
-/// What a source offers.
+/// How sources of one kind come to be.
+pub(crate) trait Kind: Sync {
+    /// The keys that an entry may have beside `name`; the first says that the entry is of this kind.
+    fn keys(&self) -> &'static [&'static str];
+
+    /// Makes the source that an entry configures.
+    fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>>;
+
+    /// Credentials that the environment has for all sources of this kind, each for one origin.
+    fn tokens(&self, _environment: &Environment) -> Result<Vec<Token>> {
+        Ok(Vec::new())
+    }
+
+    /// Makes a source of a repository that the configuration does not name; `None` for other kinds.
+    fn adopt(&self, _repo: &str, _context: &Context) -> Option<Result<Arc<dyn Source>>> {
+        None
+    }
+
+    /// Makes the source whose cached registries have this key, if it was adopted once.
+    fn recover(&self, _key: &str, _context: &Context) -> Option<Arc<dyn Source>> {
+        None
+    }
+}
+
+/// What all sources of an app have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) environment: Environment,
+    /// Where registries are cached.
+    pub(crate) cache_dir: PathBuf,
+}
+
+/// A sync that found nothing to do.
+const UP_TO_DATE: &str = "up to date";
+
+/// What is installed without a record of its origin cannot be fetched again.
+fn no_pin(source: &dyn Source) -> Error {
+    let message = "no record of where the files came from: pull the model again";
+    Error::registry(source.label(), message)
+}
+
+/// Which source it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The key in `[sources]`; empty for the source that a plain registry URL configures.
+    pub(crate) key: String,
+    /// The prefix of its models' names; empty for none.
+    pub(crate) name: String,
+}
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ListFilter<'a> {
+    /// Only this ref.
+    pub(crate) reference: Option<&'a str>,
+    /// Whether the source was asked for by name: then a ref that the configuration does not list may be meant.
+    pub(crate) is_named: bool,
+}
+
+/// What to sync.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SyncRequest<'a> {
+    /// Only this ref.
+    pub(crate) reference: Option<&'a str>,
+    /// Fetch even what is unchanged.
+    pub(crate) force: bool,
+}
+
+/// Which way bytes may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Through something that was fetched for many models, when it is here.
+    Shared,
+    /// As if this model were the only one.
+    Direct,
+}
+
+/// What was fetched for several models at once.
 #[derive(Debug, Default)]
-pub(crate) struct Catalog {
-    pub(crate) models: Vec<RemoteModel>,
-    /// Registries that could not be read, each with its ref and why.
-    pub(crate) failures: Vec<(String, Error)>,
+pub(crate) struct Prefetched {
+    pub(crate) bytes: u64,
+    /// Files that are of no use once the models are installed.
+    pub(crate) files: Vec<PathBuf>,
 }
 
-/// What one registry says of models that belong together.
-#[derive(Debug)]
-pub(crate) struct Examples {
-    pub(crate) reference: String,
-    /// Each with its models, all with the source's name in front.
-    pub(crate) examples: Vec<(String, Vec<ModelRef>)>,
+impl ListFilter<'_> {
+    pub(crate) fn wants(self, reference: &str) -> bool {
+        self.reference.is_none_or(|wanted| wanted == reference)
+    }
 }
 
-/// A registry's document that is worth keeping between runs.
-pub(crate) struct Document<'a> {
-    /// Where it is, at the source itself and then at each mirror; never empty.
-    pub(crate) urls: &'a [Url],
-    /// Its size at most.
-    pub(crate) max_bytes: u64,
-    /// The minisign key that it must be signed with; the signature is beside it, with `.minisig` behind its name.
-    pub(crate) public_key: Option<&'a str>,
-    /// Refuses what came from the URL when it is no such document; it then does not replace the copy that is kept.
-    pub(crate) check: &'a dyn Fn(&Url, File) -> Result<()>,
-}
+impl Identity {
+    /// The full name of a model or example.
+    pub(crate) fn full_name(&self, path: &str) -> String {
+        below(&self.name, path)
+    }
 
-/// How a source reads documents; the engine's side of the bargain.
-pub(crate) trait Documents {
-    /// Opens the source's index: the cached copy when the server says that it is still the same, or when offline.
-    fn index(&self, document: &Document<'_>) -> Result<File>;
-
-    /// Fetches a document that its digest names, and lets `read` check it.
-    fn fetch(
-        &self,
-        urls: &[Url],
-        max_bytes: u64,
-        read: &dyn Fn(&Url, Vec<u8>) -> Result<Manifest>,
-    ) -> Result<Manifest>;
-
-    /// Fetches an answer that is not worth keeping, with the address of the next page when it is one of several.
-    fn ask(&self, url: &Url, max_bytes: u64) -> Result<(Vec<u8>, Option<String>)>;
-
-    /// The refs whose registries are cached, in the order of names.
-    fn cached_refs(&self) -> Vec<String>;
-
-    /// Opens the cached registry of a ref; `None` when there is none.
-    fn cached(&self, reference: &str) -> Result<Option<Cached>>;
-
-    /// Opens a zip of a release: over byte ranges where its server knows them, else fetched whole and kept with the
-    /// registry of that tag.
-    fn zip(&self, urls: Vec<Url>, tag: &str) -> Result<Arc<Zip>>;
-
-    /// Opens the archive of a commit that a pull of many models fetched, with the folder that everything in it is in.
-    fn kept_archive(&self, commit: &str) -> Result<Option<(Arc<Zip>, String)>>;
-}
-
-/// Makes the source that a configuration entry describes.
-pub(crate) fn new(config: &SourceConfig) -> Result<Arc<dyn Source>> {
-    match &config.place {
-        SourcePlace::Chunked { .. } => Ok(Arc::new(chunked::Chunked::new(config.clone())?)),
-        SourcePlace::Repository(place) => Ok(Arc::new(repository::Repository::new(
-            config.clone(),
-            place.as_ref().clone(),
-        ))),
-        SourcePlace::Hub { endpoint } => {
-            Ok(Arc::new(hub::Hub::new(config.clone(), endpoint.clone())))
+    /// A failure of the registry of a ref, or of the source's only one.
+    pub(crate) fn failure(&self, reference: Option<String>, error: Error) -> RegistryFailure {
+        RegistryFailure {
+            reference,
+            ..RegistryFailure::new(&*self.key, error)
         }
+    }
+}
+
+/// How many questions are asked at once.
+const QUESTIONS_AT_ONCE: usize = 16;
+
+/// Asks about all items at once; the answers are in the order of the items.
+pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    // Events go to whoever listens on the calling thread, which the workers do not know.
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
+    let all = || items.par_iter().map(ask).collect();
+    if items.len() < 2 {
+        return items.iter().map(ask).collect();
+    }
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(QUESTIONS_AT_ONCE.min(items.len()))
+        .thread_name(|index| format!("modelrack-ask-{index}"))
+        .build();
+    match pool {
+        Ok(pool) => pool.install(all),
+        // Without threads, one after another.
+        Err(_) => items.iter().map(ask).collect(),
     }
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
-use crate::config::UrlTemplate;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::relpath::{RelPath, below};
+use crate::source::template::UrlTemplate;
 use crate::url::Url;
 
 /// Where the bytes of a model are.
@@ -31,6 +31,8 @@ pub(crate) enum Places {
         zip: Arc<Zip>,
         /// The folder in the zip; empty for the top.
         root: String,
+        /// Whether it was fetched for many models, so that there is another way.
+        is_shared: bool,
     },
 }
 
@@ -98,7 +100,7 @@ impl Places {
                 let url = url.fill(repo, commit, &below(root, path.as_str()))?;
                 Ok(Location::Document(vec![url]))
             }
-            Self::Zip { zip, root } => zip
+            Self::Zip { zip, root, .. } => zip
                 .member(&below(root, path.as_str()))
                 .map(Location::Member),
         }
@@ -107,6 +109,17 @@ impl Places {
     /// Whether a part may be fetched in pieces.
     pub(crate) fn has_ranges(&self) -> bool {
         !matches!(self, Self::Zip { .. })
+    }
+
+    /// Whether they were fetched for many models, so that there is another way to this one.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(
+            self,
+            Self::Zip {
+                is_shared: true,
+                ..
+            }
+        )
     }
 
     /// Where another tool may keep the same bytes.

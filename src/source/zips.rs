@@ -12,9 +12,9 @@ use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
 use crate::disk::space::check_space;
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::http::{Answer, Body, Client, Failure, GetOptions};
+use crate::http::call::Call;
+use crate::http::{Body, Failure, GetOptions};
 use crate::mutex::Mutex;
-use crate::progress::CancelToken;
 use crate::source::places::Zip;
 use crate::url::Url;
 
@@ -22,14 +22,6 @@ use crate::url::Url;
 const TRUSTED: Duration = Duration::from_secs(60);
 /// How often somebody who waits looks whether a zip is open now.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Learns of bytes that arrive for a pull before its files are known.
-pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
-    /// `here` of `total` bytes of an archive are here; both are zero when nothing is known, and when it is over.
-    fn archive(&self, here: u64, total: u64);
-    /// So many bytes of an archive came over the network for this pull.
-    fn archive_came(&self, bytes: u64);
-}
 
 /// The zips opened lately.
 #[derive(Debug, Default)]
@@ -54,9 +46,9 @@ impl Coming {
     }
 
     /// Shows it in the progress of a pull that waits for it.
-    fn show(&self, meter: Option<&dyn Arrivals>) {
-        if let Some(meter) = meter {
-            meter.archive(self.here.load(Relaxed), self.total.load(Relaxed));
+    fn show(&self, call: &Call) {
+        if let Some(arrivals) = &call.arrivals {
+            arrivals.archive(self.here.load(Relaxed), self.total.load(Relaxed));
         }
     }
 }
@@ -89,19 +81,15 @@ impl OpenedZips {
     }
 
     /// Waits until nobody else opens one.
-    fn turn(
-        &self,
-        cancel: &CancelToken,
-        meter: Option<&dyn Arrivals>,
-    ) -> Result<MutexGuard<'_, ()>> {
+    fn turn(&self, call: &Call) -> Result<MutexGuard<'_, ()>> {
         loop {
             if let Some(turn) = self.opening.try_lock() {
                 return Ok(turn);
             }
-            if cancel.wait(PAUSE) {
+            if call.cancel.wait(PAUSE) {
                 return Err(ErrorKind::Cancelled.into());
             }
-            self.coming.show(meter);
+            self.coming.show(call);
         }
     }
 
@@ -115,17 +103,14 @@ impl OpenedZips {
 /// Opens zips.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ZipOpener<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) cancel: &'a CancelToken,
+    pub(crate) call: &'a Call,
     pub(crate) opened: &'a OpenedZips,
-    /// Of the pull that it is for.
-    pub(crate) meter: Option<&'a dyn Arrivals>,
 }
 
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
     pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
-        let _turn = self.opened.turn(self.cancel, self.meter)?;
+        let _turn = self.opened.turn(self.call)?;
         let zip = if let Some(zip) = self.opened.find(keep) {
             Ok(zip)
         } else if keep.is_file() {
@@ -138,7 +123,7 @@ impl ZipOpener<'_> {
             }
         };
         self.opened.coming.set(0, 0);
-        self.opened.coming.show(self.meter);
+        self.opened.coming.show(self.call);
         zip
     }
 
@@ -168,7 +153,7 @@ impl ZipOpener<'_> {
         // The first byte, to learn the size: servers are known that have no ranges from the end.
         let first = self.with_body(urls, &|url| self.range(url, 0..1), &mut |body| {
             if body.is_range {
-                body.read_whole(1, self.cancel)?;
+                body.read_whole(1, &self.call.cancel)?;
                 return Ok(Some((body.total, body.etag.clone())));
             }
             self.save(body, keep)?;
@@ -193,7 +178,7 @@ impl ZipOpener<'_> {
                     let message = "the zip changed while it was read";
                     return Err(Failure::last(Error::registry(location, message)));
                 }
-                body.read_whole(length, self.cancel)
+                body.read_whole(length, &self.call.cancel)
             })
         })?;
         Ok(Some(Zip {
@@ -206,7 +191,11 @@ impl ZipOpener<'_> {
 
     /// Fetches a zip whole.
     pub(crate) fn fetch(&self, urls: &[Url], to: &Path) -> Result<u64> {
-        let any = |url: &Url| self.get(url, &GetOptions::default());
+        let any = |url: &Url| {
+            self.call
+                .body(url, &GetOptions::default())
+                .map(|body| *body)
+        };
         self.with_body(urls, &any, &mut |body| self.save(body, to))
     }
 
@@ -217,13 +206,13 @@ impl ZipOpener<'_> {
             check_space(folder, length).map_err(Failure::last)?;
         }
         let (mut here, total) = (0, body.length.unwrap_or(0));
-        let bytes = body.copy_to(MAX_ARCHIVE_BYTES, self.cancel, &mut |piece| {
+        let bytes = body.copy_to(MAX_ARCHIVE_BYTES, &self.call.cancel, &mut |piece| {
             here += piece.len() as u64;
             self.opened.coming.set(here, total);
-            if let Some(meter) = self.meter {
-                meter.archive_came(piece.len() as u64);
+            if let Some(arrivals) = &self.call.arrivals {
+                arrivals.archive_came(piece.len() as u64);
             }
-            self.opened.coming.show(self.meter);
+            self.opened.coming.show(self.call);
             file.write(piece)
         })?;
         file.commit().map_err(Failure::last)?;
@@ -236,14 +225,7 @@ impl ZipOpener<'_> {
             range: Some(range),
             ..GetOptions::default()
         };
-        self.get(url, &options)
-    }
-
-    fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        match self.client.get(url, options, self.cancel)? {
-            Answer::Body(body) => Ok(*body),
-            Answer::Unchanged => Err(Failure::last(Error::internal("304 without a validator"))),
-        }
+        self.call.body(url, &options).map(|body| *body)
     }
 
     fn with_body<T>(
@@ -252,9 +234,7 @@ impl ZipOpener<'_> {
         ask: &dyn Fn(&Url) -> Result<Body, Failure>,
         take: &mut dyn FnMut(&mut Body) -> Result<T, Failure>,
     ) -> Result<T> {
-        let notify = |_: u32, _, error: &Error| debug!(%error, "asked for again");
-        self.client
-            .with_retries(urls, self.cancel, &notify, |_, url| take(&mut ask(url)?))
+        self.call.retrying(urls, |_, url| take(&mut ask(url)?))
     }
 }
 

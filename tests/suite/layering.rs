@@ -117,6 +117,38 @@ fn a_module_imports_from_layers_below_its_own_only() {
     assert!(upward.is_empty(), "{}", upward.join("\n"));
 }
 
+/// What tells one kind of source from another: the names of kinds, and the modules below `source/` that are of one.
+const KINDS: [&str; 6] = [
+    "chunked",
+    "repository",
+    "hub",
+    "oci",
+    "SourceKind",
+    "RegistryMode",
+];
+
+#[test]
+fn the_engine_and_the_manager_name_no_kind_of_source() {
+    let mut named = Vec::new();
+    for (name, text) in &sources() {
+        if !(name.starts_with("engine/") || name.starts_with("manager/")) {
+            continue;
+        }
+        for (number, line) in code(text) {
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let names_kind = |word: &str| {
+                let word = word.to_lowercase();
+                let mut parts = word.split('_');
+                parts.any(|part| KINDS.iter().any(|kind| kind.to_lowercase() == part))
+            };
+            if words.any(names_kind) {
+                named.push(format!("src/{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(named.is_empty(), "{}", named.join("\n"));
+}
+
 #[test]
 fn only_the_platform_folder_asks_which_system_this_is() {
     let is_platform = |name: &str| name.starts_with("platform/");

@@ -56,11 +56,11 @@ impl<'a> From<&'a RefInfo> for SourceRef<'a> {
 
 impl<'a> From<&'a SourceInfo> for Source<'a> {
     fn from(info: &'a SourceInfo) -> Self {
-        let mut places = info.config.locations().into_iter();
+        let mut places = info.locations.iter().cloned();
         Self {
-            key: &info.config.key,
-            name: &info.config.name,
-            kind: info.config.kind().as_str(),
+            key: &info.key,
+            name: &info.name,
+            kind: info.kind.as_str(),
             location: places.next().unwrap_or_default(),
             mirrors: places.collect(),
             fetched_at: info.fetched_at.map(rfc3339),

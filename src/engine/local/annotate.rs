@@ -2,7 +2,6 @@
 
 use crate::engine::Engine;
 use crate::engine::local::list::InstalledModel;
-use crate::engine::resolve::find_installed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelAddress;
 use crate::store::record::Annotation;
@@ -14,7 +13,7 @@ impl Engine {
         address: &ModelAddress,
         annotation: &Annotation,
     ) -> Result<InstalledModel> {
-        let model = find_installed(&self.sources(), &self.records()?, address)?;
+        let model = self.reading(address)?.find_installed(&self.records()?)?;
         self.store.annotate(&model, annotation)?;
         let records = self.records()?;
         let record = records.get(&model).ok_or_else(|| {

@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::disk::write::rename;
 use crate::engine::Engine;
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::engine::resolve::find_installed;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::setters::setters;
@@ -72,7 +71,7 @@ impl Engine {
         destination: &Path,
         options: &CopyOptions,
     ) -> Result<CopyReport> {
-        let (model, pulled) = match find_installed(&self.sources(), &self.records()?, address) {
+        let (model, pulled) = match self.reading(address)?.find_installed(&self.records()?) {
             // A folder that somebody removed by hand comes back.
             Ok(model) if !self.store.layout().model_dir(&model).is_dir() => {
                 let report = self.pull(&ModelAddress::from(&model), &options.pull)?;

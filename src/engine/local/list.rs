@@ -10,7 +10,6 @@ use serde::{Serialize, Serializer};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::resolve::find_installed;
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
@@ -283,13 +282,15 @@ impl Engine {
         let source = options
             .source
             .as_deref()
-            .map(|wanted| self.source_key(wanted))
+            .map(|wanted| self.sources.named(wanted))
             .transpose()?;
         // What is unknown matches nothing that is asked for.
         let is_wanted = |model: &ModelRef, key: Option<&str>, model_type: Option<&str>| {
             let of_type = options.model_type.as_deref();
             options.scope.contains(model)
-                && source.as_deref().is_none_or(|wanted| key == Some(wanted))
+                && source
+                    .as_ref()
+                    .is_none_or(|wanted| key == Some(wanted.identity().key.as_str()))
                 && of_type.is_none_or(|wanted| model_type == Some(wanted))
         };
         let has_status = |status| options.status.is_none_or(|wanted| wanted == status);
@@ -356,7 +357,7 @@ impl Engine {
 
     pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {
         let records = self.records()?;
-        let model = find_installed(&self.sources(), &records, address)?;
+        let model = self.reading(address)?.find_installed(&records)?;
         let record = records
             .get(&model)
             .ok_or_else(|| Error::internal("a record that is gone"))?;
@@ -369,7 +370,7 @@ impl Engine {
     }
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
-        let model = find_installed(&self.sources(), &self.records()?, address)?;
+        let model = self.reading(address)?.find_installed(&self.records()?)?;
         self.existing_dir(&model)
     }
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::engine::resolve::{find_installed, match_installed};
 use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
@@ -25,7 +24,7 @@ impl Engine {
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let model = find_installed(&self.sources(), &self.records()?, address)?;
+        let model = self.reading(address)?.find_installed(&self.records()?)?;
         let bytes_freed = self
             .remove_version(&model, cancel)
             .map_err(|error| error.step(format!("remove {model}")))?;
@@ -41,7 +40,7 @@ impl Engine {
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let models = match_installed(&self.sources(), &self.records()?, address)?;
+        let models = self.reading(address)?.match_installed(&self.records()?)?;
         let mut report = RemoveReport::default();
         let mut errors = Vec::new();
         let mut remaining = Vec::new();

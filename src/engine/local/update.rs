@@ -1,6 +1,6 @@
 //! Telling which installed models changed at their sources, what a change costs, and applying it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -8,17 +8,16 @@ use serde::{Serialize, Serializer};
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::offer::Asking;
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
-use crate::engine::resolve::match_installed;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::call::Call;
 use crate::manifest::{FileContent, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
-use crate::store::record::ModelRecord;
+use crate::store::record::Records;
 
 /// What to check, and whether to apply it.
 #[derive(Debug, Clone, Default)]
@@ -179,34 +178,30 @@ impl Engine {
     pub(crate) fn update(&self, options: &UpdateOptions, apply: bool) -> Result<UpdateReport> {
         let records = self.records()?;
         let models = match &options.model {
-            Some(address) => match_installed(&self.sources(), &records, address)?,
+            Some(address) => self.reading(address)?.match_installed(&records)?,
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let one = models.len() == 1;
         let is_named = one && options.model.is_some();
-        let unsynced = self.sync_origins(&models, &records, options.offline, &options.cancel)?;
-        let mut unsynced: HashMap<(String, Option<String>), Option<Error>> = unsynced
-            .into_iter()
-            .map(|failed| ((failed.source, failed.reference), Some(failed.reason)))
-            .collect();
+        let call = self.call(options.offline, &options.cancel.child());
+        let call = call.with_progress(options.progress.as_ref());
+        let mut failed = self.refresh_origins(&models, &records, &call)?;
         let mut report = UpdateReport::default();
         for model in models {
             let Some(record) = records.get(&model) else {
                 continue;
             };
-            let origin = (
-                record.source.clone().unwrap_or_default(),
-                Some(model.version().to_owned()),
-            );
-            let compared = match unsynced.get_mut(&origin) {
+            let source = record.source.clone().unwrap_or_default();
+            let origin = (source, model.version().to_owned());
+            let compared = match failed.get_mut(&origin) {
                 // Why stands with the first model that it concerns.
                 Some(reason) => Err(reason.take().unwrap_or_else(|| {
                     Error::from(ErrorKind::NotSynced {
                         source_name: origin.0,
-                        references: origin.1.into_iter().collect(),
+                        references: vec![origin.1],
                     })
                 })),
-                None => self.compare(&model, record, options, apply),
+                None => self.compare(&records, &model, options, apply, &call),
             };
             let (freshness, applied) = match compared {
                 Ok((Freshness::Gone(error), _)) if is_named => {
@@ -228,16 +223,20 @@ impl Engine {
 
     fn compare(
         &self,
+        records: &Records,
         model: &ModelRef,
-        record: &ModelRecord,
         options: &UpdateOptions,
         apply: bool,
+        call: &Call,
     ) -> Result<(Freshness, Option<PullReport>)> {
-        let cancel = options.cancel.child();
+        let record = records
+            .get(model)
+            .ok_or_else(|| Error::internal("an installed model without a record"))?;
         let selection = Selection::recorded(record);
         let found = self
-            .find_remote(&ModelAddress::from(model), options.offline, &cancel)
-            .and_then(|offer| self.select(offer, &selection, options.offline, &cancel));
+            .reading(&ModelAddress::from(model))
+            .and_then(|reading| self.find_remote(&reading, call))
+            .and_then(|offer| self.select(records, offer, &selection, call));
         let offer = match found {
             Ok(offer) => offer,
             Err(error)
@@ -252,16 +251,13 @@ impl Engine {
         };
         if offer.remote.manifest_digest == record.offered() {
             if apply && offer.remote.pin != record.pin {
-                self.repin(&offer.remote, &cancel)?;
+                self.repin(&offer.remote, &call.cancel)?;
             }
             return Ok((Freshness::UpToDate, None));
         }
         let check = |error: Error| error.step(format!("check {model}"));
-        let asking = Asking::new(options.offline, &cancel);
-        let contents = self.contents(&offer, asking).map_err(check)?;
-        let plan = self
-            .describe_pull(&offer, &contents, asking)
-            .map_err(check)?;
+        let contents = self.manifest(records, &offer, call).map_err(check)?;
+        let plan = self.describe_pull(&offer, &contents, call).map_err(check)?;
         let old = self.store.manifest(model, record.manifest_hash).ok();
         let change = compare_files(old.as_ref(), &contents, &plan, offer.remote.manifest_digest);
         let mut applied = None;
@@ -274,7 +270,7 @@ impl Engine {
                 offer,
                 manifest: Some(contents),
             };
-            applied = Some(self.pull_wanted(&wanted, &pull, &cancel)?);
+            applied = Some(self.pull_wanted(&wanted, &pull, &call.cancel)?);
         }
         Ok((Freshness::Changed(change), applied))
     }

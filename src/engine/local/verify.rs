@@ -13,19 +13,18 @@ use serde::{Serialize, Serializer};
 use crate::catalog::RemoteModel;
 use crate::digest::{Check, Checksum};
 use crate::engine::Engine;
-use crate::engine::documents::SourceDocuments;
-use crate::engine::offer::Offer;
+use crate::engine::lookup::offer::Offer;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport, Wanted};
-use crate::engine::resolve::match_installed;
 use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
+use crate::source::Route;
 use crate::store::files::FileSet;
 use crate::store::layout::file_in;
-use crate::store::record::ModelRecord;
+use crate::store::record::{ModelRecord, Records};
 
 /// What to verify, and whether to repair.
 #[derive(Debug, Clone, Default)]
@@ -170,7 +169,7 @@ impl Engine {
     pub(crate) fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
         let records = self.records()?;
         let models = match &options.model {
-            Some(address) => match_installed(&self.sources(), &records, address)?,
+            Some(address) => self.reading(address)?.match_installed(&records)?,
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let mut report = VerifyReport::default();
@@ -180,7 +179,7 @@ impl Engine {
             };
             let mut verified = self.verify_model(&model, record, &options.cancel)?;
             if options.repair && !verified.damaged.is_empty() {
-                let repaired = self.repair(&model, record, options);
+                let repaired = self.repair(&records, &model, record, options);
                 verified.repaired =
                     Some(repaired.map_err(|error| error.step(format!("repair {model}")))?);
             }
@@ -236,6 +235,7 @@ impl Engine {
     /// Builds the same state anew: good bytes come from the damaged copy, the others from the source.
     fn repair(
         &self,
+        records: &Records,
         model: &ModelRef,
         record: &ModelRecord,
         options: &VerifyOptions,
@@ -244,9 +244,9 @@ impl Engine {
         let remote = RemoteModel {
             metadata: (&record.metadata).into(),
             pin: record.pin.clone(),
-            ..RemoteModel::new(model.clone(), &*source.config().key, record.offered())
+            ..RemoteModel::new(model.clone(), &*source.identity().key, record.offered())
         };
-        let cancel = options.cancel.child();
+        let call = self.call(options.offline, &options.cancel.child());
         // The registry may have moved on; what is repaired is what is installed.
         let wanted = match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => Wanted {
@@ -254,21 +254,19 @@ impl Engine {
                 manifest: Some(manifest),
             },
             Err(_) => {
-                let documents =
-                    SourceDocuments::new(self, source.config(), options.offline, &cancel);
-                let contents = Some(Arc::new(source.contents(&documents, &remote)?));
+                let contents = Some(Arc::new(source.manifest(&call, &remote, Route::Shared)?));
                 let remote = RemoteModel { contents, ..remote };
                 let offer = Offer::new(remote, source);
                 let selection = Selection::recorded(record);
                 Wanted {
-                    offer: self.select(offer, &selection, options.offline, &cancel)?,
+                    offer: self.select(records, offer, &selection, &call)?,
                     manifest: None,
                 }
             }
         };
         let mut pull = PullOptions::default().force(true).offline(options.offline);
         pull.progress.clone_from(&options.progress);
-        self.pull_wanted(&wanted, &pull, &cancel)
+        self.pull_wanted(&wanted, &pull, &call.cancel)
     }
 }
 

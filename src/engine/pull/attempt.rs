@@ -7,7 +7,7 @@ use tracing::info;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::disk::space::check_space;
 use crate::engine::Engine;
-use crate::engine::offer::{Asking, Offer};
+use crate::engine::lookup::offer::Offer;
 use crate::engine::pull::commit::{Committed, commit};
 use crate::engine::pull::downloads::Meter;
 use crate::engine::pull::measure::Measuring;
@@ -15,10 +15,11 @@ use crate::engine::pull::reuse::Holdings;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::receive::Receiver;
 use crate::error::{Error, ErrorKind, Result, chain};
+use crate::http::call::Call;
 use crate::manifest::Manifest;
-use crate::progress::{CancelToken, Phase};
+use crate::progress::Phase;
+use crate::source::Route;
 use crate::source::places::Places;
-use crate::source::zips::drop_kept;
 use crate::store::ModelLock;
 use crate::store::partial::{Claimed, Partial};
 use crate::store::record::Records;
@@ -31,7 +32,7 @@ pub(super) struct Attempt<'a> {
     pub(super) engine: &'a Engine,
     pub(super) options: &'a PullOptions,
     pub(super) concurrency: Option<usize>,
-    pub(super) cancel: &'a CancelToken,
+    pub(super) call: &'a Call,
     pub(super) meter: &'a Meter,
     pub(super) lock: &'a ModelLock<'a>,
     /// What was installed when the lock was taken.
@@ -47,30 +48,39 @@ impl Attempt<'_> {
         manifest: Option<&Manifest>,
         report: &mut PullReport,
     ) -> Result<()> {
-        let result = self.prepare_and_fill(offer, manifest, report);
-        if result.is_err() {
-            self.engine.zips.forget();
+        let places = offer.places(self.call)?;
+        let Err(error) = self.run_at(offer, &places, manifest, report) else {
+            return Ok(());
+        };
+        let is_wrong = is_of_source(&error);
+        offer.source.distrust(&places, is_wrong);
+        if !(places.is_shared() && is_wrong) || self.call.is_offline() {
+            return Err(error);
         }
-        result
+        // What a server packs may differ from what the commit has: attributes of git say so.
+        let model = &offer.remote.model;
+        info!(%model, error = %chain(&error), "the archive is of no use, fetching each file instead");
+        let direct = Offer {
+            route: Route::Direct,
+            ..offer.clone()
+        };
+        let places = direct.places(self.call)?;
+        self.run_at(&direct, &places, manifest, report)
     }
 
-    fn prepare_and_fill(
+    fn run_at(
         &self,
         offer: &Offer,
+        places: &Places,
         manifest: Option<&Manifest>,
         report: &mut PullReport,
     ) -> Result<()> {
-        let Self { engine, cancel, .. } = *self;
-        let asking = Asking {
-            meter: Some(self.meter),
-            ..Asking::new(self.options.offline, cancel)
-        };
+        let engine = self.engine;
         let manifest = match manifest {
             Some(manifest) => manifest.clone(),
-            None => engine.contents(offer, asking)?,
+            None => engine.manifest(self.records, offer, self.call)?,
         };
         report.files_unverified = check_hashes(&manifest, self.options.require_hashes)?;
-        let places = engine.places(offer, asking)?;
         let store = &engine.store;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         let model_type = self.options.type_of(&offer.remote);
@@ -79,15 +89,9 @@ impl Attempt<'_> {
             ..claimed(offer, &manifest)
         };
         let mut partial = Partial::claim(store.layout(), &claimed)?;
-        let filled = self.fill(offer, &manifest, &places, &mut partial, report);
+        let filled = self.fill(offer, &manifest, places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
-            let kept = places.zip().and_then(|zip| zip.kept.as_deref());
-            let is_release = offer.commit().is_none();
-            if let Some(kept) = kept.filter(|_| is_release && is_of_source(error)) {
-                // The next attempt shall not find the same wrong bytes.
-                drop_kept(kept);
-            }
         }
         filled
     }
@@ -103,16 +107,15 @@ impl Attempt<'_> {
     ) -> Result<()> {
         let (engine, meter) = (self.engine, self.meter);
         let model = &offer.remote.model;
-        let client = engine.client_of(offer.source.config(), self.options.offline);
         let mut new_bytes = 0;
         let manifest = match offered.is_measured() {
             true => offered.clone(),
             false => {
-                let receiver = Receiver::new(&client, meter, partial, self.cancel, 0);
+                let receiver = Receiver::new(self.call, meter, partial, 0);
                 let digests = offered.files().iter().filter_map(|file| file.digest);
                 let measuring = Measuring {
                     unmeasured: offered,
-                    location: &offer.source.config().label(),
+                    location: &offer.source.label(),
                     places,
                     partial,
                     receiver: &receiver,
@@ -147,9 +150,8 @@ impl Attempt<'_> {
             manifest: &manifest,
             partial,
             places,
-            client: &client,
+            call: self.call,
             meter,
-            cancel: self.cancel,
         };
         report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
         meter.phase(Phase::Extracting);

@@ -4,22 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::engine::lookup::reading::Reading;
 use crate::error::{ErrorKind, Result};
+use crate::http::call::{Arrivals, Call};
 use crate::manifest::Manifest;
-use crate::model::{ModelAddress, ModelName, ModelRef};
+use crate::model::{ModelName, ModelRef};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
-use crate::source::zips::Arrivals;
-
-/// Full names that an address may mean, each with its version when that is known.
-pub(crate) type Names = [(ModelName, Option<String>)];
-
-/// What a pull was asked for.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) address: ModelAddress,
-    pub(crate) names: Vec<(ModelName, Option<String>)>,
-}
 
 /// What a pull turned out to be of, as far as its offer says.
 #[derive(Debug, Clone)]
@@ -38,13 +29,8 @@ pub(crate) struct Downloads(Mutex<Vec<Arc<Meter>>>);
 
 impl Downloads {
     /// Enters a pull of what is still to be looked up; it is listed until the guard is dropped.
-    pub(crate) fn enter(
-        &self,
-        asked: Asked,
-        cancel: &CancelToken,
-        progress: Arc<dyn Progress>,
-    ) -> Entered<'_> {
-        let meter = Arc::new(Meter::new(asked, cancel.clone(), progress));
+    pub(crate) fn enter(&self, reading: Reading, call: &Call) -> Entered<'_> {
+        let meter = Arc::new(Meter::new(reading, call));
         self.0.lock().push(meter.clone());
         Entered {
             downloads: self,
@@ -66,11 +52,11 @@ impl Downloads {
     }
 
     /// Cancels the pulls of what has one of these names, and those that may turn out to; returns how many there were.
-    pub(crate) fn cancel(&self, names: &Names) -> usize {
+    pub(crate) fn cancel(&self, reading: &Reading) -> usize {
         let meters: Vec<Arc<Meter>> = {
             let all = self.0.lock();
             all.iter()
-                .filter(|meter| meter.may_be(names))
+                .filter(|meter| meter.may_be(reading))
                 .cloned()
                 .collect()
         };
@@ -150,7 +136,7 @@ impl Drop for Entered<'_> {
 /// Counts what one pull has done, from many threads, and passes it on.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    asked: Asked,
+    reading: Reading,
     /// Which one it is, once that is looked up.
     settled: OnceLock<Settled>,
     cancel: CancelToken,
@@ -191,12 +177,12 @@ impl Arrivals for Meter {
 }
 
 impl Meter {
-    fn new(asked: Asked, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
+    fn new(reading: Reading, call: &Call) -> Self {
         Self {
-            asked,
+            reading,
             settled: OnceLock::new(),
-            cancel,
-            progress,
+            cancel: call.cancel.clone(),
+            progress: call.progress.clone(),
             started: Instant::now(),
             is_begun: AtomicBool::new(false),
             phase: AtomicU8::new(0),
@@ -223,9 +209,9 @@ impl Meter {
     }
 
     /// Whether it is of one of these names, or may be as far as is known.
-    fn may_be(&self, names: &Names) -> bool {
+    fn may_be(&self, other: &Reading) -> bool {
         let is_one = |name: &ModelName, version: Option<&str>| {
-            names.iter().any(|(wanted, wanted_version)| {
+            other.names().iter().any(|(wanted, wanted_version)| {
                 let versions = version.zip(wanted_version.as_deref());
                 wanted == name && versions.is_none_or(|(version, wanted)| version == wanted)
             })
@@ -233,8 +219,8 @@ impl Meter {
         match self.model() {
             Some(model) => is_one(model.name(), Some(model.version())),
             None => {
-                let mut asked = self.asked.names.iter();
-                asked.any(|(name, version)| is_one(name, version.as_deref()))
+                let mut expected = self.reading.expected();
+                expected.any(|(name, version)| is_one(&name, version))
             }
         }
     }
@@ -403,7 +389,7 @@ impl Meter {
             Duration::from_secs_f64((total.saturating_sub(done) as f64 / speed).min(1e9))
         });
         Download {
-            address: self.asked.address.clone(),
+            address: self.reading.address.clone(),
             model: self.model().cloned(),
             progress,
             transferred,

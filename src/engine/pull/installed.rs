@@ -6,11 +6,11 @@ use super::{PullOptions, PullPlan, PullReport, check_hashes};
 use crate::config::check_concurrency;
 use crate::digest::is_commit_id;
 use crate::engine::Engine;
-use crate::engine::pull::downloads::Asked;
+use crate::engine::lookup::reading::Reading;
 use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ModelAddress, ModelRef};
-use crate::store::record::ModelRecord;
+use crate::model::ModelRef;
+use crate::store::record::{ModelRecord, Records};
 
 /// An installed model that is just what a pull asks for.
 #[derive(Debug)]
@@ -24,17 +24,11 @@ impl Engine {
     /// that.
     pub(super) fn find_immutable(
         &self,
-        asked: &Asked,
+        records: &Records,
+        reading: &Reading,
         options: &PullOptions,
-    ) -> Result<Option<Installed>> {
-        let mut versions = asked
-            .names
-            .iter()
-            .filter_map(|(_, version)| version.as_deref());
-        if !versions.any(is_commit_id) {
-            return Ok(None);
-        }
-        self.find_just(asked, options, |model, record| {
+    ) -> Option<Installed> {
+        self.find_just(records, reading, None, options, |model, record| {
             is_commit_id(model.version()) && record.commit() == Some(model.version())
         })
     }
@@ -42,41 +36,42 @@ impl Engine {
     /// Finds what is asked for where nothing on this machine says what its source has, and offline nobody can ask it.
     pub(super) fn find_unreachable(
         &self,
-        address: &ModelAddress,
+        records: &Records,
+        reading: &Reading,
         options: &PullOptions,
         error: &Error,
-    ) -> Result<Option<Installed>> {
+    ) -> Option<Installed> {
         // The one registry that may have it is of the version that is meant when none is named.
         let missing = match error.kind() {
             ErrorKind::Offline { .. } => None,
             ErrorKind::NotSynced { references, .. }
-                if self.client(options.offline).is_offline() =>
+                if self.sources.client.is_offline() || options.offline =>
             {
-                <&[String; 1]>::try_from(references.as_slice()).ok()
+                match references.as_slice() {
+                    [only] => Some(only.as_str()),
+                    _ => None,
+                }
             }
-            _ => return Ok(None),
+            _ => return None,
         };
-        let mut asked = self.asked_for(address);
-        for (_, version) in &mut asked.names {
-            *version = version.take().or(missing.map(|[only]| only.clone()));
-        }
-        self.find_just(&asked, options, |_, _| true)
+        self.find_just(records, reading, missing, options, |_, _| true)
     }
 
     /// Finds the installed model with the name and version asked for, and the same choice of files.
     fn find_just(
         &self,
-        asked: &Asked,
+        records: &Records,
+        reading: &Reading,
+        default_version: Option<&str>,
         options: &PullOptions,
         is_wanted: impl Fn(&ModelRef, &ModelRecord) -> bool,
-    ) -> Result<Option<Installed>> {
+    ) -> Option<Installed> {
         if options.force {
-            return Ok(None);
+            return None;
         }
-        let records = self.records()?;
-        let versions = asked.names.iter();
-        let models =
-            versions.filter_map(|(name, version)| name.clone().version(version.as_deref()?).ok());
+        let models = reading
+            .expected()
+            .filter_map(|(name, version)| name.version(version.or(default_version)?).ok());
         for model in models {
             if let Some(record) = records.get(&model)
                 && is_wanted(&model, record)
@@ -84,10 +79,10 @@ impl Engine {
                 && self.store.layout().model_dir(&model).is_dir()
             {
                 let record = record.clone();
-                return Ok(Some(Installed { model, record }));
+                return Some(Installed { model, record });
             }
         }
-        Ok(None)
+        None
     }
 
     /// Reports that it is installed.

@@ -22,22 +22,24 @@ use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::Digest;
 use crate::engine::Engine;
-use crate::engine::offer::{Asking, Offer};
-use crate::engine::pull::downloads::{Asked, Entered, Meter, Settled};
+use crate::engine::lookup::offer::Offer;
+use crate::engine::lookup::reading::Reading;
+use crate::engine::pull::downloads::{Entered, Meter, Settled};
 use crate::engine::pull::plan::{PullPlan, TransferPlan, plan};
 use crate::engine::pull::reuse::Holdings;
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer;
 use crate::error::{Error, ErrorKind, Result, chain};
+use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
 use crate::source::places::Places;
 use crate::store::partial::{FoundPartial, Measured, find_partials};
-use crate::store::record::Annotation;
+use crate::store::record::{Annotation, Records};
 
-use attempt::{Attempt, is_of_source};
+use attempt::Attempt;
 
 /// What a pull should do beyond bringing the model in.
 #[derive(Debug, Clone, Default)]
@@ -187,17 +189,18 @@ impl Engine {
         address: &ModelAddress,
         options: &PullOptions,
     ) -> Result<PullPlan> {
-        let asked = self.asked_for(address);
-        if let Some(installed) = self.find_immutable(&asked, options)? {
+        let call = self.call(options.offline, &options.cancel);
+        let reading = self.reading(address)?;
+        let records = self.records()?;
+        if let Some(installed) = self.find_immutable(&records, &reading, options) {
             return self.plan_already(&installed, options);
         }
-        let (offline, cancel) = (options.offline, &options.cancel);
         let found = self
-            .find_remote(address, offline, cancel)
-            .and_then(|offer| self.select(offer, &options.selection(), offline, cancel));
+            .find_remote(&reading, &call)
+            .and_then(|offer| self.select(&records, offer, &options.selection(), &call));
         match found {
-            Ok(offer) => self.plan_offer(&offer, options),
-            Err(error) => match self.find_unreachable(address, options, &error)? {
+            Ok(offer) => self.plan_offer(&records, &offer, options, &call),
+            Err(error) => match self.find_unreachable(&records, &reading, options, &error) {
                 Some(installed) => self.plan_already(&installed, options),
                 None => Err(error),
             },
@@ -205,16 +208,20 @@ impl Engine {
     }
 
     /// Says what bringing in what was found would do.
-    pub(crate) fn plan_offer(&self, offer: &Offer, options: &PullOptions) -> Result<PullPlan> {
+    pub(crate) fn plan_offer(
+        &self,
+        records: &Records,
+        offer: &Offer,
+        options: &PullOptions,
+        call: &Call,
+    ) -> Result<PullPlan> {
         let model = offer.remote.model.clone();
-        let records = self.records()?;
-        self.store.check_place(&records, &model)?;
+        self.store.check_place(records, &model)?;
         let installed = self.store.layout().model_dir(&model).is_dir()
             && records
                 .get(&model)
                 .is_some_and(|record| record.offered() == offer.remote.manifest_digest);
-        let asking = Asking::new(options.offline, &options.cancel);
-        let offered = self.contents(offer, asking)?;
+        let offered = self.manifest(records, offer, call)?;
         let unverified = check_hashes(&offered, options.require_hashes)?;
         let mut plan = if installed && !options.force && offered.is_measured() {
             PullPlan {
@@ -224,7 +231,7 @@ impl Engine {
                 ..PullPlan::new(model)
             }
         } else {
-            self.describe_pull(offer, &offered, asking)?
+            self.describe_pull(offer, &offered, call)?
         };
         plan.files_unverified = unverified.len();
         Ok(plan)
@@ -235,14 +242,14 @@ impl Engine {
         &self,
         offer: &Offer,
         offered: &Manifest,
-        asking: Asking<'_>,
+        call: &Call,
     ) -> Result<PullPlan> {
         let model = &offer.remote.model;
         let manifest = self.completed(model, offered);
         if !manifest.is_measured() {
             return self.describe_unmeasured(model.clone(), &manifest);
         }
-        let places = self.places(offer, asking)?;
+        let places = offer.places(call)?;
         let found = self.journal_of(model, &manifest);
         let planned = self.plan_transfer(model, &manifest, &places, &found)?;
         Ok(PullPlan {
@@ -349,8 +356,6 @@ impl Engine {
 
     /// Pulls a model.
     pub(crate) fn pull(&self, address: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
-        let cancel = options.cancel.child();
-        let asked = self.asked_for(address);
         let named = |error: Error| {
             let error = if error.is_cancelled() {
                 Error::from(ErrorKind::Cancelled)
@@ -359,23 +364,26 @@ impl Engine {
             };
             error.step(format!("pull {address}"))
         };
-        if let Some(installed) = self.find_immutable(&asked, options).map_err(named)? {
+        let call = self.pull_call(options, &options.cancel);
+        let reading = self.reading(address).map_err(named)?;
+        let records = self.records().map_err(named)?;
+        if let Some(installed) = self.find_immutable(&records, &reading, options) {
             return self.already(&installed, options).map_err(named);
         }
-        let entered = self.enter(asked, options, &cancel);
+        let entered = self.downloads.enter(reading.clone(), &call);
         let found = self
-            .find_remote(address, options.offline, &cancel)
-            .and_then(|offer| self.select(offer, &options.selection(), options.offline, &cancel));
+            .find_remote(&reading, &call)
+            .and_then(|offer| self.select(&records, offer, &options.selection(), &call));
         let offer = match found {
             Ok(offer) => offer,
             Err(error) => {
-                return match self.find_unreachable(address, options, &error) {
-                    Ok(Some(installed)) => self.already(&installed, options).map_err(named),
-                    _ => Err(named(error)),
+                return match self.find_unreachable(&records, &reading, options, &error) {
+                    Some(installed) => self.already(&installed, options).map_err(named),
+                    None => Err(named(error)),
                 };
             }
         };
-        self.pull_entered(&entered, &Wanted::of(offer), options, &cancel)
+        self.pull_entered(&entered, &Wanted::of(offer), options, call)
     }
 
     /// Brings in what was found.
@@ -385,18 +393,15 @@ impl Engine {
         options: &PullOptions,
         cancel: &CancelToken,
     ) -> Result<PullReport> {
-        let model = &wanted.offer.remote.model;
-        let asked = Asked {
-            address: ModelAddress::from(model),
-            names: Vec::new(),
-        };
-        let entered = self.enter(asked, options, cancel);
-        self.pull_entered(&entered, wanted, options, cancel)
+        let call = self.pull_call(options, cancel);
+        let reading = Reading::of_model(&wanted.offer.remote.model);
+        let entered = self.downloads.enter(reading, &call);
+        self.pull_entered(&entered, wanted, options, call)
     }
 
-    fn enter(&self, asked: Asked, options: &PullOptions, cancel: &CancelToken) -> Entered<'_> {
-        let progress = options.progress.as_ref().unwrap_or(&self.progress);
-        self.downloads.enter(asked, cancel, progress.clone())
+    fn pull_call(&self, options: &PullOptions, cancel: &CancelToken) -> Call {
+        let call = self.call(options.offline, &cancel.child());
+        call.with_progress(options.progress.as_ref())
     }
 
     fn pull_entered(
@@ -404,7 +409,7 @@ impl Engine {
         entered: &Entered<'_>,
         wanted: &Wanted,
         options: &PullOptions,
-        cancel: &CancelToken,
+        call: Call,
     ) -> Result<PullReport> {
         let remote = &wanted.offer.remote;
         let model = remote.model.clone();
@@ -415,10 +420,14 @@ impl Engine {
             total_bytes: remote.total_bytes,
             files: remote.files,
         });
-        let slot = self.slots.take(cancel, || entered.meter.pending());
+        let slot = self.slots.take(&call.cancel, || entered.meter.pending());
         let result = slot.and_then(|_slot| {
             entered.meter.begin();
-            self.pull_locked(wanted, options, cancel, &entered.meter)
+            let call = Call {
+                arrivals: Some(entered.meter.clone()),
+                ..wanted.offer.call(&call)
+            };
+            self.pull_locked(wanted, options, &call, &entered.meter)
         });
         if let Err(error) = &result {
             info!(%model, error = %chain(error), "pull failed");
@@ -430,7 +439,7 @@ impl Engine {
         &self,
         wanted: &Wanted,
         options: &PullOptions,
-        cancel: &CancelToken,
+        call: &Call,
         meter: &Meter,
     ) -> Result<PullReport> {
         let started = Instant::now();
@@ -439,7 +448,7 @@ impl Engine {
         concurrency.map_or(Ok(()), check_concurrency)?;
         let lock = self
             .store
-            .lock_model(model, cancel, &|holder| meter.waiting(holder))?;
+            .lock_model(model, &call.cancel, &|holder| meter.waiting(holder))?;
         meter.phase(Phase::Manifest);
         let path = self.store.layout().model_dir(model);
         let mut report = PullReport::new(model.clone(), path, offer.remote.manifest_digest);
@@ -461,27 +470,12 @@ impl Engine {
             engine: self,
             options,
             concurrency,
-            cancel,
+            call,
             meter,
             lock: &lock,
             records: &records,
         };
-        let archived = self.is_archived(offer, cancel);
-        let mut brought = attempt.run(offer, wanted.manifest.as_ref(), &mut report);
-        if let Err(error) = &brought
-            && archived
-            && is_of_source(error)
-            && !self.client(options.offline).is_offline()
-        {
-            // What the server packs may differ from what the commit has: attributes of git say so.
-            info!(%model, error = %chain(error), "the archive does not do, and the files come one by one");
-            let offer = Offer {
-                archives: false,
-                ..offer.clone()
-            };
-            brought = attempt.run(&offer, wanted.manifest.as_ref(), &mut report);
-        }
-        brought?;
+        attempt.run(offer, wanted.manifest.as_ref(), &mut report)?;
         report.elapsed = started.elapsed();
         meter.finished();
         Ok(report)

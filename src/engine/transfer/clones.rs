@@ -31,7 +31,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
     // Folders whose file system cannot, or is not the store's.
     let mut refused: HashSet<&Path> = HashSet::new();
     for (index, file) in manifest.files().iter().enumerate() {
-        if transfer.cancel.is_cancelled() {
+        if transfer.call.cancel.is_cancelled() {
             return Err(ErrorKind::Cancelled.into());
         }
         let Some((held, from)) = whole_file(manifest, index, &held) else {

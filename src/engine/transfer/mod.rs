@@ -29,10 +29,10 @@ use crate::engine::transfer::range_set::Coverage;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Client, Failure, GetOptions};
+use crate::http::call::Call;
+use crate::http::{Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
 use crate::mutex::Mutex;
-use crate::progress::CancelToken;
 use crate::source::places::{Location, Places};
 use crate::store::files::FileSet;
 use crate::store::partial::Partial;
@@ -48,9 +48,8 @@ pub(crate) struct Transfer<'a> {
     pub(crate) manifest: &'a Manifest,
     pub(crate) partial: &'a Partial,
     pub(crate) places: &'a Places,
-    pub(crate) client: &'a Client,
+    pub(crate) call: &'a Call,
     pub(crate) meter: &'a Meter,
-    pub(crate) cancel: &'a CancelToken,
 }
 
 /// One thing for a worker to do.
@@ -99,7 +98,7 @@ impl Transfer<'_> {
                 |job, buffer| shared.run(job, buffer),
             );
             network_bytes += shared.receiver.network_bytes();
-            if self.cancel.is_cancelled() {
+            if self.call.cancel.is_cancelled() {
                 return Err(ErrorKind::Cancelled.into());
             }
             done?;
@@ -180,7 +179,7 @@ impl Transfer<'_> {
         jobs.extend(runs.into_iter().map(Job::Members));
         Ok(Shared {
             transfer: self,
-            receiver: Receiver::new(self.client, self.meter, self.partial, self.cancel, round),
+            receiver: Receiver::new(self.call, self.meter, self.partial, round),
             files,
             jobs: Mutex::new(jobs),
             spans: Spans::of(self.manifest, ranged.into_iter()),

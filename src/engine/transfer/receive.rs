@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::engine::pull::downloads::Meter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, Body, Client, Failure, GetOptions, network};
+use crate::http::call::Call;
+use crate::http::{Body, Failure, GetOptions, network};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::store::partial::Partial;
@@ -16,7 +17,8 @@ use crate::url::Url;
 /// Receives what the threads of one pull ask for.
 #[derive(Debug)]
 pub(crate) struct Receiver<'a> {
-    client: &'a Client,
+    /// Cancelled by [`Receiver::stop`].
+    call: Call,
     meter: &'a Meter,
     partial: &'a Partial,
     pub(crate) stop: CancelToken,
@@ -39,17 +41,20 @@ struct Ranged {
 impl<'a> Receiver<'a> {
     /// `first_mirror` is asked first until another works.
     pub(crate) fn new(
-        client: &'a Client,
+        call: &Call,
         meter: &'a Meter,
         partial: &'a Partial,
-        cancel: &CancelToken,
         first_mirror: usize,
     ) -> Self {
+        let stop = call.cancel.child();
         Self {
-            client,
+            call: Call {
+                cancel: stop.clone(),
+                ..call.clone()
+            },
             meter,
             partial,
-            stop: cancel.child(),
+            stop,
             mirror: AtomicUsize::new(first_mirror),
             network_bytes: AtomicU64::new(0),
             ranged: Mutex::default(),
@@ -77,7 +82,8 @@ impl<'a> Receiver<'a> {
         let notify = |tries: u32, wait: Duration, error: &Error| {
             self.meter.retrying(tries, wait, error.to_string());
         };
-        self.client
+        self.call
+            .client
             .with_retries(&mirrors, &self.stop, &notify, |at, url| {
                 let result = attempt(url);
                 if result.is_ok() {
@@ -88,15 +94,7 @@ impl<'a> Receiver<'a> {
     }
 
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        match self.client.get(url, options, &self.stop)? {
-            Answer::Body(body) => Ok(*body),
-            Answer::Unchanged => Err(Failure::last(network(
-                url,
-                Some(304),
-                "an answer to a question nobody asked",
-                None,
-            ))),
-        }
+        self.call.body(url, options).map(|body| *body)
     }
 
     /// Asks for a range. Where redirects led the first time is asked directly, as long as that works; the answer is the

@@ -6,93 +6,121 @@
 //! | `models.json.minisig` | its signature, when there is one |
 //! | `data/<sha256>` | a manifest, see [`crate::manifest`], or a chunk |
 //!
-//! The index says the digest of each manifest, and a manifest that of each chunk, so who trusts the index needs to trust
-//! nothing else.
+//! The index states the digest of each manifest, and a manifest that of each chunk, so trusting the index is enough.
 
+mod index;
 mod wire;
 
+use std::fs::File;
 use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
 
+use serde::Deserialize;
+
+use crate::catalog::registry::{
+    RegistryMode, RemoteListing, SourceInfo, SourceKind, SyncReport, SyncedRegistry,
+    UnsyncedRegistry,
+};
 use crate::catalog::{Pin, RemoteModel};
-use crate::config::{SourceConfig, SourcePlace};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::http::Failure;
+use crate::http::call::Call;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use crate::source::cache::RegistryCache;
 use crate::source::places::{Places, data_urls};
-use crate::source::{Catalog, Document, Documents, Source};
+use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
 use crate::url::Url;
+
+use index::Index;
 
 /// The largest index that is read, in bytes: about half a million versions.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
+/// How chunked sources come to be.
+pub(super) struct Kind;
+
 #[derive(Debug)]
-pub(crate) struct Chunked {
-    config: SourceConfig,
+struct Chunked {
+    identity: Identity,
+    /// The registry's folder, followed by those of its mirrors; never empty.
     bases: Vec<Url>,
-    indexes: Vec<Url>,
+    index: Index,
+}
+
+#[derive(Deserialize)]
+struct EntryWire {
+    url: String,
+    #[serde(default)]
+    mirrors: Vec<String>,
     public_key: Option<String>,
 }
 
-impl Chunked {
-    pub(crate) fn new(config: SourceConfig) -> Result<Self> {
-        let SourcePlace::Chunked { urls, public_key } = &config.place else {
-            return Err(Error::internal("a chunked source of another kind"));
-        };
-        let (bases, public_key) = (urls.clone(), public_key.clone());
-        let indexes = bases.iter().map(|base| base.join("models.json")).collect();
-        Ok(Self {
-            config,
-            bases,
-            indexes,
-            public_key,
-        })
+impl super::Kind for Kind {
+    fn keys(&self) -> &'static [&'static str] {
+        &["url", "mirrors", "public_key"]
     }
 
-    fn index(&self, documents: &dyn Documents) -> Result<std::fs::File> {
-        documents.index(&Document {
-            urls: &self.indexes,
-            max_bytes: MAX_INDEX_BYTES,
-            public_key: self.public_key.as_deref(),
-            check: &|url, file| {
-                wire::check_shape(BufReader::with_capacity(256 << 10, file))
-                    .map_err(|error| malformed(url, error))
-            },
-        })
+    fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
+        let wire: EntryWire = entry.read()?;
+        let mut bases = vec![entry.url("url", &wire.url)?];
+        for (index, mirror) in wire.mirrors.iter().enumerate() {
+            bases.push(entry.url(&format!("mirrors[{index}]"), mirror)?);
+        }
+        let cache = RegistryCache::of_source(&context.cache_dir, &entry.identity.key);
+        Ok(Arc::new(Chunked {
+            index: Index::new(&bases, wire.public_key, cache),
+            identity: entry.identity,
+            bases,
+        }))
+    }
+}
+
+impl Chunked {
+    fn read(&self, mut file: File) -> Result<Vec<RemoteModel>> {
+        let mut text = Vec::new();
+        // Its size was checked when it was fetched.
+        file.read_to_end(&mut text)
+            .at("read", Path::new("models.json"))?;
+        wire::read_all(&text, &self.identity).map_err(|error| self.malformed(error))
+    }
+
+    fn malformed(&self, error: wire::Malformed) -> Error {
+        error.at(&self.bases[0].join("models.json"))
     }
 }
 
 impl Source for Chunked {
-    fn config(&self) -> &SourceConfig {
-        &self.config
+    fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    fn catalog(&self, documents: &dyn Documents) -> Result<Catalog> {
-        let mut file = self.index(documents)?;
-        let mut text = Vec::new();
-        // It is as large as it was when it was fetched, which was checked then.
-        file.read_to_end(&mut text)
-            .at("read", std::path::Path::new("models.json"))?;
-        let models = wire::read_all(&text, &self.config).map_err(|error| self.malformed(error))?;
-        Ok(Catalog {
+    fn kind(&self) -> SourceKind {
+        SourceKind::CHUNKED
+    }
+
+    fn locations(&self) -> Vec<String> {
+        self.bases.iter().map(Url::to_string).collect()
+    }
+
+    fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
+        let mut models = self.read(self.index.open(call)?.0)?;
+        models.retain(|remote| filter.wants(remote.model.version()));
+        Ok(RemoteListing {
             models,
             failures: Vec::new(),
         })
     }
 
-    fn find(
-        &self,
-        documents: &dyn Documents,
-        path: &str,
-        version: Option<&str>,
-    ) -> Result<RemoteModel> {
+    fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
-        let file = self.index(documents)?;
-        let reader = BufReader::with_capacity(256 << 10, file);
+        let reader = BufReader::with_capacity(256 << 10, self.index.open(call)?.0);
         let versions =
             wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
         match versions {
             wire::Lookup::Found(versions) => {
-                wire::choose(&versions, &self.config, group, model, version).map_err(|error| {
+                wire::choose(&versions, &self.identity, group, model, version).map_err(|error| {
                     match error {
                         wire::Unchosen::Malformed(error) => self.malformed(error),
                         wire::Unchosen::Error(error) => error,
@@ -100,68 +128,92 @@ impl Source for Chunked {
                 })
             }
             wire::Lookup::Near(near) => Err(ErrorKind::ModelNotFound {
-                model: wire::full_name(&self.config, path),
+                model: self.identity.full_name(path),
                 near: near
                     .iter()
-                    .map(|near| wire::full_name(&self.config, near))
+                    .map(|near| self.identity.full_name(near))
                     .collect(),
             }
             .into()),
         }
     }
 
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
+    fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
         let expected = model.manifest_digest;
-        let urls = data_urls(&self.bases, &expected);
-        documents.fetch(&urls, MAX_MANIFEST_BYTES, &|url, json| {
+        let read = |url: &Url, json: Vec<u8>| {
             let actual = Digest::of(&json);
             if actual != expected {
-                return Err(ErrorKind::HashMismatch {
+                return Err(Failure::transient(ErrorKind::HashMismatch {
                     what: format!("the manifest ({url})"),
                     expected: expected.to_string(),
                     actual: actual.to_string(),
-                }
-                .into());
+                }));
             }
-            let manifest = Manifest::parse(json, url)?;
+            let manifest = Manifest::parse(json, url).map_err(Failure::last)?;
             let has_digests = manifest.parts().iter().all(|part| part.digest.is_some());
             if !manifest.is_measured() || !has_digests {
-                return Err(Error::registry(url, "the manifest lists no chunks"));
+                let error = Error::registry(url, "the manifest lists no chunks");
+                return Err(Failure::last(error));
             }
             Ok(manifest)
-        })
+        };
+        let urls = data_urls(&self.bases, &expected);
+        call.client
+            .document(&urls, MAX_MANIFEST_BYTES, &call.cancel, read)
     }
 
-    fn places(&self, _: &dyn Documents, _: Option<&Pin>) -> Result<Places> {
+    fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
         Ok(Places::Chunks(self.bases.clone()))
+    }
+
+    fn info(&self) -> SourceInfo {
+        let fetched_at = self.index.fetched_at();
+        let cached = fetched_at.and_then(|_| self.index.cached().ok()?);
+        let Identity { key, name } = &self.identity;
+        SourceInfo {
+            locations: self.locations(),
+            fetched_at,
+            versions: cached.and_then(|file| Some(self.read(file).ok()?.len())),
+            ..SourceInfo::new(key, name, self.kind())
+        }
+    }
+
+    fn sync(&self, call: &Call, _: &SyncRequest<'_>) -> SyncReport {
+        let (key, label) = (&*self.identity.key, self.label());
+        let synced = self.index.open(call);
+        let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.read(file)?.len())));
+        let mut report = SyncReport::default();
+        match synced {
+            Ok((true, models)) => report.synced.push(SyncedRegistry {
+                models,
+                ..SyncedRegistry::new(key, label, RegistryMode::Chunked)
+            }),
+            Ok((false, _)) => {
+                let skipped = UnsyncedRegistry::new(key, label, super::UP_TO_DATE);
+                report.skipped.push(skipped);
+            }
+            Err(error) => report.failed.push(UnsyncedRegistry::new(key, label, error)),
+        }
+        report
     }
 }
 
-/// Checks an index as those who pull will.
+impl SourceKind {
+    /// A static, content-addressed registry.
+    pub const CHUNKED: Self = Self::new("chunked");
+}
+
+/// Checks an index the way consumers will.
 #[cfg(feature = "author")]
 pub(crate) fn check_index(json: &[u8]) -> Result<(), String> {
     if json.len() as u64 > MAX_INDEX_BYTES {
         return Err(format!(
-            "the index would have {} bytes, and may have {MAX_INDEX_BYTES}",
+            "the index would have {} bytes, more than the {MAX_INDEX_BYTES} allowed",
             json.len()
         ));
     }
     wire::check(json).map_err(|malformed| match malformed.source {
         Some(source) => format!("{}: {source}", malformed.message),
         None => malformed.message,
-    })
-}
-
-impl Chunked {
-    fn malformed(&self, error: wire::Malformed) -> Error {
-        malformed(&self.indexes[0], error)
-    }
-}
-
-fn malformed(url: &Url, error: wire::Malformed) -> Error {
-    Error::from(ErrorKind::Registry {
-        location: url.to_string(),
-        message: error.message,
-        source: error.source.map(Into::into),
     })
 }

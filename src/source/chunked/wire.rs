@@ -18,11 +18,12 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::catalog::{RemoteMetadata, RemoteModel};
-use crate::config::SourceConfig;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::model::{ModelName, nearest};
 use crate::relpath::shown;
+use crate::source::Identity;
+use crate::url::Url;
 
 /// How long a chain of aliases may be.
 const MAX_ALIASES: usize = 16;
@@ -40,6 +41,16 @@ impl Malformed {
             message: message.into(),
             source: None,
         }
+    }
+
+    /// Names the document in an error.
+    pub(super) fn at(self, url: &Url) -> Error {
+        ErrorKind::Registry {
+            location: url.to_string(),
+            message: self.message,
+            source: self.source.map(Into::into),
+        }
+        .into()
     }
 
     fn json(error: serde_json::Error) -> Self {
@@ -91,17 +102,9 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> 
     )))
 }
 
-pub(super) fn full_name(config: &SourceConfig, path: &str) -> String {
-    if config.name.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", config.name)
-    }
-}
-
 /// One version of a model, its metadata being its own or, for an alias, that of the version it names.
 fn remote(
-    config: &SourceConfig,
+    identity: &Identity,
     name: &ModelName,
     version: String,
     manifest_digest: Digest,
@@ -122,7 +125,7 @@ fn remote(
     Ok(RemoteModel {
         alias_of,
         metadata,
-        ..RemoteModel::new(model, &*config.key, manifest_digest)
+        ..RemoteModel::new(model, &*identity.key, manifest_digest)
     })
 }
 
@@ -130,8 +133,8 @@ fn metadata_of_target(versions: &Versions, entry: &Entry) -> Option<Box<RawValue
     versions.get(entry.alias_of.as_deref()?)?.metadata.clone()
 }
 
-fn name_of(config: &SourceConfig, group: &str, model: &str) -> Result<ModelName, Malformed> {
-    let group = match (config.name.as_str(), group) {
+fn name_of(identity: &Identity, group: &str, model: &str) -> Result<ModelName, Malformed> {
+    let group = match (identity.name.as_str(), group) {
         ("", group) => group.to_owned(),
         (name, "") => name.to_owned(),
         (name, group) => format!("{name}/{group}"),
@@ -140,14 +143,14 @@ fn name_of(config: &SourceConfig, group: &str, model: &str) -> Result<ModelName,
 }
 
 /// Reads everything, in the order of names.
-pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteModel>, Malformed> {
+pub(super) fn read_all(json: &[u8], identity: &Identity) -> Result<Vec<RemoteModel>, Malformed> {
     let groups: BTreeMap<String, BTreeMap<String, Versions>> =
         serde_json::from_slice(json).map_err(Malformed::json)?;
     let mut all = Vec::new();
     let mut names = HashSet::new();
     for (group, models) in groups {
         for (model, versions) in models {
-            let name = name_of(config, &group, &model)?;
+            let name = name_of(identity, &group, &model)?;
             if !names.insert(name.to_string().to_lowercase()) {
                 return Err(Malformed::new(format!(
                     "in the index, the name '{name}' differs from another only by case"
@@ -166,7 +169,7 @@ pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteM
             for ((version, entry), (digest, borrowed)) in versions.into_iter().zip(followed) {
                 let metadata = entry.metadata.or(borrowed);
                 all.push(remote(
-                    config,
+                    identity,
                     &name,
                     version,
                     digest,
@@ -182,17 +185,11 @@ pub(super) fn read_all(json: &[u8], config: &SourceConfig) -> Result<Vec<RemoteM
 /// Checks everything, for whoever writes an index.
 #[cfg(feature = "author")]
 pub(super) fn check(json: &[u8]) -> Result<(), Malformed> {
-    let place = crate::config::SourcePlace::Chunked {
-        urls: Vec::new(),
-        public_key: None,
-    };
-    let config = SourceConfig {
+    let identity = Identity {
         key: String::new(),
         name: String::new(),
-        place,
-        origin: String::new(),
     };
-    read_all(json, &config).map(drop)
+    read_all(json, &identity).map(drop)
 }
 
 fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
@@ -298,12 +295,12 @@ pub(super) enum Unchosen {
 /// Picks the version asked for, or the only one.
 pub(super) fn choose(
     versions: &Versions,
-    config: &SourceConfig,
+    identity: &Identity,
     group: &str,
     model: &str,
     version: Option<&str>,
 ) -> Result<RemoteModel, Unchosen> {
-    let name = name_of(config, group, model).map_err(Unchosen::Malformed)?;
+    let name = name_of(identity, group, model).map_err(Unchosen::Malformed)?;
     let wanted = match version {
         Some(version) => version,
         None => {
@@ -346,7 +343,7 @@ pub(super) fn choose(
             .or_else(|| metadata_of_target(versions, entry));
         let digest = manifest_of(versions, wanted)?;
         remote(
-            config,
+            identity,
             &name,
             wanted.to_owned(),
             digest,

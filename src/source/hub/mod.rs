@@ -1,25 +1,36 @@
-//! The Hugging Face Hub, or a mirror of it, through its public interface.
+//! The Hugging Face Hub, or a mirror of it, through its public API.
 //!
-//! A revision is resolved to a commit once, and every file comes from that commit. The Hub says of each file its size and
-//! what it is checked by. It has too many models to list: they are found by name, or by a search.
+//! A revision is resolved to a commit once, and every file comes from that commit. The Hub states the size of each file
+//! and what it is checked by. It has too many models to list: they are found by name, or by a search.
 
 mod wire;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Deserialize;
+
+use crate::catalog::registry::{
+    RemoteListing, SourceInfo, SourceKind, SyncReport, UnsyncedRegistry,
+};
 use crate::catalog::{Pin, PinState, RemoteModel};
-use crate::config::{SourceConfig, UrlTemplate};
+use crate::digest::Digest;
+use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
+use crate::http::call::Call;
+use crate::http::{GetOptions, Token};
 use crate::manifest::Manifest;
 use crate::model::{ModelName, ModelRef};
-use crate::relpath::below;
-use crate::source::places::Places;
-use crate::source::{Catalog, Documents, Source};
+use crate::relpath::RelPath;
+use crate::source::entry::parse_url;
+use crate::source::places::{Elsewhere, Places};
+use crate::source::template::UrlTemplate;
+use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
 use crate::url::{Url, encode_component, encode_path};
 
 use wire::{MAX_ANSWER_BYTES, ModelInfo};
 
-/// The revision that counts when none is named.
+/// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 /// `OWNER/NAME`, or `NAME` alone.
 const MAX_ID_SEGMENTS: usize = 2;
@@ -27,17 +38,50 @@ const MAX_ID_SEGMENTS: usize = 2;
 const MAX_PAGES: usize = 2;
 const PAGE_RESULTS: usize = 100;
 
+/// How sources of the Hub come to be.
+pub(super) struct Kind;
+
 #[derive(Debug)]
-pub(crate) struct Hub {
-    config: SourceConfig,
+struct Hub {
+    identity: Identity,
     endpoint: Url,
+    /// Whether `HF_HUB_OFFLINE` keeps it off the network.
+    is_offline: bool,
+    /// Where the Hub's own tools keep what they downloaded.
+    cache: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct EntryWire {
+    hub: String,
+}
+
+impl super::Kind for Kind {
+    fn keys(&self) -> &'static [&'static str] {
+        &["hub"]
+    }
+
+    fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
+        let wire: EntryWire = entry.read()?;
+        let env = &context.environment;
+        let mut endpoint = entry.url("hub", &wire.hub)?;
+        // The variable replaces the Hub itself, and not a mirror that the configuration names.
+        if let Some(url) = env.get("HF_ENDPOINT")
+            && endpoint.authority() == "huggingface.co"
+        {
+            endpoint = parse_url(url, "HF_ENDPOINT")?;
+        }
+        let home = || Some(env.hub_home().ok()?.join("hub"));
+        Ok(Arc::new(Hub {
+            identity: entry.identity,
+            endpoint,
+            is_offline: env.flag("HF_HUB_OFFLINE"),
+            cache: env.path("HF_HUB_CACHE").or_else(home),
+        }))
+    }
 }
 
 impl Hub {
-    pub(crate) fn new(config: SourceConfig, endpoint: Url) -> Self {
-        Self { config, endpoint }
-    }
-
     fn base(&self) -> String {
         self.endpoint.expose().trim_end_matches('/').to_owned()
     }
@@ -48,8 +92,18 @@ impl Hub {
     }
 
     fn name(&self, id: &str) -> Result<ModelName> {
-        ModelName::parse(&below(&self.config.name, id))
+        ModelName::parse(&self.identity.full_name(id))
             .map_err(|error| Error::registry(&self.endpoint, error.to_string()))
+    }
+
+    /// Sends a query to the API; returns the answer, and the address of the next page when it is one of several.
+    fn query(&self, call: &Call, url: &Url) -> Result<(Vec<u8>, Option<String>)> {
+        let call = call.offline(self.is_offline);
+        call.retrying(std::slice::from_ref(url), |_, url| {
+            let mut body = call.body(url, &GetOptions::default())?;
+            let bytes = body.read_whole(MAX_ANSWER_BYTES, &call.cancel)?;
+            Ok((bytes, body.next.take()))
+        })
     }
 
     fn remote(
@@ -63,8 +117,8 @@ impl Hub {
             .sha
             .clone()
             .filter(|sha| ModelRef::new("", "m", sha).is_ok());
-        let commit = commit
-            .ok_or_else(|| Error::registry(url, "the Hub does not say which commit it is"))?;
+        let commit =
+            commit.ok_or_else(|| Error::registry(url, "the Hub does not state the commit"))?;
         let manifest = info.manifest(&commit, url)?;
         let files = manifest.files();
         let remote = RemoteModel {
@@ -79,7 +133,7 @@ impl Hub {
                 include: Vec::new(),
                 exclude: Vec::new(),
             }),
-            ..RemoteModel::new(model, &*self.config.key, manifest.digest())
+            ..RemoteModel::new(model, &*self.identity.key, manifest.digest())
         };
         Ok(RemoteModel {
             contents: Some(Arc::new(manifest)),
@@ -89,44 +143,58 @@ impl Hub {
 }
 
 impl Source for Hub {
-    fn config(&self) -> &SourceConfig {
-        &self.config
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::HUB
+    }
+
+    fn locations(&self) -> Vec<String> {
+        vec![self.endpoint.to_string()]
+    }
+
+    fn is_offline(&self) -> bool {
+        self.is_offline
     }
 
     fn default_version(&self) -> Option<&str> {
         Some(DEFAULT_REVISION)
     }
 
-    fn catalog(&self, _: &dyn Documents) -> Result<Catalog> {
-        Err(Error::argument(format!(
-            "'{}' has too many models to list: search it",
-            self.config.label()
-        )))
+    /// The endpoint's own credentials, and the Hub's token as the Hub's own tools find it.
+    fn tokens(&self, env: &Environment) -> Vec<Token> {
+        let in_file = || {
+            let home = || Some(env.hub_home().ok()?.join("token"));
+            let path = env.path("HF_TOKEN_PATH").or_else(home)?;
+            std::fs::read_to_string(path).ok()
+        };
+        let token = env.get("HF_TOKEN").map(str::to_owned).or_else(in_file);
+        let token = token.unwrap_or_default();
+        let bearer = Some(token.trim()).filter(|token| !token.is_empty());
+        let basic = self.endpoint.basic_authorization();
+        let values = basic.map(|basic| basic.expose().to_owned()).into_iter();
+        let values = values.chain(bearer.map(|token| format!("Bearer {token}")));
+        values
+            .map(|value| Token::new(&self.endpoint, value))
+            .collect()
     }
 
-    fn find(
-        &self,
-        documents: &dyn Documents,
-        path: &str,
-        version: Option<&str>,
-    ) -> Result<RemoteModel> {
+    fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let revision = version.unwrap_or(DEFAULT_REVISION);
-        let full = below(&self.config.name, path);
+        let full = self.identity.full_name(path);
         if path.split('/').count() > MAX_ID_SEGMENTS {
-            return Err(ErrorKind::ModelNotFound {
-                model: full,
-                near: Vec::new(),
-            }
-            .into());
+            return Err(not_found(full));
         }
         let url = self.url(&format!(
             "api/models/{}/revision/{}?blobs=true",
             encode_path(path),
             encode_component(revision)
         ))?;
-        let (json, _) = documents
-            .ask(&url, MAX_ANSWER_BYTES)
-            .map_err(|error| not_found(error, &full, revision))?;
+        let (json, _) = self
+            .query(call, &url)
+            .map_err(|error| read_refusal(error, &full, revision))?;
         let info = ModelInfo::parse(&json, &url)?;
         let model = self
             .name(path)?
@@ -135,26 +203,37 @@ impl Source for Hub {
         self.remote(&info, model, path, &url)
     }
 
-    fn search(&self, documents: &dyn Documents, query: &str) -> Result<Option<Vec<RemoteModel>>> {
+    fn can_list(&self) -> bool {
+        false
+    }
+
+    fn list(&self, _: &Call, _: ListFilter<'_>) -> Result<RemoteListing> {
+        Err(Error::argument(format!(
+            "'{}' has too many models to list: search it instead",
+            self.label()
+        )))
+    }
+
+    fn search(&self, call: &Call, query: &str) -> Result<Vec<RemoteModel>> {
         let mut url = self.url(&format!(
             "api/models?search={}&sort=downloads&direction=-1&limit={PAGE_RESULTS}&full=true",
             encode_component(query)
         ))?;
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
-            let (json, next) = documents.ask(&url, MAX_ANSWER_BYTES)?;
+            let (json, next) = self.query(call, &url)?;
             for info in ModelInfo::parse_list(&json, &url)? {
-                // A name that could be no folder here could not be pulled either.
+                // A name that cannot be a folder here could not be pulled either.
                 let model = self
                     .name(&info.id)
                     .ok()
                     .and_then(|name| name.version(DEFAULT_REVISION).ok());
                 if let (Some(model), Some(sha)) = (model, &info.sha) {
-                    let digest = crate::digest::Digest::of(sha.as_bytes());
+                    let digest = Digest::of(sha.as_bytes());
                     found.push(RemoteModel {
                         commit: Some(sha.clone()),
                         metadata: info.metadata(),
-                        ..RemoteModel::new(model, &*self.config.key, digest)
+                        ..RemoteModel::new(model, &*self.identity.key, digest)
                     });
                 }
             }
@@ -163,62 +242,101 @@ impl Source for Hub {
                 _ => break,
             }
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
-    fn contents(&self, documents: &dyn Documents, model: &RemoteModel) -> Result<Manifest> {
-        // An offer carries what it consists of; what is installed is asked for by its commit.
+    fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
+        // What was found carries its contents; what is installed is asked for by its commit.
         let commit = model.pin.as_ref().and_then(|pin| pin.state.commit());
         let name = model.model.name().to_string();
-        let path = match self.config.name.as_str() {
+        let path = match self.identity.name.as_str() {
             "" => name.as_str(),
             source => name
                 .strip_prefix(source)
                 .map_or("", |path| path.trim_start_matches('/')),
         };
-        let found = self.find(documents, path, commit)?;
+        let found = self.find(call, path, commit)?;
         found
             .contents
             .map(Arc::unwrap_or_clone)
             .ok_or_else(|| Error::internal("an offer of the Hub without its files"))
     }
 
-    fn places(&self, _: &dyn Documents, pin: Option<&Pin>) -> Result<Places> {
+    fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
         let commit = pin.and_then(|pin| Some((pin, pin.state.commit()?)));
-        let (pin, commit) = commit.ok_or_else(|| {
-            Error::registry(
-                self.config.label(),
-                "it is not recorded where the files came from: pull the model again",
-            )
-        })?;
-        let url = UrlTemplate::parse(&format!(
-            "{}/{{repo}}/resolve/{{ref}}/{{path}}",
-            self.base()
-        ))
-        .map_err(|error| Error::internal(error.to_string()))?;
+        let (pin, commit) = commit.ok_or_else(|| super::no_pin(self))?;
+        let template = format!("{}/{{repo}}/resolve/{{ref}}/{{path}}", self.base());
+        let cache = self.cache.as_deref();
         Ok(Places::Files {
-            url,
+            url: UrlTemplate::parse(&template)
+                .map_err(|error| Error::internal(error.to_string()))?,
             repo: pin.repo.clone(),
             commit: commit.to_owned(),
             root: pin.root.clone(),
-            elsewhere: None,
+            elsewhere: cache.and_then(|cache| hub_folders(cache, &pin.repo, commit)),
         })
+    }
+
+    fn info(&self) -> SourceInfo {
+        let Identity { key, name } = &self.identity;
+        SourceInfo {
+            locations: self.locations(),
+            ..SourceInfo::new(key, name, self.kind())
+        }
+    }
+
+    fn sync(&self, _: &Call, _: &SyncRequest<'_>) -> SyncReport {
+        let skipped = UnsyncedRegistry::new(
+            &*self.identity.key,
+            self.label(),
+            "the Hub is queried directly",
+        );
+        SyncReport {
+            skipped: vec![skipped],
+            ..SyncReport::default()
+        }
     }
 }
 
-/// Reads from the Hub's refusal what it is that is not there. To somebody without a token it answers that for everything
-/// that is not public, whether it exists or not.
-fn not_found(error: Error, model: &str, revision: &str) -> Error {
-    let model = model.to_owned();
+impl SourceKind {
+    /// The Hugging Face Hub, or a mirror of it.
+    pub const HUB: Self = Self::new("hub");
+}
+
+/// Where the Hub's own tools keep what they have of a commit.
+fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Option<Elsewhere> {
+    let name = format!("models--{}", repo.replace('/', "--"));
+    let folder = |below: &str| {
+        let path = RelPath::parse(&format!("{name}/{below}")).ok()?;
+        Some(path.below(cache))
+    };
+    Some(Elsewhere {
+        blobs: folder("blobs")?,
+        snapshot: folder(&format!("snapshots/{commit}"))?,
+    })
+}
+
+fn not_found(model: String) -> Error {
+    ErrorKind::ModelNotFound {
+        model,
+        near: Vec::new(),
+    }
+    .into()
+}
+
+/// Reads from the Hub's refusal what does not exist. Without a token, it refuses everything that is not public in the
+/// same way, whether it exists or not.
+fn read_refusal(error: Error, model: &str, revision: &str) -> Error {
     match error.kind() {
         ErrorKind::Network {
             server_code: Some(code),
             ..
-        } if code == "RevisionNotFound" => Error::from(ErrorKind::VersionNotFound {
-            model,
+        } if code == "RevisionNotFound" => ErrorKind::VersionNotFound {
+            model: model.to_owned(),
             version: revision.to_owned(),
             near: Vec::new(),
-        }),
+        }
+        .into(),
         ErrorKind::Network {
             server_code: Some(_),
             ..
@@ -226,10 +344,7 @@ fn not_found(error: Error, model: &str, revision: &str) -> Error {
         | ErrorKind::Authentication {
             failure: AuthFailure::Missing,
             ..
-        } => Error::from(ErrorKind::ModelNotFound {
-            model,
-            near: Vec::new(),
-        }),
+        } => not_found(model.to_owned()),
         _ => error,
     }
 }

@@ -1,16 +1,14 @@
 //! Finding a repository's registry at a ref: a release's asset first, then the file under version control.
 
-use tracing::debug;
-
 use crate::catalog::PinState;
-use crate::config::RepositoryPlace;
 use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Answer, Client, GetOptions};
+use crate::http::call::Call;
+use crate::http::{Answer, GetOptions};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
-use crate::progress::CancelToken;
 use crate::relpath::below;
 use crate::source::repository::index::Origin;
+use crate::source::repository::place::RepositoryPlace;
 use crate::source::repository::refs::{MAX_ADVERTISEMENT_BYTES, RefKind, Refs, may_be_hash};
 use crate::url::Url;
 
@@ -20,8 +18,7 @@ const MAX_ANSWER_BYTES: u64 = 16 << 20;
 /// Asks a repository's server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Discovery<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) cancel: &'a CancelToken,
+    pub(crate) call: &'a Call,
     pub(crate) place: &'a RepositoryPlace,
     /// What the source is called in errors.
     pub(crate) label: &'a str,
@@ -29,7 +26,7 @@ pub(crate) struct Discovery<'a> {
 
 /// A registry as it was served.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct ServedRegistry {
     pub(crate) text: String,
     pub(crate) url: Url,
     pub(crate) etag: Option<String>,
@@ -37,7 +34,7 @@ pub(crate) struct Served {
     pub(crate) commit: Option<String>,
 }
 
-impl Served {
+impl ServedRegistry {
     /// Tells this state of the repository from another: the commit, or the digest of a release's registry.
     pub(crate) fn revision(&self) -> String {
         let commit = self.commit.clone();
@@ -51,7 +48,7 @@ pub(crate) enum Discovered {
     /// It is the one that is cached.
     Unchanged,
     /// It is another, or none was cached.
-    Served(Served),
+    Registry(ServedRegistry),
 }
 
 /// The body of an answer.
@@ -222,19 +219,15 @@ impl Discovery<'_> {
     }
 
     fn fetch(&self, url: &Url, options: &GetOptions, max_bytes: u64) -> Result<Fetched> {
-        let notify = |_: u32, _, error: &Error| debug!(%error, "asked for again");
-        let urls = std::slice::from_ref(url);
-        let fetched = self
-            .client
-            .with_retries(urls, self.cancel, &notify, |_, url| {
-                match self.client.get(url, options, self.cancel)? {
-                    Answer::Body(mut body) => {
-                        let bytes = body.read_whole(max_bytes, self.cancel)?;
-                        Ok(Fetched::Bytes(bytes, body.etag.clone()))
-                    }
-                    Answer::Unchanged => Ok(Fetched::Unchanged),
+        let fetched = self.call.retrying(std::slice::from_ref(url), |_, url| {
+            match self.call.get(url, options)? {
+                Answer::Body(mut body) => {
+                    let bytes = body.read_whole(max_bytes, &self.call.cancel)?;
+                    Ok(Fetched::Bytes(bytes, body.etag.take()))
                 }
-            });
+                Answer::Unchanged => Ok(Fetched::Unchanged),
+            }
+        });
         match fetched {
             Err(error) if matches!(error.status(), Some(404 | 410)) => Ok(Fetched::Missing),
             result => result,
@@ -250,7 +243,7 @@ fn served(
 ) -> Result<Discovered> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::registry(&url, "the registry is no text in UTF-8"))?;
-    Ok(Discovered::Served(Served {
+    Ok(Discovered::Registry(ServedRegistry {
         text,
         url,
         etag,

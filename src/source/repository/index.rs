@@ -28,6 +28,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::modelstoml::Registry;
+use crate::source::cache::RegistryCache;
 
 const FORMAT: u32 = 1;
 
@@ -74,7 +75,7 @@ pub(crate) struct Origin {
 
 /// One model of a cached registry.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub(crate) struct Row {
     /// Without the source's name in front.
     pub(crate) path: String,
     pub(crate) digest: Digest,
@@ -88,11 +89,11 @@ pub(crate) struct Entry {
     pub(crate) about: RemoteMetadata,
 }
 
-type EntryWire<N, R> = (N, Digest, R, u64, u64, u64, Option<u64>);
+type RowWire<N, R> = (N, Digest, R, u64, u64, u64, Option<u64>);
 
 #[derive(Serialize)]
 struct BodyWrite<'a> {
-    models: &'a [EntryWire<&'a str, String>],
+    models: &'a [RowWire<&'a str, String>],
     examples: &'a BTreeMap<&'a str, Vec<&'a str>>,
     about: &'a BTreeMap<&'a str, &'a Metadata>,
 }
@@ -107,8 +108,15 @@ pub(crate) struct Cached {
 }
 
 impl Cached {
-    /// Reads what it is of; `None` when another version of this crate wrote it.
-    pub(crate) fn open(file: File, path: &Path) -> Result<Option<Self>> {
+    /// Opens what is cached; `None` when nothing is, or another version of this crate wrote it.
+    pub(crate) fn open(cache: &RegistryCache) -> Result<Option<Self>> {
+        match cache.open_index()? {
+            Some(file) => Self::read_head(file, &cache.index_path()),
+            None => Ok(None),
+        }
+    }
+
+    fn read_head(file: File, path: &Path) -> Result<Option<Self>> {
         let mut file = BufReader::with_capacity(64 << 10, file);
         let mut line = Vec::new();
         let length = (&mut file)
@@ -166,11 +174,11 @@ impl Cached {
     }
 
     /// All models, in the order of names.
-    pub(crate) fn models(&mut self) -> Result<Vec<Entry>> {
+    pub(crate) fn models(&mut self) -> Result<Vec<Row>> {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow)]
-            models: Vec<EntryWire<Cow<'a, str>, Cow<'a, str>>>,
+            models: Vec<RowWire<Cow<'a, str>, Cow<'a, str>>>,
             #[serde(rename = "examples")]
             _examples: IgnoredAny,
             #[serde(default)]
@@ -181,7 +189,7 @@ impl Cached {
             serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))?;
         let entries = body.models.into_iter();
         Ok(entries
-            .map(|(path, digest, root, at, length, files, bytes)| Entry {
+            .map(|(path, digest, root, at, length, files, bytes)| Row {
                 about: body
                     .about
                     .remove(&*path)
@@ -312,7 +320,7 @@ mod tests {
              [entries.\"mf6/test/deep/b\"]\ntype = \"flow\"\n[entries.gone]\ntype = \"other\"\n",
         )
         .unwrap();
-        let mut cached = Cached::open(file.reopen().unwrap(), file.path())
+        let mut cached = Cached::read_head(file.reopen().unwrap(), file.path())
             .unwrap()
             .unwrap();
         assert_eq!(cached.head, head);
@@ -351,7 +359,7 @@ mod tests {
         let body_at = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         let open = |bytes: &[u8]| {
             std::fs::write(file.path(), bytes).unwrap();
-            Cached::open(file.reopen().unwrap(), file.path()).unwrap()
+            Cached::read_head(file.reopen().unwrap(), file.path()).unwrap()
         };
         for at in 0..bytes.len() {
             for damaged in [bytes[..at].to_vec(), {

@@ -23,12 +23,12 @@ use tracing::info;
 
 use serde::Serialize;
 
-use crate::config::{Config, RepositoryPlace, SourcePlace};
+use crate::config::Config;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::Client;
-use crate::http::transport::{Transport, UreqTransport};
+use crate::http::transport::Transport;
 use crate::model::ModelName;
 use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
 use crate::progress::CancelToken;
@@ -36,6 +36,8 @@ use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
 use crate::relpath::below;
 use crate::setters::setters;
 use crate::settings::Settings;
+use crate::source::Sources;
+use crate::source::repository::place::{RepositoryPlace, place_of};
 use crate::store::lock::RECORD_LIMIT;
 
 use models::{Models, Naming, find};
@@ -66,21 +68,16 @@ impl RepositoryRef {
     }
 
     /// Finds how it is reached: as a source says that names it, else as the environment says.
-    fn serve(&self, settings: &Settings, asset: Option<&str>) -> Result<Served> {
+    fn serve(
+        &self,
+        (settings, environment): &(Settings, Environment),
+        asset: Option<&str>,
+    ) -> Result<Served> {
         let Self { repo, reference } = self;
-        let places = settings.sources.iter().map(|source| &source.place);
-        let mut configured = places.filter_map(|place| match place {
-            SourcePlace::Repository(place) if place.repo == *repo => Some(place),
-            _ => None,
-        });
-        let place = match configured.next() {
-            Some(place) => RepositoryPlace::clone(place),
-            None => settings.hosts.place(repo)?,
-        };
         let place = RepositoryPlace {
             refs: vec![reference.clone()],
             asset: asset.map(str::to_owned),
-            ..place
+            ..place_of(repo, settings, environment)?
         };
         place.check()?;
         Ok(Served {
@@ -291,7 +288,7 @@ impl RegistryMaker {
             beside: &beside,
             cancel: &options.cancel,
         };
-        let client = |settings: &Settings| self.client(settings, options.offline);
+        let client = |settings: &_| self.client(settings, options.offline);
         match &options.origin {
             MakeOrigin::Archive { repository, path } => {
                 let settings = self.settings()?;
@@ -322,20 +319,19 @@ impl RegistryMaker {
         }
     }
 
-    fn settings(&self) -> Result<Settings> {
+    fn settings(&self) -> Result<(Settings, Environment)> {
         let environment = self.environment.clone();
         let environment = environment.unwrap_or_else(Environment::of_process);
-        Settings::read(&self.config, &environment)
+        Ok((Settings::read(&self.config, &environment)?, environment))
     }
 
-    fn client(&self, settings: &Settings, offline: bool) -> Result<Client> {
-        let transport: Arc<dyn Transport> = match &self.transport {
-            Some(transport) => transport.clone(),
-            None => Arc::new(UreqTransport::new(settings.http.clone())?),
-        };
-        let offline = offline || settings.offline;
-        let client = Client::new(transport, settings.http.retry, offline);
-        Ok(client.with_tokens(&settings.tokens))
+    fn client(
+        &self,
+        (settings, environment): &(Settings, Environment),
+        offline: bool,
+    ) -> Result<Client> {
+        let sources = Sources::open(settings, environment, self.transport.clone())?;
+        Ok(sources.client.with_offline(offline))
     }
 }
 

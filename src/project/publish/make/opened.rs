@@ -5,12 +5,12 @@ use std::path::Path;
 use super::folder::Folder;
 use super::tree::Tree;
 use super::zip::Archive;
-use crate::config::RepositoryPlace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::progress::CancelToken;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below};
+use crate::source::repository::place::RepositoryPlace;
 use crate::url::Url;
 
 /// A folder of models.

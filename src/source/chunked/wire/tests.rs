@@ -1,20 +1,11 @@
 //! Tests of reading an index.
 
 use super::*;
-use crate::config::SourcePlace;
-use crate::url::Url;
 
-fn config(name: &str) -> SourceConfig {
-    let urls = vec![Url::parse("https://models.example.org").unwrap()];
-    let place = SourcePlace::Chunked {
-        urls,
-        public_key: None,
-    };
-    SourceConfig {
+fn identity(name: &str) -> Identity {
+    Identity {
         key: "k".into(),
         name: name.into(),
-        place,
-        origin: String::new(),
     }
 }
 
@@ -29,7 +20,7 @@ const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadat
 fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel, Unchosen> {
     let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
     match read_model(index(text).as_bytes(), group, model).map_err(Unchosen::Malformed)? {
-        Lookup::Found(versions) => choose(&versions, &config(""), group, model, version),
+        Lookup::Found(versions) => choose(&versions, &identity(""), group, model, version),
         Lookup::Near(near) => Err(Unchosen::Error(Error::from(ErrorKind::ModelNotFound {
             model: path.into(),
             near,
@@ -61,7 +52,7 @@ fn finds_what_is_asked_for() {
 
 #[test]
 fn reads_everything_in_order() {
-    let all = read_all(index(INDEX).as_bytes(), &config("weights")).unwrap();
+    let all = read_all(index(INDEX).as_bytes(), &identity("weights")).unwrap();
     let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
     assert_eq!(
         names,
@@ -94,7 +85,7 @@ fn refuses_malformed_and_hostile_indexes() {
         r##"{"g":{"m":{"v":{"hash":"#A"}}}} trailing"##,
     ] {
         assert!(
-            read_all(index(bad).as_bytes(), &config("")).is_err(),
+            read_all(index(bad).as_bytes(), &identity("")).is_err(),
             "{bad}"
         );
         assert!(
@@ -114,7 +105,7 @@ fn refuses_malformed_and_hostile_indexes() {
         "",
     ] {
         let text = format!(r##"{{"{name}":{{"m":{{"v":{{"hash":"#A"}}}}}}}}"##);
-        let refused = read_all(index(&text).as_bytes(), &config(""));
+        let refused = read_all(index(&text).as_bytes(), &identity(""));
         assert!(refused.is_err() || name.is_empty(), "{name}");
     }
 }
@@ -126,7 +117,7 @@ fn deep_nesting_is_no_crash() {
         r#"{{"g":{{"m":{{"v":{{"hash":"{}","metadata":{open}1{close}}}}}}}}}"#,
         "a".repeat(64)
     );
-    let all = read_all(text.as_bytes(), &config("")).unwrap();
+    let all = read_all(text.as_bytes(), &identity("")).unwrap();
     assert!(all[0].metadata.to_map().is_empty());
     assert_eq!(all[0].metadata.facts(), crate::catalog::Facts::default());
     assert!(read_model(text.as_bytes(), "g", "m").is_ok());
@@ -135,5 +126,5 @@ fn deep_nesting_is_no_crash() {
         Ok(Lookup::Near(_))
     ));
     let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
-    assert!(read_all(text.as_bytes(), &config("")).is_err());
+    assert!(read_all(text.as_bytes(), &identity("")).is_err());
 }

@@ -1,6 +1,6 @@
 //! What a source may say, and what is refused.
 
-use modelrack::{Manager, ModelManager, SourcePlace};
+use modelrack::{Manager, ModelManager};
 
 use super::{Host, refs_key, sync, tree};
 use crate::support::chain;
@@ -66,51 +66,51 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nserver = \"git.example.com\"",
-            ": sources.s.server is no usable URL: a URL begins with https://, http:// or file://",
+            ": sources.s.server is not a usable URL: a URL begins with https://, http:// or file://",
         ),
         (
             "repo = \"o/n\"\napi = \"https://\"",
-            ": sources.s.api is no usable URL: the URL names no host",
+            ": sources.s.api is not a usable URL: the URL names no host",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{branch}/{path}\"",
-            ": sources.s.raw is no usable URL: a template knows {repo}, {ref} and {path} only",
+            ": sources.s.raw is not a usable URL: a template knows {repo}, {ref} and {path} only",
         ),
         (
             "repo = \"o/n\"\nraw = \"{repo}/{ref}/{path}\"",
-            ": sources.s.raw is no usable URL: a URL begins with https://, http:// or file://",
+            ": sources.s.raw is not a usable URL: a URL begins with https://, http:// or file://",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{ref}\"",
-            ": sources.s.raw has no {path}",
+            ": sources.s.raw lacks {path}",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{path}\"",
-            ": sources.s.raw has no {ref}",
+            ": sources.s.raw lacks {ref}",
         ),
         (
             "repo = \"o/n\"\narchive = \"https://h/{repo}.zip\"",
-            ": sources.s.archive has no {ref}",
+            ": sources.s.archive lacks {ref}",
         ),
         (
             "repo = \"o/n\"\nmirrors = [\"https://h\"]",
-            ": sources.s.mirrors does not go with a source of this kind",
+            ": sources.s.mirrors does not apply to a source of this kind",
         ),
         (
             "repo = \"o/n\"\npublic_key = \"x\"",
-            ": sources.s.public_key does not go with a source of this kind",
+            ": sources.s.public_key does not apply to a source of this kind",
         ),
         (
             "url = \"https://h\"\nregistry_path = \"x\"",
-            ": sources.s.registry_path does not go with a source of this kind",
+            ": sources.s.registry_path does not apply to a source of this kind",
         ),
         (
             "url = \"https://h\"\nrefs = [\"main\"]",
-            ": sources.s.refs does not go with a source of this kind",
+            ": sources.s.refs does not apply to a source of this kind",
         ),
         (
             "hub = \"https://h\"\nasset = \"x.zip\"",
-            ": sources.s.asset does not go with a source of this kind",
+            ": sources.s.asset does not apply to a source of this kind",
         ),
         (
             "repo = \"o/n\"\nurl = \"https://h\"",
@@ -146,16 +146,22 @@ fn every_mistake_is_named_with_its_place() {
         "registry_path = []",
         "asset = false",
         "raw = {}",
-        "name = 1",
     ] {
         let told = refused(&host, &format!("[sources.s]\nrepo = \"o/n\"\n{keys}\n"));
-        assert!(told.starts_with(": sources.s cannot be read: "), "{told}");
+        assert!(told.starts_with(": sources.s is invalid: "), "{told}");
     }
     assert_eq!(
         refused(&host, "[sources]\ns = \"o/n\"\n"),
-        ": sources.s is no table"
+        ": sources.s is not a table"
     );
-    assert_eq!(refused(&host, "sources = 1\n"), ": 'sources' is no table");
+    assert_eq!(
+        refused(&host, "[sources.s]\nrepo = \"o/n\"\nname = 1\n"),
+        ": sources.s.name is not a string"
+    );
+    assert_eq!(
+        refused(&host, "sources = 1\n"),
+        ": 'sources' is not a table"
+    );
     assert_eq!(host.paths(), Vec::<String>::new());
 }
 
@@ -168,10 +174,8 @@ fn no_refs_turn_a_source_off_and_the_same_ref_twice_is_one() {
     let manager = host.manager_of(&(off + &twice));
     let sources = manager.sources().unwrap();
     assert_eq!(sources.len(), 1);
-    let SourcePlace::Repository(place) = &sources[0].config.place else {
-        panic!("a repository")
-    };
-    assert_eq!(place.refs, ["master", "develop"]);
+    let refs = sources[0].refs.iter().map(|info| info.reference.as_str());
+    assert_eq!(refs.collect::<Vec<_>>(), ["develop", "master"]);
     assert_eq!(sync(&manager).lines().count(), 2);
     assert_eq!(host.paths().len(), 5);
 }
@@ -195,10 +199,7 @@ fn the_overlay_replaces_a_source_whole() {
     // Turned off, and another beside it.
     let other = manager("[sources.testmodels]\nrefs = []\n[sources.z]\nrepo = \"o/models\"\n");
     let sources = other.sources().unwrap();
-    let keys: Vec<_> = sources
-        .iter()
-        .map(|source| source.config.key.as_str())
-        .collect();
+    let keys: Vec<_> = sources.iter().map(|source| source.key.as_str()).collect();
     assert_eq!(keys, ["z"]);
     let error = manager("[sources.testmodels]\nrepo = \"models\"\n")
         .sources()

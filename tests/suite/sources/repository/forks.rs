@@ -37,10 +37,7 @@ fn a_repository_that_no_source_names_becomes_one() {
     let later = host.manager_in(&host.source(&refs_key(&["develop"])), host.environment());
     for manager in [&manager, &later] {
         let sources = manager.sources().unwrap();
-        let keys: Vec<_> = sources
-            .iter()
-            .map(|source| source.config.key.as_str())
-            .collect();
+        let keys: Vec<_> = sources.iter().map(|source| source.key.as_str()).collect();
         assert_eq!(keys, ["testmodels", "me/models"]);
         assert_eq!(offered(manager), models_at("me/models", "fix"));
     }
@@ -200,7 +197,7 @@ fn what_cannot_be_forked_is_refused() {
         (of_repo("../../etc"), "repo: '../../etc' is not OWNER/NAME"),
         (
             of_repo("me/models").source("chunked".to_owned()),
-            "the source 'chunked' is no repository",
+            "the source 'chunked' is not a repository",
         ),
         (
             of_repo("me/models").source("nobody".to_owned()),

@@ -56,7 +56,7 @@ fn each_source_shows_its_refs_and_what_is_cached_of_them() {
         oldest.unwrap() > before && oldest.unwrap() <= SystemTime::now() + Duration::from_secs(2)
     );
     assert_eq!(
-        (info.config.label(), info.config.locations()),
+        (info.label(), info.locations.clone()),
         ("mf6/test".to_owned(), vec!["o/models".to_owned()])
     );
 }

@@ -198,7 +198,7 @@ fn which_zip_holds_the_files_of_a_release() {
         let manager = host.manager_of(&host.source(&keys));
         let told = sync(&manager);
         let Some(zip) = expected else {
-            let message = "neither the registry nor the source says which zip of the release holds the files: \
+            let message = "neither the registry nor the source states which zip of the release holds the files: \
                            set 'asset'";
             assert!(
                 told.starts_with(&format!("failed mf6/test@current REGISTRY_ERROR {message}")),

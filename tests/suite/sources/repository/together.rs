@@ -27,7 +27,7 @@ fn one_that_fails_keeps_no_other_from_it() {
         .iter()
         .map(|s| (&*s.source, s.reason))
         .collect();
-    assert_eq!(skipped, [("hf", "the Hub is asked directly")]);
+    assert_eq!(skipped, [("hf", "the Hub is queried directly")]);
     let failed: Vec<_> = report
         .failed
         .iter()
@@ -71,7 +71,7 @@ fn only_the_source_or_the_ref_that_is_named() {
     assert_eq!(of(None, Some("develop")), "synced mf6/test@develop\n");
     assert_eq!(
         of(None, Some("feature")),
-        "INVALID_ARGUMENT no source has the ref 'feature' in its refs: name the source that should"
+        "INVALID_ARGUMENT no source lists the ref 'feature': name the source that should"
     );
     assert_eq!(
         of(Some("tesmodels"), None),

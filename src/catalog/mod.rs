@@ -1,5 +1,7 @@
 //! What sources offer.
 
+pub(crate) mod registry;
+
 use std::fmt;
 use std::sync::Arc;
 

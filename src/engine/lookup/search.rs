@@ -1,16 +1,14 @@
 //! Finding models by what is said about them.
 
+use crate::catalog::registry::RegistryFailure;
 use crate::catalog::{Facts, RemoteModel};
-use crate::config::SourceKind;
 use crate::engine::Engine;
-use crate::engine::documents::SourceDocuments;
 use crate::engine::local::list::{InstalledModel, ListOptions};
-use crate::engine::offers::{RegistryFailure, RemoteOptions};
+use crate::engine::lookup::list::RemoteOptions;
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 use crate::setters::setters;
-use crate::source;
 
 /// What to search in.
 #[derive(Debug, Clone, Default)]
@@ -68,9 +66,7 @@ impl Engine {
         }
         Ok(report)
     }
-}
 
-impl Engine {
     /// Asks the sources that search by themselves, and looks through what the others offer.
     fn search_remote(
         &self,
@@ -83,10 +79,9 @@ impl Engine {
             .source(options.source.clone())
             .offline(options.offline)
             .cancel(options.cancel.clone());
-        let (searching, listing): (Vec<_>, Vec<_>) = self
-            .searched(options.source.as_deref())?
-            .into_iter()
-            .partition(|source| source.kind() == SourceKind::Hub);
+        let sources = self.sources.select(options.source.as_deref())?;
+        let (listing, searching): (Vec<_>, Vec<_>) =
+            sources.iter().partition(|source| source.can_list());
         if !listing.is_empty() {
             match self.list_remote(&remote) {
                 Ok(listing) => {
@@ -99,16 +94,12 @@ impl Engine {
                 Err(error) => report.failures.push(RegistryFailure::new("", error)),
             }
         }
-        let count = searching.len() + listing.len();
-        for config in searching {
-            let documents = SourceDocuments::new(self, &config, options.offline, &options.cancel);
-            let found = source::new(&config)?.search(&documents, query);
-            match found {
-                Ok(found) => report.remote.extend(found.unwrap_or_default()),
-                Err(error) if count == 1 || error.is_cancelled() => return Err(error),
-                Err(error) => report
-                    .failures
-                    .push(RegistryFailure::new(&*config.key, error)),
+        let call = self.call(options.offline, &options.cancel);
+        for source in searching {
+            match source.search(&call, query) {
+                Ok(found) => report.remote.extend(found),
+                Err(error) if sources.len() == 1 || error.is_cancelled() => return Err(error),
+                Err(error) => report.failures.push(source.identity().failure(None, error)),
             }
         }
         report.remote.sort_by(|a, b| a.model.cmp(&b.model));

@@ -1,169 +1,138 @@
-//! Where sources are, by kind.
+//! Where a repository is, and how its server is spoken to.
 
-use std::fmt;
+use serde::Deserialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::env::Environment;
+use crate::error::{Error, Result};
 use crate::model::check_version;
 use crate::relpath::{RelPath, check_component};
-use crate::secret::Secret;
-use crate::url::{InvalidUrl, Url, encode_path};
+use crate::source::Entry;
+use crate::source::entry::parse_url;
+use crate::source::template::{UrlTemplate, base};
+use crate::url::Url;
+#[cfg(feature = "author")]
+use crate::{settings::Settings, source::entry::read_entries};
 
-/// The kinds of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SourceKind {
-    /// A static, content-addressed registry.
-    Chunked,
-    /// A Git-hosted repository that publishes a `models.toml`.
-    Repository,
-    /// The Hugging Face Hub or a mirror of it.
-    Hub,
+/// The keys of an entry that configures a repository.
+pub(super) const KEYS: [&str; 8] = [
+    "repo",
+    "refs",
+    "registry_path",
+    "asset",
+    "server",
+    "api",
+    "raw",
+    "archive",
+];
+
+#[derive(Deserialize)]
+struct EntryWire {
+    repo: String,
+    refs: Option<Vec<String>>,
+    registry_path: Option<String>,
+    asset: Option<String>,
+    server: Option<String>,
+    api: Option<String>,
+    raw: Option<String>,
+    archive: Option<String>,
 }
 
-impl SourceKind {
-    /// Returns the word that configuration and machine output use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chunked => "chunked",
-            Self::Repository => "repository",
-            Self::Hub => "hub",
-        }
-    }
-}
-
-impl fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One source after all layers: where it is and what its models' names begin with.
+/// The server that repositories are on when their configuration names none.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SourceConfig {
-    /// The key in `[sources]`; empty for the source given by a plain registry URL.
-    pub key: String,
-    /// What the names of its models begin with; empty for none.
-    pub name: String,
-    /// What it takes to reach it.
-    pub place: SourcePlace,
-    /// Who said so: a file's path, or a variable's name.
-    pub(crate) origin: String,
+pub(super) struct Host {
+    pub(super) server: Url,
+    pub(super) api: Url,
 }
 
-impl SourceConfig {
-    /// Describes a source.
-    pub fn new(key: impl Into<String>, name: impl Into<String>, place: SourcePlace) -> Self {
-        Self {
-            key: key.into(),
-            name: name.into(),
-            place,
-            origin: String::new(),
-        }
-    }
-}
-
-/// What it takes to reach a source, by kind.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum SourcePlace {
-    /// A chunked registry and its mirrors, the first before the second.
-    Chunked {
-        /// The registry's folder and those of its mirrors; never empty.
-        urls: Vec<Url>,
-        /// The minisign key that its index must be signed with.
-        public_key: Option<String>,
-    },
-    /// A Git-hosted repository.
-    Repository(Box<RepositoryPlace>),
-    /// The Hub.
-    Hub {
-        /// Its endpoint.
-        endpoint: Url,
-    },
-}
-
-impl From<RepositoryPlace> for SourcePlace {
-    fn from(place: RepositoryPlace) -> Self {
-        Self::Repository(Box::new(place))
-    }
-}
-
-impl SourceConfig {
-    /// Returns the kind.
-    #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        match self.place {
-            SourcePlace::Chunked { .. } => SourceKind::Chunked,
-            SourcePlace::Repository(_) => SourceKind::Repository,
-            SourcePlace::Hub { .. } => SourceKind::Hub,
-        }
+impl Host {
+    /// Reads it from the environment. Default: GitHub.
+    pub(super) fn read(env: &Environment) -> Result<Self> {
+        let (server, api) = ("GITHUB_SERVER_URL", "GITHUB_API_URL");
+        let server = parse_url(env.get(server).unwrap_or("https://github.com"), server)?;
+        let api = match env.get(api) {
+            Some(url) => parse_url(url, api)?,
+            None => default_api(&server),
+        };
+        Ok(Self { server, api })
     }
 
-    /// Returns where it is, and then its mirrors, without credentials; never empty.
-    #[must_use]
-    pub fn locations(&self) -> Vec<String> {
-        match &self.place {
-            SourcePlace::Chunked { urls, .. } => urls.iter().map(Url::to_string).collect(),
-            SourcePlace::Repository(place) => vec![place.repo.clone()],
-            SourcePlace::Hub { endpoint } => vec![endpoint.to_string()],
-        }
-    }
-
-    /// Returns what people call it: its name, its key, or its URL.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match (&self.name, &self.place) {
-            (name, _) if !name.is_empty() => name.clone(),
-            (_, SourcePlace::Chunked { urls, .. }) => {
-                urls.first().map(Url::to_string).unwrap_or_default()
-            }
-            _ => self.key.clone(),
-        }
+    /// Describes a repository there.
+    pub(super) fn place(&self, repo: &str) -> Result<RepositoryPlace> {
+        Ok(RepositoryPlace::at(self.server.clone(), repo)?.with_api(self.api.clone()))
     }
 }
 
 /// A Git-hosted repository whose models a `models.toml` lists, and how its server is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RepositoryPlace {
+pub(crate) struct RepositoryPlace {
     /// `OWNER/NAME`.
-    pub repo: String,
+    pub(crate) repo: String,
     /// The refs to sync: branches, tags, releases or commits. Empty for the default branch.
-    pub refs: Vec<String>,
+    pub(crate) refs: Vec<String>,
     /// The folder of `models.toml` where it is under version control, `.` for the top. Default: `.registry`.
-    pub registry_path: String,
+    pub(crate) registry_path: String,
     /// The zip of a release that holds the files, where the registry does not say.
-    pub asset: Option<String>,
+    pub(crate) asset: Option<String>,
     /// The server: web pages, releases and git itself. Default: `https://github.com`.
-    pub server: Url,
+    pub(crate) server: Url,
     /// Its interface for programs, which limits how often it may be asked.
-    pub api: Url,
+    pub(crate) api: Url,
     /// Where a file of a commit is, with `{repo}`, `{ref}` and `{path}`.
-    pub raw: UrlTemplate,
+    pub(crate) raw: UrlTemplate,
     /// Where the zip of a commit is, with `{repo}` and `{ref}`; the first that answers counts.
-    pub archives: Vec<UrlTemplate>,
+    pub(crate) archives: Vec<UrlTemplate>,
 }
 
-/// GitHub's own server, where files and interface have hosts of their own.
-const GITHUB: &str = "https://github.com";
-
 impl RepositoryPlace {
-    /// Describes a repository of GitHub, with its default branch.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] when `repo` is not `OWNER/NAME`.
-    pub fn github(repo: impl Into<String>) -> Result<Self> {
-        let server = Url::parse(GITHUB).map_err(|error| Error::internal(error.to_string()))?;
-        Self::at(server, repo)
+    /// Reads where a repository is. Each place that is left out follows from the one before.
+    pub(super) fn of_entry(entry: &Entry, host: &Host) -> Result<Self> {
+        let wire: EntryWire = entry.read()?;
+        let named = |error: Error| Error::config(entry.at(&error.to_string()));
+        let template = |text: &Option<String>, key: &str, needed: &[&str]| {
+            let Some(text) = text else { return Ok(None) };
+            let at = entry.at(key);
+            let template = UrlTemplate::parse(text)
+                .map_err(|error| Error::config_from(format!("{at} is not a usable URL"), error))?;
+            match needed.iter().find(|part| !template.has(part)) {
+                Some(part) => Err(Error::config(format!("{at} lacks {part}"))),
+                None => Ok(Some(template)),
+            }
+        };
+        let place = match &wire.server {
+            Some(server) => Self::at(entry.url("server", server)?, &*wire.repo),
+            None => host.place(&wire.repo),
+        };
+        let mut place = place.map_err(named)?;
+        if let Some(api) = &wire.api {
+            place = place.with_api(entry.url("api", api)?);
+        }
+        if let Some(raw) = template(&wire.raw, "raw", &["{ref}", "{path}"])? {
+            place.raw = raw;
+        }
+        if let Some(archive) = template(&wire.archive, "archive", &["{ref}"])? {
+            place.archives = vec![archive];
+        }
+        for reference in wire.refs.into_iter().flatten() {
+            if !place.refs.contains(&reference) {
+                place.refs.push(reference);
+            }
+        }
+        if let Some(path) = wire.registry_path {
+            place.registry_path = match path.trim_matches('/') {
+                "" => ".".to_owned(),
+                path => path.to_owned(),
+            };
+        }
+        place.asset = wire.asset;
+        place.check().map_err(named)?;
+        Ok(place)
     }
 
     /// Describes a repository of a server, with what follows from the server's URL.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when `repo` is not `OWNER/NAME`.
-    pub fn at(server: Url, repo: impl Into<String>) -> Result<Self> {
+    pub(crate) fn at(server: Url, repo: impl Into<String>) -> Result<Self> {
         let place = Self {
             repo: repo.into(),
             refs: Vec::new(),
@@ -265,11 +234,11 @@ impl RepositoryPlace {
     }
 }
 
-pub(crate) fn is_github(server: &Url) -> bool {
+pub(super) fn is_github(server: &Url) -> bool {
     server.authority() == "github.com"
 }
 
-pub(crate) fn default_api(server: &Url) -> Url {
+fn default_api(server: &Url) -> Url {
     match Url::parse("https://api.github.com") {
         Ok(api) if is_github(server) => api,
         _ => server.join("api/v3"),
@@ -292,68 +261,37 @@ fn default_archives(server: &Url, api: &Url) -> Vec<UrlTemplate> {
     ]
 }
 
-fn base(url: &Url) -> String {
-    url.with_credentials()
-        .expose()
-        .trim_end_matches('/')
-        .to_owned()
-}
-
-/// A URL with `{repo}`, `{ref}` and `{path}` in it; `Debug` does not show it, as it may carry a password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlTemplate(Secret);
-
-impl UrlTemplate {
-    fn new(text: impl Into<String>) -> Self {
-        Self(Secret::new(text))
-    }
-
-    /// Reads a template, which must be a URL once it is filled in.
-    ///
-    /// # Errors
-    /// [`InvalidUrl`] as [`Url::parse`], and for a name in braces that is not known.
-    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
-        let template = Self::new(text.trim());
-        let filled = template.text("o/n", "main", "file");
-        if filled.contains(['{', '}']) {
-            return Err(InvalidUrl::new(
-                "a template knows {repo}, {ref} and {path} only",
-            ));
+/// Describes a repository as a source configures it or, where none does, as the environment says.
+#[cfg(feature = "author")]
+pub(crate) fn place_of(
+    repo: &str,
+    settings: &Settings,
+    env: &Environment,
+) -> Result<RepositoryPlace> {
+    let host = Host::read(env)?;
+    for entry in read_entries(settings)? {
+        if entry.is_of(&super::Kind) {
+            let place = RepositoryPlace::of_entry(&entry, &host)?;
+            if place.repo == repo {
+                return Ok(place);
+            }
         }
-        Url::parse(&filled).map(|_| template)
     }
-
-    /// Returns whether it has a part that is filled in.
-    pub(crate) fn has(&self, part: &str) -> bool {
-        self.0.expose().contains(part)
-    }
-
-    fn text(&self, repo: &str, reference: &str, path: &str) -> String {
-        let parts = [("{repo}", repo), ("{ref}", reference), ("{path}", path)];
-        let text = self.0.expose().to_owned();
-        parts.iter().fold(text, |text, (part, value)| {
-            text.replace(part, &encode_path(value))
-        })
-    }
-
-    pub(crate) fn fill(&self, repo: &str, reference: &str, path: &str) -> Result<Url> {
-        let text = self.text(repo, reference, path);
-        Url::parse(&text).map_err(|error| {
-            Error::from(ErrorKind::Config {
-                message: format!("the template of a URL does not fit '{repo}' at '{reference}'"),
-                source: Some(error.into()),
-            })
-        })
-    }
+    host.place(repo)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn github(repo: &str) -> Result<RepositoryPlace> {
+        let env = Environment::empty(crate::platform::System::Linux, "/");
+        Host::read(&env).unwrap().place(repo)
+    }
+
     #[test]
     fn urls_follow_from_the_server() {
-        let github = RepositoryPlace::github("o/n").unwrap();
+        let github = github("o/n").unwrap();
         assert_eq!(
             github.raw_url("abc", "a b/x#y").unwrap().to_string(),
             "https://raw.githubusercontent.com/o/n/abc/a%20b/x%23y"
@@ -387,6 +325,25 @@ mod tests {
     }
 
     #[test]
+    fn an_api_of_its_own_has_archives_and_a_named_archive_is_the_only_one() {
+        let read = |keys: &str| {
+            let toml = format!("[sources.s]\nrepo = \"o/n\"\n{keys}\n");
+            let config = crate::Config::new("app").bootstrap(toml);
+            let env = Environment::empty(crate::platform::System::Linux, "/no-such-home");
+            let settings = crate::settings::Settings::read(&config, &env).unwrap();
+            let entries = crate::source::entry::read_entries(&settings).unwrap();
+            RepositoryPlace::of_entry(&entries[0], &Host::read(&env).unwrap()).unwrap()
+        };
+        let own =
+            read("server = \"https://git.example.com\"\napi = \"https://git.example.com/own/\"");
+        assert_eq!(own.api.to_string(), "https://git.example.com/own/");
+        assert_eq!(own.archives.len(), 2, "the server's, and that of the API");
+        let named = read("archive = \"https://git.example.com/zips/{repo}@{ref}.zip\"");
+        assert_eq!(named.archives.len(), 1);
+        assert_eq!(read("refs = [\"b\", \"a\", \"b\"]").refs, ["b", "a"]);
+    }
+
+    #[test]
     fn a_password_goes_where_it_belongs_and_is_not_shown() {
         let server = Url::parse("https://me:s3cret@git.example.com").unwrap();
         let mut place = RepositoryPlace::at(server, "o/n").unwrap();
@@ -413,9 +370,9 @@ mod tests {
     #[test]
     fn what_becomes_a_path_is_checked() {
         for bad in ["n", "", "../n", "o/..", "/o/n", "o//n", "o\\n"] {
-            assert!(RepositoryPlace::github(bad).is_err(), "{bad:?}");
+            assert!(github(bad).is_err(), "{bad:?}");
         }
-        let place = RepositoryPlace::github("o/n").unwrap();
+        let place = github("o/n").unwrap();
         let refused = [
             RepositoryPlace {
                 refs: vec!["a/../b".into()],

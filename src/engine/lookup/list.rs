@@ -1,0 +1,104 @@
+//! Listing what the sources offer.
+
+use std::sync::Arc;
+
+use crate::catalog::RemoteModel;
+use crate::catalog::registry::{Example, RemoteListing};
+use crate::engine::Engine;
+use crate::engine::local::list::Scope;
+use crate::error::Result;
+use crate::progress::CancelToken;
+use crate::setters::setters;
+use crate::source::{ListFilter, Source};
+
+/// Which offers to list.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RemoteOptions {
+    /// Which models.
+    pub scope: Scope,
+    /// Only those of the source with this key or name.
+    pub source: Option<String>,
+    /// Only those of this ref.
+    pub reference: Option<String>,
+    /// Only those of this type.
+    pub model_type: Option<String>,
+    /// Use cached registries only.
+    pub offline: bool,
+    /// Stops it.
+    pub cancel: CancelToken,
+}
+
+setters!(RemoteOptions {
+    scope: Scope,
+    source: impl Into<Option<String>>,
+    reference: impl Into<Option<String>>,
+    model_type: impl Into<Option<String>>,
+    offline: bool,
+    cancel: CancelToken,
+});
+
+impl Engine {
+    /// Lists what the sources offer. What could not be read is in the listing, unless that is all there is.
+    pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
+        let call = self.call(options.offline, &options.cancel);
+        let filter = ListFilter {
+            reference: options.reference.as_deref(),
+            is_named: options.source.is_some(),
+        };
+        let (mut all, mut is_any_read) = (RemoteListing::default(), false);
+        for source in self.listing_sources(options.source.as_deref())? {
+            let listing = match source.list(&call, filter) {
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => RemoteListing {
+                    failures: vec![source.identity().failure(None, error)],
+                    ..RemoteListing::default()
+                },
+                Ok(listing) => listing,
+            };
+            is_any_read |= listing.failures.is_empty() || !listing.models.is_empty();
+            if all.models.is_empty() {
+                all.models = listing.models;
+            } else {
+                all.models.extend(listing.models);
+            }
+            all.failures.extend(listing.failures);
+        }
+        if !is_any_read && !all.failures.is_empty() {
+            return Err(all.failures.swap_remove(0).error);
+        }
+        all.models.retain(|remote| {
+            options.scope.contains(&remote.model)
+                && options.model_type.as_deref().is_none_or(|wanted| {
+                    remote.metadata.facts().model_type.as_deref() == Some(wanted)
+                })
+        });
+        let in_order = |pair: &[RemoteModel]| pair[0].model <= pair[1].model;
+        if !all.models.windows(2).all(in_order) {
+            all.models.sort_by(|a, b| a.model.cmp(&b.model));
+        }
+        Ok(all)
+    }
+
+    /// The sources that a listing is about: those that can list, when there are any.
+    fn listing_sources(&self, wanted: Option<&str>) -> Result<Vec<Arc<dyn Source>>> {
+        let mut sources = self.sources.select(wanted)?;
+        if wanted.is_none() && sources.iter().any(|source| source.can_list()) {
+            sources.retain(|source| source.can_list());
+        }
+        Ok(sources)
+    }
+
+    /// Lists what registries say of models that belong together, in the order of names.
+    pub(crate) fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>> {
+        let mut all = Vec::new();
+        for source in self.listing_sources(options.source.as_deref())? {
+            all.extend(source.examples()?);
+        }
+        if let Some(wanted) = &options.reference {
+            all.retain(|example| example.reference == *wanted);
+        }
+        all.sort_by(|a, b| (&a.name, &a.reference).cmp(&(&b.name, &b.reference)));
+        Ok(all)
+    }
+}

@@ -1,0 +1,237 @@
+//! Pulling all models whose names match a pattern, through one archive where that is cheaper.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::catalog::RemoteModel;
+use crate::catalog::registry::{RegistryFailure, RemoteListing};
+use crate::config::check_concurrency;
+use crate::engine::Engine;
+use crate::engine::lookup::list::RemoteOptions;
+use crate::engine::lookup::offer::Offer;
+use crate::engine::lookup::reading::read_pattern;
+use crate::engine::pull::plan::{MAX_WORKERS, PullPlan};
+use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::transfer::workers::work_off;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::call::Call;
+use crate::model::{ModelPattern, ModelRef};
+use crate::mutex::Mutex;
+use crate::source::ListFilter;
+use crate::source::zips::drop_kept;
+use crate::store::record::ModelRecord;
+
+/// How many models are pulled at once: while one becomes durable on disk, others transfer.
+const MODELS_AT_ONCE: usize = 4;
+
+/// What pulling several models did, in the order of names.
+#[derive(Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct MatchingReport {
+    /// Models that are installed now, or were already.
+    #[serde(rename = "models")]
+    pub pulled: Vec<PullReport>,
+    /// Models that could not be pulled.
+    pub failed: Vec<FailedPull>,
+    /// Bytes of archives that were fetched for several models at once.
+    pub bytes_archives: u64,
+}
+
+/// A model that could not be pulled, and why.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct FailedPull {
+    /// Which one.
+    #[serde(flatten)]
+    pub model: ModelRef,
+    /// Why.
+    pub error: Error,
+}
+
+impl FailedPull {
+    /// Says why a model could not be pulled.
+    #[must_use]
+    pub fn new(model: ModelRef, error: Error) -> Self {
+        Self { model, error }
+    }
+}
+
+impl Engine {
+    /// Returns the plans of pulling all models that match.
+    pub(crate) fn plan_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<Vec<PullPlan>> {
+        let call = self.call(options.offline, &options.cancel);
+        let records = self.records()?;
+        let offers = self.find_matching(pattern, options, &call)?.into_iter();
+        offers
+            .map(|offer| self.plan_offer(&records, &offer, options, &call))
+            .collect()
+    }
+
+    /// Pulls all models that match, going on past a failure.
+    pub(crate) fn pull_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+    ) -> Result<MatchingReport> {
+        options.concurrency.map_or(Ok(()), check_concurrency)?;
+        let call = self.call(options.offline, &options.cancel);
+        let offers = self.find_matching(pattern, options, &call)?;
+        let mut report = MatchingReport::default();
+        let archives = self.prefetch(&offers, options, &call, &mut report)?;
+        let jobs: Mutex<VecDeque<Offer>> = Mutex::new(offers.into());
+        let done = Mutex::new(&mut report);
+        // Together they have as many connections as a pull of one model has at most.
+        let connections = options
+            .concurrency
+            .or(self.settings.concurrency)
+            .unwrap_or(MAX_WORKERS);
+        let models = MODELS_AT_ONCE.min(connections);
+        let each = options.clone().concurrency(connections / models);
+        work_off(&jobs, models, &options.cancel.child(), |offer, _| {
+            let model = offer.remote.model.clone();
+            let pulled = self.pull_wanted(&Wanted::of(offer), &each, &each.cancel);
+            let mut report = done.lock();
+            match pulled {
+                Ok(pulled) => report.pulled.push(pulled),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => report.failed.push(FailedPull::new(model, error)),
+            }
+            Ok(())
+        })?;
+        if options.cancel.is_cancelled() {
+            return Err(ErrorKind::Cancelled.into());
+        }
+        report.pulled.sort_by(|a, b| a.model.cmp(&b.model));
+        report.failed.sort_by(|a, b| a.model.cmp(&b.model));
+        if report.failed.is_empty() {
+            // Everything that was wanted of them is installed.
+            archives.iter().for_each(|archive| drop_kept(archive));
+        }
+        Ok(report)
+    }
+
+    /// Finds all models that match.
+    fn find_matching(
+        &self,
+        pattern: &ModelPattern,
+        options: &PullOptions,
+        call: &Call,
+    ) -> Result<Vec<Offer>> {
+        let sources = self.sources.all();
+        let readings = read_pattern(&sources, pattern)?;
+        let remote = RemoteOptions::default()
+            .offline(options.offline)
+            .cancel(options.cancel.clone());
+        let mut listing = self.list_remote(&remote)?;
+        let offer = |remote: RemoteModel| {
+            let source = self.sources.by_key(&remote.source);
+            let source =
+                source.ok_or_else(|| Error::internal("a listed model without a source"))?;
+            Ok(Offer::new(remote, source))
+        };
+        let find = |listing: &mut RemoteListing| {
+            for (glob, version) in &readings {
+                let matches = |remote: &RemoteModel| {
+                    let version = version.as_deref();
+                    version.is_none_or(|version| remote.model.version() == version)
+                        && glob.matches(&remote.model.name().to_string())
+                };
+                if listing.models.iter().any(matches) {
+                    listing.models.retain(matches);
+                    return Some(std::mem::take(&mut listing.models));
+                }
+            }
+            None
+        };
+        if let Some(models) = find(&mut listing) {
+            return models.into_iter().map(offer).collect();
+        }
+        let of_ref = |failure: &RegistryFailure| {
+            let reference = failure.reference.as_ref();
+            readings.iter().any(|(_, version)| {
+                reference.is_none() || version.is_none() || version.as_ref() == reference
+            })
+        };
+        if let Some(failure) = listing.failures.into_iter().find(of_ref) {
+            return Err(failure.error);
+        }
+        // A ref that the configuration does not list may have them: the source that is named is asked for each.
+        let named = sources
+            .iter()
+            .find(|source| pattern.is_of(&source.identity().name));
+        let is_listed = |reference: &String| {
+            let mut models = listing.models.iter();
+            models.any(|remote| remote.model.version() == reference)
+        };
+        let references: Vec<&String> = readings.iter().filter_map(|(_, v)| v.as_ref()).collect();
+        if let Some(source) = named
+            && !references.iter().any(|reference| is_listed(reference))
+        {
+            let mut missing = Vec::new();
+            for reference in references {
+                let filter = ListFilter {
+                    reference: Some(reference),
+                    is_named: true,
+                };
+                let mut listing = source.list(call, filter)?;
+                if let Some(models) = find(&mut listing) {
+                    return models.into_iter().map(offer).collect();
+                }
+                let mut failures = listing.failures.into_iter();
+                match failures.next().map(|failure| failure.error) {
+                    Some(error) => match error.kind() {
+                        ErrorKind::NotSynced { references, .. } => {
+                            missing.extend(references.iter().cloned());
+                        }
+                        _ => return Err(error),
+                    },
+                    None => {}
+                }
+            }
+            if !missing.is_empty() {
+                return Err(ErrorKind::NotSynced {
+                    source_name: source.label(),
+                    references: missing,
+                }
+                .into());
+            }
+        }
+        Err(ErrorKind::ModelNotFound {
+            model: pattern.to_string(),
+            near: Vec::new(),
+        }
+        .into())
+    }
+
+    /// Fetches what makes pulling the models together cheaper than one by one; returns the files that came for that.
+    fn prefetch(
+        &self,
+        offers: &[Offer],
+        options: &PullOptions,
+        call: &Call,
+        report: &mut MatchingReport,
+    ) -> Result<Vec<PathBuf>> {
+        let records = self.records()?;
+        let mut wanted: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
+        for offer in offers {
+            let installed = records.get(&offer.remote.model).map(ModelRecord::offered);
+            if options.force || installed != Some(offer.remote.manifest_digest) {
+                wanted.entry(&offer.remote.source).or_default().push(offer);
+            }
+        }
+        let mut files = Vec::new();
+        for offers in wanted.into_values() {
+            let models: Vec<&RemoteModel> = offers.iter().map(|offer| &offer.remote).collect();
+            let prefetched = offers[0].source.prefetch(call, &models)?;
+            report.bytes_archives += prefetched.bytes;
+            files.extend(prefetched.files);
+        }
+        Ok(files)
+    }
+}

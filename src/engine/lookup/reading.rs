@@ -1,0 +1,357 @@
+//! From what a person typed to what it may mean, in the store or at a source.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::lookup::offer::Offer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::glob::Glob;
+use crate::http::call::Call;
+use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef, nearest};
+use crate::source::Source;
+use crate::store::record::{ModelRecord, Records};
+
+/// All that an address may mean with the sources there are. An address is read once, at the door.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub(crate) address: ModelAddress,
+    /// The full names, each with its version when one is named; the likeliest first.
+    names: Vec<(ModelName, Option<String>)>,
+    /// Where they may be found, the likeliest first.
+    candidates: Vec<Candidate>,
+}
+
+/// A path and a version at one source.
+#[derive(Debug, Clone)]
+struct Candidate {
+    source: Arc<dyn Source>,
+    path: String,
+    version: Option<String>,
+}
+
+impl Candidate {
+    /// Whether the source's configuration names the version.
+    fn is_expected(&self) -> bool {
+        let version = self.version.as_deref();
+        version.is_some_and(|version| self.source.expects(version))
+    }
+
+    fn name(&self) -> Option<ModelName> {
+        ModelName::parse(&self.source.identity().full_name(&self.path)).ok()
+    }
+}
+
+impl Reading {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRef`] when it names two versions, or a source without a model.
+    pub(crate) fn new(sources: &[Arc<dyn Source>], address: &ModelAddress) -> Result<Self> {
+        let named = sources.iter().find(|source| {
+            let name = &source.identity().name;
+            address.tail.is_some() && !name.is_empty() && *name == address.head
+        });
+        let (names, candidates) = match (named, &address.tail) {
+            (Some(source), Some(tail)) => {
+                refuse_second_version(address, address.version.as_deref())?;
+                let candidate = |(version, path): (&str, &str)| Candidate {
+                    source: source.clone(),
+                    path: path.to_owned(),
+                    version: Some(version.to_owned()),
+                };
+                let cuts = cut_behind_ref(address, tail, tail.len())?;
+                let candidates: Vec<_> = cuts.into_iter().map(candidate).collect();
+                let named = candidates.iter();
+                let named = named.filter_map(|at| Some((at.name()?, at.version.clone())));
+                (named.collect(), candidates)
+            }
+            _ => {
+                let (name, version) = address.as_model()?;
+                let (path, version) = (name.to_string(), version.map(str::to_owned));
+                let candidate = |source: &Arc<dyn Source>| {
+                    let path = match source.identity().name.as_str() {
+                        "" => path.as_str(),
+                        name => path.strip_prefix(name)?.strip_prefix('/')?,
+                    };
+                    Some(Candidate {
+                        source: source.clone(),
+                        path: path.to_owned(),
+                        version: version.clone(),
+                    })
+                };
+                let mut candidates: Vec<_> = sources.iter().filter_map(candidate).collect();
+                candidates.sort_by_key(|at| Reverse(at.source.identity().name.len()));
+                (vec![(name, version)], candidates)
+            }
+        };
+        Ok(Self {
+            address: address.clone(),
+            names,
+            candidates,
+        })
+    }
+
+    /// The reading of a model that is known.
+    pub(crate) fn of_model(model: &ModelRef) -> Self {
+        Self {
+            address: ModelAddress::from(model),
+            names: vec![(model.name().clone(), Some(model.version().to_owned()))],
+            candidates: Vec::new(),
+        }
+    }
+
+    /// The full names that the address may mean, each with its version when one is named.
+    pub(crate) fn names(&self) -> &[(ModelName, Option<String>)] {
+        &self.names
+    }
+
+    /// The full names that sources may have, each with its version when that can be told without asking.
+    pub(crate) fn expected(&self) -> impl Iterator<Item = (ModelName, Option<&str>)> {
+        self.candidates.iter().filter_map(|at| {
+            let version = at.version.as_deref();
+            Some((at.name()?, version.or_else(|| at.source.default_version())))
+        })
+    }
+
+    /// Finds all installed versions that the address names; never empty.
+    pub(crate) fn match_installed(&self, records: &Records) -> Result<Vec<ModelRef>> {
+        let installed: Vec<ModelRef> = records.iter().map(|(model, _)| model).collect();
+        for (name, version) in &self.names {
+            let is_named = |model: &&ModelRef| {
+                let version = version.as_deref();
+                model.name() == name && version.is_none_or(|version| model.version() == version)
+            };
+            let matches: Vec<_> = installed.iter().filter(is_named).cloned().collect();
+            if !matches.is_empty() {
+                return Ok(matches);
+            }
+        }
+        let has_name = |model: &&ModelRef| self.names.iter().any(|(name, _)| model.name() == name);
+        let same_name = installed.iter().filter(has_name);
+        let mut near: Vec<String> = same_name.map(ToString::to_string).collect();
+        if near.is_empty() {
+            let names: Vec<String> = installed
+                .iter()
+                .map(|model| model.name().to_string())
+                .collect();
+            near = nearest(&self.address.head, names.iter().map(String::as_str));
+        }
+        Err(ErrorKind::NotInstalled {
+            model: self.address.to_string(),
+            near,
+        }
+        .into())
+    }
+
+    /// Finds the one installed version that the address names.
+    pub(crate) fn find_installed(&self, records: &Records) -> Result<ModelRef> {
+        let mut versions = self.match_installed(records)?;
+        match versions.len() {
+            1 => Ok(versions.swap_remove(0)),
+            _ => Err(ErrorKind::InvalidRef {
+                input: self.address.to_string(),
+                message: "is installed in several versions".into(),
+                choices: versions.iter().map(ToString::to_string).collect(),
+            }
+            .into()),
+        }
+    }
+}
+
+/// All ways to read a pattern, the likeliest first: the pattern of full names, and the version when one is named.
+pub(crate) fn read_pattern(
+    sources: &[Arc<dyn Source>],
+    pattern: &ModelPattern,
+) -> Result<Vec<(Glob, Option<String>)>> {
+    let Some(tail) = &pattern.tail else {
+        return Ok(vec![(Glob::new(&pattern.head), pattern.version.clone())]);
+    };
+    refuse_second_version(pattern, pattern.version.as_deref())?;
+    if !sources
+        .iter()
+        .any(|source| pattern.is_of(&source.identity().name))
+    {
+        return Ok(vec![(Glob::new(&pattern.head), Some(tail.clone()))]);
+    }
+    // A ref ends before the first segment with a pattern.
+    let plain = tail.find(['*', '?', '[']).unwrap_or(tail.len());
+    let cuts = cut_behind_ref(pattern, tail, plain)?.into_iter();
+    Ok(cuts
+        .map(|(version, path)| {
+            let glob = Glob::new(&format!("{}/{path}", pattern.head));
+            (glob, Some(version.to_owned()))
+        })
+        .collect())
+}
+
+fn refuse_second_version(input: &impl ToString, version: Option<&str>) -> Result<()> {
+    match version {
+        Some(_) => Err(invalid(input, "names two versions")),
+        None => Ok(()),
+    }
+}
+
+/// Cuts `ref/path` at each slash before `end`, the longest ref first.
+fn cut_behind_ref<'a>(
+    input: &impl ToString,
+    tail: &'a str,
+    end: usize,
+) -> Result<Vec<(&'a str, &'a str)>> {
+    let slashes = tail[..end].rmatch_indices('/');
+    let cuts: Vec<_> = slashes
+        .map(|(at, _)| (&tail[..at], &tail[at + 1..]))
+        .collect();
+    if cuts.is_empty() {
+        let message = "names no model behind the ref: expected source@ref/model";
+        return Err(invalid(input, message));
+    }
+    Ok(cuts)
+}
+
+fn invalid(input: &impl ToString, message: &str) -> Error {
+    ErrorKind::InvalidRef {
+        input: input.to_string(),
+        message: message.to_owned(),
+        choices: Vec::new(),
+    }
+    .into()
+}
+
+impl Engine {
+    /// Reads an address with the sources there are.
+    pub(crate) fn reading(&self, address: &ModelAddress) -> Result<Reading> {
+        Reading::new(&self.sources.all(), address)
+    }
+
+    /// Finds a model at the sources; syncs a registry that is missing for it, where the app wants that.
+    pub(crate) fn find_remote(&self, reading: &Reading, call: &Call) -> Result<Offer> {
+        let mut candidates: Vec<&Candidate> = reading.candidates.iter().collect();
+        let found = self.find_offer(&reading.address, &candidates, &call.without_sync());
+        match found {
+            Err(error) if matches!(error.kind(), ErrorKind::NotSynced { .. }) && call.auto_sync => {
+                if call.is_offline() {
+                    let needed = "the network".into();
+                    return Err(ErrorKind::Offline { needed }.into());
+                }
+                candidates.sort_by_key(|at| !at.is_expected());
+                self.find_offer(&reading.address, &candidates, call)
+            }
+            result => result,
+        }
+    }
+
+    /// Asks one source after another. The first reading is the likeliest, unless the error of another tells more.
+    fn find_offer(
+        &self,
+        address: &ModelAddress,
+        candidates: &[&Candidate],
+        call: &Call,
+    ) -> Result<Offer> {
+        let mut best: Option<(u8, Error)> = None;
+        for at in candidates {
+            let error = match at.source.find(call, &at.path, at.version.as_deref()) {
+                Ok(remote) => return Ok(Offer::new(remote, at.source.clone())),
+                Err(error) => error,
+            };
+            let tells = match error.kind() {
+                ErrorKind::VersionNotFound { .. } => 4,
+                ErrorKind::ModelNotFound { .. } => 3,
+                ErrorKind::NotSynced { .. } if at.is_expected() => 2,
+                ErrorKind::NotSynced { .. } => 1,
+                // A ref that does not exist: a shorter one may.
+                ErrorKind::Registry { .. } if call.may_sync() => 1 + u8::from(at.is_expected()),
+                _ => return Err(error),
+            };
+            if best.as_ref().is_none_or(|(told, _)| tells > *told) {
+                best = Some((tells, error));
+            }
+        }
+        Err(best.map_or_else(|| self.no_source(address), |(_, error)| error))
+    }
+
+    fn no_source(&self, address: &ModelAddress) -> Error {
+        let sources = self.sources.all();
+        if sources.is_empty() {
+            return ErrorKind::NoSource.into();
+        }
+        let names = sources.iter().map(|source| source.identity().name.as_str());
+        let first = address.head.split('/').next().unwrap_or_default();
+        ErrorKind::ModelNotFound {
+            model: address.head.clone(),
+            near: nearest(first, names.filter(|name| !name.is_empty())),
+        }
+        .into()
+    }
+
+    /// Finds the source that serves an installed model.
+    pub(crate) fn source_of(
+        &self,
+        model: &ModelRef,
+        record: &ModelRecord,
+    ) -> Result<Arc<dyn Source>> {
+        let recorded = record.source.as_deref();
+        if let Some(source) = recorded.and_then(|key| self.sources.by_key(key)) {
+            return Ok(source);
+        }
+        let reading = self.reading(&ModelAddress::from(model))?;
+        let first = reading.candidates.into_iter().next();
+        first.map_or_else(|| Err(self.no_source(&reading.address)), |at| Ok(at.source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::env::Environment;
+    use crate::platform::System;
+    use crate::settings::Settings;
+    use crate::source::Sources;
+
+    #[test]
+    fn an_address_is_read_by_the_sources_there_are() {
+        let config = Config::new("app")
+            .registry_url("https://a.example")
+            .bootstrap("[sources.b]\nurl = \"https://b.example\"\nname = \"mf6/test\"\n[sources.c]\nurl = \"https://c.example\"\nname = \"mf6\"\n");
+        let env = Environment::empty(System::Linux, "/no-such-home");
+        let settings = Settings::read(&config, &env).unwrap();
+        let sources = Sources::open(&settings, &env, None).unwrap().all();
+        let read = |text: &str, version: Option<&str>| -> Result<Vec<_>> {
+            let reading = Reading::new(&sources, &ModelAddress::parse(text, version)?)?;
+            let rows = reading.candidates.into_iter();
+            Ok(rows
+                .map(|at| (at.source.identity().name.clone(), at.path, at.version))
+                .collect())
+        };
+        let row = |name: &str, path: &str, version: Option<&str>| {
+            (name.to_owned(), path.to_owned(), version.map(str::to_owned))
+        };
+        assert_eq!(
+            read("mf6/test@feature/x/model", None).unwrap(),
+            [
+                row("mf6/test", "model", Some("feature/x")),
+                row("mf6/test", "x/model", Some("feature"))
+            ]
+        );
+        assert_eq!(
+            read("mf6/test/model@develop", None).unwrap(),
+            [
+                row("mf6/test", "model", Some("develop")),
+                row("mf6", "test/model", Some("develop")),
+                row("", "mf6/test/model", Some("develop")),
+            ]
+        );
+        assert_eq!(
+            read("other/model", Some("v1")).unwrap(),
+            [row("", "other/model", Some("v1"))]
+        );
+        for (text, version) in [
+            ("mf6/test@develop", None),
+            ("mf6/test@develop/m", Some("v")),
+        ] {
+            let error = read(text, version).unwrap_err();
+            assert_eq!(error.code(), "INVALID_REF");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One operation's use of the network.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::error::{Error, Result};
+use crate::http::{Answer, Body, Client, Failure, GetOptions, unasked};
+use crate::progress::{CancelToken, Progress};
+use crate::url::Url;
+
+/// What an operation needs from first to last, made once at the door and handed down: the client, which knows whether it
+/// is offline, what cancels the operation, and who follows its progress.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) client: Client,
+    pub(crate) cancel: CancelToken,
+    pub(crate) progress: Arc<dyn Progress>,
+    /// Whether a lookup may sync a registry that it needs and that is not cached.
+    pub(crate) auto_sync: bool,
+    /// Follows archives that arrive before the files of a pull are known.
+    pub(crate) arrivals: Option<Arc<dyn Arrivals>>,
+}
+
+/// Learns of bytes that arrive for a pull before its files are known.
+pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
+    /// `here` of `total` bytes of an archive are here; both are zero when nothing is known and when it is over.
+    fn archive(&self, here: u64, total: u64);
+    /// Bytes of an archive came over the network for this pull.
+    fn archive_came(&self, bytes: u64);
+}
+
+impl Call {
+    pub(crate) fn new(client: Client, cancel: CancelToken, progress: Arc<dyn Progress>) -> Self {
+        Self {
+            client,
+            cancel,
+            progress,
+            auto_sync: false,
+            arrivals: None,
+        }
+    }
+
+    /// The same call with another handler of progress, when there is one.
+    pub(crate) fn with_progress(self, progress: Option<&Arc<dyn Progress>>) -> Self {
+        let progress = progress.cloned().unwrap_or(self.progress);
+        Self { progress, ..self }
+    }
+
+    /// Keeps the call off the network when `offline` is true.
+    pub(crate) fn offline(&self, offline: bool) -> Self {
+        Self {
+            client: self.client.with_offline(offline),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.client.is_offline()
+    }
+
+    /// The same call, without syncing what a lookup needs.
+    pub(crate) fn without_sync(&self) -> Self {
+        Self {
+            auto_sync: false,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn may_sync(&self) -> bool {
+        self.auto_sync && !self.is_offline()
+    }
+
+    pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Answer, Failure> {
+        self.client.get(url, options, &self.cancel)
+    }
+
+    /// Sends an unconditional request.
+    pub(crate) fn body(&self, url: &Url, options: &GetOptions) -> Result<Box<Body>, Failure> {
+        match self.get(url, options)? {
+            Answer::Body(body) => Ok(body),
+            Answer::Unchanged => Err(unasked(url)),
+        }
+    }
+
+    /// Tries each mirror as [`Client::with_retries`] does; `attempt` gets the number of the mirror and its URL.
+    pub(crate) fn retrying<T>(
+        &self,
+        mirrors: &[Url],
+        attempt: impl FnMut(usize, &Url) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let notify = |_: u32, _, error: &Error| debug!(%error, "asking again");
+        self.client
+            .with_retries(mirrors, &self.cancel, &notify, attempt)
+    }
+}

@@ -1,0 +1,166 @@
+//! The index of a chunked registry: fetched, revalidated, checked against its signature, and cached.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::time::SystemTime;
+
+use minisign_verify::{PublicKey, Signature};
+use tracing::{debug, warn};
+
+use super::{MAX_INDEX_BYTES, wire};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::call::Call;
+use crate::http::{Answer, Failure, GetOptions};
+use crate::source::cache::{CachedMeta, RegistryCache};
+use crate::url::{Scheme, Url};
+
+/// The largest signature that is read, in bytes; real ones have about 300.
+const MAX_SIGNATURE_BYTES: u64 = 4096;
+
+#[derive(Debug)]
+pub(super) struct Index {
+    /// Where it is, at the registry itself and then at each mirror; never empty.
+    urls: Vec<Url>,
+    /// The minisign key that it must be signed with. The signature is beside it, with `.minisig` appended to the name.
+    public_key: Option<String>,
+    cache: RegistryCache,
+}
+
+impl Index {
+    pub(super) fn new(bases: &[Url], public_key: Option<String>, cache: RegistryCache) -> Self {
+        Self {
+            urls: bases.iter().map(|base| base.join("models.json")).collect(),
+            public_key,
+            cache,
+        }
+    }
+
+    /// When the cached copy was last known to be good; `None` when there is none.
+    pub(super) fn fetched_at(&self) -> Option<SystemTime> {
+        Some(self.cache.any_meta()?.fetched_at)
+    }
+
+    /// Opens the cached copy; `None` when there is none that came from here and was checked with the configured key.
+    pub(super) fn cached(&self) -> Result<Option<File>> {
+        let meta = self.cached_meta();
+        meta.map(|_| self.cache.open()).transpose()
+    }
+
+    fn cached_meta(&self) -> Option<CachedMeta> {
+        let url = self.urls[0].to_string();
+        self.cache.meta(&url, self.public_key.as_deref())
+    }
+
+    /// Opens the index: the cached copy when the server says that it is still current, or when offline. Also returns
+    /// whether another index came than the one that was cached.
+    pub(super) fn open(&self, call: &Call) -> Result<(File, bool)> {
+        let is_local = |url: &Url| url.scheme() == Scheme::File;
+        if call.is_offline() && !self.urls.iter().any(is_local) {
+            return match self.cached()? {
+                Some(file) => Ok((file, false)),
+                None => Err(ErrorKind::Offline {
+                    needed: format!("the index {}, which is not cached,", self.urls[0]),
+                }
+                .into()),
+            };
+        }
+        let cached = self.cached_meta();
+        let mut is_new = false;
+        call.retrying(&self.urls, |mirror, url| {
+            if mirror > 0 {
+                warn!(%url, "the index comes from a mirror");
+            }
+            // A validator means something only to the server that gave it.
+            let cached = cached.as_ref().filter(|_| mirror == 0);
+            is_new = self.refresh(call, cached, url)?;
+            Ok(())
+        })?;
+        Ok((self.cache.open()?, is_new))
+    }
+
+    /// Fetches the index into the cache unless the server says that the copy there is still current; returns whether it
+    /// fetched one.
+    fn refresh(
+        &self,
+        call: &Call,
+        cached: Option<&CachedMeta>,
+        url: &Url,
+    ) -> Result<bool, Failure> {
+        let options = GetOptions {
+            etag: cached.and_then(|meta| meta.etag.clone()),
+            ..GetOptions::default()
+        };
+        let mut body = match (call.get(url, &options)?, cached) {
+            (Answer::Unchanged, Some(meta)) => {
+                debug!(%url, "unchanged");
+                let renewed = CachedMeta {
+                    fetched_at: SystemTime::now(),
+                    ..meta.clone()
+                };
+                self.cache.write_meta(&renewed).map_err(Failure::last)?;
+                return Ok(false);
+            }
+            (Answer::Unchanged, None) => return Ok(false),
+            (Answer::Body(body), _) => body,
+        };
+        let signed = match &self.public_key {
+            Some(key) => Some(signature(call, key, url)?),
+            None => None,
+        };
+        let mismatch = || {
+            let message = "the index does not match its signature";
+            Failure::last(Error::registry(url, message))
+        };
+        let mut check = match &signed {
+            Some((key, signature)) => Some(key.verify_stream(signature).map_err(|_| mismatch())?),
+            None => None,
+        };
+        let mut file = self.cache.begin().map_err(Failure::last)?;
+        body.copy_to(MAX_INDEX_BYTES, &call.cancel, &mut |piece| {
+            if let Some(check) = &mut check {
+                check.update(piece);
+            }
+            file.write(piece)
+        })?;
+        if let Some(mut check) = check {
+            check.finalize().map_err(|_| mismatch())?;
+        }
+        // What is no index does not replace the copy that is cached.
+        let written = file.reread().map_err(Failure::last)?;
+        wire::check_shape(BufReader::with_capacity(256 << 10, written))
+            .map_err(|error| Failure::last(error.at(url)))?;
+        let meta = CachedMeta {
+            url: self.urls[0].to_string(),
+            etag: body.etag.take().filter(|_| url.scheme() != Scheme::File),
+            public_key: self.public_key.clone(),
+            fetched_at: SystemTime::now(),
+        };
+        self.cache
+            .commit(file, None, &meta)
+            .map_err(Failure::last)?;
+        Ok(true)
+    }
+}
+
+/// Fetches the [minisign](https://jedisct1.github.io/minisign/) signature beside the index.
+fn signature(call: &Call, key: &str, url: &Url) -> Result<(PublicKey, Signature), Failure> {
+    let place = url.beside(".minisig");
+    let unsigned = |reason: &str| {
+        let message = format!("the index is not signed as configured: {reason}");
+        Failure::last(Error::registry(&place, message))
+    };
+    let key = PublicKey::from_base64(key.trim()).map_err(|_| {
+        let message = "the configured public_key is not a minisign key";
+        Failure::last(Error::config(message))
+    })?;
+    let text = match call.body(&place, &GetOptions::default()) {
+        Ok(mut body) => body.read_whole(MAX_SIGNATURE_BYTES, &call.cancel)?,
+        Err(failure) if matches!(failure.error.status(), Some(404 | 410)) => {
+            return Err(unsigned("there is no signature"));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let text = String::from_utf8(text).map_err(|_| unsigned("the signature is not text"))?;
+    let signature = Signature::decode(&text).map_err(|_| unsigned("the signature is malformed"))?;
+    Ok((key, signature))
+}

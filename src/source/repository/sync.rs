@@ -1,0 +1,219 @@
+//! Syncing a repository: the registry of each ref is found, checked, and kept in a form that reads fast.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::info;
+
+use super::Repository;
+use super::discover::{Discovered, Discovery, ServedRegistry};
+use super::index::{self, Cached, Head, Origin};
+use super::refs::Refs;
+use crate::catalog::PinState;
+use crate::catalog::registry::{RegistryMode, SyncReport, SyncedRegistry, UnsyncedRegistry};
+use crate::error::{Error, Result};
+use crate::http::call::Call;
+use crate::modelstoml::Registry;
+use crate::mutex::Mutex;
+use crate::source::cache::{CachedMeta, RegistryCache};
+use crate::source::{Source, UP_TO_DATE, at_once};
+
+/// The sync of one repository under way.
+struct Sync<'a> {
+    repository: &'a Repository,
+    discovery: Discovery<'a>,
+    force: bool,
+    /// Asked for once, by the first ref that is not a release.
+    refs: Mutex<Option<Arc<Refs>>>,
+}
+
+impl Repository {
+    /// Syncs refs, all at once; the default branch when there are none.
+    pub(super) fn sync_refs(&self, call: &Call, references: &[String], force: bool) -> SyncReport {
+        let label = self.label();
+        let sync = Sync {
+            repository: self,
+            discovery: Discovery {
+                call,
+                place: &self.place,
+                label: &label,
+            },
+            force,
+            refs: Mutex::default(),
+        };
+        let default_branch;
+        let references = match references {
+            [] => match sync.default_branch() {
+                Ok(branch) => {
+                    default_branch = [branch];
+                    &default_branch[..]
+                }
+                Err(error) => return self.outcome(None, Err(error)),
+            },
+            references => references,
+        };
+        let sync = |reference: &String| self.outcome(Some(reference), sync.registry(reference));
+        let mut all = SyncReport::default();
+        for report in at_once(references, sync) {
+            all.extend(report);
+        }
+        all
+    }
+
+    fn outcome(&self, reference: Option<&str>, synced: Result<Option<Head>>) -> SyncReport {
+        let (key, label) = (&*self.identity.key, self.label());
+        let reference = reference.map(str::to_owned);
+        let mut report = SyncReport::default();
+        match synced {
+            Ok(Some(head)) => {
+                let state = &head.origin.state;
+                info!(source = label, reference, models = head.models, "synced");
+                report.synced.push(SyncedRegistry {
+                    reference,
+                    commit: state.commit().map(str::to_owned),
+                    models: head.models,
+                    ..SyncedRegistry::new(key, label, RegistryMode::of(state))
+                });
+            }
+            Ok(None) => report.skipped.push(UnsyncedRegistry {
+                reference,
+                ..UnsyncedRegistry::new(key, label, UP_TO_DATE)
+            }),
+            Err(error) => report.failed.push(UnsyncedRegistry {
+                reference,
+                ..UnsyncedRegistry::new(key, label, error)
+            }),
+        }
+        report
+    }
+}
+
+impl Sync<'_> {
+    fn refs(&self) -> Result<Arc<Refs>> {
+        let mut known = self.refs.lock();
+        if let Some(refs) = &*known {
+            return Ok(refs.clone());
+        }
+        let refs = Arc::new(self.discovery.refs()?);
+        *known = Some(refs.clone());
+        Ok(refs)
+    }
+
+    fn default_branch(&self) -> Result<String> {
+        let branch = self.refs()?.default_branch().map(str::to_owned);
+        branch.ok_or_else(|| {
+            let place = &self.repository.place;
+            let location = place.server.join(&place.repo);
+            Error::registry(location, "the repository has no default branch")
+        })
+    }
+
+    /// Brings the registry of one ref up to date; `None` when it was.
+    fn registry(&self, reference: &str) -> Result<Option<Head>> {
+        let cache = self.repository.cache(reference);
+        let cached = self.usable_copy(&cache, reference);
+        let known = cached.as_ref().map(|(origin, _)| origin);
+        let found = match self.discovery.in_release(reference, known)? {
+            Some(found) => found,
+            None => {
+                self.discovery
+                    .under_version_control(reference, self.refs()?.as_ref(), known)?
+            }
+        };
+        let meta = match (found, cached) {
+            // Not every server has validators.
+            (Discovered::Registry(served), Some((known, meta)))
+                if served.revision() == known.revision =>
+            {
+                meta
+            }
+            (Discovered::Registry(served), _) => {
+                return self.keep(&cache, reference, &served).map(Some);
+            }
+            (Discovered::Unchanged, Some((_, meta))) => meta,
+            (Discovered::Unchanged, None) => {
+                let message = "the server answers 'unchanged' to an unconditional request";
+                return Err(Error::registry(&self.repository.identity.key, message));
+            }
+        };
+        cache.write_meta(&CachedMeta {
+            fetched_at: SystemTime::now(),
+            ..meta
+        })?;
+        Ok(None)
+    }
+
+    /// What is known of the cached copy, when it is whole and of what is asked for now.
+    fn usable_copy(&self, cache: &RegistryCache, reference: &str) -> Option<(Origin, CachedMeta)> {
+        if self.force {
+            return None;
+        }
+        let mut cached = Cached::open(cache).ok()??;
+        let (repository, origin) = (self.repository, &cached.head.origin);
+        let place = &repository.place;
+        let is_same = repository.is_current(&cached.head, reference)
+            && origin.repo == place.repo
+            && origin.registry_path == place.registry_path
+            && origin.asset == place.asset
+            && origin.fork == repository.is_fork;
+        if !(is_same && cached.is_whole().ok()?) {
+            return None;
+        }
+        Some((cached.head.origin, cache.any_meta()?))
+    }
+
+    /// Checks what was served, and keeps it together with the form that reads fast.
+    fn keep(
+        &self,
+        cache: &RegistryCache,
+        reference: &str,
+        served: &ServedRegistry,
+    ) -> Result<Head> {
+        let location = served.url.to_string();
+        let registry = Registry::parse(&served.text, reference, &location)?;
+        let repository = self.repository;
+        let place = &repository.place;
+        let state =
+            match &served.commit {
+                Some(commit) => PinState::Commit(commit.clone()),
+                None => {
+                    let asset = registry.asset.as_deref().or(place.asset.as_deref()).ok_or_else(|| {
+                    let message = "neither the registry nor the source states which zip of the \
+                                   release holds the files: set 'asset'";
+                    Error::registry(&location, message)
+                })?;
+                    PinState::Release {
+                        tag: reference.to_owned(),
+                        asset: asset.to_owned(),
+                    }
+                }
+            };
+        let origin = Origin {
+            reference: reference.to_owned(),
+            name: repository.identity.name.clone(),
+            server: place.server.to_string(),
+            repo: place.repo.clone(),
+            state,
+            revision: served.revision(),
+            etag: served.etag.clone(),
+            registry_path: place.registry_path.clone(),
+            asset: place.asset.clone(),
+            fork: repository.is_fork,
+        };
+        let mut document = cache.begin()?;
+        document.write(served.text.as_bytes())?;
+        let mut index = cache.begin_index()?;
+        let head = index::write(&registry, &origin, &location, &mut |bytes| {
+            index.write(bytes)
+        })?;
+        let meta = CachedMeta {
+            url: location,
+            etag: served.etag.clone(),
+            public_key: None,
+            fetched_at: SystemTime::now(),
+        };
+        cache.commit(document, Some(index), &meta)?;
+        cache.drop_archives(&head.origin.revision);
+        Ok(head)
+    }
+}

@@ -1,0 +1,169 @@
+//! The sources of an app, and the client that reaches them.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::env::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Client;
+use crate::http::transport::{Transport, UreqTransport};
+use crate::model::nearest;
+use crate::settings::Settings;
+use crate::source::cache::cached_sources;
+use crate::source::entry::read_entries;
+use crate::source::{Context, Entry, KINDS, Kind, Source};
+
+/// The sources of an app, and the client that reaches them.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    context: Context,
+    pub(crate) client: Client,
+    configured: Vec<Arc<dyn Source>>,
+    /// Those configured, followed by the repositories that somebody synced without configuring them.
+    all: RwLock<Arc<[Arc<dyn Source>]>>,
+}
+
+impl Sources {
+    /// Reads the configuration and looks which registries are cached. Without a transport, the built-in one is made.
+    pub(crate) fn open(
+        settings: &Settings,
+        environment: &Environment,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> Result<Self> {
+        let context = Context {
+            environment: environment.clone(),
+            cache_dir: settings.cache_dir.clone(),
+        };
+        let entries = read_entries(settings)?.into_iter();
+        let configured = entries
+            .map(|entry| kind_of(&entry)?.source(entry, &context))
+            .collect::<Result<Vec<_>>>()?;
+        let mut tokens = Vec::new();
+        for kind in KINDS {
+            tokens.extend(kind.tokens(environment)?);
+        }
+        tokens.extend(
+            configured
+                .iter()
+                .flat_map(|source| source.tokens(environment)),
+        );
+        let transport = match transport {
+            Some(transport) => transport,
+            None => Arc::new(UreqTransport::new(settings.http.clone())?),
+        };
+        let client = Client::new(transport, settings.http.retry, settings.offline);
+        let sources = Self {
+            client: client.with_tokens(tokens),
+            context,
+            configured,
+            all: RwLock::default(),
+        };
+        sources.rescan();
+        Ok(sources)
+    }
+
+    /// All sources: those configured first, in the order of keys.
+    pub(crate) fn all(&self) -> Arc<[Arc<dyn Source>]> {
+        self.all
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn cache_dir(&self) -> &Path {
+        &self.context.cache_dir
+    }
+
+    /// Looks again which registries are cached of repositories that are not configured.
+    pub(crate) fn rescan(&self) {
+        let mut all = self.configured.clone();
+        for key in cached_sources(self.cache_dir()) {
+            let is_known = |source: &Arc<dyn Source>| {
+                let identity = source.identity();
+                identity.key == key || identity.name == key
+            };
+            if !all.iter().any(is_known) {
+                let recovered = KINDS
+                    .iter()
+                    .find_map(|kind| kind.recover(&key, &self.context));
+                all.extend(recovered);
+            }
+        }
+        *self.all.write().unwrap_or_else(PoisonError::into_inner) = all.into();
+    }
+
+    /// All sources, or the one with this key or name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSource`] when there are none; [`ErrorKind::InvalidArgument`] when none is called so.
+    pub(crate) fn select(&self, wanted: Option<&str>) -> Result<Vec<Arc<dyn Source>>> {
+        let all = self.all();
+        match wanted {
+            None if all.is_empty() => Err(ErrorKind::NoSource.into()),
+            None => Ok(all.to_vec()),
+            Some(wanted) => Ok(vec![self.named(wanted)?]),
+        }
+    }
+
+    /// The source that has this key or name.
+    pub(crate) fn named(&self, wanted: &str) -> Result<Arc<dyn Source>> {
+        let all = self.all();
+        let is_called = |source: &&Arc<dyn Source>| {
+            let identity = source.identity();
+            identity.key == wanted || identity.name == wanted
+        };
+        all.iter().find(is_called).cloned().ok_or_else(|| {
+            let keys = all.iter().map(|source| source.identity().key.as_str());
+            let near = nearest(wanted, keys).into_iter().next();
+            let near = near.map(|near| format!(", did you mean '{near}'?"));
+            Error::argument(format!(
+                "no source has the key or name '{}'{}",
+                wanted.escape_debug(),
+                near.unwrap_or_default()
+            ))
+        })
+    }
+
+    /// The source with this key.
+    pub(crate) fn by_key(&self, key: &str) -> Option<Arc<dyn Source>> {
+        let all = self.all();
+        let mut all = all.iter();
+        all.find(|source| source.identity().key == key).cloned()
+    }
+
+    /// The source that serves a repository: the one named, or the one whose repository it is, or one that is made for it.
+    pub(crate) fn of_repo(&self, repo: &str, wanted: Option<&str>) -> Result<Arc<dyn Source>> {
+        let source = match wanted {
+            Some(wanted) => Some(self.named(wanted)?),
+            None => {
+                let mut configured = self.configured.iter();
+                configured
+                    .find(|source| source.repo() == Some(repo))
+                    .cloned()
+            }
+        };
+        let refuse = |error: Error| Error::argument(error.to_string());
+        match (source, wanted) {
+            (Some(source), _) if source.repo() == Some(repo) => Ok(source),
+            (Some(source), wanted) => source.with_repo(repo).unwrap_or_else(|| {
+                let wanted = wanted.unwrap_or_default().escape_debug();
+                Err(Error::argument(format!(
+                    "the source '{wanted}' is not a repository"
+                )))
+            }),
+            (None, _) => {
+                let adopted = KINDS
+                    .iter()
+                    .find_map(|kind| kind.adopt(repo, &self.context));
+                adopted.unwrap_or_else(|| Err(Error::internal("no kind of source adopts")))
+            }
+        }
+        .map_err(refuse)
+    }
+}
+
+fn kind_of(entry: &Entry) -> Result<&'static dyn Kind> {
+    let mut kinds = KINDS.iter().copied();
+    let kind = kinds.find(|kind| entry.is_of(*kind));
+    kind.ok_or_else(|| Error::internal("an entry of no kind"))
+}
