@@ -8,8 +8,8 @@ use super::session::Session;
 use super::{Mount, render};
 use crate::ClearOptions;
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("clear")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Remove cached registries; installed models stay")
         .arg(args::source(mount))
         .arg(args::reference(

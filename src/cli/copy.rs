@@ -12,10 +12,9 @@ use crate::{CopyOptions, ModelAddress};
 
 const DESTINATION: &str = "modelrack_destination";
 
-pub(super) fn command(mount: &Mount) -> Command {
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let [model, _] = args::model(mount, Which::Installed, true);
-    Command::new("copy")
-        .visible_alias("cp")
+    command
         // A parent may pass its own `--version` on, which would be a second one here.
         .disable_version_flag(true)
         .about(

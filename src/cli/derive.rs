@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 
 use clap::{ArgMatches, Command};
 
-use super::session::Session;
-use super::{Exit, Mount, VERBS, add_tree, add_verbs, run, run_verb, spellings};
+use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
 
 /// What a parent that derives its arguments says about its models.
 ///
@@ -73,8 +72,7 @@ impl<H: Host> ModelsCommand<H> {
 
     /// Runs it with another mount, as one that carries a manager or the parent's flags.
     pub fn run_with(&self, mount: &Mount) -> Exit {
-        let session = Session::open(mount, &spellings(&self.name, mount), &self.matches);
-        run_verb(session, &self.name, &self.matches)
+        run_verb(mount, &self.matches, Some((&self.name, &self.matches)))
     }
 }
 
@@ -126,7 +124,7 @@ impl<H: Host> clap::FromArgMatches for ModelsArgs<H> {
 impl<H: Host> clap::Subcommand for ModelsCommand<H> {
     fn augment_subcommands(command: Command) -> Command {
         let mount = H::mount().name(command.get_name().to_owned());
-        add_verbs(command, &mount)
+        Verb::add_all(VERBS, command, &mount)
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -134,7 +132,7 @@ impl<H: Host> clap::Subcommand for ModelsCommand<H> {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        VERBS.iter().any(|(verb, _)| *verb == name)
+        Verb::find(VERBS, name).is_some()
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     Checksum, Metadata, ModelAddress, RefInfo, RelPath, RemoteOptions, SourceInfo, SourceKind,
 };
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("info")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Show a model in detail; without one, the sources and their state")
         .args(args::model(mount, Which::Installed, false))
         .arg(args::remote("Show what the source offers, without fetching it").requires(args::MODEL))

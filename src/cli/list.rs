@@ -27,9 +27,8 @@ const STATUSES: [Status; 5] = [
     Status::Deleted,
 ];
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("list")
-        .visible_alias("ls")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("List installed models, or what there is to pull")
         .arg(
             Arg::new(NAME)

@@ -28,6 +28,18 @@
 //! begin with `modelrack_` and without short forms. A parent that has one of them itself, as a global argument, leaves
 //! ours out with [`Mount::without`] and passes its choice in with [`Mount::output`].
 
+/// Makes the entry of a module in a dispatch table.
+macro_rules! verb {
+    ($module:ident $(, $alias:literal)?) => {
+        $crate::cli::Verb {
+            name: stringify!($module),
+            aliases: &[$($alias)?],
+            command: $module::command,
+            execute: $module::execute,
+        }
+    };
+}
+
 mod args;
 mod clear;
 mod console;
@@ -65,6 +77,8 @@ pub use mount::{Flag, Mount, Output};
 use ending::{CliError, CliResult};
 use session::Session;
 
+use crate::{Error, Result};
+
 /// How a run ended; [`Exit::code`] is one of those that the documentation lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "the parent decides what to do with it"]
@@ -90,107 +104,57 @@ impl Termination for Exit {
     }
 }
 
-/// One command: how it is parsed and what it does.
+/// A command: what it is called, how it is parsed and what it does.
 struct Verb {
-    command: fn(&Mount) -> Command,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    command: fn(Command, &Mount) -> Command,
     execute: fn(&mut Session, &ArgMatches) -> CliResult,
 }
 
-/// All commands, in the order of help texts.
-const VERBS: &[(&str, Verb)] = &[
-    (
-        "list",
-        Verb {
-            command: list::command,
-            execute: list::execute,
-        },
-    ),
-    (
-        "search",
-        Verb {
-            command: search::command,
-            execute: search::execute,
-        },
-    ),
-    (
-        "pull",
-        Verb {
-            command: pull::command,
-            execute: pull::execute,
-        },
-    ),
-    (
-        "remove",
-        Verb {
-            command: remove::command,
-            execute: remove::execute,
-        },
-    ),
-    (
-        "info",
-        Verb {
-            command: info::command,
-            execute: info::execute,
-        },
-    ),
-    (
-        "path",
-        Verb {
-            command: path::command,
-            execute: path::execute,
-        },
-    ),
-    (
-        "update",
-        Verb {
-            command: update::command,
-            execute: update::execute,
-        },
-    ),
-    (
-        "verify",
-        Verb {
-            command: verify::command,
-            execute: verify::execute,
-        },
-    ),
-    (
-        "copy",
-        Verb {
-            command: copy::command,
-            execute: copy::execute,
-        },
-    ),
-    (
-        "prune",
-        Verb {
-            command: prune::command,
-            execute: prune::execute,
-        },
-    ),
-    (
-        "clear",
-        Verb {
-            command: clear::command,
-            execute: clear::execute,
-        },
-    ),
-    (
-        "sync",
-        Verb {
-            command: sync::command,
-            execute: sync::execute,
-        },
-    ),
+/// The commands, in the order of the help.
+const VERBS: &[Verb] = &[
+    verb!(list, "ls"),
+    verb!(search),
+    verb!(pull),
+    verb!(remove, "rm"),
+    verb!(info),
+    verb!(path),
+    verb!(update),
+    verb!(verify),
+    verb!(copy, "cp"),
+    verb!(prune),
+    verb!(clear),
+    verb!(sync),
     #[cfg(feature = "author")]
-    (
-        "registry",
-        Verb {
-            command: registry::command,
-            execute: registry::execute,
-        },
-    ),
+    verb!(registry),
 ];
+
+impl Verb {
+    fn find(verbs: &'static [Self], name: &str) -> Option<&'static Self> {
+        verbs.iter().find(|verb| verb.name == name)
+    }
+
+    /// Finds the command that was matched.
+    fn chosen<'m>(
+        verbs: &'static [Self],
+        matched: Option<(&str, &'m ArgMatches)>,
+    ) -> Result<(&'static Self, &'m ArgMatches)> {
+        let (name, matches) = matched.ok_or_else(|| Error::argument("a command is missing"))?;
+        let verb = Self::find(verbs, name);
+        let unknown = || Error::internal(format!("no command '{name}'"));
+        Ok((verb.ok_or_else(unknown)?, matches))
+    }
+
+    /// Adds commands to a parent, each with the flags of the whole tree.
+    fn add_all(verbs: &'static [Self], parent: Command, mount: &Mount) -> Command {
+        let commands = verbs.iter().map(|verb| {
+            let command = Command::new(verb.name).visible_aliases(verb.aliases);
+            (verb.command)(command, mount).args(args::tree_flags(mount))
+        });
+        parent.subcommands(commands)
+    }
+}
 
 /// Builds the command tree, detached: the parent adds it where it likes, at any depth.
 #[must_use]
@@ -200,44 +164,19 @@ pub fn models_command(mount: &Mount) -> Command {
 
 /// Runs what was matched under the command that [`models_command`] built.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
-    let verb = matches.subcommand_name().unwrap_or_default();
-    let session = Session::open(mount, &spellings(verb, mount), matches);
-    match matches.subcommand() {
-        Some((name, matches)) => run_verb(session, name, matches),
-        None => close(
-            &session,
-            Err(crate::Error::argument("a command is missing").into()),
-        ),
-    }
+    run_verb(mount, matches, matches.subcommand())
 }
 
-/// Runs one command; the library's events go to who listens in this session.
-fn run_verb(mut session: Session, name: &str, matches: &ArgMatches) -> Exit {
+/// Runs a command. `tree` has the flags that stand in front of its name.
+fn run_verb(mount: &Mount, tree: &ArgMatches, matched: Option<(&str, &ArgMatches)>) -> Exit {
+    let chosen = Verb::chosen(VERBS, matched);
+    let mut session = Session::open(mount, tree, chosen.as_ref().ok().map(|(verb, _)| *verb));
     let dispatch = session.trace();
-    let result = tracing::dispatcher::with_default(&dispatch, || {
-        match VERBS.iter().find(|(verb, _)| *verb == name) {
-            Some((name, verb)) => {
-                session.verb = name;
-                (verb.execute)(&mut session, matches)
-            }
-            None => Err(crate::Error::internal(format!("no command '{name}'")).into()),
-        }
+    let result = chosen.map_err(CliError::from).and_then(|(verb, matches)| {
+        tracing::dispatcher::with_default(&dispatch, || (verb.execute)(&mut session, matches))
     });
-    close(&session, result)
-}
-
-/// A command's name and its aliases.
-fn spellings(verb: &str, mount: &Mount) -> Vec<String> {
-    let found = VERBS.iter().find(|(name, _)| *name == verb);
-    let command = found.map(|(_, found)| (found.command)(mount));
-    let aliases = command.iter().flat_map(Command::get_all_aliases);
-    aliases.chain([verb]).map(str::to_owned).collect()
-}
-
-/// Makes sure that all data went out, and says how it ended.
-fn close(session: &Session, result: CliResult) -> Exit {
     let flushed = session.console.flush().map_err(CliError::from);
-    Exit(failure::report(session, result.and(flushed)))
+    Exit(failure::report(&session, result.and(flushed)))
 }
 
 fn add_tree(command: Command, mount: &Mount) -> Command {
@@ -260,13 +199,5 @@ fn add_tree(command: Command, mount: &Mount) -> Command {
                 ("path GROUP/MODEL VERSION", "where it is"),
             ],
         ));
-    add_verbs(command, mount)
-}
-
-fn add_verbs(command: Command, mount: &Mount) -> Command {
-    command.subcommands(
-        VERBS
-            .iter()
-            .map(|(_, verb)| (verb.command)(mount).args(args::tree_flags(mount))),
-    )
+    Verb::add_all(VERBS, command, mount)
 }

@@ -7,8 +7,8 @@ use super::args::{self, Which};
 use super::ending::CliResult;
 use super::session::Session;
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("path")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Print the folder of an installed model and nothing else")
         .args(args::model(mount, Which::Installed, true))
         .after_help(args::examples(

@@ -8,8 +8,8 @@ use super::session::Session;
 use super::{Mount, render};
 use crate::PruneReport;
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("prune")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Remove what unfinished pulls left")
         .args(args::yes(mount))
         .after_help(args::examples(

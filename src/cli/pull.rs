@@ -14,8 +14,8 @@ const INCLUDE: &str = "modelrack_include";
 const EXCLUDE: &str = "modelrack_exclude";
 const REQUIRE_HASHES: &str = "modelrack_require_hashes";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("pull")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Bring a model in, verified; an interrupted pull goes on where it was")
         .args(args::model(mount, Which::Offered, true))
         .arg(args::flag(

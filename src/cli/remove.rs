@@ -10,9 +10,8 @@ use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, Scope};
 
 const ALL: &str = "modelrack_all";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("remove")
-        .visible_alias("rm")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Remove an installed model")
         .args(args::model(mount, Which::Installed, true))
         .arg(args::flag(ALL, "all", "Remove all its versions").conflicts_with(args::VERSION))

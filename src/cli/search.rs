@@ -11,8 +11,8 @@ use crate::SearchOptions;
 
 const QUERY: &str = "modelrack_query";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("search")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Find models by name, description, tags and type")
         .arg(
             Arg::new(QUERY)

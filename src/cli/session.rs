@@ -1,5 +1,6 @@
 //! One run: the manager, the sinks and the choices that every command needs.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use super::ending::{CliError, CliResult};
 use super::meter::Meter;
 use super::render::SafeJson;
 use super::trace::Verbose;
-use super::{Mount, Output};
-use crate::{CancelToken, Environment, Manager, Progress, PullOptions};
+use super::{Mount, Output, Verb};
+use crate::{CancelToken, Manager, Progress, PullOptions};
 
 pub(super) struct Session {
     pub(super) manager: Arc<dyn Manager>,
@@ -34,18 +35,11 @@ pub(super) struct Session {
 
 impl Session {
     /// Reads the choices; nothing else happens before a command asks for it.
-    pub(super) fn open(mount: &Mount, spellings: &[String], matches: &ArgMatches) -> Self {
+    pub(super) fn open(mount: &Mount, tree: &ArgMatches, verb: Option<&Verb>) -> Self {
         let environment = mount.open_environment();
         let console = mount.console.clone().unwrap_or_else(Console::standard);
-        let anywhere = |id: &str| {
-            let mut matches = Some(matches);
-            std::iter::from_fn(|| {
-                let here = matches?;
-                matches = here.subcommand().map(|(_, below)| below);
-                Some(here)
-            })
-            .any(|matches| is_set(matches, id))
-        };
+        let levels = std::iter::successors(Some(tree), |matches| Some(matches.subcommand()?.1));
+        let anywhere = |id: &str| levels.clone().any(|matches| is_set(matches, id));
         let output = Output {
             json: mount.output.json || anywhere(args::JSON),
             quiet: mount.output.quiet || anywhere(args::QUIET),
@@ -56,10 +50,11 @@ impl Session {
         let path = mount
             .invoked_as
             .clone()
-            .unwrap_or_else(|| typed_path(&environment, mount, spellings));
+            .or_else(|| typed_command(environment.command_line(), &mount.name, verb?))
+            .unwrap_or_else(|| mount.example_path());
         Self {
             colours: console.colours(&environment),
-            verb: "",
+            verb: verb.map_or("", |verb| verb.name),
             #[cfg(feature = "author")]
             maker: crate::project::RegistryMaker::new(mount.config.clone())
                 .environment(environment.clone()),
@@ -167,36 +162,22 @@ impl Session {
     }
 }
 
-/// Finds the words before the verb on the command line: the program's name and those of the commands above.
-fn typed_path(environment: &Environment, mount: &Mount, spellings: &[String]) -> String {
-    let line: Vec<String> = environment
-        .command_line()
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
+/// Returns the command above a verb as it was typed: the program's name and the words in front of the verb.
+fn typed_command(line: &[OsString], mounted_as: &str, verb: &Verb) -> Option<String> {
+    let line: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
+    let (program, words) = line.split_first()?;
+    let is_verb = |word: &str| word == verb.name || verb.aliases.contains(&word);
+    // A derived parent may mount the tree under another name, which then is not among the words, or is a model's.
+    let mounted = words.iter().position(|word| word == mounted_as);
+    let verb_after =
+        |from: usize| Some(from + words[from..].iter().position(|word| is_verb(word))?);
+    let end = mounted.and_then(verb_after).or_else(|| verb_after(0))?;
+    let program = Path::new(&**program).file_stem()?.to_string_lossy();
+    let above = words[..end].iter().filter(|word| !word.starts_with('-'));
+    let words: Vec<&str> = [&program]
+        .into_iter()
+        .chain(above)
+        .map(|word| &**word)
         .collect();
-    let Some((program, words)) = line.split_first() else {
-        return mount.example_path();
-    };
-    let program = Path::new(program)
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    // The mount's name may be another than the one above a derived type, and occur as a model's or group's name too: what
-    // counts is that the verb comes behind it.
-    let is_verb = |word: &String| spellings.contains(word);
-    let named = words.iter().position(|word| *word == mount.name);
-    let end = match (named, words.iter().position(is_verb)) {
-        (Some(at), _) if words[at + 1..].iter().any(is_verb) => at + 1,
-        (_, Some(at)) => at,
-        (at, None) => at.map_or(0, |at| at + 1),
-    };
-    let mut path = vec![program];
-    path.extend(
-        words[..end]
-            .iter()
-            .filter(|word| !word.starts_with('-'))
-            .cloned(),
-    );
-    path.join(" ")
+    Some(words.join(" "))
 }

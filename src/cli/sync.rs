@@ -11,8 +11,8 @@ use crate::{SyncOptions, SyncReport};
 
 const REPO: &str = "modelrack_repo";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("sync")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Bring the registries of the sources up to date")
         .arg(args::source(mount))
         .arg(args::reference(mount, "Only this branch, tag, release or commit"))

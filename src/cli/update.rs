@@ -12,8 +12,8 @@ use crate::{Freshness, Progress, UpdateEntry, UpdateOptions};
 
 const APPLY: &str = "modelrack_apply";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("update")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Tell what changed at the sources and what it costs; --apply brings it in")
         .args(args::model(mount, Which::Installed, false))
         .arg(args::flag(

@@ -10,8 +10,8 @@ use crate::{Progress, VerifiedModel, VerifyOptions};
 
 const REPAIR: &str = "modelrack_repair";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("verify")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Hash installed models and compare them with their manifests")
         .args(args::model(mount, Which::Installed, false))
         .arg(args::flag(

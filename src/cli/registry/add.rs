@@ -23,7 +23,7 @@ const CODE: &str = "modelrack_code";
 const MODEL_OUTPUT: &str = "modelrack_model_output";
 const TARGET_SET: &str = "modelrack_target_set";
 
-pub(super) fn command(mount: &Mount) -> Command {
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let list = |id, long, value, help| {
         args::option(id, long, value, help)
             .action(ArgAction::Append)
@@ -34,7 +34,7 @@ pub(super) fn command(mount: &Mount) -> Command {
             .action(ArgAction::Append)
             .value_parser(value_parser!(PathBuf))
     };
-    Command::new("add")
+    command
         .disable_version_flag(true)
         .about("Register models and targets of this project, or what changed of them")
         .arg(

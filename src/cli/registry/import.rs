@@ -14,8 +14,8 @@ use crate::project::{ImportOptions, ImportReport};
 const FILE: &str = "modelrack_file";
 const DRY_RUN: &str = "modelrack_dry_run";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("import")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Take over an existing registry, of modelops or a model_registry.json")
         .arg(
             Arg::new(FILE)

@@ -14,9 +14,8 @@ use crate::project::{ModelEntry, Project, RegisteredVersion};
 const TAG: &str = "modelrack_tag";
 const TARGETS: &str = "modelrack_targets";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("list")
-        .visible_alias("ls")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("List the models that are registered, or the targets")
         .arg(args::model_type())
         .arg(args::option(TAG, "tag", "TAG", "Only with this tag"))

@@ -19,8 +19,8 @@ const NAMEFILE: &str = "modelrack_namefile";
 const OUTPUT: &str = "modelrack_output";
 const URLS: &str = "modelrack_urls";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("make")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Write the models.toml of a repository from the folders of its models")
         .arg(
             args::option(REPO, "repo", "OWNER/NAME", "The repository; its archive at the ref is indexed")

@@ -21,117 +21,41 @@ use super::ending::{CliError, CliResult};
 use super::json::project as shapes;
 use super::session::Session;
 use super::{Mount, Verb, render};
+use crate::Result;
 use crate::error::chain;
 use crate::project::{FailedPath, ItemKind, Limits, Project, RegisteredItem};
-use crate::{Error, Result};
 
 const PROJECT: &str = "modelrack_project";
 const MAX_SIZE: &str = "modelrack_max_size";
 const KEEP_VERSIONS: &str = "modelrack_keep_versions";
 const IDS: &str = "modelrack_ids";
 
-/// All verbs, in the order of help texts.
-const VERBS: &[(&str, Verb)] = &[
-    (
-        "add",
-        Verb {
-            command: add::command,
-            execute: add::execute,
-        },
-    ),
-    (
-        "remove",
-        Verb {
-            command: remove::command,
-            execute: remove::execute,
-        },
-    ),
-    (
-        "list",
-        Verb {
-            command: list::command,
-            execute: list::execute,
-        },
-    ),
-    (
-        "show",
-        Verb {
-            command: show::command,
-            execute: show::execute,
-        },
-    ),
-    (
-        "search",
-        Verb {
-            command: search::command,
-            execute: search::execute,
-        },
-    ),
-    (
-        "status",
-        Verb {
-            command: status::command,
-            execute: status::execute,
-        },
-    ),
-    (
-        "sync",
-        Verb {
-            command: sync::command,
-            execute: sync::execute,
-        },
-    ),
-    (
-        "make",
-        Verb {
-            command: make::command,
-            execute: make::execute,
-        },
-    ),
-    (
-        "import",
-        Verb {
-            command: import::command,
-            execute: import::execute,
-        },
-    ),
-    (
-        "publish",
-        Verb {
-            command: publish::command,
-            execute: publish::execute,
-        },
-    ),
-    (
-        "report",
-        Verb {
-            command: report::command,
-            execute: report::execute,
-        },
-    ),
+/// The commands, in the order of the help.
+const VERBS: &[Verb] = &[
+    verb!(add),
+    verb!(remove, "rm"),
+    verb!(list, "ls"),
+    verb!(show),
+    verb!(search),
+    verb!(status),
+    verb!(sync),
+    verb!(make),
+    verb!(import),
+    verb!(publish),
+    verb!(report),
 ];
 
-pub(super) fn command(mount: &Mount) -> Command {
-    let group = Command::new("registry")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let group = command
         .about("Publish models for others to pull")
         .subcommand_required(true)
         .arg_required_else_help(true);
-    let flags = args::tree_flags(mount);
-    let verbs = VERBS
-        .iter()
-        .map(|(_, verb)| (verb.command)(mount).args(flags.clone()));
-    group.subcommands(verbs)
+    Verb::add_all(VERBS, group, mount)
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let chosen = matches.subcommand().and_then(|(name, matches)| {
-        let verb = VERBS.iter().find(|(verb, _)| *verb == name)?;
-        Some((&verb.1, matches))
-    });
-    match chosen {
-        Some((verb, matches)) => (verb.execute)(session, matches),
-        None => Err(Error::argument("a command is missing").into()),
-    }
+    let (verb, matches) = Verb::chosen(VERBS, matches.subcommand())?;
+    (verb.execute)(session, matches)
 }
 
 /// The project that a verb works on.

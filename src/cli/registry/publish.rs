@@ -22,8 +22,8 @@ const CHUNK_SIZE: &str = "modelrack_chunk_size";
 const ALIAS: &str = "modelrack_alias";
 const METADATA: &str = "modelrack_metadata";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("publish")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         // A parent may pass its own `--version` on, which would be a second one here.
         .disable_version_flag(true)
         .about("Write models into a registry that any static server or bucket serves as it is")

@@ -9,9 +9,8 @@ use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::ItemKind;
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("remove")
-        .visible_alias("rm")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Drop models and targets from the registry; their files stay")
         .arg(super::ids_arg("Models and targets").required(true))
         .arg(super::project_arg())

@@ -12,8 +12,8 @@ use crate::cli::{Mount, render};
 
 const OUTPUT: &str = "modelrack_output";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("report")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Write what is registered for other tools, as model_registry.json")
         .arg(
             args::option(

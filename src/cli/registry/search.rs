@@ -11,8 +11,8 @@ use crate::cli::{Mount, render};
 
 const QUERY: &str = "modelrack_query";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("search")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Find registered models by id, name, description, tags, type and metadata")
         .arg(
             Arg::new(QUERY)

@@ -12,8 +12,8 @@ use crate::cli::{Mount, render};
 use crate::project::{Files, ModelEntry, TargetEntry};
 use crate::{Metadata, RelPath};
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("show")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Show a registered model or target in detail")
         .arg(
             super::ids_arg("The model or target")

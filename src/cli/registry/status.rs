@@ -16,8 +16,8 @@ use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
 const DEEP: &str = "modelrack_deep";
 const STRICT: &str = "modelrack_strict";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("status")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Say what is stale or broken, and how to mend it; nothing is changed")
         .arg(args::flag(
             DEEP,

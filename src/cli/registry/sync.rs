@@ -13,8 +13,8 @@ use crate::{Error, RelPath};
 
 const DRY_RUN: &str = "modelrack_dry_run";
 
-pub(super) fn command(mount: &Mount) -> Command {
-    Command::new("sync")
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    command
         .about("Make the registry true to the files: register what changed, drop what is gone")
         .arg(args::flag(
             DRY_RUN,
