@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use serde::de::{IgnoredAny, MapAccess};
-
-use super::document::{Document, ListedModel, MoreTables, without_source};
+use super::document::{Document, ListedModel, Tables, without_source};
 use super::metadata;
 use crate::catalog::Metadata;
 use crate::error::Result;
@@ -20,21 +18,6 @@ pub(crate) struct Registry {
     pub(crate) asset: Option<String>,
 }
 
-/// What a consumer takes from the tables of a project: model → what is said about it.
-#[derive(Default)]
-struct Entries(BTreeMap<String, Metadata>);
-
-impl MoreTables for Entries {
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
-        if key == "entries" {
-            self.0 = metadata::of_entries(map.next_value()?);
-        } else {
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
 impl Registry {
     /// Parses a registry that was found at `reference`; `location` names it in errors.
     ///
@@ -42,11 +25,13 @@ impl Registry {
     /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when it is malformed, has an unknown major `schema_version`, or
     /// names a `root` or zip that cannot be one.
     pub(crate) fn parse(text: &str, reference: &str, location: &dyn Display) -> Result<Self> {
-        let (document, Entries(metadata)) = Document::parse(text, location)?;
+        let mut tables = Tables::parse(text, location)?;
+        let document = tables.document()?;
+        let metadata = tables.take("entries")?.map(metadata::of_entries);
         Ok(Self {
             asset: document.check_asset(location)?,
             document,
-            metadata,
+            metadata: metadata.unwrap_or_default(),
             reference: reference.to_owned(),
         })
     }

@@ -1,12 +1,12 @@
 //! The tables that every reader knows, and the one parser.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::{self, Display};
-use std::marker::PhantomData;
+use std::fmt::Display;
+use std::mem;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, de};
-use toml::Value;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Table, Value};
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +33,7 @@ pub(crate) struct Document {
 }
 
 /// What a registry says about a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct FileEntry {
     #[serde(default, rename = "hash", deserialize_with = "digest")]
     pub(crate) digest: Option<Digest>,
@@ -55,37 +55,78 @@ pub(crate) struct ListedModel<'a> {
     pub(crate) files: Vec<ManifestFile>,
 }
 
-/// How a reader treats the tables that not every reader knows.
-pub(super) trait MoreTables: Default {
-    /// Reads the value of a key, or passes over it.
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error>;
+/// The tables of a registry that are not read yet.
+pub(super) struct Tables<'t> {
+    tables: DeTable<'t>,
+    text: &'t str,
+    location: &'t dyn Display,
+}
 
-    /// Keeps a value that the parser itself has looked at.
-    fn keep(&mut self, _key: String, _value: Value) {}
+impl<'t> Tables<'t> {
+    /// Parses a registry; `location` names it in errors.
+    pub(super) fn parse(text: &'t str, location: &'t dyn Display) -> Result<Self> {
+        let tables = DeTable::parse(text).map_err(|error| malformed(&error, text, location))?;
+        Ok(Self {
+            tables: tables.into_inner(),
+            text,
+            location,
+        })
+    }
+
+    /// Takes the value of a key, if there is one.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
+        let value = self.tables.remove(key);
+        value.map(|value| self.read(value)).transpose()
+    }
+
+    /// Takes the tables that every reader knows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] when one is malformed, or the major `schema_version` is unknown.
+    pub(super) fn document(&mut self) -> Result<Document> {
+        let document = Document {
+            root: self.take("root")?,
+            asset: self.take("asset")?,
+            files: self.take("files")?.unwrap_or_default(),
+            models: self.take("models")?.unwrap_or_default(),
+            examples: self.take("examples")?.unwrap_or_default(),
+        };
+        let meta = self.tables.get("_meta").map(Spanned::get_ref);
+        let of_meta = meta.and_then(|meta| meta.get("schema_version")).cloned();
+        let version = self.tables.remove("schema_version").or(of_meta);
+        let version: Option<Value> = version.map(|value| self.read(value)).transpose()?;
+        if version.is_some_and(|version| !is_known(&version)) {
+            let message = "the registry's schema_version is not supported; only version 1 is";
+            return Err(Error::registry(self.location, message));
+        }
+        Ok(document)
+    }
+
+    /// Takes everything that is left.
+    pub(super) fn rest(&mut self) -> Result<Table> {
+        let rest = DeValue::Table(mem::take(&mut self.tables));
+        self.read(Spanned::new(0..0, rest))
+    }
+
+    fn read<T: DeserializeOwned>(&self, value: Spanned<DeValue<'t>>) -> Result<T> {
+        T::deserialize(ValueDeserializer::from(value))
+            .map_err(|error| malformed(&error, self.text, self.location))
+    }
+}
+
+fn malformed(error: &toml::de::Error, text: &str, location: &dyn Display) -> Error {
+    let mut reason = error.message().trim().replace('\n', ", ");
+    if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
+        reason = format!("line {}: {reason}", before.matches('\n').count() + 1);
+    }
+    Error::from(ErrorKind::Registry {
+        location: location.to_string(),
+        message: "the registry is malformed".into(),
+        source: Some(reason.into()),
+    })
 }
 
 impl Document {
-    /// Parses a registry; `location` names it in errors.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Registry`] when it is malformed or has an unknown major `schema_version`.
-    pub(super) fn parse<T: MoreTables>(text: &str, location: &dyn Display) -> Result<(Self, T)> {
-        let tables: Tables<T> = toml::from_str(text).map_err(|error| ErrorKind::Registry {
-            location: location.to_string(),
-            message: "the registry is malformed".into(),
-            source: Some(in_a_line(&error, text).into()),
-        })?;
-        if tables
-            .schema_version
-            .is_some_and(|version| !is_known(&version))
-        {
-            let message =
-                "the registry has an unsupported schema_version; only version 1 is known here";
-            return Err(Error::registry(location, message));
-        }
-        Ok((tables.document, tables.more))
-    }
-
     /// Returns what is said about a file, and its path in the repository or zip; `reference` is the ref of the registry.
     pub(super) fn file(&self, name: &str, reference: &str) -> (Option<&FileEntry>, String) {
         let entry = self.files.get(name);
@@ -216,54 +257,6 @@ pub(crate) fn without_source<'a>(listed: &'a str, source: &str) -> &'a str {
     below.unwrap_or(listed)
 }
 
-struct Tables<T> {
-    schema_version: Option<Value>,
-    document: Document,
-    more: T,
-}
-
-impl<'de, T: MoreTables> Deserialize<'de> for Tables<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TablesVisitor(PhantomData))
-    }
-}
-
-struct TablesVisitor<T>(PhantomData<T>);
-
-impl<'de, T: MoreTables> Visitor<'de> for TablesVisitor<T> {
-    type Value = Tables<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a registry of models")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tables<T>, A::Error> {
-        let (mut schema_version, mut of_meta) = (None, None);
-        let (mut document, mut more) = (Document::default(), T::default());
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "schema_version" => schema_version = Some(map.next_value()?),
-                "root" => document.root = Some(map.next_value()?),
-                "asset" => document.asset = Some(map.next_value()?),
-                "files" => document.files = map.next_value()?,
-                "models" => document.models = map.next_value()?,
-                "examples" => document.examples = map.next_value()?,
-                "_meta" => {
-                    let meta: Value = map.next_value()?;
-                    of_meta = meta.get("schema_version").cloned();
-                    more.keep(key, meta);
-                }
-                _ => more.read(key, &mut map)?,
-            }
-        }
-        Ok(Tables {
-            schema_version: schema_version.or(of_meta),
-            document,
-            more,
-        })
-    }
-}
-
 fn is_known(schema_version: &Value) -> bool {
     match schema_version {
         Value::String(text) => text.trim().split('.').next() == Some("1"),
@@ -273,31 +266,11 @@ fn is_known(schema_version: &Value) -> bool {
     }
 }
 
-/// The parser's message on one line, with the line where it stopped.
-fn in_a_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().trim().replace('\n', ", ");
-    let before = error.span().and_then(|span| text.get(..span.start));
-    match before {
-        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
-        None => message,
-    }
-}
-
 /// Deserializes a digest; `None` when it is empty or of another algorithm.
 pub(super) fn digest<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Digest>, D::Error> {
-    struct Text;
-    impl de::Visitor<'_> for Text {
-        type Value = Option<Digest>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a digest")
-        }
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<Digest>, E> {
-            Digest::read(text).map_err(E::custom)
-        }
-    }
-    deserializer.deserialize_str(Text)
+    Digest::read(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// Whether a URL can lead to a zip, without decoding it.

@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::time::SystemTime;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess};
+use serde::de::{Deserializer, Error as _};
 use toml::{Table, Value};
 
-use super::document::{self, Document, FileEntry, MoreTables};
+use super::document::{self, Document, FileEntry, Tables};
 use super::metadata::json_table;
 use super::{version, write};
 use crate::catalog::Metadata;
@@ -140,21 +140,25 @@ pub struct FileFacts {
 impl ProjectRegistry {
     /// Parses a registry; `location` names it in errors.
     pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
-        let (document, mut registry): (_, Self) = Document::parse(text, location)?;
+        let mut tables = Tables::parse(text, location)?;
         if write::is_cut_short(text) {
-            return Err(Error::registry(
-                location,
-                "the end of the registry is missing",
-            ));
+            let message = "the end of the registry is missing";
+            return Err(Error::registry(location, message));
         }
-        let joined = registry.join(document);
+        let mut registry = Self {
+            made: tables.document()?,
+            entries: tables.take("entries")?.unwrap_or_default(),
+            targets: tables.take("targets")?.unwrap_or_default(),
+            target_sets: tables.take("target_sets")?.unwrap_or_default(),
+            others: tables.rest()?,
+        };
+        let joined = registry.join();
         joined.map_err(|fault| Error::registry(location, fault))?;
         Ok(registry)
     }
 
     /// Moves what the tables for all readers say about registered models into their entries.
-    fn join(&mut self, document: Document) -> Result<(), String> {
-        self.made = document;
+    fn join(&mut self) -> Result<(), String> {
         let Document { files, models, .. } = &mut self.made;
         let mut listed = BTreeSet::new();
         for (id, entry) in &mut self.entries {
@@ -206,22 +210,6 @@ impl ProjectRegistry {
             document.models.insert(id.clone(), names);
         }
         document
-    }
-}
-
-impl MoreTables for ProjectRegistry {
-    fn read<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
-        match key.as_str() {
-            "entries" => self.entries = map.next_value()?,
-            "targets" => self.targets = map.next_value()?,
-            "target_sets" => self.target_sets = map.next_value()?,
-            _ => self.keep(key, map.next_value()?),
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, key: String, value: Value) {
-        self.others.insert(key, value);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Writing a registry: the same registry as the same text, in an order that keeps its diffs readable.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Display, Write as _};
+use std::time::SystemTime;
 
 use toml::{Table, Value};
 
 use super::document::{Document, FileEntry, MAX_REGISTRY_BYTES};
-use super::project::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+use super::project::{Files, ModelEntry, ProjectRegistry, TargetEntry};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::relpath::RelPath;
 use crate::time::rfc3339_micros;
@@ -26,38 +28,37 @@ pub(super) fn is_cut_short(text: &str) -> bool {
 impl ProjectRegistry {
     /// Returns the text of the registry.
     pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
         let document = self.document();
-        let mut text = format!("{HEAD}\nschema_version = \"1.0\"\n");
+        writeln!(out, "{HEAD}\nschema_version = \"1.0\"")?;
         // Keys of the top go before its tables.
-        let (tables, keys): (Vec<_>, Vec<_>) =
-            self.others.iter().partition(|(_, value)| value.is_table());
-        for (key, value) in keys {
-            push(&mut text, format_args!("{} = {value}\n", key_of(key)));
-        }
-        push_document(&mut text, &document);
+        let others = self.others.clone();
+        let (tables, keys): (Table, Table) = others.into_iter().partition(|(_, v)| v.is_table());
+        write_values(out, &keys)?;
+        write_document(out, &document)?;
         for (id, entry) in &self.entries {
-            push_entry(&mut text, id, entry, &document);
+            write_entry(out, id, entry, &document)?;
         }
         for (id, target) in &self.targets {
-            push_target(&mut text, id, target);
+            write_target(out, id, target)?;
         }
         if !self.target_sets.is_empty() {
-            text.push_str("\n[target_sets]\n");
+            writeln!(out, "\n[target_sets]")?;
         }
         for (set, targets) in &self.target_sets {
-            push(
-                &mut text,
-                format_args!("{} = {}\n", key_of(set), array(targets)),
-            );
+            writeln!(out, "{} = {}", key_of(set), array(targets))?;
         }
-        for (key, value) in tables {
-            if let Value::Table(table) = value {
-                push(&mut text, format_args!("\n[{}]\n", key_of(key)));
-                push_values(&mut text, table);
-            }
+        for (key, value) in &tables {
+            writeln!(out, "\n[{}]", key_of(key))?;
+            write_values(out, value.as_table().unwrap_or(&Table::new()))?;
         }
-        push(&mut text, format_args!("\n{END}\n"));
-        text
+        writeln!(out, "\n{END}")
     }
 
     /// Checks the registry, and the size of its text, as consumers will; `source` is the name of the source that serves it,
@@ -81,119 +82,100 @@ impl ProjectRegistry {
     }
 }
 
-fn push_document(text: &mut String, document: &Document) {
-    for (key, value) in [("root", &document.root), ("asset", &document.asset)] {
-        push_text(text, key, value.as_deref().unwrap_or_default());
-    }
-    text.push_str("\n[files]\n");
+fn write_document(out: &mut String, document: &Document) -> fmt::Result {
+    write_text(out, "root", document.root.as_deref())?;
+    write_text(out, "asset", document.asset.as_deref())?;
+    writeln!(out, "\n[files]")?;
     for (name, file) in &document.files {
-        push(text, format_args!("{} = {}\n", quoted(name), inline(file)));
+        writeln!(out, "{} = {}", quoted(name), inline(file))?;
     }
-    for (table, lists) in [
-        ("models", &document.models),
-        ("examples", &document.examples),
-    ] {
-        push(text, format_args!("\n[{table}]\n"));
+    let Document {
+        models, examples, ..
+    } = document;
+    for (table, lists) in [("models", models), ("examples", examples)] {
+        writeln!(out, "\n[{table}]")?;
         for (name, members) in lists {
-            push(text, format_args!("{} = [\n", quoted(name)));
+            writeln!(out, "{} = [", quoted(name))?;
             for member in members {
-                push(text, format_args!("    {},\n", quoted(member)));
+                writeln!(out, "    {},", quoted(member))?;
             }
-            text.push_str("]\n");
+            writeln!(out, "]")?;
         }
     }
+    Ok(())
 }
 
 fn inline(file: &FileEntry) -> String {
-    let hash = file
-        .digest
-        .map(|digest| format!("hash = \"sha256:{digest}\""));
-    let size = file.size_bytes.map(|size| format!("size = {size}"));
-    let url = file
-        .url
-        .as_ref()
-        .map(|url| format!("url = {}", quoted(url)));
-    let fields: Vec<String> = [hash, size, url].into_iter().flatten().collect();
+    let mut fields = Vec::new();
+    fields.extend(
+        file.digest
+            .map(|digest| format!("hash = \"sha256:{digest}\"")),
+    );
+    fields.extend(file.size_bytes.map(|size| format!("size = {size}")));
+    fields.extend(file.url.iter().map(|url| format!("url = {}", quoted(url))));
     match fields.is_empty() {
         true => "{}".into(),
         false => format!("{{ {} }}", fields.join(", ")),
     }
 }
 
-fn push_entry(text: &mut String, id: &str, entry: &ModelEntry, document: &Document) {
+fn write_entry(out: &mut String, id: &str, entry: &ModelEntry, document: &Document) -> fmt::Result {
     let id = key_of(id);
-    let some = |field: &Option<String>| field.clone().unwrap_or_default();
-    push(text, format_args!("\n[entries.{id}]\n"));
-    push_text(text, "name", &entry.name);
-    push_text(text, "description", &entry.description);
-    push_text(text, "type", &some(&entry.model_type));
-    push_array(text, "tags", &entry.tags);
-    push_text(text, "current", &entry.current);
-    push_text(text, "path", &entry.path);
-    push_text(text, "format", &some(&entry.format));
-    push_text(text, "entrypoint", &some(&entry.entrypoint));
-    push_array(text, "outputs", &entry.outputs);
-    push_array(text, "data", entry.data.iter().map(RelPath::as_str));
-    push_array(text, "code", entry.code.iter().map(RelPath::as_str));
-    push_array(text, "given", &entry.given);
-    push_values(text, &entry.others);
-    for (version, registered) in entry.history() {
-        let table = format!("entries.{id}.versions.{}", key_of(version));
-        let stated = (version == entry.current).then_some(document);
-        push_version(text, &table, registered, stated);
+    writeln!(out, "\n[entries.{id}]")?;
+    write_text(out, "name", Some(&entry.name))?;
+    write_text(out, "description", Some(&entry.description))?;
+    write_text(out, "type", entry.model_type.as_deref())?;
+    write_array(out, "tags", &entry.tags)?;
+    write_text(out, "current", Some(&entry.current))?;
+    write_text(out, "path", Some(&entry.path))?;
+    write_text(out, "format", entry.format.as_deref())?;
+    write_text(out, "entrypoint", entry.entrypoint.as_deref())?;
+    write_array(out, "outputs", &entry.outputs)?;
+    write_array(out, "data", entry.data.iter().map(RelPath::as_str))?;
+    write_array(out, "code", entry.code.iter().map(RelPath::as_str))?;
+    write_array(out, "given", &entry.given)?;
+    write_values(out, &entry.others)?;
+    for (name, version) in entry.history() {
+        let table = format!("entries.{id}.versions.{}", key_of(name));
+        writeln!(out, "\n[{table}]")?;
+        write_state(out, version.registered_at, &version.digest)?;
+        let metadata = version.metadata.iter();
+        let metadata = metadata.filter_map(|(key, value)| Some((key.clone(), of_json(value)?)));
+        let metadata: Table = metadata.collect();
+        if !metadata.is_empty() {
+            writeln!(out, "[{table}.metadata]")?;
+            write_values(out, &metadata)?;
+        }
+        let stated = (name == entry.current).then_some(document);
+        write_files(out, &table, &version.files, stated)?;
     }
+    Ok(())
 }
 
-/// Writes a version, with the files that `[files]` does not state.
-fn push_version(
-    text: &mut String,
-    table: &str,
-    version: &RegisteredVersion,
-    stated: Option<&Document>,
-) {
-    let RegisteredVersion {
-        registered_at,
-        digest,
-        ..
-    } = version;
-    let time = rfc3339_micros(*registered_at);
-    push(
-        text,
-        format_args!("\n[{table}]\nregistered_at = {time}\ndigest = \"sha256:{digest}\"\n"),
-    );
-    let metadata = version.metadata.iter();
-    let metadata: Table = metadata
-        .filter_map(|(key, value)| Some((key.clone(), of_json(value)?)))
-        .collect();
-    if !metadata.is_empty() {
-        push(text, format_args!("[{table}.metadata]\n"));
-        push_values(text, &metadata);
-    }
-    push_files(text, table, &version.files, stated);
-}
-
-fn push_target(text: &mut String, id: &str, target: &TargetEntry) {
+fn write_target(out: &mut String, id: &str, target: &TargetEntry) -> fmt::Result {
     let table = format!("targets.{}", key_of(id));
-    push(text, format_args!("\n[{table}]\n"));
     // Required keys are written even when they are empty.
-    for (key, value) in [
-        ("path", target.path.as_str()),
-        ("entrypoint", &target.entrypoint),
-        ("model_output", &target.model_output),
-    ] {
-        push(text, format_args!("{key} = {}\n", quoted(value)));
-    }
-    push_array(text, "data", target.data.iter().map(RelPath::as_str));
-    let (time, digest) = (rfc3339_micros(target.registered_at), target.digest);
-    push(
-        text,
-        format_args!("registered_at = {time}\ndigest = \"sha256:{digest}\"\n"),
-    );
-    push_values(text, &target.others);
-    push_files(text, &table, &target.files, None);
+    writeln!(out, "\n[{table}]\npath = {}", quoted(target.path.as_str()))?;
+    writeln!(out, "entrypoint = {}", quoted(&target.entrypoint))?;
+    writeln!(out, "model_output = {}", quoted(&target.model_output))?;
+    write_array(out, "data", target.data.iter().map(RelPath::as_str))?;
+    write_state(out, target.registered_at, &target.digest)?;
+    write_values(out, &target.others)?;
+    write_files(out, &table, &target.files, None)
 }
 
-fn push_files(text: &mut String, table: &str, files: &Files, stated: Option<&Document>) {
+fn write_state(out: &mut String, registered_at: SystemTime, digest: &Digest) -> fmt::Result {
+    let time = rfc3339_micros(registered_at);
+    writeln!(out, "registered_at = {time}\ndigest = \"sha256:{digest}\"")
+}
+
+/// Writes the files of a version or target, except for those that `[files]` states.
+fn write_files(
+    out: &mut String,
+    table: &str,
+    files: &Files,
+    stated: Option<&Document>,
+) -> fmt::Result {
     let mut is_first = true;
     for (path, facts) in files {
         let own = FileEntry {
@@ -202,49 +184,48 @@ fn push_files(text: &mut String, table: &str, files: &Files, stated: Option<&Doc
             url: None,
         };
         let known = stated.and_then(|document| document.files.get(path.as_str()));
-        if known
-            .is_some_and(|known| (known.digest, known.size_bytes) == (own.digest, own.size_bytes))
-        {
+        let is_same =
+            |file: &FileEntry| file.digest == own.digest && file.size_bytes == own.size_bytes;
+        if known.is_some_and(is_same) {
             continue;
         }
         if std::mem::take(&mut is_first) {
-            push(text, format_args!("[{table}.files]\n"));
+            writeln!(out, "[{table}.files]")?;
         }
-        push(
-            text,
-            format_args!("{} = {}\n", quoted(path.as_str()), inline(&own)),
-        );
+        writeln!(out, "{} = {}", quoted(path.as_str()), inline(&own))?;
     }
+    Ok(())
 }
 
 /// Writes each value on one line.
-fn push_values(text: &mut String, table: &Table) {
+fn write_values(out: &mut String, table: &Table) -> fmt::Result {
     for (key, value) in table {
-        push(text, format_args!("{} = {value}\n", key_of(key)));
+        writeln!(out, "{} = {value}", key_of(key))?;
+    }
+    Ok(())
+}
+
+fn write_text(out: &mut String, key: &str, value: Option<&str>) -> fmt::Result {
+    match value {
+        None | Some("") => Ok(()),
+        Some(value) => writeln!(out, "{key} = {}", quoted(value)),
     }
 }
 
-fn push_text(text: &mut String, key: &str, value: &str) {
-    if !value.is_empty() {
-        push(text, format_args!("{key} = {}\n", quoted(value)));
-    }
-}
-
-fn push_array<S: AsRef<str>>(text: &mut String, key: &str, values: impl IntoIterator<Item = S>) {
-    let values = array(values);
-    if values != "[]" {
-        push(text, format_args!("{key} = {values}\n"));
+fn write_array<S: AsRef<str>>(
+    out: &mut String,
+    key: &str,
+    values: impl IntoIterator<Item = S>,
+) -> fmt::Result {
+    match array(values).as_str() {
+        "[]" => Ok(()),
+        values => writeln!(out, "{key} = {values}"),
     }
 }
 
 fn array<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> String {
     let values = values.into_iter().map(|value| quoted(value.as_ref()));
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
-}
-
-fn push(text: &mut String, piece: impl Display) {
-    // Writing to a string does not fail.
-    let _ = write!(text, "{piece}");
 }
 
 /// A basic string. JSON writes them the same way, except for the one control character that it leaves as it is.

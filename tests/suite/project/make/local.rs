@@ -271,7 +271,7 @@ fn what_may_be_something_else_is_not_replaced() {
     for (theirs, reason) in [
         ("= broken\n", "malformed"),
         ("entries = 1\n", "malformed"),
-        ("schema_version = \"9\"\n", "unsupported"),
+        ("schema_version = \"9\"\n", "not supported"),
     ] {
         publisher.write("output", &[("models.toml", theirs)]);
         let error = publisher.refuse(&options);

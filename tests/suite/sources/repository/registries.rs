@@ -305,8 +305,7 @@ fn a_schema_of_another_major_version_is_refused() {
         let told = sync(&host.manager(&["develop"]));
         assert_eq!(told.starts_with("synced"), is_known, "{line}: {told}");
         if !is_known {
-            let message =
-                "the registry has an unsupported schema_version; only version 1 is known here";
+            let message = "the registry's schema_version is not supported; only version 1 is";
             assert!(told.contains(message), "{told}");
         }
     }
