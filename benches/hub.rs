@@ -15,6 +15,8 @@
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "../tests/suite/support/git.rs"]
+mod git;
 #[path = "../tests/suite/support/hub/mod.rs"]
 mod hub;
 #[path = "../tests/suite/support/server/mod.rs"]

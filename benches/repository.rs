@@ -16,6 +16,8 @@
 mod bare;
 #[path = "../tests/suite/support/forge/mod.rs"]
 mod forge;
+#[path = "../tests/suite/support/git.rs"]
+mod git;
 #[path = "support/hosted.rs"]
 mod hosted;
 #[path = "../tests/suite/support/server/mod.rs"]

@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod forge;
+pub(crate) mod git;
 pub(crate) mod hub;
 pub(crate) mod machine;
 pub(crate) mod platform;

@@ -10,6 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
+use super::super::git::hex;
+
 /// A name with `/` between the folders, and the bytes.
 pub(crate) type NamedFile = (String, Vec<u8>);
 
@@ -100,20 +102,15 @@ pub(crate) enum Hashes {
 #[derive(Clone)]
 pub(crate) struct ModelsToml {
     head: Vec<String>,
-    files: Vec<(String, Facts)>,
+    /// Name, SHA-256 and size.
+    files: Vec<(String, String, usize)>,
     models: BTreeMap<String, Vec<String>>,
     examples: BTreeMap<String, Vec<String>>,
     tail: String,
     hashes: Hashes,
     sizes: bool,
-    /// What stands before a file's name in its url.
+    /// What precedes a file's name in its url.
     url: Option<String>,
-}
-
-#[derive(Clone)]
-struct Facts {
-    sha256: String,
-    size: usize,
 }
 
 impl ModelsToml {
@@ -143,18 +140,14 @@ impl ModelsToml {
 
     /// Lists a file, whatever its name.
     pub(crate) fn file(mut self, name: &str, bytes: &[u8]) -> Self {
-        let facts = Facts {
-            sha256: sha256(bytes),
-            size: bytes.len(),
-        };
-        self.files.push((name.to_owned(), facts));
+        let sha256 = hex(&Sha256::digest(bytes));
+        self.files.push((name.to_owned(), sha256, bytes.len()));
         self
     }
 
     /// Lists a model, in place of one with the same name.
     pub(crate) fn model(mut self, name: &str, files: &[&str]) -> Self {
-        let files = files.iter().map(|file| (*file).to_owned());
-        self.models.insert(name.to_owned(), files.collect());
+        self.models.insert(name.to_owned(), owned(files));
         self
     }
 
@@ -168,25 +161,18 @@ impl ModelsToml {
     }
 
     pub(crate) fn example(mut self, name: &str, models: &[&str]) -> Self {
-        let models = models.iter().map(|model| (*model).to_owned());
-        self.examples.insert(name.to_owned(), models.collect());
+        self.examples.insert(name.to_owned(), owned(models));
         self
     }
 
-    /// Says the folder that names are relative to.
+    /// Names the folder that the names of files are relative to.
     pub(crate) fn root(self, root: &str) -> Self {
         self.line(&format!("root = {}", quoted(root)))
     }
 
-    /// Says the zip that holds the files.
+    /// Names the zip that holds the files.
     pub(crate) fn asset(self, asset: &str) -> Self {
         self.line(&format!("asset = {}", quoted(asset)))
-    }
-
-    /// Says another schema version.
-    pub(crate) fn schema_version(mut self, version: &str) -> Self {
-        self.head[0] = format!("schema_version = {}", quoted(version));
-        self
     }
 
     /// Adds a line above the tables.
@@ -218,10 +204,22 @@ impl ModelsToml {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = self.head.join("\n");
-        text.push_str("\n\n[files]\n");
-        for (name, facts) in &self.files {
-            writeln!(text, "{} = {}", quoted(name), self.facts(name, facts)).unwrap();
+        let mut text = self.head.join("\n") + "\n\n[files]\n";
+        for (name, sha256, size) in &self.files {
+            let hash = match self.hashes {
+                Hashes::Prefixed => Some(format!("sha256:{sha256}")),
+                Hashes::Bare => Some(sha256.clone()),
+                Hashes::Capitals => Some(sha256.to_uppercase()),
+                Hashes::Missing => None,
+            };
+            let url = self.url.as_ref().map(|url| format!("{url}{name}"));
+            let facts = [
+                hash.map(|hash| format!("hash = {}", quoted(&hash))),
+                self.sizes.then(|| format!("size = {size}")),
+                url.map(|url| format!("url = {}", quoted(&url))),
+            ];
+            let facts: Vec<String> = facts.into_iter().flatten().collect();
+            writeln!(text, "{} = {{ {} }}", quoted(name), facts.join(", ")).unwrap();
         }
         for (table, lists) in [("models", &self.models), ("examples", &self.examples)] {
             writeln!(text, "\n[{table}]").unwrap();
@@ -231,23 +229,6 @@ impl ModelsToml {
             }
         }
         text + &self.tail
-    }
-
-    fn facts(&self, name: &str, facts: &Facts) -> String {
-        let hash = match self.hashes {
-            Hashes::Prefixed => Some(format!("sha256:{}", facts.sha256)),
-            Hashes::Bare => Some(facts.sha256.clone()),
-            Hashes::Capitals => Some(facts.sha256.to_uppercase()),
-            Hashes::Missing => None,
-        };
-        let hash = hash.map(|hash| format!("hash = {}", quoted(&hash)));
-        let size = self.sizes.then(|| format!("size = {}", facts.size));
-        let url = self
-            .url
-            .as_ref()
-            .map(|url| format!("url = {}", quoted(&format!("{url}{name}"))));
-        let facts: Vec<String> = [hash, size, url].into_iter().flatten().collect();
-        format!("{{ {} }}", facts.join(", "))
     }
 }
 
@@ -262,7 +243,6 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -1,20 +1,8 @@
-//! A Hugging Face Hub on the loopback interface.
+//! A Hugging Face Hub on the loopback interface. What it answers is the table in `routes.rs`; `client.py` checks it with the
+//! client of the Hub's makers.
 //!
-//! Used by the test suite as `mod hub;` beside `mod server;`, and by the benches through
-//! `#[path = "../tests/suite/support/hub/mod.rs"] mod hub;`, again beside `server`.
-//!
-//! | request | answer |
-//! |---|---|
-//! | `/api/models/{id}[/revision/{rev}]` | facts and files of a model; `blobs=true` adds sizes and hashes |
-//! | `/api/models/{id}/tree/{rev}[/{folder}]` | the files of a folder with sizes and hashes, in pages |
-//! | `/api/models/{id}/refs` | branches, tags, with `include_prs` pull requests, too |
-//! | `/api/models` | models by `search`, `author`, `pipeline_tag` and `filter`, in pages |
-//! | `/api/whoami-v2` | whom a token belongs to |
-//! | `/{id}/resolve/{rev}/{path}` | a file, or for a large one a redirect to the storage |
-//! | `/api/resolve-cache/models/{id}/{commit}/{path}` | a small file, see [`Hub::redirect_small_files`] |
-//! | `/cdn/…` under another host name | a large file, in ranges |
-//!
-//! A revision is one segment of a path, so its slashes are encoded: `refs%2Fpr%2F1`.
+//! The suite has it as `mod hub;` beside `git` and `server`, the benchmarks through
+//! `#[path = "../tests/suite/support/hub/mod.rs"]`.
 //!
 //! ```ignore
 //! let hub = Hub::start();
@@ -28,33 +16,93 @@
     dead_code,
     unused_imports,
     clippy::unwrap_used,
-    reason = "each test binary and bench uses its own part, and a fixture that fails ends the test"
+    reason = "each test binary and benchmark uses its own part, and a fixture that fails ends the test"
 )]
 
-mod answer;
-mod facts;
-mod files;
-mod listing;
-mod refusal;
-mod repository;
-mod target;
 #[cfg(test)]
-mod tests;
+mod client;
+mod documents;
+mod refusal;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
-use super::server::{Page, Request, Rule, Server};
-use repository::{Gate, Repository};
+use super::git::{Commit, File, History, Tree, object};
+use super::server::{Rule, Server};
+
+/// Files larger than this must be in the large file storage.
+const MOST_IN_GIT: usize = 10_000_000;
+/// What the `.gitattributes` of a new repository put there whatever the size, for the most part.
+const LARGE: [&str; 18] = [
+    ".bin",
+    ".ckpt",
+    ".gguf",
+    ".gz",
+    ".h5",
+    ".model",
+    ".msgpack",
+    ".npy",
+    ".npz",
+    ".onnx",
+    ".parquet",
+    ".pb",
+    ".pkl",
+    ".pt",
+    ".pth",
+    ".safetensors",
+    ".tflite",
+    ".zip",
+];
 
 /// A running Hub; it stops when dropped.
 ///
-/// Dropping it panics if a token was sent to the storage, which is no part of the Hub.
+/// Dropping it panics if a token was sent to the storage, which is another host.
 pub(crate) struct Hub {
     server: Server,
-    shared: Arc<Mutex<Contents>>,
+    contents: Arc<Mutex<Contents>>,
+    /// The path everything is below, empty or beginning with a slash.
+    below: String,
+}
+
+/// What a Hub has, and how it behaves.
+struct Contents {
+    /// By id in lower case, which is how ids are compared.
+    repositories: BTreeMap<String, Repository>,
+    /// Former ids of repositories, and their present ones, in lower case.
+    renamed: BTreeMap<String, String>,
+    /// Tokens that somebody has.
+    tokens: BTreeSet<String>,
+    below: String,
+    /// The endpoint.
+    url: String,
+    /// The root of the storage's host.
+    storage: String,
+    redirects_small_files: bool,
+    explains_refusals: bool,
+}
+
+#[derive(Default)]
+struct Repository {
+    /// `owner/name`, or just `name`.
+    id: String,
+    /// The id that stays when the repository is renamed: 24 hexadecimal digits.
+    key: String,
+    history: History,
+    private: bool,
+    /// `auto` or `manual`, if clients need access.
+    gate: Option<&'static str>,
+    disabled: bool,
+    /// Tokens that open what is private or gated.
+    readers: BTreeSet<String>,
+    pipeline_tag: Option<String>,
+    library: Option<String>,
+    tags: Vec<String>,
+    card: Option<Value>,
+    downloads: u64,
+    likes: u64,
 }
 
 impl Hub {
@@ -66,64 +114,79 @@ impl Hub {
     /// Starts a Hub below a path such as `/mirror`, as companies set up their mirrors; at the root there is nothing.
     pub(crate) fn start_below(path: &str) -> Self {
         let server = Server::start();
-        let shared = Arc::new(Mutex::new(Contents::new(&server, path)));
-        let contents = Arc::clone(&shared);
-        server.program(move |request| Some(lock(&contents).answer(request)));
-        Self { server, shared }
+        let contents = Arc::new(Mutex::new(Contents {
+            repositories: BTreeMap::new(),
+            renamed: BTreeMap::new(),
+            tokens: BTreeSet::new(),
+            below: path.to_owned(),
+            url: server.url() + path,
+            storage: server.localhost_url(),
+            redirects_small_files: false,
+            explains_refusals: false,
+        }));
+        server.routes(&contents, Contents::route);
+        Self {
+            server,
+            contents,
+            below: path.to_owned(),
+        }
     }
 
     /// The repository `owner/name`, or `name` as the oldest ones are called, made empty where there is none.
     pub(crate) fn repo(&self, id: &str) -> HubRepo {
-        let mut contents = lock(&self.shared);
-        contents
+        let repository = || Repository {
+            id: id.to_owned(),
+            key: object("repository", id.as_bytes())[..24].to_owned(),
+            ..Repository::default()
+        };
+        let key = id.to_ascii_lowercase();
+        self.lock()
             .repositories
-            .entry(id.to_ascii_lowercase())
-            .or_insert_with(|| Repository::new(id));
+            .entry(key)
+            .or_insert_with(repository);
         HubRepo {
-            shared: Arc::clone(&self.shared),
+            contents: Arc::clone(&self.contents),
             id: id.to_owned(),
         }
     }
 
     /// The endpoint, without a slash at the end.
     pub(crate) fn url(&self) -> String {
-        lock(&self.shared).url.clone()
+        self.server.url() + &self.below
     }
 
-    /// The server below: what it counted, and rules for what shall go wrong. The paths of a Hub that was started below
-    /// a path begin with that.
+    /// The server below: what it counted, and rules for what is to go wrong. The paths of a Hub that was started below a
+    /// path begin with that.
     pub(crate) fn server(&self) -> &Server {
         &self.server
     }
 
-    /// How many requests the API got, refused ones included, files left out.
+    /// How many requests the API received, refused ones included, files left out.
     pub(crate) fn api_requests(&self) -> usize {
-        let below = lock(&self.shared).below.clone();
-        let files = self.server.count(&format!("{below}/api/resolve-cache/"));
-        self.server.count(&format!("{below}/api/")) - files
+        let count = |path: &str| self.server.count(&format!("{}{path}", self.below));
+        count("/api/") - count("/api/resolve-cache/")
     }
 
-    /// Gives out a token that shows nothing but what everybody may see.
+    /// Issues a token that shows nothing but what everybody may see.
     pub(crate) fn token(&self, token: &str) {
-        lock(&self.shared).tokens.insert(token.to_owned());
+        self.lock().tokens.insert(token.to_owned());
     }
 
-    /// Redirects who asks for a small public file to a place on this host, where it is kept, as the Hub does for
+    /// Redirects requests for a small public file to a place on this host, where it is kept, as the Hub does for
     /// repositories with an owner.
     pub(crate) fn redirect_small_files(&self) {
-        lock(&self.shared).redirects_small_files = true;
+        self.lock().redirects_small_files = true;
     }
 
-    /// Says `RepoNotFound` to who asks without a token for what is not there or private, as other servers do that
-    /// speak like the Hub. The Hub itself only says that the password is wrong.
+    /// Says `RepoNotFound` to requests without a token for what is missing or private, as other servers do that speak like
+    /// the Hub. The Hub itself only says that the password is wrong.
     pub(crate) fn explain_refusals(&self) {
-        lock(&self.shared).explains_refusals = true;
+        self.lock().explains_refusals = true;
     }
 
-    /// Answers the next `times` requests, those to the storage left out, with 429 and tells to come back after
-    /// `seconds`.
+    /// Answers the next `times` requests, those of the storage left out, with 429 and a wait of `seconds`.
     pub(crate) fn limit(&self, times: u64, seconds: u64) {
-        let rule = Rule::when(|request| !request.path.starts_with(answer::STORAGE))
+        let rule = Rule::when(|request| !request.path.starts_with("/cdn/"))
             .times(times)
             .status(429)
             .header("ratelimit", &format!("\"api\";r=0;t={seconds}"))
@@ -131,12 +194,16 @@ impl Hub {
             .header("retry-after", &seconds.to_string());
         self.server.rule(rule);
     }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        super::server::lock(&self.contents)
+    }
 }
 
 /// A repository of a [`Hub`]. Commits stay known after the branches that led to them have moved.
 #[derive(Clone)]
 pub(crate) struct HubRepo {
-    shared: Arc<Mutex<Contents>>,
+    contents: Arc<Mutex<Contents>>,
     id: String,
 }
 
@@ -146,16 +213,15 @@ impl HubRepo {
         &self.id
     }
 
-    /// Commits just these files to a branch, made where there is none; returns the hash, which follows from the files
-    /// and the commit before.
+    /// Commits just these files to a branch, made where there is none; returns the commit's id.
     ///
-    /// A file of weights, told by its suffix, and any that is larger than 10 MB goes to the large file storage.
+    /// A file of weights, known by its suffix, and any that is larger than 10 MB goes to the large file storage.
     pub(crate) fn commit<N: Into<String>, B: Into<Vec<u8>>>(
         &self,
         branch: &str,
         files: impl IntoIterator<Item = (N, B)>,
     ) -> String {
-        self.change(|repository| repository.commit(branch, files, false))
+        self.change(|repository| repository.history.commit(branch, tree(files)))
     }
 
     /// Commits these files beside, or in place of, those that the branch has.
@@ -164,73 +230,74 @@ impl HubRepo {
         branch: &str,
         files: impl IntoIterator<Item = (N, B)>,
     ) -> String {
-        self.change(|repository| repository.commit(branch, files, true))
-    }
-
-    /// Puts files with this suffix, whatever their size, into the large file storage from the next commit on.
-    pub(crate) fn track(&self, suffix: &str) {
-        self.change(|repository| repository.tracked.push(suffix.to_owned()));
+        self.change(|repository| {
+            let mut all = repository.history.tree_of(branch);
+            all.extend(tree(files));
+            repository.history.commit(branch, all)
+        })
     }
 
     /// Points a branch at a commit, wherever it pointed before.
     pub(crate) fn set_branch(&self, branch: &str, commit: &str) {
-        self.change(|repository| repository.branches.insert(branch.into(), commit.into()));
+        self.change(|repository| repository.history.set_branch(branch, commit));
     }
 
     pub(crate) fn delete_branch(&self, branch: &str) {
-        self.change(|repository| repository.branches.remove(branch));
+        self.change(|repository| repository.history.branches.remove(branch));
     }
 
     /// Points a tag at a commit.
     pub(crate) fn tag(&self, tag: &str, commit: &str) {
-        self.change(|repository| repository.tags.insert(tag.into(), commit.into()));
+        self.change(|repository| repository.history.tag(tag, commit));
     }
 
     /// Points a pull request, `refs/pr/{number}`, at a commit.
     pub(crate) fn pull_request(&self, number: u64, commit: &str) {
-        self.change(|repository| repository.pull_requests.insert(number, commit.into()));
+        self.change(|repository| {
+            repository
+                .history
+                .pull_requests
+                .insert(number, commit.into())
+        });
     }
 
     /// Says what the model is for, such as `automatic-speech-recognition`.
     pub(crate) fn pipeline_tag(&self, tag: &str) {
-        self.change(|repository| repository.facts.pipeline_tag = Some(tag.to_owned()));
+        self.change(|repository| repository.pipeline_tag = Some(tag.to_owned()));
     }
 
     /// Says which library loads the model, such as `transformers`.
     pub(crate) fn library(&self, name: &str) {
-        self.change(|repository| repository.facts.library = Some(name.to_owned()));
+        self.change(|repository| repository.library = Some(name.to_owned()));
     }
 
     /// Replaces the tags beside those of library and pipeline.
     pub(crate) fn tags(&self, tags: &[&str]) {
         let tags = tags.iter().copied().map(str::to_owned).collect();
-        self.change(|repository| repository.facts.tags = tags);
+        self.change(|repository| repository.tags = tags);
     }
 
-    /// Replaces what the head of the model card says, a JSON object.
+    /// Replaces the metadata at the head of the model card, a JSON object.
     pub(crate) fn card(&self, card: Value) {
-        self.change(|repository| repository.facts.card = Some(card));
+        self.change(|repository| repository.card = Some(card));
     }
 
     /// Says how often the model was downloaded, which is the order of lists, and liked.
     pub(crate) fn popularity(&self, downloads: u64, likes: u64) {
-        self.change(|repository| {
-            repository.facts.downloads = downloads;
-            repository.facts.likes = likes;
-        });
+        self.change(|repository| (repository.downloads, repository.likes) = (downloads, likes));
     }
 
-    /// Gives the files only to who agreed to terms, as the owner of this token has; all may still list them.
+    /// Gives the files only to those who agreed to terms, as the owner of this token has; all may still list them.
     pub(crate) fn gate(&self, token: &str) {
-        self.restrict(token, |repository| repository.gate = Some(Gate::Automatic));
+        self.restrict(token, |repository| repository.gate = Some("auto"));
     }
 
     /// As [`HubRepo::gate`], where a person decides who gets the files.
     pub(crate) fn gate_by_hand(&self, token: &str) {
-        self.restrict(token, |repository| repository.gate = Some(Gate::Manual));
+        self.restrict(token, |repository| repository.gate = Some("manual"));
     }
 
-    /// Hides the repository from whoever does not send this token, or another one given so.
+    /// Hides the repository from clients that do not send this token, or another one issued so.
     pub(crate) fn make_private(&self, token: &str) {
         self.restrict(token, |repository| repository.private = true);
     }
@@ -242,13 +309,14 @@ impl HubRepo {
 
     /// Redirects from the id that the repository had before.
     pub(crate) fn rename_from(&self, old: &str) {
-        let mut contents = lock(&self.shared);
-        let old = old.to_ascii_lowercase();
-        contents.renamed.insert(old, self.id.to_ascii_lowercase());
+        let (old, new) = (old.to_ascii_lowercase(), self.id.to_ascii_lowercase());
+        super::server::lock(&self.contents).renamed.insert(old, new);
     }
 
     fn restrict(&self, token: &str, change: impl FnOnce(&mut Repository)) {
-        lock(&self.shared).tokens.insert(token.to_owned());
+        super::server::lock(&self.contents)
+            .tokens
+            .insert(token.to_owned());
         self.change(|repository| {
             repository.readers.insert(token.to_owned());
             change(repository);
@@ -256,46 +324,50 @@ impl HubRepo {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Repository) -> T) -> T {
-        let mut contents = lock(&self.shared);
+        let mut contents = super::server::lock(&self.contents);
         let repository = contents.repositories.get_mut(&self.id.to_ascii_lowercase());
         change(repository.unwrap())
     }
 }
 
-/// What a Hub has, and how it behaves.
-struct Contents {
-    /// By id in lower case, as ids are the same in either.
-    repositories: BTreeMap<String, Repository>,
-    /// Ids that repositories had, and those they have now, in lower case.
-    renamed: BTreeMap<String, String>,
-    /// Tokens that somebody has.
-    tokens: BTreeSet<String>,
-    /// The path everything is below, empty or beginning with a slash.
-    below: String,
-    /// The endpoint.
-    url: String,
-    /// The root of the storage's host.
-    storage: String,
-    redirects_small_files: bool,
-    explains_refusals: bool,
+fn tree<N: Into<String>, B: Into<Vec<u8>>>(files: impl IntoIterator<Item = (N, B)>) -> Tree {
+    let files = files.into_iter().map(|(name, bytes)| {
+        let (name, bytes) = (name.into(), bytes.into());
+        let is_large =
+            bytes.len() > MOST_IN_GIT || LARGE.iter().any(|suffix| name.ends_with(suffix));
+        let file = if is_large {
+            File::large(bytes)
+        } else {
+            File::small(bytes)
+        };
+        (name, file)
+    });
+    files.collect()
 }
 
-impl Contents {
-    fn new(server: &Server, below: &str) -> Self {
-        Self {
-            repositories: BTreeMap::new(),
-            renamed: BTreeMap::new(),
-            tokens: BTreeSet::new(),
-            below: below.to_owned(),
-            url: server.url() + below,
-            storage: server.localhost_url(),
-            redirects_small_files: false,
-            explains_refusals: false,
-        }
+impl Repository {
+    /// The commit that a branch, a tag, a pull request or a whole id means, in this order.
+    fn commit_at(&self, revision: &str) -> Option<&Commit> {
+        let pull_request = || {
+            let number = revision.strip_prefix("refs/pr/")?.parse().ok()?;
+            self.history
+                .commits
+                .get(self.history.pull_requests.get(&number)?)
+        };
+        self.history.commit_at(revision).or_else(pull_request)
     }
-}
 
-/// Locks even when the program panicked elsewhere; the server reports that panic.
-fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
-    contents.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the bearer of a token may know about the repository.
+    fn is_visible(&self, token: Option<&str>) -> bool {
+        !self.private || self.is_reader(token)
+    }
+
+    /// Whether the bearer of a token may have the files.
+    fn is_open(&self, token: Option<&str>) -> bool {
+        self.gate.is_none() || self.is_reader(token)
+    }
+
+    fn is_reader(&self, token: Option<&str>) -> bool {
+        token.is_some_and(|token| self.readers.contains(token))
+    }
 }

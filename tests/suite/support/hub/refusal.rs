@@ -1,14 +1,14 @@
-//! What the Hub does not do, and how it says so.
+//! What the Hub refuses, and the words it does so in, some of which its clients compare.
 
 use serde_json::json;
 
-use super::Page;
+use super::super::server::Page;
 
 /// Why a request is refused.
 pub(super) enum Refusal {
     /// A token that nobody has.
     Token,
-    /// Without a token: the repository is not there, or private. Whether the answer may tell so much.
+    /// Without a token: the repository is missing, or private. Whether the answer may say so.
     SignIn {
         explained: bool,
     },
@@ -21,7 +21,7 @@ pub(super) enum Refusal {
     },
     /// A gated repository, without a token.
     Gate(String),
-    /// A gated repository, with the token of somebody who is not let in.
+    /// A gated repository, with the token of somebody without access.
     Access(String),
     Disabled,
     /// A request that makes no sense.
@@ -33,20 +33,17 @@ pub(super) enum Refusal {
 impl Refusal {
     /// The answer: as JSON from the API, else as text.
     pub(super) fn page(&self, api: bool) -> Page {
-        let message = self.message();
-        let page = if api {
-            let body = json!({"error": message}).to_string();
-            Page::new(self.status(), body.into_bytes())
-                .header("content-type", "application/json; charset=utf-8")
-        } else {
-            Page::new(self.status(), message.clone().into_bytes())
-                .header("content-type", "text/plain; charset=utf-8")
+        let (status, code, message) = self.facts();
+        let (body, kind) = match api {
+            true => (json!({"error": message}).to_string(), "application/json"),
+            false => (message.clone(), "text/plain"),
         };
-        let page = page.header("x-error-message", &message);
-        let page = match self.code() {
-            Some(code) => page.header("x-error-code", code),
-            None => page,
-        };
+        let mut page = Page::new(status, body.into_bytes())
+            .header("content-type", &format!("{kind}; charset=utf-8"))
+            .header("x-error-message", &message);
+        if let Some(code) = code {
+            page = page.header("x-error-code", code);
+        }
         match self {
             Self::Entry { commit } => page.header("x-repo-commit", commit),
             Self::Token | Self::SignIn { .. } => page.header(
@@ -57,48 +54,47 @@ impl Refusal {
         }
     }
 
-    fn status(&self) -> u16 {
+    /// Status, error code and message.
+    fn facts(&self) -> (u16, Option<&'static str>, String) {
+        let text = str::to_owned;
         match self {
-            Self::Request(_) => 400,
-            Self::Token | Self::SignIn { .. } | Self::Gate(_) => 401,
-            Self::Access(_) | Self::Disabled => 403,
-            Self::Repository | Self::Revision(_) | Self::Entry { .. } | Self::Address => 404,
-        }
-    }
-
-    fn code(&self) -> Option<&'static str> {
-        match self {
-            Self::SignIn { explained: true } | Self::Repository => Some("RepoNotFound"),
-            Self::Revision(_) => Some("RevisionNotFound"),
-            Self::Entry { .. } => Some("EntryNotFound"),
-            Self::Gate(_) | Self::Access(_) => Some("GatedRepo"),
-            Self::Token
-            | Self::SignIn { explained: false }
-            | Self::Disabled
-            | Self::Request(_)
-            | Self::Address => None,
-        }
-    }
-
-    /// In the Hub's words, some of which its clients compare.
-    fn message(&self) -> String {
-        match self {
-            Self::Token => "Invalid credentials in Authorization header".to_owned(),
-            Self::SignIn { .. } => "Invalid username or password.".to_owned(),
-            Self::Repository => "Repository not found".to_owned(),
-            Self::Revision(revision) => format!("Invalid rev id: {revision}"),
-            Self::Entry { .. } => "Entry not found".to_owned(),
-            Self::Gate(id) => format!(
-                "Access to model {id} is restricted. You must have access to it and be \
-                 authenticated to access it. Please log in."
+            Self::Token => (
+                401,
+                None,
+                text("Invalid credentials in Authorization header"),
             ),
-            Self::Access(id) => format!(
-                "Access to model {id} is restricted and you are not in the authorized list. \
-                 Visit https://huggingface.co/{id} to ask for access."
+            Self::SignIn { explained } => {
+                let code = explained.then_some("RepoNotFound");
+                (401, code, text("Invalid username or password."))
+            }
+            Self::Repository => (404, Some("RepoNotFound"), text("Repository not found")),
+            Self::Revision(revision) => (
+                404,
+                Some("RevisionNotFound"),
+                format!("Invalid rev id: {revision}"),
             ),
-            Self::Disabled => "Access to this resource is disabled.".to_owned(),
-            Self::Request(why) => (*why).to_owned(),
-            Self::Address => "Sorry, we can't find the page you are looking for.".to_owned(),
+            Self::Entry { .. } => (404, Some("EntryNotFound"), text("Entry not found")),
+            Self::Gate(id) => {
+                let message = format!(
+                    "Access to model {id} is restricted. You must have access to it and be \
+                     authenticated to access it. Please log in."
+                );
+                (401, Some("GatedRepo"), message)
+            }
+            Self::Access(id) => {
+                let message = format!(
+                    "Access to model {id} is restricted and you are not in the authorized list. \
+                     Visit https://huggingface.co/{id} to ask for access."
+                );
+                (403, Some("GatedRepo"), message)
+            }
+            Self::Disabled => (403, None, text("Access to this resource is disabled.")),
+            Self::Request(why) => (400, None, text(why)),
+            Self::Address => (
+                404,
+                None,
+                text("Sorry, we can't find the page you are looking for."),
+            ),
         }
     }
 }

@@ -1,50 +1,50 @@
-//! One connection: reads requests, asks rules and site, writes answers.
+//! One connection: reads requests, looks for a rule and a page, writes answers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::rules::{Behaviour, Event, Framing, Hold, Opening};
-use super::site::{Answer, Body, Site};
+use super::page::{Framing, Page};
+use super::rules::{Behaviour, Event};
 use super::{Flight, Request, Shared, lock};
 
-/// The most body bytes handled at once.
+/// The most body bytes written at once.
 const PIECE: usize = 256 * 1024;
-/// Room for a head or for chunk framing beside a piece.
+/// Room for a head or the framing of chunks beside a piece.
 const MARGIN: usize = 8 * 1024;
-/// How often a waiting thread looks whether the server stops, should no socket wake it.
+/// How often a waiting thread checks whether the server stops.
 const HEARTBEAT: Duration = Duration::from_millis(50);
-/// Requests with a larger head are refused.
-const MAX_HEAD: usize = 1024 * 1024;
+/// Requests with a longer head are refused.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// Answers the requests of one connection until either side ends it.
 pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(HEARTBEAT))?;
-    let out = vec![0; PIECE + MARGIN].into_boxed_slice();
+    let out = vec![0; PIECE + MARGIN].into();
+    let mut window = vec![0; MAX_HEAD];
     let mut connection = Connection {
         shared,
         stream,
-        id,
-        unread: false,
+        head_bytes: 0,
         out,
         used: 0,
-        body_used: 0,
+        body: 0,
     };
-    while let Some(request) = connection.read_request()? {
-        match connection.answer(&request)? {
-            Then::Reset => return Ok(()),
-            Then::Close => {
-                connection.finish_head()?;
-                return connection.stream.shutdown(Shutdown::Write);
-            }
-            Then::KeepAlive => connection.finish_head()?,
+    while let Some(request) = connection.read_request(&mut window, id)? {
+        let then = connection.answer(&request)?;
+        if then == Then::Reset {
+            return Ok(());
+        }
+        connection.finish_head()?;
+        if then == Then::Close {
+            return connection.stream.shutdown(Shutdown::Write);
         }
     }
     Ok(())
 }
 
-/// How a connection goes on after an answer.
+/// What becomes of a connection after an answer.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     KeepAlive,
@@ -52,76 +52,37 @@ enum Then {
     Reset,
 }
 
-impl Then {
-    /// Closes a connection that would have been kept, if `closing`.
-    fn or_close(self, closing: bool) -> Self {
-        if closing && self == Self::KeepAlive {
-            Self::Close
-        } else {
-            self
-        }
-    }
-}
-
 struct Connection<'a> {
     shared: &'a Shared,
     stream: TcpStream,
-    id: u64,
-    /// The last byte of the request is still in the socket. Closing a socket with unread bytes resets the
-    /// connection, which the standard library offers no other way to.
-    unread: bool,
+    /// The length of the request, which stays in the socket until it is answered: closing a socket with unread bytes
+    /// resets the connection, which the standard library has no other way to do.
+    head_bytes: usize,
     /// Collects head and body until the next write.
     out: Box<[u8]>,
     used: usize,
-    /// How many of the collected bytes are body.
-    body_used: u64,
+    /// How many of the collected bytes belong to the body.
+    body: u64,
 }
 
 impl Connection<'_> {
-    /// The next request, `None` when the client has closed or the server stops.
-    fn read_request(&mut self) -> io::Result<Option<Request>> {
-        let mut head = Vec::new();
-        let mut window = [0; 4096];
-        let end = loop {
-            let seen = self.wait_read(&mut window, TcpStream::peek)?;
-            if seen == 0 {
+    /// The next request; `None` when the client has closed or the server stops.
+    fn read_request(&mut self, window: &mut [u8], id: u64) -> io::Result<Option<Request>> {
+        loop {
+            let seen = self.wait_read(window, TcpStream::peek)?;
+            let end = window[..seen]
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                self.head_bytes = end + 4;
+                let request = Request::parse(&window[..end], id).ok_or(ErrorKind::InvalidData)?;
+                return Ok(Some(request));
+            }
+            if seen == 0 || seen == MAX_HEAD {
                 return Ok(None);
             }
-            let before = head.len();
-            head.extend_from_slice(&window[..seen]);
-            let from = before.saturating_sub(3);
-            let end = head[from..]
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .map(|at| from + at + 4);
-            let take = end.map_or(seen, |end| end - before - 1);
-            self.stream.read_exact(&mut window[..take])?;
-            if let Some(end) = end {
-                break end;
-            }
-            if head.len() > MAX_HEAD {
-                return Err(ErrorKind::InvalidData.into());
-            }
-        };
-        self.unread = true;
-        let request = parse(&head[..end], self.id).ok_or(ErrorKind::InvalidData)?;
-        let mut body: u64 = request
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
-        if body > 0 {
-            self.finish_head()?;
+            std::thread::yield_now();
         }
-        while body > 0 {
-            let want = window
-                .len()
-                .min(usize::try_from(body).unwrap_or(usize::MAX));
-            match self.wait_read(&mut window[..want], |mut stream, piece| stream.read(piece))? {
-                0 => return Ok(None),
-                read => body -= read as u64,
-            }
-        }
-        Ok(Some(request))
     }
 
     /// Reads or peeks; 0 when the client has closed or the server stops.
@@ -139,123 +100,118 @@ impl Connection<'_> {
         Ok(0)
     }
 
-    /// Reads the byte left in the socket, so that closing it does not reset the connection.
     fn finish_head(&mut self) -> io::Result<()> {
-        if self.unread {
-            self.stream.read_exact(&mut [0])?;
-            self.unread = false;
-        }
-        Ok(())
+        let mut head = vec![0; std::mem::take(&mut self.head_bytes)];
+        self.stream.read_exact(&mut head)
     }
 
     fn answer(&mut self, request: &Request) -> io::Result<Then> {
-        let behaviour = lock(&self.shared.rules)
-            .iter_mut()
-            .find_map(|rule| rule.take(request));
+        let behaviour = {
+            let mut rules = lock(&self.shared.rules);
+            rules.iter_mut().find_map(|rule| rule.take(request))
+        };
         let behaviour = behaviour.unwrap_or_default();
         let mut flight = Flight::begin(self.shared, request.clone());
-        for callback in &behaviour.arrival {
-            callback();
-        }
-        self.pause(behaviour.delay)?;
-        if let Some(hold) = &behaviour.hold {
-            self.hold(hold)?;
-        }
-        let then = match &behaviour.opening {
-            Opening::Answer => {
-                let answer = self.prepare(request, &behaviour)?;
-                self.send(request, answer, &behaviour, &mut flight)?
-            }
-            Opening::Raw(bytes) => {
+        for event in &behaviour.before {
+            if matches!(event, Event::Raw(_)) {
                 flight.land();
-                self.stream.write_all(bytes)?;
-                Then::Close
             }
-            Opening::Close => Then::Close,
-            Opening::Reset => Then::Reset,
-        };
-        let asked = request.header("connection");
-        Ok(then.or_close(asked.is_some_and(|value| value.eq_ignore_ascii_case("close"))))
+            if let Some(then) = self.happen(event)? {
+                return Ok(then);
+            }
+        }
+        let page = self.page(request, &behaviour)?;
+        let then = self.send(request, page, &behaviour, &mut flight)?;
+        let close = request
+            .header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        Ok(if close && then == Then::KeepAlive {
+            Then::Close
+        } else {
+            then
+        })
     }
 
-    /// Chooses what to say, all headers but those that frame the body.
-    fn prepare(&self, request: &Request, behaviour: &Behaviour) -> io::Result<Answer> {
-        let mut answer = if behaviour.status.is_some() || behaviour.body.is_some() {
-            let body = behaviour.body.clone().map_or_else(Body::empty, Body::bytes);
-            Answer::new(behaviour.status.unwrap_or(200), body)
+    /// Chooses the answer, with all headers but those that the rule sets and those that frame the body.
+    fn page(&self, request: &Request, behaviour: &Behaviour) -> io::Result<Page> {
+        let mut page = if behaviour.status.is_some() || behaviour.body.is_some() {
+            let body = behaviour.body.clone().unwrap_or_default();
+            Page::new(behaviour.status.unwrap_or(200), body)
+        } else if !matches!(request.method.as_str(), "GET" | "HEAD") {
+            Page::new(405, []).header("allow", "GET, HEAD")
         } else {
-            let found = Site::find(&self.shared.site, request);
-            Answer::honest(found, request, behaviour.ignore_range)?
+            match self.shared.find(request) {
+                Some(page) => page.for_request(request, behaviour.ignore_range)?,
+                None => Page::new(404, *b"not found\n"),
+            }
         };
-        if behaviour.framing != Framing::Length {
-            answer.framing = behaviour.framing;
+        if let Some(framing) = behaviour.framing {
+            page.framing = framing;
         }
-        if let (206, Some(value)) = (answer.status, &behaviour.content_range) {
-            answer.set("content-range", Some(value));
+        if let (206, Some(value)) = (page.status, &behaviour.content_range) {
+            page.set("content-range", Some(value));
         }
-        Ok(answer)
+        Ok(page)
     }
 
     fn send(
         &mut self,
         request: &Request,
-        mut answer: Answer,
+        mut page: Page,
         behaviour: &Behaviour,
         flight: &mut Flight<'_>,
     ) -> io::Result<Then> {
-        let bodiless = matches!(answer.status, 100..=199 | 204 | 304);
-        if !bodiless {
-            let length = match answer.framing {
-                Framing::Length => Some(answer.body.left),
-                Framing::Declared(length) => Some(length),
-                Framing::Chunked | Framing::UntilClose => None,
-            };
-            answer.set(
-                "content-length",
-                length.map(|length| length.to_string()).as_deref(),
-            );
-        }
-        match answer.framing {
-            Framing::Chunked if !bodiless => answer.set("transfer-encoding", Some("chunked")),
-            Framing::UntilClose => answer.set("connection", Some("close")),
-            _ => {}
+        let bodiless = matches!(page.status, 100..=199 | 204 | 304);
+        match page.framing {
+            _ if bodiless => {}
+            Framing::Length => page.set("content-length", Some(&page.left.to_string())),
+            Framing::Declared(length) => page.set("content-length", Some(&length.to_string())),
+            Framing::Chunked => page.set("transfer-encoding", Some("chunked")),
+            Framing::UntilClose => page.set("connection", Some("close")),
         }
         for (name, value) in &behaviour.headers {
-            answer.set(name, value.as_deref());
+            page.set(name, value.as_deref());
         }
-        let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
-        let mut closing = false;
-        for (name, value) in &answer.headers {
-            closing |= name == "connection" && value == "close";
+        // Clients look at the number alone.
+        let mut head = format!("HTTP/1.1 {} Status\r\n", page.status);
+        for (name, value) in &page.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
         head.push_str("\r\n");
-        flight.note(|request| request.status = answer.status);
+        flight.note(|request| request.status = page.status);
         self.collect(head.as_bytes(), flight)?;
-        let then = if bodiless || request.method == "HEAD" {
+        let mut honest = Then::KeepAlive;
+        if page
+            .headers
+            .iter()
+            .any(|(name, value)| name == "connection" && value == "close")
+        {
+            honest = Then::Close;
+        }
+        if bodiless || request.method == "HEAD" {
             flight.land();
             self.flush(flight)?;
-            Then::KeepAlive
-        } else {
-            self.send_body(answer, behaviour, flight)?
-        };
-        Ok(then.or_close(closing))
+            return Ok(honest);
+        }
+        if matches!(page.framing, Framing::Declared(_)) || behaviour.surplus > 0 {
+            honest = Then::Close;
+        }
+        let then = self.send_body(page, behaviour, flight)?;
+        Ok(then.unwrap_or(honest))
     }
 
+    /// Sends the body, and what the rule makes of it; says whether an event ended the connection.
     fn send_body(
         &mut self,
-        answer: Answer,
+        mut page: Page,
         behaviour: &Behaviour,
         flight: &mut Flight<'_>,
-    ) -> io::Result<Then> {
-        let Answer {
-            mut body, framing, ..
-        } = answer;
-        let total = body.left.saturating_add(behaviour.surplus);
+    ) -> io::Result<Option<Then>> {
+        let total = page.left.saturating_add(behaviour.surplus);
         let rate = behaviour.bytes_per_second;
         // Twenty slices a second are smooth enough to look like a slow line.
         let slice = rate.map_or(PIECE as u64, |rate| (rate / 20).clamp(1, PIECE as u64));
-        let chunked = framing == Framing::Chunked;
+        let chunked = page.framing == Framing::Chunked;
         let mut events = behaviour.events.iter().peekable();
         let mut sent = 0;
         loop {
@@ -264,11 +220,8 @@ impl Connection<'_> {
                     flight.land();
                 }
                 self.flush(flight)?;
-                match event {
-                    Event::Cut => return Ok(Then::Close),
-                    Event::Reset => return Ok(Then::Reset),
-                    Event::Hold(hold) => self.hold(hold)?,
-                    Event::Call(callback) => callback(),
+                if let Some(then) = self.happen(event)? {
+                    return Ok(Some(then));
                 }
             }
             if sent == total {
@@ -284,16 +237,16 @@ impl Connection<'_> {
                 self.collect(format!("{length:x}\r\n").as_bytes(), flight)?;
             }
             let piece = self.room(usize::try_from(length).map_err(io::Error::other)?, flight)?;
-            body.fill(piece)?;
-            for offset in &behaviour.flips {
-                if let Some(byte) = offset
-                    .checked_sub(sent)
-                    .and_then(|at| piece.get_mut(usize::try_from(at).ok()?))
-                {
-                    *byte = !*byte;
-                }
+            page.fill(piece)?;
+            for offset in behaviour
+                .flips
+                .iter()
+                .filter(|offset| (sent..sent + length).contains(offset))
+            {
+                let at = usize::try_from(offset - sent).map_err(io::Error::other)?;
+                piece[at] = !piece[at];
             }
-            self.body_used += length;
+            self.body += length;
             sent += length;
             if chunked {
                 self.collect(b"\r\n", flight)?;
@@ -305,11 +258,34 @@ impl Connection<'_> {
         // Before the last write, see `Server::max_in_flight`.
         flight.land();
         self.flush(flight)?;
-        let honest = chunked || (framing == Framing::Length && behaviour.surplus == 0);
-        Ok(if honest { Then::KeepAlive } else { Then::Close })
+        Ok(None)
     }
 
-    /// Sets bytes of a head or of chunk framing down for the next write.
+    fn happen(&mut self, event: &Event) -> io::Result<Option<Then>> {
+        match event {
+            Event::Call(callback) => callback(),
+            Event::Delay(time) => self.pause(*time)?,
+            Event::Hold(gate) => {
+                while !gate.wait(HEARTBEAT) {
+                    self.pause(Duration::ZERO)?;
+                }
+            }
+            Event::Stall => {
+                self.finish_head()?;
+                while self.wait_read(&mut [0; 64], |mut stream, piece| stream.read(piece))? > 0 {}
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            Event::Close => return Ok(Some(Then::Close)),
+            Event::Reset => return Ok(Some(Then::Reset)),
+            Event::Raw(bytes) => {
+                self.stream.write_all(bytes)?;
+                return Ok(Some(Then::Close));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds bytes of a head or of the framing of chunks to the next write.
     fn collect(&mut self, bytes: &[u8], flight: &Flight<'_>) -> io::Result<()> {
         if bytes.len() > MARGIN {
             self.flush(flight)?;
@@ -332,7 +308,7 @@ impl Connection<'_> {
     fn flush(&mut self, flight: &Flight<'_>) -> io::Result<()> {
         let (used, body) = (
             std::mem::take(&mut self.used),
-            std::mem::take(&mut self.body_used),
+            std::mem::take(&mut self.body),
         );
         if body > 0 {
             flight.note(|request| request.body_bytes += body);
@@ -344,103 +320,18 @@ impl Connection<'_> {
         written
     }
 
-    fn hold(&mut self, hold: &Hold) -> io::Result<()> {
-        match hold {
-            Hold::Until(gate) => {
-                while !gate.wait(HEARTBEAT) {
-                    self.pause(Duration::ZERO)?;
-                }
-                Ok(())
-            }
-            Hold::Forever => {
-                self.finish_head()?;
-                while self.wait_read(&mut [0; 64], |mut stream, piece| stream.read(piece))? > 0 {}
-                Err(ErrorKind::ConnectionAborted.into())
-            }
-        }
-    }
-
     /// Waits, or fails as soon as the server stops.
     fn pause(&self, time: Duration) -> io::Result<()> {
         if self.shared.stopping.wait(time) {
-            Err(ErrorKind::ConnectionAborted.into())
-        } else {
-            Ok(())
+            return Err(ErrorKind::ConnectionAborted.into());
         }
+        Ok(())
     }
 }
 
-/// A read that timed out is one or the other, depending on the system.
 fn is_pause(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
     )
-}
-
-fn parse(head: &[u8], connection: u64) -> Option<Request> {
-    let head = String::from_utf8_lossy(head);
-    let mut lines = head.split("\r\n");
-    let mut words = lines.next()?.split(' ');
-    let (method, target) = (words.next()?, words.next()?);
-    // A client that takes the server for its proxy sends the whole URL.
-    let local = match target.strip_prefix("http://") {
-        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None => target,
-    };
-    let query_from = local.find('?').unwrap_or(local.len());
-    let mut path = percent_decode(&local[..query_from]);
-    let query_at = path.len();
-    path.push_str(&local[query_from..]);
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    let (method, target) = (method.to_owned(), target.to_owned());
-    Some(Request {
-        method,
-        path,
-        target,
-        headers,
-        connection,
-        status: 0,
-        body_bytes: 0,
-        query_at,
-    })
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|two| std::str::from_utf8(two).ok());
-        let decoded = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        206 => "Partial Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        416 => "Range Not Satisfiable",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "Status",
-    }
 }

@@ -1,7 +1,9 @@
 //! A real HTTP/1.1 server on the loopback interface that counts its requests and misbehaves on demand.
 //!
-//! Used by the test suite as `mod server;` and by the benches through
-//! `#[path = "../tests/suite/support/server/mod.rs"] mod server;`. Standard library only.
+//! What it serves is, in this order: single documents ([`Server::put`]), a table of routes ([`Server::routes`]), folders
+//! ([`Server::mount`]). Whatever that is, [`Rule`]s say which requests go wrong.
+//!
+//! The suite has it as `mod server;`, the benchmarks through `#[path = "../tests/suite/support/server/mod.rs"]`.
 //!
 //! ```ignore
 //! let server = Server::start().folder(temp.path());
@@ -13,60 +15,89 @@
 #![allow(
     dead_code,
     unused_imports,
-    reason = "each test binary and bench uses its own part"
+    reason = "each test binary and benchmark uses its own part"
 )]
 
 mod connection;
+mod page;
+mod request;
 mod rules;
-mod site;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
+pub(crate) use page::Page;
+pub(crate) use request::{Request, decode, encode};
 pub(crate) use rules::Rule;
-pub(crate) use site::Page;
-use site::Site;
 
-/// How long a stopping server waits for its threads; one still stuck in a callback is then left behind.
+/// How long a stopping server waits for its threads; one that is stuck in a callback is left behind.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+type Routes = Arc<dyn Fn(&Request) -> Page + Send + Sync>;
 
 /// A running server; it stops and closes every connection when dropped.
 ///
-/// Dropping it panics if a callback of a rule did, so an assertion made there is not lost.
+/// Dropping it panics if a callback or a route did, so an assertion made there is not lost.
 pub(crate) struct Server {
     shared: Arc<Shared>,
-    port: u16,
-    acceptors: Vec<(SocketAddr, JoinHandle<()>)>,
+    addresses: Vec<SocketAddr>,
+    /// Each thread has a clone.
+    running: Option<Sender<()>>,
+    ended: Mutex<Receiver<()>>,
+}
+
+/// What the threads of one server have in common.
+#[derive(Default)]
+struct Shared {
+    documents: Mutex<HashMap<String, Arc<[u8]>>>,
+    routes: Mutex<Option<Routes>>,
+    /// Prefixes, which begin and end with a slash, and folders.
+    mounts: Mutex<Vec<(String, PathBuf)>>,
+    rules: Mutex<Vec<Rule>>,
+    log: Mutex<Log>,
+    arrived: Condvar,
+    stopping: Gate,
+    panicked: AtomicBool,
+    /// Clones of the sockets in use, to shut them down from outside.
+    open: Mutex<HashMap<u64, TcpStream>>,
+    accepted: AtomicU64,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<Request>,
+    /// How many requests were dropped from the front, so that a number given out stays valid.
+    forgotten: usize,
+    connections: u64,
+    in_flight: usize,
+    max_in_flight: usize,
 }
 
 impl Server {
     /// Starts an empty server on a free port of 127.0.0.1, and of `::1` where there is one.
     pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
-        let mut port = 0;
-        let acceptors = listen()
-            .into_iter()
-            .map(|listener| {
-                let address = listener
-                    .local_addr()
-                    .expect("a bound socket has an address");
-                port = address.port();
-                let shared = Arc::clone(&shared);
-                (address, thread::spawn(move || accept(&shared, &listener)))
-            })
-            .collect();
+        let (running, ended) = channel();
+        let listeners = listen();
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok());
+        let addresses = addresses.collect();
+        for listener in listeners {
+            let (shared, running) = (Arc::clone(&shared), running.clone());
+            thread::spawn(move || accept(&shared, &listener, &running));
+        }
         Self {
             shared,
-            port,
-            acceptors,
+            addresses,
+            running: Some(running),
+            ended: Mutex::new(ended),
         }
     }
 
@@ -76,29 +107,32 @@ impl Server {
         self
     }
 
-    /// Serves the files of `folder` under `prefix`. Later mounts are asked first; a missing file falls through.
+    /// Serves the files of `folder` under `prefix`. Later mounts are tried first; a missing file falls through.
     pub(crate) fn mount(&self, prefix: &str, folder: impl Into<PathBuf>) {
-        lock(&self.shared.site).mount(prefix, folder.into());
+        let prefix = format!("/{}/", prefix.trim_matches('/')).replace("//", "/");
+        lock(&self.shared.mounts).push((prefix, folder.into()));
     }
 
-    /// Serves `bytes` at `path`, ahead of any folder. A path with a query answers that very query only.
+    /// Serves `bytes` at `path`. A path with a query answers exactly that query.
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
-        lock(&self.shared.site).put(path, bytes.into());
-    }
-
-    /// Asks `program` for what [`Server::put`] did not place, ahead of any folder; it replaces the program before.
-    ///
-    /// Rules apply to its pages as to anything else that is served.
-    pub(crate) fn program(
-        &self,
-        program: impl Fn(&Request) -> Option<Page> + Send + Sync + 'static,
-    ) {
-        lock(&self.shared.site).program(Arc::new(program));
+        let path = format!("/{}", path.trim_start_matches('/'));
+        lock(&self.shared.documents).insert(path, bytes.into().into());
     }
 
     /// Takes back what [`Server::put`] placed at `path`.
     pub(crate) fn remove(&self, path: &str) {
-        lock(&self.shared.site).remove(path);
+        lock(&self.shared.documents).remove(&format!("/{}", path.trim_start_matches('/')));
+    }
+
+    /// Serves the pages of a table of routes over `state`, which answers every request.
+    pub(crate) fn routes<S: Send + 'static>(
+        &self,
+        state: &Arc<Mutex<S>>,
+        table: fn(&mut S, &Request) -> Page,
+    ) {
+        let state = Arc::clone(state);
+        let routes: Routes = Arc::new(move |request| table(&mut lock(&state), request));
+        *lock(&self.shared.routes) = Some(routes);
     }
 
     /// Adds a rule behind the others; the first that matches and is due decides a request alone.
@@ -114,45 +148,44 @@ impl Server {
 
     /// The root, without a slash at the end: `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// The same server under another host name: `http://localhost:PORT`, or where nobody knows that name, under a short
-    /// form of its address.
+    /// The same server under another host name: `http://localhost:PORT`, or where that name is unknown, a short form of
+    /// its address.
     pub(crate) fn localhost_url(&self) -> String {
-        let known = ("localhost", self.port).to_socket_addrs().is_ok();
+        let known = ("localhost", self.port()).to_socket_addrs().is_ok();
         let host = if known { "localhost" } else { "127.1" };
-        format!("http://{host}:{}", self.port)
+        format!("http://{host}:{}", self.port())
     }
 
     /// The port, the same for IPv4 and IPv6.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.addresses[0].port()
     }
 
-    /// Every request since the start or the last reset, in order of arrival, those under way included.
+    /// Every request since the start or the last reset, in order of arrival, unfinished ones included.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        lock(&self.shared.log).requests.clone()
+        self.log().requests.clone()
     }
 
     /// How many requests had a path starting with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
-        lock(&self.shared.log).count(prefix)
+        self.log().count(prefix)
     }
 
     /// Waits until [`Server::count`] of `prefix` has reached `wanted`; false if it has not in time.
     pub(crate) fn wait_for(&self, prefix: &str, wanted: usize, timeout: Duration) -> bool {
-        let log = lock(&self.shared.log);
         let waited = self
             .shared
             .arrived
-            .wait_timeout_while(log, timeout, |log| log.count(prefix) < wanted);
+            .wait_timeout_while(self.log(), timeout, |log| log.count(prefix) < wanted);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Body bytes sent, headers and chunk framing left out.
+    /// Body bytes sent, without headers and the framing of chunks.
     pub(crate) fn bytes_sent(&self) -> u64 {
-        lock(&self.shared.log)
+        self.log()
             .requests
             .iter()
             .map(|request| request.body_bytes)
@@ -161,43 +194,44 @@ impl Server {
 
     /// How many connections were accepted.
     pub(crate) fn connections(&self) -> u64 {
-        lock(&self.shared.log).connections
+        self.log().connections
     }
 
     /// The most requests that were being answered at once.
     ///
-    /// An answer counts until its last piece is handed to the socket, so a client that sends its requests one
-    /// after the other, each on a connection of its own, never counts twice.
+    /// An answer counts until its last piece is handed to the socket, so a client that sends its requests one after the
+    /// other, each on a connection of its own, never counts twice.
     pub(crate) fn max_in_flight(&self) -> usize {
-        lock(&self.shared.log).max_in_flight
+        self.log().max_in_flight
     }
 
     /// Forgets the requests and connections counted so far; rules keep their own counts.
     pub(crate) fn reset_counts(&self) {
-        let mut log = lock(&self.shared.log);
+        let mut log = self.log();
         log.forgotten += log.requests.len();
         log.requests.clear();
         log.connections = 0;
         log.max_in_flight = log.in_flight;
     }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.shared.log)
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let deadline = Instant::now() + STOP_PATIENCE;
         self.shared.stopping.open();
-        for (address, _) in &self.acceptors {
-            // Closing a listener does not wake its accept everywhere; a connection does.
+        for address in &self.addresses {
+            // Closing a listener does not wake its accept on every system; a connection does.
             let _ = TcpStream::connect_timeout(address, Duration::from_secs(1));
         }
         for stream in lock(&self.shared.open).values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        let mut threads: Vec<_> = self.acceptors.drain(..).map(|(_, thread)| thread).collect();
-        threads.append(&mut lock(&self.shared.workers));
-        while !threads.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.running.take();
+        // Nothing is ever sent: this waits until all threads have dropped their senders.
+        let _ = lock(&self.ended).recv_timeout(STOP_PATIENCE);
         let panicked = self.shared.panicked.load(Ordering::SeqCst);
         assert!(
             !panicked || thread::panicking(),
@@ -206,102 +240,39 @@ impl Drop for Server {
     }
 }
 
-/// What the server remembers of one request.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    /// As sent, in capitals: `GET`.
-    pub(crate) method: String,
-    /// The path, percent-decoded, and the query behind it as sent: `/a b?c=%20`.
-    pub(crate) path: String,
-    /// What stood in the request line; a whole URL when the server was used as a proxy.
-    pub(crate) target: String,
-    /// Names in lower case, in the order sent.
-    pub(crate) headers: Vec<(String, String)>,
-    /// The connection it came on, counted from 1 over the life of the server.
-    pub(crate) connection: u64,
-    /// The status answered; 0 while there is none.
-    pub(crate) status: u16,
-    /// Body bytes sent, without chunk framing.
-    pub(crate) body_bytes: u64,
-    /// Where the query begins in `path`.
-    query_at: usize,
-}
-
-impl Request {
-    /// The first header of that name; give it in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
+impl Shared {
+    fn find(&self, request: &Request) -> Option<Page> {
+        let document = {
+            let documents = lock(&self.documents);
+            let found = documents.get(&request.path);
+            found
+                .or_else(|| documents.get(request.path_only()))
+                .cloned()
+        };
+        if let Some(bytes) = document {
+            return Some(Page::of(bytes));
+        }
+        // Not locked while it runs.
+        let routes = lock(&self.routes).clone();
+        if let Some(routes) = routes {
+            return Some(routes(request));
+        }
+        lock(&self.mounts)
             .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+            .rev()
+            .find_map(|(prefix, folder)| {
+                let inside = Path::new(request.path_only().strip_prefix(prefix.as_str())?);
+                let mut parts = inside.components();
+                let plain = parts.all(|part| matches!(part, Component::Normal(_)));
+                plain.then(|| Page::open(&folder.join(inside)))?
+            })
     }
-
-    /// The decoded path without the query.
-    pub(crate) fn path_only(&self) -> &str {
-        &self.path[..self.query_at]
-    }
-}
-
-/// A latch: closed at first, open for good once opened. Clones are the same gate.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    /// A closed gate.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Lets everyone through who waits now or later.
-    pub(crate) fn open(&self) {
-        *lock(&self.0.0) = true;
-        self.0.1.notify_all();
-    }
-
-    /// Whether it has been opened.
-    pub(crate) fn is_open(&self) -> bool {
-        *lock(&self.0.0)
-    }
-
-    /// Waits until it is open; false if that took longer than `timeout`.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(lock(&self.0.0), timeout, |open| !*open);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-}
-
-/// What the threads of one server have in common.
-#[derive(Default)]
-struct Shared {
-    site: Mutex<Site>,
-    rules: Mutex<Vec<Rule>>,
-    log: Mutex<Log>,
-    arrived: Condvar,
-    stopping: Gate,
-    panicked: AtomicBool,
-    /// Clones of the sockets in use, to shut them down from outside.
-    open: Mutex<HashMap<u64, TcpStream>>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
-    accepted: Mutex<u64>,
-}
-
-#[derive(Default)]
-struct Log {
-    requests: Vec<Request>,
-    /// How many requests were dropped from the front, so that a number given out stays valid.
-    forgotten: usize,
-    connections: u64,
-    in_flight: usize,
-    max_in_flight: usize,
 }
 
 impl Log {
     fn count(&self, prefix: &str) -> usize {
-        self.requests
-            .iter()
+        let requests = self.requests.iter();
+        requests
             .filter(|request| request.path.starts_with(prefix))
             .count()
     }
@@ -339,8 +310,7 @@ impl<'a> Flight<'a> {
     }
 
     fn land(&mut self) {
-        if !self.landed {
-            self.landed = true;
+        if !std::mem::replace(&mut self.landed, true) {
             lock(&self.shared.log).in_flight -= 1;
         }
     }
@@ -349,6 +319,77 @@ impl<'a> Flight<'a> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.land();
+    }
+}
+
+/// A latch: closed at first, open for good once opened. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    /// A closed gate.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets everything through that waits now or later.
+    pub(crate) fn open(&self) {
+        *lock(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        *lock(&self.0.0)
+    }
+
+    /// Waits until it is open; false if that took longer than `timeout`.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(lock(&self.0.0), timeout, |open| !*open);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Binds one port on both loopback addresses, so that `localhost` cannot reach another program.
+fn listen() -> Vec<TcpListener> {
+    for _ in 0..16 {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
+        let port = four
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+            Ok(six) => return vec![four, six],
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(_) => return vec![four],
+        }
+    }
+    panic!("no port is free on both 127.0.0.1 and ::1");
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, running: &Sender<()>) {
+    for stream in listener.incoming() {
+        if shared.stopping.is_open() {
+            return;
+        }
+        let Ok((stream, clone)) = stream.and_then(|stream| Ok((stream.try_clone()?, stream)))
+        else {
+            // Out of file descriptors, most likely.
+            thread::yield_now();
+            continue;
+        };
+        let id = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+        lock(&shared.log).connections += 1;
+        lock(&shared.open).insert(id, clone);
+        let (shared, running) = (Arc::clone(shared), running.clone());
+        thread::spawn(move || {
+            let _running = running;
+            let _departure = Departure(&shared, id);
+            // A client that hangs up is no failure of the server.
+            let _ = connection::serve(&shared, stream, id);
+        });
     }
 }
 
@@ -364,56 +405,7 @@ impl Drop for Departure<'_> {
     }
 }
 
-/// Binds one port on both loopback addresses, so that `localhost` cannot reach somebody else.
-fn listen() -> Vec<TcpListener> {
-    for _ in 0..16 {
-        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
-        let port = four
-            .local_addr()
-            .expect("a bound socket has an address")
-            .port();
-        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
-            Ok(six) => return vec![four, six],
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-            Err(_) => return vec![four],
-        }
-    }
-    panic!("no port is free on both 127.0.0.1 and ::1");
-}
-
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    for stream in listener.incoming() {
-        if shared.stopping.is_open() {
-            return;
-        }
-        let Ok((stream, clone)) = stream.and_then(|stream| Ok((stream.try_clone()?, stream)))
-        else {
-            // Out of file descriptors, most likely.
-            thread::sleep(Duration::from_millis(1));
-            continue;
-        };
-        let id = {
-            let mut accepted = lock(&shared.accepted);
-            *accepted += 1;
-            *accepted
-        };
-        lock(&shared.log).connections += 1;
-        lock(&shared.open).insert(id, clone);
-        let worker = thread::spawn({
-            let shared = Arc::clone(shared);
-            move || {
-                let _departure = Departure(&shared, id);
-                // A client that went away is no failure of the server.
-                let _ = connection::serve(&shared, stream, id);
-            }
-        });
-        let mut workers = lock(&shared.workers);
-        workers.retain(|worker| !worker.is_finished());
-        workers.push(worker);
-    }
-}
-
-/// Locks even when a callback panicked elsewhere; that panic is reported on its own.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks even when a thread has panicked; that panic is reported on its own.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

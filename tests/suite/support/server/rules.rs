@@ -1,18 +1,18 @@
-//! Rules: which request is answered how badly.
+//! Rules: which requests are answered badly, and how.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::page::Framing;
 use super::{Gate, Request};
 
 type Predicate = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
-pub(super) type Callback = Arc<dyn Fn() + Send + Sync>;
 
 /// What to do with matching requests: one or more actions, all applied to the same answer.
 ///
-/// A rule without an action answers as usual, and so hides the rules behind it. A rule counts the requests
-/// that match it and that no rule before it took: `times(2).status(503)` and then `times(1).cut_after(9)` on
-/// the same path answer 503, 503, a cut body, and from then on as usual.
+/// A rule without an action answers as usual, and so hides the rules behind it. A rule counts the requests that match it
+/// and that no rule before it took: `times(2).status(503)` and then `times(1).cut_after(9)` on the same path answer 503,
+/// 503, a cut body, and from then on as usual.
 #[derive(Clone)]
 pub(crate) struct Rule {
     predicates: Vec<Predicate>,
@@ -26,6 +26,37 @@ enum When {
     Always,
     First(u64),
     Nth(u64),
+}
+
+/// The actions of a rule; the default is an honest answer.
+#[derive(Clone, Default)]
+pub(super) struct Behaviour {
+    pub(super) before: Vec<Event>,
+    pub(super) status: Option<u16>,
+    pub(super) body: Option<Arc<[u8]>>,
+    /// Headers to set, or to leave out where there is no value.
+    pub(super) headers: Vec<(String, Option<String>)>,
+    pub(super) ignore_range: bool,
+    pub(super) content_range: Option<String>,
+    pub(super) framing: Option<Framing>,
+    pub(super) surplus: u64,
+    pub(super) flips: Vec<u64>,
+    /// What happens at which offset of the body, in order.
+    pub(super) events: Vec<(u64, Event)>,
+    pub(super) bytes_per_second: Option<u64>,
+}
+
+/// What happens before an answer or in the middle of its body.
+#[derive(Clone)]
+pub(super) enum Event {
+    Call(Arc<dyn Fn() + Send + Sync>),
+    Delay(Duration),
+    Hold(Gate),
+    /// Nothing more is sent until the server stops or the client hangs up.
+    Stall,
+    Close,
+    Reset,
+    Raw(Vec<u8>),
 }
 
 /// Which requests.
@@ -51,7 +82,6 @@ impl Rule {
         Self::when(move |request| request.path == path || request.path_only() == path)
     }
 
-    /// The path starts with `prefix`.
     pub(crate) fn path_starts(prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         Self::when(move |request| request.path.starts_with(&prefix))
@@ -71,18 +101,13 @@ impl Rule {
         Self::when(move |request| request.path.contains(&part))
     }
 
-    /// Narrows the rule to requests for which `predicate` holds, too.
+    /// Narrows the rule to requests for which `predicate` holds as well.
     pub(crate) fn and(
         mut self,
         predicate: impl Fn(&Request) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.predicates.push(Arc::new(predicate));
         self
-    }
-
-    /// Narrows the rule to one method, given in capitals.
-    pub(crate) fn method(self, method: &'static str) -> Self {
-        self.and(move |request| request.method == method)
     }
 
     /// Only the first `count` matching requests; without this or `nth`, all.
@@ -98,30 +123,44 @@ impl Rule {
     }
 }
 
-/// What happens before the answer, in this order: callbacks, delay, hold.
+/// What happens before the answer, or in its place: callbacks first, the rest in the order given.
 impl Rule {
     /// Runs `callback` when the request has arrived and is recorded; the answer waits for it to return.
     pub(crate) fn on_request(self, callback: impl Fn() + Send + Sync + 'static) -> Self {
-        self.with(|to| to.arrival.push(Arc::new(callback)))
+        self.with(|to| to.before.insert(0, Event::Call(Arc::new(callback))))
     }
 
-    /// Waits before answering.
     pub(crate) fn delay(self, latency: Duration) -> Self {
-        self.with(|to| to.delay = latency)
+        self.before(Event::Delay(latency))
     }
 
-    /// Sends nothing until `gate` opens, then answers. A client that hangs up meanwhile stays unnoticed.
+    /// Sends nothing until `gate` opens. A client that hangs up meanwhile goes unnoticed.
     pub(crate) fn hold(self, gate: &Gate) -> Self {
-        self.with(|to| to.hold = Some(Hold::Until(gate.clone())))
+        self.before(Event::Hold(gate.clone()))
     }
 
     /// Sends nothing until the server stops or the client hangs up.
     pub(crate) fn stall(self) -> Self {
-        self.with(|to| to.hold = Some(Hold::Forever))
+        self.before(Event::Stall)
+    }
+
+    /// Sends `bytes` instead of an HTTP answer, then closes.
+    pub(crate) fn raw(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.before(Event::Raw(bytes.into()))
+    }
+
+    /// Closes the connection without an answer.
+    pub(crate) fn close(self) -> Self {
+        self.before(Event::Close)
+    }
+
+    /// Resets the connection without an answer.
+    pub(crate) fn reset(self) -> Self {
+        self.before(Event::Reset)
     }
 }
 
-/// What is answered.
+/// What is answered. Names of headers are in lower case.
 impl Rule {
     /// Answers this status with an empty body, or with that of [`Rule::body`].
     pub(crate) fn status(self, status: u16) -> Self {
@@ -133,13 +172,10 @@ impl Rule {
         self.with(|to| to.body = Some(body.into().into()))
     }
 
-    /// Sets a header of the answer, whichever that is; the name in lower case.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         self.with(|to| to.headers.push((name.to_owned(), Some(value.to_owned()))))
     }
 
-    /// Leaves out a header such as `etag`, `accept-ranges` or `content-type`; the name in lower case.
-    /// For a body without `content-length`, see [`Rule::chunked`] and [`Rule::until_close`].
     pub(crate) fn without_header(self, name: &str) -> Self {
         self.with(|to| to.headers.push((name.to_owned(), None)))
     }
@@ -155,12 +191,7 @@ impl Rule {
             .header("content-type", "text/html; charset=utf-8")
     }
 
-    /// Adds a header of `size` bytes.
-    pub(crate) fn huge_header(self, size: usize) -> Self {
-        self.header("x-filler", &"x".repeat(size))
-    }
-
-    /// Answers 200 and the whole body although a range was asked for.
+    /// Answers 200 and the whole body although a range was requested.
     pub(crate) fn ignore_range(self) -> Self {
         self.with(|to| to.ignore_range = true)
     }
@@ -169,29 +200,14 @@ impl Rule {
     pub(crate) fn wrong_content_range(self, value: &str) -> Self {
         self.with(|to| to.content_range = Some(value.to_owned()))
     }
-
-    /// Sends `bytes` in place of an HTTP answer, then closes.
-    pub(crate) fn raw(self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.with(|to| to.opening = Opening::Raw(bytes.into()))
-    }
-
-    /// Closes the connection without an answer.
-    pub(crate) fn close(self) -> Self {
-        self.with(|to| to.opening = Opening::Close)
-    }
-
-    /// Resets the connection without an answer.
-    pub(crate) fn reset(self) -> Self {
-        self.with(|to| to.opening = Opening::Reset)
-    }
 }
 
-/// What becomes of the body. Offsets count bytes of the body as sent, so a range starts at 0 again; an action
-/// at an offset the body does not reach does not happen. `HEAD` sees changed headers only.
+/// What becomes of the body. Offsets count the bytes of the body as sent, so a range starts at 0 again; what is planned
+/// for an offset beyond the body does not happen. `HEAD` sees changed headers only.
 impl Rule {
     /// Announces `length` in `Content-Length`, sends the body as it is, then closes.
     pub(crate) fn declare_length(self, length: u64) -> Self {
-        self.with(|to| to.framing = Framing::Declared(length))
+        self.with(|to| to.framing = Some(Framing::Declared(length)))
     }
 
     /// Sends `surplus` bytes more than announced, then closes.
@@ -201,7 +217,7 @@ impl Rule {
 
     /// Sends the body in chunks, without a length.
     pub(crate) fn chunked(self) -> Self {
-        self.with(|to| to.framing = Framing::Chunked)
+        self.with(|to| to.framing = Some(Framing::Chunked))
     }
 
     /// Sends the body in chunks and goes on until the client hangs up.
@@ -209,9 +225,9 @@ impl Rule {
         self.chunked().overlong(u64::MAX)
     }
 
-    /// Sends the body without any length; its end is the end of the connection.
+    /// Sends the body without any length; it ends with the connection.
     pub(crate) fn until_close(self) -> Self {
-        self.with(|to| to.framing = Framing::UntilClose)
+        self.with(|to| to.framing = Some(Framing::UntilClose))
     }
 
     /// Inverts the byte at `offset`.
@@ -219,29 +235,29 @@ impl Rule {
         self.with(|to| to.flips.push(offset))
     }
 
-    /// Closes the connection after `bytes` bytes, whatever the length promised.
+    /// Closes the connection after `bytes` bytes, whatever length was announced.
     pub(crate) fn cut_after(self, bytes: u64) -> Self {
-        self.event(bytes, Event::Cut)
+        self.after(bytes, Event::Close)
     }
 
-    /// Resets the connection after `bytes` bytes; the client may lose some of those, too.
+    /// Resets the connection after `bytes` bytes, some of which the client may lose, too.
     pub(crate) fn reset_after(self, bytes: u64) -> Self {
-        self.event(bytes, Event::Reset)
+        self.after(bytes, Event::Reset)
     }
 
     /// Sends nothing more after `bytes` bytes until the server stops or the client hangs up.
     pub(crate) fn stall_after(self, bytes: u64) -> Self {
-        self.event(bytes, Event::Hold(Hold::Forever))
+        self.after(bytes, Event::Stall)
     }
 
     /// Sends nothing more after `bytes` bytes until `gate` opens.
     pub(crate) fn hold_after(self, bytes: u64, gate: &Gate) -> Self {
-        self.event(bytes, Event::Hold(Hold::Until(gate.clone())))
+        self.after(bytes, Event::Hold(gate.clone()))
     }
 
     /// Runs `callback` when `bytes` bytes have been handed to the socket; the rest waits for it to return.
     pub(crate) fn on_bytes(self, bytes: u64, callback: impl Fn() + Send + Sync + 'static) -> Self {
-        self.event(bytes, Event::Call(Arc::new(callback)))
+        self.after(bytes, Event::Call(Arc::new(callback)))
     }
 
     /// Sends at most `bytes` bytes per second on each connection.
@@ -256,15 +272,19 @@ impl Rule {
         self
     }
 
-    fn event(self, offset: u64, event: Event) -> Self {
+    fn before(self, event: Event) -> Self {
+        self.with(|to| to.before.push(event))
+    }
+
+    fn after(self, offset: u64, event: Event) -> Self {
         self.with(|to| {
             to.events.push((offset, event));
-            // Stable: actions at one offset happen in the order they were given.
+            // Stable: what happens at one offset happens in the order given.
             to.events.sort_by_key(|(offset, _)| *offset);
         })
     }
 
-    /// Counts a request that matches and says how to answer it if the rule is due.
+    /// Counts a request that matches, and returns the actions if the rule is due.
     pub(super) fn take(&mut self, request: &Request) -> Option<Arc<Behaviour>> {
         if !self.predicates.iter().all(|predicate| predicate(request)) {
             return None;
@@ -277,57 +297,4 @@ impl Rule {
         };
         due.then(|| Arc::clone(&self.behaviour))
     }
-}
-
-/// The actions of a rule; the default is an honest answer.
-#[derive(Clone, Default)]
-pub(super) struct Behaviour {
-    pub(super) arrival: Vec<Callback>,
-    pub(super) delay: Duration,
-    pub(super) hold: Option<Hold>,
-    pub(super) opening: Opening,
-    pub(super) status: Option<u16>,
-    pub(super) body: Option<Arc<[u8]>>,
-    /// Headers to set, or to leave out where there is no value.
-    pub(super) headers: Vec<(String, Option<String>)>,
-    pub(super) ignore_range: bool,
-    pub(super) content_range: Option<String>,
-    pub(super) framing: Framing,
-    pub(super) surplus: u64,
-    pub(super) flips: Vec<u64>,
-    /// Sorted by offset.
-    pub(super) events: Vec<(u64, Event)>,
-    pub(super) bytes_per_second: Option<u64>,
-}
-
-#[derive(Clone)]
-pub(super) enum Hold {
-    Forever,
-    Until(Gate),
-}
-
-#[derive(Clone, Default)]
-pub(super) enum Opening {
-    #[default]
-    Answer,
-    Raw(Vec<u8>),
-    Close,
-    Reset,
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-pub(super) enum Framing {
-    #[default]
-    Length,
-    Declared(u64),
-    Chunked,
-    UntilClose,
-}
-
-#[derive(Clone)]
-pub(super) enum Event {
-    Cut,
-    Reset,
-    Hold(Hold),
-    Call(Callback),
 }

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::super::super::server::Rule;
-use super::super::Hub;
+use super::super::server::Rule;
+use super::Hub;
 
 /// Checks the Hub, and one below a path, with `huggingface_hub`, the client of the Hub's makers. Needs a Python that has
 /// the package, and passes without a check where none is named:
