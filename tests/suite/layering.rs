@@ -23,7 +23,7 @@ fn layer(module: &str) -> u8 {
 }
 
 /// Every file of the crate: its path below `src/` with `/` between the components, and its text.
-fn sources() -> BTreeMap<String, String> {
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let root = crate::support::root().join("src");
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> = vec![root.clone()];

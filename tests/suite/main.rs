@@ -7,10 +7,10 @@
 )]
 
 mod cli;
-#[cfg(feature = "author")]
 mod layering;
 mod manager;
 #[cfg(feature = "author")]
 mod project;
 mod sources;
 mod support;
+mod texts;

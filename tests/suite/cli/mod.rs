@@ -19,7 +19,7 @@ mod recording;
 mod registry;
 mod shapes;
 mod site;
-mod snapshot;
+pub(crate) mod snapshot;
 mod updating;
 
 use std::io::{BufRead, Cursor};

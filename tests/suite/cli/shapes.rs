@@ -5,9 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Command;
-use modelrack::cli::{Mount, models_command};
-use modelrack::{AuthFailure, BoxError, Config, Error, ErrorKind, Url};
+use modelrack::{AuthFailure, BoxError, Error, ErrorKind, Url};
 use serde_json::{Value, json};
 
 use super::recording::Recording;
@@ -16,33 +14,6 @@ use super::{Sinks, mount, run_line, run_words};
 use crate::support::disk::{flip, write_files};
 use crate::support::rack::{Rack, chunks_but, sample};
 use crate::support::registry::Publication;
-
-#[test]
-fn the_help_of_every_command() {
-    let tree = models_command(&Mount::new(Config::new("rack")));
-    let mut parent = Command::new("rack").term_width(100).subcommand(tree);
-    parent.build();
-    let mut text = String::new();
-    write_help(&mut text, &parent, &["rack".to_owned()]);
-    if !cfg!(feature = "author") {
-        // The list of commands is shorter.
-        text = text.split_off(text.find("\n$ rack models ").unwrap());
-    }
-    assert_snapshot("help.txt", &text);
-}
-
-/// Writes the help of every command below one, as a user would see it.
-fn write_help(text: &mut String, parent: &Command, path: &[String]) {
-    for command in parent
-        .get_subcommands()
-        .filter(|command| command.get_name() != "help")
-    {
-        let path = [path, &[command.get_name().to_owned()]].concat();
-        let help = command.clone().render_long_help();
-        writeln!(text, "$ {} --help\n{help}\n", path.join(" ")).unwrap();
-        write_help(text, command, &path);
-    }
-}
 
 fn url() -> Box<Url> {
     Box::new(Url::parse("https://user:secret@models.example.org/data/ab?sig=1").unwrap())
