@@ -1,4 +1,4 @@
-//! What bytes are checked by: SHA-256 digests, and the ids that git gives files.
+//! Checksums: SHA-256 digests and git blob ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,19 +8,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind};
 
-/// A SHA-256 digest: shown as 64 lower-case hexadecimal characters, read in either case.
+/// A SHA-256 digest, shown as 64 lower-case hexadecimal digits and parsed in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Hashes bytes that are in memory.
+    /// Returns the digest of bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Reads a digest as files in the wild have it: bare or behind `sha256:`, with spaces around it. `None` where it is
-    /// empty, `none`, or of another algorithm.
+    /// Parses a digest as files in the wild spell it: bare or prefixed with `sha256:`, with spaces around it. Returns
+    /// `None` if it is empty, `none`, or of another algorithm.
     ///
     /// # Errors
     /// [`InvalidDigest`] for anything else.
@@ -61,7 +61,7 @@ fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.pad(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
 }
 
-/// Reads as many bytes as there are places; `None` when the text is no hexadecimal number of just that length.
+/// Parses exactly `N` bytes in hexadecimal.
 fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let nibble = |c: u8| u8::try_from((c as char).to_digit(16)?).ok();
     let pairs = text.as_bytes().chunks_exact(2);
@@ -75,8 +75,8 @@ fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// The id that git gives a file: the SHA-1 of a header with its size, and of its bytes. Shown as 40 lower-case
-/// hexadecimal characters, read in either case.
+/// A git blob id: the SHA-1 of a header with the size of a file, and of its bytes. Shown as 40 lower-case hexadecimal
+/// digits and parsed in either case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GitBlobId([u8; 20]);
 
@@ -100,28 +100,28 @@ impl FromStr for GitBlobId {
     }
 }
 
-/// Whether a text is the id of a commit: 40 hexadecimal digits, or 64 where the repository hashes with SHA-256.
+/// Returns whether a text is a commit id: 40 hexadecimal digits, or 64 in a repository that uses SHA-256.
 pub(crate) fn is_commit_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && is_hex(text)
 }
 
-/// Whether a text has hexadecimal digits only.
+/// Returns whether a text consists of hexadecimal digits.
 pub(crate) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What a file's or part's bytes are checked by.
+/// The checksum of a file or part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Checksum {
-    /// Their SHA-256 digest.
+    /// A SHA-256 digest.
     Sha256(Digest),
-    /// The id that git gives them, where nothing better is known.
+    /// A git blob id, where the source has no SHA-256 digest.
     GitBlob(GitBlobId),
 }
 
 impl Checksum {
-    /// Returns the SHA-256 digest, when it is one.
+    /// Returns the SHA-256 digest, if it is one.
     #[must_use]
     pub fn sha256(&self) -> Option<Digest> {
         match self {
@@ -130,7 +130,7 @@ impl Checksum {
         }
     }
 
-    /// Returns the id of git, when it is one.
+    /// Returns the git blob id, if it is one.
     #[must_use]
     pub fn git_blob(&self) -> Option<GitBlobId> {
         match self {
@@ -161,13 +161,13 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The text is not as many hexadecimal characters as it should be.
+/// The error of parsing a digest or git blob id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDigest;
 
 impl fmt::Display for InvalidDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a SHA-256 digest is 64 hexadecimal characters, and a git id 40")
+        f.write_str("a SHA-256 digest has 64 hexadecimal digits, and a git id has 40")
     }
 }
 
@@ -206,7 +206,7 @@ impl<'de> Deserialize<'de> for Digest {
         impl serde::de::Visitor<'_> for Hex {
             type Value = Digest;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("64 hexadecimal characters")
+                f.write_str("64 hexadecimal digits")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
                 text.parse().map_err(E::custom)
@@ -216,17 +216,17 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Hashes bytes as they stream by.
+/// Computes the digest of a stream.
 #[derive(Clone, Default)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// Returns the digest of everything taken in.
+    /// Returns the digest of all bytes added.
     #[must_use]
     pub(crate) fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
@@ -239,7 +239,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Computes the kind of checksum that bytes are to have.
+/// Computes a checksum of either kind.
 #[derive(Debug, Clone)]
 pub(crate) enum Check {
     Sha256(Hasher),
@@ -247,7 +247,7 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    /// Begins to check as many bytes.
+    /// Creates a check of `size_bytes` bytes, of the same kind as `expected`.
     pub(crate) fn of(expected: &Checksum, size_bytes: u64) -> Self {
         match expected {
             Checksum::Sha256(_) => Self::Sha256(Hasher::default()),
@@ -259,7 +259,7 @@ impl Check {
         }
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
@@ -267,7 +267,7 @@ impl Check {
         }
     }
 
-    /// Returns the checksum of everything taken in.
+    /// Returns the checksum of all bytes added.
     #[must_use]
     pub(crate) fn finish(self) -> Checksum {
         match self {
@@ -277,7 +277,7 @@ impl Check {
     }
 }
 
-/// Bytes that should have a checksum, hashed as they stream by; those of which none is known are not.
+/// The check of a stream against its expected checksum, if one is known.
 #[derive(Debug)]
 pub(crate) struct Expected {
     checksum: Option<Checksum>,
@@ -285,23 +285,23 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    /// Begins to check as many bytes.
+    /// Creates a check of `size_bytes` bytes.
     pub(crate) fn new(checksum: Option<Checksum>, size_bytes: u64) -> Self {
         let check = checksum.map(|checksum| Check::of(&checksum, size_bytes));
         Self { checksum, check }
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         if let Some(check) = &mut self.check {
             check.update(bytes);
         }
     }
 
-    /// Holds what came against what should come; `what` names it.
+    /// Compares the checksum of the bytes added with the expected one; `what` names them in the error.
     ///
     /// # Errors
-    /// [`ErrorKind::HashMismatch`] when they differ.
+    /// [`ErrorKind::HashMismatch`] if they differ.
     pub(crate) fn met(self, what: impl FnOnce() -> String) -> Result<(), Error> {
         let (Some(expected), Some(check)) = (self.checksum, self.check) else {
             return Ok(());

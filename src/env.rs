@@ -1,6 +1,6 @@
-//! The environment, read in this one place.
+//! The environment of the process, read only here.
 //!
-//! An [`Environment`] is a value: a test, or a program that wants nothing to leak in, makes its own.
+//! An [`Environment`] is a value: a test, or a program that isolates itself, creates its own.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::platform::{self, System};
 
-/// The process's variables, arguments and home folder, as a value.
+/// Environment variables, command-line arguments and the home folder, as a value.
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
@@ -35,7 +35,7 @@ impl Environment {
         }
     }
 
-    /// Makes an environment with a home folder and nothing else.
+    /// Creates an environment with nothing but a home folder.
     #[must_use]
     pub fn empty(system: System, home: impl Into<PathBuf>) -> Self {
         Self {
@@ -53,14 +53,14 @@ impl Environment {
         self
     }
 
-    /// Sets the command line, the program's name first. Messages quote the command from it.
+    /// Sets the command line, starting with the program's name; messages quote it.
     #[must_use]
     pub fn arguments<I: IntoIterator<Item = T>, T: Into<OsString>>(mut self, arguments: I) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Returns a variable; one that is empty counts as not set.
+    /// Returns a variable; an empty one counts as unset.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_os(name)?.to_str()
     }
@@ -71,7 +71,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// Returns the first variable of several that is set.
+    /// Returns the first of several variables that is set.
     pub(crate) fn first(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.get(name))
     }
@@ -81,7 +81,7 @@ impl Environment {
         self.get_os(name).map(PathBuf::from)
     }
 
-    /// Returns whether a variable that switches something is on: set, and none of `0`, `false`, `no`, `off`.
+    /// Returns whether a switch is on: set to anything but `0`, `false`, `no` or `off`.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| {
             !matches!(
@@ -99,7 +99,7 @@ impl Environment {
         &self.arguments
     }
 
-    /// Returns the folder for a user's data: `$XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support`,
+    /// Returns the folder for user data: `$XDG_DATA_HOME` or `~/.local/share`, `~/Library/Application Support`,
     /// `%APPDATA%`.
     pub(crate) fn data_dir(&self) -> Result<PathBuf> {
         match self.system {
@@ -109,7 +109,7 @@ impl Environment {
         }
     }
 
-    /// Returns the folder for a user's configuration: `$XDG_CONFIG_HOME` or `~/.config`, `%APPDATA%`.
+    /// Returns the folder for user configuration: `$XDG_CONFIG_HOME` or `~/.config`, `%APPDATA%`.
     pub(crate) fn config_dir(&self) -> Result<PathBuf> {
         match self.system {
             System::Linux | System::MacOs => self.xdg("XDG_CONFIG_HOME", &[".config"]),
@@ -117,7 +117,7 @@ impl Environment {
         }
     }
 
-    /// Returns the folder for what can be fetched again: `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
+    /// Returns the folder for caches: `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
     /// `%LOCALAPPDATA%`.
     pub(crate) fn cache_dir(&self) -> Result<PathBuf> {
         match self.system {
@@ -130,8 +130,8 @@ impl Environment {
         }
     }
 
-    /// Returns the folder of the Hub's own tools: `$HF_HOME`, or `huggingface` below `$XDG_CACHE_HOME` or `~/.cache`, on every
-    /// system ([source]).
+    /// Returns the folder of the Hub's own tools: `$HF_HOME`, or `huggingface` in `$XDG_CACHE_HOME` or `~/.cache`, on
+    /// every system ([source]).
     ///
     /// [source]: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
     pub(crate) fn hub_home(&self) -> Result<PathBuf> {
@@ -142,7 +142,7 @@ impl Environment {
         Ok(cache.join("huggingface"))
     }
 
-    /// The specification asks to ignore a relative path: <https://specifications.freedesktop.org/basedir-spec/latest/>.
+    // A relative path must be ignored: <https://specifications.freedesktop.org/basedir-spec/latest/>.
     fn xdg(&self, name: &str, default: &[&str]) -> Result<PathBuf> {
         match self.path(name).filter(|path| path.is_absolute()) {
             Some(path) => Ok(path),
@@ -161,13 +161,13 @@ impl Environment {
         let home = self
             .home
             .clone()
-            .ok_or_else(|| Error::config("the home folder is not known: set HOME"))?;
+            .ok_or_else(|| Error::config("the home folder is unknown: set HOME"))?;
         Ok(below.iter().fold(home, |path, name| path.join(name)))
     }
 }
 
 impl fmt::Debug for Environment {
-    /// Shows the variables' names only: values may be secrets.
+    /// Shows only the names of the variables: their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
             .field("system", &self.system)

@@ -1,7 +1,7 @@
-//! Patterns for names, as shells and Python's `fnmatch` have them.
+//! Patterns for names, as in Python's `fnmatch`.
 //!
-//! `*` stands for any characters, slashes too; `?` for one; `[abc]`, `[a-z]` and `[!abc]` for one of a set or of none of
-//! it. A bracket that is not closed stands for itself. Letters match in their own case only.
+//! `*` matches any characters, slashes included; `?` matches one; `[abc]` and `[a-z]` match one character of a set, and
+//! `[!abc]` one that is not in it. An unclosed bracket matches itself. Case matters.
 
 /// A pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Glob {
                 },
                 c => Piece::Literal(*c),
             };
-            // Several stars in a row are one.
+            // Consecutive stars are one.
             if piece != Piece::Any || pieces.last() != Some(&Piece::Any) {
                 pieces.push(piece);
             }
@@ -45,16 +45,16 @@ impl Glob {
         Self(pieces)
     }
 
-    /// Returns whether a text has a character that makes it a pattern.
+    /// Returns whether a text has a special character.
     pub(crate) fn is_pattern(text: &str) -> bool {
         text.contains(['*', '?', '['])
     }
 
-    /// Returns whether it matches the whole of a text.
+    /// Returns whether the pattern matches a whole text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         let (mut piece, mut at) = (0, 0);
-        // Where to go on when what follows the last star does not match: that star takes one character more.
+        // Where to resume after a mismatch: the last star takes one more character.
         let mut star: Option<(usize, usize)> = None;
         while at < text.len() {
             let is_match = match self.0.get(piece) {
@@ -96,11 +96,11 @@ impl Piece {
     }
 }
 
-/// Reads a set behind its bracket; returns how long it is with the closing one.
+/// Parses a set after its opening bracket; returns it with its length, closing bracket included.
 fn read_set(chars: &[char]) -> Option<(Piece, usize)> {
     let is_negated = chars.first() == Some(&'!');
     let begin = usize::from(is_negated);
-    // A bracket that comes first is a member.
+    // A closing bracket in first place is a member.
     let length = chars.get(begin + 1..)?.iter().position(|c| *c == ']')? + begin + 1;
     let members = &chars[begin..length];
     let mut ranges = Vec::new();

@@ -1,7 +1,7 @@
-//! What a model is called.
+//! Names of models.
 //!
-//! `group/model version` is the canonical form. A group may have several segments; the last segment of a path is the
-//! model. A version is any text that can stand in a line: a release, a quantisation, a git ref with slashes.
+//! The canonical form is `group/model version`. A group may have several segments; the last segment of a path is the
+//! model. A version is any text without control characters: a release, a quantisation, a git ref with slashes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,24 +13,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::relpath::{InvalidName, check_component};
 
-/// The longest name of a model, in bytes: folders of that depth, with a version and files below, fit what systems accept.
+/// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.
 const MAX_NAME_BYTES: usize = 250;
 
 /// The name of a model without its version: `group/model`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName {
-    // Shared, as the versions of a model have it in common.
+    // Shared by the versions of a model.
     group: Arc<str>,
     model: Arc<str>,
 }
 
 impl ModelName {
-    /// Checks and joins a group and a model.
+    /// Creates a name from a group and a model.
     ///
     /// The group may be empty or have several segments (`a/b`); the model is one segment.
     ///
     /// # Errors
-    /// [`InvalidName`] when a segment could not be a folder on every system, or has `@`, which ends a model's name.
+    /// [`InvalidName`] if a segment is not a valid folder name on every system, or has an `@`.
     pub fn new(group: &str, model: &str) -> Result<Self, InvalidName> {
         if !group.is_empty() {
             group
@@ -50,25 +50,25 @@ impl ModelName {
         })
     }
 
-    /// Reads `group/model`; the last segment is the model.
+    /// Parses `group/model`; the last segment is the model.
     ///
     /// # Errors
-    /// As [`ModelName::new`].
+    /// Those of [`ModelName::new`].
     pub fn parse(path: &str) -> Result<Self, InvalidName> {
         let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
         if path.contains('/') && group.is_empty() {
-            return Err(InvalidName::new(path, "begins with a slash"));
+            return Err(InvalidName::new(path, "starts with a slash"));
         }
         Self::new(group, model)
     }
 
-    /// Returns the group: segments joined by `/`; empty for a model without one.
+    /// Returns the group, with its segments joined by `/`; empty for a model without one.
     #[must_use]
     pub fn group(&self) -> &str {
         &self.group
     }
 
-    /// Returns the last segment.
+    /// Returns the last segment of the name.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
@@ -77,7 +77,7 @@ impl ModelName {
     /// Adds a version.
     ///
     /// # Errors
-    /// [`InvalidName`] when the version is empty, longer than 200 bytes, or has a control character, a backslash or an
+    /// [`InvalidName`] if the version is empty, longer than 200 bytes, or has a control character, a backslash or an
     /// empty, `.` or `..` segment.
     pub fn version(self, version: impl Into<String>) -> Result<ModelRef, InvalidName> {
         let version = version.into();
@@ -107,7 +107,7 @@ impl FromStr for ModelName {
     }
 }
 
-/// One version of one model; shown as `group/model version`.
+/// One version of a model, shown as `group/model version`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelRef {
     name: ModelName,
@@ -115,10 +115,10 @@ pub struct ModelRef {
 }
 
 impl ModelRef {
-    /// Checks and joins a group, a model and a version.
+    /// Creates a reference from a group, a model and a version.
     ///
     /// # Errors
-    /// As [`ModelName::new`] and [`ModelName::version`].
+    /// Those of [`ModelName::new`] and [`ModelName::version`].
     pub fn new(group: &str, model: &str, version: &str) -> Result<Self, InvalidName> {
         ModelName::new(group, model)?.version(version)
     }
@@ -148,7 +148,7 @@ impl ModelRef {
     }
 }
 
-/// Writes `group`, `model` and `version`, which every report about a model carries.
+/// Serializes as `group`, `model` and `version`.
 impl Serialize for ModelRef {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("ModelRef", 3)?;
@@ -168,10 +168,7 @@ impl fmt::Display for ModelRef {
 fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
     check_component(segment, whole)?;
     if segment.contains('@') {
-        return Err(InvalidName::new(
-            whole,
-            "has an '@', which ends a model's name",
-        ));
+        return Err(InvalidName::new(whole, "has an '@'"));
     }
     if segment.contains([':', '*', '?', '"', '<', '>', '|']) {
         return Err(InvalidName::new(whole, "has one of : * ? \" < > |"));
@@ -181,35 +178,32 @@ fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
 
 pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {
     if version.len() > 200 {
-        return Err(InvalidName::new(
-            version,
-            "is a version of more than 200 bytes",
-        ));
+        return Err(InvalidName::new(version, "is longer than 200 bytes"));
     }
     version
         .split('/')
         .try_for_each(|segment| check_component(segment, version))
 }
 
-/// A model as a person names it, before the sources and the store were asked what it means.
+/// A model as a person types it: `group/model`, `group/model@version` or `source@ref/subpath`.
 ///
-/// Reads `group/model`, `group/model@version` and `source@ref/subpath`. What stands before an `@` is a source when a
-/// configured source has that name, which only a [`Manager`](crate::Manager) can tell.
+/// The text before an `@` is a source if a configured source has that name, which only a [`Manager`](crate::Manager)
+/// can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelAddress {
-    /// What stands before the first `@`, or the whole text.
+    /// The text before the first `@`, or the whole text.
     pub(crate) head: String,
-    /// What stands behind the first `@`.
+    /// The text after the first `@`.
     pub(crate) tail: Option<String>,
-    /// The version given apart from the text.
+    /// The version given separately.
     pub(crate) version: Option<String>,
 }
 
 impl ModelAddress {
-    /// Reads an address, with the version given apart when there is one.
+    /// Parses an address; the version may be given separately.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRef`] when a part could not be a name, or when a version is given twice.
+    /// [`ErrorKind::InvalidRef`] if a part is not a valid name.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
         let invalid = |message: String| {
             Error::from(ErrorKind::InvalidRef {
@@ -235,7 +229,7 @@ impl ModelAddress {
         })
     }
 
-    /// Reads the address as `group/model` with an optional version, when what stands before `@` is no source.
+    /// Interprets the address as `group/model` with an optional version, if the text before `@` is not a source.
     pub(crate) fn as_model(&self) -> Result<(ModelName, Option<&str>)> {
         let invalid = |message: &str| {
             Error::from(ErrorKind::InvalidRef {
@@ -246,7 +240,7 @@ impl ModelAddress {
         };
         let name = ModelName::parse(&self.head).map_err(|error| invalid(error.reason()))?;
         match (self.tail.as_deref(), self.version.as_deref()) {
-            (Some(_), Some(_)) => Err(invalid("has a version, and another is given")),
+            (Some(_), Some(_)) => Err(invalid("has a version, and another one is given")),
             (tail, version) => Ok((name, tail.or(version))),
         }
     }
@@ -296,7 +290,7 @@ impl FromStr for ModelAddress {
     }
 }
 
-/// Several models as a person names them, with `*`, `?` or `[…]` in the name: `mf6/test@develop/*`, `whisper/*@fp16`.
+/// Several models as a person types them, with `*`, `?` or `[…]` in the name: `mf6/test@develop/*`, `whisper/*@fp16`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPattern {
     pub(crate) head: String,
@@ -305,16 +299,16 @@ pub struct ModelPattern {
 }
 
 impl ModelPattern {
-    /// Returns whether a text names several models rather than one.
+    /// Returns whether a text is a pattern rather than the address of one model.
     #[must_use]
     pub fn is_pattern(text: &str) -> bool {
         Glob::is_pattern(text)
     }
 
-    /// Reads a pattern, with the version given apart when there is one.
+    /// Parses a pattern; the version may be given separately.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRef`] when it is empty, or a version could be none.
+    /// [`ErrorKind::InvalidRef`] if it is empty, or the version is invalid.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
         let invalid = |message: String| {
             Error::from(ErrorKind::InvalidRef {
@@ -341,7 +335,7 @@ impl ModelPattern {
         })
     }
 
-    /// Returns whether what stands before `@` is this source.
+    /// Returns whether the text before `@` is this source.
     pub(crate) fn is_of(&self, source: &str) -> bool {
         self.tail.is_some() && !source.is_empty() && self.head == source
     }
@@ -360,7 +354,7 @@ impl fmt::Display for ModelPattern {
     }
 }
 
-/// Returns the candidates that come near a mistyped name, nearest first, at most three.
+/// Returns up to three candidates that resemble a mistyped name, most similar first.
 pub(crate) fn nearest<'a>(
     wanted: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -388,8 +382,8 @@ pub(crate) fn nearest<'a>(
         .collect()
 }
 
-/// The number of inserted, deleted and replaced characters between two texts; a length difference of more than 8 counts
-/// as far away at once.
+/// Returns the number of insertions, deletions and replacements between two texts, or the maximum if their lengths differ
+/// by more than 8.
 fn edit_distance(a: &str, b: &str) -> usize {
     if a.len().abs_diff(b.len()) > 8 {
         return usize::MAX;

@@ -1,4 +1,4 @@
-//! Locks without poisoning: a thread that panics leaves nothing half done behind any lock of this crate.
+//! Locks without poisoning: no lock of this crate guards anything that a panic could leave half done.
 
 use std::sync::{Condvar as StdCondvar, Mutex as StdMutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl<T: ?Sized> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns `None` when another thread holds the lock.
+    /// Returns `None` if another thread holds the lock.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),

@@ -1,7 +1,7 @@
-//! Names that come from elsewhere, and the only way in which they become paths.
+//! File names from registries, and the only way in which they become paths.
 //!
-//! A registry's names are hostile until they are checked: one that escapes its folder, or that some system reads as
-//! another name, is refused on every system, so that a model which installs on one installs on all.
+//! A name is hostile until it has been checked. One that escapes its folder, or that some system takes for a different
+//! name, is refused on every system: a model that installs on one installs on all.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-/// A relative path of a file in a model: components joined by `/`, each safe on every system.
+/// The relative path of a file in a model: components joined by `/`, each valid on every system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RelPath(String);
 
@@ -29,7 +29,7 @@ impl InvalidName {
         }
     }
 
-    /// Returns what is wrong with the name, in a few words.
+    /// Returns what is wrong with the name, as the predicate of a sentence about it: "has a backslash".
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.reason
@@ -44,23 +44,22 @@ impl fmt::Display for InvalidName {
 
 impl std::error::Error for InvalidName {}
 
-/// Returns a name as messages show it: cut to 80 characters, then escaped.
+/// Returns a name for a message: at most 80 characters of it, escaped.
 pub(crate) fn shown(name: &str) -> String {
     name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-/// The longest path of a file in a model, in bytes: what Linux and macOS accept (`PATH_MAX` is 4096 and 1024) less room
-/// for the store's own folders.
+/// The longest path of a file in a model, in bytes: the limit of macOS (`PATH_MAX` is 1024) less the store's own folders.
 const MAX_PATH_BYTES: usize = 700;
-/// The longest component, in bytes: what the common file systems accept.
+/// The longest component, in bytes: the limit of common file systems.
 const MAX_COMPONENT_BYTES: usize = 255;
 
 impl RelPath {
-    /// Checks a path that uses `/` between its components.
+    /// Parses a path with `/` between its components.
     ///
     /// # Errors
-    /// [`InvalidName`] when it is empty, absolute or too long, or when a component is empty, `.`, `..`, a device of
-    /// Windows, ends in a dot or space, or has a control character or one of `\ : * ? " < > |`.
+    /// [`InvalidName`] if it is empty, absolute or too long, or if a component is empty, `.`, `..` or a Windows device,
+    /// ends in a dot or space, or has a control character or one of `\ : * ? " < > |`.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if text.is_empty() {
             return Err(InvalidName::new(text, "is empty"));
@@ -74,10 +73,9 @@ impl RelPath {
         for component in text.split('/') {
             check_component(component, text)?;
             if let Some(c) = component.chars().find(|c| r#":*?"<>|"#.contains(*c)) {
-                let reason = if c == ':' {
-                    "has a ':', which names a drive or a stream"
-                } else {
-                    "has one of * ? \" < > |"
+                let reason = match c {
+                    ':' => "has a ':'",
+                    _ => "has one of * ? \" < > |",
                 };
                 return Err(InvalidName::new(text, reason));
             }
@@ -116,7 +114,7 @@ impl fmt::Display for RelPath {
     }
 }
 
-/// Checks what holds for every component of every name: of files, groups, models and versions.
+/// Checks the rules for every component of every name: of files, groups, models and versions.
 pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), InvalidName> {
     let refuse = |reason| Err(InvalidName::new(whole, reason));
     match component {
@@ -125,7 +123,7 @@ pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), Invali
         _ => {}
     }
     if component.len() > MAX_COMPONENT_BYTES {
-        return refuse("has a component of more than 255 bytes");
+        return refuse("has a component that is longer than 255 bytes");
     }
     if component.chars().any(|c| c.is_control() || is_invisible(c)) {
         return refuse("has a control character");
@@ -134,15 +132,15 @@ pub(crate) fn check_component(component: &str, whole: &str) -> Result<(), Invali
         return refuse("has a backslash");
     }
     if component.ends_with(['.', ' ']) || component.starts_with(' ') {
-        return refuse("has a component that ends in a dot or a space, or begins with a space");
+        return refuse("has a component that ends with a dot or space, or starts with a space");
     }
     if is_device_name(component) {
-        return refuse("has a component that is a device of Windows");
+        return refuse("has a component that Windows reserves for a device");
     }
     Ok(())
 }
 
-/// A path in a folder; an empty folder is the top.
+/// Returns a path inside a folder; an empty folder is the top.
 pub(crate) fn below(folder: &str, path: &str) -> String {
     if folder.is_empty() {
         path.to_owned()
@@ -151,7 +149,7 @@ pub(crate) fn below(folder: &str, path: &str) -> String {
     }
 }
 
-/// The deepest folder that all files are in; empty for the top.
+/// Returns the deepest folder that contains all files; empty for the top.
 pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
     let folder = |path: &'a str| path.rfind('/').map_or("", |at| &path[..at]);
     let shorter = |a: &'a str, b: &'a str| {
@@ -168,16 +166,16 @@ pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str
     paths.map(folder).reduce(shorter).unwrap_or_default()
 }
 
-/// Characters that change how text is shown without being seen: direction marks and joiners, separators of lines.
+/// Returns whether a character is invisible but changes how text is shown: direction marks, joiners, line separators.
 pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Whether Windows takes the name for a device, with any extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
+/// Returns whether Windows takes a name for a device, whatever its extension: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
 pub(crate) fn is_device_name(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or_default();
     let stem = stem.trim_end();
-    // From `CON` to `CONOUT$`; most names are none of them, and are not looked at further.
+    // From `CON` to `CONOUT$`: a cheap test that most names fail.
     if !(3..=7).contains(&stem.len()) {
         return false;
     }
@@ -194,14 +192,14 @@ pub(crate) fn is_device_name(component: &str) -> bool {
     }
 }
 
-/// Checks that no two paths are the same file on some system, and that none is a folder of another.
+/// Checks that no two paths are the same file on some system, and that no path is a folder of another.
 ///
 /// # Errors
-/// [`InvalidName`] that names the later of the two.
+/// [`InvalidName`] with the later of the two.
 pub(crate) fn check_distinct<'a>(
     paths: impl IntoIterator<Item = &'a RelPath>,
 ) -> Result<(), InvalidName> {
-    // Every file, and every folder above one, as a system that ignores case sees it → as it is spelt, and which it is.
+    // Each file and each folder above one, in lower case → its spelling, and whether it is a file.
     let mut seen: HashMap<String, (&str, bool)> = HashMap::new();
     for path in paths {
         let ends = path
@@ -223,7 +221,7 @@ pub(crate) fn check_distinct<'a>(
                 Some(_) => {
                     return Err(InvalidName::new(
                         &path.0,
-                        "differs from another only by case",
+                        "differs from another only in case",
                     ));
                 }
             }
@@ -330,6 +328,7 @@ mod tests {
             r"the name 'a\u{1b}[2Jb' has a control character"
         );
     }
+
     #[test]
     fn the_common_folder_is_the_deepest_that_all_files_are_in() {
         for (paths, expected) in [

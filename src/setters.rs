@@ -1,6 +1,6 @@
 //! Chained setters for options.
 
-/// Gives an options struct a setter for each field named, which takes what converts into the field.
+/// Adds a chained setter for each named field to an options struct.
 macro_rules! setters {
     ($options:ident { $($field:ident: $value:ty),* $(,)? }) => {
         impl $options {

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use jiff::{civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Writes a time to the second, as in `2026-01-31T12:00:00Z`.
+/// Formats a time to the second, such as `2026-01-31T12:00:00Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let rounded =
         Timestamp::try_from(time).and_then(|time| Timestamp::from_second(time.as_second()));
     rounded.unwrap_or_default().to_string()
 }
 
-/// Writes a time to the microsecond, as in `2026-01-31T12:00:00.123456Z`: changes that follow one another have an order.
+/// Formats a time to the microsecond, such as `2026-01-31T12:00:00.123456Z`, so that consecutive changes have an order.
 #[cfg(feature = "author")]
 pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
     let rounded = Timestamp::try_from(time)
@@ -22,7 +22,7 @@ pub(crate) fn rfc3339_micros(time: SystemTime) -> String {
     rounded.unwrap_or_default().to_string()
 }
 
-/// The time now, to the microsecond, as it is written down.
+/// Returns the current time, to the microsecond.
 #[cfg(feature = "author")]
 pub(crate) fn now() -> SystemTime {
     let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond());
@@ -31,12 +31,12 @@ pub(crate) fn now() -> SystemTime {
         .unwrap_or_else(SystemTime::now)
 }
 
-/// Reads a time with any offset and any number of fractional digits.
+/// Parses a time with any offset and any number of fractional digits.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     of_timestamp(text.parse().ok()?)
 }
 
-/// A time as the system has it; `None` when it is so far off that the system cannot: some begin in 1601.
+/// Converts a time; returns `None` if the system cannot represent it: Windows starts in 1601.
 pub(crate) fn of_timestamp(time: Timestamp) -> Option<SystemTime> {
     let since = time.as_duration();
     match since.is_negative() {
@@ -45,7 +45,7 @@ pub(crate) fn of_timestamp(time: Timestamp) -> Option<SystemTime> {
     }
 }
 
-/// Reads a time as [`parse_rfc3339`] does, or one without an offset, as many programs write it: that is taken for UTC.
+/// Parses a time with an offset, or without one and then in UTC, as many programs write it.
 #[cfg(feature = "author")]
 pub(crate) fn parse_any(text: &str) -> Option<SystemTime> {
     let without_offset = || {
@@ -68,7 +68,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 ) -> Result<SystemTime, D::Error> {
     let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
     parse_rfc3339(&text)
-        .ok_or_else(|| serde::de::Error::custom("expected a time as in 2026-01-31T12:00:00Z"))
+        .ok_or_else(|| serde::de::Error::custom("expected a time such as 2026-01-31T12:00:00Z"))
 }
 
 #[cfg(test)]

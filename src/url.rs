@@ -1,8 +1,8 @@
-//! URLs that can be shown.
+//! URLs that are safe to show.
 //!
-//! Only what this crate needs of [RFC 3986]: absolute `http`, `https` and `file` URLs, joining a relative path, and
-//! resolving the `Location` of a redirect. `Display` and `Debug` leave out user, password, query values and fragment,
-//! which is where credentials and signatures travel.
+//! The part of [RFC 3986] that this crate needs: absolute `http`, `https` and `file` URLs, joining a relative path, and
+//! resolving the `Location` of a redirect. `Display` and `Debug` omit user, password, query values and fragment, since
+//! these carry credentials and signatures.
 //!
 //! [RFC 3986]: https://www.rfc-editor.org/rfc/rfc3986
 
@@ -21,7 +21,7 @@ pub enum Scheme {
     Http,
     /// HTTP over TLS.
     Https,
-    /// A file of this machine.
+    /// A file on this machine.
     File,
 }
 
@@ -35,19 +35,19 @@ impl Scheme {
     }
 }
 
-/// An absolute URL; `Display` and `Debug` show no credential.
+/// An absolute URL; `Display` and `Debug` show no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
-    /// Lower case host and optional port; empty for files.
+    /// The host in lower case, with an optional port; empty for files.
     authority: String,
-    /// Percent-encoded, begins with a slash.
+    /// Percent-encoded, starting with a slash.
     path: String,
     query: Option<String>,
     credentials: Option<Secret>,
 }
 
-/// The text is no URL that this crate understands.
+/// The error of parsing a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl(&'static str);
 
@@ -66,20 +66,19 @@ impl fmt::Display for InvalidUrl {
 impl std::error::Error for InvalidUrl {}
 
 impl Url {
-    /// Reads an absolute URL with scheme `http`, `https` or `file`.
+    /// Parses an absolute URL with scheme `http`, `https` or `file`.
     ///
     /// # Errors
-    /// [`InvalidUrl`] when the scheme is another, the host is missing or has characters that no host has.
+    /// [`InvalidUrl`] if the scheme is unknown, or the host is missing or invalid.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let text = text.trim();
-        let (scheme, rest) = text
-            .split_once("://")
-            .ok_or(InvalidUrl("a URL begins with https://, http:// or file://"))?;
+        let unknown = InvalidUrl("a URL must start with https://, http:// or file://");
+        let (scheme, rest) = text.split_once("://").ok_or(unknown.clone())?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "file" => Scheme::File,
-            _ => return Err(InvalidUrl("a URL begins with https://, http:// or file://")),
+            _ => return Err(unknown),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
@@ -91,12 +90,11 @@ impl Url {
         let host = host.to_ascii_lowercase();
         match scheme {
             Scheme::File if !host.is_empty() && host != "localhost" => {
-                return Err(InvalidUrl(
-                    "a file URL has three slashes, as in file:///srv/models",
-                ));
+                let reason = "a file URL has three slashes, such as file:///srv/models";
+                return Err(InvalidUrl(reason));
             }
             Scheme::Http | Scheme::Https if host.is_empty() || host.starts_with(':') => {
-                return Err(InvalidUrl("the URL names no host"));
+                return Err(InvalidUrl("the URL has no host"));
             }
             _ => {}
         }
@@ -104,28 +102,19 @@ impl Url {
             .bytes()
             .all(|c| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c))
         {
-            return Err(InvalidUrl(
-                "the URL's host has a character that no host has",
-            ));
+            return Err(InvalidUrl("the host of the URL has an invalid character"));
         }
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(encode(query, b"/?"))),
             None => (path, None),
         };
-        let path = if scheme == Scheme::File {
-            path.replace('\\', "/")
-        } else {
-            path.to_owned()
+        let (authority, path) = match scheme {
+            Scheme::File => (String::new(), path.replace('\\', "/")),
+            _ => (host, path.to_owned()),
         };
-        let path = if path.is_empty() {
-            "/".to_owned()
-        } else {
-            encode(&path, b"/")
-        };
-        let authority = if scheme == Scheme::File {
-            String::new()
-        } else {
-            host
+        let path = match path.as_str() {
+            "" => "/".to_owned(),
+            path => encode(path, b"/"),
         };
         Ok(Self {
             scheme,
@@ -136,10 +125,10 @@ impl Url {
         })
     }
 
-    /// Makes the URL of a folder or file of this machine; the path must be absolute.
+    /// Returns the URL of a folder or file on this machine; the path must be absolute.
     ///
     /// # Errors
-    /// [`InvalidUrl`] when the path is relative or not Unicode.
+    /// [`InvalidUrl`] if the path is relative or not Unicode.
     pub fn from_path(path: &Path) -> Result<Self, InvalidUrl> {
         let text = path
             .to_str()
@@ -164,13 +153,13 @@ impl Url {
         self.scheme
     }
 
-    /// Returns host and port as they stand in the URL, in lower case; empty for a file.
+    /// Returns the host and the port, if it has one, in lower case; empty for a file.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// Returns the whole URL without user and password, to send a request to. It may carry a signature: never show it.
+    /// Returns the URL for a request, without user and password. Do not show it: its query may carry a signature.
     #[must_use]
     pub fn expose(&self) -> String {
         let mut text = format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path);
@@ -181,7 +170,7 @@ impl Url {
         text
     }
 
-    /// Returns the value of an `Authorization` header for the user and password of the URL, when it has them.
+    /// Returns the `Authorization` header for the user and password of the URL, if it has any.
     #[must_use]
     pub fn basic_authorization(&self) -> Option<Secret> {
         let credentials = percent_decode(self.credentials.as_ref()?.expose());
@@ -189,51 +178,47 @@ impl Url {
         Some(Secret::new(format!("Basic {encoded}")))
     }
 
-    /// Returns whether requests to it stay on this machine.
+    /// Returns whether requests to the URL stay on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = match self.authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|c| c.is_ascii_digit()) => host,
             _ => &self.authority,
         };
-        // Also in short, as `127.1`: a name whose parts are all numbers is an address.
+        // A name of numbers is an address, even a short one such as `127.1`.
         let is_address = host.split('.').all(|part| part.parse::<u32>().is_ok());
         host == "localhost" || host == "[::1]" || (host.starts_with("127.") && is_address)
     }
 
-    /// Returns whether both go to the same place: scheme, host and port.
+    /// Returns whether both URLs have the same scheme, host and port.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
         let port = |url: &Self| match url.authority.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => (host.to_owned(), port.to_owned()),
-            _ => (
-                url.authority.clone(),
-                if url.scheme == Scheme::Https {
-                    "443"
-                } else {
-                    "80"
-                }
-                .to_owned(),
-            ),
+            _ => {
+                let is_https = url.scheme == Scheme::Https;
+                let port = if is_https { "443" } else { "80" };
+                (url.authority.clone(), port.to_owned())
+            }
         };
         self.scheme == other.scheme && port(self) == port(other)
     }
 
-    /// Returns whether another URL is the same, or lies below it on the same host.
+    /// Returns whether another URL has the same origin, and the same path or one below.
     pub(crate) fn is_above(&self, other: &Self) -> bool {
         let rest = other.path.strip_prefix(self.path.trim_end_matches('/'));
         let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         is_below && self.same_origin(other)
     }
 
-    /// Returns the path on this machine that a file URL names; `None` for the other schemes.
+    /// Returns the path of a file URL; `None` for other schemes.
     #[must_use]
     pub fn to_file_path(&self) -> Option<PathBuf> {
         if self.scheme != Scheme::File {
             return None;
         }
         let path = String::from_utf8(percent_decode(&self.path)).ok()?;
-        // `/C:/models` is a drive of Windows; everywhere else a folder may well be called `C:`.
+        // `/C:/models` starts with a drive on Windows; elsewhere, `C:` is an ordinary folder.
         let drive = path.as_bytes();
         let is_drive = platform::HAS_DRIVES
             && drive.len() >= 3
@@ -242,7 +227,7 @@ impl Url {
         Some(PathBuf::from(if is_drive { &path[1..] } else { &path[..] }))
     }
 
-    /// Appends a relative path, percent-encoding what a path cannot hold.
+    /// Appends a relative path, and percent-encodes it where necessary.
     #[must_use]
     pub fn join(&self, relative: &str) -> Self {
         let base = self.path.trim_end_matches('/');
@@ -254,7 +239,7 @@ impl Url {
         }
     }
 
-    /// Returns the whole URL with user and password.
+    /// Returns the URL with user and password.
     pub(crate) fn with_credentials(&self) -> Secret {
         let text = self.expose();
         match (&self.credentials, text.split_once("://")) {
@@ -265,7 +250,7 @@ impl Url {
         }
     }
 
-    /// Returns the same URL with another query.
+    /// Returns the URL with a different query.
     pub(crate) fn with_query(&self, query: &str) -> Self {
         Self {
             query: Some(encode(query, b"/?")),
@@ -273,7 +258,7 @@ impl Url {
         }
     }
 
-    /// Returns the URL of a neighbour whose name has a suffix more.
+    /// Returns the URL with a suffix added to its path.
     #[must_use]
     pub fn beside(&self, suffix: &str) -> Self {
         Self {
@@ -285,10 +270,10 @@ impl Url {
     /// Resolves the `Location` of a redirect. Credentials in it are dropped.
     ///
     /// # Errors
-    /// [`InvalidUrl`] as [`Url::parse`], and for a redirect to a file.
+    /// Those of [`Url::parse`]; [`InvalidUrl`] for an empty location and for a file.
     pub fn redirect(&self, location: &str) -> Result<Self, InvalidUrl> {
         if location.is_empty() {
-            return Err(InvalidUrl("a redirect to nowhere"));
+            return Err(InvalidUrl("the redirect has no target"));
         }
         let scheme = self.scheme.as_str();
         let target = if location.contains("://") && !location.starts_with(['/', '?']) {
@@ -302,7 +287,7 @@ impl Url {
             Self::parse(&format!("{scheme}://{}{folder}{location}", self.authority))?
         };
         if target.scheme == Scheme::File {
-            return Err(InvalidUrl("a redirect to a file"));
+            return Err(InvalidUrl("the redirect leads to a file"));
         }
         Ok(Self {
             credentials: None,
@@ -311,17 +296,17 @@ impl Url {
     }
 }
 
-/// Percent-encodes a relative path, its slashes kept.
+/// Percent-encodes a relative path, but not its slashes.
 pub(crate) fn encode_path(relative: &str) -> String {
     encode(&relative.replace('%', "%25"), b"/")
 }
 
-/// Percent-encodes one component of a path, its slashes too.
+/// Percent-encodes one component of a path, slashes included.
 pub(crate) fn encode_component(component: &str) -> String {
     encode(&component.replace('%', "%25"), b"")
 }
 
-/// Percent-encodes everything but unreserved characters, escapes that are there already, and `keep`.
+/// Percent-encodes everything except unreserved characters, existing escapes, and `keep`.
 fn encode(text: &str, keep: &[u8]) -> String {
     use fmt::Write as _;
     let mut out = String::with_capacity(text.len());
@@ -338,7 +323,7 @@ fn encode(text: &str, keep: &[u8]) -> String {
     out
 }
 
-/// Replaces `%xx` by its byte; a `%` that begins no escape stays.
+/// Decodes `%xx` escapes; any other `%` stays.
 pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

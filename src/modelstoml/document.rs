@@ -191,7 +191,7 @@ impl Document {
                 .map_err(|error| refuse(format!("in [models], {error}")))?;
             if !seen.insert(name.to_lowercase()) {
                 return Err(refuse(format!(
-                    "in [models], '{}' occurs twice, or differs from another only by case",
+                    "in [models], '{}' occurs twice, or differs from another only in case",
                     shown(listed)
                 )));
             }

@@ -1,19 +1,20 @@
-//! What differs between systems, and nothing else: the only place that asks which system this is.
+//! Everything that depends on the operating system, and nothing else.
 //!
 //! Both files have the same functions.
 //!
 //! | function | does |
 //! |---|---|
-//! | `write_all_at`, `read_exact_at` | write and read at a place of a file that other threads use too |
-//! | `try_lock` | takes a lock file for writing, or says that another has it |
-//! | `swap` | exchanges two folders in one step, where the system can |
-//! | `clone_file` | makes a file that shares its blocks with another until one is written, where the system can |
-//! | `available_bytes` | how much room this process has on the file system of a folder |
+//! | `write_all_at`, `read_exact_at` | write and read at an offset of a file that other threads use as well |
+//! | `try_lock` | locks a file, unless another process has locked it |
+//! | `swap` | exchanges two folders atomically, if the system can |
+//! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
+//! | `available_bytes` | returns the space available to this process on the file system of a folder |
 //! | `sync_folder` | makes a rename durable |
-//! | `sync_all_files` | makes everything written so far durable in one call, where the system can |
-//! | `may_be_alive` | whether a process of this machine that had a lock may still run |
-//! | `host_name`, `UNLINKS_OPEN_FILES` | as they say |
-//! | `is_transient` | whether a rename failed because somebody looks at the file just now |
+//! | `sync_all_files` | makes everything written so far durable at once, if the system can |
+//! | `may_be_alive` | returns whether a process that held a lock may still be running |
+//! | `host_name` | returns the name of this machine |
+//! | `UNLINKS_OPEN_FILES` | whether an open file can be removed |
+//! | `is_transient` | returns whether a rename failed only because another program has the file open |
 
 #[cfg(unix)]
 mod unix;
@@ -25,19 +26,19 @@ pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// The systems whose conventions for folders differ.
+/// An operating system, as far as its folders are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum System {
-    /// Linux and everything that follows the XDG base directory specification.
+    /// Linux, and other systems that follow the XDG base directory specification.
     Linux,
-    /// macOS and its relatives.
+    /// macOS and other systems of Apple.
     MacOs,
     /// Windows.
     Windows,
 }
 
-/// The system this program runs on.
+/// The system that this program runs on.
 pub(crate) const SYSTEM: System = if cfg!(windows) {
     System::Windows
 } else if cfg!(target_vendor = "apple") {
@@ -46,10 +47,10 @@ pub(crate) const SYSTEM: System = if cfg!(windows) {
     System::Linux
 };
 
-/// Whether paths begin with a drive.
+/// Whether paths start with a drive.
 pub(crate) const HAS_DRIVES: bool = cfg!(windows);
 
-/// Gives the cryptography to the TLS library: graviola where it runs, else the library's default.
+/// Configures TLS with graviola where it is available, and with the default provider elsewhere.
 pub(crate) fn tls_config(
     builder: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>,
     roots: ureq::tls::RootCerts,
@@ -62,8 +63,8 @@ pub(crate) fn tls_config(
     builder.tls_config(tls.build())
 }
 
-/// Whether this processor has what graviola asks for, which would end the program where it is missing: on x86-64 those
-/// made since about 2014, on AArch64 those with the cryptography extensions.
+/// Returns whether this processor has the instructions that graviola requires, and without which it aborts: on x86-64
+/// those of about 2014, on AArch64 the cryptography extensions.
 pub(crate) fn supports_tls() -> bool {
     #[cfg(target_arch = "x86_64")]
     let supported = is_x86_feature_detected!("aes")

@@ -1,4 +1,4 @@
-//! Linux, macOS and their relatives.
+//! Linux, macOS and other Unix systems.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
@@ -24,10 +24,10 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
         .truncate(false)
         .open(path)?;
     match file.try_lock() {
-        // Its last holder may have removed it since it was opened here.
+        // Its last holder may have removed it after it was opened here.
         Ok(()) => Ok(is_at(&file, path).then_some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        // A file system without locks: go on, as the partial's owner is checked apart.
+        // Without locks in the file system, the owner of a partial is still checked.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
             Ok(Some(file))
         }
@@ -40,7 +40,7 @@ pub(crate) fn swap(one: &Path, other: &Path) -> io::Result<bool> {
     use rustix::io::Errno;
     match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
-        // File systems that cannot exchange say so in several ways.
+        // A file system without this operation may return any of these.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -88,7 +88,7 @@ pub(crate) fn sync_all_files(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether the path still names the file that is open.
+/// Returns whether a path still leads to an open file.
 fn is_at(file: &File, path: &Path) -> bool {
     let same = |a: &Metadata, b: &Metadata| a.dev() == b.dev() && a.ino() == b.ino();
     matches!((file.metadata(), std::fs::metadata(path)), (Ok(a), Ok(b)) if same(&a, &b))
@@ -98,7 +98,7 @@ pub(crate) fn may_be_alive(process: u32) -> bool {
     let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) else {
         return false;
     };
-    // Permission denied means that it lives and belongs to somebody else.
+    // A process of another user refuses permission.
     !matches!(
         rustix::process::test_kill_process(process),
         Err(rustix::io::Errno::SRCH)
@@ -109,7 +109,6 @@ pub(crate) fn is_transient(_: &io::Error) -> bool {
     false
 }
 
-/// Whether a file that is open can be removed.
 pub(crate) const UNLINKS_OPEN_FILES: bool = true;
 
 pub(crate) fn host_name() -> String {

@@ -9,7 +9,7 @@ use std::path::Path;
 const ACCESS_DENIED: i32 = 5;
 const SHARING_VIOLATION: i32 = 32;
 const LOCK_VIOLATION: i32 = 33;
-/// `FILE_SHARE_READ`: others may read who holds the lock, and not open it for writing.
+/// `FILE_SHARE_READ`: others may read the holder of the lock, but not open the file for writing.
 const FILE_SHARE_READ: u32 = 1;
 
 pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
@@ -73,7 +73,7 @@ pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
 }
 
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
-    // A folder cannot be synced; NTFS journals the rename.
+    // A folder cannot be synced, but NTFS journals the rename.
     Ok(())
 }
 
@@ -81,12 +81,12 @@ pub(crate) fn sync_all_files(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Locks are enforced here: who has one knows that its last holder is gone.
+/// Windows enforces locks: when one can be taken, its last holder is gone.
 pub(crate) fn may_be_alive(_: u32) -> bool {
     false
 }
 
-/// A virus scanner or an indexer that has just opened the file makes a rename fail for a moment.
+/// A virus scanner or an indexer that has the file open makes a rename fail for a moment.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -94,7 +94,6 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a file that is open can be removed.
 pub(crate) const UNLINKS_OPEN_FILES: bool = false;
 
 pub(crate) fn host_name() -> String {

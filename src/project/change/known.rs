@@ -45,12 +45,12 @@ impl Known {
             .or_insert_with(|| id.to_owned());
     }
 
-    /// Refuses an id that `make` gave, or that differs from another only by case: a registry with both is one that nobody
+    /// Refuses an id that `make` gave, or that differs from another only in case: a registry with both is one that nobody
     /// reads.
     pub(in crate::project) fn check_id(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
         match self.ids.get(&id.to_lowercase()) {
             Some(other) if other != id => Err(Error::argument(format!(
-                "the id '{id}' differs from '{other}' only by case: choose another"
+                "the id '{id}' differs from '{other}' only in case: choose another"
             ))),
             Some(_) if !registry.entries.contains_key(id) => Err(Error::argument(format!(
                 "'{id}' is a model that 'make' found: choose another id"

@@ -153,7 +153,7 @@ pub(super) fn read_all(json: &[u8], identity: &Identity) -> Result<Vec<RemoteMod
             let name = name_of(identity, &group, &model)?;
             if !names.insert(name.to_string().to_lowercase()) {
                 return Err(Malformed::new(format!(
-                    "in the index, the name '{name}' differs from another only by case"
+                    "in the index, the name '{name}' differs from another only in case"
                 )));
             }
             distinct_versions(&versions)?;
@@ -208,7 +208,7 @@ fn distinct_versions(versions: &Versions) -> Result<(), Malformed> {
         .find(|version| !seen.insert(version.to_lowercase()))
     {
         Some(version) => Err(Malformed::new(format!(
-            "in the index, the version '{}' differs from another only by case",
+            "in the index, the version '{}' differs from another only in case",
             shown(version)
         ))),
         None => Ok(()),
@@ -431,7 +431,7 @@ impl<'de> Visitor<'de> for Models<'_> {
 fn refuse_other_case<E: serde::de::Error>(name: &str, wanted: &str) -> Result<(), E> {
     if name != wanted && name.to_lowercase() == wanted.to_lowercase() {
         return Err(E::custom(format!(
-            "the name '{}' differs from '{wanted}' only by case",
+            "the name '{}' differs from '{wanted}' only in case",
             shown(name)
         )));
     }

@@ -210,7 +210,7 @@ fn what_make_found_stays_beside_what_is_registered() {
     assert!(is_kept(), "{}", folder.text());
     for (id, reason) in [
         ("flow", "is a model that 'make' found"),
-        ("Flow", "only by case"),
+        ("Flow", "only in case"),
     ] {
         let report = folder.add_with(&["w.md"], &AddOptions::default().id(id.to_owned()));
         let failed = failures(&report.failed);

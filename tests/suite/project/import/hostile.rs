@@ -254,7 +254,7 @@ fn ids_that_no_registry_can_have_are_reported() {
     assert!(
         failures(&report)
             .iter()
-            .any(|(_, why)| why.contains("from 'SIR' only by case")),
+            .any(|(_, why)| why.contains("from 'SIR' only in case")),
         "{report:?}"
     );
     // What was written is read again.

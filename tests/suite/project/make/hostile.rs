@@ -57,7 +57,7 @@ fn names_that_lead_elsewhere_are_refused() {
     refused(with("a/\u{1b}[2J"), "REGISTRY_ERROR", "a/\\u{1b}[2J");
     refused(with("../mfsim.nam"), "REGISTRY_ERROR", "'..'");
     refused(with("/mfsim.nam"), "REGISTRY_ERROR", "");
-    refused(with("a/MFSIM.nam"), "REGISTRY_ERROR", "only by case");
+    refused(with("a/MFSIM.nam"), "REGISTRY_ERROR", "only in case");
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn names_that_differ_by_case_are_refused() {
     }
     let error = publisher.refuse(&publisher.of_folder("work/mf6"));
     assert_eq!(error.code(), "REGISTRY_ERROR");
-    assert!(chain(&error).contains("only by case"), "{}", chain(&error));
+    assert!(chain(&error).contains("only in case"), "{}", chain(&error));
 }
 
 #[test]

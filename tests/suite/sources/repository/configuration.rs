@@ -66,11 +66,11 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nserver = \"git.example.com\"",
-            ": sources.s.server is not a usable URL: a URL begins with https://, http:// or file://",
+            ": sources.s.server is not a usable URL: a URL must start with https://, http:// or file://",
         ),
         (
             "repo = \"o/n\"\napi = \"https://\"",
-            ": sources.s.api is not a usable URL: the URL names no host",
+            ": sources.s.api is not a usable URL: the URL has no host",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{branch}/{path}\"",
@@ -78,7 +78,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nraw = \"{repo}/{ref}/{path}\"",
-            ": sources.s.raw is not a usable URL: a URL begins with https://, http:// or file://",
+            ": sources.s.raw is not a usable URL: a URL must start with https://, http:// or file://",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{ref}\"",
@@ -134,7 +134,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nname = \"a@b\"",
-            ": sources.s.name: the name 'a@b' has an '@', which ends a model's name",
+            ": sources.s.name: the name 'a@b' has an '@'",
         ),
     ] {
         assert_eq!(refused(&host, &format!("[sources.s]\n{keys}\n")), expected);

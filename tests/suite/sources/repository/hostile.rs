@@ -90,7 +90,7 @@ fn names_of_models_and_folders() {
     for names in [["m", "M"], ["m", "mf6/test/m"], ["a/É", "a/é"]] {
         let told = refused(ModelsToml::new().model(names[0], &[]).model(names[1], &[]));
         assert!(
-            told.contains("occurs twice, or differs from another only by case"),
+            told.contains("occurs twice, or differs from another only in case"),
             "{told}"
         );
     }
