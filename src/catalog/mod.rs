@@ -84,6 +84,19 @@ pub(crate) enum PinState {
     },
 }
 
+impl Pin {
+    /// Pins all files of a folder.
+    pub(crate) fn new(repo: impl Into<String>, state: PinState, root: impl Into<String>) -> Self {
+        Self {
+            repo: repo.into(),
+            state,
+            root: root.into(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+}
+
 impl PinState {
     /// The commit, when it is one.
     pub(crate) fn commit(&self) -> Option<&str> {

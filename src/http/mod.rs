@@ -133,6 +133,12 @@ impl Client {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn token_origins(&self) -> Vec<String> {
+        let tokens = self.tokens.iter();
+        tokens.map(|token| token.origin.to_string()).collect()
+    }
+
     fn authorization(&self, url: &Url) -> Option<Secret> {
         let token = || {
             // A server may have its interface below its own URL, with a token of another form.

@@ -22,7 +22,7 @@
 //! 3. One line in [`KINDS`].
 //!
 //! What is checked by a digest known in advance moves through [`Places`] without another line of code. The module
-//! `listing`, compiled for tests only, is a complete kind in about a hundred lines.
+//! `tests::listing`, compiled for tests only, is a complete kind in about a hundred lines.
 //!
 //! # Contract
 //!
@@ -37,12 +37,12 @@ pub(crate) mod cache;
 pub(crate) mod chunked;
 mod entry;
 mod hub;
-#[cfg(test)]
-mod listing;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;
 mod template;
+#[cfg(test)]
+mod tests;
 pub(crate) mod zips;
 
 use std::collections::BTreeSet;
@@ -53,7 +53,8 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::registry::{
-    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, SyncReport, label,
+    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, SyncReport, UnsyncedRegistry,
+    label,
 };
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
@@ -76,7 +77,7 @@ const KINDS: &[&dyn Kind] = &[
     &repository::Kind,
     &hub::Kind,
     #[cfg(test)]
-    &listing::Kind,
+    &tests::listing::Kind,
 ];
 
 /// A configured place that offers models.
@@ -153,10 +154,23 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     fn distrust(&self, _places: &Places, _is_wrong: bool) {}
 
     /// Returns what is known of it on this machine.
-    fn info(&self) -> SourceInfo;
+    fn info(&self) -> SourceInfo {
+        let Identity { key, name } = self.identity();
+        SourceInfo {
+            locations: self.locations(),
+            ..SourceInfo::new(key, name, self.kind())
+        }
+    }
 
-    /// Brings its registries up to date; one that fails does not keep the others from it.
-    fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport;
+    /// Brings its registries up to date; one that fails does not keep the others from it. Nothing to do for a source
+    /// that keeps none.
+    fn sync(&self, _call: &Call, _request: &SyncRequest<'_>) -> SyncReport {
+        let key = &*self.identity().key;
+        SyncReport {
+            skipped: vec![UnsyncedRegistry::new(key, self.label(), QUERIED_DIRECTLY)],
+            ..SyncReport::default()
+        }
+    }
 
     /// Brings up to date what it knows of these versions before installed models are compared with it; returns those
     /// that failed. Nothing to do where [`Source::find`] always asks.
@@ -214,6 +228,8 @@ pub(crate) struct Context {
 
 /// A sync that found nothing to do.
 const UP_TO_DATE: &str = "up to date";
+/// A sync of a source that keeps no registry.
+const QUERIED_DIRECTLY: &str = "queried directly";
 
 /// What is installed without a record of its origin cannot be fetched again.
 fn no_pin(source: &dyn Source) -> Error {

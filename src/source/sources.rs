@@ -167,3 +167,34 @@ fn kind_of(entry: &Entry) -> Result<&'static dyn Kind> {
     let kind = kinds.find(|kind| entry.is_of(*kind));
     kind.ok_or_else(|| Error::internal("an entry of no kind"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::platform::System;
+
+    #[test]
+    fn a_token_goes_to_the_hosts_it_is_meant_for() {
+        let open = |server: Option<&str>| {
+            let mut env = Environment::empty(System::Linux, "/no-such-home")
+                .variable("GITHUB_TOKEN", "s3cret");
+            if let Some(server) = server {
+                env = env.variable("GITHUB_SERVER_URL", server);
+            }
+            let settings = Settings::read(&Config::new("app"), &env).unwrap();
+            let sources = Sources::open(&settings, &env, None).unwrap();
+            assert!(!format!("{sources:?}").contains("s3cret"));
+            sources.client.token_origins()
+        };
+        let github = [
+            "https://github.com/",
+            "https://api.github.com/",
+            "https://raw.githubusercontent.com/",
+        ];
+        assert_eq!(open(None), github);
+        let own = ["https://git.example.com/", "https://git.example.com/api/v3"];
+        assert_eq!(open(Some("https://git.example.com")), own);
+        assert!(open(Some("http://git.example.com")).is_empty());
+    }
+}

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::catalog::registry::{
-    RemoteListing, SourceInfo, SourceKind, SyncReport, UnsyncedRegistry,
-};
+use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::Digest;
 use crate::env::Environment;
@@ -25,7 +23,7 @@ use crate::relpath::RelPath;
 use crate::source::entry::parse_url;
 use crate::source::places::{Elsewhere, Places};
 use crate::source::template::UrlTemplate;
-use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
+use crate::source::{Context, Entry, Identity, ListFilter, Route, Source};
 use crate::url::{Url, encode_component, encode_path};
 
 use wire::{MAX_ANSWER_BYTES, ModelInfo};
@@ -126,13 +124,7 @@ impl Hub {
             total_bytes: files.iter().map(|file| file.size_bytes).sum(),
             commit: Some(commit.clone()),
             metadata: info.metadata(),
-            pin: Some(Pin {
-                repo: id.to_owned(),
-                state: PinState::Commit(commit),
-                root: String::new(),
-                include: Vec::new(),
-                exclude: Vec::new(),
-            }),
+            pin: Some(Pin::new(id, PinState::Commit(commit), "")),
             ..RemoteModel::new(model, &*self.identity.key, manifest.digest())
         };
         Ok(RemoteModel {
@@ -275,26 +267,6 @@ impl Source for Hub {
             root: pin.root.clone(),
             elsewhere: cache.and_then(|cache| hub_folders(cache, &pin.repo, commit)),
         })
-    }
-
-    fn info(&self) -> SourceInfo {
-        let Identity { key, name } = &self.identity;
-        SourceInfo {
-            locations: self.locations(),
-            ..SourceInfo::new(key, name, self.kind())
-        }
-    }
-
-    fn sync(&self, _: &Call, _: &SyncRequest<'_>) -> SyncReport {
-        let skipped = UnsyncedRegistry::new(
-            &*self.identity.key,
-            self.label(),
-            "the Hub is queried directly",
-        );
-        SyncReport {
-            skipped: vec![skipped],
-            ..SyncReport::default()
-        }
     }
 }
 

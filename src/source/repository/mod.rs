@@ -189,13 +189,7 @@ impl Repository {
         let model = ModelName::parse(&self.identity.full_name(&row.path))
             .and_then(|name| name.version(&*origin.reference))
             .map_err(|error| Error::registry(&self.identity.key, error.to_string()))?;
-        let pin = Pin {
-            repo: origin.repo.clone(),
-            state: origin.state.clone(),
-            root: row.root,
-            include: Vec::new(),
-            exclude: Vec::new(),
-        };
+        let pin = Pin::new(&*origin.repo, origin.state.clone(), row.root);
         Ok(RemoteModel {
             commit: pin.state.commit().map(str::to_owned),
             files: Some(row.files),

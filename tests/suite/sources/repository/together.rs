@@ -27,7 +27,7 @@ fn one_that_fails_keeps_no_other_from_it() {
         .iter()
         .map(|s| (&*s.source, s.reason))
         .collect();
-    assert_eq!(skipped, [("hf", "the Hub is queried directly")]);
+    assert_eq!(skipped, [("hf", "queried directly")]);
     let failed: Vec<_> = report
         .failed
         .iter()

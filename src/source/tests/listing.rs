@@ -6,33 +6,32 @@
 //! ```
 //!
 //! The files are hashed when a model is found, so nothing has to be published. Everything that a kind needs is here; the
-//! rest of the crate knows it by its line in [`KINDS`](super::KINDS).
+//! rest of the crate knows it by its line in [`KINDS`](source::KINDS).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::catalog::registry::{
-    RemoteListing, SourceInfo, SourceKind, SyncReport, UnsyncedRegistry,
-};
+use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelName, nearest};
-use crate::relpath::RelPath;
+use crate::relpath::{InvalidName, RelPath};
 use crate::source::places::Places;
 use crate::source::template::UrlTemplate;
-use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
+use crate::source::{self, Context, Entry, Identity, ListFilter, Route, Source};
 use crate::url::Url;
 
 /// The one version of every model.
 const VERSION: &str = "current";
 
-pub(super) struct Kind;
+pub(in crate::source) struct Kind;
 
 #[derive(Debug)]
 struct Listing {
@@ -45,7 +44,7 @@ struct EntryWire {
     listing: PathBuf,
 }
 
-impl super::Kind for Kind {
+impl source::Kind for Kind {
     fn keys(&self) -> &'static [&'static str] {
         &["listing"]
     }
@@ -61,42 +60,32 @@ impl super::Kind for Kind {
 
 impl Listing {
     fn names(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.folder).at("read", &self.folder)?;
-        let folders = entries.flatten().filter(|entry| entry.path().is_dir());
-        let mut names: Vec<String> = folders
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        let entries = fs::read_dir(&self.folder)
+            .at("read", &self.folder)?
+            .flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn remote(&self, name: &str) -> Result<RemoteModel> {
-        let refuse = |reason: String| Error::registry(self.folder.display(), reason);
+        let refuse = |error: InvalidName| Error::registry(self.folder.display(), error.to_string());
         let model = ModelName::parse(&self.identity.full_name(name))
             .and_then(|name| name.version(VERSION))
-            .map_err(|error| refuse(error.to_string()))?;
+            .map_err(refuse)?;
         let folder = self.folder.join(name);
         let mut files = Vec::new();
         for entry in fs::read_dir(&folder).at("read", &folder)?.flatten() {
             let bytes = fs::read(entry.path()).at("read", &entry.path())?;
-            let path = RelPath::parse(&entry.file_name().to_string_lossy());
+            let path = RelPath::parse(&entry.file_name().to_string_lossy()).map_err(refuse)?;
             files.push(ManifestFile {
                 size_bytes: Some(bytes.len() as u64),
                 digest: Some(Digest::of(&bytes).into()),
-                ..ManifestFile::new(path.map_err(|error| refuse(error.to_string()))?)
+                ..ManifestFile::new(path)
             });
         }
         let manifest = Manifest::of_files(files, VERSION, self.folder.display())?;
         Ok(RemoteModel {
-            files: Some(manifest.files().len() as u64),
-            total_bytes: manifest.total_bytes(),
-            pin: Some(Pin {
-                repo: name.to_owned(),
-                state: PinState::Commit(VERSION.to_owned()),
-                root: String::new(),
-                include: Vec::new(),
-                exclude: Vec::new(),
-            }),
+            pin: Some(Pin::new(name, PinState::Commit(VERSION.into()), "")),
             contents: Some(Arc::new(manifest.clone())),
             ..RemoteModel::new(model, &*self.identity.key, manifest.digest())
         })
@@ -118,18 +107,21 @@ impl Source for Listing {
 
     fn find(&self, _: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let (names, model) = (self.names()?, self.identity.full_name(path));
-        if !names.iter().any(|name| name == path) {
-            let near = nearest(path, names.iter().map(String::as_str));
-            return Err(ErrorKind::ModelNotFound { model, near }.into());
-        }
         match version {
-            None | Some(VERSION) => self.remote(path),
-            Some(version) => Err(ErrorKind::VersionNotFound {
-                model,
-                version: version.to_owned(),
-                near: vec![VERSION.to_owned()],
+            _ if !names.iter().any(|name| name == path) => {
+                let near = nearest(path, names.iter().map(String::as_str));
+                Err(ErrorKind::ModelNotFound { model, near }.into())
             }
-            .into()),
+            None | Some(VERSION) => self.remote(path),
+            Some(version) => {
+                let (version, near) = (version.to_owned(), vec![VERSION.to_owned()]);
+                Err(ErrorKind::VersionNotFound {
+                    model,
+                    version,
+                    near,
+                }
+                .into())
+            }
         }
     }
 
@@ -150,8 +142,8 @@ impl Source for Listing {
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
-        let pin = pin.ok_or_else(|| super::no_pin(self))?;
-        let invalid = |error: crate::url::InvalidUrl| Error::internal(error.to_string());
+        let pin = pin.ok_or_else(|| source::no_pin(self))?;
+        let invalid = |error| Error::config_from("listing is not a usable path".into(), error);
         let base = Url::from_path(&self.folder).map_err(invalid)?;
         let template = format!("{}/{{repo}}/{{path}}", base.expose().trim_end_matches('/'));
         Ok(Places::Files {
@@ -162,51 +154,4 @@ impl Source for Listing {
             elsewhere: None,
         })
     }
-
-    fn info(&self) -> SourceInfo {
-        SourceInfo {
-            locations: self.locations(),
-            ..SourceInfo::new(&*self.identity.key, &*self.identity.name, self.kind())
-        }
-    }
-
-    fn sync(&self, _: &Call, _: &SyncRequest<'_>) -> SyncReport {
-        let skipped = UnsyncedRegistry::new(&*self.identity.key, self.label(), "always current");
-        SyncReport {
-            skipped: vec![skipped],
-            ..SyncReport::default()
-        }
-    }
-}
-
-#[test]
-fn a_kind_of_source_is_one_module() {
-    use crate::{Config, Environment, Manager, ModelManager, PullOptions, System};
-
-    let temp = tempfile::tempdir().unwrap();
-    let folder = temp.path().join("models");
-    fs::create_dir_all(folder.join("tiny")).unwrap();
-    fs::write(folder.join("tiny/weights.bin"), b"weights").unwrap();
-    let listing = toml::Value::String(folder.display().to_string());
-    let config = Config::new("app")
-        .bootstrap(format!("[sources.local]\nlisting = {listing}\n"))
-        .data_dir(temp.path().join("store"))
-        .cache_dir(temp.path().join("cache"));
-    let environment = Environment::empty(System::Linux, temp.path());
-    let manager = ModelManager::builder(config)
-        .environment(environment)
-        .build();
-    let pulled = manager
-        .pull(&"local/tiny".parse().unwrap(), &PullOptions::default())
-        .unwrap();
-    assert_eq!(pulled.model.to_string(), "local/tiny current");
-    assert_eq!(
-        fs::read(pulled.path.join("weights.bin")).unwrap(),
-        b"weights"
-    );
-    assert_eq!(manager.sources().unwrap()[0].kind.as_str(), "listing");
-    let error = manager
-        .pull(&"local/tine".parse().unwrap(), &PullOptions::default())
-        .unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::ModelNotFound { near, .. } if near == &["tiny"]));
 }
