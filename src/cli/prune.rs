@@ -31,7 +31,7 @@ pub(super) fn execute(session: &mut Session, _: &ArgMatches) -> CliResult {
         "unfinished pull",
     );
     session.confirm(&format!("Remove {number} ({})?", render::size(plan.bytes)))?;
-    let report = session.manager.prune()?;
+    let report = session.manager.prune(&plan)?;
     if session.output.json {
         return session.json(&report);
     }

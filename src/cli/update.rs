@@ -84,7 +84,7 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
             (Freshness::Changed(_), Some(applied)) => session.say(describe(applied))?,
             (Freshness::Changed(change), None) => {
                 changed += 1;
-                let unsized_files = match change.files_unsized {
+                let unsized_files = match change.plan.files_unsized {
                     0 => String::new(),
                     files => format!(
                         ", and {} of unknown size",
@@ -93,8 +93,8 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
                 };
                 session.console.print(format!(
                     "{model}: changed, {} of {} to fetch{unsized_files}",
-                    render::size(change.bytes_to_fetch),
-                    render::size(change.total_bytes)
+                    render::size(change.plan.bytes_to_fetch),
+                    render::size(change.plan.total_bytes)
                 ))?;
                 for (sign, files) in [
                     ('+', &change.added),

@@ -76,30 +76,46 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::get_remote`], and [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) for the manifest.
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail>;
 
-    /// Says what a pull would fetch, and changes nothing in the store.
+    /// Returns what a pull would do, and changes nothing in the store.
     ///
     /// # Errors
     /// Those of [`Manager::remote_detail`].
     fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan>;
 
-    /// Brings a model in, unless it is installed in just this state.
+    /// Runs a plan as it stands, with the options that it was made with: nothing is looked up again.
+    ///
+    /// # Errors
+    /// As for [`Manager::pull`]; [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a plan that another
+    /// implementation made.
+    fn execute(&self, plan: &PullPlan) -> Result<PullReport>;
+
+    /// Pulls a model, unless it is installed in exactly the state that its source offers: the same as
+    /// [`Manager::plan_pull`] and [`Manager::execute`].
     ///
     /// # Errors
     /// Those of [`Manager::remote_detail`]; [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) and
-    /// [`ErrorKind::SizeMismatch`](crate::ErrorKind::SizeMismatch) when bytes stay wrong;
-    /// [`ErrorKind::InsufficientSpace`](crate::ErrorKind::InsufficientSpace); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
-    /// Whatever happens, what was installed stays, and what was fetched is kept for the next try.
+    /// [`ErrorKind::SizeMismatch`](crate::ErrorKind::SizeMismatch) if bytes stay wrong;
+    /// [`ErrorKind::InsufficientSpace`](crate::ErrorKind::InsufficientSpace);
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). Whatever happens, what was installed stays, and what was
+    /// fetched is kept for the next attempt.
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
 
-    /// Says what [`Manager::pull_matching`] would fetch, one plan for each model.
+    /// Returns what [`Manager::pull_matching`] would do, one plan for each model.
     ///
     /// # Errors
     /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound) when none matches.
     fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
     -> Result<Vec<PullPlan>>;
 
-    /// Pulls all models whose names match, several at once. One that fails stands in the report. Models of one commit come
-    /// through its archive when that is cheaper than file by file.
+    /// Runs plans as they stand, several at once, with the options of the first. One that fails stands in the report. Models
+    /// of one commit come through its archive if that is cheaper than file by file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) as for [`Manager::execute`].
+    fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport>;
+
+    /// Pulls all models whose names match: the same as [`Manager::plan_matching`] and [`Manager::execute_all`].
     ///
     /// # Errors
     /// Those of [`Manager::plan_matching`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
@@ -173,17 +189,17 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for an empty query; those of [`Manager::list_remote`].
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
 
-    /// Says what a prune would remove.
+    /// Returns what unfinished pulls left, except of those that are running.
     ///
     /// # Errors
     /// The storage errors.
     fn plan_prune(&self) -> Result<PrunePlan>;
 
-    /// Removes what unfinished pulls left, except of pulls under way.
+    /// Removes what a plan lists, unless somebody is using it by now.
     ///
     /// # Errors
     /// The storage errors.
-    fn prune(&self) -> Result<PruneReport>;
+    fn prune(&self, plan: &PrunePlan) -> Result<PruneReport>;
 
     /// Returns the pulls of this process that have not ended, from their first moment on: those, too, of which it is still
     /// looked up at a source what they are.

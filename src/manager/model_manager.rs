@@ -179,6 +179,10 @@ impl Manager for ModelManager {
         self.engine()?.plan_pull(model, options)
     }
 
+    fn execute(&self, plan: &PullPlan) -> Result<PullReport> {
+        self.engine()?.execute(plan)
+    }
+
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         self.engine()?.pull(model, options)
     }
@@ -189,6 +193,10 @@ impl Manager for ModelManager {
         options: &PullOptions,
     ) -> Result<Vec<PullPlan>> {
         self.engine()?.plan_matching(pattern, options)
+    }
+
+    fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport> {
+        self.engine()?.execute_all(plans)
     }
 
     fn pull_matching(
@@ -244,8 +252,8 @@ impl Manager for ModelManager {
         self.engine()?.plan_prune()
     }
 
-    fn prune(&self) -> Result<PruneReport> {
-        self.engine()?.prune()
+    fn prune(&self, plan: &PrunePlan) -> Result<PruneReport> {
+        self.engine()?.prune(plan)
     }
 
     fn downloads(&self) -> Vec<Download> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::model::ModelRef;
 use crate::platform;
 
@@ -45,18 +45,11 @@ impl Store {
         record: &ModelRecord,
     ) -> Result<PathBuf> {
         let model = &lock.model;
-        self.check_place(&self.read_records()?, model)?;
         let entry = record.to_entry()?;
-        replace_file(
-            &self.layout.record_in(&partial_dir.join("files")),
-            entry.to_string().as_bytes(),
-        )?;
+        let own = self.layout.record_in(&partial_dir.join("files"));
+        replace_file(&own, entry.to_string().as_bytes())?;
         self.write_intent(partial_dir, model, Some(entry.clone()))?;
-        // Not asking whether the files have arrived: the record of what they replace may be the same to the second.
-        let installed = self
-            .put_in_place(partial_dir, model)
-            .and_then(|()| self.finish_install(partial_dir, model, &entry));
-        if let Err(error) = installed {
+        if let Err(error) = self.finish_install(partial_dir, model, &entry, false) {
             // Once the new files are in their place there is no way back: the next to open the store records them.
             if !self.has_arrived(model, &entry) {
                 let _ = fs::remove_file(partial_dir.join("intent.json"));
@@ -67,8 +60,28 @@ impl Store {
         Ok(self.layout.model_dir(model))
     }
 
-    fn finish_install(&self, dir: &Path, model: &ModelRef, entry: &Value) -> Result<()> {
-        self.update_records(|entries| entries.insert(model, entry.clone()))?;
+    /// Moves the files into place, unless they have arrived, and records them.
+    fn finish_install(
+        &self,
+        dir: &Path,
+        model: &ModelRef,
+        entry: &Value,
+        has_arrived: bool,
+    ) -> Result<()> {
+        let changed = self.update_records(|entries| {
+            self.check_place(entries, model)?;
+            if !has_arrived {
+                self.put_in_place(dir, model)?;
+            }
+            let before = entries.get(model);
+            let changed = before.and_then(|before| ModelRecord::inheriting(entry, before));
+            entries.insert(model, changed.as_ref().unwrap_or(entry).clone());
+            Ok(Some(changed))
+        })?;
+        if let Some(entry) = changed.flatten() {
+            let own = self.layout.record_in(&self.layout.model_dir(model));
+            replace_file(&own, entry.to_string().as_bytes())?;
+        }
         end_intent(dir)
     }
 
@@ -123,30 +136,31 @@ impl Store {
         )))
     }
 
-    /// Removes an installed model. The lock is the proof that nobody else is at it.
-    pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<()> {
+    /// Removes an installed model; returns what was recorded of it, or `None` if it is not installed. The lock is the proof
+    /// that nobody else is at it.
+    pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<Option<ModelRecord>> {
         let model = &lock.model;
         let dir = self.layout.removal(model);
         fs::create_dir_all(&dir).at("create", &dir)?;
         self.write_intent(&dir, model, None)?;
-        self.finish_removal(&dir, model).inspect_err(|_| {
+        let removed = self.finish_removal(&dir, model).inspect_err(|_| {
             if self.layout.model_dir(model).is_dir() {
                 let _ = remove_tree(&dir);
             }
         })?;
-        info!(%model, "removed");
-        Ok(())
+        Ok(removed.and_then(|entry| ModelRecord::deserialize(entry).ok()))
     }
 
-    fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<()> {
+    fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<Option<Value>> {
         let target = self.layout.model_dir(model);
-        let aside = dir.join("old");
-        if target.exists() {
-            remove_tree(&aside)?;
-            rename(&target, &aside).at("remove", &target)?;
-        }
-        self.update_records(|entries| {
-            entries.remove(model);
+        let removed = self.update_records(|entries| {
+            let removed = entries.remove(model);
+            if removed.is_some() && target.exists() {
+                let aside = dir.join("old");
+                remove_tree(&aside)?;
+                rename(&target, &aside).at("remove", &target)?;
+            }
+            Ok(removed)
         })?;
         end_intent(dir)?;
         // The folders above, as far as they are empty.
@@ -157,7 +171,8 @@ impl Store {
             }
             parent = folder.parent();
         }
-        Ok(())
+        info!(%model, "removed");
+        Ok(removed)
     }
 
     fn write_intent(&self, dir: &Path, model: &ModelRef, record: Option<Value>) -> Result<()> {
@@ -204,15 +219,16 @@ impl Store {
             return Ok(());
         }
         info!(%model, "finishing what was interrupted");
-        match intent.record {
-            Some(entry) => {
-                if !self.has_arrived(&model, &entry) && dir.join("files").is_dir() {
-                    self.put_in_place(dir, &model)?;
-                }
-                self.finish_install(dir, &model, &entry)
+        let Some(entry) = intent.record else {
+            return self.finish_removal(dir, &model).map(|_| ());
+        };
+        let has_arrived = self.has_arrived(&model, &entry) || !dir.join("files").is_dir();
+        let finished = self.finish_install(dir, &model, &entry, has_arrived);
+        finished.inspect_err(|error| {
+            if matches!(error.kind(), ErrorKind::Collision { .. }) {
+                let _ = fs::remove_file(dir.join("intent.json"));
             }
-            None => self.finish_removal(dir, &model),
-        }
+        })
     }
 }
 

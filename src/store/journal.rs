@@ -31,13 +31,7 @@ struct Open {
 impl Journal {
     /// Opens a journal, made when it is not there, and goes on behind what it has.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .at("write", &path)?;
-        // A line that a crash cut short must not run into the next one.
-        (&file).write_all(b"\n").at("write", &path)?;
+        let file = append(&path)?;
         let open = Mutex::new(Open {
             file,
             touched: SystemTime::now(),
@@ -77,6 +71,15 @@ impl Journal {
             .write_all(lines.as_bytes())
             .at("write", &self.path)
     }
+}
+
+/// Opens a file of lines to append to, on a line of its own: a crash may have cut the last one short.
+pub(super) fn append(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.append(true).create(true).open(path);
+    let mut file = opened.at("write", path)?;
+    file.write_all(b"\n").at("write", path)?;
+    Ok(file)
 }
 
 /// The full stop tells a whole line from one that a crash cut short.

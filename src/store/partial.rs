@@ -3,19 +3,16 @@
 //! ```text
 //! cache/<model key>-<manifest>/
 //! ├── partial.json     which model, who writes it, why it stopped
-//! ├── manifest.json    the manifest it is of
-//! ├── journal          a line "<begin>-<end>." for each stretch of the stream that is written
-//! ├── sizes            a line "<file> <size> <0 or 1>." for each file whose size turned out, and whether it is there
-//! ├── clone            only while a file that is here already is cloned, see `clone`
-//! ├── intent.json      only while it moves into its place, see `store`
-//! └── files/           the model's folder to be
+//! ├── manifest.json    the manifest that it is of
+//! ├── journal          which ranges of the stream are written, see `journal`
+//! ├── sizes            a line "<file> <size> <0 or 1>." for each measured file, and whether its bytes are here
+//! ├── clone            only while a file is cloned, see `clone`
+//! ├── intent.json      only while it moves into its place, see `change`
+//! └── files/           the model's future folder
 //! ```
 //!
-//! A line of the journal says that the bytes were complete when they were written, not that they still are: whoever
-//! resumes checks them again. Bytes beyond the journal are worth nothing.
-//!
-//! One process writes a partial at a time. Where the file system's locks lie, two processes may pull one model at once;
-//! then the second sees that the first still touches its journal, and makes a partial of its own.
+//! One process writes a partial at a time. Where the file system's locks do not work, two processes may pull one model at
+//! once: then the second sees that the first still touches its journal, and makes a partial of its own.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -27,9 +24,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
+use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::disk::write::{remove_tree, replace_file};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
@@ -40,7 +38,7 @@ use crate::store::flush::Flusher;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::{Layout, file_in};
 
-/// A journal that was not touched for this long belongs to nobody any more.
+/// A journal that has not been touched for this long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(60);
 
 /// `partial.json`.
@@ -50,7 +48,7 @@ pub(crate) struct PartialRecord {
     pub(crate) model: String,
     pub(crate) version: String,
     pub(crate) manifest_hash: Digest,
-    /// `None` as long as sizes are missing.
+    /// `None` as long as the sizes of some files are unknown.
     pub(crate) total_size: Option<u64>,
     pub(crate) file_count: u64,
     #[serde(with = "crate::time")]
@@ -61,7 +59,7 @@ pub(crate) struct PartialRecord {
     pub(crate) model_type: Option<String>,
     pub(crate) process: u32,
     pub(crate) host: String,
-    /// Why the last pull ended, when it said so.
+    /// Why the last pull ended, if it could still record that.
     #[serde(default)]
     pub(crate) last_error: Option<String>,
 }
@@ -72,166 +70,138 @@ impl PartialRecord {
     }
 }
 
-/// A partial as it lies on disk, without claiming it.
+/// What a pull learned about a file whose size the registry does not state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MeasuredFile {
+    pub(crate) size_bytes: u64,
+    /// Whether its bytes are in the partial.
+    pub(crate) is_here: bool,
+}
+
+/// A partial as it lies on disk, whoever may be writing it.
 #[derive(Debug, Clone)]
-pub(crate) struct FoundPartial {
+pub(crate) struct Partial {
     pub(crate) dir: PathBuf,
     pub(crate) record: PartialRecord,
     pub(crate) touched_at: SystemTime,
 }
 
-impl FoundPartial {
-    /// Finds that of a model in a state, by the digest under which it is offered.
-    pub(crate) fn of(layout: &Layout, model: &ModelRef, offered: &Digest) -> Option<Self> {
+impl Partial {
+    /// Finds the partial of a model in the state that is offered under this digest.
+    pub(crate) fn find(layout: &Layout, model: &ModelRef, offered: &Digest) -> Option<Self> {
         Self::read(&layout.partial(model, offered, 0))
     }
 
-    fn read(dir: &Path) -> Option<Self> {
+    /// Reads the partial in a folder of the cache; `None` if it has none.
+    pub(crate) fn read(dir: &Path) -> Option<Self> {
         let record = serde_json::from_slice(&fs::read(dir.join("partial.json")).ok()?).ok()?;
-        let touched_at = fs::metadata(dir.join("journal"))
-            .and_then(|metadata| metadata.modified())
-            .ok()?;
+        let journal = fs::metadata(dir.join("journal")).ok()?;
         Some(Self {
             dir: dir.to_owned(),
             record,
-            touched_at,
+            touched_at: journal.modified().ok()?,
         })
+    }
+
+    /// Returns whether it is of this model with this manifest.
+    pub(crate) fn is_of(&self, model: &ModelRef, manifest: &Manifest) -> bool {
+        self.record.manifest_hash == manifest.digest()
+            && self.record.model_ref().as_ref() == Some(model)
     }
 
     pub(crate) fn files_dir(&self) -> PathBuf {
         self.dir.join("files")
     }
 
-    /// The bytes that are there, as the journal says; before there is one, as the files say that came for their sizes.
+    /// Returns the number of bytes that are here: as the journal says or, as long as files are being measured, those of
+    /// the files that have arrived.
     pub(crate) fn bytes(&self) -> u64 {
         if self.record.total_size.is_none() {
-            let measured = self.measured().into_iter().collect::<HashMap<_, _>>();
-            let here = measured.values().filter(|measured| measured.is_here);
-            return here.map(|measured| measured.size_bytes).sum();
+            let files: HashMap<_, _> = self.measured().into_iter().collect();
+            let here = files.values().filter(|file| file.is_here);
+            return here.map(|file| file.size_bytes).sum();
         }
-        let journal = self.journal().into_iter();
-        journal.map(|range| range.end - range.start).sum()
+        self.journal()
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum()
     }
 
     pub(crate) fn journal(&self) -> Vec<Range<u64>> {
         journal::read(&self.dir.join("journal"))
     }
 
-    /// What turned out of files whose sizes the registry leaves out.
-    pub(crate) fn measured(&self) -> Vec<(usize, Measured)> {
+    /// Returns the files that were measured, by their indexes.
+    pub(crate) fn measured(&self) -> Vec<(usize, MeasuredFile)> {
         read_sizes(&self.dir)
     }
 
-    /// The manifest it is of; `None` as long as sizes are missing.
+    /// Returns the manifest that it is of; `None` as long as the sizes of some files are unknown.
     pub(crate) fn manifest(&self) -> Option<Manifest> {
         let path = self.dir.join("manifest.json");
         let manifest = Manifest::parse(fs::read(&path).ok()?, path.display()).ok()?;
         manifest.is_measured().then_some(manifest)
     }
 
-    /// Whether nobody seems to write it.
+    /// Returns whether nobody seems to be writing it, whatever the locks say.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.may_be_in_use()
-    }
-
-    /// Whether its writer may still be at it, whatever the locks say.
-    fn may_be_in_use(&self) -> bool {
-        let elsewhere = self.record.host != platform::host_name();
-        let lives = elsewhere
-            || (self.record.process != std::process::id()
-                && platform::may_be_alive(self.record.process));
-        lives && self.touched_at.elapsed().is_ok_and(|age| age < ABANDONED)
+        let process = self.record.process;
+        let may_be_alive = self.record.host != platform::host_name()
+            || (process != std::process::id() && platform::may_be_alive(process));
+        !(may_be_alive && self.touched_at.elapsed().is_ok_and(|age| age < ABANDONED))
     }
 }
 
 /// A partial that this process writes.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(crate) struct PartialWriter {
     dir: PathBuf,
     record: PartialRecord,
     journal: Journal,
-    /// What the journal said when it was claimed, merged and in order.
-    found: Vec<Range<u64>>,
+    /// What the journal had at first.
+    resumed: Vec<Range<u64>>,
     sizes: Mutex<Option<File>>,
 }
 
-/// What turned out of a file whose size the registry leaves out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Measured {
-    pub(crate) size_bytes: u64,
-    /// Whether its bytes are in the partial.
-    pub(crate) is_here: bool,
-}
-
-/// What a partial is to become.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Claimed<'a> {
-    pub(crate) model: &'a ModelRef,
-    /// The key of the source.
-    pub(crate) source: &'a str,
-    /// What tells its state from others: the digest under which it is offered.
-    pub(crate) offered: Digest,
-    /// What is said of its files: a manifest, or an outline.
-    pub(crate) json: &'a [u8],
-    /// `None` when sizes are missing.
-    pub(crate) total_bytes: Option<u64>,
-    pub(crate) files: u64,
-    pub(crate) model_type: Option<&'a str>,
-}
-
-impl Partial {
+impl PartialWriter {
     /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock.
-    pub(crate) fn claim(layout: &Layout, claimed: &Claimed<'_>) -> Result<Self> {
-        let model = claimed.model;
-        let mut copy = 0;
-        let (dir, found) = loop {
-            let dir = layout.partial(model, &claimed.offered, copy);
-            match fs::create_dir(&dir) {
-                Ok(()) => break (dir, false),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let cache = layout.cache();
-                    fs::create_dir_all(&cache).at("create", &cache)?;
-                    continue;
-                }
-                Err(error) => return Err(error).at("create", &dir),
-            }
-            match FoundPartial::read(&dir) {
-                Some(found) if !found.may_be_in_use() => break (dir, true),
-                None if is_older_than(&dir, ABANDONED) => break (dir, true),
-                _ => copy += 1,
-            }
-        };
-        let record = PartialRecord {
-            group: model.group().to_owned(),
-            model: model.model().to_owned(),
-            version: model.version().to_owned(),
-            manifest_hash: claimed.offered,
-            total_size: claimed.total_bytes,
-            file_count: claimed.files,
-            started_at: SystemTime::now(),
-            source: Some(claimed.source.to_owned()),
-            model_type: claimed.model_type.map(str::to_owned),
-            process: std::process::id(),
-            host: platform::host_name(),
-            last_error: None,
-        };
+    pub(crate) fn claim(
+        layout: &Layout,
+        remote: &RemoteModel,
+        manifest: &Manifest,
+        model_type: Option<String>,
+    ) -> Result<Self> {
+        let dir = claim_dir(layout, remote)?;
         let journal = Journal::open(dir.join("journal"))?;
-        let found = match found {
-            true => journal::read(journal.path()),
-            false => Vec::new(),
-        };
-        let partial = Self {
+        let writer = Self {
+            record: PartialRecord {
+                group: remote.model.group().to_owned(),
+                model: remote.model.model().to_owned(),
+                version: remote.model.version().to_owned(),
+                manifest_hash: remote.manifest_digest,
+                total_size: manifest.total_bytes(),
+                file_count: manifest.files().len() as u64,
+                started_at: SystemTime::now(),
+                source: Some(remote.source.clone()),
+                model_type,
+                process: std::process::id(),
+                host: platform::host_name(),
+                last_error: None,
+            },
+            resumed: journal::read(journal.path()),
             dir,
-            record,
             journal,
-            found,
             sizes: Mutex::default(),
         };
-        partial.write_record()?;
-        replace_file(&partial.dir.join("manifest.json"), claimed.json)?;
-        debug!(path = %partial.dir.display(), resumed_bytes = partial.found.iter().map(|r| r.end - r.start).sum::<u64>(), "partial");
-        Ok(partial)
+        writer.write_record()?;
+        replace_file(&writer.dir.join("manifest.json"), manifest.json())?;
+        let resumed_bytes: u64 = writer
+            .resumed
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
+        debug!(path = %writer.dir.display(), resumed_bytes, "partial");
+        Ok(writer)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -242,30 +212,23 @@ impl Partial {
         self.dir.join("files")
     }
 
-    /// The files, to be written once they are laid out.
+    /// Returns the files, to be written once they are laid out.
     pub(crate) fn files(&self) -> FileSet {
-        FileSet::writable(
-            self.files_dir(),
-            Flusher::new(self.journal.path().to_owned()),
-        )
+        let flusher = Flusher::new(self.journal.path().to_owned());
+        FileSet::writable(self.files_dir(), flusher)
     }
 
-    /// Puts a clone of a file that is elsewhere in the place of one of the model's, which must be laid out and not open.
+    /// Replaces one of the model's files by a clone of another file. It must be laid out and not open.
     pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
         let to = file_in(&self.files_dir(), &file.path);
-        clone_over(
-            from,
-            &self.dir.join("clone"),
-            &to,
-            file.size_bytes.unwrap_or(0),
-        )
+        let size_bytes = file.size_bytes.unwrap_or(0);
+        clone_over(from, &self.dir.join("clone"), &to, size_bytes)
     }
 
-    /// The stretches that the journal had when it was claimed, as far as the files reach: in order, none touching another.
-    ///
-    /// Of a file without a digest nothing else tells that its bytes are gone.
-    pub(crate) fn found(&self, manifest: &Manifest) -> Vec<Range<u64>> {
-        if self.found.is_empty() {
+    /// Returns the ranges that the journal had at first, as far as the files reach: in order, none touching another. In a
+    /// file without a digest, nothing else shows that bytes are gone.
+    pub(crate) fn resumed(&self, manifest: &Manifest) -> Vec<Range<u64>> {
+        if self.resumed.is_empty() {
             return Vec::new();
         }
         let root = self.files_dir();
@@ -278,69 +241,53 @@ impl Partial {
                 _ => there.push(file.offset..end),
             }
         }
-        common(&self.found, &there)
+        intersection(&self.resumed, &there)
     }
 
-    /// Notes that a stretch is written.
+    /// Records that a range is written.
     pub(crate) fn note(&self, range: &Range<u64>) -> Result<()> {
         self.journal.note(range)
     }
 
-    /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
+    /// Shows other processes that this one is at work; cheap enough to be called for every piece that is read.
     pub(crate) fn touch(&self) {
         self.journal.touch();
     }
 
-    /// Forgets what the journal had: the bytes turned out not to be there.
+    /// Forgets all that the journal has but these ranges: the other bytes turned out to be wrong.
     pub(crate) fn reset_journal(&self, keep: &[Range<u64>]) -> Result<()> {
         self.journal.reset(keep)
     }
 
-    /// What turned out of files in earlier pulls, and in this one.
-    pub(crate) fn measured(&self) -> Vec<(usize, Measured)> {
+    /// Returns the files that earlier pulls and this one measured, by their indexes.
+    pub(crate) fn measured(&self) -> Vec<(usize, MeasuredFile)> {
         read_sizes(&self.dir)
     }
 
-    /// Notes what turned out of a file.
-    pub(crate) fn note_measured(&self, index: usize, measured: &Measured) -> Result<()> {
+    /// Records that a file was measured.
+    pub(crate) fn note_measured(&self, index: usize, file: &MeasuredFile) -> Result<()> {
         let path = self.dir.join("sizes");
-        let Measured {
-            size_bytes,
-            is_here,
-        } = measured;
         let mut sizes = self.sizes.lock();
-        let file = match &mut *sizes {
-            Some(file) => file,
-            empty => {
-                let mut options = OpenOptions::new();
-                let mut file = options
-                    .append(true)
-                    .create(true)
-                    .open(&path)
-                    .at("write", &path)?;
-                // A line that a crash cut short must not run into the next one.
-                file.write_all(b"\n").at("write", &path)?;
-                empty.insert(file)
-            }
+        let out = match &mut *sizes {
+            Some(out) => out,
+            none => none.insert(journal::append(&path)?),
         };
-        let line = format!("{index} {size_bytes} {}.\n", u8::from(*is_here));
-        file.write_all(line.as_bytes()).at("write", &path)
+        let line = format!("{index} {} {}.\n", file.size_bytes, u8::from(file.is_here));
+        out.write_all(line.as_bytes()).at("write", &path)
     }
 
-    /// Takes the manifest that turned out, of which these files are there whole.
-    pub(crate) fn settle(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
+    /// Takes the manifest that measuring gave, and records the files that have arrived whole.
+    pub(crate) fn set_manifest(&mut self, manifest: &Manifest, here: &[usize]) -> Result<()> {
         *self.sizes.lock() = None;
         self.record.manifest_hash = manifest.digest();
         self.record.total_size = manifest.total_bytes();
         self.write_record()?;
         replace_file(&self.dir.join("manifest.json"), manifest.json())?;
-        for index in here {
-            let file = &manifest.files()[*index];
-            if !file.range().is_empty() {
-                self.note(&file.range())?;
-            }
+        let ranges = here.iter().map(|index| manifest.files()[*index].range());
+        for range in ranges.filter(|range| !range.is_empty()) {
+            self.note(&range)?;
         }
-        self.found = journal::read(&self.dir.join("journal"));
+        self.resumed = journal::read(self.journal.path());
         Ok(())
     }
 
@@ -357,12 +304,9 @@ impl Partial {
                 fs::create_dir_all(parent).at("create", parent)?;
                 parent.clone_into(&mut last_parent);
             }
-            let made = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .at("create", &path)?;
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(false);
+            let made = options.open(&path).at("create", &path)?;
             if let Some(size_bytes) = file.size_bytes.filter(|size_bytes| *size_bytes > 0) {
                 made.set_len(size_bytes).at("write", &path)?;
             }
@@ -370,65 +314,82 @@ impl Partial {
         Ok(())
     }
 
-    /// Notes why the pull ended; the partial stays.
+    /// Records why the pull ended; the partial stays.
     pub(crate) fn fail(&mut self, error: String) {
         self.record.last_error = Some(error);
         if let Err(error) = self.write_record() {
-            debug!(%error, "cannot note why the pull ended");
+            debug!(%error, "cannot record why the pull ended");
         }
     }
 
     fn write_record(&self) -> Result<()> {
-        let json = serde_json::to_vec(&self.record)
-            .map_err(|error| crate::Error::internal(error.to_string()))?;
+        let json = serde_json::to_vec(&self.record);
+        let json = json.map_err(|error| Error::internal(error.to_string()))?;
         replace_file(&self.dir.join("partial.json"), &json)
     }
 }
 
-/// The partials that lie in the store, in no order.
-pub(crate) fn find_partials(layout: &Layout) -> Vec<FoundPartial> {
-    let Ok(entries) = fs::read_dir(layout.cache()) else {
-        return Vec::new();
-    };
+/// Makes a partial's folder, or takes over one that nobody is writing.
+fn claim_dir(layout: &Layout, remote: &RemoteModel) -> Result<PathBuf> {
+    let mut copy = 0;
+    loop {
+        let dir = layout.partial(&remote.model, &remote.manifest_digest, copy);
+        match fs::create_dir(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let cache = layout.cache();
+                fs::create_dir_all(&cache).at("create", &cache)?;
+                continue;
+            }
+            Err(error) => return Err(error).at("create", &dir),
+        }
+        match Partial::read(&dir) {
+            Some(partial) if partial.is_idle() => return Ok(dir),
+            None if is_older_than(&dir, ABANDONED) => return Ok(dir),
+            _ => copy += 1,
+        }
+    }
+}
+
+/// Returns the partials in the store, in no order.
+pub(crate) fn find_partials(layout: &Layout) -> Vec<Partial> {
+    let entries = fs::read_dir(layout.cache()).into_iter().flatten();
     entries
-        .filter_map(|entry| FoundPartial::read(&entry.ok()?.path()))
+        .filter_map(|entry| Partial::read(&entry.ok()?.path()))
         .collect()
 }
 
 pub(crate) fn remove_partial(dir: &Path) -> Result<()> {
-    // Without its record it is no partial any more, should this be cut short.
+    // Without its record it is no longer a partial, should this be interrupted.
     let _ = fs::remove_file(dir.join("partial.json"));
     remove_tree(dir)?;
     debug!(path = %dir.display(), "removed");
     Ok(())
 }
 
-pub(crate) fn is_older_than(path: &Path, age: Duration) -> bool {
+fn is_older_than(path: &Path, age: Duration) -> bool {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
-/// Reads what turned out of files; lines that say nothing are passed over.
-fn read_sizes(dir: &Path) -> Vec<(usize, Measured)> {
+/// Reads the measured files; malformed lines are skipped.
+fn read_sizes(dir: &Path) -> Vec<(usize, MeasuredFile)> {
     let text = fs::read_to_string(dir.join("sizes")).unwrap_or_default();
     let line = |line: &str| {
         let mut words = line.strip_suffix('.')?.split(' ');
         let index = words.next()?.parse().ok()?;
-        let size_bytes = words.next()?.parse().ok()?;
-        let is_here = words.next()? == "1";
-        Some((
-            index,
-            Measured {
-                size_bytes,
-                is_here,
-            },
-        ))
+        let file = MeasuredFile {
+            size_bytes: words.next()?.parse().ok()?,
+            is_here: words.next()? == "1",
+        };
+        Some((index, file))
     };
     text.lines().filter_map(line).collect()
 }
 
-/// What is in both of two lists of stretches that are in order.
-fn common(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
+/// Returns what is in both of two lists of ranges that are in order.
+fn intersection(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
     let (mut a, mut b) = (one.iter().peekable(), other.iter().peekable());
     let mut both = Vec::new();
     while let (Some(x), Some(y)) = (a.peek(), b.peek()) {

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::catalog::{Metadata, Pin};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::setters::setters;
 
@@ -78,6 +79,23 @@ setters!(Annotation {
 const ANNOTATED: [&str; 4] = ["type", "tags", "metadata", "annotation"];
 
 impl ModelRecord {
+    /// Creates the record of a model of which only the manifest is known.
+    pub(crate) fn new(manifest: &Manifest, installed_at: SystemTime) -> Self {
+        Self {
+            manifest_hash: manifest.digest(),
+            total_size: manifest.known_bytes(),
+            file_count: manifest.files().len() as u64,
+            installed_at,
+            source: None,
+            model_type: None,
+            tags: Vec::new(),
+            metadata: Map::new(),
+            offered_hash: None,
+            pin: None,
+            annotation: None,
+        }
+    }
+
     /// Changes what is recorded, and keeps the annotation.
     pub(crate) fn annotate(&mut self, new: &Annotation) {
         let kept = self.annotation.get_or_insert_default();
@@ -99,20 +117,44 @@ impl ModelRecord {
         }
     }
 
-    /// Returns an entry with an annotation, and with what this version does not know as it was; `None` for one that
-    /// cannot be read.
+    /// Returns an entry with an annotation. What this version does not know stays as it was. `None` if the entry is
+    /// malformed.
     pub(crate) fn annotated(entry: &Value, annotation: &Annotation) -> Option<Value> {
-        Self::changed(entry, &ANNOTATED, |record| record.annotate(annotation))
+        Self::changed(entry, &ANNOTATED, |record| {
+            record.annotate(annotation);
+            true
+        })
     }
 
-    /// Returns an entry whose files are of another place; like [`ModelRecord::annotated`] in all else.
-    pub(crate) fn repinned(entry: &Value, pin: &Pin) -> Option<Value> {
-        Self::changed(entry, &["pin"], |record| record.pin = Some(pin.clone()))
+    /// Returns an entry that keeps the annotation of the one it replaces, which its own takes precedence over; `None` if
+    /// there is none to keep.
+    pub(crate) fn inheriting(entry: &Value, before: &Value) -> Option<Value> {
+        let kept = Self::deserialize(before).ok()?.annotation?;
+        Self::changed(entry, &ANNOTATED, |record| {
+            let own = record.annotation.take().unwrap_or_default();
+            record.annotate(&kept);
+            record.annotate(&own);
+            true
+        })
     }
 
-    fn changed(entry: &Value, fields: &[&str], change: impl FnOnce(&mut Self)) -> Option<Value> {
+    /// Returns an entry whose files come from another place, if they are those that are offered under this digest.
+    pub(crate) fn repinned(entry: &Value, offered: Digest, pin: &Pin) -> Option<Value> {
+        Self::changed(entry, &["pin"], |record| {
+            record.pin = Some(pin.clone());
+            record.offered() == offered
+        })
+    }
+
+    fn changed(
+        entry: &Value,
+        fields: &[&str],
+        change: impl FnOnce(&mut Self) -> bool,
+    ) -> Option<Value> {
         let mut record = Self::deserialize(entry).ok()?;
-        change(&mut record);
+        if !change(&mut record) {
+            return None;
+        }
         let changed = record.to_entry().ok()?;
         let mut entry = entry.as_object()?.clone();
         for field in fields.iter().copied() {
@@ -186,6 +228,11 @@ impl<R> Records<R> {
             self.0.remove(model.group());
         }
         Some(record)
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &R> {
+        let models = self.0.values().flat_map(BTreeMap::values);
+        models.flat_map(BTreeMap::values)
     }
 
     /// Everything in the order of names. An entry whose name could not be a folder is left out, and reported.

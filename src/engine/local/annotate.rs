@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::local::list::InstalledModel;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::model::ModelAddress;
 use crate::store::record::Annotation;
 
@@ -14,14 +14,11 @@ impl Engine {
         annotation: &Annotation,
     ) -> Result<InstalledModel> {
         let model = self.reading(address)?.find_installed(&self.records()?)?;
-        self.store.annotate(&model, annotation)?;
-        let records = self.records()?;
-        let record = records.get(&model).ok_or_else(|| {
-            Error::from(ErrorKind::NotInstalled {
-                model: model.to_string(),
-                near: Vec::new(),
-            })
+        let record = self.store.annotate(&model, annotation)?;
+        let record = record.ok_or_else(|| ErrorKind::NotInstalled {
+            model: model.to_string(),
+            near: Vec::new(),
         })?;
-        Ok(self.installed(model, record))
+        Ok(self.installed(model, &record))
     }
 }

@@ -1,40 +1,41 @@
 //! Removing what unfinished pulls left.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
-use serde::Serialize;
-
+use crate::disk::write::remove_tree;
 use crate::engine::Engine;
 use crate::error::{IoContext, Result};
 use crate::model::ModelRef;
-use crate::store::partial::{find_partials, remove_partial};
+use crate::store::partial::{Partial, find_partials, remove_partial};
+use serde::Serialize;
 
-/// What a prune would remove.
+/// What a prune removes: everything in the store's cache that nobody is using.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunePlan {
-    /// The partials.
+    /// Partials, in the order of names.
     #[serde(rename = "removed")]
     pub partials: Vec<PrunedPartial>,
-    /// Other leftovers of interrupted work.
+    /// Folders that other interrupted work left.
     #[serde(serialize_with = "crate::report::paths")]
     pub leftovers: Vec<PathBuf>,
-    /// Bytes on disk of all together.
+    /// Bytes on disk of all of them together.
     #[serde(rename = "bytes_freed")]
     pub bytes: u64,
 }
 
-/// A partial that a prune would remove.
+/// A partial that a prune removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunedPartial {
-    /// What was pulled.
+    /// The model that was pulled.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Its folder.
+    /// The folder.
     #[serde(skip)]
     pub path: PathBuf,
     /// Bytes that are there.
@@ -42,7 +43,7 @@ pub struct PrunedPartial {
 }
 
 impl PrunedPartial {
-    /// Makes the entry of a partial.
+    /// Creates the entry of a partial.
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, bytes: u64) -> Self {
         Self { model, path, bytes }
@@ -56,88 +57,91 @@ pub struct PruneReport {
     /// What is gone.
     #[serde(flatten)]
     pub removed: PrunePlan,
-    /// Models whose partials stay, because they are being pulled.
+    /// Models whose partials remain, because they are being pulled.
     pub in_use: Vec<ModelRef>,
 }
 
 impl Engine {
-    /// Says what a prune would remove: everything in the cache that nobody is at.
+    /// Returns what a prune would remove.
     pub(crate) fn plan_prune(&self) -> Result<PrunePlan> {
+        // What a crash interrupted is finished, not removed.
         self.records()?;
         let layout = self.store.layout();
         let mut plan = PrunePlan::default();
-        let mut partials = Vec::new();
-        for found in find_partials(layout) {
-            let Some(model) = found.record.model_ref() else {
+        for partial in find_partials(layout) {
+            let Some(model) = partial.record.model_ref() else {
                 continue;
             };
-            partials.push(found.dir.clone());
             if !self.store.is_busy(&model) {
-                plan.bytes += found.bytes();
-                plan.partials.push(PrunedPartial {
-                    model,
-                    bytes: found.bytes(),
-                    path: found.dir,
-                });
+                let bytes = partial.bytes();
+                plan.partials
+                    .push(PrunedPartial::new(model, partial.dir, bytes));
             }
         }
         plan.partials
             .sort_by(|a, b| (&a.model, &a.path).cmp(&(&b.model, &b.path)));
         let cache = layout.cache();
         let entries = match fs::read_dir(&cache) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(plan),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(plan),
             entries => entries.at("read", &cache)?,
         };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            // A partial may be in use, or about to be made; a folder with an intent is about to be finished.
-            if is_dir
-                && !partials.contains(&path)
-                && !path.join("intent.json").exists()
-                && !self.store.is_locked(&path)
-            {
-                plan.bytes += bytes_below(&path);
-                plan.leftovers.push(path);
-            }
-        }
+        let folders = entries.flatten().map(|entry| entry.path());
+        let leftovers = folders.filter(|path| self.is_leftover(path));
+        plan.leftovers = leftovers.collect();
         plan.leftovers.sort();
+        let partial_bytes: u64 = plan.partials.iter().map(|partial| partial.bytes).sum();
+        let leftover_bytes: u64 = plan.leftovers.iter().map(|path| bytes_below(path)).sum();
+        plan.bytes = partial_bytes + leftover_bytes;
         Ok(plan)
     }
 
-    /// Removes it.
-    pub(crate) fn prune(&self) -> Result<PruneReport> {
+    /// Removes what a plan lists, unless somebody is using it by now.
+    pub(crate) fn prune(&self, plan: &PrunePlan) -> Result<PruneReport> {
+        let cache = self.store.layout().cache();
+        // A plan may come from anywhere: it must not reach beyond the cache.
+        let is_in_cache = |path: &Path| path.parent() == Some(&cache) && path.file_name().is_some();
+        let is_partial_of = |path: &Path, model: &ModelRef| {
+            let partial = Partial::read(path).filter(|_| is_in_cache(path));
+            partial.is_some_and(|partial| partial.record.model_ref().as_ref() == Some(model))
+        };
         let mut report = PruneReport::default();
-        let plan = self.plan_prune()?;
-        for partial in plan.partials {
-            // Planned a moment ago: somebody may have begun since.
-            match self.store.try_lock_model(&partial.model)? {
-                Some(_lock) => {
-                    remove_partial(&partial.path)?;
-                    report.removed.bytes += partial.bytes;
-                    report.removed.partials.push(partial);
-                }
-                None => report.in_use.push(partial.model),
-            }
-        }
-        for path in plan.leftovers {
-            let bytes = bytes_below(&path);
-            match crate::disk::write::remove_tree(&path) {
-                Ok(()) => {
-                    report.removed.bytes += bytes;
-                    report.removed.leftovers.push(path);
-                }
-                Err(error) => debug!(path = %path.display(), %error, "a leftover stays"),
-            }
-        }
-        for found in find_partials(self.store.layout()) {
-            if let Some(model) = found.record.model_ref()
-                && !report.in_use.contains(&model)
+        let removed = &mut report.removed;
+        for partial in &plan.partials {
+            if is_partial_of(&partial.path, &partial.model)
+                && let Some(_lock) = self.store.try_lock_model(&partial.model)?
             {
+                remove_partial(&partial.path)?;
+                removed.bytes += partial.bytes;
+                removed.partials.push(partial.clone());
+            }
+        }
+        let leftovers = plan.leftovers.iter();
+        for path in leftovers.filter(|path| is_in_cache(path) && self.is_leftover(path)) {
+            let bytes = bytes_below(path);
+            match remove_tree(path) {
+                Ok(()) => {
+                    removed.bytes += bytes;
+                    removed.leftovers.push(path.clone());
+                }
+                Err(error) => debug!(path = %path.display(), %error, "cannot remove a leftover"),
+            }
+        }
+        let remaining = find_partials(self.store.layout()).into_iter();
+        for model in remaining.filter_map(|partial| partial.record.model_ref()) {
+            if !report.in_use.contains(&model) {
                 report.in_use.push(model);
             }
         }
         Ok(report)
+    }
+
+    /// Returns whether a path in the cache is a folder that is of no use: not a partial, nor about to become one, nor about
+    /// to be finished.
+    fn is_leftover(&self, path: &Path) -> bool {
+        fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+            && Partial::read(path).is_none()
+            && !path.join("intent.json").exists()
+            && !self.store.is_locked(path)
     }
 }
 
@@ -149,7 +153,7 @@ fn bytes_below(dir: &Path) -> u64 {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(kind) if kind.is_file() => {
-                    bytes += entry.metadata().map_or(0, |metadata| metadata.len())
+                    bytes += entry.metadata().map_or(0, |metadata| metadata.len());
                 }
                 _ => {}
             }

@@ -71,16 +71,14 @@ impl Engine {
 
     fn remove_version(&self, model: &ModelRef, cancel: &CancelToken) -> Result<u64> {
         let lock = self.store.lock_model(model, cancel, &|_| {})?;
-        let records = self.records()?;
-        // Whoever had the lock before may have removed it.
-        let Some(record) = records.get(model) else {
-            return Err(ErrorKind::NotInstalled {
+        // Another process may have removed it before this one got the lock.
+        let removed = self
+            .store
+            .remove(&lock)?
+            .ok_or_else(|| ErrorKind::NotInstalled {
                 model: model.to_string(),
                 near: Vec::new(),
-            }
-            .into());
-        };
-        self.store.remove(&lock)?;
-        Ok(record.total_size)
+            })?;
+        Ok(removed.total_size)
     }
 }

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::selection::Selection;
-use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::{FileContent, Manifest};
@@ -44,37 +44,31 @@ setters!(UpdateOptions {
 });
 
 /// What a new state of a model changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {
     /// The digest of the new manifest.
     pub manifest_digest: Digest,
-    /// Files that are new, in the order of names.
+    /// Files that are new, in the order of paths.
     pub added: Vec<String>,
-    /// Files with other bytes, and those of which nothing tells, in the order of names.
+    /// Files whose bytes differ or may differ, in the order of paths.
     pub changed: Vec<String>,
-    /// Files that are gone, in the order of names.
+    /// Files that are gone, in the order of paths.
     pub removed: Vec<String>,
-    /// The size of all files of the new state together.
-    pub total_bytes: u64,
-    /// Bytes that applying it fetches.
-    pub bytes_to_fetch: u64,
-    /// Files whose sizes the registry leaves out: the bytes above are without them.
-    pub files_unsized: usize,
+    /// What applying the change would do: [`Manager::execute`](crate::Manager::execute) applies it.
+    pub plan: PullPlan,
 }
 
 impl Change {
-    /// Makes a change to a state of no files.
+    /// Creates a change to a state without files.
     #[must_use]
-    pub fn new(manifest_digest: Digest) -> Self {
+    pub fn new(manifest_digest: Digest, plan: PullPlan) -> Self {
         Self {
             manifest_digest,
             added: Vec::new(),
             changed: Vec::new(),
             removed: Vec::new(),
-            total_bytes: 0,
-            bytes_to_fetch: 0,
-            files_unsized: 0,
+            plan,
         }
     }
 }
@@ -154,9 +148,9 @@ impl Serialize for UpdateEntry {
             added: change.map_or(&[], |change| &change.added),
             changed: change.map_or(&[], |change| &change.changed),
             removed: change.map_or(&[], |change| &change.removed),
-            total_bytes: change.map(|change| change.total_bytes),
-            bytes_to_fetch: change.map(|change| change.bytes_to_fetch),
-            files_unsized: change.map(|change| change.files_unsized),
+            total_bytes: change.map(|change| change.plan.total_bytes),
+            bytes_to_fetch: change.map(|change| change.plan.bytes_to_fetch),
+            files_unsized: change.map(|change| change.plan.files_unsized),
             error,
             applied: self.applied.as_ref(),
         };
@@ -255,77 +249,49 @@ impl Engine {
             }
             return Ok((Freshness::UpToDate, None));
         }
-        let check = |error: Error| error.step(format!("check {model}"));
-        let contents = self.manifest(records, &offer, call).map_err(check)?;
-        let plan = self.describe_pull(&offer, &contents, call).map_err(check)?;
+        let digest = offer.remote.manifest_digest;
+        let mut pull = PullOptions::default()
+            .offline(options.offline)
+            .cancel(options.cancel.clone())
+            .concurrency(options.concurrency);
+        pull.progress.clone_from(&options.progress);
+        let plan = self.plan_offer(records, offer, &pull, call);
+        let plan = plan.map_err(|error| error.step(format!("check {model}")))?;
         let old = self.store.manifest(model, record.manifest_hash).ok();
-        let change = compare_files(old.as_ref(), &contents, &plan, offer.remote.manifest_digest);
-        let mut applied = None;
-        if apply {
-            let mut pull = PullOptions::default()
-                .offline(options.offline)
-                .concurrency(options.concurrency);
-            pull.progress.clone_from(&options.progress);
-            let wanted = Wanted {
-                offer,
-                manifest: Some(contents),
-            };
-            applied = Some(self.pull_wanted(&wanted, &pull, &call.cancel)?);
-        }
+        let change = compare_files(old.as_ref(), digest, plan);
+        let applied = apply.then(|| self.execute(&change.plan)).transpose()?;
         Ok((Freshness::Changed(change), applied))
     }
 
-    /// Records another commit of which the files are just those that are installed.
+    /// Records another commit that has exactly the installed files.
     fn repin(&self, remote: &RemoteModel, cancel: &CancelToken) -> Result<()> {
-        let lock = self.store.lock_model(&remote.model, cancel, &|_| {})?;
-        // Whoever had the lock before may have brought another state in.
-        let records = self.records()?;
-        let record = records.get(&remote.model);
-        if let (Some(record), Some(pin)) = (record, &remote.pin)
-            && record.offered() == remote.manifest_digest
-        {
-            self.store.repin(&lock, pin)?;
+        let _lock = self.store.lock_model(&remote.model, cancel, &|_| {})?;
+        match &remote.pin {
+            Some(pin) => self.store.repin(&remote.model, remote.manifest_digest, pin),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-fn files_of(manifest: &Manifest) -> BTreeMap<String, Option<FileContent>> {
-    let files = manifest.files().iter();
-    files
-        .map(|file| (file.path.to_string(), manifest.content(file)))
-        .collect()
-}
-
-fn compare_files(
-    old: Option<&Manifest>,
-    new: &Manifest,
-    plan: &PullPlan,
-    manifest_digest: Digest,
-) -> Change {
-    let before = old.map(files_of).unwrap_or_default();
-    let after = files_of(new);
-    // A file of which nothing is known may have changed.
-    let may_differ =
-        |old: &Option<FileContent>, new: &Option<FileContent>| old.is_none() || old != new;
-    let changed = after
-        .iter()
-        .filter(|(path, new)| before.get(*path).is_some_and(|old| may_differ(old, new)));
-    Change {
-        manifest_digest,
-        added: after
-            .keys()
-            .filter(|path| !before.contains_key(*path))
-            .cloned()
-            .collect(),
-        changed: changed.map(|(path, _)| path.clone()).collect(),
-        removed: before
-            .keys()
-            .filter(|path| !after.contains_key(*path))
-            .cloned()
-            .collect(),
-        total_bytes: plan.total_bytes,
-        bytes_to_fetch: plan.bytes_to_fetch,
-        files_unsized: plan.files_unsized,
+fn compare_files(old: Option<&Manifest>, manifest_digest: Digest, plan: PullPlan) -> Change {
+    let contents = |manifest: &Manifest| -> BTreeMap<String, Option<FileContent>> {
+        let files = manifest.files().iter();
+        files
+            .map(|file| (file.path.to_string(), manifest.content(file)))
+            .collect()
+    };
+    let before = old.map(contents).unwrap_or_default();
+    let after = plan.manifest().map(contents).unwrap_or_default();
+    let mut change = Change::new(manifest_digest, plan);
+    for (path, new) in &after {
+        match before.get(path) {
+            None => change.added.push(path.clone()),
+            // A file of unknown content may have changed.
+            Some(old) if old.is_none() || old != new => change.changed.push(path.clone()),
+            Some(_) => {}
+        }
     }
+    let removed = before.into_keys().filter(|path| !after.contains_key(path));
+    change.removed = removed.collect();
+    change
 }

@@ -14,8 +14,9 @@ use crate::catalog::RemoteModel;
 use crate::digest::{Check, Checksum};
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
+use crate::engine::pull::plan::PullTarget;
 use crate::engine::pull::selection::Selection;
-use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
@@ -246,27 +247,23 @@ impl Engine {
             pin: record.pin.clone(),
             ..RemoteModel::new(model.clone(), &*source.identity().key, record.offered())
         };
-        let call = self.call(options.offline, &options.cancel.child());
+        let call = self.call(options.offline, &options.cancel);
         // The registry may have moved on; what is repaired is what is installed.
-        let wanted = match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => Wanted {
-                offer: Offer::new(remote, source),
-                manifest: Some(manifest),
-            },
+        let target = match self.store.manifest(model, record.manifest_hash) {
+            Ok(manifest) => PullTarget::Offer(Offer::new(remote, source), Some(manifest)),
             Err(_) => {
                 let contents = Some(Arc::new(source.manifest(&call, &remote, Route::Shared)?));
-                let remote = RemoteModel { contents, ..remote };
-                let offer = Offer::new(remote, source);
+                let offer = Offer::new(RemoteModel { contents, ..remote }, source);
                 let selection = Selection::recorded(record);
-                Wanted {
-                    offer: self.select(records, offer, &selection, &call)?,
-                    manifest: None,
-                }
+                PullTarget::Offer(self.select(records, offer, &selection, &call)?, None)
             }
         };
-        let mut pull = PullOptions::default().force(true).offline(options.offline);
+        let mut pull = PullOptions::default()
+            .force(true)
+            .offline(options.offline)
+            .cancel(options.cancel.clone());
         pull.progress.clone_from(&options.progress);
-        self.pull_wanted(&wanted, &pull, &call.cancel)
+        self.run_target(&target, &pull)
     }
 }
 

@@ -12,8 +12,9 @@ use crate::engine::Engine;
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::read_pattern;
-use crate::engine::pull::plan::{MAX_WORKERS, PullPlan};
-use crate::engine::pull::{PullOptions, PullReport, Wanted};
+use crate::engine::pull::plan::{PullPlan, PullTarget};
+use crate::engine::pull::{PullOptions, PullReport};
+use crate::engine::transfer::plan::MAX_WORKERS;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
@@ -69,7 +70,7 @@ impl Engine {
         let records = self.records()?;
         let offers = self.find_matching(pattern, options, &call)?.into_iter();
         offers
-            .map(|offer| self.plan_offer(&records, &offer, options, &call))
+            .map(|offer| self.plan_offer(&records, offer, options, &call))
             .collect()
     }
 
@@ -81,10 +82,32 @@ impl Engine {
     ) -> Result<MatchingReport> {
         options.concurrency.map_or(Ok(()), check_concurrency)?;
         let call = self.call(options.offline, &options.cancel);
-        let offers = self.find_matching(pattern, options, &call)?;
+        let offers = self.find_matching(pattern, options, &call)?.into_iter();
+        let targets: Vec<_> = offers.map(|offer| PullTarget::Offer(offer, None)).collect();
+        self.run_all(&targets.iter().collect::<Vec<_>>(), options)
+    }
+
+    /// Runs plans as they stand, going on past a failure.
+    pub(crate) fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport> {
+        let Some(first) = plans.first() else {
+            return Ok(MatchingReport::default());
+        };
+        let targets = plans
+            .iter()
+            .map(PullPlan::target)
+            .collect::<Result<Vec<_>>>()?;
+        self.run_all(&targets, &first.options)
+    }
+
+    fn run_all(&self, targets: &[&PullTarget], options: &PullOptions) -> Result<MatchingReport> {
         let mut report = MatchingReport::default();
-        let archives = self.prefetch(&offers, options, &call, &mut report)?;
-        let jobs: Mutex<VecDeque<Offer>> = Mutex::new(offers.into());
+        let offers = targets.iter().filter_map(|target| match target {
+            PullTarget::Offer(offer, _) => Some(offer),
+            PullTarget::Installed(..) => None,
+        });
+        let offers: Vec<_> = offers.collect();
+        let archives = self.prefetch(&offers, options, &mut report)?;
+        let jobs: Mutex<VecDeque<&PullTarget>> = Mutex::new(targets.iter().copied().collect());
         let done = Mutex::new(&mut report);
         // Together they have as many connections as a pull of one model has at most.
         let connections = options
@@ -93,14 +116,16 @@ impl Engine {
             .unwrap_or(MAX_WORKERS);
         let models = MODELS_AT_ONCE.min(connections);
         let each = options.clone().concurrency(connections / models);
-        work_off(&jobs, models, &options.cancel.child(), |offer, _| {
-            let model = offer.remote.model.clone();
-            let pulled = self.pull_wanted(&Wanted::of(offer), &each, &each.cancel);
+        work_off(&jobs, models, &options.cancel.child(), |target, _| {
+            let pulled = self.run_target(target, &each);
             let mut report = done.lock();
             match pulled {
                 Ok(pulled) => report.pulled.push(pulled),
                 Err(error) if error.is_cancelled() => return Err(error),
-                Err(error) => report.failed.push(FailedPull::new(model, error)),
+                Err(error) => {
+                    let model = target.model().clone();
+                    report.failed.push(FailedPull::new(model, error));
+                }
             }
             Ok(())
         })?;
@@ -212,11 +237,11 @@ impl Engine {
     /// Fetches what makes pulling the models together cheaper than one by one; returns the files that came for that.
     fn prefetch(
         &self,
-        offers: &[Offer],
+        offers: &[&Offer],
         options: &PullOptions,
-        call: &Call,
         report: &mut MatchingReport,
     ) -> Result<Vec<PathBuf>> {
+        let call = self.call(options.offline, &options.cancel);
         let records = self.records()?;
         let mut wanted: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
         for offer in offers {
@@ -228,7 +253,7 @@ impl Engine {
         let mut files = Vec::new();
         for offers in wanted.into_values() {
             let models: Vec<&RemoteModel> = offers.iter().map(|offer| &offer.remote).collect();
-            let prefetched = offers[0].source.prefetch(call, &models)?;
+            let prefetched = offers[0].source.prefetch(&call, &models)?;
             report.bytes_archives += prefetched.bytes;
             files.extend(prefetched.files);
         }

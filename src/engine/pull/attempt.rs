@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tracing::info;
 
+use super::commit::commit;
+use super::measure::Measuring;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::disk::space::check_space;
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
-use crate::engine::pull::commit::{Committed, commit};
-use crate::engine::pull::downloads::Meter;
-use crate::engine::pull::measure::Measuring;
-use crate::engine::pull::reuse::Holdings;
 use crate::engine::transfer::Transfer;
+use crate::engine::transfer::local_copies::local_sizes;
 use crate::engine::transfer::receive::Receiver;
+use crate::engine::transfer::tally::Tally;
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
@@ -21,165 +21,152 @@ use crate::progress::Phase;
 use crate::source::Route;
 use crate::source::places::Places;
 use crate::store::ModelLock;
-use crate::store::partial::{Claimed, Partial};
+use crate::store::partial::PartialWriter;
 use crate::store::record::Records;
 
-/// How long a partial that nobody comes back to is kept.
+/// How long an abandoned partial is kept.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is pulled, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Pull<'a> {
+    pub(super) offer: &'a Offer,
+    /// Its files, if they are known already.
+    pub(super) manifest: Option<&'a Manifest>,
+    pub(super) options: &'a PullOptions,
+    pub(super) call: &'a Call,
+    pub(super) tally: &'a Tally,
+}
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) options: &'a PullOptions,
+    pub(super) pull: &'a Pull<'a>,
     pub(super) concurrency: Option<usize>,
-    pub(super) call: &'a Call,
-    pub(super) meter: &'a Meter,
     pub(super) lock: &'a ModelLock<'a>,
     /// What was installed when the lock was taken.
     pub(super) records: &'a Records,
 }
 
 impl Attempt<'_> {
-    /// Brings in what is offered, and enters what it did into the report. `manifest` is what it consists of, when that
-    /// is known already.
-    pub(super) fn run(
-        &self,
-        offer: &Offer,
-        manifest: Option<&Manifest>,
-        report: &mut PullReport,
-    ) -> Result<()> {
-        let places = offer.places(self.call)?;
-        let Err(error) = self.run_at(offer, &places, manifest, report) else {
+    /// Pulls what is offered and completes the report.
+    pub(super) fn run(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
+        let places = offer.places(self.pull.call)?;
+        let Err(error) = self.run_at(offer, &places, report) else {
             return Ok(());
         };
         let is_wrong = is_of_source(&error);
         offer.source.distrust(&places, is_wrong);
-        if !(places.is_shared() && is_wrong) || self.call.is_offline() {
+        if !(places.is_shared() && is_wrong) || self.pull.call.is_offline() {
             return Err(error);
         }
-        // What a server packs may differ from what the commit has: attributes of git say so.
+        // What a server packs may differ from what the commit has, as attributes of git can say.
         let model = &offer.remote.model;
         info!(%model, error = %chain(&error), "the archive is of no use, fetching each file instead");
         let direct = Offer {
             route: Route::Direct,
             ..offer.clone()
         };
-        let places = direct.places(self.call)?;
-        self.run_at(&direct, &places, manifest, report)
+        let places = direct.places(self.pull.call)?;
+        self.run_at(&direct, &places, report)
     }
 
-    fn run_at(
-        &self,
-        offer: &Offer,
-        places: &Places,
-        manifest: Option<&Manifest>,
-        report: &mut PullReport,
-    ) -> Result<()> {
-        let engine = self.engine;
-        let manifest = match manifest {
+    fn run_at(&self, offer: &Offer, places: &Places, report: &mut PullReport) -> Result<()> {
+        let store = &self.engine.store;
+        let manifest = match self.pull.manifest {
             Some(manifest) => manifest.clone(),
-            None => engine.manifest(self.records, offer, self.call)?,
+            None => self.engine.manifest(self.records, offer, self.pull.call)?,
         };
-        report.files_unverified = check_hashes(&manifest, self.options.require_hashes)?;
-        let store = &engine.store;
+        report.files_unverified = check_hashes(&manifest, self.pull.options.require_hashes)?;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
-        let model_type = self.options.type_of(&offer.remote);
-        let claimed = Claimed {
-            model_type: model_type.as_deref(),
-            ..claimed(offer, &manifest)
-        };
-        let mut partial = Partial::claim(store.layout(), &claimed)?;
-        let filled = self.fill(offer, &manifest, places, &mut partial, report);
+        let model_type = self.pull.options.type_of(&offer.remote);
+        let layout = store.layout();
+        let mut partial = PartialWriter::claim(layout, &offer.remote, &manifest, model_type)?;
+        let filled = self.fill(offer, manifest, places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
         }
         filled
     }
 
-    /// Brings everything into the partial, and the partial into its place.
+    /// Brings all bytes into the partial, and the partial into its place.
     fn fill(
         &self,
         offer: &Offer,
-        offered: &Manifest,
+        mut manifest: Manifest,
         places: &Places,
-        partial: &mut Partial,
+        partial: &mut PartialWriter,
         report: &mut PullReport,
     ) -> Result<()> {
-        let (engine, meter) = (self.engine, self.meter);
+        let (engine, tally) = (self.engine, self.pull.tally);
         let model = &offer.remote.model;
         let mut new_bytes = 0;
-        let manifest = match offered.is_measured() {
-            true => offered.clone(),
-            false => {
-                let receiver = Receiver::new(self.call, meter, partial, 0);
-                let digests = offered.files().iter().filter_map(|file| file.digest);
-                let measuring = Measuring {
-                    unmeasured: offered,
-                    location: &offer.source.label(),
-                    places,
-                    partial,
-                    receiver: &receiver,
-                    meter,
-                    held: &Holdings::sizes(&engine.store, self.records, model, digests),
-                };
-                let measured = measuring.run(self.concurrency);
-                report.bytes_fetched += receiver.network_bytes();
-                let measured = measured?;
-                new_bytes = measured.new_bytes;
-                partial.settle(&measured.manifest, &measured.here)?;
-                measured.manifest
-            }
-        };
-        let found = partial.found(&manifest);
-        let planned = engine.plan_transfer(model, &manifest, places, &found)?;
+        if !manifest.is_measured() {
+            (manifest, new_bytes) = self.measure(offer, &manifest, places, partial, report)?;
+        }
+        let found = partial.resumed(&manifest);
+        let plan = engine.plan_transfer(model, &manifest, places, &found, self.records)?;
+        let total_bytes = manifest.known_bytes();
         check_space(
             partial.dir(),
-            manifest.known_bytes().saturating_sub(planned.bytes_resumed),
+            total_bytes.saturating_sub(plan.bytes_resumed),
         )?;
         report.outcome = PullOutcome::Installed;
         report.files = manifest.files().len() as u64;
-        report.total_bytes = manifest.known_bytes();
-        report.bytes_reused = planned.bytes_reused;
-        report.bytes_resumed = planned.bytes_resumed.saturating_sub(new_bytes);
-        info!(%model, bytes = planned.bytes_to_fetch, "pulling");
-        meter.expect(&manifest);
-        meter.phase(Phase::Chunks);
+        report.total_bytes = total_bytes;
+        report.bytes_reused = plan.bytes_reused;
+        report.bytes_resumed = plan.bytes_resumed.saturating_sub(new_bytes);
+        info!(%model, bytes = plan.bytes_to_fetch, "pulling");
+        tally.expect(&manifest);
+        tally.phase(Phase::Chunks);
         partial.lay_out(&manifest)?;
-        let workers = planned.workers(self.concurrency);
+        let workers = plan.workers(self.concurrency);
         let transfer = Transfer {
             manifest: &manifest,
             partial,
             places,
-            call: self.call,
-            meter,
+            call: self.pull.call,
+            tally,
         };
-        report.bytes_fetched += transfer.run(planned, workers)?.network_bytes;
-        meter.phase(Phase::Extracting);
-        let annotation = self.options.annotation();
-        let committed = Committed {
-            remote: &offer.remote,
-            annotation: annotation.as_ref(),
-        };
-        report.path = commit(&engine.store, self.lock, partial, &manifest, &committed)?;
+        report.bytes_fetched += transfer.run(plan, workers)?;
+        tally.phase(Phase::Extracting);
+        let annotation = self.pull.options.annotation();
+        let lock = self.lock;
+        report.path = commit(lock, partial, &manifest, &offer.remote, annotation.as_ref())?;
         Ok(())
     }
-}
 
-fn claimed<'a>(offer: &'a Offer, manifest: &'a Manifest) -> Claimed<'a> {
-    let remote = &offer.remote;
-    Claimed {
-        model: &remote.model,
-        source: &remote.source,
-        offered: remote.manifest_digest,
-        json: manifest.json(),
-        total_bytes: manifest.total_bytes(),
-        files: manifest.files().len() as u64,
-        model_type: None,
+    /// Learns the sizes that the registry does not state; returns the manifest that has them, and the number of bytes that
+    /// came with them.
+    fn measure(
+        &self,
+        offer: &Offer,
+        unmeasured: &Manifest,
+        places: &Places,
+        partial: &mut PartialWriter,
+        report: &mut PullReport,
+    ) -> Result<(Manifest, u64)> {
+        let receiver = Receiver::new(self.pull.call, self.pull.tally, partial, 0);
+        let (store, model) = (&self.engine.store, &offer.remote.model);
+        let measuring = Measuring {
+            unmeasured,
+            location: &offer.source.label(),
+            places,
+            partial,
+            receiver: &receiver,
+            tally: self.pull.tally,
+            local_sizes: &local_sizes(store, self.records, model, unmeasured),
+        };
+        let measured = measuring.run(self.concurrency);
+        report.bytes_fetched += receiver.network_bytes();
+        let measured = measured?;
+        partial.set_manifest(&measured.manifest, &measured.here)?;
+        Ok((measured.manifest, measured.new_bytes))
     }
 }
 
 /// Whether an error is about what a source has, and not about this machine or what was asked for.
-pub(super) fn is_of_source(error: &Error) -> bool {
+fn is_of_source(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::HashMismatch { .. }

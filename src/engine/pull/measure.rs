@@ -10,9 +10,9 @@ use std::io::Write;
 
 use crate::digest::{Checksum, Expected};
 use crate::disk::space::check_space;
-use crate::engine::pull::downloads::Meter;
-use crate::engine::pull::plan::{MAX_WORKERS, SPLIT_BYTES};
+use crate::engine::transfer::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::transfer::receive::Receiver;
+use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::{Failure, GetOptions};
@@ -21,7 +21,7 @@ use crate::mutex::Mutex;
 use crate::relpath::RelPath;
 use crate::source::places::{Location, Places};
 use crate::store::layout::file_in;
-use crate::store::partial::{Measured, Partial};
+use crate::store::partial::{MeasuredFile, PartialWriter};
 use crate::url::Url;
 
 /// After so many bytes of a body whose length nobody says, the room on the disk is looked at again.
@@ -34,11 +34,11 @@ pub(crate) struct Measuring<'a> {
     /// What sources of this model are called in errors.
     pub(crate) location: &'a str,
     pub(crate) places: &'a Places,
-    pub(crate) partial: &'a Partial,
+    pub(crate) partial: &'a PartialWriter,
     pub(crate) receiver: &'a Receiver<'a>,
-    pub(crate) meter: &'a Meter,
+    pub(crate) tally: &'a Tally,
     /// Sizes of files that the store has, by their digests.
-    pub(crate) held: &'a HashMap<Checksum, u64>,
+    pub(crate) local_sizes: &'a HashMap<Checksum, u64>,
 }
 
 /// What measuring found.
@@ -55,7 +55,7 @@ impl Measuring<'_> {
     /// Brings in what must be.
     pub(crate) fn run(&self, workers: Option<usize>) -> Result<Measurement> {
         let files = self.unmeasured.files();
-        let mut measured: Vec<Option<Measured>> = vec![None; files.len()];
+        let mut measured: Vec<Option<MeasuredFile>> = vec![None; files.len()];
         for (index, found) in self.partial.measured() {
             if let Some(slot) = measured.get_mut(index) {
                 *slot = Some(found);
@@ -72,7 +72,7 @@ impl Measuring<'_> {
             })
             .collect();
         let known = files.len() - missing.len();
-        self.meter.measuring(files.len() as u64, known as u64);
+        self.tally.measuring(files.len() as u64, known as u64);
         let jobs = Mutex::new(VecDeque::from(missing.clone()));
         let found = Mutex::new(measured);
         let workers = workers.unwrap_or(MAX_WORKERS);
@@ -84,7 +84,7 @@ impl Measuring<'_> {
                     _ => error.step(files[index].path.to_string()),
                 })?;
             self.partial.note_measured(index, &measured)?;
-            self.meter.measured();
+            self.tally.measured();
             found.lock()[index] = Some(measured);
             Ok(())
         })?;
@@ -93,7 +93,7 @@ impl Measuring<'_> {
         }
         let mut measured = found.into_inner();
         self.fill_in(&mut measured);
-        let measured: Option<Vec<Measured>> = measured.into_iter().collect();
+        let measured: Option<Vec<MeasuredFile>> = measured.into_iter().collect();
         let measured = measured.ok_or_else(|| Error::internal("a file that nobody measured"))?;
         let sizes: Vec<u64> = measured.iter().map(|found| found.size_bytes).collect();
         let is_here = |index: &usize| measured[*index].is_here;
@@ -109,7 +109,7 @@ impl Measuring<'_> {
     }
 
     /// Enters the sizes that are stated, and those of files that are here or in the store under another name.
-    fn fill_in(&self, measured: &mut [Option<Measured>]) {
+    fn fill_in(&self, measured: &mut [Option<MeasuredFile>]) {
         let files = self.unmeasured.files();
         let found = files
             .iter()
@@ -120,12 +120,12 @@ impl Measuring<'_> {
             let by_digest = |digest| {
                 found
                     .get(&digest)
-                    .or_else(|| self.held.get(&digest))
+                    .or_else(|| self.local_sizes.get(&digest))
                     .copied()
             };
             let known = file.size_bytes.or_else(|| by_digest(file.digest?));
             if let (Some(size_bytes), None) = (known, &slot) {
-                *slot = Some(Measured {
+                *slot = Some(MeasuredFile {
                     size_bytes,
                     is_here: false,
                 });
@@ -134,7 +134,7 @@ impl Measuring<'_> {
     }
 
     /// Learns the size of one file; one that is not large is in the partial then.
-    fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<Measured> {
+    fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<MeasuredFile> {
         let file = &self.unmeasured.files()[index];
         let Location::Document(urls) = self.places.of_file(&file.path)? else {
             return Err(Error::internal("a member of a zip without a size"));
@@ -146,7 +146,7 @@ impl Measuring<'_> {
         self.receiver.with_mirrors(urls, |url| {
             let mut body = self.receiver.get(url, &GetOptions::default())?;
             if let Some(size_bytes) = body.length.filter(|length| *length > SPLIT_BYTES) {
-                return Ok(Measured {
+                return Ok(MeasuredFile {
                     size_bytes,
                     is_here: false,
                 });
@@ -180,7 +180,7 @@ impl Measuring<'_> {
                 })?;
             let met = expected.met(|| format!("what came from {url}"));
             met.map_err(Failure::transient)?;
-            Ok(Measured {
+            Ok(MeasuredFile {
                 size_bytes,
                 is_here: true,
             })

@@ -1,66 +1,68 @@
-//! Which bytes of a pull come from where: a pure decision.
+//! What a pull would do: decided without changing anything, and then run as it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::engine::pull::reuse::{Held, Holdings};
+use super::{PullOptions, check_hashes};
+use crate::engine::Engine;
+use crate::engine::lookup::offer::Offer;
+use crate::engine::transfer;
+use crate::engine::transfer::local_copies::{LocalCopies, local_sizes};
+use crate::engine::transfer::plan::{TransferPlan, plan};
+use crate::error::{Error, Result};
+use crate::http::call::Call;
 use crate::manifest::Manifest;
-use crate::model::ModelRef;
+use crate::model::{ModelAddress, ModelRef};
+use crate::source::places::Places;
+use crate::store::partial::{MeasuredFile, Partial, find_partials};
+use crate::store::record::{ModelRecord, Records};
 
-/// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there. Not so a
-/// part without a digest: nothing would show that its ranges are of different states.
-pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
-/// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
-const RANGE_BYTES: u64 = 8 << 20;
-/// How many ranges a plan has at most, which bounds its memory whatever a manifest says: 2 TiB of large parts. What is
-/// beyond comes whole.
-const MAX_RANGES: u64 = 1 << 18;
-/// Parts below this size are small: the time for a request, not the line, decides how fast they come.
-const SMALL_PART_BYTES: u64 = 1 << 20;
-/// How many parts are fetched at once by default, and when they are many and small.
-const DEFAULT_WORKERS: usize = 4;
-pub(crate) const MAX_WORKERS: usize = 16;
-
-/// What a pull would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What a pull would do. It has been looked up already: [`Manager::execute`](crate::Manager::execute) runs it as it
+/// stands, with the options it was made with.
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PullPlan {
-    /// What is pulled.
+    /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Whether it is installed already in just this state, so that nothing is to be done.
+    /// Whether exactly this state is installed, so that there is nothing to do.
     #[serde(rename = "outcome", serialize_with = "outcome")]
     pub installed: bool,
     /// Files of the model.
     pub files: usize,
-    /// Files without a digest: nothing says whether their bytes are right.
+    /// Files without a digest, whose bytes cannot be verified.
     pub files_unverified: usize,
-    /// Files whose sizes the registry leaves out: the bytes above are without them, and it takes a request for each.
+    /// Files whose sizes the registry does not state: the bytes below do not include them, and each takes a request.
     pub files_unsized: usize,
     /// Bytes of the model.
     pub total_bytes: u64,
-    /// Bytes that must come over the network.
+    /// Bytes to fetch over the network.
     pub bytes_to_fetch: u64,
     /// Bytes that other models or partials of the store have.
     pub bytes_reused: u64,
-    /// Bytes that an unfinished pull left, to be checked again.
+    /// Bytes that an unfinished pull left, which will be verified again.
     pub bytes_resumed: u64,
-    /// Requests it takes, the index and the manifest not counted.
+    /// Requests that it takes, without those for the index and the manifest.
     pub requests: usize,
+    #[serde(skip)]
+    pub(crate) target: Option<Arc<PullTarget>>,
+    #[serde(skip)]
+    pub(crate) options: PullOptions,
 }
 
 fn outcome<S: Serializer>(installed: &bool, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(if *installed {
-        "already_installed"
-    } else {
-        "planned"
+    serializer.serialize_str(match installed {
+        true => "already_installed",
+        false => "planned",
     })
 }
 
 impl PullPlan {
-    /// Makes the plan of a pull that has nothing to do.
+    /// Creates the plan of a pull that has nothing to do; it cannot be executed.
     #[must_use]
     pub fn new(model: ModelRef) -> Self {
         Self {
@@ -74,221 +76,211 @@ impl PullPlan {
             requests: 0,
             files_unverified: 0,
             files_unsized: 0,
+            target: None,
+            options: PullOptions::default(),
+        }
+    }
+
+    /// Returns the files of the version, if it was found at its source.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match self.target.as_deref()? {
+            PullTarget::Offer(_, manifest) => manifest.as_ref(),
+            PullTarget::Installed(..) => None,
+        }
+    }
+
+    pub(crate) fn target(&self) -> Result<&PullTarget> {
+        let target = self.target.as_deref();
+        target.ok_or_else(|| Error::argument("this plan was not made by a manager"))
+    }
+}
+
+/// What is pulled, once it has been looked up.
+pub(crate) enum PullTarget {
+    /// An installed model whose source cannot have another state, or cannot be asked.
+    Installed(ModelRef, ModelRecord),
+    /// A version at its source, and its files if they are known.
+    Offer(Offer, Option<Manifest>),
+}
+
+impl PullTarget {
+    pub(crate) fn model(&self) -> &ModelRef {
+        match self {
+            Self::Installed(model, _) => model,
+            Self::Offer(offer, _) => &offer.remote.model,
         }
     }
 }
 
-/// Where the bytes of a part come from.
-#[derive(Debug, Clone)]
-pub(crate) enum Origin {
-    /// An unfinished pull wrote all of them.
-    Partial,
-    /// Another model or partial of the store has them.
-    Store(Held),
-    /// The source, whole.
-    Network,
-    /// The source, in these ranges of the stream; the rest of the part is in the partial.
-    Ranges(Vec<Range<u64>>),
+impl fmt::Debug for PullTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PullTarget({})", self.model())
+    }
 }
 
-/// One part to bring in, and all the places where its bytes belong.
-#[derive(Debug, Clone)]
-pub(crate) struct Task {
-    /// The index of the part.
-    pub(crate) part: usize,
-    /// Other parts with the same digest.
-    pub(crate) twins: Vec<usize>,
-    pub(crate) origin: Origin,
-}
-
-/// Everything a transfer needs to know.
-#[derive(Debug)]
-pub(crate) struct TransferPlan {
-    pub(crate) tasks: Vec<Task>,
-    pub(crate) bytes_to_fetch: u64,
-    pub(crate) bytes_reused: u64,
-    pub(crate) bytes_resumed: u64,
-    pub(crate) requests: usize,
-}
-
-/// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another. Where
-/// parts do not come in ranges, each comes whole.
-pub(crate) fn plan(
-    manifest: &Manifest,
-    found: &[Range<u64>],
-    holdings: &Holdings,
-    has_ranges: bool,
-) -> TransferPlan {
-    let mut plan = TransferPlan {
-        tasks: Vec::new(),
-        bytes_to_fetch: 0,
-        bytes_reused: 0,
-        bytes_resumed: 0,
-        requests: 0,
-    };
-    let mut first_of = HashMap::new();
-    let mut ranges_left = MAX_RANGES;
-    for (index, part) in manifest.parts().iter().enumerate() {
-        if let Some(digest) = part.digest {
-            if let Some(task) = first_of.get(&digest) {
-                let task: &mut Task = &mut plan.tasks[*task];
-                task.twins.push(index);
-                // Written once more from the first place, whatever is there.
-                plan.bytes_reused += part.size_bytes;
-                continue;
+impl Engine {
+    /// Returns what a pull would do.
+    pub(crate) fn plan_pull(
+        &self,
+        address: &ModelAddress,
+        options: &PullOptions,
+    ) -> Result<PullPlan> {
+        let call = self.call(options.offline, &options.cancel);
+        match self.resolve(&self.reading(address)?, options, &call)? {
+            (PullTarget::Installed(model, record), _) => {
+                self.plan_installed(model, record, options)
             }
-            first_of.insert(digest, plan.tasks.len());
-        }
-        let range = part.range();
-        let origin = if is_within(found, &range) {
-            plan.bytes_resumed += part.size_bytes;
-            Origin::Partial
-        } else if let Some(held) = holdings.of_part(manifest, index) {
-            plan.bytes_reused += part.size_bytes;
-            Origin::Store(held)
-        } else if has_ranges
-            && part.size_bytes > SPLIT_BYTES
-            && let Some(left) = ranges_left.checked_sub(part.size_bytes.div_ceil(RANGE_BYTES))
-        {
-            ranges_left = left;
-            let missing: Vec<Range<u64>> = ranges_of(&range)
-                .filter(|piece| !is_within(found, piece))
-                .collect();
-            let bytes: u64 = missing.iter().map(|piece| piece.end - piece.start).sum();
-            plan.bytes_to_fetch += bytes;
-            plan.bytes_resumed += part.size_bytes - bytes;
-            plan.requests += missing.len();
-            Origin::Ranges(missing)
-        } else {
-            plan.bytes_to_fetch += part.size_bytes;
-            plan.requests += 1;
-            Origin::Network
-        };
-        plan.tasks.push(Task {
-            part: index,
-            twins: Vec::new(),
-            origin,
-        });
-    }
-    // Bytes that belong in several places are written to all of them as they come, so they come in one go.
-    for task in plan.tasks.iter_mut().filter(|task| !task.twins.is_empty()) {
-        if let Origin::Ranges(ranges) = &task.origin {
-            let size_bytes = manifest.parts()[task.part].size_bytes;
-            let missing: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-            plan.bytes_to_fetch += size_bytes - missing;
-            plan.bytes_resumed -= size_bytes - missing;
-            plan.requests -= ranges.len() - 1;
-            task.origin = Origin::Network;
+            (PullTarget::Offer(offer, _), records) => {
+                let records = records.map_or_else(|| self.records(), Ok)?;
+                self.plan_offer(&records, offer, options, &call)
+            }
         }
     }
-    plan
-}
 
-impl TransferPlan {
-    /// How many threads bring it in, unless the user says so.
-    pub(crate) fn workers(&self, asked_for: Option<usize>) -> usize {
-        let average = self
-            .bytes_to_fetch
-            .checked_div(self.requests as u64)
-            .unwrap_or(u64::MAX);
-        let default = if average < SMALL_PART_BYTES {
-            MAX_WORKERS
+    fn plan_installed(
+        &self,
+        model: ModelRef,
+        record: ModelRecord,
+        options: &PullOptions,
+    ) -> Result<PullPlan> {
+        Ok(PullPlan {
+            installed: true,
+            total_bytes: record.total_size,
+            files: usize::try_from(record.file_count).unwrap_or(usize::MAX),
+            files_unverified: self.unverified(&model, &record, options)?.len(),
+            options: options.clone(),
+            target: Some(Arc::new(PullTarget::Installed(model.clone(), record))),
+            ..PullPlan::new(model)
+        })
+    }
+
+    /// Returns what pulling a version from its source would do.
+    pub(crate) fn plan_offer(
+        &self,
+        records: &Records,
+        offer: Offer,
+        options: &PullOptions,
+        call: &Call,
+    ) -> Result<PullPlan> {
+        let model = &offer.remote.model;
+        self.store.check_place(records, model)?;
+        let record = records.get(model);
+        let is_same = |record: &ModelRecord| record.offered() == offer.remote.manifest_digest;
+        let installed =
+            record.is_some_and(is_same) && self.store.layout().model_dir(model).is_dir();
+        let manifest = self.manifest(records, &offer, call)?;
+        let unverified = check_hashes(&manifest, options.require_hashes)?;
+        let plan = if installed && !options.force && manifest.is_measured() {
+            PullPlan {
+                installed,
+                total_bytes: manifest.known_bytes(),
+                files: manifest.files().len(),
+                ..PullPlan::new(model.clone())
+            }
         } else {
-            DEFAULT_WORKERS
+            self.plan_files(records, &offer, &manifest, call)?
         };
-        asked_for.unwrap_or(default).clamp(1, MAX_WORKERS)
-    }
-}
-
-/// Cuts a large part into the ranges it is fetched in: always at the same places, so that a restart finds them again.
-pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
-    let Range { start, end } = *range;
-    let count = (end - start).div_ceil(RANGE_BYTES);
-    (0..count)
-        .map(move |index| start + index * RANGE_BYTES..(start + (index + 1) * RANGE_BYTES).min(end))
-}
-
-/// Whether a range lies in one of several that are in order and do not touch.
-fn is_within(found: &[Range<u64>], range: &Range<u64>) -> bool {
-    let after = found.partition_point(|have| have.start <= range.start);
-    after
-        .checked_sub(1)
-        .is_some_and(|index| range.end <= found[index].end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest(sizes: &[(u64, &str)]) -> Manifest {
-        let total: u64 = sizes.iter().map(|(size, _)| size).sum();
-        let chunks: Vec<String> = sizes
-            .iter()
-            .map(|(_, c)| format!("\"{}\"", c.repeat(64)))
-            .collect();
-        let chunk_sizes: Vec<String> = sizes.iter().map(|(size, _)| size.to_string()).collect();
-        let json = format!(
-            r#"{{"total_size":{total},"chunk_size":1,"chunks":[{}],"chunk_sizes":[{}],"files":[{{"path":"x","size":{total}}}]}}"#,
-            chunks.join(","),
-            chunk_sizes.join(",")
-        );
-        Manifest::parse(json.into_bytes(), "here").unwrap()
+        Ok(PullPlan {
+            files_unverified: unverified.len(),
+            options: options.clone(),
+            target: Some(Arc::new(PullTarget::Offer(offer, Some(manifest)))),
+            ..plan
+        })
     }
 
-    #[test]
-    fn fetches_each_digest_once_and_keeps_what_is_there() {
-        let manifest = manifest(&[(4, "a"), (4, "b"), (4, "a"), (4, "c")]);
-        let plan = plan(&manifest, &[4..8, 12..15], &Holdings::default(), true);
-        let shown: Vec<_> = plan
-            .tasks
-            .iter()
-            .map(|t| (t.part, t.twins.clone(), matches!(t.origin, Origin::Partial)))
-            .collect();
-        assert_eq!(
-            shown,
-            [(0, vec![2], false), (1, vec![], true), (3, vec![], false)]
-        );
-        assert_eq!(
-            (
-                plan.bytes_to_fetch,
-                plan.bytes_resumed,
-                plan.bytes_reused,
-                plan.requests
-            ),
-            (8, 4, 4, 2)
-        );
+    fn plan_files(
+        &self,
+        records: &Records,
+        offer: &Offer,
+        manifest: &Manifest,
+        call: &Call,
+    ) -> Result<PullPlan> {
+        let model = &offer.remote.model;
+        let measured = self.measured_before(model, manifest);
+        let manifest = measured.as_ref().unwrap_or(manifest);
+        if !manifest.is_measured() {
+            return Ok(self.plan_unmeasured(model, manifest, records));
+        }
+        let places = offer.places(call)?;
+        let mut partials = find_partials(self.store.layout()).into_iter();
+        let own = partials.find(|partial| partial.is_of(model, manifest));
+        let found = own.map(|partial| partial.journal()).unwrap_or_default();
+        let plan = self.plan_transfer(model, manifest, &places, &found, records)?;
+        Ok(PullPlan {
+            total_bytes: manifest.known_bytes(),
+            bytes_to_fetch: plan.bytes_to_fetch,
+            bytes_reused: plan.bytes_reused,
+            bytes_resumed: plan.bytes_resumed,
+            files: manifest.files().len(),
+            requests: plan.requests,
+            ..PullPlan::new(model.clone())
+        })
     }
 
-    #[test]
-    fn a_large_part_comes_in_ranges() {
-        let manifest = manifest(&[(5, "a"), (SPLIT_BYTES + 1, "b")]);
-        let plan = plan(
-            &manifest,
-            &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES],
-            &Holdings::default(),
-            true,
-        );
-        let Origin::Ranges(ranges) = &plan.tasks[1].origin else {
-            panic!("{plan:?}")
+    /// Returns the manifest with the sizes that an unfinished pull measured, if there is one.
+    fn measured_before(&self, model: &ModelRef, manifest: &Manifest) -> Option<Manifest> {
+        if manifest.is_measured() {
+            return None;
+        }
+        Partial::find(self.store.layout(), model, &manifest.digest())?.manifest()
+    }
+
+    /// Plans as far as sizes are known: from the registry, an unfinished pull, or other models of the store.
+    fn plan_unmeasured(
+        &self,
+        model: &ModelRef,
+        manifest: &Manifest,
+        records: &Records,
+    ) -> PullPlan {
+        let local = local_sizes(&self.store, records, model, manifest);
+        let partial = Partial::find(self.store.layout(), model, &manifest.digest());
+        let measured = partial.map(|partial| partial.measured());
+        let measured: HashMap<usize, MeasuredFile> = measured.into_iter().flatten().collect();
+        let mut plan = PullPlan {
+            files: manifest.files().len(),
+            ..PullPlan::new(model.clone())
         };
-        assert_eq!(ranges.len(), 4);
-        assert_eq!(ranges[0], 5..5 + RANGE_BYTES);
-        assert_eq!(ranges[3], 5 + SPLIT_BYTES..5 + SPLIT_BYTES + 1);
-        assert_eq!(plan.bytes_resumed, RANGE_BYTES);
+        let mut planned = HashSet::new();
+        for (index, file) in manifest.files().iter().enumerate() {
+            let measured = measured.get(&index);
+            let local = file.digest.and_then(|digest| local.get(&digest).copied());
+            let measured_bytes = measured.map(|measured| measured.size_bytes);
+            let size_bytes = file.size_bytes.or(measured_bytes).or(local);
+            let known_bytes = size_bytes.unwrap_or(0);
+            plan.total_bytes += known_bytes;
+            plan.files_unsized += usize::from(size_bytes.is_none());
+            if measured.is_some_and(|measured| measured.is_here) {
+                plan.bytes_resumed += known_bytes;
+            } else if local.is_some() {
+                plan.bytes_reused += known_bytes;
+            } else if size_bytes != Some(0)
+                && file.digest.is_none_or(|digest| planned.insert(digest))
+            {
+                plan.bytes_to_fetch += known_bytes;
+                plan.requests += 1;
+            }
+        }
+        plan
     }
 
-    #[test]
-    fn many_small_parts_get_more_workers() {
-        let plan = |bytes, requests| TransferPlan {
-            tasks: vec![],
-            bytes_to_fetch: bytes,
-            bytes_reused: 0,
-            bytes_resumed: 0,
-            requests,
-        };
-        assert_eq!(plan(5000 * 1000, 5000).workers(None), 16);
-        assert_eq!(plan(2 << 30, 256).workers(None), 4);
-        assert_eq!(plan(0, 0).workers(None), 4);
-        assert_eq!(plan(1, 1).workers(Some(2)), 2);
+    /// Decides where each byte comes from; `found` is what the journal of the partial has.
+    pub(crate) fn plan_transfer(
+        &self,
+        model: &ModelRef,
+        manifest: &Manifest,
+        places: &Places,
+        found: &[Range<u64>],
+        records: &Records,
+    ) -> Result<TransferPlan> {
+        let elsewhere = places.elsewhere();
+        let copies = LocalCopies::find(&self.store, records, model, manifest, elsewhere);
+        let mut plan = plan(manifest, found, &copies, places.has_ranges());
+        if let Some(zip) = places.zip() {
+            (plan.requests, plan.bytes_to_fetch) = match zip.kept {
+                Some(_) => (0, 0),
+                None => transfer::members::cost(places, manifest, &plan.tasks)?,
+            };
+        }
+        Ok(plan)
     }
 }

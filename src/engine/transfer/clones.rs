@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 
 use super::Transfer;
-use crate::engine::pull::plan::{Origin, Task};
-use crate::engine::pull::reuse::Held;
+use crate::engine::transfer::local_copies::LocalCopy;
+use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::store::layout::file_in;
 
-/// The parts that the store has, each with where; with nothing where the bytes of another part are written there as well.
-type HeldParts<'a> = HashMap<usize, Option<&'a Held>>;
+/// Where the local copy of each part is; nothing if it is written along with another part.
+type CopiesOfParts<'a> = HashMap<usize, Option<&'a LocalCopy>>;
 
 /// Clones what can be cloned; the tasks of what was are then to check what lies in the partial.
 pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result<()> {
     let manifest = transfer.manifest;
-    let held = held_parts(manifest, tasks);
-    if held.is_empty() {
+    let copies = copies_of_parts(manifest, tasks);
+    if copies.is_empty() {
         return Ok(());
     }
     let mut cloned = HashSet::new();
@@ -34,10 +34,10 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
         if transfer.call.cancel.is_cancelled() {
             return Err(ErrorKind::Cancelled.into());
         }
-        let Some((held, from)) = whole_file(manifest, index, &held) else {
+        let Some((copy, from)) = whole_file(manifest, index, &copies) else {
             continue;
         };
-        let root = held.place.files.root();
+        let root = copy.model.files.root();
         if refused.contains(root) {
             continue;
         }
@@ -54,7 +54,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
     }
     for task in tasks {
         let mut files = manifest.files_in(manifest.parts()[task.part].range());
-        if matches!(task.origin, Origin::Store(_)) && files.all(|file| cloned.contains(&file)) {
+        if matches!(task.origin, Origin::Local(_)) && files.all(|file| cloned.contains(&file)) {
             task.origin = Origin::Partial;
         }
     }
@@ -62,13 +62,13 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
 }
 
 /// Those with a digest: without one nothing would show whether a clone is right.
-fn held_parts<'a>(manifest: &Manifest, tasks: &'a [Task]) -> HeldParts<'a> {
-    let mut parts = HeldParts::new();
+fn copies_of_parts<'a>(manifest: &Manifest, tasks: &'a [Task]) -> CopiesOfParts<'a> {
+    let mut parts = CopiesOfParts::new();
     for task in tasks {
-        if let Origin::Store(held) = &task.origin
+        if let Origin::Local(copy) = &task.origin
             && manifest.parts()[task.part].digest.is_some()
         {
-            parts.insert(task.part, Some(held));
+            parts.insert(task.part, Some(copy));
             parts.extend(task.twins.iter().map(|twin| (*twin, None)));
         }
     }
@@ -79,23 +79,23 @@ fn held_parts<'a>(manifest: &Manifest, tasks: &'a [Task]) -> HeldParts<'a> {
 fn whole_file<'a>(
     manifest: &Manifest,
     index: usize,
-    parts: &HeldParts<'a>,
-) -> Option<(&'a Held, PathBuf)> {
+    parts: &CopiesOfParts<'a>,
+) -> Option<(&'a LocalCopy, PathBuf)> {
     let file = &manifest.files()[index];
     let range = file.range();
     let mut first = None;
     for part in manifest.parts_in(range.clone()) {
-        let held = *parts.get(&part)?;
-        first = first.or(held.map(|held| (part, held)));
+        let copy = *parts.get(&part)?;
+        first = first.or(copy.map(|copy| (part, copy)));
     }
-    let (part, held) = first?;
+    let (part, copy) = first?;
     let part = &manifest.parts()[part];
-    let there = &held.place.manifest;
+    let there = &copy.model.manifest;
     let place = i128::from(file.offset) - i128::from(part.offset);
-    let other = there.files_in(held.range.clone()).find(|other| {
+    let other = there.files_in(copy.range.clone()).find(|other| {
         let other = &there.files()[*other];
         other.size_bytes == file.size_bytes
-            && i128::from(other.offset) - i128::from(held.range.start) == place
+            && i128::from(other.offset) - i128::from(copy.range.start) == place
     })?;
     // A part that is all of the file, or what both manifests say of the file.
     let known = manifest.content(file);
@@ -103,8 +103,8 @@ fn whole_file<'a>(
         part.range() == range || (known.is_some() && known == there.content(&there.files()[other]));
     is_same.then(|| {
         (
-            held,
-            file_in(held.place.files.root(), &there.files()[other].path),
+            copy,
+            file_in(copy.model.files.root(), &there.files()[other].path),
         )
     })
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::Shared;
 use crate::archive::{Member, MemberError, MemberReader};
 use crate::digest::Expected;
-use crate::engine::pull::plan::{Origin, Task};
+use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;

@@ -9,9 +9,12 @@
 mod clones;
 mod full_response;
 mod hashing;
+pub(crate) mod local_copies;
 pub(crate) mod members;
+pub(crate) mod plan;
 mod range_set;
 pub(crate) mod receive;
+pub(crate) mod tally;
 pub(crate) mod workers;
 
 use std::collections::VecDeque;
@@ -20,13 +23,13 @@ use std::ops::Range;
 use tracing::debug;
 
 use crate::digest::{Check, Checksum, Expected};
-use crate::engine::pull::downloads::Meter;
-use crate::engine::pull::plan::{Origin, Task, TransferPlan, ranges_of};
-use crate::engine::pull::reuse::Held;
 use crate::engine::transfer::full_response::{Claim, WholeParts};
 use crate::engine::transfer::hashing::{Spans, Stream, Subject};
+use crate::engine::transfer::local_copies::LocalCopy;
+use crate::engine::transfer::plan::{Origin, Task, TransferPlan, ranges_of};
 use crate::engine::transfer::range_set::Coverage;
 use crate::engine::transfer::receive::Receiver;
+use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
@@ -35,7 +38,7 @@ use crate::manifest::{Manifest, Part};
 use crate::mutex::Mutex;
 use crate::source::places::{Location, Places};
 use crate::store::files::FileSet;
-use crate::store::partial::Partial;
+use crate::store::partial::PartialWriter;
 use crate::url::Url;
 
 /// How much is read at once of what is hashed at the end.
@@ -46,10 +49,10 @@ const MAX_ROUNDS: usize = 3;
 /// What a transfer works with.
 pub(crate) struct Transfer<'a> {
     pub(crate) manifest: &'a Manifest,
-    pub(crate) partial: &'a Partial,
+    pub(crate) partial: &'a PartialWriter,
     pub(crate) places: &'a Places,
     pub(crate) call: &'a Call,
-    pub(crate) meter: &'a Meter,
+    pub(crate) tally: &'a Tally,
 }
 
 /// One thing for a worker to do.
@@ -75,15 +78,9 @@ pub(super) struct Shared<'a> {
     whole: WholeParts,
 }
 
-/// What a transfer did.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Transferred {
-    pub(crate) network_bytes: u64,
-}
-
 impl Transfer<'_> {
-    /// Runs the plan with as many threads.
-    pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<Transferred> {
+    /// Runs the plan with as many threads; returns how many bytes came over the network.
+    pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<u64> {
         let mut tasks = plan.tasks;
         clones::clone_files(self, &mut tasks)?;
         let files = self.partial.files();
@@ -122,7 +119,7 @@ impl Transfer<'_> {
                 .into_iter()
                 .map(|part| {
                     let range = self.manifest.parts()[part].range();
-                    self.meter.undo(self.manifest, range.clone(), 1);
+                    self.tally.undo(self.manifest, range.clone(), 1);
                     Task {
                         part,
                         twins: Vec::new(),
@@ -132,7 +129,7 @@ impl Transfer<'_> {
                 .collect();
         }
         files.close()?;
-        Ok(Transferred { network_bytes })
+        Ok(network_bytes)
     }
 
     /// Prepares a round; each asks another mirror first.
@@ -165,7 +162,7 @@ impl Transfer<'_> {
                 found.is_ok()
             };
             for have in ranges_of(&range).filter(|piece| !is_missing(piece)) {
-                self.meter.done(self.manifest, have.clone(), 0);
+                self.tally.done(self.manifest, have.clone(), 0);
                 written.add(&have);
             }
             jobs.extend(
@@ -179,7 +176,7 @@ impl Transfer<'_> {
         jobs.extend(runs.into_iter().map(Job::Members));
         Ok(Shared {
             transfer: self,
-            receiver: Receiver::new(self.call, self.meter, self.partial, round),
+            receiver: Receiver::new(self.call, self.tally, self.partial, round),
             files,
             jobs: Mutex::new(jobs),
             spans: Spans::of(self.manifest, ranged.into_iter()),
@@ -221,7 +218,7 @@ impl Shared<'_> {
         let places = self.offsets(task);
         let there = match &task.origin {
             Origin::Partial => self.check_partial(&part, &places, buffer)?,
-            Origin::Store(held) => self.copy_held(&part, held, &places, buffer)?,
+            Origin::Local(copy) => self.copy_local(&part, copy, &places, buffer)?,
             Origin::Network | Origin::Ranges(_) => false,
         };
         if !there && self.transfer.places.zip().is_some() {
@@ -249,7 +246,7 @@ impl Shared<'_> {
         let manifest = self.transfer.manifest;
         if let Some(file) = manifest.files_in(range.clone()).next() {
             self.transfer
-                .meter
+                .tally
                 .working_on(manifest.files()[file].path.as_str());
         }
     }
@@ -268,10 +265,10 @@ impl Shared<'_> {
     }
 
     /// Takes bytes from another model or partial of the store. Those that are gone or wrong come from the network.
-    fn copy_held(
+    fn copy_local(
         &self,
         part: &Part,
-        held: &Held,
+        copy: &LocalCopy,
         places: &[u64],
         buffer: &mut [u8],
     ) -> Result<bool> {
@@ -279,9 +276,9 @@ impl Shared<'_> {
             return Ok(false);
         };
         let read = |at: u64, piece: &mut [u8]| {
-            held.place
+            copy.model
                 .files
-                .read(&held.place.manifest, held.range.start + at, piece)
+                .read(&copy.model.manifest, copy.range.start + at, piece)
         };
         self.copy_checked(part.size_bytes, expected, &read, places, buffer)
     }
@@ -439,7 +436,7 @@ impl Shared<'_> {
     pub(super) fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
         self.transfer.partial.note(&range)?;
         let manifest = self.transfer.manifest;
-        self.transfer.meter.done(manifest, range.clone(), parts);
+        self.transfer.tally.done(manifest, range.clone(), parts);
         self.written.lock().add(&range);
         self.spans.advance(&range, self, buffer)
     }

@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::engine::pull::downloads::Meter;
+use crate::engine::transfer::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::{Body, Failure, GetOptions, network};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
-use crate::store::partial::Partial;
+use crate::store::partial::PartialWriter;
 use crate::url::Url;
 
 /// Receives what the threads of one pull ask for.
@@ -19,8 +19,8 @@ use crate::url::Url;
 pub(crate) struct Receiver<'a> {
     /// Cancelled by [`Receiver::stop`].
     call: Call,
-    meter: &'a Meter,
-    partial: &'a Partial,
+    tally: &'a Tally,
+    partial: &'a PartialWriter,
     pub(crate) stop: CancelToken,
     /// The mirror that worked last.
     mirror: AtomicUsize,
@@ -42,8 +42,8 @@ impl<'a> Receiver<'a> {
     /// `first_mirror` is asked first until another works.
     pub(crate) fn new(
         call: &Call,
-        meter: &'a Meter,
-        partial: &'a Partial,
+        tally: &'a Tally,
+        partial: &'a PartialWriter,
         first_mirror: usize,
     ) -> Self {
         let stop = call.cancel.child();
@@ -52,7 +52,7 @@ impl<'a> Receiver<'a> {
                 cancel: stop.clone(),
                 ..call.clone()
             },
-            meter,
+            tally,
             partial,
             stop,
             mirror: AtomicUsize::new(first_mirror),
@@ -80,7 +80,7 @@ impl<'a> Receiver<'a> {
         let first = self.mirror.load(Ordering::Relaxed) % count;
         mirrors.rotate_left(first);
         let notify = |tries: u32, wait: Duration, error: &Error| {
-            self.meter.retrying(tries, wait, error.to_string());
+            self.tally.retrying(tries, wait, error.to_string());
         };
         self.call
             .client
@@ -203,19 +203,19 @@ impl<'a> Receiver<'a> {
                 break Err(Failure::last(error));
             }
         };
-        self.meter.landed(at);
+        self.tally.landed(at);
         result
     }
 
     /// Counts bytes that came.
     pub(crate) fn count(&self, bytes: u64) {
-        self.meter.received(bytes);
+        self.tally.received(bytes);
         self.network_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.partial.touch();
     }
 
     /// Bytes that came are written, or thrown away.
     pub(crate) fn landed(&self, bytes: u64) {
-        self.meter.landed(bytes);
+        self.tally.landed(bytes);
     }
 }

@@ -7,18 +7,10 @@ fn store(name: &str) -> Layout {
     Layout::new(root, "rack")
 }
 
-fn claim(layout: &Layout, model: &ModelRef) -> Partial {
+fn claim(layout: &Layout, model: &ModelRef) -> PartialWriter {
     let manifest = manifest();
-    let claimed = Claimed {
-        model,
-        source: "",
-        offered: manifest.digest(),
-        json: manifest.json(),
-        total_bytes: manifest.total_bytes(),
-        files: manifest.files().len() as u64,
-        model_type: None,
-    };
-    Partial::claim(layout, &claimed).unwrap()
+    let remote = RemoteModel::new(model.clone(), "", manifest.digest());
+    PartialWriter::claim(layout, &remote, &manifest, None).unwrap()
 }
 
 fn manifest() -> Manifest {
@@ -41,7 +33,7 @@ fn a_journal_survives_a_cut_line() {
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"2-6").unwrap();
     let again = claim(&layout, &model);
-    assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+    assert_eq!(again.resumed(&manifest()), [0..2, 5..6]);
     again.note(&(2..4)).unwrap();
     assert_eq!(journal::read(&path), [0..4, 5..6]);
     fs::remove_dir_all(layout.root()).unwrap();
@@ -55,11 +47,11 @@ fn what_the_files_do_not_reach_is_not_there() {
     partial.note(&(0..6)).unwrap();
     drop(partial);
     let again = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
-    assert_eq!(again.found(&manifest()), [0..6]);
+    assert_eq!(again.resumed(&manifest()), [0..6]);
     fs::write(again.files_dir().join("a").join("x"), "12").unwrap();
-    assert_eq!(again.found(&manifest()), [0..2, 5..6]);
+    assert_eq!(again.resumed(&manifest()), [0..2, 5..6]);
     fs::remove_file(again.files_dir().join("y")).unwrap();
-    assert_eq!(again.found(&manifest()), [0..2]);
+    assert_eq!(again.resumed(&manifest()), [0..2]);
     fs::remove_dir_all(layout.root()).unwrap();
 }
 
@@ -67,11 +59,11 @@ fn what_the_files_do_not_reach_is_not_there() {
 fn sizes_that_turned_out_are_kept() {
     let layout = store("sizes");
     let model = ModelRef::new("g", "m", "v").unwrap();
-    let here = Measured {
+    let here = MeasuredFile {
         size_bytes: 5,
         is_here: true,
     };
-    let elsewhere = Measured {
+    let elsewhere = MeasuredFile {
         size_bytes: 7,
         is_here: false,
     };
@@ -84,10 +76,10 @@ fn sizes_that_turned_out_are_kept() {
     let mut again = claim(&layout, &model);
     again.note_measured(2, &elsewhere).unwrap();
     assert_eq!(again.measured(), [(0, here), (2, elsewhere)]);
-    again.settle(&manifest(), &[0]).unwrap();
-    assert_eq!(again.found(&manifest()), [], "nothing was written");
+    again.set_manifest(&manifest(), &[0]).unwrap();
+    assert_eq!(again.resumed(&manifest()), [], "nothing was written");
     again.lay_out(&manifest()).unwrap();
-    assert_eq!(again.found(&manifest()), [0..5]);
+    assert_eq!(again.resumed(&manifest()), [0..5]);
     fs::remove_dir_all(layout.root()).unwrap();
 }
 

@@ -177,6 +177,29 @@ fn verbose_tells_each_request_with_its_status_and_time() {
 }
 
 #[test]
+fn verbose_tells_how_often_the_record_is_read() {
+    let rack = Rack::with_model();
+    rack.publish("g/n v1", &[("n", "bytes")]);
+    models(&rack, "pull g/m v1").success();
+    // While there is one listener only, an event that another thread meets first counts as one that nobody wants.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+    for (line, expected) in [
+        ("list", 1),
+        ("pull g/n v1", 2),
+        ("pull g/n v1", 1),
+        ("pull g/m v1 --force", 2),
+        ("pull g/m v1 --dry-run", 1),
+        ("pull g/n v1 --type other", 2),
+        ("update g/n v1 --apply", 1),
+    ] {
+        let ran = models(&rack, &format!("{line} --verbose"));
+        assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+        let parsed = ran.err.matches("parsing registry.json").count();
+        assert_eq!(parsed, expected, "{line}: {}", ran.err);
+    }
+}
+
+#[test]
 fn verbose_shows_no_secret() {
     let rack = Rack::with_model();
     let url = rack.server.url().replace("http://", "http://me:s3cret@");

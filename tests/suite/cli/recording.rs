@@ -80,6 +80,10 @@ impl Manager for Recording {
         self.note_only(format!("plan_pull {model}"))
     }
 
+    fn execute(&self, plan: &PullPlan) -> Result<PullReport> {
+        self.note_only(format!("execute {}", plan.model))
+    }
+
     fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
         let PullOptions { force, offline, .. } = options;
         self.note_only(format!("pull {model} force={force} offline={offline}"))
@@ -87,6 +91,10 @@ impl Manager for Recording {
 
     fn plan_matching(&self, pattern: &ModelPattern, _: &PullOptions) -> Result<Vec<PullPlan>> {
         self.note_only(format!("plan_matching {pattern}"))
+    }
+
+    fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport> {
+        self.note_only(format!("execute_all {}", plans.len()))
     }
 
     fn pull_matching(&self, pattern: &ModelPattern, _: &PullOptions) -> Result<MatchingReport> {
@@ -139,7 +147,7 @@ impl Manager for Recording {
         Ok(PrunePlan::default())
     }
 
-    fn prune(&self) -> Result<PruneReport> {
+    fn prune(&self, _: &PrunePlan) -> Result<PruneReport> {
         self.note("prune")?;
         Ok(PruneReport::default())
     }

@@ -222,7 +222,7 @@ fn hostile_leftovers_in_the_cache_are_harmless() {
     manager
         .pull(&address("g/m v1"), &PullOptions::default().force(true))
         .unwrap();
-    manager.prune().unwrap();
+    manager.prune(&manager.plan_prune().unwrap()).unwrap();
     rack.assert_files("g/m v1", &sample());
     assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
     assert!(!names_in(&cache).contains(&"c".to_owned()));

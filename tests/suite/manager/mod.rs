@@ -11,6 +11,7 @@ mod hostile;
 mod index;
 mod names;
 mod partials;
+mod plans;
 mod pull;
 mod ranges;
 mod redirects;

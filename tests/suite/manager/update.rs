@@ -56,13 +56,13 @@ fn a_check_says_what_changed_and_what_it_costs() {
     assert_eq!(change.added, ["notes/new.txt"]);
     assert_eq!(change.changed, ["weights/model.bin"]);
     assert_eq!(change.removed, ["labels.txt"]);
-    assert_eq!(change.total_bytes, published.total_bytes);
+    assert_eq!(change.plan.total_bytes, published.total_bytes);
     // The chunk that changed, the new file's two, and the one that two small files shared.
     assert_eq!(rack.chunk_requests(&[&published]), Vec::<String>::new());
     rack.assert_files("g/m v1", &sample());
     let update = manager.update(&UpdateOptions::default()).unwrap();
     let applied = update.entries[0].applied.as_ref().unwrap();
-    assert_eq!(applied.bytes_fetched, change.bytes_to_fetch);
+    assert_eq!(applied.bytes_fetched, change.plan.bytes_to_fetch);
 }
 
 #[test]

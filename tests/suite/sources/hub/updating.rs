@@ -26,7 +26,7 @@ fn an_update_fetches_what_another_commit_changed() {
     let manager = machine.manager();
     let checked = manager.check_update(&UpdateOptions::default()).unwrap();
     assert_eq!(change(&checked).changed, ["config.json"]);
-    assert_eq!(change(&checked).bytes_to_fetch, 14);
+    assert_eq!(change(&checked).plan.bytes_to_fetch, 14);
     machine.assert_requests(&["/api/models/openai/whisper-tiny/revision/main"]);
     machine.hub.server().reset_counts();
     let report = manager.update(&UpdateOptions::default()).unwrap();
@@ -87,7 +87,7 @@ fn a_file_that_only_gets_another_name_is_not_fetched() {
     let change = change(&report);
     assert_eq!(change.added, ["pytorch.safetensors"]);
     assert_eq!(change.removed, ["model.safetensors"]);
-    assert_eq!(change.bytes_to_fetch, 0);
+    assert_eq!(change.plan.bytes_to_fetch, 0);
     machine.assert_requests(&["/api/models/openai/whisper-tiny/revision/main"]);
     machine
         .rack

@@ -55,8 +55,8 @@ fn a_branch_that_moved_is_synced_and_only_what_changed_is_fetched() {
         assert_eq!(found.changed, ["b"]);
         assert_eq!(found.removed, ["old"]);
         let unsized_files = [0, 2][number];
-        assert_eq!(found.files_unsized, unsized_files);
-        assert_eq!(found.bytes_to_fetch, [3200, 0][number]);
+        assert_eq!(found.plan.files_unsized, unsized_files);
+        assert_eq!(found.plan.bytes_to_fetch, [3200, 0][number]);
         assert!(site.raw().is_empty() || site.fetched() == [".registry/models.toml"]);
         // Checking changed nothing.
         site.assert_installed(ALPHA, "alpha", &alpha());

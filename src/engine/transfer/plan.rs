@@ -1,0 +1,236 @@
+//! Which bytes of a pull come from where: a pure decision.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::engine::transfer::local_copies::{LocalCopies, LocalCopy};
+use crate::manifest::Manifest;
+
+/// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there. Not so a
+/// part without a digest: nothing would show that its ranges are of different states.
+pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
+/// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
+const RANGE_BYTES: u64 = 8 << 20;
+/// How many ranges a plan has at most, which bounds its memory whatever a manifest says: 2 TiB of large parts. What is
+/// beyond comes whole.
+const MAX_RANGES: u64 = 1 << 18;
+/// Parts below this size are small: the time for a request, not the line, decides how fast they come.
+const SMALL_PART_BYTES: u64 = 1 << 20;
+/// How many parts are fetched at once by default, and when they are many and small.
+const DEFAULT_WORKERS: usize = 4;
+pub(crate) const MAX_WORKERS: usize = 16;
+
+/// Where the bytes of a part come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// An unfinished pull wrote all of them.
+    Partial,
+    /// Another model or partial of the store has them.
+    Local(LocalCopy),
+    /// The source, whole.
+    Network,
+    /// The source, in these ranges of the stream; the rest of the part is in the partial.
+    Ranges(Vec<Range<u64>>),
+}
+
+/// One part to bring in, and all the places where its bytes belong.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    /// The index of the part.
+    pub(crate) part: usize,
+    /// Other parts with the same digest.
+    pub(crate) twins: Vec<usize>,
+    pub(crate) origin: Origin,
+}
+
+/// Everything a transfer needs to know.
+#[derive(Debug)]
+pub(crate) struct TransferPlan {
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) bytes_to_fetch: u64,
+    pub(crate) bytes_reused: u64,
+    pub(crate) bytes_resumed: u64,
+    pub(crate) requests: usize,
+}
+
+/// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another. Where
+/// parts do not come in ranges, each comes whole.
+pub(crate) fn plan(
+    manifest: &Manifest,
+    found: &[Range<u64>],
+    copies: &LocalCopies,
+    has_ranges: bool,
+) -> TransferPlan {
+    let mut plan = TransferPlan {
+        tasks: Vec::new(),
+        bytes_to_fetch: 0,
+        bytes_reused: 0,
+        bytes_resumed: 0,
+        requests: 0,
+    };
+    let mut first_of = HashMap::new();
+    let mut ranges_left = MAX_RANGES;
+    for (index, part) in manifest.parts().iter().enumerate() {
+        if let Some(digest) = part.digest {
+            if let Some(task) = first_of.get(&digest) {
+                let task: &mut Task = &mut plan.tasks[*task];
+                task.twins.push(index);
+                // Written once more from the first place, whatever is there.
+                plan.bytes_reused += part.size_bytes;
+                continue;
+            }
+            first_of.insert(digest, plan.tasks.len());
+        }
+        let range = part.range();
+        let origin = if is_within(found, &range) {
+            plan.bytes_resumed += part.size_bytes;
+            Origin::Partial
+        } else if let Some(copy) = copies.of_part(manifest, index) {
+            plan.bytes_reused += part.size_bytes;
+            Origin::Local(copy)
+        } else if has_ranges
+            && part.size_bytes > SPLIT_BYTES
+            && let Some(left) = ranges_left.checked_sub(part.size_bytes.div_ceil(RANGE_BYTES))
+        {
+            ranges_left = left;
+            let missing: Vec<Range<u64>> = ranges_of(&range)
+                .filter(|piece| !is_within(found, piece))
+                .collect();
+            let bytes: u64 = missing.iter().map(|piece| piece.end - piece.start).sum();
+            plan.bytes_to_fetch += bytes;
+            plan.bytes_resumed += part.size_bytes - bytes;
+            plan.requests += missing.len();
+            Origin::Ranges(missing)
+        } else {
+            plan.bytes_to_fetch += part.size_bytes;
+            plan.requests += 1;
+            Origin::Network
+        };
+        plan.tasks.push(Task {
+            part: index,
+            twins: Vec::new(),
+            origin,
+        });
+    }
+    // Bytes that belong in several places are written to all of them as they come, so they come in one go.
+    for task in plan.tasks.iter_mut().filter(|task| !task.twins.is_empty()) {
+        if let Origin::Ranges(ranges) = &task.origin {
+            let size_bytes = manifest.parts()[task.part].size_bytes;
+            let missing: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+            plan.bytes_to_fetch += size_bytes - missing;
+            plan.bytes_resumed -= size_bytes - missing;
+            plan.requests -= ranges.len() - 1;
+            task.origin = Origin::Network;
+        }
+    }
+    plan
+}
+
+impl TransferPlan {
+    /// How many threads bring it in, unless the user says so.
+    pub(crate) fn workers(&self, asked_for: Option<usize>) -> usize {
+        let average = self
+            .bytes_to_fetch
+            .checked_div(self.requests as u64)
+            .unwrap_or(u64::MAX);
+        let default = if average < SMALL_PART_BYTES {
+            MAX_WORKERS
+        } else {
+            DEFAULT_WORKERS
+        };
+        asked_for.unwrap_or(default).clamp(1, MAX_WORKERS)
+    }
+}
+
+/// Cuts a large part into the ranges it is fetched in: always at the same places, so that a restart finds them again.
+pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
+    let Range { start, end } = *range;
+    let count = (end - start).div_ceil(RANGE_BYTES);
+    (0..count)
+        .map(move |index| start + index * RANGE_BYTES..(start + (index + 1) * RANGE_BYTES).min(end))
+}
+
+/// Whether a range lies in one of several that are in order and do not touch.
+fn is_within(found: &[Range<u64>], range: &Range<u64>) -> bool {
+    let after = found.partition_point(|have| have.start <= range.start);
+    after
+        .checked_sub(1)
+        .is_some_and(|index| range.end <= found[index].end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(sizes: &[(u64, &str)]) -> Manifest {
+        let total: u64 = sizes.iter().map(|(size, _)| size).sum();
+        let chunks: Vec<String> = sizes
+            .iter()
+            .map(|(_, c)| format!("\"{}\"", c.repeat(64)))
+            .collect();
+        let chunk_sizes: Vec<String> = sizes.iter().map(|(size, _)| size.to_string()).collect();
+        let json = format!(
+            r#"{{"total_size":{total},"chunk_size":1,"chunks":[{}],"chunk_sizes":[{}],"files":[{{"path":"x","size":{total}}}]}}"#,
+            chunks.join(","),
+            chunk_sizes.join(",")
+        );
+        Manifest::parse(json.into_bytes(), "here").unwrap()
+    }
+
+    #[test]
+    fn fetches_each_digest_once_and_keeps_what_is_there() {
+        let manifest = manifest(&[(4, "a"), (4, "b"), (4, "a"), (4, "c")]);
+        let plan = plan(&manifest, &[4..8, 12..15], &LocalCopies::default(), true);
+        let shown: Vec<_> = plan
+            .tasks
+            .iter()
+            .map(|t| (t.part, t.twins.clone(), matches!(t.origin, Origin::Partial)))
+            .collect();
+        assert_eq!(
+            shown,
+            [(0, vec![2], false), (1, vec![], true), (3, vec![], false)]
+        );
+        assert_eq!(
+            (
+                plan.bytes_to_fetch,
+                plan.bytes_resumed,
+                plan.bytes_reused,
+                plan.requests
+            ),
+            (8, 4, 4, 2)
+        );
+    }
+
+    #[test]
+    fn a_large_part_comes_in_ranges() {
+        let manifest = manifest(&[(5, "a"), (SPLIT_BYTES + 1, "b")]);
+        let plan = plan(
+            &manifest,
+            &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES],
+            &LocalCopies::default(),
+            true,
+        );
+        let Origin::Ranges(ranges) = &plan.tasks[1].origin else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(ranges.len(), 4);
+        assert_eq!(ranges[0], 5..5 + RANGE_BYTES);
+        assert_eq!(ranges[3], 5 + SPLIT_BYTES..5 + SPLIT_BYTES + 1);
+        assert_eq!(plan.bytes_resumed, RANGE_BYTES);
+    }
+
+    #[test]
+    fn many_small_parts_get_more_workers() {
+        let plan = |bytes, requests| TransferPlan {
+            tasks: vec![],
+            bytes_to_fetch: bytes,
+            bytes_reused: 0,
+            bytes_resumed: 0,
+            requests,
+        };
+        assert_eq!(plan(5000 * 1000, 5000).workers(None), 16);
+        assert_eq!(plan(2 << 30, 256).workers(None), 4);
+        assert_eq!(plan(0, 0).workers(None), 4);
+        assert_eq!(plan(1, 1).workers(Some(2)), 2);
+    }
+}

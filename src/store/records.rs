@@ -1,0 +1,217 @@
+//! `registry.json`: read by everybody, changed under its locks, and rebuilt when it is damaged.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::{debug, warn};
+
+use super::Store;
+use super::lock::{FileLock, RECORD_LIMIT};
+use super::record::{Annotation, Entries, ModelRecord, Records};
+use crate::catalog::Pin;
+use crate::digest::Digest;
+use crate::disk::write::{rename, replace_file};
+use crate::error::{Error, IoContext, Result};
+use crate::manifest::Manifest;
+use crate::model::ModelRef;
+use crate::progress::CancelToken;
+
+impl Store {
+    /// Reads what is installed, after finishing what a crash interrupted.
+    pub(crate) fn records(&self) -> Result<Records> {
+        self.finish_intents();
+        let reason = match self.read()? {
+            Ok(records) => return Ok(records),
+            Err(reason) => reason,
+        };
+        let _writing = self.writing.lock();
+        let lock = self.record_lock();
+        // Another process may have restored it meanwhile.
+        if lock.is_ok()
+            && let Ok(records) = self.read()?
+        {
+            return Ok(records);
+        }
+        let entries = self.restore(&reason, lock.is_ok())?;
+        serde_json::from_slice(&to_json(&entries)?)
+            .map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// Reads the file. The inner error is the reason why it has to be restored.
+    fn read<R: DeserializeOwned>(&self) -> Result<Result<Records<R>, String>> {
+        let path = self.layout.record();
+        match fs::read(&path) {
+            Ok(json) => {
+                debug!(path = %path.display(), bytes = json.len(), "parsing registry.json");
+                Ok(serde_json::from_slice(&json).map_err(|error| error.to_string()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_lost = self.layout.record_backup().exists();
+                Ok(if is_lost {
+                    Err("it is missing".into())
+                } else {
+                    Ok(Records::default())
+                })
+            }
+            Err(error) => Err(error).at("read", &path),
+        }
+    }
+
+    /// Rebuilds a damaged file from its backup and from the manifests on disk. If it can be written, the damaged one is
+    /// kept aside and replaced.
+    fn restore(&self, reason: &str, is_locked: bool) -> Result<Entries> {
+        let backup = fs::read(self.layout.record_backup()).ok();
+        let backup: Option<Entries> = backup.and_then(|json| serde_json::from_slice(&json).ok());
+        let mut entries = Entries::default();
+        for (model, entry) in backup.unwrap_or_default().iter() {
+            if self.layout.model_dir(&model).is_dir() && ModelRecord::is_readable(entry) {
+                entries.insert(&model, entry.clone());
+            }
+        }
+        for (model, entry) in self.scan() {
+            let known = entries.get(&model);
+            if known.is_none_or(|known| known["manifest_hash"] != entry["manifest_hash"]) {
+                entries.insert(&model, entry);
+            }
+        }
+        let (path, restored) = (self.layout.record(), entries.iter().count());
+        warn!(path = %path.display(), reason, restored, "registry.json was damaged and has been restored");
+        if is_locked {
+            let mut aside = (1..).map(|number| self.layout.record_damaged(number));
+            if let Some(aside) = aside.find(|path| !path.exists())
+                && let Err(error) = rename(&path, &aside)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error).at("keep aside", &path);
+            }
+            self.write(&entries)?;
+        }
+        Ok(entries)
+    }
+
+    /// Finds every folder that has a manifest of ours.
+    fn scan(&self) -> Vec<(ModelRef, Value)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.layout.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            if let Some(entry) = self.scan_model(&folder) {
+                found.push(entry);
+                continue;
+            }
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            // A link is not followed: it could lead anywhere, or in a circle.
+            let below = entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path());
+            folders.extend(below.filter(|path| *path != self.layout.cache()));
+        }
+        found
+    }
+
+    fn scan_model(&self, dir: &Path) -> Option<(ModelRef, Value)> {
+        let path = self.layout.manifest_in(dir);
+        let json = fs::read(&path).ok()?;
+        let model = self.layout.model_of(dir)?;
+        let manifest = Manifest::parse(json, path.display()).ok()?;
+        if !manifest.is_measured() {
+            return None;
+        }
+        let own: Option<Value> = fs::read(self.layout.record_in(dir))
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        if let Some(entry) = own.filter(ModelRecord::is_readable) {
+            return Some((model, entry));
+        }
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let record = ModelRecord::new(&manifest, modified.unwrap_or(SystemTime::UNIX_EPOCH));
+        Some((model, record.to_entry().ok()?))
+    }
+
+    fn record_lock(&self) -> Result<FileLock> {
+        let path = self.layout.record_lock();
+        FileLock::acquire(
+            &path,
+            false,
+            Some(RECORD_LIMIT),
+            &CancelToken::new(),
+            &|_| {},
+        )
+    }
+
+    /// Annotates a model; returns its record, or `None` if it is not installed.
+    pub(crate) fn annotate(
+        &self,
+        model: &ModelRef,
+        annotation: &Annotation,
+    ) -> Result<Option<ModelRecord>> {
+        self.change_entry(model, |entry| ModelRecord::annotated(entry, annotation))
+    }
+
+    /// Records another place that the same files come from, if the model is still in the state that a source offers under
+    /// this digest.
+    pub(crate) fn repin(&self, model: &ModelRef, offered: Digest, pin: &Pin) -> Result<()> {
+        self.change_entry(model, |entry| ModelRecord::repinned(entry, offered, pin))?;
+        Ok(())
+    }
+
+    /// Changes what is recorded of a model, in the file and beside the model's own files, which it is rebuilt from.
+    fn change_entry(
+        &self,
+        model: &ModelRef,
+        change: impl FnOnce(&Value) -> Option<Value>,
+    ) -> Result<Option<ModelRecord>> {
+        let changed = self.update_records(|entries| {
+            let changed = entries.get(model).and_then(change);
+            if let Some(entry) = &changed {
+                entries.insert(model, entry.clone());
+            }
+            Ok(changed)
+        })?;
+        let Some(entry) = changed else {
+            return Ok(None);
+        };
+        let dir = self.layout.model_dir(model);
+        // A folder that is gone must not come back without its files.
+        if dir.is_dir() {
+            replace_file(&self.layout.record_in(&dir), entry.to_string().as_bytes())?;
+        }
+        Ok(ModelRecord::deserialize(&entry).ok())
+    }
+
+    /// Changes the file under its locks, if `change` returns something.
+    pub(super) fn update_records<T>(
+        &self,
+        change: impl FnOnce(&mut Entries) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let _writing = self.writing.lock();
+        let _lock = self.record_lock()?;
+        let mut entries = match self.read()? {
+            Ok(entries) if entries.values().all(ModelRecord::is_readable) => entries,
+            Ok(_) => self.restore("an entry is malformed", true)?,
+            Err(reason) => self.restore(&reason, true)?,
+        };
+        let changed = change(&mut entries)?;
+        if changed.is_some() {
+            self.write(&entries)?;
+        }
+        Ok(changed)
+    }
+
+    fn write(&self, entries: &Entries) -> Result<()> {
+        let json = to_json(entries)?;
+        replace_file(&self.layout.record(), &json)?;
+        replace_file(&self.layout.record_backup(), &json)
+    }
+}
+
+fn to_json(entries: &Entries) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec_pretty(entries);
+    let mut json = json.map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    Ok(json)
+}
