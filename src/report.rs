@@ -1,7 +1,7 @@
 //! How reports write what serde has no form for, or another one.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serializer;
 
@@ -16,4 +16,15 @@ pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S
 
 pub(crate) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u128(time.as_millis())
+}
+
+#[cfg(feature = "author")]
+pub(crate) fn time_or_null<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => crate::time::serialize(time, serializer),
+        None => serializer.serialize_none(),
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::SystemTime;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::document::{self, Document, FileEntry, Tables};
@@ -35,7 +35,7 @@ pub struct ProjectRegistry {
 }
 
 /// A registered model.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct ModelEntry {
     /// Its name for people. Default: its id.
@@ -44,14 +44,15 @@ pub struct ModelEntry {
     /// What it is, in a few words; may be empty.
     #[serde(default)]
     pub description: String,
+    /// The highest version: the one of the files as last registered.
+    #[serde(rename(serialize = "version"))]
+    pub current: String,
     /// Its type, such as `classification`.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
     /// Keywords to find it by, in order.
     #[serde(default)]
     pub tags: BTreeSet<String>,
-    /// The highest version: the one of the files as last registered.
-    pub current: String,
     /// The file or folder that was registered, relative to the project's folder with `/` between the components; `.` for
     /// the project's folder itself.
     pub path: String,
@@ -69,12 +70,12 @@ pub struct ModelEntry {
     #[serde(default)]
     pub code: Vec<RelPath>,
     /// The keys of the fields above that were set by hand: the files do not change them.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub given: BTreeSet<String>,
     /// Its versions, by name; [`ModelEntry::history`] has them in order.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub versions: BTreeMap<String, RegisteredVersion>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_serializing)]
     pub(crate) others: Table,
 }
 
@@ -97,7 +98,7 @@ pub struct RegisteredVersion {
 }
 
 /// A registered target: a function that compares an output of a model with data.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct TargetEntry {
     /// The file that defines it.
@@ -110,15 +111,19 @@ pub struct TargetEntry {
     #[serde(default)]
     pub data: Vec<RelPath>,
     /// When it was registered.
-    #[serde(default = "long_ago", deserialize_with = "time")]
+    #[serde(
+        default = "long_ago",
+        deserialize_with = "time",
+        serialize_with = "crate::time::serialize"
+    )]
     pub registered_at: SystemTime,
     /// The digest of the names, sizes and digests of its files.
     #[serde(default = "of_no_files", deserialize_with = "digest_or_none")]
     pub digest: Digest,
     /// Its own file, and its data files.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub files: Files,
-    #[serde(flatten)]
+    #[serde(flatten, skip_serializing)]
     pub(crate) others: Table,
 }
 

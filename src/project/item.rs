@@ -1,20 +1,25 @@
-//! What registering and its like say of models and targets.
+//! Models and targets as reports name them.
+
+use std::fmt;
+
+use serde::Serialize;
 
 use crate::error::Error;
 
 /// A model or target that was registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RegisteredItem {
+    /// Whether it is a model or a target.
+    pub kind: ItemKind,
     /// Its id.
     pub id: String,
-    /// Which of the two it is.
-    pub kind: ItemKind,
     /// The version; `None` for a target.
     pub version: Option<String>,
     /// The version that was current before; `None` when it is new.
     pub previous: Option<String>,
     /// Whether it was not registered before.
+    #[serde(rename = "new")]
     pub is_new: bool,
     /// The number of its files.
     pub files: usize,
@@ -22,8 +27,9 @@ pub struct RegisteredItem {
     pub total_bytes: u64,
 }
 
-/// What a registered thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a registered item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ItemKind {
     /// A model.
@@ -43,12 +49,36 @@ impl ItemKind {
     }
 }
 
-/// A path that could not be registered, or that has something in it that could not.
-#[derive(Debug)]
+/// A registered model or target by its id. `Display` shows it as `model sir`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct ItemId {
+    /// Whether it is a model or a target.
+    pub kind: ItemKind,
+    /// Its id.
+    pub id: String,
+}
+
+impl ItemId {
+    pub(super) fn new(kind: ItemKind, id: impl Into<String>) -> Self {
+        let id = id.into();
+        Self { kind, id }
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.id)
+    }
+}
+
+/// A path that could not be registered, or with something below it that could not.
+#[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedPath {
-    /// Which, from the project's folder where it is in it.
+    /// The path, relative to the project's folder when it is in it.
     pub path: String,
-    /// Why.
+    /// Why it could not be registered.
+    #[serde(flatten)]
     pub error: Error,
 }

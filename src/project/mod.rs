@@ -1,10 +1,10 @@
 //! The publisher's side.
 
-mod browse;
 mod change;
 mod check;
 mod home;
 mod item;
+mod list;
 mod migrate;
 mod publish;
 mod registry;
@@ -16,10 +16,15 @@ pub use crate::modelstoml::{
 };
 pub use change::add::{AddOptions, AddReport};
 pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
+pub use change::plan::RegistryPlan;
 pub use change::sync::{ResyncOptions, ResyncReport};
-pub use check::{Category, Finding, Severity, StatusOptions, StatusReport};
+pub use check::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
 pub use home::{Limits, Project};
-pub use item::{FailedPath, ItemKind, RegisteredItem};
+pub use item::{FailedPath, ItemId, ItemKind, RegisteredItem};
+pub use list::{
+    FileSummary, ItemDetail, ModelSummary, RegistryListing, SelectOptions, TargetSummary,
+    VersionSummary,
+};
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};

@@ -1,8 +1,6 @@
 //! The shapes of `--json`, apart from the library's own types. Keys are only ever added.
 
 mod offers;
-#[cfg(feature = "author")]
-pub(super) mod project;
 mod registries;
 
 use serde::Serialize;

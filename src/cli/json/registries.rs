@@ -1,4 +1,4 @@
-//! Registries: those of the sources, and those that are published.
+//! Registries of the sources.
 
 use serde::Serialize;
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::shapes;
 use crate::cli::Mount;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
@@ -93,7 +92,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
-        session.json(&shapes::Added::new(&report, &project.registry_path()))?;
+        session.json(&report)?;
     } else {
         print(session, &report)?;
     }

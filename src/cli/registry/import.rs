@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
@@ -46,27 +45,26 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let meter = session.meter();
     let dry_run = is_set(matches, DRY_RUN);
     let options = ImportOptions::default()
-        .dry_run(dry_run)
         .cancel(session.cancel.clone())
         .progress(meter.clone());
     let file = matches.get_one::<PathBuf>(FILE);
-    let report = project.import(file.map_or(Path::new(""), PathBuf::as_path), &options)?;
+    let file = file.map_or(Path::new(""), PathBuf::as_path);
+    let report = match dry_run {
+        true => project.plan_import(file, &options)?.report,
+        false => project.import(file, &options)?,
+    };
     meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
-        session.json(&shapes::Taken::new(
-            &report,
-            &project.registry_path(),
-            dry_run,
-        ))?;
+        session.json(&report)?;
     } else {
-        print(session, &report, dry_run)?;
+        print(session, &report)?;
     }
     super::end(&report.failed)
 }
 
-fn print(session: &Session, report: &ImportReport, dry_run: bool) -> CliResult {
-    let (verb, done) = match dry_run {
+fn print(session: &Session, report: &ImportReport) -> CliResult {
+    let (verb, done) = match report.dry_run {
         true => ("Would register", "to register"),
         false => ("Registered", "registered"),
     };
@@ -76,7 +74,7 @@ fn print(session: &Session, report: &ImportReport, dry_run: bool) -> CliResult {
     }
     for note in &report.notes {
         let line = match &note.entity {
-            Some((kind, id)) => format!("{} {id}: {}", kind.as_str(), note.message),
+            Some(item) => format!("{item}: {}", note.message),
             None => note.message.clone(),
         };
         session.note(render::safe(&line));

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
-use super::shapes;
 use crate::cli::args::{self, is_set, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{ModelEntry, Project, RegisteredVersion};
+use crate::project::{ModelSummary, Project, RegistryListing, SelectOptions};
 
 const TAG: &str = "modelrack_tag";
 const TARGETS: &str = "modelrack_targets";
@@ -36,70 +35,45 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
-    let registry = project.registry();
-    if is_set(matches, TARGETS) && !session.output.json {
-        return print_targets(session, &project);
-    }
-    let is_wanted = |entry: &ModelEntry| {
-        let of_type =
-            text(matches, args::TYPE).is_none_or(|of| entry.model_type.as_deref() == Some(of));
-        of_type && text(matches, TAG).is_none_or(|tag| entry.tags.contains(tag))
-    };
-    let entries = registry
-        .entries
-        .iter()
-        .filter(|(_, entry)| is_wanted(entry));
-    let models: Vec<_> = entries.map(|(id, entry)| (id.as_str(), entry)).collect();
+    let owned = |id| text(matches, id).map(str::to_owned);
+    let options = SelectOptions::default()
+        .model_type(owned(args::TYPE))
+        .tag(owned(TAG));
+    let listing = project.list(&options);
     if session.output.json {
-        return session.json(&shapes::Registered::new(&models, registry));
+        return session.json(&listing);
     }
-    if models.is_empty() {
+    if is_set(matches, TARGETS) {
+        return print_targets(session, &project, &listing);
+    }
+    if listing.models.is_empty() {
         super::tell_empty(session, &project);
-        match (registry.entries.len(), registry.targets.len()) {
+        match (project.registry().entries.len(), listing.targets.len()) {
             (0, 0) => {}
             (0, _) => session.note(format!(
-                "No model is registered. '{} registry list --targets' lists the targets.",
+                "No models are registered. '{} registry list --targets' lists the targets.",
                 session.path
             )),
             _ => session.note("No registered model matches."),
         }
     }
-    print_models(session, &models)
+    print_models(session, &listing.models)
 }
 
 /// Prints models as a table; with `--quiet` their ids.
-pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) -> CliResult {
-    if models.is_empty() {
-        return Ok(());
-    }
-    if session.output.quiet {
-        for (id, _) in models {
-            session.console.print(render::safe(id))?;
-        }
-        return Ok(());
-    }
-    let or_dash = |text: &str| {
-        if text.is_empty() {
-            "-".to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
-    let rows: Vec<Vec<String>> = models
-        .iter()
-        .map(|(id, entry)| {
-            let current = entry.current();
-            vec![
-                (*id).to_owned(),
-                entry.current.clone(),
-                or_dash(entry.model_type.as_deref().unwrap_or_default()),
-                current.map_or(0, |version| version.files.len()).to_string(),
-                render::size(current.map_or(0, RegisteredVersion::total_bytes)),
-                or_dash(&entry.name),
-                or_dash(&entry.description),
-            ]
-        })
-        .collect();
+pub(super) fn print_models(session: &Session, models: &[ModelSummary<'_>]) -> CliResult {
+    let or_dash = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
+    let rows = models.iter().map(|model| {
+        vec![
+            model.id.to_owned(),
+            model.entry.current.clone(),
+            or_dash(model.entry.model_type.as_deref().unwrap_or_default()),
+            model.files.to_string(),
+            render::size(model.total_bytes),
+            or_dash(&model.entry.name),
+            or_dash(&model.entry.description),
+        ]
+    });
     let head = [
         "MODEL",
         "VERSION",
@@ -109,47 +83,46 @@ pub(super) fn print_models(session: &Session, models: &[(&str, &ModelEntry)]) ->
         "NAME",
         "DESCRIPTION",
     ];
-    Ok(session
-        .console
-        .print(render::table_with_text(&session.console, &head, rows))?)
+    print_rows(session, &head, rows.collect())
 }
 
-fn print_targets(session: &Session, project: &Project) -> CliResult {
-    let registry = project.registry();
-    if registry.targets.is_empty() {
+fn print_targets(session: &Session, project: &Project, listing: &RegistryListing<'_>) -> CliResult {
+    if listing.targets.is_empty() {
         super::tell_empty(session, project);
-        if !registry.entries.is_empty() {
-            session.note("No target is registered.");
+        if !project.registry().entries.is_empty() {
+            session.note("No targets are registered.");
         }
-        return Ok(());
     }
-    let mut sets: BTreeMap<&String, Vec<&str>> = BTreeMap::new();
-    for (set, targets) in &registry.target_sets {
+    let mut sets: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (set, targets) in listing.target_sets {
         for target in targets {
             sets.entry(target).or_default().push(set);
         }
     }
-    let rows: Vec<Vec<String>> = registry
-        .targets
-        .iter()
-        .map(|(id, target)| {
-            let sets = sets.get(id).map(|sets| sets.join(" "));
-            vec![
-                id.clone(),
-                target.model_output.clone(),
-                target.entrypoint.clone(),
-                sets.unwrap_or_else(|| "-".to_owned()),
-            ]
-        })
-        .collect();
+    let rows = listing.targets.iter().map(|target| {
+        let sets = sets.get(target.id).map(|sets| sets.join(" "));
+        vec![
+            target.id.to_owned(),
+            target.entry.model_output.clone(),
+            target.entry.entrypoint.clone(),
+            sets.unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    let head = ["TARGET", "OUTPUT", "ENTRYPOINT", "SETS"];
+    print_rows(session, &head, rows.collect())
+}
+
+/// Prints a table; with `--quiet` its first column.
+fn print_rows(session: &Session, head: &[&str], rows: Vec<Vec<String>>) -> CliResult {
+    if rows.is_empty() {
+        return Ok(());
+    }
     if session.output.quiet {
         for row in &rows {
             session.console.print(render::safe(&row[0]))?;
         }
         return Ok(());
     }
-    let head = ["TARGET", "OUTPUT", "ENTRYPOINT", "SETS"];
-    Ok(session
-        .console
-        .print(render::table(&session.console, &head, &rows))?)
+    let table = render::table_with_text(&session.console, head, rows);
+    Ok(session.console.print(table)?)
 }

@@ -5,6 +5,7 @@ mod import;
 mod list;
 mod make;
 mod publish;
+mod remedy;
 mod remove;
 mod report;
 mod search;
@@ -16,9 +17,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::args::{self, text};
+use super::args;
 use super::ending::{CliError, CliResult};
-use super::json::project as shapes;
 use super::session::Session;
 use super::{Mount, Verb, render};
 use crate::Result;
@@ -209,16 +209,6 @@ fn tell_empty(session: &Session, project: &Project) {
             render::safe(&folder)
         ));
     }
-}
-
-/// A message of the library, with the command as it was typed.
-fn quoted(session: &Session, text: &str) -> String {
-    text.replace("'registry ", &format!("'{} registry ", session.path))
-}
-
-/// The id that a verb is about.
-fn id(matches: &ArgMatches) -> String {
-    text(matches, IDS).unwrap_or_default().to_owned()
 }
 
 /// Says what was registered: its ids only, for `--quiet`.

@@ -1,8 +1,9 @@
 //! `registry remove`: drop models and targets from the registry.
 
+use std::collections::BTreeMap;
+
 use clap::{ArgMatches, Command};
 
-use super::shapes;
 use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
@@ -45,10 +46,10 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let removed = project.remove(&ids, &session.cancel)?;
     super::tell_changed(session, &project);
     if session.output.json {
-        return session.json(&shapes::Removed::new(&removed));
+        return session.json(&BTreeMap::from([("removed", &removed)]));
     }
-    for (kind, id) in &removed {
-        session.say(format!("Dropped {} {}", kind.as_str(), render::safe(id)))?;
+    for item in &removed {
+        session.say(format!("Dropped {}", render::safe(&item.to_string())))?;
     }
     Ok(())
 }

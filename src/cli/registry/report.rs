@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command, value_parser};
 
-use super::shapes;
 use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
@@ -46,7 +45,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let output = matches.get_one::<PathBuf>(OUTPUT);
     let report = project.report(output.map_or(Path::new("."), PathBuf::as_path))?;
     if session.output.json {
-        return session.json(&shapes::Reported::from(&report));
+        return session.json(&report);
     }
     session.say(format!(
         "Wrote {}: {}, {}, {}",

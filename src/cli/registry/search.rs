@@ -3,11 +3,10 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::list::print_models;
-use super::shapes;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
+use crate::cli::{Mount, json, render};
 
 const QUERY: &str = "modelrack_query";
 
@@ -30,17 +29,16 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
     let query = text(matches, QUERY).unwrap_or_default();
-    let registry = project.registry();
-    let models = registry.search(query);
+    let models = project.search(query);
     if session.output.json {
-        return session.json(&shapes::Found::new(&models));
+        return session.json(&json::Models { models: &models });
     }
-    if models.is_empty() {
+    let registry = project.registry();
+    if registry.entries.is_empty() && registry.targets.is_empty() {
         super::tell_empty(session, &project);
-        if !(registry.entries.is_empty() && registry.targets.is_empty()) {
-            let query = render::safe(query);
-            session.note(format!("No registered model has '{query}'."));
-        }
+    } else if models.is_empty() {
+        let query = render::safe(query);
+        session.note(format!("No registered model matches '{query}'."));
     }
     print_models(session, &models)
 }

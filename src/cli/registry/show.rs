@@ -1,15 +1,16 @@
 //! `registry show`: a registered model or target in detail.
 
+use std::time::SystemTime;
+
 use clap::{ArgMatches, Command};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-use super::shapes;
-use crate::cli::args;
+use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{Files, ModelEntry, TargetEntry};
+use crate::project::{FileSummary, ItemDetail};
 use crate::{Metadata, RelPath};
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
@@ -29,89 +30,86 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
-    let (registry, id) = (project.registry(), super::id(matches));
-    if let Some(entry) = registry.entries.get(&id) {
-        return match session.output.json {
-            true => session.json(&shapes::ModelDetail::new(&id, entry)),
-            false => Ok(session.console.print(model(&id, entry))?),
-        };
+    let id = text(matches, super::IDS).unwrap_or_default();
+    let detail = project.show(id)?;
+    match session.output.json {
+        true => session.json(&detail),
+        false => Ok(session.console.print(shown(&detail))?),
     }
-    let Some(target) = registry.targets.get(&id) else {
-        registry.kind_of(&id)?;
-        return Ok(());
+}
+
+/// The fields of a model or target that are not empty, and what it consists of.
+fn shown(detail: &ItemDetail<'_>) -> String {
+    let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut fields = match detail {
+        ItemDetail::Model { summary, .. } => {
+            let (id, entry) = (summary.id, summary.entry);
+            let tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
+            vec![
+                ("id", id.to_owned()),
+                ("name", entry.name.clone()),
+                ("description", entry.description.clone()),
+                ("type", or_empty(&entry.model_type)),
+                ("tags", tags.join(", ")),
+                ("version", entry.current.clone()),
+                ("path", entry.path.clone()),
+                ("format", or_empty(&entry.format)),
+                ("entrypoint", or_empty(&entry.entrypoint)),
+                ("outputs", entry.outputs.join(", ")),
+                ("data", paths(&entry.data)),
+                ("code", paths(&entry.code)),
+            ]
+        }
+        ItemDetail::Target { summary, sets, .. } => {
+            let (id, entry) = (summary.id, summary.entry);
+            vec![
+                ("id", id.to_owned()),
+                ("path", entry.path.to_string()),
+                ("entrypoint", entry.entrypoint.clone()),
+                ("output", entry.model_output.clone()),
+                ("registered", utc(entry.registered_at)),
+                ("data", paths(&entry.data)),
+                ("sets", sets.join(", ")),
+            ]
+        }
     };
-    if session.output.json {
-        return session.json(&shapes::TargetDetail::new(&id, target));
-    }
-    let sets = registry.target_sets.iter();
-    let sets = sets.filter(|(_, targets)| targets.contains(&id));
-    let sets: Vec<&str> = sets.map(|(set, _)| set.as_str()).collect();
-    Ok(session.console.print(self::target(&id, target, &sets))?)
-}
-
-fn model(id: &str, entry: &ModelEntry) -> String {
-    let list = |values: &[String]| values.join(", ");
-    let tags: Vec<String> = entry.tags.iter().cloned().collect();
-    let current = entry.current();
-    let mut fields = vec![("id", id.to_owned()), ("name", entry.name.clone())];
-    let optional = [
-        ("description", entry.description.clone()),
-        ("type", entry.model_type.clone().unwrap_or_default()),
-        ("tags", list(&tags)),
-        ("version", entry.current.clone()),
-        ("path", entry.path.clone()),
-        ("format", entry.format.clone().unwrap_or_default()),
-        ("entrypoint", entry.entrypoint.clone().unwrap_or_default()),
-        ("outputs", list(&entry.outputs)),
-        ("data", paths(&entry.data)),
-        ("code", paths(&entry.code)),
-    ];
-    fields.extend(optional.into_iter().filter(|(_, value)| !value.is_empty()));
+    fields.retain(|(_, value)| !value.is_empty());
     let mut text = render::fields(&fields);
-    if let Some(version) = current {
-        push(&mut text, "Metadata", &metadata(&version.metadata));
-        push(&mut text, "Files", &files(&version.files));
-    }
-    let history = entry
-        .history()
-        .into_iter()
-        .rev()
-        .map(|(version, registered)| {
-            let (time, digest) = (
-                format!("{} UTC", render::time(registered.registered_at)),
-                registered.digest.to_string(),
+    match detail {
+        ItemDetail::Model {
+            metadata,
+            contents,
+            versions,
+            ..
+        } => {
+            push(
+                &mut text,
+                "Metadata",
+                &metadata.map(self::metadata).unwrap_or_default(),
             );
-            let digest = digest.get(..12).unwrap_or_default();
-            [version.to_owned(), time, digest.to_owned()]
-        });
-    push(
-        &mut text,
-        "Versions",
-        &aligned(&history.collect::<Vec<_>>()),
-    );
+            push(&mut text, "Files", &files(contents));
+            let versions = versions.iter().rev().map(|version| {
+                let digest = version.digest.to_string();
+                let digest = digest.get(..12).unwrap_or_default();
+                [
+                    version.version.to_owned(),
+                    utc(version.registered_at),
+                    digest.to_owned(),
+                ]
+            });
+            push(
+                &mut text,
+                "Versions",
+                &aligned(&versions.collect::<Vec<_>>()),
+            );
+        }
+        ItemDetail::Target { contents, .. } => push(&mut text, "Files", &files(contents)),
+    }
     text
 }
 
-fn target(id: &str, target: &TargetEntry, sets: &[&str]) -> String {
-    let mut fields = vec![
-        ("id", id.to_owned()),
-        ("path", target.path.to_string()),
-        ("entrypoint", target.entrypoint.clone()),
-        ("output", target.model_output.clone()),
-        (
-            "registered",
-            format!("{} UTC", render::time(target.registered_at)),
-        ),
-    ];
-    if !target.data.is_empty() {
-        fields.push(("data", paths(&target.data)));
-    }
-    if !sets.is_empty() {
-        fields.push(("sets", sets.join(", ")));
-    }
-    let mut text = render::fields(&fields);
-    push(&mut text, "Files", &files(&target.files));
-    text
+fn utc(time: SystemTime) -> String {
+    format!("{} UTC", render::time(time))
 }
 
 fn push(text: &mut String, head: &str, lines: &[String]) {
@@ -152,18 +150,14 @@ fn metadata(metadata: &Metadata) -> Vec<String> {
         .collect()
 }
 
-fn files(files: &Files) -> Vec<String> {
-    let rows: Vec<[String; 2]> = files
+fn files(files: &[FileSummary<'_>]) -> Vec<String> {
+    let rows = files
         .iter()
-        .map(|(path, facts)| [path.to_string(), render::size(facts.size_bytes)])
-        .collect();
-    aligned(&rows)
+        .map(|file| [file.path.to_string(), render::size(file.size_bytes)]);
+    aligned(&rows.collect::<Vec<_>>())
 }
 
 fn paths(paths: &[RelPath]) -> String {
-    paths
-        .iter()
-        .map(RelPath::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    let paths: Vec<&str> = paths.iter().map(RelPath::as_str).collect();
+    paths.join(", ")
 }

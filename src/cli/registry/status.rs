@@ -4,8 +4,9 @@ use std::fs;
 
 use clap::builder::styling::AnsiColor;
 use clap::{ArgMatches, Command};
+use serde::Serialize;
 
-use super::shapes;
+use super::remedy::suggestion;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::{CliError, CliResult};
 use crate::cli::failure::NOT_PUBLISHABLE;
@@ -16,15 +17,42 @@ use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
 const DEEP: &str = "modelrack_deep";
 const STRICT: &str = "modelrack_strict";
 
+/// The severities in the order in which they are shown, each with its heading.
+const SEVERITIES: [(Severity, &str, AnsiColor); 3] = [
+    (Severity::Error, "Errors:", AnsiColor::Red),
+    (Severity::Warning, "Warnings:", AnsiColor::Yellow),
+    (Severity::Note, "Notes:", AnsiColor::Cyan),
+];
+
+/// A finding with what is suggested, as `--json` has it.
+#[derive(Serialize)]
+struct WithSuggestion<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    suggestion: Option<String>,
+}
+
+/// The report as `--json` has it.
+#[derive(Serialize)]
+struct Document<'a> {
+    models: usize,
+    targets: usize,
+    files: usize,
+    files_hashed: usize,
+    errors: usize,
+    warnings: usize,
+    findings: Vec<WithSuggestion<'a>>,
+}
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Say what is stale or broken, and how to mend it; nothing is changed")
+        .about("Check for what is stale or broken; nothing is changed")
         .arg(args::flag(
             DEEP,
             "deep",
             "Hash every file, not only those whose size or time differs",
         ))
-        .arg(args::flag(STRICT, "strict", "Fail for warnings, too"))
+        .arg(args::flag(STRICT, "strict", "Fail on warnings, too"))
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
@@ -44,15 +72,11 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .progress(meter.clone());
     let report = project.status(&options)?;
     meter.clear();
-    if session.output.json {
-        let quote = |text: &str| super::quoted(session, text);
-        session.json(&shapes::Status::new(&report, quote))?;
-    } else {
-        print(session, &project, &report)?;
+    match session.output.json {
+        true => session.json(&document(session, &report))?,
+        false => print(session, &project, &report)?,
     }
-    let fails = report.count(Severity::Error) > 0
-        || is_set(matches, STRICT) && report.count(Severity::Warning) > 0;
-    match fails {
+    match report.errors > 0 || is_set(matches, STRICT) && report.warnings > 0 {
         true => Err(CliError::Reported {
             exit: NOT_PUBLISHABLE,
         }),
@@ -60,77 +84,60 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     }
 }
 
+fn document<'a>(session: &Session, report: &'a StatusReport) -> Document<'a> {
+    let findings = report.findings.iter().map(|finding| WithSuggestion {
+        finding,
+        suggestion: finding
+            .remedy
+            .as_ref()
+            .map(|remedy| suggestion(session, remedy)),
+    });
+    Document {
+        models: report.models,
+        targets: report.targets,
+        files: report.files,
+        files_hashed: report.files_hashed,
+        errors: report.errors,
+        warnings: report.warnings,
+        findings: findings.collect(),
+    }
+}
+
 fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResult {
-    for (severity, head) in [
-        (Severity::Error, "Errors:"),
-        (Severity::Warning, "Warnings:"),
-        (Severity::Note, "Notes:"),
-    ] {
+    let (console, quiet) = (&session.console, session.output.quiet);
+    for (severity, head, colour) in SEVERITIES {
         let of = |finding: &&Finding| finding.severity == severity;
         let findings: Vec<&Finding> = report.findings.iter().filter(of).collect();
-        let is_essential = severity == Severity::Error || !session.output.quiet;
-        if findings.is_empty() || !is_essential {
+        if findings.is_empty() || quiet && severity != Severity::Error {
             continue;
         }
-        session
-            .console
-            .print(session.paint(colour(severity), head))?;
+        console.print(session.paint(colour, head))?;
         for finding in findings {
-            print_finding(session, finding)?;
+            console.print(format!("  {}", render::safe(&finding.to_string())))?;
+            if let Some(remedy) = finding.remedy.as_ref().filter(|_| !quiet) {
+                let suggestion = render::safe(&suggestion(session, remedy));
+                console.print(format!("      {suggestion}"))?;
+            }
         }
     }
     super::tell_empty(session, project);
     let is_elsewhere = fs::canonicalize(".").ok() != fs::canonicalize(project.root()).ok();
     if !report.findings.is_empty() && is_elsewhere {
         let root = project.root().display().to_string();
-        session.note(format!("Paths are those from {}.", render::safe(&root)));
+        session.note(format!("Paths are relative to {}.", render::safe(&root)));
     }
-    let (errors, warnings) = (
-        report.count(Severity::Error),
-        report.count(Severity::Warning),
-    );
+    let outcome = match (report.errors, report.warnings) {
+        (0, 0) => "no errors or warnings".to_owned(),
+        (errors, warnings) => format!(
+            "{}, {}",
+            render::count(errors as u64, "error"),
+            render::count(warnings as u64, "warning")
+        ),
+    };
     session.say(format!(
-        "{}, {}, {}: {}",
+        "{}, {}, {}: {outcome}",
         render::count(report.models as u64, "model"),
         render::count(report.targets as u64, "target"),
         render::count(report.files as u64, "file"),
-        match (errors, warnings) {
-            (0, 0) => "all is well".to_owned(),
-            _ => format!(
-                "{}, {}",
-                render::count(errors as u64, "error"),
-                render::count(warnings as u64, "warning")
-            ),
-        }
     ))
-}
-
-fn print_finding(session: &Session, finding: &Finding) -> CliResult {
-    let entity = match &finding.entity {
-        Some((kind, id)) => format!("{} {id}: ", kind.as_str()),
-        None => String::new(),
-    };
-    let line = format!("{entity}{}", finding.message);
-    session
-        .console
-        .print(format!("  {}", render::safe(&line)))?;
-    if let Some(suggestion) = finding
-        .suggestion
-        .as_ref()
-        .filter(|_| !session.output.quiet)
-    {
-        let suggestion = super::quoted(session, suggestion);
-        session
-            .console
-            .print(format!("      {}", render::safe(&suggestion)))?;
-    }
-    Ok(())
-}
-
-fn colour(severity: Severity) -> AnsiColor {
-    match severity {
-        Severity::Error => AnsiColor::Red,
-        Severity::Warning => AnsiColor::Yellow,
-        Severity::Note => AnsiColor::Cyan,
-    }
 }

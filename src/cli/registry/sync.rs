@@ -2,7 +2,6 @@
 
 use clap::{ArgMatches, Command};
 
-use super::shapes;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
 use crate::cli::failure::INVALID_ARGUMENT;
@@ -39,22 +38,24 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let meter = session.meter();
     let dry_run = is_set(matches, DRY_RUN);
     let options = ResyncOptions::default()
-        .dry_run(dry_run)
         .force(is_set(matches, args::FORCE))
         .cancel(session.cancel.clone())
         .progress(meter.clone());
-    let report = project.resync(&options)?;
+    let report = match dry_run {
+        true => project.plan_resync(&options)?.report,
+        false => project.resync(&options)?,
+    };
     meter.clear();
     super::tell_changed(session, &project);
     if session.output.json {
-        session.json(&shapes::Resynced::new(&report, dry_run))?;
+        session.json(&report)?;
     } else {
         print(session, &report.difference)?;
         super::tell_failed(session, &report.failed);
         super::tell_empty(session, &project);
-        session.say(outcome(session, &report, dry_run))?;
+        session.say(outcome(session, &report))?;
     }
-    if report.needs_force() && !dry_run {
+    if report.needs_force && !dry_run {
         if session.output.json {
             return Err(crate::cli::ending::CliError::Reported {
                 exit: INVALID_ARGUMENT,
@@ -67,14 +68,14 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 }
 
 /// What became of it, in a sentence.
-fn outcome(session: &Session, report: &ResyncReport, dry_run: bool) -> String {
+fn outcome(session: &Session, report: &ResyncReport) -> String {
     let is_true = report.failed.is_empty();
     match (report.difference.is_empty(), report.applied) {
         (true, _) if is_true => "The registry is true to the files".to_owned(),
         (false, true) if is_true => "The registry is true to the files now".to_owned(),
         (false, true) => "The registry is true to the other files now".to_owned(),
-        (false, false) if dry_run => {
-            let force = if report.needs_force() { " --force" } else { "" };
+        (false, false) if report.dry_run => {
+            let force = if report.needs_force { " --force" } else { "" };
             format!(
                 "Nothing was changed: '{} registry sync{force}' does it",
                 session.path

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tracing::info;
 
 use crate::error::{Error, Result};
@@ -72,9 +73,12 @@ setters!(AddOptions {
 });
 
 /// What was registered.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct AddReport {
+    /// The registry's file.
+    #[serde(serialize_with = "crate::report::path")]
+    pub registry: PathBuf,
     /// How many models and targets were looked at, and how many paths that failed.
     pub processed: usize,
     /// What is new or has changed, in the order of ids.
@@ -114,7 +118,10 @@ impl Project {
         }
         // Before anything is read: what changes while it is read is newer.
         let now = crate::time::now();
-        let mut report = AddReport::default();
+        let mut report = AddReport {
+            registry: self.registry_path(),
+            ..AddReport::default()
+        };
         for (path, error) in survey.faults {
             report.failed.push(FailedPath { path, error });
         }

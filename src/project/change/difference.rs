@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::project::item::ItemKind;
 use crate::relpath::RelPath;
 
 /// What differs between two states of a registry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// Models and targets that changed, in the order of ids.
@@ -20,7 +22,7 @@ pub struct Difference {
 }
 
 /// How a model or target changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ItemChange {
     /// Which of the two it is.
@@ -38,7 +40,7 @@ pub struct ItemChange {
 }
 
 /// How a field changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
     /// Its key in the registry.
@@ -50,7 +52,7 @@ pub struct FieldChange {
 }
 
 /// What is there no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Dropped {
     /// Whether it is a model or a target, or of which of the two it was a part.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
@@ -12,6 +13,7 @@ use crate::progress::CancelToken;
 use crate::project::change::difference::Difference;
 use crate::project::change::enter::{FoundModel, FoundTarget, Given, HashedFiles};
 use crate::project::change::known::Known;
+use crate::project::change::plan::RegistryPlan;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::FailedPath;
@@ -25,8 +27,6 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ResyncOptions {
-    /// Only say what would change.
-    pub dry_run: bool,
     /// Drop what is gone: models, targets, and files of models. Without it nothing is changed when something is.
     pub force: bool,
     /// Stops the work when it is cancelled.
@@ -36,31 +36,27 @@ pub struct ResyncOptions {
 }
 
 setters!(ResyncOptions {
-    dry_run: bool,
     force: bool,
     cancel: CancelToken,
     progress: Arc<dyn HashProgress>,
 });
 
 /// What making the registry true did, or would do.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ResyncReport {
-    /// What differs between the registry and the files.
+    /// Whether it is the report of a plan.
+    pub dry_run: bool,
+    /// Whether the registry was changed: not in a plan, not when nothing differs, and not when something would be dropped
+    /// without [`ResyncOptions::force`].
+    pub applied: bool,
+    /// Whether nothing was changed because something would be dropped, which takes [`ResyncOptions::force`].
+    pub needs_force: bool,
+    /// How the registry differs from the files.
+    #[serde(flatten)]
     pub difference: Difference,
     /// What cannot be registered as it is now, and stays as it is registered.
     pub failed: Vec<FailedPath>,
-    /// Whether the registry was written: not on a dry run, not when nothing differs, and not when something would be
-    /// dropped without [`ResyncOptions::force`].
-    pub applied: bool,
-}
-
-impl ResyncReport {
-    /// Says whether something would be dropped, so that it takes [`ResyncOptions::force`].
-    #[must_use]
-    pub fn needs_force(&self) -> bool {
-        !self.applied && !self.difference.dropped.is_empty()
-    }
 }
 
 /// What the files of a project are now.
@@ -82,28 +78,31 @@ impl Project {
     /// As [`Project::add`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
         let now = self.look(options)?;
-        let mut report = ResyncReport::default();
-        let mut apply = |registry: &mut ProjectRegistry| {
-            let (mut after, mut failed) = (registry.clone(), Vec::new());
-            now.enter(&mut after, &mut failed);
-            report.difference = Difference::between(registry, &after);
-            report.failed = failed;
-            let may = options.force || report.difference.dropped.is_empty();
-            report.applied = may && !options.dry_run && !report.difference.is_empty();
+        let mut report = self.change(&options.cancel, |registry| {
+            let (after, mut report) = now.compare(registry);
+            report.needs_force = !(options.force || report.difference.dropped.is_empty());
+            report.applied = !report.needs_force && !report.difference.is_empty();
             if report.applied {
                 *registry = after;
             }
-        };
-        if options.dry_run {
-            apply(&mut self.registry().clone());
-        } else {
-            self.change(&options.cancel, |registry| {
-                apply(registry);
-                Ok(())
-            })?;
-        }
+            Ok(report)
+        })?;
         report.failed.extend(now.failed);
         Ok(report)
+    }
+
+    /// Plans what [`Project::resync`] would change, and changes nothing; [`Project::apply`] applies the plan, whatever it
+    /// drops.
+    ///
+    /// # Errors
+    /// As [`Project::resync`].
+    pub fn plan_resync(&self, options: &ResyncOptions) -> Result<RegistryPlan<ResyncReport>> {
+        let now = self.look(options)?;
+        let (after, mut report) = now.compare(self.registry());
+        report.dry_run = true;
+        report.needs_force = !report.difference.dropped.is_empty();
+        report.failed.extend(now.failed);
+        Ok(RegistryPlan::new(report, self.registry(), after))
     }
 
     /// Reads and hashes everything that is registered.
@@ -167,6 +166,15 @@ impl Project {
 }
 
 impl Now {
+    /// Makes a registry true to the files, and compares it with what it was.
+    fn compare(&self, before: &ProjectRegistry) -> (ProjectRegistry, ResyncReport) {
+        let mut after = before.clone();
+        let mut report = ResyncReport::default();
+        self.enter(&mut after, &mut report.failed);
+        report.difference = Difference::between(before, &after);
+        (after, report)
+    }
+
     fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
         let mut known = Known::of(registry);
         for (id, entry) in registry.entries.clone() {
@@ -174,7 +182,7 @@ impl Now {
                 // It cannot be read, which is said, or came meanwhile.
                 None => continue,
                 Some(None) => {
-                    drop_model(registry, &id);
+                    registry.entries.remove(&id);
                     continue;
                 }
                 Some(Some(found)) => self.enter_model(registry, &mut known, (&id, &entry), found),
@@ -196,7 +204,7 @@ impl Now {
             };
             match entered {
                 Ok(true) => {}
-                Ok(false) => drop_target(registry, &id),
+                Ok(false) => registry.remove_target(&id),
                 Err(error) => {
                     let path = target.path.to_string();
                     registry.targets.insert(id, target);
@@ -351,20 +359,4 @@ fn symbol_of(entrypoint: Option<&str>) -> Option<&str> {
 fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
     let first = all.next()?;
     all.next().is_none().then_some(first)
-}
-
-/// Drops a model with its history.
-pub(in crate::project) fn drop_model(registry: &mut ProjectRegistry, id: &str) {
-    registry.entries.remove(id);
-}
-
-/// Drops a target, from its sets too.
-pub(in crate::project) fn drop_target(registry: &mut ProjectRegistry, id: &str) {
-    registry.targets.remove(id);
-    for targets in registry.target_sets.values_mut() {
-        targets.remove(id);
-    }
-    registry
-        .target_sets
-        .retain(|_, targets| !targets.is_empty());
 }

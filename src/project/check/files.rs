@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use super::{Category, Finding, Severity, StatusOptions, StatusReport, in_command};
+use super::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::modelstoml::{FileFacts, Files, ModelEntry};
 use crate::project::home::Project;
-use crate::project::item::ItemKind;
+use crate::project::item::{ItemId, ItemKind};
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::hash::Hashing;
 use crate::project::scan::survey::MODFLOW;
@@ -18,10 +18,6 @@ use crate::relpath::RelPath;
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
 /// may have been written after.
 const TIMES_DIFFER: Duration = Duration::from_secs(2);
-/// What to do with files that are new in the folder of a model.
-const SYNC_FOLDER: &str = "Run 'registry sync' to register what is there now";
-/// What to do with links, and names that some system refuses.
-const MAKE_FILES: &str = "Make them files with names that every system takes, or take them away";
 /// How many names a message has.
 const NAMED: usize = 5;
 
@@ -46,8 +42,7 @@ type Registered<'a> = (&'a RelPath, FileFacts);
 
 /// A model or target with its files.
 struct Owner<'a> {
-    kind: ItemKind,
-    id: &'a str,
+    item: ItemId,
     files: &'a Files,
     data: BTreeSet<&'a RelPath>,
     code: BTreeSet<&'a RelPath>,
@@ -60,8 +55,7 @@ impl Project {
         let models = registry.entries.iter().filter_map(|(id, entry)| {
             let current = entry.current()?;
             Some(Owner {
-                kind: ItemKind::Model,
-                id,
+                item: ItemId::new(ItemKind::Model, id),
                 files: &current.files,
                 data: entry.data.iter().collect(),
                 code: entry.code.iter().collect(),
@@ -69,8 +63,7 @@ impl Project {
             })
         });
         let targets = registry.targets.iter().map(|(id, target)| Owner {
-            kind: ItemKind::Target,
-            id,
+            item: ItemId::new(ItemKind::Target, id),
             files: &target.files,
             data: target.data.iter().collect(),
             code: BTreeSet::new(),
@@ -84,6 +77,7 @@ impl Project {
         &self,
         options: &StatusOptions,
         report: &mut StatusReport,
+        findings: &mut Vec<Finding>,
     ) -> Result<()> {
         let owners = self.owners();
         // A file that several registered in the same state is looked at once, by the strictest of their times.
@@ -126,7 +120,7 @@ impl Project {
         let distinct: BTreeSet<&RelPath> = states.keys().map(|(path, _)| *path).collect();
         report.files = distinct.len();
         for owner in &owners {
-            owner.tell(&states, &mut report.findings);
+            owner.compare(&states, findings);
         }
         Ok(())
     }
@@ -172,38 +166,33 @@ impl Project {
             let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
             let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
             let refused: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();
-            for (names, what, suggestion) in [
-                (names, "Not registered", SYNC_FOLDER),
-                (refused, "Cannot be registered", MAKE_FILES),
+            for (names, what, remedy) in [
+                (names, "Not registered", Remedy::Resync),
+                (refused, "Cannot be registered", Remedy::ReplaceFiles),
             ] {
                 if !names.is_empty() {
-                    findings.push(Finding {
-                        severity: Severity::Warning,
-                        entity: Some((ItemKind::Model, id.clone())),
-                        category: Category::Untracked,
-                        message: format!("{what} with its folder: {}", listed(&names)),
-                        suggestion: Some(suggestion.to_owned()),
-                    });
+                    findings.push(Finding::new(
+                        Severity::Warning,
+                        Category::Untracked,
+                        ItemId::new(ItemKind::Model, id),
+                        format!("{what} with its folder: {}", listed(&names)),
+                        remedy,
+                    ));
                 }
             }
         }
-        folders.extend(
-            self.registry()
-                .targets
-                .values()
-                .map(|target| folder_of(target.path.as_str())),
-        );
+        let targets = self.registry().targets.values();
+        folders.extend(targets.map(|target| folder_of(target.path.as_str())));
         for file in self.models_in(&folders, &known) {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                entity: None,
-                category: Category::Untracked,
-                message: format!("'{file}' is not registered, and looks like a model or target"),
-                suggestion: Some(format!(
-                    "Run 'registry add {}' to register it",
-                    in_command(file.as_str())
-                )),
-            });
+            findings.push(Finding::new(
+                Severity::Warning,
+                Category::Untracked,
+                None,
+                format!("'{file}' is not registered, and looks like a model or target"),
+                Remedy::Add {
+                    path: file.to_string(),
+                },
+            ));
         }
         Ok(())
     }
@@ -239,20 +228,16 @@ impl Project {
 }
 
 impl Owner<'_> {
-    /// Says what became of its files: in one finding for all that are missing, and one for all that changed.
-    fn tell(&self, states: &BTreeMap<Registered<'_>, State>, findings: &mut Vec<Finding>) {
-        let of = |wanted: State| {
-            let files = self.files.iter();
-            let of_state =
-                files.filter(move |(path, facts)| states.get(&(*path, **facts)) == Some(&wanted));
-            of_state.map(|(path, _)| path)
-        };
+    /// Reports what became of its files: in one finding for all that are missing, and one for all that changed.
+    fn compare(&self, states: &BTreeMap<Registered<'_>, State>, findings: &mut Vec<Finding>) {
         for role in [Role::Own, Role::Data, Role::Code] {
-            let names = |state| -> Vec<&str> {
-                let of_role = of(state).filter(|path| self.role(path) == role);
-                of_role.map(RelPath::as_str).collect()
+            let names = |state: State| -> Vec<&str> {
+                let files = self.files.iter().filter(|(path, facts)| {
+                    self.role(path) == role && states.get(&(*path, **facts)) == Some(&state)
+                });
+                files.map(|(path, _)| path.as_str()).collect()
             };
-            let shown = match (role, self.kind) {
+            let shown = match (role, self.item.kind) {
                 (Role::Data, _) => "Data",
                 (Role::Code, _) => "Code",
                 (Role::Own, ItemKind::Model) => "Model",
@@ -260,22 +245,22 @@ impl Owner<'_> {
             };
             let (missing, changed) = (names(State::Missing), names(State::Changed));
             if !missing.is_empty() {
-                findings.push(self.finding(
+                findings.push(Finding::new(
                     Severity::Error,
                     Category::MissingFile,
+                    self.item.clone(),
                     format!("{shown} file not found: {}", listed(&missing)),
-                    "Bring it back, or run 'registry sync --force' to drop it",
+                    Remedy::RestoreOrDrop,
                 ));
             }
             if !changed.is_empty() {
-                findings.push(self.finding(
+                let changed = listed(&changed);
+                findings.push(Finding::new(
                     Severity::Warning,
                     Category::Stale,
-                    format!(
-                        "{shown} changed since it was registered: {}",
-                        listed(&changed)
-                    ),
-                    "Run 'registry sync' to register it as it is now",
+                    self.item.clone(),
+                    format!("{shown} changed since it was registered: {changed}"),
+                    Remedy::Resync,
                 ));
             }
         }
@@ -290,22 +275,6 @@ impl Owner<'_> {
             Role::Own
         }
     }
-
-    fn finding(
-        &self,
-        severity: Severity,
-        category: Category,
-        message: String,
-        suggestion: &str,
-    ) -> Finding {
-        Finding {
-            severity,
-            entity: Some((self.kind, self.id.to_owned())),
-            category,
-            message,
-            suggestion: Some(suggestion.to_owned()),
-        }
-    }
 }
 
 /// Whether something failed because a file is gone.
@@ -318,7 +287,7 @@ fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
 }
 
 /// Names in a row, with how many more there are.
-pub(super) fn listed(names: &[&str]) -> String {
+fn listed(names: &[&str]) -> String {
     let shown: Vec<String> = names
         .iter()
         .take(NAMED)

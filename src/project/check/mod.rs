@@ -1,32 +1,34 @@
-//! What is stale or broken in a project, and how to mend it. Nothing is changed, and no code is run.
+//! What is stale or broken in a project, and what remedies it. Nothing is changed, and no code is run.
 
 mod code;
 mod files;
+mod finding;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 pub(in crate::project) use self::files::is_absence;
-use self::files::listed;
+pub use self::finding::{Category, Finding, Remedy, Severity};
 use crate::error::Result;
 use crate::modelstoml::ProjectRegistry;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::project::item::ItemKind;
+use crate::project::item::{ItemId, ItemKind};
 use crate::project::scan::hash::HashProgress;
 use crate::project::work_tree::path_in_work_tree;
 use crate::setters::setters;
 
-/// How to look at a project.
+/// How to check a project.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StatusOptions {
-    /// Hash every file. Default: those whose size or time says that they may have changed.
+    /// Hash every file. Default: only those that may have changed, by their size or time.
     pub deep: bool,
     /// Stops the work when it is cancelled.
     pub cancel: CancelToken,
-    /// Learns how far the hashing is.
+    /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
 }
 
@@ -36,124 +38,31 @@ setters!(StatusOptions {
     progress: Arc<dyn HashProgress>,
 });
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Severity {
-    /// What is published would not work.
-    Error,
-    /// The registry is not true to the files, or says too little.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-impl Severity {
-    /// Returns the name that machine output uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-/// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Category {
-    /// A registered file is not there.
-    MissingFile,
-    /// An entrypoint is not of the form `package.module:Name`.
-    InvalidEntrypoint,
-    /// The module of an entrypoint is not there.
-    MissingModule,
-    /// The module of an entrypoint cannot be parsed.
-    SyntaxError,
-    /// The module has no such class or function.
-    MissingSymbol,
-    /// A target looks at an output that no model has.
-    OutputPairing,
-    /// Files or code differ from what is registered.
-    Stale,
-    /// Code is registered without what it computes.
-    EmptyOutputs,
-    /// A file belongs to no model, and looks as if it should; or a target that is not registered stands beside those that are.
-    Untracked,
-    /// No target looks at an output.
-    UnusedOutput,
-    /// An entrypoint whose module was not read: the feature `python` is off.
-    NotChecked,
-}
-
-impl Category {
-    /// Returns the name that machine output uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingFile => "missing_file",
-            Self::InvalidEntrypoint => "invalid_entrypoint",
-            Self::MissingModule => "missing_module",
-            Self::SyntaxError => "syntax_error",
-            Self::MissingSymbol => "missing_symbol",
-            Self::OutputPairing => "output_pairing",
-            Self::Stale => "stale",
-            Self::EmptyOutputs => "empty_outputs",
-            Self::Untracked => "untracked",
-            Self::UnusedOutput => "unused_output",
-            Self::NotChecked => "not_checked",
-        }
-    }
-}
-
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub struct Finding {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The model or target that it is about; `None` for the project.
-    pub entity: Option<(ItemKind, String)>,
-    /// What it is about.
-    pub category: Category,
-    /// What is the matter, in a sentence.
-    pub message: String,
-    /// How to mend it, in a sentence.
-    pub suggestion: Option<String>,
-}
-
 /// The state of a project.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StatusReport {
+    /// The number of registered models.
+    pub models: usize,
+    /// The number of registered targets.
+    pub targets: usize,
+    /// The number of their files, each counted once.
+    pub files: usize,
+    /// The number of files that were hashed.
+    pub files_hashed: usize,
+    /// The number of findings that are errors.
+    pub errors: usize,
+    /// The number of findings that are warnings.
+    pub warnings: usize,
     /// What was found: errors first, then by model and target.
     pub findings: Vec<Finding>,
-    /// How many models are registered.
-    pub models: usize,
-    /// How many targets are registered.
-    pub targets: usize,
-    /// How many files they have together, each counted once.
-    pub files: usize,
-    /// How many of these were hashed.
-    pub files_hashed: usize,
-}
-
-impl StatusReport {
-    /// Counts the findings of a severity.
-    #[must_use]
-    pub fn count(&self, severity: Severity) -> usize {
-        let of = |finding: &&Finding| finding.severity == severity;
-        self.findings.iter().filter(of).count()
-    }
 }
 
 impl Project {
-    /// Looks for what is stale or broken. Nothing is changed.
+    /// Checks for what is stale or broken. Nothing is changed.
     ///
     /// # Errors
-    /// The storage errors, for what cannot be looked at; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// The storage errors, for what cannot be read; [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn status(&self, options: &StatusOptions) -> Result<StatusReport> {
         let registry = self.registry();
         let mut report = StatusReport {
@@ -161,31 +70,19 @@ impl Project {
             targets: registry.targets.len(),
             ..StatusReport::default()
         };
-        report.findings.extend(self.check_root()?);
-        self.check_files(options, &mut report)?;
-        self.check_code(&mut report.findings);
-        self.check_untracked(&mut report.findings)?;
-        check_outputs(registry, &mut report.findings);
-        report.findings.sort();
+        let mut findings = Vec::from_iter(self.check_root()?);
+        self.check_files(options, &mut report, &mut findings)?;
+        self.check_code(&mut findings);
+        self.check_untracked(&mut findings)?;
+        check_outputs(registry, &mut findings);
+        let key = |f: &Finding| (f.severity, f.entity.clone(), f.category, f.message.clone());
+        findings.sort_by_cached_key(key);
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+        (report.errors, report.warnings) = (count(Severity::Error), count(Severity::Warning));
+        report.findings = findings;
         Ok(report)
     }
-}
 
-/// A path as every shell takes it; `PATH` for one that some shell would take for more than a path.
-fn in_command(path: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-    if path.starts_with('-') {
-        in_command(&format!("./{path}")).into_owned().into()
-    } else if path.chars().all(is_plain) {
-        path.into()
-    } else if path.contains(['"', '\'', '$', '`', '!', '%']) {
-        "PATH".into()
-    } else {
-        format!("\"{path}\"").into()
-    }
-}
-
-impl Project {
     /// Checks that readers look for the files where they are in the repository.
     fn check_root(&self) -> Result<Option<Finding>> {
         let root = self.registry().root();
@@ -195,73 +92,61 @@ impl Project {
             "" => "the top of its repository".to_owned(),
             path => format!("'{path}' in its repository"),
         };
-        Ok(moved.map(|now| Finding {
-            severity: Severity::Warning,
-            entity: None,
-            category: Category::Stale,
-            message: format!(
-                "Registered at {}, and the project is at {}",
-                shown(root),
-                shown(&now)
-            ),
-            suggestion: Some("Run 'registry sync' to register where it is now".into()),
+        Ok(moved.map(|now| {
+            let message = format!("Registered at {}, now at {}", shown(root), shown(&now));
+            Finding::new(
+                Severity::Warning,
+                Category::Stale,
+                None,
+                message,
+                Remedy::Resync,
+            )
         }))
     }
 }
 
-/// Checks that what models compute and what targets look at fit together.
+/// Checks that the outputs of models and those that targets use fit together.
 fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
     let outputs = registry.entries.values().flat_map(|entry| &entry.outputs);
-    let available: BTreeSet<&str> = outputs.map(String::as_str).collect();
-    let choices = listed(&available.iter().copied().collect::<Vec<_>>());
+    let available: BTreeSet<&String> = outputs.collect();
     for (id, target) in &registry.targets {
         let output = &target.model_output;
-        if available.contains(output.as_str()) {
-            continue;
+        if !available.contains(output) {
+            findings.push(Finding::new(
+                Severity::Error,
+                Category::OutputPairing,
+                ItemId::new(ItemKind::Target, id),
+                format!("Target expects model output '{output}' but no model provides it"),
+                Remedy::ProvideOutput {
+                    output: output.clone(),
+                    available: available.iter().map(|output| (*output).clone()).collect(),
+                },
+            ));
         }
-        let suggestion = match choices.is_empty() {
-            true => format!("Register a model with output '{output}': none has outputs yet"),
-            false => format!(
-                "Register a model with output '{output}', or let the target use one of: {choices}"
-            ),
-        };
-        findings.push(Finding {
-            severity: Severity::Error,
-            entity: Some((ItemKind::Target, id.clone())),
-            category: Category::OutputPairing,
-            message: format!("Target expects model output '{output}' but no model provides it"),
-            suggestion: Some(suggestion),
-        });
     }
     let targets = registry.targets.values();
     let used: BTreeSet<&String> = targets.map(|target| &target.model_output).collect();
     for (id, entry) in &registry.entries {
-        let finding = |severity, category, message: String, suggestion: Option<String>| Finding {
-            severity,
-            entity: Some((ItemKind::Model, id.clone())),
-            category,
-            message,
-            suggestion,
-        };
+        let entity = ItemId::new(ItemKind::Model, id);
         if entry.entrypoint.is_some() && entry.outputs.is_empty() {
-            findings.push(finding(
+            findings.push(Finding::new(
                 Severity::Warning,
                 Category::EmptyOutputs,
-                "Model has an entrypoint and no outputs".into(),
-                Some(format!(
-                    "Run 'registry add {} --outputs NAME' to say what it computes",
-                    in_command(&entry.path)
-                )),
+                entity.clone(),
+                "Model has an entrypoint but no outputs",
+                Remedy::StateOutputs {
+                    path: entry.path.clone(),
+                },
             ));
         }
-        if used.is_empty() {
-            continue;
-        }
-        for output in entry.outputs.iter().filter(|output| !used.contains(output)) {
-            let message = format!("No target looks at output '{output}'");
-            findings.push(finding(
+        let is_unused = |output: &&String| !used.is_empty() && !used.contains(output);
+        for output in entry.outputs.iter().filter(is_unused) {
+            let message = format!("No target uses output '{output}'");
+            let category = Category::UnusedOutput;
+            findings.push(Finding::new(
                 Severity::Note,
-                Category::UnusedOutput,
+                category,
+                entity.clone(),
                 message,
                 None,
             ));

@@ -62,10 +62,11 @@ const GENERATOR: &str = "modelrack";
 const FORMAT: &str = "1.0.0";
 
 /// The report of a project, written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WrittenReport {
     /// `model_registry.json` in the folder.
+    #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
     /// How many models are in it.
     pub models: usize,
@@ -74,6 +75,7 @@ pub struct WrittenReport {
     /// How many files it consists of; those that are the same already are not written again.
     pub files: usize,
     /// Files of models that are registered no more, which an earlier report wrote and this one removed; in order.
+    #[serde(serialize_with = "crate::report::paths")]
     pub removed: Vec<PathBuf>,
 }
 

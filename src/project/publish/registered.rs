@@ -117,16 +117,13 @@ impl Project {
             .findings
             .iter()
             .filter(|finding| {
-                let is_of_chosen = finding.entity.as_ref().is_some_and(|(kind, id)| {
-                    *kind == ItemKind::Model && ids.contains(id.as_str())
+                let is_of_chosen = finding.entity.as_ref().is_some_and(|item| {
+                    item.kind == ItemKind::Model && ids.contains(item.id.as_str())
                 });
                 finding.severity == Severity::Error
                     || is_of_chosen && finding.category == Category::Stale
             })
-            .map(|finding| match &finding.entity {
-                Some((kind, id)) => format!("{} '{id}': {}", kind.as_str(), finding.message),
-                None => finding.message.clone(),
-            })
+            .map(ToString::to_string)
             .collect();
         match in_the_way.is_empty() {
             true => Ok(()),

@@ -138,6 +138,10 @@ impl Folder {
         self.project().resync(options).unwrap()
     }
 
+    pub(super) fn plan_sync(&self, options: &ResyncOptions) -> ResyncReport {
+        self.project().plan_resync(options).unwrap().report
+    }
+
     pub(super) fn status(&self) -> StatusReport {
         self.project().status(&StatusOptions::default()).unwrap()
     }
@@ -147,7 +151,7 @@ impl Folder {
         let findings = self.status().findings.into_iter();
         let lines = findings.map(|finding| {
             let entity = finding.entity.as_ref();
-            let entity = entity.map_or("-", |(_, id)| id);
+            let entity = entity.map_or("-", |item| &item.id);
             let (severity, category) = (finding.severity.as_str(), finding.category.as_str());
             format!("{severity} {category} {entity}: {}", finding.message)
         });

@@ -1,7 +1,7 @@
 //! Registries and files that say what nobody would: nothing is lost, and nothing runs away.
 
 use modelrack::ErrorKind;
-use modelrack::project::{AddOptions, Project, PublishRegisteredOptions};
+use modelrack::project::{AddOptions, Project, PublishRegisteredOptions, Remedy};
 
 use super::folder::{Folder, failures, gnn, ids};
 use super::singles;
@@ -116,7 +116,7 @@ fn nothing_is_registered_that_could_not_be_read_again() {
 }
 
 #[test]
-fn a_suggestion_has_no_name_that_a_shell_would_run() {
+fn a_remedy_has_names_as_they_are() {
     let folder = Folder::with(&[("m/known.md", gnn("Known", ""))]);
     folder.add(&["m"]);
     let new = [
@@ -129,35 +129,21 @@ fn a_suggestion_has_no_name_that_a_shell_would_run() {
     let text = gnn("New", "");
     let files: Vec<(&str, &str)> = new.iter().map(|name| (*name, &*text)).collect();
     folder.write(&files);
-    let top = Folder::with(&[("known.md", gnn("Known", ""))]);
-    top.add(&["known.md"]);
-    top.write(&[("-rf.md", &text)]);
-    let commands = |folder: &Folder| -> Vec<String> {
-        let findings = folder.status().findings.into_iter();
-        findings
-            .map(|finding| finding.suggestion.unwrap())
-            .collect()
-    };
-    let run = |path: &str| format!("Run 'registry add {path}' to register it");
-    assert_eq!(
-        commands(&folder),
-        ["PATH", "PATH", "\"m/a b.md\"", "PATH", "m/plain.md"].map(run)
-    );
-    assert_eq!(commands(&top), [run("./-rf.md")]);
+    let findings = folder.status().findings.into_iter();
+    let remedies: Vec<Remedy> = findings.map(|finding| finding.remedy.unwrap()).collect();
+    let add = |path: &str| Remedy::Add { path: path.into() };
+    assert_eq!(remedies, new.map(add));
 }
 
 #[test]
-fn a_finding_names_a_few_of_many_outputs() {
+fn a_remedy_has_all_outputs_that_there_are() {
     let outputs: Vec<String> = (0..40).map(|number| format!("out{number:02}")).collect();
     let folder = Folder::with(&[("a.bin", "x"), ("t.py", "def f():\n    pass\n")]);
-    folder.add_with(&["a.bin"], &AddOptions::default().outputs(outputs));
+    folder.add_with(&["a.bin"], &AddOptions::default().outputs(outputs.clone()));
     let target = AddOptions::default().entrypoint("t:f".to_owned());
     folder.add_with(&["t.py"], &target.model_output("other".to_owned()));
-    let finding = &folder.status().findings[0];
-    assert_eq!(
-        finding.suggestion.as_deref(),
-        Some(
-            "Register a model with output 'other', or let the target use one of: out00, out01, out02, out03, out04 and 35 more"
-        )
-    );
+    let remedy = folder.status().findings[0].remedy.clone();
+    let output = "other".to_owned();
+    let available = outputs;
+    assert_eq!(remedy, Some(Remedy::ProvideOutput { output, available }));
 }

@@ -185,9 +185,12 @@ fn what_is_imported_again_is_unchanged_and_writes_nothing() {
 fn a_dry_run_says_the_same_and_writes_nothing() {
     let place = Place::new();
     let file = place.write("registry.yaml", &bundle());
-    let options = ImportOptions::default().dry_run(true);
-    let dry = place.project().import(&file, &options).unwrap();
-    assert!(!place.temp.path().join(".registry").exists());
+    let plan = place
+        .project()
+        .plan_import(&file, &ImportOptions::default());
+    let plan = plan.unwrap();
+    let dry = &plan.report;
+    assert!(dry.dry_run && !place.temp.path().join(".registry").exists());
     let wet = place.import("registry.yaml", &bundle()).unwrap();
     assert_eq!(dry.registered, wet.registered);
     assert_eq!(dry.notes, wet.notes);
@@ -204,8 +207,7 @@ fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
         .replace(&digest(TARGET), "sha256:old_digest");
     let report = place.import("registry.yaml", &text).unwrap();
     let about = |id: &str| -> Vec<&ImportNote> {
-        let is_about =
-            |note: &&ImportNote| note.entity.as_ref().is_some_and(|(_, other)| other == id);
+        let is_about = |note: &&ImportNote| note.entity.as_ref().is_some_and(|item| item.id == id);
         report.notes.iter().filter(is_about).collect()
     };
     assert_eq!(about("sir").len(), 1, "{:?}", report.notes);
@@ -214,7 +216,7 @@ fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
     assert_eq!(about("incidence").len(), 1);
     assert!(about("incidence")[0].message.contains("no SHA-256"));
     assert_eq!(
-        about("incidence")[0].entity.as_ref().unwrap().0,
+        about("incidence")[0].entity.as_ref().unwrap().kind,
         ItemKind::Target
     );
 

@@ -47,7 +47,7 @@ fn what_is_behind_a_link_to_a_folder_is_not_there() {
     let report = folder.add(&["m.bin"]);
     assert_eq!(failures(&report.failed).len(), 1);
     let report = folder.sync(&ResyncOptions::default());
-    assert!(report.needs_force());
+    assert!(report.needs_force);
     let report = folder.sync(&ResyncOptions::default().force(true));
     assert_eq!(failures(&report.failed), []);
     assert!(!folder.text().contains("size = 6"), "{}", folder.text());

@@ -21,8 +21,8 @@ fn folder() -> Folder {
 }
 
 fn found(project: &Project, query: &str) -> Vec<String> {
-    let found = project.registry().search(query).into_iter();
-    found.map(|(id, _)| id.to_owned()).collect()
+    let found = project.search(query).into_iter();
+    found.map(|model| model.id.to_owned()).collect()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_model_or_a_target_is_dropped_and_its_files_stay() {
     folder.add_with(&["targets"], &sets);
     let ids = ["sir".to_owned(), "incidence_target".to_owned()];
     let removed = folder.project().remove(&ids, &CancelToken::new()).unwrap();
-    let kinds: Vec<ItemKind> = removed.iter().map(|(kind, _)| *kind).collect();
+    let kinds: Vec<ItemKind> = removed.iter().map(|item| item.kind).collect();
     assert_eq!(kinds, [ItemKind::Target, ItemKind::Model]);
     let project = folder.project();
     let registry = project.registry();

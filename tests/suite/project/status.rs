@@ -10,22 +10,19 @@ use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, weights};
 use crate::support::platform::link_folder;
 
 /// What a project that is as it should be has to say.
-const UNUSED: &str = "note unused_output model sir: No target looks at output 'prevalence'";
+const UNUSED: &str = "note unused_output model sir: No target uses output 'prevalence'";
 
-const SYNC: &str = "Run 'registry sync' to register it as it is now";
-const FROM_CODE: &str = "Run 'registry sync' to update the registry from the code";
-const BRING_BACK: &str = "Bring it back, or run 'registry sync --force' to drop it";
+const SYNC: &str = "Resync";
+const BRING_BACK: &str = "RestoreOrDrop";
 
 fn shown(finding: &Finding) -> String {
     let entity = finding.entity.as_ref();
-    let entity = entity.map_or("-".to_owned(), |(kind, id)| {
-        format!("{} {id}", kind.as_str())
-    });
+    let entity = entity.map_or("-".to_owned(), ToString::to_string);
     let (severity, category) = (finding.severity.as_str(), finding.category.as_str());
-    let suggestion = finding.suggestion.as_ref();
-    let suggestion = suggestion.map_or(String::new(), |text| format!(" | {text}"));
+    let remedy = finding.remedy.as_ref();
+    let remedy = remedy.map_or(String::new(), |remedy| format!(" | {remedy:?}"));
     format!(
-        "{severity} {category} {entity}: {}{suggestion}",
+        "{severity} {category} {entity}: {}{remedy}",
         finding.message
     )
 }
@@ -59,7 +56,7 @@ fn every_finding_is_said_with_what_mends_it() {
             },
             vec![
                 format!("error missing_file model agent: Model file not found: models/agent.md | {BRING_BACK}"),
-                "warning untracked model agent: Not registered with its folder: models/agent.md/x | Run 'registry sync' to register what is there now".into(),
+                "warning untracked model agent: Not registered with its folder: models/agent.md/x | Resync".into(),
             ],
         ),
         (
@@ -87,7 +84,7 @@ fn every_finding_is_said_with_what_mends_it() {
             "the function was renamed",
             |folder| folder.edit("targets/incidence.py", "def incidence_target", "def incidence_mean_target"),
             vec![
-                format!("error missing_symbol target incidence_target: Function 'incidence_target' not found in targets/incidence.py | {FROM_CODE}"),
+                format!("error missing_symbol target incidence_target: Function 'incidence_target' not found in targets/incidence.py | {SYNC}"),
                 format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
             ],
         ),
@@ -95,7 +92,7 @@ fn every_finding_is_said_with_what_mends_it() {
             "the class was renamed",
             |folder| folder.edit("models/sir.py", "class SIR", "class SEIR"),
             vec![
-                format!("error missing_symbol model sir: Class 'SIR' not found in models/sir.py | {FROM_CODE}"),
+                format!("error missing_symbol model sir: Class 'SIR' not found in models/sir.py | {SYNC}"),
                 format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
             ],
         ),
@@ -104,14 +101,14 @@ fn every_finding_is_said_with_what_mends_it() {
             |folder| folder.edit("models/sir.py", "\"prevalence\"", "\"deaths\""),
             vec![
                 format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
-                format!("warning stale model sir: Registered outputs are 'incidence', 'prevalence', and the code has 'incidence', 'deaths' | {FROM_CODE}"),
+                format!("warning stale model sir: Registered outputs are 'incidence', 'prevalence', but the code has 'incidence', 'deaths' | {SYNC}"),
             ],
         ),
         (
             "the target looks at another output",
             |folder| folder.edit("targets/incidence.py", "\"incidence\"", "\"prevalence\""),
             vec![
-                format!("warning stale target incidence_target: Registered for model output 'incidence', and the code has 'prevalence' | {FROM_CODE}"),
+                format!("warning stale target incidence_target: Registered for model output 'incidence', but the code has 'prevalence' | {SYNC}"),
                 format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
             ],
         ),
@@ -119,7 +116,7 @@ fn every_finding_is_said_with_what_mends_it() {
             "the code is no Python any more",
             |folder| folder.write(&[("models/sir.py", "class SIR(:\n")]),
             vec![
-                "error syntax_error model sir: Cannot parse line 1: expected an expression or a ')' (models/sir.py) | Correct models/sir.py".into(),
+                "error syntax_error model sir: Cannot parse line 1: expected an expression or a ')' (models/sir.py) | CorrectFile { path: RelPath(\"models/sir.py\") }".into(),
                 format!("warning stale model sir: Model changed since it was registered: models/sir.py | {SYNC}"),
             ],
         ),
@@ -128,7 +125,7 @@ fn every_finding_is_said_with_what_mends_it() {
             |folder| folder.delete("targets/incidence.py"),
             vec![
                 format!("error missing_file target incidence_target: Target file not found: targets/incidence.py | {BRING_BACK}"),
-                "error missing_module target incidence_target: Module not found for entrypoint 'targets.incidence:incidence_target' | Expected one of: targets/incidence.py, targets/incidence/__init__.py, src/targets/incidence.py, src/targets/incidence/__init__.py".into(),
+                "error missing_module target incidence_target: Module not found for entrypoint 'targets.incidence:incidence_target' | CreateModule { candidates: [RelPath(\"targets/incidence.py\"), RelPath(\"targets/incidence/__init__.py\"), RelPath(\"src/targets/incidence.py\"), RelPath(\"src/targets/incidence/__init__.py\")] }".into(),
             ],
         ),
         (
@@ -138,7 +135,7 @@ fn every_finding_is_said_with_what_mends_it() {
                 folder.write(&[("targets/incidence.py", format!("{TARGET}{more}"))]);
             },
             vec![
-                "warning untracked -: 'targets/incidence.py' has the target 'second', which is not registered | Run 'registry add targets/incidence.py' to register it".into(),
+                "warning untracked -: 'targets/incidence.py' has the target 'second', which is not registered | Add { path: \"targets/incidence.py\" }".into(),
                 format!("warning stale target incidence_target: Target changed since it was registered: targets/incidence.py | {SYNC}"),
             ],
         ),
@@ -151,8 +148,8 @@ fn every_finding_is_said_with_what_mends_it() {
                 ("targets/plain.py", "A = 1\n"),
             ]),
             vec![
-                "warning untracked -: 'models/new.md' is not registered, and looks like a model or target | Run 'registry add models/new.md' to register it".into(),
-                "warning untracked -: 'targets/new.py' is not registered, and looks like a model or target | Run 'registry add targets/new.py' to register it".into(),
+                "warning untracked -: 'models/new.md' is not registered, and looks like a model or target | Add { path: \"models/new.md\" }".into(),
+                "warning untracked -: 'targets/new.py' is not registered, and looks like a model or target | Add { path: \"targets/new.py\" }".into(),
             ],
         ),
     ];
@@ -183,20 +180,23 @@ fn what_is_registered_by_hand_is_checked_too() {
         &folder,
         "what is wrong from the start",
         &[
-            "error invalid_entrypoint model a: Invalid entrypoint 'models/a:SIR' | Use the form 'package.module:Class'".into(),
-            "error missing_module model b: Module not found for entrypoint 'elsewhere.models:SIR' | Expected one of: elsewhere/models.py, elsewhere/models/__init__.py, src/elsewhere/models.py, src/elsewhere/models/__init__.py".into(),
-            "error output_pairing target incidence_target: Target expects model output 'BAD_OUTPUT_NAME' but no model provides it | Register a model with output 'BAD_OUTPUT_NAME', or let the target use one of: incidence, prevalence".into(),
-            "warning empty_outputs model c: Model has an entrypoint and no outputs | Run 'registry add c.py --outputs NAME' to say what it computes".into(),
-            format!("warning stale target incidence_target: Registered for model output 'BAD_OUTPUT_NAME', and the code has 'incidence' | {FROM_CODE}"),
-            "note unused_output model a: No target looks at output 'incidence'".into(),
-            "note unused_output model a: No target looks at output 'prevalence'".into(),
-            "note unused_output model b: No target looks at output 'incidence'".into(),
-            "note unused_output model b: No target looks at output 'prevalence'".into(),
+            "error invalid_entrypoint model a: Invalid entrypoint 'models/a:SIR' | CorrectEntrypoint".into(),
+            "error missing_module model b: Module not found for entrypoint 'elsewhere.models:SIR' | CreateModule { candidates: [RelPath(\"elsewhere/models.py\"), RelPath(\"elsewhere/models/__init__.py\"), RelPath(\"src/elsewhere/models.py\"), RelPath(\"src/elsewhere/models/__init__.py\")] }".into(),
+            "error output_pairing target incidence_target: Target expects model output 'BAD_OUTPUT_NAME' but no model provides it | ProvideOutput { output: \"BAD_OUTPUT_NAME\", available: [\"incidence\", \"prevalence\"] }".into(),
+            "warning empty_outputs model c: Model has an entrypoint but no outputs | StateOutputs { path: \"c.py\" }".into(),
+            format!("warning stale target incidence_target: Registered for model output 'BAD_OUTPUT_NAME', but the code has 'incidence' | {SYNC}"),
+            "note unused_output model a: No target uses output 'incidence'".into(),
+            "note unused_output model a: No target uses output 'prevalence'".into(),
+            "note unused_output model b: No target uses output 'incidence'".into(),
+            "note unused_output model b: No target uses output 'prevalence'".into(),
         ],
     );
     let report = folder.status();
-    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|s| report.count(s));
-    assert_eq!(counts, [3, 2, 4]);
+    let notes = report
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Note);
+    assert_eq!((report.errors, report.warnings, notes.count()), (3, 2, 4));
     assert_eq!((report.models, report.targets, report.files), (3, 1, 4));
 }
 
@@ -223,9 +223,14 @@ fn the_folder_of_a_model_is_watched() {
         "changed",
         &[
             format!("error missing_file model m: Model file not found: m/code.py | {BRING_BACK}"),
-            format!("warning stale model m: Code changed since it was registered: shared/util.py | {SYNC}"),
-            format!("warning stale model m: Model changed since it was registered: m/w.safetensors | {SYNC}"),
-            "warning untracked model m: Not registered with its folder: m/new/x.bin | Run 'registry sync' to register what is there now".into(),
+            format!(
+                "warning stale model m: Code changed since it was registered: shared/util.py | {SYNC}"
+            ),
+            format!(
+                "warning stale model m: Model changed since it was registered: m/w.safetensors | {SYNC}"
+            ),
+            "warning untracked model m: Not registered with its folder: m/new/x.bin | Resync"
+                .into(),
         ],
     );
 }
@@ -240,7 +245,7 @@ fn a_link_in_the_folder_of_a_model_is_said() {
     check(
         &folder,
         "a link",
-        &["warning untracked model m: Cannot be registered with its folder: m/link | Make them files with names that every system takes, or take them away".into()],
+        &["warning untracked model m: Cannot be registered with its folder: m/link | ReplaceFiles".into()],
     );
     // It is in the way of registering the folder as it is now.
     let report = folder.sync(&ResyncOptions::default());

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use modelrack::CancelToken;
 use modelrack::project::{AddOptions, Difference, ItemKind, ResyncOptions};
 
 use super::folder::{Folder, SIR, TARGET, failures, gguf, gnn, weights};
 
-const CLEAN: [&str; 1] = ["note unused_output sir: No target looks at output 'prevalence'"];
+const CLEAN: [&str; 1] = ["note unused_output sir: No target uses output 'prevalence'"];
 
 fn options() -> ResyncOptions {
     ResyncOptions::default()
@@ -51,9 +52,13 @@ fn lines(difference: &Difference) -> Vec<String> {
 fn what_is_true_stays_as_it_is() {
     let folder = Folder::registered();
     let before = folder.snapshot();
-    for options in [options(), options().dry_run(true), options().force(true)] {
-        let report = folder.sync(&options);
-        assert!(report.difference.is_empty() && !report.applied && !report.needs_force());
+    let reports = [
+        folder.sync(&options()),
+        folder.plan_sync(&options()),
+        folder.sync(&options().force(true)),
+    ];
+    for report in reports {
+        assert!(report.difference.is_empty() && !report.applied && !report.needs_force);
         assert_eq!(report.difference.unchanged, 4);
         assert!(folder.snapshot() == before);
     }
@@ -83,16 +88,16 @@ fn what_changed_is_shown_and_registered_as_it_is_now() {
         "incidence_target ~targets/incidence.py",
     ];
     let before = folder.snapshot();
-    let dry = folder.sync(&options().dry_run(true));
+    let dry = folder.plan_sync(&options());
     assert_eq!(lines(&dry.difference), expected);
-    assert!(!dry.applied && !dry.needs_force());
+    assert!(!dry.applied && !dry.needs_force);
     assert!(folder.snapshot() == before, "a dry run wrote something");
     let report = folder.sync(&options());
     assert_eq!(report.difference, dry.difference);
     assert!(report.applied && report.failed.is_empty());
     assert_eq!(
         folder.findings(),
-        ["note unused_output sir: No target looks at output 'deaths'"]
+        ["note unused_output sir: No target uses output 'deaths'"]
     );
     let project = folder.project();
     let agent = &project.registry().entries["agent"];
@@ -144,23 +149,19 @@ fn nothing_is_dropped_unless_that_is_asked_for() {
         let before = folder.snapshot();
         let report = folder.sync(&options());
         assert_eq!(lines(&report.difference), expected, "{what}");
-        assert!(report.needs_force() && !report.applied, "{what}");
+        assert!(report.needs_force && !report.applied, "{what}");
         assert!(folder.snapshot() == before, "{what}: something was changed");
-        let dry = folder.sync(&options().force(true).dry_run(true));
+        let dry = folder.plan_sync(&options().force(true));
         assert_eq!(dry.difference, report.difference, "{what}");
         assert!(
             folder.snapshot() == before,
             "{what}: a dry run wrote something"
         );
         let forced = folder.sync(&options().force(true));
-        assert!(forced.applied && !forced.needs_force(), "{what}");
+        assert!(forced.applied && !forced.needs_force, "{what}");
         let left = folder.status();
-        assert_eq!(left.count(modelrack::project::Severity::Error), 0, "{what}");
-        assert_eq!(
-            left.count(modelrack::project::Severity::Warning),
-            0,
-            "{what}"
-        );
+        assert_eq!(left.errors, 0, "{what}");
+        assert_eq!(left.warnings, 0, "{what}");
     }
 }
 
@@ -233,7 +234,7 @@ fn a_renamed_function_is_not_mistaken_for_one_that_is_registered() {
         "@target(model_output='x')\ndef other():\n    pass\n",
     )]);
     let report = folder.sync(&options());
-    assert!(report.needs_force());
+    assert!(report.needs_force);
     assert_eq!(report.difference.dropped[0].id, "one");
     assert_eq!(report.difference.dropped[0].kind, ItemKind::Target);
 }
@@ -254,7 +255,7 @@ fn files_of_a_folder_come_in_and_go() {
     );
     folder.rename("m/sub/vocab.txt", "m/words.txt");
     let report = folder.sync(&options());
-    assert!(report.needs_force());
+    assert!(report.needs_force);
     assert_eq!(
         lines(&report.difference),
         [
@@ -274,7 +275,7 @@ fn files_of_a_folder_come_in_and_go() {
 fn a_model_that_moved_keeps_its_history_under_its_id() {
     let folder = Folder::registered();
     folder.rename("models/agent.md", "models/pomdp/agent.md");
-    assert!(folder.sync(&options()).needs_force());
+    assert!(folder.sync(&options()).needs_force);
     let same = AddOptions::default().id("agent".to_owned());
     let report = folder.add_with(&["models/pomdp/agent.md"], &same);
     assert_eq!(report.registered[0].version.as_deref(), Some("1.0.1"));
@@ -346,7 +347,7 @@ fn what_cannot_be_registered_stays_as_it_is_and_the_rest_goes_on() {
         lines(&report.difference),
         ["incidence_target ~data/observed.csv"]
     );
-    assert!(report.applied && !report.needs_force());
+    assert!(report.applied && !report.needs_force);
     let failed = failures(&report.failed);
     let paths: Vec<&str> = failed.iter().map(|(path, _)| *path).collect();
     assert_eq!(paths, ["m.md", "sir.py"]);
@@ -407,4 +408,24 @@ fn an_entrypoint_of_another_file_is_not_looked_for_in_this_one() {
         ["m version: 1.0.0 -> 1.0.1", "m ~m.py", "check ~t.py"]
     );
     assert_eq!(folder.findings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_plan_is_made_as_it_stands_unless_the_registry_changed() {
+    let folder = Folder::registered();
+    folder.delete("models/agent.md");
+    folder.write(&[("data/observed.csv", "day,cases\n1,4\n")]);
+    let plan = folder.project().plan_resync(&options()).unwrap();
+    assert!(plan.report.needs_force && plan.report.dry_run && !plan.report.applied);
+    // What comes after the plan is not in it.
+    folder.edit("models/sir.py", "class SIR", "class SEIR");
+    let mut project = folder.project();
+    project.apply(&plan, &CancelToken::new()).unwrap();
+    let registry = project.registry();
+    assert!(!registry.entries.contains_key("agent"));
+    assert_eq!(registry.entries["sir"].current, "1.0.0");
+    assert_eq!(folder.project().registry(), registry);
+    let error = project.apply(&plan, &CancelToken::new()).unwrap_err();
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(error.to_string().contains("since the plan"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::project::{AddOptions, PublishRegisteredOptions, ResyncOptions, Severity};
+use modelrack::project::{AddOptions, PublishRegisteredOptions, ResyncOptions};
 use modelrack::{Manager, PullOptions, Url};
 
 use super::folder::{AGENT, Folder, SIR, TARGET, ids, weights};
@@ -23,16 +23,16 @@ fn models_are_registered_kept_true_published_and_pulled() {
     let report = folder.add_with(&["."], &AddOptions::default().target_set("main".to_owned()));
     assert_eq!(ids(&report), ["agent", "sir", "tiny", "incidence_target"]);
     let project = folder.project();
-    let found = project.registry().search("pomdp");
+    let found = project.search("pomdp");
     assert_eq!(
-        found.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        found.iter().map(|model| model.id).collect::<Vec<_>>(),
         ["agent"]
     );
     let (agent, version) = project.registry().current("agent").unwrap();
     assert_eq!(agent.name, "Active Inference POMDP Agent");
     assert_eq!(version.metadata["variables"], 13);
     assert_eq!(version.metadata["connections"], 11);
-    let clean = ["note unused_output sir: No target looks at output 'prevalence'"];
+    let clean = ["note unused_output sir: No target uses output 'prevalence'"];
     assert_eq!(folder.findings(), clean);
 
     // The function is renamed, an output is changed, the data is edited.
@@ -46,7 +46,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     let findings = folder.findings();
     for expected in [
         "error missing_symbol incidence_target: Function 'incidence_target' not found in targets/incidence.py",
-        "warning stale sir: Registered outputs are 'incidence', 'prevalence', and the code has 'cases', 'prevalence'",
+        "warning stale sir: Registered outputs are 'incidence', 'prevalence', but the code has 'cases', 'prevalence'",
         "warning stale incidence_target: Data changed since it was registered: data/observed.csv",
     ] {
         assert!(
@@ -64,7 +64,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     assert_eq!(fs::read_dir(registry.path()).unwrap().count(), 0);
 
     // The registry follows, first on trial; the target has to follow the model, and says so.
-    let dry = folder.sync(&ResyncOptions::default().dry_run(true));
+    let dry = folder.plan_sync(&ResyncOptions::default());
     assert_eq!(
         (dry.difference.changed.len(), dry.difference.dropped.len()),
         (2, 0)
@@ -81,7 +81,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     folder.edit("targets/incidence.py", "\"incidence\"", "\"cases\"");
     assert!(folder.sync(&ResyncOptions::default()).applied);
     assert_eq!(folder.findings(), clean);
-    assert_eq!(folder.status().count(Severity::Error), 0);
+    assert_eq!(folder.status().errors, 0);
 
     // Published, and pulled by somebody else.
     assert_eq!(publish().unwrap().len(), 3);

@@ -35,6 +35,7 @@
 //! and `current_version`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -43,6 +44,7 @@ use super::document::Document;
 use super::fields::{Digests, Fault, Fields, digest, normal};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
+use crate::error::{Error, Result};
 use crate::modelstoml::Files;
 
 /// Everything that another program registered.
@@ -113,8 +115,13 @@ impl Imported {
     /// Reads the entries of a registry.
     ///
     /// # Errors
-    /// What is the matter with the whole: with its tables, not with what is in them.
-    pub(super) fn read(document: &Document) -> Result<Self, Fault> {
+    /// [`Registry`](crate::ErrorKind::Registry) when the whole is malformed: its tables, not what is in them.
+    pub(super) fn read(file: &Path) -> Result<Self> {
+        let document = Document::read(file)?;
+        Self::of(&document).map_err(|fault| Error::registry(file.display(), fault))
+    }
+
+    fn of(document: &Document) -> Result<Self, Fault> {
         let (Document::Bundle(table) | Document::Records(table)) = document;
         let fields = Fields::over(table);
         let mut imported = Self::default();

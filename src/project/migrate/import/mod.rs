@@ -15,13 +15,14 @@ mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::Serialize;
 use tracing::info;
 
-use self::document::Document;
 use self::entries::Imported;
 use self::model::ModelThere;
 use self::target::TargetThere;
@@ -30,8 +31,9 @@ use crate::modelstoml::ProjectRegistry;
 use crate::progress::CancelToken;
 use crate::project::change::enter::{Entered, HashedFiles};
 use crate::project::change::known::Known;
+use crate::project::change::plan::RegistryPlan;
 use crate::project::home::Project;
-use crate::project::item::{FailedPath, ItemKind, RegisteredItem};
+use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 use crate::project::scan::hash::{HashProgress, Hashing};
 use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
@@ -41,8 +43,6 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
-    /// Only say what would be registered.
-    pub dry_run: bool,
     /// Stops the work when it is cancelled.
     pub cancel: CancelToken,
     /// Learns how far the hashing is.
@@ -50,15 +50,19 @@ pub struct ImportOptions {
 }
 
 setters!(ImportOptions {
-    dry_run: bool,
     cancel: CancelToken,
     progress: Arc<dyn HashProgress>,
 });
 
 /// What was taken over, or would be.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
+    /// The project's registry.
+    #[serde(serialize_with = "crate::report::path")]
+    pub registry: PathBuf,
+    /// Whether it is the report of a plan.
+    pub dry_run: bool,
     /// How many models and targets the other registry has.
     pub processed: usize,
     /// What is new or has changed, models before targets, in the order of ids.
@@ -75,42 +79,88 @@ pub struct ImportReport {
 }
 
 /// Something to be known about what was taken over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportNote {
     /// What it is about; `None` for the registry as a whole.
-    pub entity: Option<(ItemKind, String)>,
+    pub entity: Option<ItemId>,
     /// What it is, in a few words.
     pub message: String,
 }
 
+/// Everything that another registry has and that is there, ready to be registered.
+struct Import<'a> {
+    imported: &'a Imported,
+    models: Vec<ModelThere<'a>>,
+    targets: Vec<TargetThere<'a>>,
+    hashed: HashedFiles,
+    now: SystemTime,
+    /// What is known before anything is registered.
+    report: ImportReport,
+}
+
 impl Project {
-    /// Takes over an existing registry: a `registry.yaml` of modelops, or a `model_registry.json`.
+    /// Imports a registry: a `registry.yaml` of modelops, or a `model_registry.json`.
     ///
-    /// Paths in it are taken from the project's folder. An entry that cannot be registered is reported, and the rest is
-    /// registered. What is registered already under the same id stays as it is when nothing differs; where the files
-    /// differ it gets the next version, as with [`Project::add`], and what was set by hand holds. Versions of which digest
-    /// and size are known become part of the history.
+    /// Paths in it are relative to the project's folder. An entry that cannot be registered is reported, and the rest is
+    /// registered. What is already registered under the same id stays as it is if nothing differs; if the files differ it
+    /// gets the next version, as with [`Project::add`], and what was set by hand stays. Versions whose digests and sizes
+    /// are known become part of the history.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the file is neither of the two, is malformed or larger than 64 MiB, and when the project's
-    /// registry cannot be read; the storage errors; [`ErrorKind::Locked`](crate::ErrorKind::Locked); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// [`Registry`](crate::ErrorKind::Registry) when the file is neither of the two, is malformed or larger than 64 MiB,
+    /// and when the project's registry cannot be read; the storage errors; [`Locked`](crate::ErrorKind::Locked);
+    /// [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn import(&mut self, file: &Path, options: &ImportOptions) -> Result<ImportReport> {
-        let document = Document::read(file)?;
+        let imported = Imported::read(file)?;
+        let import = self.prepare_import(file, &imported, options)?;
+        let report = self.change(&options.cancel, |registry| Ok(import.register(registry)))?;
+        info!(
+            file = %file.display(),
+            registered = report.registered.len(),
+            failed = report.failed.len(),
+            "registry imported"
+        );
+        Ok(report)
+    }
+
+    /// Plans what [`Project::import`] would register, and changes nothing; [`Project::apply`] applies the plan.
+    ///
+    /// # Errors
+    /// As [`Project::import`].
+    pub fn plan_import(
+        &self,
+        file: &Path,
+        options: &ImportOptions,
+    ) -> Result<RegistryPlan<ImportReport>> {
+        let imported = Imported::read(file)?;
+        let mut after = self.registry().clone();
+        let import = self.prepare_import(file, &imported, options)?;
+        let mut report = import.register(&mut after);
+        report.dry_run = true;
+        Ok(RegistryPlan::new(report, self.registry(), after))
+    }
+
+    /// Finds the files of what another registry has, and hashes them.
+    fn prepare_import<'a>(
+        &self,
+        file: &Path,
+        imported: &'a Imported,
+        options: &ImportOptions,
+    ) -> Result<Import<'a>> {
         let refuse = |fault: &str| Error::registry(file.display(), fault);
-        let imported = Imported::read(&document).map_err(|fault| refuse(&fault))?;
         // Before anything is read: what changes while it is read is newer.
         let now = crate::time::now();
+        let remark = |message: &String| ImportNote {
+            entity: None,
+            message: message.clone(),
+        };
         let mut report = ImportReport {
+            registry: self.registry_path(),
             processed: imported.models.len() + imported.targets.len(),
+            notes: imported.remarks.iter().map(remark).collect(),
             ..ImportReport::default()
         };
-        for message in &imported.remarks {
-            report.notes.push(ImportNote {
-                entity: None,
-                message: message.clone(),
-            });
-        }
         let (mut models, mut targets) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         let mut is_first = |kind: ItemKind, id: &str| match seen.insert((kind, id.to_owned())) {
@@ -141,38 +191,14 @@ impl Project {
                 Err(error) => report.fail(ItemKind::Target, id, path, error),
             }
         }
-        let hashed = self.hash_there(&models, &targets, options)?;
-        let mut enter = |registry: &mut ProjectRegistry| {
-            let mut known = Known::of(registry);
-            for model in &models {
-                let entered = model.enter(registry, &mut known, &hashed, now);
-                report.take(ItemKind::Model, model.id, &model.found.path, entered);
-            }
-            for target in &targets {
-                let entered = target.enter(registry, &mut known, &hashed, now);
-                report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
-            }
-            report.enter_sets(registry, &imported);
-        };
-        if options.dry_run {
-            enter(&mut self.registry().clone());
-        } else {
-            self.change(&options.cancel, |registry| {
-                enter(registry);
-                Ok(())
-            })?;
-        }
-        report
-            .registered
-            .sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
-        report.unchanged.sort_unstable();
-        info!(
-            file = %file.display(),
-            registered = report.registered.len(),
-            failed = report.failed.len(),
-            "registry imported"
-        );
-        Ok(report)
+        Ok(Import {
+            hashed: self.hash_there(&models, &targets, options)?,
+            imported,
+            models,
+            targets,
+            now,
+            report,
+        })
     }
 
     /// Hashes the files of everything that is there, each once.
@@ -230,6 +256,27 @@ impl Project {
     }
 }
 
+impl Import<'_> {
+    fn register(self, registry: &mut ProjectRegistry) -> ImportReport {
+        let (mut report, hashed, now) = (self.report, &self.hashed, self.now);
+        let mut known = Known::of(registry);
+        for model in &self.models {
+            let entered = model.enter(registry, &mut known, hashed, now);
+            report.take(ItemKind::Model, model.id, &model.found.path, entered);
+        }
+        for target in &self.targets {
+            let entered = target.enter(registry, &mut known, hashed, now);
+            report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
+        }
+        report.enter_sets(registry, self.imported);
+        report
+            .registered
+            .sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+        report.unchanged.sort_unstable();
+        report
+    }
+}
+
 impl ImportReport {
     fn fail(&mut self, kind: ItemKind, id: &str, path: &str, error: Error) {
         self.failed.push(FailedPath {
@@ -253,7 +300,7 @@ impl ImportReport {
             Entered::Registered(item) => self.registered.push(item),
             Entered::Unchanged(id) => self.unchanged.push(id),
         }
-        let entity = (kind, id.to_owned());
+        let entity = ItemId::new(kind, id);
         self.notes
             .extend(notes.into_iter().map(|message| ImportNote {
                 entity: Some(entity.clone()),

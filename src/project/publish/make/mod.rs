@@ -19,9 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use tracing::info;
-
 use serde::Serialize;
+use tracing::info;
 
 use crate::config::Config;
 use crate::env::Environment;

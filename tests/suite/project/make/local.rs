@@ -363,7 +363,7 @@ fn a_project_is_where_its_repository_has_it() {
     let status = |project: &Project| project.status(&StatusOptions::default()).unwrap().findings;
     assert_eq!(
         status(&project)[0].message,
-        "Registered at 'here' in its repository, and the project is at 'moved' in its repository"
+        "Registered at 'here' in its repository, now at 'moved' in its repository"
     );
     project.resync(&ResyncOptions::default()).unwrap();
     assert_eq!(status(&project), []);

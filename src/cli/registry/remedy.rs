@@ -1,0 +1,96 @@
+//! What is suggested to remedy a finding, with the command as it is mounted.
+
+use crate::RelPath;
+use crate::cli::session::Session;
+use crate::project::Remedy;
+
+/// Returns a remedy in a sentence.
+pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
+    let registry = format!("{} registry", session.path);
+    match remedy {
+        Remedy::Add { path } => {
+            let path = in_command(path);
+            format!("Run '{registry} add {path}' to register it")
+        }
+        Remedy::StateOutputs { path } => {
+            let path = in_command(path);
+            format!("Run '{registry} add {path} --outputs NAME' to state its outputs")
+        }
+        Remedy::Resync => format!("Run '{registry} sync' to update the registry"),
+        Remedy::RestoreOrDrop => format!("Restore it, or run '{registry} sync --force' to drop it"),
+        Remedy::ReplaceFiles => {
+            "Replace it with files whose names every system accepts, or remove it".into()
+        }
+        Remedy::CorrectEntrypoint => "Use the form 'package.module:Name'".into(),
+        Remedy::CreateModule { candidates } => {
+            let candidates: Vec<&str> = candidates.iter().map(RelPath::as_str).collect();
+            format!("Expected one of: {}", candidates.join(", "))
+        }
+        Remedy::CorrectFile { path } => format!("Correct {path}"),
+        Remedy::ProvideOutput { output, available } => match available.as_slice() {
+            [] => format!("Register a model with output '{output}': no model has outputs yet"),
+            some => format!(
+                "Register a model with output '{output}', or let the target use one of: {}",
+                few(some)
+            ),
+        },
+    }
+}
+
+/// The first of many names.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| name.escape_debug().to_string());
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A path as every shell reads it; `PATH` for one that some shell would take for more than a path.
+fn in_command(path: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    if path.starts_with('-') {
+        in_command(&format!("./{path}"))
+    } else if path.chars().all(is_plain) {
+        path.to_owned()
+    } else if path.contains(['"', '\'', '$', '`', '!', '%']) {
+        "PATH".to_owned()
+    } else {
+        format!("\"{path}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_has_no_name_that_a_shell_would_run() {
+        for (path, expected) in [
+            ("m/$(x).md", "PATH"),
+            ("m/`x`.md", "PATH"),
+            ("m/a b.md", "\"m/a b.md\""),
+            ("m/it's.md", "PATH"),
+            ("m/plain.md", "m/plain.md"),
+            ("-rf.md", "./-rf.md"),
+        ] {
+            assert_eq!(in_command(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_suggestion_names_a_few_of_many_outputs() {
+        let names = |count| {
+            (0..count)
+                .map(|number| format!("out{number}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(few(&names(5)), "out0, out1, out2, out3, out4");
+        assert_eq!(few(&names(40)), "out0, out1, out2, out3, out4 and 35 more");
+    }
+}

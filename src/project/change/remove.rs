@@ -1,0 +1,42 @@
+//! Removing models and targets from the registry.
+
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+use crate::modelstoml::ProjectRegistry;
+use crate::progress::CancelToken;
+use crate::project::home::Project;
+use crate::project::item::{ItemId, ItemKind};
+
+impl Project {
+    /// Removes models, with their history, and targets from the registry; their files stay. If one of them is not
+    /// registered, nothing is removed.
+    ///
+    /// # Errors
+    /// [`NotRegistered`](crate::ErrorKind::NotRegistered); as [`Project::add`] when the registry cannot be written.
+    pub fn remove(&mut self, ids: &[String], cancel: &CancelToken) -> Result<Vec<ItemId>> {
+        self.change(cancel, |registry| {
+            let mut removed = Vec::new();
+            for id in ids.iter().collect::<BTreeSet<_>>() {
+                let kind = registry.kind_of(id)?;
+                match kind {
+                    ItemKind::Model => drop(registry.entries.remove(id)),
+                    ItemKind::Target => registry.remove_target(id),
+                }
+                removed.push(ItemId::new(kind, id));
+            }
+            Ok(removed)
+        })
+    }
+}
+
+impl ProjectRegistry {
+    /// Removes a target, from its sets too.
+    pub(super) fn remove_target(&mut self, id: &str) {
+        self.targets.remove(id);
+        for targets in self.target_sets.values_mut() {
+            targets.remove(id);
+        }
+        self.target_sets.retain(|_, targets| !targets.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! What a check finds: how bad it is, what it is about, and what remedies it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::project::item::ItemId;
+use crate::relpath::RelPath;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// The project would not work if it were published.
+    Error,
+    /// The registry does not match the files, or says too little.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Category {
+    /// A registered file does not exist.
+    MissingFile,
+    /// An entrypoint does not have the form `package.module:Name`.
+    InvalidEntrypoint,
+    /// The module of an entrypoint does not exist.
+    MissingModule,
+    /// The module of an entrypoint cannot be parsed.
+    SyntaxError,
+    /// The module has no such class or function.
+    MissingSymbol,
+    /// A target uses an output that no model has.
+    OutputPairing,
+    /// Files or code differ from what is registered.
+    Stale,
+    /// Code is registered without its outputs.
+    EmptyOutputs,
+    /// A file that looks like part of a model, a model or a target is not registered.
+    Untracked,
+    /// No target uses an output.
+    UnusedOutput,
+    /// The module of an entrypoint was not read: the feature `python` is off.
+    NotChecked,
+}
+
+impl Severity {
+    /// Returns the name that machine output uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+impl Category {
+    /// Returns the name that machine output uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingFile => "missing_file",
+            Self::InvalidEntrypoint => "invalid_entrypoint",
+            Self::MissingModule => "missing_module",
+            Self::SyntaxError => "syntax_error",
+            Self::MissingSymbol => "missing_symbol",
+            Self::OutputPairing => "output_pairing",
+            Self::Stale => "stale",
+            Self::EmptyOutputs => "empty_outputs",
+            Self::Untracked => "untracked",
+            Self::UnusedOutput => "unused_output",
+            Self::NotChecked => "not_checked",
+        }
+    }
+}
+
+/// What remedies a finding. Paths are relative to the project's folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// [`Project::add`](crate::project::Project::add) registers what is at the path.
+    Add {
+        /// The file to register.
+        path: String,
+    },
+    /// [`Project::add`](crate::project::Project::add) with
+    /// [`AddOptions::outputs`](crate::project::AddOptions::outputs) states what the model at the path computes.
+    StateOutputs {
+        /// The registered file or folder.
+        path: String,
+    },
+    /// [`Project::resync`](crate::project::Project::resync) registers what is there now.
+    Resync,
+    /// The files are restored, or [`Project::resync`](crate::project::Project::resync) drops them.
+    RestoreOrDrop,
+    /// The links and files whose names some system refuses are replaced or removed.
+    ReplaceFiles,
+    /// The entrypoint gets the form `package.module:Name`.
+    CorrectEntrypoint,
+    /// The module is created at one of the paths.
+    CreateModule {
+        /// The files that the entrypoint may mean, the most likely first.
+        candidates: Vec<RelPath>,
+    },
+    /// The file is corrected.
+    CorrectFile {
+        /// The file that cannot be parsed.
+        path: RelPath,
+    },
+    /// A model with the output is registered, or the target uses another output.
+    ProvideOutput {
+        /// The output that is missing.
+        output: String,
+        /// The outputs of all registered models.
+        available: Vec<String>,
+    },
+}
+
+/// Something that is not as it should be. `Display` shows what it is about and the message.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about.
+    pub category: Category,
+    /// The model or target that it is about; `None` for the project.
+    pub entity: Option<ItemId>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What remedies it, if anything does.
+    #[serde(skip)]
+    pub remedy: Option<Remedy>,
+}
+
+impl Finding {
+    pub(super) fn new(
+        severity: Severity,
+        category: Category,
+        entity: impl Into<Option<ItemId>>,
+        message: impl Into<String>,
+        remedy: impl Into<Option<Remedy>>,
+    ) -> Self {
+        Self {
+            severity,
+            category,
+            entity: entity.into(),
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(entity) = &self.entity {
+            write!(f, "{entity}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
