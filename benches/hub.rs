@@ -31,9 +31,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hub::Hub;
-use modelrack::{
-    Config, Digest, Environment, Manager, ModelAddress, ModelManager, PullOptions, System,
-};
+use modelrack::config::System;
+use modelrack::{Config, Digest, Environment, Manager, ModelAddress, ModelManager, PullOptions};
 use server::Server;
 use support::{
     Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, role, run_role, say,

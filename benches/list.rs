@@ -18,9 +18,10 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 
+use modelrack::config::System;
+use modelrack::remote::RemoteMetadata;
 use modelrack::{
-    Config, Digest, Environment, ListOptions, Manager, Metadata, ModelManager, RemoteMetadata,
-    RemoteOptions, System,
+    Config, Digest, Environment, ListOptions, Manager, Metadata, ModelManager, RemoteOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -28,10 +28,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
+use modelrack::config::System;
 use modelrack::project::{PublishOptions, publish};
 use modelrack::{
     Config, Digest, Environment, Manager, Manifest, ModelAddress, ModelManager, ModelRef,
-    PullOptions, System, UpdateOptions,
+    PullOptions, UpdateOptions,
 };
 use serde_json::{Value, json};
 use server::{Rule, Server};

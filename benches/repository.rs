@@ -36,10 +36,11 @@ use hosted::{
     REFERENCE, REPO, host, large_registry, made_models, model_path, of_one_model, release,
     small_files, write_models,
 };
+use modelrack::config::System;
 use modelrack::project::{MakeOptions, MakeOrigin, RegistryMaker};
 use modelrack::{
     Config, Digest, Environment, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions,
-    RemoteOptions, SearchOptions, SyncOptions, System,
+    RemoteOptions, SearchOptions, SyncOptions,
 };
 use serde::Deserialize;
 use server::Rule;

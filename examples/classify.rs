@@ -13,8 +13,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use modelrack::transport::Url;
 use modelrack::{
-    Config, Manager, ManagerExt, ModelAddress, ModelManager, ModelRef, Progress, ProgressEvent, Url,
+    Config, Manager, ManagerExt, ModelAddress, ModelManager, ModelRef, Progress, ProgressEvent,
 };
 use serde_json::Value;
 

@@ -16,7 +16,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use modelrack::cli::{Host, ModelsArgs, Mount};
-use modelrack::{CancelToken, Config, Url};
+use modelrack::transport::Url;
+use modelrack::{CancelToken, Config};
 
 /// A small tool with models
 #[derive(Parser)]

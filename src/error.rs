@@ -15,6 +15,10 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::url::Url;
 
+pub use crate::digest::InvalidDigest;
+pub use crate::relpath::InvalidName;
+pub use crate::url::InvalidUrl;
+
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -303,7 +307,7 @@ pub enum ErrorKind {
         /// What would have to be fetched, such as a URL or "the index of https://…".
         needed: String,
     },
-    /// The server limits the rate of requests, for longer than [`RetryPolicy`](crate::RetryPolicy) allows to wait.
+    /// The server limits the rate of requests, for longer than [`RetryPolicy`](crate::config::RetryPolicy) allows to wait.
     RateLimited {
         /// The URL of the request.
         url: Box<Url>,

@@ -57,9 +57,9 @@
 //! | registering, describing and publishing models | the `project` module |
 //! | names | [`ModelName`], [`ModelRef`], and [`ModelAddress`] for what people type |
 //! | what a model consists of | [`Manifest`] |
-//! | progress and cancelling | [`Progress`], whose module documents the order of events, and [`CancelToken`] |
+//! | progress and cancelling | [`Progress`], whose [module](progress) documents the order of events, and [`CancelToken`] |
 //! | what goes wrong | [`Error`] and [`Error::code`] |
-//! | another way to the network | [`Transport`] |
+//! | another way to the network | [`transport::Transport`] |
 //!
 //! # Features
 //!
@@ -93,19 +93,22 @@ mod digest;
 mod disk;
 mod engine;
 mod env;
-mod error;
+pub mod error;
 mod glob;
 mod http;
+pub mod installed;
 mod manager;
-mod manifest;
+pub mod manifest;
 mod model;
 mod modelstoml;
 mod mutex;
 mod platform;
-mod progress;
+pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;
+pub mod pull;
 mod relpath;
+pub mod remote;
 mod report;
 mod secret;
 mod setters;
@@ -113,48 +116,26 @@ mod settings;
 mod source;
 mod store;
 mod time;
+pub mod transport;
 mod url;
 
-pub use crate::catalog::registry::{
-    CachedRegistry, Example, RefInfo, RegistryFailure, RegistryMode, RemoteListing, SourceInfo,
-    SourceKind, SyncReport, SyncedRegistry, UnsyncedRegistry,
-};
-pub use crate::catalog::{Facts, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
-pub use crate::config::{Config, HttpConfig, ProxyConfig, RetryPolicy};
-pub use crate::digest::{Checksum, Digest, GitBlobId, InvalidDigest};
-pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
-pub use crate::engine::local::copy::{CopyOptions, CopyReport};
-pub use crate::engine::local::list::{
-    InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, Scope, Status,
-};
-pub use crate::engine::local::prune::{PrunePlan, PruneReport, PrunedPartial};
-pub use crate::engine::local::remove::RemoveReport;
-pub use crate::engine::local::update::{
-    Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport,
-};
-pub use crate::engine::local::verify::{
-    Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport,
-};
-pub use crate::engine::lookup::list::RemoteOptions;
-pub use crate::engine::lookup::matching::{FailedPull, MatchingReport};
-pub use crate::engine::lookup::search::{SearchOptions, SearchReport};
-pub use crate::engine::pull::plan::PullPlan;
-pub use crate::engine::pull::{PullOptions, PullOutcome, PullReport};
-pub use crate::engine::sync::SyncOptions;
-pub use crate::env::Environment;
-pub use crate::error::{AuthFailure, BoxError, Error, ErrorKind, Result};
-pub use crate::http::transport::{Request, Response, Transport, TransportError};
 pub use crate::manager::{Manager, ManagerExt, ModelManager, ModelManagerBuilder};
-pub use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile, Part};
 pub use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
-pub use crate::platform::System;
-pub use crate::progress::{
-    CancelToken, Download, Phase, Progress, ProgressEvent, Silent, Transferred,
-};
-pub use crate::relpath::{InvalidName, RelPath};
-pub use crate::secret::Secret;
-pub use crate::store::record::Annotation;
-pub use crate::url::{InvalidUrl, Scheme, Url};
+
+#[doc(inline)]
+pub use crate::config::{Config, Environment};
+#[doc(inline)]
+pub use crate::error::{Error, ErrorKind, Result};
+#[doc(inline)]
+pub use crate::installed::{CopyOptions, ListOptions, UpdateOptions, VerifyOptions};
+#[doc(inline)]
+pub use crate::manifest::{Digest, Manifest};
+#[doc(inline)]
+pub use crate::progress::{CancelToken, Progress, ProgressEvent};
+#[doc(inline)]
+pub use crate::pull::{PullOptions, PullPlan, PullReport};
+#[doc(inline)]
+pub use crate::remote::{ClearOptions, Metadata, RemoteOptions, SearchOptions, SyncOptions};
 
 /// The README's examples, compiled along with the others.
 #[cfg(all(doctest, feature = "cli"))]

@@ -4,7 +4,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use modelrack::RelPath;
+use modelrack::manifest::RelPath;
 use modelrack::project::formats::{ModelFile, builtin};
 
 /// The names by which the formats know their files.

@@ -4,10 +4,9 @@
 use std::sync::{Arc, Mutex};
 
 use libfuzzer_sys::fuzz_target;
-use modelrack::{
-    Config, Environment, Manager, ModelManager, RemoteOptions, Request, Response, System,
-    Transport, TransportError,
-};
+use modelrack::config::System;
+use modelrack::transport::{Request, Response, Transport, TransportError};
+use modelrack::{Config, Environment, Manager, ModelManager, RemoteOptions};
 
 /// Answers every request with the same bytes.
 #[derive(Debug, Default)]

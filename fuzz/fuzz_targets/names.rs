@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use modelrack::{ModelAddress, ModelName, RelPath, Url};
+use modelrack::manifest::RelPath;
+use modelrack::transport::Url;
+use modelrack::{ModelAddress, ModelName};
 
 fuzz_target!(|text: &str| {
     if let Ok(path) = RelPath::parse(text) {

@@ -8,8 +8,10 @@ use serde_json::json;
 use super::ending::{CliError, CliResult};
 use super::render::safe;
 use super::session::Session;
+use crate::error::AuthFailure;
 use crate::error::chain;
-use crate::{AuthFailure, Error, ErrorKind, SourceKind};
+use crate::remote::SourceKind;
+use crate::{Error, ErrorKind};
 
 /// The exit code when something is invalid that was typed.
 pub(super) const INVALID_ARGUMENT: u8 = 2;

@@ -6,9 +6,9 @@ use super::args::{self, Which, is_set};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, json, render};
-use crate::{
-    Checksum, Metadata, ModelAddress, RefInfo, RelPath, RemoteOptions, SourceInfo, SourceKind,
-};
+use crate::manifest::{Checksum, RelPath};
+use crate::remote::{RefInfo, SourceInfo, SourceKind};
+use crate::{Metadata, ModelAddress, RemoteOptions};
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command

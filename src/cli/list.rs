@@ -11,10 +11,9 @@ use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::error::chain;
-use crate::{
-    Digest, ErrorKind, Example, ListOptions, Listing, ModelRef, PartialModel, RegistryFailure,
-    RemoteModel, RemoteOptions, Status,
-};
+use crate::installed::{Listing, PartialModel, Status};
+use crate::remote::{Example, RegistryFailure, RemoteModel};
+use crate::{Digest, ErrorKind, ListOptions, ModelRef, RemoteOptions};
 
 const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::console::Console;
 use super::render::{count, duration, safe, size};
+use crate::progress::{Phase, Transferred};
 #[cfg(feature = "author")]
 use crate::project::{HashProgress, Hashed};
-use crate::{ModelRef, Phase, Progress, ProgressEvent, Transferred};
+use crate::{ModelRef, Progress, ProgressEvent};
 
 /// Nothing is drawn earlier: work that is over by then needs no bar.
 const QUIET_START: Duration = Duration::from_millis(250);

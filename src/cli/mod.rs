@@ -15,7 +15,7 @@
 //! if let Some(("models", matches)) = matches.subcommand() {
 //! #   let (console, _, _) = modelrack::cli::Console::captured();
 //! #   let home = std::env::temp_dir().join("modelrack-doc");
-//! #   let mount = mount.console(console).environment(modelrack::Environment::empty(modelrack::System::Linux, home));
+//! #   let mount = mount.console(console).environment(modelrack::Environment::empty(modelrack::config::System::Linux, home));
 //!     let exit = run(&mount, matches);
 //!     assert_eq!(exit.code(), 0);
 //! }

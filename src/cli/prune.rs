@@ -6,7 +6,7 @@ use super::args;
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
-use crate::PruneReport;
+use crate::installed::PruneReport;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command

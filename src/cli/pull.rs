@@ -7,7 +7,8 @@ use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
 use crate::error::chain;
-use crate::{MatchingReport, ModelPattern, PullOptions, PullOutcome, PullPlan, PullReport};
+use crate::pull::{MatchingReport, PullOutcome};
+use crate::{ModelPattern, PullOptions, PullPlan, PullReport};
 
 const DRY_RUN: &str = "modelrack_dry_run";
 const INCLUDE: &str = "modelrack_include";

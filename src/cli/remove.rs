@@ -6,7 +6,8 @@ use super::args::{self, Which, is_set, text};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
-use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, Scope};
+use crate::installed::Scope;
+use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
 
 const ALL: &str = "modelrack_all";
 
@@ -28,7 +29,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let report = if is_set(matches, ALL) {
         let text = text(matches, args::MODEL).unwrap_or_default();
-        let name: ModelName = text.parse().map_err(|error: crate::InvalidName| {
+        let name: ModelName = text.parse().map_err(|error: crate::error::InvalidName| {
             Error::from(ErrorKind::InvalidRef {
                 input: text.to_owned(),
                 message: error.reason().to_owned(),

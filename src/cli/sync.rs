@@ -6,8 +6,9 @@ use super::args::{self, is_set, text};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, json, render};
+use crate::SyncOptions;
 use crate::error::chain;
-use crate::{SyncOptions, SyncReport};
+use crate::remote::SyncReport;
 
 const REPO: &str = "modelrack_repo";
 

@@ -8,7 +8,8 @@ use super::pull::describe;
 use super::session::Session;
 use super::{Mount, render};
 use crate::error::chain;
-use crate::{Freshness, Progress, UpdateEntry, UpdateOptions};
+use crate::installed::{Freshness, UpdateEntry};
+use crate::{Progress, UpdateOptions};
 
 const APPLY: &str = "modelrack_apply";
 

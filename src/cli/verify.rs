@@ -6,7 +6,8 @@ use super::args::{self, Which, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, render};
-use crate::{Progress, VerifiedModel, VerifyOptions};
+use crate::installed::VerifiedModel;
+use crate::{Progress, VerifyOptions};
 
 const REPAIR: &str = "modelrack_repair";
 

@@ -33,6 +33,9 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
+pub use crate::env::Environment;
+pub use crate::platform::System;
+
 /// What an app says about its models. Building one reads nothing: neither files nor the environment.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -19,7 +19,7 @@
 //! that git gives it. Unknown fields are ignored.
 //!
 //! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the
-//! unknown values of `size`, and has no parts until a pull has [measured](Manifest::measured) the files. If a digest is
+//! unknown values of `size`, and has no parts until a pull has measured the files. If a digest is
 //! missing too, `revision` tells two states of the same files apart.
 
 use std::borrow::Cow;
@@ -30,9 +30,11 @@ use std::ops::Range;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::digest::{Checksum, Digest, GitBlobId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::relpath::{RelPath, check_distinct};
+use crate::relpath::check_distinct;
+
+pub use crate::digest::{Checksum, Digest, GitBlobId};
+pub use crate::relpath::RelPath;
 
 /// The largest manifest that is read, in bytes: 2 TiB of model in chunks of 8 MiB. A manifest is held in memory, so this
 /// bounds it.

@@ -5,9 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 9] = [
+const LAYERS: [(&str, u8); 13] = [
     ("cli", 6),
     ("manager", 5),
+    ("remote", 5),
+    ("installed", 5),
+    ("pull", 5),
+    ("transport", 5),
     ("engine", 4),
     ("project", 4),
     ("source", 3),

@@ -4,7 +4,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Name;
-use crate::{Digest, ManifestFile, RegistryFailure, RemoteDetail, RemoteMetadata, RemoteModel};
+use crate::Digest;
+use crate::manifest::ManifestFile;
+use crate::remote::{RegistryFailure, RemoteDetail, RemoteMetadata, RemoteModel};
 
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Remote<'a> {

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::Failed;
 use crate::error::chain;
+use crate::remote::{RefInfo, SourceInfo, SyncReport};
 use crate::time::rfc3339;
-use crate::{RefInfo, SourceInfo, SyncReport};
 
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct Sources<'a> {

@@ -12,7 +12,8 @@ use crate::cli::session::Session;
 use crate::cli::{Mount, json, render};
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
-use crate::{Config, Error, ErrorKind, Metadata, ModelRef, Result, Url};
+use crate::transport::Url;
+use crate::{Config, Error, ErrorKind, Metadata, ModelRef, Result};
 
 const PATHS: &str = "modelrack_paths";
 const TO: &str = "modelrack_to";

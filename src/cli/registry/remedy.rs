@@ -1,7 +1,7 @@
 //! What is suggested to remedy a finding, with the command as it is mounted.
 
-use crate::RelPath;
 use crate::cli::session::Session;
+use crate::manifest::RelPath;
 use crate::project::Remedy;
 
 /// Returns a remedy in a sentence.

@@ -6,12 +6,13 @@ use clap::{ArgMatches, Command};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
+use crate::Metadata;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
+use crate::manifest::RelPath;
 use crate::project::{FileSummary, ItemDetail};
-use crate::{Metadata, RelPath};
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command

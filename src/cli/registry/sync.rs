@@ -2,13 +2,14 @@
 
 use clap::{ArgMatches, Command};
 
+use crate::Error;
 use crate::cli::args::{self, is_set};
 use crate::cli::ending::CliResult;
 use crate::cli::failure::INVALID_ARGUMENT;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
+use crate::manifest::RelPath;
 use crate::project::{Difference, Dropped, ItemChange, ResyncOptions, ResyncReport};
-use crate::{Error, RelPath};
 
 const DRY_RUN: &str = "modelrack_dry_run";
 

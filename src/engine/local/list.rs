@@ -109,7 +109,7 @@ pub struct InstalledModel {
     /// Its folder.
     #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
-    /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::RemoteModel).
+    /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::remote::RemoteModel).
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The size of all files together.

@@ -1,7 +1,9 @@
 //! How each kind of failure ends: exit code and error code, for people and for programs.
 
 use modelrack::cli::Mount;
-use modelrack::{AuthFailure, CancelToken, Error, ErrorKind, Url};
+use modelrack::error::AuthFailure;
+use modelrack::transport::Url;
+use modelrack::{CancelToken, Error, ErrorKind};
 use serde_json::json;
 
 use super::recording::Recording;

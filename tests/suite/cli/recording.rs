@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use modelrack::installed::{
+    Annotation, CopyReport, InstalledDetail, InstalledModel, Listing, PrunePlan, PruneReport,
+    RemoveReport, UpdateReport, VerifyReport,
+};
+use modelrack::progress::Download;
+use modelrack::pull::MatchingReport;
+use modelrack::remote::{
+    ClearPlan, Example, RemoteDetail, RemoteListing, RemoteModel, SearchReport, SourceInfo,
+    SyncReport,
+};
 use modelrack::{
-    Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Error,
-    ErrorKind, Example, InstalledDetail, InstalledModel, ListOptions, Listing, Manager,
-    MatchingReport, ModelAddress, ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions,
-    PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport,
-    Result, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
-    UpdateReport, VerifyOptions, VerifyReport,
+    CancelToken, ClearOptions, CopyOptions, Error, ErrorKind, ListOptions, Manager, ModelAddress,
+    ModelName, ModelPattern, PullOptions, PullPlan, PullReport, RemoteOptions, Result,
+    SearchOptions, SyncOptions, UpdateOptions, VerifyOptions,
 };
 
 /// Answers with nothing, or with the error that it was given; what it cannot make up ends as cancelled.

@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use modelrack::{AuthFailure, BoxError, Error, ErrorKind, Url};
+use modelrack::error::{AuthFailure, BoxError};
+use modelrack::transport::Url;
+use modelrack::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use super::recording::Recording;

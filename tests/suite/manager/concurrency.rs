@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use modelrack::{
-    CancelToken, Config, ListOptions, Manager, ManagerExt, ModelManager, PullOptions, PullOutcome,
-    Transport,
-};
+use modelrack::pull::PullOutcome;
+use modelrack::transport::Transport;
+use modelrack::{CancelToken, Config, ListOptions, Manager, ManagerExt, ModelManager, PullOptions};
 
 use crate::support::disk::files_below;
 use crate::support::rack::{CHUNK, Rack, chunks_but, manifest_path, sample};

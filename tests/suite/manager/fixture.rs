@@ -1,6 +1,7 @@
 //! One model installed and another to be pulled from a server that fails.
 
-use modelrack::{Error, HttpConfig, Manager, PullOptions};
+use modelrack::config::HttpConfig;
+use modelrack::{Error, Manager, PullOptions};
 
 use crate::support::address;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use modelrack::{CancelToken, Damage, ListOptions, Manager, Scope, VerifyOptions};
+use modelrack::installed::{Damage, Scope};
+use modelrack::{CancelToken, ListOptions, Manager, VerifyOptions};
 use serde_json::{Value, json};
 
 use crate::support::address;

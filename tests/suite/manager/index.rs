@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use modelrack::{
-    Manager, ManagerExt, ModelAddress, PullOptions, RemoteOptions, SearchOptions, Url,
-};
+use modelrack::transport::Url;
+use modelrack::{Manager, ManagerExt, ModelAddress, PullOptions, RemoteOptions, SearchOptions};
 use serde_json::json;
 
 use crate::support::address;

@@ -1,9 +1,8 @@
 //! Plans: what they promise is what happens, and they are run as they stand.
 
-use modelrack::{
-    CancelToken, Freshness, Manager, ModelPattern, PrunePlan, PrunedPartial, PullOptions,
-    PullOutcome, PullPlan, UpdateOptions,
-};
+use modelrack::installed::{Freshness, PrunePlan, PrunedPartial};
+use modelrack::pull::PullOutcome;
+use modelrack::{CancelToken, Manager, ModelPattern, PullOptions, PullPlan, UpdateOptions};
 
 use crate::support::address;
 use crate::support::rack::{CHUNK, Rack, model_ref, sample};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::Arc;
 
-use modelrack::{Manager, ManagerExt, PullOptions, PullOutcome};
+use modelrack::pull::PullOutcome;
+use modelrack::{Manager, ManagerExt, PullOptions};
 use serde_json::json;
 
 use crate::support::rack::{CHUNK, Rack, sample};

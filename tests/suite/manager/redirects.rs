@@ -87,7 +87,7 @@ fn a_password_goes_to_its_own_host_only() {
     let ErrorKind::Authentication { failure, .. } = error.kind() else {
         panic!("{error:?}");
     };
-    assert_eq!(*failure, modelrack::AuthFailure::Refused);
+    assert_eq!(*failure, modelrack::error::AuthFailure::Refused);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use modelrack::{CancelToken, ListOptions, Manager, PullOptions, Status};
+use modelrack::installed::Status;
+use modelrack::{CancelToken, ListOptions, Manager, PullOptions};
 
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};

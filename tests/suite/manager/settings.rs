@@ -3,9 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use modelrack::{
-    AuthFailure, ErrorKind, ListOptions, Manager, ModelManager, PullOptions, RemoteOptions,
-};
+use modelrack::error::AuthFailure;
+use modelrack::{ErrorKind, ListOptions, Manager, ModelManager, PullOptions, RemoteOptions};
 
 use crate::support::rack::{CHUNK, Rack, quick_http, sample};
 use crate::support::server::Rule;
@@ -211,11 +210,11 @@ fn a_listing_is_narrowed_by_source_and_status() {
     assert_eq!(count(ListOptions::default().source("s".to_owned())), 1);
     assert_eq!(count(ListOptions::default().source("vendor".to_owned())), 1);
     assert_eq!(
-        count(ListOptions::default().status(modelrack::Status::Available)),
+        count(ListOptions::default().status(modelrack::installed::Status::Available)),
         2
     );
     assert_eq!(
-        count(ListOptions::default().status(modelrack::Status::Error)),
+        count(ListOptions::default().status(modelrack::installed::Status::Error)),
         0
     );
     let unknown = ListOptions::default().source("nobody".to_owned());

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use modelrack::{Change, Freshness, Manager, ManagerExt, PullOptions, UpdateOptions};
+use modelrack::installed::{Change, Freshness};
+use modelrack::{Manager, ManagerExt, PullOptions, UpdateOptions};
 
 use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
 use crate::support::recorder::Recorder;

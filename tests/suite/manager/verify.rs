@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use modelrack::{Damage, Manager, VerifyOptions};
+use modelrack::installed::Damage;
+use modelrack::{Manager, VerifyOptions};
 
 use crate::support::address;
 use crate::support::disk::flip;

@@ -3,9 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 
+use modelrack::installed::{PruneReport, Status};
 use modelrack::{
-    CancelToken, CopyOptions, ErrorKind, ListOptions, Manager, ManagerExt, ModelName, PruneReport,
-    PullOptions, SearchOptions, Status,
+    CancelToken, CopyOptions, ErrorKind, ListOptions, Manager, ManagerExt, ModelName, PullOptions,
+    SearchOptions,
 };
 use serde_json::json;
 

@@ -206,7 +206,11 @@ fn code_is_registered_by_what_it_declares() {
     let target = &registry.targets["incidence_target"];
     assert_eq!(target.entrypoint, "targets.incidence:incidence_target");
     assert_eq!(target.model_output, "incidence");
-    let data: Vec<&str> = target.data.iter().map(modelrack::RelPath::as_str).collect();
+    let data: Vec<&str> = target
+        .data
+        .iter()
+        .map(modelrack::manifest::RelPath::as_str)
+        .collect();
     assert_eq!(data, ["data/observed.csv"]);
     assert_eq!(target.files.len(), 2);
     assert!(registry.targets["late"].data.is_empty());

@@ -37,7 +37,7 @@ fn lines(difference: &Difference) -> Vec<String> {
         let files: Vec<&str> = dropped
             .files
             .iter()
-            .map(modelrack::RelPath::as_str)
+            .map(modelrack::manifest::RelPath::as_str)
             .collect();
         lines.push(
             format!("drop {kind} {id} {}", files.join(" "))

@@ -1,6 +1,6 @@
 //! Versions: which one a model gets, and that those before it stay.
 
-use modelrack::RelPath;
+use modelrack::manifest::RelPath;
 use modelrack::project::{AddOptions, ResyncOptions};
 
 use super::folder::{Folder, SIR, failures, gguf, gnn, weights};

@@ -3,7 +3,8 @@
 use std::fs;
 
 use modelrack::project::{AddOptions, PublishRegisteredOptions, ResyncOptions};
-use modelrack::{Manager, PullOptions, Url};
+use modelrack::transport::Url;
+use modelrack::{Manager, PullOptions};
 
 use super::folder::{AGENT, Folder, SIR, TARGET, ids, weights};
 use crate::support::address;

@@ -1,6 +1,7 @@
 //! Registries over TLS.
 
-use modelrack::{HttpConfig, Manager, PullOptions};
+use modelrack::config::HttpConfig;
+use modelrack::{Manager, PullOptions};
 
 use crate::support::address;
 use crate::support::rack::{Rack, quick_http};

@@ -1,6 +1,7 @@
 //! Mirrors of a chunked registry: asked in turn when the source itself fails.
 
-use modelrack::{HttpConfig, Manager, ModelManager, PullOptions};
+use modelrack::config::HttpConfig;
+use modelrack::{Manager, ModelManager, PullOptions};
 
 use crate::support::address;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};

@@ -1,8 +1,8 @@
 //! A store whose one source is a Hub, and the model that most tests pull.
 
+use modelrack::installed::InstalledModel;
 use modelrack::{
-    Config, Environment, InstalledModel, ListOptions, Manager, ModelManager, PullOptions,
-    PullReport, Result,
+    Config, Environment, ListOptions, Manager, ModelManager, PullOptions, PullReport, Result,
 };
 
 use super::hub::{Hub, HubRepo};

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use modelrack::System;
+use modelrack::config::System;
 
 /// The system the tests run on.
 pub(crate) const SYSTEM: System = if cfg!(windows) {

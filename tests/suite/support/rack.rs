@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use modelrack::config::{HttpConfig, RetryPolicy};
 use modelrack::{
-    Config, Environment, HttpConfig, Manager, ModelManager, ModelRef, Progress, PullOptions,
-    PullReport, Result, RetryPolicy,
+    Config, Environment, Manager, ModelManager, ModelRef, Progress, PullOptions, PullReport, Result,
 };
 use serde_json::Value;
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Mutex;
 
-use modelrack::{Request, Response, Transport, TransportError};
+use modelrack::transport::{Request, Response, Transport, TransportError};
 
 /// Answers from memory, and remembers what was asked.
 #[derive(Debug, Default)]

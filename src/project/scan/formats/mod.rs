@@ -15,7 +15,8 @@
 //!
 //! ```
 //! use modelrack::project::formats::{Description, ModelFile, ModelFormat};
-//! use modelrack::{RelPath, Result};
+//! use modelrack::manifest::RelPath;
+//! use modelrack::Result;
 //!
 //! /// Weights behind a line of text.
 //! #[derive(Debug)]

@@ -21,7 +21,7 @@ fn told(workshop: &Workshop, ran: &Ran) -> String {
     let real = fs::canonicalize(workshop.machine.temp.path()).unwrap();
     let real = real.to_str().unwrap().trim_start_matches(r"\\?\");
     let escaped = json!(real).to_string();
-    let url = modelrack::Url::from_path(workshop.machine.temp.path()).unwrap();
+    let url = modelrack::transport::Url::from_path(workshop.machine.temp.path()).unwrap();
     let text = format!("{}{}", ran.out, ran.err)
         .replace(url.to_string().trim_end_matches('/'), "file://<temp>")
         .replace(real, "<temp>")

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use modelrack::{AuthFailure, Environment, Error, ErrorKind, Manager, PullOptions, RemoteOptions};
+use modelrack::error::AuthFailure;
+use modelrack::{Environment, Error, ErrorKind, Manager, PullOptions, RemoteOptions};
 
 use crate::support::disk::{files_below, write_files};
 use crate::support::machine::{Machine, WHISPER, whisper};

@@ -94,7 +94,10 @@ fn sizes_that_are_missing_show_when_the_files_come() {
     assert_eq!(report.total_bytes, 8 + 6 + 7);
     assert_eq!(machine.requests().len(), 1 + 3, "{:?}", machine.requests());
     let again = machine.pull("hf/o/n").unwrap();
-    assert_eq!(again.outcome, modelrack::PullOutcome::AlreadyInstalled);
+    assert_eq!(
+        again.outcome,
+        modelrack::pull::PullOutcome::AlreadyInstalled
+    );
     let strict = PullOptions::default().require_hashes(true).force(true);
     let error = machine.manager().pull(&address("hf/o/n"), &strict);
     assert_eq!(error.unwrap_err().code(), "REGISTRY_ERROR");

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use modelrack::{
-    ErrorKind, Manager, PullOptions, PullOutcome, RemoteOptions, SearchOptions, UpdateOptions,
-};
+use modelrack::pull::PullOutcome;
+use modelrack::{ErrorKind, Manager, PullOptions, RemoteOptions, SearchOptions, UpdateOptions};
 
 use crate::support::address;
 use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
@@ -170,7 +169,7 @@ fn the_last_request_of_a_window_may_be_refused_for_another_reason() {
     let ErrorKind::Authentication { failure, .. } = error.kind() else {
         panic!("{error:?}");
     };
-    assert_eq!(*failure, modelrack::AuthFailure::Gated);
+    assert_eq!(*failure, modelrack::error::AuthFailure::Gated);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Models brought in whole.
 
-use modelrack::{Manager, ModelManager, PullOptions, PullOutcome, RemoteOptions};
+use modelrack::pull::PullOutcome;
+use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions};
 
 use crate::support::hub::Hub;
 use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use modelrack::{
-    Annotation, InstalledModel, ListOptions, Manager, PullOptions, UpdateOptions, VerifyOptions,
-};
+use modelrack::installed::{Annotation, InstalledModel};
+use modelrack::{ListOptions, Manager, PullOptions, UpdateOptions, VerifyOptions};
 use serde_json::{Value, json};
 
 use crate::support::address;
@@ -172,7 +171,7 @@ fn a_model_whose_folder_is_gone_does_not_come_back_by_being_annotated() {
         .manager()
         .annotate(&address(WHISPER), &facts)
         .unwrap();
-    assert_eq!(annotated.status, modelrack::Status::Deleted);
+    assert_eq!(annotated.status, modelrack::installed::Status::Deleted);
     assert!(!path.exists());
     let error = machine
         .manager()

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use modelrack::{
-    Manager, PullOptions, PullOutcome, PullReport, Result, UpdateOptions, VerifyOptions,
-};
+use modelrack::pull::PullOutcome;
+use modelrack::{Manager, PullOptions, PullReport, Result, UpdateOptions, VerifyOptions};
 
 use crate::support::address;
 use crate::support::machine::{Machine, WHISPER, whisper};
@@ -169,7 +168,10 @@ fn an_update_keeps_to_the_selection() {
     let manager = machine.manager();
     let report = manager.update(&UpdateOptions::default()).unwrap();
     assert!(
-        matches!(report.entries[0].freshness, modelrack::Freshness::UpToDate),
+        matches!(
+            report.entries[0].freshness,
+            modelrack::installed::Freshness::UpToDate
+        ),
         "{report:?}"
     );
     repo.commit_with("main", [("tokenizer.json", "{}")]);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use modelrack::installed::{Listing, Status};
+use modelrack::pull::PullOutcome;
 use modelrack::{
-    CopyOptions, ListOptions, Listing, Manager, ManagerExt, ModelManager, ProgressEvent,
-    PullOptions, PullOutcome, Status,
+    CopyOptions, ListOptions, Manager, ManagerExt, ModelManager, ProgressEvent, PullOptions,
 };
 
 use crate::support::machine::{Machine, WHISPER, whisper};

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use modelrack::{
-    Annotation, Change, Freshness, Manager, PullOptions, UpdateOptions, UpdateReport, VerifyOptions,
-};
+use modelrack::installed::{Annotation, Change, Freshness, UpdateReport};
+use modelrack::{Manager, PullOptions, UpdateOptions, VerifyOptions};
 
 use crate::support::disk::flip;
 use crate::support::machine::{Machine, WHISPER, whisper};
@@ -172,7 +171,7 @@ fn a_forced_pull_builds_the_copy_anew_from_what_is_there() {
     machine.hub.server().reset_counts();
     let options = PullOptions::default().force(true);
     let report = machine.manager().pull(&address(WHISPER), &options).unwrap();
-    assert_eq!(report.outcome, modelrack::PullOutcome::Installed);
+    assert_eq!(report.outcome, modelrack::pull::PullOutcome::Installed);
     assert_eq!(report.bytes_fetched, 0);
     assert_eq!(machine.requests().len(), 1);
 }

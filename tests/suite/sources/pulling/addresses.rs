@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use modelrack::{
-    CancelToken, CopyOptions, ErrorKind, Manager, ModelManager, PullOptions, PullOutcome,
-};
+use modelrack::pull::PullOutcome;
+use modelrack::{CancelToken, CopyOptions, ErrorKind, Manager, ModelManager, PullOptions};
 
 use super::{Site, inside, model};
 use crate::support::disk::{files_below, write_files};

@@ -1,8 +1,7 @@
 //! Pulling many models at once: through one archive of their commit where that is cheaper.
 
-use modelrack::{
-    ErrorKind, Manager, MatchingReport, ModelPattern, PullOptions, PullOutcome, Result,
-};
+use modelrack::pull::{MatchingReport, PullOutcome};
+use modelrack::{ErrorKind, Manager, ModelPattern, PullOptions, Result};
 
 use super::{Site, changed, inside, model};
 use crate::support::disk::files_below;

@@ -10,9 +10,9 @@ mod updating;
 mod versioned;
 mod zips;
 
+use modelrack::config::HttpConfig;
 use modelrack::{
-    Config, HttpConfig, Manager, ModelManager, PullOptions, PullReport, RemoteOptions, Result,
-    SyncOptions,
+    Config, Manager, ModelManager, PullOptions, PullReport, RemoteOptions, Result, SyncOptions,
 };
 
 use crate::support::address;

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use modelrack::{Damage, Manager, VerifyOptions, VerifyReport};
+use modelrack::installed::{Damage, VerifyReport};
+use modelrack::{Manager, VerifyOptions};
 
 use super::{Site, changed, model};
 use crate::support::bytes;

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use modelrack::{
-    ErrorKind, Freshness, ListOptions, Manager, PullOptions, PullOutcome, RemoteOptions,
-    UpdateOptions,
-};
+use modelrack::installed::Freshness;
+use modelrack::pull::PullOutcome;
+use modelrack::{ErrorKind, ListOptions, Manager, PullOptions, RemoteOptions, UpdateOptions};
 
 use super::{Site, model};
 use crate::support::disk::flip;

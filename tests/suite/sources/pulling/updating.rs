@@ -1,6 +1,7 @@
 //! Models whose repositories move on: what changed, and bringing just that in.
 
-use modelrack::{Change, Freshness, Manager, PullOptions, SyncOptions, UpdateEntry, UpdateOptions};
+use modelrack::installed::{Change, Freshness, UpdateEntry};
+use modelrack::{Manager, PullOptions, SyncOptions, UpdateOptions};
 
 use super::{Site, changed, model};
 use crate::support::forge::models::{Hashes, ModelsToml, NamedFile};

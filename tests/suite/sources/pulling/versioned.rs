@@ -1,6 +1,7 @@
 //! Files under version control whose registry states sizes and hashes.
 
-use modelrack::{Manager, PullOptions, PullOutcome, SyncOptions};
+use modelrack::pull::PullOutcome;
+use modelrack::{Manager, PullOptions, SyncOptions};
 
 use super::{Site, inside, model};
 use crate::support::forge::models::{ModelsToml, NamedFile, small_models};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use modelrack::{CancelToken, Manager, Phase, ProgressEvent, PullOptions, PullOutcome};
+use modelrack::progress::Phase;
+use modelrack::pull::PullOutcome;
+use modelrack::{CancelToken, Manager, ProgressEvent, PullOptions};
 
 use super::{Site, model};
 use crate::support::disk::flip;

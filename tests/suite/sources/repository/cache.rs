@@ -1,8 +1,7 @@
 //! What was synced, on disk: several refs, lookups without the network, clearing.
 
-use modelrack::{
-    ClearOptions, ClearPlan, Manager, PullOptions, RemoteOptions, SearchOptions, SyncOptions,
-};
+use modelrack::remote::ClearPlan;
+use modelrack::{ClearOptions, Manager, PullOptions, RemoteOptions, SearchOptions, SyncOptions};
 
 use super::{Host, offered, refs_key, sync, sync_with, tree, tree_of};
 use crate::support::address;

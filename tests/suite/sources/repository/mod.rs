@@ -18,9 +18,8 @@ mod tokens;
 
 use std::fmt::Write as _;
 
-use modelrack::{
-    Environment, Manager, ModelManager, RemoteOptions, Result, SourceInfo, SyncOptions, SyncReport,
-};
+use modelrack::remote::{SourceInfo, SyncReport};
+use modelrack::{Environment, Manager, ModelManager, RemoteOptions, Result, SyncOptions};
 
 use crate::support::chain;
 use crate::support::forge::models::{ModelsToml, NamedFile, below, small_models};

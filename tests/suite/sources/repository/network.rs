@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use modelrack::{AuthFailure, ErrorKind, Manager, SyncOptions};
+use modelrack::error::AuthFailure;
+use modelrack::{ErrorKind, Manager, SyncOptions};
 
 use super::{Host, advertisement, raw, release, sync, tree_of};
 use crate::support::forge::models::ModelsToml;

@@ -1,6 +1,7 @@
 //! Registries as they are in the wild, synced and read.
 
-use modelrack::{Manager, ManifestFile, ModelManager, PullOptions, RemoteOptions};
+use modelrack::manifest::ManifestFile;
+use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions};
 
 use super::{Host, MODELS, REGISTRY, models_at, offered, refs_key, registry, sync, tree_of};
 use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, small_models};
