@@ -248,7 +248,7 @@ pub(crate) fn check_concurrency(workers: usize) -> Result<()> {
         Ok(())
     } else {
         Err(Error::argument(format!(
-            "the concurrency is {workers}, and may be from 1 to 16"
+            "the concurrency is {workers}, but must be from 1 to 16"
         )))
     }
 }

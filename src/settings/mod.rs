@@ -46,7 +46,7 @@ impl Settings {
             {
                 Some(path) => std::path::absolute(&path).map_err(|error| {
                     Error::from(ErrorKind::Config {
-                        message: format!("'{}' is no path", path.display()),
+                        message: format!("'{}' is not a usable path", path.display()),
                         source: Some(error.into()),
                     })
                 }),
@@ -63,7 +63,7 @@ impl Settings {
             check_concurrency(workers)?;
         }
         if config.max_pulls == Some(0) {
-            return Err(Error::argument("max_pulls is 0, and may be from 1 on"));
+            return Err(Error::argument("max_pulls is 0, but must be at least 1"));
         }
 
         let mut layers = Vec::new();

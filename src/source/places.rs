@@ -82,7 +82,7 @@ impl Places {
         let file = manifest
             .file_of_part(part)
             .map(|file| &manifest.files()[file]);
-        let file = file.ok_or_else(|| Error::internal("a part that is no file"))?;
+        let file = file.ok_or_else(|| Error::internal("a part that is not a file"))?;
         self.of_file(&file.path)
     }
 

@@ -22,7 +22,7 @@ impl UrlTemplate {
         let filled = template.text("o/n", "main", "file");
         if filled.contains(['{', '}']) {
             return Err(InvalidUrl::new(
-                "a template knows {repo}, {ref} and {path} only",
+                "a template may contain only {repo}, {ref} and {path}",
             ));
         }
         Url::parse(&filled).map(|_| template)

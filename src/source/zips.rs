@@ -241,7 +241,7 @@ impl ZipOpener<'_> {
 /// Removes a zip that was fetched whole; one that cannot be removed stays.
 pub(crate) fn drop_kept(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
-        info!(path = %path.display(), %error, "an archive stays");
+        info!(path = %path.display(), %error, "cannot remove an archive");
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         };
         match project.registry().kind_of(id) {
             Ok(_) => ids.push(id.to_owned()),
-            // What is no path either is an id that was mistyped.
+            // What is not a usable path either is an id that was mistyped.
             Err(error) if !path.exists() && is_bare(path) => return Err(error.into()),
             Err(_) => {}
         }

@@ -231,7 +231,7 @@ impl Engine {
         match found {
             Err(error) if matches!(error.kind(), ErrorKind::NotSynced { .. }) && call.auto_sync => {
                 if call.is_offline() {
-                    let needed = "the network".into();
+                    let needed = "what was not synced".into();
                     return Err(ErrorKind::Offline { needed }.into());
                 }
                 candidates.sort_by_key(|at| !at.is_expected());

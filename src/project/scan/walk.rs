@@ -24,7 +24,7 @@ const OF_TOOLS: [&str; 10] = [
     ".DS_Store",
     "Thumbs.db",
 ];
-/// How deep folders may be nested. A link that is followed may lead in a circle.
+/// How deep folders may be nested. A link that is followed may form a loop.
 const MAX_DEPTH: usize = 64;
 /// Why a link is refused.
 pub(in crate::project) const IS_LINK: &str = "is a link, which a registry cannot have";

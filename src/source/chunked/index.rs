@@ -59,7 +59,7 @@ impl Index {
             return match self.cached()? {
                 Some(file) => Ok((file, false)),
                 None => Err(ErrorKind::Offline {
-                    needed: format!("the index {}, which is not cached,", self.urls[0]),
+                    needed: format!("the index {}", self.urls[0]),
                 }
                 .into()),
             };

@@ -81,7 +81,7 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> 
     for _ in 0..MAX_ALIASES {
         let entry = versions.get(name).ok_or_else(|| {
             Malformed::new(format!(
-                "version '{}' is an alias of a version that is not there",
+                "version '{}' is an alias of a version that does not exist",
                 shown(version)
             ))
         })?;
@@ -97,7 +97,7 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, Malformed> 
         }
     }
     Err(Malformed::new(format!(
-        "the aliases of version '{}' lead in a circle",
+        "the aliases of version '{}' form a loop",
         shown(version)
     )))
 }
@@ -114,7 +114,9 @@ fn remote(
     let metadata = match metadata {
         Some(json) => RemoteMetadata::of_json(json).ok_or_else(|| {
             let version = shown(&version);
-            Malformed::new(format!("the metadata of version '{version}' is no object"))
+            Malformed::new(format!(
+                "the metadata of version '{version}' is not an object"
+            ))
         })?,
         None => RemoteMetadata::default(),
     };
@@ -182,7 +184,7 @@ pub(super) fn read_all(json: &[u8], identity: &Identity) -> Result<Vec<RemoteMod
     Ok(all)
 }
 
-/// Checks everything, for whoever writes an index.
+/// Checks everything, before an index is published.
 #[cfg(feature = "author")]
 pub(super) fn check(json: &[u8]) -> Result<(), Malformed> {
     let identity = Identity {

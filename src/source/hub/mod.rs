@@ -251,7 +251,7 @@ impl Source for Hub {
         found
             .contents
             .map(Arc::unwrap_or_clone)
-            .ok_or_else(|| Error::internal("an offer of the Hub without its files"))
+            .ok_or_else(|| Error::internal("a model of the Hub without its files"))
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

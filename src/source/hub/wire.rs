@@ -158,7 +158,7 @@ fn model_type(task: &str) -> &'static str {
 fn malformed(url: &Url, error: serde_json::Error) -> Error {
     Error::from(ErrorKind::Registry {
         location: url.to_string(),
-        message: "the Hub's answer is malformed".into(),
+        message: "the response of the Hub is malformed".into(),
         source: Some(error.into()),
     })
 }

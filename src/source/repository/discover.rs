@@ -242,7 +242,7 @@ fn served(
     commit: Option<String>,
 ) -> Result<Discovered> {
     let text = String::from_utf8(bytes)
-        .map_err(|_| Error::registry(&url, "the registry is no text in UTF-8"))?;
+        .map_err(|_| Error::registry(&url, "the registry is not UTF-8 text"))?;
     Ok(Discovered::Registry(ServedRegistry {
         text,
         url,

@@ -168,7 +168,7 @@ impl Cached {
     fn damaged(&self, source: Option<BoxError>) -> Error {
         Error::from(ErrorKind::Registry {
             location: self.path.display().to_string(),
-            message: "the cached registry is damaged, and a sync replaces it".into(),
+            message: "the cached registry is damaged; a sync replaces it".into(),
             source,
         })
     }

@@ -166,8 +166,7 @@ impl RepositoryPlace {
         if repo != self.repo {
             if !self.raw.has("{repo}") {
                 let (own, repo) = (&self.repo, repo.escape_debug());
-                let message =
-                    format!("raw: has no {{repo}}, so it serves '{own}' and not '{repo}'");
+                let message = format!("raw: lacks {{repo}}, so it serves '{own}' and not '{repo}'");
                 return Err(Error::config(message));
             }
             place.archives.retain(|archive| archive.has("{repo}"));
@@ -363,7 +362,7 @@ mod tests {
         let error = place.with_repo("fork/n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "raw: has no {repo}, so it serves 'o/n' and not 'fork/n'"
+            "raw: lacks {repo}, so it serves 'o/n' and not 'fork/n'"
         );
     }
 

@@ -34,7 +34,7 @@ pub(super) enum RefKind {
 impl Refs {
     /// Reads an advertisement; `url` names it in errors.
     pub(super) fn parse(bytes: &[u8], url: &Url) -> Result<Self> {
-        let malformed = || Error::registry(url, "the server does not answer as git does");
+        let malformed = || Error::registry(url, "the server does not respond like a git server");
         let mut refs = Self::default();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -71,7 +71,7 @@ impl Refs {
         if !is_commit_id(hash) {
             return None;
         }
-        // A name that is no text can be nobody's ref; that there are none at all is said so, too.
+        // A name that is not UTF-8 cannot be asked for; `capabilities^{}` says that there are no refs at all.
         if let Ok(name) = std::str::from_utf8(&line[at + 1..])
             && name != "capabilities^{}"
         {

@@ -66,7 +66,7 @@ fn a_malformed_index_is_refused() {
         ),
         ("no hash", r#"{"g":{"m":{"v":{}}}}"#.into()),
         (
-            "metadata that is no object",
+            "metadata that is not an object",
             format!(r#"{{"g":{{"m":{{"v":{{"hash":"{hash}","metadata":[]}}}}}}}}"#),
         ),
         (

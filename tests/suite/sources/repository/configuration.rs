@@ -74,7 +74,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{branch}/{path}\"",
-            ": sources.s.raw is not a usable URL: a template knows {repo}, {ref} and {path} only",
+            ": sources.s.raw is not a usable URL: a template may contain only {repo}, {ref} and {path}",
         ),
         (
             "repo = \"o/n\"\nraw = \"{repo}/{ref}/{path}\"",

@@ -94,7 +94,7 @@ fn damage_in_the_list_of_a_model_s_files_is_seen_when_it_is_read() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the cached registry is damaged, and a sync replaces it ({})",
+            "the cached registry is damaged; a sync replaces it ({})",
             index.display()
         )
     );

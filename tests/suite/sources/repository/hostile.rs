@@ -157,7 +157,7 @@ fn what_is_no_registry() {
     ] {
         refused(text);
     }
-    assert!(refused(b"[models]\n\"\xff\" = []\n".to_vec()).contains("no text in UTF-8"));
+    assert!(refused(b"[models]\n\"\xff\" = []\n".to_vec()).contains("not UTF-8 text"));
     assert!(refused(b"\0\0\0\0".to_vec()).contains("malformed"));
 }
 

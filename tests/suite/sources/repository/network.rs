@@ -111,7 +111,10 @@ fn a_limit_without_an_end_and_a_refusal_are_told_apart() {
 #[test]
 fn what_answers_something_else_is_told_from_git_and_from_a_registry() {
     for (place, message) in [
-        ("/info/refs", "the server does not answer as git does"),
+        (
+            "/info/refs",
+            "the server does not respond like a git server",
+        ),
         ("/releases/", "the registry is malformed"),
         ("/raw/", "the registry is malformed"),
     ] {
