@@ -37,7 +37,7 @@ use hosted::{
     small_files, write_models,
 };
 use modelrack::config::System;
-use modelrack::project::{MakeOptions, MakeOrigin, RegistryMaker};
+use modelrack::project::{MakeOptions, MakeOrigin, Project};
 use modelrack::{
     Config, Digest, Environment, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions,
     RemoteOptions, SearchOptions, SyncOptions,
@@ -483,10 +483,8 @@ fn make_registry(models: &str, output: &str) -> Result<usize> {
         path: models.into(),
         repository: None,
     };
-    let options = MakeOptions::new(origin).output(output);
-    Ok(RegistryMaker::new(Config::new("bench"))
-        .make(&options)?
-        .files)
+    let options = MakeOptions::new(Config::new("bench"), origin).output(output);
+    Ok(Project::make(&options)?.files)
 }
 
 /// Hashes the files of the folders in a folder, with two threads.

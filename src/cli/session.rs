@@ -21,7 +21,9 @@ use crate::{CancelToken, Manager, Progress, PullOptions};
 pub(super) struct Session {
     pub(super) manager: Arc<dyn Manager>,
     #[cfg(feature = "author")]
-    pub(super) maker: crate::project::RegistryMaker,
+    pub(super) config: crate::Config,
+    #[cfg(feature = "author")]
+    pub(super) environment: crate::Environment,
     pub(super) console: Console,
     pub(super) output: Output,
     pub(super) cancel: CancelToken,
@@ -56,8 +58,9 @@ impl Session {
             colours: console.colours(&environment),
             verb: verb.map_or("", |verb| verb.name),
             #[cfg(feature = "author")]
-            maker: crate::project::RegistryMaker::new(mount.config.clone())
-                .environment(environment.clone()),
+            config: mount.config.clone(),
+            #[cfg(feature = "author")]
+            environment: environment.clone(),
             manager: mount.open_manager(environment),
             console,
             output,

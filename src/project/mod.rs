@@ -27,7 +27,7 @@ pub use list::{
 };
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
-pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
+pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
 pub use publish::{
     DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
 };

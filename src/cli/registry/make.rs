@@ -8,7 +8,7 @@ use crate::cli::args::{self, is_set, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{MakeOptions, MakeOrigin, RepositoryRef};
+use crate::project::{MakeOptions, MakeOrigin, Project, RepositoryRef};
 use crate::{Error, Result};
 
 const REPO: &str = "modelrack_repo";
@@ -57,7 +57,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let mut options = MakeOptions::new(origin(matches)?)
+    let mut options = MakeOptions::new(session.config.clone(), origin(matches)?)
+        .environment(session.environment.clone())
         .name(text(matches, NAME).unwrap_or_default())
         .urls(is_set(matches, URLS))
         .offline(session.output.offline)
@@ -68,7 +69,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     if let Some(output) = matches.get_one::<PathBuf>(OUTPUT) {
         options = options.output(output);
     }
-    let report = session.maker.make(&options)?;
+    let report = Project::make(&options)?;
     if session.output.json {
         return session.json(&report);
     }

@@ -12,7 +12,7 @@ use crate::project::item::{ItemId, ItemKind};
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::hash::Hashing;
 use crate::project::scan::survey::MODFLOW;
-use crate::project::scan::walk::{Tree, files_below, folder_of};
+use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
@@ -162,7 +162,7 @@ impl Project {
                 folders.insert(folder_of(&entry.path));
                 continue;
             }
-            let Tree { files, faults } = files_below(self, &entry.path)?;
+            let FolderFiles { files, faults } = files_below(self, &entry.path)?;
             let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
             let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
             let refused: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();

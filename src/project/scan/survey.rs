@@ -11,7 +11,7 @@ use crate::project::home::Project;
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::formats::{self, Description, Extent, ModelFile};
 use crate::project::scan::python::{self, Entrypoint, Module};
-use crate::project::scan::walk::{IS_LINK, Tree, files_below, folder_of};
+use crate::project::scan::walk::{FolderFiles, IS_LINK, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// The format of models that are code.
@@ -87,7 +87,7 @@ impl Project {
             let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
             return Ok(self.read_file(&file)?.found(file));
         }
-        let Tree { files, mut faults } = files_below(self, path)?;
+        let FolderFiles { files, mut faults } = files_below(self, path)?;
         if !faults.is_empty() {
             return Err(faults.swap_remove(0).1);
         }
@@ -110,7 +110,7 @@ impl Project {
                 "'{path}' is neither a file nor a folder"
             )));
         }
-        let Tree { files, mut faults } = files_below(self, path)?;
+        let FolderFiles { files, mut faults } = files_below(self, path)?;
         match faults.is_empty() {
             true => Ok(files),
             false => Err(faults.swap_remove(0).1),

@@ -48,7 +48,7 @@ pub(in crate::project) struct FileBelow {
 
 /// What lies below a folder of a project.
 #[derive(Debug, Default)]
-pub(in crate::project) struct Tree {
+pub(in crate::project) struct FolderFiles {
     /// The files, in the order of names.
     pub(in crate::project) files: Vec<RelPath>,
     /// What cannot be in a registry, with the reasons.
@@ -66,7 +66,7 @@ pub(in crate::project) fn folder_of(path: &str) -> &str {
 }
 
 /// Finds all files below a folder of the project, `.` for its own. Links are not followed.
-pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result<Tree> {
+pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles> {
     let (start, prefix) = match folder {
         "." => (project.root().to_owned(), ""),
         folder => {
@@ -75,7 +75,7 @@ pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result
             (project.locate(&path), folder)
         }
     };
-    let mut tree = Tree::default();
+    let mut tree = FolderFiles::default();
     for file in walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)? {
         let name = below(prefix, &file.name);
         let path = match file.fault {

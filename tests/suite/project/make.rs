@@ -7,7 +7,7 @@ mod remote;
 use std::fs;
 use std::path::PathBuf;
 
-use modelrack::project::{MakeOptions, MakeOrigin, MakeReport, RegistryMaker, RepositoryRef};
+use modelrack::project::{MakeOptions, MakeOrigin, MakeReport, Project, RepositoryRef};
 use modelrack::{Config, Environment, Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -50,13 +50,7 @@ impl Publisher {
     }
 
     fn make(&self, options: &MakeOptions) -> Result<MakeReport> {
-        self.make_with(self.config(), options)
-    }
-
-    fn make_with(&self, config: Config, options: &MakeOptions) -> Result<MakeReport> {
-        RegistryMaker::new(config)
-            .environment(self.environment())
-            .make(options)
+        Project::make(options)
     }
 
     /// Makes the registry of some bytes as a zip of release `v1`.
@@ -93,7 +87,9 @@ impl Publisher {
     }
 
     fn options(&self, origin: MakeOrigin) -> MakeOptions {
-        MakeOptions::new(origin).output(self.output())
+        MakeOptions::new(self.config(), origin)
+            .environment(self.environment())
+            .output(self.output())
     }
 
     /// Writes files below a folder of the test.

@@ -1,36 +1,37 @@
-//! Writing the `models.toml` of a repository, from the folders of its models.
+//! Making the `models.toml` of a repository from the folders of its models.
 //!
-//! What is indexed is what will be served: the archive of the repository at a ref, or a zip of a release. A folder of this
-//! machine may be indexed instead, for trying out; the same files give the same registry, byte for byte.
+//! What is indexed is what will be served: the archive of the repository at a ref, or a zip of a release. A local folder
+//! can be indexed instead, to try things out; the same files give the same registry, byte for byte.
 //!
-//! A folder with a name file is a model, called by its path below the folder that is indexed. Everything below it is its
-//! own, even where it is another model's too. Left out are what a run of the model writes (`.lst .hds .hed .cbb .cbc .bud
-//! .ddn .ucn .glo`), what its outputs are compared with (`compare*`), and what version control, file managers and
-//! registries keep for themselves. A link in a model is refused: what a server has under its name is not what it leads to.
+//! A folder with a name file is a model, named after its path below the folder that is indexed. Everything below it belongs
+//! to it, even where that belongs to another model too. Left out are the outputs of a run (`.lst .hds .hed .cbb .cbc .bud
+//! .ddn .ucn .glo`), what they are compared with (`compare*`), and the files of tools such as version control. A link in a
+//! model is refused, since a server does not serve what it leads to.
 
 mod folder;
 mod models;
-mod opened;
+mod origin;
 mod tree;
 mod zip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use tracing::info;
 
 use crate::config::Config;
+use crate::digest::Hasher;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
-use crate::http::Client;
 use crate::http::transport::Transport;
 use crate::model::ModelName;
 use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
 use crate::progress::CancelToken;
+use crate::project::home::Project;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
 use crate::relpath::below;
 use crate::setters::setters;
@@ -40,8 +41,7 @@ use crate::source::repository::place::{RepositoryPlace, place_of};
 use crate::store::lock::RECORD_LIMIT;
 
 use models::{Models, Naming, find};
-use opened::{Fetching, Opened, Served, open_folder};
-use tree::Facts;
+use origin::{ArchiveFetch, IndexedFolder, Server, open_folder};
 pub(in crate::project) use tree::is_output_of_run;
 
 /// How much of a file is read at once, in bytes.
@@ -53,7 +53,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub struct RepositoryRef {
     /// `OWNER/NAME`.
     pub repo: String,
-    /// A branch, a tag, a release or a commit.
+    /// A branch, tag, release or commit.
     pub reference: String,
 }
 
@@ -65,34 +65,15 @@ impl RepositoryRef {
             reference: reference.into(),
         }
     }
-
-    /// Finds how it is reached: as a source says that names it, else as the environment says.
-    fn serve(
-        &self,
-        (settings, environment): &(Settings, Environment),
-        asset: Option<&str>,
-    ) -> Result<Served> {
-        let Self { repo, reference } = self;
-        let place = RepositoryPlace {
-            refs: vec![reference.clone()],
-            asset: asset.map(str::to_owned),
-            ..place_of(repo, settings, environment)?
-        };
-        place.check()?;
-        Ok(Served {
-            place,
-            reference: reference.clone(),
-        })
-    }
 }
 
-/// Where the models are that a registry is made of.
+/// Where the models of a registry are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MakeOrigin {
     /// The archive of a repository at a ref.
     Archive {
-        /// Which one.
+        /// The repository and the ref.
         repository: RepositoryRef,
         /// The folder in the repository; empty for its top. It becomes the registry's `root`.
         path: String,
@@ -101,14 +82,14 @@ pub enum MakeOrigin {
     Asset {
         /// The repository and the release's tag.
         repository: RepositoryRef,
-        /// The zip's name. It becomes the registry's `asset`.
+        /// The name of the zip. It becomes the registry's `asset`.
         file: String,
         /// The folder in the zip; empty for its top. It becomes the registry's `root`.
         path: String,
     },
-    /// A folder of this machine. Its path in the work tree of a repository, when it is in one, becomes the registry's `root`.
+    /// A local folder. Its path in the work tree of a repository, if it is in one, becomes the registry's `root`.
     Folder {
-        /// Which one.
+        /// The folder.
         path: PathBuf,
         /// The repository that will serve the files, for their URLs.
         repository: Option<RepositoryRef>,
@@ -121,26 +102,35 @@ pub enum MakeOrigin {
 pub struct MakeOptions {
     /// Where the models are.
     pub origin: MakeOrigin,
-    /// The source's name, which comes in front of models and examples. Default: none.
+    /// The app's configuration: a repository that one of its sources names is reached as that source says.
+    pub config: Config,
+    /// The environment. Default: that of the process.
+    pub environment: Option<Environment>,
+    /// What sends requests. Default: the built-in transport.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// The name of the source, which is put in front of models and examples. Default: none.
     pub name: String,
-    /// What a model's name file is called; `*`, `?` and `[a-z]` stand for other characters. Default: `mfsim.nam`.
+    /// The name of a model's name file, with the wildcards `*`, `?` and `[a-z]`. Default: `mfsim.nam`.
     pub namefile: String,
     /// The folder that `models.toml` is written to. Default: `.registry`.
     pub output: PathBuf,
-    /// Give each file a URL, for readers that do not build it themselves. Default: off.
+    /// Whether each file gets a URL, for readers that do not build it themselves. Default: no.
     pub urls: bool,
-    /// Open no socket. Default: off, or as the configuration says.
+    /// Whether to stay off the network. Default: as the configuration says.
     pub offline: bool,
-    /// Stops the work when it is cancelled.
+    /// Cancels the work.
     pub cancel: CancelToken,
 }
 
 impl MakeOptions {
-    /// Makes a registry of what is there.
+    /// Creates options with the defaults.
     #[must_use]
-    pub fn new(origin: MakeOrigin) -> Self {
+    pub fn new(config: Config, origin: MakeOrigin) -> Self {
         Self {
             origin,
+            config,
+            environment: None,
+            transport: None,
             name: String::new(),
             namefile: "mfsim.nam".to_owned(),
             output: PathBuf::from(".registry"),
@@ -149,9 +139,64 @@ impl MakeOptions {
             cancel: CancelToken::new(),
         }
     }
+
+    /// Opens the folder of the models; `own` is the registry that will be written.
+    fn open(&self, own: &Path) -> Result<IndexedFolder> {
+        let (repository, file, path) = match &self.origin {
+            MakeOrigin::Archive { repository, path } => (repository, None, path),
+            MakeOrigin::Asset {
+                repository,
+                file,
+                path,
+            } => (repository, Some(file.as_str()), path),
+            MakeOrigin::Folder { path, repository } => {
+                let server = |repository| self.server(repository, None, &self.settings()?);
+                let server = repository.as_ref().map(server).transpose()?;
+                if server.is_none() && self.urls {
+                    let message = "URLs need a repository and a ref, and none is given";
+                    return Err(Error::argument(message));
+                }
+                return open_folder(path, server, own, &self.cancel);
+            }
+        };
+        let settings = &self.settings()?;
+        let server = self.server(repository, file, settings)?;
+        let sources = Sources::open(&settings.0, &settings.1, self.transport.clone())?;
+        let fetch = ArchiveFetch {
+            client: &sources.client.with_offline(self.offline),
+            beside: &own.with_file_name("archive.zip"),
+            cancel: &self.cancel,
+        };
+        fetch.open(server, file, path)
+    }
+
+    fn settings(&self) -> Result<(Settings, Environment)> {
+        let environment = self.environment.clone();
+        let environment = environment.unwrap_or_else(Environment::of_process);
+        Ok((Settings::read(&self.config, &environment)?, environment))
+    }
+
+    /// Finds how a repository is reached: as a source says that names it, else as the environment says.
+    fn server(
+        &self,
+        repository: &RepositoryRef,
+        asset: Option<&str>,
+        (settings, environment): &(Settings, Environment),
+    ) -> Result<Server> {
+        let reference = repository.reference.clone();
+        let place = RepositoryPlace {
+            refs: vec![reference.clone()],
+            asset: asset.map(str::to_owned),
+            ..place_of(&repository.repo, settings, environment)?
+        };
+        place.check()?;
+        Ok(Server { place, reference })
+    }
 }
 
 setters!(MakeOptions {
+    environment: Environment,
+    transport: Arc<dyn Transport>,
     name: impl Into<String>,
     namefile: impl Into<String>,
     output: impl Into<PathBuf>,
@@ -177,54 +222,22 @@ pub struct MakeReport {
     pub files: usize,
     /// The size of all files together.
     pub total_bytes: u64,
-    /// What whoever publishes it should know, in sentences; may be empty.
+    /// What the publisher should know, in sentences; may be empty.
     pub notes: Vec<String>,
 }
 
-/// Makes registries of repositories.
-///
-/// Building one does no input or output. The environment and the user's file are read by the call that needs them.
-#[derive(Debug)]
-pub struct RegistryMaker {
-    config: Config,
-    environment: Option<Environment>,
-    transport: Option<Arc<dyn Transport>>,
-}
-
-impl RegistryMaker {
-    /// Makes one for an app: a repository that one of its sources names is reached as the source says.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            environment: None,
-            transport: None,
-        }
-    }
-
-    /// Uses this environment instead of the process's own.
-    #[must_use]
-    pub fn environment(mut self, environment: Environment) -> Self {
-        self.environment = Some(environment);
-        self
-    }
-
-    /// Sends requests through this transport instead of the built-in one.
-    #[must_use]
-    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
-        self
-    }
-
-    /// Makes a registry in place of the one that was made before. What a project has registered there stays, when it lies
-    /// below the same folder of its repository; the registry before stays as `models.toml.bak`.
+impl Project {
+    /// Makes the registry of a repository from the folders of its models, in place of one that was made before. What a
+    /// project has registered there stays, if it is below the same folder of the repository; the previous registry is kept
+    /// as `models.toml.bak`. The environment and the user's file are read when the origin is a repository.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when there is no model, no such folder, or nothing to make URLs of; [`ErrorKind::Registry`]
-    /// when a model has a name or a link that no registry can have, when the repository, ref or zip does not exist, when
-    /// the archive is malformed, and when what is there is no registry, or one of models that lie elsewhere or have the
-    /// same names; the network and storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
-    pub fn make(&self, options: &MakeOptions) -> Result<MakeReport> {
+    /// [`ErrorKind::InvalidArgument`] when there is no such folder, no model in it, or no repository for URLs;
+    /// [`ErrorKind::Registry`] when a model has a name that a registry cannot have or contains a link, when the repository,
+    /// ref or zip does not exist, when the archive is malformed, or when models that are registered there have the same
+    /// names or are elsewhere; [`ErrorKind::DamagedRegistry`] when the file there is not a registry; the network and
+    /// storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
+    pub fn make(options: &MakeOptions) -> Result<MakeReport> {
         let file = RegistryFile::new(options.output.clone());
         let path = file.path();
         if !options.name.is_empty() {
@@ -232,211 +245,133 @@ impl RegistryMaker {
         }
         // Before anything is fetched in vain.
         read_replaceable(&file)?;
-        let (opened, served) = self.open(options, &path)?;
-        let models = find(
-            opened.tree.names(),
+        let folder = options.open(&path)?;
+        let found = find(
+            folder.tree.names(),
             &Naming {
                 name_file: &Glob::new(&options.namefile),
                 prefix: &options.name,
-                top: opened.top.as_deref(),
+                top: folder.top.as_deref(),
             },
-            &opened.location,
+            &folder.location,
         )?;
-        if models.models.is_empty() {
-            return Err(no_models(&options.namefile, &opened));
+        if found.models.is_empty() {
+            return Err(Error::argument(format!(
+                "no folder has a file '{}', so there is no model ({})",
+                options.namefile.escape_debug(),
+                folder.location
+            )));
         }
-        let served = served.as_ref().filter(|_| options.urls);
-        let files = read_files(&opened, &models, served, &options.cancel)?;
-        let total_bytes = files.values().filter_map(|file| file.size_bytes).sum();
-        let made = Document {
-            root: Some(opened.root.clone()),
-            asset: opened.asset.clone(),
-            files,
-            models: models
-                .models
-                .iter()
-                .map(|(model, files)| (model.clone(), files.to_vec()))
-                .collect(),
-            examples: models.examples.clone(),
+        let files = hash_files(&folder, &found.files, options)?;
+        let notes = notes(folder.note, found.nested);
+        let Models {
+            models, examples, ..
+        } = found;
+        let report = MakeReport {
+            path: path.clone(),
+            models: models.len(),
+            examples: examples.len(),
+            files: files.len(),
+            total_bytes: files.values().filter_map(|file| file.size_bytes).sum(),
+            source: folder.location,
+            notes,
         };
-        let counts = (made.models.len(), made.examples.len(), made.files.len());
+        let made = Document {
+            root: Some(folder.root),
+            asset: folder.asset,
+            files,
+            models,
+            examples,
+        };
         file.locked(RECORD_LIMIT, &options.cancel, || {
             let mut found = read_replaceable(&file)?;
             found.registry.take_made(made, &path)?;
             let registry = &found.registry;
             file.write(registry, &registry.render(), &options.name, &found)
         })?;
-        info!(path = %path.display(), models = counts.0, "made a registry");
-        Ok(MakeReport {
-            path,
-            source: opened.location,
-            models: counts.0,
-            examples: counts.1,
-            files: counts.2,
-            total_bytes,
-            notes: notes(opened.note, models.nested),
-        })
-    }
-
-    /// Opens the folder of the models, and says which repository serves them, when there is one. `own` is the registry
-    /// that will be written.
-    fn open(&self, options: &MakeOptions, own: &Path) -> Result<(Opened, Option<Served>)> {
-        let beside = own.with_file_name("archive.zip");
-        let fetching = |client| Fetching {
-            client,
-            beside: &beside,
-            cancel: &options.cancel,
-        };
-        let client = |settings: &_| self.client(settings, options.offline);
-        match &options.origin {
-            MakeOrigin::Archive { repository, path } => {
-                let settings = self.settings()?;
-                let served = repository.serve(&settings, None)?;
-                let opened = fetching(&client(&settings)?).archive(&served, path)?;
-                Ok((opened, Some(served)))
-            }
-            MakeOrigin::Asset {
-                repository,
-                file,
-                path,
-            } => {
-                let settings = self.settings()?;
-                let served = repository.serve(&settings, Some(file))?;
-                let opened = fetching(&client(&settings)?).asset(&served, file, path)?;
-                Ok((opened, Some(served)))
-            }
-            MakeOrigin::Folder { path, repository } => {
-                let serve = |repository: &RepositoryRef| repository.serve(&self.settings()?, None);
-                let served = repository.as_ref().map(serve).transpose()?;
-                if served.is_none() && options.urls {
-                    let message = "URLs are those of a repository at a ref, and none is named";
-                    return Err(Error::argument(message));
-                }
-                let opened = open_folder(path, served.as_ref(), own, &options.cancel)?;
-                Ok((opened, served))
-            }
-        }
-    }
-
-    fn settings(&self) -> Result<(Settings, Environment)> {
-        let environment = self.environment.clone();
-        let environment = environment.unwrap_or_else(Environment::of_process);
-        Ok((Settings::read(&self.config, &environment)?, environment))
-    }
-
-    fn client(
-        &self,
-        (settings, environment): &(Settings, Environment),
-        offline: bool,
-    ) -> Result<Client> {
-        let sources = Sources::open(settings, environment, self.transport.clone())?;
-        Ok(sources.client.with_offline(offline))
+        info!(path = %path.display(), models = report.models, "made a registry");
+        Ok(report)
     }
 }
 
-fn no_models(namefile: &str, opened: &Opened) -> Error {
-    let below = match opened.root.as_str() {
-        "" => String::new(),
-        root => format!(" below '{root}'"),
-    };
-    Error::argument(format!(
-        "there is no model: no folder{below} has a file '{}' ({})",
-        namefile.escape_debug(),
-        opened.location
-    ))
-}
-
-/// Hashes all files of all models, on all processors.
-fn read_files(
-    opened: &Opened,
-    models: &Models<'_>,
-    served: Option<&Served>,
-    cancel: &CancelToken,
+/// Hashes files on all processors.
+fn hash_files(
+    folder: &IndexedFolder,
+    names: &BTreeSet<&str>,
+    options: &MakeOptions,
 ) -> Result<BTreeMap<String, FileEntry>> {
-    let names: Vec<&str> = models.files.iter().copied().collect();
-    let url = |name: &str| {
-        let url = served?.url(opened.asset.as_deref(), &below(&opened.root, name));
-        Some(url.map(|url| url.to_string()))
+    let server = folder.server.as_ref().filter(|_| options.urls);
+    let hash = |buffer: &mut Vec<u8>, name: &str| {
+        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        folder.tree.read(name, buffer, &mut |piece| {
+            hasher.update(piece);
+            size_bytes += piece.len() as u64;
+            match options.cancel.is_cancelled() {
+                true => Err(ErrorKind::Cancelled.into()),
+                false => Ok(()),
+            }
+        })?;
+        let path = below(&folder.root, name);
+        let url = server.map(|server| server.url(folder.asset.as_deref(), &path));
+        let file = FileEntry {
+            digest: Some(hasher.finish()),
+            size_bytes: Some(size_bytes),
+            url: url.transpose()?.map(|url| url.to_string()),
+        };
+        Ok((name.to_owned(), file))
     };
-    names
-        .par_iter()
-        .map_init(
-            || vec![0_u8; BUFFER_BYTES],
-            |buffer, name| {
-                let facts = Facts::read(&*opened.tree, name, buffer, cancel)?;
-                let file = FileEntry {
-                    digest: Some(facts.digest),
-                    size_bytes: Some(facts.size_bytes),
-                    url: url(name).transpose()?,
-                };
-                Ok(((*name).to_owned(), file))
-            },
-        )
-        .collect()
+    let names: Vec<&str> = names.iter().copied().collect();
+    let files = names.into_par_iter();
+    files.map_init(|| vec![0; BUFFER_BYTES], hash).collect()
 }
 
-/// Reads the registry that is there.
-///
-/// # Errors
-/// [`ErrorKind::Registry`] when what is there is none, so that nobody knows what would be lost; the storage errors.
+/// Reads the registry that would be replaced.
 fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
     file.read(None).map_err(|error| {
-        error.map_kind(|kind| match kind {
-        ErrorKind::DamagedRegistry {
-            path,
-            message,
-            source,
-        } => ErrorKind::DamagedRegistry {
-            path,
-            message: format!(
-                "what is there would be lost: {message}; remove it, or choose another output folder"
-            ),
-            source,
-        },
-        other => other,
-    })
+        error.map_kind(|mut kind| {
+            if let ErrorKind::DamagedRegistry { message, .. } = &mut kind {
+                message.push_str("; remove it, or choose another output folder");
+            }
+            kind
+        })
     })
 }
 
 impl ProjectRegistry {
-    /// Takes over what was made, in place of what was made before.
+    /// Replaces what was made before.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when what is registered beside it lies elsewhere, or has the same names.
+    /// [`ErrorKind::Registry`] when models that are registered beside it are elsewhere, or have the same names.
     fn take_made(&mut self, made: Document, path: &Path) -> Result<()> {
         let root = made.root.as_deref().unwrap_or_default();
-        let refuse = |reason: String| {
-            let message = format!("{reason}: choose another output folder");
-            Err(Error::registry(path.display(), message))
+        let same = self.entries.keys().find(|id| made.models.contains_key(*id));
+        let fault = if self.has_entries() && self.root() != root {
+            let own = self.root();
+            format!("the models registered there are below '{own}', and these are below '{root}'")
+        } else if self.has_entries() && made.asset.is_some() {
+            "the models registered there are not in a zip of a release".to_owned()
+        } else if let Some(id) = same {
+            format!("a model '{id}' is registered there")
+        } else {
+            self.made = made;
+            for key in GENERATED {
+                self.others.remove(key);
+            }
+            return Ok(());
         };
-        if self.has_entries() && self.root() != root {
-            return refuse(format!(
-                "what is registered there lies below '{}', and these models below '{root}'",
-                self.root()
-            ));
-        }
-        if self.has_entries() && made.asset.is_some() {
-            return refuse("what is registered there is in no zip of a release".into());
-        }
-        if let Some(id) = self.entries.keys().find(|id| made.models.contains_key(*id)) {
-            return refuse(format!("a model '{id}' is registered there"));
-        }
-        self.made = made;
-        for key in GENERATED {
-            self.others.remove(key);
-        }
-        Ok(())
+        let message = format!("{fault}; choose another output folder");
+        Err(Error::registry(path.display(), message))
     }
 }
 
 fn notes(of_opening: Option<&str>, nested: usize) -> Vec<String> {
-    let of_nested = match nested {
-        0 => None,
-        1 => Some("a model lies in the folder of another, and its files are of both".to_owned()),
-        several => Some(format!(
-            "{several} models lie in the folders of others, and their files are of both"
+    let mut notes: Vec<String> = of_opening.into_iter().map(str::to_owned).collect();
+    match nested {
+        0 => {}
+        1 => notes.push("a model is in the folder of another, so its files belong to both".into()),
+        several => notes.push(format!(
+            "{several} models are in the folders of others, so their files belong to both"
         )),
-    };
-    let notes = of_opening.map(str::to_owned).into_iter();
-    notes.chain(of_nested).collect()
+    }
+    notes
 }

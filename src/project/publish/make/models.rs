@@ -1,4 +1,4 @@
-//! Which folders are models, what they consist of, and which of them belong together.
+//! Which folders are models, which files they have, and which of them belong together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -8,17 +8,17 @@ use crate::glob::Glob;
 use crate::model::ModelName;
 use crate::relpath::{RelPath, below};
 
-/// What the last segment of a flow model's name has in it: its outputs are inputs of the others.
+/// A part of the last segment of a flow model's name. Outputs of flow models are inputs of the others.
 const FLOW: &str = "gwf";
 
-/// How models are recognised and called.
+/// How models are recognised and named.
 #[derive(Debug)]
 pub(super) struct Naming<'a> {
-    /// What a folder's name file is called.
+    /// The name of a model's name file.
     pub(super) name_file: &'a Glob,
-    /// What stands in front of every name; empty for nothing.
+    /// The prefix of every name; may be empty.
     pub(super) prefix: &'a str,
-    /// What a model at the very top is called, when there is a name for it.
+    /// The name of a model at the top, if there is one.
     pub(super) top: Option<&'a str>,
 }
 
@@ -28,15 +28,15 @@ pub(super) struct Models<'a> {
     /// All files of all models.
     pub(super) files: BTreeSet<&'a str>,
     /// Model → its files, in order.
-    pub(super) models: BTreeMap<String, &'a [String]>,
+    pub(super) models: BTreeMap<String, Vec<String>>,
     /// Example → its models, flow models first.
     pub(super) examples: BTreeMap<String, Vec<String>>,
-    /// How many models lie in the folder of another.
+    /// The number of models in the folder of another.
     pub(super) nested: usize,
 }
 
-/// Finds the models among files, which are given in order: each folder with a name file is one, and everything below the
-/// folder is its own, that of a model further down too. Models below one first folder form an example of its name.
+/// Finds the models among files, which are in order. Each folder with a name file is a model, with everything below the
+/// folder, that of models further down too. Models below the same first folder form an example with its name.
 ///
 /// # Errors
 /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) at `location` for a name that no registry can have, when it is of a model, and for two models of
@@ -64,7 +64,7 @@ pub(super) fn find<'a>(
         let model = below(naming.prefix, path);
         ModelName::parse(&model).map_err(|error| refuse(format!("a model's folder: {error}")))?;
         let files = files_below(names, folder);
-        if found.models.insert(model.clone(), files).is_some() {
+        if found.models.insert(model.clone(), files.to_vec()).is_some() {
             return Err(refuse(format!("two models would have the name '{model}'")));
         }
         found.files.extend(files.iter().map(String::as_str));
@@ -89,7 +89,7 @@ pub(super) fn find<'a>(
     Ok(found)
 }
 
-/// The files below a folder: one behind the other, as names are in order.
+/// Returns the files below a folder, which are next to each other.
 fn files_below<'a>(names: &'a [String], folder: &str) -> &'a [String] {
     if folder.is_empty() {
         return names;
@@ -136,9 +136,9 @@ mod tests {
         assert_eq!(
             models,
             [
-                (&file("a"), &&[file("a/in/x"), file("a/mfsim.nam")][..]),
-                (&file("a.b"), &&[file("a.b/mfsim.nam")][..]),
-                (&file("c/d"), &&[file("c/d/mfsim.nam")][..]),
+                (&file("a"), &vec![file("a/in/x"), file("a/mfsim.nam")]),
+                (&file("a.b"), &vec![file("a.b/mfsim.nam")]),
+                (&file("c/d"), &vec![file("c/d/mfsim.nam")]),
             ]
         );
         assert_eq!(found.files.len(), 4);

@@ -1,21 +1,19 @@
-//! The files below a folder, wherever that is.
+//! The files below a folder, wherever it is.
 
-use crate::digest::{Digest, Hasher};
-use crate::error::{ErrorKind, Result};
-use crate::progress::CancelToken;
+use crate::error::Result;
 use crate::project::scan::walk::is_of_tool;
 use crate::relpath::RelPath;
 
 /// The files below a folder of this machine or of an archive.
 pub(super) trait Tree: Sync {
-    /// The paths of the files, relative to the folder, with `/` between the components; in order, each once, and not yet
-    /// trusted. What [`is_left_out`] is not among them.
+    /// Returns the paths of the files, relative to the folder, with `/` between the components: in order, each once, not
+    /// checked, and without what [`is_left_out`].
     fn names(&self) -> &[String];
 
-    /// Passes a file on in pieces, each of the buffer's size at most, until `take` fails.
+    /// Passes on a file in pieces, each at most as large as the buffer, until `take` fails.
     ///
     /// # Errors
-    /// When it cannot be read; when it is a link, or no file for another reason; what `take` fails with.
+    /// When it cannot be read, or is a link or otherwise not a file; whatever `take` fails with.
     fn read(
         &self,
         name: &str,
@@ -24,45 +22,14 @@ pub(super) trait Tree: Sync {
     ) -> Result<()>;
 }
 
-/// What a registry says of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) digest: Digest,
-    pub(super) size_bytes: u64,
-}
-
-impl Facts {
-    /// Reads them from a file's bytes.
-    pub(super) fn read(
-        tree: &dyn Tree,
-        name: &str,
-        buffer: &mut [u8],
-        cancel: &CancelToken,
-    ) -> Result<Self> {
-        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
-        tree.read(name, buffer, &mut |piece| {
-            hasher.update(piece);
-            size_bytes += piece.len() as u64;
-            match cancel.is_cancelled() {
-                true => Err(ErrorKind::Cancelled.into()),
-                false => Ok(()),
-            }
-        })?;
-        Ok(Self {
-            digest: hasher.finish(),
-            size_bytes,
-        })
-    }
-}
-
-/// What a run of a model writes, by its extension in lower case.
+/// The outputs of a run, by their extensions in lower case.
 const OUTPUTS: [&str; 9] = [
     "lst", "hds", "hed", "cbb", "cbc", "bud", "ddn", "ucn", "glo",
 ];
-/// What the outputs of a run are compared with.
+/// How the names of files begin that the outputs of a run are compared with.
 const COMPARED: &str = "compare";
 
-/// Whether a run of a model wrote a file, or something compares its outputs with it.
+/// Returns whether a file is an output of a run of a model, or something that outputs are compared with.
 pub(in crate::project) fn is_output_of_run(path: &RelPath) -> bool {
     let mut components: Vec<&str> = path.components().collect();
     let name = components.pop();
@@ -72,8 +39,7 @@ pub(in crate::project) fn is_output_of_run(path: &RelPath) -> bool {
             .any(|component| is_left_out(component, false))
 }
 
-/// Whether a component of a path belongs to no model: neither a file of that name, nor what lies in a folder of that name.
-/// Only a file's extension tells that it was written by a run.
+/// Returns whether a file or folder with this name is left out of models. Extensions count for files only.
 pub(super) fn is_left_out(component: &str, is_file: bool) -> bool {
     let is_output = || {
         let extension = component.rsplit_once('.').map(|(_, extension)| extension);

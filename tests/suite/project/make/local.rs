@@ -112,7 +112,7 @@ fn a_model_in_a_model_is_said() {
     );
     let report = publisher.make(&publisher.of_folder("plain")).unwrap();
     assert_eq!((report.models, report.files, report.total_bytes), (2, 3, 3));
-    assert!(report.notes[1].starts_with("a model lies"), "{report:?}");
+    assert!(report.notes[1].starts_with("a model is in"), "{report:?}");
     let made = publisher.made();
     assert_eq!(made.matches("    \"a/b/x\",\n").count(), 2, "{made}");
 }
@@ -197,7 +197,7 @@ fn what_is_no_folder_is_named() {
     let error = publisher.refuse(&publisher.of_folder("work/README.md"));
     assert_eq!(error.code(), "INVALID_ARGUMENT");
     assert!(
-        error.to_string().contains("README.md is no folder"),
+        error.to_string().contains("README.md is not a folder"),
         "{error}"
     );
 }
@@ -330,8 +330,8 @@ fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registere
         [("all.zip", zip(&[("b/mfsim.nam", b"x".as_slice())]))],
     );
     for (options, reason) in [
-        (publisher.of_folder("work/mf6"), "lies below ''"),
-        (publisher.of_asset("v1", "all.zip", ""), "in no zip"),
+        (publisher.of_folder("work/mf6"), "are below ''"),
+        (publisher.of_asset("v1", "all.zip", ""), "not in a zip"),
         (publisher.of_folder("work"), "a model 'a' is registered"),
     ] {
         let error = publisher.refuse(&options.output(work.join(".registry")));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::project::{MakeOptions, RegistryMaker};
+use modelrack::project::MakeOptions;
 use modelrack::{CancelToken, Manager, ModelManager, PullOptions, RemoteOptions, SyncOptions};
 
 use super::{Publisher, expected, tree};
@@ -72,8 +72,8 @@ fn a_private_repository_is_indexed_with_a_token() {
     assert_eq!(error.code(), "REGISTRY_ERROR");
     assert!(chain(&error).contains("is private"), "{}", chain(&error));
     let environment = publisher.environment().variable("GITHUB_TOKEN", "s3cret");
-    let maker = RegistryMaker::new(publisher.config()).environment(environment);
-    maker.make(&of_mf6(&publisher)).unwrap();
+    let options = of_mf6(&publisher).environment(environment);
+    publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
 }
 
@@ -84,8 +84,9 @@ fn a_source_says_how_its_repository_is_reached() {
         "[sources.x]\nrepo = \"o/models\"\nserver = \"{0}\"\narchive = \"{0}/api/v3/repos/{{repo}}/zipball/{{ref}}\"\n",
         publisher.forge.url()
     ));
-    let maker = RegistryMaker::new(config).environment(publisher.rack.environment());
-    maker.make(&of_mf6(&publisher)).unwrap();
+    let mut options = of_mf6(&publisher).environment(publisher.rack.environment());
+    options.config = config;
+    publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
     assert_eq!(publisher.forge.server().count("/o/models"), 0);
 }
@@ -196,8 +197,9 @@ fn offline_opens_no_socket() {
     let publisher = Publisher::with_models();
     let error = publisher.refuse(&of_mf6(&publisher).offline(true));
     assert_eq!(error.code(), "OFFLINE");
-    let error = publisher.make_with(publisher.config().offline(true), &of_mf6(&publisher));
-    assert_eq!(error.unwrap_err().code(), "OFFLINE");
+    let mut options = of_mf6(&publisher);
+    options.config = publisher.config().offline(true);
+    assert_eq!(publisher.refuse(&options).code(), "OFFLINE");
     assert_eq!(publisher.forge.server().connections(), 0);
 }
 
