@@ -5,6 +5,7 @@
 //! | `small` | 5,000 files of 1 KiB, their sizes stated and left out, beside a bare loop on 16 connections |
 //! | `latency` | 500 of them from a server 50 ms away, beside one after another |
 //! | `zip` | one model, then all, out of a release's zip of 100 MB, in ranges and from a server without them |
+//! | `directory` | one model of ten files out of a release's zip of 100,000 |
 //! | `archive` | all models of a commit through its archive, beside file by file |
 //! | `registry` | sync, list, search and look up 10,000 models of 100,000 files; sync beside a typed parse alone |
 //! | `make` | making a registry of 5,190 files of 77 MB in a folder, beside two threads that hash them |
@@ -34,7 +35,7 @@ use forge::Forge;
 use forge::models::{ModelsToml, NamedFile, models_of, real_models};
 use hosted::{
     REFERENCE, REPO, host, large_registry, made_models, model_path, of_one_model, release,
-    small_files, write_models,
+    release_of_many, small_files, write_models,
 };
 use modelrack::config::System;
 use modelrack::project::{MakeOptions, MakeOrigin, Project};
@@ -69,6 +70,9 @@ fn main() -> Result<()> {
     }
     if arguments.wants("zip") {
         zip(&arguments, &folder.below("zip")?)?;
+    }
+    if arguments.wants("directory") {
+        directory(&arguments, &folder.below("directory")?)?;
     }
     if arguments.wants("archive") {
         archive(&arguments, &folder.below("archive")?)?;
@@ -213,6 +217,22 @@ fn zip(arguments: &Arguments, folder: &Folder) -> Result<()> {
         let pulled = Pulled::measure(&forge, folder, runs, role)?;
         pulled.enter(&mut table, what, Some(release.zip_bytes));
     }
+    table.print();
+    Ok(())
+}
+
+fn directory(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let models = arguments.size(10_000, 200);
+    let forge = Forge::start();
+    let release = release_of_many(&forge, models);
+    let mut table = Table::new(format!(
+        "directory: one model in a release's zip of {} files, {}",
+        models * 10,
+        mebibytes(release as f64)
+    ));
+    let last = format!("models/{}", model_path(models - 1));
+    let pulled = Pulled::measure(&forge, folder, arguments.runs(15), (&["pull", &last], 10))?;
+    pulled.enter(&mut table, "one model", None);
     table.print();
     Ok(())
 }

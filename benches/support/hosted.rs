@@ -105,6 +105,23 @@ pub(crate) fn release(forge: &Forge, models: usize) -> Result<Release> {
     })
 }
 
+/// Publishes the files of [`large_registry`] in a zip; returns its size in bytes.
+pub(crate) fn release_of_many(forge: &Forge, models: usize) -> u64 {
+    let names = (0..models).flat_map(|model| {
+        let path = model_path(model);
+        (0..10).map(move |file| format!("{path}/file-{file}.dat"))
+    });
+    let files: Vec<NamedFile> = names.map(|name| (name.clone(), name.into())).collect();
+    let registry = large_registry(models).asset("models.zip");
+    let zip = zip(&files);
+    let zip_bytes = zip.len() as u64;
+    forge.repo(REPO).release(
+        REFERENCE,
+        [("models.toml", registry.into()), ("models.zip", zip)],
+    );
+    zip_bytes
+}
+
 /// Models of small files, in place of real ones.
 pub(crate) fn made_models(models: usize, files: usize) -> Vec<NamedFile> {
     let mut random = Rng::with_seed(6);
