@@ -1,4 +1,4 @@
-//! Zip archives, read as hostile input: the directory first, then the members that are wanted.
+//! Zip archives, read as hostile input by the `zip` crate, with a guard in front of it.
 //!
 //! ```text
 //! member:     local header (30 bytes, name, extra) · data · perhaps a data descriptor
@@ -8,70 +8,45 @@
 //! ```
 //!
 //! All of it is little-endian; [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT) describes it.
-//! The directory is the only authority: it is at the end, tells everything about each member, and a local header that
-//! contradicts it is refused. So a few members of a large archive come out of a few ranges of it.
+//! The directory is the only authority: it is at the end, describes every member, and a local header that contradicts
+//! it is refused. So a few members of a large archive come out of a few ranges of it.
 //!
-//! What makes an archive mean different things to different readers is refused: two ends, a directory that is not where
-//! the end says, more or fewer entries than counted, members that overlap. So is data in front of an archive or behind
-//! it, unless its offsets or its comment count it. A member that cannot be read (a link, encrypted, an unknown
-//! compression, a name that is not UTF-8, whatever its language flag says) is refused when it is asked for, and does not
-//! spoil the others.
+//! The crate reads the entries of the directory and decodes the members. The guard refuses what the crate lets pass:
 //!
-//! The `zip` crate does not fit: it searches the archive, which may be on the other side of a network, for a directory
-//! that is not where it should be, falls back to an earlier end when the last one does not do, keeps one of several
-//! entries of a name, and opens a member only where it can seek.
+//! - archives that readers understand differently: two ends, a directory elsewhere than stated, more or fewer entries,
+//!   members that overlap. The crate would look further to the front, which over a network is all of the archive.
+//! - directories of more than 64 MiB or 1,000,000 entries
+//! - members that cannot be read, each when it is asked for: one of several with its name, a link or a device, an
+//!   encrypted one, a compression other than deflate, a name that is not UTF-8 or one of two, impossible sizes
+//! - members that differ from the directory in their local header, size or checksum, or go on behind their end
 
 mod directory;
 mod end;
 mod member;
-mod reader;
 #[cfg(test)]
 mod tests;
 
-use crate::relpath::shown;
+use std::fmt::Display;
 
 pub(crate) use directory::Directory;
-pub(crate) use member::Member;
-pub(crate) use reader::{MemberError, MemberReader};
+pub(crate) use member::{Member, MemberError};
+
+use crate::error::{BoxError, Error, ErrorKind};
 
 /// The largest archive that is fetched whole, in bytes.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
-/// The fixed part of a local header, in bytes.
-const LOCAL_HEADER_BYTES: u64 = 30;
-/// The flags for encryption: of the data, strong, and of the directory.
-const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
+/// Returns the error for an archive, or a member of one, that cannot be read.
+pub(crate) fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
+    Error::from(ErrorKind::Registry {
+        location: location.to_string(),
+        message: format!("{what} cannot be read"),
+        source: Some(reason),
+    })
+}
 
-/// The little-endian fields of a record, one after another; `None` when the bytes are used up.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// Reads the signature that a record begins with; `None` when it is another.
-    fn signature(&mut self, expected: [u8; 4]) -> Option<()> {
-        (self.array()? == expected).then_some(())
-    }
+/// Reads a little-endian number of up to eight bytes.
+fn number(bytes: &[u8]) -> u64 {
+    let digits = bytes.iter().rev();
+    digits.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -12,6 +12,7 @@ use zip::{CompressionMethod, ZipWriter};
 use self::forge::{Forged, archive, deflate, end, patch_end, to_zip64};
 use super::*;
 use crate::error::{ErrorKind, Result, chain};
+use crate::relpath::shown;
 
 fn slice(bytes: &[u8], range: &Range<u64>) -> Vec<u8> {
     let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
@@ -24,14 +25,14 @@ fn directory(bytes: &[u8]) -> Result<Directory> {
     })
 }
 
-/// All files, or for each why it cannot be read.
+/// All files by name, or for each why it cannot be read.
 fn files_of(directory: &Directory) -> impl Iterator<Item = Result<&Member>> {
-    let file = |name| {
-        directory
-            .member(name)
-            .map(|member| member.expect("it is there"))
-    };
-    directory.names().map(file)
+    let mut names: Vec<_> = directory.names().collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| {
+        let member = directory.member(name)?;
+        Ok(member.expect("it is there"))
+    })
 }
 
 fn decode(bytes: &[u8], member: &Member) -> Result<Vec<u8>, MemberError> {
@@ -44,16 +45,13 @@ fn decode(bytes: &[u8], member: &Member) -> Result<Vec<u8>, MemberError> {
     Ok(content)
 }
 
-fn decode_from(stream: impl Read, member: &Member) -> Result<Vec<u8>, MemberError> {
-    let mut reader = MemberReader::new(stream, member, &"x.zip")?;
-    let (mut content, mut buffer) = (Vec::new(), [0; 7]);
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => break,
-            count => content.extend(&buffer[..count]),
-        }
+fn decode_from(mut stream: impl Read, member: &Member) -> Result<Vec<u8>, MemberError> {
+    let mut content = Vec::new();
+    member.decode(&mut stream, &"x.zip", &mut [0; 7], &mut |piece| {
+        content.extend(piece);
         assert!(content.len() as u64 <= member.size_bytes);
-    }
+        Ok(())
+    })?;
     assert_eq!(content.len() as u64, member.size_bytes);
     Ok(content)
 }
@@ -63,6 +61,7 @@ fn text(error: MemberError) -> String {
         MemberError::Read(error) => format!("read: {error}"),
         MemberError::Damaged(error) => format!("damaged: {}", chain(&error)),
         MemberError::Refused(error) => format!("refused: {}", chain(&error)),
+        MemberError::Taken(error) => format!("taken: {}", chain(&error)),
     }
 }
 
@@ -119,7 +118,7 @@ fn reads_what_others_write() {
         assert!(directory.member("repo-1/").unwrap().is_none());
         let names: Vec<_> = files_of(&directory)
             .map(|member| {
-                member.map_or_else(|error| error.to_string(), |member| member.name.clone())
+                member.map_or_else(|error| chain(&error), |member| member.name.to_string())
             })
             .collect();
         assert_eq!(
@@ -127,7 +126,7 @@ fn reads_what_others_write() {
             [
                 "repo-1/deflated.txt",
                 "repo-1/größe/empty",
-                "'repo-1/link' in the archive is a link, or something else that is no regular file (x.zip)",
+                "'repo-1/link' in the archive cannot be read (x.zip): it is a link, or something else that is not a regular file",
                 "repo-1/stored.txt",
             ]
         );
@@ -215,13 +214,14 @@ fn zip64_where_it_is_said_and_where_it_is_not() {
         Forged::stored("a", b"content").with(|a| {
             (a.size, a.compressed, a.offset) = (u32::MAX, u32::MAX, Some(u32::MAX));
             a.extra = field(values);
+            a.local_extra = field(&[7, 7]);
         })
     };
     let read = |values: &[u64]| content(&archive(&[member(values)], b""), "a");
     assert_eq!(read(&[7, 7, 0]).unwrap(), b"content");
     for values in [&[][..], &[7, 7]] {
         let error = read(values).unwrap_err();
-        assert!(error.contains("without the zip64 values"), "{error}");
+        assert!(error.contains("ZIP64 extra field truncated"), "{error}");
     }
     for values in [[7, 7, u64::MAX], [7, u64::MAX, 0], [7, 7, 1 << 40]] {
         let error = read(&values).unwrap_err();
@@ -229,7 +229,7 @@ fn zip64_where_it_is_said_and_where_it_is_not() {
     }
     assert!(read(&[u64::MAX, 7, 0]).unwrap_err().contains("sizes"));
     let two = archive(&[member(&[u64::MAX, 7, 0]), Forged::stored("b", b"x")], b"");
-    assert!(directory(&two).unwrap_err().to_string().contains("counted"));
+    assert!(chain(&directory(&two).unwrap_err()).contains("counted"));
 }
 
 #[test]
@@ -239,12 +239,12 @@ fn refuses_what_is_no_honest_archive() {
     let two = |b: Forged| archive(&[a(), b], b"");
     let fake_end = |bytes: u32, start: u32| archive(&[a()], &end(0, bytes, start, b""));
     let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("no zip archive", Vec::new()),
-        ("no zip archive", b"PK\x05\x06".to_vec()),
-        ("no zip archive", vec![b'x'; 100_000]),
-        ("no zip archive", [one(), vec![0]].concat()),
-        ("no directory where", [vec![0], one()].concat()),
-        ("no directory where", patch_end(one(), 12, &[0xff; 8])),
+        ("not a zip archive", Vec::new()),
+        ("not a zip archive", b"PK\x05\x06".to_vec()),
+        ("not a zip archive", vec![b'x'; 100_000]),
+        ("not a zip archive", [one(), vec![0]].concat()),
+        ("directory is not where", [vec![0], one()].concat()),
+        ("directory is not where", patch_end(one(), 12, &[0xff; 8])),
         ("two ends", fake_end(0, 0)),
         ("two ends", fake_end(u32::MAX, u32::MAX)),
         ("one part of several", patch_end(one(), 4, &[1])),
@@ -276,7 +276,7 @@ fn refuses_what_is_no_honest_archive() {
             patch_end(to_zip64(one(), |_| {}), 12, &[1, 0, 0, 0]),
         ),
         (
-            "no directory where",
+            "directory is not where",
             to_zip64(one(), |records| records[40..56].fill(0xff)),
         ),
         (
@@ -290,14 +290,14 @@ fn refuses_what_is_no_honest_archive() {
             matches!(error.kind(), ErrorKind::Registry { .. }),
             "{error:?}"
         );
-        let error = error.to_string();
+        let error = chain(&error);
         assert!(error.contains(expected), "'{error}' is not '{expected}'");
     }
     // Sizes that cannot be held in memory are asked for once, and only the end of them.
     let error = Directory::read(&"x.zip", u64::MAX, &mut |range| {
         Ok(vec![0; usize::try_from(range.end - range.start).unwrap()])
     });
-    assert!(error.unwrap_err().to_string().contains("no zip archive"));
+    assert!(chain(&error.unwrap_err()).contains("not a zip archive"));
 }
 
 #[test]
@@ -315,8 +315,8 @@ fn a_signature_in_a_comment_or_in_data_is_no_end() {
 fn refuses_a_member_that_cannot_be_read_and_no_other() {
     let zeros = || Forged::deflated("bad", &[0; 2_000]);
     let cases = [
-        ("is a link", zeros().with(|bad| bad.mode = 0o120_777)),
-        ("is a link", zeros().with(|bad| bad.mode = 0o020_666)),
+        ("it is a link", zeros().with(|bad| bad.mode = 0o120_777)),
+        ("it is a link", zeros().with(|bad| bad.mode = 0o020_666)),
         ("is encrypted", zeros().with(|bad| bad.flags = 1)),
         ("is encrypted", zeros().with(|bad| bad.flags = 1 << 13)),
         ("compression", zeros().with(|bad| bad.method = 14)),
@@ -334,12 +334,13 @@ fn refuses_a_member_that_cannot_be_read_and_no_other() {
         ),
     ];
     for (expected, bad) in cases {
-        let name = String::from_utf8_lossy(&bad.name).into_owned();
+        // What is not UTF-8 is shown in the code page of MS-DOS.
+        let name = String::from_utf8(bad.name.clone()).unwrap_or("ba\u{a0}".to_owned());
         let bytes = archive(&[bad, Forged::stored("good", b"content")], b"");
         let error = content(&bytes, &name).unwrap_err();
         assert!(error.contains(expected), "'{error}' is not '{expected}'");
         assert!(
-            error.starts_with(&format!("'{name}' in the archive")),
+            error.starts_with(&format!("'{}' in the archive", shown(&name))),
             "{error}"
         );
         assert_eq!(content(&bytes, "good").unwrap(), b"content");
@@ -348,7 +349,7 @@ fn refuses_a_member_that_cannot_be_read_and_no_other() {
     let directory = directory(&archive(&twice, b"")).unwrap();
     let refused: Vec<_> = files_of(&directory).map(|member| member.is_err()).collect();
     assert_eq!(refused, [false, true, true, true, false]);
-    let error = directory.member("b").unwrap_err().to_string();
+    let error = chain(&directory.member("b").unwrap_err());
     assert!(error.contains("more than once"), "{error}");
 }
 
@@ -370,6 +371,7 @@ fn refuses_a_local_header_that_says_something_else() {
         ("another way", a().with(|a| a.local_method = 0)),
         ("another way", a().with(|a| a.local_method = 12)),
         ("another way", a().with(|a| a.local_flags = 1)),
+        ("another way", a().with(|a| a.local_flags = 1 << 6)),
         (
             "another name",
             a().with(|a| a.local_name = b"names".to_vec()),
@@ -391,7 +393,79 @@ fn refuses_a_local_header_that_says_something_else() {
     let mut bytes = archive(&[a()], b"");
     bytes[2] = b'x';
     let error = content(&bytes, "name").unwrap_err();
-    assert!(error.contains("not where it says"), "{error}");
+    assert!(error.contains("Invalid local file header"), "{error}");
+}
+
+#[test]
+fn many_entries_of_one_name_spoil_no_other() {
+    let name = |number: usize| match number % 3 {
+        0 => format!("file-{number}"),
+        _ => format!("twice-{}", number / 150),
+    };
+    let members: Vec<_> = (0..500)
+        .map(|number| Forged::stored(&name(number), b"abc"))
+        .collect();
+    let directory = directory(&archive(&members, b"")).unwrap();
+    for number in 0..500 {
+        match directory.member(&name(number)) {
+            Ok(member) => assert!(member.is_some() && number % 3 == 0),
+            Err(error) => {
+                assert_ne!(number % 3, 0);
+                assert!(chain(&error).contains("more than once"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_in_a_name_is_no_end() {
+    // It says that one entry begins where the one with this name does.
+    let fake = String::from_utf8(end(1, 46, 47, b"")).unwrap();
+    let members = ["a", &fake, "b"].map(|name| Forged::stored(name, b""));
+    let mut bytes = archive(&members, b"");
+    assert_eq!(files_of(&directory(&bytes).unwrap()).count(), 3);
+    let mut entries = bytes.windows(4).enumerate();
+    let (first, _) = entries.find(|(_, it)| it == b"PK\x01\x02").unwrap();
+    bytes[first] = b'x';
+    let error = chain(&directory(&bytes).unwrap_err());
+    assert!(error.contains("missing entry"), "{error}");
+}
+
+#[test]
+fn refuses_a_second_name_in_an_extra_field() {
+    let unicode_path = |name: &str| {
+        let mut field = vec![0x75, 0x70];
+        field.extend(u16::try_from(5 + name.len()).unwrap().to_le_bytes());
+        field.push(1);
+        field.extend(crc32fast::hash(b"plain").to_le_bytes());
+        field.extend(name.as_bytes());
+        field
+    };
+    let member =
+        |name: &str| Forged::stored("plain", b"abc").with(|it| it.extra = unicode_path(name));
+    let bytes = archive(&[member("größe")], b"");
+    let error = content(&bytes, "größe").unwrap_err();
+    assert!(error.contains("another one in an extra field"), "{error}");
+    assert_eq!(
+        content(&archive(&[member("plain")], b""), "plain").unwrap(),
+        b"abc"
+    );
+    let local = Forged::stored("plain", b"abc").with(|it| it.local_extra = unicode_path("other"));
+    let error = content(&archive(&[local], b""), "plain").unwrap_err();
+    assert!(error.contains("another name"), "{error}");
+}
+
+#[test]
+fn nothing_more_is_read_for_a_member_that_nobody_takes() {
+    let bytes = archive(&[Forged::stored("a", &[7; 100_000])], b"");
+    let directory = directory(&bytes).unwrap();
+    let member = directory.member("a").unwrap().unwrap();
+    let mut stream = &bytes[..];
+    let taken = member.decode(&mut stream, &"x.zip", &mut [0; 100], &mut |_| {
+        Err(ErrorKind::Cancelled.into())
+    });
+    assert!(matches!(taken, Err(MemberError::Taken(error)) if error.is_cancelled()));
+    assert_eq!(bytes.len() - stream.len(), 30 + 1 + 100);
 }
 
 #[test]
@@ -413,13 +487,13 @@ fn finds_damage_in_data() {
         ("a has 7 bytes, expected 8", a().with(|a| a.size = 8)),
         ("a has 7 bytes, expected 6", a().with(|a| a.size = 6)),
         ("a has 1 bytes, expected 0", a().with(|a| a.size = 0)),
-        ("does not inflate", with_data(good[..4].to_vec())),
+        ("incomplete deflate stream", with_data(good[..4].to_vec())),
         (
-            "does not inflate",
+            "incomplete deflate stream",
             with_data(good[..good.len() - 1].to_vec()),
         ),
-        ("does not inflate", with_data(vec![0xff; 9])),
-        ("the compressed data of a has 9 bytes, expected 12", {
+        ("corrupt deflate stream", with_data(vec![0xff; 9])),
+        ("its data goes on behind its end", {
             with_data([&good[..], b"xyz"].concat())
         }),
     ];
@@ -474,6 +548,7 @@ fn no_changed_byte_changes_what_is_read() {
                 &compressed.to_le_bytes(),
             ]
             .concat();
+            member.local_extra.clone_from(&member.extra);
             (member.size, member.compressed) = (u32::MAX, u32::MAX);
         }),
     ];

@@ -1,9 +1,9 @@
 //! Archives that say whatever a test wants them to say.
 
-use std::io::Write;
+use std::io::{Cursor, Read, Write};
 
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 /// The bits of a member that a test changes; the rest is right.
 #[derive(Clone)]
@@ -29,9 +29,14 @@ pub(super) struct Forged {
 }
 
 pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("", SimpleFileOptions::default()).unwrap();
+    writer.write_all(bytes).unwrap();
+    let mut archive = ZipArchive::new(writer.finish().unwrap()).unwrap();
+    let mut deflated = Vec::new();
+    let mut member = archive.by_index_raw(0).unwrap();
+    member.read_to_end(&mut deflated).unwrap();
+    deflated
 }
 
 impl Forged {

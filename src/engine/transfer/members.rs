@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::Shared;
-use crate::archive::{Member, MemberError, MemberReader};
+use crate::archive::{Member, MemberError};
 use crate::digest::Expected;
 use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::{Error, ErrorKind, Result};
@@ -140,34 +140,26 @@ fn take(
         .map(|zip| zip.urls[0].to_string());
     let location = location.as_deref().unwrap_or_default();
     let mut expected = Expected::new(part.digest, part.size_bytes);
-    let decoded = (|| {
-        let mut reader = MemberReader::new(&mut *stream, member, &location)?;
-        let mut at = 0;
-        loop {
-            let read = reader.read(buffer)?;
-            if read == 0 {
-                return Ok(at);
-            }
-            let piece = &buffer[..read];
-            // The directory's size is the manifest's, and the reader gives no byte more.
-            expected.update(piece);
-            for offset in &offsets {
-                let written = shared.files.write(manifest, offset + at, piece);
-                written.map_err(MemberError::Refused)?;
-            }
-            at += read as u64;
+    let mut at = 0;
+    let decoded = member.decode(stream, &location, buffer, &mut |piece| {
+        // The directory's size is the manifest's, and no byte more comes.
+        expected.update(piece);
+        for offset in &offsets {
+            shared.files.write(manifest, offset + at, piece)?;
         }
-    })();
-    let size_bytes = decoded.map_err(|error| match error {
+        at += piece.len() as u64;
+        Ok(())
+    });
+    decoded.map_err(|error| match error {
         MemberError::Read(error) => stream.failed(error),
         MemberError::Damaged(error) => Failure::transient(error),
-        MemberError::Refused(error) => Failure::last(error),
+        MemberError::Refused(error) | MemberError::Taken(error) => Failure::last(error),
     })?;
-    if size_bytes != part.size_bytes {
+    if member.size_bytes != part.size_bytes {
         return Err(Failure::last(Error::from(ErrorKind::SizeMismatch {
             what: format!("the member '{}'", member.name.escape_debug()),
             expected_bytes: part.size_bytes,
-            actual_bytes: size_bytes,
+            actual_bytes: member.size_bytes,
         })));
     }
     let met = expected.met(|| format!("the member '{}'", member.name.escape_debug()));

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::tree::{Tree, is_left_out};
-use crate::archive::{Directory, MAX_ARCHIVE_BYTES, MemberError, MemberReader};
+use crate::archive::{Directory, MAX_ARCHIVE_BYTES, MemberError};
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
@@ -77,11 +77,13 @@ impl Archive {
                 .next()
                 .is_some_and(|name| is_left_out(name, true))
                 || components.any(|name| is_left_out(name, false));
-            // What is there twice is refused when it is read.
-            if !is_left_out && names.last().is_none_or(|last| last != name) {
+            if !is_left_out {
                 names.push(name.to_owned());
             }
         }
+        names.sort_unstable();
+        // What is there twice is refused when it is read.
+        names.dedup();
         ArchiveFolder {
             archive: self,
             folder,
@@ -125,7 +127,10 @@ impl Tree for ArchiveFolder {
         let member = directory
             .member(&below(&self.folder, name))?
             .ok_or_else(|| Error::internal("a file that the archive does not have"))?;
-        let failed = |error| match error {
+        let range = member.range();
+        let mut stream = RangeReader { file, range };
+        let decoded = member.decode(&mut stream, url, buffer, take);
+        decoded.map_err(|error| match error {
             MemberError::Read(source) => Error::from(ErrorKind::Registry {
                 location: url.to_string(),
                 message: "the archive cannot be read".into(),
@@ -134,16 +139,8 @@ impl Tree for ArchiveFolder {
             MemberError::Damaged(error) | MemberError::Refused(error) => {
                 error.step(format!("the archive {url}"))
             }
-        };
-        let range = member.range();
-        let stream = RangeReader { file, range };
-        let mut reader = MemberReader::new(stream, member, url).map_err(failed)?;
-        loop {
-            match reader.read(buffer).map_err(failed)? {
-                0 => return Ok(()),
-                read => take(&buffer[..read])?,
-            }
-        }
+            MemberError::Taken(error) => error,
+        })
     }
 }
 
