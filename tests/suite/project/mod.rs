@@ -3,6 +3,7 @@
 mod adding;
 mod example;
 mod folder;
+mod foreign;
 mod hostile;
 mod import;
 mod make;

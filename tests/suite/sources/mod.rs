@@ -1,5 +1,6 @@
 //! Kinds of source.
 
+mod foreign;
 mod https;
 mod hub;
 mod mirrors;

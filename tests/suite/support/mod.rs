@@ -13,12 +13,16 @@ pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use modelrack::{Error, ModelAddress};
+
+use server::Server;
 
 /// Longer than anything takes that is not broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +32,23 @@ pub(crate) fn root() -> PathBuf {
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let root = folders.find(|folder| folder.join("tests").join("suite").is_dir());
     root.unwrap().to_owned()
+}
+
+/// Sends a request on a connection of its own, with these headers; returns the head of the answer, and its body.
+pub(crate) fn get(server: &Server, path: &str, headers: &[&str]) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let headers = ["host: localhost", "user-agent: test", "connection: close"]
+        .iter()
+        .chain(headers);
+    let lines: String = headers.map(|line| format!("{line}\r\n")).collect();
+    write!(stream, "GET {path} HTTP/1.1\r\n{lines}\r\n").unwrap();
+    let mut answer = Vec::new();
+    // A reset, too, is an answer.
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = answer.split_off(end.map_or(answer.len(), |end| end + 4));
+    (String::from_utf8_lossy(&answer).into_owned(), body)
 }
 
 /// An address as typed: `group/model`, `group/model version`, `group/model@version`.
