@@ -456,8 +456,8 @@ fn manager(url: &str, home: &str) -> ModelManager {
 fn sync(manager: &ModelManager) -> Result<usize> {
     let report = manager.sync(&SyncOptions::default())?;
     match report.failed.into_iter().next() {
-        Some(failed) => Err(failed.reason.into()),
-        None => Ok(report.synced.iter().map(|synced| synced.models).sum()),
+        Some(failed) => Err(failed.error.into()),
+        None => Ok(report.synced.iter().map(|synced| synced.versions).sum()),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
+
+use crate::time::rfc3339;
 
 /// Writes a path as people read it: one that is not Unicode is no reason to fail.
 pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -14,17 +16,15 @@ pub(crate) fn paths<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S
     serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
 }
 
-pub(crate) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u128(time.as_millis())
-}
-
-#[cfg(feature = "author")]
+/// Writes a time, or `null`.
 pub(crate) fn time_or_null<S: Serializer>(
     time: &Option<SystemTime>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => crate::time::serialize(time, serializer),
-        None => serializer.serialize_none(),
-    }
+    time.map(rfc3339).serialize(serializer)
+}
+
+/// Writes a duration in milliseconds.
+pub(crate) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u128(time.as_millis())
 }

@@ -5,6 +5,7 @@ pub(crate) mod registry;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -16,32 +17,79 @@ use crate::model::ModelRef;
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 /// One version that a source offers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RemoteModel {
     /// Its name, with the source's name in front.
+    #[serde(flatten)]
     pub model: ModelRef,
     /// The key of the source; empty for the one given by a plain registry URL.
     pub source: String,
     /// What tells whether it changed: the digest of its manifest, or of what its registry says of its files where that
     /// leaves their sizes out.
+    #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The commit that its files are of; `None` where there are no commits.
     pub commit: Option<String>,
-    /// How many files it has; `None` where only its manifest says it.
-    pub files: Option<u64>,
     /// The size of all files together; `None` where only its manifest says it, or nothing does.
     pub total_bytes: Option<u64>,
+    /// How many files it has; `None` where only its manifest says it.
+    pub files: Option<u64>,
     /// The version that this one is another name for.
     pub alias_of: Option<String>,
+    /// Whether it is installed.
+    #[serde(rename = "installed")]
+    pub local: LocalState,
     /// What the registry says about it; may be empty.
+    #[serde(flatten, serialize_with = "facts_and_metadata")]
     pub metadata: RemoteMetadata,
     /// Where its files are, for sources that name them by place.
+    #[serde(skip)]
     pub(crate) pin: Option<Pin>,
     /// What it consists of, where that came along.
+    #[serde(skip)]
     pub(crate) contents: Option<Arc<Manifest>>,
     /// Where its files are listed, for sources that keep lists of their own.
+    #[serde(skip)]
     pub(crate) listing: Option<ListingPlace>,
+}
+
+/// Whether the store has a model that a source offers, and in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalState {
+    /// It is not installed.
+    #[default]
+    Absent,
+    /// It is installed in another state than the source offers.
+    Outdated,
+    /// It is installed as the source offers it.
+    Current,
+}
+
+/// Writes whether it is installed in any state.
+impl Serialize for LocalState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(*self != Self::Absent)
+    }
+}
+
+/// Writes the facts that every tool understands, and then all metadata, as the index has them: of 100,000 versions, none is
+/// read and written again.
+fn facts_and_metadata<S: Serializer>(
+    metadata: &RemoteMetadata,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let facts = metadata.raw_facts();
+    let mut fields = serializer.serialize_struct("RemoteMetadata", 4)?;
+    fields.serialize_field("type", &facts.model_type)?;
+    fields.serialize_field("description", &facts.description)?;
+    match facts.tags {
+        Some(tags) => fields.serialize_field("tags", tags)?,
+        None => fields.serialize_field("tags", &[(); 0])?,
+    }
+    fields.serialize_field("metadata", metadata)?;
+    fields.end()
 }
 
 /// Where in a cached registry the files of a model are listed.
@@ -119,6 +167,7 @@ impl RemoteModel {
             files: None,
             total_bytes: None,
             alias_of: None,
+            local: LocalState::Absent,
             metadata: RemoteMetadata::default(),
             pin: None,
             contents: None,
@@ -226,17 +275,18 @@ impl fmt::Debug for RemoteMetadata {
 }
 
 /// One version that a source offers, with its files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RemoteDetail {
-    /// What the index says.
+    /// What the index says, with the number of the files and the size of all together, if the size of each is known.
+    #[serde(flatten)]
     pub remote: RemoteModel,
-    /// The files, in the order of the stream.
-    pub files: Vec<ManifestFile>,
-    /// The size of all files together; `None` while the size of one is not known.
-    pub total_bytes: Option<u64>,
-    /// How many parts they are fetched in.
+    /// How many parts the files are fetched in.
+    #[serde(rename = "chunks")]
     pub parts: usize,
+    /// The files, in the order of the stream.
+    #[serde(rename = "content")]
+    pub files: Vec<ManifestFile>,
 }
 
 impl RemoteDetail {
@@ -244,8 +294,11 @@ impl RemoteDetail {
     #[must_use]
     pub fn new(remote: RemoteModel, files: Vec<ManifestFile>) -> Self {
         Self {
-            remote,
-            total_bytes: files.iter().map(|file| file.size_bytes).sum(),
+            remote: RemoteModel {
+                total_bytes: files.iter().map(|file| file.size_bytes).sum(),
+                files: Some(files.len() as u64),
+                ..remote
+            },
             parts: files.len(),
             files,
         }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::catalog::PinState;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::model::ModelRef;
+use crate::time::rfc3339;
 
 /// A kind of source, by the word that configuration and machine output use for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct SourceKind(&'static str);
 
 impl SourceKind {
@@ -32,7 +34,7 @@ impl fmt::Display for SourceKind {
 }
 
 /// A source and what is known of its registries on this machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SourceInfo {
     /// The key in `[sources]`; empty for the source that a plain registry URL configures.
@@ -42,13 +44,15 @@ pub struct SourceInfo {
     /// The kind.
     pub kind: SourceKind,
     /// Where it is, followed by its mirrors, without credentials; never empty.
+    #[serde(flatten, serialize_with = "locations")]
     pub locations: Vec<String>,
-    /// Its refs, cached or configured, in the order of names; empty for a source without refs.
-    pub refs: Vec<RefInfo>,
     /// When its registry was last fetched or confirmed, the oldest of several; `None` when none is cached.
+    #[serde(serialize_with = "crate::report::time_or_null")]
     pub fetched_at: Option<SystemTime>,
     /// How many versions the cached registries list; `None` when none is cached or readable.
     pub versions: Option<usize>,
+    /// Its refs, cached or configured, in the order of names; empty for a source without refs.
+    pub refs: Vec<RefInfo>,
 }
 
 impl SourceInfo {
@@ -72,6 +76,18 @@ impl SourceInfo {
     }
 }
 
+/// Writes the first location apart from the mirrors.
+fn locations<S: Serializer>(locations: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    let (location, mirrors) = match locations {
+        [location, mirrors @ ..] => (location.as_str(), mirrors),
+        [] => ("", locations),
+    };
+    let mut fields = serializer.serialize_struct("Locations", 2)?;
+    fields.serialize_field("location", location)?;
+    fields.serialize_field("mirrors", mirrors)?;
+    fields.end()
+}
+
 /// What people call a source.
 pub(crate) fn label(name: &str, locations: &[String]) -> String {
     match locations.first() {
@@ -81,15 +97,35 @@ pub(crate) fn label(name: &str, locations: &[String]) -> String {
 }
 
 /// A ref of a repository and what is known of its registry on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefInfo {
     /// The branch, tag or commit, as it is called.
+    #[serde(rename = "ref")]
     pub reference: String,
     /// Whether the configuration lists it.
+    #[serde(rename = "configured")]
     pub is_configured: bool,
     /// The cached registry; `None` when there is none.
+    #[serde(flatten, serialize_with = "cached")]
     pub cached: Option<CachedRegistry>,
+}
+
+/// Writes whether a registry is cached, and `null` for what is unknown of one that is not.
+fn cached<S: Serializer>(
+    cached: &Option<CachedRegistry>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("CachedRegistry", 6)?;
+    let cached = cached.as_ref();
+    let fetched_at = cached.map(|cached| rfc3339(cached.fetched_at));
+    fields.serialize_field("cached", &cached.is_some())?;
+    fields.serialize_field("repo", &cached.map(|cached| &cached.repo))?;
+    fields.serialize_field("mode", &cached.map(|cached| cached.mode))?;
+    fields.serialize_field("commit", &cached.and_then(|cached| cached.commit.as_ref()))?;
+    fields.serialize_field("fetched_at", &fetched_at)?;
+    fields.serialize_field("versions", &cached.map(|cached| cached.versions))?;
+    fields.end()
 }
 
 impl RefInfo {
@@ -115,8 +151,8 @@ pub struct CachedRegistry {
     pub commit: Option<String>,
     /// When it was last fetched or confirmed.
     pub fetched_at: SystemTime,
-    /// How many models it lists.
-    pub models: usize,
+    /// How many versions it lists.
+    pub versions: usize,
 }
 
 impl CachedRegistry {
@@ -127,14 +163,15 @@ impl CachedRegistry {
             mode,
             commit: None,
             fetched_at: SystemTime::now(),
-            models: 0,
+            versions: 0,
         }
     }
 }
 
 /// How the files of a registry are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum RegistryMode {
     /// As chunks.
     Chunked,
@@ -164,15 +201,15 @@ impl RegistryMode {
 }
 
 /// What a sync did, in the order of the configuration.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// Registries that were fetched.
     pub synced: Vec<SyncedRegistry>,
     /// Registries that did not need to be, each with the reason in a few words.
-    pub skipped: Vec<UnsyncedRegistry<&'static str>>,
+    pub skipped: Vec<SkippedRegistry>,
     /// Registries that could not be.
-    pub failed: Vec<UnsyncedRegistry<Error>>,
+    pub failed: Vec<FailedRegistry>,
 }
 
 impl SyncReport {
@@ -184,7 +221,7 @@ impl SyncReport {
 }
 
 /// A registry that was fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncedRegistry {
     /// The key of the source.
@@ -192,13 +229,14 @@ pub struct SyncedRegistry {
     /// What people call the source.
     pub name: String,
     /// The ref; `None` for a source without refs.
+    #[serde(rename = "ref")]
     pub reference: Option<String>,
     /// How its files are published.
     pub mode: RegistryMode,
     /// The commit it was read from, where there is one.
     pub commit: Option<String>,
-    /// How many versions of models it lists.
-    pub models: usize,
+    /// How many versions it lists.
+    pub versions: usize,
 }
 
 impl SyncedRegistry {
@@ -210,28 +248,30 @@ impl SyncedRegistry {
             reference: None,
             mode,
             commit: None,
-            models: 0,
+            versions: 0,
         }
     }
 }
 
-/// A registry that was not fetched, and why.
-#[derive(Debug)]
+/// A registry that did not need to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct UnsyncedRegistry<R> {
+pub struct SkippedRegistry {
     /// The key of the source.
     pub source: String,
     /// What people call the source.
     pub name: String,
-    /// The ref; `None` for a source without refs, or while the default branch is unknown.
+    /// The ref; `None` for a source without refs.
+    #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Why.
-    pub reason: R,
+    /// Why, in a few words.
+    #[serde(flatten, serialize_with = "skipped")]
+    pub reason: &'static str,
 }
 
-impl<R> UnsyncedRegistry<R> {
+impl SkippedRegistry {
     /// Describes a registry of a source without refs that was not fetched.
-    pub fn new(source: impl Into<String>, name: impl Into<String>, reason: R) -> Self {
+    pub fn new(source: impl Into<String>, name: impl Into<String>, reason: &'static str) -> Self {
         Self {
             source: source.into(),
             name: name.into(),
@@ -239,6 +279,53 @@ impl<R> UnsyncedRegistry<R> {
             reason,
         }
     }
+}
+
+/// A registry that could not be fetched.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct FailedRegistry {
+    /// The key of the source.
+    pub source: String,
+    /// What people call the source.
+    pub name: String,
+    /// The ref; `None` for a source without refs, or while the default branch is unknown.
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+    /// Why.
+    #[serde(flatten, serialize_with = "failed")]
+    pub error: Error,
+}
+
+impl FailedRegistry {
+    /// Describes a registry of a source without refs that could not be fetched.
+    pub fn new(source: impl Into<String>, name: impl Into<String>, error: Error) -> Self {
+        Self {
+            source: source.into(),
+            name: name.into(),
+            reference: None,
+            error,
+        }
+    }
+}
+
+fn skipped<S: Serializer>(reason: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    write_reason(reason, None, serializer)
+}
+
+fn failed<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    write_reason(&chain(error), Some(error), serializer)
+}
+
+fn write_reason<S: Serializer>(
+    reason: &str,
+    error: Option<&Error>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Reason", 2)?;
+    fields.serialize_field("reason", reason)?;
+    fields.serialize_field("error", &error)?;
+    fields.end()
 }
 
 /// A registry that could not be read.

@@ -5,9 +5,9 @@ use clap::{ArgMatches, Command};
 use super::args::{self, Which, is_set};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::manifest::{Checksum, RelPath};
-use crate::remote::{RefInfo, SourceInfo, SourceKind};
+use crate::remote::{LocalState, RefInfo, SourceInfo, SourceKind};
 use crate::{Metadata, ModelAddress, RemoteOptions};
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
@@ -36,9 +36,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 fn print_sources(session: &Session) -> CliResult {
     let infos = session.manager.sources()?;
     if session.output.json {
-        return session.json(&json::Sources {
-            sources: infos.iter().map(Into::into).collect(),
-        });
+        return session.json_list("sources", &infos);
     }
     if infos.is_empty() {
         session.note("No source is configured.");
@@ -113,7 +111,7 @@ fn source_rows(info: &SourceInfo) -> Vec<Vec<String>> {
             state.to_owned(),
             cached.mode.as_str().replace('_', " "),
             commit,
-            cached.models.to_string(),
+            cached.versions.to_string(),
             render::age(cached.fetched_at),
         ];
         row(cached.repo.clone(), cells)
@@ -162,21 +160,21 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     let detail = session.manager.remote_detail(address, &options)?;
-    let installed = session
-        .manager
-        .path(&ModelAddress::from(&detail.remote.model))
-        .is_ok();
     if session.output.json {
-        return session.json(&json::RemoteInfo::new(&detail, installed));
+        return session.json(&detail);
     }
     let remote = &detail.remote;
+    let installed = match remote.local {
+        LocalState::Absent => "no",
+        _ => "yes",
+    };
     let mut fields = vec![
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
-        ("installed", if installed { "yes" } else { "no" }.to_owned()),
+        ("installed", installed.to_owned()),
         (
             "size",
-            detail
+            remote
                 .total_bytes
                 .map_or_else(|| "not stated".into(), render::size),
         ),

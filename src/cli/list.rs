@@ -1,19 +1,17 @@
 //! `list`: what is installed, or what the sources offer.
 
-use std::collections::HashMap;
-
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use serde_json::json;
+use serde::Serialize;
 
 use super::args::{self, is_set, text};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::error::chain;
 use crate::installed::{Listing, PartialModel, Status};
-use crate::remote::{Example, RegistryFailure, RemoteModel};
-use crate::{Digest, ErrorKind, ListOptions, ModelRef, RemoteOptions};
+use crate::remote::{Example, LocalState, RegistryFailure, RemoteModel};
+use crate::{ErrorKind, ListOptions, ModelRef, RemoteOptions};
 
 const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";
@@ -108,6 +106,13 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     print_installed(session, &listing, matches)
 }
 
+/// A document with offers, and the registries that could not be read.
+#[derive(Serialize)]
+struct Offers<'a> {
+    models: &'a [RemoteModel],
+    failures: &'a [RegistryFailure],
+}
+
 /// Whether a model is the one named, or belongs to the group named.
 fn is_named(model: &ModelRef, name: Option<&str>) -> bool {
     name.is_none() || is_below(&model.name().to_string(), name)
@@ -124,7 +129,7 @@ fn is_below(full: &str, name: Option<&str>) -> bool {
 /// Prints examples, each with its models in the order to run them.
 fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
     if session.output.json {
-        return session.json(&json!({ "examples": examples }));
+        return session.json_list("examples", examples);
     }
     if session.output.quiet {
         let names = examples.iter().map(|example| render::safe(&example.name));
@@ -274,25 +279,11 @@ fn print_offers(
     if session.output.quiet && !session.output.json {
         return print_names(session, remote.iter().map(|remote| &remote.model));
     }
-    let installed: HashMap<ModelRef, (Digest, Option<String>)> = session
-        .manager
-        .list(&ListOptions::default())?
-        .models
-        .into_iter()
-        .map(|model| (model.model, (model.manifest_digest, model.commit)))
-        .collect();
-    // The same commit is the same state; another may be.
-    let state = |remote: &RemoteModel| {
-        let (digest, commit) = installed.get(&remote.model)?;
-        let is_same_commit = commit.is_some() && *commit == remote.commit;
-        Some(is_same_commit || *digest == remote.manifest_digest)
-    };
     if session.output.json {
-        let models = remote
-            .iter()
-            .map(|remote| json::Remote::new(remote, state(remote).is_some()))
-            .collect();
-        return session.json(&json::Offered { models, failures });
+        return session.json(&Offers {
+            models: remote,
+            failures,
+        });
     }
     if remote.is_empty() {
         session.note("The sources offer no such model.");
@@ -301,10 +292,10 @@ fn print_offers(
     let rows: Vec<Vec<String>> = remote
         .iter()
         .map(|remote| {
-            let state = match state(remote) {
-                Some(true) => "installed",
-                Some(false) => "update",
-                None => "-",
+            let state = match remote.local {
+                LocalState::Current => "installed",
+                LocalState::Outdated => "update",
+                _ => "-",
             };
             let facts = remote.metadata.facts();
             let alias = remote.alias_of.as_ref().map(|target| format!("= {target}"));

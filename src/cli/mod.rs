@@ -48,7 +48,6 @@ mod derive;
 mod ending;
 mod failure;
 mod info;
-mod json;
 mod list;
 mod meter;
 mod mount;

@@ -5,7 +5,7 @@ use clap::{ArgAction, ArgMatches, Command};
 use super::args::{self, Which, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::error::chain;
 use crate::pull::{MatchingReport, PullOutcome};
 use crate::{ModelPattern, PullOptions, PullPlan, PullReport};
@@ -164,7 +164,7 @@ fn print_matching(session: &Session, report: &MatchingReport) -> CliResult {
 /// A row for each model, and what they cost together.
 fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
     if session.output.json {
-        return session.json(&json::Models { models: plans });
+        return session.json_list("models", plans);
     }
     let rows: Vec<Vec<String>> = plans
         .iter()

@@ -6,7 +6,7 @@ use super::args::{self, is_set, text};
 use super::ending::CliResult;
 use super::list::{print_names, print_remote};
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::SearchOptions;
 
 const QUERY: &str = "modelrack_query";
@@ -45,9 +45,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         return print_remote(session, &report.remote, &report.failures);
     }
     if session.output.json {
-        return session.json(&json::Models {
-            models: &report.installed,
-        });
+        return session.json_list("models", &report.installed);
     }
     if session.output.quiet {
         return print_names(session, report.installed.iter().map(|model| &model.model));

@@ -1,5 +1,6 @@
 //! One run: the manager, the sinks and the choices that every command needs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
@@ -93,6 +94,11 @@ impl Session {
             json.flush()
         })?;
         Ok(())
+    }
+
+    /// Prints a document with one list.
+    pub(super) fn json_list(&self, name: &str, list: &[impl Serialize]) -> CliResult {
+        self.json(&BTreeMap::from([(name, list)]))
     }
 
     /// Prints a confirmation for people; not with `--quiet` or `--json`.

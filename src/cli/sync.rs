@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::args::{self, is_set, text};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
-use super::{Mount, json, render};
+use super::{Mount, render};
 use crate::SyncOptions;
 use crate::error::chain;
 use crate::remote::SyncReport;
@@ -50,12 +50,12 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .cancel(session.cancel.clone());
     let report = session.manager.sync(&options)?;
     if session.output.json {
-        session.json(&json::Synced::from(&report))?;
+        session.json(&report)?;
     } else {
         print(session, &report)?;
     }
     match report.failed.first() {
-        Some(failed) => Err(CliError::reported(&failed.reason)),
+        Some(failed) => Err(CliError::reported(&failed.error)),
         None => Ok(()),
     }
 }
@@ -69,7 +69,7 @@ fn print(session: &Session, report: &SyncReport) -> CliResult {
         let commit = commit
             .map(|commit| format!(" ({commit})"))
             .unwrap_or_default();
-        let models = render::count(registry.models as u64, "model");
+        let models = render::count(registry.versions as u64, "model");
         let name = name(&registry.name, registry.reference.as_deref());
         session.say(format!("Synced {name}{commit}: {models}"))?;
     }
@@ -79,7 +79,7 @@ fn print(session: &Session, report: &SyncReport) -> CliResult {
     }
     for registry in &report.failed {
         let name = name(&registry.name, registry.reference.as_deref());
-        let reason = render::safe(&chain(&registry.reason));
+        let reason = render::safe(&chain(&registry.error));
         session.console.note(format!("Failed {name}: {reason}"));
     }
     Ok(())

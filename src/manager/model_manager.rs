@@ -15,7 +15,7 @@ use crate::engine::local::prune::{PrunePlan, PruneReport};
 use crate::engine::local::remove::RemoveReport;
 use crate::engine::local::update::{UpdateOptions, UpdateReport};
 use crate::engine::local::verify::{VerifyOptions, VerifyReport};
-use crate::engine::lookup::list::RemoteOptions;
+use crate::engine::lookup::list::{RemoteOptions, mark_installed};
 use crate::engine::lookup::matching::MatchingReport;
 use crate::engine::lookup::search::{SearchOptions, SearchReport};
 use crate::engine::pull::plan::PullPlan;
@@ -170,8 +170,10 @@ impl Manager for ModelManager {
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
         let engine = self.engine()?;
         let call = engine.call(options.offline, &options.cancel);
-        let offer = engine.find_remote(&engine.reading(model)?, &call)?;
-        let manifest = engine.manifest(&engine.records()?, &offer, &call)?;
+        let mut offer = engine.find_remote(&engine.reading(model)?, &call)?;
+        let records = engine.records()?;
+        let manifest = engine.manifest(&records, &offer, &call)?;
+        mark_installed(&records, std::slice::from_mut(&mut offer.remote));
         Ok(RemoteDetail::of(offer.remote, &manifest))
     }
 

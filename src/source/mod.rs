@@ -53,7 +53,7 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::registry::{
-    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, SyncReport, UnsyncedRegistry,
+    Example, RegistryFailure, RemoteListing, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
     label,
 };
 use crate::catalog::{Pin, RemoteModel};
@@ -167,7 +167,7 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     fn sync(&self, _call: &Call, _request: &SyncRequest<'_>) -> SyncReport {
         let key = &*self.identity().key;
         SyncReport {
-            skipped: vec![UnsyncedRegistry::new(key, self.label(), QUERIED_DIRECTLY)],
+            skipped: vec![SkippedRegistry::new(key, self.label(), QUERIED_DIRECTLY)],
             ..SyncReport::default()
         }
     }

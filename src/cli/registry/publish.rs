@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, json, render};
+use crate::cli::{Mount, render};
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishRegisteredOptions, PublishReport, publish};
 use crate::transport::Url;
@@ -131,7 +131,7 @@ fn publish_registered(
     super::tell_empty(session, project);
     let reports = project.publish(to, &options)?;
     if session.output.json {
-        return session.json(&json::Models { models: &reports });
+        return session.json_list("models", &reports);
     }
     reports
         .iter()

@@ -6,7 +6,7 @@ use super::list::print_models;
 use crate::cli::args::{self, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, json, render};
+use crate::cli::{Mount, render};
 
 const QUERY: &str = "modelrack_query";
 
@@ -31,7 +31,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let query = text(matches, QUERY).unwrap_or_default();
     let models = project.search(query);
     if session.output.json {
-        return session.json(&json::Models { models: &models });
+        return session.json_list("models", &models);
     }
     let registry = project.registry();
     if registry.entries.is_empty() && registry.targets.is_empty() {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::catalog::RemoteModel;
 use crate::catalog::registry::{Example, RemoteListing};
+use crate::catalog::{LocalState, RemoteModel};
 use crate::engine::Engine;
 use crate::engine::local::list::Scope;
 use crate::error::Result;
 use crate::progress::CancelToken;
 use crate::setters::setters;
 use crate::source::{ListFilter, Source};
+use crate::store::record::Records;
 
 /// Which offers to list.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +40,15 @@ setters!(RemoteOptions {
 });
 
 impl Engine {
-    /// Lists what the sources offer. What could not be read is in the listing, unless that is all there is.
+    /// Lists what the sources offer, and whether it is installed.
     pub(crate) fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
+        let mut listing = self.list_offers(options)?;
+        mark_installed(&self.records()?, &mut listing.models);
+        Ok(listing)
+    }
+
+    /// Lists what the sources offer. What could not be read is in the listing, unless that is all there is.
+    pub(crate) fn list_offers(&self, options: &RemoteOptions) -> Result<RemoteListing> {
         let call = self.call(options.offline, &options.cancel);
         let filter = ListFilter {
             reference: options.reference.as_deref(),
@@ -100,5 +108,22 @@ impl Engine {
         }
         all.sort_by(|a, b| (&a.name, &a.reference).cmp(&(&b.name, &b.reference)));
         Ok(all)
+    }
+}
+
+/// Notes which of some offers are installed, and in which state.
+pub(crate) fn mark_installed(records: &Records, offers: &mut [RemoteModel]) {
+    for remote in offers {
+        let Some(record) = records.get(&remote.model) else {
+            continue;
+        };
+        // The same commit is the same state; another one may be.
+        let is_same_commit =
+            record.commit().is_some() && record.commit() == remote.commit.as_deref();
+        remote.local = if is_same_commit || record.offered() == remote.manifest_digest {
+            LocalState::Current
+        } else {
+            LocalState::Outdated
+        };
     }
 }

@@ -153,7 +153,7 @@ impl Engine {
         let remote = RemoteOptions::default()
             .offline(options.offline)
             .cancel(options.cancel.clone());
-        let mut listing = self.list_remote(&remote)?;
+        let mut listing = self.list_offers(&remote)?;
         let offer = |remote: RemoteModel| {
             let source = self.sources.by_key(&remote.source);
             let source =

@@ -4,7 +4,7 @@ use crate::catalog::registry::RegistryFailure;
 use crate::catalog::{Facts, RemoteModel};
 use crate::engine::Engine;
 use crate::engine::local::list::{InstalledModel, ListOptions};
-use crate::engine::lookup::list::RemoteOptions;
+use crate::engine::lookup::list::{RemoteOptions, mark_installed};
 use crate::error::{Error, Result};
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
@@ -83,7 +83,7 @@ impl Engine {
         let (listing, searching): (Vec<_>, Vec<_>) =
             sources.iter().partition(|source| source.can_list());
         if !listing.is_empty() {
-            match self.list_remote(&remote) {
+            match self.list_offers(&remote) {
                 Ok(listing) => {
                     (report.remote, report.failures) = (listing.models, listing.failures);
                     report
@@ -103,6 +103,7 @@ impl Engine {
             }
         }
         report.remote.sort_by(|a, b| a.model.cmp(&b.model));
+        mark_installed(&self.records()?, &mut report.remote);
         Ok(())
     }
 }

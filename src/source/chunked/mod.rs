@@ -19,8 +19,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::catalog::registry::{
-    RegistryMode, RemoteListing, SourceInfo, SourceKind, SyncReport, SyncedRegistry,
-    UnsyncedRegistry,
+    FailedRegistry, RegistryMode, RemoteListing, SkippedRegistry, SourceInfo, SourceKind,
+    SyncReport, SyncedRegistry,
 };
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::Digest;
@@ -184,15 +184,15 @@ impl Source for Chunked {
         let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.read(file)?.len())));
         let mut report = SyncReport::default();
         match synced {
-            Ok((true, models)) => report.synced.push(SyncedRegistry {
-                models,
+            Ok((true, versions)) => report.synced.push(SyncedRegistry {
+                versions,
                 ..SyncedRegistry::new(key, label, RegistryMode::Chunked)
             }),
             Ok((false, _)) => {
-                let skipped = UnsyncedRegistry::new(key, label, super::UP_TO_DATE);
+                let skipped = SkippedRegistry::new(key, label, super::UP_TO_DATE);
                 report.skipped.push(skipped);
             }
-            Err(error) => report.failed.push(UnsyncedRegistry::new(key, label, error)),
+            Err(error) => report.failed.push(FailedRegistry::new(key, label, error)),
         }
         report
     }

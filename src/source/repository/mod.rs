@@ -299,7 +299,7 @@ impl Repository {
         let report = self.sync_refs(call, references, false);
         match report.failed.into_iter().next() {
             Some(failure) if report.synced.is_empty() && report.skipped.is_empty() => {
-                Err(failure.reason)
+                Err(failure.error)
             }
             _ => Ok(()),
         }
@@ -520,7 +520,7 @@ impl Source for Repository {
                     commit: head.origin.state.commit().map(str::to_owned),
                     repo: head.origin.repo,
                     fetched_at,
-                    models: head.models,
+                    versions: head.models,
                 })
             });
             let is_configured = !self.is_fork && self.expects(&reference);
@@ -536,7 +536,7 @@ impl Source for Repository {
         info.fetched_at = cached().map(|cached| cached.fetched_at).min();
         info.versions = info
             .fetched_at
-            .map(|_| cached().map(|cached| cached.models).sum());
+            .map(|_| cached().map(|cached| cached.versions).sum());
         info
     }
 
@@ -568,7 +568,7 @@ impl Source for Repository {
         }
         let failed = report.failed.into_iter();
         failed
-            .map(|failed| (failed.reference.unwrap_or_default(), failed.reason))
+            .map(|failed| (failed.reference.unwrap_or_default(), failed.error))
             .collect()
     }
 

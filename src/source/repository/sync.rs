@@ -10,7 +10,9 @@ use super::discover::{Discovered, Discovery, ServedRegistry};
 use super::index::{self, Cached, Head, Origin};
 use super::refs::Refs;
 use crate::catalog::PinState;
-use crate::catalog::registry::{RegistryMode, SyncReport, SyncedRegistry, UnsyncedRegistry};
+use crate::catalog::registry::{
+    FailedRegistry, RegistryMode, SkippedRegistry, SyncReport, SyncedRegistry,
+};
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::modelstoml::Registry;
@@ -71,17 +73,17 @@ impl Repository {
                 report.synced.push(SyncedRegistry {
                     reference,
                     commit: state.commit().map(str::to_owned),
-                    models: head.models,
+                    versions: head.models,
                     ..SyncedRegistry::new(key, label, RegistryMode::of(state))
                 });
             }
-            Ok(None) => report.skipped.push(UnsyncedRegistry {
+            Ok(None) => report.skipped.push(SkippedRegistry {
                 reference,
-                ..UnsyncedRegistry::new(key, label, UP_TO_DATE)
+                ..SkippedRegistry::new(key, label, UP_TO_DATE)
             }),
-            Err(error) => report.failed.push(UnsyncedRegistry {
+            Err(error) => report.failed.push(FailedRegistry {
                 reference,
-                ..UnsyncedRegistry::new(key, label, error)
+                ..FailedRegistry::new(key, label, error)
             }),
         }
         report

@@ -62,7 +62,7 @@ fn what_there_is_to_know_costs_one_request_and_no_file() {
         .manager()
         .remote_detail(&address(WHISPER), &RemoteOptions::default())
         .unwrap();
-    assert_eq!(detail.total_bytes, Some(WHISPER_BYTES));
+    assert_eq!(detail.remote.total_bytes, Some(WHISPER_BYTES));
     let names: Vec<&str> = detail.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(
         names,

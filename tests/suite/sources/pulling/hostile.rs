@@ -251,7 +251,7 @@ fn names_in_a_registry_that_lead_out_are_refused_when_it_is_synced() {
             .manager()
             .sync(&modelrack::SyncOptions::default())
             .unwrap();
-        assert_eq!(report.failed[0].reason.code(), "REGISTRY_ERROR", "{name}");
+        assert_eq!(report.failed[0].error.code(), "REGISTRY_ERROR", "{name}");
         assert_eq!(
             site.pull("mf6/test/alpha").unwrap_err().code(),
             "NOT_SYNCED",

@@ -167,7 +167,7 @@ fn told(report: &SyncReport) -> String {
     let mut told = String::new();
     for registry in &report.synced {
         let reference = at(&registry.reference);
-        let (mode, models) = (registry.mode.as_str(), registry.models);
+        let (mode, models) = (registry.mode.as_str(), registry.versions);
         writeln!(told, "synced {}@{reference} {mode} {models}", registry.name).unwrap();
     }
     for skipped in &report.skipped {
@@ -181,7 +181,7 @@ fn told(report: &SyncReport) -> String {
     }
     for failed in &report.failed {
         let reference = at(&failed.reference);
-        let (code, error) = (failed.reason.code(), chain(&failed.reason));
+        let (code, error) = (failed.error.code(), chain(&failed.error));
         writeln!(told, "failed {}@{reference} {code} {error}", failed.name).unwrap();
     }
     told
@@ -218,7 +218,7 @@ fn state(info: &SourceInfo) -> Vec<String> {
         };
         let cached = reference.cached.as_ref().map(|cached| {
             let commit = cached.commit.as_deref().unwrap_or("-");
-            let (repo, mode, models) = (&cached.repo, cached.mode.as_str(), cached.models);
+            let (repo, mode, models) = (&cached.repo, cached.mode.as_str(), cached.versions);
             format!("{repo} {mode} {commit} {models}")
         });
         let cached = cached.as_deref().unwrap_or("missing");

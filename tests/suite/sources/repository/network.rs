@@ -81,8 +81,8 @@ fn a_limit_of_the_interface_says_when_it_ends() {
     let report = manager.sync(&SyncOptions::default()).unwrap();
     assert_eq!(report.synced.len(), 1, "a branch needs no interface");
     for failed in &report.failed {
-        assert_eq!(failed.reason.code(), "RATE_LIMITED", "{failed:?}");
-        let wait = failed.reason.retry_after().unwrap();
+        assert_eq!(failed.error.code(), "RATE_LIMITED", "{failed:?}");
+        let wait = failed.error.retry_after().unwrap();
         assert!(wait > Duration::from_secs(500) && wait <= Duration::from_secs(600));
     }
     assert_eq!((report.failed.len(), host.forge.api_requests()), (2, 2));
@@ -99,7 +99,7 @@ fn a_limit_without_an_end_and_a_refusal_are_told_apart() {
         let rule = Rule::path_contains("/info/refs").status(403);
         host.forge.server().rule(rule.header(name, value));
         let report = host.manager(&["develop"]).sync(&SyncOptions::default());
-        let reason = report.unwrap().failed.remove(0).reason;
+        let reason = report.unwrap().failed.remove(0).error;
         assert_eq!(reason.code(), code, "{name}");
         assert_eq!(reason.retry_after().map(|wait| wait.as_secs()), wait);
         if let ErrorKind::Authentication { failure, .. } = reason.kind() {

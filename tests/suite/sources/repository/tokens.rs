@@ -189,7 +189,7 @@ fn nobody_sees_it() {
     let sources = manager.sources().unwrap();
     let mut shown = format!("{manager:?}{report:?}{sources:?}");
     for failed in &report.failed {
-        shown += &chain(&failed.reason);
+        shown += &chain(&failed.error);
     }
     let log = log.0.lock().unwrap().clone();
     assert!(log.contains("/o/models/info/refs"), "{log}");
