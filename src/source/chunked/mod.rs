@@ -120,12 +120,8 @@ impl Source for Chunked {
             wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
         match versions {
             wire::Lookup::Found(versions) => {
-                wire::choose(&versions, &self.identity, group, model, version).map_err(|error| {
-                    match error {
-                        wire::Unchosen::Malformed(error) => self.malformed(error),
-                        wire::Unchosen::Error(error) => error,
-                    }
-                })
+                let url = self.bases[0].join("models.json");
+                wire::choose(&versions, &self.identity, (group, model), version, &url)
             }
             wire::Lookup::Near(near) => Err(ErrorKind::ModelNotFound {
                 model: self.identity.full_name(path),

@@ -19,9 +19,9 @@ use serde_json::value::RawValue;
 
 use crate::catalog::{RemoteMetadata, RemoteModel};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelName, nearest};
-use crate::relpath::shown;
+use crate::relpath::{below, shown};
 use crate::source::Identity;
 use crate::url::Url;
 
@@ -274,86 +274,64 @@ pub(super) fn read_model(reader: impl Read, group: &str, model: &str) -> Result<
             Ok(Lookup::Found(versions))
         }
         None => {
-            let wanted = if group.is_empty() {
-                model.to_owned()
-            } else {
-                format!("{group}/{model}")
-            };
-            Ok(Lookup::Near(nearest(
-                &wanted,
-                names.iter().map(String::as_str),
-            )))
+            let names = names.iter().map(String::as_str);
+            Ok(Lookup::Near(nearest(&below(group, model), names)))
         }
     }
 }
 
-/// Why no version was chosen.
-#[derive(Debug)]
-pub(super) enum Unchosen {
-    Malformed(Malformed),
-    Error(Error),
-}
-
-/// Picks the version asked for, or the only one.
+/// Picks the version asked for, or the only one; `url` names the index in errors.
 pub(super) fn choose(
     versions: &Versions,
     identity: &Identity,
-    group: &str,
-    model: &str,
+    (group, model): (&str, &str),
     version: Option<&str>,
-) -> Result<RemoteModel, Unchosen> {
-    let name = name_of(identity, group, model).map_err(Unchosen::Malformed)?;
-    let wanted = match version {
-        Some(version) => version,
-        None => {
-            let mut real = versions
-                .iter()
-                .filter(|(_, entry)| entry.alias_of.is_none())
-                .map(|(version, _)| version);
-            match (real.next(), real.next()) {
-                (Some(only), None) => only,
-                _ => {
-                    return Err(Unchosen::Error(Error::from(ErrorKind::InvalidRef {
-                        input: name.to_string(),
-                        message: "has several versions".into(),
-                        choices: versions
-                            .keys()
-                            .map(|version| format!("{name} {version}"))
-                            .collect(),
-                    })));
-                }
-            }
+    url: &Url,
+) -> Result<RemoteModel> {
+    let name = name_of(identity, group, model).map_err(|error| error.at(url))?;
+    let mut real = versions
+        .iter()
+        .filter(|(_, entry)| entry.alias_of.is_none());
+    let wanted = match (version, real.next(), real.next()) {
+        (Some(version), ..) => version,
+        (None, Some((only, _)), None) => only,
+        _ => {
+            return Err(Error::from(ErrorKind::InvalidRef {
+                input: name.to_string(),
+                message: "has several versions".into(),
+                choices: versions
+                    .keys()
+                    .map(|version| format!("{name} {version}"))
+                    .collect(),
+            }));
         }
     };
-    if !versions.contains_key(wanted) {
+    let Some(entry) = versions.get(wanted) else {
         let mut near = nearest(wanted, versions.keys().map(String::as_str));
         if near.is_empty() && versions.len() <= 10 {
             near = versions.keys().cloned().collect();
         }
-        let error = Error::from(ErrorKind::VersionNotFound {
+        return Err(Error::from(ErrorKind::VersionNotFound {
             model: name.to_string(),
             version: wanted.to_owned(),
             near,
-        });
-        return Err(Unchosen::Error(error));
-    }
-    let found = || {
-        let entry = &versions[wanted];
-        let metadata = entry
-            .metadata
-            .clone()
-            .or_else(|| metadata_of_target(versions, entry));
-        let digest = manifest_of(versions, wanted)?;
-        remote(
-            identity,
-            &name,
-            wanted.to_owned(),
-            digest,
-            entry.alias_of.clone(),
-            metadata,
-        )
+        }));
     };
-    found().map_err(Unchosen::Malformed)
+    let metadata = entry.metadata.clone();
+    let metadata = metadata.or_else(|| metadata_of_target(versions, entry));
+    let alias_of = entry.alias_of.clone();
+    manifest_of(versions, wanted)
+        .and_then(|digest| {
+            remote(
+                identity,
+                &name,
+                wanted.to_owned(),
+                digest,
+                alias_of,
+                metadata,
+            )
+        })
+        .map_err(|error| error.at(url))
 }
 
 /// Reads group → model → versions, keeping the versions of one model and, for suggestions, the names of all.
@@ -417,12 +395,7 @@ impl<'de> Visitor<'de> for Models<'_> {
                 *self.found = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
-                let name = if self.group.is_empty() {
-                    model
-                } else {
-                    format!("{}/{model}", self.group)
-                };
-                self.names.push(name);
+                self.names.push(below(self.group, &model));
             }
         }
         Ok(())

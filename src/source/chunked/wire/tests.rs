@@ -17,14 +17,16 @@ fn index(text: &str) -> String {
 const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadata":{"type":"x"}},"latest":{"alias_of":"v2"}},
     "only":{"v1":{"hash":"#A"},"stable":{"alias_of":"v1"}}},"a/b":{"c":{"v":{"hash":"#A","new":1}}}}"##;
 
-fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel, Unchosen> {
+fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel> {
     let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
-    match read_model(index(text).as_bytes(), group, model).map_err(Unchosen::Malformed)? {
-        Lookup::Found(versions) => choose(&versions, &identity(""), group, model, version),
-        Lookup::Near(near) => Err(Unchosen::Error(Error::from(ErrorKind::ModelNotFound {
+    let url = Url::parse("https://models.example.org/models.json").unwrap();
+    let found = read_model(index(text).as_bytes(), group, model);
+    match found.map_err(|error| error.at(&url))? {
+        Lookup::Found(versions) => choose(&versions, &identity(""), (group, model), version, &url),
+        Lookup::Near(near) => Err(Error::from(ErrorKind::ModelNotFound {
             model: path.into(),
             near,
-        }))),
+        })),
     }
 }
 
@@ -40,13 +42,13 @@ fn finds_what_is_asked_for() {
         "a/b/c v"
     );
     assert!(
-        matches!(find(INDEX, "g/m", None), Err(Unchosen::Error(error)) if matches!(error.kind(), ErrorKind::InvalidRef { choices, .. } if choices.len() == 3))
+        matches!(find(INDEX, "g/m", None).unwrap_err().kind(), ErrorKind::InvalidRef { choices, .. } if choices.len() == 3)
     );
     assert!(
-        matches!(find(INDEX, "g/m", Some("v3")), Err(Unchosen::Error(error)) if matches!(error.kind(), ErrorKind::VersionNotFound { near, .. } if *near == ["v1", "v2"]))
+        matches!(find(INDEX, "g/m", Some("v3")).unwrap_err().kind(), ErrorKind::VersionNotFound { near, .. } if *near == ["v1", "v2"])
     );
     assert!(
-        matches!(find(INDEX, "g/n", None), Err(Unchosen::Error(error)) if matches!(error.kind(), ErrorKind::ModelNotFound { near, .. } if near.contains(&"g/m".to_owned())))
+        matches!(find(INDEX, "g/n", None).unwrap_err().kind(), ErrorKind::ModelNotFound { near, .. } if near.contains(&"g/m".to_owned()))
     );
 }
 
@@ -88,10 +90,8 @@ fn refuses_malformed_and_hostile_indexes() {
             read_all(index(bad).as_bytes(), &identity("")).is_err(),
             "{bad}"
         );
-        assert!(
-            matches!(find(bad, "g/m", Some("v")), Err(Unchosen::Malformed(_))),
-            "{bad}"
-        );
+        let error = find(bad, "g/m", Some("v")).unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{bad}");
     }
     for name in [
         "..",
