@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         serde_json::from_slice(&fs::read(examples.join("digits").join("samples.json"))?)?;
     let samples = samples["samples"].as_array().cloned().unwrap_or_default();
     for version in ["v1", "v2"] {
-        let path = manager.ensure("digits/logistic", version)?;
+        let path = manager.ensure(format!("digits/logistic {version}"))?;
         let classifier = Classifier::load(&path.join("model.safetensors"))?;
         let right = samples.iter().filter(|sample| {
             let pixels: Vec<f32> = sample["pixels"]

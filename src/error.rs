@@ -5,6 +5,7 @@
 //! the path, URL or model, and leaves its cause to [`source`](std::error::Error::source), so that a chain joined with
 //! `": "` reads as a sentence.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -163,6 +164,13 @@ impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
         let steps = Vec::new();
         Self(Box::new(Failed { kind, steps }))
+    }
+}
+
+/// Makes [`ManagerExt`](crate::ManagerExt) accept what converts without an error.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -102,6 +102,7 @@ pub mod manifest;
 mod model;
 mod modelstoml;
 mod mutex;
+mod parse;
 mod platform;
 pub mod progress;
 #[cfg(feature = "author")]

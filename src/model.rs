@@ -165,6 +165,18 @@ impl fmt::Display for ModelRef {
     }
 }
 
+/// Reads `group/model version` or `group/model@version`.
+impl FromStr for ModelRef {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (name, version) = text
+            .split_once([' ', '@'])
+            .ok_or_else(|| InvalidName::new(text, "has no version"))?;
+        ModelName::parse(name)?.version(version)
+    }
+}
+
 fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
     check_component(segment, whole)?;
     if segment.contains('@') {
@@ -262,9 +274,8 @@ impl fmt::Display for ModelAddress {
 impl From<&ModelRef> for ModelAddress {
     fn from(model: &ModelRef) -> Self {
         Self {
-            head: model.name().to_string(),
-            tail: None,
             version: Some(model.version().to_owned()),
+            ..Self::from(model.name())
         }
     }
 }
@@ -279,14 +290,39 @@ impl From<&ModelName> for ModelAddress {
     }
 }
 
+impl From<ModelRef> for ModelAddress {
+    fn from(model: ModelRef) -> Self {
+        Self::from(&model)
+    }
+}
+
+impl From<ModelName> for ModelAddress {
+    fn from(name: ModelName) -> Self {
+        Self::from(&name)
+    }
+}
+
+impl From<&Self> for ModelAddress {
+    fn from(address: &Self) -> Self {
+        address.clone()
+    }
+}
+
+/// Reads an address, with the version after a space or an `@`.
 impl FromStr for ModelAddress {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text.split_once(' ') {
-            Some((text, version)) => Self::parse(text, Some(version)),
-            None => Self::parse(text, None),
-        }
+        let (text, version) = split_version(text);
+        Self::parse(text, version)
+    }
+}
+
+/// Splits a version off that follows a space.
+fn split_version(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(' ') {
+        Some((text, version)) => (text, Some(version)),
+        None => (text, None),
     }
 }
 
@@ -338,6 +374,16 @@ impl ModelPattern {
     /// Returns whether the text before `@` is this source.
     pub(crate) fn is_of(&self, source: &str) -> bool {
         self.tail.is_some() && !source.is_empty() && self.head == source
+    }
+}
+
+/// Reads a pattern, with the version after a space or an `@`.
+impl FromStr for ModelPattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (text, version) = split_version(text);
+        Self::parse(text, version)
     }
 }
 

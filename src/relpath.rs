@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
+
+use crate::error::{Error, ErrorKind};
 
 /// The relative path of a file in a model: components joined by `/`, each valid on every system.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -43,6 +46,16 @@ impl fmt::Display for InvalidName {
 }
 
 impl std::error::Error for InvalidName {}
+
+impl From<InvalidName> for Error {
+    fn from(error: InvalidName) -> Self {
+        Self::from(ErrorKind::InvalidRef {
+            input: shown(&error.name),
+            message: error.reason.to_owned(),
+            choices: Vec::new(),
+        })
+    }
+}
 
 /// Returns a name for a message: at most 80 characters of it, escaped.
 pub(crate) fn shown(name: &str) -> String {
@@ -105,6 +118,20 @@ impl RelPath {
 impl<'de> Deserialize<'de> for RelPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl FromStr for RelPath {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for RelPath {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 

@@ -8,9 +8,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use base64::Engine as _;
 
+use crate::error::Error;
 use crate::platform;
 use crate::secret::Secret;
 
@@ -64,6 +66,12 @@ impl fmt::Display for InvalidUrl {
 }
 
 impl std::error::Error for InvalidUrl {}
+
+impl From<InvalidUrl> for Error {
+    fn from(error: InvalidUrl) -> Self {
+        Self::argument(error.0)
+    }
+}
 
 impl Url {
     /// Parses an absolute URL with scheme `http`, `https` or `file`.
@@ -344,6 +352,14 @@ pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+impl FromStr for Url {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for Url {

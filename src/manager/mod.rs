@@ -21,7 +21,7 @@ use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::sync::SyncOptions;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
+use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::progress::{CancelToken, Download};
 use crate::store::record::Annotation;
 
@@ -237,25 +237,32 @@ pub trait Manager: Send + Sync + Debug {
 }
 
 /// Shorthand for the common cases, on any [`Manager`].
+///
+/// A model is anything that converts to a [`ModelAddress`]: text such as `"group/model version"`, a
+/// [`ModelRef`](crate::ModelRef), a [`ModelName`], or an address itself.
 pub trait ManagerExt: Manager {
-    /// Pulls `group/model` in a version with default options.
+    /// Pulls a model with default options.
     ///
     /// # Errors
-    /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for an unusable name.
-    fn pull_version(&self, model: &str, version: &str) -> Result<PullReport> {
-        self.pull(
-            &ModelAddress::parse(model, Some(version))?,
-            &PullOptions::default(),
-        )
+    /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`] for an invalid name.
+    fn pull_model<A>(&self, model: A) -> Result<PullReport>
+    where
+        A: TryInto<ModelAddress>,
+        Error: From<A::Error>,
+    {
+        self.pull(&model.try_into()?, &PullOptions::default())
     }
 
-    /// Returns the folder of `group/model` in a version, and pulls it first if it is not installed or its folder is
-    /// missing.
+    /// Returns the folder of a model, and pulls it first if it is not installed or its folder is missing.
     ///
     /// # Errors
-    /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for an unusable name.
-    fn ensure(&self, model: &str, version: &str) -> Result<PathBuf> {
-        let address = ModelAddress::parse(model, Some(version))?;
+    /// Those of [`ManagerExt::pull_model`].
+    fn ensure<A>(&self, model: A) -> Result<PathBuf>
+    where
+        A: TryInto<ModelAddress>,
+        Error: From<A::Error>,
+    {
+        let address = model.try_into()?;
         match self.path(&address) {
             Err(error) if is_absent(&error) => {
                 Ok(self.pull(&address, &PullOptions::default())?.path)
@@ -267,9 +274,13 @@ pub trait ManagerExt: Manager {
     /// Returns whether a model is installed and its folder exists.
     ///
     /// # Errors
-    /// The storage errors.
-    fn is_installed(&self, model: &ModelRef) -> Result<bool> {
-        match self.path(&ModelAddress::from(model)) {
+    /// Those of [`Manager::path`], except [`ErrorKind::NotInstalled`] and [`ErrorKind::FolderMissing`].
+    fn is_installed<A>(&self, model: A) -> Result<bool>
+    where
+        A: TryInto<ModelAddress>,
+        Error: From<A::Error>,
+    {
+        match self.path(&model.try_into()?) {
             Ok(_) => Ok(true),
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),

@@ -40,7 +40,7 @@ fn cancelling_ends_a_stalled_body_within_a_second() {
     let manager = Arc::new(rack.manager());
     let ended = in_background({
         let manager = manager.clone();
-        move || manager.pull_version("g/m", "v1").unwrap_err().code()
+        move || manager.pull_model("g/m v1").unwrap_err().code()
     });
     assert!(stalled.wait(PATIENCE));
     let [download] = manager.downloads().try_into().unwrap();

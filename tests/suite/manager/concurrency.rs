@@ -22,7 +22,7 @@ fn a_manager_is_shared_as_a_trait_object() {
     let manager: Arc<dyn Manager> = Arc::new(ModelManager::new(Config::new("rack")));
     shared(manager.as_ref());
     // The shorthand works on it, too.
-    let _: fn(&dyn Manager) -> bool = |manager| manager.ensure("", "v").is_ok();
+    let _: fn(&dyn Manager) -> bool = |manager| manager.ensure(" v").is_ok();
     let boxed: Box<dyn Manager> = Box::new(ModelManager::new(Config::new("rack")));
     shared(&boxed);
     assert!(manager.downloads().is_empty());
@@ -38,7 +38,7 @@ fn one_model_from_many_threads_is_downloaded_once() {
             let pulls: Vec<_> = (0..8)
                 .map(|thread| {
                     let manager = &managers[thread % managers.len()];
-                    scope.spawn(move || manager.pull_version("g/m", "v1").unwrap().outcome)
+                    scope.spawn(move || manager.pull_model("g/m v1").unwrap().outcome)
                 })
                 .collect();
             pulls.into_iter().map(|pull| pull.join().unwrap()).collect()
@@ -68,7 +68,7 @@ fn who_waits_is_told_and_may_be_cancelled() {
             .hold(&go_on),
     );
     let first = rack.manager();
-    let pulled = in_background(move || first.pull_version("g/m", "v1").unwrap().outcome);
+    let pulled = in_background(move || first.pull_model("g/m v1").unwrap().outcome);
     assert!(under_way.wait(PATIENCE));
     let cancel = CancelToken::new();
     for cancelled in [true, false] {
@@ -115,10 +115,10 @@ fn different_models_do_not_wait_for_each_other() {
     let manager = Arc::new(rack.manager());
     let waiting = in_background({
         let manager = manager.clone();
-        move || manager.pull_version("g/held", "v1").map(drop)
+        move || manager.pull_model("g/held v1").map(drop)
     });
     assert!(rack.server.wait_for(&manifest_path(&held), 1, PATIENCE));
-    manager.pull_version("g/free", "v1").unwrap();
+    manager.pull_model("g/free v1").unwrap();
     // Readers do not wait either.
     assert_eq!(rack.listed().0, ["g/free v1"]);
     assert_eq!(
@@ -178,7 +178,7 @@ fn removing_waits_for_a_pull_of_the_same_model() {
             .hold(&go_on),
     );
     let first = rack.manager();
-    let pulled = in_background(move || first.pull_version("g/m", "v1").map(drop));
+    let pulled = in_background(move || first.pull_model("g/m v1").map(drop));
     assert!(under_way.wait(PATIENCE));
     let second = rack.manager();
     let removed = in_background(move || {
@@ -213,7 +213,7 @@ fn pulling_and_removing_at_random_ends_in_one_or_the_other() {
             scope.spawn(move || {
                 for _ in 0..4 {
                     if thread % 2 == 0 {
-                        manager.pull_version("g/m", "v1").unwrap();
+                        manager.pull_model("g/m v1").unwrap();
                     } else if let Err(error) =
                         manager.remove(&address("g/m v1"), &CancelToken::new())
                     {
@@ -248,11 +248,11 @@ fn a_transport_handed_in_opens_no_socket() {
     .environment(rack.environment())
     .transport(transport.clone() as Arc<dyn Transport>)
     .build();
-    manager.pull_version("g/m", "v1").unwrap();
+    manager.pull_model("g/m v1").unwrap();
     rack.assert_sample_installed();
     assert_eq!(transport.asked.lock().unwrap().len(), 1 + 1 + 11);
     assert_eq!(rack.server.connections(), 0);
-    let error = manager.pull_version("g/m", "v2").unwrap_err();
+    let error = manager.pull_model("g/m v2").unwrap_err();
     assert_eq!(error.code(), "VERSION_NOT_FOUND");
     // Offline, it is not asked either.
     let offline = PullOptions::default().offline(true).force(true);

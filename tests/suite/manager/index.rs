@@ -103,8 +103,8 @@ fn what_is_installed_is_used_offline() {
     rack.pull("g/m v1").unwrap();
     rack.server.reset_counts();
     let offline = rack.manager_of(rack.config().offline(true));
-    assert_eq!(offline.ensure("g/m", "v1").unwrap(), rack.dir_of("g/m v1"));
-    assert!(offline.pull_version("g/m", "v1").is_ok());
+    assert_eq!(offline.ensure("g/m v1").unwrap(), rack.dir_of("g/m v1"));
+    assert!(offline.pull_model("g/m v1").is_ok());
     assert_eq!(offline.get(&address("g/m")).unwrap().files().len(), 3);
     assert_eq!(
         offline

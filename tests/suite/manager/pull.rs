@@ -70,15 +70,15 @@ fn a_pulled_model_lies_in_its_folder_and_is_recorded() {
 fn what_is_installed_already_is_not_fetched() {
     let rack = Rack::with_model();
     let manager = rack.manager();
-    manager.pull_version("g/m", "v1").unwrap();
+    manager.pull_model("g/m v1").unwrap();
     let before = rack.record();
     rack.server.reset_counts();
-    let again = manager.pull_version("g/m", "v1").unwrap();
+    let again = manager.pull_model("g/m v1").unwrap();
     assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
     assert_eq!((again.files, again.bytes_fetched), (3, 0));
     assert_eq!(rack.data_requests(), Vec::<String>::new());
     assert_eq!(rack.record(), before);
-    let ensured = manager.ensure("g/m", "v1").unwrap();
+    let ensured = manager.ensure("g/m v1").unwrap();
     assert_eq!(ensured, rack.dir_of("g/m v1"));
     assert_eq!(
         rack.server.requests().len(),
@@ -91,11 +91,11 @@ fn what_is_installed_already_is_not_fetched() {
 fn a_missing_folder_is_pulled_again_and_a_broken_store_is_not() {
     let rack = Rack::with_model();
     let manager = rack.manager();
-    let model = manager.pull_version("g/m", "v1").unwrap().model;
+    let model = manager.pull_model("g/m v1").unwrap().model;
     assert!(manager.is_installed(&model).unwrap());
     fs::remove_dir_all(rack.dir_of("g/m v1")).unwrap();
     assert!(!manager.is_installed(&model).unwrap());
-    let path = manager.ensure("g/m", "v1").unwrap();
+    let path = manager.ensure("g/m v1").unwrap();
     assert!(path.join("labels.txt").is_file());
     assert!(manager.is_installed(&model).unwrap());
 
@@ -106,7 +106,7 @@ fn a_missing_folder_is_pulled_again_and_a_broken_store_is_not() {
     rack.server.reset_counts();
     // Windows says that a folder may not be opened as a file.
     let codes = ["STORAGE_ERROR", "PERMISSION_ERROR"];
-    let error = manager.ensure("g/m", "v1").unwrap_err();
+    let error = manager.ensure("g/m v1").unwrap_err();
     assert!(codes.contains(&error.code()), "{error}");
     let error = manager.is_installed(&model).unwrap_err();
     assert!(codes.contains(&error.code()), "{error}");
@@ -316,7 +316,7 @@ fn events_come_in_the_order_that_is_documented() {
     let rack = Rack::with_model();
     let recorder = Arc::new(Recorder::default());
     let manager = rack.manager_with(recorder.clone());
-    manager.pull_version("g/m", "v1").unwrap();
+    manager.pull_model("g/m v1").unwrap();
     assert_eq!(
         recorder.story(),
         [

@@ -265,5 +265,5 @@ fn an_update_of_what_is_offline_says_so() {
     let error = rack.manager().check_update(&offline).unwrap_err();
     assert_eq!(error.code(), "OFFLINE");
     rack.server.rule(Rule::any().status(500));
-    assert!(rack.manager().ensure("g/m", "v1").is_ok());
+    assert!(rack.manager().ensure("g/m v1").is_ok());
 }

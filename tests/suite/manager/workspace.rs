@@ -44,7 +44,7 @@ fn a_copy_keeps_folders_and_leaves_out_what_is_the_store_s_own() {
 fn a_copy_over_other_bytes_is_refused_and_writes_nothing() {
     let rack = Rack::with_model();
     let manager = rack.manager();
-    manager.pull_version("g/m", "v1").unwrap();
+    manager.pull_model("g/m v1").unwrap();
     let to = rack.temp.path().join("work");
     fs::create_dir(&to).unwrap();
     fs::write(to.join("labels.txt"), "mine").unwrap();
@@ -245,7 +245,7 @@ fn prune_removes_partials_but_not_one_in_use() {
     let manager = Arc::new(rack.manager());
     let pulled = in_background({
         let manager = manager.clone();
-        move || manager.pull_version("g/n", "v1").map(drop)
+        move || manager.pull_model("g/n v1").map(drop)
     });
     assert!(under_way.wait(PATIENCE));
     fs::create_dir(rack.store().join("cache").join("chunks")).unwrap();

@@ -236,7 +236,7 @@ fn a_copy_brings_back_a_folder_that_is_gone() {
     assert_eq!(copied.len(), whisper().len());
     let (manager, _) = one_at_a_time(&machine);
     fs::remove_dir_all(&path).unwrap();
-    let folder = manager.ensure(WHISPER, "main").unwrap();
+    let folder = manager.ensure(format!("{WHISPER} main")).unwrap();
     assert!(folder.join("config.json").is_file());
 }
 
