@@ -1,14 +1,14 @@
-//! Versions as people number them: which is higher, and which comes next.
+//! Versions as people number them: which of two is higher, and which comes next.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// The version of what states none.
+/// The first version of a model that does not state one.
 pub(crate) const FIRST: &str = "1.0.0";
 
-/// Compares two versions: numbers in them by their value, the rest as text. What has more comes after what has less,
-/// but for what stands behind a `-`, which comes before the release it leads to: `1.0.0-rc1 < 1.0.0 < 1.0.0.1 < 1.10`.
+/// Compares two versions, numbers in them by value and the rest as text. A longer version is higher, except for a
+/// pre-release, which has a suffix after `-`: `1.0.0-rc1 < 1.0.0 < 1.0.0.1 < 1.10`.
 pub(crate) fn compare(one: &str, other: &str) -> Ordering {
     let (release, other_release) = (before_dash(one), before_dash(other));
     natural(release.0, other_release.0)
@@ -18,18 +18,18 @@ pub(crate) fn compare(one: &str, other: &str) -> Ordering {
             (Some(_), None) => Ordering::Less,
             (Some(one), Some(other)) => natural(one, other),
         })
-        // Equal in value and written differently, as 1.0 and 1.00: an order all the same.
+        // Those of equal value, such as 1.0 and 1.00, need an order too.
         .then_with(|| one.cmp(other))
 }
 
-/// Returns the version behind one: its last number, counted from the third on, goes up by one.
+/// Returns the next version: the last number goes up by one if it is the third or a later one, else a number is added.
 pub(crate) fn next_patch(version: &str) -> String {
     let release = before_dash(version).0;
     let digits = release.len() - release.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (front, number) = release.split_at(release.len() - digits);
     let parts = release.split('.').count();
     match number.parse::<u64>().ok().and_then(|n| n.checked_add(1)) {
-        // A pre-release leads to its release.
+        // The release comes after its pre-release.
         Some(_) if version != release && parts >= 3 => release.to_owned(),
         Some(next) if parts >= 3 => format!("{front}{next}"),
         Some(_) if parts == 2 => format!("{release}.1"),
@@ -45,7 +45,7 @@ fn before_dash(version: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Compares texts, with the numbers in them by their value.
+/// Compares texts, numbers in them by value.
 fn natural(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (one.chars().peekable(), other.chars().peekable());
     loop {
@@ -63,7 +63,7 @@ fn natural(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// Takes the digits that come next, without leading zeros.
+/// Takes the next digits, without leading zeros.
 fn number(chars: &mut Peekable<Chars<'_>>) -> String {
     let digits: String = std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).collect();
     digits.trim_start_matches('0').to_owned()
