@@ -103,6 +103,7 @@ impl<'t> Tables<'t> {
     }
 
     /// Takes everything that is left.
+    #[cfg(feature = "author")]
     pub(super) fn rest(&mut self) -> Result<Table> {
         let rest = DeValue::Table(mem::take(&mut self.tables));
         self.read(Spanned::new(0..0, rest))
