@@ -1,13 +1,14 @@
 //! The sources of an app, and the client that reaches them.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::model::nearest;
+use crate::mutex::Mutex;
 use crate::settings::Settings;
 use crate::source::cache::cached_sources;
 use crate::source::entry::read_entries;
@@ -20,7 +21,7 @@ pub(crate) struct Sources {
     pub(crate) client: Client,
     configured: Vec<Arc<dyn Source>>,
     /// Those configured, followed by the repositories that somebody synced without configuring them.
-    all: RwLock<Arc<[Arc<dyn Source>]>>,
+    all: Mutex<Arc<[Arc<dyn Source>]>>,
 }
 
 impl Sources {
@@ -56,7 +57,7 @@ impl Sources {
             client: client.with_tokens(tokens),
             context,
             configured,
-            all: RwLock::default(),
+            all: Mutex::new(Arc::new([])),
         };
         sources.rescan();
         Ok(sources)
@@ -64,10 +65,7 @@ impl Sources {
 
     /// All sources: those configured first, in the order of keys.
     pub(crate) fn all(&self) -> Arc<[Arc<dyn Source>]> {
-        self.all
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.all.lock().clone()
     }
 
     pub(crate) fn cache_dir(&self) -> &Path {
@@ -89,7 +87,7 @@ impl Sources {
                 all.extend(recovered);
             }
         }
-        *self.all.write().unwrap_or_else(PoisonError::into_inner) = all.into();
+        *self.all.lock() = all.into();
     }
 
     /// All sources, or the one with this key or name.
