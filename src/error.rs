@@ -111,6 +111,7 @@ impl Error {
     /// Returns the HTTP status of a failed request, if there was a response.
     pub(crate) fn status(&self) -> Option<u16> {
         match self.kind() {
+            ErrorKind::IndexNotFound { .. } => Some(404),
             ErrorKind::Network { status, .. } => *status,
             _ => None,
         }
@@ -260,6 +261,8 @@ pub enum ErrorKind {
         model: String,
         /// Similar names, most similar first; may be empty.
         near: Vec<String>,
+        /// The environment variable whose token may reveal the model, if the source hides private models.
+        token_variable: Option<&'static str>,
     },
     /// A source offers the model, but not this version of it.
     VersionNotFound {
@@ -269,6 +272,8 @@ pub enum ErrorKind {
         version: String,
         /// Similar versions, or all if there are few; may be empty.
         near: Vec<String>,
+        /// Whether the versions of the model are git revisions: branches, tags, commits and pull requests.
+        is_revision: bool,
     },
     /// A project has no model or target with this id.
     NotRegistered {
@@ -298,6 +303,23 @@ pub enum ErrorKind {
         /// The path of the folder.
         path: PathBuf,
     },
+    /// The index of a registry does not exist: the URL of the source may be wrong.
+    IndexNotFound {
+        /// The URL of the index.
+        url: Box<Url>,
+    },
+    /// The record of an installed model does not say where its files came from.
+    OriginUnknown {
+        /// The name of the source, or where it is.
+        source_name: String,
+    },
+    /// A cached registry is damaged; syncing replaces it.
+    DamagedCache {
+        /// The path of the cached registry.
+        path: PathBuf,
+        /// The error of the parser, if any.
+        source: Option<BoxError>,
+    },
     /// A request failed.
     Network {
         /// The URL of the request; its `Display` shows no credentials.
@@ -322,6 +344,8 @@ pub enum ErrorKind {
         url: Box<Url>,
         /// How long the server asks to wait, if it does.
         retry_after: Option<Duration>,
+        /// The environment variable whose token raises the limit, if none was sent.
+        token_variable: Option<&'static str>,
     },
     /// Bytes do not have the expected digest, after all retries.
     HashMismatch {
@@ -407,6 +431,8 @@ pub enum ErrorKind {
         url: Box<Url>,
         /// The reason.
         failure: AuthFailure,
+        /// The environment variable whose token the server accepts; `None` if credentials belong in the source's URL.
+        token_variable: Option<&'static str>,
     },
     /// The caller cancelled the operation.
     Cancelled,
@@ -435,6 +461,8 @@ impl ErrorKind {
             Self::Registry { .. }
             | Self::DamagedRegistry { .. }
             | Self::RegistryTooLarge { .. }
+            | Self::DamagedCache { .. }
+            | Self::OriginUnknown { .. }
             | Self::Unverifiable { .. } => "REGISTRY_ERROR",
             Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
             Self::InvalidRef { .. } => "INVALID_REF",
@@ -443,7 +471,7 @@ impl ErrorKind {
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::NotSynced { .. } => "NOT_SYNCED",
             Self::NotInstalled { .. } => "NOT_INSTALLED",
-            Self::Network { .. } => "NETWORK_ERROR",
+            Self::Network { .. } | Self::IndexNotFound { .. } => "NETWORK_ERROR",
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
@@ -466,6 +494,7 @@ impl ErrorKind {
             Self::Config { source, .. }
             | Self::Registry { source, .. }
             | Self::DamagedRegistry { source, .. }
+            | Self::DamagedCache { source, .. }
             | Self::Network { source, .. } => source.as_deref().map(|source| source as _),
             Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
             Self::Several { errors, .. } => errors.first().map(|error| error as _),
@@ -517,9 +546,19 @@ impl fmt::Display for ErrorKind {
             Self::FolderMissing { model, path } => {
                 write!(f, "the folder of '{model}' is missing: {}", path.display())
             }
+            Self::IndexNotFound { url } => write!(f, "not found ({url})"),
+            Self::OriginUnknown { source_name } => write!(
+                f,
+                "the record of the model does not say where its files came from ({source_name})"
+            ),
+            Self::DamagedCache { path, .. } => {
+                write!(f, "the cached registry is damaged ({})", path.display())
+            }
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
             Self::Offline { needed } => write!(f, "cannot fetch {needed} in offline mode"),
-            Self::RateLimited { url, retry_after } => {
+            Self::RateLimited {
+                url, retry_after, ..
+            } => {
                 f.write_str("rate limit exceeded")?;
                 if let Some(wait) = retry_after {
                     write!(f, ": the server asks to wait {} s", wait.as_secs())?;
@@ -583,7 +622,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "{} is locked by {holder} ", path.display())?;
                 write!(f, "(waited {} s)", waited.as_secs())
             }
-            Self::Authentication { url, failure } => match failure {
+            Self::Authentication { url, failure, .. } => match failure {
                 AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
                 AuthFailure::Refused => write!(f, "the server denies access ({url})"),
                 AuthFailure::Gated => {

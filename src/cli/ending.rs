@@ -26,9 +26,7 @@ pub(super) enum CliError {
         exit: u8,
     },
     /// Models are damaged; the report is printed already.
-    Damaged {
-        models: usize,
-    },
+    Damaged,
 }
 
 impl CliError {

@@ -1,4 +1,4 @@
-//! From an error to a message, a hint and an exit code: the one place that decides them.
+//! Turns an error into a message, a hint and an exit code.
 
 use std::error::Error as _;
 
@@ -8,18 +8,16 @@ use serde_json::json;
 use super::ending::{CliError, CliResult};
 use super::render::safe;
 use super::session::Session;
-use crate::error::AuthFailure;
-use crate::error::chain;
-use crate::remote::SourceKind;
+use crate::error::{AuthFailure, chain};
 use crate::{Error, ErrorKind};
 
-/// The exit code when something is invalid that was typed.
+/// The exit code for invalid arguments.
 pub(super) const INVALID_ARGUMENT: u8 = 2;
-/// The exit code when files are damaged.
+/// The exit code for damaged files.
 const DAMAGED: u8 = 6;
-/// The exit code when the disk or the output fails.
+/// The exit code for a failing disk or output.
 const STORAGE: u8 = 7;
-/// The exit code when a project has errors.
+/// The exit code for a project with errors.
 pub(super) const NOT_PUBLISHABLE: u8 = 9;
 
 /// Returns the exit code of a kind of error, as the documentation lists them.
@@ -30,7 +28,10 @@ pub(super) fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::VersionNotFound { .. }
         | ErrorKind::NotRegistered { .. } => 3,
         ErrorKind::NotInstalled { .. } => 4,
-        ErrorKind::Network { .. } | ErrorKind::Offline { .. } | ErrorKind::RateLimited { .. } => 5,
+        ErrorKind::Network { .. }
+        | ErrorKind::IndexNotFound { .. }
+        | ErrorKind::Offline { .. }
+        | ErrorKind::RateLimited { .. } => 5,
         ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => DAMAGED,
         ErrorKind::Storage { .. }
         | ErrorKind::FolderMissing { .. }
@@ -48,7 +49,7 @@ pub(super) fn exit_code(kind: &ErrorKind) -> u8 {
     }
 }
 
-/// Prints how a run ended; returns its exit code.
+/// Prints how a command ended, and returns its exit code.
 pub(super) fn report(session: &Session, result: CliResult) -> u8 {
     let error = match result {
         Ok(()) | Err(CliError::ClosedPipe) => return 0,
@@ -57,13 +58,10 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             return 1;
         }
         Err(CliError::Reported { exit }) => return exit,
-        Err(CliError::Damaged { models }) => {
+        Err(CliError::Damaged) => {
             if !session.output.json {
-                let path = &session.path;
-                session.note(hint(
-                    session,
-                    &format!("{models} damaged: '{path} verify --repair' fetches what is wrong"),
-                ));
+                let advice = format!("repair them with '{} verify --repair'", session.path);
+                session.note(hint(session, &advice));
             }
             return DAMAGED;
         }
@@ -74,7 +72,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
             return STORAGE;
         }
         Err(CliError::Unconfirmed { question }) => Error::argument(format!(
-            "'{question}' cannot be asked here: pass -y to answer yes"
+            "cannot ask '{question}' without a terminal: pass -y to answer yes"
         )),
         Err(CliError::Library(error)) => error,
     };
@@ -84,7 +82,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
     } else {
         let label = label(session);
         let text = match error.kind() {
-            // Each on a line of its own, as `status` has them.
+            // One on each line, as `status` prints them.
             ErrorKind::NotPublishable { findings } if findings.len() > 1 => {
                 let lines = findings
                     .iter()
@@ -95,7 +93,7 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
         };
         session.console.note(format!("{label} {text}"));
         if let ErrorKind::Several { errors, .. } = error.kind() {
-            // The first stands in the line above.
+            // The first is in the line above.
             for error in errors.iter().skip(1) {
                 session
                     .console
@@ -129,7 +127,7 @@ fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
             "retry_after": error.retry_after().map(|wait| wait.as_secs()),
         }
     });
-    // The exit code says the rest when even this cannot be printed.
+    // If even this cannot be printed, the exit code has to do.
     let _ = session
         .json(&document)
         .and_then(|()| Ok(session.console.flush()?));
@@ -159,164 +157,144 @@ fn causes(error: &Error) -> Vec<String> {
     causes
 }
 
-/// What holds for the commands that pull.
-const KEPT: &str = "what was fetched is kept: the same command goes on from there";
+/// What the commands that pull have in common.
+const KEPT: &str = "the same command resumes where this one stopped";
 
-/// What the user can do about it.
+/// Returns what the user can do about an error.
 fn advice(session: &Session, error: &Error) -> Option<String> {
     let path = &session.path;
+    let prefix = variable_prefix(&session.app);
     let goes_on = matches!(session.verb, "pull" | "update" | "copy" | "verify");
-    let near = |near: &[String]| {
-        (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
+    let is_registry = session.verb == "registry";
+    let or_near = |near: &[String], otherwise: String| match near {
+        [] => otherwise,
+        near => format!("did you mean {}?", near.join(" or ")),
     };
-    match error.kind() {
-        ErrorKind::ModelNotFound { model, .. } if is_of_hub(session, model) => Some(format!(
-            "it does not exist, or is private: a token in HF_TOKEN opens what you may see; \
-             '{path} search --remote WORDS' finds others"
-        )),
-        ErrorKind::ModelNotFound { near: names, .. } => {
-            near(names).or_else(|| Some(format!("'{path} list --remote' shows what there is")))
-        }
-        ErrorKind::NotRegistered { near: ids, .. } => {
-            near(ids).or_else(|| Some(format!("'{path} registry list' shows what is registered")))
-        }
-        ErrorKind::NotPublishable { .. } => Some(format!(
-            "'{path} registry status' says how to mend it, and '{path} registry sync' takes over what changed"
-        )),
-        ErrorKind::RegistryTooLarge { .. } => Some(
-            "--keep-versions N drops all but the N highest versions of each model, and \
-                 --max-size allows more"
-                .into(),
-        ),
-        ErrorKind::DamagedRegistry { .. } => Some(
-            "version control or a copy may have a good one; to begin anew, move it and its \
-                 backup away"
-                .into(),
-        ),
-        ErrorKind::VersionNotFound { model, .. } if is_of_hub(session, model) => Some(
-            "its versions are what the Hub calls a revision: a branch, a tag, a commit or a pull \
-             request, as in refs/pr/1"
-                .into(),
-        ),
-        ErrorKind::VersionNotFound {
-            near: versions,
-            model,
+    Some(match error.kind() {
+        ErrorKind::ModelNotFound {
+            token_variable: Some(variable),
             ..
-        } => near(versions)
-            .or_else(|| Some(format!("'{path} list --remote {model}' shows its versions"))),
-        ErrorKind::NotInstalled { near: names, model } => {
-            near(names).or_else(|| Some(format!("'{path} pull {model}' brings it in")))
+        } => format!(
+            "the model does not exist or is private: set {variable} to a token that may read it, \
+             or find others with '{path} search --remote WORDS'"
+        ),
+        ErrorKind::ModelNotFound { near, .. } => {
+            or_near(near, format!("list all models with '{path} list --remote'"))
+        }
+        ErrorKind::NotRegistered { near, .. } => or_near(
+            near,
+            format!("list what is registered with '{path} registry list'"),
+        ),
+        ErrorKind::NotPublishable { .. } => format!(
+            "'{path} registry status' shows how to fix it; '{path} registry sync' registers what \
+             has changed"
+        ),
+        ErrorKind::RegistryTooLarge { .. } => "keep only the N highest versions of each model \
+             with --keep-versions N, or raise the limit with --max-size"
+            .into(),
+        ErrorKind::DamagedRegistry { .. } => "restore it from version control or a copy; to \
+             start over, move it and its backup away"
+            .into(),
+        ErrorKind::DamagedCache { .. } => format!("'{path} sync' replaces it"),
+        ErrorKind::OriginUnknown { .. } => {
+            format!("pull the model again with '{path} pull --force MODEL'")
+        }
+        ErrorKind::VersionNotFound {
+            is_revision: true, ..
+        } => "versions of this model are branches, tags, commits and pull requests, such as \
+             refs/pr/1"
+            .into(),
+        ErrorKind::VersionNotFound { near, model, .. } => or_near(
+            near,
+            format!("list its versions with '{path} list --remote {model}'"),
+        ),
+        ErrorKind::NotInstalled { near, model } => {
+            or_near(near, format!("install it with '{path} pull {model}'"))
         }
         ErrorKind::FolderMissing { model, .. } => {
-            Some(format!("'{path} pull {model}' brings it back"))
+            format!("restore it with '{path} pull {model}'")
         }
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
-            Some(format!("one of: {}", choices.join(", ")))
+            format!("choose one of: {}", choices.join(", "))
         }
         ErrorKind::InvalidRef { .. } => {
-            Some("models are named group/model, and versions behind a space or an '@'".into())
+            "name a model as group/model, with a version after a space or '@'".into()
         }
-        ErrorKind::Offline { .. } => Some(format!(
-            "without --offline, and without {}_MODELS_OFFLINE, it is fetched and kept for later",
-            variable_prefix(&session.app)
-        )),
+        ErrorKind::Offline { .. } => {
+            format!("run the command without --offline, and with {prefix}_MODELS_OFFLINE unset")
+        }
         ErrorKind::NotSynced {
             source_name,
             references,
         } => {
             let reference = references.first().map(|name| format!(" --ref {name}"));
             let reference = reference.unwrap_or_default();
-            Some(format!(
-                "'{path} sync --source {source_name}{reference}' fetches it; with \
-                 {}_MODELS_AUTO_SYNC=1 that is done when it is needed",
-                variable_prefix(&session.app)
-            ))
+            format!(
+                "fetch it with '{path} sync --source {source_name}{reference}', or set \
+                 {prefix}_MODELS_AUTO_SYNC=1 to sync whenever it is necessary"
+            )
         }
+        ErrorKind::IndexNotFound { .. } => "check the URL of the source".into(),
         ErrorKind::Network {
             status: Some(404 | 410),
-            url,
             ..
-        } => Some(if url.to_string().ends_with("/models.json") {
-            "is the source's URL right?".into()
-        } else {
-            "the registry lists what is not there: tell whoever runs it".into()
-        }),
-        ErrorKind::Network { .. } if goes_on => Some(KEPT.into()),
-        ErrorKind::Network { .. } => Some("the same command may succeed later".into()),
-        ErrorKind::RateLimited { url, .. } if url.to_string().contains("/repos/") => Some(
-            "with a token in GITHUB_TOKEN the server answers more often; else the same command \
-             goes on later"
-                .into(),
-        ),
-        ErrorKind::RateLimited { .. } => {
-            Some("the same command goes on later from where it is".into())
+        } => {
+            "the registry lists a file that does not exist: tell the operator of the source".into()
         }
+        ErrorKind::Network { .. } if goes_on => KEPT.into(),
+        ErrorKind::Network { .. } => "try again later".into(),
+        ErrorKind::RateLimited {
+            token_variable: Some(variable),
+            ..
+        } => format!("set {variable} to a token to raise the limit, or try again later"),
+        ErrorKind::RateLimited { .. } if goes_on => format!("try again later: {KEPT}"),
+        ErrorKind::RateLimited { .. } => "try again later".into(),
         ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => {
-            Some("the server's files are damaged or were changed: tell whoever runs it".into())
+            "the files on the server are damaged or have changed: tell the operator of the source"
+                .into()
         }
-        ErrorKind::InsufficientSpace { .. } if session.verb == "registry" => {
-            Some("make room, and do it again: the registry is as it was".into())
+        ErrorKind::InsufficientSpace { .. } if is_registry => {
+            "free some space and try again: the registry is unchanged".into()
         }
-        ErrorKind::InsufficientSpace { .. } => Some(format!(
-            "'{path} remove' and '{path} prune' make room; {}_MODELS_DIR names another place",
-            variable_prefix(&session.app)
-        )),
-        ErrorKind::Permission { .. } if session.verb == "registry" => {
-            Some("name a folder that you may write to".into())
+        ErrorKind::InsufficientSpace { .. } => format!(
+            "free some space with '{path} remove' or '{path} prune', or set {prefix}_MODELS_DIR \
+             to another place"
+        ),
+        ErrorKind::Permission { .. } if is_registry => {
+            "choose a folder that you may write to".into()
         }
-        ErrorKind::Permission { .. } => Some(format!(
-            "{}_MODELS_DIR names a place that you may write to",
-            variable_prefix(&session.app)
-        )),
-        ErrorKind::Locked { .. } => {
-            Some("wait for the other process, or end it, and try again".into())
+        ErrorKind::Permission { .. } => {
+            format!("set {prefix}_MODELS_DIR to a folder that you may write to")
         }
-        ErrorKind::Authentication { url, .. } if url.expose().ends_with("git-upload-pack") => Some(
-            "the repository does not exist, or is private: a token in GITHUB_TOKEN opens those \
-             that you may read"
-                .into(),
+        ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
+        ErrorKind::Authentication {
+            failure: AuthFailure::Gated,
+            token_variable: Some(variable),
+            ..
+        } => format!(
+            "accept the terms on the web page of the model, and set {variable} to your token"
         ),
         ErrorKind::Authentication {
             failure: AuthFailure::Gated,
             ..
-        } => Some(
-            "accept its terms on the Hub's page of the model, and set HF_TOKEN to a token of yours"
-                .into(),
-        ),
-        ErrorKind::Authentication { url, .. } if is_hub_url(&url.to_string()) => {
-            Some("set HF_TOKEN to a token that is valid and may see the model".into())
-        }
+        } => "accept the terms on the web page of the model".into(),
+        ErrorKind::Authentication {
+            token_variable: Some(variable),
+            ..
+        } => format!("set {variable} to a valid token with access"),
         ErrorKind::Authentication {
             failure: AuthFailure::Missing,
             ..
-        } => Some(
-            "put a user and password into the source's URL: https://user:password@host/…".into(),
-        ),
-        ErrorKind::Authentication { .. } => Some("ask whoever runs the source for access".into()),
-        ErrorKind::NoSource => Some(format!(
-            "set {}_MODELS_REGISTRY_URL to a registry's URL",
-            variable_prefix(&session.app)
-        )),
-        ErrorKind::Collision { .. } => Some(format!("'{path} remove' makes room for it")),
-        ErrorKind::Cancelled if goes_on => Some(KEPT.into()),
-        ErrorKind::Exists { .. } => Some("--force replaces it".into()),
-        _ => None,
-    }
-}
-
-/// Whether the first source whose name a model's begins with is the Hub.
-fn is_of_hub(session: &Session, model: &str) -> bool {
-    let sources = session.manager.sources().unwrap_or_default();
-    sources.iter().any(|source| {
-        source.kind == SourceKind::HUB
-            && model
-                .strip_prefix(source.name.as_str())
-                .is_some_and(|path| path.starts_with('/'))
+        } => {
+            "add a user and password to the URL of the source: https://user:password@host/…".into()
+        }
+        ErrorKind::Authentication { .. } => "ask the operator of the source for access".into(),
+        ErrorKind::NoSource => format!("set {prefix}_MODELS_REGISTRY_URL to the URL of a registry"),
+        ErrorKind::Collision { .. } => format!("remove the other one first with '{path} remove'"),
+        ErrorKind::Cancelled if goes_on => KEPT.into(),
+        ErrorKind::Exists { .. } => "replace it with --force".into(),
+        _ => return None,
     })
-}
-
-fn is_hub_url(url: &str) -> bool {
-    url.contains("/api/models") || url.contains("/resolve/")
 }
 
 fn variable_prefix(app: &str) -> String {

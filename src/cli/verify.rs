@@ -49,14 +49,9 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
             session.note("No model is installed.");
         }
     }
-    match report
-        .models
-        .iter()
-        .filter(|verified| !verified.is_whole())
-        .count()
-    {
-        0 => Ok(()),
-        models => Err(CliError::Damaged { models }),
+    match report.models.iter().all(|verified| verified.is_whole()) {
+        true => Ok(()),
+        false => Err(CliError::Damaged),
     }
 }
 

@@ -13,13 +13,20 @@ pub(super) fn read(
     url: Url,
     response: Response,
     options: &GetOptions,
-    authorized: bool,
+    access: Access,
 ) -> Result<Answer, Failure> {
     match response.status {
         200 | 206 => body(url, response, options),
         304 if options.etag.is_some() => Ok(Answer::Unchanged),
-        _ => Err(refusal(url, &response, authorized)),
+        _ => Err(refusal(url, &response, access)),
     }
+}
+
+/// How a request was authorized, and could have been.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Access {
+    pub(super) authorized: bool,
+    pub(super) token_variable: Option<&'static str>,
 }
 
 fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Failure> {
@@ -42,7 +49,11 @@ fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Fa
     })))
 }
 
-fn refusal(url: Url, response: &Response, authorized: bool) -> Failure {
+fn refusal(url: Url, response: &Response, access: Access) -> Failure {
+    let Access {
+        authorized,
+        token_variable,
+    } = access;
     let now = SystemTime::now();
     let (url, status) = (Box::new(url), response.status);
     let requested = response.header("retry-after");
@@ -55,6 +66,11 @@ fn refusal(url: Url, response: &Response, authorized: bool) -> Failure {
         server_code: server_code.map(str::to_owned),
         source: None,
     };
+    let rate_limited = |url| ErrorKind::RateLimited {
+        url,
+        retry_after,
+        token_variable: token_variable.filter(|_| !authorized),
+    };
     let kind = match (status, response.header("x-error-code")) {
         // The Hub does not reveal what is private: its own code says what the refusal means.
         (401 | 403 | 404, Some(code)) if code.ends_with("NotFound") => {
@@ -63,15 +79,17 @@ fn refusal(url: Url, response: &Response, authorized: bool) -> Failure {
         (401 | 403, Some("GatedRepo")) => ErrorKind::Authentication {
             url,
             failure: AuthFailure::Gated,
+            token_variable,
         },
-        (403, _) if retry_after.is_some() => ErrorKind::RateLimited { url, retry_after },
-        (429, _) => ErrorKind::RateLimited { url, retry_after },
+        (403, _) if retry_after.is_some() => rate_limited(url),
+        (429, _) => rate_limited(url),
         (401 | 403 | 407, _) => ErrorKind::Authentication {
             url,
             failure: match authorized || status == 403 {
                 true => AuthFailure::Refused,
                 false => AuthFailure::Missing,
             },
+            token_variable,
         },
         (404 | 410, _) => not_found(status, None, url),
         _ => ErrorKind::Network {

@@ -22,6 +22,7 @@ use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::url::{Scheme, Url};
 
+use answer::Access;
 use retry::{Fault, decide};
 use transport::{Request, Response, Transport, io_message};
 
@@ -87,19 +88,22 @@ impl Failure {
     }
 }
 
-/// A credential and the one origin that it goes to.
+/// The credentials for one origin.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
     origin: Url,
-    /// The value of the `Authorization` header.
-    authorization: Secret,
+    /// The environment variable that holds the token.
+    variable: &'static str,
+    /// The value of the `Authorization` header, if there is a token.
+    authorization: Option<Secret>,
 }
 
 impl Token {
-    pub(crate) fn new(origin: &Url, authorization: impl Into<String>) -> Self {
+    pub(crate) fn new(origin: &Url, variable: &'static str, authorization: Option<String>) -> Self {
         Self {
             origin: origin.clone(),
-            authorization: Secret::new(authorization),
+            variable,
+            authorization: authorization.map(Secret::new),
         }
     }
 }
@@ -123,8 +127,8 @@ impl Client {
         }
     }
 
-    /// The same client with tokens, each for one origin; a URL that has a password of its own goes without. Tokens go
-    /// over https only, or stay on this machine.
+    /// Returns the client with tokens, each for one origin. A URL with a password of its own is requested without one, and
+    /// a token is only sent over https or to this machine.
     pub(crate) fn with_tokens(self, mut tokens: Vec<Token>) -> Self {
         tokens.retain(|token| token.origin.scheme() == Scheme::Https || token.origin.is_loopback());
         Self {
@@ -139,20 +143,19 @@ impl Client {
         tokens.map(|token| token.origin.to_string()).collect()
     }
 
+    fn token(&self, url: &Url) -> Option<&Token> {
+        // The API of a server may be below its own URL, with a token of a different form.
+        let tokens = self.tokens.iter();
+        let for_url = tokens.filter(|token| token.origin.is_above(url));
+        for_url.max_by_key(|token| token.origin.expose().len())
+    }
+
     fn authorization(&self, url: &Url) -> Option<Secret> {
-        let token = || {
-            // A server may have its interface below its own URL, with a token of another form.
-            let of_url = self
-                .tokens
-                .iter()
-                .filter(|token| token.origin.is_above(url));
-            let nearest = of_url.max_by_key(|token| token.origin.expose().len())?;
-            Some(nearest.authorization.clone())
-        };
+        let token = || self.token(url)?.authorization.clone();
         url.basic_authorization().or_else(token)
     }
 
-    /// The same client, with or without the network.
+    /// Returns the client, offline if either it or `offline` is.
     pub(crate) fn with_offline(&self, offline: bool) -> Self {
         Self {
             offline: self.offline || offline,
@@ -176,7 +179,11 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(&url, options, authorization.as_ref(), cancel)?;
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                return answer::read(url, response, options, authorization.is_some());
+                let access = Access {
+                    authorized: authorization.is_some(),
+                    token_variable: self.token(&url).map(|token| token.variable),
+                };
+                return answer::read(url, response, options, access);
             }
             let location = response.header("location").unwrap_or_default();
             let target = url.redirect(location).map_err(|error| {

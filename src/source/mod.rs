@@ -58,7 +58,7 @@ use crate::catalog::registry::{
 };
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Token;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
@@ -67,9 +67,6 @@ use crate::source::places::Places;
 
 pub(crate) use entry::Entry;
 pub(crate) use sources::Sources;
-
-#[cfg(doc)]
-use crate::error::ErrorKind;
 
 /// The kinds of source.
 const KINDS: &[&dyn Kind] = &[
@@ -233,8 +230,8 @@ const QUERIED_DIRECTLY: &str = "queried directly";
 
 /// What is installed without a record of its origin cannot be fetched again.
 fn no_pin(source: &dyn Source) -> Error {
-    let message = "no record of where the files came from: pull the model again";
-    Error::registry(source.label(), message)
+    let source_name = source.label();
+    ErrorKind::OriginUnknown { source_name }.into()
 }
 
 /// Which source it is.

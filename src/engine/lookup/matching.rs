@@ -230,6 +230,7 @@ impl Engine {
         Err(ErrorKind::ModelNotFound {
             model: pattern.to_string(),
             near: Vec::new(),
+            token_variable: None,
         }
         .into())
     }

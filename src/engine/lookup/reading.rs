@@ -280,6 +280,7 @@ impl Engine {
         ErrorKind::ModelNotFound {
             model: address.head.clone(),
             near: nearest(first, names.filter(|name| !name.is_empty())),
+            token_variable: None,
         }
         .into()
     }

@@ -74,6 +74,16 @@ impl Index {
             let cached = cached.as_ref().filter(|_| mirror == 0);
             is_new = self.refresh(call, cached, url)?;
             Ok(())
+        })
+        .map_err(|error| {
+            error.map_kind(|kind| match kind {
+                ErrorKind::Network {
+                    url,
+                    status: Some(404 | 410),
+                    ..
+                } => ErrorKind::IndexNotFound { url },
+                kind => kind,
+            })
         })?;
         Ok((self.cache.open()?, is_new))
     }

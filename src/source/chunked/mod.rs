@@ -129,6 +129,7 @@ impl Source for Chunked {
                     .iter()
                     .map(|near| self.identity.full_name(near))
                     .collect(),
+                token_variable: None,
             }
             .into()),
         }

@@ -315,6 +315,7 @@ pub(super) fn choose(
             model: name.to_string(),
             version: wanted.to_owned(),
             near,
+            is_revision: false,
         }));
     };
     let metadata = entry.metadata.clone();

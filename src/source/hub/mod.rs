@@ -29,6 +29,8 @@ use crate::url::{Url, encode_component, encode_path};
 use wire::{MAX_ANSWER_BYTES, ModelInfo};
 
 /// The revision that is meant when none is named.
+/// The environment variable that holds the Hub's token.
+const TOKEN: &str = "HF_TOKEN";
 const DEFAULT_REVISION: &str = "main";
 /// `OWNER/NAME`, or `NAME` alone.
 const MAX_ID_SEGMENTS: usize = 2;
@@ -162,15 +164,12 @@ impl Source for Hub {
             let path = env.path("HF_TOKEN_PATH").or_else(home)?;
             std::fs::read_to_string(path).ok()
         };
-        let token = env.get("HF_TOKEN").map(str::to_owned).or_else(in_file);
+        let token = env.get(TOKEN).map(str::to_owned).or_else(in_file);
         let token = token.unwrap_or_default();
         let bearer = Some(token.trim()).filter(|token| !token.is_empty());
-        let basic = self.endpoint.basic_authorization();
-        let values = basic.map(|basic| basic.expose().to_owned()).into_iter();
-        let values = values.chain(bearer.map(|token| format!("Bearer {token}")));
-        values
-            .map(|value| Token::new(&self.endpoint, value))
-            .collect()
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        let basic = || Some(self.endpoint.basic_authorization()?.expose().to_owned());
+        vec![Token::new(&self.endpoint, TOKEN, bearer.or_else(basic))]
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
@@ -292,6 +291,7 @@ fn not_found(model: String) -> Error {
     ErrorKind::ModelNotFound {
         model,
         near: Vec::new(),
+        token_variable: Some(TOKEN),
     }
     .into()
 }
@@ -307,6 +307,7 @@ fn read_refusal(error: Error, model: &str, revision: &str) -> Error {
             model: model.to_owned(),
             version: revision.to_owned(),
             near: Vec::new(),
+            is_revision: true,
         }
         .into(),
         ErrorKind::Network {

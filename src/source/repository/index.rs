@@ -166,11 +166,8 @@ impl Cached {
     }
 
     fn damaged(&self, source: Option<BoxError>) -> Error {
-        Error::from(ErrorKind::Registry {
-            location: self.path.display().to_string(),
-            message: "the cached registry is damaged; a sync replaces it".into(),
-            source,
-        })
+        let path = self.path.clone();
+        ErrorKind::DamagedCache { path, source }.into()
     }
 
     /// All models, in the order of names.

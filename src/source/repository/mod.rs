@@ -78,20 +78,19 @@ impl super::Kind for Kind {
     fn tokens(&self, env: &Environment) -> Result<Vec<Token>> {
         let Host { server, api } = Host::read(env)?;
         // The order of GitHub's own command-line tool.
-        let Some(token) = env.first(&["GH_TOKEN", "GITHUB_TOKEN"]) else {
-            return Ok(Vec::new());
-        };
-        let bearer = format!("Bearer {token}");
+        let token = env.first(&["GH_TOKEN", "GITHUB_TOKEN"]);
+        let bearer = token.map(|token| format!("Bearer {token}"));
         // Git itself knows only passwords.
-        let password = format!("x-access-token:{token}");
-        let password = base64::engine::general_purpose::STANDARD.encode(password);
-        let mut tokens = vec![
-            Token::new(&server, format!("Basic {password}")),
-            Token::new(&api, bearer.clone()),
-        ];
+        let basic = token.map(|token| {
+            let password = format!("x-access-token:{token}");
+            let password = base64::engine::general_purpose::STANDARD.encode(password);
+            format!("Basic {password}")
+        });
+        let token = |url: &Url, value| Token::new(url, "GITHUB_TOKEN", value);
+        let mut tokens = vec![token(&server, basic), token(&api, bearer.clone())];
         if place::is_github(&server) {
             let raw = Url::parse("https://raw.githubusercontent.com");
-            tokens.extend(raw.map(|raw| Token::new(&raw, bearer)));
+            tokens.extend(raw.map(|raw| token(&raw, bearer)));
         }
         Ok(tokens)
     }
@@ -180,6 +179,7 @@ impl Repository {
         ErrorKind::ModelNotFound {
             model: self.identity.full_name(path),
             near: near.into_iter().collect(),
+            token_variable: None,
         }
         .into()
     }

@@ -110,7 +110,12 @@ impl Source for Listing {
         match version {
             _ if !names.iter().any(|name| name == path) => {
                 let near = nearest(path, names.iter().map(String::as_str));
-                Err(ErrorKind::ModelNotFound { model, near }.into())
+                Err(ErrorKind::ModelNotFound {
+                    model,
+                    near,
+                    token_variable: None,
+                }
+                .into())
             }
             None | Some(VERSION) => self.remote(path),
             Some(version) => {
@@ -119,6 +124,7 @@ impl Source for Listing {
                     model,
                     version,
                     near,
+                    is_revision: false,
                 }
                 .into())
             }

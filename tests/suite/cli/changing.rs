@@ -155,7 +155,11 @@ fn copy_keeps_folders_pulls_first_and_never_overwrites_unasked() {
     fs::write(workspace.join("labels.txt"), "mine").unwrap();
     let ran = copy(&[]);
     assert_eq!(ran.code, 7, "{ran:?}");
-    assert!(ran.err.contains("hint: --force replaces it"), "{}", ran.err);
+    assert!(
+        ran.err.contains("hint: replace it with --force"),
+        "{}",
+        ran.err
+    );
     assert_eq!(fs::read(workspace.join("labels.txt")).unwrap(), b"mine");
     let report = copy(&["--force", "--json"]).json();
     assert_eq!(

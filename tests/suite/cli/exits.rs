@@ -245,6 +245,7 @@ fn cases() -> Vec<Case> {
             let error = Error::from(ErrorKind::Authentication {
                 url: Box::new(url),
                 failure: AuthFailure::Gated,
+                token_variable: None,
             });
             failing(rack, error)
         }),

@@ -138,7 +138,7 @@ fn a_full_disk_leaves_the_registry_of_a_project_as_it_was() {
     let ran = registry(&["add", folder, "--json"]);
     assert_full(&ran);
     let hint = ran.json()["error"]["hint"].as_str().unwrap().to_owned();
-    assert!(hint.contains("the registry is as it was"), "{hint}");
+    assert!(hint.contains("the registry is unchanged"), "{hint}");
     assert_eq!(
         fs::read(project.join(".registry").join("models.toml")).unwrap(),
         before
@@ -208,7 +208,7 @@ fn a_model_that_does_not_fit_is_refused_before_its_first_byte() {
     let ran = run(&machine, &disk, "pull g/m v1");
     assert!(
         ran.err
-            .contains("hint: 'rack models remove' and 'rack models prune' make room"),
+            .contains("hint: free some space with 'rack models remove' or 'rack models prune'"),
         "{}",
         ran.err
     );

@@ -181,7 +181,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "pull hf/o/none",
             3,
-            "a token in HF_TOKEN opens what you may see",
+            "set HF_TOKEN to a token that may read it",
         ),
         (
             "a version",
@@ -189,7 +189,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "pull hf/o/m v9",
             3,
-            "a branch, a tag, a commit",
+            "branches, tags, commits",
         ),
         (
             "private",
@@ -197,7 +197,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "pull hf/o/m",
             3,
-            "a token in HF_TOKEN opens what you may see",
+            "set HF_TOKEN to a token that may read it",
         ),
         (
             "gated",
@@ -205,7 +205,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "pull hf/o/m",
             8,
-            "accept its terms on the Hub's page of the model, and set HF_TOKEN",
+            "accept the terms on the web page of the model, and set HF_TOKEN",
         ),
         (
             "gated to this one",
@@ -216,7 +216,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "hf_other",
             "pull hf/o/m",
             8,
-            "accept its terms on the Hub's page of the model",
+            "accept the terms on the web page of the model",
         ),
         (
             "a bad token",
@@ -224,7 +224,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "hf_bad",
             "pull hf/o/m",
             8,
-            "set HF_TOKEN to a token that is valid",
+            "set HF_TOKEN to a valid token",
         ),
         (
             "limited",
@@ -232,7 +232,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "pull hf/o/m",
             5,
-            "goes on later",
+            "set HF_TOKEN to a token to raise the limit",
         ),
         (
             "offline",
@@ -248,7 +248,7 @@ fn each_refusal_comes_with_its_own_advice() {
             "",
             "info hf/o/m",
             4,
-            "'rack models pull hf/o/m' brings it in",
+            "install it with 'rack models pull hf/o/m'",
         ),
     ];
     for (what, prepare, token, line, code, advice) in cases {

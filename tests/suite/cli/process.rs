@@ -112,7 +112,7 @@ fn messages_quote_the_program_by_its_name_alone() {
     let ran = finish(rack(&machine, "path g/m v1"));
     assert!(
         ran.err
-            .contains("hint: 'rack models pull g/m v1' brings it in"),
+            .contains("hint: install it with 'rack models pull g/m v1'"),
         "{}",
         ran.err
     );

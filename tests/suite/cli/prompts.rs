@@ -104,7 +104,8 @@ fn nobody_is_asked_who_said_yes_or_who_cannot_answer() {
                 (&ran.err, &ran.out)
             };
             let question = question.trim_end_matches(" [y/N] ");
-            let expected = format!("'{question}' cannot be asked here: pass -y to answer yes");
+            let expected =
+                format!("cannot ask '{question}' without a terminal: pass -y to answer yes");
             assert!(told.contains(&expected), "{line}: {ran:?}");
             assert_eq!(silent, "", "{line}");
             assert!(!is_done(&rack, line));

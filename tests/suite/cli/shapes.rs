@@ -42,10 +42,11 @@ fn errors() -> Vec<Error> {
             source: None,
         })
     };
-    let authentication = |failure| {
+    let authentication = |failure, token_variable| {
         Error::from(ErrorKind::Authentication {
             url: url(),
             failure,
+            token_variable,
         })
     };
     let invalid = |choices| {
@@ -76,26 +77,64 @@ fn errors() -> Vec<Error> {
         }),
         invalid(vec![text("v1"), text("v2")]),
         invalid(vec![]),
+        Error::from(ErrorKind::DamagedRegistry {
+            path: PathBuf::from(".registry/models.toml"),
+            message: text("the registry is empty"),
+            source: None,
+        }),
+        Error::from(ErrorKind::RegistryTooLarge {
+            path: PathBuf::from(".registry/models.toml"),
+            size_bytes: 11,
+            max_bytes: 10,
+        }),
+        Error::from(ErrorKind::DamagedCache {
+            path: PathBuf::from("cache/models.index"),
+            source: words("expected `,` at line 3"),
+        }),
+        Error::from(ErrorKind::OriginUnknown {
+            source_name: text("mf6/test"),
+        }),
+        Error::from(ErrorKind::IndexNotFound { url: url() }),
+        Error::from(ErrorKind::ModelNotFound {
+            model: text("hf/o/m"),
+            near: vec![],
+            token_variable: Some("HF_TOKEN"),
+        }),
+        Error::from(ErrorKind::VersionNotFound {
+            model: text("hf/o/m"),
+            version: text("v9"),
+            near: vec![],
+            is_revision: true,
+        }),
+        Error::from(ErrorKind::RateLimited {
+            url: url(),
+            retry_after: None,
+            token_variable: Some("GITHUB_TOKEN"),
+        }),
         Error::from(ErrorKind::InvalidArgument {
             message: text("the query is empty"),
         }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![text("g/m"), text("g/o")],
+            token_variable: None,
         }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![],
+            token_variable: None,
         }),
         Error::from(ErrorKind::VersionNotFound {
             model: text("g/m"),
             version: text("v9"),
             near: vec![text("v1")],
+            is_revision: false,
         }),
         Error::from(ErrorKind::VersionNotFound {
             model: text("g/m"),
             version: text("v9"),
             near: vec![],
+            is_revision: false,
         }),
         Error::from(ErrorKind::NotInstalled {
             model: text("g/m v1"),
@@ -135,10 +174,12 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: Some(Duration::from_secs(90)),
+            token_variable: None,
         }),
         Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: None,
+            token_variable: None,
         }),
         Error::from(ErrorKind::HashMismatch {
             what: text("chunk 3/8"),
@@ -193,9 +234,11 @@ fn errors() -> Vec<Error> {
             holder: None,
             waited: Duration::from_secs(30),
         }),
-        authentication(AuthFailure::Missing),
-        authentication(AuthFailure::Refused),
-        authentication(AuthFailure::Gated),
+        authentication(AuthFailure::Missing, None),
+        authentication(AuthFailure::Refused, None),
+        authentication(AuthFailure::Gated, None),
+        authentication(AuthFailure::Refused, Some("GITHUB_TOKEN")),
+        authentication(AuthFailure::Gated, Some("HF_TOKEN")),
         step("pull g/m v1", Error::from(ErrorKind::Cancelled)),
         Error::from(ErrorKind::Several {
             message: text("2 of 3 versions remain: g/m v1, g/m v2"),

@@ -142,7 +142,7 @@ fn damage_that_stays_is_a_failure_and_damage_that_is_repaired_is_none() {
     );
     assert_eq!(
         ran.err,
-        "hint: 1 damaged: 'rack models verify --repair' fetches what is wrong\n"
+        "hint: repair them with 'rack models verify --repair'\n"
     );
     let ran = super::models(&rack, "verify --json");
     assert_eq!((ran.code, ran.err.as_str()), (6, ""));

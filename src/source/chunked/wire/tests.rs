@@ -26,6 +26,7 @@ fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         Lookup::Near(near) => Err(Error::from(ErrorKind::ModelNotFound {
             model: path.into(),
             near,
+            token_variable: None,
         })),
     }
 }

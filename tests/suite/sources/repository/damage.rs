@@ -93,10 +93,7 @@ fn damage_in_the_list_of_a_model_s_files_is_seen_when_it_is_read() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!(
-            "the cached registry is damaged; a sync replaces it ({})",
-            index.display()
-        )
+        format!("the cached registry is damaged ({})", index.display())
     );
     assert!(sync(&manager).contains("synced mf6/test@develop"));
     manager
