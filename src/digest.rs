@@ -9,6 +9,16 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, ErrorKind};
 
 /// A SHA-256 digest, shown as 64 lower-case hexadecimal digits and parsed in either case.
+///
+/// ```
+/// use modelrack::Digest;
+///
+/// let digest = Digest::of(b"weights");
+/// let text = digest.to_string();
+/// assert_eq!(text, "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c");
+/// assert_eq!(text.to_uppercase().parse(), Ok(digest));
+/// assert_eq!(Digest::from(*digest.as_bytes()), digest);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
@@ -77,6 +87,15 @@ fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// A git blob id: the SHA-1 of a header with the size of a file, and of its bytes. Shown as 40 lower-case hexadecimal
 /// digits and parsed in either case.
+///
+/// ```
+/// use modelrack::manifest::GitBlobId;
+///
+/// // What `git hash-object` prints for a file.
+/// let id: GitBlobId = "3ab313fff6f41bb35969cd359e9ddfb8033b3ac2".parse()?;
+/// assert_eq!(id.to_string(), "3ab313fff6f41bb35969cd359e9ddfb8033b3ac2");
+/// # Ok::<(), modelrack::error::InvalidDigest>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GitBlobId([u8; 20]);
 
@@ -111,6 +130,15 @@ pub(crate) fn is_hex(text: &str) -> bool {
 }
 
 /// The checksum of a file or part.
+///
+/// ```
+/// use modelrack::Digest;
+/// use modelrack::manifest::Checksum;
+///
+/// let checksum = Checksum::from(Digest::of(b"weights"));
+/// assert_eq!(checksum.sha256(), Some(Digest::of(b"weights")));
+/// assert_eq!(checksum.git_blob(), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Checksum {
@@ -162,6 +190,13 @@ impl fmt::Debug for Digest {
 }
 
 /// The error of parsing a digest or git blob id.
+///
+/// ```
+/// use modelrack::Digest;
+/// use modelrack::error::InvalidDigest;
+///
+/// assert_eq!("sha256:9a12".parse::<Digest>(), Err(InvalidDigest));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidDigest;
 

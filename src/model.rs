@@ -17,6 +17,19 @@ use crate::relpath::{InvalidName, check_component};
 const MAX_NAME_BYTES: usize = 250;
 
 /// The name of a model without its version: `group/model`.
+///
+/// ```
+/// use modelrack::ModelName;
+///
+/// let name: ModelName = "mf6/test/test001a".parse()?;
+/// assert_eq!((name.group(), name.model()), ("mf6/test", "test001a"));
+/// assert_eq!(name, ModelName::new("mf6/test", "test001a")?);
+/// assert_eq!(name.version("develop")?.to_string(), "mf6/test/test001a develop");
+///
+/// // Every part of a name is a valid folder name on every system.
+/// assert!(ModelName::parse("mf6/../test").is_err());
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelName {
     // Shared by the versions of a model.
@@ -108,6 +121,27 @@ impl FromStr for ModelName {
 }
 
 /// One version of a model, shown as `group/model version`.
+///
+/// ```
+/// use modelrack::ModelRef;
+///
+/// let model: ModelRef = "fast-whisper/tiny fp16".parse()?;
+/// assert_eq!((model.group(), model.model(), model.version()), ("fast-whisper", "tiny", "fp16"));
+/// assert_eq!(model.name().to_string(), "fast-whisper/tiny");
+/// assert_eq!(model, "fast-whisper/tiny@fp16".parse()?);
+/// assert_eq!(model, ModelRef::new("fast-whisper", "tiny", "fp16")?);
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
+///
+/// It serializes as the three fields that every report on a model has:
+///
+/// ```
+/// # use modelrack::ModelRef;
+/// # let model: ModelRef = "fast-whisper/tiny fp16".parse()?;
+/// let json = serde_json::to_string(&model)?;
+/// assert_eq!(json, r#"{"group":"fast-whisper","model":"tiny","version":"fp16"}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelRef {
     name: ModelName,
@@ -200,7 +234,21 @@ pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {
 /// A model as a person types it: `group/model`, `group/model@version` or `source@ref/subpath`.
 ///
 /// The text before an `@` is a source if a configured source has that name, which only a [`Manager`](crate::Manager)
-/// can tell.
+/// can tell. An address without a version means the only version there is, or the default of the source.
+///
+/// ```
+/// use modelrack::{ModelAddress, ModelName, ModelRef};
+///
+/// let typed: ModelAddress = "fast-whisper/tiny fp16".parse()?;
+/// assert_eq!(typed, ModelAddress::parse("fast-whisper/tiny", Some("fp16"))?);
+/// assert_eq!(typed, ModelAddress::try_from("fast-whisper/tiny fp16")?);
+///
+/// // From names that have been checked, it cannot fail.
+/// assert_eq!(typed, ModelAddress::from(ModelRef::new("fast-whisper", "tiny", "fp16")?));
+/// let any_version = ModelAddress::from(ModelName::new("fast-whisper", "tiny")?);
+/// assert_eq!(any_version.to_string(), "fast-whisper/tiny");
+/// # Ok::<(), modelrack::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelAddress {
     /// The text before the first `@`, or the whole text.
@@ -327,6 +375,15 @@ fn split_version(text: &str) -> (&str, Option<&str>) {
 }
 
 /// Several models as a person types them, with `*`, `?` or `[…]` in the name: `mf6/test@develop/*`, `whisper/*@fp16`.
+///
+/// ```
+/// use modelrack::ModelPattern;
+///
+/// let pattern: ModelPattern = "whisper/* fp16".parse()?;
+/// assert_eq!(pattern, ModelPattern::parse("whisper/*", Some("fp16"))?);
+/// assert!(ModelPattern::is_pattern("whisper/*") && !ModelPattern::is_pattern("whisper/tiny"));
+/// # Ok::<(), modelrack::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPattern {
     pub(crate) head: String,

@@ -14,10 +14,30 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use crate::error::{Error, ErrorKind};
 
 /// The relative path of a file in a model: components joined by `/`, each valid on every system.
+///
+/// ```
+/// use modelrack::manifest::RelPath;
+///
+/// let path: RelPath = "onnx/model.onnx".parse()?;
+/// assert_eq!(path.as_str(), "onnx/model.onnx");
+/// assert!(path.components().eq(["onnx", "model.onnx"]));
+///
+/// assert!(RelPath::parse("../model.onnx").is_err());
+/// assert!(RelPath::parse("con").is_err(), "a device on Windows");
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct RelPath(String);
 
 /// Why a name is refused.
+///
+/// ```
+/// use modelrack::ModelName;
+///
+/// let error = ModelName::parse("tiny@v1").unwrap_err();
+/// assert_eq!(error.reason(), "has an '@'");
+/// assert_eq!(error.to_string(), "the name 'tiny@v1' has an '@'");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidName {
     name: String,

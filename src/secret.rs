@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// A credential: neither `Display` nor `Debug` shows it.
+///
+/// ```
+/// use modelrack::transport::Secret;
+///
+/// let token = Secret::new("hf_abc");
+/// assert_eq!(format!("{token} {token:?}"), "… Secret(…)");
+/// assert_eq!(token.expose(), "hf_abc");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

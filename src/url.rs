@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::platform;
 use crate::secret::Secret;
 
-/// The scheme of a [`Url`].
+/// The scheme of a [`Url`]; see there for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -38,6 +38,47 @@ impl Scheme {
 }
 
 /// An absolute URL; `Display` and `Debug` show no credentials.
+///
+/// ```
+/// use modelrack::transport::{Scheme, Url};
+///
+/// let url = Url::parse("https://user:secret@models.example.org/v1?key=abc")?;
+/// assert_eq!(url.to_string(), "https://models.example.org/v1?…");
+/// assert_eq!((url.scheme(), url.authority()), (Scheme::Https, "models.example.org"));
+///
+/// // For a request:
+/// assert_eq!(url.expose(), "https://models.example.org/v1?key=abc");
+/// let authorization = url.basic_authorization().expect("the URL has a user");
+/// assert_eq!(authorization.expose(), "Basic dXNlcjpzZWNyZXQ=");
+/// # Ok::<(), modelrack::error::InvalidUrl>(())
+/// ```
+///
+/// URLs of documents and files are derived from that of a registry:
+///
+/// ```
+/// use modelrack::transport::Url;
+///
+/// let registry: Url = "https://models.example.org/v1".parse()?;
+/// let index = registry.join("models.json");
+/// assert_eq!(index.to_string(), "https://models.example.org/v1/models.json");
+/// assert_eq!(index.beside(".minisig").to_string(), "https://models.example.org/v1/models.json.minisig");
+///
+/// let elsewhere = index.redirect("https://cdn.example.net/models.json")?;
+/// assert!(!index.same_origin(&elsewhere), "credentials must not follow");
+/// # Ok::<(), modelrack::error::InvalidUrl>(())
+/// ```
+///
+/// A file URL names a folder or file on this machine:
+///
+/// ```
+/// use modelrack::transport::Url;
+///
+/// let folder = std::env::temp_dir();
+/// let url = Url::from_path(&folder)?;
+/// assert_eq!(url.to_file_path(), Some(folder));
+/// assert!(!url.is_loopback(), "it has no host");
+/// # Ok::<(), modelrack::error::InvalidUrl>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
@@ -50,6 +91,13 @@ pub struct Url {
 }
 
 /// The error of parsing a URL.
+///
+/// ```
+/// use modelrack::transport::Url;
+///
+/// let error = Url::parse("models.example.org").unwrap_err();
+/// assert_eq!(error.to_string(), "a URL must start with https://, http:// or file://");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl(&'static str);
 

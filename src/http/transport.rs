@@ -19,7 +19,7 @@ use crate::url::{Scheme, Url};
 /// Sends GET requests. Replace the built-in implementation to test without a network or to reach servers in another way.
 ///
 /// An implementation returns every response, whatever its status. It does not follow redirects: the caller does, and keeps
-/// credentials from other hosts. Many threads send requests at once.
+/// credentials from other hosts. Many threads send requests at once. The [module](crate::transport) has an example.
 pub trait Transport: Send + Sync + fmt::Debug {
     /// Sends a request and returns once the headers of the response have arrived.
     ///

@@ -255,6 +255,16 @@ pub trait ManagerExt: Manager {
 
     /// Returns the folder of a model, and pulls it first if it is not installed or its folder is missing.
     ///
+    /// ```
+    /// use modelrack::ManagerExt;
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let folder = manager.ensure("digits/logistic v1")?;
+    /// assert!(folder.join("model.safetensors").is_file());
+    /// assert!(manager.is_installed("digits/logistic v1")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`ManagerExt::pull_model`].
     fn ensure<A>(&self, model: A) -> Result<PathBuf>

@@ -19,8 +19,15 @@
 //! that git gives it. Unknown fields are ignored.
 //!
 //! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the
-//! unknown values of `size`, and has no parts until a pull has measured the files. If a digest is
-//! missing too, `revision` tells two states of the same files apart.
+//! unknown values of `size`, and has no parts until a pull has measured the files. If a digest is missing too,
+//! `revision` tells two states of the same files apart.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | [`Manifest`] | the files of a version, and the parts they come from |
+//! | [`ManifestFile`], [`RelPath`] | a file, and its path in the model's folder |
+//! | [`Part`] | a piece that is fetched and verified as one |
+//! | [`Checksum`], [`Digest`], [`GitBlobId`] | what content is verified with |
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -41,6 +48,15 @@ pub use crate::relpath::RelPath;
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// A file of a model.
+///
+/// ```
+/// use modelrack::manifest::ManifestFile;
+///
+/// let mut file = ManifestFile::new("config.json".parse()?);
+/// assert_eq!((file.size_bytes, file.digest), (None, None));
+/// file.size_bytes = Some(812);
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ManifestFile {
@@ -84,7 +100,7 @@ impl ManifestFile {
     }
 }
 
-/// A piece of a model's stream that is fetched and verified as one.
+/// A piece of a model's stream that is fetched and verified as one; see [`Manifest`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
@@ -104,6 +120,27 @@ impl Part {
 }
 
 /// The files of one model version, and the parts they come from. Two are equal if their documents are.
+///
+/// ```
+/// use modelrack::{Digest, Manifest};
+///
+/// let json = br#"{
+///     "total_size": 12, "chunk_size": 8,
+///     "chunks": ["a9993e364706816aba3e25717850c26c9cd0d89d0a9993e364706816aba3e257",
+///                "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"],
+///     "files": [{"path": "config.json", "size": 2}, {"path": "model.safetensors", "size": 10}]
+/// }"#;
+/// let manifest = Manifest::parse(json.to_vec(), "an example")?;
+/// assert_eq!(manifest.total_bytes(), Some(12));
+/// assert_eq!(manifest.files()[1].path.as_str(), "model.safetensors");
+/// let sizes: Vec<u64> = manifest.parts().iter().map(|part| part.size_bytes).collect();
+/// assert_eq!(sizes, [8, 4]);
+///
+/// // An index names the manifest by the digest of its document.
+/// assert_eq!(manifest.digest(), Digest::of(manifest.json()));
+/// assert!(manifest.is_measured());
+/// # Ok::<(), modelrack::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Manifest {
     digest: Digest,
