@@ -108,6 +108,7 @@ pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;
 pub mod pull;
+mod range_set;
 mod relpath;
 pub mod remote;
 mod report;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::model::ModelRef;
 use crate::platform;
 
@@ -45,11 +45,16 @@ impl Store {
         record: &ModelRecord,
     ) -> Result<PathBuf> {
         let model = &lock.model;
+        self.check_folders(model)?;
         let entry = record.to_entry()?;
         let own = self.layout.record_in(&partial_dir.join("files"));
         replace_file(&own, entry.to_string().as_bytes())?;
         self.write_intent(partial_dir, model, Some(entry.clone()))?;
-        if let Err(error) = self.finish_install(partial_dir, model, &entry, false) {
+        // Moved even if the files seem to have arrived: the record of what they replace may be the same to the second.
+        let installed = self
+            .put_in_place(partial_dir, model)
+            .and_then(|()| self.finish_install(partial_dir, model, &entry));
+        if let Err(error) = installed {
             // Once the new files are in their place there is no way back: the next to open the store records them.
             if !self.has_arrived(model, &entry) {
                 let _ = fs::remove_file(partial_dir.join("intent.json"));
@@ -60,23 +65,30 @@ impl Store {
         Ok(self.layout.model_dir(model))
     }
 
-    /// Moves the files into place, unless they have arrived, and records them.
-    fn finish_install(
-        &self,
-        dir: &Path,
-        model: &ModelRef,
-        entry: &Value,
-        has_arrived: bool,
-    ) -> Result<()> {
+    /// Refuses to move a model into the folder of another, or over those of others, that were installed since it was
+    /// checked against the records.
+    fn check_folders(&self, model: &ModelRef) -> Result<()> {
+        let target = self.layout.model_dir(model);
+        let is_model = |dir: &Path| self.layout.manifest_in(dir).exists();
+        let above = target.ancestors().skip(1);
+        let mut above = above.take_while(|dir| *dir != self.layout.root());
+        let above = above.find(|dir| is_model(dir));
+        let other = match above.and_then(|dir| self.layout.model_of(dir)) {
+            None if !is_model(&target) => self.scan(&target).pop().map(|(other, _)| other),
+            other => other,
+        };
+        match other {
+            Some(other) => Err(Self::collision(model, &other)),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_install(&self, dir: &Path, model: &ModelRef, entry: &Value) -> Result<()> {
         let changed = self.update_records(|entries| {
-            self.check_place(entries, model)?;
-            if !has_arrived {
-                self.put_in_place(dir, model)?;
-            }
             let before = entries.get(model);
             let changed = before.and_then(|before| ModelRecord::inheriting(entry, before));
             entries.insert(model, changed.as_ref().unwrap_or(entry).clone());
-            Ok(Some(changed))
+            Some(changed)
         })?;
         if let Some(entry) = changed.flatten() {
             let own = self.layout.record_in(&self.layout.model_dir(model));
@@ -148,20 +160,18 @@ impl Store {
                 let _ = remove_tree(&dir);
             }
         })?;
+        info!(%model, "removed");
         Ok(removed.and_then(|entry| ModelRecord::deserialize(entry).ok()))
     }
 
     fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<Option<Value>> {
         let target = self.layout.model_dir(model);
-        let removed = self.update_records(|entries| {
-            let removed = entries.remove(model);
-            if removed.is_some() && target.exists() {
-                let aside = dir.join("old");
-                remove_tree(&aside)?;
-                rename(&target, &aside).at("remove", &target)?;
-            }
-            Ok(removed)
-        })?;
+        if target.exists() {
+            let aside = dir.join("old");
+            remove_tree(&aside)?;
+            rename(&target, &aside).at("remove", &target)?;
+        }
+        let removed = self.update_records(|entries| entries.remove(model))?;
         end_intent(dir)?;
         // The folders above, as far as they are empty.
         let mut parent = target.parent();
@@ -171,7 +181,6 @@ impl Store {
             }
             parent = folder.parent();
         }
-        info!(%model, "removed");
         Ok(removed)
     }
 
@@ -222,13 +231,10 @@ impl Store {
         let Some(entry) = intent.record else {
             return self.finish_removal(dir, &model).map(|_| ());
         };
-        let has_arrived = self.has_arrived(&model, &entry) || !dir.join("files").is_dir();
-        let finished = self.finish_install(dir, &model, &entry, has_arrived);
-        finished.inspect_err(|error| {
-            if matches!(error.kind(), ErrorKind::Collision { .. }) {
-                let _ = fs::remove_file(dir.join("intent.json"));
-            }
-        })
+        if !self.has_arrived(&model, &entry) && dir.join("files").is_dir() {
+            self.put_in_place(dir, &model)?;
+        }
+        self.finish_install(dir, &model, &entry)
     }
 }
 

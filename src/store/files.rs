@@ -1,4 +1,4 @@
-//! A model's files, read and written as the one stream of bytes that its manifest cuts them from.
+//! A model's files, read and written as the one stream of bytes that its manifest cuts into them.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -12,11 +12,12 @@ use crate::platform;
 use crate::store::flush::{Flusher, OpenFile};
 use crate::store::layout::file_in;
 
-/// Opens each file of a model's folder once, and keeps as many open as a process may well have.
+/// The files of a model's folder. Each is opened once, and as many stay open as a process may well have.
 #[derive(Debug)]
 pub(crate) struct FileSet {
+    manifest: Arc<Manifest>,
     root: PathBuf,
-    /// Where nothing is written, there is none.
+    /// `None` if nothing is written.
     flusher: Option<Flusher>,
     open: Mutex<HashMap<usize, Arc<OpenFile>>>,
 }
@@ -25,33 +26,38 @@ pub(crate) struct FileSet {
 const MAX_OPEN_FILES: usize = 128;
 
 impl FileSet {
-    /// Of files that are read only.
-    pub(crate) fn new(root: PathBuf) -> Self {
+    /// Creates a set of files that are only read.
+    pub(crate) fn new(manifest: Arc<Manifest>, root: PathBuf) -> Self {
         Self {
+            manifest,
             root,
             flusher: None,
             open: Mutex::default(),
         }
     }
 
-    /// Of files that are written, too, with what brings them to the disk.
-    pub(crate) fn writable(root: PathBuf, flusher: Flusher) -> Self {
+    /// Creates a set of files that are written too, with what brings them to the disk.
+    pub(crate) fn writable(manifest: Arc<Manifest>, root: PathBuf, flusher: Flusher) -> Self {
         Self {
             flusher: Some(flusher),
-            ..Self::new(root)
+            ..Self::new(manifest, root)
         }
     }
 
-    /// The folder.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Returns the folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    fn open(&self, manifest: &Manifest, file: usize) -> Result<Arc<OpenFile>> {
+    fn open(&self, file: usize) -> Result<Arc<OpenFile>> {
         if let Some(open) = self.open.lock().get(&file) {
             return Ok(open.clone());
         }
-        let path = file_in(&self.root, &manifest.files()[file].path);
+        let path = file_in(&self.root, &self.manifest.files()[file].path);
         let opened = OpenOptions::new()
             .read(true)
             .write(self.flusher.is_some())
@@ -67,13 +73,13 @@ impl FileSet {
     }
 
     /// Writes bytes to their place in the stream.
-    pub(crate) fn write(&self, manifest: &Manifest, begin: u64, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, begin: u64, bytes: &[u8]) -> Result<()> {
         let mut rest = bytes;
-        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
+        for segment in self.manifest.segments(begin..begin + bytes.len() as u64) {
             let size = usize::try_from(segment.size_bytes)
                 .map_err(|_| Error::internal("a segment beyond a buffer"))?;
             let (now, later) = rest.split_at(size);
-            let open = self.open(manifest, segment.file)?;
+            let open = self.open(segment.file)?;
             platform::write_all_at(&open.file, now, segment.offset).at("write", &open.path)?;
             if let Some(flusher) = &self.flusher {
                 flusher.written(&open, segment.size_bytes)?;
@@ -84,12 +90,12 @@ impl FileSet {
     }
 
     /// Reads bytes from their place in the stream.
-    pub(crate) fn read(&self, manifest: &Manifest, begin: u64, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, begin: u64, bytes: &mut [u8]) -> Result<()> {
         let mut at = 0;
-        for segment in manifest.segments(begin..begin + bytes.len() as u64) {
+        for segment in self.manifest.segments(begin..begin + bytes.len() as u64) {
             let size = usize::try_from(segment.size_bytes)
                 .map_err(|_| Error::internal("a segment beyond a buffer"))?;
-            let open = self.open(manifest, segment.file)?;
+            let open = self.open(segment.file)?;
             platform::read_exact_at(&open.file, &mut bytes[at..at + size], segment.offset)
                 .at("read", &open.path)?;
             at += size;
@@ -97,7 +103,7 @@ impl FileSet {
         Ok(())
     }
 
-    /// Drops all files, so that the folder can be renamed on systems that mind; waits for the sync that is under way.
+    /// Closes all files, so that the folder can be renamed on systems that mind, and waits for the sync that is running.
     pub(crate) fn close(&self) -> Result<()> {
         self.open.lock().clear();
         self.flusher.as_ref().map_or(Ok(()), Flusher::finish)

@@ -1,7 +1,7 @@
-//! The journal of a partial: a line `<begin>-<end>.` for each stretch of the stream that is written.
+//! The journal of a partial: a line `<begin>-<end>.` for each range of the stream that is written.
 //!
-//! A line says that the bytes were complete when they were written, not that they still are: whoever resumes checks them
-//! again. Bytes beyond the journal are worth nothing.
+//! A line states that the bytes were complete when they were written, not that they still are: a pull that resumes verifies
+//! them again. Bytes that the journal does not list are worth nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -11,11 +11,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{IoContext, Result};
 use crate::mutex::Mutex;
+use crate::range_set::RangeSet;
 
-/// How often a pull under way touches its journal at least.
+/// How often a running pull touches its journal at least.
 const TOUCH: Duration = Duration::from_secs(10);
 
-/// A journal that is written.
+/// An open journal.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
@@ -29,7 +30,7 @@ struct Open {
 }
 
 impl Journal {
-    /// Opens a journal, made when it is not there, and goes on behind what it has.
+    /// Opens a journal, or creates it, and appends to what it has.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
         let file = append(&path)?;
         let open = Mutex::new(Open {
@@ -43,7 +44,7 @@ impl Journal {
         &self.path
     }
 
-    /// Notes that a stretch is written.
+    /// Records that a range is written.
     pub(super) fn note(&self, range: &Range<u64>) -> Result<()> {
         let line = line(range);
         let mut open = self.open.lock();
@@ -51,22 +52,22 @@ impl Journal {
         open.file.write_all(line.as_bytes()).at("write", &self.path)
     }
 
-    /// Shows that somebody is at it; cheap enough to be called for every piece that is read.
+    /// Shows that it is in use; cheap enough to be called for every piece that is read.
     pub(super) fn touch(&self) {
         if let Some(mut open) = self.open.try_lock()
             && open.touched.elapsed().is_ok_and(|age| age > TOUCH)
         {
             open.touched = SystemTime::now();
-            // It only helps others to see what they would also see from the lock.
+            // Others would see the same from the lock, where locks work.
             let _ = open.file.set_modified(open.touched);
         }
     }
 
-    /// Forgets all but these stretches.
-    pub(super) fn reset(&self, keep: &[Range<u64>]) -> Result<()> {
+    /// Forgets all but these ranges.
+    pub(super) fn reset(&self, keep: &RangeSet) -> Result<()> {
         let open = self.open.lock();
         open.file.set_len(0).at("write", &self.path)?;
-        let lines: String = keep.iter().map(line).collect();
+        let lines: String = keep.iter().map(|range| line(&range)).collect();
         (&open.file)
             .write_all(lines.as_bytes())
             .at("write", &self.path)
@@ -82,35 +83,24 @@ pub(super) fn append(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The full stop tells a whole line from one that a crash cut short.
+/// The full stop distinguishes a whole line from one that a crash cut short.
 fn line(range: &Range<u64>) -> String {
     format!("{}-{}.\n", range.start, range.end)
 }
 
-/// Reads the stretches of a journal, in order and merged; lines that are none are passed over.
-pub(super) fn read(path: &Path) -> Vec<Range<u64>> {
+/// Reads the ranges of a journal; malformed lines are skipped.
+pub(super) fn read(path: &Path) -> RangeSet {
     let text = fs::read(path).unwrap_or_default();
-    let mut ranges: Vec<Range<u64>> = String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(|line| {
-            let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
-            let range = begin.parse().ok()?..end.parse().ok()?;
-            (range.start < range.end).then_some(range)
-        })
-        .collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    merged
+    let text = String::from_utf8_lossy(&text);
+    let ranges = text.lines().filter_map(|line| {
+        let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
+        Some(begin.parse().ok()?..end.parse().ok()?)
+    });
+    ranges.collect()
 }
 
-/// Empties a journal that may be open elsewhere, as far as that is possible.
+/// Empties a journal that may be open elsewhere, if possible.
 pub(super) fn empty(path: &Path) {
-    // Where this fails, too, the disk is lost anyway.
+    // If this fails too, the disk is lost anyway.
     let _ = OpenOptions::new().write(true).truncate(true).open(path);
 }

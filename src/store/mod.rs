@@ -24,7 +24,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::digest::Digest;
-use crate::error::{ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
@@ -140,16 +140,20 @@ impl Store {
     }
 
     /// Refuses a model whose folder would lie inside an installed model's, or the other way round.
-    pub(crate) fn check_place<R>(&self, records: &Records<R>, model: &ModelRef) -> Result<()> {
+    pub(crate) fn check_place(&self, records: &Records, model: &ModelRef) -> Result<()> {
         let mut others = records.iter().map(|(other, _)| other);
         match others.find(|other| self.layout.collide(model, other)) {
-            Some(other) => Err(ErrorKind::Collision {
-                model: model.to_string(),
-                other: format!("the installed '{other}'"),
-            }
-            .into()),
+            Some(other) => Err(Self::collision(model, &other)),
             None => Ok(()),
         }
+    }
+
+    fn collision(model: &ModelRef, other: &ModelRef) -> Error {
+        ErrorKind::Collision {
+            model: model.to_string(),
+            other: format!("the installed '{other}'"),
+        }
+        .into()
     }
 
     /// Removes partials that nobody has touched for this long, except those of `keep` and of models being pulled.

@@ -19,6 +19,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
 use crate::platform;
+use crate::range_set::RangeSet;
 use crate::store::clone::clone_over;
 use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
@@ -121,13 +123,10 @@ impl Partial {
             let here = files.values().filter(|file| file.is_here);
             return here.map(|file| file.size_bytes).sum();
         }
-        self.journal()
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum()
+        self.journal().bytes()
     }
 
-    pub(crate) fn journal(&self) -> Vec<Range<u64>> {
+    pub(crate) fn journal(&self) -> RangeSet {
         journal::read(&self.dir.join("journal"))
     }
 
@@ -159,7 +158,7 @@ pub(crate) struct PartialWriter {
     record: PartialRecord,
     journal: Journal,
     /// What the journal had at first.
-    resumed: Vec<Range<u64>>,
+    resumed: RangeSet,
     sizes: Mutex<Option<File>>,
 }
 
@@ -195,11 +194,7 @@ impl PartialWriter {
         };
         writer.write_record()?;
         replace_file(&writer.dir.join("manifest.json"), manifest.json())?;
-        let resumed_bytes: u64 = writer
-            .resumed
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum();
+        let resumed_bytes = writer.resumed.bytes();
         debug!(path = %writer.dir.display(), resumed_bytes, "partial");
         Ok(writer)
     }
@@ -213,9 +208,9 @@ impl PartialWriter {
     }
 
     /// Returns the files, to be written once they are laid out.
-    pub(crate) fn files(&self) -> FileSet {
+    pub(crate) fn files(&self, manifest: &Arc<Manifest>) -> FileSet {
         let flusher = Flusher::new(self.journal.path().to_owned());
-        FileSet::writable(self.files_dir(), flusher)
+        FileSet::writable(manifest.clone(), self.files_dir(), flusher)
     }
 
     /// Replaces one of the model's files by a clone of another file. It must be laid out and not open.
@@ -225,23 +220,18 @@ impl PartialWriter {
         clone_over(from, &self.dir.join("clone"), &to, size_bytes)
     }
 
-    /// Returns the ranges that the journal had at first, as far as the files reach: in order, none touching another. In a
-    /// file without a digest, nothing else shows that bytes are gone.
-    pub(crate) fn resumed(&self, manifest: &Manifest) -> Vec<Range<u64>> {
+    /// Returns the ranges that the journal had at first, as far as the files reach. In a file without a digest, nothing else
+    /// shows that bytes are gone.
+    pub(crate) fn resumed(&self, manifest: &Manifest) -> RangeSet {
         if self.resumed.is_empty() {
-            return Vec::new();
+            return RangeSet::default();
         }
         let root = self.files_dir();
-        let mut there: Vec<Range<u64>> = Vec::new();
-        for file in manifest.files() {
+        let there = manifest.files().iter().map(|file| {
             let length = fs::metadata(file_in(&root, &file.path)).map_or(0, |found| found.len());
-            let end = file.range().end.min(file.offset + length);
-            match there.last_mut() {
-                Some(last) if last.end == file.offset => last.end = end,
-                _ => there.push(file.offset..end),
-            }
-        }
-        intersection(&self.resumed, &there)
+            file.offset..file.range().end.min(file.offset + length)
+        });
+        self.resumed.intersection(&there.collect())
     }
 
     /// Records that a range is written.
@@ -255,7 +245,7 @@ impl PartialWriter {
     }
 
     /// Forgets all that the journal has but these ranges: the other bytes turned out to be wrong.
-    pub(crate) fn reset_journal(&self, keep: &[Range<u64>]) -> Result<()> {
+    pub(crate) fn reset_journal(&self, keep: &RangeSet) -> Result<()> {
         self.journal.reset(keep)
     }
 
@@ -386,24 +376,6 @@ fn read_sizes(dir: &Path) -> Vec<(usize, MeasuredFile)> {
         Some((index, file))
     };
     text.lines().filter_map(line).collect()
-}
-
-/// Returns what is in both of two lists of ranges that are in order.
-fn intersection(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
-    let (mut a, mut b) = (one.iter().peekable(), other.iter().peekable());
-    let mut both = Vec::new();
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        let range = x.start.max(y.start)..x.end.min(y.end);
-        if range.start < range.end {
-            both.push(range);
-        }
-        if x.end < y.end {
-            a.next()
-        } else {
-            b.next()
-        };
-    }
-    both
 }
 
 #[cfg(test)]

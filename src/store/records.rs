@@ -73,7 +73,7 @@ impl Store {
                 entries.insert(&model, entry.clone());
             }
         }
-        for (model, entry) in self.scan() {
+        for (model, entry) in self.scan(self.layout.root()) {
             let known = entries.get(&model);
             if known.is_none_or(|known| known["manifest_hash"] != entry["manifest_hash"]) {
                 entries.insert(&model, entry);
@@ -94,10 +94,10 @@ impl Store {
         Ok(entries)
     }
 
-    /// Finds every folder that has a manifest of ours.
-    fn scan(&self) -> Vec<(ModelRef, Value)> {
+    /// Finds every folder, from this one on, that has a manifest of ours.
+    pub(super) fn scan(&self, folder: &Path) -> Vec<(ModelRef, Value)> {
         let mut found = Vec::new();
-        let mut folders = vec![self.layout.root().to_owned()];
+        let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             if let Some(entry) = self.scan_model(&folder) {
                 found.push(entry);
@@ -170,7 +170,7 @@ impl Store {
             if let Some(entry) = &changed {
                 entries.insert(model, entry.clone());
             }
-            Ok(changed)
+            changed
         })?;
         let Some(entry) = changed else {
             return Ok(None);
@@ -186,7 +186,7 @@ impl Store {
     /// Changes the file under its locks, if `change` returns something.
     pub(super) fn update_records<T>(
         &self,
-        change: impl FnOnce(&mut Entries) -> Result<Option<T>>,
+        change: impl FnOnce(&mut Entries) -> Option<T>,
     ) -> Result<Option<T>> {
         let _writing = self.writing.lock();
         let _lock = self.record_lock()?;
@@ -195,7 +195,7 @@ impl Store {
             Ok(_) => self.restore("an entry is malformed", true)?,
             Err(reason) => self.restore(&reason, true)?,
         };
-        let changed = change(&mut entries)?;
+        let changed = change(&mut entries);
         if changed.is_some() {
             self.write(&entries)?;
         }

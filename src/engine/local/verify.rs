@@ -199,7 +199,7 @@ impl Engine {
         let mut damaged: BTreeMap<String, Damage> = BTreeMap::new();
         let mut bytes = 0;
         match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => bytes = verify_files(&dir, &manifest, &mut damaged, cancel)?,
+            Ok(manifest) => bytes = verify_files(&dir, manifest, &mut damaged, cancel)?,
             Err(error) => {
                 let damage = match error.kind() {
                     ErrorKind::HashMismatch { .. } | ErrorKind::Registry { .. } => {
@@ -270,10 +270,11 @@ impl Engine {
 /// Hashes everything, on as many threads as there are processors; returns the number of bytes.
 fn verify_files(
     dir: &std::path::Path,
-    manifest: &Manifest,
+    manifest: Manifest,
     damaged: &mut BTreeMap<String, Damage>,
     cancel: &CancelToken,
 ) -> Result<u64> {
+    let manifest = Arc::new(manifest);
     let name = |file: usize| manifest.files()[file].path.to_string();
     for (index, file) in manifest.files().iter().enumerate() {
         let damage = match fs::symlink_metadata(file_in(dir, &file.path)) {
@@ -299,12 +300,12 @@ fn verify_files(
         });
         parts.chain(files).collect()
     };
-    let files = FileSet::new(dir.to_owned());
+    let files = FileSet::new(manifest.clone(), dir.to_owned());
     let bytes = AtomicU64::new(0);
     let wrong: Vec<(Range<u64>, Damage)> = stretches
         .into_par_iter()
         .filter_map(|(range, expected)| {
-            let actual = hash(&files, manifest, &range, &expected, cancel);
+            let actual = hash(&files, &range, &expected, cancel);
             bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
             match actual {
                 None => Some((range, Damage::Unreadable)),
@@ -323,9 +324,7 @@ fn verify_files(
             let whole = file.range();
             let suspected = match file.digest {
                 Some(_) if whole == range => true,
-                Some(expected) => {
-                    hash(&files, manifest, &whole, &expected, cancel) != Some(expected)
-                }
+                Some(expected) => hash(&files, &whole, &expected, cancel) != Some(expected),
                 None => !known,
             };
             if suspected {
@@ -342,7 +341,6 @@ fn verify_files(
 /// Computes the kind of checksum that a range of the stream should have; `None` when it cannot be read.
 fn hash(
     files: &FileSet,
-    manifest: &Manifest,
     range: &Range<u64>,
     expected: &Checksum,
     cancel: &CancelToken,
@@ -354,7 +352,7 @@ fn hash(
         let length = usize::try_from(range.end - at)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        files.read(manifest, at, &mut buffer[..length]).ok()?;
+        files.read(at, &mut buffer[..length]).ok()?;
         check.update(&buffer[..length]);
         at += length as u64;
     }

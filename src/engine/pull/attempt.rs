@@ -1,5 +1,6 @@
 //! One attempt at a pull: from what is offered to what is installed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
@@ -104,6 +105,7 @@ impl Attempt<'_> {
         if !manifest.is_measured() {
             (manifest, new_bytes) = self.measure(offer, &manifest, places, partial, report)?;
         }
+        let manifest = Arc::new(manifest);
         let found = partial.resumed(&manifest);
         let plan = engine.plan_transfer(model, &manifest, places, &found, self.records)?;
         let total_bytes = manifest.known_bytes();

@@ -9,6 +9,7 @@ use crate::disk::write::replace_file;
 use crate::error::{IoContext, Result};
 use crate::manifest::Manifest;
 use crate::platform;
+use crate::range_set::RangeSet;
 use crate::store::ModelLock;
 use crate::store::layout::file_in;
 use crate::store::partial::{PartialWriter, find_partials, remove_partial};
@@ -29,7 +30,7 @@ pub(crate) fn commit(
     let files = partial.files_dir();
     sync(&files, manifest).inspect_err(|_| {
         // A system reports only once that it could not write: what the journal lists must come again.
-        let _ = partial.reset_journal(&[]);
+        let _ = partial.reset_journal(&RangeSet::default());
     })?;
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();

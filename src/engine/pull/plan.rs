@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -17,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
+use crate::range_set::RangeSet;
 use crate::source::places::Places;
 use crate::store::partial::{MeasuredFile, Partial, find_partials};
 use crate::store::record::{ModelRecord, Records};
@@ -269,7 +269,7 @@ impl Engine {
         model: &ModelRef,
         manifest: &Manifest,
         places: &Places,
-        found: &[Range<u64>],
+        found: &RangeSet,
         records: &Records,
     ) -> Result<TransferPlan> {
         let elsewhere = places.elsewhere();

@@ -37,7 +37,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
         let Some((copy, from)) = whole_file(manifest, index, &copies) else {
             continue;
         };
-        let root = copy.model.files.root();
+        let root = copy.files.root();
         if refused.contains(root) {
             continue;
         }
@@ -90,7 +90,7 @@ fn whole_file<'a>(
     }
     let (part, copy) = first?;
     let part = &manifest.parts()[part];
-    let there = &copy.model.manifest;
+    let there = copy.files.manifest();
     let place = i128::from(file.offset) - i128::from(part.offset);
     let other = there.files_in(copy.range.clone()).find(|other| {
         let other = &there.files()[*other];
@@ -101,10 +101,5 @@ fn whole_file<'a>(
     let known = manifest.content(file);
     let is_same =
         part.range() == range || (known.is_some() && known == there.content(&there.files()[other]));
-    is_same.then(|| {
-        (
-            copy,
-            file_in(copy.model.files.root(), &there.files()[other].path),
-        )
-    })
+    is_same.then(|| (copy, file_in(copy.files.root(), &there.files()[other].path)))
 }

@@ -1,90 +1,79 @@
-//! Parts that a server sends whole, though a range was asked for.
+//! Parts that a server sends whole although a range was requested.
 //!
-//! One worker then receives the part once, for everybody: the ranges that nobody has begun, its own, and those that
-//! others hand over while the stream has not passed them. It writes these ranges and no other, so that bytes which are
+//! One worker then receives the part once, for all of its ranges: those that nobody has begun, its own, and those that
+//! others hand over before the stream has passed them. It writes these ranges and no others, so that bytes which are
 //! complete, and may have been hashed, stay as they are.
 
-use crate::mutex::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::mutex::Mutex;
+
 /// The parts that are received whole.
 #[derive(Debug, Default)]
-pub(crate) struct WholeParts(Mutex<HashMap<usize, Whole>>);
+pub(crate) struct FullResponses(Mutex<HashMap<usize, FullResponse>>);
 
 #[derive(Debug, Default)]
-struct Whole {
-    active: bool,
-    /// Where the stream is: ranges that begin before cannot be handed over any more.
+struct FullResponse {
+    is_active: bool,
+    /// How far the stream is: ranges that begin before cannot be handed over any more.
     passed: u64,
+    /// Where the ranges begin that the stream writes.
     owned: HashSet<u64>,
-    /// Ranges that came too late for the stream under way.
+    /// Ranges that came too late for this stream.
     deferred: Vec<Range<u64>>,
 }
 
-/// What becomes of a range.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// The caller receives the part, with this range and those that it adds.
-    Receive,
-    /// Another worker takes care of the range.
-    HandedOver,
-}
-
-impl WholeParts {
-    fn with<T>(&self, part: usize, act: impl FnOnce(&mut Whole) -> T) -> T {
-        let mut parts = self.0.lock();
-        act(parts.entry(part).or_default())
+impl FullResponses {
+    fn with<T>(&self, part: usize, act: impl FnOnce(&mut FullResponse) -> T) -> T {
+        act(self.0.lock().entry(part).or_default())
     }
 
-    /// Whether a part is being received whole, in which case the range is handed over.
+    /// Hands a range over if its part is being received whole; returns whether it is.
     pub(crate) fn hand_over(&self, part: usize, range: &Range<u64>) -> bool {
-        self.with(part, |whole| {
-            if !whole.active {
-                return false;
+        self.with(part, |response| {
+            if response.is_active && range.start >= response.passed {
+                response.owned.insert(range.start);
+            } else if response.is_active {
+                response.deferred.push(range.clone());
             }
-            if range.start >= whole.passed {
-                whole.owned.insert(range.start);
-            } else {
-                whole.deferred.push(range.clone());
-            }
-            true
+            response.is_active
         })
     }
 
-    /// Decides who receives a part of which the server sends the whole.
-    pub(crate) fn claim(&self, part: usize, range: &Range<u64>) -> Claim {
+    /// Decides who receives a part that the server sends whole: the caller if this returns `true`, else the worker that
+    /// already does, to which the range is handed over.
+    pub(crate) fn claim(&self, part: usize, range: &Range<u64>) -> bool {
         if self.hand_over(part, range) {
-            return Claim::HandedOver;
+            return false;
         }
-        self.with(part, |whole| {
-            whole.active = true;
-            whole.owned.insert(range.start);
-        });
-        Claim::Receive
-    }
-
-    /// Adds a range to those that the stream is to write.
-    pub(crate) fn own(&self, part: usize, range: &Range<u64>) {
-        self.with(part, |whole| whole.owned.insert(range.start));
-    }
-
-    /// A stream begins.
-    pub(crate) fn begin(&self, part: usize) {
-        self.with(part, |whole| whole.passed = 0);
-    }
-
-    /// The stream reaches a range: whether it is to be written.
-    pub(crate) fn reach(&self, part: usize, range: &Range<u64>) -> bool {
-        self.with(part, |whole| {
-            whole.passed = range.end;
-            whole.owned.contains(&range.start)
+        self.with(part, |response| {
+            response.is_active = true;
+            response.owned.insert(range.start)
         })
     }
 
-    /// The stream ended well: returns the ranges that it left to do.
+    /// Adds a range to those that the stream writes.
+    pub(crate) fn own(&self, part: usize, range: &Range<u64>) {
+        self.with(part, |response| response.owned.insert(range.start));
+    }
+
+    /// Learns that a stream begins.
+    pub(crate) fn begin(&self, part: usize) {
+        self.with(part, |response| response.passed = 0);
+    }
+
+    /// Learns that the stream reaches a range; returns whether to write it.
+    pub(crate) fn reach(&self, part: usize, range: &Range<u64>) -> bool {
+        self.with(part, |response| {
+            response.passed = range.end;
+            response.owned.contains(&range.start)
+        })
+    }
+
+    /// Learns that the stream ended well; returns the ranges that it left to do.
     pub(crate) fn end(&self, part: usize) -> Vec<Range<u64>> {
-        self.with(part, |whole| std::mem::take(whole).deferred)
+        self.with(part, |response| std::mem::take(response).deferred)
     }
 }
 
@@ -94,10 +83,10 @@ mod tests {
 
     #[test]
     fn one_receives_and_the_others_hand_over() {
-        let parts = WholeParts::default();
+        let parts = FullResponses::default();
         assert!(!parts.hand_over(7, &(0..8)));
-        assert_eq!(parts.claim(7, &(8..16)), Claim::Receive);
-        assert_eq!(parts.claim(7, &(0..8)), Claim::HandedOver);
+        assert!(parts.claim(7, &(8..16)));
+        assert!(!parts.claim(7, &(0..8)));
         parts.begin(7);
         assert!(parts.reach(7, &(0..8)));
         assert!(parts.reach(7, &(8..16)));

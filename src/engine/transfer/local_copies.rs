@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::digest::Checksum;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
+use crate::range_set::RangeSet;
 use crate::relpath::RelPath;
 use crate::source::places::Elsewhere;
 use crate::store::Store;
@@ -19,16 +20,9 @@ use crate::store::record::{ModelRecord, Records};
 /// Bytes with a known digest on this machine. They are verified like any others when they are copied.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalCopy {
-    pub(crate) model: Arc<LocalModel>,
-    /// Where in the stream of that model.
+    pub(crate) files: Arc<FileSet>,
+    /// Where in the stream of those files.
     pub(crate) range: Range<u64>,
-}
-
-/// A folder of files that a manifest lists.
-#[derive(Debug)]
-pub(crate) struct LocalModel {
-    pub(crate) manifest: Manifest,
-    pub(crate) files: FileSet,
 }
 
 /// What this machine has of a manifest's parts and files, by digest.
@@ -89,12 +83,9 @@ impl LocalCopies {
         missing: &mut Missing,
         manifest: Manifest,
         dir: PathBuf,
-        journal: Option<&[Range<u64>]>,
+        journal: Option<&RangeSet>,
     ) {
-        let is_there = |range: &Range<u64>| {
-            let covers = |have: &Range<u64>| have.start <= range.start && range.end <= have.end;
-            journal.is_none_or(|journal| journal.iter().any(covers))
-        };
+        let is_there = |range: &Range<u64>| journal.is_none_or(|journal| journal.contains(range));
         let parts = manifest.parts().iter();
         let parts = parts.filter_map(|part| Some((part.digest?, part.range())));
         let files = manifest.files().iter();
@@ -106,12 +97,11 @@ impl LocalCopies {
         if found.is_empty() {
             return;
         }
-        let files = FileSet::new(dir);
-        let model = Arc::new(LocalModel { manifest, files });
+        let files = Arc::new(FileSet::new(Arc::new(manifest), dir));
         for (digest, range) in found {
             if missing.remove(&digest).is_some() {
-                let model = model.clone();
-                self.0.insert(digest, LocalCopy { model, range });
+                let files = files.clone();
+                self.0.insert(digest, LocalCopy { files, range });
             }
         }
     }
@@ -140,10 +130,9 @@ impl LocalCopies {
                 ..ManifestFile::new(path)
             };
             if let Ok(manifest) = Manifest::of_files(vec![file], "", &name) {
-                let files = FileSet::new(folder.to_owned());
-                let model = Arc::new(LocalModel { manifest, files });
+                let files = Arc::new(FileSet::new(Arc::new(manifest), folder.to_owned()));
                 let range = 0..*size_bytes;
-                self.0.insert(digest, LocalCopy { model, range });
+                self.0.insert(digest, LocalCopy { files, range });
                 missing.remove(&digest);
             }
         }
@@ -162,7 +151,7 @@ impl LocalCopies {
         let copy = self.0.get(&file.digest?)?;
         let begin = copy.range.start + (part.offset - file.offset);
         Some(LocalCopy {
-            model: copy.model.clone(),
+            files: copy.files.clone(),
             range: begin..begin + part.size_bytes,
         })
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::Shared;
+use super::jobs::Round;
 use crate::archive::{Member, MemberError};
 use crate::digest::Expected;
 use crate::engine::transfer::plan::{Origin, Task};
@@ -68,8 +68,8 @@ fn member(places: &Places, manifest: &Manifest, part: usize) -> Result<Member> {
 }
 
 /// Fetches one run. Members that are complete when a try fails are not fetched again.
-pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> Result<()> {
-    let transfer = shared.transfer;
+pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Result<()> {
+    let transfer = round.transfer;
     let manifest = transfer.manifest;
     let zip = transfer
         .places
@@ -80,7 +80,7 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
         .map(|task| member(transfer.places, manifest, task.part))
         .collect::<Result<Vec<_>>>()?;
     let mut done = 0;
-    let fetched = shared.receiver.with_mirrors(zip.urls.clone(), |url| {
+    let fetched = round.receiver.with_mirrors(zip.urls.clone(), |url| {
         let (Some(first), Some(last)) = (members.get(done), members.last()) else {
             return Ok(());
         };
@@ -89,7 +89,7 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
             let message = "the zip was replaced since its directory was read";
             Failure::last(Error::registry(url, message))
         };
-        let body = match shared.receiver.get_range(url, range.clone()) {
+        let body = match round.receiver.get_range(url, range.clone()) {
             Err(failure) if is_out_of_range(&failure.error) => return Err(replaced()),
             result => result?,
         };
@@ -98,7 +98,7 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
         }
         let at = if body.is_range { range.start } else { 0 };
         let mut stream = ZipStream {
-            shared,
+            round,
             body,
             at,
             failure: RefCell::default(),
@@ -111,7 +111,7 @@ pub(super) fn fetch(shared: &Shared<'_>, tasks: &[Task], buffer: &mut [u8]) -> R
         Ok(())
     });
     fetched.map_err(|error| match tasks.get(done) {
-        Some(task) => shared.name_part(task.part, error),
+        Some(task) => round.name_part(task.part, error),
         None => error,
     })
 }
@@ -124,16 +124,16 @@ fn take(
     skip: u64,
     buffer: &mut [u8],
 ) -> Result<(), Failure> {
-    let shared = stream.shared;
-    let manifest = shared.transfer.manifest;
+    let round = stream.round;
+    let manifest = round.transfer.manifest;
     let part = manifest.parts()[task.part];
-    let offsets = shared.offsets(task);
-    shared.working_on(&part.range());
+    let offsets = round.offsets(task);
+    round.working_on(&part.range());
     let skipped = io::copy(&mut stream.by_ref().take(skip), &mut io::sink());
     if let Err(error) = skipped {
         return Err(stream.failed(error));
     }
-    let location = &shared
+    let location = &round
         .transfer
         .places
         .zip()
@@ -144,9 +144,7 @@ fn take(
     let decoded = member.decode(stream, &location, buffer, &mut |piece| {
         // The directory's size is the manifest's, and no byte more comes.
         expected.update(piece);
-        for offset in &offsets {
-            shared.files.write(manifest, offset + at, piece)?;
-        }
+        round.write(&offsets, at, piece)?;
         at += piece.len() as u64;
         Ok(())
     });
@@ -166,14 +164,14 @@ fn take(
     met.map_err(Failure::transient)?;
     for offset in offsets {
         let range = offset..offset + part.size_bytes;
-        shared.complete(range, 1, buffer).map_err(Failure::last)?;
+        round.complete(range, 1, buffer).map_err(Failure::last)?;
     }
     Ok(())
 }
 
 /// The bytes of a zip as they come.
 struct ZipStream<'s, 'a> {
-    shared: &'s Shared<'a>,
+    round: &'s Round<'a>,
     body: Body,
     /// Where in the zip it stands.
     at: u64,
@@ -198,13 +196,13 @@ impl ZipStream<'_, '_> {
 
 impl Read for ZipStream<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.body.read(buffer, &self.shared.receiver.stop) {
+        match self.body.read(buffer, &self.round.receiver.stop) {
             Ok(read) => {
                 self.at += read as u64;
                 // What an archive on disk gives came over the network before, and was counted then.
                 if self.body.url.scheme() != Scheme::File {
-                    self.shared.receiver.count(read as u64);
-                    self.shared.receiver.landed(read as u64);
+                    self.round.receiver.count(read as u64);
+                    self.round.receiver.landed(read as u64);
                 }
                 Ok(read)
             }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::engine::transfer::local_copies::{LocalCopies, LocalCopy};
 use crate::manifest::Manifest;
+use crate::range_set::RangeSet;
 
 /// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there. Not so a
 /// part without a digest: nothing would show that its ranges are of different states.
@@ -57,7 +58,7 @@ pub(crate) struct TransferPlan {
 /// parts do not come in ranges, each comes whole.
 pub(crate) fn plan(
     manifest: &Manifest,
-    found: &[Range<u64>],
+    found: &RangeSet,
     copies: &LocalCopies,
     has_ranges: bool,
 ) -> TransferPlan {
@@ -82,7 +83,7 @@ pub(crate) fn plan(
             first_of.insert(digest, plan.tasks.len());
         }
         let range = part.range();
-        let origin = if is_within(found, &range) {
+        let origin = if found.contains(&range) {
             plan.bytes_resumed += part.size_bytes;
             Origin::Partial
         } else if let Some(copy) = copies.of_part(manifest, index) {
@@ -94,7 +95,7 @@ pub(crate) fn plan(
         {
             ranges_left = left;
             let missing: Vec<Range<u64>> = ranges_of(&range)
-                .filter(|piece| !is_within(found, piece))
+                .filter(|piece| !found.contains(piece))
                 .collect();
             let bytes: u64 = missing.iter().map(|piece| piece.end - piece.start).sum();
             plan.bytes_to_fetch += bytes;
@@ -150,14 +151,6 @@ pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> 
         .map(move |index| start + index * RANGE_BYTES..(start + (index + 1) * RANGE_BYTES).min(end))
 }
 
-/// Whether a range lies in one of several that are in order and do not touch.
-fn is_within(found: &[Range<u64>], range: &Range<u64>) -> bool {
-    let after = found.partition_point(|have| have.start <= range.start);
-    after
-        .checked_sub(1)
-        .is_some_and(|index| range.end <= found[index].end)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +173,12 @@ mod tests {
     #[test]
     fn fetches_each_digest_once_and_keeps_what_is_there() {
         let manifest = manifest(&[(4, "a"), (4, "b"), (4, "a"), (4, "c")]);
-        let plan = plan(&manifest, &[4..8, 12..15], &LocalCopies::default(), true);
+        let plan = plan(
+            &manifest,
+            &RangeSet::from_iter([4..8, 12..15]),
+            &LocalCopies::default(),
+            true,
+        );
         let shown: Vec<_> = plan
             .tasks
             .iter()
@@ -206,7 +204,7 @@ mod tests {
         let manifest = manifest(&[(5, "a"), (SPLIT_BYTES + 1, "b")]);
         let plan = plan(
             &manifest,
-            &[5 + RANGE_BYTES..5 + 2 * RANGE_BYTES],
+            &RangeSet::from_iter([5 + RANGE_BYTES..5 + 2 * RANGE_BYTES]),
             &LocalCopies::default(),
             true,
         );

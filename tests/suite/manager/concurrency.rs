@@ -7,7 +7,9 @@ use std::thread;
 
 use modelrack::pull::PullOutcome;
 use modelrack::transport::Transport;
-use modelrack::{CancelToken, Config, ListOptions, Manager, ManagerExt, ModelManager, PullOptions};
+use modelrack::{
+    CancelToken, Config, ErrorKind, ListOptions, Manager, ManagerExt, ModelManager, PullOptions,
+};
 
 use crate::support::disk::files_below;
 use crate::support::rack::{CHUNK, Rack, chunks_but, manifest_path, sample};
@@ -258,4 +260,36 @@ fn a_transport_handed_in_opens_no_socket() {
     let offline = PullOptions::default().offline(true).force(true);
     manager.pull(&address("g/m v1"), &offline).unwrap();
     assert_eq!(transport.asked.lock().unwrap().len(), 1 + 1 + 11 + 1);
+}
+
+#[test]
+fn a_model_that_came_in_the_way_meanwhile_stays() {
+    for (first, second) in [("a/b c", "a/b/c v"), ("a/b/c v", "a/b c")] {
+        let rack = Rack::new();
+        let published = [
+            rack.publish(first, &[("first", "1")]),
+            rack.publish(second, &[("second", "2")]),
+        ];
+        let (arrived, go_on) = (Gate::new(), Gate::new());
+        let open = arrived.clone();
+        let chunks = chunks_but(&[&published[0], &published[1]]).nth(1);
+        rack.server
+            .rule(chunks.on_request(move || open.open()).hold(&go_on));
+        let manager = Arc::new(rack.manager());
+        let pulled = in_background({
+            let manager = manager.clone();
+            move || manager.pull(&address(second), &PullOptions::default())
+        });
+        assert!(arrived.wait(PATIENCE));
+        rack.pull(first).unwrap();
+        go_on.open();
+        let error = pulled.recv_timeout(PATIENCE).unwrap().unwrap_err();
+        assert_eq!(error.code(), "STORAGE_ERROR", "{error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Collision { .. }),
+            "{error}"
+        );
+        assert_eq!(rack.listed().0, [first]);
+        rack.assert_files(first, &[("first", "1")]);
+    }
 }

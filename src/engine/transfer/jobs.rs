@@ -1,0 +1,373 @@
+//! What the workers of a transfer do.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::Transfer;
+use super::full_response::FullResponses;
+use super::hashing::{PiecewiseDigests, Subject, WrittenBytes};
+use super::local_copies::LocalCopy;
+use super::members;
+use super::plan::{Origin, Task, ranges_of};
+use super::receive::Receiver;
+use crate::digest::{Check, Expected};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Failure, GetOptions};
+use crate::manifest::Part;
+use crate::mutex::Mutex;
+use crate::range_set::RangeSet;
+use crate::source::places::{Location, Places};
+use crate::store::files::FileSet;
+use crate::url::Url;
+
+/// How much is read at once of what is hashed at the end.
+const HASH_BUFFER_BYTES: usize = 256 << 10;
+
+/// One thing for a worker to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Bring in a part whole.
+    Part(Task),
+    /// Fetch one range of a part.
+    Range(usize, Range<u64>),
+    /// Fetch parts that are members of a zip and lie there one after the other.
+    Members(Vec<Task>),
+}
+
+/// The state that the workers of one round share.
+pub(super) struct Round<'a> {
+    pub(super) transfer: &'a Transfer<'a>,
+    pub(super) receiver: Receiver<'a>,
+    pub(super) jobs: Mutex<VecDeque<Job>>,
+    pub(super) written: WrittenBytes,
+    digests: PiecewiseDigests,
+    full_responses: FullResponses,
+}
+
+impl<'a> Round<'a> {
+    /// Prepares a round; each asks another mirror first.
+    pub(super) fn new(
+        transfer: &'a Transfer<'a>,
+        files: Arc<FileSet>,
+        tasks: Vec<Task>,
+        mut written: RangeSet,
+        number: usize,
+    ) -> Result<Self> {
+        let Transfer {
+            manifest, places, ..
+        } = *transfer;
+        let mut jobs = VecDeque::new();
+        let mut ranged = Vec::new();
+        let mut in_zip = Vec::new();
+        for task in tasks {
+            match &task.origin {
+                Origin::Ranges(ranges) => {
+                    let part = manifest.parts()[task.part];
+                    // In order, like the pieces: a large part has too many of both to compare each with each.
+                    let is_missing = |piece: &Range<u64>| {
+                        let begins = ranges.binary_search_by_key(&piece.start, |range| range.start);
+                        begins.is_ok()
+                    };
+                    for piece in ranges_of(&part.range()).filter(|piece| !is_missing(piece)) {
+                        written.insert(&piece);
+                        transfer.tally.done(manifest, piece, 0);
+                    }
+                    let ranges = ranges.iter().cloned();
+                    jobs.extend(ranges.map(|range| Job::Range(task.part, range)));
+                    ranged.push(task.part);
+                }
+                Origin::Network if places.zip().is_some() => in_zip.push(task),
+                _ => jobs.push_back(Job::Part(task)),
+            }
+        }
+        let runs = members::runs(places, manifest, in_zip)?;
+        jobs.extend(runs.into_iter().map(Job::Members));
+        let receiver = Receiver::new(transfer.call, transfer.tally, transfer.partial, number);
+        Ok(Self {
+            transfer,
+            jobs: Mutex::new(jobs),
+            written: WrittenBytes {
+                files,
+                ranges: Mutex::new(written),
+                stop: receiver.stop.clone(),
+            },
+            receiver,
+            digests: PiecewiseDigests::of(manifest, &ranged),
+            full_responses: FullResponses::default(),
+        })
+    }
+
+    pub(super) fn run(&self, job: Job, buffer: &mut [u8]) -> Result<()> {
+        match job {
+            Job::Part(task) => self.bring_part(&task, buffer),
+            Job::Range(index, range) => {
+                let fetched = self.fetch_range(index, range, buffer);
+                fetched.map_err(|error| self.name_part(index, error))
+            }
+            Job::Members(tasks) => members::fetch(self, &tasks, buffer),
+        }
+    }
+
+    pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
+        let manifest = self.transfer.manifest;
+        match (error, self.transfer.places) {
+            (error, _) if error.is_cancelled() => error,
+            (error, Places::Chunks(_)) => {
+                error.step(format!("chunk {}/{}", index + 1, manifest.parts().len()))
+            }
+            (error, _) => match manifest.file_of_part(index) {
+                Some(file) => error.step(manifest.files()[file].path.to_string()),
+                None => error,
+            },
+        }
+    }
+
+    fn bring_part(&self, task: &Task, buffer: &mut [u8]) -> Result<()> {
+        let part = self.transfer.manifest.parts()[task.part];
+        self.working_on(&part.range());
+        let offsets = self.offsets(task);
+        let is_there = match (&task.origin, part.digest) {
+            // Only the digest of a file covers it, which is checked in order.
+            (Origin::Partial, None) => true,
+            (Origin::Partial, Some(_)) => {
+                let own = LocalCopy {
+                    files: self.written.files.clone(),
+                    range: part.range(),
+                };
+                self.copy(&part, &own, &offsets[1..], buffer)?
+            }
+            (Origin::Local(copy), Some(_)) => self.copy(&part, copy, &offsets, buffer)?,
+            _ => false,
+        };
+        if !is_there && self.transfer.places.zip().is_some() {
+            return members::fetch(self, std::slice::from_ref(task), buffer);
+        }
+        if !is_there {
+            let fetched = self.fetch_part(task.part, &offsets, buffer);
+            fetched.map_err(|error| self.name_part(task.part, error))?;
+        }
+        for offset in &offsets {
+            self.complete(*offset..*offset + part.size_bytes, 1, buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Returns all the places in the stream where a task's bytes belong.
+    pub(super) fn offsets(&self, task: &Task) -> Vec<u64> {
+        let parts = [task.part].into_iter().chain(task.twins.iter().copied());
+        parts
+            .map(|index| self.transfer.manifest.parts()[index].offset)
+            .collect()
+    }
+
+    pub(super) fn working_on(&self, range: &Range<u64>) {
+        let manifest = self.transfer.manifest;
+        if let Some(file) = manifest.files_in(range.clone()).next() {
+            let path = &manifest.files()[file].path;
+            self.transfer.tally.working_on(path.as_str());
+        }
+    }
+
+    /// Copies a part's bytes from this machine to their places, and verifies them. Returns `false` if they cannot be read
+    /// or are wrong: then they are fetched.
+    fn copy(
+        &self,
+        part: &Part,
+        from: &LocalCopy,
+        offsets: &[u64],
+        buffer: &mut [u8],
+    ) -> Result<bool> {
+        let Some(expected) = part.digest else {
+            return Ok(false);
+        };
+        let mut check = Check::of(&expected, part.size_bytes);
+        let mut at = 0;
+        while at < part.size_bytes {
+            if self.receiver.stop.is_cancelled() {
+                return Err(ErrorKind::Cancelled.into());
+            }
+            let length = usize::try_from(part.size_bytes - at).unwrap_or(usize::MAX);
+            let piece_bytes = length.min(buffer.len());
+            let piece = &mut buffer[..piece_bytes];
+            if let Err(error) = from.files.read(from.range.start + at, piece) {
+                debug!(%error, "cannot reuse bytes of this machine");
+                return Ok(false);
+            }
+            check.update(piece);
+            self.write(offsets, at, piece)?;
+            at += piece.len() as u64;
+            self.transfer.partial.touch();
+        }
+        let is_right = check.finish() == expected;
+        if !is_right {
+            debug!(%expected, "bytes of this machine are damaged");
+        }
+        Ok(is_right)
+    }
+
+    /// Writes a piece, which is `at` bytes into a part, to all places of that part.
+    pub(super) fn write(&self, offsets: &[u64], at: u64, piece: &[u8]) -> Result<()> {
+        let mut offsets = offsets.iter();
+        offsets.try_for_each(|offset| self.written.files.write(offset + at, piece))
+    }
+
+    fn fetch_part(&self, index: usize, offsets: &[u64], buffer: &mut [u8]) -> Result<()> {
+        let part = self.transfer.manifest.parts()[index];
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let mut body = self.receiver.get(url, &GetOptions::default())?;
+            let mut expected = Expected::new(part.digest, part.size_bytes);
+            let mut take = |at: u64, piece: &[u8]| {
+                expected.update(piece);
+                self.write(offsets, at, piece)
+            };
+            self.receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut take)?;
+            let met = expected.met(|| format!("the response from {url}"));
+            met.map_err(Failure::transient)
+        })
+    }
+
+    /// Fetches one range of a part; all of the part if the server does not support ranges.
+    fn fetch_range(&self, index: usize, range: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+        let part = self.transfer.manifest.parts()[index];
+        self.working_on(&range);
+        if self.full_responses.hand_over(index, &range) {
+            return Ok(());
+        }
+        let requested = range.start - part.offset..range.end - part.offset;
+        let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let mut body = self.receiver.get_range(url, requested.clone())?;
+            if body.is_range {
+                let size_bytes = range.end - range.start;
+                let mut take = |at: u64, piece: &[u8]| self.write(&[range.start], at, piece);
+                self.receiver
+                    .receive(&mut body, size_bytes, buffer, &mut take)?;
+            }
+            Ok(body.is_range)
+        })?;
+        if is_range {
+            self.complete_range(&part, range, buffer)
+        } else if self.full_responses.claim(index, &range) {
+            self.fetch_full(index, &part, buffer)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Receives a part whole and writes those of its ranges that nobody else writes.
+    fn fetch_full(&self, index: usize, part: &Part, buffer: &mut [u8]) -> Result<()> {
+        self.jobs.lock().retain(|job| match job {
+            Job::Range(other, range) if *other == index => {
+                self.full_responses.own(index, range);
+                false
+            }
+            _ => true,
+        });
+        let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
+        let mut reached: Vec<bool> = Vec::new();
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
+            reached.clear();
+            self.full_responses.begin(index);
+            let mut body = self.receiver.get(url, &GetOptions::default())?;
+            let mut take = |at: u64, piece: &[u8]| {
+                let begin = part.offset + at;
+                let end = begin + piece.len() as u64;
+                while let Some(next) = ranges.get(reached.len())
+                    && next.start < end
+                {
+                    reached.push(self.full_responses.reach(index, next));
+                }
+                for (range, _) in ranges.iter().zip(&reached).filter(|(_, owned)| **owned) {
+                    let (from, to) = (begin.max(range.start), end.min(range.end));
+                    if from < to {
+                        let index = |offset: u64| usize::try_from(offset - begin).unwrap_or(0);
+                        self.write(&[from], 0, &piece[index(from)..index(to)])?;
+                    }
+                }
+                Ok(())
+            };
+            self.receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut take)
+        })?;
+        let deferred = self.full_responses.end(index).into_iter();
+        let deferred = deferred.map(|range| Job::Range(index, range));
+        self.jobs.lock().extend(deferred);
+        for (range, _) in ranges.iter().zip(reached).filter(|(_, owned)| *owned) {
+            self.complete_range(part, range.clone(), buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Returns where a part is that is a document of its own.
+    fn urls(&self, index: usize) -> Result<Vec<Url>> {
+        match self
+            .transfer
+            .places
+            .of_part(self.transfer.manifest, index)?
+        {
+            Location::Document(urls) => Ok(urls),
+            Location::Member(_) => Err(Error::internal("a member fetched as a document")),
+        }
+    }
+
+    fn complete_range(&self, part: &Part, range: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+        let is_last = range.end == part.range().end;
+        self.complete(range, u64::from(is_last), buffer)
+    }
+
+    /// Records that a range is written, and right as far as a digest of its own tells. Hashes on the digests that cover it.
+    pub(super) fn complete(&self, range: Range<u64>, parts: u64, buffer: &mut [u8]) -> Result<()> {
+        let Transfer {
+            manifest,
+            partial,
+            tally,
+            ..
+        } = *self.transfer;
+        partial.note(&range)?;
+        tally.done(manifest, range.clone(), parts);
+        self.written.ranges.lock().insert(&range);
+        self.digests.advance(&range, &self.written, buffer)
+    }
+
+    /// Hashes what is left of every digest; returns the parts that turned out wrong, with what is wrong with each.
+    pub(super) fn finish_digests(&self) -> Result<Vec<(usize, Error)>> {
+        let manifest = self.transfer.manifest;
+        let mut buffer = vec![0_u8; HASH_BUFFER_BYTES];
+        let mut wrong = Vec::new();
+        for digest in self.digests.iter() {
+            let Some(actual) = digest.finish(&self.written, &mut buffer)? else {
+                return Err(match self.receiver.stop.is_cancelled() {
+                    true => ErrorKind::Cancelled.into(),
+                    false => Error::internal("bytes are missing after a transfer"),
+                });
+            };
+            if actual == digest.expected {
+                continue;
+            }
+            let mismatch = |what: String| {
+                Error::from(ErrorKind::HashMismatch {
+                    what,
+                    expected: digest.expected.to_string(),
+                    actual: actual.to_string(),
+                })
+            };
+            match digest.subject {
+                Subject::Part(part) => {
+                    let count = manifest.parts().len();
+                    wrong.push((part, mismatch(format!("chunk {}/{count}", part + 1))));
+                }
+                // Its parts are as the manifest promises: the manifest contradicts itself.
+                Subject::File(file) if wrong.is_empty() => {
+                    let path = &manifest.files()[file].path;
+                    return Err(mismatch(format!("the file '{path}'")));
+                }
+                // It has a wrong part.
+                Subject::File(_) => {}
+            }
+        }
+        Ok(wrong)
+    }
+}
