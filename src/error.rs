@@ -147,6 +147,12 @@ impl Error {
         })
     }
 
+    /// A name in an argument that cannot be used.
+    #[cfg(feature = "author")]
+    pub(crate) fn argument_name(name: InvalidName) -> Self {
+        Self::argument(name.to_string())
+    }
+
     pub(crate) fn registry(location: impl fmt::Display, message: impl Into<String>) -> Self {
         Self::from(ErrorKind::Registry {
             location: location.to_string(),

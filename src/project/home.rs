@@ -306,7 +306,7 @@ impl Project {
             Some([REGISTRY_DIR, ..]) => refuse("belongs to the registry itself"),
             Some(components) => {
                 let text = components.join("/");
-                RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
+                RelPath::parse(&text).map_err(Error::argument_name)?;
                 Ok(text)
             }
         }

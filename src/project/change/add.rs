@@ -1,21 +1,22 @@
 //! Registering the models and targets of a project.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use tracing::info;
 
+use super::candidate::{Details, ModelCandidate, Overrides, TargetCandidate, symbol_of};
+use super::ids::Ids;
+use super::register::{Outcome, Register};
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
-use crate::project::change::enter::{Entered, FoundModel, FoundTarget, Given, HashedFiles};
-use crate::project::change::known::Known;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, RegisteredItem};
-use crate::project::scan::hash::{HashProgress, Hashing};
-use crate::project::scan::survey::{Found, Survey};
+use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::survey::{Candidate, Survey};
 use crate::project::scan::walk::{IS_LINK, is_of_tool};
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -24,34 +25,34 @@ use crate::setters::setters;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AddOptions {
-    /// The model's id, or the target's. Default: the file's name without its extension, or the folder's; its path where that
-    /// is taken; the class's name where a file has several; of a target, the function's name.
+    /// The id of the model or target. Default: the name of the file without its extension, or of the folder; its path if
+    /// that is taken; the name of the class if a file has several; for a target, the name of the function.
     pub id: Option<String>,
-    /// The version. Default: the one that the file states, else 1.0.0; of what changed, the next patch version.
+    /// The version. Default: the one that the file states, else 1.0.0; if something changed, the next patch version.
     pub version: Option<String>,
-    /// What people call it.
+    /// The name for people.
     pub name: Option<String>,
     /// What it is, in a few words.
     pub description: Option<String>,
     /// Its type, such as `classification`.
     pub model_type: Option<String>,
-    /// Words to find it by, added to those that are there.
+    /// Keywords to find it by, in addition to those that are registered.
     pub tags: Vec<String>,
-    /// What is run, as in `package.module:Class`.
+    /// What is run, such as `package.module:Class`.
     pub entrypoint: Option<String>,
-    /// What it computes; nothing to keep what is there, or what the code says.
+    /// What it computes. Default: what is registered, or what the code says.
     pub outputs: Vec<String>,
-    /// Files of data that it needs, or folders with nothing else, in place of those that are registered.
+    /// Data files that it needs, or folders of such files, in place of those that are registered.
     pub data: Vec<PathBuf>,
-    /// Files of code that it needs, or folders with nothing else, in place of those that are registered.
+    /// Code files that it needs, or folders of such files, in place of those that are registered.
     pub code: Vec<PathBuf>,
-    /// The output that a target looks at: what is named is a target then, and no model.
+    /// The output that a target uses: what is named is then a target, and not a model.
     pub model_output: Option<String>,
-    /// The set that the targets come into.
+    /// The set that the targets are added to.
     pub target_set: Option<String>,
     /// Stops the work when it is cancelled.
     pub cancel: CancelToken,
-    /// Learns how far the hashing is.
+    /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
 }
 
@@ -79,122 +80,122 @@ pub struct AddReport {
     /// The registry's file.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
-    /// How many models and targets were looked at, and how many paths that failed.
+    /// The number of models and targets that were found, and of paths that failed.
     pub processed: usize,
-    /// What is new or has changed, in the order of ids.
+    /// What is new or changed, in the order of ids.
     pub registered: Vec<RegisteredItem>,
-    /// The ids of what is as it was, in order.
+    /// The ids of what did not change, in order.
     pub unchanged: Vec<String>,
     /// What could not be registered.
     pub failed: Vec<FailedPath>,
 }
 
 impl Project {
-    /// Registers files and folders. What cannot be registered is reported, and the rest is.
+    /// Registers files and folders. What cannot be registered is reported, and the rest is registered.
     ///
-    /// A file is a model. A folder is one when its format makes it one, as a `config.json` of the Hub does, or when
-    /// it is given an id; every other folder is looked through for models, and is one when nothing in it is known. Code is
-    /// parsed, and never run: it is a model or has targets by what it declares. Folders of tools, such as `.git` and the
-    /// registry's own, are passed over; links are not followed, and one that leads to a model is reported.
+    /// A file is a model. A folder is one when its format makes it one, such as a `config.json` of the Hub, or when it is
+    /// given an id; every other folder is searched for models, and is one when nothing in it is known. Code is parsed, and
+    /// never run: it is a model or has targets by what it declares. Folders of tools, such as `.git` and the registry's
+    /// own, are ignored; links are not followed, and one that leads to a model is reported.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when the options fit no path or several; [`ErrorKind::Registry`](crate::ErrorKind::Registry) and the storage errors when
-    /// the registry cannot be read or written, see [`Project`]; [`ErrorKind::Locked`](crate::ErrorKind::Locked); [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the options fit no path or several;
+    /// [`Registry`](crate::ErrorKind::Registry) and the storage errors when the registry cannot be read or written, see
+    /// [`Project`]; [`Locked`](crate::ErrorKind::Locked); [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn add(&mut self, paths: &[PathBuf], options: &AddOptions) -> Result<AddReport> {
-        let given = self.given(options)?;
+        let given = self.overrides(options)?;
         let mut survey = Survey::default();
         for path in paths {
-            if let Err(error) = self.find_below(path, options, &mut survey) {
+            if let Err(error) = self.survey_named(path, options, &mut survey) {
                 survey.faults.push((path.display().to_string(), error));
             }
         }
-        let models = models_of(&survey.found, &given);
-        let targets = targets_of(&survey.found, &given)?;
+        let models = models_of(&survey.candidates, &given);
+        let targets = targets_of(&survey.candidates, &given)?;
         let found = models.len() + targets.len();
         if (given.id.is_some() || given.version.is_some()) && found > 1 {
             return Err(Error::argument(format!(
-                "an id or version is that of one model, and {found} are found: name one"
+                "an id or version is for one model, but {found} were found: choose one"
             )));
         }
         // Before anything is read: what changes while it is read is newer.
         let now = crate::time::now();
+        let failed = survey.faults.into_iter();
         let mut report = AddReport {
             registry: self.registry_path(),
+            failed: failed
+                .map(|(path, error)| FailedPath { path, error })
+                .collect(),
             ..AddReport::default()
         };
-        for (path, error) in survey.faults {
-            report.failed.push(FailedPath { path, error });
-        }
-        let hashed = self.hash_found(&models, &targets, &given, options)?;
-        let entered = self.change(&options.cancel, |registry| {
-            let mut all: Vec<(String, Result<Entered>)> = Vec::new();
-            let mut known = Known::of(registry);
+        let hashes = self.hash_candidates(&models, &targets, &given, options)?;
+        let outcomes = self.change(&options.cancel, |registry| {
+            let mut register = Register::new(registry, &hashes, now);
+            let mut outcomes: Vec<(String, Result<Outcome>)> = Vec::new();
             for model in &models {
-                let entered = model.enter(registry, &mut known, &given, &hashed, now);
-                all.push((model.found.path.clone(), entered));
+                outcomes.push((model.at.path.clone(), register.model(model, &given)));
             }
             for target in &targets {
-                let entered = target.enter(registry, &mut known, &given, &hashed, now);
-                all.push((target.path.to_string(), entered));
+                outcomes.push((target.path.to_string(), register.target(target, &given)));
             }
-            Ok(all)
+            Ok(outcomes)
         })?;
-        report.processed = entered.len() + report.failed.len();
-        for (path, entered) in entered {
-            match entered {
-                Ok(Entered::Registered(item)) => {
+        report.processed = outcomes.len() + report.failed.len();
+        for (path, outcome) in outcomes {
+            match outcome {
+                Ok(Outcome::Registered(item)) => {
                     info!(id = item.id, "registered");
                     report.registered.push(item);
                 }
-                Ok(Entered::Unchanged(id)) => report.unchanged.push(id),
+                Ok(Outcome::Unchanged(id)) => report.unchanged.push(id),
                 Err(error) => report.failed.push(FailedPath { path, error }),
             }
         }
-        report
-            .registered
-            .sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+        let registered = &mut report.registered;
+        registered.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
         report.unchanged.sort_unstable();
         Ok(report)
     }
 
-    fn find_below(&self, path: &PathBuf, options: &AddOptions, survey: &mut Survey) -> Result<()> {
+    fn survey_named(&self, path: &Path, options: &AddOptions, survey: &mut Survey) -> Result<()> {
         let metadata = std::fs::symlink_metadata(path);
         if metadata.is_ok_and(|metadata| metadata.is_symlink()) {
             return Err(Error::argument(IS_LINK));
         }
         let path = self.path_of(path)?;
         if path.split('/').any(is_of_tool) {
-            return Err(Error::argument(format!(
-                "'{path}' belongs to a tool, and is no model"
-            )));
+            let message = format!("'{path}' belongs to a tool, and is not a model");
+            return Err(Error::argument(message));
         }
         if options.id.is_some() || options.model_output.is_some() {
-            survey.found.push(self.look_at(&path)?);
+            survey.candidates.push(self.look_at(&path)?);
             return Ok(());
         }
         self.survey(&path, survey)
     }
 
-    fn given(&self, options: &AddOptions) -> Result<Given> {
+    fn overrides(&self, options: &AddOptions) -> Result<Overrides> {
         if let Some(id) = &options.id {
-            ModelName::parse(id).map_err(|error| Error::argument(error.to_string()))?;
+            ModelName::parse(id).map_err(Error::argument_name)?;
         }
         if options.target_set.as_ref().is_some_and(String::is_empty) {
-            return Err(Error::argument("the name of a target set is empty"));
+            return Err(Error::argument("the name of the target set is empty"));
         }
         let words = |words: &[String]| {
             let words = words.iter().map(|word| word.trim().to_owned());
             words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
         };
-        Ok(Given {
+        Ok(Overrides {
             id: options.id.clone(),
             version: options.version.clone(),
-            name: options.name.clone(),
-            description: options.description.clone(),
-            model_type: options.model_type.clone(),
+            details: Details {
+                name: options.name.clone(),
+                description: options.description.clone(),
+                model_type: options.model_type.clone(),
+                entrypoint: options.entrypoint.clone(),
+                outputs: Some(words(&options.outputs)).filter(|outputs| !outputs.is_empty()),
+            },
             tags: words(&options.tags).into_iter().collect(),
-            entrypoint: options.entrypoint.clone(),
-            outputs: words(&options.outputs),
             data: self.files_of(&options.data)?,
             code: self.files_of(&options.code)?,
             model_output: options.model_output.clone(),
@@ -202,127 +203,94 @@ impl Project {
         })
     }
 
-    /// The files that paths name: themselves, or those below them.
+    /// Returns the files that paths name: themselves, or those below them.
     fn files_of(&self, paths: &[PathBuf]) -> Result<Vec<RelPath>> {
         let mut files = BTreeSet::new();
         for path in paths {
-            let path = self.path_of(path)?;
-            files.extend(self.files_at(&path)?);
+            files.extend(self.files_at(&self.path_of(path)?)?);
         }
         Ok(files.into_iter().collect())
     }
 
-    /// Hashes every file of what was found, each once.
-    fn hash_found(
+    /// Hashes the files of all candidates, each once.
+    fn hash_candidates(
         &self,
-        models: &[FoundModel<'_>],
-        targets: &[FoundTarget<'_>],
-        given: &Given,
+        models: &[ModelCandidate<'_>],
+        targets: &[TargetCandidate<'_>],
+        given: &Overrides,
         options: &AddOptions,
-    ) -> Result<HashedFiles> {
+    ) -> Result<FileHashes> {
         let registry = self.registry();
-        let stated = targets.iter().flat_map(FoundTarget::stated_data);
+        let stated = targets.iter().flat_map(TargetCandidate::stated_data);
         let stated: Vec<RelPath> = stated.filter(|path| self.has_file(path)).collect();
         let mut files: BTreeSet<&RelPath> = given.data.iter().chain(&given.code).collect();
         files.extend(&stated);
-        let known = Known::of(registry);
+        let ids = Ids::of(registry);
         for model in models {
-            files.extend(&model.found.files);
-            let before = model.entry(registry, &known, given).into_iter();
-            files.extend(before.flat_map(|(_, entry)| entry.data.iter().chain(&entry.code)));
+            files.extend(&model.at.files);
+            let before = model.entry(registry, &ids, given).into_iter();
+            files.extend(before.flat_map(|(_, entry)| entry.needed()));
         }
         let of_targets: BTreeSet<&RelPath> = targets.iter().map(|target| target.path).collect();
         let before = registry.targets.values();
         let before = before.filter(|before| of_targets.contains(&before.path));
         files.extend(before.flat_map(|before| &before.data));
         files.extend(of_targets);
-        let hashing = Hashing {
-            project: self,
-            cancel: &options.cancel,
-            progress: options.progress.as_deref(),
-        };
-        hashing.by_path(files)
+        self.hash_files(files, &options.cancel, options.progress.as_deref())
     }
 }
 
-/// The models among what was found.
-fn models_of<'a>(found: &'a [Found], given: &Given) -> Vec<FoundModel<'a>> {
+/// Returns the models among the candidates.
+fn models_of<'a>(candidates: &'a [Candidate], given: &Overrides) -> Vec<ModelCandidate<'a>> {
     let mut models = Vec::new();
     if given.model_output.is_some() {
         return models;
     }
-    for found in found {
-        let classes = found
-            .module
-            .as_ref()
-            .map_or(&[][..], |module| &module.models);
-        let has_targets = found
-            .module
-            .as_ref()
-            .is_some_and(|module| !module.targets.is_empty());
-        let named = given
-            .entrypoint
-            .as_deref()
-            .and_then(|text| text.rsplit(':').next());
-        let named = classes
+    let named = given.details.entrypoint.as_deref().map(symbol_of);
+    for at in candidates {
+        let classes = at.classes();
+        let chosen = classes
             .iter()
             .find(|class| Some(class.name.as_str()) == named);
+        let is_one_of_several = classes.len() > 1;
+        let model = |class| ModelCandidate {
+            at,
+            class,
+            is_one_of_several,
+        };
         match classes {
             // Code that declares neither is a model all the same: somebody named it.
-            [] if has_targets && given.entrypoint.is_none() => {}
-            [_, _, ..] if named.is_none() => {
-                models.extend(classes.iter().map(|class| FoundModel {
-                    found,
-                    class: Some(class),
-                    is_one_of_several: true,
-                }))
+            [] if named.is_none() && !at.functions().is_empty() => {}
+            [_, _, ..] if chosen.is_none() => {
+                models.extend(classes.iter().map(|class| model(Some(class))));
             }
-            _ => models.push(FoundModel {
-                found,
-                class: named.or(classes.first()),
-                is_one_of_several: classes.len() > 1,
-            }),
+            _ => models.push(model(chosen.or(classes.first()))),
         }
     }
     models
 }
 
-/// The targets among what was found: all that the code declares, or the one that is given.
-fn targets_of<'a>(found: &'a [Found], given: &Given) -> Result<Vec<FoundTarget<'a>>> {
+/// Returns the targets among the candidates: all that the code declares, or the one that is given.
+fn targets_of<'a>(
+    candidates: &'a [Candidate],
+    given: &Overrides,
+) -> Result<Vec<TargetCandidate<'a>>> {
     let mut targets = Vec::new();
-    for found in found {
-        let functions = found
-            .module
-            .as_ref()
-            .map_or(&[][..], |module| &module.targets);
-        let own = found
-            .files
-            .first()
-            .filter(|file| file.as_str() == found.path);
-        let Some(path) = own else {
-            if given.model_output.is_some() {
-                return Err(Error::argument(format!(
-                    "'{}' is no file, and a target is one",
-                    found.path
-                )));
-            }
-            continue;
-        };
-        let named = given
-            .entrypoint
-            .as_deref()
-            .and_then(|text| text.rsplit(':').next());
-        if given.model_output.is_some() {
-            let function = match named {
-                Some(name) => functions.iter().find(|function| function.name == name),
-                None => functions.first().filter(|_| functions.len() == 1),
-            };
-            targets.push(FoundTarget { path, function });
-        } else if given.entrypoint.is_none() {
-            targets.extend(functions.iter().map(|function| FoundTarget {
+    let named = given.details.entrypoint.as_deref().map(symbol_of);
+    for at in candidates {
+        match (at.file(), &given.model_output) {
+            (None, Some(_)) => return Err(at.is_no_target()),
+            (Some(path), Some(_)) => targets.push(TargetCandidate {
                 path,
-                function: Some(function),
-            }));
+                function: at.function(named),
+            }),
+            (Some(path), None) if named.is_none() => {
+                targets.extend(at.functions().iter().map(|function| TargetCandidate {
+                    path,
+                    function: Some(function),
+                }));
+            }
+            _ => {}
         }
     }
     Ok(targets)

@@ -1,4 +1,4 @@
-//! What differs between two states of a registry, as a person would want to read it.
+//! How two states of a registry differ.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -63,16 +63,13 @@ pub struct Dropped {
     pub files: Vec<RelPath>,
 }
 
-/// As people read it: the field, what it was and what it is, with `(none)` for nothing.
+/// The field, its old and its new value, with `(none)` for an empty one.
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn or_nothing(text: &str) -> &str {
-            match text {
-                "" => "(none)",
-                text => text,
-            }
-        }
-        let (from, to) = (or_nothing(&self.from), or_nothing(&self.to));
+        let [from, to] = [&self.from, &self.to].map(|text| match text.as_str() {
+            "" => "(none)",
+            text => text,
+        });
         write!(f, "{}: {from} -> {to}", self.field)
     }
 }
@@ -84,51 +81,100 @@ impl Difference {
         self.changed.is_empty() && self.dropped.is_empty()
     }
 
-    pub(in crate::project) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
+    pub(crate) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
         let mut difference = Self::default();
         for (id, old) in &before.entries {
-            let change = after.entries.get(id).map(|new| of_model(id, old, new));
-            difference.enter(ItemKind::Model, id, change);
+            let new = after.entries.get(id);
+            let change = new.map(|new| ItemChange::of_model(id, old, new));
+            difference.add(ItemKind::Model, id, change);
         }
         for (id, old) in &before.targets {
-            let change = after.targets.get(id).map(|new| of_target(id, old, new));
-            difference.enter(ItemKind::Target, id, change);
+            let new = after.targets.get(id);
+            let change = new.map(|new| ItemChange::of_target(id, old, new));
+            difference.add(ItemKind::Target, id, change);
         }
         difference
     }
 
-    /// What changed of the fields, but for the version, in a line each.
-    pub(in crate::project) fn words(&self) -> Vec<String> {
-        let fields = self.changed.iter().flat_map(|change| &change.fields);
-        let fields = fields.filter(|change| change.field != "version");
-        fields.map(ToString::to_string).collect()
-    }
-
-    fn enter(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
-        let Some(change) = change else {
-            self.dropped.push(Dropped {
-                kind,
-                id: id.to_owned(),
-                files: Vec::new(),
-            });
-            return;
+    fn add(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
+        let mut drop = |files| {
+            let id = id.to_owned();
+            self.dropped.push(Dropped { kind, id, files });
         };
-        if change.is_empty() {
-            self.unchanged += 1;
-            return;
+        match change {
+            None => drop(Vec::new()),
+            Some(change) if change.is_empty() => self.unchanged += 1,
+            Some(change) => {
+                if !change.files_removed.is_empty() {
+                    drop(change.files_removed.clone());
+                }
+                self.changed.push(change);
+            }
         }
-        if !change.files_removed.is_empty() {
-            self.dropped.push(Dropped {
-                kind,
-                id: id.to_owned(),
-                files: change.files_removed.clone(),
-            });
-        }
-        self.changed.push(change);
     }
 }
 
 impl ItemChange {
+    pub(crate) fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> Self {
+        let mut change = Self::new(ItemKind::Model, id);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let [before, after] = [old, new].map(|entry| {
+            [
+                ("version", entry.current.clone()),
+                ("path", entry.path.clone()),
+                ("name", entry.name.clone()),
+                ("description", entry.description.clone()),
+                ("type", text(&entry.model_type)),
+                ("tags", listed(&entry.tags)),
+                ("format", text(&entry.format)),
+                ("entrypoint", text(&entry.entrypoint)),
+                ("outputs", entry.outputs.join(", ")),
+                ("data", paths(&entry.data)),
+                ("code", paths(&entry.code)),
+            ]
+        });
+        change.fields(before, after);
+        let none = Files::new();
+        let [before, after] = [old, new].map(|entry| entry.current().map_or(&none, |v| &v.files));
+        change.files(before, after);
+        change
+    }
+
+    pub(crate) fn of_target(id: &str, old: &TargetEntry, new: &TargetEntry) -> Self {
+        let mut change = Self::new(ItemKind::Target, id);
+        let [before, after] = [old, new].map(|target| {
+            [
+                ("path", target.path.to_string()),
+                ("entrypoint", target.entrypoint.clone()),
+                ("model_output", target.model_output.clone()),
+                ("data", paths(&target.data)),
+            ]
+        });
+        change.fields(before, after);
+        change.files(&old.files, &new.files);
+        change
+    }
+
+    /// Returns what changed in the fields, except for the version, a line each.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let fields = self
+            .fields
+            .iter()
+            .filter(|change| change.field != "version");
+        fields.map(ToString::to_string)
+    }
+
+    fn new(kind: ItemKind, id: &str) -> Self {
+        Self {
+            kind,
+            id: id.to_owned(),
+            fields: Vec::new(),
+            files_changed: Vec::new(),
+            files_added: Vec::new(),
+            files_removed: Vec::new(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.fields.is_empty()
             && self.files_changed.is_empty()
@@ -136,9 +182,15 @@ impl ItemChange {
             && self.files_removed.is_empty()
     }
 
-    fn field(&mut self, field: &'static str, from: String, to: String) {
-        if from != to {
-            self.fields.push(FieldChange { field, from, to });
+    fn fields<const N: usize>(
+        &mut self,
+        before: [(&'static str, String); N],
+        after: [(&'static str, String); N],
+    ) {
+        for ((field, from), (_, to)) in before.into_iter().zip(after) {
+            if from != to {
+                self.fields.push(FieldChange { field, from, to });
+            }
         }
     }
 
@@ -153,55 +205,6 @@ impl ItemChange {
         let is_gone = |path: &&RelPath| !after.contains_key(*path);
         self.files_removed
             .extend(before.keys().filter(is_gone).cloned());
-    }
-}
-
-fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> ItemChange {
-    let mut change = empty(ItemKind::Model, id);
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    change.field("version", old.current.clone(), new.current.clone());
-    change.field("path", old.path.clone(), new.path.clone());
-    change.field("name", old.name.clone(), new.name.clone());
-    change.field(
-        "description",
-        old.description.clone(),
-        new.description.clone(),
-    );
-    change.field("type", text(&old.model_type), text(&new.model_type));
-    change.field("tags", listed(&old.tags), listed(&new.tags));
-    change.field("format", text(&old.format), text(&new.format));
-    change.field("entrypoint", text(&old.entrypoint), text(&new.entrypoint));
-    change.field("outputs", old.outputs.join(", "), new.outputs.join(", "));
-    change.field("data", paths(&old.data), paths(&new.data));
-    change.field("code", paths(&old.code), paths(&new.code));
-    let nothing = Files::new();
-    let [before, after] = [old, new].map(|entry| entry.current().map_or(&nothing, |of| &of.files));
-    change.files(before, after);
-    change
-}
-
-fn of_target(id: &str, old: &TargetEntry, new: &TargetEntry) -> ItemChange {
-    let mut change = empty(ItemKind::Target, id);
-    change.field("path", old.path.to_string(), new.path.to_string());
-    change.field("entrypoint", old.entrypoint.clone(), new.entrypoint.clone());
-    change.field(
-        "model_output",
-        old.model_output.clone(),
-        new.model_output.clone(),
-    );
-    change.field("data", paths(&old.data), paths(&new.data));
-    change.files(&old.files, &new.files);
-    change
-}
-
-fn empty(kind: ItemKind, id: &str) -> ItemChange {
-    ItemChange {
-        kind,
-        id: id.to_owned(),
-        fields: Vec::new(),
-        files_changed: Vec::new(),
-        files_added: Vec::new(),
-        files_removed: Vec::new(),
     }
 }
 

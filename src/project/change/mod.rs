@@ -1,9 +1,10 @@
-//! What changes a project's registry: adding, syncing, and the difference that it makes.
+//! Changing a project's registry: adding, removing and syncing, and how two states of it differ.
 
-pub(in crate::project) mod add;
-pub(in crate::project) mod difference;
-pub(in crate::project) mod enter;
-pub(in crate::project) mod known;
-pub(in crate::project) mod plan;
+pub(crate) mod add;
+pub(crate) mod candidate;
+pub(crate) mod difference;
+pub(crate) mod ids;
+pub(crate) mod plan;
+pub(crate) mod register;
 mod remove;
-pub(in crate::project) mod sync;
+pub(crate) mod sync;

@@ -16,11 +16,7 @@ pub struct RegistryPlan<R> {
 }
 
 impl<R> RegistryPlan<R> {
-    pub(in crate::project) fn new(
-        report: R,
-        before: &ProjectRegistry,
-        after: ProjectRegistry,
-    ) -> Self {
+    pub(crate) fn new(report: R, before: &ProjectRegistry, after: ProjectRegistry) -> Self {
         let before = before.clone();
         Self {
             report,

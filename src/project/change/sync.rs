@@ -1,4 +1,4 @@
-//! Making the registry true to the files: what changed is registered as it is now, what is gone is dropped.
+//! Updating the registry from the files: what changed is registered as it is now, what is gone is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,31 +7,31 @@ use std::time::SystemTime;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 
+use super::candidate::{ModelCandidate, Overrides, TargetCandidate, entrypoint_of, symbol_of};
+use super::difference::Difference;
+use super::plan::RegistryPlan;
+use super::register::Register;
 use crate::error::{Error, Result};
 use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
 use crate::progress::CancelToken;
-use crate::project::change::difference::Difference;
-use crate::project::change::enter::{FoundModel, FoundTarget, Given, HashedFiles};
-use crate::project::change::known::Known;
-use crate::project::change::plan::RegistryPlan;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::FailedPath;
-use crate::project::scan::hash::{HashProgress, Hashing};
-use crate::project::scan::python::{Entrypoint, ModelClass, Module};
-use crate::project::scan::survey::Found;
+use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
+use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
-/// How to make the registry true to the files.
+/// How to update the registry from the files.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ResyncOptions {
-    /// Drop what is gone: models, targets, and files of models. Without it nothing is changed when something is.
+    /// Drop what is gone: models, targets, and files of models. Default: change nothing when something is gone.
     pub force: bool,
     /// Stops the work when it is cancelled.
     pub cancel: CancelToken,
-    /// Learns how far the hashing is.
+    /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
 }
 
@@ -41,7 +41,7 @@ setters!(ResyncOptions {
     progress: Arc<dyn HashProgress>,
 });
 
-/// What making the registry true did, or would do.
+/// What updating the registry changed, or would change.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ResyncReport {
@@ -60,26 +60,26 @@ pub struct ResyncReport {
 }
 
 /// What the files of a project are now.
-struct Now {
-    /// Paths that are registered → what is there; `None` where that is gone.
-    seen: BTreeMap<String, Option<Found>>,
-    hashed: HashedFiles,
+struct Snapshot {
+    /// Registered paths → what is there; `None` where that is gone.
+    candidates: BTreeMap<String, Option<Candidate>>,
+    hashes: FileHashes,
     failed: Vec<FailedPath>,
     time: SystemTime,
 }
 
 impl Project {
-    /// Makes the registry true to the files.
+    /// Updates the registry from the files.
     ///
-    /// A class or function that is gone is followed to the one that took its place, when there is just one in its module
-    /// that nothing else names. A model of which none can be followed is reported and stays as it is, a target is dropped.
+    /// A class or function that is gone is followed to the one that took its place, if there is just one in its module that
+    /// no other entry names. A model whose class cannot be followed is reported and stays as it is; a target is dropped.
     ///
     /// # Errors
-    /// As [`Project::add`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// As [`Project::add`]; [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
-        let now = self.look(options)?;
+        let snapshot = self.snapshot(options)?;
         let mut report = self.change(&options.cancel, |registry| {
-            let (after, mut report) = now.compare(registry);
+            let (after, mut report) = snapshot.update(registry);
             report.needs_force = !(options.force || report.difference.dropped.is_empty());
             report.applied = !report.needs_force && !report.difference.is_empty();
             if report.applied {
@@ -87,7 +87,7 @@ impl Project {
             }
             Ok(report)
         })?;
-        report.failed.extend(now.failed);
+        report.failed.extend(snapshot.failed);
         Ok(report)
     }
 
@@ -97,263 +97,227 @@ impl Project {
     /// # Errors
     /// As [`Project::resync`].
     pub fn plan_resync(&self, options: &ResyncOptions) -> Result<RegistryPlan<ResyncReport>> {
-        let now = self.look(options)?;
-        let (after, mut report) = now.compare(self.registry());
+        let snapshot = self.snapshot(options)?;
+        let (after, mut report) = snapshot.update(self.registry());
         report.dry_run = true;
         report.needs_force = !report.difference.dropped.is_empty();
-        report.failed.extend(now.failed);
+        report.failed.extend(snapshot.failed);
         Ok(RegistryPlan::new(report, self.registry(), after))
     }
 
     /// Reads and hashes everything that is registered.
-    fn look(&self, options: &ResyncOptions) -> Result<Now> {
+    fn snapshot(&self, options: &ResyncOptions) -> Result<Snapshot> {
+        let time = crate::time::now();
         let registry = self.registry();
         let (entries, targets) = (registry.entries.values(), registry.targets.values());
-        let mut now = Now {
-            seen: BTreeMap::new(),
-            hashed: HashedFiles::new(),
-            failed: Vec::new(),
-            time: crate::time::now(),
-        };
-        let mut files: BTreeSet<RelPath> = BTreeSet::new();
         // A file may be many models and targets, and is read once.
         let paths = entries.clone().map(|entry| entry.path.as_str());
         let paths = paths.chain(targets.clone().map(|target| target.path.as_str()));
         let paths: BTreeSet<&str> = paths.collect();
-        let looked: Vec<_> = paths
+        let read: Vec<_> = paths
             .into_par_iter()
             .map(|path| (path.to_owned(), self.look_again(path)))
             .collect();
-        for (path, found) in looked {
-            match found {
-                Ok(found) => {
-                    files.extend(found.iter().flat_map(|found| found.files.iter().cloned()));
-                    let module = found.as_ref().and_then(|found| found.module.as_ref());
-                    let functions = module.into_iter().flat_map(|module| &module.targets);
-                    let stated = functions.flat_map(|function| &function.data);
-                    files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
-                    now.seen.insert(path, found);
+        let (mut candidates, mut failed) = (BTreeMap::new(), Vec::new());
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        for (path, candidate) in read {
+            match candidate {
+                Ok(candidate) => {
+                    if let Some(candidate) = &candidate {
+                        files.extend(candidate.files.iter().cloned());
+                        let functions = candidate.functions().iter();
+                        let stated = functions.flat_map(|function| &function.data);
+                        files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
+                    }
+                    candidates.insert(path, candidate);
                 }
-                Err(error) => now.failed.push(FailedPath { path, error }),
+                Err(error) => failed.push(FailedPath { path, error }),
             }
         }
         files.extend(entries.flat_map(ModelEntry::needed).cloned());
         files.extend(targets.flat_map(|target| target.data.iter().cloned()));
-        // What is gone is no file to hash.
+        // What is gone cannot be hashed.
         files.retain(|file| self.has_file(file));
-        let hashing = Hashing {
-            project: self,
-            cancel: &options.cancel,
-            progress: options.progress.as_deref(),
-        };
-        now.hashed = hashing.by_path(&files)?;
-        Ok(now)
+        let progress = options.progress.as_deref();
+        Ok(Snapshot {
+            candidates,
+            hashes: self.hash_files(&files, &options.cancel, progress)?,
+            failed,
+            time,
+        })
     }
 
-    /// Looks at something that was registered; `None` when it is gone, also where a link or a pipe took its place.
-    fn look_again(&self, path: &str) -> Result<Option<Found>> {
+    /// Reads what is at a registered path; `None` when it is gone, also when a link or a pipe took its place.
+    fn look_again(&self, path: &str) -> Result<Option<Candidate>> {
         match self.metadata_at(path) {
             Ok(metadata) if metadata.is_file() || metadata.is_dir() => {}
             Ok(_) => return Ok(None),
             Err(error) if is_absence(&error) => return Ok(None),
             Err(error) => return Err(error),
         }
-        match self.look_at(path)? {
-            found if found.files.is_empty() => Ok(None),
-            found => Ok(Some(found)),
-        }
+        let candidate = self.look_at(path)?;
+        Ok(Some(candidate).filter(|candidate| !candidate.files.is_empty()))
     }
 }
 
-impl Now {
-    /// Makes a registry true to the files, and compares it with what it was.
-    fn compare(&self, before: &ProjectRegistry) -> (ProjectRegistry, ResyncReport) {
-        let mut after = before.clone();
-        let mut report = ResyncReport::default();
-        self.enter(&mut after, &mut report.failed);
+impl Snapshot {
+    /// Returns a registry as it is after an update, and what differs.
+    fn update(&self, before: &ProjectRegistry) -> (ProjectRegistry, ResyncReport) {
+        let (mut after, mut report) = (before.clone(), ResyncReport::default());
+        let mut register = Register::new(&mut after, &self.hashes, self.time);
+        for (id, entry) in &before.entries {
+            let updated = match self.candidates.get(&entry.path) {
+                // It cannot be read, which is reported, or was added meanwhile.
+                None => continue,
+                Some(None) => {
+                    register.registry.entries.remove(id);
+                    continue;
+                }
+                Some(Some(at)) => update_model(&mut register, id, entry, at),
+            };
+            if let Err(error) = updated {
+                // What cannot be registered as it is now stays as a whole.
+                register.registry.entries.insert(id.clone(), entry.clone());
+                let path = entry.path.clone();
+                report.failed.push(FailedPath { path, error });
+            }
+        }
+        for (id, target) in &before.targets {
+            let updated = match self.candidates.get(target.path.as_str()) {
+                None => continue,
+                Some(None) => Ok(false),
+                Some(Some(at)) => update_target(&mut register, id, target, at),
+            };
+            match updated {
+                Ok(true) => {}
+                Ok(false) => register.registry.remove_target(id),
+                Err(error) => {
+                    register.registry.targets.insert(id.clone(), target.clone());
+                    let path = target.path.to_string();
+                    report.failed.push(FailedPath { path, error });
+                }
+            }
+        }
         report.difference = Difference::between(before, &after);
         (after, report)
     }
-
-    fn enter(&self, registry: &mut ProjectRegistry, failed: &mut Vec<FailedPath>) {
-        let mut known = Known::of(registry);
-        for (id, entry) in registry.entries.clone() {
-            let entered = match self.seen.get(&entry.path) {
-                // It cannot be read, which is said, or came meanwhile.
-                None => continue,
-                Some(None) => {
-                    registry.entries.remove(&id);
-                    continue;
-                }
-                Some(Some(found)) => self.enter_model(registry, &mut known, (&id, &entry), found),
-            };
-            if let Err(error) = entered {
-                // What cannot be registered as it is now stays whole.
-                let path = entry.path.clone();
-                registry.entries.insert(id, entry);
-                failed.push(FailedPath { path, error });
-            }
-        }
-        for (id, target) in registry.targets.clone() {
-            let Some(found) = self.seen.get(target.path.as_str()) else {
-                continue;
-            };
-            let entered = match found {
-                None => Ok(false),
-                Some(found) => self.enter_target(registry, &mut known, (&id, &target), found),
-            };
-            match entered {
-                Ok(true) => {}
-                Ok(false) => registry.remove_target(&id),
-                Err(error) => {
-                    let path = target.path.to_string();
-                    registry.targets.insert(id, target);
-                    failed.push(FailedPath { path, error });
-                }
-            }
-        }
-    }
-
-    fn enter_model(
-        &self,
-        registry: &mut ProjectRegistry,
-        known: &mut Known,
-        (id, entry): (&str, &ModelEntry),
-        found: &Found,
-    ) -> Result<()> {
-        let is_there = |path: &&RelPath| self.hashed.contains_key(*path);
-        let mut given = Given {
-            id: Some(id.to_owned()),
-            ..Given::default()
-        };
-        let (data, code): (Vec<RelPath>, Vec<RelPath>) = (
-            entry.data.iter().filter(is_there).cloned().collect(),
-            entry.code.iter().filter(is_there).cloned().collect(),
-        );
-        if let Some(before) = registry.entries.get_mut(id) {
-            (before.data, before.code) = (data, code);
-        }
-        let named = entry.entrypoint.as_deref();
-        let module = found.module.as_ref();
-        let class = match (module, named.map(|text| symbol_in(text, &found.path))) {
-            (None, _) | (_, Some(None)) => None,
-            (Some(module), None) => successor(entry, module, registry, known),
-            (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
-                let class = successor(entry, module, registry, known).ok_or_else(|| {
-                    Error::argument(format!(
-                        "'{symbol}' of model '{id}' is gone, and no class alone took its place: name one with an entrypoint, or remove the model"
-                    ))
-                })?;
-                // It takes the place of what was given by hand, too.
-                let file = RelPath::parse(&found.path).ok();
-                let module = file.as_ref().and_then(Entrypoint::module_of);
-                given.entrypoint = module.map(|module| format!("{module}:{}", class.name));
-                Some(class)
-            }
-            (Some(module), Some(Some(symbol))) => {
-                let mut classes = module.models.iter();
-                classes.find(|class| class.name == symbol)
-            }
-        };
-        let model = FoundModel {
-            found,
-            class,
-            is_one_of_several: true,
-        };
-        let by_hand = entry.given.clone();
-        model.enter(registry, known, &given, &self.hashed, self.time)?;
-        if let Some(entered) = registry.entries.get_mut(id) {
-            entered.given = by_hand;
-        }
-        Ok(())
-    }
-
-    /// Enters a target as it is now; false when its function is gone and none took its place.
-    fn enter_target(
-        &self,
-        registry: &mut ProjectRegistry,
-        known: &mut Known,
-        (id, target): (&str, &TargetEntry),
-        found: &Found,
-    ) -> Result<bool> {
-        let Some(module) = &found.module else {
-            return Ok(true);
-        };
-        // What is elsewhere by its entrypoint is not looked for here.
-        let symbol = symbol_in(&target.entrypoint, target.path.as_str());
-        let function = module
-            .targets
-            .iter()
-            .find(|function| Some(function.name.as_str()) == symbol);
-        let mut given = Given {
-            id: Some(id.to_owned()),
-            entrypoint: Some(target.entrypoint.clone()),
-            ..Given::default()
-        };
-        let function = if symbol.is_none_or(|symbol| !module.lacks(symbol)) {
-            function
-        } else {
-            let taken: BTreeSet<&str> = registry
-                .targets
-                .values()
-                .filter(|other| other.path == target.path)
-                .filter_map(|other| symbol_of(Some(&other.entrypoint)))
-                .collect();
-            let free = module
-                .targets
-                .iter()
-                .filter(|function| !taken.contains(function.name.as_str()));
-            let Some(next) = only(free) else {
-                return Ok(false);
-            };
-            let module = Entrypoint::module_of(&target.path)
-                .ok_or_else(|| Error::argument(format!("'{}' is no module", target.path)))?;
-            given.entrypoint = Some(format!("{module}:{}", next.name));
-            Some(next)
-        };
-        if let Some(before) = registry.targets.get_mut(id) {
-            before.data.retain(|path| self.hashed.contains_key(path));
-        }
-        let found = FoundTarget {
-            path: &target.path,
-            function,
-        };
-        found.enter(registry, known, &given, &self.hashed, self.time)?;
-        Ok(true)
-    }
 }
 
-/// The class that took the place of one that is gone, or of none: the only one that no other entry names.
-fn successor<'a>(
+/// Registers a model as it is now.
+fn update_model(
+    register: &mut Register<'_>,
+    id: &str,
     entry: &ModelEntry,
-    module: &'a Module,
-    registry: &ProjectRegistry,
-    known: &Known,
-) -> Option<&'a ModelClass> {
-    let others = known.at.get(&entry.path).into_iter().flatten();
-    let taken: BTreeSet<&str> = others
-        .filter_map(|id| registry.entries.get(id))
-        .filter(|other| other.path == entry.path)
-        .filter_map(|other| symbol_of(other.entrypoint.as_deref()))
-        .collect();
-    only(
-        module
-            .models
-            .iter()
-            .filter(|class| !taken.contains(class.name.as_str())),
-    )
+    at: &Candidate,
+) -> Result<()> {
+    let mut given = Overrides {
+        id: Some(id.to_owned()),
+        ..Overrides::default()
+    };
+    let hashes = register.hashes;
+    if let Some(before) = register.registry.entries.get_mut(id) {
+        before.data.retain(|path| hashes.contains_key(path));
+        before.code.retain(|path| hashes.contains_key(path));
+    }
+    let named = entry.entrypoint.as_deref();
+    let class = match (&at.module, named.map(|text| symbol_in(text, &at.path))) {
+        (None, _) | (_, Some(None)) => None,
+        (Some(_), None) => free_class(register, entry, at),
+        (Some(module), Some(Some(symbol))) if module.lacks(symbol) => {
+            let class = free_class(register, entry, at).ok_or_else(|| {
+                Error::argument(format!(
+                    "'{symbol}' of model '{id}' is gone, and no single class took its place: choose an entrypoint, or remove the model"
+                ))
+            })?;
+            // It takes the place of what was given by hand, too.
+            let file = at.file();
+            given.details.entrypoint = file.and_then(|file| entrypoint_of(file, &class.name));
+            Some(class)
+        }
+        (Some(_), Some(Some(symbol))) => at.classes().iter().find(|class| class.name == symbol),
+    };
+    let model = ModelCandidate {
+        at,
+        class,
+        is_one_of_several: true,
+    };
+    register.model(&model, &given)?;
+    if let Some(updated) = register.registry.entries.get_mut(id) {
+        updated.given.clone_from(&entry.given);
+    }
+    Ok(())
 }
 
-/// The name that a file itself must define for an entrypoint; `None` when that is of another file.
+/// Registers a target as it is now; returns false when its function is gone and none took its place.
+fn update_target(
+    register: &mut Register<'_>,
+    id: &str,
+    target: &TargetEntry,
+    at: &Candidate,
+) -> Result<bool> {
+    let Some(module) = &at.module else {
+        return Ok(true);
+    };
+    let mut given = Overrides {
+        id: Some(id.to_owned()),
+        ..Overrides::default()
+    };
+    given.details.entrypoint = Some(target.entrypoint.clone());
+    // What is elsewhere by its entrypoint is not looked for here.
+    let symbol = symbol_in(&target.entrypoint, target.path.as_str());
+    let mut functions = at.functions().iter();
+    let mut function = functions.find(|function| Some(function.name.as_str()) == symbol);
+    if symbol.is_some_and(|symbol| module.lacks(symbol)) {
+        function = free_function(register, target, at);
+        let Some(next) = function else {
+            return Ok(false);
+        };
+        let not_a_module = || Error::argument(format!("'{}' is not a module", target.path));
+        let entrypoint = entrypoint_of(&target.path, &next.name).ok_or_else(not_a_module)?;
+        given.details.entrypoint = Some(entrypoint);
+    }
+    let hashes = register.hashes;
+    if let Some(before) = register.registry.targets.get_mut(id) {
+        before.data.retain(|path| hashes.contains_key(path));
+    }
+    let path = &target.path;
+    register.target(&TargetCandidate { path, function }, &given)?;
+    Ok(true)
+}
+
+/// Returns the only class of a file that no other entry names.
+fn free_class<'a>(
+    register: &Register<'_>,
+    entry: &ModelEntry,
+    at: &'a Candidate,
+) -> Option<&'a ModelClass> {
+    let others = register.ids.at(&entry.path);
+    let others = others.filter_map(|id| register.registry.entries.get(id));
+    let others = others.filter(|other| other.path == entry.path);
+    let taken = others.filter_map(|other| other.entrypoint.as_deref());
+    let taken: BTreeSet<&str> = taken.map(symbol_of).collect();
+    let classes = at.classes().iter();
+    only(classes.filter(|class| !taken.contains(class.name.as_str())))
+}
+
+/// Returns the only function of a file that no other target names.
+fn free_function<'a>(
+    register: &Register<'_>,
+    target: &TargetEntry,
+    at: &'a Candidate,
+) -> Option<&'a TargetFunction> {
+    let others = register.registry.targets.values();
+    let others = others.filter(|other| other.path == target.path);
+    let taken: BTreeSet<&str> = others.map(|other| symbol_of(&other.entrypoint)).collect();
+    let functions = at.functions().iter();
+    only(functions.filter(|function| !taken.contains(function.name.as_str())))
+}
+
+/// Returns the name that a file itself must define for an entrypoint; `None` when that is of another file.
 fn symbol_in<'a>(entrypoint: &'a str, path: &str) -> Option<&'a str> {
     let candidates = Entrypoint::parse(entrypoint)?.candidates();
     let is_here = candidates.iter().any(|file| file.as_str() == path);
-    symbol_of(Some(entrypoint)).filter(|_| is_here)
-}
-
-fn symbol_of(entrypoint: Option<&str>) -> Option<&str> {
-    let (_, symbol) = entrypoint?.rsplit_once(':')?;
-    symbol.split('.').next()
+    Some(symbol_of(entrypoint)).filter(|_| is_here)
 }
 
 fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {

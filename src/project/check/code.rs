@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Category, Finding, Remedy, Severity};
 use crate::error::{Result, chain};
 use crate::modelstoml::{ModelEntry, TargetEntry};
+use crate::project::change::candidate::symbol_of;
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind};
 use crate::project::scan::python::{Entrypoint, Module};
@@ -42,8 +43,8 @@ impl Project {
     fn check_new_targets(&self, modules: &Modules, findings: &mut Vec<Finding>) {
         let mut registered: BTreeMap<&RelPath, BTreeSet<&str>> = BTreeMap::new();
         for target in self.registry().targets.values() {
-            let symbol = target.entrypoint.rsplit(':').next().unwrap_or_default();
-            registered.entry(&target.path).or_default().insert(symbol);
+            let symbols = registered.entry(&target.path).or_default();
+            symbols.insert(symbol_of(&target.entrypoint));
         }
         for (file, symbols) in registered {
             let Some(Ok(module)) = modules.get(file) else {

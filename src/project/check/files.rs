@@ -10,7 +10,6 @@ use crate::modelstoml::{FileFacts, Files, ModelEntry};
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind};
 use crate::project::publish::make::is_output_of_run;
-use crate::project::scan::hash::Hashing;
 use crate::project::scan::survey::MODFLOW;
 use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::RelPath;
@@ -101,19 +100,19 @@ impl Project {
                 None => doubtful.push(file),
             }
         }
-        let hashing = Hashing {
-            project: self,
-            cancel: &options.cancel,
-            progress: options.progress.as_deref(),
-        };
-        let paths: Vec<&RelPath> = doubtful.iter().map(|(path, _)| *path).collect();
+        let paths: BTreeSet<&RelPath> = doubtful.iter().map(|(path, _)| *path).collect();
         report.files_hashed = paths.len();
-        for (file, facts) in doubtful.into_iter().zip(hashing.run(&paths)?) {
-            let state = match facts {
-                Ok(facts) if facts == file.1 => State::Same,
-                Ok(_) => State::Changed,
-                Err(error) if is_absence(&error) => State::Missing,
-                Err(error) => return Err(error),
+        let progress = options.progress.as_deref();
+        let mut hashes = self.hash_files(paths, &options.cancel, progress)?;
+        for file in doubtful {
+            let state = match hashes.get(file.0) {
+                Some(Ok(facts)) if *facts == file.1 => State::Same,
+                Some(Err(error)) if is_absence(error) => State::Missing,
+                Some(Err(_)) => {
+                    hashes.remove(file.0).transpose()?;
+                    continue;
+                }
+                _ => State::Changed,
             };
             states.insert(file, state);
         }
@@ -278,7 +277,7 @@ impl Owner<'_> {
 }
 
 /// Whether something failed because a file is gone.
-pub(in crate::project) fn is_absence(error: &Error) -> bool {
+pub(crate) fn is_absence(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Storage { source, .. } if is_missing(source))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub(in crate::project) use self::files::is_absence;
+pub(crate) use self::files::is_absence;
 pub use self::finding::{Category, Finding, Remedy, Severity};
 use crate::error::Result;
 use crate::modelstoml::ProjectRegistry;

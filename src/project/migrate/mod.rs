@@ -1,4 +1,4 @@
 //! Registries of other tools: read, and written.
 
-pub(in crate::project) mod import;
-pub(in crate::project) mod report;
+pub(crate) mod import;
+pub(crate) mod report;

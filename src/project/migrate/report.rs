@@ -51,7 +51,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 use crate::project::home::Project;
-use crate::relpath::{InvalidName, RelPath, check_distinct};
+use crate::relpath::{RelPath, check_distinct};
 use crate::time::rfc3339_micros;
 
 const REGISTRY: &str = "model_registry.json";
@@ -223,7 +223,7 @@ impl Project {
 
 /// Where the file of a model goes.
 fn place_of(id: &str) -> Result<RelPath> {
-    let invalid = |error: InvalidName| Error::argument(error.to_string());
+    let invalid = Error::argument_name;
     let name = ModelName::parse(id).map_err(invalid)?;
     RelPath::parse(&format!("{id}/{}_metadata.json", name.model())).map_err(invalid)
 }

@@ -51,8 +51,7 @@ pub(super) fn collect(
             add(&mut found, &name.to_string_lossy(), path)?;
         }
     }
-    crate::relpath::check_distinct(found.keys())
-        .map_err(|error| Error::argument(error.to_string()))?;
+    crate::relpath::check_distinct(found.keys()).map_err(Error::argument_name)?;
     in_a_row(found)
 }
 
@@ -74,7 +73,7 @@ pub(super) fn in_a_row(files: BTreeMap<RelPath, PathBuf>) -> Result<Vec<Input>> 
 }
 
 fn add(found: &mut BTreeMap<RelPath, PathBuf>, name: &str, path: &Path) -> Result<()> {
-    let parsed = RelPath::parse(name).map_err(|error| Error::argument(error.to_string()))?;
+    let parsed = RelPath::parse(name).map_err(Error::argument_name)?;
     match found.insert(parsed, path.to_owned()) {
         None => Ok(()),
         Some(other) => Err(Error::argument(format!(

@@ -6,7 +6,7 @@
 //! or the new one.
 
 mod inputs;
-pub(in crate::project) mod make;
+pub(crate) mod make;
 mod registered;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -143,14 +143,12 @@ impl Project {
         options: &PublishRegisteredOptions,
     ) -> Result<Written> {
         let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
-        let model = ModelRef::new(group, name, &entry.current)
-            .map_err(|error| Error::argument(error.to_string()))?;
+        let model = ModelRef::new(group, name, &entry.current).map_err(Error::argument_name)?;
         let root = common_folder(version.files.keys().map(RelPath::as_str));
         let skip = if root.is_empty() { 0 } else { root.len() + 1 };
         let mut files: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
         for path in version.files.keys() {
-            let name = RelPath::parse(&path.as_str()[skip..])
-                .map_err(|error| Error::argument(error.to_string()))?;
+            let name = RelPath::parse(&path.as_str()[skip..]).map_err(Error::argument_name)?;
             files.insert(name, self.locate(path));
         }
         let options = PublishOptions {

@@ -1,4 +1,4 @@
-//! What the files of a project say about its models and targets now.
+//! What the files of a project say about models and targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,62 +10,102 @@ use crate::error::{Error, IoContext, Result};
 use crate::project::home::Project;
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::formats::{self, Description, Extent, ModelFile};
-use crate::project::scan::python::{self, Entrypoint, Module};
+use crate::project::scan::python::{self, Entrypoint, ModelClass, Module, TargetFunction};
 use crate::project::scan::walk::{FolderFiles, IS_LINK, files_below, folder_of};
 use crate::relpath::RelPath;
 
 /// The format of models that are code.
-pub(in crate::project) const PYTHON: &str = "python";
-/// The format whose folders have what a run wrote beside the model.
-pub(in crate::project) const MODFLOW: &str = "modflow";
+pub(crate) const PYTHON: &str = "python";
+/// The format whose folders have the outputs of runs beside the model.
+pub(crate) const MODFLOW: &str = "modflow";
 
-/// Something that is a model, or that has targets: a file, or a folder with all that is in it.
+/// A file, or a folder with all that is in it, that is a model or has targets.
 #[derive(Debug, Default)]
-pub(in crate::project) struct Found {
-    /// Where it is: from the project's folder, `.` for that itself.
-    pub(in crate::project) path: String,
-    /// The same as an id could be: of a file without its extension, of the project's folder its name.
-    pub(in crate::project) plain_path: String,
+pub(crate) struct Candidate {
+    /// Its path from the project's folder, `.` for that itself.
+    pub(crate) path: String,
+    /// The path that an id is made of: of a file without its extension, of the project's folder its name.
+    pub(crate) plain_path: String,
     /// Its files, in order.
-    pub(in crate::project) files: Vec<RelPath>,
-    /// What read it, and what it says.
-    pub(in crate::project) format: Option<&'static str>,
-    pub(in crate::project) description: Description,
+    pub(crate) files: Vec<RelPath>,
+    /// The format that read it, and what it says.
+    pub(crate) format: Option<&'static str>,
+    pub(crate) description: Description,
     /// What it defines, when it is code.
-    pub(in crate::project) module: Option<Module>,
+    pub(crate) module: Option<Module>,
 }
 
-impl Found {
-    /// The last component of what an id could be.
-    pub(in crate::project) fn stem(&self) -> &str {
+impl Candidate {
+    /// The last component of the path that an id is made of.
+    pub(crate) fn stem(&self) -> &str {
         self.plain_path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The classes and functions that are models, when it is code.
+    pub(crate) fn classes(&self) -> &[ModelClass] {
+        self.module.as_ref().map_or(&[], |module| &module.models)
+    }
+
+    /// The functions that are targets, when it is code.
+    pub(crate) fn functions(&self) -> &[TargetFunction] {
+        self.module.as_ref().map_or(&[], |module| &module.targets)
+    }
+
+    /// The class of a name, else the only one.
+    pub(crate) fn class(&self, name: Option<&str>) -> Option<&ModelClass> {
+        match (name, self.classes()) {
+            (Some(name), classes) => classes.iter().find(|class| class.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// The function of a name, else the only one.
+    pub(crate) fn function(&self, name: Option<&str>) -> Option<&TargetFunction> {
+        match (name, self.functions()) {
+            (Some(name), functions) => functions.iter().find(|function| function.name == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// The file that it is, unless it is a folder.
+    pub(crate) fn file(&self) -> Option<&RelPath> {
+        let first = self.files.first();
+        first.filter(|file| file.as_str() == self.path)
+    }
+
+    /// The error of a folder that should be a target.
+    pub(crate) fn is_no_target(&self) -> Error {
+        let message = format!("'{}' is not a file, and cannot be a target", self.path);
+        Error::argument(message)
     }
 }
 
-/// What was found below the paths that somebody named.
+/// What was found below the paths that were named.
 #[derive(Debug, Default)]
-pub(in crate::project) struct Survey {
-    pub(in crate::project) found: Vec<Found>,
-    pub(in crate::project) faults: Vec<(String, Error)>,
+pub(crate) struct Survey {
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) faults: Vec<(String, Error)>,
 }
 
 /// What a file says.
 #[derive(Debug, Default)]
-struct Read {
+struct Content {
     format: Option<&'static str>,
     description: Description,
     module: Option<Module>,
 }
 
-impl Read {
-    /// Whether the file is known to be a model, or to have targets.
+impl Content {
+    /// Returns whether the file is known to be a model, or to have targets.
     fn is_known(&self) -> bool {
         let declares = |module: &Module| !module.models.is_empty() || !module.targets.is_empty();
         self.format.is_some() && self.module.as_ref().is_none_or(declares)
     }
 
-    fn found(self, file: RelPath) -> Found {
-        Found {
+    fn into_candidate(self, file: RelPath) -> Candidate {
+        Candidate {
             plain_path: without_extension(file.as_str()).to_owned(),
             path: file.to_string(),
             files: vec![file],
@@ -77,73 +117,60 @@ impl Read {
 }
 
 impl Project {
-    /// Looks at a file or folder as one model, whatever it has in it.
-    pub(in crate::project) fn look_at(&self, path: &str) -> Result<Found> {
-        let metadata = self.metadata_at(path)?;
-        if metadata.is_symlink() {
-            return Err(is_link(path));
+    /// Reads a file or folder as one model, whatever it has in it.
+    pub(crate) fn look_at(&self, path: &str) -> Result<Candidate> {
+        let files = self.files_at(path)?;
+        match files.as_slice() {
+            [file] if file.as_str() == path => {
+                Ok(self.read_file(file)?.into_candidate(file.clone()))
+            }
+            _ => Ok(self.folder(path, files)),
         }
-        if !metadata.is_dir() {
-            let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
-            return Ok(self.read_file(&file)?.found(file));
-        }
-        let FolderFiles { files, mut faults } = files_below(self, path)?;
-        if !faults.is_empty() {
-            return Err(faults.swap_remove(0).1);
-        }
-        self.folder(path, files)
     }
 
-    /// The file at a path, or all below it.
-    pub(in crate::project) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
+    /// Returns the file at a path, or all files below it.
+    pub(crate) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
+        let refuse = |reason: &str| Error::argument(format!("'{}' {reason}", path.escape_debug()));
         let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
-            return Err(is_link(path));
+            return Err(refuse(IS_LINK));
         }
         if metadata.is_file() {
-            let file = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
-            return Ok(vec![file]);
+            return Ok(vec![RelPath::parse(path).map_err(Error::argument_name)?]);
         }
         if !metadata.is_dir() {
-            let path = path.escape_debug();
-            return Err(Error::argument(format!(
-                "'{path}' is neither a file nor a folder"
-            )));
+            return Err(refuse("is neither a file nor a folder"));
         }
-        let FolderFiles { files, mut faults } = files_below(self, path)?;
-        match faults.is_empty() {
-            true => Ok(files),
-            false => Err(faults.swap_remove(0).1),
+        let FolderFiles { files, faults } = files_below(self, path)?;
+        match faults.into_iter().next() {
+            None => Ok(files),
+            Some((_, error)) => Err(error),
         }
     }
 
     /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
-    /// looked through, and are one model when nothing in them is known.
-    pub(in crate::project) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
+    /// searched, and are one model when nothing in them is known.
+    pub(crate) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
-            survey.found.push(self.look_at(path)?);
+            survey.candidates.push(self.look_at(path)?);
             return Ok(());
         }
         let tree = files_below(self, path)?;
-        let read: Vec<_> = tree
-            .files
-            .into_par_iter()
-            .map(|file| {
-                let read = self.read_file(&file);
-                (file, read)
-            })
-            .collect();
-        let folders = outermost(read.iter().filter_map(|(file, read)| match read {
+        let files = tree.files.into_par_iter();
+        let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
+        let folders = outermost(read.iter().filter_map(|(read, file)| match read {
             Ok(read) if read.description.extent == Extent::Folder => Some(folder_of(file.as_str())),
             _ => None,
         }));
         let mut of_folders: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
         let mut unknown = Vec::new();
-        let before = (survey.found.len(), survey.faults.len());
-        for (file, read) in read {
+        let before = (survey.candidates.len(), survey.faults.len());
+        for (read, file) in read {
             match (above(&folders, file.as_str()), read) {
                 (Some(folder), _) => of_folders.entry(folder).or_default().push(file),
-                (None, Ok(read)) if read.is_known() => survey.found.push(read.found(file)),
+                (None, Ok(read)) if read.is_known() => {
+                    survey.candidates.push(read.into_candidate(file))
+                }
                 (None, Ok(_)) => unknown.push(file),
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
@@ -160,49 +187,45 @@ impl Project {
         for (folder, files) in of_folders {
             let found = match blocked.remove(folder) {
                 Some(error) => Err(error),
-                None => self.folder(folder, files),
+                None => Ok(self.folder(folder, files)),
             };
             match found {
-                Ok(found) => survey.found.push(found),
+                Ok(found) => survey.candidates.push(found),
                 Err(error) => survey.faults.push((folder.to_owned(), error)),
             }
         }
-        if before != (survey.found.len(), survey.faults.len()) {
-            // What else is there stays aside, as other files do; what may be a model is said.
+        if before != (survey.candidates.len(), survey.faults.len()) {
+            // What else is there is ignored, as other files are; what may be a model is reported.
             let may_be_one = |(fault, _): &(String, Error)| self.may_be_model(fault);
             survey.faults.extend(others.into_iter().filter(may_be_one));
         } else if let Some(fault) = others.into_iter().next() {
             survey.faults.push(fault);
         } else if unknown.is_empty() {
-            return Err(Error::argument(format!("there is no file below '{path}'")));
+            return Err(Error::argument(format!(
+                "there are no files below '{path}'"
+            )));
         } else {
-            survey.found.push(self.folder(path, unknown)?);
+            survey.candidates.push(self.folder(path, unknown));
         }
         Ok(())
     }
 
-    /// A folder as one model. What it says is read from the first file of its top that says it is of the whole folder, else
-    /// from the first that says anything.
-    fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Result<Found> {
-        let mut best: Option<Read> = None;
+    /// Returns a folder as one model. What it says is read from the first file at its top that describes the whole folder,
+    /// else from the first that says anything.
+    fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Candidate {
+        let mut best: Option<Content> = None;
         for file in files.iter().filter(|file| folder_of(file.as_str()) == path) {
+            let content = self.read_file(file).ok();
             // Code in a folder of something else is part of it.
-            let Some(read) = self
-                .read_file(file)
-                .ok()
-                .filter(|read| read.is_known() && read.module.is_none())
-            else {
-                continue;
-            };
-            let is_of_folder = read.description.extent == Extent::Folder;
-            if is_of_folder || best.is_none() {
-                best = Some(read);
-            }
-            if is_of_folder {
+            let content = content.filter(|read| read.is_known() && read.module.is_none());
+            let is_of_folder = |read: &Content| read.description.extent == Extent::Folder;
+            if content.as_ref().is_some_and(is_of_folder) {
+                best = content;
                 break;
             }
+            best = best.or(content);
         }
-        let Read {
+        let Content {
             format,
             description,
             ..
@@ -216,7 +239,7 @@ impl Project {
                 .unwrap_or_default()
                 .to_string_lossy()
         };
-        Ok(Found {
+        Candidate {
             plain_path: match path {
                 "." => own_name().into_owned(),
                 path => path.to_owned(),
@@ -226,45 +249,45 @@ impl Project {
             format,
             description,
             module: None,
-        })
+        }
     }
 
-    /// Looks at something by its path as a registry has it, `.` for the project's folder; links are not followed.
-    pub(in crate::project) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
+    /// Returns the metadata of a path as a registry has it, `.` for the project's folder; links are not followed.
+    pub(crate) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
         if path == "." {
             return fs::metadata(self.root()).at("read", self.root());
         }
-        let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+        let path = RelPath::parse(path).map_err(Error::argument_name)?;
         self.metadata_of(&path).at("read", &self.locate(&path))
     }
 
-    fn read_file(&self, file: &RelPath) -> Result<Read> {
+    fn read_file(&self, file: &RelPath) -> Result<Content> {
         self.read_at(&self.locate(file), file)
     }
 
-    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Read> {
+    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Content> {
         let file = ModelFile::open(place, name.clone())?;
         if name.as_str().ends_with(".py") {
-            return Ok(Read {
+            return Ok(Content {
                 format: Some(PYTHON),
                 module: Some(module_of(&file)?),
-                ..Read::default()
+                ..Content::default()
             });
         }
         let (format, description) = formats::read(&self.formats, &file)?.unzip();
-        Ok(Read {
+        Ok(Content {
             format,
             description: description.unwrap_or_default(),
             module: None,
         })
     }
 
-    /// Whether a file is known to be a model, or to have targets.
-    pub(in crate::project) fn is_model(&self, file: &RelPath) -> bool {
+    /// Returns whether a file is known to be a model, or to have targets.
+    pub(crate) fn is_model(&self, file: &RelPath) -> bool {
         self.read_file(file).is_ok_and(|read| read.is_known())
     }
 
-    /// Whether something that can be in no registry would be known, or cannot be looked at for its name.
+    /// Returns whether something that cannot be in a registry would be known, or cannot be read because of its name.
     fn may_be_model(&self, path: &str) -> bool {
         if let Ok(link) = RelPath::parse(path) {
             // The name of what is not there is another than it has on disk.
@@ -280,12 +303,12 @@ impl Project {
     }
 
     /// Reads what a file of code defines.
-    pub(in crate::project) fn read_module(&self, file: &RelPath) -> Result<Module> {
+    pub(crate) fn read_module(&self, file: &RelPath) -> Result<Module> {
         module_of(&ModelFile::open(&self.locate(file), file.clone())?)
     }
 
     /// Finds the file that an entrypoint's module is.
-    pub(in crate::project) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
+    pub(crate) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
         let mut candidates = entrypoint.candidates().into_iter();
         candidates.find(|file| self.has_file(file))
     }
@@ -306,11 +329,6 @@ fn without_extension(path: &str) -> &str {
         Some(at) if at > 0 => &path[..name + at],
         _ => path,
     }
-}
-
-fn is_link(path: &str) -> Error {
-    let path = path.escape_debug();
-    Error::argument(format!("'{path}' {IS_LINK}"))
 }
 
 /// The one of some folders that a path lies in, however deep.

@@ -27,51 +27,50 @@ const OF_TOOLS: [&str; 10] = [
 /// How deep folders may be nested. A link that is followed may form a loop.
 const MAX_DEPTH: usize = 64;
 /// Why a link is refused.
-pub(in crate::project) const IS_LINK: &str = "is a link, which a registry cannot have";
+pub(crate) const IS_LINK: &str = "is a link, which a registry cannot have";
 
 /// What happens to links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::project) enum Links {
+pub(crate) enum Links {
     Follow,
     Refuse,
 }
 
 /// A file below a folder, or something else that is no folder.
 #[derive(Debug)]
-pub(in crate::project) struct FileBelow {
+pub(crate) struct FileBelow {
     /// Its path from the folder, with `/` between the components; characters that are not UTF-8 are replaced.
-    pub(in crate::project) name: String,
-    pub(in crate::project) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
     /// Why it cannot be in a registry.
-    pub(in crate::project) fault: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
 }
 
 /// What lies below a folder of a project.
 #[derive(Debug, Default)]
-pub(in crate::project) struct FolderFiles {
+pub(crate) struct FolderFiles {
     /// The files, in the order of names.
-    pub(in crate::project) files: Vec<RelPath>,
+    pub(crate) files: Vec<RelPath>,
     /// What cannot be in a registry, with the reasons.
-    pub(in crate::project) faults: Vec<(String, Error)>,
+    pub(crate) faults: Vec<(String, Error)>,
 }
 
 /// Returns whether a file or folder of this name belongs to a tool.
-pub(in crate::project) fn is_of_tool(name: &str) -> bool {
+pub(crate) fn is_of_tool(name: &str) -> bool {
     OF_TOOLS.contains(&name)
 }
 
 /// Returns the folder that something is in, `.` for the project's own.
-pub(in crate::project) fn folder_of(path: &str) -> &str {
+pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 
 /// Finds all files below a folder of the project, `.` for its own. Links are not followed.
-pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles> {
+pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles> {
     let (start, prefix) = match folder {
         "." => (project.root().to_owned(), ""),
         folder => {
-            let path =
-                RelPath::parse(folder).map_err(|error| Error::argument(error.to_string()))?;
+            let path = RelPath::parse(folder).map_err(Error::argument_name)?;
             (project.locate(&path), folder)
         }
     };
@@ -95,7 +94,7 @@ pub(in crate::project) fn files_below(project: &Project, folder: &str) -> Result
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] when folders are nested too deeply; [`ErrorKind::Cancelled`]; the storage errors.
-pub(in crate::project) fn walk(
+pub(crate) fn walk(
     folder: &Path,
     links: Links,
     cancel: &CancelToken,

@@ -256,7 +256,7 @@ fn a_target_may_be_said_to_be_one() {
     let again = folder.add_with(&["t.py"], &of(Some("t:f")));
     assert_eq!(again.unchanged, ["f"]);
     let error = folder.try_add(&["d"], &of(Some("t:f"))).unwrap_err();
-    assert!(error.to_string().contains("'d' is no file"), "{error}");
+    assert!(error.to_string().contains("'d' is not a file"), "{error}");
 }
 
 #[test]

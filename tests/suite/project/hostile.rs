@@ -85,7 +85,7 @@ fn nothing_is_registered_that_could_not_be_read_again() {
     let report = folder.add(&["code"]);
     assert_eq!(ids(&report), ["fine"]);
     let failed = failures(&report.failed);
-    assert!(failed[0].1.contains("neither is empty"), "{failed:?}");
+    assert!(failed[0].1.contains("are not empty"), "{failed:?}");
     let target = |entrypoint: &str, output: &str| {
         AddOptions::default()
             .entrypoint(entrypoint.to_owned())
@@ -94,7 +94,7 @@ fn nothing_is_registered_that_could_not_be_read_again() {
     for options in [target("plain:f", ""), target("", "y")] {
         let report = folder.add_with(&["plain.py"], &options);
         let failed = failures(&report.failed);
-        assert!(failed[0].1.contains("neither is empty"), "{failed:?}");
+        assert!(failed[0].1.contains("are not empty"), "{failed:?}");
     }
     let unnamed_set = AddOptions::default().target_set(String::new());
     let error = folder.try_add(&["code"], &unnamed_set).unwrap_err();

@@ -214,7 +214,7 @@ fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
     assert!(about("sir")[0].message.contains("stale"));
     assert!(about("sir")[0].message.contains("'data/observed.csv'"));
     assert_eq!(about("incidence").len(), 1);
-    assert!(about("incidence")[0].message.contains("no SHA-256"));
+    assert!(about("incidence")[0].message.contains("not a SHA-256"));
     assert_eq!(
         about("incidence")[0].entity.as_ref().unwrap().kind,
         ItemKind::Target
@@ -265,7 +265,7 @@ fn older_registries_of_modelops_are_read_too() {
     assert_eq!(report.registered.len(), 2, "{report:?}");
     assert_eq!(
         notes(&report),
-        ["the imported registry was stale: 'data/observed.csv' has other bytes"]
+        ["the imported registry was stale: 'data/observed.csv' has changed"]
     );
     let project = place.project();
     let entry = &project.registry().entries["sir"];
@@ -299,7 +299,7 @@ fn what_is_not_there_is_reported_and_the_rest_goes_on() {
     assert!(report.target_sets.is_empty());
     assert!(
         notes(&report)
-            .contains(&"the target set 'main' is without what is not registered: incidence")
+            .contains(&"the target set 'main' lacks targets that are not registered: incidence")
     );
 }
 

@@ -209,7 +209,7 @@ fn what_make_found_stays_beside_what_is_registered() {
     folder.add(&["w.md"]);
     assert!(is_kept(), "{}", folder.text());
     for (id, reason) in [
-        ("flow", "is a model that 'make' found"),
+        ("flow", "is a model found by 'make'"),
         ("Flow", "only in case"),
     ] {
         let report = folder.add_with(&["w.md"], &AddOptions::default().id(id.to_owned()));

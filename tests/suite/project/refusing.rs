@@ -27,7 +27,7 @@ fn an_id_that_cannot_be_one_is_refused_before_anything_is_written() {
     ] {
         let error = folder.try_add(&["a.gguf", "b.gguf"], &one).unwrap_err();
         assert_eq!(error.code(), "INVALID_ARGUMENT");
-        assert!(error.to_string().contains("2 are found"), "{error}");
+        assert!(error.to_string().contains("2 were found"), "{error}");
     }
     assert!(!folder.path(".registry").exists());
 }
@@ -74,7 +74,7 @@ fn what_is_bad_is_reported_and_the_rest_is_registered() {
         (0, "m/broken.py", "line 1"),
         (1, "m/short.safetensors", "shorter than"),
         (2, "none.gguf", "none.gguf"),
-        (3, "empty", "no file below"),
+        (3, "empty", "no files below"),
         (4, "x.gguf", "is not in the project"),
     ] {
         assert!(failed[at].0.ends_with(path), "{failed:?}");

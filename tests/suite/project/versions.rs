@@ -113,7 +113,7 @@ fn a_lower_version_is_refused() {
     for (number, reason) in [
         ("1.9.9", "below the current 2.0.0"),
         ("2.0.0-rc1", "below the current 2.0.0"),
-        ("2.0.0", "registered already"),
+        ("2.0.0", "already registered"),
         ("a\\b", "backslash"),
         ("", "empty"),
     ] {

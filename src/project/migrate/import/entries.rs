@@ -46,6 +46,7 @@ use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::modelstoml::Files;
+use crate::project::change::candidate::Details;
 
 /// Everything that another program registered.
 #[derive(Debug, Default)]
@@ -61,14 +62,10 @@ pub(super) struct Imported {
 #[derive(Debug, Default)]
 pub(super) struct ImportedModel {
     pub(super) path: String,
-    pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
-    pub(super) model_type: Option<String>,
+    pub(super) details: Details,
     pub(super) tags: BTreeSet<String>,
     pub(super) format: Option<String>,
     pub(super) class_name: Option<String>,
-    pub(super) entrypoint: Option<String>,
-    pub(super) outputs: Option<Vec<String>>,
     pub(super) data: Vec<String>,
     pub(super) code: Vec<String>,
     pub(super) given: BTreeSet<String>,
@@ -274,19 +271,22 @@ fn recorded(fields: Fields<'_>) -> Result<ImportedModel, Fault> {
 
 /// The fields that both kinds call the same.
 fn described(fields: Fields<'_>) -> Result<ImportedModel, Fault> {
+    let text = |key| Ok::<_, Fault>(fields.text(key)?.filter(|text| !text.is_empty()));
     let name = match fields.text("name")? {
-        Some(name) => Some(name),
-        None => fields.text("model_name")?,
+        Some(name) => Some(name).filter(|name| !name.is_empty()),
+        None => text("model_name")?,
     };
     let set = |texts: Option<Vec<String>>| texts.into_iter().flatten().collect();
     Ok(ImportedModel {
-        name: name.filter(|name| !name.is_empty()),
-        description: fields.text("description")?.filter(|text| !text.is_empty()),
-        model_type: fields.text("type")?.filter(|text| !text.is_empty()),
+        details: Details {
+            name,
+            description: text("description")?,
+            model_type: text("type")?,
+            entrypoint: text("entrypoint")?,
+            outputs: fields.texts("outputs")?,
+        },
         tags: set(fields.texts("tags")?),
         format: fields.text("format")?,
-        entrypoint: fields.text("entrypoint")?.filter(|text| !text.is_empty()),
-        outputs: fields.texts("outputs")?,
         given: set(fields.texts("given")?),
         ..ImportedModel::default()
     })

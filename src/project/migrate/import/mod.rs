@@ -24,17 +24,16 @@ use serde::Serialize;
 use tracing::info;
 
 use self::entries::Imported;
-use self::model::ModelThere;
-use self::target::TargetThere;
+use self::model::ModelImport;
+use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
-use crate::modelstoml::ProjectRegistry;
+use crate::modelstoml::{ModelEntry, ProjectRegistry};
 use crate::progress::CancelToken;
-use crate::project::change::enter::{Entered, HashedFiles};
-use crate::project::change::known::Known;
 use crate::project::change::plan::RegistryPlan;
+use crate::project::change::register::{Outcome, Register};
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem};
-use crate::project::scan::hash::{HashProgress, Hashing};
+use crate::project::scan::hash::{FileHashes, HashProgress};
 use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -91,9 +90,9 @@ pub struct ImportNote {
 /// Everything that another registry has and that is there, ready to be registered.
 struct Import<'a> {
     imported: &'a Imported,
-    models: Vec<ModelThere<'a>>,
-    targets: Vec<TargetThere<'a>>,
-    hashed: HashedFiles,
+    models: Vec<ModelImport<'a>>,
+    targets: Vec<TargetImport<'a>>,
+    hashes: FileHashes,
     now: SystemTime,
     /// What is known before anything is registered.
     report: ImportReport,
@@ -172,7 +171,7 @@ impl Project {
             .par_iter()
             .map(|(id, model)| {
                 let model = model.as_ref().map_err(|fault| refuse(fault))?;
-                ModelThere::find(self, id, model)
+                ModelImport::find(self, id, model)
             })
             .collect();
         for ((id, model), found) in imported.models.iter().zip(found) {
@@ -185,14 +184,14 @@ impl Project {
         for (id, target) in &imported.targets {
             let path = target.as_ref().map_or(id, |target| &target.path);
             let found = target.as_ref().map_err(|fault| refuse(fault));
-            let found = found.and_then(|target| TargetThere::find(self, id, target));
+            let found = found.and_then(|target| TargetImport::find(self, id, target));
             match is_first(ItemKind::Target, id).and(found) {
                 Ok(there) => targets.push(there),
                 Err(error) => report.fail(ItemKind::Target, id, path, error),
             }
         }
         Ok(Import {
-            hashed: self.hash_there(&models, &targets, options)?,
+            hashes: self.hash_imports(&models, &targets, options)?,
             imported,
             models,
             targets,
@@ -201,31 +200,26 @@ impl Project {
         })
     }
 
-    /// Hashes the files of everything that is there, each once.
-    fn hash_there(
+    /// Hashes the files of all that is imported, each once.
+    fn hash_imports(
         &self,
-        models: &[ModelThere<'_>],
-        targets: &[TargetThere<'_>],
+        models: &[ModelImport<'_>],
+        targets: &[TargetImport<'_>],
         options: &ImportOptions,
-    ) -> Result<HashedFiles> {
+    ) -> Result<FileHashes> {
         let registry = self.registry();
-        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        let mut files: BTreeSet<&RelPath> = BTreeSet::new();
         for model in models {
-            files.extend(model.needed().cloned());
+            files.extend(model.needed());
             let before = registry.entries.get(model.id);
-            files.extend(before.into_iter().flat_map(|entry| entry.needed().cloned()));
+            files.extend(before.into_iter().flat_map(ModelEntry::needed));
         }
         for target in targets {
             files.extend(target.needed());
             let before = registry.targets.get(target.id);
-            files.extend(before.into_iter().flat_map(|target| target.data.clone()));
+            files.extend(before.into_iter().flat_map(|target| &target.data));
         }
-        let hashing = Hashing {
-            project: self,
-            cancel: &options.cancel,
-            progress: options.progress.as_deref(),
-        };
-        hashing.by_path(&files)
+        self.hash_files(files, &options.cancel, options.progress.as_deref())
     }
 
     /// Finds what a path of another registry leads to in the project.
@@ -233,7 +227,7 @@ impl Project {
         if path == "." {
             return Ok(path.to_owned());
         }
-        let path = RelPath::parse(path).map_err(|error| Error::argument(error.to_string()))?;
+        let path = RelPath::parse(path).map_err(Error::argument_name)?;
         let place = self.locate(&path);
         if fs::symlink_metadata(&place)
             .at("read", &place)?
@@ -258,20 +252,19 @@ impl Project {
 
 impl Import<'_> {
     fn register(self, registry: &mut ProjectRegistry) -> ImportReport {
-        let (mut report, hashed, now) = (self.report, &self.hashed, self.now);
-        let mut known = Known::of(registry);
+        let mut report = self.report;
+        let mut register = Register::new(registry, &self.hashes, self.now);
         for model in &self.models {
-            let entered = model.enter(registry, &mut known, hashed, now);
-            report.take(ItemKind::Model, model.id, &model.found.path, entered);
+            let outcome = model.register(&mut register);
+            report.add(ItemKind::Model, model.id, &model.at.path, outcome);
         }
         for target in &self.targets {
-            let entered = target.enter(registry, &mut known, hashed, now);
-            report.take(ItemKind::Target, target.id, target.path.as_str(), entered);
+            let outcome = target.register(&mut register);
+            report.add(ItemKind::Target, target.id, target.path.as_str(), outcome);
         }
-        report.enter_sets(registry, self.imported);
-        report
-            .registered
-            .sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+        report.add_sets(registry, self.imported);
+        let registered = &mut report.registered;
+        registered.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
         report.unchanged.sort_unstable();
         report
     }
@@ -285,44 +278,42 @@ impl ImportReport {
         });
     }
 
-    fn take(
+    fn note(&mut self, entity: Option<ItemId>, message: String) {
+        self.notes.push(ImportNote { entity, message });
+    }
+
+    fn add(
         &mut self,
         kind: ItemKind,
         id: &str,
         path: &str,
-        entered: Result<(Entered, Vec<String>)>,
+        outcome: Result<(Outcome, Vec<String>)>,
     ) {
-        let (entered, notes) = match entered {
-            Ok(entered) => entered,
+        let (outcome, notes) = match outcome {
+            Ok(outcome) => outcome,
             Err(error) => return self.fail(kind, id, path, error),
         };
-        match entered {
-            Entered::Registered(item) => self.registered.push(item),
-            Entered::Unchanged(id) => self.unchanged.push(id),
+        match outcome {
+            Outcome::Registered(item) => self.registered.push(item),
+            Outcome::Unchanged(id) => self.unchanged.push(id),
         }
-        let entity = ItemId::new(kind, id);
-        self.notes
-            .extend(notes.into_iter().map(|message| ImportNote {
-                entity: Some(entity.clone()),
-                message,
-            }));
+        for message in notes {
+            self.note(Some(ItemId::new(kind, id)), message);
+        }
     }
 
     /// Adds the targets that are registered to their sets.
-    fn enter_sets(&mut self, registry: &mut ProjectRegistry, imported: &Imported) {
+    fn add_sets(&mut self, registry: &mut ProjectRegistry, imported: &Imported) {
         for (name, ids) in &imported.target_sets {
             let is_there = |id: &&String| registry.targets.contains_key(*id);
             let (there, missing): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_there);
             if !missing.is_empty() {
                 let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+                let missing = missing.join(", ");
                 let message = format!(
-                    "the target set '{name}' is without what is not registered: {}",
-                    missing.join(", ")
+                    "the target set '{name}' lacks targets that are not registered: {missing}"
                 );
-                self.notes.push(ImportNote {
-                    entity: None,
-                    message,
-                });
+                self.note(None, message);
             }
             if there.is_empty() || name.is_empty() {
                 continue;

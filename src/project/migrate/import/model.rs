@@ -1,164 +1,112 @@
-//! A model that another program registered, and what is there of it.
+//! A model of another registry, and its files.
 
 use std::time::SystemTime;
 
 use super::entries::{ImportedModel, ImportedVersion};
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
-use crate::modelstoml::{
-    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, digest_of, version,
-};
-use crate::project::change::difference::Difference;
-use crate::project::change::enter::{Entered, HashedFiles, facts_of, next_version};
-use crate::project::change::known::Known;
+use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, digest_of, version};
+use crate::project::change::candidate::{Details, ModelCandidate, entrypoint_of, symbol_of};
+use crate::project::change::difference::ItemChange;
+use crate::project::change::register::{Outcome, Register, next_version};
 use crate::project::home::Project;
-use crate::project::item::{ItemKind, RegisteredItem};
-use crate::project::scan::python::{Entrypoint, ModelClass};
-use crate::project::scan::survey::Found;
-use crate::relpath::{InvalidName, RelPath};
+use crate::project::scan::survey::Candidate;
+use crate::relpath::RelPath;
 
-/// A model whose files are there.
+/// A model whose files exist.
 #[derive(Debug)]
-pub(super) struct ModelThere<'a> {
+pub(super) struct ModelImport<'a> {
     pub(super) id: &'a str,
     imported: &'a ImportedModel,
-    pub(super) found: Found,
+    pub(super) at: Candidate,
     data: Vec<RelPath>,
     code: Vec<RelPath>,
 }
 
-impl<'a> ModelThere<'a> {
+impl<'a> ModelImport<'a> {
     pub(super) fn find(
         project: &Project,
         id: &'a str,
         imported: &'a ImportedModel,
     ) -> Result<Self> {
-        let invalid = |error: InvalidName| Error::argument(error.to_string());
-        ModelName::parse(id).map_err(invalid)?;
+        ModelName::parse(id).map_err(Error::argument_name)?;
         for version in imported.versions.keys().chain(&imported.current) {
-            ModelRef::new("", "m", version).map_err(invalid)?;
+            ModelRef::new("", "m", version).map_err(Error::argument_name)?;
         }
-        let found = project.look_at(&project.find_imported(&imported.path)?)?;
-        if found.files.is_empty() {
-            return Err(Error::argument(format!(
-                "there is no file below '{}'",
-                found.path
-            )));
+        let at = project.look_at(&project.find_imported(&imported.path)?)?;
+        if at.files.is_empty() {
+            let message = format!("there are no files below '{}'", at.path);
+            return Err(Error::argument(message));
         }
         Ok(Self {
             id,
             imported,
-            found,
+            at,
             data: project.find_all_imported(&imported.data)?,
             code: project.find_all_imported(&imported.code)?,
         })
     }
 
-    /// Its files, and those that it needs.
+    /// Returns its files, and those that it needs.
     pub(super) fn needed(&self) -> impl Iterator<Item = &RelPath> {
-        self.found.files.iter().chain(&self.data).chain(&self.code)
+        self.at.files.iter().chain(&self.data).chain(&self.code)
     }
 
-    /// Enters it, as it is now, with the history that is known; returns what is to be known beside.
-    pub(super) fn enter(
-        &self,
-        registry: &mut ProjectRegistry,
-        known: &mut Known,
-        hashed: &HashedFiles,
-        now: SystemTime,
-    ) -> Result<(Entered, Vec<String>)> {
-        known.check_id(registry, self.id)?;
-        let before = registry.entries.get(self.id);
+    /// Registers it as it is now, with the history that is known; returns notes about it, too.
+    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<(Outcome, Vec<String>)> {
+        register.ids.check(register.registry, self.id)?;
+        let before = register.registry.entries.get(self.id);
         let mut entry = self.describe(before);
-        let needed = entry.needed().cloned().collect::<Vec<_>>();
-        let files = facts_of(self.found.files.iter().chain(&needed), hashed)?;
-        let mut metadata = self.found.description.metadata.clone();
+        let mut metadata = self.at.description.metadata.clone();
         metadata.extend(self.imported.metadata.clone());
-        let current = RegisteredVersion {
-            registered_at: now,
-            digest: digest_of(&files),
-            files,
-            metadata,
-        };
+        let files = self.at.files.iter().chain(entry.needed());
+        let current = register.version(files, metadata)?;
         let mut notes = self.compare_digests(&current);
-        self.enter_versions(&mut entry, &current, &mut notes);
-        self.enter_current(&mut entry, current, &mut notes)?;
-        if before == Some(&entry) {
-            return Ok((Entered::Unchanged(self.id.to_owned()), notes));
-        }
+        self.add_history(&mut entry, &current, &mut notes);
+        self.add_current(&mut entry, current, &mut notes)?;
         if let Some(before) = before {
-            notes.extend(changes(self.id, before, &entry));
+            notes.extend(ItemChange::of_model(self.id, before, &entry).lines());
         }
-        let item = RegisteredItem {
-            id: self.id.to_owned(),
-            kind: ItemKind::Model,
-            version: Some(entry.current.clone()),
-            previous: before.map(|before| before.current.clone()),
-            is_new: before.is_none(),
-            files: entry.current().map_or(0, |version| version.files.len()),
-            total_bytes: entry.current().map_or(0, RegisteredVersion::total_bytes),
-        };
-        known.enter(self.id, &entry.path);
-        registry.entries.insert(self.id.to_owned(), entry);
-        Ok((Entered::Registered(item), notes))
+        Ok((register.put_model(self.id.to_owned(), entry), notes))
     }
 
-    /// The entry with what is said of it: what was set by hand, over what the other registry says, over what is
+    /// Returns the entry with what is said of it: what was set by hand, over what the other registry says, over what is
     /// registered, over what the files say.
     fn describe(&self, before: Option<&ModelEntry>) -> ModelEntry {
-        let (imported, said) = (self.imported, &self.found.description);
-        let class = self.class();
+        let imported = self.imported;
         let mut entry = before.cloned().unwrap_or_default();
-        entry.path.clone_from(&self.found.path);
-        let format = self.found.format.map(str::to_owned);
+        entry.path.clone_from(&self.at.path);
+        let format = self.at.format.map(str::to_owned);
         entry.format = format.or_else(|| imported.format.clone());
-        let name = imported.name.clone().or_else(|| {
-            let names = [
-                said.name.clone(),
-                class.map(|class| class.name.clone()),
-                imported.class_name.clone(),
-                Some(self.id.to_owned()),
-            ];
-            names
-                .into_iter()
-                .flatten()
-                .next()
-                .filter(|_| entry.name.is_empty())
-        });
-        entry.settle("name", None, name, |entry, name| entry.name = name);
-        let description = imported.description.clone().or_else(|| {
-            let of_class = class.and_then(|class| class.description.clone());
-            let said = said.description.clone().or(of_class);
-            said.filter(|_| entry.description.is_empty())
-        });
-        entry.settle("description", None, description, |entry, text| {
-            entry.description = text;
-        });
-        let or_said = |said: Option<String>, before: &Option<String>| {
-            said.filter(|text| !text.is_empty() && before.is_none())
+        let symbol = imported.details.entrypoint.as_deref().map(symbol_of);
+        let class = self.at.class(imported.class_name.as_deref().or(symbol));
+        let candidate = ModelCandidate {
+            at: &self.at,
+            class,
+            is_one_of_several: false,
         };
-        let of = imported
-            .model_type
-            .clone()
-            .or_else(|| or_said(said.model_type.clone(), &entry.model_type));
-        entry.settle("type", None, of, |entry, of| entry.model_type = Some(of));
-        let entrypoint = imported
-            .entrypoint
-            .clone()
-            .or_else(|| or_said(self.entrypoint(), &entry.entrypoint));
-        entry.settle("entrypoint", None, entrypoint, |entry, text| {
-            entry.entrypoint = Some(text);
-        });
-        let outputs = imported.outputs.clone().or_else(|| {
-            let of_class = class.and_then(|class| class.outputs.clone());
-            of_class.filter(|_| entry.outputs.is_empty())
-        });
-        entry.settle("outputs", None, outputs, |entry, outputs| {
-            entry.outputs = outputs;
-        });
+        let class_name = imported.class_name.as_ref();
+        let class_name = class_name.or(class.map(|class| &class.name));
+        let of_files = Details {
+            entrypoint: class_name
+                .zip(self.at.file())
+                .and_then(|(name, file)| entrypoint_of(file, name)),
+            ..candidate.details()
+        };
+        let fallback = Details {
+            name: Some(
+                imported
+                    .class_name
+                    .clone()
+                    .unwrap_or_else(|| self.id.to_owned()),
+            ),
+            ..Details::default()
+        };
+        let missing = of_files.or(fallback).missing_in(&entry);
+        entry.describe(Details::default(), imported.details.clone().or(missing));
         entry.tags.extend(imported.tags.iter().cloned());
         if before.is_none() {
-            entry.tags.extend(said.tags.iter().cloned());
+            entry.tags.extend(self.at.description.tags.iter().cloned());
         }
         if !self.data.is_empty() {
             entry.data.clone_from(&self.data);
@@ -170,26 +118,7 @@ impl<'a> ModelThere<'a> {
         entry
     }
 
-    /// The class or function that it is, when it is code: the one that the other registry names, else the only one.
-    fn class(&self) -> Option<&ModelClass> {
-        let models = self.found.module.as_ref()?.models.as_slice();
-        let entrypoint = self.imported.entrypoint.as_deref();
-        let symbol = entrypoint.and_then(|text| text.rsplit(':').next());
-        match self.imported.class_name.as_deref().or(symbol) {
-            Some(name) => models.iter().find(|class| class.name == name),
-            None => models.first().filter(|_| models.len() == 1),
-        }
-    }
-
-    /// What is run, by the class that the other registry names, or the code's only one.
-    fn entrypoint(&self) -> Option<String> {
-        let class = self.class().map(|class| &class.name);
-        let class = self.imported.class_name.as_ref().or(class)?;
-        let file = RelPath::parse(&self.found.path).ok()?;
-        Some(format!("{}:{class}", Entrypoint::module_of(&file)?))
-    }
-
-    /// Tells which files are others than the other registry says.
+    /// Notes which files differ from what the other registry says.
     fn compare_digests(&self, current: &RegisteredVersion) -> Vec<String> {
         let mut notes = Vec::new();
         for (path, stated) in &self.imported.digests {
@@ -198,11 +127,11 @@ impl<'a> ModelThere<'a> {
             match (facts, stated) {
                 (Some(facts), Some(stated)) if facts.digest != *stated => {
                     notes.push(format!(
-                        "the imported registry was stale: '{path}' has other bytes"
+                        "the imported registry was stale: '{path}' has changed"
                     ));
                 }
                 (Some(_), None) => notes.push(format!(
-                    "the digest of '{path}' is no SHA-256, and was not compared"
+                    "the digest of '{path}' is not a SHA-256, and was not compared"
                 )),
                 _ => {}
             }
@@ -210,8 +139,8 @@ impl<'a> ModelThere<'a> {
         notes
     }
 
-    /// Enters the versions of which digests and sizes are known.
-    fn enter_versions(
+    /// Adds the versions whose digests and sizes are known.
+    fn add_history(
         &self,
         entry: &mut ModelEntry,
         current: &RegisteredVersion,
@@ -224,10 +153,10 @@ impl<'a> ModelThere<'a> {
                 let is_other = known
                     .as_ref()
                     .is_none_or(|known| known.digest != kept.digest);
-                // What is current is told where it is held against the files.
+                // The current one is compared with the files.
                 if is_other && !is_current {
                     notes.push(format!(
-                        "version {name} stays as it is registered: the imported registry has other files"
+                        "version {name} stays as it is registered: its files differ in the imported registry"
                     ));
                 }
                 continue;
@@ -237,11 +166,11 @@ impl<'a> ModelThere<'a> {
                     entry.versions.insert(name.clone(), known);
                 }
                 None if is_current => notes.push(format!(
-                    "the imported registry was stale: '{}' has other bytes than version {name}",
-                    self.found.path
+                    "the imported registry was stale: '{}' has changed since version {name}",
+                    self.at.path
                 )),
                 None => notes.push(format!(
-                    "version {name} is left out: the digest and size of its file are not known"
+                    "version {name} is left out: the digest or size of its file is unknown"
                 )),
             }
         }
@@ -255,7 +184,7 @@ impl<'a> ModelThere<'a> {
         current: &RegisteredVersion,
     ) -> Option<RegisteredVersion> {
         let as_now = || {
-            let mut metadata = self.found.description.metadata.clone();
+            let mut metadata = self.at.description.metadata.clone();
             metadata.extend(stated.metadata.clone());
             RegisteredVersion {
                 registered_at: stated.registered_at.unwrap_or(current.registered_at),
@@ -272,7 +201,7 @@ impl<'a> ModelThere<'a> {
         if let Some(files) = stated.files.clone().filter(|files| !files.is_empty()) {
             return Some(as_stated(files));
         }
-        let own = RelPath::parse(&self.found.path).ok();
+        let own = RelPath::parse(&self.at.path).ok();
         let facts = own.as_ref().and_then(|own| current.files.get(own));
         let path = stated.path.as_ref().unwrap_or(&self.imported.path);
         let path = RelPath::parse(path).ok();
@@ -297,20 +226,20 @@ impl<'a> ModelThere<'a> {
 
     /// The size of its own files.
     fn size(&self, current: &RegisteredVersion) -> u64 {
-        let own = self.found.files.iter();
+        let own = self.at.files.iter();
         own.filter_map(|file| current.files.get(file))
             .map(|facts| facts.size_bytes)
             .sum()
     }
 
-    /// Makes the files as they are now the current version: the highest, when it has them, else a new one.
-    fn enter_current(
+    /// Makes the files as they are now the current version: the highest one if it has them, else a new one.
+    fn add_current(
         &self,
         entry: &mut ModelEntry,
         current: RegisteredVersion,
         notes: &mut Vec<String>,
     ) -> Result<()> {
-        let stated = self.found.description.version.as_deref();
+        let stated = self.at.description.version.as_deref();
         let names = entry.versions.keys();
         let highest = names.max_by(|one, other| version::compare(one, other));
         let imported = self.imported.current.as_deref();
@@ -336,7 +265,7 @@ impl<'a> ModelThere<'a> {
                 };
                 let next = next.unwrap_or_else(|| version::next_patch(&highest));
                 notes.push(format!(
-                    "its files are others than those of version {highest}, and became {next}"
+                    "its files differ from version {highest}, and became {next}"
                 ));
                 next
             }
@@ -356,14 +285,4 @@ fn after(version: &str, stated: Option<&str>) -> String {
         Some(stated) => stated.to_owned(),
         None => version::next_patch(version),
     }
-}
-
-/// What changed of what was registered before, but for the version.
-fn changes(id: &str, before: &ModelEntry, after: &ModelEntry) -> Vec<String> {
-    let registry = |entry: &ModelEntry| {
-        let mut registry = ProjectRegistry::default();
-        registry.entries.insert(id.to_owned(), entry.clone());
-        registry
-    };
-    Difference::between(&registry(before), &registry(after)).words()
 }

@@ -1,30 +1,28 @@
-//! A target that another program registered, and what is there of it.
-
-use std::time::SystemTime;
+//! A target of another registry, and its files.
 
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
-use crate::modelstoml::{ProjectRegistry, TargetEntry};
-use crate::project::change::difference::Difference;
-use crate::project::change::enter::{Entered, FoundTarget, Given, HashedFiles};
-use crate::project::change::known::Known;
+use crate::modelstoml::TargetEntry;
+use crate::project::change::candidate::{Overrides, TargetCandidate, symbol_of};
+use crate::project::change::difference::ItemChange;
+use crate::project::change::register::{Outcome, Register};
 use crate::project::home::Project;
-use crate::project::scan::python::{Module, TargetFunction};
+use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 
-/// A target whose files are there.
+/// A target whose files exist.
 #[derive(Debug)]
-pub(super) struct TargetThere<'a> {
+pub(super) struct TargetImport<'a> {
     pub(super) id: &'a str,
     imported: &'a ImportedTarget,
+    at: Candidate,
     pub(super) path: RelPath,
-    module: Option<Module>,
     data: Vec<RelPath>,
-    /// Data that only the code names, as far as it is there.
+    /// The data files that only the code names, if they exist.
     stated: Vec<RelPath>,
 }
 
-impl<'a> TargetThere<'a> {
+impl<'a> TargetImport<'a> {
     pub(super) fn find(
         project: &Project,
         id: &'a str,
@@ -33,58 +31,43 @@ impl<'a> TargetThere<'a> {
         if id.is_empty() || id.chars().any(char::is_control) {
             return Err(Error::argument("the id is empty or has control characters"));
         }
-        let found = project.look_at(&project.find_imported(&imported.path)?)?;
-        let path = match found.files.as_slice() {
-            [path] if path.as_str() == found.path => path.clone(),
-            _ => {
-                return Err(Error::argument(format!(
-                    "'{}' is no file, and a target is one",
-                    found.path
-                )));
-            }
-        };
-        let mut there = Self {
+        let at = project.look_at(&project.find_imported(&imported.path)?)?;
+        let path = at.file().cloned().ok_or_else(|| at.is_no_target())?;
+        let mut import = Self {
             id,
             imported,
+            at,
             path,
-            module: found.module,
             data: project.find_all_imported(&imported.data)?,
             stated: Vec::new(),
         };
-        if there.data.is_empty() {
-            let stated: Vec<RelPath> = there.found().stated_data().collect();
-            let is_there = |path: &RelPath| project.has_file(path);
-            there.stated = stated.into_iter().filter(is_there).collect();
+        if import.data.is_empty() {
+            let mut stated: Vec<RelPath> = import.candidate().stated_data().collect();
+            stated.retain(|path| project.has_file(path));
+            import.stated = stated;
         }
-        Ok(there)
+        Ok(import)
     }
 
-    /// Its file, and those that it needs.
-    pub(super) fn needed(&self) -> impl Iterator<Item = RelPath> {
-        let needed = self.data.iter().chain(&self.stated).chain([&self.path]);
-        needed.cloned()
+    /// Returns its file, and those that it needs.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &RelPath> {
+        self.data.iter().chain(&self.stated).chain([&self.path])
     }
 
-    /// Enters it, as it is now; returns what is to be known beside.
-    pub(super) fn enter(
-        &self,
-        registry: &mut ProjectRegistry,
-        known: &mut Known,
-        hashed: &HashedFiles,
-        now: SystemTime,
-    ) -> Result<(Entered, Vec<String>)> {
+    /// Registers it as it is now; returns notes about it, too.
+    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<(Outcome, Vec<String>)> {
         let imported = self.imported;
-        let before = registry.targets.get(self.id).cloned();
-        let given = Given {
+        let before = register.registry.targets.get(self.id).cloned();
+        let mut given = Overrides {
             id: Some(self.id.to_owned()),
-            entrypoint: imported.entrypoint.clone(),
             model_output: imported.model_output.clone(),
             data: self.data.clone(),
-            ..Given::default()
+            ..Overrides::default()
         };
-        let entered = self.found().enter(registry, known, &given, hashed, now)?;
+        given.details.entrypoint.clone_from(&imported.entrypoint);
+        let outcome = register.target(&self.candidate(), &given)?;
         let mut notes = Vec::new();
-        if let Some(target) = registry.targets.get_mut(self.id) {
+        if let Some(target) = register.registry.targets.get_mut(self.id) {
             let is_as_stated = imported.files.as_ref() == Some(&target.files);
             if let Some(time) = imported.registered_at
                 && before.is_none()
@@ -93,53 +76,35 @@ impl<'a> TargetThere<'a> {
                 target.registered_at = time;
             }
             if imported.files.is_some() && !is_as_stated {
-                notes.push("the imported registry was stale: its files have other bytes".into());
+                notes.push("the imported registry was stale: the files have changed".into());
             }
             notes.extend(self.compare_digest(target));
             if let Some(before) = &before {
-                notes.extend(changes(self.id, before, target));
+                notes.extend(ItemChange::of_target(self.id, before, target).lines());
             }
         }
-        Ok((entered, notes))
+        Ok((outcome, notes))
     }
 
-    fn found(&self) -> FoundTarget<'_> {
-        FoundTarget {
+    /// Returns the function that the other registry names, else the only one.
+    fn candidate(&self) -> TargetCandidate<'_> {
+        let named = self.imported.entrypoint.as_deref().map(symbol_of);
+        TargetCandidate {
             path: &self.path,
-            function: self.function(),
+            function: self.at.function(named),
         }
     }
 
-    /// The function that the other registry names, else the only one.
-    fn function(&self) -> Option<&TargetFunction> {
-        let targets = self.module.as_ref()?.targets.as_slice();
-        let entrypoint = self.imported.entrypoint.as_deref();
-        match entrypoint.and_then(|text| text.rsplit(':').next()) {
-            Some(name) => targets.iter().find(|function| function.name == name),
-            None => targets.first().filter(|_| targets.len() == 1),
-        }
-    }
-
-    /// Tells when a digest is that of no file of the target. Which files it is made of is not the same everywhere.
+    /// Notes when a digest is that of no file of the target. Programs differ in the files that it is made of.
     fn compare_digest(&self, target: &TargetEntry) -> Option<String> {
         let Some(stated) = self.imported.digest? else {
-            return Some("its target_digest is no SHA-256, and was not compared".into());
+            return Some("its target_digest is not a SHA-256, and was not compared".into());
         };
         let mut digests = target.files.values().map(|facts| facts.digest);
         let is_known = digests.any(|digest| digest == stated) || target.digest == stated;
         (!is_known).then(|| {
-            "its target_digest is that of none of its files: the imported registry was stale, or it is a digest of something else"
+            "its target_digest matches none of its files: the imported registry was stale, or it is the digest of something else"
                 .into()
         })
     }
-}
-
-/// What changed of what was registered before.
-fn changes(id: &str, before: &TargetEntry, after: &TargetEntry) -> Vec<String> {
-    let registry = |target: &TargetEntry| {
-        let mut registry = ProjectRegistry::default();
-        registry.targets.insert(id.to_owned(), target.clone());
-        registry
-    };
-    Difference::between(&registry(before), &registry(after)).words()
 }

@@ -42,7 +42,7 @@ use crate::store::lock::RECORD_LIMIT;
 
 use models::{Models, Naming, find};
 use origin::{ArchiveFetch, IndexedFolder, Server, open_folder};
-pub(in crate::project) use tree::is_output_of_run;
+pub(crate) use tree::is_output_of_run;
 
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -241,7 +241,7 @@ impl Project {
         let file = RegistryFile::new(options.output.clone());
         let path = file.path();
         if !options.name.is_empty() {
-            ModelName::parse(&options.name).map_err(|error| Error::argument(error.to_string()))?;
+            ModelName::parse(&options.name).map_err(Error::argument_name)?;
         }
         // Before anything is fetched in vain.
         read_replaceable(&file)?;

@@ -30,7 +30,7 @@ const OUTPUTS: [&str; 9] = [
 const COMPARED: &str = "compare";
 
 /// Returns whether a file is an output of a run of a model, or something that outputs are compared with.
-pub(in crate::project) fn is_output_of_run(path: &RelPath) -> bool {
+pub(crate) fn is_output_of_run(path: &RelPath) -> bool {
     let mut components: Vec<&str> = path.components().collect();
     let name = components.pop();
     name.is_some_and(|name| is_left_out(name, true))

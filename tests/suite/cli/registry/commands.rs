@@ -412,13 +412,13 @@ fn a_command_line_that_means_nothing_is_refused() {
         ("add {p}/models --id x/../y", "component"),
         (
             "add {p}/models {p}/weights --id x",
-            "an id or version is that of one model",
+            "an id or version is for one model",
         ),
         (
             "add {p}/models --version 2.0.0",
-            "an id or version is that of one model",
+            "an id or version is for one model",
         ),
-        ("add {p}/models --model-output x", "no file"),
+        ("add {p}/models --model-output x", "not a file"),
         (
             "publish sir {p}/weights --to {temp}/public",
             "name models or paths",

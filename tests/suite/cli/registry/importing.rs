@@ -78,7 +78,7 @@ fn an_import_says_what_was_registered_what_was_stale_and_what_failed() {
     let lines: Vec<&str> = ran.err.lines().collect();
     assert_eq!(
         lines[0],
-        "model sir: the imported registry was stale: 'models/sir.py' has other bytes"
+        "model sir: the imported registry was stale: 'models/sir.py' has changed"
     );
     assert!(
         lines[1].starts_with("Failed model 'gone': cannot read "),
@@ -116,7 +116,7 @@ fn the_document_of_an_import() {
             "target_sets": ["main"],
             "notes": [{
                 "entity": {"kind": "model", "id": "sir"},
-                "message": "the imported registry was stale: 'models/sir.py' has other bytes",
+                "message": "the imported registry was stale: 'models/sir.py' has changed",
             }],
         })
     );

@@ -103,7 +103,7 @@ fn a_history_survives_as_far_as_its_files_are_known() {
     assert_eq!(ids(&report), [("agent", Some("1.0.1"))]);
     assert_eq!(
         notes(&report),
-        ["version 0.9.0 is left out: the digest and size of its file are not known"]
+        ["version 0.9.0 is left out: the digest or size of its file is unknown"]
     );
     let project = place.project();
     let (entry, current) = project.registry().current("agent").unwrap();
@@ -140,7 +140,7 @@ fn a_file_that_changed_since_becomes_the_next_version() {
     assert_eq!(
         notes(&report),
         [
-            "the imported registry was stale: 'input/gnn_files/agent.md' has other bytes than version 1.0.3"
+            "the imported registry was stale: 'input/gnn_files/agent.md' has changed since version 1.0.3"
         ]
     );
     assert_eq!(

@@ -1,0 +1,241 @@
+//! Registering candidates: which id, which version, what of it is new. Nothing here reads a file.
+
+use std::time::SystemTime;
+
+use super::candidate::{ModelCandidate, Overrides, TargetCandidate};
+use super::ids::Ids;
+use crate::catalog::Metadata;
+use crate::error::{Error, Result, chain};
+use crate::model::ModelRef;
+use crate::modelstoml::{
+    Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of, total_bytes,
+    version,
+};
+use crate::project::item::{ItemKind, RegisteredItem};
+use crate::project::scan::hash::FileHashes;
+use crate::relpath::{RelPath, check_distinct};
+
+/// What became of a candidate.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Registered(RegisteredItem),
+    /// The id of what is registered just so.
+    Unchanged(String),
+}
+
+/// A registry in which models and targets are registered.
+#[derive(Debug)]
+pub(crate) struct Register<'a> {
+    pub(crate) registry: &'a mut ProjectRegistry,
+    pub(crate) ids: Ids,
+    pub(crate) hashes: &'a FileHashes,
+    /// When the files were hashed, or just before.
+    pub(crate) now: SystemTime,
+}
+
+impl<'a> Register<'a> {
+    pub(crate) fn new(
+        registry: &'a mut ProjectRegistry,
+        hashes: &'a FileHashes,
+        now: SystemTime,
+    ) -> Self {
+        Self {
+            ids: Ids::of(registry),
+            registry,
+            hashes,
+            now,
+        }
+    }
+
+    /// Registers a model as it is now.
+    pub(crate) fn model(
+        &mut self,
+        candidate: &ModelCandidate<'_>,
+        given: &Overrides,
+    ) -> Result<Outcome> {
+        let registered = candidate.entry(self.registry, &self.ids, given);
+        let before = registered.map(|(_, entry)| entry);
+        let id = match registered {
+            Some((id, _)) => id.clone(),
+            None => candidate.new_id(self.registry, &self.ids, given)?,
+        };
+        let said = &candidate.at.description;
+        let mut entry = before.cloned().unwrap_or_default();
+        entry.path.clone_from(&candidate.at.path);
+        entry.format = candidate.at.format.map(str::to_owned);
+        entry.describe(given.details.clone(), candidate.details());
+        entry
+            .tags
+            .extend(given.tags.iter().chain(&said.tags).cloned());
+        if !given.data.is_empty() {
+            entry.data.clone_from(&given.data);
+        }
+        if !given.code.is_empty() {
+            entry.code.clone_from(&given.code);
+        }
+        if entry.name.is_empty() {
+            id.clone_into(&mut entry.name);
+        }
+        let files = candidate.at.files.iter().chain(entry.needed());
+        let now = self.version(files, said.metadata.clone())?;
+        let stated = said.version.as_deref();
+        if let Some(version) = next_version(before, &now, given.version.as_deref(), stated)? {
+            entry.versions.insert(version.clone(), now);
+            entry.current = version;
+        }
+        Ok(self.put_model(id, entry))
+    }
+
+    /// Returns the version that files have now.
+    pub(crate) fn version<'f>(
+        &self,
+        files: impl Iterator<Item = &'f RelPath>,
+        metadata: Metadata,
+    ) -> Result<RegisteredVersion> {
+        let files = self.facts(files)?;
+        Ok(RegisteredVersion {
+            registered_at: self.now,
+            digest: digest_of(&files),
+            files,
+            metadata,
+        })
+    }
+
+    /// Puts an entry in the place of the one before.
+    pub(crate) fn put_model(&mut self, id: String, entry: ModelEntry) -> Outcome {
+        let before = self.registry.entries.get(&id);
+        if before == Some(&entry) {
+            return Outcome::Unchanged(id);
+        }
+        let current = entry.current();
+        let item = RegisteredItem {
+            id: id.clone(),
+            kind: ItemKind::Model,
+            version: Some(entry.current.clone()),
+            previous: before.map(|before| before.current.clone()),
+            is_new: before.is_none(),
+            files: current.map_or(0, |version| version.files.len()),
+            total_bytes: current.map_or(0, RegisteredVersion::total_bytes),
+        };
+        self.ids.add_model(&id, &entry.path);
+        self.registry.entries.insert(id, entry);
+        Outcome::Registered(item)
+    }
+
+    /// Registers a target as it is now.
+    pub(crate) fn target(
+        &mut self,
+        candidate: &TargetCandidate<'_>,
+        given: &Overrides,
+    ) -> Result<Outcome> {
+        let entrypoint = given
+            .details
+            .entrypoint
+            .clone()
+            .or_else(|| candidate.entrypoint());
+        let entrypoint = entrypoint.ok_or_else(|| {
+            Error::argument("the code declares no function of it a target: choose an entrypoint")
+        })?;
+        let id = candidate.id(self.registry, &self.ids, given, &entrypoint)?;
+        let before = self.registry.targets.get(&id);
+        let stated = candidate
+            .function
+            .and_then(|function| function.model_output.clone());
+        let model_output = given.model_output.clone().or(stated);
+        let model_output = model_output
+            .or_else(|| before.map(|target| target.model_output.clone()))
+            .ok_or_else(|| Error::argument("the code does not say which model output it uses"))?;
+        if entrypoint.is_empty() || model_output.is_empty() {
+            let message = "a target needs an entrypoint and a model output that are not empty";
+            return Err(Error::argument(message));
+        }
+        let data = candidate.data(before, given, self.hashes);
+        let files = self.facts(data.iter().chain([candidate.path]))?;
+        let digest = digest_of(&files);
+        let same = before.filter(|before| before.digest == digest);
+        let target = TargetEntry {
+            path: candidate.path.clone(),
+            entrypoint,
+            model_output,
+            data,
+            registered_at: same.map_or(self.now, |before| before.registered_at),
+            digest,
+            files,
+            others: before
+                .map(|target| target.others.clone())
+                .unwrap_or_default(),
+        };
+        let is_new = before.is_none();
+        let is_changed = before != Some(&target);
+        let mut is_added = false;
+        if let Some(set) = &given.target_set {
+            let set = self.registry.target_sets.entry(set.clone()).or_default();
+            is_added = set.insert(id.clone());
+        }
+        if !is_changed && !is_added {
+            return Ok(Outcome::Unchanged(id));
+        }
+        let item = RegisteredItem {
+            id: id.clone(),
+            kind: ItemKind::Target,
+            version: None,
+            previous: None,
+            is_new,
+            files: target.files.len(),
+            total_bytes: total_bytes(&target.files),
+        };
+        self.ids.add_target(&id, &target.entrypoint);
+        self.registry.targets.insert(id, target);
+        Ok(Outcome::Registered(item))
+    }
+
+    fn facts<'f>(&self, files: impl Iterator<Item = &'f RelPath>) -> Result<Files> {
+        let mut facts = Files::new();
+        for file in files {
+            match self.hashes.get(file) {
+                Some(Ok(of_file)) => facts.insert(file.clone(), *of_file),
+                Some(Err(error)) => return Err(Error::argument(chain(error))),
+                None => {
+                    return Err(Error::argument(format!(
+                        "'{file}' was added or removed meanwhile, on disk or in the registry: try again"
+                    )));
+                }
+            };
+        }
+        check_distinct(facts.keys()).map_err(Error::argument_name)?;
+        Ok(facts)
+    }
+}
+
+/// Returns which version something becomes; `None` when it is the current one.
+pub(crate) fn next_version(
+    before: Option<&ModelEntry>,
+    now: &RegisteredVersion,
+    given: Option<&str>,
+    stated: Option<&str>,
+) -> Result<Option<String>> {
+    if let Some(version) = given.or(stated) {
+        ModelRef::new("", "m", version).map_err(Error::argument_name)?;
+    }
+    let Some(before) = before else {
+        return Ok(Some(given.or(stated).unwrap_or(version::FIRST).to_owned()));
+    };
+    let current = before.current.as_str();
+    let is_same = before
+        .current()
+        .is_some_and(|before| before.digest == now.digest);
+    // A version that the file states anew counts; one that it kept does not tell the new state from the old.
+    let wanted = given.or(stated.filter(|stated| !before.versions.contains_key(*stated)));
+    match wanted {
+        None if is_same => Ok(None),
+        None => Ok(Some(version::next_patch(current))),
+        Some(wanted) if wanted == current && is_same => Ok(None),
+        Some(wanted) if before.versions.contains_key(wanted) => Err(Error::argument(format!(
+            "version '{wanted}' is already registered: choose one above {current}"
+        ))),
+        Some(wanted) if version::compare(wanted, current).is_lt() => Err(Error::argument(format!(
+            "version '{wanted}' is below the current {current}: choose a higher one"
+        ))),
+        Some(wanted) => Ok(Some(wanted.to_owned())),
+    }
+}
