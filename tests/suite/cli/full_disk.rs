@@ -164,7 +164,10 @@ fn machine(megabytes: u64) -> Option<(Rack, SmallDisk)> {
 
 /// Publishes one file of these many bytes in chunks of 64 KiB.
 fn publish(machine: &Rack, size: usize) -> Published {
-    let options = Publication::in_chunks_of(64 << 10);
+    let options = Publication {
+        chunk_bytes: 64 << 10,
+        ..Publication::default()
+    };
     machine.publish_as("g/m v1", &[("m.bin", bytes(size, 1))], &options)
 }
 

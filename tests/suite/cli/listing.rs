@@ -4,7 +4,7 @@ use modelrack::cli::Mount;
 use serde_json::{Value, json};
 
 use super::{Sinks, cells, models, mount, run_line, run_words};
-use crate::support::rack::{CHUNK, Rack, sample};
+use crate::support::rack::{Rack, sample};
 use crate::support::registry::{HandMade, Publication, serve_index};
 use crate::support::server::Rule;
 
@@ -12,8 +12,12 @@ use crate::support::server::Rule;
 fn furnished() -> Rack {
     let rack = Rack::with_model();
     rack.pull("g/m v1").unwrap();
-    let described = |metadata| Publication::in_chunks_of(CHUNK).metadata(metadata);
-    let options = described(json!({"type": "text"})).alias("latest");
+    let described = |metadata| Publication {
+        metadata,
+        ..Publication::default()
+    };
+    let mut options = described(json!({"type": "text"}));
+    options.aliases = &["latest"];
     rack.publish_as("g/m v2", &[("a.txt", b"two")], &options);
     let metadata = json!({
         "description": "Counts sheep",

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::recording::Recording;
 use super::{Sinks, models, mount, run_line, run_words};
-use crate::support::rack::{CHUNK, Rack, chunks_but};
+use crate::support::rack::{Rack, chunks_but};
 use crate::support::registry::Publication;
 use crate::support::server::Rule;
 
@@ -38,7 +38,10 @@ fn hostile() -> Rack {
         "tags": [HOSTILE],
         "key\u{1b}[1m": {"deep": HOSTILE},
     });
-    let options = Publication::in_chunks_of(CHUNK).metadata(metadata);
+    let options = Publication {
+        metadata,
+        ..Publication::default()
+    };
     rack.publish_as("g/m v1", &[("x", b"x")], &options);
     rack
 }

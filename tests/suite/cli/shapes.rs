@@ -322,9 +322,11 @@ fn the_document_of_every_command() {
     let rack = Rack::new();
     let metadata =
         json!({"description": "Ten chunks", "type": "text", "tags": ["small"], "accuracy": 0.5});
-    let options = Publication::in_chunks_of(1024)
-        .metadata(metadata)
-        .alias("latest");
+    let options = Publication {
+        metadata,
+        aliases: &["latest"],
+        ..Publication::default()
+    };
     rack.publish_as("g/m v1", &sample(), &options);
     let broken = rack.publish("g/n v1", &[("n.bin", crate::support::bytes(3000, 3))]);
     let folder = rack.temp.path().join("mine");

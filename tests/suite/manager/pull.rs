@@ -17,7 +17,10 @@ fn a_pulled_model_lies_in_its_folder_and_is_recorded() {
     let rack = Rack::new();
     let metadata =
         json!({"description": "d", "type": "classifier", "tags": ["a", "b"], "more": {"x": 1}});
-    let options = Publication::in_chunks_of(CHUNK).metadata(metadata.clone());
+    let options = Publication {
+        metadata: metadata.clone(),
+        ..Publication::default()
+    };
     let published = rack.publish_as("g/m v1", &sample(), &options);
     let report = rack.pull("g/m v1").unwrap();
     assert_eq!(report.outcome, PullOutcome::Installed);
@@ -116,7 +119,10 @@ fn a_missing_folder_is_pulled_again_and_a_broken_store_is_not() {
 #[test]
 fn the_only_version_needs_no_name_and_an_alias_is_followed() {
     let rack = Rack::new();
-    let options = Publication::in_chunks_of(CHUNK).alias("latest");
+    let options = Publication {
+        aliases: &["latest"],
+        ..Publication::default()
+    };
     rack.publish_as("g/m v1", &sample(), &options);
     let report = rack.pull("g/m").unwrap();
     assert_eq!((report.model.version(), report.alias_of), ("v1", None));

@@ -13,7 +13,10 @@ use crate::support::{address, bytes};
 fn large() -> (Rack, Published, Vec<u8>) {
     let rack = Rack::new();
     let file = bytes((33 << 20) + 5, 3);
-    let options = Publication::in_chunks_of(64 << 20);
+    let options = Publication {
+        chunk_bytes: 64 << 20,
+        ..Publication::default()
+    };
     let published = rack.publish_as("g/m v1", &[("large.bin", &file)], &options);
     assert_eq!(published.chunks, 1);
     (rack, published, file)

@@ -105,7 +105,10 @@ fn a_search_finds_every_word_in_name_description_type_or_tags() {
         ),
         ("vision/plain v1", json!({})),
     ] {
-        let options = Publication::in_chunks_of(CHUNK).metadata(metadata.clone());
+        let options = Publication {
+            metadata: metadata.clone(),
+            ..Publication::default()
+        };
         rack.publish_as(model, &[("a", model)], &options);
     }
     rack.pull("speech/whisper v1").unwrap();

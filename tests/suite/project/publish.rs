@@ -47,8 +47,12 @@ fn another_writer_makes_the_same_registry() {
     files.push(("x/empty", vec![]));
     let with = options().metadata(metadata.as_object().unwrap().clone());
     publish_with(&rack, "a/b/m v1", &files, &with.alias("latest"));
-    let how = Publication::in_chunks_of(CHUNK).metadata(metadata);
-    other.publish_as("a/b/m v1", &files, &how.alias("latest"));
+    let how = Publication {
+        metadata,
+        aliases: &["latest"],
+        ..Publication::default()
+    };
+    other.publish_as("a/b/m v1", &files, &how);
     assert_eq!(rack.index(), other.index());
     let data = |rack: &Rack| files_below(&rack.registry().join("data"));
     assert_eq!(data(&rack), data(&other));

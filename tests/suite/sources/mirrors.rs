@@ -133,7 +133,10 @@ fn the_error_is_that_of_the_source_itself() {
 fn a_range_that_the_source_always_sends_wrong_comes_right_from_its_mirror() {
     let rack = Rack::new();
     let file = crate::support::bytes((33 << 20) + 5, 3);
-    let options = Publication::in_chunks_of(64 << 20);
+    let options = Publication {
+        chunk_bytes: 64 << 20,
+        ..Publication::default()
+    };
     rack.publish_as("g/m v1", &[("large.bin", &file)], &options);
     let first = Server::start().folder(rack.registry());
     first.rule(

@@ -1,11 +1,17 @@
-//! Commits of files as git names them, and the branches, tags and pull requests that point at them.
-#![allow(dead_code, reason = "each test binary and benchmark uses its own part")]
+//! What the Git host and the Hub have in common: commits of files as git names them, and what points at them.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary and benchmark uses its own part, and a fixture that fails ends the test"
+)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+
+use super::server::lock;
 
 /// Files by name.
 pub(crate) type Tree = BTreeMap<String, File>;
@@ -15,14 +21,8 @@ pub(crate) struct File {
     pub(crate) bytes: Arc<[u8]>,
     /// The id of the blob in git: of the file itself, or of the pointer to it.
     pub(crate) blob: String,
-    pub(crate) large: Option<Large>,
-}
-
-/// What git has instead of a file in the large file storage.
-#[derive(Clone)]
-pub(crate) struct Large {
-    pub(crate) sha256: String,
-    pub(crate) pointer_bytes: usize,
+    /// SHA-256 and the length of the pointer, for a file in the large file storage.
+    pub(crate) large: Option<(String, usize)>,
 }
 
 impl File {
@@ -42,10 +42,7 @@ impl File {
         Self {
             bytes: bytes.into(),
             blob: object("blob", pointer.as_bytes()),
-            large: Some(Large {
-                sha256,
-                pointer_bytes: pointer.len(),
-            }),
+            large: Some((sha256, pointer.len())),
         }
     }
 }
@@ -57,28 +54,21 @@ pub(crate) struct Commit {
     pub(crate) number: usize,
 }
 
-/// What a tag points at.
-pub(crate) struct Tag {
-    pub(crate) commit: String,
-    /// The tag's own id, if it is annotated.
-    pub(crate) object: Option<String>,
-}
-
 /// The commits of a repository, which stay after the branches that led to them have moved.
 #[derive(Default)]
 pub(crate) struct History {
     /// The first branch ever, unless told otherwise.
     pub(crate) default_branch: Option<String>,
     pub(crate) branches: BTreeMap<String, String>,
-    pub(crate) tags: BTreeMap<String, Tag>,
+    /// The commit of each tag, and the tag's own id if it is annotated.
+    pub(crate) tags: BTreeMap<String, (String, Option<String>)>,
     /// The heads of pull requests, by number.
     pub(crate) pull_requests: BTreeMap<u64, String>,
     pub(crate) commits: BTreeMap<String, Commit>,
 }
 
 impl History {
-    /// Commits files to a branch; the id follows from the files and the commit before.
-    pub(crate) fn commit(&mut self, branch: &str, tree: Tree) -> String {
+    fn commit(&mut self, branch: &str, tree: Tree) -> String {
         let parent = self.branches.get(branch).map_or("", String::as_str);
         let mut content = format!("parent {parent}\n");
         for (name, file) in &tree {
@@ -86,39 +76,25 @@ impl History {
         }
         let id = object("commit", content.as_bytes());
         let number = self.commits.len();
-        let commit = Commit {
+        let commit = || Commit {
             id: id.clone(),
             tree,
             number,
         };
-        self.commits.entry(id.clone()).or_insert(commit);
+        self.commits.entry(id.clone()).or_insert_with(commit);
         self.set_branch(branch, &id);
         id
     }
 
-    pub(crate) fn set_branch(&mut self, branch: &str, commit: &str) {
+    fn set_branch(&mut self, branch: &str, commit: &str) {
         self.default_branch.get_or_insert_with(|| branch.to_owned());
         self.branches.insert(branch.to_owned(), commit.to_owned());
-    }
-
-    pub(crate) fn tag(&mut self, tag: &str, commit: &str) {
-        let lightweight = Tag {
-            commit: commit.to_owned(),
-            object: None,
-        };
-        self.tags.insert(tag.to_owned(), lightweight);
     }
 
     /// The commit of the default branch.
     pub(crate) fn head(&self) -> Option<&str> {
         let branch = self.default_branch.as_ref()?;
         self.branches.get(branch).map(String::as_str)
-    }
-
-    /// The files of a branch, none where it is missing.
-    pub(crate) fn tree_of(&self, branch: &str) -> Tree {
-        let commit = self.branches.get(branch);
-        commit.map_or_else(Tree::new, |commit| self.commits[commit].tree.clone())
     }
 
     /// The commit that a branch, a tag, a full name of either, or a whole id means, in this order.
@@ -128,11 +104,122 @@ impl History {
             None => (Some(reference), Some(reference)),
         };
         let branch = branch.and_then(|branch| self.branches.get(branch));
-        let tag = || Some(&self.tags.get(tag?)?.commit);
+        let tag = || Some(&self.tags.get(tag?)?.0);
         let id = branch.or_else(tag).map_or(reference, String::as_str);
         self.commits
             .get(if id == "HEAD" { self.head()? } else { id })
     }
+}
+
+/// What a host has: repositories, each found by a name of which capitals do not count.
+pub(crate) trait Host {
+    type Repository;
+    fn repositories(&mut self) -> &mut BTreeMap<String, Self::Repository>;
+    fn history(repository: &mut Self::Repository) -> &mut History;
+    /// A file of this name as the host keeps it.
+    fn file(name: &str, bytes: Vec<u8>) -> File;
+}
+
+/// A repository of a host, to be changed by a test.
+pub(crate) struct Handle<H> {
+    pub(crate) host: Arc<Mutex<H>>,
+    name: String,
+}
+
+impl<H: Host> Handle<H> {
+    /// The repository of this name, made where there is none.
+    pub(crate) fn new(
+        host: &Arc<Mutex<H>>,
+        name: &str,
+        make: impl FnOnce() -> H::Repository,
+    ) -> Self {
+        let mut locked = lock(host);
+        let repositories = locked.repositories();
+        repositories
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(make);
+        Self {
+            host: Arc::clone(host),
+            name: name.to_owned(),
+        }
+    }
+
+    /// `owner/name`, or just `name`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Commits just these files to a branch, made where there is none; returns the commit's id, which follows from the
+    /// files and the commit before.
+    pub(crate) fn commit<N: Into<String>, B: Into<Vec<u8>>>(
+        &self,
+        branch: &str,
+        files: impl IntoIterator<Item = (N, B)>,
+    ) -> String {
+        self.change(|repository| H::history(repository).commit(branch, tree::<H, _, _>(files)))
+    }
+
+    /// Commits these files beside, or in place of, those that the branch has.
+    pub(crate) fn commit_with<N: Into<String>, B: Into<Vec<u8>>>(
+        &self,
+        branch: &str,
+        files: impl IntoIterator<Item = (N, B)>,
+    ) -> String {
+        self.change(|repository| {
+            let history = H::history(repository);
+            let before = history.branches.get(branch);
+            let mut all = before.map_or_else(Tree::new, |id| history.commits[id].tree.clone());
+            all.extend(tree::<H, _, _>(files));
+            history.commit(branch, all)
+        })
+    }
+
+    /// Points a branch at a commit, wherever it pointed before.
+    pub(crate) fn set_branch(&self, branch: &str, commit: &str) {
+        self.change(|repository| H::history(repository).set_branch(branch, commit));
+    }
+
+    pub(crate) fn delete_branch(&self, branch: &str) {
+        self.change(|repository| H::history(repository).branches.remove(branch));
+    }
+
+    /// Points a tag at a commit.
+    pub(crate) fn tag(&self, tag: &str, commit: &str) {
+        let target = (commit.to_owned(), None);
+        self.change(|repository| H::history(repository).tags.insert(tag.to_owned(), target));
+    }
+
+    /// Points the head of a pull request at a commit.
+    pub(crate) fn pull_request(&self, number: u64, commit: &str) {
+        let requests = |history: &mut History| history.pull_requests.insert(number, commit.into());
+        self.change(|repository| requests(H::history(repository)));
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut H::Repository) -> T) -> T {
+        let mut host = lock(&self.host);
+        let repository = host.repositories().get_mut(&self.name.to_ascii_lowercase());
+        change(repository.unwrap())
+    }
+}
+
+impl<H> Clone for Handle<H> {
+    fn clone(&self) -> Self {
+        Self {
+            host: Arc::clone(&self.host),
+            name: self.name.clone(),
+        }
+    }
+}
+
+pub(crate) fn tree<H: Host, N: Into<String>, B: Into<Vec<u8>>>(
+    files: impl IntoIterator<Item = (N, B)>,
+) -> Tree {
+    let named = files
+        .into_iter()
+        .map(|(name, bytes)| (name.into(), bytes.into()));
+    named
+        .map(|(name, bytes)| (name.clone(), H::file(&name, bytes)))
+        .collect()
 }
 
 /// The id that git gives to an object.

@@ -62,7 +62,7 @@ impl Rack {
 
     /// Publishes in chunks of [`CHUNK`] bytes.
     pub(crate) fn publish<B: AsRef<[u8]>>(&self, model: &str, files: &[(&str, B)]) -> Published {
-        self.publish_as(model, files, &Publication::in_chunks_of(CHUNK))
+        self.publish_as(model, files, &Publication::default())
     }
 
     pub(crate) fn publish_as<B: AsRef<[u8]>>(

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use modelrack::{Digest, ModelRef};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::server::Server;
@@ -12,28 +11,18 @@ use super::server::Server;
 /// How a version is published.
 #[derive(Debug, Clone)]
 pub(crate) struct Publication {
-    chunk_bytes: usize,
-    metadata: Value,
-    aliases: Vec<String>,
+    pub(crate) chunk_bytes: usize,
+    pub(crate) metadata: Value,
+    pub(crate) aliases: &'static [&'static str],
 }
 
-impl Publication {
-    pub(crate) fn in_chunks_of(chunk_bytes: usize) -> Self {
+impl Default for Publication {
+    fn default() -> Self {
         Self {
-            chunk_bytes,
+            chunk_bytes: 1024,
             metadata: json!({}),
-            aliases: Vec::new(),
+            aliases: &[],
         }
-    }
-
-    pub(crate) fn metadata(mut self, metadata: Value) -> Self {
-        self.metadata = metadata;
-        self
-    }
-
-    pub(crate) fn alias(mut self, alias: &str) -> Self {
-        self.aliases.push(alias.to_owned());
-        self
     }
 }
 
@@ -43,23 +32,6 @@ pub(crate) struct Published {
     pub(crate) manifest_digest: Digest,
     pub(crate) total_bytes: u64,
     pub(crate) chunks: usize,
-}
-
-#[derive(Serialize)]
-struct Manifest<'a> {
-    total_size: usize,
-    chunk_size: usize,
-    chunks: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chunk_sizes: Option<Vec<usize>>,
-    files: Vec<File<'a>>,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    path: &'a str,
-    size: usize,
-    sha256: String,
 }
 
 /// Publishes files as a version of a model, into the registry in a folder.
@@ -73,34 +45,46 @@ pub(crate) fn publish(
     files.sort();
     let chunks = cut(&files, how.chunk_bytes);
     let sizes: Vec<usize> = chunks.iter().map(Vec::len).collect();
-    let total = sizes.iter().sum();
-    let full = sizes.split_last().map_or(&[][..], |(_, full)| full);
-    let even = full.iter().all(|size| *size == how.chunk_bytes);
-    let manifest = serde_json::to_vec(&Manifest {
-        total_size: total,
-        chunk_size: how.chunk_bytes,
-        chunks: chunks.iter().map(|chunk| digest(chunk)).collect(),
-        chunk_sizes: (!even).then_some(sizes),
-        files: files
-            .iter()
-            .map(|(path, bytes)| File {
-                path,
-                size: bytes.len(),
-                sha256: digest(bytes),
-            })
-            .collect(),
-    });
-    let manifest = manifest.unwrap();
+    let total: usize = sizes.iter().sum();
+    let digests: Vec<String> = chunks.iter().map(|chunk| digest(chunk)).collect();
+    let even = sizes
+        .iter()
+        .rev()
+        .skip(1)
+        .all(|size| *size == how.chunk_bytes);
+    let listed_sizes = if even {
+        String::new()
+    } else {
+        format!("\"chunk_sizes\":{sizes:?},").replace(' ', "")
+    };
+    let file = |(path, bytes): &(&str, &[u8])| {
+        let (path, size, sha256) = (json!(path), bytes.len(), digest(bytes));
+        format!(r#"{{"path":{path},"size":{size},"sha256":"{sha256}"}}"#)
+    };
+    let files = files.iter().map(file).collect::<Vec<_>>().join(",");
+    let manifest = format!(
+        r#"{{"total_size":{total},"chunk_size":{},"chunks":{},{listed_sizes}"files":[{files}]}}"#,
+        how.chunk_bytes,
+        json!(digests),
+    );
     let data = registry.join("data");
     fs::create_dir_all(&data).unwrap();
-    for document in chunks.iter().chain([&manifest]) {
+    for document in chunks
+        .iter()
+        .map(Vec::as_slice)
+        .chain([manifest.as_bytes()])
+    {
         fs::write(data.join(digest(document)), document).unwrap();
     }
     let path = registry.join("models.json");
     let index = fs::read(&path).map_or(json!({}), |json| serde_json::from_slice(&json).unwrap());
-    fs::write(path, with_version(index, model, &digest(&manifest), how)).unwrap();
+    fs::write(
+        path,
+        with_version(index, model, &digest(manifest.as_bytes()), how),
+    )
+    .unwrap();
     Published {
-        manifest_digest: Digest::of(&manifest),
+        manifest_digest: Digest::of(manifest.as_bytes()),
         total_bytes: total as u64,
         chunks: chunks.len(),
     }
@@ -111,7 +95,7 @@ fn cut(files: &[(&str, &[u8])], chunk_bytes: usize) -> Vec<Vec<u8>> {
     let mut chunks: Vec<Vec<u8>> = Vec::new();
     let mut shared: Vec<u8> = Vec::new();
     for (_, bytes) in files {
-        if shared.len() + bytes.len() > chunk_bytes || bytes.len() >= chunk_bytes {
+        if bytes.len() >= chunk_bytes || shared.len() + bytes.len() > chunk_bytes {
             chunks.push(std::mem::take(&mut shared));
         }
         if bytes.len() >= chunk_bytes {
@@ -127,12 +111,11 @@ fn cut(files: &[(&str, &[u8])], chunk_bytes: usize) -> Vec<Vec<u8>> {
 
 fn with_version(mut index: Value, model: &ModelRef, hash: &str, how: &Publication) -> String {
     let versions = &mut index[model.group()][model.model()];
-    let version = &mut versions[model.version()];
-    *version = json!({"hash": hash});
+    versions[model.version()] = json!({"hash": hash});
     if how.metadata != json!({}) {
-        version["metadata"] = how.metadata.clone();
+        versions[model.version()]["metadata"] = how.metadata.clone();
     }
-    for alias in &how.aliases {
+    for alias in how.aliases {
         versions[alias] = json!({"alias_of": model.version()});
     }
     index.to_string()
@@ -188,13 +171,14 @@ impl HandMade {
 
     /// Serves chunks and manifest; returns the manifest's digest.
     pub(crate) fn serve(&self, server: &Server) -> String {
-        for chunk in &self.chunks {
-            server.put(&format!("/data/{}", digest(chunk)), chunk.clone());
+        let documents = self.documents();
+        for (digest, bytes) in &documents {
+            server.put(&format!("/data/{digest}"), bytes.clone());
         }
-        serve_manifest(server, self.manifest.to_string().as_bytes())
+        documents.last().unwrap().0.clone()
     }
 
-    /// Manifest and chunks with their digests, for serving them elsewhere.
+    /// Chunks and manifest with their digests.
     pub(crate) fn documents(&self) -> Vec<(String, Vec<u8>)> {
         let manifest = self.manifest.to_string().into_bytes();
         let all = self.chunks.iter().cloned().chain([manifest]);

@@ -7,6 +7,7 @@ use super::{
     sync_with, tree, tree_of,
 };
 use crate::support::forge::models::{ModelsToml, below, small_models};
+use crate::support::server::Rule;
 
 #[test]
 fn a_release_goes_before_the_tag_and_the_branch_of_its_name() {
@@ -215,7 +216,10 @@ fn a_repository_that_is_not_there() {
     ] {
         let host = Host::new();
         if asks_to_sign_in {
-            host.forge.ask_to_sign_in();
+            // As GitHub does, in the hope that the client signs in.
+            let rule = Rule::path_contains("/info/refs").status(401);
+            let rule = rule.header("www-authenticate", "Basic realm=\"GitHub\"");
+            host.forge.server().rule(rule);
         }
         let source = host.source_of("x", "x", "o/nothing", &refs_key(&["develop"]));
         let told = sync(&host.manager_of(&source));

@@ -76,7 +76,7 @@ fn a_limit_of_the_interface_says_when_it_ends() {
     let host = Host::new();
     let commit = host.repo.commit("develop", tree_of(ModelsToml::new()));
     host.repo.tag("v1", &commit);
-    host.forge.limit_api(0);
+    host.forge.limit_api();
     let manager = host.manager(&["develop", "v1", "0123456"]);
     let report = manager.sync(&SyncOptions::default()).unwrap();
     assert_eq!(report.synced.len(), 1, "a branch needs no interface");

@@ -1,9 +1,6 @@
 //! A Git host on the loopback interface, which speaks like GitHub Enterprise with its API at `/api/v3`. What it answers is
 //! the table in `routes.rs`.
 //!
-//! The suite has it as `mod forge;` beside `git` and `server`, the benchmarks through
-//! `#[path = "../tests/suite/support/forge/mod.rs"]`.
-//!
 //! ```ignore
 //! let forge = Forge::start();
 //! let repo = forge.repo("owner/models");
@@ -25,10 +22,11 @@ mod routes;
 mod zips;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::git::{File, History, Tag, Tree, object};
-use super::server::Server;
+use super::git::{File, Handle, History, Host, Tree, object, tree};
+use super::server::{Rule, Server, lock};
 pub(crate) use zips::{zip, zip_stored};
 
 /// A running Git host; it stops when dropped.
@@ -40,18 +38,16 @@ pub(crate) struct Forge {
 }
 
 /// What a host has, and how it behaves.
-struct Contents {
-    /// By name in lower case, which is how names are compared.
+#[derive(Default)]
+pub(crate) struct Contents {
     repositories: BTreeMap<String, Repository>,
-    /// Requests that the API will still answer.
-    api_left: u64,
-    asks_to_sign_in: bool,
     keeps_archives: bool,
     /// The root of the storage's host.
     storage: String,
 }
 
-struct Repository {
+#[derive(Default)]
+pub(crate) struct Repository {
     /// `owner/name`.
     name: String,
     history: History,
@@ -62,39 +58,43 @@ struct Repository {
     zips: BTreeMap<(String, String), File>,
 }
 
+impl Host for Contents {
+    type Repository = Repository;
+
+    fn repositories(&mut self) -> &mut BTreeMap<String, Repository> {
+        &mut self.repositories
+    }
+
+    fn history(repository: &mut Repository) -> &mut History {
+        &mut repository.history
+    }
+
+    fn file(_: &str, bytes: Vec<u8>) -> File {
+        File::small(bytes)
+    }
+}
+
 impl Forge {
     /// Starts a host without repositories.
     pub(crate) fn start() -> Self {
         let server = Server::start();
-        let contents = Arc::new(Mutex::new(Contents {
-            repositories: BTreeMap::new(),
-            api_left: u64::MAX,
-            asks_to_sign_in: false,
-            keeps_archives: false,
-            storage: server.localhost_url(),
-        }));
+        let storage = server.localhost_url();
+        let contents = Contents {
+            storage,
+            ..Contents::default()
+        };
+        let contents = Arc::new(Mutex::new(contents));
         server.routes(&contents, Contents::route);
         Self { server, contents }
     }
 
     /// The repository `owner/name`, made empty where there is none.
     pub(crate) fn repo(&self, name: &str) -> Repo {
-        let key = name.to_ascii_lowercase();
-        let repository = || Repository {
-            name: name.to_owned(),
-            history: History::default(),
-            releases: BTreeMap::new(),
-            token: None,
-            zips: BTreeMap::new(),
-        };
-        self.lock()
-            .repositories
-            .entry(key)
-            .or_insert_with(repository);
-        Repo {
-            contents: Arc::clone(&self.contents),
-            name: name.to_owned(),
-        }
+        let name = name.to_owned();
+        Handle::new(&self.contents, &name.clone(), || Repository {
+            name,
+            ..Default::default()
+        })
     }
 
     /// The root, without a slash at the end.
@@ -112,103 +112,43 @@ impl Forge {
         self.server.count("/api/v3/")
     }
 
-    /// Lets the API answer `left` more requests, and refuse those behind them with 403 until the hour is over.
-    pub(crate) fn limit_api(&self, left: u64) {
-        self.lock().api_left = left;
-    }
-
-    /// Answers 401 instead of 404 to requests for the refs of a repository that is unknown or private, as GitHub does in
-    /// the hope that the client signs in.
-    pub(crate) fn ask_to_sign_in(&self) {
-        self.lock().asks_to_sign_in = true;
+    /// Lets the API refuse all requests, as GitHub does for the rest of an hour after 60 of them.
+    pub(crate) fn limit_api(&self) {
+        let reset = SystemTime::now() + Duration::from_secs(600);
+        let reset = reset
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+            .to_string();
+        let rule = Rule::path_starts("/api/v3/").status(403);
+        let rule = rule.header("x-ratelimit-remaining", "0");
+        self.server.rule(rule.header("x-ratelimit-reset", &reset));
     }
 
     /// Serves archives of trees with a length and in ranges, as hosts do that keep them.
     pub(crate) fn keep_archives(&self) {
-        self.lock().keeps_archives = true;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Contents> {
-        super::server::lock(&self.contents)
+        lock(&self.contents).keeps_archives = true;
     }
 }
 
-/// A repository of a [`Forge`]. Commits stay known after the branches that led to them are gone.
-#[derive(Clone)]
-pub(crate) struct Repo {
-    contents: Arc<Mutex<Contents>>,
-    name: String,
-}
+/// A repository of a [`Forge`].
+pub(crate) type Repo = Handle<Contents>;
 
 impl Repo {
-    /// `owner/name`.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Commits a tree of just these files to a branch, made where there is none; returns the commit's id.
-    pub(crate) fn commit<N: Into<String>, B: Into<Vec<u8>>>(
-        &self,
-        branch: &str,
-        files: impl IntoIterator<Item = (N, B)>,
-    ) -> String {
-        self.change(|repository| repository.history.commit(branch, tree(files)))
-    }
-
-    /// Commits these files beside, or in place of, those that the branch has.
-    pub(crate) fn commit_with<N: Into<String>, B: Into<Vec<u8>>>(
-        &self,
-        branch: &str,
-        files: impl IntoIterator<Item = (N, B)>,
-    ) -> String {
-        self.change(|repository| {
-            let mut all = repository.history.tree_of(branch);
-            all.extend(tree(files));
-            repository.history.commit(branch, all)
-        })
-    }
-
-    /// Points a branch at a commit, wherever it pointed before.
-    pub(crate) fn set_branch(&self, branch: &str, commit: &str) {
-        self.change(|repository| repository.history.set_branch(branch, commit));
-    }
-
-    pub(crate) fn delete_branch(&self, branch: &str) {
-        self.change(|repository| repository.history.branches.remove(branch));
-    }
-
     pub(crate) fn set_default_branch(&self, branch: &str) {
         self.change(|repository| repository.history.default_branch = Some(branch.to_owned()));
-    }
-
-    /// Points a lightweight tag at a commit.
-    pub(crate) fn tag(&self, tag: &str, commit: &str) {
-        self.change(|repository| repository.history.tag(tag, commit));
     }
 
     /// Points a tag with a message at a commit; returns the id of the tag itself.
     pub(crate) fn annotated_tag(&self, tag: &str, commit: &str) -> String {
         let id = object("tag", format!("{tag} {commit}").as_bytes());
-        let annotated = Tag {
-            commit: commit.to_owned(),
-            object: Some(id.clone()),
-        };
-        self.change(|repository| repository.history.tags.insert(tag.to_owned(), annotated));
+        let target = (commit.to_owned(), Some(id.clone()));
+        self.change(|repository| repository.history.tags.insert(tag.to_owned(), target));
         id
     }
 
     pub(crate) fn delete_tag(&self, tag: &str) {
         self.change(|repository| repository.history.tags.remove(tag));
-    }
-
-    /// Points the head of a pull request at a commit.
-    pub(crate) fn pull_request(&self, number: u64, commit: &str) {
-        self.change(|repository| {
-            repository
-                .history
-                .pull_requests
-                .insert(number, commit.into())
-        });
     }
 
     /// Publishes a release with just these assets, in place of one with the same tag. A tag that is missing is set to
@@ -218,12 +158,13 @@ impl Repo {
         tag: &str,
         assets: impl IntoIterator<Item = (N, B)>,
     ) {
+        let assets = tree::<Contents, _, _>(assets);
         self.change(|repository| {
-            let head = repository.history.head().map(str::to_owned);
-            if let (false, Some(head)) = (repository.history.tags.contains_key(tag), head) {
-                repository.history.tag(tag, &head);
+            repository.releases.insert(tag.to_owned(), assets);
+            if let Some(head) = repository.history.head().map(str::to_owned) {
+                let tags = &mut repository.history.tags;
+                tags.entry(tag.to_owned()).or_insert((head, None));
             }
-            repository.releases.insert(tag.to_owned(), tree(assets));
         });
     }
 
@@ -236,19 +177,4 @@ impl Repo {
     pub(crate) fn require_token(&self, token: &str) {
         self.change(|repository| repository.token = Some(token.to_owned()));
     }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Repository) -> T) -> T {
-        let mut contents = super::server::lock(&self.contents);
-        let repository = contents
-            .repositories
-            .get_mut(&self.name.to_ascii_lowercase());
-        change(repository.unwrap())
-    }
-}
-
-fn tree<N: Into<String>, B: Into<Vec<u8>>>(files: impl IntoIterator<Item = (N, B)>) -> Tree {
-    let files = files.into_iter();
-    files
-        .map(|(name, bytes)| (name.into(), File::small(bytes.into())))
-        .collect()
 }

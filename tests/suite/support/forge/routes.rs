@@ -1,7 +1,5 @@
 //! The pages of a Git host.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -10,10 +8,6 @@ use super::super::git::{File, History};
 use super::super::server::{Page, Request};
 use super::{Contents, Repository, zips};
 
-/// What an unknown client is allowed in an hour.
-const API_LIMIT: u64 = 60;
-/// The seconds until the API answers again.
-const API_PAUSE: u64 = 600;
 /// What the storage expects in the query: links to it are signed.
 const SIGNATURE: &str = "signature=c2lnbmVk";
 /// Requests that accept this are answered with the bare id of a commit.
@@ -22,75 +16,46 @@ const BARE_ID: &str = "application/vnd.github.sha";
 const SHORTEST_ID: usize = 4;
 
 impl Contents {
-    /// The table of routes; what a slice ends with may have slashes of its own.
+    /// The table of routes.
     pub(super) fn route(&mut self, request: &Request) -> Page {
         let path: Vec<&str> = request.path_only()[1..].split('/').collect();
-        match path.as_slice() {
-            // git's advertisement of refs, protocol version 0
-            [owner, name, "info", "refs"] => self.refs(owner, name, request),
-            // a file at a ref
-            [owner, name, "raw", rest @ ..] => self.raw(owner, name, rest, request),
-            // the tree of a ref as a zip, streamed: no length, no ranges
-            [owner, name, "archive", rest @ ..] => self.archive(owner, name, rest, request),
-            // a redirect to the storage
-            [owner, name, "releases", "download", rest @ ..] => {
-                self.asset(owner, name, rest, request)
+        let page = match path.as_slice() {
+            // An asset under another host name, in ranges.
+            ["storage", owner, name, tag @ .., asset] => {
+                self.stored([owner, name], tag, asset, request)
             }
-            // an asset under another host name, in ranges
-            ["storage", owner, name, rest @ ..] => self.stored(owner, name, rest, request),
-            ["api", "v3", rest @ ..] => self.api(rest, request),
+            ["api", "v3", ..] if self.is_token_unknown(request) => message(401, "Bad credentials"),
+            ["api", "v3", "repos", owner, name, rest @ ..] => {
+                let page = self.visible([owner, name], request);
+                let page = page.and_then(|(repository, kept)| repository.api(rest, request, kept));
+                page.unwrap_or_else(|| message(404, "Not Found"))
+            }
+            [owner, name, "info", "refs"] => self.refs([owner, name], request),
+            [owner, name, rest @ ..] => {
+                let storage = self.storage.clone();
+                let page = self.visible([owner, name], request);
+                let page = page
+                    .and_then(|(repository, kept)| repository.site(rest, request, kept, &storage));
+                page.unwrap_or_else(not_found)
+            }
             _ => not_found(),
-        }
-    }
-
-    /// The routes of the API, as far as its limit goes.
-    fn api(&mut self, path: &[&str], request: &Request) -> Page {
-        let left = self.api_left.checked_sub(1);
-        self.api_left = left.unwrap_or(0);
-        let page = if left.is_none() {
-            message(403, "API rate limit exceeded for 127.0.0.1.")
-        } else if request.header("user-agent").is_none() {
-            message(403, "Please make sure your request has a User-Agent header")
-        } else if self.is_token_unknown(request) {
-            message(401, "Bad credentials")
-        } else {
-            match path {
-                // the names of a release's assets
-                ["repos", owner, name, "releases", "tags", tag @ ..] => {
-                    self.release(owner, name, tag, request)
-                }
-                // the commit that a ref or the start of an id means
-                ["repos", owner, name, "commits", rest @ ..] => {
-                    self.commit(owner, name, rest, request)
-                }
-                // the tree of a ref as a zip, below another top folder
-                ["repos", owner, name, "zipball", rest @ ..] => {
-                    self.zipball(owner, name, rest, request)
-                }
-                _ => message(404, "Not Found"),
-            }
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        page.header("x-ratelimit-limit", &API_LIMIT.to_string())
-            .header(
-                "x-ratelimit-remaining",
-                &self.api_left.min(API_LIMIT).to_string(),
-            )
-            .header(
-                "x-ratelimit-reset",
-                &(now.as_secs() + API_PAUSE).to_string(),
-            )
-            .header("x-ratelimit-resource", "core")
+        page
     }
 
-    fn refs(&mut self, owner: &str, name: &str, request: &Request) -> Page {
+    /// git's advertisement of refs, protocol version 0. For it GitHub takes a token only as the password of basic
+    /// credentials.
+    fn refs(&mut self, [owner, name]: [&str; 2], request: &Request) -> Page {
         if request.query() != "service=git-upload-pack" {
             return Page::new(403, *b"Please upgrade your git client.\n");
         }
-        let asks_to_sign_in = self.asks_to_sign_in;
-        match self.visible(owner, name.strip_suffix(".git").unwrap_or(name), request) {
-            // For git's own requests GitHub takes a token only as the password of basic credentials.
-            Some(repository) if repository.token.is_none() || !is_bearer(request) => {
+        let name = name.strip_suffix(".git").unwrap_or(name);
+        let authorization = request.header("authorization").unwrap_or_default();
+        let basic = authorization.to_ascii_lowercase().starts_with("basic ");
+        match self.visible([owner, name], request) {
+            Some((repository, _))
+                if repository.token.is_none() || basic || authorization.is_empty() =>
+            {
                 Page::new(200, advertisement(&repository.history).into_bytes())
                     .header(
                         "content-type",
@@ -98,70 +63,11 @@ impl Contents {
                     )
                     .header("cache-control", "no-cache, max-age=0, must-revalidate")
             }
-            _ if asks_to_sign_in => Page::new(401, *b"Repository not found.\n")
-                .header("www-authenticate", "Basic realm=\"GitHub\""),
             _ => not_found(),
         }
     }
 
-    /// The longest ref counts.
-    fn raw(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
-        let repository = self.visible(owner, name, request);
-        let file = repository.and_then(|repository| {
-            (1..rest.len()).rev().find_map(|at| {
-                let commit = repository.history.commit_at(&rest[..at].join("/"))?;
-                Some(commit.tree.get(&rest[at..].join("/")))
-            })?
-        });
-        file.map_or_else(not_found, file_page)
-    }
-
-    fn archive(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
-        let kept = self.keeps_archives;
-        let Some(repository) = self.visible(owner, name, request) else {
-            return not_found();
-        };
-        let path = rest.join("/");
-        let Some(reference) = path.strip_suffix(".zip") else {
-            return not_found();
-        };
-        let mut short = reference.strip_prefix("refs/heads/");
-        short = short.or_else(|| reference.strip_prefix("refs/tags/"));
-        let short = short.unwrap_or(reference).replace('/', "-");
-        let (_, name) = repository.name.split_once('/').unwrap();
-        let folder = format!("{name}-{short}");
-        zip_page(repository.zip_of(reference, &folder), kept)
-    }
-
-    fn zipball(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
-        let kept = self.keeps_archives;
-        let Some(repository) = self.visible(owner, name, request) else {
-            return message(404, "Not Found");
-        };
-        let reference = rest.join("/");
-        let commit = repository.history.commit_at(&reference);
-        let short = commit.map_or("", |commit| &commit.id[..7]);
-        let folder = format!("{}-{short}", repository.name.replace('/', "-"));
-        zip_page(repository.zip_of(&reference, &folder), kept)
-    }
-
-    fn asset(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
-        let storage = self.storage.clone();
-        let repository = self.visible(owner, name, request);
-        let found = repository.is_some_and(|repository| repository.asset(rest).is_some());
-        // As sent, so that what was percent-encoded still is.
-        let (_, sent) = request
-            .raw_path()
-            .split_once("/releases/download/")
-            .unwrap_or_default();
-        if !found {
-            return not_found();
-        }
-        let place = format!("{storage}/storage/{owner}/{name}/{sent}?{SIGNATURE}");
-        Page::new(302, []).header("location", &place)
-    }
-
-    fn stored(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
+    fn stored(&mut self, repo: [&str; 2], tag: &[&str], asset: &str, request: &Request) -> Page {
         assert!(
             request.header("authorization").is_none(),
             "a token was sent along a redirect to another host"
@@ -169,65 +75,104 @@ impl Contents {
         if request.query() != SIGNATURE {
             return Page::new(403, *b"SignatureDoesNotMatch\n");
         }
-        let repository = self
-            .repositories
-            .get(&format!("{owner}/{name}").to_ascii_lowercase());
-        let asset = repository.and_then(|repository| repository.asset(rest));
+        let repository = self.repositories.get(&repo.join("/").to_ascii_lowercase());
+        let asset = repository.and_then(|found| found.releases.get(&tag.join("/"))?.get(asset));
         asset.map_or_else(not_found, file_page)
     }
 
-    fn release(&mut self, owner: &str, name: &str, tag: &[&str], request: &Request) -> Page {
-        let tag = tag.join("/");
-        let repository = self.visible(owner, name, request);
-        let Some(assets) = repository.and_then(|repository| repository.releases.get(&tag)) else {
-            return message(404, "Not Found");
-        };
-        let assets: Vec<Value> = assets
-            .iter()
-            .map(|(name, file)| json!({"name": name, "size": file.bytes.len()}))
-            .collect();
-        json_page(&json!({"tag_name": tag, "draft": false, "assets": assets}))
-    }
-
-    fn commit(&mut self, owner: &str, name: &str, rest: &[&str], request: &Request) -> Page {
-        let reference = rest.join("/");
-        let Some(repository) = self.visible(owner, name, request) else {
-            return message(404, "Not Found");
-        };
-        match repository.commit_like(&reference) {
-            Some(id) if request.header("accept") == Some(BARE_ID) => {
-                Page::of(id.as_bytes().into()).header("content-type", BARE_ID)
-            }
-            Some(id) => json_page(&json!({"sha": id})),
-            None => message(422, &format!("No commit found for SHA: {reference}")),
-        }
-    }
-
-    /// A repository that exists and that the client may see.
-    fn visible(&mut self, owner: &str, name: &str, request: &Request) -> Option<&mut Repository> {
-        let name = format!("{owner}/{name}").to_ascii_lowercase();
-        let repository = self.repositories.get_mut(&name)?;
+    /// A repository that exists and that the client may see; and whether the host keeps archives.
+    fn visible(&mut self, repo: [&str; 2], request: &Request) -> Option<(&mut Repository, bool)> {
+        let repository = self
+            .repositories
+            .get_mut(&repo.join("/").to_ascii_lowercase())?;
         let token = repository.token.as_ref();
         let allowed = token.is_none_or(|token| has_token(request, token));
-        allowed.then_some(repository)
+        allowed.then_some((repository, self.keeps_archives))
     }
 
     /// Whether the client sent a token that no repository takes, where some take one.
     fn is_token_unknown(&self, request: &Request) -> bool {
         let repositories = self.repositories.values();
-        let tokens: Vec<_> = repositories
-            .filter_map(|repository| repository.token.as_ref())
-            .collect();
-        let known = tokens.iter().any(|token| has_token(request, token));
-        request.header("authorization").is_some() && !tokens.is_empty() && !known
+        let mut tokens = repositories
+            .filter_map(|found| found.token.as_ref())
+            .peekable();
+        request.header("authorization").is_some()
+            && tokens.peek().is_some()
+            && !tokens.any(|token| has_token(request, token))
     }
 }
 
 impl Repository {
-    /// The asset that `{tag}/{name}` means.
-    fn asset(&self, tag_and_name: &[&str]) -> Option<&File> {
-        let (name, tag) = tag_and_name.split_last()?;
-        self.releases.get(&tag.join("/"))?.get(*name)
+    /// The routes of the site below a repository.
+    fn site(
+        &mut self,
+        path: &[&str],
+        request: &Request,
+        kept: bool,
+        storage: &str,
+    ) -> Option<Page> {
+        match path {
+            // A file at a ref, of which the longest counts.
+            ["raw", rest @ ..] => (1..rest.len()).rev().find_map(|at| {
+                let commit = self.history.commit_at(&rest[..at].join("/"))?;
+                Some(commit.tree.get(&rest[at..].join("/")).map(file_page))
+            })?,
+            // The tree of a ref as a zip, streamed: no length, no ranges.
+            ["archive", rest @ ..] => {
+                let path = rest.join("/");
+                let reference = path.strip_suffix(".zip")?;
+                let short = reference.strip_prefix("refs/heads/");
+                let short = short.or_else(|| reference.strip_prefix("refs/tags/"));
+                let (_, name) = self.name.split_once('/')?;
+                let short = short.unwrap_or(reference).replace('/', "-");
+                let folder = format!("{name}-{short}");
+                self.zip(reference, &folder, kept)
+            }
+            // A redirect to the storage, with the address as sent, so that what was percent-encoded still is.
+            ["releases", "download", tag @ .., asset] => {
+                self.releases.get(&tag.join("/"))?.get(*asset)?;
+                let (_, sent) = request.raw_path().split_once("/releases/download/")?;
+                let place = format!("{storage}/storage/{}/{sent}?{SIGNATURE}", self.name);
+                Some(Page::new(302, []).header("location", &place))
+            }
+            _ => None,
+        }
+    }
+
+    /// The routes of the API below a repository.
+    fn api(&mut self, path: &[&str], request: &Request, kept: bool) -> Option<Page> {
+        match path {
+            // The names of a release's assets.
+            ["releases", "tags", tag @ ..] => {
+                let tag = tag.join("/");
+                let assets = self.releases.get(&tag)?.iter();
+                let assets =
+                    assets.map(|(name, file)| json!({"name": name, "size": file.bytes.len()}));
+                let assets: Value = assets.collect();
+                Some(json_page(
+                    &json!({"tag_name": tag, "draft": false, "assets": assets}),
+                ))
+            }
+            // The commit that a ref or the start of an id means.
+            ["commits", rest @ ..] => {
+                let reference = rest.join("/");
+                Some(match self.commit_like(&reference) {
+                    Some(id) if request.header("accept") == Some(BARE_ID) => {
+                        Page::of(id.as_bytes().into()).header("content-type", BARE_ID)
+                    }
+                    Some(id) => json_page(&json!({"sha": id})),
+                    None => message(422, &format!("No commit found for SHA: {reference}")),
+                })
+            }
+            // The tree of a ref as a zip, below another top folder.
+            ["zipball", rest @ ..] => {
+                let reference = rest.join("/");
+                let short = &self.history.commit_at(&reference)?.id[..7];
+                let folder = format!("{}-{short}", self.name.replace('/', "-"));
+                self.zip(&reference, &folder, kept)
+            }
+            _ => None,
+        }
     }
 
     /// As [`History::commit_at`], and by the start of an id that only one commit has.
@@ -245,10 +190,13 @@ impl Repository {
     }
 
     /// The tree of a ref as a zip below a top folder; packed once.
-    fn zip_of(&mut self, reference: &str, folder: &str) -> Option<&File> {
+    fn zip(&mut self, reference: &str, folder: &str, kept: bool) -> Option<Page> {
         let commit = self.history.commit_at(reference)?;
-        let packed = self.zips.entry((commit.id.clone(), folder.to_owned()));
-        Some(packed.or_insert_with(|| File::small(zips::archive(folder, &commit.id, &commit.tree))))
+        let zip = self.zips.entry((commit.id.clone(), folder.to_owned()));
+        let zip =
+            zip.or_insert_with(|| File::small(zips::archive(folder, &commit.id, &commit.tree)));
+        let page = file_page(zip).header("content-type", "application/zip");
+        Some(if kept { page } else { page.streamed() })
     }
 }
 
@@ -256,17 +204,13 @@ fn has_token(request: &Request, token: &str) -> bool {
     let value = request
         .header("authorization")
         .and_then(|value| value.split_once(' '));
+    let basic = || BASE64_STANDARD.encode(format!("x-access-token:{token}"));
     value.is_some_and(
         |(scheme, value)| match scheme.eq_ignore_ascii_case("basic") {
-            true => value == BASE64_STANDARD.encode(format!("x-access-token:{token}")),
+            true => value == basic(),
             false => value == token,
         },
     )
-}
-
-fn is_bearer(request: &Request) -> bool {
-    let value = request.header("authorization");
-    value.is_some_and(|value| !value.to_ascii_lowercase().starts_with("basic "))
 }
 
 fn not_found() -> Page {
@@ -275,14 +219,6 @@ fn not_found() -> Page {
 
 fn file_page(file: &File) -> Page {
     Page::file(file.bytes.clone(), &file.blob)
-}
-
-fn zip_page(zip: Option<&File>, kept: bool) -> Page {
-    let Some(zip) = zip else {
-        return not_found();
-    };
-    let page = file_page(zip).header("content-type", "application/zip");
-    if kept { page } else { page.streamed() }
 }
 
 fn json_page(json: &Value) -> Page {
@@ -310,13 +246,11 @@ fn advertisement(history: &History) -> String {
     for (number, commit) in &history.pull_requests {
         refs.push((commit, format!("refs/pull/{number}/head")));
     }
-    for (tag, target) in &history.tags {
+    for (tag, (commit, object)) in &history.tags {
         let name = format!("refs/tags/{tag}");
-        if let Some(object) = &target.object {
-            refs.push((object, name.clone()));
-        }
-        let peeled = if target.object.is_some() { "^{}" } else { "" };
-        refs.push((&target.commit, name + peeled));
+        let peeled = if object.is_some() { "^{}" } else { "" };
+        refs.push((commit, format!("{name}{peeled}")));
+        refs.extend(object.as_ref().map(|object| (object.as_str(), name)));
     }
     refs.sort_by(|(_, one), (_, other)| one.cmp(other));
     let mut capabilities = CAPABILITIES.to_owned();
@@ -328,15 +262,16 @@ fn advertisement(history: &History) -> String {
     if refs.is_empty() {
         refs.push((&nothing, "capabilities^{}".to_owned()));
     }
-    let lines = refs
-        .iter()
-        .enumerate()
-        .map(|(number, (id, name))| match number {
-            0 => packet(&format!("{id} {name}\0{capabilities}\n")),
-            _ => packet(&format!("{id} {name}\n")),
-        });
-    let lines: String = lines.collect();
-    format!("{}0000{lines}0000", packet("# service=git-upload-pack\n"))
+    let mut lines = packet("# service=git-upload-pack\n") + "0000";
+    for (number, (id, name)) in refs.iter().enumerate() {
+        let more = if number == 0 {
+            format!("\0{capabilities}")
+        } else {
+            String::new()
+        };
+        lines += &packet(&format!("{id} {name}{more}\n"));
+    }
+    lines + "0000"
 }
 
 /// A line of the protocol: its length, including the four digits that state it, then the text.

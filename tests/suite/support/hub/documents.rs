@@ -13,19 +13,7 @@ use super::refusal::Refusal;
 use super::routes::json_page;
 use super::{Contents, Repository};
 
-/// What lists say about each model.
-const IN_LISTS: [&str; 9] = [
-    "createdAt",
-    "downloads",
-    "library_name",
-    "likes",
-    "modelId",
-    "pipeline_tag",
-    "private",
-    "tags",
-    "trendingScore",
-];
-/// What full lists add.
+/// What lists say about a model only if they are to be full.
 const IN_FULL_LISTS: [&str; 5] = ["author", "gated", "lastModified", "sha", "siblings"];
 /// The minute of the first commit of any repository, since 1970.
 const BEGINNING: i64 = 28_000_000;
@@ -35,30 +23,18 @@ const PAGE: usize = 1000;
 impl Repository {
     /// The facts at a commit, all or those that the request expands.
     pub(super) fn info(&self, commit: &Commit, request: &Request) -> Value {
-        let expanded = request.values("expand");
-        let mut facts = self.facts(commit, request.flag("blobs"));
-        if !expanded.is_empty() {
-            keep(&mut facts, |name| {
-                expanded.iter().any(|other| other == name)
-            });
-        }
-        facts.into()
+        let facts = self.facts(commit, request.flag("blobs"));
+        expanded(facts, request, |_| true)
     }
 
     /// The facts in a list.
     fn entry(&self, commit: &Commit, request: &Request) -> Value {
-        let expanded = request.values("expand");
         let (full, card) = (request.flag("full"), request.flag("cardData"));
-        let mut facts = self.facts(commit, false);
-        keep(&mut facts, |name| match expanded.as_slice() {
-            [] => {
-                IN_LISTS.contains(&name)
-                    || full && IN_FULL_LISTS.contains(&name)
-                    || card && name == "cardData"
-            }
-            expanded => expanded.iter().any(|other| other == name),
-        });
-        facts.into()
+        expanded(self.facts(commit, false), request, |name| match name {
+            "disabled" => false,
+            "cardData" => card,
+            name => full || !IN_FULL_LISTS.contains(&name),
+        })
     }
 
     /// The tags, those of library, pipeline and license among them.
@@ -72,23 +48,21 @@ impl Repository {
 
     /// Branches and tags, and pull requests if requested.
     pub(super) fn refs(&self, pull_requests: bool) -> Value {
-        let list = |folder: &str, refs: &mut dyn Iterator<Item = (String, &String)>| -> Value {
-            refs.map(|(name, commit)| {
-                json!({"name": name, "ref": format!("refs/{folder}/{name}"), "targetCommit": commit})
-            })
-            .collect()
+        let entry = |folder: &str, name: &str, commit: &str| {
+            let full = format!("refs/{folder}/{name}");
+            json!({"name": name, "ref": full, "targetCommit": commit})
         };
         let history = &self.history;
-        let named = |name: &String| name.clone();
+        let (branches, tags) = (history.branches.iter(), history.tags.iter());
         let mut refs = json!({
-            "branches": list("heads", &mut history.branches.iter().map(|(name, commit)| (named(name), commit))),
+            "branches": branches.map(|(name, id)| entry("heads", name, id)).collect::<Value>(),
             "converts": [],
-            "tags": list("tags", &mut history.tags.iter().map(|(name, tag)| (named(name), &tag.commit))),
+            "tags": tags.map(|(name, (id, _))| entry("tags", name, id)).collect::<Value>(),
         });
         if pull_requests {
             let numbered = history.pull_requests.iter();
-            let mut named = numbered.map(|(number, commit)| (number.to_string(), commit));
-            refs["pullRequests"] = list("pr", &mut named);
+            let entries = numbered.map(|(number, id)| entry("pr", &number.to_string(), id));
+            refs["pullRequests"] = entries.collect();
         }
         refs
     }
@@ -96,7 +70,7 @@ impl Repository {
     fn facts(&self, commit: &Commit, blobs: bool) -> Map<String, Value> {
         let siblings = commit.tree.iter();
         let facts = json!({
-            "_id": self.key,
+            "_id": self.key(),
             "id": self.id,
             "modelId": self.id,
             "author": self.id.split_once('/').map(|(owner, _)| owner),
@@ -145,44 +119,37 @@ impl Contents {
             .filter_map(|repository| Some(repository.entry(repository.commit_at("main")?, request)))
             .collect()
     }
-}
 
-/// The page of a list that a request wants, with a link to the next one.
-pub(super) fn page_of(
-    mut entries: Vec<Value>,
-    request: &Request,
-    url: &str,
-) -> Result<Page, Refusal> {
-    let limit = request
-        .value("limit")
-        .map_or(Ok(PAGE), |limit| limit.parse());
-    let limit = limit.map_err(|_| Refusal::Request("Invalid limit"))?;
-    let from = match request.value("cursor") {
-        None => 0,
-        Some(cursor) => read_cursor(&cursor).ok_or(Refusal::Request("Invalid cursor"))?,
-    };
-    let mut rest = entries.split_off(from.min(entries.len()));
-    let left = rest.len();
-    rest.truncate(limit.clamp(1, PAGE));
-    let page = json_page(&json!(rest));
-    if rest.len() == left {
-        return Ok(page);
+    /// The page of a list that a request wants, with a link to the next one.
+    pub(super) fn in_pages(
+        &self,
+        mut entries: Vec<Value>,
+        request: &Request,
+    ) -> Result<Page, Refusal> {
+        let limit = request.value("limit");
+        let limit = limit.map_or(Ok(PAGE), |limit| limit.parse());
+        let limit = limit.map_err(|_| Refusal::Request("Invalid limit"))?;
+        let from = match request.value("cursor") {
+            None => 0,
+            Some(cursor) => read_cursor(&cursor).ok_or(Refusal::Request("Invalid cursor"))?,
+        };
+        let mut rest = entries.split_off(from.min(entries.len()));
+        let left = rest.len();
+        rest.truncate(limit.clamp(1, PAGE));
+        let page = json_page(&json!(rest));
+        if rest.len() == left {
+            return Ok(page);
+        }
+        // Written so that nobody counts on it.
+        let cursor = format!("{{\"from\":{}}}", from + rest.len());
+        let cursor = format!("cursor={}", BASE64_URL_SAFE_NO_PAD.encode(cursor));
+        let others = request.query().split('&');
+        let others = others.filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let query: Vec<&str> = others.chain([&*cursor]).collect();
+        let (root, path) = (&self.root, request.raw_path());
+        let link = format!("<{root}{path}?{}>; rel=\"next\"", query.join("&"));
+        Ok(page.header("link", &link))
     }
-    // Written so that nobody counts on it.
-    let cursor = BASE64_URL_SAFE_NO_PAD.encode(format!("{{\"from\":{}}}", from + rest.len()));
-    let others = request.query().split('&');
-    let mut query: Vec<&str> = others
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="))
-        .collect();
-    let cursor = format!("cursor={cursor}");
-    query.push(&cursor);
-    let (_, path) = request
-        .raw_path()
-        .split_at(request.raw_path().find("/api/").unwrap_or_default());
-    Ok(page.header(
-        "link",
-        &format!("<{url}{path}?{}>; rel=\"next\"", query.join("&")),
-    ))
 }
 
 fn read_cursor(cursor: &str) -> Option<usize> {
@@ -241,14 +208,23 @@ fn sibling(name: &str, file: &File, blobs: bool) -> Value {
 
 /// The digest, under a name of its own in each document, and the sizes of a large file and of its pointer.
 fn lfs(file: &File, digest: &str) -> Option<Value> {
-    let large = file.large.as_ref()?;
-    Some(
-        json!({digest: large.sha256, "size": file.bytes.len(), "pointerSize": large.pointer_bytes}),
-    )
+    let (sha256, pointer_bytes) = file.large.as_ref()?;
+    Some(json!({digest: sha256, "size": file.bytes.len(), "pointerSize": pointer_bytes}))
 }
 
-fn keep(facts: &mut Map<String, Value>, wanted: impl Fn(&str) -> bool) {
-    facts.retain(|name, _| ["_id", "id"].contains(&name.as_str()) || wanted(name));
+/// The facts that a request expands, or these if it expands none.
+fn expanded(
+    mut facts: Map<String, Value>,
+    request: &Request,
+    usual: impl Fn(&str) -> bool,
+) -> Value {
+    let expand = request.values("expand");
+    facts.retain(|name, _| match name.as_str() {
+        "_id" | "id" => true,
+        name if expand.is_empty() => usual(name),
+        name => expand.iter().any(|other| other == name),
+    });
+    facts.into()
 }
 
 /// The time of the commit with this number: one a minute.

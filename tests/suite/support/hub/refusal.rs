@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::super::server::Page;
 
+const SIGN_IN: &str = "Invalid username or password.";
+
 /// Why a request is refused.
 pub(super) enum Refusal {
     /// A token that nobody has.
@@ -16,9 +18,7 @@ pub(super) enum Refusal {
     Repository,
     Revision(String),
     /// No such file, or folder, at this commit.
-    Entry {
-        commit: String,
-    },
+    Entry(String),
     /// A gated repository, without a token.
     Gate(String),
     /// A gated repository, with the token of somebody without access.
@@ -45,7 +45,7 @@ impl Refusal {
             page = page.header("x-error-code", code);
         }
         match self {
-            Self::Entry { commit } => page.header("x-repo-commit", commit),
+            Self::Entry(commit) => page.header("x-repo-commit", commit),
             Self::Token | Self::SignIn { .. } => page.header(
                 "www-authenticate",
                 "Bearer realm=\"Authentication required\", charset=\"UTF-8\"",
@@ -56,45 +56,29 @@ impl Refusal {
 
     /// Status, error code and message.
     fn facts(&self) -> (u16, Option<&'static str>, String) {
-        let text = str::to_owned;
-        match self {
-            Self::Token => (
-                401,
-                None,
-                text("Invalid credentials in Authorization header"),
-            ),
-            Self::SignIn { explained } => {
-                let code = explained.then_some("RepoNotFound");
-                (401, code, text("Invalid username or password."))
-            }
-            Self::Repository => (404, Some("RepoNotFound"), text("Repository not found")),
-            Self::Revision(revision) => (
-                404,
-                Some("RevisionNotFound"),
-                format!("Invalid rev id: {revision}"),
-            ),
-            Self::Entry { .. } => (404, Some("EntryNotFound"), text("Entry not found")),
-            Self::Gate(id) => {
-                let message = format!(
-                    "Access to model {id} is restricted. You must have access to it and be \
-                     authenticated to access it. Please log in."
-                );
-                (401, Some("GatedRepo"), message)
-            }
-            Self::Access(id) => {
-                let message = format!(
-                    "Access to model {id} is restricted and you are not in the authorized list. \
-                     Visit https://huggingface.co/{id} to ask for access."
-                );
-                (403, Some("GatedRepo"), message)
-            }
-            Self::Disabled => (403, None, text("Access to this resource is disabled.")),
-            Self::Request(why) => (400, None, text(why)),
+        let (status, code, message) = match self {
+            Self::Token => (401, "", "Invalid credentials in Authorization header"),
+            Self::SignIn { explained: true } => (401, "RepoNotFound", SIGN_IN),
+            Self::SignIn { .. } => (401, "", SIGN_IN),
+            Self::Repository => (404, "RepoNotFound", "Repository not found"),
+            Self::Revision(_) => (404, "RevisionNotFound", "Invalid rev id: {}"),
+            Self::Entry(_) => (404, "EntryNotFound", "Entry not found"),
+            Self::Gate(_) => (401, "GatedRepo", "Access to model {} is restricted."),
+            Self::Access(_) => (403, "GatedRepo", "You have no access to model {}."),
+            Self::Disabled => (403, "", "Access to this resource is disabled."),
+            Self::Request(why) => (400, "", *why),
             Self::Address => (
                 404,
-                None,
-                text("Sorry, we can't find the page you are looking for."),
+                "",
+                "Sorry, we can't find the page you are looking for.",
             ),
-        }
+        };
+        let message = match self {
+            Self::Revision(name) | Self::Gate(name) | Self::Access(name) => {
+                message.replace("{}", name)
+            }
+            _ => message.to_owned(),
+        };
+        (status, Some(code).filter(|code| !code.is_empty()), message)
     }
 }

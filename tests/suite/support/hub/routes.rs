@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::git::{Commit, File, hex, object};
+use super::super::git::{Commit, File, object};
 use super::super::server::{Page, Request, decode, encode};
-use super::documents::{folder, page_of, whoami};
+use super::documents::{folder, whoami};
 use super::refusal::Refusal;
 use super::{Contents, Repository};
 
@@ -12,16 +12,14 @@ use super::{Contents, Repository};
 const SIGNATURE: &str = "Expires=4102444800&Signature=c2lnbmVk&Key-Pair-Id=KEY";
 
 impl Contents {
-    /// Takes a path apart as it was sent: a revision is one segment, so its slashes are encoded.
+    /// Takes the path apart as it was sent: a revision is one segment, so its slashes are encoded.
     pub(super) fn route(&mut self, request: &Request) -> Page {
         let path = request.raw_path();
         if let Some(path) = path.strip_prefix("/cdn/") {
             return self.stored(path, request);
         }
-        let Some(path) = path
-            .strip_prefix(&self.below)
-            .and_then(|path| path.strip_prefix('/'))
-        else {
+        let below = path.strip_prefix(&self.below);
+        let Some(path) = below.and_then(|path| path.strip_prefix('/')) else {
             return Refusal::Address.page(false);
         };
         let segments: Vec<&str> = path.split('/').collect();
@@ -29,32 +27,19 @@ impl Contents {
         page.unwrap_or_else(|refusal| refusal.page(segments[0] == "api"))
     }
 
-    /// The table of routes; an id has one segment or two.
+    /// The table of routes.
     fn page(&self, path: &[&str], request: &Request) -> Result<Page, Refusal> {
         let token = self.token_of(request)?;
         match path {
-            // whom a token belongs to
+            // Whom a token belongs to.
             ["api", "whoami-v2"] => {
                 let token = token.ok_or(Refusal::SignIn { explained: false })?;
                 Ok(json_page(&whoami(token)))
             }
-            // models by `search`, `author`, `pipeline_tag` and `filter`, in pages
-            ["api", "models"] => page_of(self.models(request, token), request, &self.url),
-            // branches, tags and, with `include_prs`, pull requests
-            ["api", "models", id @ .., "refs"] if is_id(id) => self.refs(id, request, token),
-            // facts and files of a model; `blobs=true` adds sizes and hashes
-            ["api", "models", id @ .., "revision", revision] if is_id(id) => {
-                self.info(id, revision, request, token)
-            }
-            // the files of a folder with sizes and hashes, in pages
-            ["api", "models", name, "tree", revision, path @ ..] => {
-                self.tree(&[name], revision, path, request, token)
-            }
-            ["api", "models", owner, name, "tree", revision, path @ ..] => {
-                self.tree(&[owner, name], revision, path, request, token)
-            }
-            ["api", "models", id @ ..] if is_id(id) => self.info(id, "main", request, token),
-            // a small file, see `Hub::redirect_small_files`
+            // Models by `search`, `author`, `pipeline_tag` and `filter`.
+            ["api", "models"] => self.in_pages(self.models(request, token), request),
+            ["api", "models", rest @ ..] => self.model(rest, request, token),
+            // A small file, see `Hub::redirect_small_files`.
             [
                 "api",
                 "resolve-cache",
@@ -63,124 +48,110 @@ impl Contents {
                 name,
                 commit,
                 path @ ..,
-            ] => self.kept(&[owner, name], commit, path, token),
+            ] => {
+                let repository = self.repository(&format!("{owner}/{name}"), token)?;
+                let (found, file) = file_at(repository, commit, path, token)?;
+                if found.id != *commit {
+                    return Err(Refusal::Request("Invalid commit"));
+                }
+                Ok(small_file(found, file))
+            }
             ["api", ..] => Err(Refusal::Address),
-            // a file, or for a large one a redirect to the storage
+            // A file, or for a large one a redirect to the storage. The oldest repositories are also served under the
+            // name they had before they had an owner.
             [name, "resolve", revision, path @ ..] => {
-                self.resolve(&[name], revision, path, request, token)
+                let repository = self.repository(name, token)?;
+                self.resolve(repository, (name, revision, path), request, token)
             }
             [owner, name, "resolve", revision, path @ ..] => {
-                self.resolve(&[owner, name], revision, path, request, token)
+                let id = format!("{owner}/{name}");
+                let repository = self.repository(&id, token)?;
+                if repository.id != id {
+                    return Ok(moved(&id, repository, request));
+                }
+                self.resolve(repository, (&id, revision, path), request, token)
             }
             _ => Err(Refusal::Address),
         }
     }
 
-    fn info(
+    /// The routes below a model, whose id has one segment or two.
+    fn model(
         &self,
-        id: &[&str],
-        revision: &str,
-        request: &Request,
-        token: Option<&str>,
-    ) -> Result<Page, Refusal> {
-        let repository = self.repository(id, token)?;
-        if repository.id != id.join("/") {
-            return Ok(self.moved("/api/models/", id, repository, request));
-        }
-        let commit = commit_at(repository, revision)?;
-        Ok(json_page(&repository.info(commit, request)))
-    }
-
-    fn refs(&self, id: &[&str], request: &Request, token: Option<&str>) -> Result<Page, Refusal> {
-        let repository = self.repository(id, token)?;
-        if repository.id != id.join("/") {
-            return Ok(self.moved("/api/models/", id, repository, request));
-        }
-        Ok(json_page(&repository.refs(request.flag("include_prs"))))
-    }
-
-    fn tree(
-        &self,
-        id: &[&str],
-        revision: &str,
         path: &[&str],
         request: &Request,
         token: Option<&str>,
     ) -> Result<Page, Refusal> {
-        let repository = self.repository(id, token)?;
-        if repository.id != id.join("/") {
-            return Ok(self.moved("/api/models/", id, repository, request));
+        let mut words = path.iter().skip(1);
+        let word = words.position(|word| ["refs", "revision", "tree"].contains(word));
+        let (id, rest) = path.split_at(word.map_or(path.len(), |at| at + 1));
+        let id = id.join("/");
+        let repository = self.repository(&id, token)?;
+        if repository.id != id {
+            return Ok(moved(&id, repository, request));
         }
-        let commit = commit_at(repository, revision)?;
-        let entries = folder(
-            &commit.tree,
-            &decode(&path.join("/")),
-            request.flag("recursive"),
-        );
-        let page = page_of(entries.ok_or_else(|| no_entry(commit))?, request, &self.url)?;
-        Ok(page.header("x-repo-commit", &commit.id))
+        match rest {
+            // Facts and files; `blobs=true` adds sizes and hashes.
+            [] | ["revision", _] => {
+                let commit = commit_at(repository, rest.last().unwrap_or(&"main"))?;
+                Ok(json_page(&repository.info(commit, request)))
+            }
+            // Branches, tags and, with `include_prs`, pull requests.
+            ["refs"] => Ok(json_page(&repository.refs(request.flag("include_prs")))),
+            // The files of a folder with sizes and hashes.
+            ["tree", revision, path @ ..] => {
+                let commit = commit_at(repository, revision)?;
+                let path = decode(&path.join("/"));
+                let entries = folder(&commit.tree, &path, request.flag("recursive"));
+                let entries = entries.ok_or_else(|| Refusal::Entry(commit.id.clone()))?;
+                let page = self.in_pages(entries, request)?;
+                Ok(page.header("x-repo-commit", &commit.id))
+            }
+            _ => Err(Refusal::Address),
+        }
     }
 
     fn resolve(
         &self,
-        id: &[&str],
-        revision: &str,
-        path: &[&str],
+        repository: &Repository,
+        (id, revision, path): (&str, &str, &[&str]),
         request: &Request,
         token: Option<&str>,
     ) -> Result<Page, Refusal> {
-        let repository = self.repository(id, token)?;
-        // The oldest repositories are also served under the name they had before they had an owner.
-        if repository.id != id.join("/") && id.len() > 1 {
-            return Ok(self.moved("/", id, repository, request));
-        }
         let (commit, file) = file_at(repository, revision, path, token)?;
-        let linked = |status, reason, place: &str, etag: &str| {
-            redirect(status, reason, place)
-                .header("x-repo-commit", &commit.id)
+        let linked = |page: Page, etag: &str| {
+            page.header("x-repo-commit", &commit.id)
                 .header("x-linked-size", &file.bytes.len().to_string())
                 .header("x-linked-etag", &format!("\"{etag}\""))
         };
-        if let Some(large) = &file.large {
+        if let Some((sha256, _)) = &file.large {
             let name = path.last().copied().unwrap_or_default();
+            let (key, file) = (repository.key(), storage_key(sha256));
             let place = format!(
-                "{}/cdn/{}/{}?response-content-disposition=inline%3B+filename%3D%22{name}%22%3B&{SIGNATURE}",
-                self.storage,
-                repository.key,
-                storage_key(&large.sha256),
+                "{}/cdn/{key}/{file}?response-content-disposition=inline%3B+filename%3D%22{name}%22%3B&{SIGNATURE}",
+                self.storage
             );
-            return Ok(linked(302, "Found", &place, &large.sha256).header("accept-ranges", "bytes"));
+            let page = linked(redirect(302, "Found", &place), sha256);
+            return Ok(page.header("accept-ranges", "bytes"));
         }
         let public = !repository.private && repository.gate.is_none();
-        if self.redirects_small_files && public && id.len() > 1 && !file.bytes.is_empty() {
-            let from = format!("/{}/resolve/{revision}/{}", id.join("/"), path.join("/"));
-            let place = format!(
-                "{}/api/resolve-cache/models/{}/{}/{}?{}=&etag={}",
-                self.below,
-                id.join("/"),
-                commit.id,
-                path.join("/"),
-                encode(&from),
-                encode(&format!("\"{}\"", file.blob)),
-            );
-            return Ok(linked(307, "Temporary Redirect", &place, &file.blob));
+        let kept = public && id.contains('/') && !file.bytes.is_empty();
+        if !self.redirects_small_files || !kept {
+            return Ok(small_file(commit, file));
         }
-        Ok(small_file(commit, file))
-    }
-
-    fn kept(
-        &self,
-        id: &[&str],
-        commit: &str,
-        path: &[&str],
-        token: Option<&str>,
-    ) -> Result<Page, Refusal> {
-        let repository = self.repository(id, token)?;
-        let (found, file) = file_at(repository, commit, path, token)?;
-        if found.id != commit {
-            return Err(Refusal::Request("Invalid commit"));
-        }
-        Ok(small_file(found, file))
+        let from = request.raw_path().strip_prefix(&self.below);
+        let place = format!(
+            "{}/api/resolve-cache/models/{id}/{}/{}?{}=&etag={}",
+            self.below,
+            commit.id,
+            path.join("/"),
+            encode(from.unwrap_or_default()),
+            encode(&format!("\"{}\"", file.blob)),
+        );
+        Ok(linked(
+            redirect(307, "Temporary Redirect", &place),
+            &file.blob,
+        ))
     }
 
     /// A large file, for every client with a link; a token sent here has left the host.
@@ -192,18 +163,16 @@ impl Contents {
         if !request.query().ends_with(SIGNATURE) {
             return Page::new(403, *b"SignatureDoesNotMatch\n");
         }
-        let (repository, key) = path.split_once('/').unwrap_or_default();
+        let (owner, key) = path.split_once('/').unwrap_or_default();
         let mut repositories = self.repositories.values();
-        let repository = repositories.find(|found| found.key == repository);
-        let commits = repository
+        let repository = repositories.find(|repository| repository.key() == owner);
+        let commits = repository.map(|repository| repository.history.commits.values());
+        let mut files = commits
             .into_iter()
-            .flat_map(|found| found.history.commits.values());
-        let mut files = commits.flat_map(|commit| commit.tree.values());
-        let file = files.find(|file| {
-            file.large
-                .as_ref()
-                .is_some_and(|large| storage_key(&large.sha256) == key)
-        });
+            .flatten()
+            .flat_map(|commit| commit.tree.values());
+        let is_wanted = |sha256: &String| storage_key(sha256) == key;
+        let file = files.find(|file| file.large.as_ref().is_some_and(|large| is_wanted(&large.0)));
         match file {
             Some(file) => Page::file(file.bytes.clone(), key),
             None => Page::new(404, *b"NoSuchKey\n"),
@@ -215,39 +184,22 @@ impl Contents {
         let Some(value) = request.header("authorization") else {
             return Ok(None);
         };
-        let token = value
-            .strip_prefix("Bearer ")
-            .filter(|token| self.tokens.contains(*token));
-        token.map(Some).ok_or(Refusal::Token)
+        let token = value.strip_prefix("Bearer ");
+        let known = token.filter(|token| self.tokens.contains(*token));
+        known.map(Some).ok_or(Refusal::Token)
     }
 
     /// The repository that has this id, or had it, if the client may know about it.
-    fn repository(&self, id: &[&str], token: Option<&str>) -> Result<&Repository, Refusal> {
-        let id = id.join("/").to_ascii_lowercase();
-        let repository = self.repositories.get(self.renamed.get(&id).unwrap_or(&id));
-        let visible = repository.filter(|repository| repository.is_visible(token));
+    fn repository(&self, id: &str, token: Option<&str>) -> Result<&Repository, Refusal> {
+        let id = id.to_ascii_lowercase();
+        let found = self.repositories.get(self.renamed.get(&id).unwrap_or(&id));
+        let visible = found.filter(|repository| repository.is_visible(token));
+        let explained = self.explains_refusals;
         visible.ok_or(match token {
             Some(_) => Refusal::Repository,
-            None => Refusal::SignIn {
-                explained: self.explains_refusals,
-            },
+            None => Refusal::SignIn { explained },
         })
     }
-
-    /// Redirects to the present id of a repository, with the rest of the address as it is.
-    fn moved(&self, before: &str, id: &[&str], repository: &Repository, request: &Request) -> Page {
-        let old = format!("{}{before}{}", self.below, id.join("/"));
-        let new = format!("{}{before}{}", self.below, repository.id);
-        let mut place = request.raw_path().replacen(&old, &new, 1);
-        if !request.query().is_empty() {
-            place.extend(["?", request.query()]);
-        }
-        redirect(307, "Temporary Redirect", &place)
-    }
-}
-
-fn is_id(segments: &[&str]) -> bool {
-    (1..=2).contains(&segments.len())
 }
 
 /// The commit that a revision means, given as in a path.
@@ -267,22 +219,16 @@ fn file_at<'a>(
     if repository.disabled {
         return Err(Refusal::Disabled);
     }
-    if !repository.is_open(token) {
+    if repository.gate.is_some() && !repository.is_reader(token) {
         let id = repository.id.clone();
-        return Err(match token {
-            Some(_) => Refusal::Access(id),
-            None => Refusal::Gate(id),
-        });
+        return Err(token.map_or(Refusal::Gate(id.clone()), |_| Refusal::Access(id)));
     }
     let commit = commit_at(repository, revision)?;
     let file = commit.tree.get(&decode(&path.join("/")));
-    Ok((commit, file.ok_or_else(|| no_entry(commit))?))
-}
-
-fn no_entry(commit: &Commit) -> Refusal {
-    Refusal::Entry {
-        commit: commit.id.clone(),
-    }
+    Ok((
+        commit,
+        file.ok_or_else(|| Refusal::Entry(commit.id.clone()))?,
+    ))
 }
 
 fn small_file(commit: &Commit, file: &File) -> Page {
@@ -291,13 +237,20 @@ fn small_file(commit: &Commit, file: &File) -> Page {
         .header("content-type", "text/plain; charset=utf-8")
 }
 
+/// Redirects to the present id of a repository, with the rest of the address as it is.
+fn moved(id: &str, repository: &Repository, request: &Request) -> Page {
+    let mut place = request.raw_path().replacen(id, &repository.id, 1);
+    if !request.query().is_empty() {
+        place.extend(["?", request.query()]);
+    }
+    redirect(307, "Temporary Redirect", &place)
+}
+
 fn redirect(status: u16, reason: &str, place: &str) -> Page {
-    Page::new(
-        status,
-        format!("{reason}. Redirecting to {place}").into_bytes(),
-    )
-    .header("location", place)
-    .header("content-type", "text/plain; charset=utf-8")
+    let text = format!("{reason}. Redirecting to {place}");
+    Page::new(status, text.into_bytes())
+        .header("location", place)
+        .header("content-type", "text/plain; charset=utf-8")
 }
 
 /// 64 hexadecimal digits by which the storage knows a file, which are not its digest.
