@@ -163,7 +163,7 @@ fn read_entries(mut bytes: Vec<u8>, entries: usize) -> Result<Vec<Member>, BoxEr
         return Err(NO_ENTRY.into());
     }
     if start < end {
-        return Err("it has more in its directory than its end says".into());
+        return Err("its directory has more entries than its end record says".into());
     }
     Ok(members)
 }
@@ -193,7 +193,7 @@ fn index(members: &mut [Member]) -> HashMap<u64, usize> {
     for index in 0..members.len() {
         if let Some(other) = by_name.insert(hash(&members[index].name), index) {
             for same in [other, index] {
-                members[same].fault = Some("it is there more than once");
+                members[same].fault = Some("it occurs more than once");
             }
         }
     }

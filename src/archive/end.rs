@@ -36,7 +36,7 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
         .next()
         .ok_or("it is not a zip archive, or it is truncated")?;
     if ends.next().is_some() {
-        return Err("it has two ends".into());
+        return Err("it has two end records".into());
     }
     let mut values = END_FIELDS.map(|field| number(&record[field]));
     if let Some(zip64) = zip64_record(&tail[..at], tail_start)? {
@@ -53,13 +53,13 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
     let [disk, directory_disk, entries_on_disk, entries, bytes, start] = values;
     let end = tail_start + at as u64;
     if disk != 0 || directory_disk != 0 || entries_on_disk != entries {
-        Err("it is one part of several".into())
+        Err("it is part of a multi-part archive".into())
     } else if start.checked_add(bytes) != Some(end) {
-        Err("its directory is not where its end says".into())
+        Err("its directory is not where its end record says".into())
     } else if bytes > MAX_DIRECTORY_BYTES || entries > MAX_ENTRIES {
         Err("its directory is too large".into())
     } else if entries > bytes / MIN_ENTRY_BYTES {
-        Err("it has fewer entries than its end says".into())
+        Err("its directory has fewer entries than its end record says".into())
     } else {
         Ok((entries as usize, start..end))
     }

@@ -64,7 +64,7 @@ impl Member {
     /// The member ends as if its local header had no extra field.
     pub(super) fn new(entry: &ZipFileEntry<'_>, raw: &[u8]) -> Result<Self, BoxError> {
         if number(&raw[DISK]) != 0 {
-            return Err("it is one part of several".into());
+            return Err("it is part of a multi-part archive".into());
         }
         let name_bytes = number(&raw[NAME_LENGTH]);
         let header_name = &raw[NAME_START..][..name_bytes as usize];
@@ -137,12 +137,12 @@ impl Member {
             };
         let mut file = opened.map_err(|reason| MemberError::Refused(error(reason)))?;
         let contradiction = if file.name_raw() != self.name.as_bytes() {
-            Some("it has another name than the directory says")
+            Some("its name differs from the one in the directory")
         } else if file.compression() != self.method
             || file.compressed_size() != self.compressed_bytes
             || file.flags().as_u16() & ENCRYPTED != 0
         {
-            Some("it is stored in another way than the directory says")
+            Some("its compression differs from the one in the directory")
         } else {
             (self.compressed_bytes > left.get()).then_some(REACHES_ON)
         };
@@ -156,7 +156,7 @@ impl Member {
         // A reader of the crate that is dropped would take what is left of the member from the stream.
         match (decoded, left.replace(0)) {
             (Ok(()), 1..) => {
-                let reason = "its data goes on behind its end";
+                let reason = "its data continues past its end";
                 Err(MemberError::Damaged(error(reason.into())))
             }
             (decoded, _) => decoded,
@@ -209,7 +209,7 @@ impl Member {
     }
 }
 
-const REACHES_ON: &str = "it reaches into what follows";
+const REACHES_ON: &str = "it overlaps what follows";
 
 /// Names a member in an error.
 pub(super) fn in_archive(name: &str) -> String {

@@ -245,12 +245,12 @@ fn refuses_what_is_no_honest_archive() {
         ("not a zip archive", [one(), vec![0]].concat()),
         ("directory is not where", [vec![0], one()].concat()),
         ("directory is not where", patch_end(one(), 12, &[0xff; 8])),
-        ("two ends", fake_end(0, 0)),
-        ("two ends", fake_end(u32::MAX, u32::MAX)),
-        ("one part of several", patch_end(one(), 4, &[1])),
-        ("one part of several", patch_end(one(), 6, &[1])),
-        ("one part of several", patch_end(one(), 8, &[2])),
-        ("one part of several", two(a().with(|b| b.disk = 1))),
+        ("two end records", fake_end(0, 0)),
+        ("two end records", fake_end(u32::MAX, u32::MAX)),
+        ("multi-part", patch_end(one(), 4, &[1])),
+        ("multi-part", patch_end(one(), 6, &[1])),
+        ("multi-part", patch_end(one(), 8, &[2])),
+        ("multi-part", two(a().with(|b| b.disk = 1))),
         ("fewer entries", patch_end(one(), 8, &[2, 0, 2, 0])),
         ("fewer entries", patch_end(one(), 8, &[0xff; 4])),
         ("more in its directory", patch_end(one(), 8, &[0; 4])),
@@ -358,22 +358,25 @@ fn refuses_a_local_header_that_says_something_else() {
     let a = || Forged::deflated("name", b"content");
     let cases = [
         (
-            "another name",
+            "its name differs",
             a().with(|a| a.local_name = b"eman".to_vec()),
         ),
         (
-            "another name",
+            "its name differs",
             a().with(|a| {
                 a.local_name = b"nam".to_vec();
                 a.local_extra = b"e".to_vec();
             }),
         ),
-        ("another way", a().with(|a| a.local_method = 0)),
-        ("another way", a().with(|a| a.local_method = 12)),
-        ("another way", a().with(|a| a.local_flags = 1)),
-        ("another way", a().with(|a| a.local_flags = 1 << 6)),
+        ("its compression differs", a().with(|a| a.local_method = 0)),
+        ("its compression differs", a().with(|a| a.local_method = 12)),
+        ("its compression differs", a().with(|a| a.local_flags = 1)),
         (
-            "another name",
+            "its compression differs",
+            a().with(|a| a.local_flags = 1 << 6),
+        ),
+        (
+            "its name differs",
             a().with(|a| a.local_name = b"names".to_vec()),
         ),
         ("what follows", a().with(|a| a.local_extra_bytes = Some(1))),
@@ -452,7 +455,7 @@ fn refuses_a_second_name_in_an_extra_field() {
     );
     let local = Forged::stored("plain", b"abc").with(|it| it.local_extra = unicode_path("other"));
     let error = content(&archive(&[local], b""), "plain").unwrap_err();
-    assert!(error.contains("another name"), "{error}");
+    assert!(error.contains("its name differs"), "{error}");
 }
 
 #[test]
@@ -493,7 +496,7 @@ fn finds_damage_in_data() {
             with_data(good[..good.len() - 1].to_vec()),
         ),
         ("corrupt deflate stream", with_data(vec![0xff; 9])),
-        ("its data goes on behind its end", {
+        ("its data continues past its end", {
             with_data([&good[..], b"xyz"].concat())
         }),
     ];

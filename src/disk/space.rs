@@ -10,7 +10,7 @@ const SPACE_MARGIN_BYTES: u64 = 1 << 20;
 
 /// Refuses before the first byte is fetched when there is no room for the last.
 pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
-    let available_bytes = platform::available_bytes(dir).at("ask for the free space of", dir)?;
+    let available_bytes = platform::available_bytes(dir).at("determine the free space of", dir)?;
     if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
         return Err(ErrorKind::InsufficientSpace {
             path: dir.to_owned(),

@@ -89,7 +89,7 @@ impl Engine {
             sources.retain(|source| source.expects(reference));
             if sources.is_empty() {
                 return Err(Error::argument(format!(
-                    "no source lists the ref '{}': name the source that should",
+                    "no source lists the ref '{}': name the source to sync it from",
                     reference.escape_debug()
                 )));
             }

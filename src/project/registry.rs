@@ -175,7 +175,7 @@ impl RegistryFile {
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
                     .find(|aside| !aside.exists());
                 if let Some(aside) = &aside {
-                    rename(&path, aside).at("keep aside", &path)?;
+                    rename(&path, aside).at("set aside", &path)?;
                 }
             }
             _ => {}

@@ -76,20 +76,22 @@ impl Places {
             let urls = digest.map(|digest| data_urls(bases, &digest));
             return match urls {
                 Some(urls) if !urls.is_empty() => Ok(Location::Document(urls)),
-                _ => Err(Error::internal("a chunk without a location")),
+                _ => Err(Error::internal("a chunk has no location")),
             };
         }
         let file = manifest
             .file_of_part(part)
             .map(|file| &manifest.files()[file]);
-        let file = file.ok_or_else(|| Error::internal("a part that is not a file"))?;
+        let file = file.ok_or_else(|| Error::internal("a part belongs to no file"))?;
         self.of_file(&file.path)
     }
 
     /// Where a file is that is a part of its own.
     pub(crate) fn of_file(&self, path: &RelPath) -> Result<Location> {
         match self {
-            Self::Chunks(_) => Err(Error::internal("a chunk by a file's name")),
+            Self::Chunks(_) => Err(Error::internal(
+                "a chunk was requested by the name of a file",
+            )),
             Self::Files {
                 url,
                 repo,

@@ -153,7 +153,9 @@ impl Sources {
                 let adopted = KINDS
                     .iter()
                     .find_map(|kind| kind.adopt(repo, &self.context));
-                adopted.unwrap_or_else(|| Err(Error::internal("no kind of source adopts")))
+                adopted.unwrap_or_else(|| {
+                    Err(Error::internal("no kind of source adopts repositories"))
+                })
             }
         }
         .map_err(refuse)
@@ -163,7 +165,7 @@ impl Sources {
 fn kind_of(entry: &Entry) -> Result<&'static dyn Kind> {
     let mut kinds = KINDS.iter().copied();
     let kind = kinds.find(|kind| entry.is_of(*kind));
-    kind.ok_or_else(|| Error::internal("an entry of no kind"))
+    kind.ok_or_else(|| Error::internal("an entry has no kind"))
 }
 
 #[cfg(test)]

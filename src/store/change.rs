@@ -136,14 +136,14 @@ impl Store {
                 // Somebody removed the folder above, empty as it was, since it was made.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && staged.is_dir() => {}
                 result => {
-                    result.at("move into place", target)?;
+                    result.at("move to", target)?;
                     debug!(path = %target.display(), "moved into place");
                     return platform::sync_folder(parent).at("sync", parent);
                 }
             }
         }
         Err(Error::internal(format!(
-            "{} cannot be made",
+            "{} keeps being removed",
             parent.display()
         )))
     }
@@ -208,12 +208,12 @@ impl Store {
             };
             let intent = serde_json::from_slice(&json).ok();
             let Some(intent) = intent.filter(Intent::is_readable) else {
-                warn!(path = %dir.display(), "a damaged intent is dropped; what it was about is as it was");
+                warn!(path = %dir.display(), "dropping a damaged intent; its model is unchanged");
                 let _ = fs::remove_file(dir.join("intent.json"));
                 continue;
             };
             if let Err(error) = self.finish_intent(&dir, intent) {
-                warn!(path = %dir.display(), %error, "an interrupted change is not finished yet");
+                warn!(path = %dir.display(), %error, "cannot finish an interrupted change yet");
             }
         }
     }
@@ -227,7 +227,7 @@ impl Store {
         if !dir.join("intent.json").exists() {
             return Ok(());
         }
-        info!(%model, "finishing what was interrupted");
+        info!(%model, "finishing an interrupted change");
         let Some(entry) = intent.record else {
             return self.finish_removal(dir, &model).map(|_| ());
         };
@@ -243,7 +243,7 @@ fn end_intent(dir: &Path) -> Result<()> {
     let intent = dir.join("intent.json");
     fs::remove_file(&intent).at("remove", &intent)?;
     if let Err(error) = remove_partial(dir) {
-        warn!(path = %dir.display(), %error, "a leftover stays until the next prune");
+        warn!(path = %dir.display(), %error, "cannot remove a leftover");
     }
     Ok(())
 }

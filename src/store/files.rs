@@ -77,7 +77,7 @@ impl FileSet {
         let mut rest = bytes;
         for segment in self.manifest.segments(begin..begin + bytes.len() as u64) {
             let size = usize::try_from(segment.size_bytes)
-                .map_err(|_| Error::internal("a segment beyond a buffer"))?;
+                .map_err(|_| Error::internal("a segment exceeds its buffer"))?;
             let (now, later) = rest.split_at(size);
             let open = self.open(segment.file)?;
             platform::write_all_at(&open.file, now, segment.offset).at("write", &open.path)?;
@@ -94,7 +94,7 @@ impl FileSet {
         let mut at = 0;
         for segment in self.manifest.segments(begin..begin + bytes.len() as u64) {
             let size = usize::try_from(segment.size_bytes)
-                .map_err(|_| Error::internal("a segment beyond a buffer"))?;
+                .map_err(|_| Error::internal("a segment exceeds its buffer"))?;
             let open = self.open(segment.file)?;
             platform::read_exact_at(&open.file, &mut bytes[at..at + size], segment.offset)
                 .at("read", &open.path)?;

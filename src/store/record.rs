@@ -243,7 +243,7 @@ impl<R> Records<R> {
                     match ModelRef::new(group, model, version) {
                         Ok(model) => Some((model, record)),
                         Err(error) => {
-                            tracing::warn!(%error, "an entry of registry.json is ignored");
+                            tracing::warn!(%error, "ignoring an entry of registry.json");
                             None
                         }
                     }

@@ -87,7 +87,7 @@ impl Store {
                 && let Err(error) = rename(&path, &aside)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                return Err(error).at("keep aside", &path);
+                return Err(error).at("set aside", &path);
             }
             self.write(&entries)?;
         }

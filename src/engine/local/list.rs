@@ -360,7 +360,7 @@ impl Engine {
         let model = self.reading(address)?.find_installed(&records)?;
         let record = records
             .get(&model)
-            .ok_or_else(|| Error::internal("a record that is gone"))?;
+            .ok_or_else(|| Error::internal("an installed model has no record"))?;
         self.existing_dir(&model)?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
         Ok(InstalledDetail {

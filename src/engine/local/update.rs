@@ -225,7 +225,7 @@ impl Engine {
     ) -> Result<(Freshness, Option<PullReport>)> {
         let record = records
             .get(model)
-            .ok_or_else(|| Error::internal("an installed model without a record"))?;
+            .ok_or_else(|| Error::internal("an installed model has no record"))?;
         let selection = Selection::recorded(record);
         let found = self
             .reading(&ModelAddress::from(model))

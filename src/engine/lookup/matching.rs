@@ -156,8 +156,7 @@ impl Engine {
         let mut listing = self.list_offers(&remote)?;
         let offer = |remote: RemoteModel| {
             let source = self.sources.by_key(&remote.source);
-            let source =
-                source.ok_or_else(|| Error::internal("a listed model without a source"))?;
+            let source = source.ok_or_else(|| Error::internal("a listed model has no source"))?;
             Ok(Offer::new(remote, source))
         };
         let find = |listing: &mut RemoteListing| {

@@ -61,7 +61,7 @@ impl Engine {
             return Err(Error::registry(
                 offer.source.label(),
                 format!(
-                    "the manifest has the file '{}', where the store keeps its own",
+                    "the manifest lists the file '{}', whose place the store reserves",
                     file.path
                 ),
             ));

@@ -203,7 +203,7 @@ fn cut_behind_ref<'a>(
         .map(|(at, _)| (&tail[..at], &tail[at + 1..]))
         .collect();
     if cuts.is_empty() {
-        let message = "names no model behind the ref: expected source@ref/model";
+        let message = "has no model after the ref: expected source@ref/model";
         return Err(invalid(input, message));
     }
     Ok(cuts)
@@ -231,7 +231,7 @@ impl Engine {
         match found {
             Err(error) if matches!(error.kind(), ErrorKind::NotSynced { .. }) && call.auto_sync => {
                 if call.is_offline() {
-                    let needed = "what was not synced".into();
+                    let needed = "registries that have not been synced".into();
                     return Err(ErrorKind::Offline { needed }.into());
                 }
                 candidates.sort_by_key(|at| !at.is_expected());

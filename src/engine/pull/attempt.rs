@@ -63,7 +63,7 @@ impl Attempt<'_> {
         }
         // What a server packs may differ from what the commit has, as attributes of git can say.
         let model = &offer.remote.model;
-        info!(%model, error = %chain(&error), "the archive is of no use, fetching each file instead");
+        info!(%model, error = %chain(&error), "the archive cannot be used; fetching each file instead");
         let direct = Offer {
             route: Route::Direct,
             ..offer.clone()

@@ -94,7 +94,7 @@ impl Measuring<'_> {
         let mut measured = found.into_inner();
         self.fill_in(&mut measured);
         let measured: Option<Vec<MeasuredFile>> = measured.into_iter().collect();
-        let measured = measured.ok_or_else(|| Error::internal("a file that nobody measured"))?;
+        let measured = measured.ok_or_else(|| Error::internal("a file was not measured"))?;
         let sizes: Vec<u64> = measured.iter().map(|found| found.size_bytes).collect();
         let is_here = |index: &usize| measured[*index].is_here;
         Ok(Measurement {
@@ -137,7 +137,7 @@ impl Measuring<'_> {
     fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<MeasuredFile> {
         let file = &self.unmeasured.files()[index];
         let Location::Document(urls) = self.places.of_file(&file.path)? else {
-            return Err(Error::internal("a member of a zip without a size"));
+            return Err(Error::internal("a member of a zip has no size"));
         };
         let path = file_in(&self.partial.files_dir(), &file.path);
         if let Some(parent) = path.parent() {
@@ -178,7 +178,7 @@ impl Measuring<'_> {
                     expected.update(piece);
                     out.write_all(piece).at("write", &path)
                 })?;
-            let met = expected.met(|| format!("what came from {url}"));
+            let met = expected.met(|| format!("the response from {url}"));
             met.map_err(Failure::transient)?;
             Ok(MeasuredFile {
                 size_bytes,
@@ -202,11 +202,11 @@ fn check_beginning(url: &Url, path: &RelPath, beginning: &[u8]) -> Result<()> {
             .iter()
             .any(|suffix| name.ends_with(suffix))
     {
-        let message = format!("the server sends a web page for the file '{path}'");
+        let message = format!("the server sent a web page instead of the file '{path}'");
         return Err(Error::registry(url, message));
     }
     if text.starts_with("version https://git-lfs.github.com/spec/") {
-        let message = format!("the server sends a pointer in place of the file '{path}'");
+        let message = format!("the server sent a Git LFS pointer instead of the file '{path}'");
         return Err(Error::registry(url, message));
     }
     Ok(())

@@ -47,7 +47,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
                 cloned.insert(index);
             }
             Err(error) => {
-                debug!(from = %from.display(), %error, "copied, as it cannot be cloned");
+                debug!(from = %from.display(), %error, "cannot clone, copying instead");
                 refused.insert(root);
             }
         }

@@ -309,7 +309,9 @@ impl<'a> Round<'a> {
             .of_part(self.transfer.manifest, index)?
         {
             Location::Document(urls) => Ok(urls),
-            Location::Member(_) => Err(Error::internal("a member fetched as a document")),
+            Location::Member(_) => Err(Error::internal(
+                "a member of a zip was requested as a document",
+            )),
         }
     }
 

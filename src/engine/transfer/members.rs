@@ -63,7 +63,9 @@ pub(crate) fn cost(places: &Places, manifest: &Manifest, tasks: &[Task]) -> Resu
 fn member(places: &Places, manifest: &Manifest, part: usize) -> Result<Member> {
     match places.of_part(manifest, part)? {
         Location::Member(member) => Ok(member),
-        Location::Document(_) => Err(Error::internal("a document fetched as a member")),
+        Location::Document(_) => Err(Error::internal(
+            "a document was requested as a member of a zip",
+        )),
     }
 }
 
@@ -74,7 +76,7 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
     let zip = transfer
         .places
         .zip()
-        .ok_or_else(|| Error::internal("members without a zip"))?;
+        .ok_or_else(|| Error::internal("members were requested without a zip"))?;
     let members = tasks
         .iter()
         .map(|task| member(transfer.places, manifest, task.part))
@@ -86,7 +88,7 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
         };
         let range = first.range().start..last.range().end;
         let replaced = || {
-            let message = "the zip was replaced since its directory was read";
+            let message = "the zip was replaced after its directory had been read";
             Failure::last(Error::registry(url, message))
         };
         let body = match round.receiver.get_range(url, range.clone()) {
@@ -182,7 +184,7 @@ struct ZipStream<'s, 'a> {
 impl ZipStream<'_, '_> {
     fn failed(&self, error: io::Error) -> Failure {
         let early = || {
-            let message = "the body ended early";
+            let message = "the response ended early";
             Failure::transient(crate::http::network(
                 &self.body.url,
                 None,
@@ -208,7 +210,7 @@ impl Read for ZipStream<'_, '_> {
             }
             Err(failure) => {
                 self.failure.replace(Some(failure));
-                Err(io::Error::other("the body failed"))
+                Err(io::Error::other("the response failed"))
             }
         }
     }

@@ -73,7 +73,7 @@ impl<'a> Receiver<'a> {
         mut attempt: impl FnMut(&Url) -> Result<T, Failure>,
     ) -> Result<T> {
         if mirrors.is_empty() {
-            return Err(Error::internal("a part without a location"));
+            return Err(Error::internal("a part has no location"));
         }
         let count = mirrors.len();
         // What worked last is asked first; the order of the rest stays.
@@ -140,7 +140,7 @@ impl<'a> Receiver<'a> {
     ) -> Result<(), Failure> {
         let wrong_length = |actual_bytes| {
             Failure::transient(Error::from(ErrorKind::SizeMismatch {
-                what: format!("what came from {}", body.url),
+                what: format!("the response from {}", body.url),
                 expected_bytes: size_bytes,
                 actual_bytes,
             }))
@@ -191,7 +191,7 @@ impl<'a> Receiver<'a> {
                 (0, 0, _) | (_, 0, None) => break Ok(at),
                 (0, ..) => break Ok(at + 1),
                 (_, 0, Some(_)) => {
-                    let message = "the body ended early";
+                    let message = "the response ended early";
                     break Err(Failure::transient(network(&body.url, None, message, None)));
                 }
                 _ => {}

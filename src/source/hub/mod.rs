@@ -250,7 +250,7 @@ impl Source for Hub {
         found
             .contents
             .map(Arc::unwrap_or_clone)
-            .ok_or_else(|| Error::internal("a model of the Hub without its files"))
+            .ok_or_else(|| Error::internal("a model of the Hub has no files"))
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

@@ -134,7 +134,7 @@ impl Sync<'_> {
             }
             (Discovered::Unchanged, Some((_, meta))) => meta,
             (Discovered::Unchanged, None) => {
-                let message = "the server answers 'unchanged' to an unconditional request";
+                let message = "the server responded 'unchanged' to an unconditional request";
                 return Err(Error::registry(&self.repository.identity.key, message));
             }
         };

@@ -144,7 +144,7 @@ impl Source for Listing {
     fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
         let found = self.find(call, model.model.model(), None)?;
         let manifest = found.contents.map(Arc::unwrap_or_clone);
-        manifest.ok_or_else(|| Error::internal("a listed model without its files"))
+        manifest.ok_or_else(|| Error::internal("a listed model has no files"))
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

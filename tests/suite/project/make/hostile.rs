@@ -99,7 +99,7 @@ fn what_is_there_twice_is_refused() {
         ("b/x3", "3"),
     ];
     let twice = rename(zip_stored(&files), "a/x2", "a/x1");
-    refused(twice, "REGISTRY_ERROR", "it is there more than once");
+    refused(twice, "REGISTRY_ERROR", "it occurs more than once");
     let elsewhere = rename(zip_stored(&files), "a/x2", "b/x3");
     let report = Publisher::new().make_of_zip(elsewhere).unwrap();
     assert_eq!((report.models, report.files), (1, 2));
