@@ -1,22 +1,67 @@
-//! What a pull tells while it runs, and how it is told to stop.
+//! What a pull reports while it runs, and how to cancel it.
 //!
-//! Events of one pull come in this order:
+//! | name | what it is |
+//! |---|---|
+//! | [`Progress`] | receives the events of pulls; an app implements it |
+//! | [`ProgressEvent`], [`Phase`], [`Transferred`] | what is reported |
+//! | [`Silent`] | ignores all events |
+//! | [`Download`] | a pull that is running, as [`Manager::downloads`](crate::Manager::downloads) returns it |
+//! | [`CancelToken`] | cancels an operation from another thread |
+//!
+//! A handler is passed to [`ModelManagerBuilder::progress`](crate::ModelManagerBuilder::progress) for all pulls, or to the
+//! options of an operation for one.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use modelrack::progress::Phase;
+//! use modelrack::{Manager, ModelRef, Progress, ProgressEvent, PullOptions};
+//!
+//! /// Keeps what was reported last.
+//! #[derive(Debug, Default)]
+//! struct Bar(Mutex<(u64, u64)>);
+//!
+//! impl Progress for Bar {
+//!     fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
+//!         match event {
+//!             ProgressEvent::Advanced(now) | ProgressEvent::Finished(now) => {
+//!                 *self.0.lock().unwrap() = (now.bytes_done, now.total_bytes);
+//!             }
+//!             ProgressEvent::Retrying { attempt, wait, reason } => {
+//!                 eprintln!("{model}: {reason}; attempt {attempt} follows in {} s", wait.as_secs());
+//!             }
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//!
+//! # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+//! let bar = Arc::new(Bar::default());
+//! let options = PullOptions::default().progress(bar.clone());
+//! let report = manager.pull(&"digits/logistic v1".parse()?, &options)?;
+//! assert_eq!(*bar.0.lock().unwrap(), (report.total_bytes, report.total_bytes));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Order of events
 //!
 //! ```text
 //! Pending?  Waiting*  Phase(manifest) Advanced*  Phase(chunks) Advanced*  Phase(extracting)  Finished
 //!                                     Retrying*                Retrying*
 //! ```
 //!
-//! Bytes come in the first phase only where a registry leaves the sizes of files out: then `Phase(manifest)` comes a
-//! second time with the number of files, `files_done` counts those whose size is known, and `total_bytes` is zero. And where
-//! a zip has to come whole, as its server knows no ranges: then `bytes_in_flight` and `total_bytes` are those of the zip in
-//! every pull that waits for it, and `bytes_network` counts it in the one that fetches it; both are zero again once it is
-//! there.
+//! [`Pending`](ProgressEvent::Pending) comes if [`Config::max_pulls`](crate::Config::max_pulls) other pulls are running,
+//! and [`Waiting`](ProgressEvent::Waiting) if another thread or process is pulling the same model. A pull that fails or is
+//! cancelled ends without [`Finished`](ProgressEvent::Finished); the call returns its error. Several threads may report
+//! events of one pull at once, which can then arrive slightly out of order: use the largest `bytes_done`.
 //!
-//! `Pending` comes when as many other models are being pulled as may be at once, `Waiting` when another thread or process
-//! pulls the same model. A pull that fails or is cancelled ends without
-//! `Finished`; its error is what the call returns. Events of one pull may come from several threads at once, and so
-//! overtake each other by a little: take the largest `bytes_done`.
+//! Bytes arrive in the first phase in two cases only:
+//!
+//! - A registry does not state the sizes of files. Then `Phase(manifest)` comes again, with the number of files;
+//!   `files_done` counts the files whose size is known, and `total_bytes` is zero.
+//! - A zip is fetched as a whole, since its server does not support ranges. Then `bytes_in_flight` and `total_bytes` are
+//!   those of the zip in every pull that waits for it, and `bytes_network` counts it in the pull that fetches it. Both are
+//!   zero again once the zip is there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,13 +71,25 @@ use std::time::{Duration, Instant};
 use crate::model::{ModelAddress, ModelRef};
 use crate::mutex::{Condvar, Mutex};
 
-/// Receives the events of pulls. It must be thread-safe and must not block: it runs on the threads that transfer.
+/// Receives the events of pulls. It is called on the threads that transfer, several at once, and must not block.
+///
+/// The [module documentation](self) has an example and the order of events.
 pub trait Progress: Send + Sync + fmt::Debug {
-    /// Takes one event.
+    /// Receives an event.
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent);
 }
 
-/// Takes no notice of any event.
+/// Ignores all events; the default of a manager.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::PullOptions;
+/// use modelrack::progress::Silent;
+///
+/// // A pull without the progress bar that the manager draws for others:
+/// let options = PullOptions::default().progress(Arc::new(Silent));
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -40,16 +97,22 @@ impl Progress for Silent {
     fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
 }
 
-/// A step of a pull.
+/// A phase of a pull.
+///
+/// ```
+/// use modelrack::progress::Phase;
+///
+/// assert_eq!(Phase::Extracting.as_str(), "extracting");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The index and the manifest are fetched, and what is on disk already is looked through; files come that must, to
-    /// learn their sizes.
+    /// The index and the manifest are fetched, and the disk is searched for bytes to reuse. Files of unknown size are
+    /// measured.
     Manifest,
-    /// Bytes are fetched and checked.
+    /// Bytes are fetched and verified.
     Chunks,
-    /// What is complete moves to its place in the store.
+    /// The complete model is moved to its place in the store.
     Extracting,
 }
 
@@ -69,31 +132,31 @@ impl Phase {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ProgressEvent {
-    /// As many models are being pulled as may be at once; this one waits for its turn.
+    /// The pull waits, since as many others are running as the configuration allows.
     Pending,
-    /// Another thread or process pulls this model; this one waits for it.
+    /// The pull waits for another thread or process that is pulling the same model.
     Waiting {
-        /// Who, as far as is known.
+        /// Which one, if it is known.
         holder: Option<String>,
     },
-    /// A phase begins.
+    /// A phase starts.
     Phase(Transferred),
-    /// Bytes came in; comes at least once a part.
+    /// Bytes arrived; reported at least once for each part.
     Advanced(Transferred),
-    /// A request failed and is tried again.
+    /// A request failed and will be retried.
     Retrying {
-        /// Which try comes next; 2 is the first retry.
+        /// The number of the next attempt; 2 is the first retry.
         attempt: u32,
-        /// How long is waited before it.
+        /// The wait before it.
         wait: Duration,
-        /// Why the last one failed.
+        /// Why the last attempt failed.
         reason: String,
     },
-    /// Everything is verified and in its place.
+    /// The model is verified and installed.
     Finished(Transferred),
 }
 
-/// How far a pull is. All zero before the manifest is known.
+/// The state of a pull; all zero until the manifest is known. The [module documentation](self) has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transferred {
@@ -101,26 +164,26 @@ pub struct Transferred {
     pub phase: Phase,
     /// Files of the model.
     pub files_total: u64,
-    /// Files whose bytes are all there and verified; in the first phase, files whose size is known.
+    /// Files that are complete and verified; in the first phase, files whose size is known.
     pub files_done: u64,
     /// Parts of the model.
     pub parts_total: u64,
-    /// Parts that are there and verified.
+    /// Parts that are complete and verified.
     pub parts_done: u64,
     /// Bytes of the model.
     pub total_bytes: u64,
-    /// Bytes there and verified, wherever they came from.
+    /// Bytes of the model that are verified, wherever they came from.
     pub bytes_done: u64,
-    /// Bytes that came over the network, verified or not.
+    /// Bytes received over the network, verified or not.
     pub bytes_network: u64,
-    /// Bytes received of parts that are not complete yet.
+    /// Bytes received of parts that are incomplete.
     pub bytes_in_flight: u64,
     /// A file that is being written.
     pub current_file: Option<String>,
 }
 
 impl Transferred {
-    /// Makes the state of a pull that has not begun.
+    /// Creates the state of a pull that has not started.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
         Self {
@@ -138,24 +201,39 @@ impl Transferred {
     }
 }
 
-/// A pull of this process that has not ended.
+/// A pull of this process that has not ended, as [`Manager::downloads`](crate::Manager::downloads) returns it.
+///
+/// ```
+/// use modelrack::{Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// std::thread::scope(|scope| {
+///     let pull = scope.spawn(|| manager.pull_model("digits/logistic v1"));
+///     for download in manager.downloads() {
+///         println!("{}: {:.0} %", download.address, 100.0 * download.progress);
+///     }
+///     pull.join().expect("the pull does not panic")
+/// })?;
+/// assert!(manager.downloads().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Download {
-    /// What was asked for.
+    /// The model as it was requested.
     pub address: ModelAddress,
-    /// Which model that is; `None` while it is looked up.
+    /// The model that this means; `None` while it is resolved.
     pub model: Option<ModelRef>,
     /// From 0.0 to 1.0; 1.0 also for an empty model.
     pub progress: f64,
-    /// How far it is.
+    /// Its state.
     pub transferred: Transferred,
-    /// Seconds until the end at the speed since the start; `None` while nothing has come.
+    /// The time left at the average speed so far; `None` until bytes have arrived.
     pub remaining: Option<Duration>,
 }
 
 impl Download {
-    /// Makes a pull that has not begun.
+    /// Describes a pull that has not started.
     #[must_use]
     pub fn new(address: ModelAddress) -> Self {
         Self {
@@ -168,7 +246,37 @@ impl Download {
     }
 }
 
-/// Stops an operation from another thread. Clones share their state.
+/// Cancels an operation from another thread. Clones share their state.
+///
+/// ```
+/// use modelrack::{CancelToken, Manager, PullOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let cancel = CancelToken::new();
+/// let options = PullOptions::default().cancel(cancel.clone());
+/// // In a handler of Ctrl-C, or when a window closes:
+/// cancel.cancel();
+///
+/// let error = manager.pull(&"digits/logistic v1".parse()?, &options).unwrap_err();
+/// assert!(error.is_cancelled());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A transport or a loop of an app's own waits on the token, or registers a callback:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use modelrack::CancelToken;
+///
+/// let token = CancelToken::new();
+/// assert!(!token.wait(Duration::from_millis(1)), "the time is over, and nobody cancelled");
+/// token.on_cancel(|| println!("closing the connection"));
+///
+/// let child = token.child();
+/// token.cancel();
+/// assert!(child.is_cancelled() && child.wait(Duration::from_secs(60)));
+/// ```
 #[derive(Clone, Default)]
 pub struct CancelToken(Arc<CancelState>);
 
@@ -177,18 +285,18 @@ pub(crate) struct CancelState {
     cancelled: AtomicBool,
     callbacks: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     woken: Condvar,
-    /// Tokens that are cancelled along with this one.
+    /// Tokens that are cancelled with this one.
     children: Mutex<Vec<std::sync::Weak<CancelState>>>,
 }
 
 impl CancelToken {
-    /// Makes a token that is not cancelled.
+    /// Creates a token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels; once, and for all clones. Transfers that use the token stop within a second.
+    /// Cancels this token and all its clones and children, for good. Transfers that use it stop within a second.
     pub fn cancel(&self) {
         Self::cancel_state(&self.0);
     }
@@ -209,13 +317,13 @@ impl CancelToken {
         }
     }
 
-    /// Returns whether it was cancelled.
+    /// Returns whether the token is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Waits for the time given or until it is cancelled, whichever comes first; returns whether it was cancelled.
+    /// Waits until the token is cancelled, but at most for `time`; returns whether it is cancelled.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
@@ -232,7 +340,7 @@ impl CancelToken {
         true
     }
 
-    /// Runs a callback when it is cancelled: at once when it already was. A transport uses this to break off reads.
+    /// Runs a callback once the token is cancelled, or now if it already is. A transport uses this to abort reads.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         let mut callbacks = self.0.callbacks.lock();
         if self.is_cancelled() {
@@ -243,7 +351,7 @@ impl CancelToken {
         }
     }
 
-    /// Makes a token that is cancelled when this one is, and can be cancelled alone.
+    /// Creates a token that is cancelled with this one, and can be cancelled alone.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();

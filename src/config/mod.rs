@@ -1,22 +1,41 @@
-//! What an app says about its models, and what its users change of it.
+//! The configuration of an app, and how its users change it.
 //!
-//! Layers, later over earlier: [`Config`] with its bootstrap TOML, compiled into the app → the user's overlay file → the
-//! environment → options of a call. A source of the overlay replaces the one with the same key whole; one whose `refs`
-//! are an empty list is turned off.
+//! | name | what it is |
+//! |---|---|
+//! | [`Config`] | what an app says about its models |
+//! | [`Environment`], [`System`] | the variables and the home folder that are read, as a value |
+//! | [`HttpConfig`], [`ProxyConfig`], [`RetryPolicy`] | how the built-in transport reaches servers |
+//!
+//! # Layers
+//!
+//! Later layers override earlier ones:
+//!
+//! 1. [`Config`], with the sources that are compiled into the app: [`Config::bootstrap`].
+//! 2. The user's file, `<config dir>/<app>/models.toml`. A source in it replaces the one with the same key as a whole; an
+//!    empty `refs` list turns the source off.
+//! 3. The environment: `<APP>_MODELS_DIR`, `<APP>_MODELS_CACHE_DIR`, `<APP>_MODELS_CONFIG`, `<APP>_MODELS_REGISTRY_URL`,
+//!    `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC`. `<APP>` is the app's name in capitals, with `_` for every character
+//!    other than A–Z and 0–9.
+//! 4. The options of a call.
+//!
+//! Nothing is read when a [`Config`] or a manager is created; the first call of a manager reads the file and the
+//! environment, once.
+//!
+//! # The file
 //!
 //! ```toml
-//! [sources.weights]                      # chunked: anything that serves static files
+//! [sources.weights]                      # chunked: static files, on any server or disk
 //! url = "https://models.example.org"
 //! mirrors = ["https://mirror.example.net/models"]
-//! public_key = "RWQ…"                    # minisign: refuse an index that is not signed with it
+//! public_key = "RWQ…"                    # minisign: refuse an index without a valid signature
 //!
-//! [sources.modflow6-testmodels]          # repository: GitHub, or a server that speaks like it
+//! [sources.modflow6-testmodels]          # repository: GitHub, or a server with a compatible API
 //! repo = "MODFLOW-ORG/modflow6-testmodels"
-//! name = "mf6/test"                      # what its models' names begin with; default: the key
-//! refs = ["develop", "master"]           # branches, tags, commits; without it, the default branch
-//! registry_path = ".registry"            # where models.toml lies when it is under version control
-//! asset = "mf6examples.zip"              # the release's zip, where the registry does not say
-//! server = "https://git.example.com"     # the four that follow from one another, each with its default
+//! name = "mf6/test"                      # the prefix of the models' names; default: the key
+//! refs = ["develop", "master"]           # branches, tags and commits; default: the default branch
+//! registry_path = ".registry"            # the folder of models.toml under version control
+//! asset = "mf6examples.zip"              # the zip of a release, if the registry does not name it
+//! server = "https://git.example.com"     # the next three follow from it, unless they are set
 //! api = "https://git.example.com/api/v3"
 //! raw = "https://git.example.com/{repo}/raw/{ref}/{path}"
 //! archive = "https://git.example.com/{repo}/archive/{ref}.zip"
@@ -25,7 +44,8 @@
 //! hub = "https://huggingface.co"
 //! ```
 //!
-//! Exactly one of `url`, `repo` and `hub` says which kind a source is of.
+//! Exactly one of `url`, `repo` and `hub` must be present; it determines the kind of the source. An unknown key is an error
+//! that names the file, the key and the most similar known key.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,11 +56,51 @@ use crate::secret::Secret;
 pub use crate::env::Environment;
 pub use crate::platform::System;
 
-/// What an app says about its models. Building one reads nothing: neither files nor the environment.
+/// What an app says about its models. Creating one reads neither files nor the environment.
+///
+/// ```
+/// use modelrack::Config;
+///
+/// let config = Config::new("tool").bootstrap(r#"
+///     [sources.weights]
+///     url = "https://models.example.org"
+///
+///     [sources.hf]
+///     hub = "https://huggingface.co"
+/// "#);
+/// assert_eq!(config.app(), "tool");
+/// ```
+///
+/// An app with a single registry needs no TOML. The folders default to those of the platform, and a program that keeps its
+/// models elsewhere says where:
+///
+/// ```
+/// use modelrack::Config;
+///
+/// let config = Config::new("tool")
+///     .registry_url("https://models.example.org")
+///     .data_dir("/srv/tool/models")
+///     .cache_dir("/var/cache/tool/models")
+///     .config_file("/etc/tool/models.toml");
+/// ```
+///
+/// Everything else has a default, too:
+///
+/// ```
+/// use modelrack::Config;
+/// use modelrack::config::HttpConfig;
+///
+/// let config = Config::new("tool")
+///     .offline(false)
+///     .auto_sync(true)
+///     .concurrency(8)
+///     .max_pulls(2)
+///     .http(HttpConfig::default());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) app: String,
-    // A URL may carry a password.
+    // A URL may have a password.
     pub(crate) bootstrap: Option<Secret>,
     pub(crate) registry_url: Option<Secret>,
     pub(crate) data_dir: Option<PathBuf>,
@@ -54,7 +114,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Starts a configuration for an app. Its name isolates its store, its cache and its environment variables.
+    /// Creates the configuration of an app, whose name keeps its store, its cache and its environment variables apart
+    /// from those of other apps.
     #[must_use]
     pub fn new(app: impl Into<String>) -> Self {
         Self {
@@ -72,70 +133,72 @@ impl Config {
         }
     }
 
-    /// Sets the sources compiled into the app, as TOML; see the [module documentation](self).
+    /// Sets the sources that are compiled into the app, as TOML; see the [module documentation](self).
     #[must_use]
     pub fn bootstrap(mut self, toml: impl Into<String>) -> Self {
         self.bootstrap = Some(Secret::new(toml));
         self
     }
 
-    /// Sets the URL of the one chunked source without a name. `<APP>_MODELS_REGISTRY_URL` goes before it.
+    /// Sets the URL of a chunked source without a name; `<APP>_MODELS_REGISTRY_URL` overrides it.
     #[must_use]
     pub fn registry_url(mut self, url: impl Into<String>) -> Self {
         self.registry_url = Some(Secret::new(url));
         self
     }
 
-    /// Sets the folder of the store. Default: `<data dir>/<app>/models`; `<APP>_MODELS_DIR` goes before both.
+    /// Sets the folder of the store; `<APP>_MODELS_DIR` overrides it. Default: `<data dir>/<app>/models`.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
         self
     }
 
-    /// Sets the folder for cached registries. Default: `<cache dir>/<app>/models`; `<APP>_MODELS_CACHE_DIR` goes before.
+    /// Sets the folder of cached registries; `<APP>_MODELS_CACHE_DIR` overrides it. Default: `<cache dir>/<app>/models`.
     #[must_use]
     pub fn cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(path.into());
         self
     }
 
-    /// Sets the user's overlay file. Default: `<config dir>/<app>/models.toml`; `<APP>_MODELS_CONFIG` goes before both.
+    /// Sets the user's file, which must then exist; `<APP>_MODELS_CONFIG` overrides it. Default:
+    /// `<config dir>/<app>/models.toml`, if it exists.
     #[must_use]
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some(path.into());
         self
     }
 
-    /// Opens no socket. Default: off, or `<APP>_MODELS_OFFLINE`.
+    /// Sets whether to stay off the network; `<APP>_MODELS_OFFLINE` turns it on, too. Default: `false`.
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.offline = offline;
         self
     }
 
-    /// Syncs a registry that is not cached yet when a lookup needs it. Default: off, or `<APP>_MODELS_AUTO_SYNC`.
+    /// Sets whether a lookup syncs a registry that it needs and that is not cached; `<APP>_MODELS_AUTO_SYNC` turns it on,
+    /// too. Default: `false`.
     #[must_use]
     pub fn auto_sync(mut self, auto_sync: bool) -> Self {
         self.auto_sync = auto_sync;
         self
     }
 
-    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: 4, more for many small parts.
+    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: from 4 to 16, as suits the parts and the server.
     #[must_use]
     pub fn concurrency(mut self, workers: usize) -> Self {
         self.concurrency = Some(workers);
         self
     }
 
-    /// Sets how many models this manager pulls at once, from 1 on; others wait. Default: as many as are asked for.
+    /// Sets how many models this manager pulls at once, at least 1; further pulls wait. Default: no limit.
     #[must_use]
     pub fn max_pulls(mut self, pulls: usize) -> Self {
         self.max_pulls = Some(pulls);
         self
     }
 
-    /// Sets time-outs, retries, proxy and certificates of the built-in transport.
+    /// Sets timeouts, retries, proxies and certificates of the built-in transport.
     #[must_use]
     pub fn http(mut self, http: HttpConfig) -> Self {
         self.http = http;
@@ -148,7 +211,7 @@ impl Config {
         &self.app
     }
 
-    /// Returns the name of one of the app's environment variables: `RACK_MODELS_DIR` for app `rack` and `DIR`.
+    /// Returns the name of one of the app's environment variables, such as `RACK_MODELS_DIR` for the suffix `DIR`.
     pub(crate) fn variable(&self, suffix: &str) -> String {
         let app: String = self
             .app
@@ -165,24 +228,39 @@ impl Config {
     }
 }
 
-/// How the built-in transport reaches servers. Proxy and certificates left out come from the environment.
+/// How the built-in transport reaches servers. The environment sets the proxies and certificates that are left out.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use modelrack::Config;
+/// use modelrack::config::{HttpConfig, ProxyConfig};
+///
+/// let mut http = HttpConfig::default();
+/// http.stall_timeout = Duration::from_secs(10);
+/// http.retry.retries = 5;
+/// http.https_proxy = Some(ProxyConfig::new("http://proxy.example.org:3128", ["localhost", ".example.org"]));
+/// http.certificates = vec!["/etc/ssl/company.pem".into()];
+/// http.user_agent = "tool/1.0".to_owned();
+/// let config = Config::new("tool").http(http);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HttpConfig {
-    /// Longest time for a connection with its TLS handshake. Default: 30 s.
+    /// The longest time for a connection, including its TLS handshake. Default: 30 s.
     pub connect_timeout: Duration,
-    /// Longest time without a byte, before or in a body. Default: 30 s. A slow download that moves never times out.
+    /// The longest time without data, before or within a body. Default: 30 s. A slow download that proceeds never times out.
     pub stall_timeout: Duration,
-    /// What is tried again, and when.
+    /// Which requests are retried, and when.
     pub retry: RetryPolicy,
-    /// The proxy for https. Default: as `HTTPS_PROXY` or `ALL_PROXY`, and `NO_PROXY`, say.
+    /// The proxy for https. Default: `HTTPS_PROXY` or `ALL_PROXY`, with the exceptions in `NO_PROXY`.
     pub https_proxy: Option<ProxyConfig>,
-    /// The proxy for plain http. Default: as `HTTP_PROXY` or `ALL_PROXY`, and `NO_PROXY`, say.
+    /// The proxy for plain http. Default: `HTTP_PROXY` or `ALL_PROXY`, with the exceptions in `NO_PROXY`.
     pub http_proxy: Option<ProxyConfig>,
-    /// PEM files of the authorities to trust instead of the system's. Default: `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
+    /// PEM files with the authorities to trust instead of the system's. Default: `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
     /// the system's store.
     pub certificates: Vec<PathBuf>,
-    /// What the server sees as `User-Agent`. Default: `modelrack/<version>`.
+    /// The `User-Agent` header. Default: `modelrack/<version>`.
     pub user_agent: String,
 }
 
@@ -200,7 +278,8 @@ impl Default for HttpConfig {
     }
 }
 
-/// A proxy, with or without credentials in its URL: `http`, `https`, `socks4`, `socks4a` or `socks5`.
+/// A proxy with scheme `http`, `https`, `socks4`, `socks4a` or `socks5`, and optional credentials in its URL; see
+/// [`HttpConfig`] for an example.
 #[derive(Debug, Clone)]
 pub struct ProxyConfig {
     pub(crate) url: Secret,
@@ -208,7 +287,7 @@ pub struct ProxyConfig {
 }
 
 impl ProxyConfig {
-    /// Uses the proxy for every host but those listed: a name, a name with a leading dot for all below it, or `*`.
+    /// Uses a proxy for every host except those listed: a name, a name with a leading dot for all hosts below it, or `*`.
     pub fn new<T: Into<String>>(
         url: impl Into<String>,
         no_proxy: impl IntoIterator<Item = T>,
@@ -220,15 +299,26 @@ impl ProxyConfig {
     }
 }
 
-/// What is tried again, and when.
+/// Which requests are retried, and when.
+///
+/// Retried are connection errors, stalls, server errors, bodies that end early, and bytes with the wrong digest. A response
+/// with `Retry-After` is retried when it says. Once all retries failed, the next mirror is tried. See [`HttpConfig`] for
+/// how to set it.
+///
+/// ```
+/// use modelrack::config::RetryPolicy;
+///
+/// let policy = RetryPolicy::default();
+/// assert_eq!((policy.retries, policy.base.as_secs(), policy.longest_wait.as_secs()), (3, 1, 60));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How often a request is tried again after the first time, at each mirror. Default: 3.
+    /// How often a request is retried, at each mirror. Default: 3.
     pub retries: u32,
-    /// The wait before the first retry; it doubles each time, with jitter. Default: 1 s.
+    /// The wait before the first retry, which doubles with each one and is jittered. Default: 1 s.
     pub base: Duration,
-    /// The longest wait that a `Retry-After` of a server is followed for. Default: 60 s.
+    /// The longest wait that a server may ask for in `Retry-After`; beyond it, the request fails. Default: 60 s.
     pub longest_wait: Duration,
 }
 
@@ -242,7 +332,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Checks a number of workers.
+/// Checks that a concurrency is within its limits.
 pub(crate) fn check_concurrency(workers: usize) -> Result<()> {
     if (1..=16).contains(&workers) {
         Ok(())
