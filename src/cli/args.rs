@@ -1,4 +1,6 @@
-//! Arguments that several commands have. Every id is namespaced; the flags of the whole tree have no short form.
+//! Arguments that several commands share. Every id is namespaced, and the flags of the whole tree have no short form.
+
+use std::any::Any;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
@@ -19,41 +21,28 @@ pub(super) const TYPE: &str = "modelrack_type";
 pub(super) const FORCE: &str = "modelrack_force";
 pub(super) const CONCURRENCY: &str = "modelrack_concurrency";
 
-/// The flags of every command, less those that the parent owns.
+/// Returns the flags of every command, without those that the parent defines.
 pub(super) fn tree_flags(mount: &Mount) -> Vec<Arg> {
     const OUTPUT: &str = "Output options";
+    let json = flag(JSON, "json", "Print one JSON document, for errors too");
+    let quiet = flag(QUIET, "quiet", "Print only essential output");
+    let verbose = flag(
+        VERBOSE,
+        "verbose",
+        "Log requests, retries and file operations",
+    );
+    let offline = flag(OFFLINE, "offline", "Do not use the network");
     let flags = [
-        (
-            Flag::Json,
-            flag(JSON, "json", "Print one JSON document, errors included").help_heading(OUTPUT),
-        ),
-        (
-            Flag::Quiet,
-            flag(QUIET, "quiet", "Print only the essential").help_heading(OUTPUT),
-        ),
-        (
-            Flag::Verbose,
-            flag(
-                VERBOSE,
-                "verbose",
-                "Tell each request, retry and file operation",
-            )
-            .help_heading(OUTPUT),
-        ),
-        (
-            Flag::Offline,
-            flag(OFFLINE, "offline", "Open no socket; use what is here")
-                .help_heading("Network options"),
-        ),
+        (Flag::Json, json.help_heading(OUTPUT)),
+        (Flag::Quiet, quiet.help_heading(OUTPUT)),
+        (Flag::Verbose, verbose.help_heading(OUTPUT)),
+        (Flag::Offline, offline.help_heading("Network options")),
     ];
-    flags
-        .into_iter()
-        .filter(|(flag, _)| mount.has(*flag))
-        .map(|(_, arg)| arg)
-        .collect()
+    let wanted = flags.into_iter().filter(|(flag, _)| mount.has(*flag));
+    wanted.map(|(_, arg)| arg).collect()
 }
 
-/// A switch.
+/// Creates a switch.
 pub(super) fn flag(id: &'static str, long: &'static str, help: &'static str) -> Arg {
     Arg::new(id)
         .long(long)
@@ -61,7 +50,7 @@ pub(super) fn flag(id: &'static str, long: &'static str, help: &'static str) -> 
         .help(help)
 }
 
-/// An option with a value.
+/// Creates an option with a value.
 pub(super) fn option(
     id: &'static str,
     long: &'static str,
@@ -71,7 +60,7 @@ pub(super) fn option(
     Arg::new(id).long(long).value_name(value).help(help)
 }
 
-/// The model, as people name it, and its version: two arguments that go together.
+/// Creates the arguments MODEL and VERSION.
 pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
     let model = Arg::new(MODEL)
         .value_name("MODEL")
@@ -79,14 +68,14 @@ pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
         .help("The model: group/model, group/model@version or source@ref/model");
     let version = Arg::new(VERSION)
         .value_name("VERSION")
-        .help("Its version; may be left out when there is only one");
+        .help("The version; may be omitted if there is only one");
     [
         complete(model, mount, which),
         complete(version, mount, which.versions()),
     ]
 }
 
-/// Which names complete.
+/// Which names complete an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "unstable-completion"),
@@ -121,7 +110,7 @@ fn complete(arg: Arg, _: &Mount, _: Which) -> Arg {
     arg
 }
 
-/// Completes from local files only: a shell that waits for a network is worse than one that does not complete.
+/// Completes from local files only: a shell must not wait for the network.
 #[cfg(feature = "unstable-completion")]
 fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -138,7 +127,7 @@ fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     }))
 }
 
-/// What there is to choose from. A model of a source with a name has two addresses: `source/model`, `source@ref/model`.
+/// Lists the choices. A model of a named source has two addresses: `source/model` and `source@ref/model`.
 #[cfg(feature = "unstable-completion")]
 fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>> {
     use crate::{ListOptions, ModelRef, RemoteOptions};
@@ -200,7 +189,7 @@ pub(super) fn source(mount: &Mount) -> Arg {
         SOURCE,
         "source",
         "SOURCE",
-        "Only of the source with this key or name",
+        "Only the source with this key or name",
     );
     complete(source, mount, Which::Sources)
 }
@@ -214,7 +203,7 @@ pub(super) fn model_type() -> Arg {
         TYPE,
         "type",
         "TYPE",
-        "Only of this type, as in text-generation",
+        "Only models of this type, such as text-generation",
     )
 }
 
@@ -227,67 +216,67 @@ pub(super) fn concurrency() -> Arg {
         CONCURRENCY,
         "concurrency",
         "N",
-        "How many parts to fetch at once, from 1 to 16 [default: 4, more for small ones]",
+        "Number of parallel downloads, from 1 to 16 [default: 4, or more if that is faster]",
     )
     .value_parser(value_parser!(u8).range(1..=16))
     .help_heading("Network options")
 }
 
-/// Answers the question of a command that destroys something; absent where the parent has that flag.
+/// Creates the flag that confirms a destructive command, unless the parent defines it.
 pub(super) fn yes(mount: &Mount) -> Option<Arg> {
     mount
         .has(Flag::Yes)
-        .then(|| flag(YES, "yes", "Do not ask").short('y'))
+        .then(|| flag(YES, "yes", "Do not ask for confirmation").short('y'))
 }
 
-/// Reads the model and version of a command that needs one.
+/// Reads the model and version of a command that requires them.
 pub(super) fn address(matches: &ArgMatches) -> Result<ModelAddress> {
     let model = text(matches, MODEL).unwrap_or_default();
     ModelAddress::parse(model, text(matches, VERSION))
 }
 
-/// Reads the model and version of a command that can do without.
+/// Reads the model and version of a command that does not require them.
 pub(super) fn optional_address(matches: &ArgMatches) -> Result<Option<ModelAddress>> {
     text(matches, MODEL).map(|_| address(matches)).transpose()
 }
 
+/// Returns the value of an option; `None` if it is not given, or the command does not have it.
 pub(super) fn text<'a>(matches: &'a ArgMatches, id: &str) -> Option<&'a str> {
-    matches
-        .try_get_one::<String>(id)
-        .ok()
-        .flatten()
-        .map(String::as_str)
+    value::<String>(matches, id).map(String::as_str)
 }
 
-/// Reads a switch; one that the command does not have is off.
+/// Returns the value of an option as a string of its own.
+pub(super) fn string(matches: &ArgMatches, id: &str) -> Option<String> {
+    value(matches, id).cloned()
+}
+
+/// Returns all values of an option.
+pub(super) fn strings(matches: &ArgMatches, id: &str) -> Vec<String> {
+    let values = matches.get_many::<String>(id);
+    values.into_iter().flatten().cloned().collect()
+}
+
+fn value<'a, T: Any + Clone + Send + Sync>(matches: &'a ArgMatches, id: &str) -> Option<&'a T> {
+    matches.try_get_one(id).ok().flatten()
+}
+
+/// Returns whether a switch is on; one that the command lacks is off.
 pub(super) fn is_set(matches: &ArgMatches, id: &str) -> bool {
-    matches
-        .try_get_one::<bool>(id)
-        .ok()
-        .flatten()
-        .copied()
-        .unwrap_or(false)
+    value(matches, id).copied().unwrap_or(false)
 }
 
+/// Returns the number of parallel downloads that the user asks for.
 pub(super) fn workers(matches: &ArgMatches) -> Option<usize> {
-    matches
-        .try_get_one::<u8>(CONCURRENCY)
-        .ok()
-        .flatten()
-        .map(|workers| usize::from(*workers))
+    value::<u8>(matches, CONCURRENCY).map(|workers| usize::from(*workers))
 }
 
-/// The examples of a help text, each with what it shows.
+/// Formats the examples of a help text, each with a description.
 pub(super) fn examples(mount: &Mount, examples: &[(&str, &str)]) -> String {
     let path = mount.example_path();
-    let width = examples
+    let width = examples.iter().map(|(line, _)| line.len()).max();
+    let width = width.unwrap_or_default();
+    let lines = examples
         .iter()
-        .map(|(line, _)| line.len())
-        .max()
-        .unwrap_or_default();
-    let mut text = String::from("Examples:");
-    for (line, about) in examples {
-        text.push_str(&format!("\n  {path} {line:width$}  {about}"));
-    }
-    text
+        .map(|(line, about)| format!("\n  {path} {line:width$}  {about}"));
+    format!("Examples:{}", lines.collect::<String>())
 }

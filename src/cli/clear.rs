@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, text};
+use super::args::{self, string};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
@@ -10,36 +10,35 @@ use crate::ClearOptions;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Remove cached registries; installed models stay")
+        .about("Remove cached registries; installed models are kept")
         .arg(args::source(mount))
         .arg(args::reference(
             mount,
-            "Only of this ref, of every source when none is named",
+            "Only this ref, of every source unless --source is given",
         ))
         .args(args::yes(mount))
         .after_help(args::examples(
             mount,
             &[
-                ("clear", "all, asks first"),
+                ("clear", "all, after confirmation"),
                 (
                     "clear --source mf6/test --ref develop -y",
-                    "one, does not ask",
+                    "one, without confirmation",
                 ),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let owned = |id: &str| text(matches, id).map(str::to_owned);
     let options = ClearOptions::default()
-        .source(owned(args::SOURCE))
-        .reference(owned(args::REF));
+        .source(string(matches, args::SOURCE))
+        .reference(string(matches, args::REF));
     let plan = session.manager.plan_clear(&options)?;
     if plan.registries.is_empty() {
-        if session.output.json {
-            return session.json(&plan);
-        }
-        return session.say("No registry is cached.");
+        return match session.output.json {
+            true => session.json(&plan),
+            false => session.say("No registry is cached."),
+        };
     }
     let number = match plan.registries.len() {
         1 => "1 cached registry".to_owned(),
@@ -51,12 +50,8 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         return session.json(&cleared);
     }
     for registry in &cleared.registries {
-        let reference = registry
-            .reference
-            .iter()
-            .map(|reference| format!("@{reference}"));
-        let name = format!("{}{}", registry.name, reference.collect::<String>());
-        session.say(format!("Removed the registry of {}", render::safe(&name)))?;
+        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
+        session.say(format!("Removed the registry of {name}"))?;
     }
-    session.say(format!("{} freed", render::size(cleared.bytes)))
+    session.say(format!("Freed {}", render::size(cleared.bytes)))
 }

@@ -1,4 +1,4 @@
-//! Where a run prints to and asks from, and what kind of place that is.
+//! The streams of a run, and whether they are terminals.
 
 use std::fmt;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::mutex::Mutex;
 use crate::{CancelToken, Environment, Error, ErrorKind};
 
-/// The sinks of a run: data on one, status on the other. Clones share them.
+/// The streams of a run: results go to one, status to another, answers come from the third. Clones share them.
 #[derive(Clone)]
 pub struct Console {
     out: Arc<Mutex<dyn Write + Send>>,
@@ -21,12 +21,12 @@ pub struct Console {
     width: Option<usize>,
 }
 
-/// What was printed to one sink of [`Console::captured`].
+/// What was printed to one stream of [`Console::captured`].
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
-    /// Returns the text so far.
+    /// Returns the text printed so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock()).into_owned()
@@ -60,7 +60,7 @@ impl Console {
         }
     }
 
-    /// Uses these sinks, which are no terminals; questions cannot be asked.
+    /// Uses these writers, which are not terminals; the user cannot be asked.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
@@ -74,14 +74,14 @@ impl Console {
         }
     }
 
-    /// Keeps what is printed: returns the console, its data and its status.
+    /// Keeps what is printed: returns the console, its results and its status.
     #[must_use]
     pub fn captured() -> (Self, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
         (Self::new(out.clone(), err.clone()), out, err)
     }
 
-    /// Behaves as on a terminal of this width whose user types the input given.
+    /// Behaves as on a terminal of this width, on which the user types this input.
     #[must_use]
     pub fn terminal(mut self, width: usize, input: impl BufRead + Send + 'static) -> Self {
         self.input = Arc::new(Mutex::new(input));
@@ -94,22 +94,22 @@ impl Console {
         self
     }
 
-    /// Columns of the terminal that status goes to.
+    /// Returns the width of the terminal for status.
     pub(super) fn width(&self) -> usize {
         self.width.unwrap_or(80).max(20)
     }
 
-    /// Columns of the terminal that data goes to; `None` where there is none, or it does not tell.
+    /// Returns the width of the terminal for results; `None` if there is none, or it is unknown.
     pub(super) fn columns(&self) -> Option<usize> {
         self.width.filter(|_| self.out_is_terminal)
     }
 
-    /// Prints data.
+    /// Prints a result.
     pub(super) fn print(&self, text: impl fmt::Display) -> io::Result<()> {
         writeln!(self.out.lock(), "{text}")
     }
 
-    /// Lets a function write data.
+    /// Lets a function write results.
     pub(super) fn with_out<T>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
@@ -117,26 +117,26 @@ impl Console {
         write(&mut *self.out.lock())
     }
 
-    /// Prints status. That it cannot be printed is no reason to stop.
+    /// Prints status. Failing to print it is not an error.
     pub(super) fn note(&self, text: impl fmt::Display) {
         let mut err = self.err.lock();
         let _ = writeln!(err, "{text}");
     }
 
-    /// Prints status as it is, without ending the line.
+    /// Prints status without ending the line.
     pub(super) fn draw(&self, text: &str) {
         let mut err = self.err.lock();
         let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
     }
 
-    /// Makes sure that all data went out.
+    /// Writes results that are still buffered.
     pub(super) fn flush(&self) -> io::Result<()> {
         self.out.lock().flush()
     }
 
-    /// Reads a line that the user types; empty at the end of the input.
+    /// Reads a line from the user; empty at the end of the input.
     ///
-    /// A read cannot be broken off, so it has a thread of its own, which is left behind when the user cancels.
+    /// A read cannot be interrupted, so it runs on a thread of its own, which is abandoned when the user cancels.
     pub(super) fn read_line(&self, cancel: &CancelToken) -> Result<String, Error> {
         let (sender, receiver) = mpsc::channel();
         let input = self.input.clone();
@@ -158,7 +158,7 @@ impl Console {
         }
     }
 
-    /// Whether status is coloured: `NO_COLOR` goes before `CLICOLOR_FORCE`, and that before what the terminal is.
+    /// Returns whether status is coloured: `NO_COLOR` overrides `CLICOLOR_FORCE`, which overrides the terminal.
     pub(super) fn colours(&self, env: &Environment) -> bool {
         if env.get("NO_COLOR").is_some() {
             return false;

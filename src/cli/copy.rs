@@ -1,44 +1,36 @@
-//! `copy`: a model's files into a workspace.
+//! `copy`: copy a model's files into a folder.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::args::{self, Which, is_set};
+use super::args::{self, Which, flag, is_set, option};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
-use crate::{CopyOptions, ModelAddress};
+use crate::CopyOptions;
 
 const DESTINATION: &str = "modelrack_destination";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let [model, _] = args::model(mount, Which::Installed, true);
+    let destination = Arg::new(DESTINATION)
+        .value_name("DEST")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The folder; it is created if it does not exist");
     command
-        // A parent may pass its own `--version` on, which would be a second one here.
+        // A parent may propagate its own `--version`, which would be a second one here.
         .disable_version_flag(true)
-        .about(
-            "Copy a model's files into a folder, with its folders kept; pulls it first if need be",
-        )
-        .arg(model)
-        .arg(
-            Arg::new(DESTINATION)
-                .value_name("DEST")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The folder; it is made when it is not there"),
-        )
-        .arg(args::option(
+        .about("Copy a model's files into a folder, and pull the model first if necessary")
+        .args([model, destination])
+        .arg(option(
             args::VERSION,
             "version",
             "VERSION",
-            "The model's version",
+            "The version of the model",
         ))
-        .arg(args::flag(
-            args::FORCE,
-            "force",
-            "Replace files there that have other bytes",
-        ))
+        .arg(flag(args::FORCE, "force", "Replace files that differ"))
         .arg(args::concurrency())
         .after_help(args::examples(
             mount,
@@ -47,28 +39,27 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let address: ModelAddress = args::address(matches)?;
-    let destination = matches
-        .get_one::<PathBuf>(DESTINATION)
-        .cloned()
-        .unwrap_or_default();
+    let address = args::address(matches)?;
+    let destination = matches.get_one::<PathBuf>(DESTINATION).cloned();
     let (pull, meter) = session.pull_options(matches);
     let options = CopyOptions::default()
         .force(is_set(matches, args::FORCE))
         .pull(pull);
-    let report = session.manager.copy(&address, &destination, &options)?;
+    let report = session
+        .manager
+        .copy(&address, &destination.unwrap_or_default(), &options)?;
     meter.clear();
     if session.output.json {
         return session.json(&report);
     }
     let unchanged = match report.unchanged {
         0 => String::new(),
-        unchanged => format!(", {unchanged} there already"),
+        unchanged => format!(", {unchanged} unchanged"),
     };
     session.say(format!(
         "Copied {} to {}: {}{unchanged}",
-        render::safe(&report.model.to_string()),
-        Session::show_path(&report.destination),
+        report.model,
+        report.destination.display(),
         render::count(report.copied, "file")
     ))
 }

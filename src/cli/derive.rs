@@ -1,4 +1,4 @@
-//! The types that a parent with derived arguments mounts.
+//! The types that mount the tree in a parent with derived arguments.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 
 use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
 
-/// What a parent that derives its arguments says about its models.
+/// Tells [`ModelsArgs`] and [`ModelsCommand`] which models they are for.
 ///
 /// ```
 /// use clap::Parser;
@@ -33,19 +33,19 @@ use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
 /// # Ok::<(), clap::Error>(())
 /// ```
 pub trait Host {
-    /// Returns the mount. It is called whenever the tree is built, and must do no input or output.
+    /// Returns the mount. It is called whenever the tree is built, and must not do any I/O.
     fn mount() -> Mount;
 }
 
-/// The whole tree as a field or variant of a derived parent; implements [`clap::Args`].
+/// The command tree as a field or variant of a derived parent; implements [`clap::Args`].
 pub struct ModelsArgs<H> {
     matches: ArgMatches,
     host: PhantomData<fn() -> H>,
 }
 
-/// The commands of the tree as an enum of a derived parent; implements [`clap::Subcommand`].
+/// The commands of the tree, as subcommands of a derived parent; implements [`clap::Subcommand`].
 ///
-/// With `#[command(subcommand)]` they stand below the parent's variant, with `#[command(flatten)]` among its own.
+/// With `#[command(subcommand)]`, they are below the parent's variant; with `#[command(flatten)]`, among its own commands.
 pub struct ModelsCommand<H> {
     name: String,
     matches: ArgMatches,
@@ -53,24 +53,24 @@ pub struct ModelsCommand<H> {
 }
 
 impl<H: Host> ModelsArgs<H> {
-    /// Runs it with the mount of the host.
+    /// Runs the command with the mount of the host.
     pub fn run(&self) -> Exit {
         self.run_with(&H::mount())
     }
 
-    /// Runs it with another mount, as one that carries a manager or the parent's flags.
+    /// Runs the command with another mount, such as one with a manager or the parent's flags.
     pub fn run_with(&self, mount: &Mount) -> Exit {
         run(mount, &self.matches)
     }
 }
 
 impl<H: Host> ModelsCommand<H> {
-    /// Runs it with the mount of the host.
+    /// Runs the command with the mount of the host.
     pub fn run(&self) -> Exit {
         self.run_with(&H::mount())
     }
 
-    /// Runs it with another mount, as one that carries a manager or the parent's flags.
+    /// Runs the command with another mount, such as one with a manager or the parent's flags.
     pub fn run_with(&self, mount: &Mount) -> Exit {
         run_verb(mount, &self.matches, Some((&self.name, &self.matches)))
     }
@@ -97,7 +97,7 @@ impl<H: Host> clap::Args for ModelsArgs<H> {
         let name = command.get_name().to_owned();
         let about = command.get_about().map(ToString::to_string);
         let mut mount = H::mount().name(name);
-        // What the parent wrote above its variant is what its help should say.
+        // The doc comment of the variant takes precedence.
         mount.about = about.or(mount.about);
         add_tree(command, &mount)
     }

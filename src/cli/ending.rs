@@ -5,15 +5,15 @@ use std::io;
 use super::failure::exit_code;
 use crate::Error;
 
-pub(super) type CliResult = Result<(), CliError>;
+pub(super) type CliResult<T = ()> = Result<T, CliError>;
 
-/// Why a command ends otherwise than well.
+/// Why a command did not succeed.
 #[derive(Debug)]
 pub(super) enum CliError {
     Library(Error),
-    /// Who reads our output has had enough.
+    /// The reader of our output closed the pipe.
     ClosedPipe,
-    /// Our output cannot be written.
+    /// Our output could not be written.
     Output(io::Error),
     /// A question could not be asked.
     Unconfirmed {
@@ -21,16 +21,16 @@ pub(super) enum CliError {
     },
     /// A question was answered with no.
     Declined,
-    /// Something failed on the way; the report says so, and is printed already.
+    /// Part of the work failed, and the printed report says so.
     Reported {
         exit: u8,
     },
-    /// Models are damaged; the report is printed already.
+    /// Models are damaged, and the printed report says so.
     Damaged,
 }
 
 impl CliError {
-    /// The end of a command whose printed report contains the error.
+    /// Ends a command whose printed report contains the error.
     pub(super) fn reported(error: &Error) -> Self {
         Self::Reported {
             exit: exit_code(error.kind()),

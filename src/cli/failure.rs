@@ -61,7 +61,9 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
         Err(CliError::Damaged) => {
             if !session.output.json {
                 let advice = format!("repair them with '{} verify --repair'", session.path);
-                session.note(hint(session, &advice));
+                if !session.output.quiet {
+                    session.console.note(hint(session, &advice));
+                }
             }
             return DAMAGED;
         }

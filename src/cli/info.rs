@@ -1,122 +1,40 @@
-//! `info`: a model in detail, or the sources and their state.
+//! `info`: show the details of a model, or the sources.
 
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, is_set};
 use super::ending::CliResult;
+use super::render::{self, or_dash};
 use super::session::Session;
-use super::{Mount, render};
-use crate::manifest::{Checksum, RelPath};
-use crate::remote::{LocalState, RefInfo, SourceInfo, SourceKind};
+use super::{Mount, sources};
+use crate::manifest::{Checksum, ManifestFile};
+use crate::remote::LocalState;
 use crate::{Metadata, ModelAddress, RemoteOptions};
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Show a model in detail; without one, the sources and their state")
+        .about("Show the details of a model; without one, the sources and their state")
         .args(args::model(mount, Which::Installed, false))
-        .arg(args::remote("Show what the source offers, without fetching it").requires(args::MODEL))
+        .arg(args::remote("Show the model as its source offers it").requires(args::MODEL))
         .after_help(args::examples(
             mount,
             &[
                 ("info", "the sources"),
                 ("info fast-whisper/tiny fp16", "an installed model"),
-                ("info fast-whisper/tiny fp16 --remote", "one to pull"),
+                (
+                    "info fast-whisper/tiny fp16 --remote",
+                    "a model that can be pulled",
+                ),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     match args::optional_address(matches)? {
-        None => print_sources(session),
+        None => sources::print(session),
         Some(address) if is_set(matches, args::REMOTE) => print_remote(session, &address),
         Some(address) => print_installed(session, &address),
     }
-}
-
-fn print_sources(session: &Session) -> CliResult {
-    let infos = session.manager.sources()?;
-    if session.output.json {
-        return session.json_list("sources", &infos);
-    }
-    if infos.is_empty() {
-        session.note("No source is configured.");
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = infos.iter().flat_map(source_rows).collect();
-    let head = [
-        "SOURCE", "NAME", "KIND", "LOCATION", "REF", "STATE", "MODE", "COMMIT", "VERSIONS",
-        "CACHED",
-    ];
-    session
-        .console
-        .print(render::table(&session.console, &head, &rows))?;
-    Ok(())
-}
-
-/// A row for each ref of a source; one for a source without refs.
-fn source_rows(info: &SourceInfo) -> Vec<Vec<String>> {
-    let or_dash = |text: &str| {
-        let text = if text.is_empty() { "-" } else { text };
-        text.to_owned()
-    };
-    let row = |location: String, cells: [String; 6]| {
-        let kind = info.kind.to_string();
-        let mut row = vec![or_dash(&info.key), or_dash(&info.name), kind, location];
-        row.extend(cells);
-        row
-    };
-    let dash = || "-".to_owned();
-    let count = |versions: Option<usize>| versions.map_or_else(dash, |count| count.to_string());
-    let location = info.locations.join(" ");
-    if info.refs.is_empty() {
-        let state = match (info.kind, info.fetched_at) {
-            (kind, _) if kind == SourceKind::HUB => "-",
-            (_, Some(_)) => "cached",
-            (_, None) => "not cached",
-        };
-        let age = info.fetched_at.map_or_else(dash, render::age);
-        let cells = [
-            dash(),
-            state.into(),
-            dash(),
-            dash(),
-            count(info.versions),
-            age,
-        ];
-        return vec![row(location, cells)];
-    }
-    let of_ref = |reference: &RefInfo| {
-        let Some(cached) = &reference.cached else {
-            let cells = [
-                reference.reference.clone(),
-                "missing".into(),
-                dash(),
-                dash(),
-                dash(),
-                dash(),
-            ];
-            return row(location.clone(), cells);
-        };
-        let state = if reference.is_configured {
-            "cached"
-        } else {
-            "cached, not configured"
-        };
-        let commit = cached.commit.as_deref();
-        let commit = commit
-            .and_then(|commit| commit.get(..12))
-            .map_or_else(dash, str::to_owned);
-        let cells = [
-            reference.reference.clone(),
-            state.to_owned(),
-            cached.mode.as_str().replace('_', " "),
-            commit,
-            cached.versions.to_string(),
-            render::age(cached.fetched_at),
-        ];
-        row(cached.repo.clone(), cells)
-    };
-    info.refs.iter().map(of_ref).collect()
 }
 
 fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
@@ -128,31 +46,17 @@ fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
     let mut fields = vec![
         ("model", model.model.name().to_string()),
         ("version", model.model.version().to_owned()),
-        ("path", Session::show_path(&model.path)),
+        ("path", model.path.display().to_string()),
         ("size", render::size(model.total_bytes)),
         (
             "installed",
             format!("{} UTC", render::time(model.installed_at)),
         ),
-        (
-            "source",
-            model
-                .source
-                .clone()
-                .filter(|source| !source.is_empty())
-                .unwrap_or_else(|| "-".into()),
-        ),
+        ("source", or_dash(model.source.as_deref())),
         ("manifest", model.manifest_digest.to_string()),
     ];
-    if let Some(commit) = &model.commit {
-        fields.push(("commit", commit.clone()));
-    }
-    add_metadata(&mut fields, &model.metadata);
-    let rows = detail
-        .files()
-        .iter()
-        .map(|file| row(&file.path, file.size_bytes, file.digest.as_ref()));
-    print_fields(session, &fields, &rows.collect::<Vec<_>>())
+    fields.extend(model.commit.clone().map(|commit| ("commit", commit)));
+    print_fields(session, fields, &model.metadata, detail.files())
 }
 
 fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
@@ -168,70 +72,47 @@ fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
         LocalState::Absent => "no",
         _ => "yes",
     };
+    let size = remote
+        .total_bytes
+        .map_or_else(|| "unknown".into(), render::size);
     let mut fields = vec![
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
         ("installed", installed.to_owned()),
-        (
-            "size",
-            remote
-                .total_bytes
-                .map_or_else(|| "not stated".into(), render::size),
-        ),
+        ("size", size),
         ("chunks", detail.parts.to_string()),
         ("manifest", remote.manifest_digest.to_string()),
     ];
-    if let Some(target) = &remote.alias_of {
-        fields.push(("alias of", target.clone()));
-    }
+    fields.extend(remote.alias_of.clone().map(|target| ("alias of", target)));
+    fields.extend(remote.commit.clone().map(|commit| ("commit", commit)));
     let metadata = remote.metadata.to_map();
-    add_metadata(&mut fields, &metadata);
-    if let Some(commit) = &remote.commit {
-        fields.push(("commit", commit.clone()));
-    }
-    let rows = detail
-        .files
-        .iter()
-        .map(|file| row(&file.path, file.size_bytes, file.digest.as_ref()));
-    print_fields(session, &fields, &rows.collect::<Vec<_>>())
+    print_fields(session, fields, &metadata, &detail.files)
 }
 
-fn add_metadata<'a>(fields: &mut Vec<(&'a str, String)>, metadata: &'a Metadata) {
+/// Prints what is known of a model, and a table of its files.
+fn print_fields<'a>(
+    session: &Session,
+    mut fields: Vec<(&'a str, String)>,
+    metadata: &'a Metadata,
+    files: &[ManifestFile],
+) -> CliResult {
     for (key, value) in metadata {
-        let shown = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        fields.push((key.as_str(), shown));
+        let text = value.as_str().map(str::to_owned);
+        fields.push((key, text.unwrap_or_else(|| value.to_string())));
     }
-}
-
-/// What the table says of a file.
-fn row(path: &RelPath, size_bytes: Option<u64>, digest: Option<&Checksum>) -> Vec<String> {
-    let dash = || "-".to_owned();
-    vec![
-        path.to_string(),
-        size_bytes.map_or_else(dash, render::size),
-        digest.map_or_else(dash, Checksum::to_string),
-    ]
-}
-
-fn print_fields(session: &Session, fields: &[(&str, String)], files: &[Vec<String>]) -> CliResult {
-    // Keys of metadata are as hostile as values.
-    let safe: Vec<(String, String)> = fields
-        .iter()
-        .map(|(name, value)| (render::safe(name), value.clone()))
-        .collect();
-    let fields: Vec<(&str, String)> = safe
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
     session.console.print(render::fields(&fields))?;
     if session.output.quiet {
         return Ok(());
     }
-    session.console.print(format!(
-        "\n{}",
-        render::table(&session.console, &["FILE", "SIZE", "DIGEST"], files)
-    ))?;
-    Ok(())
+    let row = |file: &ManifestFile| {
+        let digest = file.digest.as_ref().map(Checksum::to_string);
+        vec![
+            file.path.to_string(),
+            or_dash(file.size_bytes.map(render::size).as_deref()),
+            or_dash(digest.as_deref()),
+        ]
+    };
+    let rows: Vec<_> = files.iter().map(row).collect();
+    session.console.print("")?;
+    session.table(&["FILE", "SIZE", "DIGEST"], &rows)
 }

@@ -1,17 +1,16 @@
-//! `list`: what is installed, or what the sources offer.
+//! `list`: list installed models, or what the sources offer.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
-use serde::Serialize;
 
-use super::args::{self, is_set, text};
-use super::ending::{CliError, CliResult};
+use super::args::{self, flag, is_set, option, string, text};
+use super::ending::CliResult;
+use super::offers::print_offers;
 use super::session::Session;
 use super::{Mount, render};
-use crate::error::chain;
-use crate::installed::{Listing, PartialModel, Status};
-use crate::remote::{Example, LocalState, RegistryFailure, RemoteModel};
-use crate::{ErrorKind, ListOptions, ModelRef, RemoteOptions};
+use crate::installed::{InstalledModel, Listing, PartialModel, Status};
+use crate::remote::Example;
+use crate::{ListOptions, ModelRef, RemoteOptions};
 
 const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";
@@ -25,105 +24,96 @@ const STATUSES: [Status; 5] = [
 ];
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let statuses = PossibleValuesParser::new(STATUSES.map(Status::as_str));
     command
-        .about("List installed models, or what there is to pull")
+        .about("List installed models, or the models that can be pulled")
         .arg(
             Arg::new(NAME)
                 .value_name("NAME")
                 .help("Only this model, or the models of this group"),
         )
-        .arg(args::remote("List what the sources offer"))
+        .arg(args::remote("List the models that the sources offer"))
         .arg(args::source(mount))
-        .arg(args::reference(mount, "Only of this ref, as version"))
+        .arg(args::reference(mount, "Only models of this ref"))
         .arg(args::model_type())
         .arg(
-            args::option(STATUS, "status", "STATUS", "Only with this status")
-                .value_parser(PossibleValuesParser::new(STATUSES.map(Status::as_str)))
+            option(STATUS, "status", "STATUS", "Only models with this status")
+                .value_parser(statuses)
                 .conflicts_with(args::REMOTE),
         )
         .arg(
-            args::flag(
+            flag(
                 EXAMPLES,
                 "examples",
-                "List models that belong together, as their registries say",
+                "List the examples of the registries, with their models",
             )
             .conflicts_with_all([STATUS, args::TYPE]),
         )
         .after_help(args::examples(
             mount,
             &[
-                ("list", "what is installed, and unfinished pulls"),
-                ("list --remote", "what there is to pull"),
+                ("list", "installed models and unfinished pulls"),
+                ("list --remote", "models that can be pulled"),
                 (
                     "list --remote --source mf6/test --ref develop",
-                    "of one branch",
+                    "the models of one branch",
                 ),
-                ("list --quiet", "names only"),
+                ("list --quiet", "only names"),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let source = text(matches, args::SOURCE).map(str::to_owned);
-    let model_type = text(matches, args::TYPE).map(str::to_owned);
-    let reference = text(matches, args::REF).map(str::to_owned);
     let name = text(matches, NAME);
-    if is_set(matches, args::REMOTE) || is_set(matches, EXAMPLES) {
-        let options = RemoteOptions::default()
-            .source(source)
-            .reference(reference)
-            .model_type(model_type)
-            .offline(session.output.offline)
-            .cancel(session.cancel.clone());
-        if is_set(matches, EXAMPLES) {
-            let mut examples = session.manager.examples(&options)?;
-            examples.retain(|example| is_below(&example.name, name));
-            return print_examples(session, &examples);
-        }
+    let reference = string(matches, args::REF);
+    let options = RemoteOptions::default()
+        .source(string(matches, args::SOURCE))
+        .reference(reference.clone())
+        .model_type(string(matches, args::TYPE))
+        .offline(session.output.offline)
+        .cancel(session.cancel.clone());
+    if is_set(matches, EXAMPLES) {
+        let mut examples = session.manager.examples(&options)?;
+        examples.retain(|example| is_below(&example.name, name));
+        return print_examples(session, &examples);
+    }
+    if is_set(matches, args::REMOTE) {
         let mut listing = session.manager.list_remote(&options)?;
         listing
             .models
             .retain(|remote| is_named(&remote.model, name));
-        return print_remote(session, &listing.models, &listing.failures);
+        return print_offers(session, &listing.models, &listing.failures);
     }
-    let wanted = text(matches, STATUS);
+    let status = text(matches, STATUS);
     let status = STATUSES
         .into_iter()
-        .find(|status| Some(status.as_str()) == wanted);
+        .find(|known| Some(known.as_str()) == status);
     let options = ListOptions::default()
-        .source(source)
-        .model_type(model_type)
+        .source(options.source)
+        .model_type(options.model_type)
         .status(status);
     let mut listing = session.manager.list(&options)?;
-    let wanted = |model: &ModelRef| {
-        let of_ref = reference
+    let is_wanted = |model: &ModelRef| {
+        let has_ref = reference
             .as_deref()
-            .is_none_or(|reference| model.version() == reference);
-        of_ref && is_named(model, name)
+            .is_none_or(|wanted| model.version() == wanted);
+        has_ref && is_named(model, name)
     };
-    listing.models.retain(|model| wanted(&model.model));
-    listing.partials.retain(|partial| wanted(&partial.model));
-    print_installed(session, &listing, matches)
+    listing.models.retain(|model| is_wanted(&model.model));
+    listing.partials.retain(|partial| is_wanted(&partial.model));
+    let filters = [NAME, args::SOURCE, args::REF, args::TYPE, STATUS];
+    let is_filtered = filters.iter().any(|id| text(matches, id).is_some());
+    print_installed(session, &listing, is_filtered)
 }
 
-/// A document with offers, and the registries that could not be read.
-#[derive(Serialize)]
-struct Offers<'a> {
-    models: &'a [RemoteModel],
-    failures: &'a [RegistryFailure],
-}
-
-/// Whether a model is the one named, or belongs to the group named.
+/// Returns whether a model has this name, or belongs to the group of this name.
 fn is_named(model: &ModelRef, name: Option<&str>) -> bool {
     name.is_none() || is_below(&model.name().to_string(), name)
 }
 
 fn is_below(full: &str, name: Option<&str>) -> bool {
-    let Some(name) = name else { return true };
-    full == name
-        || full
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with('/'))
+    let rest = name.map_or(Some(""), |name| full.strip_prefix(name));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Prints examples, each with its models in the order to run them.
@@ -132,202 +122,77 @@ fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
         return session.json_list("examples", examples);
     }
     if session.output.quiet {
-        let names = examples.iter().map(|example| render::safe(&example.name));
-        let names: Vec<String> = names.collect();
-        return Ok(session.console.print(names.join("\n"))?);
+        let mut names = examples.iter().map(|example| &example.name);
+        return names.try_for_each(|name| session.print(name));
     }
     if examples.is_empty() {
-        session.note("No synced registry names examples.");
+        session.note("No cached registry has examples.");
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = examples
-        .iter()
-        .map(|example| {
-            let models = example.models.iter().map(|model| model.name().to_string());
-            let models: Vec<String> = models.collect();
-            vec![
-                example.name.clone(),
-                example.reference.clone(),
-                models.join(" "),
-            ]
-        })
-        .collect();
-    let head = ["EXAMPLE", "REF", "MODELS"];
-    session
-        .console
-        .print(render::table(&session.console, &head, &rows))?;
-    Ok(())
+    let row = |example: &Example| {
+        let models = example.models.iter().map(|model| model.name().to_string());
+        let models: Vec<String> = models.collect();
+        vec![
+            example.name.clone(),
+            example.reference.clone(),
+            models.join(" "),
+        ]
+    };
+    let rows: Vec<_> = examples.iter().map(row).collect();
+    session.table(&["EXAMPLE", "REF", "MODELS"], &rows)
 }
 
-fn print_installed(session: &Session, listing: &Listing, matches: &ArgMatches) -> CliResult {
+fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> CliResult {
     if session.output.json {
         return session.json(listing);
     }
     if session.output.quiet {
-        return print_names(session, listing.models.iter().map(|model| &model.model));
+        return session.names(listing.models.iter().map(|model| &model.model));
     }
     if listing.models.is_empty() && listing.partials.is_empty() {
-        let filtered = [NAME, args::SOURCE, args::REF, args::TYPE, STATUS]
-            .iter()
-            .any(|id| text(matches, id).is_some());
-        let path = &session.path;
-        let what = if filtered {
-            "No installed model matches."
-        } else {
-            "No model is installed."
+        let what = match is_filtered {
+            true => "No installed model matches.",
+            false => "No model is installed.",
         };
+        let path = &session.path;
         session.note(format!(
-            "{what} '{path} list --remote' shows what there is."
+            "{what} Run '{path} list --remote' to see what can be pulled."
         ));
         return Ok(());
     }
-    let mut rows: Vec<Vec<String>> = listing
-        .models
-        .iter()
-        .map(|model| {
-            vec![
-                model.model.name().to_string(),
-                model.model.version().to_owned(),
-                model.status.as_str().to_owned(),
-                render::size(model.total_bytes),
-                render::time(model.installed_at),
-            ]
-        })
-        .collect();
-    rows.extend(listing.partials.iter().map(|partial| {
+    let row = |model: &ModelRef, status: Status, size, time| {
         vec![
-            partial.model.name().to_string(),
-            partial.model.version().to_owned(),
-            partial.status.as_str().to_owned(),
-            how_far(partial),
-            render::time(partial.touched_at),
+            model.name().to_string(),
+            model.version().to_owned(),
+            status.as_str().to_owned(),
+            size,
+            render::time(time),
         ]
-    }));
-    session.console.print(render::table(
-        &session.console,
-        &["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"],
-        &rows,
-    ))?;
-    Ok(())
+    };
+    let installed = |of: &InstalledModel| {
+        row(
+            &of.model,
+            of.status,
+            render::size(of.total_bytes),
+            of.installed_at,
+        )
+    };
+    let unfinished = |of: &PartialModel| row(&of.model, of.status, downloaded(of), of.touched_at);
+    let rows = listing.models.iter().map(installed);
+    let rows: Vec<_> = rows
+        .chain(listing.partials.iter().map(unfinished))
+        .collect();
+    session.table(&["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"], &rows)
 }
 
-/// How much of an unfinished pull is there, as far as its sizes are known.
-fn how_far(partial: &PartialModel) -> String {
+/// Describes how much of an unfinished pull is downloaded.
+fn downloaded(partial: &PartialModel) -> String {
     let done = render::size(partial.bytes_done);
     match (partial.total_bytes, partial.files) {
         (Some(total), _) => format!("{done} of {}", render::size(total)),
         (None, Some(files)) => format!("{done} of {}", render::count(files, "file")),
         (None, None) => done,
     }
-}
-
-/// Prints offers, those that are installed marked, and what could not be read. A registry that failed decides how the
-/// command ends; one that was merely never synced does not.
-pub(super) fn print_remote(
-    session: &Session,
-    remote: &[RemoteModel],
-    failures: &[RegistryFailure],
-) -> CliResult {
-    print_offers(session, remote, failures)?;
-    if !session.output.json {
-        note_failures(session, failures);
-    }
-    let is_unsynced = |error: &crate::Error| matches!(error.kind(), ErrorKind::NotSynced { .. });
-    let mut errors = failures.iter().map(|failure| &failure.error);
-    match errors.find(|error| !is_unsynced(error)) {
-        Some(error) => Err(CliError::reported(error)),
-        None => Ok(()),
-    }
-}
-
-fn note_failures(session: &Session, failures: &[RegistryFailure]) {
-    let mut unsynced = Vec::new();
-    for failure in failures {
-        match failure.error.kind() {
-            ErrorKind::NotSynced {
-                source_name,
-                references,
-            } => {
-                let names = references
-                    .iter()
-                    .map(|name| format!("{source_name}@{name}"));
-                unsynced.extend(names);
-                if references.is_empty() {
-                    unsynced.push(source_name.clone());
-                }
-            }
-            _ => {
-                let text = render::safe(&chain(&failure.error));
-                session.note(format!("warning: {text}"));
-            }
-        }
-    }
-    if !unsynced.is_empty() {
-        session.note(format!(
-            "Not synced: {}. '{} sync' fetches what they list.",
-            render::safe(&unsynced.join(", ")),
-            session.path
-        ));
-    }
-}
-
-fn print_offers(
-    session: &Session,
-    remote: &[RemoteModel],
-    failures: &[RegistryFailure],
-) -> CliResult {
-    if session.output.quiet && !session.output.json {
-        return print_names(session, remote.iter().map(|remote| &remote.model));
-    }
-    if session.output.json {
-        return session.json(&Offers {
-            models: remote,
-            failures,
-        });
-    }
-    if remote.is_empty() {
-        session.note("The sources offer no such model.");
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = remote
-        .iter()
-        .map(|remote| {
-            let state = match remote.local {
-                LocalState::Current => "installed",
-                LocalState::Outdated => "update",
-                _ => "-",
-            };
-            let facts = remote.metadata.facts();
-            let alias = remote.alias_of.as_ref().map(|target| format!("= {target}"));
-            vec![
-                remote.model.name().to_string(),
-                remote.model.version().to_owned(),
-                state.to_owned(),
-                remote.total_bytes.map_or_else(|| "-".into(), render::size),
-                facts.model_type.unwrap_or_else(|| "-".into()),
-                alias.or(facts.description).unwrap_or_else(|| "-".into()),
-            ]
-        })
-        .collect();
-    let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
-    session
-        .console
-        .print(render::table_with_text(&session.console, &head, rows))?;
-    Ok(())
-}
-
-/// Prints `group/model version`, one a line and nothing else.
-pub(super) fn print_names<'a>(
-    session: &Session,
-    models: impl Iterator<Item = &'a ModelRef>,
-) -> CliResult {
-    session.console.with_out(|out| {
-        for model in models {
-            writeln!(out, "{}", render::safe(&model.to_string()))?;
-        }
-        Ok(())
-    })?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -347,7 +212,7 @@ mod tests {
             partial.bytes_done = bytes_done;
             partial.total_bytes = total_bytes;
             partial.files = files;
-            assert_eq!(how_far(&partial), expected);
+            assert_eq!(downloaded(&partial), expected);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The `models` subcommand, mounted in any CLI.
 //!
-//! A [`Mount`] says whose models they are and what the parent takes care of itself. A parent built by hand adds
-//! [`models_command`] and passes what it matched to [`run`]; a parent that derives its arguments has a field or variant
-//! of type [`ModelsArgs`] or [`ModelsCommand`]. Building the tree does no input or output, reads no environment and has
-//! no side effects; running it returns an [`Exit`], and leaves ending the process, signals and global state to the parent.
+//! A [`Mount`] describes the app's models and what the parent handles itself. A parent that uses clap's builder adds
+//! [`models_command`] and passes the matches to [`run`]; a parent that derives its arguments has a field or variant of type
+//! [`ModelsArgs`] or [`ModelsCommand`]. Building the tree does no I/O, does not read the environment and has no side
+//! effects. Running it returns an [`Exit`]: ending the process, signals and global state are the parent's.
 //!
 //! ```
 //! use modelrack::Config;
@@ -24,11 +24,11 @@
 //!
 //! # Flags
 //!
-//! `--json`, `--quiet`, `--verbose` and `--offline` stand on every command, before and behind its name, with ids that
-//! begin with `modelrack_` and without short forms. A parent that has one of them itself, as a global argument, leaves
-//! ours out with [`Mount::without`] and passes its choice in with [`Mount::output`].
+//! `--json`, `--quiet`, `--verbose` and `--offline` are flags of every command, in front of its name or behind it. Their ids
+//! begin with `modelrack_`, and they have no short forms. A parent that defines one of them itself, as a global argument,
+//! leaves ours out with [`Mount::without`] and passes its value on with [`Mount::output`].
 
-/// Makes the entry of a module in a dispatch table.
+/// Creates the entry of a module in a dispatch table.
 macro_rules! verb {
     ($module:ident $(, $alias:literal)?) => {
         $crate::cli::Verb {
@@ -51,6 +51,7 @@ mod info;
 mod list;
 mod meter;
 mod mount;
+mod offers;
 mod path;
 mod prune;
 mod pull;
@@ -60,6 +61,7 @@ mod remove;
 mod render;
 mod search;
 mod session;
+mod sources;
 mod sync;
 mod trace;
 mod update;
@@ -78,13 +80,13 @@ use session::Session;
 
 use crate::{Error, Result};
 
-/// How a run ended; [`Exit::code`] is one of those that the documentation lists.
+/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "the parent decides what to do with it"]
 pub struct Exit(u8);
 
 impl Exit {
-    /// Returns the exit code.
+    /// Returns the exit code, one of those that the README lists.
     #[must_use]
     pub fn code(self) -> u8 {
         self.0
@@ -103,7 +105,7 @@ impl Termination for Exit {
     }
 }
 
-/// A command: what it is called, how it is parsed and what it does.
+/// A command: its names, its arguments and what it does.
 struct Verb {
     name: &'static str,
     aliases: &'static [&'static str],
@@ -155,13 +157,13 @@ impl Verb {
     }
 }
 
-/// Builds the command tree, detached: the parent adds it where it likes, at any depth.
+/// Builds the command tree. The parent adds it at any depth.
 #[must_use]
 pub fn models_command(mount: &Mount) -> Command {
     add_tree(Command::new(mount.name.clone()), mount)
 }
 
-/// Runs what was matched under the command that [`models_command`] built.
+/// Runs the command that was matched; `matches` are those of the command that [`models_command`] built.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
     run_verb(mount, matches, matches.subcommand())
 }
@@ -181,7 +183,7 @@ fn run_verb(mount: &Mount, tree: &ArgMatches, matched: Option<(&str, &ArgMatches
 fn add_tree(command: Command, mount: &Mount) -> Command {
     let about = mount.about.clone().unwrap_or_else(|| {
         format!(
-            "Find, fetch, check and remove the models of {}",
+            "Find, download, verify and remove the models of {}",
             mount.config.app()
         )
     });
@@ -193,9 +195,9 @@ fn add_tree(command: Command, mount: &Mount) -> Command {
         .after_help(args::examples(
             mount,
             &[
-                ("list --remote", "what there is to pull"),
-                ("pull GROUP/MODEL VERSION", "bring a model in"),
-                ("path GROUP/MODEL VERSION", "where it is"),
+                ("list --remote", "list the models that can be pulled"),
+                ("pull GROUP/MODEL VERSION", "download a model"),
+                ("path GROUP/MODEL VERSION", "print its folder"),
             ],
         ));
     Verb::add_all(VERBS, command, mount)

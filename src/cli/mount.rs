@@ -1,4 +1,4 @@
-//! Whose models a tree is for, and what its parent takes care of itself.
+//! How a parent mounts the tree.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::Console;
 use crate::setters::setters;
 use crate::{CancelToken, Config, Environment, Manager, ModelManager};
 
-/// Whose models they are, and what the parent takes care of itself.
+/// An app's models, and what the parent handles itself.
 #[derive(Debug, Clone)]
 pub struct Mount {
     pub(super) config: Config,
@@ -21,7 +21,7 @@ pub struct Mount {
     pub(super) invoked_as: Option<String>,
 }
 
-/// A flag that a parent may own.
+/// A flag that a parent may define itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flag {
@@ -37,19 +37,19 @@ pub enum Flag {
     Yes,
 }
 
-/// The choices of a parent that owns some of the flags; each counts along with ours.
+/// The choices of a parent that defines some of the flags itself. A flag is on if the parent or the user turns it on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
     /// Print one JSON document.
     pub json: bool,
-    /// Print only the essential.
+    /// Print only essential output.
     pub quiet: bool,
-    /// Tell what happens on the way, on standard error.
+    /// Print log events to standard error.
     pub verbose: bool,
-    /// Open no socket.
+    /// Do not use the network.
     pub offline: bool,
-    /// Take questions for answered with yes.
+    /// Answer yes to every question.
     pub yes: bool,
 }
 
@@ -62,7 +62,7 @@ setters!(Output {
 });
 
 impl Mount {
-    /// Mounts the models of an app, under the name `models` and with all flags.
+    /// Mounts the models of an app, as the command `models` with all flags.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -79,70 +79,70 @@ impl Mount {
         }
     }
 
-    /// Sets the name of the command. With derive it is the variant's.
+    /// Sets the name of the command. With derive, it is the name of the variant.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the line that the parent's help has about the command.
+    /// Sets the description of the command in the parent's help.
     #[must_use]
     pub fn about(mut self, about: impl Into<String>) -> Self {
         self.about = Some(about.into());
         self
     }
 
-    /// Leaves out flags that the parent owns.
+    /// Leaves out flags that the parent defines itself.
     #[must_use]
     pub fn without(mut self, flags: impl IntoIterator<Item = Flag>) -> Self {
         self.without.extend(flags);
         self
     }
 
-    /// Passes the parent's choices in.
+    /// Passes on the parent's choices.
     #[must_use]
     pub fn output(mut self, output: Output) -> Self {
         self.output = output;
         self
     }
 
-    /// Uses this manager instead of making one from the configuration.
+    /// Uses this manager instead of creating one from the configuration.
     #[must_use]
     pub fn manager(mut self, manager: Arc<dyn Manager>) -> Self {
         self.manager = Some(manager);
         self
     }
 
-    /// Uses this environment instead of the process's own.
+    /// Uses this environment instead of that of the process.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
         self
     }
 
-    /// Prints to these sinks instead of the process's own.
+    /// Uses these streams instead of those of the process.
     #[must_use]
     pub fn console(mut self, console: Console) -> Self {
         self.console = Some(console);
         self
     }
 
-    /// Stops what runs when the token is cancelled: a parent that handles Ctrl-C cancels it there.
+    /// Stops the command when the token is cancelled, for example by the parent's handler of Ctrl-C.
     #[must_use]
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Sets how messages and examples quote the command, as in `tool ai models`. Default: as it was typed.
+    /// Sets how messages and examples quote the command, such as `tool ai models`. Default: as the user typed it.
     #[must_use]
     pub fn invoked_as(mut self, command: impl Into<String>) -> Self {
         self.invoked_as = Some(command.into());
         self
     }
 
-    /// The manager that was passed in, or one made from the configuration.
+    /// Returns the manager that was passed in, or one made from the configuration.
     pub(super) fn open_manager(&self, environment: Environment) -> Arc<dyn Manager> {
         match &self.manager {
             Some(manager) => manager.clone(),
@@ -153,7 +153,7 @@ impl Mount {
         }
     }
 
-    /// The environment that was passed in, or the process's own.
+    /// Returns the environment that was passed in, or that of the process.
     pub(super) fn open_environment(&self) -> Environment {
         let own = self.environment.clone();
         own.unwrap_or_else(Environment::of_process)
@@ -163,7 +163,7 @@ impl Mount {
         !self.without.contains(&flag)
     }
 
-    /// How examples in help texts quote the command.
+    /// Returns how the examples in help texts quote the command.
     pub(super) fn example_path(&self) -> String {
         self.invoked_as
             .clone()

@@ -1,6 +1,7 @@
-//! `path`: the folder of an installed model, and nothing else.
+//! `path`: print the folder of an installed model.
 
 use clap::{ArgMatches, Command};
+use serde_json::json;
 
 use super::Mount;
 use super::args::{self, Which};
@@ -9,7 +10,7 @@ use super::session::Session;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Print the folder of an installed model and nothing else")
+        .about("Print the folder of an installed model, and nothing else")
         .args(args::model(mount, Which::Installed, true))
         .after_help(args::examples(
             mount,
@@ -19,10 +20,10 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let path = session.manager.path(&args::address(matches)?)?;
-    let path = Session::show_path(&path);
-    if session.output.json {
-        return session.json(&serde_json::json!({ "path": path }));
+    let path = path.display();
+    match session.output.json {
+        true => session.json(&json!({ "path": path.to_string() })),
+        // Not escaped: a script takes it as it is.
+        false => Ok(session.console.print(path)?),
     }
-    session.console.print(path)?;
-    Ok(())
 }

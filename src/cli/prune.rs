@@ -1,4 +1,4 @@
-//! `prune`: remove what unfinished pulls left.
+//! `prune`: remove the partial downloads of unfinished pulls.
 
 use clap::{ArgMatches, Command};
 
@@ -10,43 +10,38 @@ use crate::installed::PruneReport;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Remove what unfinished pulls left")
+        .about("Remove the partial downloads of unfinished pulls")
         .args(args::yes(mount))
         .after_help(args::examples(
             mount,
-            &[("prune", "asks first"), ("prune -y", "does not")],
+            &[
+                ("prune", "after confirmation"),
+                ("prune -y", "without confirmation"),
+            ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, _: &ArgMatches) -> CliResult {
     let plan = session.manager.plan_prune()?;
     if plan.partials.is_empty() && plan.leftovers.is_empty() {
-        if session.output.json {
-            return session.json(&PruneReport::default());
-        }
-        return session.say("There is nothing to remove.");
+        return match session.output.json {
+            true => session.json(&PruneReport::default()),
+            false => session.say("There is nothing to remove."),
+        };
     }
-    let number = render::count(
-        (plan.partials.len() + plan.leftovers.len()) as u64,
-        "unfinished pull",
-    );
-    session.confirm(&format!("Remove {number} ({})?", render::size(plan.bytes)))?;
+    let number = plan.partials.len() + plan.leftovers.len();
+    let pulls = render::count(number as u64, "unfinished pull");
+    session.confirm(&format!("Remove {pulls} ({})?", render::size(plan.bytes)))?;
     let report = session.manager.prune(&plan)?;
     if session.output.json {
         return session.json(&report);
     }
     for partial in &report.removed.partials {
-        let model = render::safe(&partial.model.to_string());
-        session.say(format!(
-            "Removed {} of {model}",
-            render::size(partial.bytes)
-        ))?;
+        let size = render::size(partial.bytes);
+        session.say(format!("Removed {size} of {}", partial.model))?;
     }
     for model in &report.in_use {
-        session.note(format!(
-            "{} is being pulled, and stays",
-            render::safe(&model.to_string())
-        ));
+        session.note(format!("Kept {model}: it is being pulled"));
     }
-    session.say(format!("{} freed", render::size(report.removed.bytes)))
+    session.say(format!("Freed {}", render::size(report.removed.bytes)))
 }

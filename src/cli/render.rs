@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::console::Console;
 use crate::relpath::is_invisible;
 
-/// Shows text from elsewhere without letting it control the terminal.
+/// Escapes the characters of a foreign text that would control the terminal.
 pub(super) fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -21,16 +21,16 @@ pub(super) fn safe(text: &str) -> String {
     shown
 }
 
-/// Characters that control a terminal or change how others are shown.
+/// Returns whether a character controls the terminal or changes how others are shown.
 fn is_hidden(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 
-/// Passes JSON on with the characters escaped that [`safe`] escapes: they occur in its strings only, where `\u` and four
-/// digits mean the same. The last of it goes on when it is flushed.
+/// Passes JSON on, with the same characters escaped as by [`safe`]: they occur only in its strings, where `\u` and four
+/// digits stand for them. Flushing passes on the rest.
 pub(super) struct SafeJson<W> {
     out: W,
-    /// Whole characters, as serialisers write them; a block at a time is looked through quicker than each piece.
+    /// Whole characters, as serialisers write them. Scanning blocks is faster than scanning each piece.
     held: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ impl<W: Write> SafeJson<W> {
         let mut rest = std::str::from_utf8(&self.held).map_err(io::Error::other)?;
         let plain = rest.is_ascii() && !self.held.contains(&0x7f);
         let mut seen = if plain { rest.len() } else { 0 };
-        // What is below is either harmless or escaped already.
+        // Everything below is harmless, or escaped already.
         let special = |text: &str| text.bytes().position(|byte| byte >= 0x7f);
         while let Some(at) = special(&rest[seen..]).map(|at| seen + at) {
             let c = rest[at..].chars().next().unwrap_or_default();
@@ -78,7 +78,7 @@ impl<W: Write> Write for SafeJson<W> {
     }
 }
 
-/// Shows a number of bytes in decimal units, with three digits at most.
+/// Shows a number of bytes in decimal units, rounded to one decimal place.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -87,7 +87,7 @@ pub(super) fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = bytes as f64 / 1000.0;
     let mut unit = 0;
-    // 999.95 would be shown as 1000.0.
+    // 999.95 would round to 1000.0.
     while value >= 999.95 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
@@ -95,7 +95,7 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Shows a duration with its two largest units, as in `2m 15s`.
+/// Shows a duration in its two largest units, such as `2m 15s`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -106,7 +106,7 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Shows a time to the minute, in UTC, as in `2026-01-31 12:00`.
+/// Shows a time to the minute, in UTC, such as `2026-01-31 12:00`.
 pub(super) fn time(time: SystemTime) -> String {
     crate::time::rfc3339(time)
         .get(..16)
@@ -114,12 +114,12 @@ pub(super) fn time(time: SystemTime) -> String {
         .replace('T', " ")
 }
 
-/// Shows how long ago something was, as in `2m 15s ago`.
+/// Shows how long ago a time was, such as `2m 15s ago`.
 pub(super) fn age(time: SystemTime) -> String {
     format!("{} ago", duration(time.elapsed().unwrap_or_default()))
 }
 
-/// Shows a count with its noun, as in `1 file` and `2 files`.
+/// Shows a count with its noun, such as `1 file` or `2 files`.
 pub(super) fn count(number: u64, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
@@ -128,35 +128,33 @@ pub(super) fn count(number: u64, noun: &str) -> String {
     }
 }
 
-/// Rows of a table: aligned under a head on a terminal; elsewhere without one and with tabs between, for programs.
+/// Shows an optional text; a dash if there is none.
+pub(super) fn or_dash(text: Option<&str>) -> String {
+    let text = text.filter(|text| !text.is_empty());
+    text.unwrap_or("-").to_owned()
+}
+
+/// Shows a source and its ref, as people write them.
+pub(super) fn source_at_ref(source: &str, reference: Option<&str>) -> String {
+    match reference {
+        Some(reference) => format!("{source}@{reference}"),
+        None => source.to_owned(),
+    }
+}
+
+/// Formats a table: aligned below a head on a terminal; tab-separated and without a head elsewhere, for programs.
 pub(super) fn table(console: &Console, head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows = rows.iter();
+    let mut rows: Vec<Vec<String>> = rows
+        .map(|row| row.iter().map(|cell| safe(cell)).collect())
+        .collect();
     if !console.out_is_terminal {
-        let lines: Vec<String> = rows
-            .iter()
-            .map(|row| {
-                row.iter()
-                    .map(|cell| safe(cell))
-                    .collect::<Vec<_>>()
-                    .join("\t")
-            })
-            .collect();
+        let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
         return lines.join("\n");
     }
-    let rows: Vec<Vec<String>> =
-        std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect())
-            .chain(
-                rows.iter()
-                    .map(|row| row.iter().map(|cell| safe(cell)).collect()),
-            )
-            .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.width())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    rows.insert(0, head.iter().map(|cell| (*cell).to_owned()).collect());
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
+    let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
     let line = |row: &Vec<String>| {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
@@ -168,13 +166,13 @@ pub(super) fn table(console: &Console, head: &[&str], rows: &[Vec<String>]) -> S
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A table whose last column is text that may be cut: on a terminal no line of it is wrapped for that.
+/// Formats a table whose last column is cut to fit the terminal, so that no line wraps because of it.
 pub(super) fn table_with_text(
     console: &Console,
     head: &[&str],
     mut rows: Vec<Vec<String>>,
 ) -> String {
-    /// So much of it is shown however narrow the terminal is.
+    /// The columns it gets however narrow the terminal is.
     const LEAST: usize = 20;
     let Some((columns, last)) = console.columns().zip(head.len().checked_sub(1)) else {
         return table(console, head, &rows);
@@ -194,7 +192,7 @@ pub(super) fn table_with_text(
     table(console, head, &rows)
 }
 
-/// Cuts text to so many columns.
+/// Cuts a text to a number of columns.
 fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -202,7 +200,7 @@ fn cut(text: &str, columns: usize) -> String {
     let mut cut = String::new();
     for c in text.chars() {
         cut.push(c);
-        // With the mark behind it.
+        // Leave room for the ellipsis.
         if cut.width() + 1 > columns {
             cut.pop();
             break;
@@ -211,12 +209,13 @@ fn cut(text: &str, columns: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
-/// Named values, one a line.
+/// Formats named values, one a line.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
-    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 1;
-    let line =
-        |(name, value): &(&str, String)| format!("{:width$} {}", format!("{name}:"), safe(value));
-    fields.iter().map(line).collect::<Vec<_>>().join("\n")
+    let names: Vec<String> = fields.iter().map(|(name, _)| safe(name) + ":").collect();
+    let width = names.iter().map(String::len).max().unwrap_or_default();
+    let lines = names.iter().zip(fields);
+    let lines = lines.map(|(name, (_, value))| format!("{name:width$} {}", safe(value)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -1,77 +1,74 @@
-//! `search`: find models by name, description, tags and type.
+//! `search`: find models by their name, description, type and tags.
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::args::{self, is_set, text};
+use super::args::{self, is_set, string, text};
 use super::ending::CliResult;
-use super::list::{print_names, print_remote};
+use super::offers::print_offers;
 use super::session::Session;
 use super::{Mount, render};
 use crate::SearchOptions;
+use crate::installed::InstalledModel;
 
 const QUERY: &str = "modelrack_query";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Find models by name, description, tags and type")
+        .about("Find models by name, description, type and tags")
         .arg(
             Arg::new(QUERY)
                 .value_name("QUERY")
                 .required(true)
-                .help("Words that all must occur, in any case"),
+                .help("Words that must all occur, in upper or lower case"),
         )
-        .arg(args::remote("Search what the sources offer"))
+        .arg(args::remote("Search the models that the sources offer"))
         .arg(args::source(mount).requires(args::REMOTE))
         .after_help(args::examples(
             mount,
             &[
-                ("search whisper", "among what is installed"),
-                ("search 'tiny fp16' --remote", "among what there is to pull"),
+                ("search whisper", "installed models"),
+                ("search 'tiny fp16' --remote", "models that can be pulled"),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let remote = is_set(matches, args::REMOTE);
+    let is_remote = is_set(matches, args::REMOTE);
     let options = SearchOptions::default()
-        .remote(remote)
-        .source(text(matches, args::SOURCE).map(str::to_owned))
+        .remote(is_remote)
+        .source(string(matches, args::SOURCE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
-    let report = session
-        .manager
-        .search(text(matches, QUERY).unwrap_or_default(), &options)?;
-    if remote {
-        return print_remote(session, &report.remote, &report.failures);
+    let query = text(matches, QUERY).unwrap_or_default();
+    let report = session.manager.search(query, &options)?;
+    match is_remote {
+        true => print_offers(session, &report.remote, &report.failures),
+        false => print_installed(session, &report.installed),
     }
+}
+
+fn print_installed(session: &Session, models: &[InstalledModel]) -> CliResult {
     if session.output.json {
-        return session.json_list("models", &report.installed);
+        return session.json_list("models", models);
     }
     if session.output.quiet {
-        return print_names(session, report.installed.iter().map(|model| &model.model));
+        return session.names(models.iter().map(|model| &model.model));
     }
-    if report.installed.is_empty() {
+    if models.is_empty() {
         let path = &session.path;
         session.note(format!(
-            "No installed model matches. '{path} search --remote' looks at what there is to pull."
+            "No installed model matches. Run '{path} search --remote' to search the sources."
         ));
         return Ok(());
     }
-    let rows: Vec<Vec<String>> = report
-        .installed
-        .iter()
-        .map(|model| {
-            vec![
-                model.model.name().to_string(),
-                model.model.version().to_owned(),
-                model.model_type.clone().unwrap_or_else(|| "-".into()),
-                model.description().unwrap_or("-").to_owned(),
-            ]
-        })
-        .collect();
+    let row = |model: &InstalledModel| {
+        vec![
+            model.model.name().to_string(),
+            model.model.version().to_owned(),
+            render::or_dash(model.model_type.as_deref()),
+            render::or_dash(model.description()),
+        ]
+    };
     let head = ["MODEL", "VERSION", "TYPE", "DESCRIPTION"];
-    session
-        .console
-        .print(render::table_with_text(&session.console, &head, rows))?;
-    Ok(())
+    session.table_with_text(&head, models.iter().map(row).collect())
 }

@@ -1,7 +1,8 @@
-//! One run: the manager, the sinks and the choices that every command needs.
+//! One run of a command: the manager, the streams and the choices that every command needs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use super::args::{self, is_set};
 use super::console::Console;
 use super::ending::{CliError, CliResult};
 use super::meter::Meter;
-use super::render::SafeJson;
+use super::render::{SafeJson, safe, table, table_with_text};
 use super::trace::Verbose;
 use super::{Mount, Output, Verb};
-use crate::{CancelToken, Manager, Progress, PullOptions};
+use crate::{CancelToken, Manager, ModelRef, Progress, PullOptions};
 
 pub(super) struct Session {
     pub(super) manager: Arc<dyn Manager>,
@@ -29,15 +30,15 @@ pub(super) struct Session {
     pub(super) output: Output,
     pub(super) cancel: CancelToken,
     pub(super) app: String,
-    /// The command as it was typed, up to the name it is mounted under.
+    /// The command as the user typed it, up to the name of the mount.
     pub(super) path: String,
     pub(super) colours: bool,
-    /// The command that runs.
+    /// The name of the command that runs.
     pub(super) verb: &'static str,
 }
 
 impl Session {
-    /// Reads the choices; nothing else happens before a command asks for it.
+    /// Reads the choices of the user and the parent. Building the manager does no I/O.
     pub(super) fn open(mount: &Mount, tree: &ArgMatches, verb: Option<&Verb>) -> Self {
         let environment = mount.open_environment();
         let console = mount.console.clone().unwrap_or_else(Console::standard);
@@ -71,7 +72,7 @@ impl Session {
         }
     }
 
-    /// Who listens to the library's events during the run.
+    /// Returns what receives the library's log events during the run.
     pub(super) fn trace(&self) -> tracing::Dispatch {
         if self.output.verbose {
             tracing::Dispatch::new(Verbose::new(self.console.clone()))
@@ -80,11 +81,11 @@ impl Session {
         }
     }
 
-    /// Prints the one document of `--json`.
+    /// Prints the document of `--json`.
     pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
         self.console.with_out(|out| {
             let mut json = SafeJson::new(out);
-            // People get it indented; programs get it sooner.
+            // Indented for people; programs get it faster.
             if self.console.out_is_terminal {
                 serde_json::to_writer_pretty(&mut json, value)?;
             } else {
@@ -101,22 +102,54 @@ impl Session {
         self.json(&BTreeMap::from([(name, list)]))
     }
 
-    /// Prints a confirmation for people; not with `--quiet` or `--json`.
-    pub(super) fn say(&self, text: impl std::fmt::Display) -> CliResult {
-        if !self.output.quiet && !self.output.json {
-            self.console.print(text)?;
-        }
-        Ok(())
+    /// Prints a line of the result, with control characters escaped.
+    pub(super) fn print(&self, line: impl Display) -> CliResult {
+        Ok(self.console.print(safe(&line.to_string()))?)
     }
 
-    /// Prints a remark on the way; not with `--quiet`.
-    pub(super) fn note(&self, text: impl std::fmt::Display) {
+    /// Prints a line that confirms what was done; not with `--quiet` or `--json`.
+    pub(super) fn say(&self, line: impl Display) -> CliResult {
+        match self.output.quiet || self.output.json {
+            true => Ok(()),
+            false => self.print(line),
+        }
+    }
+
+    /// Prints a line of status, even with `--quiet`.
+    pub(super) fn warn(&self, line: impl Display) {
+        self.console.note(safe(&line.to_string()));
+    }
+
+    /// Prints a line of status; not with `--quiet`.
+    pub(super) fn note(&self, line: impl Display) {
         if !self.output.quiet {
-            self.console.note(text);
+            self.warn(line);
         }
     }
 
-    /// Colours a word, in bold; as it is where status has no colours.
+    /// Prints a table.
+    pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> CliResult {
+        Ok(self.console.print(table(&self.console, head, rows))?)
+    }
+
+    /// Prints a table whose last column is cut to fit the terminal.
+    pub(super) fn table_with_text(&self, head: &[&str], rows: Vec<Vec<String>>) -> CliResult {
+        Ok(self
+            .console
+            .print(table_with_text(&self.console, head, rows))?)
+    }
+
+    /// Prints the names of models, one a line.
+    pub(super) fn names<'a>(&self, models: impl Iterator<Item = &'a ModelRef>) -> CliResult {
+        Ok(self.console.with_out(|out| {
+            for model in models {
+                writeln!(out, "{}", safe(&model.to_string()))?;
+            }
+            Ok(())
+        })?)
+    }
+
+    /// Makes a text bold and coloured, if status is coloured.
     pub(super) fn paint(&self, colour: AnsiColor, text: &str) -> String {
         if !self.colours {
             return text.to_owned();
@@ -125,7 +158,7 @@ impl Session {
         format!("{style}{text}{style:#}")
     }
 
-    /// Asks before something is destroyed; the default is no.
+    /// Asks for confirmation before a destructive action; the default is no.
     pub(super) fn confirm(&self, question: &str) -> CliResult {
         if self.output.yes {
             return Ok(());
@@ -138,7 +171,7 @@ impl Session {
         self.console.draw(&format!("{question} [y/N] "));
         let answer = self.console.read_line(&self.cancel)?;
         if !answer.ends_with('\n') {
-            // The input ended, and with it no line.
+            // The input ended without a line break.
             self.console.draw("\n");
         }
         if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
@@ -148,7 +181,7 @@ impl Session {
         }
     }
 
-    /// The options of a pull, with a meter that draws.
+    /// Returns the options of a pull, and the meter that draws its progress.
     pub(super) fn pull_options(&self, matches: &ArgMatches) -> (PullOptions, Arc<Meter>) {
         let meter = self.meter();
         let options = PullOptions::default()
@@ -159,15 +192,11 @@ impl Session {
         (options, meter)
     }
 
+    /// Returns a meter that draws the progress of a command.
     pub(super) fn meter(&self) -> Arc<Meter> {
-        // With --verbose its lines tell more, and a bar would tear them.
+        // A bar would garble the lines of --verbose, which say more.
         let shown = !self.output.json && !self.output.quiet && !self.output.verbose;
         Meter::new(self.console.clone(), shown)
-    }
-
-    /// How a path is shown.
-    pub(super) fn show_path(path: &Path) -> String {
-        path.display().to_string()
     }
 }
 

@@ -1,8 +1,8 @@
-//! `sync`: bring the registries of the sources up to date.
+//! `sync`: update the cached registries of the sources.
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, is_set, text};
+use super::args::{self, flag, is_set, option, string};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, render};
@@ -14,37 +14,42 @@ const REPO: &str = "modelrack_repo";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Bring the registries of the sources up to date")
+        .about("Update the cached registries of the sources")
         .arg(args::source(mount))
-        .arg(args::reference(mount, "Only this branch, tag, release or commit"))
-        .arg(args::option(
+        .arg(args::reference(
+            mount,
+            "Only this branch, tag, release or commit",
+        ))
+        .arg(option(
             REPO,
             "repo",
             "OWNER/NAME",
-            "From this repository: one that no source names, or a fork in place of the source's own",
+            "Read this repository: one that is not configured, or a fork of the source's own",
         ))
-        .arg(args::flag(
+        .arg(flag(
             args::FORCE,
             "force",
-            "Fetch even what is unchanged",
+            "Fetch registries that have not changed, too",
         ))
         .after_help(args::examples(
             mount,
             &[
-                ("sync", "all of them"),
+                ("sync", "all registries"),
                 ("sync --source mf6/test --ref develop", "one branch"),
-                ("sync --repo OWNER/NAME --ref v1.0", "a repository that no source names"),
+                (
+                    "sync --repo OWNER/NAME --ref v1.0",
+                    "a repository that is not configured",
+                ),
                 ("sync --source mf6/test --repo ME/FORK --ref fix", "a fork"),
             ],
         ))
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let owned = |id: &str| text(matches, id).map(str::to_owned);
     let options = SyncOptions::default()
-        .source(owned(args::SOURCE))
-        .reference(owned(args::REF))
-        .repo(owned(REPO))
+        .source(string(matches, args::SOURCE))
+        .reference(string(matches, args::REF))
+        .repo(string(matches, REPO))
         .force(is_set(matches, args::FORCE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
@@ -54,14 +59,13 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     } else {
         print(session, &report)?;
     }
-    match report.failed.first() {
-        Some(failed) => Err(CliError::reported(&failed.error)),
-        None => Ok(()),
-    }
+    let failed = report.failed.first();
+    failed.map_or(Ok(()), |failed| Err(CliError::reported(&failed.error)))
 }
 
 fn print(session: &Session, report: &SyncReport) -> CliResult {
     for registry in &report.synced {
+        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
         let commit = registry
             .commit
             .as_deref()
@@ -70,25 +74,15 @@ fn print(session: &Session, report: &SyncReport) -> CliResult {
             .map(|commit| format!(" ({commit})"))
             .unwrap_or_default();
         let models = render::count(registry.versions as u64, "model");
-        let name = name(&registry.name, registry.reference.as_deref());
         session.say(format!("Synced {name}{commit}: {models}"))?;
     }
     for registry in &report.skipped {
-        let name = name(&registry.name, registry.reference.as_deref());
+        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
         session.say(format!("Skipped {name}: {}", registry.reason))?;
     }
     for registry in &report.failed {
-        let name = name(&registry.name, registry.reference.as_deref());
-        let reason = render::safe(&chain(&registry.error));
-        session.console.note(format!("Failed {name}: {reason}"));
+        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
+        session.warn(format!("Failed {name}: {}", chain(&registry.error)));
     }
     Ok(())
-}
-
-/// How people write a source and its ref.
-fn name(source: &str, reference: Option<&str>) -> String {
-    render::safe(&match reference {
-        Some(reference) => format!("{source}@{reference}"),
-        None => source.to_owned(),
-    })
 }

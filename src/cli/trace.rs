@@ -1,4 +1,4 @@
-//! Prints the library's events for `--verbose`, during one run and on the threads that take part in it.
+//! Prints the library's log events for `--verbose`, during one run and on its threads.
 
 use std::fmt::{self, Write as _};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use super::console::Console;
 use super::render::safe;
 
-/// Takes events of this crate only; spans are not used.
+/// Receives the events of this crate; it does not use spans.
 #[derive(Debug)]
 pub(super) struct Verbose {
     console: Console,

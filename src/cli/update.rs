@@ -1,34 +1,34 @@
-//! `update`: what changed at the sources, and bringing it in.
+//! `update`: show and apply what changed at the sources.
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, Which, is_set};
+use super::args::{self, Which, flag, is_set};
 use super::ending::{CliError, CliResult};
 use super::pull::describe;
 use super::session::Session;
 use super::{Mount, render};
+use crate::UpdateOptions;
 use crate::error::chain;
-use crate::installed::{Freshness, UpdateEntry};
-use crate::{Progress, UpdateOptions};
+use crate::installed::{Change, Freshness, UpdateEntry};
 
 const APPLY: &str = "modelrack_apply";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Tell what changed at the sources and what it costs; --apply brings it in")
+        .about("Show what changed at the sources; --apply updates the installed models")
         .args(args::model(mount, Which::Installed, false))
-        .arg(args::flag(
+        .arg(flag(
             APPLY,
             "apply",
-            "Bring the changes in; only what changed is fetched",
+            "Download what changed, and nothing else",
         ))
         .arg(args::concurrency())
         .after_help(args::examples(
             mount,
             &[
-                ("update", "what changed"),
-                ("update --apply", "bring it in"),
-                ("update fast-whisper/tiny", "one model"),
+                ("update", "show what changed"),
+                ("update --apply", "update all models"),
+                ("update fast-whisper/tiny", "show what changed in one model"),
             ],
         ))
 }
@@ -41,11 +41,10 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .offline(session.output.offline)
         .concurrency(args::workers(matches))
         .cancel(session.cancel.clone())
-        .progress(meter.clone() as std::sync::Arc<dyn Progress>);
-    let report = if apply {
-        session.manager.update(&options)
-    } else {
-        session.manager.check_update(&options)
+        .progress(meter.clone());
+    let report = match apply {
+        true => session.manager.update(&options),
+        false => session.manager.check_update(&options),
     }?;
     meter.clear();
     if session.output.json {
@@ -53,14 +52,12 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     } else {
         print(session, &report.entries, apply)?;
     }
-    // What is gone or could not be told stands in the report; the exit code says that there is such a thing.
-    let failed = report
-        .entries
-        .into_iter()
-        .find_map(|entry| match entry.freshness {
-            Freshness::Unknown(error) | Freshness::Gone(error) => Some(error),
-            _ => None,
-        });
+    // The report has all models that could not be compared; the first of them decides how the command ends.
+    let mut entries = report.entries.into_iter();
+    let failed = entries.find_map(|entry| match entry.freshness {
+        Freshness::Unknown(error) | Freshness::Gone(error) => Some(error),
+        _ => None,
+    });
     match failed {
         Some(error) if session.output.json => Err(CliError::reported(&error)),
         Some(error) => Err(error.into()),
@@ -70,52 +67,60 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 
 fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
     let mut changed = 0;
-    for entry in entries {
-        let model = render::safe(&entry.model.to_string());
-        match (&entry.freshness, &entry.applied) {
-            (Freshness::UpToDate, _) => session.say(format!("{model}: up to date"))?,
-            (Freshness::Gone(_), _) => session
-                .console
-                .print(format!("{model}: no longer offered by its source"))?,
-            (Freshness::Unknown(error), _) => {
-                session
-                    .console
-                    .print(format!("{model}: unknown: {}", render::safe(&chain(error))))?;
+    for UpdateEntry {
+        model,
+        freshness,
+        applied,
+        ..
+    } in entries
+    {
+        match (freshness, applied) {
+            (Freshness::UpToDate, _) => session.say(format!("{model}: up to date")),
+            (Freshness::Gone(_), _) => {
+                session.print(format!("{model}: no longer offered by its source"))
             }
-            (Freshness::Changed(_), Some(applied)) => session.say(describe(applied))?,
+            (Freshness::Unknown(error), _) => {
+                session.print(format!("{model}: unknown: {}", chain(error)))
+            }
+            (Freshness::Changed(_), Some(applied)) => session.say(describe(applied)),
             (Freshness::Changed(change), None) => {
                 changed += 1;
-                let unsized_files = match change.plan.files_unsized {
-                    0 => String::new(),
-                    files => format!(
-                        ", and {} of unknown size",
-                        render::count(files as u64, "file")
-                    ),
-                };
-                session.console.print(format!(
-                    "{model}: changed, {} of {} to fetch{unsized_files}",
-                    render::size(change.plan.bytes_to_fetch),
-                    render::size(change.plan.total_bytes)
-                ))?;
-                for (sign, files) in [
-                    ('+', &change.added),
-                    ('~', &change.changed),
-                    ('-', &change.removed),
-                ] {
-                    for file in files {
-                        session.say(format!("  {sign} {}", render::safe(file)))?;
-                    }
-                }
+                print_change(session, &model.to_string(), change)
             }
-        }
+        }?;
     }
     if entries.is_empty() {
         session.note("No model is installed.");
     } else if changed > 0 && !apply {
-        session.note(format!(
-            "'{} update --apply' brings the changes in",
-            session.path
-        ));
+        let path = &session.path;
+        session.note(format!("Run '{path} update --apply' to apply the changes."));
+    }
+    Ok(())
+}
+
+fn print_change(session: &Session, model: &str, change: &Change) -> CliResult {
+    let plan = &change.plan;
+    let unsized_files = match plan.files_unsized {
+        0 => String::new(),
+        files => format!(
+            " and {} of unknown size",
+            render::count(files as u64, "file")
+        ),
+    };
+    session.print(format!(
+        "{model}: changed, {} of {}{unsized_files} to download",
+        render::size(plan.bytes_to_fetch),
+        render::size(plan.total_bytes)
+    ))?;
+    let changes = [
+        ('+', &change.added),
+        ('~', &change.changed),
+        ('-', &change.removed),
+    ];
+    for (sign, files) in changes {
+        for file in files {
+            session.say(format!("  {sign} {file}"))?;
+        }
     }
     Ok(())
 }

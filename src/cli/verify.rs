@@ -1,30 +1,30 @@
-//! `verify`: hash what is installed; repair what is damaged.
+//! `verify`: check installed models, and repair damaged ones.
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, Which, is_set};
+use super::args::{self, Which, flag, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, render};
+use crate::VerifyOptions;
 use crate::installed::VerifiedModel;
-use crate::{Progress, VerifyOptions};
 
 const REPAIR: &str = "modelrack_repair";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Hash installed models and compare them with their manifests")
+        .about("Verify the files of installed models against their manifests")
         .args(args::model(mount, Which::Installed, false))
-        .arg(args::flag(
+        .arg(flag(
             REPAIR,
             "repair",
-            "Fetch what is damaged anew, and nothing else",
+            "Download damaged parts again, and nothing else",
         ))
         .after_help(args::examples(
             mount,
             &[
                 ("verify", "all models"),
-                ("verify fast-whisper/tiny --repair", "one, and mend it"),
+                ("verify fast-whisper/tiny --repair", "repair one model"),
             ],
         ))
 }
@@ -36,41 +36,38 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         .repair(is_set(matches, REPAIR))
         .offline(session.output.offline)
         .cancel(session.cancel.clone())
-        .progress(meter.clone() as std::sync::Arc<dyn Progress>);
+        .progress(meter.clone());
     let report = session.manager.verify(&options)?;
     meter.clear();
     if session.output.json {
         session.json(&report)?;
-    } else {
-        for verified in &report.models {
-            print(session, verified)?;
-        }
-        if report.models.is_empty() {
-            session.note("No model is installed.");
-        }
+    } else if report.models.is_empty() {
+        session.note("No model is installed.");
     }
-    match report.models.iter().all(|verified| verified.is_whole()) {
+    for verified in report.models.iter().filter(|_| !session.output.json) {
+        print(session, verified)?;
+    }
+    match report.models.iter().all(VerifiedModel::is_whole) {
         true => Ok(()),
         false => Err(CliError::Damaged),
     }
 }
 
 fn print(session: &Session, verified: &VerifiedModel) -> CliResult {
-    let model = render::safe(&verified.model.to_string());
+    let model = &verified.model;
     if verified.damaged.is_empty() {
         return session.say(format!("{model}: ok, {}", render::size(verified.bytes)));
     }
-    let state = match &verified.repaired {
-        Some(repaired) => format!("repaired, {} fetched", render::size(repaired.bytes_fetched)),
-        None => "damaged".to_owned(),
-    };
-    session.console.print(format!("{model}: {state}"))?;
+    match &verified.repaired {
+        None => session.print(format!("{model}: damaged")),
+        Some(repaired) => {
+            let fetched = render::size(repaired.bytes_fetched);
+            session.print(format!("{model}: repaired, downloaded {fetched}"))
+        }
+    }?;
     for file in &verified.damaged {
-        session.console.print(format!(
-            "  {}: {}",
-            render::safe(&file.path),
-            file.damage.as_str().replace('_', " ")
-        ))?;
+        let damage = file.damage.as_str().replace('_', " ");
+        session.print(format!("  {}: {damage}", file.path))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ fn pull_says_what_it_took_and_the_second_one_says_that_it_is_there() {
     assert_eq!(ran.code, 0);
     assert!(
         ran.out
-            .starts_with("Installed g/m v1: 3 files, 10.2 KB; 10.2 KB fetched in "),
+            .starts_with("Installed g/m v1: 3 files, 10.2 KB; downloaded 10.2 KB in "),
         "{}",
         ran.out
     );
@@ -24,7 +24,7 @@ fn pull_says_what_it_took_and_the_second_one_says_that_it_is_there() {
     rack.server.reset_counts();
     for line in ["pull g/m v1", "pull g/m@v1", "pull g/m"] {
         let out = models(&rack, line).quiet_success();
-        assert_eq!(out, "g/m v1 is installed already\n", "{line}");
+        assert_eq!(out, "g/m v1 is already installed\n", "{line}");
     }
     assert_eq!(rack.data_requests(), Vec::<String>::new());
     assert_eq!(models(&rack, "pull g/m v1 --quiet").quiet_success(), "");
@@ -41,7 +41,7 @@ fn a_dry_run_tells_the_cost_and_fetches_the_manifest_only() {
     let out = models(&rack, "pull g/m v1 --dry-run").quiet_success();
     for line in [
         "size:                    10.2 KB in 3 files\n",
-        "to fetch:                10.2 KB in 11 requests\n",
+        "to download:             10.2 KB in 11 requests\n",
     ] {
         assert!(out.contains(line), "{out}");
     }
@@ -55,7 +55,7 @@ fn a_dry_run_tells_the_cost_and_fetches_the_manifest_only() {
     assert!(rack.data_requests().len() <= 2);
     models(&rack, "pull g/m v1").success();
     let out = models(&rack, "pull g/m v1 --dry-run").quiet_success();
-    assert_eq!(out, "g/m v1 is installed already\n");
+    assert_eq!(out, "g/m v1 is already installed\n");
     let out = models(&rack, "pull g/m v1 --dry-run --force").quiet_success();
     assert!(out.contains("from this store:         10.2 KB\n"), "{out}");
 }
@@ -83,7 +83,7 @@ fn remove_takes_one_version_or_all_of_them() {
     }
     assert_eq!(
         models(&rack, "remove g/m v1 -y").quiet_success(),
-        "Removed g/m v1\n10.2 KB freed\n"
+        "Removed g/m v1\nFreed 10.2 KB\n"
     );
     assert_eq!(rack.listed().0, ["g/m v2", "g/other v1"]);
     rack.pull("g/m v1").unwrap();
@@ -150,7 +150,7 @@ fn copy_keeps_folders_pulls_first_and_never_overwrites_unasked() {
     let out = copy(&[]).quiet_success();
     assert_eq!(
         out,
-        format!("Copied g/m v1 to {place}: 0 files, 3 there already\n")
+        format!("Copied g/m v1 to {place}: 0 files, 3 unchanged\n")
     );
     fs::write(workspace.join("labels.txt"), "mine").unwrap();
     let ran = copy(&[]);
@@ -198,7 +198,7 @@ fn prune_removes_what_unfinished_pulls_left() {
     assert_eq!(rack.listed().1, ["g/m v1"]);
     let out = models(&rack, "prune -y").quiet_success();
     assert!(
-        out.starts_with("Removed ") && out.ends_with(" freed\n"),
+        out.starts_with("Removed ") && out.contains("\nFreed "),
         "{out}"
     );
     assert_eq!(rack.listed().1, Vec::<String>::new());

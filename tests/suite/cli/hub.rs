@@ -290,7 +290,7 @@ fn a_model_is_updated_verified_and_removed_like_any_other() {
     let out = models(&machine, "update").success();
     assert_eq!(
         out,
-        "hf/openai/whisper-tiny main: changed, 2 B of 5.0 KB to fetch\n  ~ config.json\n"
+        "hf/openai/whisper-tiny main: changed, 2 B of 5.0 KB to download\n  ~ config.json\n"
     );
     models(&machine, "update --apply").success();
     assert_eq!(

@@ -40,16 +40,16 @@ fn update_tells_first_and_applies_when_asked_to() {
     assert_eq!(ran.code, 0);
     assert_eq!(
         ran.out,
-        "g/m v1: changed, 10 B of 3.1 KB to fetch\n  + d.txt\n  ~ b.txt\n  - c.txt\n"
+        "g/m v1: changed, 10 B of 3.1 KB to download\n  + d.txt\n  ~ b.txt\n  - c.txt\n"
     );
     assert_eq!(
         ran.err,
-        "'rack models update --apply' brings the changes in\n"
+        "Run 'rack models update --apply' to apply the changes.\n"
     );
     let ran = models(&rack, "update g/m --quiet");
     assert_eq!(
         ran.quiet_success(),
-        "g/m v1: changed, 10 B of 3.1 KB to fetch\n"
+        "g/m v1: changed, 10 B of 3.1 KB to download\n"
     );
     let report = models(&rack, "update --json").json();
     assert_eq!(report["models"][0]["state"], "changed");
@@ -75,7 +75,7 @@ fn update_applies_for_people_too_and_tells_what_is_gone() {
     two_states(&rack);
     let out = models(&rack, "update --apply").success();
     assert!(
-        out.starts_with("Installed g/m v1: 3 files, 3.1 KB; 10 B fetched in "),
+        out.starts_with("Installed g/m v1: 3 files, 3.1 KB; downloaded 10 B in "),
         "{out}"
     );
     crate::support::registry::serve_index(&rack.server, &json!({}));

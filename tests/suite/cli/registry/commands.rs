@@ -380,7 +380,7 @@ fn a_project_is_found_from_below_and_by_its_name() {
     );
     let ran = finish(workshop.process("models", "status"));
     assert!(ran.out.contains("registry add models/new.py'"), "{ran:?}");
-    assert!(ran.err.starts_with("Paths are those from "), "{ran:?}");
+    assert!(ran.err.starts_with("Paths are relative to "), "{ran:?}");
     assert_eq!(finish(workshop.process("", "status")).err, "");
 }
 
