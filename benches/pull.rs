@@ -29,7 +29,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use modelrack::config::System;
-use modelrack::project::{PublishOptions, publish};
+use modelrack::project::{Project, PublishOptions};
 use modelrack::{
     Config, Digest, Environment, Manager, Manifest, ModelAddress, ModelManager, ModelRef,
     PullOptions, UpdateOptions,
@@ -530,7 +530,7 @@ fn publish_as(data: &Path, registry: &Path, version: &str, chunk_bytes: u64) -> 
     let name = MODEL.parse::<modelrack::ModelName>()?;
     let model: ModelRef = name.version(version)?;
     let options = PublishOptions::default().chunk_bytes(chunk_bytes);
-    publish(&[data.to_owned()], registry, &model, &options)?;
+    Project::publish_files(&[data.to_owned()], &model, registry, &options)?;
     Ok(())
 }
 

@@ -28,9 +28,7 @@ pub use list::{
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
-pub use publish::{
-    DEFAULT_CHUNK_BYTES, PublishOptions, PublishRegisteredOptions, PublishReport, publish,
-};
+pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};
 pub use scan::hash::{HashProgress, Hashed};

@@ -12,6 +12,7 @@ mod search;
 mod show;
 mod status;
 mod sync;
+mod values;
 
 use std::path::{Path, PathBuf};
 
@@ -76,14 +77,14 @@ fn limit_args() -> [Arg; 2] {
             MAX_SIZE,
             "max-size",
             "SIZE",
-            "The largest registry to write, as in 10MB [default: 64MiB]",
+            "The largest registry to write, such as 10MB [default: 64MiB]",
         )
-        .value_parser(publish::parse_size),
+        .value_parser(values::size),
         args::option(
             KEEP_VERSIONS,
             "keep-versions",
             "N",
-            "Where it would be larger, keep only the N highest versions of each model",
+            "If it would be larger, keep only the N highest versions of each model",
         )
         .value_parser(value_parser!(u16).range(1..)),
     ]

@@ -1,54 +1,59 @@
-//! Writing a chunked registry that any static server or bucket serves as it is.
+//! Writing a chunked registry that any static server or bucket can serve.
 //!
 //! The same files give the same bytes. Every file that is at least a chunk long begins a chunk of its own, so that a file
-//! that grows does not shift the others; smaller files share chunks, in the order of names. Chunks that are there already
-//! stay: versions share them. The index is replaced last, in one step, so that whoever pulls meanwhile sees the old state
+//! that grows does not shift the others; smaller files share chunks, in the order of names. Chunks that exist already are
+//! kept: versions share them. The index is replaced last, in one step, so that those who pull meanwhile see the old state
 //! or the new one.
 
-mod inputs;
+mod index;
 pub(crate) mod make;
-mod registered;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use inputs::{Input, collect, hash, read};
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
-pub use registered::PublishRegisteredOptions;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use self::index::add_to_index;
+use self::stream::Stream;
 use crate::catalog::Metadata;
-use crate::digest::{Checksum, Digest, Hasher};
-use crate::disk::write::{NewFile, replace_file};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::digest::{Checksum, Digest};
+use crate::disk::write::replace_file;
+use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
+use crate::modelstoml::{ModelEntry, RegisteredVersion};
 use crate::progress::CancelToken;
-use crate::relpath::RelPath;
+use crate::project::check::{Category, Finding, Severity, StatusOptions};
+use crate::project::home::Project;
+use crate::project::item::ItemKind;
+use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
-use crate::source::chunked;
-use crate::store::lock::{FileLock, RECORD_LIMIT};
 
-/// The size of a chunk unless said otherwise: 8 MiB, large enough that requests cost little, small enough to be shared
-/// and to be fetched again cheaply.
+/// The default size of a chunk: 8 MiB, large enough that requests cost little, small enough to be shared and to be fetched
+/// again cheaply.
 pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
-const BUFFER_BYTES: usize = 256 << 10;
+
 /// How to publish.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PublishOptions {
-    /// The size of a chunk, from 1 KiB. Default: [`DEFAULT_CHUNK_BYTES`].
+    /// The size of a chunk, at least 1 KiB. Default: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
-    /// Other names for the version, such as `latest`. They move from the version they named before.
+    /// Other names for each version, such as `latest`. They move from the version that they named before.
     pub aliases: Vec<String>,
-    /// What the index says about the version: `description`, `type`, `tags` and whatever else.
+    /// What the index says about each version, over what is registered: `description`, `type`, `tags` and anything else.
     pub metadata: Metadata,
-    /// Folders of this name, at the top of a path, are left out: where a store keeps its own files.
+    /// The group of registered models whose ids have none. Default: `models`.
+    pub group: String,
+    /// The name of a folder at the top of a path that is left out, such as the one where a store keeps its own files.
     pub skip: Option<String>,
+    /// Cancels the work.
+    pub cancel: CancelToken,
 }
 
 impl Default for PublishOptions {
@@ -57,24 +62,20 @@ impl Default for PublishOptions {
             chunk_bytes: DEFAULT_CHUNK_BYTES,
             aliases: Vec::new(),
             metadata: Metadata::new(),
+            group: "models".to_owned(),
             skip: None,
+            cancel: CancelToken::new(),
         }
-    }
-}
-
-impl PublishOptions {
-    /// Adds to [`PublishOptions::aliases`].
-    #[must_use]
-    pub fn alias(mut self, alias: impl Into<String>) -> Self {
-        self.aliases.push(alias.into());
-        self
     }
 }
 
 setters!(PublishOptions {
     chunk_bytes: u64,
+    aliases: Vec<String>,
     metadata: Metadata,
+    group: impl Into<String>,
     skip: impl Into<Option<String>>,
+    cancel: CancelToken,
 });
 
 /// What was published.
@@ -87,12 +88,12 @@ pub struct PublishReport {
     /// The registry's folder.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
-    /// Other names for it that were set.
+    /// The other names that it was given.
     pub aliases: Vec<String>,
     /// The digest of its manifest.
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The digest of the manifest that the version had before, when it was another.
+    /// The digest of the manifest that the version had before, if that differs.
     pub replaced: Option<Digest>,
     /// The number of files.
     pub files: usize,
@@ -100,121 +101,191 @@ pub struct PublishReport {
     pub total_bytes: u64,
     /// The number of chunks.
     pub chunks: usize,
-    /// How many of them were not there yet.
+    /// The number of chunks that did not exist yet.
     pub chunks_written: usize,
-    /// The bytes of those.
+    /// The size of the chunks that did not exist yet.
     pub bytes_written: u64,
 }
 
-/// Publishes files and folders as one version of a model, into a new registry or an existing one.
-///
-/// A folder's content lies at the model's top; a file lies there under its own name. Links to files are followed.
-///
-/// # Errors
-/// [`ErrorKind::InvalidArgument`] when nothing is to be published, two inputs have one name, or a name would be refused by
-/// those who pull; [`ErrorKind::Registry`] when the registry's index is malformed; the storage errors.
-pub fn publish(
-    paths: &[PathBuf],
-    registry: &Path,
-    model: &ModelRef,
-    options: &PublishOptions,
-) -> Result<PublishReport> {
-    check_chunk_bytes(options.chunk_bytes)?;
-    publish_inputs(
-        &collect(paths, registry, options)?,
-        registry,
-        model,
-        options,
-    )
+/// A version whose chunks and manifest are in a registry, but which is not in its index yet.
+#[derive(Debug)]
+struct WrittenVersion {
+    report: PublishReport,
+    metadata: Metadata,
+}
+
+impl Project {
+    /// Publishes registered models, or all of them if none is named, in their current versions, into a new registry or an
+    /// existing one.
+    ///
+    /// The files of a model are at its top, as they are below the folder that they have in common. All models are in the
+    /// index at once, or none is.
+    ///
+    /// # Errors
+    /// [`NotPublishable`](ErrorKind::NotPublishable) when the project's status has errors, or a file of a model changed
+    /// since it was registered; [`NotRegistered`](ErrorKind::NotRegistered); those of [`Project::publish_files`].
+    pub fn publish(
+        &self,
+        ids: &[String],
+        registry: &Path,
+        options: &PublishOptions,
+    ) -> Result<Vec<PublishReport>> {
+        check_chunk_bytes(options.chunk_bytes)?;
+        let ids: BTreeSet<&str> = match ids {
+            [] => self.registry().entries.keys().map(String::as_str).collect(),
+            ids => ids.iter().map(String::as_str).collect(),
+        };
+        if ids.is_empty() {
+            return Err(Error::argument("no models are registered"));
+        }
+        for id in &ids {
+            if self.registry().kind_of(id)? == ItemKind::Target {
+                let message = format!("'{id}' is a target, and only models can be published");
+                return Err(Error::argument(message));
+            }
+        }
+        self.check_publishable(&ids, &options.cancel)?;
+        let current = ids
+            .iter()
+            .filter_map(|id| Some((*id, self.registry().current(id)?)));
+        let mut versions = Vec::new();
+        for (id, (entry, version)) in current {
+            let written = self.write_registered(id, entry, version, registry, options);
+            versions.push(written.map_err(|error| error.step(format!("publish {id}")))?);
+        }
+        add_to_index(registry, &mut versions)?;
+        Ok(versions.into_iter().map(|version| version.report).collect())
+    }
+
+    /// Publishes files and folders, of a project or not, as one version of a model, into a new registry or an existing one.
+    ///
+    /// The content of a folder is at the model's top, and so is a file, under its own name. Links are followed.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is no file, two files have one name, or a name would be
+    /// refused by those who pull; [`Registry`](ErrorKind::Registry) when the registry's index is malformed; the storage
+    /// errors; [`Cancelled`](ErrorKind::Cancelled).
+    pub fn publish_files(
+        paths: &[PathBuf],
+        model: &ModelRef,
+        registry: &Path,
+        options: &PublishOptions,
+    ) -> Result<PublishReport> {
+        check_chunk_bytes(options.chunk_bytes)?;
+        let stream = Stream::find(paths, registry, options)?;
+        let metadata = options.metadata.clone();
+        let mut version = [write_version(&stream, model, metadata, registry, options)?];
+        add_to_index(registry, &mut version)?;
+        let [version] = version;
+        Ok(version.report)
+    }
+
+    /// Refuses models that do not match the registry, and projects that would not work.
+    fn check_publishable(&self, ids: &BTreeSet<&str>, cancel: &CancelToken) -> Result<()> {
+        // Everything is read anyway; a file that kept its size and time is not published as what it was.
+        let options = StatusOptions::default().deep(true).cancel(cancel.clone());
+        let status = self.status(&options)?;
+        let prevents = |finding: &&Finding| {
+            let is_stale = finding.category == Category::Stale;
+            let is_of_chosen = finding
+                .entity
+                .as_ref()
+                .is_some_and(|item| item.kind == ItemKind::Model && ids.contains(item.id.as_str()));
+            finding.severity == Severity::Error || is_stale && is_of_chosen
+        };
+        let findings = status.findings.iter().filter(prevents);
+        let findings: Vec<String> = findings.map(ToString::to_string).collect();
+        match findings.is_empty() {
+            true => Ok(()),
+            false => Err(ErrorKind::NotPublishable { findings }.into()),
+        }
+    }
+
+    fn write_registered(
+        &self,
+        id: &str,
+        entry: &ModelEntry,
+        version: &RegisteredVersion,
+        registry: &Path,
+        options: &PublishOptions,
+    ) -> Result<WrittenVersion> {
+        let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
+        let model = ModelRef::new(group, name, &entry.current).map_err(Error::argument_name)?;
+        let root = common_folder(version.files.keys().map(RelPath::as_str));
+        let skip = if root.is_empty() { 0 } else { root.len() + 1 };
+        let mut files: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
+        for path in version.files.keys() {
+            let name = RelPath::parse(&path.as_str()[skip..]).map_err(Error::argument_name)?;
+            files.insert(name, self.locate(path));
+        }
+        let mut metadata = metadata_of(entry, version);
+        metadata.extend(options.metadata.clone());
+        write_version(&Stream::of(files)?, &model, metadata, registry, options)
+    }
 }
 
 fn check_chunk_bytes(bytes: u64) -> Result<()> {
     match bytes {
         ..1024 => Err(Error::argument(format!(
-            "a chunk has {bytes} bytes, and should have 1024 or more"
+            "the chunk size is {bytes} bytes, and must be 1024 or more"
         ))),
         _ => Ok(()),
     }
 }
 
-/// Publishes what was collected.
-fn publish_inputs(
-    inputs: &[Input],
-    registry: &Path,
+/// Writes the chunks and the manifest of a version.
+fn write_version(
+    stream: &Stream,
     model: &ModelRef,
-    options: &PublishOptions,
-) -> Result<PublishReport> {
-    let mut written = [write_documents(inputs, registry, model, options)?];
-    enter(registry, &mut written)?;
-    let [written] = written;
-    Ok(written.report)
-}
-
-/// A version whose documents are in a registry, and whose name is not in its index yet.
-#[derive(Debug)]
-struct Written {
-    report: PublishReport,
     metadata: Metadata,
-}
-
-/// Writes the chunks and the manifest of what was collected.
-fn write_documents(
-    inputs: &[Input],
     registry: &Path,
-    model: &ModelRef,
     options: &PublishOptions,
-) -> Result<Written> {
-    if inputs.is_empty() {
-        return Err(Error::argument("there is no file to publish"));
+) -> Result<WrittenVersion> {
+    if stream.0.is_empty() {
+        return Err(Error::argument("there are no files to publish"));
     }
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
-    let ranges = cut(
-        &inputs
-            .iter()
-            .map(|input| input.size_bytes)
-            .collect::<Vec<_>>(),
-        options.chunk_bytes,
-    );
+    let ranges = stream.chunks(options.chunk_bytes);
     let (chunks_written, bytes_written) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let chunks: Vec<(u64, Digest)> = ranges
+    let write = |range: &std::ops::Range<u64>| {
+        if options.cancel.is_cancelled() {
+            return Err(ErrorKind::Cancelled.into());
+        }
+        let (digest, is_new) = stream.write_chunk(range, &data)?;
+        let bytes = range.end - range.start;
+        if is_new {
+            chunks_written.fetch_add(1, Ordering::Relaxed);
+            bytes_written.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok((bytes, digest))
+    };
+    let chunks: Vec<(u64, Digest)> = ranges.par_iter().map(write).collect::<Result<_>>()?;
+    let parts = stream
+        .0
         .par_iter()
-        .map(|range| {
-            let (digest, written) = write_chunk(inputs, range, &data)?;
-            if written {
-                chunks_written.fetch_add(1, Ordering::Relaxed);
-                bytes_written.fetch_add(range.end - range.start, Ordering::Relaxed);
-            }
-            Ok((range.end - range.start, digest))
-        })
-        .collect::<Result<_>>()?;
-    let digests: Vec<Digest> = (0..inputs.len())
-        .into_par_iter()
-        .map(|index| {
-            let input = &inputs[index];
-            let range = input.offset..input.offset + input.size_bytes;
+        .filter_map(|part| Some((part.name.clone()?, part)));
+    let files: Vec<ManifestFile> = parts
+        .map(|(name, part)| {
+            let range = part.range();
             // A file that is a chunk of its own is hashed already.
-            match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
-                Ok(chunk) if ranges[chunk] == range => Ok(chunks[chunk].1),
-                _ => hash(inputs, &range),
-            }
+            let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
+                Ok(chunk) if ranges[chunk] == range => chunks[chunk].1,
+                _ => stream.hash(&range)?,
+            };
+            Ok(ManifestFile {
+                size_bytes: Some(part.size_bytes),
+                digest: Some(Checksum::Sha256(digest)),
+                ..ManifestFile::new(name)
+            })
         })
         .collect::<Result<_>>()?;
-    let chunk_count = chunks.len();
-    let files = inputs
-        .iter()
-        .zip(digests)
-        .map(|(input, digest)| ManifestFile {
-            size_bytes: Some(input.size_bytes),
-            digest: Some(Checksum::Sha256(digest)),
-            ..ManifestFile::new(input.name.clone())
-        });
-    let manifest = Manifest::of_chunks(&files.collect::<Vec<_>>(), &chunks, options.chunk_bytes)
-        .map_err(|error| Error::argument(crate::error::chain(&error)))?;
-    if manifest.json().len() as u64 > MAX_MANIFEST_BYTES {
+    let manifest = Manifest::of_chunks(&files, &chunks, options.chunk_bytes)
+        .map_err(|error| Error::argument(chain(&error)))?;
+    let bytes = manifest.json().len();
+    if bytes as u64 > MAX_MANIFEST_BYTES {
         return Err(Error::argument(format!(
-            "the manifest would have {} bytes, and may have {MAX_MANIFEST_BYTES}: choose larger chunks",
-            manifest.json().len()
+            "the manifest would have {bytes} bytes, and {MAX_MANIFEST_BYTES} are allowed: choose larger chunks"
         )));
     }
     let path = data.join(manifest.digest().to_string());
@@ -227,172 +298,37 @@ fn write_documents(
         aliases: options.aliases.clone(),
         manifest_digest: manifest.digest(),
         replaced: None,
-        files: inputs.len(),
+        files: files.len(),
         total_bytes: manifest.known_bytes(),
-        chunks: chunk_count,
+        chunks: chunks.len(),
         chunks_written: chunks_written.into_inner(),
         bytes_written: bytes_written.into_inner(),
     };
-    Ok(Written {
-        report,
-        metadata: options.metadata.clone(),
-    })
+    Ok(WrittenVersion { report, metadata })
 }
 
-/// Cuts the stream of files of these sizes into chunks.
-fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
-    let mut chunks: Vec<Range<u64>> = Vec::new();
-    let (mut begin, mut at) = (0, 0);
-    let mut close = |begin: &mut u64, end: u64| {
-        if *begin < end {
-            chunks.push(*begin..end);
-        }
-        *begin = end;
+/// Returns what the index says of a registered model: what is registered, over what its files say.
+fn metadata_of(entry: &ModelEntry, version: &RegisteredVersion) -> Metadata {
+    let text = |text: Option<&String>| {
+        text.filter(|text| !text.is_empty())
+            .cloned()
+            .map(Value::from)
     };
-    for size in sizes {
-        if *size >= chunk_bytes || at - begin + size > chunk_bytes {
-            close(&mut begin, at);
-        }
-        at += size;
-        while at - begin >= chunk_bytes {
-            let end = begin + chunk_bytes;
-            close(&mut begin, end);
-        }
-        if *size >= chunk_bytes {
-            close(&mut begin, at);
-        }
-    }
-    close(&mut begin, at);
-    chunks
-}
-
-/// Writes a chunk unless it is there; says whether it was written.
-fn write_chunk(inputs: &[Input], range: &Range<u64>, data: &Path) -> Result<(Digest, bool)> {
-    let digest = hash(inputs, range)?;
-    let path = data.join(digest.to_string());
-    if is_intact(&path, digest, range.end - range.start) {
-        return Ok((digest, false));
-    }
-    let mut file = NewFile::create(&path)?;
-    let mut hasher = Hasher::default();
-    read(inputs, range, &mut |piece| {
-        hasher.update(piece);
-        file.write(piece)
-    })?;
-    if hasher.finish() != digest {
-        return Err(Error::argument("a file changed while it was published"));
-    }
-    file.commit()?;
-    Ok((digest, true))
-}
-
-fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
-    let Ok(metadata) = fs::metadata(path) else {
-        return false;
+    let list = |values: Vec<String>| {
+        Some(values)
+            .filter(|values| !values.is_empty())
+            .map(Value::from)
     };
-    let whole = [Input {
-        name: match RelPath::parse("chunk") {
-            Ok(name) => name,
-            Err(_) => return false,
-        },
-        path: path.to_owned(),
-        size_bytes,
-        offset: 0,
-    }];
-    metadata.is_file()
-        && metadata.len() == size_bytes
-        && hash(&whole, &(0..size_bytes)).is_ok_and(|there| there == digest)
-}
-
-/// The index: group → model → version → what is said of it.
-type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Map<String, Value>>>>;
-
-/// Enters versions and their aliases into the index, all at once, and says of each which digest it had before.
-fn enter(registry: &Path, written: &mut [Written]) -> Result<()> {
-    let path = registry.join("models.json");
-    let _lock = FileLock::acquire(
-        &registry.join(".models.json.lock"),
-        true,
-        Some(RECORD_LIMIT),
-        &CancelToken::new(),
-        &|_| {},
-    )?;
-    let mut index: Index = match fs::read(&path) {
-        Ok(json) => serde_json::from_slice(&json).map_err(|error| {
-            Error::from(ErrorKind::Registry {
-                location: path.display().to_string(),
-                message: "the index is malformed".into(),
-                source: Some(error.into()),
-            })
-        })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::new(),
-        Err(error) => return Err(error).at("read", &path),
-    };
-    for Written { report, metadata } in written {
-        enter_one(&mut index, report, metadata)?;
-    }
-    let mut json =
-        serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
-    json.push(b'\n');
-    chunked::check_index(&json).map_err(|message| Error::registry(path.display(), message))?;
-    replace_file(&path, &json)
-}
-
-fn enter_one(index: &mut Index, report: &mut PublishReport, metadata: &Metadata) -> Result<()> {
-    let model = &report.model;
-    let versions = index
-        .entry(model.group().to_owned())
-        .or_default()
-        .entry(model.model().to_owned())
-        .or_default();
-    let mut entry = Map::new();
-    entry.insert("hash".into(), report.manifest_digest.to_string().into());
-    if !metadata.is_empty() {
-        entry.insert("metadata".into(), Value::Object(metadata.clone()));
-    }
-    let before = versions.insert(model.version().to_owned(), entry);
-    for alias in report.aliases.iter().collect::<BTreeSet<_>>() {
-        let refuse = |reason: String| {
-            Err(Error::argument(format!(
-                "the alias '{}' of {}/{} {reason}",
-                alias.escape_debug(),
-                model.group(),
-                model.model()
-            )))
-        };
-        if let Err(error) = crate::model::check_version(alias) {
-            return refuse(error.reason().to_owned());
-        }
-        if alias == model.version() {
-            return refuse("is the version itself".into());
-        }
-        if versions
-            .get(alias)
-            .is_some_and(|entry| !entry.contains_key("alias_of"))
-        {
-            return refuse("is a version".into());
-        }
-        let mut entry = Map::new();
-        entry.insert("alias_of".into(), model.version().into());
-        versions.insert(alias.clone(), entry);
-    }
-    let before = before.and_then(|entry| entry.get("hash")?.as_str()?.parse::<Digest>().ok());
-    report.replaced = before.filter(|before| *before != report.manifest_digest);
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_files_begin_chunks_and_small_ones_share_them() {
-        assert_eq!(
-            cut(&[3, 3, 3, 25, 4, 0, 10, 1], 10),
-            [0..9, 9..19, 19..29, 29..34, 34..38, 38..48, 48..49]
-        );
-        assert_eq!(cut(&[0, 0], 10), []);
-        assert_eq!(cut(&[20], 10), [0..10, 10..20]);
-        assert_eq!(cut(&[], 10), []);
-    }
+    let registered = [
+        ("name", Some(entry.name.clone().into())),
+        ("description", text(Some(&entry.description))),
+        ("type", text(entry.model_type.as_ref())),
+        ("entrypoint", text(entry.entrypoint.as_ref())),
+        ("tags", list(entry.tags.iter().cloned().collect())),
+        ("outputs", list(entry.outputs.clone())),
+    ];
+    let registered = registered.into_iter();
+    let mut metadata = version.metadata.clone();
+    metadata.extend(registered.filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    metadata
 }

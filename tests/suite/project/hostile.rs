@@ -1,7 +1,7 @@
 //! Registries and files that say what nobody would: nothing is lost, and nothing runs away.
 
 use modelrack::ErrorKind;
-use modelrack::project::{AddOptions, Project, PublishRegisteredOptions, Remedy};
+use modelrack::project::{AddOptions, Project, PublishOptions, Remedy};
 
 use super::folder::{Folder, failures, gnn, ids};
 use super::singles;
@@ -38,10 +38,10 @@ fn a_model_without_files_is_not_published() {
         project_with("[entries.a]\ncurrent = \"1\"\npath = \"a.bin\"\n[entries.a.versions.1]\n");
     let published = folder.temp.path().join("out");
     let error = project
-        .publish(&published, &PublishRegisteredOptions::default())
+        .publish(&[], &published, &PublishOptions::default())
         .unwrap_err();
     let error = crate::support::chain(&error);
-    assert!(error.contains("no file to publish"), "{error}");
+    assert!(error.contains("no files to publish"), "{error}");
     assert!(!published.exists());
 }
 
@@ -55,8 +55,8 @@ fn what_refuses_one_model_keeps_the_others_out_of_the_index() {
     );
     let published = tempfile::tempdir().unwrap();
     let publish = |alias: &str| {
-        let options = PublishRegisteredOptions::default().aliases(vec![alias.to_owned()]);
-        folder.project().publish(published.path(), &options)
+        let options = PublishOptions::default().aliases(vec![alias.to_owned()]);
+        folder.project().publish(&[], published.path(), &options)
     };
     let error = publish("latest").unwrap_err().to_string();
     assert!(

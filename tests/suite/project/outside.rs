@@ -3,7 +3,7 @@
 use std::fs;
 
 use modelrack::ErrorKind;
-use modelrack::project::{AddOptions, Project, PublishRegisteredOptions, ResyncOptions};
+use modelrack::project::{AddOptions, Project, PublishOptions, ResyncOptions};
 
 use super::folder::{Folder, failures};
 use super::singles;
@@ -36,7 +36,7 @@ fn what_is_behind_a_link_to_a_folder_is_not_there() {
     let published = tempfile::tempdir().unwrap();
     let error = folder
         .project()
-        .publish(published.path(), &PublishRegisteredOptions::default())
+        .publish(&[], published.path(), &PublishOptions::default())
         .unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::NotPublishable { .. }),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use modelrack::Manager;
-use modelrack::project::{PublishOptions, PublishReport, publish};
+use modelrack::project::{Project, PublishOptions, PublishReport};
 use serde_json::json;
 
 use crate::support::disk::{files_below, names_in, write_files};
@@ -35,7 +35,7 @@ fn publish_with<B: AsRef<[u8]>>(
         .collect();
     write_files(folder.path(), &files);
     let paths = [folder.path().to_owned()];
-    publish(&paths, &rack.registry(), &model_ref(model), options).unwrap()
+    Project::publish_files(&paths, &model_ref(model), &rack.registry(), options).unwrap()
 }
 
 #[test]
@@ -46,7 +46,12 @@ fn another_writer_makes_the_same_registry() {
     files.push(("exact", bytes(2 * CHUNK, 3)));
     files.push(("x/empty", vec![]));
     let with = options().metadata(metadata.as_object().unwrap().clone());
-    publish_with(&rack, "a/b/m v1", &files, &with.alias("latest"));
+    publish_with(
+        &rack,
+        "a/b/m v1",
+        &files,
+        &with.aliases(vec!["latest".into()]),
+    );
     let how = Publication {
         metadata,
         aliases: &["latest"],
@@ -130,8 +135,7 @@ fn the_index_has_the_form_that_others_read() {
     let metadata = json!({"description": "d", "tags": ["t"], "nested": {"x": 1}});
     let with = options()
         .metadata(metadata.as_object().unwrap().clone())
-        .alias("latest")
-        .alias("stable");
+        .aliases(vec!["latest".into(), "stable".into()]);
     let published = publish_with(&rack, "a/b/m v1", &sample(), &with);
     let hash = published.manifest_digest.to_string();
     assert_eq!(
@@ -155,18 +159,28 @@ fn the_index_has_the_form_that_others_read() {
 #[test]
 fn an_alias_moves_and_never_hides_a_version() {
     let rack = Rack::new();
-    publish_with(&rack, "g/m v1", &sample(), &options().alias("latest"));
-    publish_with(&rack, "g/m v2", &[("a", "2")], &options().alias("latest"));
+    publish_with(
+        &rack,
+        "g/m v1",
+        &sample(),
+        &options().aliases(vec!["latest".into()]),
+    );
+    publish_with(
+        &rack,
+        "g/m v2",
+        &[("a", "2")],
+        &options().aliases(vec!["latest".into()]),
+    );
     assert_eq!(rack.index()["g"]["m"]["latest"]["alias_of"], "v2");
     let before = files_below(&rack.registry());
     for alias in ["v1", "v2", "", "..", "a\nb", "V1"] {
         let folder = rack.temp.path().join("files");
         write_files(&folder, &[("a", b"2")]);
-        let error = publish(
+        let error = Project::publish_files(
             &[folder],
-            &rack.registry(),
             &model_ref("g/m v2"),
-            &options().alias(alias),
+            &rack.registry(),
+            &options().aliases(vec![alias.into()]),
         )
         .unwrap_err();
         let expected = if alias == "V1" {
@@ -197,10 +211,10 @@ fn a_malformed_index_is_refused_and_left_alone() {
         fs::write(&path, &index).unwrap();
         let folder = rack.temp.path().join("files");
         write_files(&folder, &[("a", b"1")]);
-        let error = publish(
+        let error = Project::publish_files(
             &[folder],
-            &rack.registry(),
             &model_ref("g/m v1"),
+            &rack.registry(),
             &options(),
         )
         .unwrap_err();
@@ -267,10 +281,10 @@ fn files_and_folders_are_published_together() {
     let file = rack.temp.path().join("single.txt");
     fs::write(&file, "single").unwrap();
     let with = options().skip(".rack".to_owned());
-    let report = publish(
+    let report = Project::publish_files(
         &[folder, file],
-        &rack.registry(),
         &model_ref("g/m v1"),
+        &rack.registry(),
         &with,
     )
     .unwrap();
@@ -316,7 +330,9 @@ fn what_could_not_be_pulled_is_not_published() {
         ),
     ];
     for (what, paths, options, code) in cases {
-        let error = publish(&paths, &rack.registry(), &model_ref("g/m v1"), &options).unwrap_err();
+        let error =
+            Project::publish_files(&paths, &model_ref("g/m v1"), &rack.registry(), &options)
+                .unwrap_err();
         assert_eq!(error.code(), code, "{what}: {}", chain(&error));
         assert!(!rack.registry().join("models.json").exists(), "{what}");
     }
@@ -332,10 +348,10 @@ fn names_that_some_system_refuses_are_not_published() {
         if fs::write(folder.join(name), "x").is_err() || names_in(&folder) != [name] {
             continue;
         }
-        let error = publish(
+        let error = Project::publish_files(
             &[folder],
-            &rack.registry(),
             &model_ref("g/m v1"),
+            &rack.registry(),
             &options(),
         )
         .unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::project::{AddOptions, PublishRegisteredOptions, ResyncOptions};
+use modelrack::project::{AddOptions, PublishOptions, ResyncOptions};
 use modelrack::transport::Url;
 use modelrack::{Manager, PullOptions};
 
@@ -59,7 +59,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     let publish = || {
         folder
             .project()
-            .publish(registry.path(), &PublishRegisteredOptions::default())
+            .publish(&[], registry.path(), &PublishOptions::default())
     };
     assert_eq!(publish().unwrap_err().code(), "NOT_PUBLISHABLE");
     assert_eq!(fs::read_dir(registry.path()).unwrap().count(), 0);

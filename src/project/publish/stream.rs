@@ -1,0 +1,218 @@
+//! The files of a version as one stream of bytes, and the chunks that it is cut into.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::PublishOptions;
+use crate::digest::{Digest, Hasher};
+use crate::disk::write::NewFile;
+use crate::error::{Error, IoContext, Result};
+use crate::platform;
+use crate::project::scan::walk::{Links, walk};
+use crate::relpath::{RelPath, check_distinct};
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Files one behind the other, in the order of names.
+#[derive(Debug)]
+pub(super) struct Stream(pub(super) Vec<Part>);
+
+/// A file of a stream.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Its name in the model; empty outside of a model.
+    pub(super) name: Option<RelPath>,
+    path: PathBuf,
+    pub(super) size_bytes: u64,
+    offset: u64,
+}
+
+impl Part {
+    pub(super) fn range(&self) -> Range<u64> {
+        self.offset..self.offset + self.size_bytes
+    }
+}
+
+impl Stream {
+    /// Makes a stream of files by their names in the model.
+    pub(super) fn of(files: BTreeMap<RelPath, PathBuf>) -> Result<Self> {
+        let (mut parts, mut offset) = (Vec::with_capacity(files.len()), 0);
+        for (name, path) in files {
+            let size_bytes = fs::metadata(&path).at("read", &path)?.len();
+            parts.push(Part {
+                name: Some(name),
+                path,
+                size_bytes,
+                offset,
+            });
+            offset += size_bytes;
+        }
+        Ok(Self(parts))
+    }
+
+    /// Finds the files at some paths, and below those that are folders.
+    pub(super) fn find(
+        paths: &[PathBuf],
+        registry: &Path,
+        options: &PublishOptions,
+    ) -> Result<Self> {
+        let mut files: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
+        let mut add = |name: &str, path: PathBuf| {
+            let parsed = RelPath::parse(name).map_err(Error::argument_name)?;
+            match files.insert(parsed, path.clone()) {
+                None => Ok(()),
+                Some(other) => Err(Error::argument(format!(
+                    "{} and {} would both be '{name}'",
+                    other.display(),
+                    path.display()
+                ))),
+            }
+        };
+        for path in paths {
+            if !fs::metadata(path).at("read", path)?.is_dir() {
+                let name = path.file_name().unwrap_or_default();
+                add(&name.to_string_lossy(), path.clone())?;
+                continue;
+            }
+            if registry.starts_with(path) {
+                let message = format!(
+                    "the registry {} is in the folder to publish",
+                    registry.display()
+                );
+                return Err(Error::argument(message));
+            }
+            let is_skipped = |name: &str, _: &Path, _: bool| options.skip.as_deref() == Some(name);
+            for file in walk(path, Links::Follow, &options.cancel, &is_skipped)? {
+                if let Some(fault) = file.fault {
+                    return Err(Error::argument(format!("{} {fault}", file.path.display())));
+                }
+                add(&file.name, file.path)?;
+            }
+        }
+        check_distinct(files.keys()).map_err(Error::argument_name)?;
+        Self::of(files)
+    }
+
+    /// Cuts it into chunks.
+    pub(super) fn chunks(&self, chunk_bytes: u64) -> Vec<Range<u64>> {
+        let sizes: Vec<u64> = self.0.iter().map(|part| part.size_bytes).collect();
+        cut(&sizes, chunk_bytes)
+    }
+
+    /// Passes on the bytes of a range.
+    fn read(&self, range: &Range<u64>, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut buffer = vec![0_u8; BUFFER_BYTES];
+        let first = self
+            .0
+            .partition_point(|part| part.range().end <= range.start);
+        let parts = self.0[first..].iter();
+        for part in parts.take_while(|part| part.offset < range.end) {
+            let end = range.end.min(part.range().end) - part.offset;
+            let mut at = range.start.max(part.offset) - part.offset;
+            if at >= end {
+                continue;
+            }
+            let file = File::open(&part.path).at("read", &part.path)?;
+            while at < end {
+                let length = usize::try_from(end - at).unwrap_or(usize::MAX);
+                let piece = &mut buffer[..length.min(BUFFER_BYTES)];
+                platform::read_exact_at(&file, piece, at).at("read", &part.path)?;
+                take(piece)?;
+                at += piece.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hash(&self, range: &Range<u64>) -> Result<Digest> {
+        let mut hasher = Hasher::default();
+        self.read(range, &mut |piece| {
+            hasher.update(piece);
+            Ok(())
+        })?;
+        Ok(hasher.finish())
+    }
+
+    /// Writes a chunk into a folder, unless it is there; returns its digest, and whether it was written.
+    pub(super) fn write_chunk(&self, range: &Range<u64>, folder: &Path) -> Result<(Digest, bool)> {
+        let digest = self.hash(range)?;
+        let path = folder.join(digest.to_string());
+        if is_intact(&path, digest, range.end - range.start) {
+            return Ok((digest, false));
+        }
+        let mut file = NewFile::create(&path)?;
+        let mut hasher = Hasher::default();
+        self.read(range, &mut |piece| {
+            hasher.update(piece);
+            file.write(piece)
+        })?;
+        if hasher.finish() != digest {
+            return Err(Error::argument("a file changed while it was published"));
+        }
+        file.commit()?;
+        Ok((digest, true))
+    }
+}
+
+/// Returns whether a chunk is there, with the bytes that its name promises.
+fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
+    let Ok(metadata) = fs::metadata(path) else {
+        return false;
+    };
+    let chunk = Stream(vec![Part {
+        name: None,
+        path: path.to_owned(),
+        size_bytes,
+        offset: 0,
+    }]);
+    metadata.is_file()
+        && metadata.len() == size_bytes
+        && chunk
+            .hash(&(0..size_bytes))
+            .is_ok_and(|there| there == digest)
+}
+
+/// Cuts the stream of files of these sizes into chunks.
+fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
+    let mut chunks: Vec<Range<u64>> = Vec::new();
+    let (mut begin, mut at) = (0, 0);
+    let mut close = |begin: &mut u64, end: u64| {
+        if *begin < end {
+            chunks.push(*begin..end);
+        }
+        *begin = end;
+    };
+    for size in sizes {
+        if *size >= chunk_bytes || at - begin + size > chunk_bytes {
+            close(&mut begin, at);
+        }
+        at += size;
+        while at - begin >= chunk_bytes {
+            let end = begin + chunk_bytes;
+            close(&mut begin, end);
+        }
+        if *size >= chunk_bytes {
+            close(&mut begin, at);
+        }
+    }
+    close(&mut begin, at);
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_begin_chunks_and_small_ones_share_them() {
+        assert_eq!(
+            cut(&[3, 3, 3, 25, 4, 0, 10, 1], 10),
+            [0..9, 9..19, 19..29, 29..34, 34..38, 38..48, 48..49]
+        );
+        assert_eq!(cut(&[0, 0], 10), []);
+        assert_eq!(cut(&[20], 10), [0..10, 10..20]);
+        assert_eq!(cut(&[], 10), []);
+    }
+}
