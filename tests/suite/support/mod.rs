@@ -1,4 +1,5 @@
-//! What the tests are made of.
+//! What the tests are made of. The server, with the Git host and the Hub on it, serves the benchmarks as well, through
+//! `#[path]`; that is why the three find each other by `super`.
 
 pub(crate) mod disk;
 pub(crate) mod forge;
@@ -10,6 +11,7 @@ pub(crate) mod rack;
 pub(crate) mod recorder;
 pub(crate) mod registry;
 pub(crate) mod server;
+mod tests;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
@@ -36,7 +38,11 @@ pub(crate) fn root() -> PathBuf {
 
 /// Sends a request on a connection of its own, with these headers; returns the head of the answer, and its body.
 pub(crate) fn get(server: &Server, path: &str, headers: &[&str]) -> (String, Vec<u8>) {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    get_from(server.port(), path, headers)
+}
+
+fn get_from(port: u16, path: &str, headers: &[&str]) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let headers = ["host: localhost", "user-agent: test", "connection: close"]
         .iter()

@@ -1,6 +1,6 @@
 //! One connection: reads requests, looks for a rule and a page, writes answers.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -10,8 +10,6 @@ use super::{Flight, Request, Shared, lock};
 
 /// The most body bytes written at once.
 const PIECE: usize = 256 * 1024;
-/// Room for a head or the framing of chunks beside a piece.
-const MARGIN: usize = 8 * 1024;
 /// How often a waiting thread checks whether the server stops.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Requests with a longer head are refused.
@@ -21,15 +19,13 @@ const MAX_HEAD: usize = 64 * 1024;
 pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(HEARTBEAT))?;
-    let out = vec![0; PIECE + MARGIN].into();
     let mut window = vec![0; MAX_HEAD];
     let mut connection = Connection {
         shared,
-        stream,
+        stream: stream.try_clone()?,
+        out: BufWriter::new(stream),
+        piece: vec![0; PIECE],
         head_bytes: 0,
-        out,
-        used: 0,
-        body: 0,
     };
     while let Some(request) = connection.read_request(&mut window, id)? {
         let then = connection.answer(&request)?;
@@ -58,11 +54,9 @@ struct Connection<'a> {
     /// The length of the request, which stays in the socket until it is answered: closing a socket with unread bytes
     /// resets the connection, which the standard library has no other way to do.
     head_bytes: usize,
-    /// Collects head and body until the next write.
-    out: Box<[u8]>,
-    used: usize,
-    /// How many of the collected bytes belong to the body.
-    body: u64,
+    /// Brings small bodies together with their heads.
+    out: BufWriter<TcpStream>,
+    piece: Vec<u8>,
 }
 
 impl Connection<'_> {
@@ -179,7 +173,7 @@ impl Connection<'_> {
         }
         head.push_str("\r\n");
         flight.note(|request| request.status = page.status);
-        self.collect(head.as_bytes(), flight)?;
+        self.out.write_all(head.as_bytes())?;
         let mut honest = Then::KeepAlive;
         if page
             .headers
@@ -190,7 +184,7 @@ impl Connection<'_> {
         }
         if bodiless || request.method == "HEAD" {
             flight.land();
-            self.flush(flight)?;
+            self.out.flush()?;
             return Ok(honest);
         }
         if matches!(page.framing, Framing::Declared(_)) || behaviour.surplus > 0 {
@@ -219,7 +213,7 @@ impl Connection<'_> {
                 if sent == total {
                     flight.land();
                 }
-                self.flush(flight)?;
+                self.out.flush()?;
                 if let Some(then) = self.happen(event)? {
                     return Ok(Some(then));
                 }
@@ -228,36 +222,37 @@ impl Connection<'_> {
                 break;
             }
             if let Some(rate) = rate.filter(|_| sent > 0) {
-                self.flush(flight)?;
+                self.out.flush()?;
                 self.pause(Duration::from_secs_f64(slice as f64 / rate as f64))?;
             }
             let until_event = events.peek().map_or(u64::MAX, |(offset, _)| offset - sent);
             let length = slice.min(total - sent).min(until_event);
             if chunked {
-                self.collect(format!("{length:x}\r\n").as_bytes(), flight)?;
+                write!(self.out, "{length:x}\r\n")?;
             }
-            let piece = self.room(usize::try_from(length).map_err(io::Error::other)?, flight)?;
+            let piece = &mut self.piece[..usize::try_from(length).map_err(io::Error::other)?];
             page.fill(piece)?;
-            for offset in behaviour
-                .flips
-                .iter()
-                .filter(|offset| (sent..sent + length).contains(offset))
-            {
+            let flips = behaviour.flips.iter();
+            for offset in flips.filter(|offset| (sent..sent + length).contains(offset)) {
                 let at = usize::try_from(offset - sent).map_err(io::Error::other)?;
                 piece[at] = !piece[at];
             }
-            self.body += length;
+            flight.note(|request| request.body_bytes += length);
+            if let Err(error) = self.out.write_all(piece) {
+                flight.note(|request| request.body_bytes -= length);
+                return Err(error);
+            }
             sent += length;
             if chunked {
-                self.collect(b"\r\n", flight)?;
+                self.out.write_all(b"\r\n")?;
             }
         }
         if chunked {
-            self.collect(b"0\r\n\r\n", flight)?;
+            self.out.write_all(b"0\r\n\r\n")?;
         }
         // Before the last write, see `Server::max_in_flight`.
         flight.land();
-        self.flush(flight)?;
+        self.out.flush()?;
         Ok(None)
     }
 
@@ -283,41 +278,6 @@ impl Connection<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Adds bytes of a head or of the framing of chunks to the next write.
-    fn collect(&mut self, bytes: &[u8], flight: &Flight<'_>) -> io::Result<()> {
-        if bytes.len() > MARGIN {
-            self.flush(flight)?;
-            return self.stream.write_all(bytes);
-        }
-        self.room(bytes.len(), flight)?.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    /// The place for the next `length` bytes, counted as collected.
-    fn room(&mut self, length: usize, flight: &Flight<'_>) -> io::Result<&mut [u8]> {
-        if self.used + length > self.out.len() {
-            self.flush(flight)?;
-        }
-        let start = self.used;
-        self.used += length;
-        Ok(&mut self.out[start..self.used])
-    }
-
-    fn flush(&mut self, flight: &Flight<'_>) -> io::Result<()> {
-        let (used, body) = (
-            std::mem::take(&mut self.used),
-            std::mem::take(&mut self.body),
-        );
-        if body > 0 {
-            flight.note(|request| request.body_bytes += body);
-        }
-        let written = self.stream.write_all(&self.out[..used]);
-        if written.is_err() && body > 0 {
-            flight.note(|request| request.body_bytes -= body);
-        }
-        written
     }
 
     /// Waits, or fails as soon as the server stops.

@@ -3,8 +3,6 @@
 //! What it serves is, in this order: single documents ([`Server::put`]), a table of routes ([`Server::routes`]), folders
 //! ([`Server::mount`]). Whatever that is, [`Rule`]s say which requests go wrong.
 //!
-//! The suite has it as `mod server;`, the benchmarks through `#[path = "../tests/suite/support/server/mod.rs"]`.
-//!
 //! ```ignore
 //! let server = Server::start().folder(temp.path());
 //! server.put("/index.json", "{}");
@@ -25,6 +23,7 @@ mod rules;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -385,23 +384,13 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, running: &Sender<()>) {
         lock(&shared.open).insert(id, clone);
         let (shared, running) = (Arc::clone(shared), running.clone());
         thread::spawn(move || {
-            let _running = running;
-            let _departure = Departure(&shared, id);
-            // A client that hangs up is no failure of the server.
-            let _ = connection::serve(&shared, stream, id);
+            // A client that hangs up is no failure of the server, a panic is one.
+            let serve = || connection::serve(&shared, stream, id);
+            let served = catch_unwind(AssertUnwindSafe(serve));
+            lock(&shared.open).remove(&id);
+            shared.panicked.fetch_or(served.is_err(), Ordering::SeqCst);
+            drop(running);
         });
-    }
-}
-
-/// Forgets the socket of a connection at its end, however that comes about.
-struct Departure<'a>(&'a Shared, u64);
-
-impl Drop for Departure<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.panicked.store(true, Ordering::SeqCst);
-        }
-        lock(&self.0.open).remove(&self.1);
     }
 }
 
