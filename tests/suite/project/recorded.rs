@@ -102,7 +102,7 @@ fn what_other_programs_keep_in_it_stays() {
         + "\n[_meta]\nby = \"another\"\n[_meta.deep]\nlist = [1, 2]\n";
     let text = text.replace(
         "[entries.sir]\n",
-        "[entries.sir]\nowner = { name = \"x\" }\n",
+        "[entries.sir]\nowner = { name = \"x\", since = 2026-01-31 }\n",
     );
     fs::write(&path, text).unwrap();
     folder.write(&[("models/w.md", gnn("W2", ""))]);
@@ -110,7 +110,9 @@ fn what_other_programs_keep_in_it_stays() {
     let text: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
     assert_eq!(text["generated_at"].as_str(), Some("today"));
     assert_eq!(text["_meta"]["deep"]["list"][1].as_integer(), Some(2));
-    assert_eq!(text["entries"]["sir"]["owner"]["name"].as_str(), Some("x"));
+    let owner = &text["entries"]["sir"]["owner"];
+    assert_eq!(owner["name"].as_str(), Some("x"));
+    assert_eq!(owner["since"].to_string(), "2026-01-31");
 }
 
 #[test]
