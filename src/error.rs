@@ -118,7 +118,6 @@ impl Error {
     }
 
     /// Changes the kind and keeps the steps.
-    #[cfg(feature = "author")]
     pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
         let Failed { kind, steps } = *self.0;
         let kind = change(kind);

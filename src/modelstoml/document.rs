@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
-use std::mem;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+#[cfg(feature = "author")]
+use toml::Table;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
-use toml::{Spanned, Table, Value};
+use toml::{Spanned, Value};
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -105,7 +106,7 @@ impl<'t> Tables<'t> {
     /// Takes everything that is left.
     #[cfg(feature = "author")]
     pub(super) fn rest(&mut self) -> Result<Table> {
-        let rest = DeValue::Table(mem::take(&mut self.tables));
+        let rest = DeValue::Table(std::mem::take(&mut self.tables));
         self.read(Spanned::new(0..0, rest))
     }
 
