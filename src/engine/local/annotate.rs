@@ -1,4 +1,4 @@
-//! Changing what is recorded of an installed model: its type, its tags, its metadata.
+//! Changing what is recorded of an installed model: its type, tags and metadata.
 
 use crate::engine::Engine;
 use crate::engine::local::list::InstalledModel;
@@ -7,7 +7,7 @@ use crate::model::ModelAddress;
 use crate::store::record::Annotation;
 
 impl Engine {
-    /// Changes the record of one installed model, and returns how it is then.
+    /// Changes the record of an installed model; returns the changed model.
     pub(crate) fn annotate(
         &self,
         address: &ModelAddress,

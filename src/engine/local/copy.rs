@@ -1,26 +1,27 @@
 //! Copying a model's files into a workspace.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::disk::write::rename;
 use crate::engine::Engine;
+use crate::engine::local::list::InstalledDetail;
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{ErrorKind, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::setters::setters;
 use crate::store::layout::file_in;
 
-/// How to copy.
+/// Options of a copy.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Replace files in the workspace that have other bytes.
+    /// Replace files in the workspace whose bytes differ.
     pub force: bool,
-    /// How to pull the model when it is not installed.
+    /// Options of the pull, if the model is not installed.
     pub pull: PullOptions,
 }
 
@@ -33,24 +34,24 @@ setters!(CopyOptions {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
-    /// What was copied.
+    /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Where to.
+    /// The folder that it was copied into.
     #[serde(serialize_with = "crate::report::path")]
     pub destination: PathBuf,
     /// Files that were written.
     pub copied: u64,
-    /// Files that were there already with the same bytes.
+    /// Files that already had the same bytes.
     pub unchanged: u64,
     /// Bytes of all files.
     pub bytes: u64,
-    /// What pulling it first did; `None` when it was installed.
+    /// The pull that came first; `None` if the model was installed.
     pub pulled: Option<PullReport>,
 }
 
 impl CopyReport {
-    /// Makes the report of a copy that wrote nothing.
+    /// Creates the report of a copy that wrote nothing.
     #[must_use]
     pub fn new(model: ModelRef, destination: PathBuf) -> Self {
         Self {
@@ -71,63 +72,66 @@ impl Engine {
         destination: &Path,
         options: &CopyOptions,
     ) -> Result<CopyReport> {
-        let (model, pulled) = match self.reading(address)?.find_installed(&self.records()?) {
-            // A folder that somebody removed by hand comes back.
-            Ok(model) if !self.store.layout().model_dir(&model).is_dir() => {
-                let report = self.pull(&ModelAddress::from(&model), &options.pull)?;
-                (model, Some(report))
-            }
-            Ok(model) => (model, None),
+        let records = self.records()?;
+        let pulled = match self.reading(address)?.find_installed(&records) {
+            Ok(model) if self.store.layout().model_dir(&model).is_dir() => Err((records, model)),
+            // A folder that was removed by hand is restored.
+            Ok(model) => Ok(self.pull(&ModelAddress::from(&model), &options.pull)?),
             Err(error) if matches!(error.kind(), ErrorKind::NotInstalled { .. }) => {
-                let report = self.pull(address, &options.pull)?;
-                (report.model.clone(), Some(report))
+                Ok(self.pull(address, &options.pull)?)
             }
             Err(error) => return Err(error),
         };
-        let named = |error: Error| error.step(format!("copy {model}"));
-        let detail = self.get(&ModelAddress::from(&model)).map_err(named)?;
-        let destination = std::path::absolute(destination)
-            .at("find", destination)
-            .map_err(named)?;
-        let dir = detail.installed.path;
-        let mut todo = Vec::new();
-        let mut unchanged = 0;
-        // All are looked at before the first is written: a refusal leaves the workspace as it was.
-        for file in detail.manifest.files() {
-            let (from, to) = (file_in(&dir, &file.path), file_in(&destination, &file.path));
-            match fs::symlink_metadata(&to) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => todo.push((from, to)),
-                Err(error) => return Err(error).at("write", &to).map_err(named),
-                Ok(there)
-                    if there.is_file()
-                        && Some(there.len()) == file.size_bytes
-                        && same_bytes(&from, &to).map_err(named)? =>
-                {
-                    unchanged += 1;
-                }
-                Ok(there) if options.force && there.is_file() => todo.push((from, to)),
-                Ok(_) => return Err(named(Error::from(ErrorKind::Exists { path: to }))),
-            }
-        }
-        let copied = todo.len() as u64;
-        for (from, to) in todo {
-            if options.pull.cancel.is_cancelled() {
-                return Err(named(Error::from(ErrorKind::Cancelled)));
-            }
-            copy_file(&from, &to).map_err(named)?;
-        }
-        Ok(CopyReport {
-            bytes: detail.manifest.known_bytes(),
-            model,
-            destination,
-            copied,
-            unchanged,
-            pulled,
-        })
+        let (records, model, pulled) = match pulled {
+            Ok(pulled) => (self.records()?, pulled.model.clone(), Some(pulled)),
+            Err((records, model)) => (records, model, None),
+        };
+        let copied = self
+            .detail(&records, model.clone())
+            .and_then(|detail| copy_files(&detail, destination, options));
+        let report = copied.map_err(|error| error.step(format!("copy {model}")))?;
+        Ok(CopyReport { pulled, ..report })
     }
 }
 
-/// Copies a file in one step for whoever looks; the system may share its blocks.
+fn copy_files(
+    detail: &InstalledDetail,
+    destination: &Path,
+    options: &CopyOptions,
+) -> Result<CopyReport> {
+    let destination = std::path::absolute(destination).at("find", destination)?;
+    let dir = &detail.installed.path;
+    let mut report = CopyReport::new(detail.installed.model.clone(), destination.clone());
+    report.bytes = detail.manifest.known_bytes();
+    let mut to_copy = Vec::new();
+    // All are looked at before the first is written: a refusal leaves the workspace as it was.
+    for file in detail.manifest.files() {
+        let (from, to) = (file_in(dir, &file.path), file_in(&destination, &file.path));
+        match fs::symlink_metadata(&to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => to_copy.push((from, to)),
+            Err(error) => return Err(error).at("write", &to),
+            Ok(there)
+                if there.is_file()
+                    && Some(there.len()) == file.size_bytes
+                    && same_bytes(&from, &to)? =>
+            {
+                report.unchanged += 1;
+            }
+            Ok(there) if options.force && there.is_file() => to_copy.push((from, to)),
+            Ok(_) => return Err(ErrorKind::Exists { path: to }.into()),
+        }
+    }
+    for (from, to) in to_copy {
+        if options.pull.cancel.is_cancelled() {
+            return Err(ErrorKind::Cancelled.into());
+        }
+        copy_file(&from, &to)?;
+        report.copied += 1;
+    }
+    Ok(report)
+}
+
+/// Copies a file so that others see all of it or nothing; the system may share its blocks.
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(to);
     fs::create_dir_all(parent).at("create", parent)?;
@@ -142,20 +146,21 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
-    use std::io::Read as _;
-    let open = |path: &Path| fs::File::open(path).at("read", path);
+    let open = |path: &Path| -> Result<_> {
+        let file = File::open(path).at("read", path)?;
+        Ok(BufReader::with_capacity(64 << 10, file))
+    };
     let (mut a, mut b) = (open(one)?, open(other)?);
-    let (mut x, mut y) = (vec![0_u8; 64 << 10], vec![0_u8; 64 << 10]);
     loop {
-        let read = a.read(&mut x).at("read", one)?;
-        if read == 0 {
-            return Ok(b.read(&mut y).at("read", other)? == 0);
+        let (x, y) = (
+            a.fill_buf().at("read", one)?,
+            b.fill_buf().at("read", other)?,
+        );
+        let length = x.len().min(y.len());
+        if length == 0 || x[..length] != y[..length] {
+            return Ok(x.is_empty() && y.is_empty());
         }
-        match b.read_exact(&mut y[..read]) {
-            Ok(()) if x[..read] == y[..read] => {}
-            Ok(()) => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-            Err(error) => return Err(error).at("read", other),
-        }
+        a.consume(length);
+        b.consume(length);
     }
 }

@@ -1,4 +1,4 @@
-//! What is installed, what lies half done, and what sources offer.
+//! What is installed, and which pulls have not ended.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,23 +15,23 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::setters::setters;
 use crate::store::partial::find_partials;
-use crate::store::record::ModelRecord;
+use crate::store::record::{ModelRecord, Records};
 
-/// Which models a listing is about.
+/// The models that a listing is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
-    /// All of them.
+    /// All models.
     #[default]
     All,
-    /// Those of a group, and of the groups below it.
+    /// The models of a group, and of the groups below it.
     Group(String),
     /// The versions of one model.
     Model(ModelName),
 }
 
 impl Scope {
-    /// Returns whether a model belongs to it.
+    /// Returns whether a model is in scope.
     #[must_use]
     pub fn contains(&self, model: &ModelRef) -> bool {
         match self {
@@ -45,25 +45,25 @@ impl Scope {
     }
 }
 
-/// What a model in the store is.
+/// The status of a model in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Complete and ready to use.
     Available,
-    /// Waits until fewer other models are being pulled.
+    /// Waiting until fewer other models are being pulled.
     Pending,
-    /// Being pulled just now.
+    /// Being pulled.
     Downloading,
-    /// A pull ended before it was complete; the next one goes on.
+    /// Incomplete, because its last pull failed; the next one resumes.
     Error,
-    /// It is recorded, and somebody else removed its folder; a pull brings it back.
+    /// Recorded, but its folder is gone; a pull restores it.
     Deleted,
 }
 
 impl Status {
-    /// Returns the word that machine output uses.
+    /// Returns the name that machine output uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,17 +76,17 @@ impl Status {
     }
 }
 
-/// Which installed models to list.
+/// Options of a listing.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ListOptions {
-    /// Which models.
+    /// The models to list.
     pub scope: Scope,
-    /// Only those of the source with this key or name.
+    /// Only models of the source with this key or name.
     pub source: Option<String>,
-    /// Only those of this type.
+    /// Only models of this type.
     pub model_type: Option<String>,
-    /// Only those with this status.
+    /// Only models with this status.
     pub status: Option<Status>,
 }
 
@@ -101,15 +101,15 @@ setters!(ListOptions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct InstalledModel {
-    /// Its name.
+    /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// [`Status::Available`], or [`Status::Deleted`] when its folder is gone.
+    /// [`Status::Available`], or [`Status::Deleted`] if its folder is gone.
     pub status: Status,
     /// Its folder.
     #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
-    /// What tells whether its source has another state: see [`RemoteModel::manifest_digest`](crate::remote::RemoteModel).
+    /// Identifies the state that is installed: see [`RemoteModel::manifest_digest`](crate::remote::RemoteModel).
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The size of all files together.
@@ -119,21 +119,21 @@ pub struct InstalledModel {
     /// When it was installed, to the second.
     #[serde(serialize_with = "crate::time::serialize")]
     pub installed_at: SystemTime,
-    /// The key of the source it came from; `None` when another implementation installed it.
+    /// The key of the source it came from; `None` if another implementation installed it.
     pub source: Option<String>,
-    /// The commit that its files are of; `None` where there are no commits.
+    /// The commit of its files; `None` if its source has no commits.
     pub commit: Option<String>,
     /// Its type.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
     /// Its tags; may be empty.
     pub tags: Vec<String>,
-    /// What the registry said about it; may be empty.
+    /// What the registry states about it; may be empty.
     pub metadata: Metadata,
 }
 
 impl InstalledModel {
-    /// Makes an installed model of no files, installed now, about which nothing is said.
+    /// Creates an installed model without files or metadata, installed now.
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
         Self {
@@ -151,9 +151,7 @@ impl InstalledModel {
             metadata: Metadata::new(),
         }
     }
-}
 
-impl InstalledModel {
     /// Returns the `description` of the metadata.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
@@ -161,27 +159,27 @@ impl InstalledModel {
     }
 }
 
-/// A pull that has not ended well, or not yet.
+/// A pull that is running or has failed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PartialModel {
-    /// What was pulled.
+    /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Whether somebody is at it.
+    /// Whether it is waiting, running, or has failed.
     pub status: Status,
-    /// Bytes that are there.
+    /// Bytes that are in the store.
     pub bytes_done: u64,
     /// The size of all files together; `None` as long as the sizes of some are unknown.
     pub total_bytes: Option<u64>,
-    /// The number of files; `None` where only its manifest says it, which is not there yet.
+    /// The number of files; `None` as long as the manifest has not been fetched.
     pub files: Option<u64>,
     /// The key of the source.
     pub source: Option<String>,
-    /// Its type, as far as it is known.
+    /// Its type, if known.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
-    /// Why the last pull ended, when it could still say so.
+    /// Why the last pull failed, if it could still record that.
     pub last_error: Option<String>,
     /// When it was last touched.
     #[serde(serialize_with = "crate::time::serialize")]
@@ -189,7 +187,7 @@ pub struct PartialModel {
 }
 
 impl PartialModel {
-    /// Makes an unfinished pull of which nothing is there yet, touched now.
+    /// Creates an unfinished pull without any bytes, touched now.
     #[must_use]
     pub fn new(model: ModelRef, status: Status) -> Self {
         Self {
@@ -206,11 +204,11 @@ impl PartialModel {
     }
 }
 
-/// What the store holds.
+/// The content of the store.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listing {
-    /// Complete models, in the order of names.
+    /// Installed models, in the order of names.
     pub models: Vec<InstalledModel>,
     /// Unfinished pulls, in the order of names.
     pub partials: Vec<PartialModel>,
@@ -220,7 +218,7 @@ pub struct Listing {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct InstalledDetail {
-    /// What is recorded.
+    /// The model as it is recorded.
     #[serde(flatten)]
     pub installed: InstalledModel,
     /// Its manifest.
@@ -228,7 +226,7 @@ pub struct InstalledDetail {
     pub manifest: Manifest,
 }
 
-/// Writes how many parts the files come in, and the files.
+/// Writes the number of parts, and the files.
 fn contents<S: Serializer>(manifest: &Manifest, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_struct("Contents", 2)?;
     fields.serialize_field("chunks", &manifest.parts().len())?;
@@ -245,9 +243,7 @@ impl InstalledDetail {
             manifest,
         }
     }
-}
 
-impl InstalledDetail {
     /// Returns the files.
     #[must_use]
     pub fn files(&self) -> &[ManifestFile] {
@@ -279,78 +275,67 @@ impl Engine {
     }
 
     pub(crate) fn list(&self, options: &ListOptions) -> Result<Listing> {
-        let source = options
-            .source
-            .as_deref()
+        let source = options.source.as_deref();
+        let source = source
             .map(|wanted| self.sources.named(wanted))
             .transpose()?;
-        // What is unknown matches nothing that is asked for.
-        let is_wanted = |model: &ModelRef, key: Option<&str>, model_type: Option<&str>| {
-            let of_type = options.model_type.as_deref();
+        let key = source.as_ref().map(|source| source.identity().key.as_str());
+        // What is unknown of a model matches no filter.
+        let is_wanted = |model: &ModelRef, source: &Option<String>, model_type: &Option<String>| {
             options.scope.contains(model)
-                && source
-                    .as_ref()
-                    .is_none_or(|wanted| key == Some(wanted.identity().key.as_str()))
-                && of_type.is_none_or(|wanted| model_type == Some(wanted))
+                && key.is_none_or(|wanted| source.as_deref() == Some(wanted))
+                && (options.model_type.is_none() || options.model_type == *model_type)
         };
         let has_status = |status| options.status.is_none_or(|wanted| wanted == status);
         let records = self.records()?;
         let models = records
             .iter()
-            .filter(|(model, record)| {
-                let (key, model_type) = (&record.source, &record.model_type);
-                is_wanted(model, key.as_deref(), model_type.as_deref())
-            })
+            .filter(|(model, record)| is_wanted(model, &record.source, &record.model_type))
             .map(|(model, record)| self.installed(model, record))
             .filter(|model| has_status(model.status))
             .collect();
         let mut partials = self.partials();
         partials.retain(|partial| {
-            let (key, model_type) = (&partial.source, &partial.model_type);
-            is_wanted(&partial.model, key.as_deref(), model_type.as_deref())
+            is_wanted(&partial.model, &partial.source, &partial.model_type)
                 && has_status(partial.status)
         });
         partials.sort_by(|a, b| a.model.cmp(&b.model));
         Ok(Listing { models, partials })
     }
 
-    /// All unfinished pulls: those that left something on disk, and those of this process whose turn has not come.
+    /// Returns all unfinished pulls: those that left something on disk, and those of this process whose turn has not come.
     fn partials(&self) -> Vec<PartialModel> {
         let mut pending = self.downloads.pending();
-        let found = find_partials(self.store.layout());
-        let found = found.into_iter().filter_map(|found| {
-            let model = found.record.model_ref()?;
-            let is_pending = pending.iter().any(|settled| settled.model == model);
-            Some(PartialModel {
-                status: if self.store.is_busy(&model) {
-                    Status::Downloading
-                } else if is_pending {
-                    Status::Pending
-                } else {
-                    Status::Error
-                },
-                bytes_done: found.bytes(),
-                total_bytes: found.record.total_size,
-                files: Some(found.record.file_count),
-                source: found.record.source,
-                model_type: found.record.model_type,
-                last_error: found.record.last_error,
-                touched_at: found.touched_at,
-                model,
-            })
-        });
-        let mut partials: Vec<PartialModel> = found.collect();
-        pending.retain(|settled| {
-            partials
-                .iter()
-                .all(|partial| partial.model != settled.model)
-        });
-        partials.extend(pending.into_iter().map(|settled| PartialModel {
-            total_bytes: settled.total_bytes,
-            files: settled.files,
-            source: Some(settled.source),
-            model_type: settled.model_type,
-            ..PartialModel::new(settled.model, Status::Pending)
+        let mut partials: Vec<PartialModel> = Vec::new();
+        for partial in find_partials(self.store.layout()) {
+            let Some(model) = partial.record.model_ref() else {
+                continue;
+            };
+            let status = if self.store.is_busy(&model) {
+                Status::Downloading
+            } else if pending.iter().any(|target| target.model == model) {
+                Status::Pending
+            } else {
+                Status::Error
+            };
+            partials.push(PartialModel {
+                bytes_done: partial.bytes(),
+                total_bytes: partial.record.total_size,
+                files: Some(partial.record.file_count),
+                source: partial.record.source,
+                model_type: partial.record.model_type,
+                last_error: partial.record.last_error,
+                touched_at: partial.touched_at,
+                ..PartialModel::new(model, status)
+            });
+        }
+        pending.retain(|target| partials.iter().all(|partial| partial.model != target.model));
+        partials.extend(pending.into_iter().map(|target| PartialModel {
+            total_bytes: target.total_bytes,
+            files: target.files,
+            source: Some(target.source),
+            model_type: target.model_type,
+            ..PartialModel::new(target.model, Status::Pending)
         }));
         partials
     }
@@ -358,15 +343,18 @@ impl Engine {
     pub(crate) fn get(&self, address: &ModelAddress) -> Result<InstalledDetail> {
         let records = self.records()?;
         let model = self.reading(address)?.find_installed(&records)?;
-        let record = records
-            .get(&model)
-            .ok_or_else(|| Error::internal("an installed model has no record"))?;
+        self.detail(&records, model)
+    }
+
+    pub(crate) fn detail(&self, records: &Records, model: ModelRef) -> Result<InstalledDetail> {
+        let record = records.get(&model);
+        let record = record.ok_or_else(|| Error::internal("an installed model has no record"))?;
         self.existing_dir(&model)?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
-        Ok(InstalledDetail {
-            installed: self.installed(model, record),
+        Ok(InstalledDetail::new(
+            self.installed(model, record),
             manifest,
-        })
+        ))
     }
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {

@@ -7,18 +7,18 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
 
-/// What was removed.
+/// What a removal removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RemoveReport {
     /// The versions that are gone, in the order of names.
     pub removed: Vec<ModelRef>,
-    /// Bytes that their files had.
+    /// The size of their files together.
     pub bytes_freed: u64,
 }
 
 impl Engine {
-    /// Removes one version, after a pull of it has ended.
+    /// Removes one version. Waits for a pull of it to end.
     pub(crate) fn remove(
         &self,
         address: &ModelAddress,
@@ -34,7 +34,7 @@ impl Engine {
         })
     }
 
-    /// Removes all versions of a model; goes on past a failure.
+    /// Removes all versions of a model, going on past a failure.
     pub(crate) fn remove_all(
         &self,
         address: &ModelAddress,

@@ -1,4 +1,4 @@
-//! Telling which installed models changed at their sources, what a change costs, and applying it.
+//! Comparing installed models with their sources, and applying what has changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::store::record::Records;
 
-/// What to check, and whether to apply it.
+/// Options of an update, or of a check for one.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct UpdateOptions {
-    /// Which model; all for `None`.
+    /// The model; `None` for all.
     pub model: Option<ModelAddress>,
     /// Use cached registries only.
     pub offline: bool,
-    /// How many parts are fetched at once, from 1 to 16. Default: the configuration's.
+    /// How many parts are fetched at once, from 1 to 16. Default: as configured, else as many as suit the parts.
     pub concurrency: Option<usize>,
-    /// Stops it.
+    /// Stops the update.
     pub cancel: CancelToken,
-    /// Learns how far it is, instead of the manager's own handler.
+    /// Receives the events of pulls, instead of the manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -77,32 +77,32 @@ impl Change {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Freshness {
-    /// The source has just this state.
+    /// The source has exactly this state.
     UpToDate,
     /// The source has another state.
     Changed(Change),
-    /// The source does not offer it any more: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
+    /// The source no longer offers it: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
     Gone(Error),
-    /// It could not be told.
+    /// The source could not be asked, or its registry read.
     Unknown(Error),
 }
 
-/// One installed model, compared.
+/// An installed model compared with its source.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UpdateEntry {
-    /// Which one.
+    /// The model.
     pub model: ModelRef,
     /// The digest of the installed manifest.
     pub installed_digest: Digest,
-    /// How it compares.
+    /// The result of the comparison.
     pub freshness: Freshness,
-    /// What applying it did; `None` when nothing was applied.
+    /// The pull that applied the change; `None` if nothing was applied.
     pub applied: Option<PullReport>,
 }
 
 impl UpdateEntry {
-    /// Compares an installed model; nothing is applied.
+    /// Creates the entry of a model to which nothing was applied.
     #[must_use]
     pub fn new(model: ModelRef, installed_digest: Digest, freshness: Freshness) -> Self {
         Self {
@@ -158,17 +158,17 @@ impl Serialize for UpdateEntry {
     }
 }
 
-/// Installed models, compared; in the order of names.
+/// The result of an update, or of a check for one.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct UpdateReport {
-    /// One entry for each model.
+    /// One entry for each model, in the order of names.
     #[serde(rename = "models")]
     pub entries: Vec<UpdateEntry>,
 }
 
 impl Engine {
-    /// Compares installed models with their sources; `apply` also brings the changes in.
+    /// Compares installed models with their sources, and applies the changes if `apply` is true.
     pub(crate) fn update(&self, options: &UpdateOptions, apply: bool) -> Result<UpdateReport> {
         let records = self.records()?;
         let models = match &options.model {

@@ -1,10 +1,10 @@
-//! Verifying installed models against their manifests, and repairing what is damaged.
+//! Verifying installed models against their manifests, and repairing them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -17,7 +17,7 @@ use crate::engine::lookup::offer::Offer;
 use crate::engine::pull::plan::PullTarget;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, is_missing};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress};
@@ -27,19 +27,19 @@ use crate::store::files::FileSet;
 use crate::store::layout::file_in;
 use crate::store::record::{ModelRecord, Records};
 
-/// What to verify, and whether to repair.
+/// Options of a verification.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct VerifyOptions {
-    /// Which model; all for `None`.
+    /// The model to verify; `None` for all.
     pub model: Option<ModelAddress>,
-    /// Fetch what is damaged anew, and nothing else.
+    /// Repair damaged models by fetching the damaged bytes, and no others.
     pub repair: bool,
     /// Open no socket.
     pub offline: bool,
-    /// Stops it.
+    /// Stops the verification.
     pub cancel: CancelToken,
-    /// Learns how far a repair is, instead of the manager's own handler.
+    /// Receives the events of repairs, instead of the manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -56,13 +56,13 @@ setters!(VerifyOptions {
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
-    /// It is not there.
+    /// The file is missing.
     Missing,
-    /// It is longer or shorter than the manifest says.
+    /// Its size differs from the manifest's.
     WrongSize,
-    /// Its bytes have another digest.
+    /// Its digest differs from the manifest's.
     WrongDigest,
-    /// It cannot be read.
+    /// It cannot be read, or is not a file.
     Unreadable,
 }
 
@@ -79,18 +79,18 @@ impl Damage {
     }
 }
 
-/// A file that is not as its manifest says.
+/// A file that differs from its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DamagedFile {
-    /// Where it lies in the model's folder; the manifest itself is `.<app>/manifest.json`.
+    /// Its path in the model's folder; the manifest's own is `.<app>/manifest.json`.
     pub path: String,
     /// What is wrong with it.
     pub damage: Damage,
 }
 
 impl DamagedFile {
-    /// Says what is wrong with a file.
+    /// Creates the entry of a damaged file.
     pub fn new(path: impl Into<String>, damage: Damage) -> Self {
         Self {
             path: path.into(),
@@ -99,22 +99,22 @@ impl DamagedFile {
     }
 }
 
-/// What verifying one model found.
+/// The result of verifying one model.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifiedModel {
-    /// Which one.
+    /// The model.
     pub model: ModelRef,
     /// Bytes that were hashed.
     pub bytes: u64,
-    /// Files that are damaged, in the order of names; empty when all is well.
+    /// Damaged files, in the order of paths; empty if the model is whole.
     pub damaged: Vec<DamagedFile>,
-    /// What repairing it did; `None` when nothing was repaired.
+    /// The pull that repaired it; `None` if nothing was repaired.
     pub repaired: Option<PullReport>,
 }
 
 impl VerifiedModel {
-    /// Makes the result for a model without damage.
+    /// Creates the result of a model without damage.
     #[must_use]
     pub fn new(model: ModelRef) -> Self {
         Self {
@@ -124,9 +124,7 @@ impl VerifiedModel {
             repaired: None,
         }
     }
-}
 
-impl VerifiedModel {
     /// Returns whether the model is whole now.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -156,11 +154,11 @@ impl Serialize for VerifiedModel {
     }
 }
 
-/// What verifying found, in the order of names.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// One entry for each model.
+    /// One entry for each model, in the order of names.
     pub models: Vec<VerifiedModel>,
 }
 
@@ -195,45 +193,35 @@ impl Engine {
         record: &ModelRecord,
         cancel: &CancelToken,
     ) -> Result<VerifiedModel> {
-        let dir = self.store.layout().model_dir(model);
-        let mut damaged: BTreeMap<String, Damage> = BTreeMap::new();
-        let mut bytes = 0;
+        let layout = self.store.layout();
+        let dir = layout.model_dir(model);
+        let mut verified = VerifiedModel::new(model.clone());
         match self.store.manifest(model, record.manifest_hash) {
-            Ok(manifest) => bytes = verify_files(&dir, manifest, &mut damaged, cancel)?,
+            Ok(manifest) => {
+                let damaged;
+                (verified.bytes, damaged) = verify_files(&dir, manifest, cancel)?;
+                let damaged = damaged.into_iter();
+                verified.damaged = damaged
+                    .map(|(path, what)| DamagedFile::new(path, what))
+                    .collect();
+            }
             Err(error) => {
                 let damage = match error.kind() {
                     ErrorKind::HashMismatch { .. } | ErrorKind::Registry { .. } => {
                         Damage::WrongDigest
                     }
-                    ErrorKind::Storage { source, .. }
-                        if source.kind() == std::io::ErrorKind::NotFound =>
-                    {
-                        Damage::Missing
-                    }
+                    ErrorKind::Storage { source, .. } if is_missing(source) => Damage::Missing,
                     _ => Damage::Unreadable,
                 };
-                let path = self.store.layout().manifest_in(&dir);
-                let shown = path
-                    .strip_prefix(&dir)
-                    .unwrap_or(&path)
-                    .to_string_lossy()
-                    .replace('\\', "/");
-                damaged.insert(shown, damage);
+                let path = layout.manifest_in(Path::new(""));
+                let path = path.to_string_lossy().replace('\\', "/");
+                verified.damaged.push(DamagedFile::new(path, damage));
             }
         }
-        let damaged = damaged
-            .into_iter()
-            .map(|(path, damage)| DamagedFile { path, damage })
-            .collect();
-        Ok(VerifiedModel {
-            model: model.clone(),
-            bytes,
-            damaged,
-            repaired: None,
-        })
+        Ok(verified)
     }
 
-    /// Builds the same state anew: good bytes come from the damaged copy, the others from the source.
+    /// Builds the same state again: good bytes come from the damaged copy, the others from the source.
     fn repair(
         &self,
         records: &Records,
@@ -267,94 +255,86 @@ impl Engine {
     }
 }
 
-/// Hashes everything, on as many threads as there are processors; returns the number of bytes.
+/// Hashes everything, on as many threads as there are processors; returns the number of bytes, and the damaged files.
 fn verify_files(
-    dir: &std::path::Path,
+    dir: &Path,
     manifest: Manifest,
-    damaged: &mut BTreeMap<String, Damage>,
     cancel: &CancelToken,
-) -> Result<u64> {
-    let manifest = Arc::new(manifest);
+) -> Result<(u64, BTreeMap<String, Damage>)> {
+    let files = FileSet::new(Arc::new(manifest), dir.to_owned());
+    let manifest = files.manifest();
     let name = |file: usize| manifest.files()[file].path.to_string();
+    let mut damaged = BTreeMap::new();
     for (index, file) in manifest.files().iter().enumerate() {
         let damage = match fs::symlink_metadata(file_in(dir, &file.path)) {
-            Ok(metadata) if !metadata.is_file() => Some(Damage::Unreadable),
-            Ok(metadata) if Some(metadata.len()) != file.size_bytes => Some(Damage::WrongSize),
-            Ok(_) => None,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Damage::Missing),
-            Err(_) => Some(Damage::Unreadable),
+            Ok(metadata) if !metadata.is_file() => Damage::Unreadable,
+            Ok(metadata) if Some(metadata.len()) != file.size_bytes => Damage::WrongSize,
+            Ok(_) => continue,
+            Err(error) if is_missing(&error) => Damage::Missing,
+            Err(_) => Damage::Unreadable,
         };
-        if let Some(damage) = damage {
-            damaged.insert(name(index), damage);
-        }
+        damaged.insert(name(index), damage);
     }
-    let stretches: Vec<(Range<u64>, Checksum)> = {
-        let parts = manifest
-            .parts()
-            .iter()
-            .filter_map(|part| Some((part.range(), part.digest?)));
-        let files = manifest.files().iter().filter_map(|file| {
-            let parts = manifest.parts_of(file);
-            let covered = !parts.is_empty() && parts.iter().all(|part| part.digest.is_some());
-            (!covered).then_some((file.range(), file.digest?))
-        });
-        parts.chain(files).collect()
+    let parts = manifest.parts().iter();
+    let parts = parts.filter_map(|part| Some((part.range(), part.digest?)));
+    let uncovered = manifest.files().iter().filter_map(|file| {
+        let parts = manifest.parts_of(file);
+        let is_covered = !parts.is_empty() && parts.iter().all(|part| part.digest.is_some());
+        (!is_covered).then_some((file.range(), file.digest?))
+    });
+    let ranges: Vec<(Range<u64>, Checksum)> = parts.chain(uncovered).collect();
+    let bytes = ranges
+        .iter()
+        .map(|(range, _)| range.end - range.start)
+        .sum();
+    let check = |range: &Range<u64>, expected: Checksum| match hash(&files, range, expected, cancel)
+    {
+        None => Some(Damage::Unreadable),
+        Some(actual) => (actual != expected).then_some(Damage::WrongDigest),
     };
-    let files = FileSet::new(manifest.clone(), dir.to_owned());
-    let bytes = AtomicU64::new(0);
-    let wrong: Vec<(Range<u64>, Damage)> = stretches
-        .into_par_iter()
-        .filter_map(|(range, expected)| {
-            let actual = hash(&files, &range, &expected, cancel);
-            bytes.fetch_add(range.end - range.start, Ordering::Relaxed);
-            match actual {
-                None => Some((range, Damage::Unreadable)),
-                Some(actual) => (actual != expected).then_some((range, Damage::WrongDigest)),
-            }
-        })
-        .collect();
-    // A chunk may lie across files. Their own digests tell which of them is damaged; without one, a file is suspected
+    let wrong = ranges.into_par_iter().filter_map(|(range, expected)| {
+        let damage = check(&range, expected)?;
+        Some((range, damage))
+    });
+    // A chunk may span several files. Their own digests show which of them is damaged; a file without one is suspected
     // unless the fault is known to be another's.
-    for (range, damage) in wrong {
-        let known = manifest
-            .files_in(range.clone())
-            .any(|file| damaged.contains_key(&name(file)));
+    for (range, damage) in wrong.collect::<Vec<_>>() {
+        let mut touched = manifest.files_in(range.clone());
+        let is_known = touched.any(|file| damaged.contains_key(&name(file)));
         for index in manifest.files_in(range.clone()) {
             let file = &manifest.files()[index];
-            let whole = file.range();
-            let suspected = match file.digest {
-                Some(_) if whole == range => true,
-                Some(expected) => hash(&files, &whole, &expected, cancel) != Some(expected),
-                None => !known,
+            let is_suspected = match file.digest {
+                Some(expected) => file.range() == range || check(&file.range(), expected).is_some(),
+                None => !is_known,
             };
-            if suspected {
+            if is_suspected {
                 damaged.entry(name(index)).or_insert(damage);
             }
         }
     }
-    if cancel.is_cancelled() {
-        return Err(ErrorKind::Cancelled.into());
+    match cancel.is_cancelled() {
+        true => Err(ErrorKind::Cancelled.into()),
+        false => Ok((bytes, damaged)),
     }
-    Ok(bytes.into_inner())
 }
 
-/// Computes the kind of checksum that a range of the stream should have; `None` when it cannot be read.
+/// Returns the checksum that a range of the stream has, of the kind that it should have; `None` if it cannot be read.
 fn hash(
     files: &FileSet,
     range: &Range<u64>,
-    expected: &Checksum,
+    expected: Checksum,
     cancel: &CancelToken,
 ) -> Option<Checksum> {
-    let mut check = Check::of(expected, range.end - range.start);
+    let mut check = Check::of(&expected, range.end - range.start);
     let mut buffer = vec![0_u8; BUFFER_BYTES];
     let mut at = range.start;
     while at < range.end && !cancel.is_cancelled() {
-        let length = usize::try_from(range.end - at)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        files.read(at, &mut buffer[..length]).ok()?;
-        check.update(&buffer[..length]);
-        at += length as u64;
+        let length = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        let piece_bytes = length.min(buffer.len());
+        let piece = &mut buffer[..piece_bytes];
+        files.read(at, piece).ok()?;
+        check.update(piece);
+        at += piece.len() as u64;
     }
     Some(check.finish())
 }
