@@ -3,7 +3,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | [`Progress`] | receives the events of pulls; an app implements it |
-//! | [`ProgressEvent`], [`Phase`], [`Transferred`] | what is reported |
+//! | [`ProgressEvent`], [`Phase`], [`TransferState`] | what is reported |
 //! | [`Silent`] | ignores all events |
 //! | [`Download`] | a pull that is running, as [`Manager::downloads`](crate::Manager::downloads) returns it |
 //! | [`CancelToken`] | cancels an operation from another thread |
@@ -140,9 +140,9 @@ pub enum ProgressEvent {
         holder: Option<String>,
     },
     /// A phase starts.
-    Phase(Transferred),
+    Phase(TransferState),
     /// Bytes arrived; reported at least once for each part.
-    Advanced(Transferred),
+    Advanced(TransferState),
     /// A request failed and will be retried.
     Retrying {
         /// The number of the next attempt; 2 is the first retry.
@@ -153,13 +153,13 @@ pub enum ProgressEvent {
         reason: String,
     },
     /// The model is verified and installed.
-    Finished(Transferred),
+    Finished(TransferState),
 }
 
 /// The state of a pull; all zero until the manifest is known. The [module documentation](self) has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Transferred {
+pub struct TransferState {
     /// The phase.
     pub phase: Phase,
     /// Files of the model.
@@ -182,7 +182,7 @@ pub struct Transferred {
     pub current_file: Option<String>,
 }
 
-impl Transferred {
+impl TransferState {
     /// Creates the state of a pull that has not started.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
@@ -227,7 +227,7 @@ pub struct Download {
     /// From 0.0 to 1.0; 1.0 also for an empty model.
     pub progress: f64,
     /// Its state.
-    pub transferred: Transferred,
+    pub transferred: TransferState,
     /// The time left at the average speed so far; `None` until bytes have arrived.
     pub remaining: Option<Duration>,
 }
@@ -240,7 +240,7 @@ impl Download {
             address,
             model: None,
             progress: 0.0,
-            transferred: Transferred::new(Phase::Manifest),
+            transferred: TransferState::new(Phase::Manifest),
             remaining: None,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::console::Console;
 use super::render::{count, duration, safe, size};
-use crate::progress::{Phase, Transferred};
+use crate::progress::{Phase, TransferState};
 #[cfg(feature = "author")]
 use crate::project::{HashProgress, Hashed};
 use crate::{ModelRef, Progress, ProgressEvent};
@@ -38,7 +38,7 @@ struct Drawing {
 #[derive(Debug)]
 struct State {
     /// The pulls that have begun, each with its latest state. Those that ended stay until all have.
-    pulls: BTreeMap<ModelRef, Transferred>,
+    pulls: BTreeMap<ModelRef, TransferState>,
     ended: BTreeSet<ModelRef>,
     started: Instant,
     drawn_at: Option<Instant>,
@@ -83,8 +83,8 @@ impl State {
     }
 
     /// Returns the sum of all pulls; `None` before one has something to show.
-    fn sum(&self) -> Option<Transferred> {
-        let has_begun = |pull: &&Transferred| {
+    fn sum(&self) -> Option<TransferState> {
+        let has_begun = |pull: &&TransferState| {
             pull.phase != Phase::Manifest || pull.files_total > 0 || pull.bytes_in_flight > 0
         };
         let mut pulls = self.pulls.values().filter(has_begun);
@@ -118,7 +118,7 @@ impl State {
     }
 
     /// Takes a pull in. If all others have ended, the bar starts anew.
-    fn begin(&mut self, model: &ModelRef, transferred: &Transferred) {
+    fn begin(&mut self, model: &ModelRef, transferred: &TransferState) {
         if self.ended.len() == self.pulls.len() {
             let drawn_columns = self.drawn_columns;
             *self = Self {
@@ -293,12 +293,12 @@ impl fmt::Debug for Meter {
 }
 
 /// Returns whether a pull waits for an archive that is downloaded as a whole.
-fn is_archive(transferred: &Transferred) -> bool {
+fn is_archive(transferred: &TransferState) -> bool {
     transferred.phase == Phase::Manifest && transferred.files_total == 0
 }
 
 /// Returns how much is done: of the bytes, or of the files while the number of bytes is unknown.
-fn percent(transferred: &Transferred) -> u64 {
+fn percent(transferred: &TransferState) -> u64 {
     let (done, total) = if transferred.phase == Phase::Manifest && !is_archive(transferred) {
         (transferred.files_done, transferred.files_total)
     } else {
@@ -310,7 +310,7 @@ fn percent(transferred: &Transferred) -> u64 {
 }
 
 /// Returns the bytes a second over the network, and how long the rest takes at that speed.
-fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>) {
+fn speed(transferred: &TransferState, elapsed: Duration) -> (u64, Option<Duration>) {
     let left = transferred
         .total_bytes
         .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
@@ -323,7 +323,7 @@ fn speed(transferred: &Transferred, elapsed: Duration) -> (u64, Option<Duration>
 }
 
 /// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, as wide as the terminal allows.
-fn bar(transferred: &Transferred, elapsed: Duration, width: usize) -> String {
+fn bar(transferred: &TransferState, elapsed: Duration, width: usize) -> String {
     let (speed, left) = speed(transferred, elapsed);
     let percent = percent(transferred);
     let verb = if transferred.phase == Phase::Extracting {
@@ -349,7 +349,7 @@ fn bar(transferred: &Transferred, elapsed: Duration, width: usize) -> String {
     format!("{verb} [{cells:room$}] {tail}")
 }
 
-fn plain(transferred: &Transferred, elapsed: Duration) -> String {
+fn plain(transferred: &TransferState, elapsed: Duration) -> String {
     let (speed, left) = speed(transferred, elapsed);
     let left = left
         .map(|left| format!(", remaining: {}", duration(left)))
@@ -372,8 +372,8 @@ fn plain(transferred: &Transferred, elapsed: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn transferred(total: u64, done: u64, network: u64) -> Transferred {
-        let mut transferred = Transferred::new(Phase::Chunks);
+    fn transferred(total: u64, done: u64, network: u64) -> TransferState {
+        let mut transferred = TransferState::new(Phase::Chunks);
         transferred.total_bytes = total;
         transferred.bytes_done = done;
         transferred.bytes_network = network;
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn files_count_while_their_sizes_are_not_known() {
-        let mut learning = Transferred::new(Phase::Manifest);
+        let mut learning = TransferState::new(Phase::Manifest);
         (learning.files_total, learning.files_done) = (200, 50);
         learning.bytes_network = 1000;
         let (second, line) = (
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_zip_that_several_pulls_wait_for_counts_once() {
-        let mut waiting = Transferred::new(Phase::Manifest);
+        let mut waiting = TransferState::new(Phase::Manifest);
         (waiting.total_bytes, waiting.bytes_in_flight) = (4000, 1000);
         let mut fetching = waiting.clone();
         fetching.bytes_network = 1000;

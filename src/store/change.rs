@@ -1,7 +1,7 @@
-//! How a model moves into its place and out of it.
+//! Moving models into their places, and out of them.
 //!
-//! That takes several steps. Before the first, an *intent* is written down beside what is moved; whoever opens the store
-//! after a crash finds it and finishes what was begun.
+//! That takes several steps. Before the first, an *intent* is written beside what is moved. After a crash, the next process
+//! that opens the store finds the intent and finishes what was begun.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use super::record::ModelRecord;
 use super::{ModelLock, Store};
 use crate::disk::write::{remove_tree, rename, replace_file};
 
-/// What is about to happen to a model's folder.
+/// What is going to happen to a model's folder.
 #[derive(Debug, Serialize, Deserialize)]
 struct Intent {
     group: String,
@@ -37,7 +37,7 @@ impl Intent {
 }
 
 impl Store {
-    /// Moves a verified partial into its place and records it. The lock is the proof that nobody else is at it.
+    /// Moves a verified partial into its place and records it. The lock proves that nobody else is changing it.
     pub(crate) fn install(
         &self,
         lock: &ModelLock<'_>,
@@ -97,8 +97,8 @@ impl Store {
         end_intent(dir)
     }
 
-    /// Whether the files of exactly this installation are in the model's place, going by what was installed when. Other
-    /// fields could differ although they are the same: not every number survives being written and read.
+    /// Returns whether the files of exactly this installation are in the model's place, judging by what was installed and
+    /// when. Other fields may differ even so: not every number survives being written and read.
     fn has_arrived(&self, model: &ModelRef, entry: &Value) -> bool {
         let there = fs::read(self.layout.record_in(&self.layout.model_dir(model)));
         let there: Option<Value> = there
@@ -111,7 +111,7 @@ impl Store {
         })
     }
 
-    /// Moves the files of a partial to the model's place; what is there comes aside, in one step where the system can.
+    /// Moves the files of a partial to the model's place, and what is there aside; in one step where the system can.
     fn put_in_place(&self, dir: &Path, model: &ModelRef) -> Result<()> {
         let (staged, aside) = (&dir.join("files"), &dir.join("old"));
         let target = &self.layout.model_dir(model);
@@ -125,7 +125,7 @@ impl Store {
                     remove_tree(aside)?;
                     rename(target, aside).at("replace", target)?;
                     rename(staged, target).inspect_err(|_| {
-                        // The old one back, so that nothing is lost.
+                        // Nothing must be lost.
                         let _ = rename(aside, target);
                     })
                 }
@@ -133,7 +133,7 @@ impl Store {
                 rename(staged, target)
             };
             match moved {
-                // Somebody removed the folder above, empty as it was, since it was made.
+                // The folder above was empty, and somebody has removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && staged.is_dir() => {}
                 result => {
                     result.at("move to", target)?;
@@ -148,8 +148,8 @@ impl Store {
         )))
     }
 
-    /// Removes an installed model; returns what was recorded of it, or `None` if it is not installed. The lock is the proof
-    /// that nobody else is at it.
+    /// Removes an installed model; returns what was recorded of it, or `None` if it is not installed. The lock proves
+    /// that nobody else is changing it.
     pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<Option<ModelRecord>> {
         let model = &lock.model;
         let dir = self.layout.removal(model);
@@ -173,7 +173,7 @@ impl Store {
         }
         let removed = self.update_records(|entries| entries.remove(model))?;
         end_intent(dir)?;
-        // The folders above, as far as they are empty.
+        // The folders above, if they are empty.
         let mut parent = target.parent();
         while let Some(folder) = parent.filter(|folder| *folder != self.layout.root()) {
             if fs::remove_dir(folder).is_err() {
@@ -196,7 +196,7 @@ impl Store {
         replace_file(&dir.join("intent.json"), &json)
     }
 
-    /// Finishes what crashed processes began; what cannot be finished now is left for later.
+    /// Finishes what crashed processes began. What cannot be finished now is left for later.
     pub(super) fn finish_intents(&self) {
         let entries = fs::read_dir(self.layout.cache())
             .into_iter()
@@ -238,7 +238,7 @@ impl Store {
     }
 }
 
-/// Ends what an intent began. It goes first: what is left of its folder must never be taken for something to finish.
+/// Ends an intent. Its file is removed first: the rest of the folder must never be taken for something to finish.
 fn end_intent(dir: &Path) -> Result<()> {
     let intent = dir.join("intent.json");
     fs::remove_file(&intent).at("remove", &intent)?;

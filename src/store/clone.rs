@@ -1,7 +1,7 @@
-//! Clones: files of their own that share their blocks with another until one of the two is written.
+//! Clones: files of their own that share their blocks with another file until one of the two is written.
 //!
-//! Only some file systems can (btrfs, XFS, APFS and others), and only within one of them. It is never a hard link instead:
-//! that would be one file with two names, and a change through either a change of what the other app, model or cache has.
+//! Only some file systems support them (btrfs, XFS, APFS and others), and only within one file system. A hard link is no
+//! substitute: it is the same file under a second name, so a change of one app's model would change another's.
 
 use std::fs;
 use std::io;
@@ -10,11 +10,10 @@ use std::path::Path;
 use crate::disk::write::rename;
 use crate::platform;
 
-/// Puts a clone of one file in the place of another, which lends it its permissions. It is made at `aside`, where a crash
-/// may leave it behind.
+/// Replaces the file `to` by a clone of `from`, and keeps its permissions. The clone is made at `aside`, where a crash may
+/// leave it behind.
 ///
-/// What stands at `to` is the old file or a whole clone, whatever happens. What is cloned may be damaged: nothing but its
-/// length is looked at.
+/// Whatever happens, `to` is the old file or a whole clone. The clone may be damaged: only its length is checked.
 pub(crate) fn clone_over(from: &Path, aside: &Path, to: &Path, size_bytes: u64) -> io::Result<()> {
     match fs::remove_file(aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -33,7 +32,7 @@ pub(crate) fn clone_over(from: &Path, aside: &Path, to: &Path, size_bytes: u64) 
         rename(aside, to)
     });
     made.inspect_err(|_| {
-        // What could not be used is in nobody's way but the next clone's, which removes it.
+        // If it stays, the next clone removes it.
         let _ = fs::remove_file(aside);
     })
 }

@@ -1,11 +1,11 @@
-//! Brings what is written of large files to the disk while the rest still comes, so that little is left to sync at the end.
+//! Syncs large files while they are still being written, so that little is left to sync at the end.
 //!
 //! One thread syncs one file after the other, and nobody waits for it before the end: a file that is offered while it is
 //! busy is offered again with its next bytes. It starts when enough of a file is written, so small files never need it.
 //!
-//! A system says only once that it could not write, and goes on to show the bytes, which no disk has. So an error ends the
-//! pull, and empties the journal: what it spoke of must come again. A pull that is cancelled does not wait for the thread,
-//! which then empties the journal by itself.
+//! A system reports only once that it could not write, and then still shows the bytes that no disk has. So an error ends
+//! the pull and empties the journal: what it listed must be fetched again. A pull that is cancelled does not wait for the
+//! thread, which then empties the journal by itself.
 
 use std::fs::File;
 use std::io;
@@ -19,15 +19,15 @@ use crate::error::{Error, IoContext, Result};
 use crate::mutex::Mutex;
 use crate::store::journal::empty;
 
-/// After how much of a file a sync of it begins: enough to keep any disk busy, little to be left at the end.
+/// After this much of a file is written, a sync begins: enough to keep any disk busy, and little to be left at the end.
 const FLUSH_BYTES: u64 = 64 << 20;
 
-/// A file that is open.
+/// An open file.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) file: File,
     pub(crate) path: PathBuf,
-    /// How much was written since a sync of it began.
+    /// How much was written since the last sync began.
     unsynced_bytes: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl OpenFile {
     }
 }
 
-/// The files of one pull that are to be synced.
+/// Syncs the files of one pull.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     journal: PathBuf,
@@ -58,7 +58,7 @@ struct Running {
 }
 
 impl Flusher {
-    /// `journal` is that of the partial which the files are of.
+    /// `journal` is the journal of the files' partial.
     pub(crate) fn new(journal: PathBuf) -> Self {
         Self::with(journal, File::sync_data)
     }
@@ -72,7 +72,7 @@ impl Flusher {
         }
     }
 
-    /// Counts what was written of a file, and has it synced once that is enough. The error may be that of another file.
+    /// Counts what was written of a file, and has it synced once that is enough. The error may be another file's.
     pub(crate) fn written(&self, open: &Arc<OpenFile>, bytes: u64) -> Result<()> {
         let before = open.unsynced_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes >= FLUSH_BYTES && self.offer(open)? {
@@ -81,7 +81,7 @@ impl Flusher {
         Ok(())
     }
 
-    /// Has a file synced; false when the thread is busy.
+    /// Has a file synced; returns `false` if the thread is busy.
     fn offer(&self, file: &Arc<OpenFile>) -> Result<bool> {
         let mut running = self.running.lock();
         if running.is_none() && !self.failed.load(Ordering::Acquire) {
@@ -89,7 +89,7 @@ impl Flusher {
         }
         let offered = match &*running {
             Some(running) => running.offers.try_send(file.clone()),
-            // It failed, as somebody else was told; or there is no thread to be had.
+            // It failed, which another caller knows by now, or it could not start.
             None => return Ok(false),
         };
         match offered {
@@ -99,7 +99,7 @@ impl Flusher {
         }
     }
 
-    /// Waits for the file that is being synced.
+    /// Waits for the sync that is running.
     pub(crate) fn finish(&self) -> Result<()> {
         let mut running = self.running.lock();
         join(running.take())
@@ -127,7 +127,7 @@ impl Flusher {
 
 impl Drop for Flusher {
     fn drop(&mut self) {
-        // Workers may have noted something before they learned of the failure.
+        // Workers may have recorded ranges before they learned of the failure.
         if self.failed.load(Ordering::Acquire) {
             empty(&self.journal);
         }

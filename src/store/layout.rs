@@ -1,11 +1,11 @@
-//! Every path of the store is built here.
+//! The paths of the store: all of them are built here.
 //!
 //! ```text
 //! <data dir>/<app>/models/
 //! ├── registry.json          what is installed, see `record`
 //! ├── registry.json.bak      the same, in case that file is damaged
 //! ├── registry.json.lock     held while either is written
-//! ├── cache/                 partials and journals; nothing else
+//! ├── cache/                 partials and locks; nothing else
 //! │   ├── <model key>.lock   held while one model is pulled or removed
 //! │   └── <model key>-<manifest>/   see `partial`
 //! └── <group…>/<model>/<version>/
@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Folder names are the names themselves, percent-encoded where some file system would refuse them or where they would
-//! meet the store's own. They are a format: changing the encoding loses what is installed.
+//! clash with the store's own. They are a format: changing the encoding loses what is installed.
 
 use std::path::{Path, PathBuf};
 
@@ -71,14 +71,14 @@ impl Layout {
         self.cache().join(format!("{}.lock", model_key(model)))
     }
 
-    /// The lock of the model that a folder of the cache is of.
+    /// Returns the lock of the model that a folder of the cache belongs to.
     pub(crate) fn lock_of(&self, dir: &Path) -> PathBuf {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         let key = name.split('-').next().unwrap_or_default();
         self.cache().join(format!("{key}.lock"))
     }
 
-    /// The folder of a partial; `copy` tells several of the same model and manifest apart.
+    /// Returns the folder of a partial; `copy` distinguishes several of the same model and manifest.
     pub(crate) fn partial(&self, model: &ModelRef, manifest: &Digest, copy: u32) -> PathBuf {
         let manifest = &manifest.to_string()[..16];
         let copy = if copy == 0 {
@@ -90,7 +90,7 @@ impl Layout {
             .join(format!("{}-{manifest}{copy}", model_key(model)))
     }
 
-    /// The folder that a model being removed passes through.
+    /// Returns the folder that a model is moved to while it is removed.
     pub(crate) fn removal(&self, model: &ModelRef) -> PathBuf {
         self.cache().join(format!("{}-removed", model_key(model)))
     }
@@ -101,7 +101,7 @@ impl Layout {
         path
     }
 
-    /// The folder names from the root down to a model's version.
+    /// Returns the folder names from the root down to a model's version.
     fn components(&self, model: &ModelRef) -> Vec<String> {
         let segments = model
             .group()
@@ -118,7 +118,7 @@ impl Layout {
         components
     }
 
-    /// Reads a folder back into the model whose version it is.
+    /// Returns the model that a folder belongs to.
     pub(crate) fn model_of(&self, dir: &Path) -> Option<ModelRef> {
         let decode = |name: &str| String::from_utf8(percent_decode(name)).ok();
         let components: Vec<String> = dir
@@ -135,7 +135,7 @@ impl Layout {
         (self.model_dir(&model) == dir).then_some(model)
     }
 
-    /// Returns whether the two would lie in one another, or in the same place on a system that ignores case.
+    /// Returns whether one model would lie inside the other, or in the same place on a system that ignores case.
     pub(crate) fn collide(&self, one: &ModelRef, other: &ModelRef) -> bool {
         let (one, other) = (self.components(one), self.components(other));
         one != other
@@ -145,7 +145,7 @@ impl Layout {
                 .all(|(a, b)| a == b || a.to_lowercase() == b.to_lowercase())
     }
 
-    /// The folder of our own files in a model's folder.
+    /// Returns the folder of our own files in a model's folder.
     pub(crate) fn own_dir(&self, model_dir: &Path) -> PathBuf {
         model_dir.join(format!(".{}", self.app))
     }
@@ -174,12 +174,12 @@ pub(crate) fn file_in(model_dir: &Path, path: &RelPath) -> PathBuf {
     joined
 }
 
-/// A short name for a model that no two share.
+/// Returns a short name that no other model has.
 pub(crate) fn model_key(model: &ModelRef) -> String {
     Digest::of(model.to_string().as_bytes()).to_string()[..16].to_owned()
 }
 
-/// Names at the store's root that are the store's own, as a system that ignores case sees them.
+/// Returns whether a name at the root of the store is one of its own, on a system that ignores case.
 fn is_own_name(component: &str) -> bool {
     let lower = component.to_lowercase();
     lower == CACHE || lower.starts_with(RECORD)

@@ -1,4 +1,4 @@
-//! File locks that say who holds them.
+//! File locks that name their holders.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -9,7 +9,7 @@ use crate::error::{ErrorKind, IoContext, Result};
 use crate::platform;
 use crate::progress::CancelToken;
 
-/// How long a lock of the record is waited for.
+/// How long to wait for the lock of `registry.json`.
 pub(crate) const RECORD_LIMIT: Duration = Duration::from_secs(30);
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 pub(crate) struct FileLock {
     file: Option<File>,
     path: PathBuf,
-    /// Whether the file goes with the lock.
+    /// Whether the file is removed with the lock.
     temporary: bool,
 }
 
@@ -32,7 +32,7 @@ impl FileLock {
         let Some(mut file) = platform::try_lock(path).at("lock", path)? else {
             return Ok(None);
         };
-        // For people only; that it cannot be written changes nothing about the lock.
+        // Only people read it: the lock does not depend on it.
         let _ = file
             .set_len(0)
             .and_then(|()| write!(file, "process {}", std::process::id()));
@@ -43,7 +43,7 @@ impl FileLock {
         }))
     }
 
-    /// Waits for the lock, up to the limit when there is one. `waiting` is called once, when it is not free at first.
+    /// Waits for the lock, up to the limit if there is one. If the lock is not free, `waiting` is called once.
     pub(crate) fn acquire(
         path: &Path,
         temporary: bool,
@@ -80,12 +80,12 @@ impl FileLock {
 impl Drop for FileLock {
     fn drop(&mut self) {
         if self.temporary && platform::UNLINKS_OPEN_FILES {
-            // While it is held: who opens it from now on makes a new file, who has it open sees that it is gone.
+            // While it is held: who opens it from now on creates a new file, and who has it open sees that it is gone.
             let _ = fs::remove_file(&self.path);
         }
         drop(self.file.take());
         if self.temporary && !platform::UNLINKS_OPEN_FILES {
-            // Fails while another has it open, who then removes it in turn.
+            // Fails while another has it open, who removes it in turn.
             let _ = fs::remove_file(&self.path);
         }
     }

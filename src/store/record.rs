@@ -9,9 +9,8 @@
 //! }}}}
 //! ```
 //!
-//! The last three lines are optional: a store that another implementation of this layout wrote has none of it. Whoever reads
-//! passes over fields that this version does not know; whoever changes the file takes its entries as JSON, and so keeps
-//! them.
+//! The last three lines are optional: a store that another implementation of this layout wrote has none of them. Fields
+//! that this version does not know are ignored when the file is read, and kept when it is changed.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -26,7 +25,7 @@ use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::setters::setters;
 
-/// What is recorded of one installed model version.
+/// What is recorded of an installed model version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelRecord {
     pub(crate) manifest_hash: Digest,
@@ -43,28 +42,28 @@ pub(crate) struct ModelRecord {
     pub(crate) tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(crate) metadata: Map<String, Value>,
-    /// The digest under which the source offered it, when that is not the manifest's: sizes turned out later.
+    /// The digest that the source offered it under, if that is not the manifest's: sizes were measured later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) offered_hash: Option<Digest>,
-    /// Where its files came from, for sources that name them by place.
+    /// Where its files came from, for sources that identify them by place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pin: Option<Pin>,
-    /// What holds whatever its source says.
+    /// What takes precedence over whatever its source states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) annotation: Option<Annotation>,
 }
 
-/// What to change of a model's record; what is left out stays. It holds for later states of the model, too.
+/// Changes to a model's record; what is left out stays. They also apply to later states of the model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Annotation {
     /// The type.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub model_type: Option<String>,
-    /// All tags, in place of those that are recorded.
+    /// All tags, replacing those that are recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// Facts to add or replace; one that is `null` is removed.
+    /// Metadata to add or replace; a key whose value is `null` is removed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Metadata,
 }
@@ -166,12 +165,12 @@ impl ModelRecord {
         Some(entry.into())
     }
 
-    /// Returns the digest under which a source offers this state.
+    /// Returns the digest that a source offers this state under.
     pub(crate) fn offered(&self) -> Digest {
         self.offered_hash.unwrap_or(self.manifest_hash)
     }
 
-    /// Returns the commit that its files are of, where there are commits.
+    /// Returns the commit of its files, if its source has commits.
     pub(crate) fn commit(&self) -> Option<&str> {
         self.pin.as_ref()?.state.commit()
     }
@@ -187,12 +186,12 @@ impl ModelRecord {
     }
 }
 
-/// Everything that is installed, group → model → version: to read it, or as [`Entries`] to change it.
+/// Everything that is installed, group → model → version; [`Entries`] is the form in which it is changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Records<R = ModelRecord>(BTreeMap<String, BTreeMap<String, BTreeMap<String, R>>>);
 
-/// The file with all that is in it, also what this version does not know.
+/// The file with everything in it, including what this version does not know.
 pub(crate) type Entries = Records<Value>;
 
 impl<R> Default for Records<R> {
@@ -235,7 +234,7 @@ impl<R> Records<R> {
         models.flat_map(BTreeMap::values)
     }
 
-    /// Everything in the order of names. An entry whose name could not be a folder is left out, and reported.
+    /// Returns everything in the order of names. An entry whose name could not be a folder is left out with a warning.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ModelRef, &R)> {
         self.0.iter().flat_map(|(group, models)| {
             models.iter().flat_map(move |(model, versions)| {

@@ -1,9 +1,9 @@
-//! Which files of a model are wanted.
+//! Selecting some files of a model.
 
 use crate::glob::Glob;
 use crate::store::record::ModelRecord;
 
-/// Which files of a model are wanted, as patterns of their paths.
+/// The files of a model that are wanted, as patterns of paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     pub(crate) include: Vec<String>,
@@ -11,7 +11,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The one that an installed model was pulled with.
+    /// Returns the selection that an installed model was pulled with.
     pub(crate) fn recorded(record: &ModelRecord) -> Self {
         let pin = record.pin.as_ref();
         pin.map_or_else(Self::default, |pin| Self {
@@ -24,7 +24,8 @@ impl Selection {
         self.include.is_empty() && self.exclude.is_empty()
     }
 
-    /// Whether a file is wanted. A pattern that ends in a slash means all below that folder, as in the Hub's own tools.
+    /// Returns whether a file is wanted. A pattern that ends in a slash matches everything below that folder, as in the Hub's
+    /// own tools.
     pub(crate) fn wants(&self, path: &str) -> bool {
         let matches = |pattern: &String| {
             let folder = if pattern.ends_with('/') { "*" } else { "" };

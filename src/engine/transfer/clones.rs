@@ -1,9 +1,9 @@
-//! Whole files that are on disk already: where the file system can, they are cloned instead of copied.
+//! Whole files that are on disk already: where the file system supports it, they are cloned instead of copied.
 //!
-//! A clone shares its blocks with the file it was made of, so that it takes neither time nor space; see `store::clone`. It
-//! is made before anything of the file is read or written, and only where the journal has nothing of it. From then on its
-//! parts are what an unfinished pull left: each is read and checked, and only then noted. What turns out wrong comes over
-//! the network.
+//! A clone shares its blocks with the original, so that it takes neither time nor space; see `store::clone`. It is made
+//! before anything of the file is read or written, and only if the journal has nothing of it. From then on its parts are
+//! treated as if an unfinished pull had left them: each is read and verified, and only then recorded. What is wrong is
+//! fetched.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::error::{ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::store::layout::file_in;
 
-/// Where the local copy of each part is; nothing if it is written along with another part.
+/// The local copy of each part; `None` for a part that is written along with another.
 type CopiesOfParts<'a> = HashMap<usize, Option<&'a LocalCopy>>;
 
-/// Clones what can be cloned; the tasks of what was are then to check what lies in the partial.
+/// Clones what can be cloned. The tasks of cloned parts then verify what is in the partial.
 pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result<()> {
     let manifest = transfer.manifest;
     let copies = copies_of_parts(manifest, tasks);
@@ -28,7 +28,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
         return Ok(());
     }
     let mut cloned = HashSet::new();
-    // Folders whose file system cannot, or is not the store's.
+    // Folders whose file system cannot clone, or is not the store's.
     let mut refused: HashSet<&Path> = HashSet::new();
     for (index, file) in manifest.files().iter().enumerate() {
         if transfer.call.cancel.is_cancelled() {
@@ -61,7 +61,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
     Ok(())
 }
 
-/// Those with a digest: without one nothing would show whether a clone is right.
+/// Returns the local copies of parts with digests: without one, nothing would show whether a clone is right.
 fn copies_of_parts<'a>(manifest: &Manifest, tasks: &'a [Task]) -> CopiesOfParts<'a> {
     let mut parts = CopiesOfParts::new();
     for task in tasks {
@@ -75,7 +75,8 @@ fn copies_of_parts<'a>(manifest: &Manifest, tasks: &'a [Task]) -> CopiesOfParts<
     parts
 }
 
-/// Where all of a file is a file elsewhere, as far as the manifests tell; nothing for a file of which the journal has some.
+/// Returns the local copy that has all of a file as a file of its own, as far as the manifests show; `None` also for a file
+/// that the journal has some of.
 fn whole_file<'a>(
     manifest: &Manifest,
     index: usize,
@@ -97,7 +98,7 @@ fn whole_file<'a>(
         other.size_bytes == file.size_bytes
             && i128::from(other.offset) - i128::from(copy.range.start) == place
     })?;
-    // A part that is all of the file, or what both manifests say of the file.
+    // A part that is all of the file, or what both manifests state about the file.
     let known = manifest.content(file);
     let is_same =
         part.range() == range || (known.is_some() && known == there.content(&there.files()[other]));

@@ -1,4 +1,4 @@
-//! Which bytes of a pull come from where: a pure decision.
+//! Deciding where the bytes of a pull come from, without touching anything.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,17 +7,17 @@ use crate::engine::transfer::local_copies::{LocalCopies, LocalCopy};
 use crate::manifest::Manifest;
 use crate::range_set::RangeSet;
 
-/// A part larger than this is fetched in ranges: several connections share it, and a restart keeps what is there. Not so a
-/// part without a digest: nothing would show that its ranges are of different states.
+/// A part larger than this is fetched in ranges, so that several connections share it and a restart keeps what is there.
 pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
-/// The length of such a range: small enough that the last ones end about together, large enough that a request is cheap.
+/// The length of such a range: small enough that the last ones end at about the same time, large enough that requests are
+/// cheap.
 const RANGE_BYTES: u64 = 8 << 20;
-/// How many ranges a plan has at most, which bounds its memory whatever a manifest says: 2 TiB of large parts. What is
-/// beyond comes whole.
+/// The maximum number of ranges in a plan, which bounds its memory whatever a manifest states: 2 TiB of large parts. Further
+/// parts are fetched whole.
 const MAX_RANGES: u64 = 1 << 18;
-/// Parts below this size are small: the time for a request, not the line, decides how fast they come.
+/// Below this size, latency and not bandwidth limits how fast parts arrive.
 const SMALL_PART_BYTES: u64 = 1 << 20;
-/// How many parts are fetched at once by default, and when they are many and small.
+/// How many parts are fetched at once by default, and at most: that many if they are small.
 const DEFAULT_WORKERS: usize = 4;
 pub(crate) const MAX_WORKERS: usize = 16;
 
@@ -26,15 +26,15 @@ pub(crate) const MAX_WORKERS: usize = 16;
 pub(crate) enum Origin {
     /// An unfinished pull wrote all of them.
     Partial,
-    /// Another model or partial of the store has them.
+    /// This machine has them elsewhere.
     Local(LocalCopy),
     /// The source, whole.
     Network,
-    /// The source, in these ranges of the stream; the rest of the part is in the partial.
+    /// The source, in these ranges of the stream; the rest is in the partial.
     Ranges(Vec<Range<u64>>),
 }
 
-/// One part to bring in, and all the places where its bytes belong.
+/// A part to bring in, and all the places where its bytes belong.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     /// The index of the part.
@@ -44,7 +44,7 @@ pub(crate) struct Task {
     pub(crate) origin: Origin,
 }
 
-/// Everything a transfer needs to know.
+/// Where all bytes of a manifest come from.
 #[derive(Debug)]
 pub(crate) struct TransferPlan {
     pub(crate) tasks: Vec<Task>,
@@ -54,8 +54,8 @@ pub(crate) struct TransferPlan {
     pub(crate) requests: usize,
 }
 
-/// Plans a pull. `found` are the stretches that the journal of its partial has: in order, none touching another. Where
-/// parts do not come in ranges, each comes whole.
+/// Plans a transfer. `found` are the ranges that the journal of its partial has; `has_ranges` is whether parts can be
+/// fetched in ranges.
 pub(crate) fn plan(
     manifest: &Manifest,
     found: &RangeSet,
@@ -76,7 +76,7 @@ pub(crate) fn plan(
             if let Some(task) = first_of.get(&digest) {
                 let task: &mut Task = &mut plan.tasks[*task];
                 task.twins.push(index);
-                // Written once more from the first place, whatever is there.
+                // Written again along with the first, whatever is there.
                 plan.bytes_reused += part.size_bytes;
                 continue;
             }
@@ -113,7 +113,7 @@ pub(crate) fn plan(
             origin,
         });
     }
-    // Bytes that belong in several places are written to all of them as they come, so they come in one go.
+    // Bytes that belong in several places are written to all of them as they arrive, so they are not fetched in ranges.
     for task in plan.tasks.iter_mut().filter(|task| !task.twins.is_empty()) {
         if let Origin::Ranges(ranges) = &task.origin {
             let size_bytes = manifest.parts()[task.part].size_bytes;
@@ -128,8 +128,8 @@ pub(crate) fn plan(
 }
 
 impl TransferPlan {
-    /// How many threads bring it in, unless the user says so.
-    pub(crate) fn workers(&self, asked_for: Option<usize>) -> usize {
+    /// Returns how many threads run it, unless the user decides that.
+    pub(crate) fn workers(&self, wanted: Option<usize>) -> usize {
         let average = self
             .bytes_to_fetch
             .checked_div(self.requests as u64)
@@ -139,11 +139,11 @@ impl TransferPlan {
         } else {
             DEFAULT_WORKERS
         };
-        asked_for.unwrap_or(default).clamp(1, MAX_WORKERS)
+        wanted.unwrap_or(default).clamp(1, MAX_WORKERS)
     }
 }
 
-/// Cuts a large part into the ranges it is fetched in: always at the same places, so that a restart finds them again.
+/// Cuts a large part into the ranges that it is fetched in, always at the same places, so that a restart finds them again.
 pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
     let count = (end - start).div_ceil(RANGE_BYTES);

@@ -1,4 +1,4 @@
-//! Receiving bodies on behalf of one pull: from the mirror that works, counted as they come, broken off when it stops.
+//! Receiving the bodies of one pull: from the mirror that works, counted, and interrupted when the pull stops.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::progress::CancelToken;
 use crate::store::partial::PartialWriter;
 use crate::url::Url;
 
-/// Receives what the threads of one pull ask for.
+/// Receives what the workers of one pull request.
 #[derive(Debug)]
 pub(crate) struct Receiver<'a> {
     /// Cancelled by [`Receiver::stop`].
@@ -25,21 +25,21 @@ pub(crate) struct Receiver<'a> {
     /// The mirror that worked last.
     mirror: AtomicUsize,
     network_bytes: AtomicU64,
-    /// Documents of which ranges came, by their URLs.
-    ranged: Mutex<HashMap<String, Ranged>>,
+    /// Documents that were served in ranges, by URL.
+    ranged: Mutex<HashMap<String, RangeOrigin>>,
 }
 
-/// What the first range of a document showed.
+/// What the first range of a document revealed.
 #[derive(Debug, Clone)]
-struct Ranged {
-    /// Where redirects led; the next ranges are asked for there.
+struct RangeOrigin {
+    /// Where redirects led: the next ranges are requested there.
     target: Url,
-    /// The validator of the state that the range is of.
+    /// The validator of the state that the range belongs to.
     validator: Option<String>,
 }
 
 impl<'a> Receiver<'a> {
-    /// `first_mirror` is asked first until another works.
+    /// `first_mirror` comes first until another one works.
     pub(crate) fn new(
         call: &Call,
         tally: &'a Tally,
@@ -61,12 +61,12 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// How many bytes came, tries that failed included.
+    /// Returns how many bytes arrived, failed attempts included.
     pub(crate) fn network_bytes(&self) -> u64 {
         self.network_bytes.load(Ordering::Relaxed)
     }
 
-    /// Tries the mirrors of a document, each as often as it is worth, until `attempt` succeeds.
+    /// Tries the mirrors of a document, each as often as the client's policy says, until `attempt` succeeds.
     pub(crate) fn with_mirrors<T>(
         &self,
         mut mirrors: Vec<Url>,
@@ -76,7 +76,7 @@ impl<'a> Receiver<'a> {
             return Err(Error::internal("a part has no location"));
         }
         let count = mirrors.len();
-        // What worked last is asked first; the order of the rest stays.
+        // What worked last comes first; the order of the rest stays.
         let first = self.mirror.load(Ordering::Relaxed) % count;
         mirrors.rotate_left(first);
         let notify = |tries: u32, wait: Duration, error: &Error| {
@@ -97,8 +97,8 @@ impl<'a> Receiver<'a> {
         self.call.body(url, options).map(|body| *body)
     }
 
-    /// Asks for a range. Where redirects led the first time is asked directly, as long as that works; the answer is the
-    /// whole document once it is another than that of the first range.
+    /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
+    /// document if the server does not support ranges, or if the document has changed since the first range.
     pub(crate) fn get_range(&self, url: &Url, range: Range<u64>) -> Result<Body, Failure> {
         let key = url.expose();
         let known = self.ranged.lock().get(&key).cloned();
@@ -109,7 +109,7 @@ impl<'a> Receiver<'a> {
         };
         if let Some(known) = known.filter(|known| known.target != *url) {
             match self.get(&known.target, &options) {
-                // An address that was signed for a while is no good for ever.
+                // A signed URL expires.
                 Err(failure) if !failure.error.is_cancelled() => {
                     self.ranged.lock().remove(&key);
                 }
@@ -119,7 +119,7 @@ impl<'a> Receiver<'a> {
         let body = self.get(url, &options)?;
         if body.is_range {
             let is_strong = |etag: &String| !etag.starts_with("W/");
-            let ranged = Ranged {
+            let ranged = RangeOrigin {
                 target: body.url.clone(),
                 validator: body.etag.clone().filter(is_strong),
             };
@@ -130,7 +130,7 @@ impl<'a> Receiver<'a> {
         Ok(body)
     }
 
-    /// Reads exactly as many bytes as are promised, and passes them on; fewer or more are an error.
+    /// Passes a body of this size on; it is an error if the body is shorter or longer.
     pub(crate) fn receive(
         &self,
         body: &mut Body,
@@ -145,9 +145,8 @@ impl<'a> Receiver<'a> {
                 actual_bytes,
             }))
         };
-        match body.length {
-            Some(length) if length != size_bytes => return Err(wrong_length(length)),
-            _ => {}
+        if let Some(length) = body.length.filter(|length| *length != size_bytes) {
+            return Err(wrong_length(length));
         }
         let too_much = wrong_length(size_bytes.saturating_add(1));
         match self.pass_on(body, Some(size_bytes), buffer, take)? {
@@ -156,7 +155,7 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Reads as many bytes as come, and passes them on; returns how many those were.
+    /// Passes a body of any size on; returns its size.
     pub(crate) fn receive_any(
         &self,
         body: &mut Body,
@@ -164,11 +163,10 @@ impl<'a> Receiver<'a> {
         take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
     ) -> Result<u64, Failure> {
         let length = body.length;
-        let received = self.pass_on(body, length, buffer, take)?;
-        Ok(received)
+        self.pass_on(body, length, buffer, take)
     }
 
-    /// Passes a body on until it ends, or one byte beyond what is expected; an end before that is an error.
+    /// Passes a body on until it ends, or one byte beyond the expected size; it is an error if it ends before that.
     fn pass_on(
         &self,
         body: &mut Body,
@@ -182,7 +180,7 @@ impl<'a> Receiver<'a> {
             let length = usize::try_from(left)
                 .unwrap_or(usize::MAX)
                 .clamp(1, buffer.len());
-            // Once all is there, one more read: it ends the body, so that the connection serves again, or shows a surplus.
+            // Once all is there, one more read ends the body, so that the connection can be reused, or shows a surplus.
             let read = match body.read(&mut buffer[..length], &self.stop) {
                 Ok(read) => read,
                 Err(failure) => break Err(failure),
@@ -207,14 +205,14 @@ impl<'a> Receiver<'a> {
         result
     }
 
-    /// Counts bytes that came.
+    /// Counts bytes that arrived.
     pub(crate) fn count(&self, bytes: u64) {
         self.tally.received(bytes);
         self.network_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.partial.touch();
     }
 
-    /// Bytes that came are written, or thrown away.
+    /// Counts bytes that were written or discarded.
     pub(crate) fn landed(&self, bytes: u64) {
         self.tally.landed(bytes);
     }

@@ -10,7 +10,7 @@ use crate::http::call::{Arrivals, Call};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::mutex::Mutex;
-use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, Transferred};
+use crate::progress::{CancelToken, Download, Phase, Progress, ProgressEvent, TransferState};
 
 /// What a pull is of, as far as its source says before the manifest is there.
 #[derive(Debug, Clone)]
@@ -229,10 +229,10 @@ impl Tally {
         }
     }
 
-    fn transferred(&self) -> Transferred {
+    fn transferred(&self) -> TransferState {
         let counts = &self.counts;
         let phase = usize::from(counts.phase.load(Relaxed));
-        Transferred {
+        TransferState {
             phase: PHASES[phase.min(PHASES.len() - 1)],
             files_total: counts.files_total.load(Relaxed),
             files_done: counts.files_done.load(Relaxed),

@@ -1,4 +1,4 @@
-//! Several threads that take one job after the other.
+//! Threads that take one job after the other.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,11 +7,11 @@ use crate::error::{Error, Result};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 
-/// How much a worker reads at once. Large enough that calls cost nothing, small enough to stay in the processor's cache.
+/// How much a worker reads at once: large enough that calls cost nothing, small enough to stay in the processor's cache.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Does all jobs with so many threads, each with a buffer of its own. The first failure stops the others and is returned;
-/// a job may add jobs.
+/// Does all jobs on this number of threads, each with a buffer of its own. A job may add jobs. The first failure stops the
+/// other threads and is returned.
 pub(crate) fn work_off<J: Send>(
     jobs: &Mutex<VecDeque<J>>,
     workers: usize,
@@ -23,7 +23,7 @@ pub(crate) fn work_off<J: Send>(
         .thread_name(|index| format!("modelrack-{index}"))
         .build()
         .map_err(|error| Error::internal(format!("cannot start threads: {error}")))?;
-    // Those that follow the first come from stopping.
+    // Later errors are a consequence of stopping.
     let first: Mutex<Option<Error>> = Mutex::default();
     let work_on = || {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
@@ -40,7 +40,7 @@ pub(crate) fn work_off<J: Send>(
         }
     };
     pool.in_place_scope(|scope| {
-        // Events go to whoever listens on the calling thread, which the workers do not know of.
+        // The workers do not know the subscriber of the calling thread.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         for _ in 0..workers {
             let (work_on, dispatch) = (&work_on, dispatch.clone());
