@@ -11,6 +11,21 @@ use crate::error::{Error, Result};
 use crate::platform::{self, System};
 
 /// Environment variables, command-line arguments and the home folder, as a value.
+///
+/// A manager reads that of the process, unless it is given another one:
+///
+/// ```
+/// use modelrack::config::System;
+/// use modelrack::{Config, Environment, ModelManager};
+///
+/// let isolated = Environment::empty(System::Linux, "/home/tester")
+///     .variable("TOOL_MODELS_OFFLINE", "1")
+///     .arguments(["tool", "models"]);
+/// let manager = ModelManager::builder(Config::new("tool")).environment(isolated).build();
+///
+/// // A program that only adds to its own:
+/// let extended = Environment::of_process().variable("HF_TOKEN", "hf_abc");
+/// ```
 #[derive(Clone)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,

@@ -1,4 +1,4 @@
-//! The one interface to everything: the [`Manager`] trait and [`ModelManager`], which implements it.
+//! The [`Manager`] trait, and [`ModelManager`], which implements it.
 
 mod model_manager;
 
@@ -29,153 +29,379 @@ pub use model_manager::{ModelManager, ModelManagerBuilder};
 
 /// Everything that can be done with models.
 ///
-/// It is object-safe and thread-safe: any number of threads may call any of its methods at once. Readers never wait.
-/// Pulls of the same model wait for each other, across processes too, and the later ones then find it installed; pulls
-/// of different models are independent; removing a model waits for a pull of it.
+/// The trait is object-safe and thread-safe: an app holds an `Arc<dyn Manager>`, and any number of threads call its methods
+/// at once. Readers never wait. Pulls of the same model wait for each other, in other processes, too, and then find it
+/// installed; pulls of different models are independent; removing a model waits for a pull of it.
 ///
-/// Every method may fail with [`ErrorKind::Config`](crate::ErrorKind::Config) when the configuration is unusable, and with the
-/// storage errors when the store cannot be read.
+/// Every method can fail with [`ErrorKind::Config`] if the configuration is invalid, and with [`ErrorKind::Storage`],
+/// [`ErrorKind::Permission`], [`ErrorKind::InsufficientSpace`] or [`ErrorKind::Locked`] if the store cannot be read or
+/// written.
+///
+/// The examples below use a manager with one source, `digits`, which offers `digits/logistic` in the versions `v1` and `v2`.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::{ListOptions, Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let manager: Arc<dyn Manager> = Arc::new(manager);
+/// manager.pull_model("digits/logistic v1")?;
+/// let installed = manager.list(&ListOptions::default())?.models;
+/// assert_eq!(installed[0].model.to_string(), "digits/logistic v1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Manager: Send + Sync + Debug {
     /// Lists what is installed, and unfinished pulls.
+    ///
+    /// ```
+    /// use modelrack::installed::Status;
+    /// use modelrack::{ListOptions, Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// for model in manager.list(&ListOptions::default())?.models {
+    ///     assert_eq!(model.status, Status::Available);
+    ///     println!("{} {} bytes in {}", model.model, model.total_bytes, model.path.display());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn list(&self, options: &ListOptions) -> Result<Listing>;
 
-    /// Lists what the sources offer, in the order of names. For repositories that is what was synced: it opens no socket
-    /// for them. A registry that cannot be read stands in the listing; only when nothing can be read, its error returns.
+    /// Lists what the sources offer, in the order of names.
+    ///
+    /// For repositories, that is what was synced; no request is made. A registry that cannot be read stands in
+    /// [`RemoteListing::failures`]; only if none can be read, the first error is returned.
+    ///
+    /// ```
+    /// use modelrack::{Manager, RemoteOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let listing = manager.list_remote(&RemoteOptions::default().source("digits".to_owned()))?;
+    /// let versions: Vec<&str> = listing.models.iter().map(|offer| offer.model.version()).collect();
+    /// assert_eq!(versions, ["latest", "v1", "v2"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Network`](crate::ErrorKind::Network) and its relatives; [`ErrorKind::Offline`](crate::ErrorKind::Offline) and
-    /// [`ErrorKind::NotSynced`](crate::ErrorKind::NotSynced) when a registry is not cached;
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when it is malformed.
+    /// [`ErrorKind::Network`], [`ErrorKind::RateLimited`] and [`ErrorKind::Authentication`] if a request fails;
+    /// [`ErrorKind::Offline`] and [`ErrorKind::NotSynced`] if a registry is not cached; [`ErrorKind::Registry`] if it is
+    /// malformed.
     fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing>;
 
-    /// Lists models that belong together, as the registries of repositories say it; from what was synced.
+    /// Lists the examples that the synced registries of repositories define: models that belong together.
+    ///
+    /// ```
+    /// use modelrack::{Manager, RemoteOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// for example in manager.examples(&RemoteOptions::default())? {
+    ///     println!("{}: {} models", example.name, example.models.len());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when a cached registry is damaged.
+    /// [`ErrorKind::Registry`] if a cached registry is damaged.
     fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>>;
 
-    /// Returns one installed model with its files.
+    /// Returns an installed model with its files.
+    ///
+    /// ```
+    /// use modelrack::{Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// let detail = manager.get(&"digits/logistic".parse()?)?;
+    /// assert_eq!(detail.installed.model.version(), "v1");
+    /// assert!(detail.files().iter().any(|file| file.path.as_str() == "model.safetensors"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when several
-    /// versions are installed and none is named; [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) when its manifest
-    /// is damaged.
+    /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are installed and none is given;
+    /// [`ErrorKind::HashMismatch`] if its manifest is damaged.
     fn get(&self, model: &ModelAddress) -> Result<InstalledDetail>;
 
     /// Returns what a source offers under a name, from its index alone.
     ///
-    /// # Errors
-    /// [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound), [`ErrorKind::VersionNotFound`](crate::ErrorKind::VersionNotFound),
-    /// [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when there are several versions and none is named, and those of
-    /// [`Manager::list_remote`].
-    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel>;
-
-    /// Returns what a source offers under a name, with its files. It fetches the manifest, and no file.
+    /// ```
+    /// use modelrack::{Manager, RemoteOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let offer = manager.get_remote(&"digits/logistic latest".parse()?, &RemoteOptions::default())?;
+    /// assert_eq!(offer.alias_of.as_deref(), Some("v2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Manager::get_remote`], and [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) for the manifest.
+    /// [`ErrorKind::ModelNotFound`] and [`ErrorKind::VersionNotFound`]; [`ErrorKind::InvalidRef`] if there are several
+    /// versions and none is given; those of [`Manager::list_remote`].
+    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel>;
+
+    /// Returns what a source offers under a name, with its files. It fetches the manifest, but no file.
+    ///
+    /// ```
+    /// use modelrack::{Manager, RemoteOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let detail = manager.remote_detail(&"digits/logistic v1".parse()?, &RemoteOptions::default())?;
+    /// for file in &detail.files {
+    ///     println!("{} {:?} bytes", file.path, file.size_bytes);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Manager::get_remote`], and [`ErrorKind::HashMismatch`] for the manifest.
     fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail>;
 
-    /// Returns what a pull would do, and changes nothing in the store.
+    /// Returns the plan of a pull, and changes nothing in the store.
+    ///
+    /// ```
+    /// use modelrack::{Manager, PullOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let plan = manager.plan_pull(&"digits/logistic v1".parse()?, &PullOptions::default())?;
+    /// println!("{} of {} bytes to fetch", plan.bytes_to_fetch, plan.total_bytes);
+    ///
+    /// let report = manager.execute(&plan)?;
+    /// assert_eq!(report.bytes_fetched, plan.bytes_to_fetch);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Manager::remote_detail`].
     fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan>;
 
-    /// Runs a plan as it stands, with the options that it was made with: nothing is looked up again.
+    /// Executes a plan as it stands, with the options that it was made with; nothing is resolved again.
+    ///
+    /// [`Manager::plan_pull`] has an example.
     ///
     /// # Errors
-    /// As for [`Manager::pull`]; [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a plan that another
-    /// implementation made.
+    /// Those of [`Manager::pull`]; [`ErrorKind::InvalidArgument`] for a plan that another implementation made.
     fn execute(&self, plan: &PullPlan) -> Result<PullReport>;
 
-    /// Pulls a model, unless it is installed in exactly the state that its source offers: the same as
+    /// Pulls a model, unless it is installed in exactly the state that its source offers. The same as
     /// [`Manager::plan_pull`] and [`Manager::execute`].
     ///
-    /// # Errors
-    /// Those of [`Manager::remote_detail`]; [`ErrorKind::HashMismatch`](crate::ErrorKind::HashMismatch) and
-    /// [`ErrorKind::SizeMismatch`](crate::ErrorKind::SizeMismatch) if bytes stay wrong;
-    /// [`ErrorKind::InsufficientSpace`](crate::ErrorKind::InsufficientSpace);
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled). Whatever happens, what was installed stays, and what was
-    /// fetched is kept for the next attempt.
-    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
-
-    /// Returns what [`Manager::pull_matching`] would do, one plan for each model.
+    /// ```
+    /// use modelrack::pull::PullOutcome;
+    /// use modelrack::{Manager, PullOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let report = manager.pull(&"digits/logistic v1".parse()?, &PullOptions::default())?;
+    /// assert_eq!(report.outcome, PullOutcome::Installed);
+    /// assert!(report.path.join("model.safetensors").is_file());
+    ///
+    /// let again = manager.pull(&"digits/logistic v1".parse()?, &PullOptions::default())?;
+    /// assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`](crate::ErrorKind::ModelNotFound) when none matches.
+    /// Those of [`Manager::remote_detail`]; [`ErrorKind::HashMismatch`] and [`ErrorKind::SizeMismatch`] if bytes are still
+    /// wrong after all retries; [`ErrorKind::InsufficientSpace`]; [`ErrorKind::Cancelled`]. In any case, what was installed
+    /// stays, and what was fetched is kept for the next attempt.
+    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
+
+    /// Returns the plans of the pulls of all models that match a pattern, in the order of names.
+    ///
+    /// ```
+    /// use modelrack::{Manager, ModelPattern, PullOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let pattern: ModelPattern = "digits/* v1".parse()?;
+    /// let plans = manager.plan_matching(&pattern, &PullOptions::default())?;
+    /// let bytes: u64 = plans.iter().map(|plan| plan.bytes_to_fetch).sum();
+    /// println!("{} models, {bytes} bytes", plans.len());
+    ///
+    /// let report = manager.execute_all(&plans)?;
+    /// assert_eq!((report.pulled.len(), report.failed.len()), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`] if no model matches.
     fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
     -> Result<Vec<PullPlan>>;
 
-    /// Runs plans as they stand, several at once, with the options of the first. One that fails stands in the report. Models
-    /// of one commit come through its archive if that is cheaper than file by file.
+    /// Executes plans as they stand, several at once, with the options of the first. A pull that fails stands in the report.
+    /// Models of one commit come from its archive if that takes less than file by file.
+    ///
+    /// [`Manager::plan_matching`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) as for [`Manager::execute`].
+    /// [`ErrorKind::Cancelled`]; [`ErrorKind::InvalidArgument`] for a plan that another implementation made.
     fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport>;
 
-    /// Pulls all models whose names match: the same as [`Manager::plan_matching`] and [`Manager::execute_all`].
+    /// Pulls all models that match a pattern. The same as [`Manager::plan_matching`] and [`Manager::execute_all`].
+    ///
+    /// ```
+    /// use modelrack::{Manager, PullOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let report = manager.pull_matching(&"digits/* v2".parse()?, &PullOptions::default())?;
+    /// assert_eq!(report.pulled[0].model.to_string(), "digits/logistic v2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Manager::plan_matching`]; [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    /// Those of [`Manager::plan_matching`] and [`Manager::execute_all`].
     fn pull_matching(
         &self,
         pattern: &ModelPattern,
         options: &PullOptions,
     ) -> Result<MatchingReport>;
 
-    /// Changes what is recorded of an installed model: its type, its tags, its metadata. Returns how it is then. What is said
-    /// so holds until the model is removed, whatever its source says when it is updated or pulled again.
+    /// Changes the recorded type, tags and metadata of an installed model, and returns the model with them. The change
+    /// outlasts updates and further pulls, whatever the source states; it ends when the model is removed.
+    ///
+    /// ```
+    /// use modelrack::installed::Annotation;
+    /// use modelrack::{Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// let annotation = Annotation::default().tags(vec!["reviewed".to_owned()]);
+    /// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
+    /// assert_eq!(model.tags, ["reviewed"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`Manager::get`], and the storage errors.
+    /// Those of [`Manager::get`].
     fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel>;
 
-    /// Removes one version.
+    /// Removes one version of a model.
+    ///
+    /// ```
+    /// use modelrack::{CancelToken, Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let pulled = manager.pull_model("digits/logistic v1")?;
+    /// let report = manager.remove(&"digits/logistic v1".parse()?, &CancelToken::new())?;
+    /// assert_eq!((report.removed, report.bytes_freed), (vec![pulled.model], pulled.total_bytes));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) when several
-    /// versions are installed and none is named.
+    /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are installed and none is given.
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport>;
 
-    /// Removes all versions of a model, going on past a failure.
+    /// Removes all versions of a model, and continues after a failure.
+    ///
+    /// ```
+    /// use modelrack::{CancelToken, Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// manager.pull_model("digits/logistic v2")?;
+    /// let report = manager.remove_all(&"digits/logistic".parse()?, &CancelToken::new())?;
+    /// assert_eq!(report.removed.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); [`ErrorKind::Several`](crate::ErrorKind::Several) with what failed.
+    /// [`ErrorKind::NotInstalled`]; [`ErrorKind::Several`] with the failures.
     fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport>;
 
     /// Returns the folder of an installed model.
     ///
-    /// # Errors
-    /// As [`Manager::get`].
-    fn path(&self, model: &ModelAddress) -> Result<PathBuf>;
-
-    /// Compares installed models with their sources. It fetches manifests of changed models, and no files.
+    /// ```
+    /// use modelrack::{Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// let folder = manager.path(&"digits/logistic v1".parse()?)?;
+    /// assert!(folder.ends_with("digits/logistic/v1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// For a single model those of [`Manager::remote_detail`], also when its source no longer offers it; among several they
-    /// stand in the report.
+    /// Those of [`Manager::get`], and [`ErrorKind::FolderMissing`].
+    fn path(&self, model: &ModelAddress) -> Result<PathBuf>;
+
+    /// Compares installed models with what their sources offer. It fetches the manifests of changed models, but no files.
+    ///
+    /// ```
+    /// use modelrack::installed::Freshness;
+    /// use modelrack::{Manager, ManagerExt, UpdateOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// for entry in manager.check_update(&UpdateOptions::default())?.entries {
+    ///     match entry.freshness {
+    ///         Freshness::UpToDate => println!("{} is up to date", entry.model),
+    ///         Freshness::Changed(change) => println!("{}: {} bytes to fetch", entry.model, change.plan.bytes_to_fetch),
+    ///         Freshness::Gone(error) | Freshness::Unknown(error) => println!("{}: {error}", entry.model),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// For a single model, those of [`Manager::remote_detail`], also if its source no longer offers it. For several models,
+    /// these errors stand in the report.
     fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
-    /// Compares installed models with their sources and brings in what changed.
+    /// Compares installed models with what their sources offer, and pulls those that changed.
+    ///
+    /// ```
+    /// use modelrack::{Manager, ManagerExt, UpdateOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic latest")?;
+    /// let options = UpdateOptions::default().model("digits/logistic latest".parse::<modelrack::ModelAddress>()?);
+    /// let report = manager.update(&options)?;
+    /// assert!(report.entries[0].applied.is_none(), "nothing has changed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Manager::check_update`] and [`Manager::pull`].
     fn update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
-    /// Hashes installed models and compares them with their manifests; repairs them when asked to. Damage is no error:
+    /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;
     /// it stands in the report.
     ///
-    /// # Errors
-    /// [`ErrorKind::NotInstalled`](crate::ErrorKind::NotInstalled); those of [`Manager::pull`] when a repair fails.
-    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport>;
-
-    /// Copies a model's files into a folder, with its folders kept; pulls it first if need be.
+    /// ```
+    /// use modelrack::installed::Damage;
+    /// use modelrack::{Manager, ManagerExt, VerifyOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let folder = manager.ensure("digits/logistic v1")?;
+    /// std::fs::remove_file(folder.join("labels.json"))?;
+    /// let report = manager.verify(&VerifyOptions::default())?;
+    /// let damaged = &report.models[0].damaged[0];
+    /// assert_eq!((damaged.path.as_str(), damaged.damage), ("labels.json", Damage::Missing));
+    ///
+    /// manager.verify(&VerifyOptions::default().repair(true))?;
+    /// assert!(folder.join("labels.json").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Manager::pull`]; [`ErrorKind::Storage`](crate::ErrorKind::Storage) when a file with other bytes is there, in
-    /// which case nothing is copied.
+    /// [`ErrorKind::NotInstalled`]; those of [`Manager::pull`] if a repair fails.
+    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport>;
+
+    /// Copies the files of a model into a folder, with its folders, and pulls the model first if necessary.
+    ///
+    /// ```
+    /// use modelrack::{CopyOptions, Manager};
+    ///
+    /// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// # let workspace = folder.path().join("workspace");
+    /// let report = manager.copy(&"digits/logistic v1".parse()?, &workspace, &CopyOptions::default())?;
+    /// println!("{} files written, {} already there", report.copied, report.unchanged);
+    /// assert!(workspace.join("model.safetensors").is_file());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Manager::pull`]; [`ErrorKind::Exists`] if a file with different content is there, in which case nothing is
+    /// copied.
     fn copy(
         &self,
         model: &ModelAddress,
@@ -183,56 +409,118 @@ pub trait Manager: Send + Sync + Debug {
         options: &CopyOptions,
     ) -> Result<CopyReport>;
 
-    /// Finds models that have every word of a query in name, description, type or tags, in any case.
+    /// Finds the models that have every word of a query in their name, description, type or tags, in either case.
+    ///
+    /// ```
+    /// use modelrack::{Manager, SearchOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let report = manager.search("handwritten digits", &SearchOptions::default().remote(true))?;
+    /// assert!(report.remote.iter().all(|offer| offer.model.model() == "logistic"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for an empty query; those of [`Manager::list_remote`].
+    /// [`ErrorKind::InvalidArgument`] for an empty query; those of [`Manager::list_remote`].
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
 
-    /// Returns what unfinished pulls left, except of those that are running.
+    /// Returns what unfinished pulls left, except those that are running.
     ///
-    /// # Errors
-    /// The storage errors.
+    /// ```
+    /// use modelrack::Manager;
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let plan = manager.plan_prune()?;
+    /// println!("{} unfinished pulls, {} bytes", plan.partials.len(), plan.bytes);
+    /// let report = manager.prune(&plan)?;
+    /// assert!(report.in_use.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn plan_prune(&self) -> Result<PrunePlan>;
 
-    /// Removes what a plan lists, unless somebody is using it by now.
+    /// Removes what a plan lists, except what has come into use since.
     ///
-    /// # Errors
-    /// The storage errors.
+    /// [`Manager::plan_prune`] has an example.
     fn prune(&self, plan: &PrunePlan) -> Result<PruneReport>;
 
-    /// Returns the pulls of this process that have not ended, from their first moment on: those, too, of which it is still
-    /// looked up at a source what they are.
+    /// Returns the pulls of this process that have not ended, including those whose model is still being resolved.
+    ///
+    /// [`Download`] has an example.
     fn downloads(&self) -> Vec<Download>;
 
-    /// Cancels the pulls of a model, in any version when none is named; returns how many there were. They end with
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) within a second, and resume when pulled again. A pull that names no
-    /// version is cancelled with any version of its model, as long as it is looked up which one it means.
+    /// Cancels the pulls of a model, or of all its versions if none is given, and returns their number.
+    ///
+    /// They end with [`ErrorKind::Cancelled`] within a second, and resume when they are pulled again. A pull without a version
+    /// is cancelled with any version of its model while it is being resolved.
+    ///
+    /// ```
+    /// use modelrack::Manager;
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let cancelled = manager.cancel(&"digits/logistic".parse()?);
+    /// assert_eq!(cancelled, 0, "nothing is being pulled");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn cancel(&self, model: &ModelAddress) -> usize;
 
-    /// Returns the sources and what is known of their registries here. It opens no socket.
+    /// Returns the configured sources, and what is known of their registries on this machine. No request is made.
     ///
-    /// # Errors
-    /// None of its own.
+    /// ```
+    /// use modelrack::Manager;
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let source = &manager.sources()?[0];
+    /// assert_eq!((source.key.as_str(), source.kind.as_str()), ("digits", "chunked"));
+    /// assert!(source.fetched_at.is_none(), "nothing has been fetched yet");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn sources(&self) -> Result<Vec<SourceInfo>>;
 
-    /// Brings registries up to date, all at once. One that fails stands in the report and keeps no other from it.
+    /// Syncs registries, all at once. A registry that fails stands in the report and does not keep the others from syncing.
+    ///
+    /// ```
+    /// use modelrack::{Manager, SyncOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let report = manager.sync(&SyncOptions::default())?;
+    /// assert_eq!((report.synced[0].name.as_str(), report.synced[0].versions), ("digits", 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Offline`](crate::ErrorKind::Offline); [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a source
-    /// that is not configured; [`ErrorKind::InvalidRef`](crate::ErrorKind::InvalidRef) for what can be no ref.
+    /// [`ErrorKind::Offline`]; [`ErrorKind::InvalidArgument`] for a source that is not configured;
+    /// [`ErrorKind::InvalidRef`] for an invalid ref.
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport>;
 
-    /// Says which cached registries a clear would remove.
+    /// Returns the cached registries that match some options.
+    ///
+    /// ```
+    /// use modelrack::{ClearOptions, Manager, SyncOptions};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.sync(&SyncOptions::default())?;
+    /// let plan = manager.plan_clear(&ClearOptions::default().source("digits".to_owned()))?;
+    /// assert_eq!(plan.registries[0].source, "digits");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for a source that is not configured.
+    /// [`ErrorKind::InvalidArgument`] for a source that is not configured.
     fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
 
-    /// Removes cached registries; returns those that are gone. Installed models stay.
+    /// Removes cached registries, and returns those that are gone. Installed models stay.
+    ///
+    /// ```
+    /// use modelrack::{ClearOptions, Manager};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let cleared = manager.clear(&ClearOptions::default())?;
+    /// println!("{} registries, {} bytes", cleared.registries.len(), cleared.bytes);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// Those of [`Manager::plan_clear`], and the storage errors.
+    /// Those of [`Manager::plan_clear`].
     fn clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
 }
 
@@ -240,8 +528,19 @@ pub trait Manager: Send + Sync + Debug {
 ///
 /// A model is anything that converts to a [`ModelAddress`]: text such as `"group/model version"`, a
 /// [`ModelRef`](crate::ModelRef), a [`ModelName`], or an address itself.
+///
+/// ```
+/// use modelrack::{ManagerExt, ModelRef};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let model = ModelRef::new("digits", "logistic", "v1")?;
+/// assert!(!manager.is_installed(&model)?);
+/// manager.pull_model(&model)?;
+/// assert!(manager.is_installed("digits/logistic v1")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait ManagerExt: Manager {
-    /// Pulls a model with default options.
+    /// Pulls a model with default options; see [`ManagerExt`] for an example.
     ///
     /// # Errors
     /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`] for an invalid name.
@@ -281,7 +580,7 @@ pub trait ManagerExt: Manager {
         }
     }
 
-    /// Returns whether a model is installed and its folder exists.
+    /// Returns whether a model is installed and its folder exists; see [`ManagerExt`] for an example.
     ///
     /// # Errors
     /// Those of [`Manager::path`], except [`ErrorKind::NotInstalled`] and [`ErrorKind::FolderMissing`].

@@ -36,8 +36,14 @@ use crate::store::record::Annotation;
 
 /// The models of one app on this machine.
 ///
-/// Building one does no input or output. The environment and the user's file are read by the first call that needs them,
-/// and once; when that fails, the next call tries again.
+/// Creating one reads nothing. The first call reads the environment and the user's file; if that fails, the next call tries
+/// again.
+///
+/// ```
+/// use modelrack::{Config, ModelManager};
+///
+/// let manager = ModelManager::new(Config::new("tool").registry_url("https://models.example.org"));
+/// ```
 pub struct ModelManager {
     config: Config,
     environment: Option<Environment>,
@@ -47,7 +53,21 @@ pub struct ModelManager {
     opening: Mutex<()>,
 }
 
-/// Puts a [`ModelManager`] together.
+/// Builds a [`ModelManager`].
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
+/// use modelrack::{Config, Environment, ModelManager};
+///
+/// let manager = ModelManager::builder(Config::new("tool").registry_url("https://models.example.org"))
+///     .environment(Environment::of_process().variable("TOOL_MODELS_OFFLINE", "1"))
+///     .progress(Arc::new(Silent))
+///     .build();
+/// ```
+///
+/// The [`transport`](crate::transport) module has an example with a transport.
 #[derive(Debug)]
 pub struct ModelManagerBuilder {
     config: Config,
@@ -57,28 +77,28 @@ pub struct ModelManagerBuilder {
 }
 
 impl ModelManagerBuilder {
-    /// Uses this environment instead of the process's own.
+    /// Sets the environment to read. Default: that of the process.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
         self
     }
 
-    /// Sends requests through this transport instead of the built-in one. `file://` URLs never reach it.
+    /// Sets the transport of all requests, except those for `file://` URLs. Default: the built-in one.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
         self
     }
 
-    /// Passes the events of all pulls to this handler. Default: none.
+    /// Sets the handler of the events of all pulls. Default: [`Silent`].
     #[must_use]
     pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Makes the manager.
+    /// Creates the manager.
     #[must_use]
     pub fn build(self) -> ModelManager {
         let Self {
@@ -99,13 +119,13 @@ impl ModelManagerBuilder {
 }
 
 impl ModelManager {
-    /// Makes the manager of an app.
+    /// Creates the manager of an app.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self::builder(config).build()
     }
 
-    /// Starts to make the manager of an app.
+    /// Returns a builder of the manager of an app.
     #[must_use]
     pub fn builder(config: Config) -> ModelManagerBuilder {
         ModelManagerBuilder {

@@ -26,7 +26,7 @@ pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// An operating system, as far as its folders are concerned.
+/// An operating system, as far as its folders are concerned; see [`Environment`](crate::Environment) for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum System {
