@@ -146,8 +146,9 @@ impl Error {
         })
     }
 
-    /// A name in an argument that cannot be used.
+    /// Creates the error of an invalid name in an argument.
     #[cfg(feature = "author")]
+    #[allow(clippy::needless_pass_by_value, reason = "it is what map_err passes")]
     pub(crate) fn argument_name(name: InvalidName) -> Self {
         Self::argument(name.to_string())
     }

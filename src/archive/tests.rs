@@ -253,7 +253,7 @@ fn refuses_what_is_no_honest_archive() {
         ("multi-part", two(a().with(|b| b.disk = 1))),
         ("fewer entries", patch_end(one(), 8, &[2, 0, 2, 0])),
         ("fewer entries", patch_end(one(), 8, &[0xff; 4])),
-        ("more in its directory", patch_end(one(), 8, &[0; 4])),
+        ("more entries than", patch_end(one(), 8, &[0; 4])),
         ("missing entry", {
             let name = "n".repeat(46);
             patch_end(

@@ -41,7 +41,7 @@ fn write_help(text: &mut String, parent: &Command, path: &[String]) {
 /// Whether a literal has a space between two letters or placeholders, and so is more than a name or a format.
 fn is_prose(text: &str) -> bool {
     let words = text.split_whitespace();
-    let words = words.filter(|word| word.chars().any(|c| c.is_alphabetic()) || word.contains('{'));
+    let words = words.filter(|word| word.chars().any(char::is_alphabetic) || word.contains('{'));
     words.count() > 1 && text.trim().contains(' ')
 }
 

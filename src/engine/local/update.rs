@@ -80,7 +80,7 @@ pub enum Freshness {
     /// The source has exactly this state.
     UpToDate,
     /// The source has another state.
-    Changed(Change),
+    Changed(Box<Change>),
     /// The source no longer offers it: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
     Gone(Error),
     /// The source could not be asked, or its registry read.
@@ -260,7 +260,7 @@ impl Engine {
         let old = self.store.manifest(model, record.manifest_hash).ok();
         let change = compare_files(old.as_ref(), digest, plan);
         let applied = apply.then(|| self.execute(&change.plan)).transpose()?;
-        Ok((Freshness::Changed(change), applied))
+        Ok((Freshness::Changed(Box::new(change)), applied))
     }
 
     /// Records another commit that has exactly the installed files.

@@ -207,15 +207,13 @@ impl Engine {
                 if let Some(models) = find(&mut listing) {
                     return models.into_iter().map(offer).collect();
                 }
-                let mut failures = listing.failures.into_iter();
-                match failures.next().map(|failure| failure.error) {
-                    Some(error) => match error.kind() {
+                if let Some(failure) = listing.failures.into_iter().next() {
+                    match failure.error.kind() {
                         ErrorKind::NotSynced { references, .. } => {
                             missing.extend(references.iter().cloned());
                         }
-                        _ => return Err(error),
-                    },
-                    None => {}
+                        _ => return Err(failure.error),
+                    }
                 }
             }
             if !missing.is_empty() {

@@ -117,7 +117,9 @@ fn cases() -> Vec<Case> {
             2,
             "INVALID_REF",
         )
-        .prepare(|rack| drop(rack.publish("g/m v2", &sample()))),
+        .prepare(|rack| {
+            rack.publish("g/m v2", &sample());
+        }),
         case(
             "several installed and none named",
             "path g/m",
