@@ -1,7 +1,7 @@
 //! Members of a zip: fetched over byte ranges, several that lie one behind the other with one request.
 
 use std::cell::RefCell;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
 use super::jobs::Round;
@@ -19,6 +19,9 @@ use crate::url::Scheme;
 const MAX_GAP_BYTES: u64 = 64 << 10;
 /// How much one request fetches, unless a single member is larger: small enough that several connections share the work.
 const RUN_BYTES: u64 = 4 << 20;
+
+/// How much of a response is taken from the connection at once: decoding takes less, and headers a few bytes.
+const STREAM_BYTES: usize = 64 << 10;
 
 /// Sorts members as they lie in the zip, and gathers those that one request fetches.
 pub(crate) fn runs(
@@ -99,15 +102,15 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
             return Err(replaced());
         }
         let at = if body.is_range { range.start } else { 0 };
-        let mut stream = ZipStream {
+        let stream = ZipStream {
             round,
             body,
             at,
             failure: RefCell::default(),
         };
+        let mut stream = BufReader::with_capacity(STREAM_BYTES, stream);
         while let Some(member) = members.get(done) {
-            let skip = member.range().start.saturating_sub(stream.at);
-            take(&mut stream, &tasks[done], member, skip, buffer)?;
+            take(&mut stream, &tasks[done], member, buffer)?;
             done += 1;
         }
         Ok(())
@@ -120,50 +123,43 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
 
 /// Decodes one member from the stream, hashes it and writes it to its places.
 fn take(
-    stream: &mut ZipStream<'_, '_>,
+    stream: &mut BufReader<ZipStream<'_, '_>>,
     task: &Task,
     member: &Member,
-    skip: u64,
     buffer: &mut [u8],
 ) -> Result<(), Failure> {
-    let round = stream.round;
-    let manifest = round.transfer.manifest;
-    let part = manifest.parts()[task.part];
+    let round = stream.get_ref().round;
+    let part = round.transfer.manifest.parts()[task.part];
+    let what = || format!("the member '{}'", member.name.escape_debug());
+    if member.size_bytes != part.size_bytes {
+        return Err(Failure::last(Error::from(ErrorKind::SizeMismatch {
+            what: what(),
+            expected_bytes: part.size_bytes,
+            actual_bytes: member.size_bytes,
+        })));
+    }
     let offsets = round.offsets(task);
     round.working_on(&part.range());
-    let skipped = io::copy(&mut stream.by_ref().take(skip), &mut io::sink());
-    if let Err(error) = skipped {
-        return Err(stream.failed(error));
-    }
-    let location = &round
-        .transfer
-        .places
-        .zip()
-        .map(|zip| zip.urls[0].to_string());
-    let location = location.as_deref().unwrap_or_default();
+    let at = stream.get_ref().at - stream.buffer().len() as u64;
+    let skip = member.range().start.saturating_sub(at);
+    let skipped = io::copy(&mut stream.take(skip), &mut io::sink());
+    skipped.map_err(|error| stream.get_ref().failed(error))?;
+    let zip = round.transfer.places.zip();
+    let location = zip.map(|zip| zip.urls[0].to_string()).unwrap_or_default();
     let mut expected = Expected::new(part.digest, part.size_bytes);
     let mut at = 0;
     let decoded = member.decode(stream, &location, buffer, &mut |piece| {
-        // The directory's size is the manifest's, and no byte more comes.
         expected.update(piece);
         round.write(&offsets, at, piece)?;
         at += piece.len() as u64;
         Ok(())
     });
     decoded.map_err(|error| match error {
-        MemberError::Read(error) => stream.failed(error),
+        MemberError::Read(error) => stream.get_ref().failed(error),
         MemberError::Damaged(error) => Failure::transient(error),
         MemberError::Refused(error) | MemberError::Taken(error) => Failure::last(error),
     })?;
-    if member.size_bytes != part.size_bytes {
-        return Err(Failure::last(Error::from(ErrorKind::SizeMismatch {
-            what: format!("the member '{}'", member.name.escape_debug()),
-            expected_bytes: part.size_bytes,
-            actual_bytes: member.size_bytes,
-        })));
-    }
-    let met = expected.met(|| format!("the member '{}'", member.name.escape_debug()));
-    met.map_err(Failure::transient)?;
+    expected.met(what).map_err(Failure::transient)?;
     for offset in offsets {
         let range = offset..offset + part.size_bytes;
         round.complete(range, 1, buffer).map_err(Failure::last)?;
