@@ -7,10 +7,10 @@ use crate::error::BoxError;
 
 const END_SIGNATURE: &[u8] = b"PK\x05\x06";
 pub(super) const END_BYTES: usize = 22;
-/// The zip64 record and its locator, which stand before the end record when they are there.
+/// The zip64 record and its locator, which precede the end record in some archives.
 const ZIP64_BYTES: usize = 56;
 const LOCATOR_BYTES: usize = 20;
-/// How much of an archive's end always holds these records: the last has a comment of up to 65,535 bytes.
+/// The size of the largest end: its comment has up to 65,535 bytes.
 pub(super) const TAIL_BYTES: u64 = (ZIP64_BYTES + LOCATOR_BYTES + END_BYTES + 65_535) as u64;
 
 /// The disks of the end and of the directory, entries on that disk and in all, size and offset of the directory.
@@ -18,16 +18,16 @@ const END_FIELDS: [Range<usize>; 6] = [4..6, 6..8, 8..10, 10..12, 12..16, 16..20
 /// The same in the zip64 record.
 const ZIP64_FIELDS: [Range<usize>; 6] = [16..20, 20..24, 24..32, 32..40, 40..48, 48..56];
 
-/// The largest directory that is read, in bytes, and the most entries that it may have, of at least 46 bytes each.
+/// The largest directory that is read: its size, and its entries of at least 46 bytes each.
 const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
 const MAX_ENTRIES: u64 = 1_000_000;
 const MIN_ENTRY_BYTES: u64 = 46;
 
-/// Reads how many entries the directory of an archive has, and where it is.
+/// Reads how many entries the directory has and where it is, from the last [`TAIL_BYTES`] of an archive.
 ///
-/// `tail` are the last bytes of the archive, [`TAIL_BYTES`] or all, and `tail_start` is where they begin in it.
+/// `tail_start` is the offset of these bytes.
 pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), BoxError> {
-    // Another signature may stand in the comment, but not with a comment of its own that goes to the archive's end.
+    // The comment may contain the signature, but not a record whose own comment also ends where the archive does.
     let mut ends = tail.windows(END_BYTES).enumerate().filter(|(at, record)| {
         let end = at + END_BYTES + number(&record[20..]) as usize;
         record.starts_with(END_SIGNATURE) && end == tail.len()
@@ -65,9 +65,9 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
     }
 }
 
-/// Returns the zip64 record, which stands with its locator where `before` ends, and nowhere else.
+/// Returns the zip64 record if there is one: directly before its locator, which is the end of `before`.
 ///
-/// There may be data behind its fields for directories that are encrypted; those are not read anyway.
+/// Only encrypted directories have more data in the record; those are refused.
 fn zip64_record(before: &[u8], tail_start: u64) -> Result<Option<&[u8]>, BoxError> {
     let Some((before, locator)) = before.split_last_chunk::<LOCATOR_BYTES>() else {
         return Ok(None);
@@ -78,7 +78,7 @@ fn zip64_record(before: &[u8], tail_start: u64) -> Result<Option<&[u8]>, BoxErro
     let at = tail_start + before.len().saturating_sub(ZIP64_BYTES) as u64;
     let record = before.last_chunk::<ZIP64_BYTES>().filter(|record| {
         record.starts_with(b"PK\x06\x06")
-            // The size counts from behind itself.
+            // The size excludes the signature and itself.
             && number(&record[4..12]) == ZIP64_BYTES as u64 - 12
             && (number(&locator[4..8]), number(&locator[8..16])) == (0, at)
             && number(&locator[16..20]) <= 1
@@ -87,7 +87,7 @@ fn zip64_record(before: &[u8], tail_start: u64) -> Result<Option<&[u8]>, BoxErro
     Ok(Some(record))
 }
 
-/// Returns an end record without comment, for so many entries of a directory.
+/// Returns an end record without a comment.
 pub(super) fn record(entries: usize, directory: Range<usize>) -> [u8; END_BYTES] {
     let values = [0, 0, entries, entries, directory.len(), directory.start];
     let mut record = [0; END_BYTES];

@@ -1,4 +1,4 @@
-//! One file of an archive: what the directory says of it, and its bytes out of a stream.
+//! A file of an archive: its entry in the directory, and its content.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -14,54 +14,54 @@ use crate::relpath::shown;
 
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: u64 = 30;
-/// Where an entry of the directory has the length of its name, the disk of its member, and its name.
+/// Fields of an entry in the directory.
 const NAME_LENGTH: Range<usize> = 28..30;
 const DISK: Range<usize> = 34..36;
 const NAME_START: usize = 46;
-/// The flags for encryption: of the data, strong, and of the directory.
+/// The flags for encrypted data, strong encryption, and an encrypted directory.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
-/// The type of a file in its Unix mode, and that of a regular one; zero when the archive was made elsewhere.
+/// The file type in a Unix mode; zero if the archive has no modes.
 const MODE_TYPE: u32 = 0o170_000;
 const MODE_REGULAR: u32 = 0o100_000;
-/// Deflate makes at most 258 bytes of two bits.
+/// Deflate turns two bits into at most 258 bytes.
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// Why a member could not be decoded.
 #[derive(Debug)]
 pub(crate) enum MemberError {
-    /// The stream failed, or ended too early.
+    /// The stream failed or ended early.
     Read(io::Error),
-    /// The bytes are not those that the directory promises: [`ErrorKind::HashMismatch`] or [`ErrorKind::SizeMismatch`]
-    /// of the member, or [`ErrorKind::Registry`] when they do not inflate.
+    /// The data is not what the directory promises: [`ErrorKind::HashMismatch`] or [`ErrorKind::SizeMismatch`], or
+    /// [`ErrorKind::Registry`] if it does not inflate.
     Damaged(Error),
     /// The archive contradicts itself: [`ErrorKind::Registry`].
     Refused(Error),
-    /// What takes the bytes failed.
+    /// The receiver of the content failed.
     Taken(Error),
 }
 
 /// A file of an archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
-    /// The name, with `/` between components; as the archive has it, so hostile.
+    /// The unchecked name, with `/` between components.
     pub(crate) name: Box<str>,
-    /// The number of bytes that it holds.
+    /// The size of the content.
     pub(crate) size_bytes: u64,
-    /// The number of bytes in the archive that they are made from.
+    /// The size of the compressed content.
     pub(crate) compressed_bytes: u64,
     crc32: u32,
     method: CompressionMethod,
     pub(super) header_offset: u64,
-    /// Where it ends at the latest.
+    /// The largest offset at which it may end.
     pub(super) end: u64,
     /// Why it cannot be read.
     pub(super) fault: Option<&'static str>,
 }
 
 impl Member {
-    /// Takes what is needed of an entry; `raw` begins with the entry as it stands in the directory.
+    /// Reads a member from its entry; `raw` starts with the bytes of the entry.
     ///
-    /// The member ends as if its local header had no extra field.
+    /// Its end is that of a local header without an extra field.
     pub(super) fn new(entry: &ZipFileEntry<'_>, raw: &[u8]) -> Result<Self, BoxError> {
         if number(&raw[DISK]) != 0 {
             return Err("it is part of a multi-part archive".into());
@@ -72,7 +72,7 @@ impl Member {
             .checked_add(entry.compressed_size())
             .and_then(|bytes| entry.header_start().checked_add(bytes))
             .ok_or("it has members that lie outside it")?;
-        // One that is not UTF-8 comes in the code page of MS-DOS.
+        // Names that are not UTF-8 are decoded as code page 437.
         let name = entry.name()?;
         Ok(Self {
             fault: fault(entry, name.as_bytes() == header_name),
@@ -86,16 +86,16 @@ impl Member {
         })
     }
 
-    /// Returns the bytes of the archive that hold it, from its local header on.
+    /// Returns the range of the archive that holds the member, from its local header on.
     ///
-    /// Its data may end earlier: how long the local header is, is known once it is read.
+    /// The data may end before the range does: only the local header says how long it is.
     pub(crate) fn range(&self) -> Range<u64> {
         self.header_offset..self.end
     }
 
-    /// Decodes it from a stream that stands at its local header, and takes nothing from behind it.
+    /// Decodes the member from a stream that is at its local header, and reads nothing past its data.
     ///
-    /// `take` gets the bytes piece by piece, never more than [`Member::size_bytes`]; they are right once this returns.
+    /// `take` receives the content piece by piece, at most [`Member::size_bytes`] of it, before it is verified.
     /// `location` names the archive in errors.
     pub(crate) fn decode(
         &self,
@@ -126,7 +126,7 @@ impl Member {
         let options = ZipReadOptions::new()
             .override_compressed_size(self.compressed_bytes)
             .ignore_encryption_flag(true)
-            // Both are counted below, to report how they differ.
+            // `copy` checks these two, and reports what they are instead.
             .override_uncompressed_size(u64::MAX)
             .ignore_crc32(true);
         let opened: Result<_, BoxError> =
@@ -153,7 +153,7 @@ impl Member {
                 self.copy(&mut file, &error, buffer, take)
             }
         };
-        // A reader of the crate that is dropped would take what is left of the member from the stream.
+        // When dropped, the crate's reader would read the rest of the member from the stream.
         match (decoded, left.replace(0)) {
             (Ok(()), 1..) => {
                 let reason = "its data continues past its end";
@@ -163,7 +163,7 @@ impl Member {
         }
     }
 
-    /// Copies the bytes and checks how many they are, and which.
+    /// Copies the content, and checks its size and checksum.
     fn copy(
         &self,
         file: &mut dyn Read,
@@ -174,7 +174,7 @@ impl Member {
         let mut crc32 = crc32fast::Hasher::new();
         let mut done_bytes = 0;
         let total_bytes = loop {
-            // After the last byte another one is asked for, to see that there is none.
+            // Asks for one byte more than there should be.
             let left_bytes = self.size_bytes - done_bytes;
             let wanted = left_bytes.clamp(1, buffer.len() as u64) as usize;
             let piece = match file.read(&mut buffer[..wanted]) {
@@ -216,7 +216,7 @@ pub(super) fn in_archive(name: &str) -> String {
     format!("'{}' in the archive", shown(name))
 }
 
-/// Returns why a member cannot be read.
+/// Returns why a member cannot be read, if so.
 fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     let file_type = entry.external_attributes() >> 16 & MODE_TYPE;
     let (size, compressed) = (entry.size(), entry.compressed_size());
@@ -237,18 +237,18 @@ fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     (!is_possible).then_some("its sizes are impossible")
 }
 
-/// The bytes of a stream up to where a member ends.
+/// A stream up to the end of a member.
 struct Span<'s> {
     stream: RefCell<&'s mut dyn Read>,
     left: Cell<u64>,
-    /// What went wrong with the stream.
+    /// The error of the stream, which its reader may have replaced.
     failure: Cell<Option<io::Error>>,
 }
 
 impl Read for &Span<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left_bytes = self.left.get();
-        // The last byte comes alone: data that inflates without it goes on behind its end.
+        // The last byte comes alone, so that it stays if the data ends before it.
         let wanted = left_bytes
             .saturating_sub(1)
             .max(left_bytes.min(1))

@@ -7,18 +7,18 @@
 //! end:        perhaps zip64 record (56) and locator (20) · end record (22, comment)
 //! ```
 //!
-//! All of it is little-endian; [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT) describes it.
-//! The directory is the only authority: it is at the end, describes every member, and a local header that contradicts
-//! it is refused. So a few members of a large archive come out of a few ranges of it.
+//! All numbers are little-endian; see [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT).
+//! The directory describes every member, so a few members of a large archive can be read from a few ranges of it.
 //!
-//! The crate reads the entries of the directory and decodes the members. The guard refuses what the crate lets pass:
+//! The crate reads the entries of the directory and decodes the members. The guard refuses what the crate accepts:
 //!
-//! - archives that readers understand differently: two ends, a directory elsewhere than stated, more or fewer entries,
-//!   members that overlap. The crate would look further to the front, which over a network is all of the archive.
+//! - archives that different readers understand differently: two end records, a directory elsewhere or with more or
+//!   fewer entries than stated, overlapping members. The crate would search for a better directory further to the front,
+//!   which over a network means the whole archive.
 //! - directories of more than 64 MiB or 1,000,000 entries
-//! - members that cannot be read, each when it is asked for: one of several with its name, a link or a device, an
-//!   encrypted one, a compression other than deflate, a name that is not UTF-8 or one of two, impossible sizes
-//! - members that differ from the directory in their local header, size or checksum, or go on behind their end
+//! - members that occur more than once, are links or devices, are encrypted, use a compression other than deflate, have
+//!   two names or one that is not UTF-8, or impossible sizes; they do not affect the other members
+//! - members whose local header, size or checksum differs from the directory, or whose data continues past its end
 
 mod directory;
 mod end;
@@ -36,7 +36,7 @@ use crate::error::{BoxError, Error, ErrorKind};
 /// The largest archive that is fetched whole, in bytes.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
-/// Returns the error for an archive, or a member of one, that cannot be read.
+/// Returns the error for an archive or member that cannot be read.
 pub(crate) fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
     Error::from(ErrorKind::Registry {
         location: location.to_string(),
