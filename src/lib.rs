@@ -1,11 +1,28 @@
 //! A complete `models` subcommand for any command-line tool, and the same for any Rust program through one trait.
 //!
 //! Models come from static, content-addressed registries, from Git-hosted repositories that publish a `models.toml`, and
-//! from the Hugging Face Hub.
-//! Every byte is verified; an interrupted pull goes on where it was; an update fetches only what changed; what is listed as
-//! installed is complete, whatever happened. Blocking I/O on threads of its own: no async runtime.
+//! from the Hugging Face Hub. Every byte is verified, an interrupted pull resumes, and an update fetches only what changed.
+//! What is listed as installed is complete. I/O is blocking, on the crate's own threads; there is no async runtime.
 //!
-//! # In a command-line tool
+//! # Quick start
+//!
+//! ```
+//! use modelrack::{Config, ListOptions, Manager, ModelManager};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let data_dir = folder.path();
+//! let config = Config::new("tool").registry_url("https://models.example.org").data_dir(data_dir);
+//! let manager = ModelManager::new(config);
+//! for model in manager.list(&ListOptions::default())?.models {
+//!     println!("{} {}", model.model, model.path.display());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`ManagerExt::ensure`] returns the folder of a model, and pulls it first if it is not installed. [`Manager`] has
+//! everything else, with an example for each method.
+//!
+//! # Mounting the command
 //!
 //! ```no_run
 //! # #[cfg(feature = "cli")] {
@@ -33,56 +50,156 @@
 //! # }
 //! ```
 //!
-//! # In any program
+//! The `cli` module describes the options of a mount, and mounting with clap's builder.
 //!
-//! ```
-//! use modelrack::{Config, ListOptions, Manager, ModelManager};
+//! # Modules
 //!
-//! # let folder = std::env::temp_dir().join("modelrack-doc-manager");
-//! let config = Config::new("tool").registry_url("https://models.example.org").data_dir(folder);
-//! let manager = ModelManager::new(config);
-//! for model in manager.list(&ListOptions::default())?.models {
-//!     println!("{} {}", model.model, model.path.display());
-//! }
-//! # Ok::<(), modelrack::Error>(())
-//! ```
+//! The types that most programs need are at the root; the rest is in modules by subject.
 //!
-//! # Where to find what
-//!
-//! | what | where |
+//! | module | subject |
 //! |---|---|
-//! | everything that can be done | [`Manager`], and [`ModelManager`], which does it |
-//! | what an app says about its models | [`Config`], and the [`config`] module for the file format |
-//! | the command tree | the `cli` module |
-//! | registering, describing and publishing models | the `project` module |
-//! | names | [`ModelName`], [`ModelRef`], and [`ModelAddress`] for what people type |
-//! | what a model consists of | [`Manifest`] |
-//! | progress and cancelling | [`Progress`], whose [module](progress) documents the order of events, and [`CancelToken`] |
-//! | what goes wrong | [`Error`] and [`Error::code`] |
-//! | another way to the network | [`transport::Transport`] |
+//! | [`config`] | what an app configures, and how its users and the environment override it |
+//! | [`remote`] | what sources offer, and what is known of their registries |
+//! | [`pull`] | what a pull is asked to do, what it will do and what it did |
+//! | [`installed`] | what is installed; verifying, updating, copying, pruning and removing it |
+//! | [`manifest`] | the files of a version, and what they are verified with |
+//! | [`progress`] | what a pull reports, and how to cancel it |
+//! | [`transport`] | how requests reach servers, and URLs |
+//! | [`error`] | errors, and the errors of parsing |
+//! | `cli` | the command, with the feature `cli` |
+//! | `project` | the publisher's side, with the feature `author` |
+//!
+//! # Configuration
+//!
+//! A [`Config`] has the app's name and its sources. Users change the sources in a file of their own, and the environment
+//! overrides both; the [`config`] module describes the layers, the variables and the file. Creating a [`Config`] or a
+//! [`ModelManager`] reads nothing; the first call does, once. Options of a call override everything else.
+//!
+//! # Errors
+//!
+//! Every fallible function returns an [`Error`], which has an [`ErrorKind`] to match on and the steps that led to it. Codes
+//! ([`Error::code`]) are stable; texts are not. A message is one line, and its cause is the
+//! [`source`](std::error::Error::source).
+//!
+//! ```
+//! use modelrack::{ErrorKind, Manager, PullOptions};
+//!
+//! # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+//! let error = manager.pull(&"digits/logistc v1".parse()?, &PullOptions::default()).unwrap_err();
+//! match error.kind() {
+//!     ErrorKind::ModelNotFound { near, .. } => assert_eq!(near, &["digits/logistic"]),
+//!     _ => return Err(error.into()),
+//! }
+//! assert_eq!(error.code(), "MODEL_NOT_FOUND");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | kind | meaning | what a caller does |
+//! |---|---|---|
+//! | [`Config`](ErrorKind::Config), [`NoSource`](ErrorKind::NoSource) | the configuration is invalid, or has no source | show it; the user corrects the file or variable that it names |
+//! | [`InvalidRef`](ErrorKind::InvalidRef), [`InvalidArgument`](ErrorKind::InvalidArgument) | a name or option is invalid or ambiguous | ask again; `choices` has the possible meanings |
+//! | [`ModelNotFound`](ErrorKind::ModelNotFound), [`VersionNotFound`](ErrorKind::VersionNotFound) | no source offers it | suggest the names in `near` |
+//! | [`NotInstalled`](ErrorKind::NotInstalled), [`FolderMissing`](ErrorKind::FolderMissing) | it is not on this machine | pull it, as [`ManagerExt::ensure`] does |
+//! | [`NotSynced`](ErrorKind::NotSynced) | a registry is not cached | call [`Manager::sync`], or configure [`Config::auto_sync`] |
+//! | [`Offline`](ErrorKind::Offline) | the network is needed, and offline mode is on | use what is installed |
+//! | [`Network`](ErrorKind::Network), [`RateLimited`](ErrorKind::RateLimited) | requests failed after all retries | try again later, after [`Error::retry_after`]; a pull resumes |
+//! | [`Authentication`](ErrorKind::Authentication) | the server denies access | ask for a token, or for the terms to be accepted |
+//! | [`HashMismatch`](ErrorKind::HashMismatch), [`SizeMismatch`](ErrorKind::SizeMismatch) | bytes are wrong after all retries | report it to the publisher; nothing wrong was installed |
+//! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
+//! | [`InsufficientSpace`](ErrorKind::InsufficientSpace), [`Permission`](ErrorKind::Permission), [`Storage`](ErrorKind::Storage), [`Exists`](ErrorKind::Exists), [`Collision`](ErrorKind::Collision) | the file system refuses | show it with its path |
+//! | [`Locked`](ErrorKind::Locked) | another process holds a lock for too long | try again; `holder` says which process |
+//! | [`Cancelled`](ErrorKind::Cancelled) | the caller cancelled | nothing; a pull resumes |
+//! | [`Several`](ErrorKind::Several) | some of several things failed | handle each of `errors` |
+//! | [`NotRegistered`](ErrorKind::NotRegistered), [`NotPublishable`](ErrorKind::NotPublishable), [`DamagedRegistry`](ErrorKind::DamagedRegistry), [`RegistryTooLarge`](ErrorKind::RegistryTooLarge) | a publisher's project needs attention | show it |
+//! | [`Internal`](ErrorKind::Internal) | a bug in this crate | report it |
+//!
+//! # Progress and cancelling
+//!
+//! A [`Progress`] handler receives the events of pulls; [`progress`] describes their order. [`Manager::downloads`] returns
+//! what is running. A [`CancelToken`] or [`Manager::cancel`] ends a pull within a second, from any thread; it resumes when
+//! the model is pulled again.
+//!
+//! # Threads and blocking
+//!
+//! All calls block. An async program calls them on a thread for blocking work. A [`Manager`] is shared between threads, and
+//! needs no lock. A pull uses from 4 to 16 threads of its own ([`Config::concurrency`]); handlers of progress and transports
+//! are called on them. Processes share a store safely: files are locked, and replaced as a whole.
+//!
+//! # Offline
+//!
+//! With [`Config::offline`], the variable `<APP>_MODELS_OFFLINE` or the `offline` option of a call, no socket is opened. What
+//! is installed is listed, found, verified and copied without a network in any case. What repositories offer is found in the
+//! cached registries. `file://` URLs count as local, which suits machines without a network.
+//!
+//! # Tokens and trust
+//!
+//! - A token is sent to the host it is meant for, over https or to this machine, and never along a redirect to another
+//!   host. No URL, log, error or `Debug` output shows a secret ([`transport::Url`], [`transport::Secret`]).
+//! - Names from registries are hostile until they are validated ([`manifest::RelPath`]): no absolute paths, `..`, reserved
+//!   names, or names that differ only in case. Links in archives are never followed or created.
+//! - Sizes that a registry declares limit what is read, and every digest is checked. An index can be signed with minisign; a
+//!   source with a `public_key` refuses an index without a valid signature.
+//! - Python sources are parsed, never run.
+//!
+//! # Formats
+//!
+//! | format | where it is described |
+//! |---|---|
+//! | the user's file of sources | [`config`] |
+//! | manifests, on disk and in a chunked registry | [`manifest`] |
+//! | `models.json` and `models.toml`, the registries | the README, under "Sources" |
+//! | `registry.json`, the record of a store: group → model → version → facts | `src/store/record.rs` |
+//! | the tables of a project in `models.toml` | `src/modelstoml/mod.rs` |
+//! | `--json` output of the command | `tests/suite/snapshots` |
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `cli` | yes | the command tree, with clap |
-//! | `author` | no | the publisher's side: the `project` module and `registry` commands |
+//! | `cli` | yes | the command, with clap |
+//! | `author` | no | the publisher's side: the `project` module and the `registry` commands |
 //! | `python` | no | reading models and targets from Python sources; includes `author` |
 //! | `unstable-completion` | no | completing model names in the shell, through an interface that clap_complete calls unstable |
 //!
-//! Without any of them there is the [`Manager`] alone. Without `python`, a Python source is a file like any other, and
-//! `registry status` says of each entrypoint that it was not checked.
+//! Without any of them, there is the [`Manager`] alone. Without `python`, a Python source is a file like any other, and
+//! checks of a project report that entrypoints were not checked.
 //!
 //! # Log levels
 //!
-//! Events go to [`tracing`]; nothing is ever printed. **error** is not used: what fails is returned. **warn**: something
-//! was mended or passed over that somebody should know of, as a damaged record. **info**: what began and ended, as
-//! "installed". **debug**: each request with status and time, each retry, each file operation. No event shows a secret.
+//! Events go to [`tracing`]; the library never prints. **warn**: something was repaired or skipped that somebody should know
+//! of, such as a damaged record. **info**: the beginning and end of operations, such as "installed". **debug**: each request
+//! with its status and time, each retry, each operation on files. **error** is not used, since errors are returned. No event
+//! shows a secret.
 //!
-//! # What is promised
+//! # What versions promise
 //!
-//! Error codes, the keys of machine output and the formats on disk and on the wire are only ever added to. Texts of
-//! errors and of the command tree may change with any release.
+//! Error codes, the keys of `--json` output and the formats on disk and on the wire only gain additions. Types are
+//! `#[non_exhaustive]` where they may grow. The texts of errors and of the command may change with any release.
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | source | a configured place that offers models; of kind `chunked`, `repository` or `hub` |
+//! | registry | what a source publishes about its models: `models.json`, `models.toml`, the API of the Hub |
+//! | model, version | what a name refers to; a version is any text: a release, a quantisation, a git ref |
+//! | address | a model as a person types it ([`ModelAddress`]) |
+//! | manifest | the files of one version, with sizes and digests, in one form for every kind of source |
+//! | part, chunk | a piece that is fetched and verified as one; a chunk is a part that is named by its SHA-256 |
+//! | store | the models of one app on this machine, with its record `registry.json` |
+//! | partial | an unfinished pull, kept for resuming |
+//! | project | a publisher's folder with its own `.registry/models.toml` |
+//! | resolve | to find which version of which source an address means |
+//! | plan | to decide what an operation will do, without doing it |
+//! | fetch | to transfer bytes from a source |
+//! | verify | to compare bytes with their digest |
+//! | commit | to move a verified model to its place and record it |
+//! | pull | to resolve, plan, fetch, verify and commit a model |
+//! | sync | to refresh cached registries |
+//! | update | to pull what changed of installed models |
+//! | remove, prune, clear | to delete models, partials, cached registries |
+//! | record, register | to enter into a store's `registry.json`, into a project's `models.toml` |
+//! | publish | to write a registry that others can pull from |
 
 mod archive;
 mod catalog;
