@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::formats::{self, ModelFormat};
 use super::registry::{OnDisk, RegistryFile, own};
-use super::work_tree::path_in_work_tree;
+use super::work_tree::{path_in_work_tree, slashed};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry};
@@ -299,14 +299,12 @@ impl Project {
         let Ok(below) = real.strip_prefix(&self.root) else {
             return refuse(&format!("is not in the project {}", self.root.display()));
         };
-        let components: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
-        match components.as_deref() {
+        match slashed(below) {
             None => refuse("has a name that is not UTF-8"),
-            Some([]) => Ok(".".into()),
-            Some([REGISTRY_DIR, ..]) => refuse("belongs to the registry itself"),
-            Some(components) => {
-                let text = components.join("/");
-                RelPath::parse(&text).map_err(Error::argument_name)?;
+            Some(_) if below.starts_with(REGISTRY_DIR) => refuse("belongs to the registry itself"),
+            Some(text) if text.is_empty() => Ok(".".into()),
+            Some(text) => {
+                RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
                 Ok(text)
             }
         }

@@ -282,7 +282,7 @@ pub(crate) fn is_absence(error: &Error) -> bool {
 }
 
 fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
-    entry.format.as_deref() == Some(MODFLOW) && is_output_of_run(file)
+    entry.format.as_deref() == Some(MODFLOW) && is_output_of_run(file.as_str())
 }
 
 /// Names in a row, with how many more there are.

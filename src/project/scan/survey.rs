@@ -231,7 +231,7 @@ impl Project {
             ..
         } = best.unwrap_or_default();
         if format == Some(MODFLOW) {
-            files.retain(|file| !is_output_of_run(file));
+            files.retain(|file| !is_output_of_run(file.as_str()));
         }
         let own_name = || {
             self.root()

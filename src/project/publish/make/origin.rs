@@ -70,19 +70,18 @@ impl ArchiveFetch<'_> {
         if !root.is_empty() {
             RelPath::parse(root).map_err(|error| Error::argument(format!("folder: {error}")))?;
         }
-        let archive = self.fetch(&server, asset)?;
+        let mut archive = self.fetch(&server, asset)?;
         let top = match asset {
             Some(_) => String::new(),
             None => archive.top_folder()?,
         };
         let location = archive.url().to_string();
-        let folder = below(&top, root).trim_end_matches('/').to_owned();
-        if !archive.has_folder(&folder) {
+        if !archive.select(below(&top, root).trim_end_matches('/')) {
             let message = format!("the archive has no folder '{root}' ({location})");
             return Err(Error::argument(message));
         }
         Ok(IndexedFolder {
-            tree: Box::new(archive.into_folder(folder)),
+            tree: Box::new(archive),
             location,
             root: root.to_owned(),
             asset: asset.map(str::to_owned),

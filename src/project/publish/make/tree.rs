@@ -2,7 +2,6 @@
 
 use crate::error::Result;
 use crate::project::scan::walk::is_of_tool;
-use crate::relpath::RelPath;
 
 /// The files below a folder of this machine or of an archive.
 pub(super) trait Tree: Sync {
@@ -29,14 +28,13 @@ const OUTPUTS: [&str; 9] = [
 /// How the names of files begin that the outputs of a run are compared with.
 const COMPARED: &str = "compare";
 
-/// Returns whether a file is an output of a run of a model, or something that outputs are compared with.
-pub(crate) fn is_output_of_run(path: &RelPath) -> bool {
-    let mut components: Vec<&str> = path.components().collect();
-    let name = components.pop();
-    name.is_some_and(|name| is_left_out(name, true))
-        || components
-            .into_iter()
-            .any(|component| is_left_out(component, false))
+/// Returns whether a path is that of an output of a run, of something that outputs are compared with, or of a tool's file.
+pub(crate) fn is_output_of_run(path: &str) -> bool {
+    let mut components = path.rsplit('/');
+    let is_file_left_out = components
+        .next()
+        .is_some_and(|name| is_left_out(name, true));
+    is_file_left_out || components.any(|name| is_left_out(name, false))
 }
 
 /// Returns whether a file or folder with this name is left out of models. Extensions count for files only.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use super::tree::{Tree, is_left_out};
+use super::tree::{Tree, is_output_of_run};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES, MemberError};
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,18 +15,21 @@ use crate::progress::CancelToken;
 use crate::relpath::below;
 use crate::url::Url;
 
-/// An archive that was fetched whole, into a file that goes with it.
+/// A folder of an archive that was fetched whole, into a file that is removed with it.
 #[derive(Debug)]
 pub(super) struct Archive {
     url: Url,
     directory: Directory,
-    // Closed before it is removed, as Windows wants it.
+    // Closed before it is removed, as Windows requires.
     file: File,
     _temporary: NewFile,
+    /// The folder, empty for the top, and its files.
+    folder: String,
+    names: Vec<String>,
 }
 
 impl Archive {
-    /// Fetches an archive from the first of the URLs that has it; `path` is where its file will never be seen whole.
+    /// Fetches an archive from the first of the URLs that has it; `path` is a place for its file.
     pub(super) fn fetch(
         client: &Client,
         urls: &[Url],
@@ -37,77 +40,53 @@ impl Archive {
         let (temporary, _, url) =
             client.fetch_into(urls, MAX_ARCHIVE_BYTES, cancel, create, NewFile::write)?;
         let file = temporary.reread()?;
-        let directory = Directory::of_file(&url, &file, path)?;
         Ok(Self {
+            directory: Directory::of_file(&url, &file, path)?,
             url,
-            directory,
             file,
             _temporary: temporary,
+            folder: String::new(),
+            names: Vec::new(),
         })
     }
 
-    /// Where it came from.
+    /// Returns the URL that it came from.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The folder that everything in it is in, as in the archives that Git hosts make.
+    /// Returns the folder that contains everything, as in the archives that Git hosts make.
     pub(super) fn top_folder(&self) -> Result<String> {
         let top = self.directory.top_folder().map(str::to_owned);
         top.ok_or_else(|| {
-            Error::registry(&self.url, "the archive has no folder that everything is in")
+            Error::registry(
+                &self.url,
+                "the archive has no folder that contains everything",
+            )
         })
     }
 
-    /// Whether there is a file below a folder; an empty one is the top.
-    pub(super) fn has_folder(&self, folder: &str) -> bool {
-        let mut names = self.directory.names();
-        names.any(|name| below_folder(name, folder).is_some())
-    }
-
-    /// The files below one of its folders; an empty one is the top.
-    pub(super) fn into_folder(self, folder: String) -> ArchiveFolder {
-        let mut names: Vec<String> = Vec::new();
-        for name in self.directory.names() {
-            let Some(name) = below_folder(name, &folder) else {
-                continue;
-            };
-            let mut components = name.rsplit('/');
-            let is_left_out = components
-                .next()
-                .is_some_and(|name| is_left_out(name, true))
-                || components.any(|name| is_left_out(name, false));
-            if !is_left_out {
-                names.push(name.to_owned());
-            }
-        }
-        names.sort_unstable();
-        // What is there twice is refused when it is read.
-        names.dedup();
-        ArchiveFolder {
-            archive: self,
-            folder,
-            names,
-        }
+    /// Selects a folder, empty for the top; returns whether there is a file in it.
+    pub(super) fn select(&mut self, folder: &str) -> bool {
+        let prefix = below(folder, "");
+        let names = self.directory.names();
+        let mut names = names
+            .filter_map(|name| name.strip_prefix(&*prefix))
+            .peekable();
+        let exists = names.peek().is_some();
+        self.names = names
+            .filter(|name| !is_output_of_run(name))
+            .map(str::to_owned)
+            .collect();
+        self.names.sort_unstable();
+        // A name that occurs twice is refused when it is read.
+        self.names.dedup();
+        folder.clone_into(&mut self.folder);
+        exists
     }
 }
 
-fn below_folder<'a>(name: &'a str, folder: &str) -> Option<&'a str> {
-    if folder.is_empty() {
-        return Some(name);
-    }
-    name.strip_prefix(folder)?.strip_prefix('/')
-}
-
-/// The files below a folder of an archive.
-#[derive(Debug)]
-pub(super) struct ArchiveFolder {
-    archive: Archive,
-    folder: String,
-    names: Vec<String>,
-}
-
-impl Tree for ArchiveFolder {
+impl Tree for Archive {
     fn names(&self) -> &[String] {
         &self.names
     }
@@ -118,15 +97,10 @@ impl Tree for ArchiveFolder {
         buffer: &mut [u8],
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let Archive {
-            url,
-            directory,
-            file,
-            ..
-        } = &self.archive;
-        let member = directory
-            .member(&below(&self.folder, name))?
-            .ok_or_else(|| Error::internal("a file that the archive does not have"))?;
+        let (url, file) = (&self.url, &self.file);
+        let member = self.directory.member(&below(&self.folder, name))?;
+        let member =
+            member.ok_or_else(|| Error::internal("a file that the archive does not have"))?;
         let range = member.range();
         let mut stream = RangeReader { file, range };
         let decoded = member.decode(&mut stream, url, buffer, take);
@@ -144,7 +118,7 @@ impl Tree for ArchiveFolder {
     }
 }
 
-/// Reads a range of a file that other threads read too.
+/// Reads a range of a file that other threads read as well.
 struct RangeReader<'a> {
     file: &'a File,
     range: Range<u64>,

@@ -156,7 +156,7 @@ fn an_archive_of_a_repository_is_in_one_folder() {
     assert!(
         error
             .to_string()
-            .contains("no folder that everything is in"),
+            .contains("no folder that contains everything"),
         "{error}"
     );
 }

@@ -205,7 +205,7 @@ fn what_cannot_be_forked_is_refused() {
         ),
         (
             of_repo("me/models").source("testmodels".to_owned()),
-            "raw: has no {repo}, so it serves 'o/models' and not 'me/models'",
+            "raw: lacks {repo}, so it serves 'o/models' and not 'me/models'",
         ),
     ] {
         assert_eq!(

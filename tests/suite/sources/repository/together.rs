@@ -71,7 +71,7 @@ fn only_the_source_or_the_ref_that_is_named() {
     assert_eq!(of(None, Some("develop")), "synced mf6/test@develop\n");
     assert_eq!(
         of(None, Some("feature")),
-        "INVALID_ARGUMENT no source lists the ref 'feature': name the source that should"
+        "INVALID_ARGUMENT no source lists the ref 'feature': name the source to sync it from"
     );
     assert_eq!(
         of(Some("tesmodels"), None),
