@@ -1,15 +1,15 @@
-//! Writing what is registered for tools that read `model_registry.json`.
+//! Writing the registry for tools that read `model_registry.json`.
 //!
 //! ```text
 //! <output>/
 //! ├── model_registry.json             all models, targets and target sets
-//! ├── model_registry_summary.json     how many there are
+//! ├── model_registry_summary.json     their numbers
 //! └── {model_id}/
-//!     └── {model_id}_metadata.json    the entry of one model; of an id with slashes, the last part names the file
+//!     └── {model_id}_metadata.json    the entry of one model; the last part of an id with slashes names the file
 //! ```
 //!
-//! An entry has the fields of the current version, as in the description of those tools, and then those that
-//! [`Project::import`] needs to make the same registry of it again:
+//! An entry has the fields of the current version that those tools read, and those that [`Project::import`] needs to restore
+//! the registry:
 //!
 //! ```json
 //! {
@@ -32,8 +32,8 @@
 //! }
 //! ```
 //!
-//! Of a folder, `file_path` is the folder, `file_size_bytes` the size of all its files, and `hash` is empty. What `make`
-//! found is in no report: it has neither versions nor times.
+//! For a folder, `file_path` is the folder, `file_size_bytes` the size of all its files, and `hash` is empty. What `make`
+//! found is not in the report: it has neither versions nor times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -42,21 +42,19 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::catalog::Metadata;
-use crate::digest::Digest;
 use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
-use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, TargetEntry};
 use crate::project::home::Project;
 use crate::relpath::{RelPath, check_distinct};
 use crate::time::rfc3339_micros;
 
 const REGISTRY: &str = "model_registry.json";
 const SUMMARY: &str = "model_registry_summary.json";
-/// What a file says that a report wrote: it may be replaced.
+/// What a file of a report says, so that the next report may replace it.
 const GENERATOR: &str = "modelrack";
 /// The format of `model_registry.json`.
 const FORMAT: &str = "1.0.0";
@@ -68,146 +66,92 @@ pub struct WrittenReport {
     /// `model_registry.json` in the folder.
     #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
-    /// How many models are in it.
+    /// The number of models in it.
     pub models: usize,
-    /// How many targets are in it.
+    /// The number of targets in it.
     pub targets: usize,
-    /// How many files it consists of; those that are the same already are not written again.
+    /// The number of files that it consists of, including those that did not change.
     pub files: usize,
-    /// Files of models that are registered no more, which an earlier report wrote and this one removed; in order.
+    /// The files of models that are no longer registered, which an earlier report wrote and this one removed; in order.
     #[serde(serialize_with = "crate::report::paths")]
     pub removed: Vec<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
-struct Registry<'a> {
+#[derive(Serialize)]
+struct Whole<'a> {
     version: &'static str,
     generator: &'static str,
     updated_at: Option<String>,
-    models: BTreeMap<&'a str, Model<'a>>,
-    targets: BTreeMap<&'a str, Target<'a>>,
+    models: BTreeMap<&'a String, &'a Model>,
+    targets: BTreeMap<&'a String, Value>,
     target_sets: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Summary {
-    generator: &'static str,
-    success: bool,
-    processed_files: usize,
-    successful_registrations: usize,
-    registry_path: String,
-    total_models: usize,
-    total_versions: usize,
-    total_targets: usize,
-    total_bytes: u64,
-}
-
 /// The file of one model.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Single<'a> {
     generator: &'static str,
     #[serde(flatten)]
-    model: &'a Model<'a>,
+    model: &'a Model,
 }
 
-#[derive(Debug, Serialize)]
-struct Model<'a> {
-    model_id: &'a str,
-    model_name: &'a str,
-    file_path: &'a str,
-    file_size_bytes: u64,
-    registered_at: Option<String>,
-    version: &'a str,
-    metadata: Option<&'a Metadata>,
-    name: &'a str,
-    description: &'a str,
-    #[serde(rename = "type")]
-    model_type: Option<&'a str>,
-    tags: &'a BTreeSet<String>,
-    format: Option<&'a str>,
-    entrypoint: Option<&'a str>,
-    outputs: &'a [String],
-    data: Vec<&'a str>,
-    code: Vec<&'a str>,
-    given: &'a BTreeSet<String>,
-    created_at: Option<String>,
-    updated_at: Option<String>,
-    current_version: &'a str,
+#[derive(Serialize)]
+struct Model {
+    #[serde(flatten)]
+    fields: Value,
+    /// The oldest first.
     #[serde(serialize_with = "as_table")]
-    versions: Vec<(&'a str, Version<'a>)>,
-}
-
-#[derive(Debug, Serialize)]
-struct Version<'a> {
-    version: &'a str,
-    file_path: &'a str,
-    file_size_bytes: u64,
-    created_at: String,
-    hash: String,
-    metadata: &'a Metadata,
-    files: BTreeMap<&'a str, File>,
-}
-
-#[derive(Debug, Serialize)]
-struct Target<'a> {
-    target_id: &'a str,
-    path: &'a str,
-    entrypoint: &'a str,
-    model_output: &'a str,
-    data: Vec<&'a str>,
-    registered_at: String,
-    digest: Digest,
-    files: BTreeMap<&'a str, File>,
-}
-
-#[derive(Debug, Serialize)]
-struct File {
-    sha256: Digest,
-    size_bytes: u64,
+    versions: Vec<(String, Value)>,
 }
 
 impl Project {
-    /// Writes what is registered as `model_registry.json`, a summary of it, and a file for each model, into a folder that is
-    /// made when it is not there. The same registry gives the same bytes. What an earlier report wrote there is replaced,
-    /// and removed where its model is registered no more.
+    /// Writes the registry as `model_registry.json`, a summary of it, and a file for each model, into a folder that is
+    /// created if it does not exist. The same registry gives the same bytes. What an earlier report wrote there is
+    /// replaced, and removed if its model is no longer registered.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when a file is in the way that no report wrote, or when the files of two models would be
-    /// one, or the registry's own; the storage errors.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when a file is in the way that no report wrote, or when the
+    /// files of two models would be the same; the storage errors.
     pub fn report(&self, folder: &Path) -> Result<WrittenReport> {
         let registry = self.registry();
         let path = folder.join(REGISTRY);
-        let models: BTreeMap<&str, Model<'_>> = registry
-            .entries
-            .iter()
-            .map(|(id, entry)| (id.as_str(), Model::new(id, entry)))
-            .collect();
         let mut places = Vec::new();
-        for id in models.keys() {
+        for id in registry.entries.keys() {
             places.push(place_of(id)?);
         }
         check_places(&places)?;
         let own = [REGISTRY, SUMMARY].map(|name| folder.join(name));
-        for file in own
-            .iter()
-            .cloned()
-            .chain(places.iter().map(|place| below(folder, place)))
-        {
+        let files = places.iter().map(|place| below(folder, place));
+        for file in own.iter().cloned().chain(files) {
             check_replaceable(&file)?;
         }
         let kept: BTreeSet<&RelPath> = places.iter().collect();
         let removed = remove_dropped(folder, &path, &kept)?;
-        let singles: Vec<_> = models.values().zip(&places).collect();
+        let models: Vec<Model> = registry.entries.iter().map(model).collect();
+        let singles: Vec<_> = models.iter().zip(&places).collect();
         // Each waits for the disk: together they wait less.
         singles.par_iter().try_for_each(|(model, place)| {
-            let single = Single {
-                generator: GENERATOR,
-                model,
-            };
-            write(&below(folder, place), &single)
+            let generator = GENERATOR;
+            write(&below(folder, place), &Single { generator, model })
         })?;
-        let [_, summary] = &own;
-        write(summary, &Summary::new(registry, &path))?;
+        let entries = registry.entries.values();
+        let current = entries.clone().filter_map(ModelEntry::current);
+        let sizes = current.map(RegisteredVersion::total_bytes);
+        let summary = json!({
+            "generator": GENERATOR,
+            "success": true,
+            "processed_files": models.len(),
+            "successful_registrations": models.len(),
+            "registry_path": path.display().to_string(),
+            "total_models": models.len(),
+            "total_versions": entries.clone().map(|entry| entry.versions.len()).sum::<usize>(),
+            "total_targets": registry.targets.len(),
+            "total_bytes": sizes.fold(0, u64::saturating_add),
+        });
+        write(&own[1], &summary)?;
+        let of_models = entries.flat_map(|entry| entry.versions.values());
+        let of_models = of_models.map(|version| version.registered_at);
+        let of_targets = registry.targets.values().map(|target| target.registered_at);
         let report = WrittenReport {
             models: models.len(),
             targets: registry.targets.len(),
@@ -215,24 +159,35 @@ impl Project {
             removed,
             path,
         };
-        // Last: it names the files of models that are there.
-        write(&report.path, &Registry::new(registry, models))?;
+        let whole = Whole {
+            version: FORMAT,
+            generator: GENERATOR,
+            updated_at: of_models.chain(of_targets).max().map(rfc3339_micros),
+            models: registry.entries.keys().zip(&models).collect(),
+            targets: registry.targets.iter().map(target).collect(),
+            target_sets: &registry.target_sets,
+        };
+        // Last: it names the files of models that exist.
+        write(&report.path, &whole)?;
         Ok(report)
     }
 }
 
-/// Where the file of a model goes.
+/// Returns where the file of a model goes.
 fn place_of(id: &str) -> Result<RelPath> {
     let invalid = Error::argument_name;
     let name = ModelName::parse(id).map_err(invalid)?;
     RelPath::parse(&format!("{id}/{}_metadata.json", name.model())).map_err(invalid)
 }
 
-/// Refuses ids whose files would be one on some system, or in the place of another's folder.
+/// Refuses ids whose files would be the same on some system, or in the place of another's folder.
 fn check_places(places: &[RelPath]) -> Result<()> {
     let own = [REGISTRY, SUMMARY].map(RelPath::parse);
-    check_distinct(places.iter().chain(own.iter().flatten()))
-        .map_err(|error| Error::argument(format!("two files of the report would be one: {error}")))
+    check_distinct(places.iter().chain(own.iter().flatten())).map_err(|error| {
+        Error::argument(format!(
+            "two files of the report would be the same: {error}"
+        ))
+    })
 }
 
 fn below(folder: &Path, place: &RelPath) -> PathBuf {
@@ -241,7 +196,7 @@ fn below(folder: &Path, place: &RelPath) -> PathBuf {
         .fold(folder.to_owned(), |path, part| path.join(part))
 }
 
-/// Refuses to write over what no report wrote: the registry of another program has a history that would be lost.
+/// Refuses to replace what another program wrote: its history would be lost.
 fn check_replaceable(file: &Path) -> Result<()> {
     let bytes = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -250,7 +205,7 @@ fn check_replaceable(file: &Path) -> Result<()> {
     match is_own(&bytes) {
         true => Ok(()),
         false => Err(Error::argument(format!(
-            "{} was written by another program: name another folder, or import it first and move it away",
+            "{} was written by another program: choose another folder, or import it and move it away",
             file.display()
         ))),
     }
@@ -261,7 +216,7 @@ fn is_own(bytes: &[u8]) -> bool {
     value.is_some_and(|value| value["generator"] == GENERATOR)
 }
 
-/// Removes the files of models that an earlier report had and this one has not.
+/// Removes the files of models that are in the report before but not in this one.
 fn remove_dropped(
     folder: &Path,
     registry: &Path,
@@ -283,7 +238,7 @@ fn remove_dropped(
             continue;
         }
         fs::remove_file(&file).at("remove", &file)?;
-        // Its folder, and those above it, as far as they are empty now.
+        // Its folder, and those above it, if they are empty now.
         let folders = file.ancestors().skip(1);
         for empty in folders.take_while(|above| *above != folder) {
             if fs::remove_dir(empty).is_err() {
@@ -297,7 +252,7 @@ fn remove_dropped(
 
 fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::internal(format!("the report is no JSON: {error}")))?;
+        .map_err(|error| Error::internal(format!("the report is not valid JSON: {error}")))?;
     text.push(b'\n');
     match fs::read(path) {
         Ok(before) if before == text => Ok(()),
@@ -305,133 +260,85 @@ fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     }
 }
 
-impl<'a> Registry<'a> {
-    fn new(registry: &'a ProjectRegistry, models: BTreeMap<&'a str, Model<'a>>) -> Self {
-        let of_models = registry.entries.values().flat_map(|e| e.versions.values());
-        let times = of_models
-            .map(|version| version.registered_at)
-            .chain(registry.targets.values().map(|target| target.registered_at));
-        let targets = registry.targets.iter();
-        Self {
-            version: FORMAT,
-            generator: GENERATOR,
-            updated_at: times.max().map(rfc3339_micros),
-            models,
-            targets: targets
-                .map(|(id, target)| (id.as_str(), Target::new(id, target)))
-                .collect(),
-            target_sets: &registry.target_sets,
-        }
-    }
-}
-
-impl Summary {
-    fn new(registry: &ProjectRegistry, path: &Path) -> Self {
-        let entries = registry.entries.values();
-        let current = entries.clone().filter_map(ModelEntry::current);
-        Self {
-            generator: GENERATOR,
-            success: true,
-            processed_files: registry.entries.len(),
-            successful_registrations: registry.entries.len(),
-            registry_path: path.display().to_string(),
-            total_models: registry.entries.len(),
-            total_versions: entries.map(|entry| entry.versions.len()).sum(),
-            total_targets: registry.targets.len(),
-            total_bytes: current
-                .map(RegisteredVersion::total_bytes)
-                .fold(0, u64::saturating_add),
-        }
-    }
-}
-
-impl<'a> Model<'a> {
-    fn new(id: &'a str, entry: &'a ModelEntry) -> Self {
-        let current = entry.current();
-        let history = entry.history();
-        let times = || history.iter().map(|(_, version)| version.registered_at);
-        Self {
-            model_id: id,
-            model_name: &entry.name,
-            file_path: &entry.path,
-            file_size_bytes: current.map_or(0, |version| own_size(entry, version)),
-            registered_at: current.map(|version| rfc3339_micros(version.registered_at)),
-            version: &entry.current,
-            metadata: current.map(|version| &version.metadata),
-            name: &entry.name,
-            description: &entry.description,
-            model_type: entry.model_type.as_deref(),
-            tags: &entry.tags,
-            format: entry.format.as_deref(),
-            entrypoint: entry.entrypoint.as_deref(),
-            outputs: &entry.outputs,
-            data: entry.data.iter().map(RelPath::as_str).collect(),
-            code: entry.code.iter().map(RelPath::as_str).collect(),
-            given: &entry.given,
-            created_at: times().min().map(rfc3339_micros),
-            updated_at: times().max().map(rfc3339_micros),
-            current_version: &entry.current,
-            versions: history
-                .iter()
-                .map(|(name, version)| (*name, Version::new(name, entry, version)))
-                .collect(),
-        }
-    }
-}
-
-impl<'a> Version<'a> {
-    fn new(name: &'a str, entry: &'a ModelEntry, version: &'a RegisteredVersion) -> Self {
-        let own = RelPath::parse(&entry.path).ok();
-        let facts = own.and_then(|own| version.files.get(&own));
-        Self {
-            version: name,
-            file_path: &entry.path,
-            file_size_bytes: own_size(entry, version),
-            created_at: rfc3339_micros(version.registered_at),
-            hash: facts.map_or(String::new(), |facts| facts.digest.to_string()),
-            metadata: &version.metadata,
-            files: files_of(&version.files),
-        }
-    }
-}
-
-impl<'a> Target<'a> {
-    fn new(id: &'a str, target: &'a TargetEntry) -> Self {
-        Self {
-            target_id: id,
-            path: target.path.as_str(),
-            entrypoint: &target.entrypoint,
-            model_output: &target.model_output,
-            data: target.data.iter().map(RelPath::as_str).collect(),
-            registered_at: rfc3339_micros(target.registered_at),
-            digest: target.digest,
-            files: files_of(&target.files),
-        }
-    }
-}
-
-fn files_of(files: &Files) -> BTreeMap<&str, File> {
-    let files = files.iter().map(|(path, facts)| {
-        let file = File {
-            sha256: facts.digest,
-            size_bytes: facts.size_bytes,
-        };
-        (path.as_str(), file)
-    });
-    files.collect()
-}
-
-/// The size of the file that was registered; of a folder, of all files.
-fn own_size(entry: &ModelEntry, version: &RegisteredVersion) -> u64 {
-    let own = RelPath::parse(&entry.path).ok();
-    let facts = own.and_then(|own| version.files.get(&own));
-    facts.map_or_else(|| version.total_bytes(), |facts| facts.size_bytes)
-}
-
-/// A list of pairs as a table in its own order.
-fn as_table<K: Serialize, V: Serialize, S: Serializer>(
-    pairs: &[(K, V)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+/// Writes pairs as a table in their own order.
+fn as_table<S: Serializer>(pairs: &[(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+}
+
+fn model((id, entry): (&String, &ModelEntry)) -> Model {
+    let current = entry.current();
+    let times = || entry.versions.values().map(|version| version.registered_at);
+    let fields = json!({
+        "model_id": id,
+        "model_name": entry.name,
+        "file_path": entry.path,
+        "file_size_bytes": current.map_or(0, |version| own_size(entry, version)),
+        "registered_at": current.map(|version| rfc3339_micros(version.registered_at)),
+        "version": entry.current,
+        "metadata": current.map(|version| &version.metadata),
+        "name": entry.name,
+        "description": entry.description,
+        "type": entry.model_type,
+        "tags": entry.tags,
+        "format": entry.format,
+        "entrypoint": entry.entrypoint,
+        "outputs": entry.outputs,
+        "data": entry.data,
+        "code": entry.code,
+        "given": entry.given,
+        "created_at": times().min().map(rfc3339_micros),
+        "updated_at": times().max().map(rfc3339_micros),
+        "current_version": entry.current,
+    });
+    let versions = entry
+        .history()
+        .into_iter()
+        .map(|named| version(entry, named))
+        .collect();
+    Model { fields, versions }
+}
+
+fn version(entry: &ModelEntry, (name, version): (&str, &RegisteredVersion)) -> (String, Value) {
+    let value = json!({
+        "version": name,
+        "file_path": entry.path,
+        "file_size_bytes": own_size(entry, version),
+        "created_at": rfc3339_micros(version.registered_at),
+        "hash": own_file(entry, version).map_or(String::new(), |facts| facts.digest.to_string()),
+        "metadata": version.metadata,
+        "files": files(&version.files),
+    });
+    (name.to_owned(), value)
+}
+
+fn target<'a>((id, target): (&'a String, &TargetEntry)) -> (&'a String, Value) {
+    let value = json!({
+        "target_id": id,
+        "path": target.path,
+        "entrypoint": target.entrypoint,
+        "model_output": target.model_output,
+        "data": target.data,
+        "registered_at": rfc3339_micros(target.registered_at),
+        "digest": target.digest,
+        "files": files(&target.files),
+    });
+    (id, value)
+}
+
+fn files(files: &Files) -> BTreeMap<&str, Value> {
+    let file = |facts: &FileFacts| json!({"sha256": facts.digest, "size_bytes": facts.size_bytes});
+    files
+        .iter()
+        .map(|(path, facts)| (path.as_str(), file(facts)))
+        .collect()
+}
+
+/// Returns the size of the file that was registered; for a folder, of all files.
+fn own_size(entry: &ModelEntry, version: &RegisteredVersion) -> u64 {
+    let own = own_file(entry, version);
+    own.map_or_else(|| version.total_bytes(), |facts| facts.size_bytes)
+}
+
+fn own_file<'a>(entry: &ModelEntry, version: &'a RegisteredVersion) -> Option<&'a FileFacts> {
+    version.files.get(&RelPath::parse(&entry.path).ok()?)
 }
