@@ -19,7 +19,7 @@ impl Contents {
     /// The table of routes.
     pub(super) fn route(&mut self, request: &Request) -> Page {
         let path: Vec<&str> = request.path_only()[1..].split('/').collect();
-        let page = match path.as_slice() {
+        match path.as_slice() {
             // An asset under another host name, in ranges.
             ["storage", owner, name, tag @ .., asset] => {
                 self.stored([owner, name], tag, asset, request)
@@ -39,8 +39,7 @@ impl Contents {
                 page.unwrap_or_else(not_found)
             }
             _ => not_found(),
-        };
-        page
+        }
     }
 
     /// git's advertisement of refs, protocol version 0. For it GitHub takes a token only as the password of basic
