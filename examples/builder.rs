@@ -1,4 +1,4 @@
-//! Mounting with the builder, under another name and beside flags of the parent's own:
+//! Mounting with clap's builder, under another name and with a flag that the parent defines itself:
 //! `cargo run --example builder -- --json weights list`
 use clap::{Arg, ArgAction, Command};
 use modelrack::Config;

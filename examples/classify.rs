@@ -1,11 +1,11 @@
-//! A `Manager` without a CLI: brings the digits classifier in, loads it and reads a few images with it.
+//! A `Manager` without a CLI: pulls a classifier of handwritten digits, loads it and classifies a few images.
 //!
 //! `cargo run --example classify`
 
 #![allow(
     clippy::print_stdout,
     clippy::cast_possible_truncation,
-    reason = "a program may print; pixels are from 0 to 16"
+    reason = "programs print; pixels are from 0 to 16"
 )]
 
 use std::error::Error;
@@ -19,7 +19,7 @@ use modelrack::{
 };
 use serde_json::Value;
 
-/// Prints what a pull does.
+/// Prints how much of each pull was downloaded.
 #[derive(Debug)]
 struct Narrator;
 
@@ -27,7 +27,7 @@ impl Progress for Narrator {
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
         if let ProgressEvent::Finished(transferred) = event {
             println!(
-                "{model}: {} of {} bytes came from the registry",
+                "{model}: downloaded {} of {} bytes",
                 transferred.bytes_network, transferred.total_bytes
             );
         }
@@ -112,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             sample["label"].as_u64() == Some(classifier.classify(&pixels) as u64)
         });
         println!(
-            "digits/logistic {version} reads {} of {} images right",
+            "digits/logistic {version} classifies {} of {} images correctly",
             right.count(),
             samples.len()
         );

@@ -13,7 +13,7 @@ impl Host for Tool {
 
 #[derive(Parser)]
 enum Cli {
-    /// Find, fetch, check and remove models
+    /// Find, download, verify and remove models
     Models(ModelsArgs<Tool>),
 }
 

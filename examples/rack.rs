@@ -6,7 +6,7 @@
 #![allow(
     clippy::print_stderr,
     clippy::exit,
-    reason = "a program may print and exit, the library may not"
+    reason = "unlike the library, a program may print and exit"
 )]
 
 use std::io::Write;

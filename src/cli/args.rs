@@ -4,6 +4,8 @@ use std::any::Any;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
+#[cfg(feature = "unstable-completion")]
+use super::completion::complete;
 use super::{Flag, Mount};
 use crate::{ModelAddress, Result};
 
@@ -108,80 +110,6 @@ impl Which {
 #[cfg(not(feature = "unstable-completion"))]
 fn complete(arg: Arg, _: &Mount, _: Which) -> Arg {
     arg
-}
-
-/// Completes from local files only: a shell must not wait for the network.
-#[cfg(feature = "unstable-completion")]
-fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
-    use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-
-    let mount = mount.clone();
-    arg.add(ArgValueCompleter::new(move |current: &std::ffi::OsStr| {
-        let current = current.to_string_lossy();
-        let manager = mount.open_manager(mount.open_environment());
-        let mut names = candidates(manager.as_ref(), which).unwrap_or_default();
-        names.retain(|name| name.starts_with(&*current));
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(CompletionCandidate::new).collect()
-    }))
-}
-
-/// Lists the choices. A model of a named source has two addresses: `source/model` and `source@ref/model`.
-#[cfg(feature = "unstable-completion")]
-fn candidates(manager: &dyn crate::Manager, which: Which) -> Result<Vec<String>> {
-    use crate::{ListOptions, ModelRef, RemoteOptions};
-
-    let models: Vec<ModelRef> = match which {
-        Which::Installed | Which::InstalledVersions => {
-            let listing = manager.list(&ListOptions::default())?;
-            listing
-                .models
-                .into_iter()
-                .map(|model| model.model)
-                .collect()
-        }
-        Which::Offered | Which::OfferedVersions => {
-            let listing = manager.list_remote(&RemoteOptions::default().offline(true))?;
-            listing
-                .models
-                .into_iter()
-                .map(|remote| remote.model)
-                .collect()
-        }
-        Which::Sources | Which::Refs => Vec::new(),
-    };
-    let sources = manager.sources()?;
-    Ok(match which {
-        Which::InstalledVersions | Which::OfferedVersions => models
-            .iter()
-            .map(|model| model.version().to_owned())
-            .collect(),
-        Which::Sources => {
-            let sources = sources.into_iter();
-            sources
-                .flat_map(|source| [source.key, source.name])
-                .collect()
-        }
-        Which::Refs => {
-            let refs = sources.into_iter().flat_map(|source| source.refs);
-            refs.map(|reference| reference.reference).collect()
-        }
-        Which::Installed | Which::Offered => {
-            let mut names: Vec<String> = models
-                .iter()
-                .map(|model| model.name().to_string())
-                .collect();
-            for source in sources.iter().map(|source| &source.name) {
-                names.extend(models.iter().filter_map(|model| {
-                    let name = model.name().to_string();
-                    let path = name.strip_prefix(source.as_str())?.strip_prefix('/')?;
-                    Some(format!("{source}@{}/{path}", model.version()))
-                }));
-            }
-            names
-        }
-    })
 }
 
 pub(super) fn source(mount: &Mount) -> Arg {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::console::Console;
 use super::render::{count, duration, safe, size};
+use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Phase, TransferState};
 #[cfg(feature = "author")]
 use crate::project::{HashProgress, Hashed};
@@ -53,7 +54,7 @@ impl Meter {
             console,
             enabled,
             state: Mutex::new(State::new()),
-            ended: Condvar::new(),
+            ended: Condvar::default(),
         });
         if drawing.enabled && drawing.console.err_is_terminal {
             tick(&drawing);
@@ -63,7 +64,7 @@ impl Meter {
 
     /// Removes the bar, so that the next output begins on a clean line.
     pub(super) fn clear(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.pulls.clear();
         self.0.erase(&mut state);
     }
@@ -137,10 +138,6 @@ impl State {
 }
 
 impl Drawing {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn erase(&self, state: &mut State) {
         if state.drawn_columns > 0 {
             let blank = " ".repeat(state.drawn_columns);
@@ -186,10 +183,9 @@ impl Drawing {
 fn tick(drawing: &Arc<Drawing>) {
     let shared = drawing.clone();
     let ticker = move || {
-        let mut state = shared.lock();
+        let mut state = shared.state.lock();
         while !state.done {
-            let waited = shared.ended.wait_timeout(state, TICK);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = shared.ended.wait_timeout(state, TICK);
             if !state.done {
                 shared.draw(&mut state);
             }
@@ -208,7 +204,7 @@ impl Progress for Meter {
             return;
         }
         // A transfer must not wait for a terminal: another thread is drawing.
-        let Ok(mut state) = drawing.state.try_lock() else {
+        let Some(mut state) = drawing.state.try_lock() else {
             return;
         };
         match event {
@@ -262,7 +258,7 @@ impl HashProgress for Meter {
         if !drawing.enabled || !drawing.console.err_is_terminal {
             return;
         }
-        if let Ok(mut state) = drawing.state.try_lock()
+        if let Some(mut state) = drawing.state.try_lock()
             && !state.is_early()
         {
             let (done, total) = (hashed.files_done, hashed.files_total);
@@ -276,7 +272,7 @@ impl HashProgress for Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.done = true;
         self.0.erase(&mut state);
         drop(state);
@@ -460,7 +456,7 @@ mod tests {
         let meter = Meter::new(console, enabled);
         meter.on_hashed(hashed(1));
         assert_eq!(err.text(), "", "nothing is drawn at once");
-        meter.0.lock().started = Instant::now().checked_sub(QUIET_START).unwrap();
+        meter.0.state.lock().started = Instant::now().checked_sub(QUIET_START).unwrap();
         meter.on_hashed(hashed(20));
         // Too soon for another.
         meter.on_hashed(hashed(21));

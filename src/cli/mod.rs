@@ -42,6 +42,8 @@ macro_rules! verb {
 
 mod args;
 mod clear;
+#[cfg(feature = "unstable-completion")]
+mod completion;
 mod console;
 mod copy;
 mod derive;
