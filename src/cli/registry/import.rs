@@ -15,13 +15,13 @@ const DRY_RUN: &str = "modelrack_dry_run";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Take over an existing registry, of modelops or a model_registry.json")
+        .about("Import an existing registry: registry.yaml of modelops, or model_registry.json")
         .arg(
             Arg::new(FILE)
                 .value_name("FILE")
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("The registry: registry.yaml or model_registry.json; its paths are taken from the project's folder"),
+                .help("registry.yaml or model_registry.json; its paths are relative to the project's folder"),
         )
         .arg(args::flag(
             DRY_RUN,
@@ -35,7 +35,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             &[
                 ("registry import .modelops-bundle/registry.yaml", "models, targets and target sets"),
                 ("registry import output/model_registry.json", "models with their versions"),
-                ("registry import registry.yaml --dry-run", "what it would register"),
+                ("registry import registry.yaml --dry-run", "show what it would register"),
             ],
         ))
 }

@@ -15,11 +15,11 @@ const TARGETS: &str = "modelrack_targets";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("List the models that are registered, or the targets")
+        .about("List the registered models, or the targets")
         .arg(args::model_type())
         .arg(args::option(TAG, "tag", "TAG", "Only with this tag"))
         .arg(
-            args::flag(TARGETS, "targets", "The targets, and the sets they are in")
+            args::flag(TARGETS, "targets", "List the targets and their sets")
                 .conflicts_with_all([args::TYPE, TAG]),
         )
         .arg(super::project_arg())

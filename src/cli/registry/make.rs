@@ -21,37 +21,37 @@ const URLS: &str = "modelrack_urls";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Write the models.toml of a repository from the folders of its models")
+        .about("Write the models.toml of a repository from its model folders")
         .arg(
-            args::option(REPO, "repo", "OWNER/NAME", "The repository; its archive at the ref is indexed")
+            args::option(REPO, "repo", "OWNER/NAME", "The repository, of which the archive at the ref is indexed")
                 .requires(args::REF),
         )
-        .arg(args::option(args::REF, "ref", "REF", "Its branch, tag, release or commit").requires(REPO))
-        .arg(args::option(NAME, "name", "NAME", "The source's name, in front of those of models and examples"))
+        .arg(args::option(args::REF, "ref", "REF", "The branch, tag, release or commit").requires(REPO))
+        .arg(args::option(NAME, "name", "NAME", "The name of the source, which prefixes the names of models and examples"))
         .arg(
-            args::option(PATH, "path", "DIR", "A folder in the repository or zip [default: its top]; an absolute one, or one that begins with ./ or ../, is of this machine")
+            args::option(PATH, "path", "DIR", "A folder in the repository or zip [default: the top], or a local folder: an absolute path, or one that starts with ./ or ../")
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            args::option(ASSET_FILE, "asset-file", "ZIP", "Index this zip of the release instead")
+            args::option(ASSET_FILE, "asset-file", "ZIP", "Index this zip of the release instead of the repository")
                 .requires(REPO),
         )
         .arg(
-            args::option(NAMEFILE, "namefile", "PATTERN", "A folder with such a file is a model; * and ? stand for other characters")
+            args::option(NAMEFILE, "namefile", "PATTERN", "The files that mark a folder as a model; * and ? are wildcards")
                 .default_value("mfsim.nam"),
         )
         .arg(
-            args::option(OUTPUT, "output", "DIR", "Where models.toml goes")
+            args::option(OUTPUT, "output", "DIR", "The folder for models.toml")
                 .default_value(".registry")
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(args::flag(URLS, "urls", "Give each file a URL, for readers that need one"))
+        .arg(args::flag(URLS, "urls", "Add a URL to each file, for readers that need it"))
         .after_help(args::examples(
             mount,
             &[
                 ("registry make --repo OWNER/NAME --ref develop --name mf6/test --path mf6", "a branch"),
                 ("registry make --repo OWNER/NAME --ref v1 --asset-file all.zip --name mf6", "a release"),
-                ("registry make --path ./mf6 --name mf6/test", "a folder here"),
+                ("registry make --path ./mf6 --name mf6/test", "a local folder"),
             ],
         ))
 }
@@ -107,7 +107,7 @@ fn origin(matches: &ArgMatches) -> Result<MakeOrigin> {
             })
         }
         _ if asset_file.is_some() => Err(Error::argument(
-            "--asset-file is a zip of a release, and --path a folder of this machine: pass one of them",
+            "--asset-file names a zip of a release, and --path a local folder: pass only one of them",
         )),
         (repository, path) => Ok(MakeOrigin::Folder {
             path: path.cloned().unwrap_or_else(|| PathBuf::from(".")),

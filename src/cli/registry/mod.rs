@@ -65,7 +65,7 @@ fn project_arg() -> Arg {
         PROJECT,
         "project",
         "DIR",
-        "The project's folder [default: the nearest one upwards with a .registry, else this one]",
+        "The project's folder [default: the nearest parent with a .registry folder, else this folder]",
     )
     .value_parser(value_parser!(PathBuf))
 }
@@ -173,7 +173,7 @@ fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
     if let Some(damage) = project.recovered() {
         // Not for --quiet either to keep silent about.
         session.console.note(format!(
-            "the registry is read from its backup, and put right by the next change: {}",
+            "the registry was read from its backup, and the next change repairs it: {}",
             render::safe(damage)
         ));
     }
@@ -184,7 +184,7 @@ fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
 fn tell_changed(session: &Session, project: &Project) {
     let shown = |path: &Path| render::safe(&path.display().to_string());
     if let Some(aside) = project.kept_aside() {
-        session.note(format!("the damaged registry is kept as {}", shown(aside)));
+        session.note(format!("the damaged registry was kept as {}", shown(aside)));
     }
     let dropped: Vec<String> = project
         .dropped_versions()
@@ -193,7 +193,7 @@ fn tell_changed(session: &Session, project: &Project) {
         .collect();
     if !dropped.is_empty() {
         session.note(format!(
-            "the registry would be too large: its oldest versions were dropped: {}",
+            "dropped the oldest versions, as the registry would have been too large: {}",
             render::safe(&dropped.join(", "))
         ));
     }

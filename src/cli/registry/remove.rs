@@ -12,13 +12,13 @@ use crate::project::ItemKind;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Drop models and targets from the registry; their files stay")
+        .about("Remove models and targets from the registry, but keep their files")
         .arg(super::ids_arg("Models and targets").required(true))
         .arg(super::project_arg())
         .args(args::yes(mount))
         .after_help(args::examples(
             mount,
-            &[("registry remove sir", "with its history; its files stay")],
+            &[("registry remove sir", "with its history, but not its files")],
         ))
 }
 

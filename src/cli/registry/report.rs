@@ -13,13 +13,13 @@ const OUTPUT: &str = "modelrack_output";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Write what is registered for other tools, as model_registry.json")
+        .about("Write model_registry.json for other tools")
         .arg(
             args::option(
                 OUTPUT,
                 "output",
                 "DIR",
-                "Where model_registry.json, its summary and a folder for each model go",
+                "The folder for model_registry.json, its summary and one folder for each model",
             )
             .required(true)
             .value_parser(value_parser!(PathBuf)),
@@ -30,11 +30,11 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             &[
                 (
                     "registry report --output build/registry",
-                    "replaces the report that is there",
+                    "replaces an existing report",
                 ),
                 (
                     "registry import build/registry/model_registry.json",
-                    "takes it over elsewhere",
+                    "imports it elsewhere",
                 ),
             ],
         ))

@@ -17,12 +17,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             Arg::new(QUERY)
                 .value_name("QUERY")
                 .required(true)
-                .help("Words that all must occur, in any case"),
+                .help("The words to find; all must occur, in upper or lower case"),
         )
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,
-            &[("registry search 'active inference'", "has both words")],
+            &[("registry search 'active inference'", "with both words")],
         ))
 }
 

@@ -52,7 +52,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             "deep",
             "Hash every file, not only those whose size or time differs",
         ))
-        .arg(args::flag(STRICT, "strict", "Fail on warnings, too"))
+        .arg(args::flag(STRICT, "strict", "Fail on warnings as well"))
         .arg(super::project_arg())
         .after_help(args::examples(
             mount,

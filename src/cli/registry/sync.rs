@@ -15,21 +15,25 @@ const DRY_RUN: &str = "modelrack_dry_run";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
-        .about("Make the registry true to the files: register what changed, drop what is gone")
+        .about("Update the registry from the files: register changes, drop what no longer exists")
         .arg(args::flag(
             DRY_RUN,
             "dry-run",
             "Only show what would change",
         ))
-        .arg(args::flag(args::FORCE, "force", "Drop what is gone"))
+        .arg(args::flag(
+            args::FORCE,
+            "force",
+            "Drop what no longer exists",
+        ))
         .arg(super::project_arg())
         .args(super::limit_args())
         .after_help(args::examples(
             mount,
             &[
                 ("registry sync --dry-run", "what would change"),
-                ("registry sync", "refused when something would be dropped"),
-                ("registry sync --force", "all the same"),
+                ("registry sync", "refuses to drop anything"),
+                ("registry sync --force", "drops what no longer exists"),
             ],
         ))
 }
@@ -62,7 +66,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
                 exit: INVALID_ARGUMENT,
             });
         }
-        let error = Error::argument("something would be dropped: pass --force to drop it");
+        let error = Error::argument("something would be dropped: pass --force to allow it");
         return Err(error.into());
     }
     super::end(&report.failed)
@@ -72,13 +76,13 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 fn outcome(session: &Session, report: &ResyncReport) -> String {
     let is_true = report.failed.is_empty();
     match (report.difference.is_empty(), report.applied) {
-        (true, _) if is_true => "The registry is true to the files".to_owned(),
-        (false, true) if is_true => "The registry is true to the files now".to_owned(),
-        (false, true) => "The registry is true to the other files now".to_owned(),
+        (true, _) if is_true => "The registry is up to date".to_owned(),
+        (false, true) if is_true => "The registry is now up to date".to_owned(),
+        (false, true) => "The registry is now up to date with the other files".to_owned(),
         (false, false) if report.dry_run => {
             let force = if report.needs_force { " --force" } else { "" };
             format!(
-                "Nothing was changed: '{} registry sync{force}' does it",
+                "Nothing was changed. Run '{} registry sync{force}' to do it",
                 session.path
             )
         }

@@ -248,7 +248,7 @@ fn a_size_limit_is_told_with_the_ways_out() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
         ran.err,
-        "the registry would be too large: its oldest versions were dropped: sir 1.0.0, sir 1.0.1, sir 1.0.2\n"
+        "dropped the oldest versions, as the registry would have been too large: sir 1.0.0, sir 1.0.1, sir 1.0.2\n"
     );
     let versions = workshop.run("show sir --json").json();
     let versions = versions["versions"].as_array().unwrap();
