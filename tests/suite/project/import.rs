@@ -142,7 +142,7 @@ fn a_registry_of_modelops_is_taken_over_whole() {
     assert_eq!(report.target_sets, ["main", "weighted"]);
     assert_eq!(
         notes(&report),
-        ["of the target set 'weighted', weights is left out: a set has targets alone"]
+        ["of the target set 'weighted', weights is left out: a set has only targets"]
     );
 
     let project = place.project();

@@ -151,7 +151,8 @@ impl Imported {
         let table = value.as_object();
         let targets = table.map_or(Some(value), |table| table.get("targets"));
         let Some(targets) = targets.and_then(texts) else {
-            let remark = format!("the target set '{name}' is left out: it is no list of targets");
+            let remark =
+                format!("the target set '{name}' is left out: it is not a list of targets");
             self.remarks.push(remark);
             return;
         };
@@ -162,7 +163,7 @@ impl Imported {
         let more: Vec<&str> = more.map(|(key, _)| key.as_str()).collect();
         if !more.is_empty() {
             self.remarks.push(format!(
-                "of the target set '{name}', {} is left out: a set has targets alone",
+                "of the target set '{name}', {} is left out: a set has only targets",
                 more.join(", ")
             ));
         }
@@ -331,7 +332,7 @@ fn dependencies(
     let Some(value) = fields.get(key) else {
         return Ok(Vec::new());
     };
-    let not_paths = || format!("'{key}' is no list of paths");
+    let not_paths = || format!("'{key}' is not a list of paths");
     let mut paths = Vec::new();
     for value in value.as_array().ok_or_else(not_paths)? {
         let stated: Option<&Map<String, Value>> = value.as_object();

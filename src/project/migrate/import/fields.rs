@@ -24,7 +24,10 @@ pub(super) struct Fields<'a>(&'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
     pub(super) fn of(value: &'a Value) -> Result<Self, Fault> {
-        value.as_object().map(Self).ok_or("it is no table".into())
+        value
+            .as_object()
+            .map(Self)
+            .ok_or("it is not a table".into())
     }
 
     pub(super) fn over(table: &'a Map<String, Value>) -> Self {
@@ -37,11 +40,11 @@ impl<'a> Fields<'a> {
 
     pub(super) fn text(self, key: &str) -> Result<Option<String>, Fault> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        self.read(key, "text", text)
+        self.read(key, "string", text)
     }
 
     pub(super) fn texts(self, key: &str) -> Result<Option<Vec<String>>, Fault> {
-        self.read(key, "list of texts", |value| {
+        self.read(key, "list of strings", |value| {
             let texts = value.as_array()?.iter();
             texts.map(|text| text.as_str().map(str::to_owned)).collect()
         })
@@ -64,7 +67,7 @@ impl<'a> Fields<'a> {
 
     /// A time, to the second.
     pub(super) fn time(self, key: &str) -> Result<Option<SystemTime>, Fault> {
-        self.read(key, "time as in 2026-01-31T12:00:00Z", |value| {
+        self.read(key, "time such as 2026-01-31T12:00:00Z", |value| {
             let time = parse_any(value.as_str()?)?;
             let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             let micros = u64::try_from(since.as_micros()).ok()?;
@@ -123,7 +126,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
-        let read = read(value).ok_or_else(|| format!("'{key}' is no {kind}"));
+        let read = read(value).ok_or_else(|| format!("'{key}' is not a {kind}"));
         read.map(Some)
     }
 }

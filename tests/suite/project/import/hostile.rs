@@ -78,7 +78,7 @@ fn what_grows_nests_or_repeats_without_bounds_is_refused() {
         (
             "registry.yaml",
             "models: {}\ntarget_sets: [a]\n",
-            "'target_sets' is no table",
+            "'target_sets' is not a table",
         ),
     ] {
         let message = Place::empty().refusal(name, text);
@@ -172,24 +172,24 @@ fn a_link_is_refused_wherever_it_is_on_the_way() {
 fn a_bad_entry_is_reported_with_what_is_wrong_and_the_rest_goes_on() {
     let deep = (0..40).fold(json!(1), |value, _| json!([value]));
     for (entry, words) in [
-        (json!(3), "it is no table"),
+        (json!(3), "it is not a table"),
         (json!({}), "'path' is missing"),
-        (json!({"path": 3}), "'path' is no text"),
+        (json!({"path": 3}), "'path' is not a string"),
         (
             json!({"path": "models/sir.py", "outputs": "incidence"}),
-            "'outputs' is no list of texts",
+            "'outputs' is not a list of strings",
         ),
         (
             json!({"path": "models/sir.py", "outputs": [1]}),
-            "'outputs' is no list of texts",
+            "'outputs' is not a list of strings",
         ),
         (
             json!({"path": "models/sir.py", "data": {"a": 1}}),
-            "'data' is no list of paths",
+            "'data' is not a list of paths",
         ),
         (
             json!({"path": "models/sir.py", "data_digests": [1]}),
-            "'data_digests' is no table",
+            "'data_digests' is not a table",
         ),
         (
             json!({"path": "models/sir.py", "metadata": {"deep": deep}}),
