@@ -21,7 +21,7 @@ const MAX_GAP_BYTES: u64 = 64 << 10;
 const RUN_BYTES: u64 = 4 << 20;
 
 /// How much of a response is taken from the connection at once: decoding takes less, and headers a few bytes.
-const STREAM_BYTES: usize = 64 << 10;
+const STREAM_BYTES: usize = 32 << 10;
 
 /// Sorts members as they lie in the zip, and gathers those that one request fetches.
 pub(crate) fn runs(
