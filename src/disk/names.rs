@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::relpath::is_device_name;
 
-/// Percent-encodes a name into one that every file system takes; [`percent_decode`] is its inverse.
+/// Percent-encodes a name into one that every file system takes; [`percent_decode`](crate::url::percent_decode) is its inverse.
 pub(crate) fn encode(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for c in name.chars() {

@@ -72,7 +72,7 @@ impl Project {
     /// A registry that is damaged or missing is read from its backup, see [`Project::recovered`].
     ///
     /// # Errors
-    /// [`ErrorKind::DamagedRegistry`](crate::ErrorKind::DamagedRegistry) when the registry is damaged and there is no
+    /// [`ErrorKind::DamagedRegistry`] when the registry is damaged and there is no
     /// backup; the storage errors.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
@@ -173,9 +173,9 @@ impl Project {
     /// Writes a change that an earlier call could not write; does nothing when there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when another program has changed the registry meanwhile;
-    /// [`ErrorKind::RegistryTooLarge`](crate::ErrorKind::RegistryTooLarge);
-    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked); the storage errors.
+    /// [`ErrorKind::Registry`] when another program has changed the registry meanwhile;
+    /// [`ErrorKind::RegistryTooLarge`];
+    /// [`ErrorKind::Locked`]; the storage errors.
     pub fn save(&mut self) -> Result<()> {
         self.change(&CancelToken::new(), |_| Ok(()))
     }
@@ -291,7 +291,7 @@ impl Project {
     /// Returns the path of something in the project, with `/` between the components; `.` for the project's folder.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) when it is not in the project, or has a name that
+    /// [`ErrorKind::InvalidArgument`] when it is not in the project, or has a name that
     /// a registry cannot have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
         let real = real(path).at("read", path)?;
@@ -315,7 +315,7 @@ impl ProjectRegistry {
     /// Records where the project is in its repository, if it is in one: readers look for the files there.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when the models that `make` found are below another folder.
+    /// [`ErrorKind::Registry`] when the models that `make` found are below another folder.
     fn settle_root(&mut self, root: Option<String>, path: &Path) -> Result<()> {
         let Some(root) = root.filter(|root| root != self.root()) else {
             return Ok(());

@@ -131,7 +131,7 @@ impl RepositoryPlace {
     /// Describes a repository of a server, with what follows from the server's URL.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when `repo` is not `OWNER/NAME`.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when `repo` is not `OWNER/NAME`.
     pub(crate) fn at(server: Url, repo: impl Into<String>) -> Result<Self> {
         let place = Self {
             repo: repo.into(),
