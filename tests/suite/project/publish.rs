@@ -232,7 +232,7 @@ fn many_publishers_at_once_lose_nothing() {
             let rack = &rack;
             scope.spawn(move || {
                 publish_files(
-                    &rack,
+                    rack,
                     model,
                     &[("same", bytes(3000, 1)), ("own", model.as_bytes().to_vec())],
                 )
