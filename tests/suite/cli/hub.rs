@@ -3,7 +3,7 @@
 use modelrack::cli::Mount;
 
 use super::{Ran, Sinks, cells, run_line, run_words};
-use crate::support::machine::{Machine, WHISPER, whisper};
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::server::Rule;
 
 /// `rack models <line>` on a machine whose one source is its Hub.

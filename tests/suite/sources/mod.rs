@@ -2,7 +2,7 @@
 
 mod foreign;
 mod https;
-mod hub;
+pub(crate) mod hub;
 mod mirrors;
 mod pulling;
 mod repository;

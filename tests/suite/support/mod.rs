@@ -5,7 +5,6 @@ pub(crate) mod disk;
 pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod hub;
-pub(crate) mod machine;
 pub(crate) mod platform;
 pub(crate) mod rack;
 pub(crate) mod recorder;

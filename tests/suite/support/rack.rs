@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use modelrack::config::{HttpConfig, RetryPolicy};
 use modelrack::{
-    Config, Environment, Manager, ModelManager, ModelRef, Progress, PullOptions, PullReport, Result,
+    Config, Environment, ListOptions, Manager, ModelManager, ModelRef, Progress, PullOptions,
+    PullReport, Result,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,10 +72,8 @@ impl Rack {
         files: &[(&str, B)],
         how: &Publication,
     ) -> Published {
-        let files: Vec<_> = files
-            .iter()
-            .map(|(name, bytes)| (*name, bytes.as_ref()))
-            .collect();
+        let files = files.iter().map(|(name, bytes)| (*name, bytes.as_ref()));
+        let files: Vec<_> = files.collect();
         publish(&self.registry(), &model_ref(model), &files, how)
     }
 
@@ -156,32 +155,20 @@ impl Rack {
 
     /// The names of installed versions, and those of partials.
     pub(crate) fn listed(&self) -> (Vec<String>, Vec<String>) {
-        let listing = self
-            .manager()
-            .list(&modelrack::ListOptions::default())
-            .unwrap();
-        (
-            listing
-                .models
-                .iter()
-                .map(|model| model.model.to_string())
-                .collect(),
-            listing
-                .partials
-                .iter()
-                .map(|partial| partial.model.to_string())
-                .collect(),
-        )
+        let listing = self.manager().list(&ListOptions::default()).unwrap();
+        let models = listing.models.iter().map(|found| found.model.to_string());
+        let partials = listing.partials.iter().map(|found| found.model.to_string());
+        (models.collect(), partials.collect())
     }
 
     /// Paths of the requests for chunks and manifests since the last reset, in order of arrival.
     pub(crate) fn data_requests(&self) -> Vec<String> {
-        let requests = self
+        let paths = self
             .server
             .requests()
             .into_iter()
             .map(|request| request.path);
-        requests.filter(|path| path.starts_with("/data/")).collect()
+        paths.filter(|path| path.starts_with("/data/")).collect()
     }
 
     /// How many requests for chunks there were since the last reset: for data, less those of `manifests`.
@@ -195,19 +182,23 @@ impl Rack {
     /// Asserts that a version's files are just these.
     #[track_caller]
     pub(crate) fn assert_files<B: AsRef<[u8]>>(&self, model: &str, files: &[(&str, B)]) {
-        let mut expected: Vec<(String, Vec<u8>)> = files
+        let there = self.files_of(model);
+        let mut expected: Vec<(&str, &[u8])> = files
             .iter()
-            .map(|(name, bytes)| ((*name).to_owned(), bytes.as_ref().to_vec()))
+            .map(|(name, bytes)| (*name, bytes.as_ref()))
             .collect();
-        expected.sort();
-        let names = |files: &[(String, Vec<u8>)]| -> Vec<(String, usize)> {
+        expected.sort_unstable();
+        let there: Vec<(&str, &[u8])> = there
+            .iter()
+            .map(|(name, bytes)| (&**name, &**bytes))
+            .collect();
+        let sizes = |files: &[(&str, &[u8])]| -> Vec<String> {
             files
                 .iter()
-                .map(|(name, bytes)| (name.clone(), bytes.len()))
+                .map(|(name, bytes)| format!("{name}: {}", bytes.len()))
                 .collect()
         };
-        let there = self.files_of(model);
-        assert_eq!(names(&there), names(&expected));
+        assert_eq!(sizes(&there), sizes(&expected));
         assert!(there == expected, "a file of {model} has other bytes");
     }
 

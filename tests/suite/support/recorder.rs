@@ -39,24 +39,19 @@ impl Recorder {
 
     /// How many retries there were.
     pub(crate) fn retries(&self) -> usize {
-        let events = self.events();
-        events
-            .iter()
-            .filter(|event| matches!(event, ProgressEvent::Retrying { .. }))
-            .count()
+        let mut events = self.events();
+        events.retain(|event| matches!(event, ProgressEvent::Retrying { .. }));
+        events.len()
     }
 }
 
 fn word(event: &ProgressEvent) -> String {
-    match event {
-        ProgressEvent::Pending => "pending".to_owned(),
-        ProgressEvent::Waiting { .. } => "waiting".to_owned(),
-        ProgressEvent::Phase(at) => format!("phase {}", at.phase.as_str()),
-        ProgressEvent::Advanced(_) => "advanced".to_owned(),
-        ProgressEvent::Retrying { .. } => "retrying".to_owned(),
-        ProgressEvent::Finished(_) => "finished".to_owned(),
-        other => format!("{other:?}"),
+    if let ProgressEvent::Phase(at) = event {
+        return format!("phase {}", at.phase.as_str());
     }
+    let shown = format!("{event:?}");
+    let name = shown.split(|c: char| !c.is_alphanumeric()).next();
+    name.unwrap().to_lowercase()
 }
 
 impl Progress for Recorder {

@@ -5,8 +5,8 @@ use std::fs;
 use modelrack::error::AuthFailure;
 use modelrack::{Environment, Error, ErrorKind, Manager, PullOptions, RemoteOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::disk::{files_below, write_files};
-use crate::support::machine::{Machine, WHISPER, whisper};
 use crate::support::server::Server;
 use crate::support::{address, chain};
 

@@ -3,7 +3,7 @@
 use modelrack::{Manager, PullOptions, RemoteOptions};
 use serde_json::{Value, json};
 
-use crate::support::machine::{Machine, WHISPER};
+use crate::sources::hub::machine::{Machine, WHISPER};
 use crate::support::server::Rule;
 use crate::support::{address, bytes};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use modelrack::{Manager, PullOptions};
 
-use crate::support::machine::Machine;
+use crate::sources::hub::machine::Machine;
 use crate::support::rack::Rack;
 use crate::support::recorder::Recorder;
 use crate::support::server::{Request, Rule};

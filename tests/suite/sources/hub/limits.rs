@@ -5,8 +5,8 @@ use std::time::Duration;
 use modelrack::pull::PullOutcome;
 use modelrack::{ErrorKind, Manager, PullOptions, RemoteOptions, SearchOptions, UpdateOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::address;
-use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::server::Rule;
 
 #[test]

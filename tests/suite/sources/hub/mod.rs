@@ -4,6 +4,7 @@ mod access;
 mod answers;
 mod large;
 mod limits;
+pub(crate) mod machine;
 mod pulling;
 mod records;
 mod reuse;

@@ -3,8 +3,8 @@
 use modelrack::pull::PullOutcome;
 use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::hub::Hub;
-use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::server::Rule;
 use crate::support::{address, bytes};
 

@@ -6,9 +6,9 @@ use modelrack::installed::{Annotation, InstalledModel};
 use modelrack::{ListOptions, Manager, PullOptions, UpdateOptions, VerifyOptions};
 use serde_json::{Value, json};
 
+use crate::sources::hub::machine::{Machine, WHISPER};
 use crate::support::address;
 use crate::support::disk::flip;
-use crate::support::machine::{Machine, WHISPER};
 
 fn annotation(metadata: Value) -> Annotation {
     let Value::Object(metadata) = metadata else {

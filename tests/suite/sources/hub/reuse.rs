@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use modelrack::{Manager, PullOptions, PullReport, RemoteOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::address;
 use crate::support::disk::{files_below, flip, write_files};
-use crate::support::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::platform::link_folder;
 
 /// What the Hub's own tools call the bytes of a file of `openai/whisper-tiny`.

@@ -2,8 +2,8 @@
 
 use modelrack::{ErrorKind, ListOptions, Manager, PullOptions, RemoteOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER};
 use crate::support::address;
-use crate::support::machine::{Machine, WHISPER};
 
 #[test]
 fn every_kind_of_revision_is_a_version() {

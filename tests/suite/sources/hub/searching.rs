@@ -3,7 +3,7 @@
 use modelrack::{Manager, ModelManager, RemoteOptions, SearchOptions};
 use serde_json::json;
 
-use crate::support::machine::Machine;
+use crate::sources::hub::machine::Machine;
 use crate::support::server::Rule;
 
 fn search(machine: &Machine, query: &str) -> modelrack::Result<Vec<String>> {

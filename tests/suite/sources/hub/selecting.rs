@@ -5,8 +5,8 @@ use std::fs;
 use modelrack::pull::PullOutcome;
 use modelrack::{Manager, PullOptions, PullReport, Result, UpdateOptions, VerifyOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::address;
-use crate::support::machine::{Machine, WHISPER, whisper};
 use crate::support::rack::Rack;
 
 fn options(include: &[&str], exclude: &[&str]) -> PullOptions {

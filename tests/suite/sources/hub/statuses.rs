@@ -11,7 +11,7 @@ use modelrack::{
     CopyOptions, ListOptions, Manager, ManagerExt, ModelManager, ProgressEvent, PullOptions,
 };
 
-use crate::support::machine::{Machine, WHISPER, whisper};
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::recorder::Recorder;
 use crate::support::server::{Gate, Rule};
 use crate::support::{PATIENCE, address, in_background};

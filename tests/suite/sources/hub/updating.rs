@@ -5,8 +5,8 @@ use std::fs;
 use modelrack::installed::{Annotation, Change, Freshness, UpdateReport};
 use modelrack::{Manager, PullOptions, UpdateOptions, VerifyOptions};
 
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
 use crate::support::disk::flip;
-use crate::support::machine::{Machine, WHISPER, whisper};
 use crate::support::{address, bytes};
 
 fn change(report: &UpdateReport) -> &Change {

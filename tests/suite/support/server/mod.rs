@@ -70,9 +70,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Log {
-    requests: Vec<Request>,
-    /// How many requests were dropped from the front, so that a number given out stays valid.
-    forgotten: usize,
+    requests: Vec<Arc<Mutex<Request>>>,
     connections: u64,
     in_flight: usize,
     max_in_flight: usize,
@@ -83,12 +81,13 @@ impl Server {
     pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let (running, ended) = channel();
-        let listeners = listen();
-        let addresses = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok());
-        let addresses = addresses.collect();
-        for listener in listeners {
+        let mut addresses = Vec::new();
+        for listener in listen() {
+            addresses.push(
+                listener
+                    .local_addr()
+                    .expect("a bound socket has an address"),
+            );
             let (shared, running) = (Arc::clone(&shared), running.clone());
             thread::spawn(move || accept(&shared, &listener, &running));
         }
@@ -114,13 +113,12 @@ impl Server {
 
     /// Serves `bytes` at `path`. A path with a query answers exactly that query.
     pub(crate) fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
-        let path = format!("/{}", path.trim_start_matches('/'));
-        lock(&self.shared.documents).insert(path, bytes.into().into());
+        lock(&self.shared.documents).insert(path.to_owned(), bytes.into().into());
     }
 
     /// Takes back what [`Server::put`] placed at `path`.
     pub(crate) fn remove(&self, path: &str) {
-        lock(&self.shared.documents).remove(&format!("/{}", path.trim_start_matches('/')));
+        lock(&self.shared.documents).remove(path);
     }
 
     /// Serves the pages of a table of routes over `state`, which answers every request.
@@ -165,7 +163,11 @@ impl Server {
 
     /// Every request since the start or the last reset, in order of arrival, unfinished ones included.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.log().requests.clone()
+        let log = self.log();
+        log.requests
+            .iter()
+            .map(|request| lock(request).clone())
+            .collect()
     }
 
     /// How many requests had a path starting with `prefix`.
@@ -175,17 +177,15 @@ impl Server {
 
     /// Waits until [`Server::count`] of `prefix` has reached `wanted`; false if it has not in time.
     pub(crate) fn wait_for(&self, prefix: &str, wanted: usize, timeout: Duration) -> bool {
-        let waited = self
-            .shared
-            .arrived
-            .wait_timeout_while(self.log(), timeout, |log| log.count(prefix) < wanted);
+        let arrived = &self.shared.arrived;
+        let waited =
+            arrived.wait_timeout_while(self.log(), timeout, |log| log.count(prefix) < wanted);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Body bytes sent, without headers and the framing of chunks.
     pub(crate) fn bytes_sent(&self) -> u64 {
-        self.log()
-            .requests
+        self.requests()
             .iter()
             .map(|request| request.body_bytes)
             .sum()
@@ -207,7 +207,6 @@ impl Server {
     /// Forgets the requests and connections counted so far; rules keep their own counts.
     pub(crate) fn reset_counts(&self) {
         let mut log = self.log();
-        log.forgotten += log.requests.len();
         log.requests.clear();
         log.connections = 0;
         log.max_in_flight = log.in_flight;
@@ -241,30 +240,24 @@ impl Drop for Server {
 
 impl Shared {
     fn find(&self, request: &Request) -> Option<Page> {
-        let document = {
-            let documents = lock(&self.documents);
-            let found = documents.get(&request.path);
-            found
-                .or_else(|| documents.get(request.path_only()))
-                .cloned()
-        };
-        if let Some(bytes) = document {
+        let path = request.path_only();
+        let documents = lock(&self.documents);
+        let document = documents.get(&request.path).or_else(|| documents.get(path));
+        if let Some(bytes) = document.cloned() {
             return Some(Page::of(bytes));
         }
-        // Not locked while it runs.
+        drop(documents);
         let routes = lock(&self.routes).clone();
         if let Some(routes) = routes {
             return Some(routes(request));
         }
-        lock(&self.mounts)
-            .iter()
-            .rev()
-            .find_map(|(prefix, folder)| {
-                let inside = Path::new(request.path_only().strip_prefix(prefix.as_str())?);
-                let mut parts = inside.components();
-                let plain = parts.all(|part| matches!(part, Component::Normal(_)));
-                plain.then(|| Page::open(&folder.join(inside)))?
-            })
+        let mounts = lock(&self.mounts);
+        mounts.iter().rev().find_map(|(prefix, folder)| {
+            let inside = Path::new(path.strip_prefix(prefix.as_str())?);
+            let mut parts = inside.components();
+            let plain = parts.all(|part| matches!(part, Component::Normal(_)));
+            plain.then(|| Page::open(&folder.join(inside)))?
+        })
     }
 }
 
@@ -272,7 +265,7 @@ impl Log {
     fn count(&self, prefix: &str) -> usize {
         let requests = self.requests.iter();
         requests
-            .filter(|request| request.path.starts_with(prefix))
+            .filter(|request| lock(request).path.starts_with(prefix))
             .count()
     }
 }
@@ -280,32 +273,28 @@ impl Log {
 /// One request being answered. Counts run ahead of the socket: what a client has seen is always counted.
 struct Flight<'a> {
     shared: &'a Shared,
-    number: usize,
+    request: Arc<Mutex<Request>>,
     landed: bool,
 }
 
 impl<'a> Flight<'a> {
     fn begin(shared: &'a Shared, request: Request) -> Self {
+        let request = Arc::new(Mutex::new(request));
         let mut log = lock(&shared.log);
-        let number = log.forgotten + log.requests.len();
-        log.requests.push(request);
+        log.requests.push(Arc::clone(&request));
         log.in_flight += 1;
         log.max_in_flight = log.max_in_flight.max(log.in_flight);
         drop(log);
         shared.arrived.notify_all();
         Self {
             shared,
-            number,
+            request,
             landed: false,
         }
     }
 
     fn note(&self, change: impl FnOnce(&mut Request)) {
-        let mut log = lock(&self.shared.log);
-        let index = self.number.checked_sub(log.forgotten);
-        if let Some(request) = index.and_then(|index| log.requests.get_mut(index)) {
-            change(request);
-        }
+        change(&mut lock(&self.request));
     }
 
     fn land(&mut self) {
@@ -343,10 +332,8 @@ impl Gate {
 
     /// Waits until it is open; false if that took longer than `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(lock(&self.0.0), timeout, |open| !*open);
+        let (open, opened) = &*self.0;
+        let waited = opened.wait_timeout_while(lock(open), timeout, |open| !*open);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -355,10 +342,8 @@ impl Gate {
 fn listen() -> Vec<TcpListener> {
     for _ in 0..16 {
         let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
-        let port = four
-            .local_addr()
-            .expect("a bound socket has an address")
-            .port();
+        let address = four.local_addr().expect("a bound socket has an address");
+        let port = address.port();
         match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
             Ok(six) => return vec![four, six],
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}

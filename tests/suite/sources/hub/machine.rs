@@ -5,9 +5,9 @@ use modelrack::{
     Config, Environment, ListOptions, Manager, ModelManager, PullOptions, PullReport, Result,
 };
 
-use super::hub::{Hub, HubRepo};
-use super::rack::Rack;
-use super::{address, bytes};
+use crate::support::hub::{Hub, HubRepo};
+use crate::support::rack::Rack;
+use crate::support::{address, bytes};
 
 /// The model of most tests.
 pub(crate) const WHISPER: &str = "hf/openai/whisper-tiny";
