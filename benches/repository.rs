@@ -21,6 +21,8 @@ mod forge;
 mod git;
 #[path = "support/hosted.rs"]
 mod hosted;
+#[path = "../tests/suite/sources/repository/models.rs"]
+mod models;
 #[path = "../tests/suite/support/server/mod.rs"]
 mod server;
 mod support;
@@ -32,7 +34,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use forge::Forge;
-use forge::models::{ModelsToml, NamedFile, models_of, real_models};
 use hosted::{
     REFERENCE, REPO, host, large_registry, made_models, model_path, of_one_model, release,
     release_of_many, small_files, write_models,
@@ -43,6 +44,7 @@ use modelrack::{
     Config, Digest, Environment, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions,
     RemoteOptions, SearchOptions, SyncOptions,
 };
+use models::{ModelsToml, NamedFile, models_of, real_models};
 use serde::Deserialize;
 use server::Rule;
 use support::{

@@ -8,8 +8,8 @@ use fastrand::Rng;
 use modelrack::Digest;
 use zip::ZipArchive;
 
-use crate::forge::models::{ModelsToml, NamedFile};
 use crate::forge::{Forge, zip};
+use crate::models::{ModelsToml, NamedFile};
 use crate::support::Result;
 
 pub(crate) const REPO: &str = "bench/models";

@@ -71,7 +71,7 @@ fn a_dry_run_says_what_a_selection_costs() {
 fn a_model_is_shown_before_it_is_pulled() {
     let (machine, repo, commit) = Machine::with_whisper();
     repo.gate("hf_reader");
-    repo.tags(&["audio"]);
+    repo.describe(|facts| facts.tags = vec!["audio"]);
     let out = models(&machine, "info hf/openai/whisper-tiny --remote").quiet_success();
     for part in [
         "5.0 KB",

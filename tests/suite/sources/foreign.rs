@@ -224,9 +224,11 @@ fn the_hub_of_the_tests_answers_like_the_real_one() {
     let hub = Hub::start();
     let repo = hub.repo("speech/tiny");
     repo.commit("main", files_below(&data("hub/files")));
-    repo.pipeline_tag("automatic-speech-recognition");
-    repo.library("transformers");
-    repo.card(serde_json::json!({"license": "mit"}));
+    repo.describe(|facts| {
+        facts.pipeline_tag = Some("automatic-speech-recognition".to_owned());
+        facts.library = Some("transformers".to_owned());
+        facts.card = Some(serde_json::json!({"license": "mit"}));
+    });
     let client = |path: &str| -> Value {
         let (_, body) = get(hub.server(), path, &[]);
         serde_json::from_slice(&body).unwrap()

@@ -5,5 +5,5 @@ mod https;
 pub(crate) mod hub;
 mod mirrors;
 mod pulling;
-mod repository;
+pub(crate) mod repository;
 mod signed;

@@ -27,23 +27,22 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn small(bytes: Vec<u8>) -> Self {
+        let blob = object("blob", &bytes);
         Self {
-            blob: object("blob", &bytes),
             bytes: bytes.into(),
+            blob,
             large: None,
         }
     }
 
     pub(crate) fn large(bytes: Vec<u8>) -> Self {
         let (sha256, size) = (hex(&Sha256::digest(&bytes)), bytes.len());
-        let pointer = format!(
-            "version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
-        );
-        Self {
-            bytes: bytes.into(),
-            blob: object("blob", pointer.as_bytes()),
-            large: Some((sha256, pointer.len())),
-        }
+        let version = "version https://git-lfs.github.com/spec/v1";
+        let pointer = format!("{version}\noid sha256:{sha256}\nsize {size}\n");
+        let mut file = Self::small(pointer.into_bytes());
+        file.large = Some((sha256, file.bytes.len()));
+        file.bytes = bytes.into();
+        file
     }
 }
 
@@ -118,6 +117,15 @@ pub(crate) trait Host {
     fn history(repository: &mut Self::Repository) -> &mut History;
     /// A file of this name as the host keeps it.
     fn file(name: &str, bytes: Vec<u8>) -> File;
+
+    fn tree<N: Into<String>, B: Into<Vec<u8>>>(files: impl IntoIterator<Item = (N, B)>) -> Tree {
+        let named = files
+            .into_iter()
+            .map(|(name, bytes)| (name.into(), bytes.into()));
+        named
+            .map(|(name, bytes)| (name.clone(), Self::file(&name, bytes)))
+            .collect()
+    }
 }
 
 /// A repository of a host, to be changed by a test.
@@ -156,7 +164,7 @@ impl<H: Host> Handle<H> {
         branch: &str,
         files: impl IntoIterator<Item = (N, B)>,
     ) -> String {
-        self.change(|repository| H::history(repository).commit(branch, tree::<H, _, _>(files)))
+        self.change(|repository| H::history(repository).commit(branch, H::tree(files)))
     }
 
     /// Commits these files beside, or in place of, those that the branch has.
@@ -169,7 +177,7 @@ impl<H: Host> Handle<H> {
             let history = H::history(repository);
             let before = history.branches.get(branch);
             let mut all = before.map_or_else(Tree::new, |id| history.commits[id].tree.clone());
-            all.extend(tree::<H, _, _>(files));
+            all.extend(H::tree(files));
             history.commit(branch, all)
         })
     }
@@ -191,8 +199,8 @@ impl<H: Host> Handle<H> {
 
     /// Points the head of a pull request at a commit.
     pub(crate) fn pull_request(&self, number: u64, commit: &str) {
-        let requests = |history: &mut History| history.pull_requests.insert(number, commit.into());
-        self.change(|repository| requests(H::history(repository)));
+        let commit = commit.to_owned();
+        self.change(|repository| H::history(repository).pull_requests.insert(number, commit));
     }
 
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut H::Repository) -> T) -> T {
@@ -209,17 +217,6 @@ impl<H> Clone for Handle<H> {
             name: self.name.clone(),
         }
     }
-}
-
-pub(crate) fn tree<H: Host, N: Into<String>, B: Into<Vec<u8>>>(
-    files: impl IntoIterator<Item = (N, B)>,
-) -> Tree {
-    let named = files
-        .into_iter()
-        .map(|(name, bytes)| (name.into(), bytes.into()));
-    named
-        .map(|(name, bytes)| (name.clone(), H::file(&name, bytes)))
-        .collect()
 }
 
 /// The id that git gives to an object.

@@ -37,11 +37,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Sends a request on a connection of its own, with these headers; returns the head of the answer, and its body.
 pub(crate) fn get(server: &Server, path: &str, headers: &[&str]) -> (String, Vec<u8>) {
-    get_from(server.port(), path, headers)
-}
-
-fn get_from(port: u16, path: &str, headers: &[&str]) -> (String, Vec<u8>) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let headers = ["host: localhost", "user-agent: test", "connection: close"]
         .iter()

@@ -9,21 +9,12 @@ use serde_json::{Value, json};
 use super::server::Server;
 
 /// How a version is published.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Publication {
+    /// 1024 unless set.
     pub(crate) chunk_bytes: usize,
     pub(crate) metadata: Value,
     pub(crate) aliases: &'static [&'static str],
-}
-
-impl Default for Publication {
-    fn default() -> Self {
-        Self {
-            chunk_bytes: 1024,
-            metadata: json!({}),
-            aliases: &[],
-        }
-    }
 }
 
 /// What was published.
@@ -41,52 +32,59 @@ pub(crate) fn publish(
     files: &[(&str, &[u8])],
     how: &Publication,
 ) -> Published {
+    let chunk_bytes = match how.chunk_bytes {
+        0 => 1024,
+        bytes => bytes,
+    };
     let mut files = files.to_vec();
     files.sort();
-    let chunks = cut(&files, how.chunk_bytes);
-    let sizes: Vec<usize> = chunks.iter().map(Vec::len).collect();
+    let mut documents: Vec<Vec<u8>> = cut(&files, chunk_bytes);
+    let sizes: Vec<usize> = documents.iter().map(Vec::len).collect();
+    let digests: Vec<String> = documents.iter().map(|chunk| digest(chunk)).collect();
     let total: usize = sizes.iter().sum();
-    let digests: Vec<String> = chunks.iter().map(|chunk| digest(chunk)).collect();
-    let even = sizes
-        .iter()
-        .rev()
-        .skip(1)
-        .all(|size| *size == how.chunk_bytes);
-    let listed_sizes = if even {
+    let even = sizes.iter().rev().skip(1).all(|size| *size == chunk_bytes);
+    let sizes = if even {
         String::new()
     } else {
-        format!("\"chunk_sizes\":{sizes:?},").replace(' ', "")
+        format!("\"chunk_sizes\":{},", json!(sizes))
     };
     let file = |(path, bytes): &(&str, &[u8])| {
         let (path, size, sha256) = (json!(path), bytes.len(), digest(bytes));
         format!(r#"{{"path":{path},"size":{size},"sha256":"{sha256}"}}"#)
     };
-    let files = files.iter().map(file).collect::<Vec<_>>().join(",");
+    let files: Vec<String> = files.iter().map(file).collect();
+    let (chunks, files) = (json!(digests), files.join(","));
     let manifest = format!(
-        r#"{{"total_size":{total},"chunk_size":{},"chunks":{},{listed_sizes}"files":[{files}]}}"#,
-        how.chunk_bytes,
-        json!(digests),
+        r#"{{"total_size":{total},"chunk_size":{chunk_bytes},"chunks":{chunks},{sizes}"files":[{files}]}}"#
     );
+    let manifest_digest = Digest::of(manifest.as_bytes());
+    documents.push(manifest.into_bytes());
     let data = registry.join("data");
     fs::create_dir_all(&data).unwrap();
-    for document in chunks
-        .iter()
-        .map(Vec::as_slice)
-        .chain([manifest.as_bytes()])
-    {
+    for document in &documents {
         fs::write(data.join(digest(document)), document).unwrap();
     }
     let path = registry.join("models.json");
-    let index = fs::read(&path).map_or(json!({}), |json| serde_json::from_slice(&json).unwrap());
-    fs::write(
-        path,
-        with_version(index, model, &digest(manifest.as_bytes()), how),
-    )
-    .unwrap();
+    let mut index =
+        fs::read(&path).map_or(json!({}), |json| serde_json::from_slice(&json).unwrap());
+    let versions = &mut index[model.group()][model.model()];
+    let mut version = json!({"hash": manifest_digest.to_string()});
+    if how
+        .metadata
+        .as_object()
+        .is_some_and(|metadata| !metadata.is_empty())
+    {
+        version["metadata"] = how.metadata.clone();
+    }
+    versions[model.version()] = version;
+    for alias in how.aliases {
+        versions[alias] = json!({"alias_of": model.version()});
+    }
+    fs::write(path, index.to_string()).unwrap();
     Published {
-        manifest_digest: Digest::of(manifest.as_bytes()),
+        manifest_digest,
         total_bytes: total as u64,
-        chunks: chunks.len(),
+        chunks: digests.len(),
     }
 }
 
@@ -107,18 +105,6 @@ fn cut(files: &[(&str, &[u8])], chunk_bytes: usize) -> Vec<Vec<u8>> {
     chunks.push(shared);
     chunks.retain(|chunk| !chunk.is_empty());
     chunks
-}
-
-fn with_version(mut index: Value, model: &ModelRef, hash: &str, how: &Publication) -> String {
-    let versions = &mut index[model.group()][model.model()];
-    versions[model.version()] = json!({"hash": hash});
-    if how.metadata != json!({}) {
-        versions[model.version()]["metadata"] = how.metadata.clone();
-    }
-    for alias in how.aliases {
-        versions[alias] = json!({"alias_of": model.version()});
-    }
-    index.to_string()
 }
 
 /// The documents of one model in a chunked registry, as another program might write them.

@@ -4,7 +4,6 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -16,28 +15,20 @@ use super::root;
 /// Takes TLS connections and hands their requests on, one a connection.
 pub(crate) struct TlsFront {
     port: u16,
-    stopped: Arc<AtomicBool>,
 }
 
 impl TlsFront {
     pub(crate) fn of(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stopped = Arc::new(AtomicBool::new(false));
-        let front = Self {
-            port: listener.local_addr().unwrap().port(),
-            stopped: stopped.clone(),
-        };
+        let own = listener.local_addr().unwrap().port();
         let config = Arc::new(config());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
                 let config = config.clone();
                 std::thread::spawn(move || serve(stream, config, port));
             }
         });
-        front
+        Self { port: own }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -46,19 +37,8 @@ impl TlsFront {
 
     /// The authority that signed the certificate.
     pub(crate) fn authority() -> PathBuf {
-        root()
-            .join("tests")
-            .join("suite")
-            .join("support")
-            .join("tls")
-            .join("ca.pem")
-    }
-}
-
-impl Drop for TlsFront {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let suite = root().join("tests").join("suite");
+        suite.join("support").join("tls").join("ca.pem")
     }
 }
 

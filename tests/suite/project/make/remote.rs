@@ -6,8 +6,8 @@ use modelrack::project::MakeOptions;
 use modelrack::{CancelToken, Manager, ModelManager, PullOptions, RemoteOptions, SyncOptions};
 
 use super::{Publisher, expected, tree};
+use crate::sources::repository::models::real_models;
 use crate::support::disk::names_in;
-use crate::support::forge::models::real_models;
 use crate::support::forge::zip;
 use crate::support::server::Rule;
 use crate::support::{address, chain};

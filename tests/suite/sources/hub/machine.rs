@@ -34,7 +34,8 @@ impl Machine {
         let machine = Self::new();
         let repo = machine.hub.repo("openai/whisper-tiny");
         let commit = repo.commit("main", whisper());
-        repo.pipeline_tag("automatic-speech-recognition");
+        let task = "automatic-speech-recognition".to_owned();
+        repo.describe(|facts| facts.pipeline_tag = Some(task));
         (machine, repo, commit)
     }
 

@@ -11,8 +11,10 @@ use crate::support::{address, bytes};
 #[test]
 fn every_file_comes_once_and_from_the_commit() {
     let (machine, repo, commit) = Machine::with_whisper();
-    repo.library("transformers");
-    repo.card(serde_json::json!({"license": "mit"}));
+    repo.describe(|facts| {
+        facts.library = Some("transformers".to_owned());
+        facts.card = Some(serde_json::json!({"license": "mit"}));
+    });
     let report = machine.pull(WHISPER).unwrap();
     assert_eq!(report.outcome, PullOutcome::Installed);
     assert_eq!(report.model.to_string(), "hf/openai/whisper-tiny main");
@@ -57,7 +59,7 @@ fn every_file_comes_once_and_from_the_commit() {
 fn what_there_is_to_know_costs_one_request_and_no_file() {
     let (machine, repo, commit) = Machine::with_whisper();
     repo.gate("s3cret");
-    repo.tags(&["audio", "en"]);
+    repo.describe(|facts| facts.tags = vec!["audio", "en"]);
     let detail = machine
         .manager()
         .remote_detail(&address(WHISPER), &RemoteOptions::default())

@@ -40,7 +40,7 @@ fn the_type_follows_from_what_the_hub_says_the_model_is_for() {
         let repo = machine.hub.repo("o/n");
         repo.commit("main", [("config.json", "{}")]);
         if let Some(task) = task {
-            repo.pipeline_tag(task);
+            repo.describe(|facts| facts.pipeline_tag = Some(task.to_owned()));
         }
         machine.pull("hf/o/n").unwrap();
         assert_eq!(model(&machine).model_type.as_deref(), expected, "{task:?}");
@@ -142,7 +142,7 @@ fn facts_outlive_updates_repairs_and_new_copies() {
         assert_eq!(model.model_type.as_deref(), Some("other"), "{what}");
         assert_eq!(model.tags, ["mine"], "{what}");
     };
-    repo.popularity(77, 7);
+    repo.describe(|facts| (facts.downloads, facts.likes) = (77, 7));
     repo.commit_with("main", [("config.json", "{}")]);
     manager.update(&UpdateOptions::default()).unwrap();
     assert_kept("an update");

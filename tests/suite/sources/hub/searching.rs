@@ -16,8 +16,10 @@ fn search(machine: &Machine, query: &str) -> modelrack::Result<Vec<String>> {
 #[test]
 fn the_hub_is_asked_and_says_what_it_knows() {
     let (machine, repo, commit) = Machine::with_whisper();
-    repo.tags(&["audio"]);
-    repo.popularity(1000, 5);
+    repo.describe(|facts| {
+        facts.tags = vec!["audio"];
+        facts.downloads = 1000;
+    });
     machine
         .hub
         .repo("gpt2")
@@ -59,7 +61,7 @@ fn results_come_in_pages_and_end() {
     for number in 0..250 {
         let repo = machine.hub.repo(&format!("o/m{number:03}"));
         repo.commit("main", [("config.json", "{}")]);
-        repo.popularity(number, 0);
+        repo.describe(|facts| facts.downloads = number);
     }
     let found = search(&machine, "o/m").unwrap();
     assert_eq!(found.len(), 200);

@@ -6,8 +6,8 @@ use modelrack::pull::PullOutcome;
 use modelrack::{CancelToken, CopyOptions, ErrorKind, Manager, ModelManager, PullOptions};
 
 use super::{Site, inside, model};
+use crate::sources::repository::models::{ModelsToml, NamedFile};
 use crate::support::disk::{files_below, write_files};
-use crate::support::forge::models::{ModelsToml, NamedFile};
 use crate::support::{bytes, chain};
 
 /// `alpha`, and `deep/er/beta` two folders further down.

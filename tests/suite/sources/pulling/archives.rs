@@ -4,8 +4,8 @@ use modelrack::pull::{MatchingReport, PullOutcome};
 use modelrack::{ErrorKind, Manager, ModelPattern, PullOptions, Result};
 
 use super::{Site, changed, inside, model};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::disk::files_below;
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::forge::zip;
 use crate::support::server::Rule;
 use crate::support::{PATIENCE, address, bytes, chain, in_background};

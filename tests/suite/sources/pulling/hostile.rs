@@ -3,7 +3,7 @@
 use modelrack::{ErrorKind, Manager, PullOptions};
 
 use super::{Site, inside, model};
-use crate::support::forge::models::{ModelsToml, NamedFile};
+use crate::sources::repository::models::{ModelsToml, NamedFile};
 use crate::support::forge::{zip, zip_stored};
 use crate::support::{address, bytes, chain};
 

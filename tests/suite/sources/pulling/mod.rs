@@ -15,8 +15,8 @@ use modelrack::{
     Config, Manager, ModelManager, PullOptions, PullReport, RemoteOptions, Result, SyncOptions,
 };
 
+use crate::sources::repository::models::{ModelsToml, NamedFile, below};
 use crate::support::address;
-use crate::support::forge::models::{ModelsToml, NamedFile, below};
 use crate::support::forge::{Forge, Repo};
 use crate::support::rack::{Rack, quick_http};
 use crate::support::server::Request;

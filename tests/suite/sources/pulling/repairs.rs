@@ -6,9 +6,9 @@ use modelrack::installed::{Damage, VerifyReport};
 use modelrack::{Manager, VerifyOptions};
 
 use super::{Site, changed, model};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::bytes;
 use crate::support::disk::flip;
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::forge::zip;
 use crate::support::server::Rule;
 

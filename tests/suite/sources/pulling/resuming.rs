@@ -8,8 +8,8 @@ use super::unsized_files::{
     ALPHA, RAW, TOTAL, alpha, one_at_a_time, without_hashes, without_sizes,
 };
 use super::{Site, model};
+use crate::sources::repository::models::{Hashes, ModelsToml};
 use crate::support::disk::flip;
-use crate::support::forge::models::{Hashes, ModelsToml};
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
 

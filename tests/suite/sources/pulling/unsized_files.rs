@@ -7,8 +7,8 @@ use modelrack::pull::PullOutcome;
 use modelrack::{ErrorKind, ListOptions, Manager, PullOptions, RemoteOptions, UpdateOptions};
 
 use super::{Site, model};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::disk::flip;
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};
 

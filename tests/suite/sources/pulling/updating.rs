@@ -4,7 +4,7 @@ use modelrack::installed::{Change, Freshness, UpdateEntry};
 use modelrack::{Manager, PullOptions, SyncOptions, UpdateOptions};
 
 use super::{Site, changed, model};
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile};
 use crate::support::forge::zip;
 use crate::support::server::Rule;
 use crate::support::{address, bytes, chain};

@@ -4,7 +4,7 @@ use modelrack::pull::PullOutcome;
 use modelrack::{Manager, PullOptions, SyncOptions};
 
 use super::{Site, inside, model};
-use crate::support::forge::models::{ModelsToml, NamedFile, small_models};
+use crate::sources::repository::models::{ModelsToml, NamedFile, small_models};
 use crate::support::server::{Gate, Rule};
 use crate::support::{PATIENCE, address, bytes, chain, in_background};
 

@@ -8,8 +8,8 @@ use modelrack::pull::PullOutcome;
 use modelrack::{CancelToken, Manager, ProgressEvent, PullOptions};
 
 use super::{Site, model};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::disk::flip;
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, below};
 use crate::support::forge::{zip, zip_stored};
 use crate::support::recorder::Recorder;
 use crate::support::server::{Gate, Request, Rule};

@@ -6,8 +6,8 @@ use super::{
     Host, advertisement, models_at, offered, offered_with, raw, refs_key, release, state, tree,
     tree_of,
 };
+use crate::sources::repository::models::ModelsToml;
 use crate::support::address;
-use crate::support::forge::models::ModelsToml;
 
 impl Host {
     fn automatic(&self, keys: &str) -> ModelManager {

@@ -4,9 +4,9 @@ use modelrack::remote::ClearPlan;
 use modelrack::{ClearOptions, Manager, PullOptions, RemoteOptions, SearchOptions, SyncOptions};
 
 use super::{Host, offered, refs_key, sync, sync_with, tree, tree_of};
+use crate::sources::repository::models::ModelsToml;
 use crate::support::address;
 use crate::support::disk::names_in;
-use crate::support::forge::models::ModelsToml;
 
 #[test]
 fn a_lookup_opens_no_socket() {

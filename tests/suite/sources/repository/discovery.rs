@@ -6,7 +6,7 @@ use super::{
     Host, REGISTRY, advertisement, assets, models_at, offered, raw, refs_key, release, state, sync,
     sync_with, tree, tree_of,
 };
-use crate::support::forge::models::{ModelsToml, below, small_models};
+use crate::sources::repository::models::{ModelsToml, below, small_models};
 use crate::support::server::Rule;
 
 #[test]

@@ -5,8 +5,8 @@ use modelrack::{ClearOptions, Manager, PullOptions, SyncOptions};
 use super::{
     Host, models_at, offered, offered_with, refs_key, state, sync, sync_with, tree, tree_of,
 };
+use crate::sources::repository::models::ModelsToml;
 use crate::support::address;
-use crate::support::forge::models::ModelsToml;
 
 fn of_repo(repo: &str) -> SyncOptions {
     SyncOptions::default().repo(repo.to_owned())

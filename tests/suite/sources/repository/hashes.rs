@@ -3,7 +3,7 @@
 use modelrack::{Manager, SyncOptions};
 
 use super::{Host, advertisement, raw, release, sync, sync_with, tree, tree_of};
-use crate::support::forge::models::ModelsToml;
+use crate::sources::repository::models::ModelsToml;
 use crate::support::server::Rule;
 
 /// The API's answer about a commit is asked for here.

@@ -3,7 +3,7 @@
 use modelrack::{Manager, RemoteOptions};
 
 use super::{Host, sync, tree_of};
-use crate::support::forge::models::ModelsToml;
+use crate::sources::repository::models::ModelsToml;
 
 /// Asserts that a sync refuses a registry, leaves nothing of it, and says why in a line; returns that.
 #[track_caller]

@@ -9,6 +9,7 @@ mod forks;
 mod hashes;
 mod hostile;
 mod listings;
+pub(crate) mod models;
 mod network;
 mod registries;
 mod servers;
@@ -21,8 +22,8 @@ use std::fmt::Write as _;
 use modelrack::remote::{SourceInfo, SyncReport};
 use modelrack::{Environment, Manager, ModelManager, RemoteOptions, Result, SyncOptions};
 
+use crate::sources::repository::models::{ModelsToml, NamedFile, below, small_models};
 use crate::support::chain;
-use crate::support::forge::models::{ModelsToml, NamedFile, below, small_models};
 use crate::support::forge::{Forge, Repo, zip};
 use crate::support::rack::Rack;
 

@@ -6,7 +6,7 @@ use modelrack::error::AuthFailure;
 use modelrack::{ErrorKind, Manager, SyncOptions};
 
 use super::{Host, advertisement, raw, release, sync, tree_of};
-use crate::support::forge::models::ModelsToml;
+use crate::sources::repository::models::ModelsToml;
 use crate::support::server::Rule;
 
 #[test]

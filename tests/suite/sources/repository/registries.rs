@@ -4,7 +4,7 @@ use modelrack::manifest::ManifestFile;
 use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions};
 
 use super::{Host, MODELS, REGISTRY, models_at, offered, refs_key, registry, sync, tree_of};
-use crate::support::forge::models::{Hashes, ModelsToml, NamedFile, small_models};
+use crate::sources::repository::models::{Hashes, ModelsToml, NamedFile, small_models};
 use crate::support::forge::zip;
 use crate::support::{address, chain};
 

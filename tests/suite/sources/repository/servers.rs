@@ -3,7 +3,7 @@
 use modelrack::{Manager, SyncOptions};
 
 use super::{Host, REGISTRY, models_at, offered, refs_key, sync, sync_with, tree, tree_of};
-use crate::support::forge::models::ModelsToml;
+use crate::sources::repository::models::ModelsToml;
 use crate::support::server::Rule;
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     Host, advertisement, assets, models_at, offered, raw, refs_key, registry, release, state, sync,
     sync_with, tree, tree_of,
 };
-use crate::support::forge::models::ModelsToml;
+use crate::sources::repository::models::ModelsToml;
 use crate::support::forge::zip;
 use crate::support::server::Rule;
 

@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use super::{Host, assets, refs_key, sync, tree, tree_of};
+use crate::sources::repository::models::ModelsToml;
 use crate::support::chain;
-use crate::support::forge::models::ModelsToml;
 use crate::support::server::{Rule, Server};
 
 const TOKEN: &str = "ghp_s3cret";

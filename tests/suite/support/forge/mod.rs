@@ -17,7 +17,6 @@
     reason = "each test binary and benchmark uses its own part, and a fixture that fails ends the test"
 )]
 
-pub(crate) mod models;
 mod routes;
 mod zips;
 
@@ -25,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::git::{File, Handle, History, Host, Tree, object, tree};
+use super::git::{File, Handle, History, Host, Tree, object};
 use super::server::{Rule, Server, lock};
 pub(crate) use zips::{zip, zip_stored};
 
@@ -158,7 +157,7 @@ impl Repo {
         tag: &str,
         assets: impl IntoIterator<Item = (N, B)>,
     ) {
-        let assets = tree::<Contents, _, _>(assets);
+        let assets = Contents::tree(assets);
         self.change(|repository| {
             repository.releases.insert(tag.to_owned(), assets);
             if let Some(head) = repository.history.head().map(str::to_owned) {

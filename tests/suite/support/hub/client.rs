@@ -65,10 +65,12 @@ fn furnish(hub: &Hub) {
     let proposed = repo.commit_with("proposal", [("config.json", "proposed\n")]);
     repo.pull_request(1, &proposed);
     repo.delete_branch("proposal");
-    repo.pipeline_tag("automatic-speech-recognition");
-    repo.library("transformers");
-    repo.card(json!({"license": "apache-2.0"}));
-    repo.popularity(1000, 10);
+    repo.describe(|facts| {
+        facts.pipeline_tag = Some("automatic-speech-recognition".to_owned());
+        facts.library = Some("transformers".to_owned());
+        facts.card = Some(json!({"license": "apache-2.0"}));
+        (facts.downloads, facts.likes) = (1000, 10);
+    });
     repo.rename_from("openai/whisper-smallest");
     repo.rename_from("whisper");
     let other = |id: &str| {

@@ -11,7 +11,7 @@ use super::super::git::{Commit, File, Tree, object};
 use super::super::server::{Page, Request};
 use super::refusal::Refusal;
 use super::routes::json_page;
-use super::{Contents, Repository};
+use super::{Contents, Facts, Repository};
 
 /// What lists say about a model only if they are to be full.
 const IN_FULL_LISTS: [&str; 5] = ["author", "gated", "lastModified", "sha", "siblings"];
@@ -39,11 +39,19 @@ impl Repository {
 
     /// The tags, those of library, pipeline and license among them.
     fn all_tags(&self) -> Vec<String> {
-        let named = [&self.library, &self.pipeline_tag].into_iter().flatten();
-        let license = self.card.as_ref().and_then(|card| card["license"].as_str());
+        let Facts {
+            library,
+            pipeline_tag,
+            tags,
+            card,
+            ..
+        } = &self.facts;
+        let license = card.as_ref().and_then(|card| card["license"].as_str());
         let license = license.map(|license| format!("license:{license}"));
-        let tags = named.chain(&self.tags).cloned().chain(license);
-        tags.chain(["region:us".to_owned()]).collect()
+        let named = [library, pipeline_tag].into_iter().flatten().cloned();
+        let tags = tags.iter().map(ToString::to_string);
+        let own = named.chain(tags).chain(license);
+        own.chain(["region:us".to_owned()]).collect()
     }
 
     /// Branches and tags, and pull requests if requested.
@@ -81,12 +89,12 @@ impl Repository {
             "gated": self.gate.map_or(json!(false), Value::from),
             "disabled": self.disabled,
             "tags": self.all_tags(),
-            "pipeline_tag": self.pipeline_tag,
-            "library_name": self.library,
-            "downloads": self.downloads,
-            "likes": self.likes,
+            "pipeline_tag": self.facts.pipeline_tag,
+            "library_name": self.facts.library,
+            "downloads": self.facts.downloads,
+            "likes": self.facts.likes,
             "trendingScore": 0,
-            "cardData": self.card,
+            "cardData": self.facts.card,
             "siblings": siblings.map(|(name, file)| sibling(name, file, blobs)).collect::<Value>(),
         });
         let mut facts = facts.as_object().unwrap().clone();
@@ -108,12 +116,12 @@ impl Contents {
             let owner = repository.id.split_once('/').map(|(owner, _)| owner);
             repository.id.to_lowercase().contains(&searched)
                 && (author.is_none() || author.as_deref() == owner)
-                && (task.is_none() || task == repository.pipeline_tag)
+                && (task.is_none() || task == repository.facts.pipeline_tag)
                 && tags.iter().all(|tag| known.contains(tag))
                 && repository.is_visible(token)
         };
         let mut found: Vec<&Repository> = self.repositories.values().filter(fits).collect();
-        found.sort_by_key(|repository| (Reverse(repository.downloads), &repository.id));
+        found.sort_by_key(|repository| (Reverse(repository.facts.downloads), &repository.id));
         let entries = found.into_iter();
         entries
             .filter_map(|repository| Some(repository.entry(repository.commit_at("main")?, request)))

@@ -72,12 +72,23 @@ pub(crate) struct Repository {
     disabled: bool,
     /// Tokens that open what is private or gated.
     readers: BTreeSet<String>,
-    pipeline_tag: Option<String>,
-    library: Option<String>,
-    tags: Vec<String>,
-    card: Option<Value>,
-    downloads: u64,
-    likes: u64,
+    facts: Facts,
+}
+
+/// What is said about a model.
+#[derive(Default)]
+pub(crate) struct Facts {
+    /// What it is for, such as `automatic-speech-recognition`.
+    pub(crate) pipeline_tag: Option<String>,
+    /// What loads it, such as `transformers`.
+    pub(crate) library: Option<String>,
+    /// The tags beside those of library and pipeline.
+    pub(crate) tags: Vec<&'static str>,
+    /// The metadata at the head of the model card, a JSON object.
+    pub(crate) card: Option<Value>,
+    /// How often it was downloaded, which is the order of lists.
+    pub(crate) downloads: u64,
+    pub(crate) likes: u64,
 }
 
 impl Host for Contents {
@@ -184,30 +195,9 @@ impl Hub {
 pub(crate) type HubRepo = Handle<Contents>;
 
 impl HubRepo {
-    /// Says what the model is for, such as `automatic-speech-recognition`.
-    pub(crate) fn pipeline_tag(&self, tag: &str) {
-        self.change(|repository| repository.pipeline_tag = Some(tag.to_owned()));
-    }
-
-    /// Says which library loads the model, such as `transformers`.
-    pub(crate) fn library(&self, name: &str) {
-        self.change(|repository| repository.library = Some(name.to_owned()));
-    }
-
-    /// Replaces the tags beside those of library and pipeline.
-    pub(crate) fn tags(&self, tags: &[&str]) {
-        let tags = tags.iter().copied().map(str::to_owned).collect();
-        self.change(|repository| repository.tags = tags);
-    }
-
-    /// Replaces the metadata at the head of the model card, a JSON object.
-    pub(crate) fn card(&self, card: Value) {
-        self.change(|repository| repository.card = Some(card));
-    }
-
-    /// Says how often the model was downloaded, which is the order of lists, and liked.
-    pub(crate) fn popularity(&self, downloads: u64, likes: u64) {
-        self.change(|repository| (repository.downloads, repository.likes) = (downloads, likes));
+    /// Changes what is said about the model.
+    pub(crate) fn describe(&self, change: impl FnOnce(&mut Facts)) {
+        self.change(|repository| change(&mut repository.facts));
     }
 
     /// Gives the files only to those who agreed to terms, as the owner of this token has; all may still list them.
