@@ -141,7 +141,7 @@ fn what_was_done_to_a_damaged_registry_is_told() {
     for line in ["list --quiet", "list --json", "status --quiet"] {
         let ran = finish(workshop.process("models", line));
         assert!(
-            ran.err.starts_with("the registry is read from its backup"),
+            ran.err.starts_with("the registry was read from its backup"),
             "{ran:?}"
         );
         assert_eq!(
@@ -154,7 +154,7 @@ fn what_was_done_to_a_damaged_registry_is_told() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let aside = workshop.path(".registry/models.toml.damaged-1");
     assert!(
-        ran.err.contains("the damaged registry is kept as "),
+        ran.err.contains("the damaged registry was kept as "),
         "{ran:?}"
     );
     assert!(ran.err.contains("models.toml.damaged-1\n"), "{ran:?}");
