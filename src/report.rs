@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::time::rfc3339;
 
-/// Writes a path as people read it: one that is not Unicode is no reason to fail.
+/// Writes a path as people read it, even if it is not valid Unicode.
 pub(crate) fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }

@@ -184,7 +184,7 @@ pub struct RemoteMetadata(Option<Box<RawValue>>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The `type`, as in `text-generation`.
+    /// The `type`, such as `text-generation`.
     pub model_type: Option<String>,
     /// The `description`.
     pub description: Option<String>,
@@ -224,7 +224,7 @@ impl RemoteMetadata {
         }
     }
 
-    /// Finds what every tool understands, as it is written: texts and a list, for whoever passes them on.
+    /// Returns what every tool understands, as it is written: strings and a list, to be passed on.
     pub(crate) fn raw_facts(&self) -> RawFacts<'_> {
         let raw: RawFacts<'_> = serde_json::from_str(self.json()).unwrap_or_default();
         RawFacts {

@@ -8,7 +8,7 @@ use crate::platform;
 /// Room left for what the store itself writes.
 const SPACE_MARGIN_BYTES: u64 = 1 << 20;
 
-/// Refuses before the first byte is fetched when there is no room for the last.
+/// Fails if there is not enough space for all missing bytes, before the first of them is fetched.
 pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
     let available_bytes = platform::available_bytes(dir).at("determine the free space of", dir)?;
     if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {

@@ -82,7 +82,7 @@ impl Drop for NewFile {
     }
 }
 
-/// Renames, and waits up to 10 s for whoever looks at the file just now (a virus scanner, an indexer).
+/// Renames a file, and waits up to 10 s while another program has it open (a virus scanner, an indexer).
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let mut wait = Duration::from_millis(10);
     loop {

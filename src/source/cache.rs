@@ -83,7 +83,7 @@ impl RegistryCache {
         self.dir.join(format!("archive-{}.zip", &digest[..16]))
     }
 
-    /// What is known of the cached copy; `None` when there is none, or it came from elsewhere or was not checked with
+    /// Returns what is known of the cached copy; `None` when there is none, it came from elsewhere, or it was not checked with
     /// this key.
     pub(crate) fn meta(&self, url: &str, public_key: Option<&str>) -> Option<CachedMeta> {
         self.any_meta()

@@ -185,7 +185,7 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The same source for another repository, such as a fork; `None` for sources that are none.
+    /// The same source for another repository, such as a fork; `None` for sources that are not repositories.
     fn with_repo(&self, _repo: &str) -> Option<Result<Arc<dyn Source>>> {
         None
     }
@@ -304,7 +304,7 @@ const QUESTIONS_AT_ONCE: usize = 16;
 
 /// Asks about all items at once; the answers are in the order of the items.
 pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    // Events go to whoever listens on the calling thread, which the workers do not know.
+    // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
     let all = || items.par_iter().map(ask).collect();

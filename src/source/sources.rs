@@ -93,7 +93,7 @@ impl Sources {
     /// All sources, or the one with this key or name.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSource`] when there are none; [`ErrorKind::InvalidArgument`] when none is called so.
+    /// [`ErrorKind::NoSource`] when there are none; [`ErrorKind::InvalidArgument`] when none has that key or name.
     pub(crate) fn select(&self, wanted: Option<&str>) -> Result<Vec<Arc<dyn Source>>> {
         let all = self.all();
         match wanted {

@@ -127,7 +127,7 @@ impl ZipOpener<'_> {
         zip
     }
 
-    /// Opens a zip that was fetched whole. One that is none is not kept any longer.
+    /// Opens a zip that was fetched whole. A file that is not a zip is removed.
     pub(crate) fn open_kept(&self, path: &Path) -> Result<Arc<Zip>> {
         if let Some(zip) = self.opened.find(path) {
             return Ok(zip);

@@ -80,7 +80,7 @@ pub(crate) struct MeasuredFile {
     pub(crate) is_here: bool,
 }
 
-/// A partial as it lies on disk, whoever may be writing it.
+/// A partial on disk, whether or not a process is writing it.
 #[derive(Debug, Clone)]
 pub(crate) struct Partial {
     pub(crate) dir: PathBuf,

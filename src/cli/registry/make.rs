@@ -88,7 +88,7 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     Ok(())
 }
 
-/// Reads where the models are: on this machine, when no repository is named or the folder is none of it.
+/// Reads where the models are: on this machine, if no repository is named or the folder is not part of one.
 fn origin(matches: &ArgMatches) -> Result<MakeOrigin> {
     let repository = text(matches, REPO).zip(text(matches, args::REF));
     let repository = repository.map(|(repo, reference)| RepositoryRef::new(repo, reference));

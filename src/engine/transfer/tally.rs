@@ -223,7 +223,7 @@ impl Tally {
     }
 
     fn emit(&self, event: &ProgressEvent) {
-        // Events are of a model: there are none before it is known.
+        // Events belong to a model, so there are none before it is known.
         if let Some(model) = self.model() {
             self.progress.on_event(model, event);
         }

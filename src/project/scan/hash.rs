@@ -82,7 +82,10 @@ impl Project {
         let place = self.locate(path);
         let metadata = self.metadata_of(path).at("read", &place)?;
         if !metadata.is_file() {
-            return Err(Error::argument(format!("{} is no file", place.display())));
+            return Err(Error::argument(format!(
+                "{} is not a file",
+                place.display()
+            )));
         }
         let mut file = File::open(&place).at("read", &place)?;
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);

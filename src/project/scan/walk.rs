@@ -36,7 +36,7 @@ pub(crate) enum Links {
     Refuse,
 }
 
-/// A file below a folder, or something else that is no folder.
+/// A file below a folder, or anything else that is not a folder.
 #[derive(Debug)]
 pub(crate) struct FileBelow {
     /// Its path from the folder, with `/` between the components; characters that are not UTF-8 are replaced.

@@ -135,7 +135,7 @@ impl Index {
         if let Some(mut check) = check {
             check.finalize().map_err(|_| mismatch())?;
         }
-        // What is no index does not replace the copy that is cached.
+        // A document that is not an index does not replace the cached copy.
         let written = file.reread().map_err(Failure::last)?;
         wire::check_shape(BufReader::with_capacity(256 << 10, written))
             .map_err(|error| Failure::last(error.at(url)))?;

@@ -89,7 +89,7 @@ impl Discovery<'_> {
         match self.fetch(&url, &GetOptions::default(), MAX_ADVERTISEMENT_BYTES) {
             Ok(Fetched::Bytes(bytes, _)) => Refs::parse(&bytes, &url),
             Ok(_) => Err(Error::registry(url, missing())),
-            // To whoever may not see it, some servers say so of what does not exist, too.
+            // Some servers deny access in the same way to what does not exist.
             Err(error) if matches!(error.kind(), ErrorKind::Authentication { .. }) => {
                 Err(error.step(missing()))
             }

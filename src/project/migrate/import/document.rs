@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::modelstoml::MAX_REGISTRY_BYTES;
 use crate::relpath::shown;
 
-/// What is accepted, for whoever named something else.
+/// What is accepted, for the error about anything else.
 const ACCEPTED: &str = "a registry.yaml of modelops, with 'models' or 'targets', or a model_registry.json, with 'models'";
 
 /// A registry of another program, and what wrote it.
@@ -45,7 +45,7 @@ impl Document {
         let value = value.map_err(|message| {
             Error::from(ErrorKind::Registry {
                 location: path.display().to_string(),
-                message: format!("the file cannot be read, and what can is {ACCEPTED}"),
+                message: format!("cannot read the file: it must be {ACCEPTED}"),
                 source: Some(message.into()),
             })
         })?;
@@ -64,7 +64,7 @@ impl Document {
 fn neither(path: &Path) -> Error {
     Error::registry(
         path.display(),
-        format!("the file is no registry that can be imported; what can is {ACCEPTED}"),
+        format!("the file is not a registry that can be imported: it must be {ACCEPTED}"),
     )
 }
 
@@ -74,7 +74,7 @@ fn read_text(path: &Path) -> Result<String> {
         return Err(neither(path));
     }
     let mut bytes = Vec::new();
-    // What grows while it is read is no larger than what may be read.
+    // The file may grow while it is read: the limit holds all the same.
     file.take(MAX_REGISTRY_BYTES + 1)
         .read_to_end(&mut bytes)
         .at("read", path)?;

@@ -74,7 +74,7 @@ pub(super) struct ImportedModel {
     pub(super) versions: BTreeMap<String, ImportedVersion>,
     /// Facts that are of no version.
     pub(super) metadata: Metadata,
-    /// The digests of its files where there were no versions; `None` for one that is no SHA-256.
+    /// The digests of its files where there were no versions; `None` for one that is not a SHA-256.
     pub(super) digests: Digests,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct ImportedTarget {
     pub(super) model_output: Option<String>,
     pub(super) data: Vec<String>,
     pub(super) registered_at: Option<SystemTime>,
-    /// Of its own file, or of something that only the other program knows; `Some(None)` when it is no SHA-256.
+    /// Of its own file, or of something that only the other program knows; `Some(None)` when it is not a SHA-256.
     pub(super) digest: Option<Option<Digest>>,
     pub(super) files: Option<Files>,
 }

@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
         Ok(self.text(key)?.map(|path| normal(&path)))
     }
 
-    /// A digest; `None` too when it is no SHA-256.
+    /// A digest; `None` also when it is not a SHA-256.
     pub(super) fn digest(self, key: &str) -> Result<Option<Digest>, Fault> {
         Ok(self.text(key)?.and_then(|text| digest(&text)))
     }

@@ -138,7 +138,7 @@ impl Reader {
                     table.insert(key, value);
                 }
                 (None, Value::String(text)) if !table.contains_key(&text) => *key = Some(text),
-                (None, _) => return Err("a key is no text, or occurs twice".into()),
+                (None, _) => return Err("a key is not a string, or occurs twice".into()),
             },
             Some(Open {
                 value: Value::Array(list),
@@ -199,7 +199,7 @@ fn number(text: &str) -> Value {
 fn check_tag(tag: Option<&Tag>) -> Result<(), String> {
     match tag {
         Some(tag) if !(tag.is_yaml_core_schema() || is_plain(tag)) => Err(format!(
-            "the tag '{}{}' is none of plain data",
+            "the tag '{}{}' is not supported",
             shown(tag.handle()),
             shown(tag.suffix())
         )),

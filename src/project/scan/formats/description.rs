@@ -26,7 +26,7 @@ pub struct Description {
     pub model_type: Option<String>,
     /// Words to find it by, in the file's order; may be empty.
     pub tags: Vec<String>,
-    /// Further facts, as in `parameters` and `architecture`; may be empty.
+    /// Further facts, such as `parameters` and `architecture`; may be empty.
     pub metadata: Metadata,
     /// What of the folder is the model.
     pub extent: Extent,
@@ -44,7 +44,7 @@ pub enum Extent {
 }
 
 impl Description {
-    /// Adds a fact, unless there is none, or it is a number beyond those of TOML, in which registries are written.
+    /// Adds a fact, if there is one and TOML, in which registries are written, can represent it.
     pub(super) fn fact(&mut self, key: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value.map(Into::into)
             && value

@@ -37,11 +37,11 @@ impl ModelFile {
     /// Looks at a file of this machine; `name` is its name in the project, by which errors call it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when it is no file, such as a folder or a pipe; the storage errors.
+    /// [`ErrorKind::InvalidArgument`] when it is not a file but, for example, a folder or a pipe; the storage errors.
     pub fn open(path: &Path, name: RelPath) -> Result<Self> {
         let metadata = fs::metadata(path).at("read", path)?;
         if !metadata.is_file() {
-            return Err(Error::argument(format!("{} is no file", path.display())));
+            return Err(Error::argument(format!("{} is not a file", path.display())));
         }
         let last = name.components().last().unwrap_or_default();
         let extension = last.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -104,7 +104,7 @@ impl ModelFile {
     /// Reads all of it as text, without the byte-order mark that some editors put in front.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] that names the file when it has more than `max_bytes` or is no UTF-8; the storage errors.
+    /// [`ErrorKind::Registry`] that names the file when it has more than `max_bytes` or is not UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
         let mut bytes = Vec::new();
         let head = self.head.get();
@@ -120,7 +120,7 @@ impl ModelFile {
             return Err(self.malformed(format!("more than {max_bytes} bytes are not read as text")));
         }
         let mut text = String::from_utf8(bytes)
-            .map_err(|error| self.unreadable("the file is no UTF-8 text", error.utf8_error()))?;
+            .map_err(|error| self.unreadable("the file is not UTF-8 text", error.utf8_error()))?;
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
@@ -143,7 +143,7 @@ impl ModelFile {
         })
     }
 
-    /// Reads its beginning as text, whatever it is: what is no UTF-8 is replaced, as a character cut at the end is.
+    /// Reads its beginning as text: bytes that are not UTF-8 are replaced, including a character cut at the end.
     pub(super) fn head_text(&self) -> Result<String> {
         let text = String::from_utf8_lossy(self.head()?).into_owned();
         let unmarked = text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned);
@@ -233,7 +233,7 @@ mod tests {
             "more than 7 bytes are not read as text (a)"
         );
         let latin = folder.file("b", b"caf\xe9").text(100).unwrap_err();
-        assert_eq!(latin.to_string(), "the file is no UTF-8 text (b)");
+        assert_eq!(latin.to_string(), "the file is not UTF-8 text (b)");
         assert_eq!(latin.code(), "REGISTRY_ERROR");
     }
 }

@@ -21,7 +21,7 @@
 //! s>s_prime
 //! ```
 //!
-//! A file is a model when it has a `ModelName`, and a `StateSpaceBlock` or `Connections`; another markdown file is none.
+//! A file is a model when it has a `ModelName`, and a `StateSpaceBlock` or `Connections`; other markdown files are not.
 //! The names of sections are read in any case, and may end in a colon.
 
 mod notation;
@@ -59,7 +59,7 @@ impl ModelFormat for Gnn {
     }
 
     fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        // Most markdown is no model, and may be anything: it is let go before it is judged.
+        // Most markdown files are not models and may contain anything: they are passed over before they are checked.
         if !matches!(file.extension(), "md" | "gnn")
             || !Outline::of(&file.head_text()?).has("ModelName")
         {
@@ -107,7 +107,7 @@ fn describe(outline: &Outline<'_>, file: &ModelFile) -> Result<Description> {
     Ok(description)
 }
 
-/// The first line of a section that is no comment; of `Version: 2` what it states.
+/// The first line of a section that is not a comment; of `Version: 2`, the value.
 fn first(outline: &Outline<'_>, section: &str) -> Option<String> {
     let mut lines = outline.lines(section).map(str::trim);
     let line = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;

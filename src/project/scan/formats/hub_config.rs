@@ -163,7 +163,7 @@ fn value<T: DeserializeOwned>(json: Option<&RawValue>) -> Option<T> {
     serde_json::from_str(json?.get()).ok()
 }
 
-/// Whether a name is one of the Hub's, as in `google/flan-t5-base`, and not where the weights lay on somebody's disk.
+/// Whether a name is an id on the Hub, such as `google/flan-t5-base`, and not a path on the disk of whoever saved it.
 fn is_id(name: &str) -> bool {
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())

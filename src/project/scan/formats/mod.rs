@@ -69,7 +69,7 @@ use crate::error::Result;
 
 /// Reads what a file says about the model that it is, or that its folder is.
 pub trait ModelFormat: fmt::Debug + Send + Sync {
-    /// Returns the format's name, as in `gguf`: lower case, and recorded with what is registered.
+    /// Returns the name of the format, such as `gguf`: in lower case, and recorded with what is registered.
     fn name(&self) -> &'static str;
 
     /// Reads a file; `None` when it is not of this format.

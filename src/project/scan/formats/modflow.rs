@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Words are read in any case. What follows `#`, `!` or `//` is a comment. The model is the folder of its name file. The
-//! name file of a part of a simulation is no model, as what runs is the simulation.
+//! name file of a part of a simulation is not a model, because what runs is the simulation.
 
 mod classic;
 mod simulation;

@@ -55,7 +55,7 @@ impl Entrypoint {
             .collect()
     }
 
-    /// Returns how a file of a project is imported; `None` when it is no `.py` file or has a name that cannot be.
+    /// Returns how a file of a project is imported; `None` when it is not a `.py` file, or has a name that cannot be imported.
     pub(crate) fn module_of(path: &RelPath) -> Option<String> {
         let path = path.as_str().strip_suffix(".py")?;
         let path = path.strip_suffix("/__init__").unwrap_or(path);

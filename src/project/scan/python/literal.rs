@@ -2,7 +2,7 @@
 
 use ruff_python_ast::{Arguments, Decorator, Expr};
 
-/// Returns a plain string; several side by side are one, an f-string is none.
+/// Returns a plain string; adjacent literals form one, and an f-string is not plain.
 pub(super) fn string(expr: &Expr) -> Option<&str> {
     Some(expr.as_string_literal_expr()?.value.to_str())
 }

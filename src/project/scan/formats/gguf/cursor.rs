@@ -100,7 +100,7 @@ impl<'a> Cursor<'a> {
         {
             bytes.truncate(error.valid_up_to());
         }
-        String::from_utf8(bytes).map_err(|_| self.malformed("a text in the tables is no UTF-8"))
+        String::from_utf8(bytes).map_err(|_| self.malformed("a string in the tables is not UTF-8"))
     }
 
     /// Goes behind a text.

@@ -3,7 +3,7 @@
 /// What connects two variables: one way, the other, both or neither.
 const OPERATORS: [char; 6] = ['-', '<', '>', '→', '←', '↔'];
 
-/// The names that a line of `StateSpaceBlock` declares, as in `s[3,1,type=float], o[3,1]  # hidden, observed`.
+/// The names that a line of `StateSpaceBlock` declares, such as `s[3,1,type=float], o[3,1]  # hidden, observed`.
 pub(super) fn variables(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = item(line);
     std::iter::from_fn(move || {
@@ -14,7 +14,7 @@ pub(super) fn variables(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// How many connections a line of `Connections` declares: one for each operator between two operands, so that `a-b-c` has
-/// two, and a group on one side, as in `(A,B)->C`, is one. A line of another form has none.
+/// two, and a group on one side, such as `(A,B)->C`, is one. A line of another form has none.
 pub(super) fn connections(line: &str) -> usize {
     chains(item(line)).unwrap_or(0)
 }
@@ -55,7 +55,7 @@ fn operand(text: &str) -> Option<&str> {
 
 fn variable(text: &str) -> Option<&str> {
     let (_, rest) = identifier(text)?;
-    // The next step of time, as in `s_t+1`.
+    // The next time step, such as `s_t+1`.
     let rest = match rest.strip_prefix('+') {
         Some(step) => step.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,

@@ -100,7 +100,7 @@ fn a_model_that_is_too_large_or_no_text_is_refused_and_another_file_is_let_go() 
     let latin = [LEAST.as_bytes(), b"\xe9"].concat();
     let refusal = folder.refusal(&Gnn, "c.md", &latin);
     assert!(
-        refusal.starts_with("the file is no UTF-8 text (c.md): "),
+        refusal.starts_with("the file is not UTF-8 text (c.md): "),
         "{refusal}"
     );
     assert!(folder.read(&Gnn, "d.md", b"# caf\xe9").unwrap().is_none());

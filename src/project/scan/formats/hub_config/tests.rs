@@ -122,7 +122,7 @@ fn a_damaged_one_is_refused() {
             "{refusal}"
         );
     }
-    assert!(refusal(b"{\"model_type\": \"caf\xe9\"}").starts_with("the file is no UTF-8 text"));
+    assert!(refusal(b"{\"model_type\": \"caf\xe9\"}").starts_with("the file is not UTF-8 text"));
     let large = format!(
         "{{\"model_type\": \"a\"{}}}",
         " ".repeat(MAX_CONFIG_BYTES as usize)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::description::{Description, MAX_ENTRIES, MAX_NAME_CHARS, kept};
 use super::{description, lines};
 
-/// What names a file that is no package: listings and data.
+/// The types of files that are not packages: listings and data.
 const NO_PACKAGES: [&str; 4] = ["list", "global", "data", "data(binary)"];
 
 /// Packages that only one program has, and the program.

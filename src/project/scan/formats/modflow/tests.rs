@@ -135,7 +135,7 @@ fn another_name_file_is_no_model() {
     assert!(
         folder
             .refusal(&Modflow, "a.nam", &latin)
-            .starts_with("the file is no UTF-8 text")
+            .starts_with("the file is not UTF-8 text")
     );
     let large = " ".repeat(MAX_NAME_FILE_BYTES as usize + 1);
     let refusal = folder.refusal(&Modflow, "mfsim.nam", large.as_bytes());
