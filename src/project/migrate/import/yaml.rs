@@ -254,7 +254,7 @@ mod tests {
             ("a: [1\nb: 2\n", 2, ""),
             ("a: !!python/object:os.system x\n", 1, "python/object"),
             ("a: !mine x\n", 1, "'!mine'"),
-            ("? [a]\n: b\n", 1, "no text"),
+            ("? [a]\n: b\n", 1, "not a string"),
             ("%YAML 1.1\n---\na: 1\n", 1, ""),
             ("a: \"\u{0}\"\n", 1, ""),
         ] {

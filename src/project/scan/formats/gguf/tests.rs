@@ -193,7 +193,7 @@ fn counts_and_lengths_that_are_announced_are_not_believed() {
         (key(9, &nested), "lists lie in more than 4 lists"),
         (other(13, &[0; 8]), "no value is of the kind 13"),
         (key(99, &[0; 8]), "no value is of the kind 99"),
-        (key(8, &[1, 0, 0, 0, 0, 0, 0, 0, 0xff]), "no UTF-8"),
+        (key(8, &[1, 0, 0, 0, 0, 0, 0, 0, 0xff]), "not UTF-8"),
         (
             none.clone().text("x", "").text("x", "").bytes(),
             "the key 'x' stands twice",
