@@ -13,4 +13,5 @@ mod manager;
 mod project;
 mod sources;
 mod support;
+#[cfg(feature = "author")]
 mod texts;
