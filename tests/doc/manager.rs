@@ -3,7 +3,8 @@
 {
     let folder = tempfile::tempdir()?;
     let registry = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/registry");
-    let registry = modelrack::transport::Url::from_path(&registry)?;
+    // A program built on another system may name its folder without a drive.
+    let registry = modelrack::transport::Url::from_path(&std::path::absolute(registry)?)?;
     let home = modelrack::Environment::empty(modelrack::config::System::Linux, folder.path());
     let config = modelrack::Config::new("tool")
         .bootstrap(format!("[sources.digits]\nurl = \"{registry}\"\n"))
