@@ -19,7 +19,8 @@ fn a_rule_spoils_an_answer_as_it_says() {
     for (rule, header, body) in [
         (Rule::any(), "content-length: 10", "0123456789"),
         (Rule::any().cut_after(4), "content-length: 10", "0123"),
-        (Rule::any().reset_after(0), "content-length: 10", ""),
+        // Some systems drop what has arrived before a reset, but nobody has read yet.
+        (Rule::any().reset_after(0), "", ""),
         (
             Rule::any().declare_length(3),
             "content-length: 3",
