@@ -46,13 +46,14 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
         ("add", [project, id]) => {
             let id = Some((*id).to_owned()).filter(|id| !id.is_empty());
             let models = [Path::new(project).join("models")];
-            let report = Project::open(project)?.add(&models, &AddOptions::default().id(id))?;
+            let report = Project::open(project, &Default::default())?
+                .add(&models, &AddOptions::default().id(id))?;
             say("registered", report.registered.len());
             say("failed", report.failed.len());
         }
         ("status", [project, depth]) => {
             let options = StatusOptions::default().deep(*depth == "deep");
-            let report = Project::open(project)?.status(&options)?;
+            let report = Project::open(project, &Default::default())?.status(&options)?;
             say("hashed", report.files_hashed);
             say("findings", report.findings.len());
         }

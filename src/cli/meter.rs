@@ -10,7 +10,7 @@ use super::render::{count, duration, safe, size};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Phase, TransferState};
 #[cfg(feature = "author")]
-use crate::project::{HashProgress, Hashed};
+use crate::project::{HashCounts, HashProgress};
 use crate::{ModelRef, Progress, ProgressEvent};
 
 /// Nothing is drawn earlier: work that is over by then needs no bar.
@@ -253,7 +253,7 @@ impl Progress for Meter {
 
 #[cfg(feature = "author")]
 impl HashProgress for Meter {
-    fn on_hashed(&self, hashed: Hashed) {
+    fn on_hashed(&self, counts: HashCounts) {
         let drawing = &self.0;
         if !drawing.enabled || !drawing.console.err_is_terminal {
             return;
@@ -261,8 +261,8 @@ impl HashProgress for Meter {
         if let Some(mut state) = drawing.state.try_lock()
             && !state.is_early()
         {
-            let (done, total) = (hashed.files_done, hashed.files_total);
-            let bytes = size(hashed.bytes_done);
+            let (done, total) = (counts.files_done, counts.files_total);
+            let bytes = size(counts.bytes_done);
             drawing.draw_line(&mut state, |_| {
                 format!("Hashing {done}/{total} files, {bytes}")
             });
@@ -448,7 +448,7 @@ mod tests {
             Some(width) => console.terminal(width, std::io::empty()),
             None => console,
         };
-        let hashed = |files_done| Hashed {
+        let hashed = |files_done| HashCounts {
             files_total: 1000,
             files_done,
             bytes_done: 5_200_000,

@@ -14,10 +14,39 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry};
 use crate::progress::CancelToken;
 use crate::relpath::RelPath;
+use crate::setters::setters;
 use crate::store::lock::RECORD_LIMIT;
 
 /// The folder of a project that holds its registry.
 const REGISTRY_DIR: &str = ".registry";
+
+/// How to open a project.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProjectOptions {
+    /// Formats that are tried before the built-in ones, in this order. Default: none.
+    pub formats: Vec<Arc<dyn ModelFormat>>,
+    /// How large the registry may become.
+    pub limits: Limits,
+    /// How long a change waits for another program that is changing the registry. Default: 30 s.
+    pub lock_limit: Duration,
+}
+
+impl Default for ProjectOptions {
+    fn default() -> Self {
+        Self {
+            formats: Vec::new(),
+            limits: Limits::default(),
+            lock_limit: RECORD_LIMIT,
+        }
+    }
+}
+
+setters!(ProjectOptions {
+    formats: Vec<Arc<dyn ModelFormat>>,
+    limits: Limits,
+    lock_limit: Duration,
+});
 
 /// How large a registry may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +68,7 @@ impl Default for Limits {
     }
 }
 
-crate::setters::setters!(Limits {
+setters!(Limits {
     max_bytes: u64,
     keep_versions: impl Into<Option<usize>>,
 });
@@ -74,7 +103,7 @@ impl Project {
     /// # Errors
     /// [`ErrorKind::DamagedRegistry`] when the registry is damaged and there is no
     /// backup; the storage errors.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+    pub fn open(folder: impl AsRef<Path>, options: &ProjectOptions) -> Result<Self> {
         let folder = folder.as_ref();
         let root = real(folder).at("open", folder)?;
         if !root.is_dir() {
@@ -85,6 +114,7 @@ impl Project {
         own(&folder, fs::Metadata::is_dir, "folder")?;
         let file = RegistryFile::new(folder);
         let found = file.read(None)?;
+        let formats = options.formats.iter().cloned();
         Ok(Self {
             root,
             file,
@@ -94,9 +124,9 @@ impl Project {
             recovered: found.damage,
             kept_aside: None,
             dropped: Vec::new(),
-            limits: Limits::default(),
-            lock_limit: RECORD_LIMIT,
-            formats: formats::builtin(),
+            limits: options.limits,
+            lock_limit: options.lock_limit,
+            formats: formats.chain(formats::builtin()).collect(),
         })
     }
 
@@ -104,33 +134,17 @@ impl Project {
     ///
     /// # Errors
     /// As [`Project::open`].
-    pub fn find(folder: impl AsRef<Path>) -> Result<Self> {
+    pub fn find(folder: impl AsRef<Path>, options: &ProjectOptions) -> Result<Self> {
         let folder = folder.as_ref();
         let start = real(folder).at("open", folder)?;
         let has_registry = |folder: &&Path| RegistryFile::new(folder.join(REGISTRY_DIR)).exists();
         let root = start.ancestors().find(has_registry);
-        Self::open(root.unwrap_or(&start))
+        Self::open(root.unwrap_or(&start), options)
     }
 
-    /// Adds a format, which is tried before the built-in ones and those added earlier.
-    #[must_use]
-    pub fn format(mut self, format: Arc<dyn ModelFormat>) -> Self {
-        self.formats.insert(0, format);
-        self
-    }
-
-    /// Sets how large the registry may become.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
+    /// Sets how large the registry may become from now on, so that [`Project::save`] can write a change that was too large.
+    pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
-        self
-    }
-
-    /// Sets how long a change waits for another program that is changing the registry. Default: 30 s.
-    #[must_use]
-    pub fn lock_limit(mut self, limit: Duration) -> Self {
-        self.lock_limit = limit;
-        self
     }
 
     /// Returns the project's folder, absolute and with links resolved.
@@ -264,8 +278,7 @@ impl Project {
 
     /// Returns where a file of the project is on disk.
     pub(super) fn locate(&self, path: &RelPath) -> PathBuf {
-        path.components()
-            .fold(self.root.clone(), |folder, part| folder.join(part))
+        path.below(&self.root)
     }
 
     /// Returns the metadata of something in the project, as [`fs::symlink_metadata`] does. A link to a folder is not

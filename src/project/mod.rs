@@ -19,7 +19,7 @@ pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;
 pub use change::sync::{ResyncOptions, ResyncReport};
 pub use check::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
-pub use home::{Limits, Project};
+pub use home::{Limits, Project, ProjectOptions};
 pub use item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 pub use list::{
     FileSummary, ItemDetail, ModelSummary, RegistryListing, SelectOptions, TargetSummary,
@@ -31,4 +31,4 @@ pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
 pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};
-pub use scan::hash::{HashProgress, Hashed};
+pub use scan::hash::{HashCounts, HashProgress};

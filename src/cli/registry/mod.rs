@@ -24,7 +24,7 @@ use super::session::Session;
 use super::{Mount, Verb, render};
 use crate::Result;
 use crate::error::chain;
-use crate::project::{FailedPath, ItemKind, Limits, Project, RegisteredItem};
+use crate::project::{FailedPath, ItemKind, Limits, Project, ProjectOptions, RegisteredItem};
 
 const PROJECT: &str = "modelrack_project";
 const MAX_SIZE: &str = "modelrack_max_size";
@@ -132,7 +132,7 @@ fn candidates(
     current: &std::ffi::OsStr,
 ) -> Vec<clap_complete::engine::CompletionCandidate> {
     let current = current.to_string_lossy();
-    let Ok(project) = Project::find(folder) else {
+    let Ok(project) = Project::find(folder, &ProjectOptions::default()) else {
         return Vec::new();
     };
     let registry = project.registry();
@@ -159,10 +159,6 @@ fn paths(matches: &ArgMatches, id: &str) -> Vec<PathBuf> {
 
 /// Opens the project, and says when its registry was read from the backup.
 fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
-    let project = match matches.get_one::<PathBuf>(PROJECT) {
-        Some(folder) => Project::open(folder)?,
-        None => Project::find(".")?,
-    };
     let mut limits = Limits::default();
     if let Ok(Some(bytes)) = matches.try_get_one::<u64>(MAX_SIZE) {
         limits = limits.max_bytes(*bytes);
@@ -170,6 +166,11 @@ fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
     if let Ok(Some(keep)) = matches.try_get_one::<u16>(KEEP_VERSIONS) {
         limits = limits.keep_versions(usize::from(*keep));
     }
+    let options = ProjectOptions::default().limits(limits);
+    let project = match matches.get_one::<PathBuf>(PROJECT) {
+        Some(folder) => Project::open(folder, &options)?,
+        None => Project::find(".", &options)?,
+    };
     if let Some(damage) = project.recovered() {
         // Not for --quiet either to keep silent about.
         session.console.note(format!(
@@ -177,7 +178,7 @@ fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
             render::safe(damage)
         ));
     }
-    Ok(project.limits(limits))
+    Ok(project)
 }
 
 /// Says what a change did to the registry beside what it was asked for.
@@ -285,7 +286,7 @@ mod tests {
         for id in ["sir", "seir", "tiny"] {
             let file = below.join(format!("{id}.bin"));
             std::fs::write(&file, id).unwrap();
-            let mut project = Project::open(&folder).unwrap();
+            let mut project = Project::open(&folder, &ProjectOptions::default()).unwrap();
             project.add(&[file], &AddOptions::default()).unwrap();
         }
         assert_eq!(completed(""), ["seir", "sir", "tiny"]);

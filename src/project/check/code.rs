@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Category, Finding, Remedy, Severity};
+use super::{Category, Finding, Remedy};
 use crate::error::{Result, chain};
 use crate::modelstoml::{ModelEntry, TargetEntry};
 use crate::project::change::candidate::symbol_of;
@@ -56,7 +56,6 @@ impl Project {
             let names = module.targets.iter().map(|function| function.name.as_str());
             for name in names.filter(|name| !symbols.contains(name)) {
                 findings.push(Finding::new(
-                    Severity::Warning,
                     Category::Untracked,
                     None,
                     format!("'{file}' has the target '{name}', which is not registered"),
@@ -76,32 +75,19 @@ impl Project {
         entry: &Entry<'_>,
         modules: &mut Modules,
     ) -> Option<Finding> {
-        let error = |category, message: String, remedy: Remedy| {
-            let item = item.clone();
-            Some(Finding::new(
-                Severity::Error,
-                category,
-                item,
-                message,
-                remedy,
-            ))
+        let found = |category, message: String, remedy: Option<Remedy>| {
+            Some(Finding::new(category, item.clone(), message, remedy))
         };
         let Some(entrypoint) = Entrypoint::parse(text) else {
             let message = format!("Invalid entrypoint '{}'", text.escape_debug());
-            return error(
-                Category::InvalidEntrypoint,
-                message,
-                Remedy::CorrectEntrypoint,
-            );
+            let remedy = Remedy::CorrectEntrypoint;
+            return found(Category::InvalidEntrypoint, message, Some(remedy));
         };
         let Some(file) = self.module_file(&entrypoint) else {
             let candidates = entrypoint.candidates();
             let message = format!("Module not found for entrypoint '{text}'");
-            return error(
-                Category::MissingModule,
-                message,
-                Remedy::CreateModule { candidates },
-            );
+            let remedy = Remedy::CreateModule { candidates };
+            return found(Category::MissingModule, message, Some(remedy));
         };
         let module = modules
             .entry(file.clone())
@@ -110,24 +96,14 @@ impl Project {
             Ok(module) => module,
             Err(cause) => {
                 let message = format!("Cannot parse {}", chain(cause));
-                return error(
-                    Category::SyntaxError,
-                    message,
-                    Remedy::CorrectFile { path: file },
-                );
+                let remedy = Remedy::CorrectFile { path: file };
+                return found(Category::SyntaxError, message, Some(remedy));
             }
         };
         if cfg!(not(feature = "python")) {
             let message =
                 format!("Entrypoint '{text}' was not checked: this build does not read Python");
-            let item = item.clone();
-            return Some(Finding::new(
-                Severity::Note,
-                Category::NotChecked,
-                item,
-                message,
-                None,
-            ));
+            return found(Category::NotChecked, message, None);
         }
         let symbol = entrypoint.name();
         if module.lacks(symbol) {
@@ -136,17 +112,10 @@ impl Project {
                 Entry::Target(_) => "Function",
             };
             let message = format!("{kind} '{symbol}' not found in {file}");
-            return error(Category::MissingSymbol, message, Remedy::Resync);
+            return found(Category::MissingSymbol, message, Some(Remedy::Resync));
         }
         let message = entry.difference(module, symbol)?;
-        let (severity, category) = (Severity::Warning, Category::Stale);
-        Some(Finding::new(
-            severity,
-            category,
-            item.clone(),
-            message,
-            Remedy::Resync,
-        ))
+        found(Category::Stale, message, Some(Remedy::Resync))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use super::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
+use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::modelstoml::{FileFacts, Files, ModelEntry};
 use crate::project::home::Project;
@@ -26,14 +26,6 @@ enum State {
     Same,
     Changed,
     Missing,
-}
-
-/// What a file is to its model or target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Own,
-    Data,
-    Code,
 }
 
 /// A file as it was registered, by one model or target or by several.
@@ -171,7 +163,6 @@ impl Project {
             ] {
                 if !names.is_empty() {
                     findings.push(Finding::new(
-                        Severity::Warning,
                         Category::Untracked,
                         ItemId::new(ItemKind::Model, id),
                         format!("{what} with its folder: {}", listed(&names)),
@@ -184,7 +175,6 @@ impl Project {
         folders.extend(targets.map(|target| folder_of(target.path.as_str())));
         for file in self.models_in(&folders, &known) {
             findings.push(Finding::new(
-                Severity::Warning,
                 Category::Untracked,
                 None,
                 format!("'{file}' is not registered, and looks like a model or target"),
@@ -229,49 +219,48 @@ impl Project {
 impl Owner<'_> {
     /// Reports what became of its files: in one finding for all that are missing, and one for all that changed.
     fn compare(&self, states: &BTreeMap<Registered<'_>, State>, findings: &mut Vec<Finding>) {
-        for role in [Role::Own, Role::Data, Role::Code] {
-            let names = |state: State| -> Vec<&str> {
+        for role in [self.own_role(), "Data", "Code"] {
+            for (state, category, what, remedy) in [
+                (
+                    State::Missing,
+                    Category::MissingFile,
+                    "file not found",
+                    Remedy::RestoreOrDrop,
+                ),
+                (
+                    State::Changed,
+                    Category::Stale,
+                    "changed since it was registered",
+                    Remedy::Resync,
+                ),
+            ] {
                 let files = self.files.iter().filter(|(path, facts)| {
                     self.role(path) == role && states.get(&(*path, **facts)) == Some(&state)
                 });
-                files.map(|(path, _)| path.as_str()).collect()
-            };
-            let shown = match (role, self.item.kind) {
-                (Role::Data, _) => "Data",
-                (Role::Code, _) => "Code",
-                (Role::Own, ItemKind::Model) => "Model",
-                (Role::Own, ItemKind::Target) => "Target",
-            };
-            let (missing, changed) = (names(State::Missing), names(State::Changed));
-            if !missing.is_empty() {
-                findings.push(Finding::new(
-                    Severity::Error,
-                    Category::MissingFile,
-                    self.item.clone(),
-                    format!("{shown} file not found: {}", listed(&missing)),
-                    Remedy::RestoreOrDrop,
-                ));
-            }
-            if !changed.is_empty() {
-                let changed = listed(&changed);
-                findings.push(Finding::new(
-                    Severity::Warning,
-                    Category::Stale,
-                    self.item.clone(),
-                    format!("{shown} changed since it was registered: {changed}"),
-                    Remedy::Resync,
-                ));
+                let names: Vec<&str> = files.map(|(path, _)| path.as_str()).collect();
+                if !names.is_empty() {
+                    let message = format!("{role} {what}: {}", listed(&names));
+                    findings.push(Finding::new(category, self.item.clone(), message, remedy));
+                }
             }
         }
     }
 
-    fn role(&self, path: &RelPath) -> Role {
+    /// Returns what a file is to the model or target, as messages call it.
+    fn role(&self, path: &RelPath) -> &'static str {
         if self.data.contains(path) {
-            Role::Data
+            "Data"
         } else if self.code.contains(path) {
-            Role::Code
+            "Code"
         } else {
-            Role::Own
+            self.own_role()
+        }
+    }
+
+    fn own_role(&self) -> &'static str {
+        match self.item.kind {
+            ItemKind::Model => "Model",
+            ItemKind::Target => "Target",
         }
     }
 }

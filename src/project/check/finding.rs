@@ -79,6 +79,19 @@ impl Category {
             Self::NotChecked => "not_checked",
         }
     }
+
+    fn severity(self) -> Severity {
+        match self {
+            Self::MissingFile
+            | Self::InvalidEntrypoint
+            | Self::MissingModule
+            | Self::SyntaxError
+            | Self::MissingSymbol
+            | Self::OutputPairing => Severity::Error,
+            Self::Stale | Self::EmptyOutputs | Self::Untracked => Severity::Warning,
+            Self::UnusedOutput | Self::NotChecked => Severity::Note,
+        }
+    }
 }
 
 /// What remedies a finding. Paths are relative to the project's folder.
@@ -142,14 +155,13 @@ pub struct Finding {
 
 impl Finding {
     pub(super) fn new(
-        severity: Severity,
         category: Category,
         entity: impl Into<Option<ItemId>>,
         message: impl Into<String>,
         remedy: impl Into<Option<Remedy>>,
     ) -> Self {
         Self {
-            severity,
+            severity: category.severity(),
             category,
             entity: entity.into(),
             message: message.into(),

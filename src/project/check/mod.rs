@@ -94,13 +94,7 @@ impl Project {
         };
         Ok(moved.map(|now| {
             let message = format!("Registered at {}, now at {}", shown(root), shown(&now));
-            Finding::new(
-                Severity::Warning,
-                Category::Stale,
-                None,
-                message,
-                Remedy::Resync,
-            )
+            Finding::new(Category::Stale, None, message, Remedy::Resync)
         }))
     }
 }
@@ -113,7 +107,6 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
         let output = &target.model_output;
         if !available.contains(output) {
             findings.push(Finding::new(
-                Severity::Error,
                 Category::OutputPairing,
                 ItemId::new(ItemKind::Target, id),
                 format!("Target expects model output '{output}' but no model provides it"),
@@ -130,7 +123,6 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
         let entity = ItemId::new(ItemKind::Model, id);
         if entry.entrypoint.is_some() && entry.outputs.is_empty() {
             findings.push(Finding::new(
-                Severity::Warning,
                 Category::EmptyOutputs,
                 entity.clone(),
                 "Model has an entrypoint but no outputs",
@@ -142,14 +134,8 @@ fn check_outputs(registry: &ProjectRegistry, findings: &mut Vec<Finding>) {
         let is_unused = |output: &&String| !used.is_empty() && !used.contains(output);
         for output in entry.outputs.iter().filter(is_unused) {
             let message = format!("No target uses output '{output}'");
-            let category = Category::UnusedOutput;
-            findings.push(Finding::new(
-                Severity::Note,
-                category,
-                entity.clone(),
-                message,
-                None,
-            ));
+            let entity = entity.clone();
+            findings.push(Finding::new(Category::UnusedOutput, entity, message, None));
         }
     }
 }

@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// How far the hashing of files is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Hashed {
+pub struct HashCounts {
     /// Files to hash.
     pub files_total: u64,
     /// Files that are hashed.
@@ -34,7 +34,7 @@ pub struct Hashed {
 /// hash.
 pub trait HashProgress: Send + Sync + fmt::Debug {
     /// Takes how far the hashing is.
-    fn on_hashed(&self, hashed: Hashed);
+    fn on_hashed(&self, counts: HashCounts);
 }
 
 /// The facts of files, or why they cannot be read.
@@ -60,13 +60,13 @@ impl Project {
                 |buffer, file| {
                     let facts = self.hash(file, buffer, cancel);
                     let bytes = facts.as_ref().map_or(0, |facts| facts.size_bytes);
-                    let hashed = Hashed {
+                    let counts = HashCounts {
                         files_total: files.len() as u64,
                         files_done: files_done.fetch_add(1, Relaxed) + 1,
                         bytes_done: bytes_done.fetch_add(bytes, Relaxed) + bytes,
                     };
                     if let Some(progress) = progress {
-                        progress.on_hashed(hashed);
+                        progress.on_hashed(counts);
                     }
                     ((*file).clone(), facts)
                 },

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use modelrack::CancelToken;
 use modelrack::project::formats::{Description, ModelFile, ModelFormat};
-use modelrack::project::{AddOptions, HashProgress, Hashed, ItemKind, Project};
+use modelrack::project::{AddOptions, HashCounts, HashProgress, ItemKind, Project, ProjectOptions};
 use serde_json::json;
 
 use super::folder::{
@@ -49,7 +49,7 @@ fn a_folder_is_named_by_its_whole_name() {
         ["llama-3.1", "p/qwen2.5", "qwen2.5"]
     );
     // The project's own folder has a name too.
-    let mut project = Project::open(folder.path("p/llama-3.1")).unwrap();
+    let mut project = Project::open(folder.path("p/llama-3.1"), &Default::default()).unwrap();
     let report = project
         .add(&[folder.path("p/llama-3.1")], &options())
         .unwrap();
@@ -304,7 +304,8 @@ fn a_format_of_ones_own_is_asked_first() {
         }
     }
     let folder = Folder::with(&[("m/a.plain", "x"), ("m/b.gguf", "no header")]);
-    let mut project = folder.project().format(Arc::new(Plain));
+    let options_of_project = ProjectOptions::default().formats(vec![Arc::new(Plain)]);
+    let mut project = Project::open(folder.root(), &options_of_project).unwrap();
     let report = project.add(&[folder.path("m")], &options()).unwrap();
     assert_eq!(ids(&report), ["a", "b"]);
     assert_eq!(project.registry().entries["b"].name, "plain b.gguf");
@@ -317,10 +318,10 @@ fn a_format_of_ones_own_is_asked_first() {
 #[test]
 fn hashing_tells_how_far_it_is_and_stops_when_it_is_told() {
     #[derive(Debug, Default)]
-    struct Seen(Mutex<Vec<Hashed>>);
+    struct Seen(Mutex<Vec<HashCounts>>);
     impl HashProgress for Seen {
-        fn on_hashed(&self, hashed: Hashed) {
-            self.0.lock().unwrap().push(hashed);
+        fn on_hashed(&self, counts: HashCounts) {
+            self.0.lock().unwrap().push(counts);
         }
     }
     let names: Vec<String> = (0..20).map(|number| format!("m/{number}.md")).collect();
@@ -351,12 +352,12 @@ fn hashing_tells_how_far_it_is_and_stops_when_it_is_told() {
 #[test]
 fn a_project_is_found_from_any_folder_below_it() {
     let folder = Folder::registered();
-    let project = Project::find(folder.path("models")).unwrap();
+    let project = Project::find(folder.path("models"), &Default::default()).unwrap();
     assert_eq!(project.root(), folder.project().root());
     assert_eq!(project.registry().entries.len(), 3);
     // Where there is none upwards, a folder is one to be.
     let other = Folder::with(&[("sub/a.gguf", gguf(&[]))]);
-    let mut project = Project::find(other.path("sub")).unwrap();
+    let mut project = Project::find(other.path("sub"), &Default::default()).unwrap();
     project
         .add(&[other.path("sub/a.gguf")], &options())
         .unwrap();

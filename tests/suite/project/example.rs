@@ -25,7 +25,7 @@ fn the_registry_of_the_example_is_true_to_its_files() {
     let files = files();
     let named: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), &**b)).collect();
     write_files(folder.path(), &named);
-    let mut project = Project::open(folder.path()).unwrap();
+    let mut project = Project::open(folder.path(), &Default::default()).unwrap();
     let report = project.status(&StatusOptions::default().deep(true));
     let mut findings = report.unwrap().findings;
     findings.retain(|finding| finding.severity != Severity::Note);

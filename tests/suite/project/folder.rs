@@ -114,7 +114,7 @@ impl Folder {
     }
 
     pub(super) fn project(&self) -> Project {
-        Project::open(self.root()).unwrap()
+        Project::open(self.root(), &Default::default()).unwrap()
     }
 
     pub(super) fn add(&self, paths: &[&str]) -> AddReport {

@@ -20,7 +20,7 @@ fn project() -> (TempDir, Project) {
         .map(|(name, bytes)| (&**name, &**bytes))
         .collect();
     write_files(folder.path(), &named);
-    let project = Project::open(folder.path()).unwrap();
+    let project = Project::open(folder.path(), &Default::default()).unwrap();
     (folder, project)
 }
 

@@ -44,7 +44,7 @@ impl Place {
     }
 
     pub(super) fn project(&self) -> Project {
-        Project::open(self.temp.path()).unwrap()
+        Project::open(self.temp.path(), &Default::default()).unwrap()
     }
 
     /// Imports a registry of this text.

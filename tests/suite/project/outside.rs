@@ -92,7 +92,7 @@ fn a_registry_that_leads_elsewhere_is_refused() {
     let outside = singles::Folder::new();
     let victim = outside.write("victim", "as it was");
     let refused = |folder: &singles::Folder, name: &str| {
-        let error = match Project::open(folder.temp.path()) {
+        let error = match Project::open(folder.temp.path(), &Default::default()) {
             Ok(mut project) => folder.add_to(&mut project, "a").unwrap_err(),
             Err(error) => error,
         };
@@ -118,10 +118,10 @@ fn a_registry_that_leads_elsewhere_is_refused() {
     // What is no file is not waited for, and what is no folder is no registry.
     let folder = singles::Folder::new();
     fs::create_dir_all(folder.own("models.toml")).unwrap();
-    let error = Project::open(folder.temp.path()).unwrap_err();
+    let error = Project::open(folder.temp.path(), &Default::default()).unwrap_err();
     assert!(error.to_string().contains("is not a file"), "{error}");
     let folder = singles::Folder::new();
     fs::write(folder.temp.path().join(".registry"), "x").unwrap();
-    let error = Project::open(folder.temp.path()).unwrap_err();
+    let error = Project::open(folder.temp.path(), &Default::default()).unwrap_err();
     assert!(error.to_string().contains("is not a folder"), "{error}");
 }

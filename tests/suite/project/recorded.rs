@@ -157,7 +157,7 @@ fn a_repository_serves_what_is_registered() {
     ];
     write_files(&work, &files);
     let paths: Vec<PathBuf> = vec![project.clone()];
-    let mut opened = Project::open(&project).unwrap();
+    let mut opened = Project::open(&project, &Default::default()).unwrap();
     let report = opened.add(&paths, &AddOptions::default()).unwrap();
     assert_eq!(report.registered.len(), 2);
     let mut tree: Vec<(String, Vec<u8>)> = files_below(&work).into_iter().collect();

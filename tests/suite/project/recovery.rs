@@ -78,7 +78,7 @@ fn a_registry_cut_short_at_any_byte_is_never_taken_for_a_smaller_one() {
 fn a_registry_that_is_gone_comes_back_from_its_backup() {
     let folder = Folder::registered();
     fs::remove_file(folder.own("models.toml")).unwrap();
-    let project = Project::find(folder.temp.path()).unwrap();
+    let project = Project::find(folder.temp.path(), &Default::default()).unwrap();
     assert_eq!(ids(&project), ["a"]);
     assert!(project.recovered().unwrap().contains("missing"));
     folder.add("b");
@@ -96,7 +96,7 @@ fn a_damaged_registry_without_a_good_backup_is_an_error_and_stays_as_it_is() {
             None => fs::remove_file(folder.own("models.toml.bak")).unwrap(),
         }
         let before = names_in(&folder.own(""));
-        let error = Project::open(folder.temp.path()).unwrap_err();
+        let error = Project::open(folder.temp.path(), &Default::default()).unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::DamagedRegistry { path, .. } if path.ends_with("models.toml"))
         );
@@ -128,7 +128,7 @@ fn a_file_larger_than_any_registry_is_not_read() {
     let path = folder.own("models.toml");
     let file = File::options().write(true).open(&path).unwrap();
     file.set_len((64 << 20) + 1).unwrap();
-    let error = Project::open(folder.temp.path()).unwrap_err();
+    let error = Project::open(folder.temp.path(), &Default::default()).unwrap_err();
     assert!(
         chain(&error).contains("67108865 bytes"),
         "{}",

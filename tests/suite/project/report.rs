@@ -30,7 +30,7 @@ fn files() -> [(&'static str, &'static [u8]); 5] {
 fn project() -> (TempDir, Project) {
     let temp = tempfile::tempdir().unwrap();
     write_files(temp.path(), &files());
-    let mut project = Project::open(temp.path()).unwrap();
+    let mut project = Project::open(temp.path(), &Default::default()).unwrap();
     let at = |name: &str| vec![temp.path().join(name)];
     let add = |project: &mut Project, name: &str, options: AddOptions| {
         let report = project.add(&at(name), &options).unwrap();
@@ -156,7 +156,7 @@ fn what_is_imported_again_is_the_same_registry() {
     let report = project.report(&output).unwrap();
     let other = tempfile::tempdir().unwrap();
     write_files(other.path(), &files());
-    let mut copy = Project::open(other.path()).unwrap();
+    let mut copy = Project::open(other.path(), &Default::default()).unwrap();
     let imported = copy
         .import(&report.path, &ImportOptions::default())
         .unwrap();
@@ -254,7 +254,7 @@ fn a_report_names_no_file_to_remove_outside_its_folder() {
 fn files_that_would_be_one_are_refused() {
     let temp = tempfile::tempdir().unwrap();
     write_files(temp.path(), &[("a.bin", b"1"), ("b.bin", b"2")]);
-    let mut project = Project::open(temp.path()).unwrap();
+    let mut project = Project::open(temp.path(), &Default::default()).unwrap();
     for (file, id) in [("a.bin", "a"), ("b.bin", "a/a_metadata.json")] {
         let options = AddOptions::default().id(id.to_owned());
         project.add(&[temp.path().join(file)], &options).unwrap();
@@ -268,7 +268,7 @@ fn files_that_would_be_one_are_refused() {
 #[test]
 fn an_empty_project_has_an_empty_report() {
     let temp = tempfile::tempdir().unwrap();
-    let project = Project::open(temp.path()).unwrap();
+    let project = Project::open(temp.path(), &Default::default()).unwrap();
     let report = project.report(&temp.path().join("out")).unwrap();
     assert_eq!(read(&report.path)["models"], json!({}));
     assert!(!temp.path().join(".registry").exists());

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use modelrack::project::{AddOptions, Limits, Project, ResyncOptions};
+use modelrack::project::{AddOptions, Limits, Project, ProjectOptions, ResyncOptions};
 use modelrack::{CancelToken, ErrorKind};
 
 use super::singles::{Folder, ids, names};
@@ -88,7 +88,8 @@ fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
     let lock = File::create(&path).unwrap();
     lock.lock().unwrap();
     folder.write("c", "1");
-    let mut project = folder.open().lock_limit(Duration::ZERO);
+    let options = ProjectOptions::default().lock_limit(Duration::ZERO);
+    let mut project = Project::open(folder.temp.path(), &options).unwrap();
     let error = folder.add_to(&mut project, "c").unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Locked { path, .. } if path.ends_with(".models.toml.lock"))
@@ -130,7 +131,8 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     let before = folder.text();
     folder.write("c", "1");
     let most = u64::try_from(before.len()).unwrap();
-    let mut project = folder.open().limits(Limits::default().max_bytes(most));
+    let options = ProjectOptions::default().limits(Limits::default().max_bytes(most));
+    let mut project = Project::open(folder.temp.path(), &options).unwrap();
     let error = folder.add_to(&mut project, "c").unwrap_err();
     assert!(
         error
@@ -141,13 +143,13 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     assert_eq!(folder.text(), before);
     // In memory it has all, and a larger limit saves it.
     assert_eq!(ids(&project), ["a", "b", "c"]);
-    let mut project = project.limits(Limits::default());
+    project.set_limits(Limits::default());
     project.save().unwrap();
     assert_eq!(versions(&folder.open(), "a").len(), 12);
     assert!(project.dropped_versions().is_empty());
 
     folder.write("d", "1");
-    let mut project = project.limits(Limits::default().max_bytes(most).keep_versions(3));
+    project.set_limits(Limits::default().max_bytes(most).keep_versions(3));
     folder.add_to(&mut project, "d").unwrap();
     assert_eq!(versions(&project, "a"), ["1.0.9", "1.0.10", "1.0.11"]);
     assert_eq!(versions(&project, "b"), ["1.0.0", "1.0.1"]);
@@ -161,7 +163,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     folder.add_to(&mut project, "e").unwrap();
     assert!(project.dropped_versions().is_empty());
     // Where even that does not help, nothing is dropped.
-    let mut project = project.limits(Limits::default().max_bytes(500).keep_versions(1));
+    project.set_limits(Limits::default().max_bytes(500).keep_versions(1));
     folder.write("f", "1");
     folder.add_to(&mut project, "f").unwrap_err();
     assert_eq!(versions(&project, "a").len(), 3);

@@ -37,7 +37,7 @@ impl Folder {
     }
 
     pub(super) fn open(&self) -> Project {
-        Project::open(self.temp.path()).unwrap()
+        Project::open(self.temp.path(), &Default::default()).unwrap()
     }
 
     pub(super) fn add(&self, model: &str) -> Project {

@@ -98,7 +98,9 @@ fn the_document_of_an_import() {
     let failed = json["failed"].take();
     assert_eq!(failed[0]["path"], "models/gone.py");
     assert_eq!(failed[0]["code"], "STORAGE_ERROR");
-    let registry_path = Project::open(folder(&rack)).unwrap().registry_path();
+    let registry_path = Project::open(folder(&rack), &Default::default())
+        .unwrap()
+        .registry_path();
     assert_eq!(
         json,
         json!({

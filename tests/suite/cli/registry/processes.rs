@@ -14,7 +14,7 @@ use crate::support::disk::{names_in, write_files};
 use crate::support::rack::Rack;
 
 fn ids(workshop: &Workshop) -> Vec<String> {
-    let project = Project::open(workshop.root()).unwrap();
+    let project = Project::open(workshop.root(), &Default::default()).unwrap();
     assert_eq!(project.recovered(), None);
     project.registry().entries.keys().cloned().collect()
 }

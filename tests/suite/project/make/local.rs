@@ -288,7 +288,7 @@ fn what_is_registered_stays_beside_what_is_made() {
     let publisher = with_work_tree();
     publisher.write("work", &[("weights/tiny.bin", "tiny")]);
     let work = publisher.rack.temp.path().join("work");
-    let mut project = Project::open(&work).unwrap();
+    let mut project = Project::open(&work, &Default::default()).unwrap();
     let added = project.add(&[work.join("weights/tiny.bin")], &AddOptions::default());
     assert_eq!(added.unwrap().registered.len(), 1);
     let make = |folder: &str| publisher.of_folder(folder).output(work.join(".registry"));
@@ -304,7 +304,7 @@ fn what_is_registered_stays_beside_what_is_made() {
     publisher.make(&options).unwrap();
     assert_eq!(fs::read_to_string(&report.path).unwrap(), text);
     // Registering goes on beside it, and dropping leaves what was made.
-    let mut project = Project::open(&work).unwrap();
+    let mut project = Project::open(&work, &Default::default()).unwrap();
     assert_eq!(project.registry().entries.len(), 1);
     project
         .remove(&["tiny".to_owned()], &CancelToken::new())
@@ -321,7 +321,7 @@ fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registere
     let publisher = with_work_tree();
     publisher.write("work", &[("mf6.bin", "mf6"), ("a/mfsim.nam", "x")]);
     let work = publisher.rack.temp.path().join("work");
-    let mut project = Project::open(&work).unwrap();
+    let mut project = Project::open(&work, &Default::default()).unwrap();
     let id = AddOptions::default().id("a".to_owned());
     project.add(&[work.join("mf6.bin")], &id).unwrap();
     let before = fs::read(project.registry_path()).unwrap();
@@ -347,7 +347,7 @@ fn a_project_is_where_its_repository_has_it() {
     let publisher = with_work_tree();
     publisher.write("work", &[("here/w.bin", "w"), ("there/x.bin", "x")]);
     let folder = |name: &str| publisher.rack.temp.path().join("work").join(name);
-    let mut project = Project::open(folder("here")).unwrap();
+    let mut project = Project::open(folder("here"), &Default::default()).unwrap();
     project
         .add(&[folder("here/w.bin")], &AddOptions::default())
         .unwrap();
@@ -359,7 +359,7 @@ fn a_project_is_where_its_repository_has_it() {
     );
     // It moves, and says so with its next change.
     fs::rename(folder("here"), folder("moved")).unwrap();
-    let mut project = Project::open(folder("moved")).unwrap();
+    let mut project = Project::open(folder("moved"), &Default::default()).unwrap();
     let status = |project: &Project| project.status(&StatusOptions::default()).unwrap().findings;
     assert_eq!(
         status(&project)[0].message,
@@ -378,7 +378,7 @@ fn a_project_is_where_its_repository_has_it() {
         .output(folder("there/.registry"));
     publisher.make(&options).unwrap();
     let before = text("there");
-    let mut project = Project::open(folder("there")).unwrap();
+    let mut project = Project::open(folder("there"), &Default::default()).unwrap();
     let error = project
         .add(&[folder("there/x.bin")], &AddOptions::default())
         .unwrap_err();
