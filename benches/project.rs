@@ -44,10 +44,10 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
     let started = Instant::now();
     match (name, arguments.as_slice()) {
         ("add", [project, id]) => {
-            let id = Some((*id).to_owned()).filter(|id| !id.is_empty());
+            let mut options = AddOptions::default();
+            options.id = Some((*id).to_owned()).filter(|id| !id.is_empty());
             let models = [Path::new(project).join("models")];
-            let report = Project::open(project, &Default::default())?
-                .add(&models, &AddOptions::default().id(id))?;
+            let report = Project::open(project, &Default::default())?.add(&models, &options)?;
             say("registered", report.registered.len());
             say("failed", report.failed.len());
         }

@@ -13,7 +13,7 @@
 //!
 //! # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
 //! let options = PullOptions::default()
-//!     .model_type("classification".to_owned())
+//!     .model_type("classification")
 //!     .concurrency(2)
 //!     .force(false)
 //!     .require_hashes(false)
@@ -34,8 +34,8 @@
 //! use modelrack::PullOptions;
 //!
 //! let options = PullOptions::default()
-//!     .include(vec!["*.safetensors".to_owned(), "*.json".to_owned()])
-//!     .exclude(vec!["onnx/".to_owned()]);
+//!     .include(["*.safetensors", "*.json"])
+//!     .exclude(["onnx/"]);
 //! ```
 
 pub use crate::engine::lookup::matching::{FailedPull, MatchingReport};

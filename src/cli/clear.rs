@@ -30,9 +30,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let options = ClearOptions::default()
-        .source(string(matches, args::SOURCE))
-        .reference(string(matches, args::REF));
+    let mut options = ClearOptions::default();
+    (options.source, options.reference) =
+        (string(matches, args::SOURCE), string(matches, args::REF));
     let plan = session.manager.plan_clear(&options)?;
     if plan.registries.is_empty() {
         return match session.output.json {

@@ -66,12 +66,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let name = text(matches, NAME);
     let reference = string(matches, args::REF);
-    let options = RemoteOptions::default()
-        .source(string(matches, args::SOURCE))
-        .reference(reference.clone())
-        .model_type(string(matches, args::TYPE))
+    let mut options = RemoteOptions::default()
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
+    options.source = string(matches, args::SOURCE);
+    options.reference = reference.clone();
+    options.model_type = string(matches, args::TYPE);
     if is_set(matches, EXAMPLES) {
         let mut examples = session.manager.examples(&options)?;
         examples.retain(|example| is_below(&example.name, name));
@@ -88,11 +88,10 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let status = STATUSES
         .into_iter()
         .find(|known| Some(known.as_str()) == status);
-    let options = ListOptions::default()
-        .source(options.source)
-        .model_type(options.model_type)
-        .status(status);
-    let mut listing = session.manager.list(&options)?;
+    let mut installed = ListOptions::default().status(status);
+    installed.source = options.source;
+    installed.model_type = options.model_type;
+    let mut listing = session.manager.list(&installed)?;
     let is_wanted = |model: &ModelRef| {
         let has_ref = reference
             .as_deref()

@@ -76,12 +76,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let (options, meter) = session.pull_options(matches);
-    let options = options
+    let mut options = options
         .include(strings(matches, INCLUDE))
         .exclude(strings(matches, EXCLUDE))
-        .model_type(string(matches, args::TYPE))
         .force(is_set(matches, args::FORCE))
         .require_hashes(is_set(matches, REQUIRE_HASHES));
+    options.model_type = string(matches, args::TYPE);
     let (manager, is_dry_run) = (&session.manager, is_set(matches, DRY_RUN));
     let model = text(matches, args::MODEL).unwrap_or_default();
     if ModelPattern::is_pattern(model) {

@@ -34,11 +34,11 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let is_remote = is_set(matches, args::REMOTE);
-    let options = SearchOptions::default()
+    let mut options = SearchOptions::default()
         .remote(is_remote)
-        .source(string(matches, args::SOURCE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
+    options.source = string(matches, args::SOURCE);
     let query = text(matches, QUERY).unwrap_or_default();
     let report = session.manager.search(query, &options)?;
     match is_remote {

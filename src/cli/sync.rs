@@ -46,13 +46,13 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let options = SyncOptions::default()
-        .source(string(matches, args::SOURCE))
-        .reference(string(matches, args::REF))
-        .repo(string(matches, REPO))
+    let mut options = SyncOptions::default()
         .force(is_set(matches, args::FORCE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
+    options.source = string(matches, args::SOURCE);
+    options.reference = string(matches, args::REF);
+    options.repo = string(matches, REPO);
     let report = session.manager.sync(&options)?;
     if session.output.json {
         session.json(&report)?;

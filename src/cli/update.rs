@@ -36,12 +36,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let apply = is_set(matches, APPLY);
     let meter = session.meter();
-    let options = UpdateOptions::default()
-        .model(args::optional_address(matches)?)
+    let mut options = UpdateOptions::default()
         .offline(session.output.offline)
         .concurrency(args::workers(matches))
         .cancel(session.cancel.clone())
         .progress(meter.clone());
+    options.model = args::optional_address(matches)?;
     let report = match apply {
         true => session.manager.update(&options),
         false => session.manager.check_update(&options),

@@ -31,12 +31,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let meter = session.meter();
-    let options = VerifyOptions::default()
-        .model(args::optional_address(matches)?)
+    let mut options = VerifyOptions::default()
         .repair(is_set(matches, REPAIR))
         .offline(session.output.offline)
         .cancel(session.cancel.clone())
         .progress(meter.clone());
+    options.model = args::optional_address(matches)?;
     let report = session.manager.verify(&options)?;
     meter.clear();
     if session.output.json {

@@ -20,8 +20,8 @@ pub struct ClearOptions {
 }
 
 setters!(ClearOptions {
-    source: impl Into<Option<String>>,
-    reference: impl Into<Option<String>>,
+    source: Some(impl Into<String>),
+    reference: Some(impl Into<String>),
 });
 
 /// The cached registries that a clear removes, in the order of the configuration; then those of sources that it has no more.

@@ -32,9 +32,9 @@ pub struct SyncOptions {
 }
 
 setters!(SyncOptions {
-    source: impl Into<Option<String>>,
-    reference: impl Into<Option<String>>,
-    repo: impl Into<Option<String>>,
+    source: Some(impl Into<String>),
+    reference: Some(impl Into<String>),
+    repo: Some(impl Into<String>),
     force: bool,
     offline: bool,
     cancel: CancelToken,

@@ -77,7 +77,7 @@ pub trait Manager: Send + Sync + Debug {
     /// use modelrack::{Manager, RemoteOptions};
     ///
     /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
-    /// let listing = manager.list_remote(&RemoteOptions::default().source("digits".to_owned()))?;
+    /// let listing = manager.list_remote(&RemoteOptions::default().source("digits"))?;
     /// let versions: Vec<&str> = listing.models.iter().map(|offer| offer.model.version()).collect();
     /// assert_eq!(versions, ["latest", "v1", "v2"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -263,7 +263,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
     /// manager.pull_model("digits/logistic v1")?;
-    /// let annotation = Annotation::default().tags(vec!["reviewed".to_owned()]);
+    /// let annotation = Annotation::default().tags(["reviewed"]);
     /// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
     /// assert_eq!(model.tags, ["reviewed"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -499,7 +499,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
     /// manager.sync(&SyncOptions::default())?;
-    /// let plan = manager.plan_clear(&ClearOptions::default().source("digits".to_owned()))?;
+    /// let plan = manager.plan_clear(&ClearOptions::default().source("digits"))?;
     /// assert_eq!(plan.registries[0].source, "digits");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -27,8 +27,8 @@ pub struct SelectOptions {
 }
 
 setters!(SelectOptions {
-    model_type: impl Into<Option<String>>,
-    tag: impl Into<Option<String>>,
+    model_type: Some(impl Into<String>),
+    tag: Some(impl Into<String>),
 });
 
 /// What is registered, in the order of ids.

@@ -69,8 +69,8 @@ pub struct Annotation {
 }
 
 setters!(Annotation {
-    model_type: impl Into<Option<String>>,
-    tags: impl Into<Option<Vec<String>>>,
+    model_type: Some(impl Into<String>),
+    tags: Some([impl Into<String>]),
     metadata: Metadata,
 });
 

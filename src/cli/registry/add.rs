@@ -73,21 +73,21 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     let mut project = super::open(session, matches)?;
     let owned = |id: &str| text(matches, id).map(str::to_owned);
     let meter = session.meter();
-    let options = AddOptions::default()
-        .id(owned(ID))
-        .version(owned(args::VERSION))
-        .name(owned(NAME))
-        .description(owned(DESCRIPTION))
-        .model_type(owned(args::TYPE))
+    let mut options = AddOptions::default()
         .tags(super::many(matches, TAG))
-        .entrypoint(owned(ENTRYPOINT))
         .outputs(super::many(matches, OUTPUTS))
         .data(super::paths(matches, DATA))
         .code(super::paths(matches, CODE))
-        .model_output(owned(MODEL_OUTPUT))
-        .target_set(owned(TARGET_SET))
         .cancel(session.cancel.clone())
         .progress(meter.clone());
+    options.id = owned(ID);
+    options.version = owned(args::VERSION);
+    options.name = owned(NAME);
+    options.description = owned(DESCRIPTION);
+    options.model_type = owned(args::TYPE);
+    options.entrypoint = owned(ENTRYPOINT);
+    options.model_output = owned(MODEL_OUTPUT);
+    options.target_set = owned(TARGET_SET);
     let report = project.add(&super::paths(matches, PATHS), &options)?;
     meter.clear();
     super::tell_changed(session, &project);

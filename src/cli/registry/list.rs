@@ -36,9 +36,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
     let project = super::open(session, matches)?;
     let owned = |id| text(matches, id).map(str::to_owned);
-    let options = SelectOptions::default()
-        .model_type(owned(args::TYPE))
-        .tag(owned(TAG));
+    let mut options = SelectOptions::default();
+    (options.model_type, options.tag) = (owned(args::TYPE), owned(TAG));
     let listing = project.list(&options);
     if session.output.json {
         return session.json(&listing);

@@ -92,8 +92,8 @@ pub struct ListOptions {
 
 setters!(ListOptions {
     scope: Scope,
-    source: impl Into<Option<String>>,
-    model_type: impl Into<Option<String>>,
+    source: Some(impl Into<String>),
+    model_type: Some(impl Into<String>),
     status: impl Into<Option<Status>>,
 });
 

@@ -36,11 +36,11 @@ pub struct UpdateOptions {
 }
 
 setters!(UpdateOptions {
-    model: impl Into<Option<ModelAddress>>,
+    model: Some(ModelAddress),
     offline: bool,
     concurrency: impl Into<Option<usize>>,
     cancel: CancelToken,
-    progress: Arc<dyn Progress>,
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What a new state of a model changes.

@@ -44,11 +44,11 @@ pub struct VerifyOptions {
 }
 
 setters!(VerifyOptions {
-    model: impl Into<Option<ModelAddress>>,
+    model: Some(ModelAddress),
     repair: bool,
     offline: bool,
     cancel: CancelToken,
-    progress: Arc<dyn Progress>,
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What is wrong with a file.

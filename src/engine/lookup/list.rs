@@ -32,9 +32,9 @@ pub struct RemoteOptions {
 
 setters!(RemoteOptions {
     scope: Scope,
-    source: impl Into<Option<String>>,
-    reference: impl Into<Option<String>>,
-    model_type: impl Into<Option<String>>,
+    source: Some(impl Into<String>),
+    reference: Some(impl Into<String>),
+    model_type: Some(impl Into<String>),
     offline: bool,
     cancel: CancelToken,
 });

@@ -26,7 +26,7 @@ pub struct SearchOptions {
 
 setters!(SearchOptions {
     remote: bool,
-    source: impl Into<Option<String>>,
+    source: Some(impl Into<String>),
     offline: bool,
     cancel: CancelToken,
 });
@@ -75,10 +75,10 @@ impl Engine {
         options: &SearchOptions,
         report: &mut SearchReport,
     ) -> Result<()> {
-        let remote = RemoteOptions::default()
-            .source(options.source.clone())
+        let mut remote = RemoteOptions::default()
             .offline(options.offline)
             .cancel(options.cancel.clone());
+        remote.source.clone_from(&options.source);
         let sources = self.sources.select(options.source.as_deref())?;
         let (listing, searching): (Vec<_>, Vec<_>) =
             sources.iter().partition(|source| source.can_list());

@@ -61,13 +61,13 @@ pub struct PullOptions {
 setters!(PullOptions {
     force: bool,
     concurrency: impl Into<Option<usize>>,
-    include: Vec<String>,
-    exclude: Vec<String>,
-    model_type: impl Into<Option<String>>,
+    include: [impl Into<String>],
+    exclude: [impl Into<String>],
+    model_type: Some(impl Into<String>),
     require_hashes: bool,
     offline: bool,
     cancel: CancelToken,
-    progress: Arc<dyn Progress>,
+    progress: Some(Arc<dyn Progress>),
 });
 
 impl PullOptions {

@@ -57,20 +57,20 @@ pub struct AddOptions {
 }
 
 setters!(AddOptions {
-    id: impl Into<Option<String>>,
-    version: impl Into<Option<String>>,
-    name: impl Into<Option<String>>,
-    description: impl Into<Option<String>>,
-    model_type: impl Into<Option<String>>,
-    tags: Vec<String>,
-    entrypoint: impl Into<Option<String>>,
-    outputs: Vec<String>,
-    data: Vec<PathBuf>,
-    code: Vec<PathBuf>,
-    model_output: impl Into<Option<String>>,
-    target_set: impl Into<Option<String>>,
+    id: Some(impl Into<String>),
+    version: Some(impl Into<String>),
+    name: Some(impl Into<String>),
+    description: Some(impl Into<String>),
+    model_type: Some(impl Into<String>),
+    tags: [impl Into<String>],
+    entrypoint: Some(impl Into<String>),
+    outputs: [impl Into<String>],
+    data: [impl Into<PathBuf>],
+    code: [impl Into<PathBuf>],
+    model_output: Some(impl Into<String>),
+    target_set: Some(impl Into<String>),
     cancel: CancelToken,
-    progress: Arc<dyn HashProgress>,
+    progress: Some(Arc<dyn HashProgress>),
 });
 
 /// What was registered.

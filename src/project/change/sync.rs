@@ -38,7 +38,7 @@ pub struct ResyncOptions {
 setters!(ResyncOptions {
     force: bool,
     cancel: CancelToken,
-    progress: Arc<dyn HashProgress>,
+    progress: Some(Arc<dyn HashProgress>),
 });
 
 /// What updating the registry changed, or would change.

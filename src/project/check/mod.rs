@@ -35,7 +35,7 @@ pub struct StatusOptions {
 setters!(StatusOptions {
     deep: bool,
     cancel: CancelToken,
-    progress: Arc<dyn HashProgress>,
+    progress: Some(Arc<dyn HashProgress>),
 });
 
 /// The state of a project.

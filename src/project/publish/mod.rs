@@ -71,10 +71,10 @@ impl Default for PublishOptions {
 
 setters!(PublishOptions {
     chunk_bytes: u64,
-    aliases: Vec<String>,
+    aliases: [impl Into<String>],
     metadata: Metadata,
     group: impl Into<String>,
-    skip: impl Into<Option<String>>,
+    skip: Some(impl Into<String>),
     cancel: CancelToken,
 });
 

@@ -207,10 +207,10 @@ fn each_source_has_a_name_in_front_of_its_models() {
         ]
     );
     for (source, expected) in [("first", 2), ("vendor/one", 2), ("second", 2)] {
-        let options = RemoteOptions::default().source(source.to_owned());
+        let options = RemoteOptions::default().source(source);
         assert_eq!(offered(&manager, &options).len(), expected, "{source}");
     }
-    let unknown = RemoteOptions::default().source("secnd".to_owned());
+    let unknown = RemoteOptions::default().source("secnd");
     let error = manager.list_remote(&unknown).unwrap_err();
     assert_eq!(error.code(), "INVALID_ARGUMENT");
     assert!(error.to_string().contains("'second'"), "{error}");

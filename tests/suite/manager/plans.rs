@@ -76,7 +76,7 @@ fn a_plan_keeps_the_options_that_it_was_made_with() {
     let cancel = CancelToken::new();
     let options = PullOptions::default()
         .cancel(cancel.clone())
-        .model_type("mine".to_owned());
+        .model_type("mine");
     let plan = manager.plan_pull(&address("g/m v1"), &options).unwrap();
     manager.execute(&plan).unwrap();
     assert_eq!(rack.record()["g"]["m"]["v1"]["type"], "mine");

@@ -207,8 +207,8 @@ fn a_listing_is_narrowed_by_source_and_status() {
         .unwrap();
     let count = |options: ListOptions| manager.list(&options).unwrap().models.len();
     assert_eq!(count(ListOptions::default()), 2);
-    assert_eq!(count(ListOptions::default().source("s".to_owned())), 1);
-    assert_eq!(count(ListOptions::default().source("vendor".to_owned())), 1);
+    assert_eq!(count(ListOptions::default().source("s")), 1);
+    assert_eq!(count(ListOptions::default().source("vendor")), 1);
     assert_eq!(
         count(ListOptions::default().status(modelrack::installed::Status::Available)),
         2
@@ -217,7 +217,7 @@ fn a_listing_is_narrowed_by_source_and_status() {
         count(ListOptions::default().status(modelrack::installed::Status::Error)),
         0
     );
-    let unknown = ListOptions::default().source("nobody".to_owned());
+    let unknown = ListOptions::default().source("nobody");
     assert_eq!(
         manager.list(&unknown).unwrap_err().code(),
         "INVALID_ARGUMENT"

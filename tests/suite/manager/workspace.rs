@@ -140,9 +140,9 @@ fn a_search_finds_every_word_in_name_description_type_or_tags() {
     }
     let error = manager.search(" ", &SearchOptions::default()).unwrap_err();
     assert_eq!(error.code(), "INVALID_ARGUMENT");
-    let types = ListOptions::default().model_type("asr".to_owned());
+    let types = ListOptions::default().model_type("asr");
     assert_eq!(manager.list(&types).unwrap().models.len(), 1);
-    let types = ListOptions::default().model_type("other".to_owned());
+    let types = ListOptions::default().model_type("other");
     assert_eq!(manager.list(&types).unwrap().models.len(), 0);
 }
 

@@ -31,7 +31,7 @@ fn an_id_is_the_stem_or_the_path_where_that_is_taken() {
     );
     // The same files under other names of their folders are what they were.
     assert_eq!(folder.add(&["."]).unchanged.len(), 4);
-    let named = folder.add_with(&["named/z.gguf"], &options().id("g/mine".to_owned()));
+    let named = folder.add_with(&["named/z.gguf"], &options().id("g/mine"));
     assert_eq!(ids(&named), ["g/mine"]);
     assert_eq!(named.registered[0].previous.as_deref(), None);
 }
@@ -118,10 +118,10 @@ fn a_file_that_somebody_names_is_a_model_whatever_is_in_it() {
     let report = folder.add_with(
         &["README.md"],
         &options()
-            .name("Read me".to_owned())
-            .description("Words".to_owned())
-            .model_type("text".to_owned())
-            .tags(vec!["b".into(), "a".into()]),
+            .name("Read me")
+            .description("Words")
+            .model_type("text")
+            .tags(["b", "a"]),
     );
     assert_eq!(ids(&report), ["README"]);
     let project = folder.project();
@@ -153,7 +153,7 @@ fn a_folder_is_a_model_when_its_format_or_an_id_says_so() {
         ("set/b.txt", b"x"),
     ]);
     assert_eq!(ids(&folder.add(&["hub", "flow"])), ["flow", "llama"]);
-    let report = folder.add_with(&["set"], &options().id("both".to_owned()));
+    let report = folder.add_with(&["set"], &options().id("both"));
     assert_eq!(report.registered[0].files, 2);
     let project = folder.project();
     assert_eq!(
@@ -190,7 +190,7 @@ fn code_is_registered_by_what_it_declares() {
         ),
         ("data/observed.csv", "1\n"),
     ]);
-    let report = folder.add_with(&["."], &options().target_set("main".to_owned()));
+    let report = folder.add_with(&["."], &options().target_set("main"));
     assert_eq!(ids(&report), ["A", "B", "sir", "incidence_target", "late"]);
     let kinds: Vec<ItemKind> = report.registered.iter().map(|item| item.kind).collect();
     assert_eq!(kinds[2..4], [ItemKind::Model, ItemKind::Target]);
@@ -225,9 +225,7 @@ fn one_of_several_classes_is_named_by_its_entrypoint() {
         "class A(BaseModel):\n    outputs = ['x']\nclass B(BaseModel):\n    pass\n",
     )]);
     folder.add(&["two.py"]);
-    let of_b = options()
-        .entrypoint("two:B".to_owned())
-        .outputs(vec!["y".into()]);
+    let of_b = options().entrypoint("two:B").outputs(["y"]);
     assert_eq!(ids(&folder.add_with(&["two.py"], &of_b)), ["B"]);
     let project = folder.project();
     let outputs = |id: &str| project.registry().entries[id].outputs.clone();
@@ -241,10 +239,9 @@ fn one_of_several_classes_is_named_by_its_entrypoint() {
 fn a_target_may_be_said_to_be_one() {
     let folder = Folder::with(&[("t.py", "def f(data):\n    pass\n"), ("d/1.csv", "1")]);
     let of = |entrypoint: Option<&str>| {
-        options()
-            .model_output("y".to_owned())
-            .entrypoint(entrypoint.map(str::to_owned))
-            .data(vec![folder.path("d")])
+        let mut options = options().model_output("y").data([folder.path("d")]);
+        options.entrypoint = entrypoint.map(str::to_owned);
+        options
     };
     let failed = folder.add_with(&["t.py"], &of(None)).failed;
     assert!(failures(&failed)[0].1.contains("entrypoint"), "{failed:?}");

@@ -49,13 +49,10 @@ fn a_model_without_files_is_not_published() {
 fn what_refuses_one_model_keeps_the_others_out_of_the_index() {
     let folder = Folder::with(&[("a.bin", "x"), ("b.bin", "y")]);
     folder.add(&["a.bin"]);
-    folder.add_with(
-        &["b.bin"],
-        &AddOptions::default().version("latest".to_owned()),
-    );
+    folder.add_with(&["b.bin"], &AddOptions::default().version("latest"));
     let published = tempfile::tempdir().unwrap();
     let publish = |alias: &str| {
-        let options = PublishOptions::default().aliases(vec![alias.to_owned()]);
+        let options = PublishOptions::default().aliases([alias]);
         folder.project().publish(&[], published.path(), &options)
     };
     let error = publish("latest").unwrap_err().to_string();
@@ -88,8 +85,8 @@ fn nothing_is_registered_that_could_not_be_read_again() {
     assert!(failed[0].1.contains("are not empty"), "{failed:?}");
     let target = |entrypoint: &str, output: &str| {
         AddOptions::default()
-            .entrypoint(entrypoint.to_owned())
-            .model_output(output.to_owned())
+            .entrypoint(entrypoint)
+            .model_output(output)
     };
     for options in [target("plain:f", ""), target("", "y")] {
         let report = folder.add_with(&["plain.py"], &options);
@@ -140,8 +137,8 @@ fn a_remedy_has_all_outputs_that_there_are() {
     let outputs: Vec<String> = (0..40).map(|number| format!("out{number:02}")).collect();
     let folder = Folder::with(&[("a.bin", "x"), ("t.py", "def f():\n    pass\n")]);
     folder.add_with(&["a.bin"], &AddOptions::default().outputs(outputs.clone()));
-    let target = AddOptions::default().entrypoint("t:f".to_owned());
-    folder.add_with(&["t.py"], &target.model_output("other".to_owned()));
+    let target = AddOptions::default().entrypoint("t:f");
+    folder.add_with(&["t.py"], &target.model_output("other"));
     let remedy = folder.status().findings[0].remedy.clone();
     let output = "other".to_owned();
     let available = outputs;

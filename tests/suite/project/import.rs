@@ -308,9 +308,9 @@ fn what_was_set_by_hand_holds_and_other_changes_are_told() {
     let place = Place::new();
     let mut project = place.project();
     let options = modelrack::project::AddOptions::default()
-        .description("By hand".to_owned())
-        .version("3.0.0".to_owned())
-        .tags(vec!["mine".into()]);
+        .description("By hand")
+        .version("3.0.0")
+        .tags(["mine"]);
     let paths = [place.temp.path().join("models").join("sir.py")];
     project.add(&paths, &options).unwrap();
     let text = bundle().replace(

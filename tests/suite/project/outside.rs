@@ -58,8 +58,8 @@ fn what_is_behind_a_link_to_a_folder_is_not_there() {
 fn a_module_behind_a_link_is_not_read() {
     let outside = Folder::with(&[("m.py", "this is no Python")]);
     let folder = Folder::with(&[("a.bin", "x")]);
-    let options = AddOptions::default().entrypoint("out.m:A".to_owned());
-    folder.add_with(&["a.bin"], &options.outputs(vec!["y".into()]));
+    let options = AddOptions::default().entrypoint("out.m:A");
+    folder.add_with(&["a.bin"], &options.outputs(["y"]));
     if !link_folder(outside.root(), &folder.path("out")) {
         return;
     }

@@ -46,12 +46,7 @@ fn another_writer_makes_the_same_registry() {
     files.push(("exact", bytes(2 * CHUNK, 3)));
     files.push(("x/empty", vec![]));
     let with = options().metadata(metadata.as_object().unwrap().clone());
-    publish_with(
-        &rack,
-        "a/b/m v1",
-        &files,
-        &with.aliases(vec!["latest".into()]),
-    );
+    publish_with(&rack, "a/b/m v1", &files, &with.aliases(["latest"]));
     let how = Publication {
         metadata,
         aliases: &["latest"],
@@ -135,7 +130,7 @@ fn the_index_has_the_form_that_others_read() {
     let metadata = json!({"description": "d", "tags": ["t"], "nested": {"x": 1}});
     let with = options()
         .metadata(metadata.as_object().unwrap().clone())
-        .aliases(vec!["latest".into(), "stable".into()]);
+        .aliases(["latest", "stable"]);
     let published = publish_with(&rack, "a/b/m v1", &sample(), &with);
     let hash = published.manifest_digest.to_string();
     assert_eq!(
@@ -159,17 +154,12 @@ fn the_index_has_the_form_that_others_read() {
 #[test]
 fn an_alias_moves_and_never_hides_a_version() {
     let rack = Rack::new();
-    publish_with(
-        &rack,
-        "g/m v1",
-        &sample(),
-        &options().aliases(vec!["latest".into()]),
-    );
+    publish_with(&rack, "g/m v1", &sample(), &options().aliases(["latest"]));
     publish_with(
         &rack,
         "g/m v2",
         &[("a", "2")],
-        &options().aliases(vec!["latest".into()]),
+        &options().aliases(["latest"]),
     );
     assert_eq!(rack.index()["g"]["m"]["latest"]["alias_of"], "v2");
     let before = files_below(&rack.registry());
@@ -180,7 +170,7 @@ fn an_alias_moves_and_never_hides_a_version() {
             &[folder],
             &model_ref("g/m v2"),
             &rack.registry(),
-            &options().aliases(vec![alias.into()]),
+            &options().aliases([alias]),
         )
         .unwrap_err();
         let expected = if alias == "V1" {
@@ -280,7 +270,7 @@ fn files_and_folders_are_published_together() {
     );
     let file = rack.temp.path().join("single.txt");
     fs::write(&file, "single").unwrap();
-    let with = options().skip(".rack".to_owned());
+    let with = options().skip(".rack");
     let report = Project::publish_files(
         &[folder, file],
         &model_ref("g/m v1"),

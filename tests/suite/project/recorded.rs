@@ -25,11 +25,11 @@ fn small() -> Folder {
     ]);
     let with = AddOptions::default()
         .code(vec![folder.path("models/common.py")])
-        .model_type("epidemic".to_owned())
-        .tags(vec!["b".into(), "a".into()]);
+        .model_type("epidemic")
+        .tags(["b", "a"]);
     folder.add_with(&["models/sir.py"], &with);
     folder.add(&["models/w.md"]);
-    let set = AddOptions::default().target_set("main".to_owned());
+    let set = AddOptions::default().target_set("main");
     folder.add_with(&["targets"], &set);
     folder
 }
@@ -59,7 +59,7 @@ fn the_order_of_registering_does_not_show() {
     ];
     one.write(&files);
     other.write(&files);
-    let set = AddOptions::default().target_set("main".to_owned());
+    let set = AddOptions::default().target_set("main");
     one.add_with(&["."], &set);
     for (name, _) in files.iter().rev() {
         other.add_with(&[name], &set);
@@ -214,13 +214,13 @@ fn what_make_found_stays_beside_what_is_registered() {
         ("flow", "is a model found by 'make'"),
         ("Flow", "only in case"),
     ] {
-        let report = folder.add_with(&["w.md"], &AddOptions::default().id(id.to_owned()));
+        let report = folder.add_with(&["w.md"], &AddOptions::default().id(id));
         let failed = failures(&report.failed);
         assert!(failed[0].1.contains(reason), "{failed:?}");
     }
     // An id that is free is found for the same folder, and its file is stated whole then.
     assert_eq!(failures(&folder.add(&["flow"]).failed).len(), 1);
-    let named = AddOptions::default().id("mine".to_owned());
+    let named = AddOptions::default().id("mine");
     folder.add_with(&["flow"], &named);
     let text = folder.text();
     assert!(

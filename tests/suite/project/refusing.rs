@@ -18,13 +18,10 @@ fn options() -> AddOptions {
 fn an_id_that_cannot_be_one_is_refused_before_anything_is_written() {
     let folder = Folder::with(&[("a.gguf", gguf(&[])), ("b.gguf", gguf(&[]))]);
     for id in ["", "..", "/a", "a//b", "a\\b", "con", "a\u{7}"] {
-        let error = folder.try_add(&["a.gguf"], &options().id(id.to_owned()));
+        let error = folder.try_add(&["a.gguf"], &options().id(id));
         assert_eq!(error.unwrap_err().code(), "INVALID_ARGUMENT", "{id:?}");
     }
-    for one in [
-        options().id("x".to_owned()),
-        options().version("2".to_owned()),
-    ] {
+    for one in [options().id("x"), options().version("2")] {
         let error = folder.try_add(&["a.gguf", "b.gguf"], &one).unwrap_err();
         assert_eq!(error.code(), "INVALID_ARGUMENT");
         assert!(error.to_string().contains("2 were found"), "{error}");
@@ -41,7 +38,7 @@ fn ids_that_differ_by_case_alone_do_not_stop_the_rest() {
     ]);
     let report = folder.add(&["."]);
     assert_eq!(ids(&report), ["Same", "b/same", "c"]);
-    let error = folder.add_with(&["c.gguf"], &options().id("sAME".to_owned()));
+    let error = folder.add_with(&["c.gguf"], &options().id("sAME"));
     let failed = failures(&error.failed);
     assert!(failed[0].1.contains("'Same'"), "{failed:?}");
     assert_eq!(folder.project().registry().entries.len(), 3);
@@ -92,7 +89,7 @@ fn folders_of_tools_are_left_out_and_refused_by_name() {
     folder.add(&["."]);
     folder.add(&["."]);
     for name in [".registry", ".registry/models.toml", ".git", ".git/b.gguf"] {
-        for options in [options(), options().id("x".to_owned())] {
+        for options in [options(), options().id("x")] {
             let report = folder.add_with(&[name], &options);
             let failed = failures(&report.failed);
             assert!(failed[0].1.contains("belongs to"), "{name}: {failed:?}");
@@ -101,7 +98,7 @@ fn folders_of_tools_are_left_out_and_refused_by_name() {
     let project = folder.project();
     assert_eq!(project.registry().entries.keys().collect::<Vec<_>>(), ["a"]);
     // A whole project as one model has none of these either.
-    folder.add_with(&["."], &options().id("all".to_owned()));
+    folder.add_with(&["."], &options().id("all"));
     assert_eq!(files_of(&folder.project(), "all"), ["a.gguf"]);
 }
 

@@ -45,32 +45,20 @@ fn project() -> (TempDir, Project) {
         temp.path(),
         &[("models/agent.md", b"# Nothing yet\n\nat all\n")],
     );
-    add(
-        &mut project,
-        "models/agent.md",
-        plain().version("1.0.9".to_owned()),
-    );
+    add(&mut project, "models/agent.md", plain().version("1.0.9"));
     write_files(temp.path(), &[("models/agent.md", GNN.as_bytes())]);
-    add(
-        &mut project,
-        "models/agent.md",
-        plain().model_type("other".to_owned()),
-    );
+    add(&mut project, "models/agent.md", plain().model_type("other"));
     add(
         &mut project,
         "models/sir.py",
-        plain()
-            .data(at("data/observed.csv"))
-            .tags(vec!["b".into(), "a".into()]),
+        plain().data(at("data/observed.csv")).tags(["b", "a"]),
     );
     let options = plain()
-        .id("group/tiny".to_owned())
-        .description("A \"folder\"".to_owned())
-        .version("2.0".to_owned());
+        .id("group/tiny")
+        .description("A \"folder\"")
+        .version("2.0");
     add(&mut project, "weights", options);
-    let options = plain()
-        .data(at("data/observed.csv"))
-        .target_set("main".to_owned());
+    let options = plain().data(at("data/observed.csv")).target_set("main");
     add(&mut project, "targets/incidence.py", options);
     (temp, project)
 }
@@ -256,7 +244,7 @@ fn files_that_would_be_one_are_refused() {
     write_files(temp.path(), &[("a.bin", b"1"), ("b.bin", b"2")]);
     let mut project = Project::open(temp.path(), &Default::default()).unwrap();
     for (file, id) in [("a.bin", "a"), ("b.bin", "a/a_metadata.json")] {
-        let options = AddOptions::default().id(id.to_owned());
+        let options = AddOptions::default().id(id);
         project.add(&[temp.path().join(file)], &options).unwrap();
     }
     let output = temp.path().join("out");

@@ -13,9 +13,9 @@ fn folder() -> Folder {
     let said = json!({"title": "Tiny Llama", "status": "draft", "architecture": "Llama"});
     folder.write_old(&[("models/b.safetensors", weights_saying(&[2], said))]);
     let options = AddOptions::default()
-        .id("team/b".to_owned())
-        .model_type("text-generation".to_owned())
-        .tags(vec!["Small".into()]);
+        .id("team/b")
+        .model_type("text-generation")
+        .tags(["Small"]);
     folder.add_with(&["models/b.safetensors"], &options);
     folder
 }
@@ -55,7 +55,7 @@ fn models_are_found_by_all_that_is_known_of_them() {
 #[test]
 fn a_model_or_a_target_is_dropped_and_its_files_stay() {
     let folder = folder();
-    let sets = AddOptions::default().target_set("main".to_owned());
+    let sets = AddOptions::default().target_set("main");
     folder.add_with(&["targets"], &sets);
     let ids = ["sir".to_owned(), "incidence_target".to_owned()];
     let removed = folder.project().remove(&ids, &CancelToken::new()).unwrap();

@@ -170,11 +170,11 @@ fn what_is_registered_by_hand_is_checked_too() {
         ("c.py", b"class M(BaseModel):\n    pass\n"),
         ("t.py", TARGET.as_bytes()),
     ]);
-    let entrypoint = |text: &str| AddOptions::default().entrypoint(text.to_owned());
+    let entrypoint = |text: &str| AddOptions::default().entrypoint(text);
     folder.add_with(&["a.py"], &entrypoint("models/a:SIR"));
     folder.add_with(&["b.py"], &entrypoint("elsewhere.models:SIR"));
     folder.add(&["c.py"]);
-    let bad = AddOptions::default().model_output("BAD_OUTPUT_NAME".to_owned());
+    let bad = AddOptions::default().model_output("BAD_OUTPUT_NAME");
     folder.add_with(&["t.py"], &bad);
     check(
         &folder,

@@ -199,9 +199,7 @@ fn a_renamed_class_is_followed_when_one_alone_took_its_place() {
         assert!(!report.applied);
         assert_eq!(folder.text(), before);
     }
-    let named = AddOptions::default()
-        .entrypoint("two:C".to_owned())
-        .id("two".to_owned());
+    let named = AddOptions::default().entrypoint("two:C").id("two");
     folder.write(&[(
         "two.py",
         "class C(BaseModel):\n    outputs = ['x']\nclass D(BaseModel):\n    pass\n",
@@ -276,7 +274,7 @@ fn a_model_that_moved_keeps_its_history_under_its_id() {
     let folder = Folder::registered();
     folder.rename("models/agent.md", "models/pomdp/agent.md");
     assert!(folder.sync(&options()).needs_force);
-    let same = AddOptions::default().id("agent".to_owned());
+    let same = AddOptions::default().id("agent");
     let report = folder.add_with(&["models/pomdp/agent.md"], &same);
     assert_eq!(report.registered[0].version.as_deref(), Some("1.0.1"));
     assert_eq!(folder.findings(), CLEAN);
@@ -397,9 +395,9 @@ fn an_entrypoint_of_another_file_is_not_looked_for_in_this_one() {
         ),
         ("t.py", "@target(model_output='x')\ndef f():\n    pass\n"),
     ]);
-    let of = |text: &str| AddOptions::default().entrypoint(text.to_owned());
-    folder.add_with(&["m.py"], &of("run:Run").outputs(vec!["x".into()]));
-    folder.add_with(&["t.py"], &of("run:check").model_output("x".to_owned()));
+    let of = |text: &str| AddOptions::default().entrypoint(text);
+    folder.add_with(&["m.py"], &of("run:Run").outputs(["x"]));
+    folder.add_with(&["t.py"], &of("run:check").model_output("x"));
     folder.write(&[("m.py", "# Changed\n"), ("t.py", "# Changed\n")]);
     let report = folder.sync(&options());
     assert!(report.failed.is_empty(), "{:?}", report.failed);

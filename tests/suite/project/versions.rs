@@ -6,7 +6,7 @@ use modelrack::project::{AddOptions, ResyncOptions};
 use super::folder::{Folder, SIR, failures, gguf, gnn, weights};
 
 fn version(number: &str) -> AddOptions {
-    AddOptions::default().version(number.to_owned())
+    AddOptions::default().version(number)
 }
 
 fn current(folder: &Folder, id: &str) -> String {
@@ -23,7 +23,8 @@ fn the_first_version_is_the_one_given_else_stated_else_1_0_0() {
         (gnn("M", ""), Some("q4_K_M"), "q4_K_M"),
     ] {
         let folder = Folder::with(&[("m.md", text)]);
-        let options = AddOptions::default().version(given.map(str::to_owned));
+        let mut options = AddOptions::default();
+        options.version = given.map(str::to_owned);
         let report = folder.add_with(&["m.md"], &options);
         assert_eq!(report.registered[0].version.as_deref(), Some(expected));
         assert_eq!(current(&folder, "m"), expected);
@@ -155,11 +156,11 @@ fn what_was_given_by_hand_holds_whatever_the_files_say() {
         ("m.md", gnn("Old", "").as_bytes()),
     ]);
     let options = AddOptions::default()
-        .name("By hand".to_owned())
-        .description("Mine".to_owned())
-        .model_type("epidemic".to_owned())
-        .tags(vec!["kept".into()]);
-    let outputs = options.clone().outputs(vec!["cases".into()]);
+        .name("By hand")
+        .description("Mine")
+        .model_type("epidemic")
+        .tags(["kept"]);
+    let outputs = options.clone().outputs(["cases"]);
     folder.add_with(&["sir.py"], &outputs);
     folder.add_with(&["m.md"], &options);
     let check = |folder: &Folder| {
@@ -183,7 +184,7 @@ fn what_was_given_by_hand_holds_whatever_the_files_say() {
     assert!(report.applied);
     check(&folder);
     // Given anew, it is that.
-    let again = AddOptions::default().description("Other".to_owned());
+    let again = AddOptions::default().description("Other");
     folder.add_with(&["m.md"], &again);
     assert_eq!(
         folder.project().registry().entries["m"].description,
@@ -219,7 +220,7 @@ fn what_nobody_gave_follows_the_files() {
 fn a_change_of_what_is_said_alone_is_no_new_version() {
     let folder = Folder::with(&[("w.safetensors", weights(&[1]))]);
     folder.add(&["w.safetensors"]);
-    let tagged = AddOptions::default().tags(vec!["new".into()]);
+    let tagged = AddOptions::default().tags(["new"]);
     let report = folder.add_with(&["w.safetensors"], &tagged);
     assert_eq!(report.registered[0].version.as_deref(), Some("1.0.0"));
     assert!(!report.registered[0].is_new);

@@ -21,7 +21,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
         ("data/observed.csv", b"day,cases\n1,3\n"),
     ]);
     // Registered, listed, found and shown.
-    let report = folder.add_with(&["."], &AddOptions::default().target_set("main".to_owned()));
+    let report = folder.add_with(&["."], &AddOptions::default().target_set("main"));
     assert_eq!(ids(&report), ["agent", "sir", "tiny", "incidence_target"]);
     let project = folder.project();
     let found = project.search("pomdp");

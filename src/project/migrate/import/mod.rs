@@ -50,7 +50,7 @@ pub struct ImportOptions {
 
 setters!(ImportOptions {
     cancel: CancelToken,
-    progress: Arc<dyn HashProgress>,
+    progress: Some(Arc<dyn HashProgress>),
 });
 
 /// What was taken over, or would be.

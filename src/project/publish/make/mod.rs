@@ -195,8 +195,8 @@ impl MakeOptions {
 }
 
 setters!(MakeOptions {
-    environment: Environment,
-    transport: Arc<dyn Transport>,
+    environment: Some(Environment),
+    transport: Some(Arc<dyn Transport>),
     name: impl Into<String>,
     namefile: impl Into<String>,
     output: impl Into<PathBuf>,

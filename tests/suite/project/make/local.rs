@@ -322,7 +322,7 @@ fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registere
     publisher.write("work", &[("mf6.bin", "mf6"), ("a/mfsim.nam", "x")]);
     let work = publisher.rack.temp.path().join("work");
     let mut project = Project::open(&work, &Default::default()).unwrap();
-    let id = AddOptions::default().id("a".to_owned());
+    let id = AddOptions::default().id("a");
     project.add(&[work.join("mf6.bin")], &id).unwrap();
     let before = fs::read(project.registry_path()).unwrap();
     publisher.repo.release(

@@ -161,7 +161,7 @@ fn a_repository_of_ten_thousand_files_is_read_at_once() {
     assert_eq!(detail.files.len(), 10_000);
     machine.assert_requests(&["/api/models/o/many/revision/main"]);
     machine.hub.server().reset_counts();
-    let options = PullOptions::default().include(vec!["part/0999?.txt".into()]);
+    let options = PullOptions::default().include(["part/0999?.txt"]);
     let report = manager.pull(&address("hf/o/many"), &options).unwrap();
     assert_eq!(report.files, 10);
     assert_eq!(machine.requests().len(), 1 + 10);

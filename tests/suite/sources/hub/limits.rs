@@ -26,9 +26,7 @@ fn a_hub_that_is_offline_is_not_asked_and_other_sources_are() {
     let options = PullOptions::default();
     let error = manager.pull(&address(WHISPER), &options).unwrap_err();
     assert_eq!(error.code(), "OFFLINE");
-    let search = SearchOptions::default()
-        .remote(true)
-        .source("hf".to_owned());
+    let search = SearchOptions::default().remote(true).source("hf");
     assert_eq!(manager.search("x", &search).unwrap_err().code(), "OFFLINE");
     manager.pull(&address("w/g/m v1"), &options).unwrap();
     assert_eq!(machine.hub.server().connections(), 0);
@@ -79,7 +77,7 @@ fn pulling_what_is_installed_needs_no_hub() {
     assert_eq!(machine.hub.server().connections(), 0);
     for (typed, options) in [
         (WHISPER, offline.clone().force(true)),
-        (WHISPER, offline.clone().include(vec!["*.json".into()])),
+        (WHISPER, offline.clone().include(["*.json"])),
         ("hf/openai/whisper-tiny dev", offline.clone()),
         ("hf/openai/whisper", offline.clone()),
         (&pinned, offline.clone().force(true)),
@@ -100,7 +98,7 @@ fn pulling_what_is_installed_needs_no_hub() {
 #[test]
 fn a_choice_of_files_that_is_installed_is_told_by_the_same_choice() {
     let (machine, _, _) = Machine::with_whisper();
-    let chosen = PullOptions::default().include(vec!["*.json".into()]);
+    let chosen = PullOptions::default().include(["*.json"]);
     let manager = machine.manager();
     manager.pull(&address(WHISPER), &chosen).unwrap();
     let report = manager.pull(&address(WHISPER), &chosen.offline(true));

@@ -45,7 +45,7 @@ fn the_type_follows_from_what_the_hub_says_the_model_is_for() {
         machine.pull("hf/o/n").unwrap();
         assert_eq!(model(&machine).model_type.as_deref(), expected, "{task:?}");
         let of_type = |wanted: &str| {
-            let options = ListOptions::default().model_type(wanted.to_owned());
+            let options = ListOptions::default().model_type(wanted);
             machine.manager().list(&options).unwrap().models.len()
         };
         if let Some(expected) = expected {
@@ -58,7 +58,7 @@ fn the_type_follows_from_what_the_hub_says_the_model_is_for() {
 #[test]
 fn the_type_that_is_asked_for_stays() {
     let (machine, repo, _) = Machine::with_whisper();
-    let options = PullOptions::default().model_type("embedding".to_owned());
+    let options = PullOptions::default().model_type("embedding");
     let manager = machine.manager();
     manager.pull(&address(WHISPER), &options).unwrap();
     assert_eq!(model(&machine).model_type.as_deref(), Some("embedding"));
@@ -71,7 +71,7 @@ fn the_type_that_is_asked_for_stays() {
         .unwrap();
     assert_eq!(model(&machine).model_type.as_deref(), Some("embedding"));
     // Of what is installed, too.
-    let options = PullOptions::default().model_type("other".to_owned());
+    let options = PullOptions::default().model_type("other");
     machine.hub.server().reset_counts();
     manager.pull(&address(WHISPER), &options).unwrap();
     assert_eq!(model(&machine).model_type.as_deref(), Some("other"));
@@ -84,8 +84,8 @@ fn facts_are_added_replaced_and_removed() {
     machine.pull(WHISPER).unwrap();
     let manager = machine.manager();
     let facts = annotation(json!({"accuracy": 0.5, "description": "Ears", "likes": null}))
-        .model_type("audio-to-text".to_owned())
-        .tags(vec!["mine".to_owned()]);
+        .model_type("audio-to-text")
+        .tags(["mine"]);
     let annotated = manager.annotate(&address(WHISPER), &facts).unwrap();
     assert_eq!(annotated, model(&machine));
     assert_eq!(annotated.metadata["accuracy"], 0.5);
@@ -114,7 +114,7 @@ fn facts_are_added_replaced_and_removed() {
 fn facts_outlive_the_loss_of_the_record() {
     let (machine, _, commit) = Machine::with_whisper();
     machine.pull(WHISPER).unwrap();
-    let facts = annotation(json!({"note": "kept"})).model_type("other".to_owned());
+    let facts = annotation(json!({"note": "kept"})).model_type("other");
     let before = machine
         .manager()
         .annotate(&address(WHISPER), &facts)
@@ -132,8 +132,8 @@ fn facts_outlive_updates_repairs_and_new_copies() {
     machine.pull(WHISPER).unwrap();
     let manager = machine.manager();
     let facts = annotation(json!({"note": "mine", "likes": null}))
-        .model_type("other".to_owned())
-        .tags(vec!["mine".to_owned()]);
+        .model_type("other")
+        .tags(["mine"]);
     manager.annotate(&address(WHISPER), &facts).unwrap();
     let assert_kept = |what: &str| {
         let model = model(&machine);

@@ -28,9 +28,7 @@ fn the_hub_is_asked_and_says_what_it_knows() {
         .hub
         .repo("distil/whisper-large")
         .commit("main", [("config.json", "{}")]);
-    let options = SearchOptions::default()
-        .remote(true)
-        .source("hf".to_owned());
+    let options = SearchOptions::default().remote(true).source("hf");
     let report = machine.manager().search("Whisper", &options).unwrap();
     let names: Vec<String> = report.remote.iter().map(|r| r.model.to_string()).collect();
     assert_eq!(
@@ -173,7 +171,7 @@ fn the_hub_has_too_many_models_to_list() {
     let (machine, _, _) = Machine::with_whisper();
     for options in [
         RemoteOptions::default(),
-        RemoteOptions::default().source("hf".to_owned()),
+        RemoteOptions::default().source("hf"),
     ] {
         let error = machine.manager().list_remote(&options).unwrap_err();
         assert_eq!(error.code(), "INVALID_ARGUMENT");

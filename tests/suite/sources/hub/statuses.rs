@@ -60,8 +60,8 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
     let (manager, pending) = one_at_a_time(&machine);
     let pull = |model: &'static str| {
         let manager = manager.clone();
-        let speech = (model == WHISPER).then(|| "speech".to_owned());
-        let options = PullOptions::default().model_type(speech);
+        let mut options = PullOptions::default();
+        options.model_type = (model == WHISPER).then(|| "speech".to_owned());
         in_background(move || manager.pull(&address(model), &options))
     };
     let first = pull(WHISPER);
@@ -89,9 +89,9 @@ fn a_model_that_waits_for_its_turn_is_pending_and_may_be_cancelled() {
         (Some("hf"), Some("speech"), &expected[1..]),
         (Some("hf"), Some("text"), &[]),
     ] {
-        let options = ListOptions::default()
-            .source(source.map(str::to_owned))
-            .model_type(model_type.map(str::to_owned));
+        let mut options = ListOptions::default();
+        options.source = source.map(str::to_owned);
+        options.model_type = model_type.map(str::to_owned);
         assert_eq!(partials(&manager.list(&options).unwrap()), found);
     }
     let waits = list(&*manager, Status::Pending).partials.remove(0);

@@ -48,7 +48,7 @@ fn a_commit_that_changes_no_file_changes_nothing() {
     machine.pull(WHISPER).unwrap();
     let second = repo.commit("main", whisper());
     assert_ne!(first, second);
-    let annotation = Annotation::default().tags(vec!["mine".to_owned()]);
+    let annotation = Annotation::default().tags(["mine"]);
     let manager = machine.manager();
     manager.annotate(&address(WHISPER), &annotation).unwrap();
     let before = machine.installed();

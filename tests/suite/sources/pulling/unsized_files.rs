@@ -274,12 +274,12 @@ fn an_unfinished_pull_tells_what_is_there_before_all_sizes_are_known() {
     site.pull_with("mf6/test/alpha", &one_at_a_time())
         .unwrap_err();
     let left = |options: ListOptions| site.manager().list(&options).unwrap().partials;
-    let of_source = ListOptions::default().source("mf6/test".to_owned());
+    let of_source = ListOptions::default().source("mf6/test");
     let [partial] = left(of_source).try_into().unwrap();
     let here = 1000 + b"# alpha\n".len() as u64;
     assert_eq!((partial.bytes_done, partial.total_bytes), (here, None));
     assert_eq!(partial.files, Some(3));
-    assert_eq!(left(ListOptions::default().model_type("x".to_owned())), []);
+    assert_eq!(left(ListOptions::default().model_type("x")), []);
     // Once they are, the pull says how much it is.
     server.rule(Rule::path_ends("/z").flip(3));
     site.pull_with("mf6/test/alpha", &one_at_a_time())

@@ -121,7 +121,7 @@ fn a_listing_syncs_the_ref_that_is_asked_for_only() {
     let host = Host::new();
     host.repo.commit("master", tree());
     let manager = host.automatic(&refs_key(&["develop", "master"]));
-    let of = |reference: &str| RemoteOptions::default().reference(reference.to_owned());
+    let of = |reference: &str| RemoteOptions::default().reference(reference);
     assert_eq!(
         offered_with(&manager, &of("master")).unwrap(),
         models_at("mf6/test", "master")
@@ -129,7 +129,7 @@ fn a_listing_syncs_the_ref_that_is_asked_for_only() {
     assert!(!host.paths().contains(&release("develop")));
     // One that is not configured, of a source that is named.
     host.repo.commit("fix", tree());
-    let named = of("fix").source("mf6/test".to_owned());
+    let named = of("fix").source("mf6/test");
     assert_eq!(
         offered_with(&manager, &named).unwrap(),
         models_at("mf6/test", "fix")

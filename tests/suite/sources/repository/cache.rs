@@ -182,9 +182,9 @@ fn clearing_takes_a_source_a_ref_or_both() {
         (Some("other"), Some("develop"), &[]),
     ] {
         sync(&manager);
-        let options = ClearOptions::default()
-            .source(source.map(str::to_owned))
-            .reference(reference.map(str::to_owned));
+        let mut options = ClearOptions::default();
+        options.source = source.map(str::to_owned);
+        options.reference = reference.map(str::to_owned);
         assert_eq!(told(&manager.plan_clear(&options).unwrap()), expected);
         let cleared = manager.clear(&options).unwrap();
         assert_eq!(told(&cleared), expected);
@@ -192,7 +192,7 @@ fn clearing_takes_a_source_a_ref_or_both() {
         let rest = manager.plan_clear(&ClearOptions::default()).unwrap();
         assert_eq!(rest.registries.len(), all.len() - expected.len());
     }
-    let nobody = ClearOptions::default().source("nobody".to_owned());
+    let nobody = ClearOptions::default().source("nobody");
     assert_eq!(
         manager.clear(&nobody).unwrap_err().code(),
         "INVALID_ARGUMENT"

@@ -266,8 +266,8 @@ fn a_ref_that_could_be_none_is_refused_before_anybody_is_asked() {
     let manager = host.manager(&["develop"]);
     for reference in ["", "a//b", "../x", "a/..", "a\nb", "a\\b", "/x", "x/"] {
         let options = SyncOptions::default()
-            .source("testmodels".to_owned())
-            .reference(reference.to_owned());
+            .source("testmodels")
+            .reference(reference);
         let told = sync_with(&manager, &options);
         assert!(told.starts_with("INVALID_REF "), "{reference:?}: {told}");
     }

@@ -9,11 +9,11 @@ use crate::sources::repository::models::ModelsToml;
 use crate::support::address;
 
 fn of_repo(repo: &str) -> SyncOptions {
-    SyncOptions::default().repo(repo.to_owned())
+    SyncOptions::default().repo(repo)
 }
 
 fn of_repo_at(repo: &str, reference: &str) -> SyncOptions {
-    of_repo(repo).reference(reference.to_owned())
+    of_repo(repo).reference(reference)
 }
 
 /// With the fork `me/models`, whose branch `develop` has another model and `fix` the three.
@@ -71,8 +71,8 @@ fn it_stays_a_source_and_follows_its_refs_only() {
     );
     assert_eq!(sync(&new_manager()), "skipped me/models@fix up to date\n");
     let by_source = SyncOptions::default()
-        .source("me/models".to_owned())
-        .reference("develop".to_owned());
+        .source("me/models")
+        .reference("develop");
     assert!(sync_with(&new_manager(), &by_source).starts_with("synced"));
     assert!(sync_with(&new_manager(), &of_repo_at("me/models", "fix")).starts_with("skipped"));
     // Without a ref it is the default branch.
@@ -99,7 +99,7 @@ fn a_fork_stands_in_for_a_source_until_the_next_ordinary_sync() {
     let host = forked();
     let manager = host.manager(&["develop"]);
     sync(&manager);
-    let fork = of_repo_at("me/models", "develop").source("mf6/test".to_owned());
+    let fork = of_repo_at("me/models", "develop").source("mf6/test");
     assert_eq!(
         sync_with(&manager, &fork),
         "synced mf6/test@develop version_controlled 1\n"
@@ -116,7 +116,7 @@ fn a_fork_stands_in_for_a_source_until_the_next_ordinary_sync() {
     );
     assert_eq!(offered(&manager), models_at("mf6/test", "develop"));
     // A ref that the configuration does not have stays what it is.
-    let fix = of_repo_at("me/models", "fix").source("testmodels".to_owned());
+    let fix = of_repo_at("me/models", "fix").source("testmodels");
     assert!(sync_with(&manager, &fix).starts_with("synced mf6/test@fix"));
     assert!(sync(&manager).starts_with("skipped mf6/test@develop"));
     let mut both = models_at("mf6/test", "develop");
@@ -141,7 +141,7 @@ fn a_fork_stands_in_for_a_source_until_the_next_ordinary_sync() {
 fn without_a_ref_a_fork_has_those_of_its_source() {
     let host = forked();
     let manager = host.manager(&["develop", "fix"]);
-    let fork = of_repo("me/models").source("testmodels".to_owned());
+    let fork = of_repo("me/models").source("testmodels");
     let told = sync_with(&manager, &fork);
     assert_eq!(told.matches("synced mf6/test@").count(), 2, "{told}");
     // By its own name a configured repository is that source.
@@ -196,15 +196,15 @@ fn what_cannot_be_forked_is_refused() {
         (of_repo("models"), "repo: 'models' is not OWNER/NAME"),
         (of_repo("../../etc"), "repo: '../../etc' is not OWNER/NAME"),
         (
-            of_repo("me/models").source("chunked".to_owned()),
+            of_repo("me/models").source("chunked"),
             "the source 'chunked' is not a repository",
         ),
         (
-            of_repo("me/models").source("nobody".to_owned()),
+            of_repo("me/models").source("nobody"),
             "no source has the key or name 'nobody'",
         ),
         (
-            of_repo("me/models").source("testmodels".to_owned()),
+            of_repo("me/models").source("testmodels"),
             "raw: lacks {repo}, so it serves 'o/models' and not 'me/models'",
         ),
     ] {

@@ -144,8 +144,8 @@ fn what_looks_like_a_hash_may_be_a_branch() {
     );
     // A commit that was synced by its hash is up to date for ever, and says so by asking for the refs alone.
     let by_hash = SyncOptions::default()
-        .source("testmodels".to_owned())
-        .reference(commit[..8].to_owned());
+        .source("testmodels")
+        .reference(&commit[..8]);
     assert!(sync_with(&manager, &by_hash).starts_with("synced"));
     host.paths();
     assert!(sync_with(&manager, &by_hash).starts_with("skipped"));
@@ -174,8 +174,8 @@ fn an_interface_that_answers_json_or_nonsense() {
             .server()
             .rule(Rule::path_contains("/commits/").body(body));
         let options = SyncOptions::default()
-            .source("testmodels".to_owned())
-            .reference(old[..7].to_owned())
+            .source("testmodels")
+            .reference(&old[..7])
             .force(true);
         let told = sync_with(&host.manager(&["develop"]), &options);
         assert_eq!(told.starts_with("synced"), is_found, "{body}: {told}");

@@ -28,9 +28,7 @@ fn each_source_shows_its_refs_and_what_is_cached_of_them() {
         ]
     );
     sync(&manager);
-    let of_extra = SyncOptions::default()
-        .source("mf6/test".to_owned())
-        .reference("extra".to_owned());
+    let of_extra = SyncOptions::default().source("mf6/test").reference("extra");
     sync_with(&manager, &of_extra);
     let info = &host
         .manager(&["current", "develop", "master"])
@@ -107,7 +105,7 @@ fn four_sources(host: &Host) -> String {
 fn what_cannot_be_read_stands_beside_what_can() {
     let host = Host::new();
     let manager = host.manager_of(&four_sources(&host));
-    let only = SyncOptions::default().reference("develop".to_owned());
+    let only = SyncOptions::default().reference("develop");
     assert_eq!(
         sync_with(&manager, &only),
         "synced mf6/test@develop version_controlled 3\n"
@@ -147,9 +145,7 @@ fn what_cannot_be_read_stands_beside_what_can() {
         ["mf6/test/ex-gwt-keating/flow develop", "works/g/keating v1"]
     );
     assert_eq!(found.failures.len(), 3);
-    let of_source = SearchOptions::default()
-        .remote(true)
-        .source("mf6/test".to_owned());
+    let of_source = SearchOptions::default().remote(true).source("mf6/test");
     let found = manager.search("keating develop", &of_source).unwrap();
     assert_eq!((found.remote.len(), found.failures.len()), (1, 1));
     assert!(
@@ -165,12 +161,12 @@ fn what_cannot_be_read_stands_beside_what_can() {
 fn a_listing_is_narrowed_by_source_and_ref() {
     let host = Host::new();
     let manager = host.manager_of(&four_sources(&host));
-    let only = SyncOptions::default().reference("develop".to_owned());
+    let only = SyncOptions::default().reference("develop");
     sync_with(&manager, &only);
     let of = |source: Option<&str>, reference: Option<&str>| {
-        let options = RemoteOptions::default()
-            .source(source.map(str::to_owned))
-            .reference(reference.map(str::to_owned));
+        let mut options = RemoteOptions::default();
+        options.source = source.map(str::to_owned);
+        options.reference = reference.map(str::to_owned);
         offered_with(&manager, &options).map_err(|error| error.code())
     };
     assert_eq!(

@@ -50,9 +50,9 @@ fn only_the_source_or_the_ref_that_is_named() {
     ];
     let manager = host.manager_of(&config.concat());
     let of = |source: Option<&str>, reference: Option<&str>| {
-        let options = SyncOptions::default()
-            .source(source.map(str::to_owned))
-            .reference(reference.map(str::to_owned));
+        let mut options = SyncOptions::default();
+        options.source = source.map(str::to_owned);
+        options.reference = reference.map(str::to_owned);
         sync_with(&manager, &options.force(true)).replace(" version_controlled 3", "")
     };
     assert_eq!(
