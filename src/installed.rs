@@ -11,6 +11,46 @@
 //! | [`RemoveReport`], [`PrunePlan`], [`PruneReport`], [`PrunedPartial`] | removing models and partials |
 //!
 //! [`Manager`](crate::Manager) has an example for each operation.
+//!
+//! # Reports of your own
+//!
+//! An implementation of [`Manager`](crate::Manager), such as a fake one for tests, makes the same reports: `new` takes what a
+//! report cannot do without, and the other fields can be set.
+//!
+//! ```
+//! use modelrack::installed::{
+//!     Change, CopyReport, Damage, DamagedFile, Freshness, InstalledDetail, InstalledModel, Listing,
+//!     PartialModel, PrunePlan, PrunedPartial, Status, UpdateEntry, VerifiedModel,
+//! };
+//! use modelrack::pull::PullPlan;
+//! use modelrack::{Digest, Manifest, ModelRef};
+//!
+//! let model = ModelRef::new("whisper", "tiny", "fp16")?;
+//! let json = br#"{"total_size": 0, "chunk_size": 1, "chunks": [], "files": []}"#;
+//! let manifest = Manifest::parse(json.to_vec(), "a test")?;
+//!
+//! let mut installed = InstalledModel::new(model.clone(), "/models/whisper/tiny/fp16".into(), manifest.digest());
+//! installed.tags = vec!["speech".to_owned()];
+//! let mut listing = Listing::default();
+//! listing.models.push(installed.clone());
+//! listing.partials.push(PartialModel::new(model.clone(), Status::Error));
+//! let detail = InstalledDetail::new(installed, manifest);
+//! assert!(detail.files().is_empty());
+//!
+//! let change = Change::new(Digest::of(b"another state"), PullPlan::new(model.clone()));
+//! let entry = UpdateEntry::new(model.clone(), detail.manifest.digest(), Freshness::Changed(Box::new(change)));
+//! assert!(entry.applied.is_none());
+//!
+//! let mut verified = VerifiedModel::new(model.clone());
+//! verified.damaged.push(DamagedFile::new("model.bin", Damage::Missing));
+//! assert!(!verified.is_whole());
+//!
+//! let copied = CopyReport::new(model.clone(), "/workspace".into());
+//! assert_eq!(copied.copied, 0);
+//! let mut plan = PrunePlan::default();
+//! plan.partials.push(PrunedPartial::new(model, "/models/.cache/1".into(), 512));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub use crate::engine::local::copy::{CopyOptions, CopyReport};
 pub use crate::engine::local::list::{

@@ -353,7 +353,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
     /// manager.pull_model("digits/logistic latest")?;
-    /// let options = UpdateOptions::default().model("digits/logistic latest".parse::<modelrack::ModelAddress>()?);
+    /// let options = UpdateOptions::default().model("digits/logistic latest".parse()?);
     /// let report = manager.update(&options)?;
     /// assert!(report.entries[0].applied.is_none(), "nothing has changed");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

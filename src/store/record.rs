@@ -53,14 +53,32 @@ pub(crate) struct ModelRecord {
     pub(crate) annotation: Option<Annotation>,
 }
 
-/// Changes to a model's record; what is left out stays. They also apply to later states of the model.
+/// Changes to the record of an installed model. What is left out stays as it is.
+///
+/// The changes outlast updates and further pulls of the model.
+///
+/// ```
+/// use modelrack::installed::Annotation;
+/// use modelrack::remote::Metadata;
+/// use modelrack::{Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let metadata = Metadata::from_iter([("reviewed_by".to_owned(), "Ada".into()), ("description".to_owned(), serde_json::Value::Null)]);
+/// let annotation = Annotation::default().model_type("image-classification").tags(["reviewed"]).metadata(metadata);
+/// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
+/// assert_eq!(model.model_type.as_deref(), Some("image-classification"));
+/// assert_eq!(model.metadata["reviewed_by"], "Ada");
+/// assert_eq!(model.description(), None, "`null` has removed it");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Annotation {
-    /// The type.
+    /// The type, such as `text-generation`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub model_type: Option<String>,
-    /// All tags, replacing those that are recorded.
+    /// The tags, in place of those that are recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// Metadata to add or replace; a key whose value is `null` is removed.

@@ -15,13 +15,30 @@ use crate::model::{ModelAddress, ModelRef};
 use crate::setters::setters;
 use crate::store::layout::file_in;
 
-/// Options of a copy.
+/// How to copy a model into a workspace.
+///
+/// ```
+/// use modelrack::{CopyOptions, Manager, PullOptions};
+///
+/// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// # let workspace = folder.path().join("workspace");
+/// # std::fs::create_dir(&workspace)?;
+/// std::fs::write(workspace.join("labels.json"), "[]")?;
+/// let options = CopyOptions::default().pull(PullOptions::default().concurrency(2));
+/// let error = manager.copy(&"digits/logistic v1".parse()?, &workspace, &options).unwrap_err();
+/// assert_eq!(error.code(), "STORAGE_ERROR", "labels.json has other bytes");
+///
+/// manager.copy(&"digits/logistic v1".parse()?, &workspace, &options.force(true))?;
+/// assert_ne!(std::fs::read(workspace.join("labels.json"))?, b"[]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Replace files in the workspace whose bytes differ.
+    /// Replace files in the workspace whose bytes differ. Default: fail with
+    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists), and copy nothing.
     pub force: bool,
-    /// Options of the pull, if the model is not installed.
+    /// The options of the pull if the model is not installed.
     pub pull: PullOptions,
 }
 
@@ -30,7 +47,19 @@ setters!(CopyOptions {
     pull: PullOptions,
 });
 
-/// What a copy did.
+/// What a copy did, as [`Manager::copy`](crate::Manager::copy) returns it.
+///
+/// ```
+/// use modelrack::{CopyOptions, Manager};
+///
+/// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// # let workspace = folder.path().join("workspace");
+/// let report = manager.copy(&"digits/logistic v1".parse()?, &workspace, &CopyOptions::default())?;
+/// println!("{} copied to {}", report.model, report.destination.display());
+/// println!("{} files written, {} unchanged, {} bytes in all", report.copied, report.unchanged, report.bytes);
+/// assert!(report.pulled.is_some(), "the model was not installed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CopyReport {
@@ -40,18 +69,19 @@ pub struct CopyReport {
     /// The folder that it was copied into.
     #[serde(serialize_with = "crate::report::path")]
     pub destination: PathBuf,
-    /// Files that were written.
+    /// The number of files that were written.
     pub copied: u64,
-    /// Files that already had the same bytes.
+    /// The number of files that were there already, with the same bytes.
     pub unchanged: u64,
-    /// Bytes of all files.
+    /// The total size of all files, written or not.
     pub bytes: u64,
     /// The pull that came first; `None` if the model was installed.
     pub pulled: Option<PullReport>,
 }
 
 impl CopyReport {
-    /// Creates the report of a copy that wrote nothing.
+    /// Creates the report of a copy that wrote nothing; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, destination: PathBuf) -> Self {
         Self {

@@ -17,7 +17,19 @@ use crate::setters::setters;
 use crate::store::partial::find_partials;
 use crate::store::record::{ModelRecord, Records};
 
-/// The models that a listing is about.
+/// Which models a listing includes.
+///
+/// ```
+/// use modelrack::ModelRef;
+/// use modelrack::installed::Scope;
+///
+/// let model = ModelRef::new("mf6/test", "test001a", "develop")?;
+/// assert!(Scope::All.contains(&model));
+/// assert!(Scope::Group("mf6".to_owned()).contains(&model));
+/// assert!(Scope::Model("mf6/test/test001a".parse()?).contains(&model));
+/// assert!(!Scope::Group("mf".to_owned()).contains(&model));
+/// # Ok::<(), modelrack::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scope {
@@ -31,7 +43,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Returns whether a model is in scope.
+    /// Returns whether a model is in scope; [`Scope`] has an example.
     #[must_use]
     pub fn contains(&self, model: &ModelRef) -> bool {
         match self {
@@ -46,6 +58,23 @@ impl Scope {
 }
 
 /// The status of a model in the store.
+///
+/// ```
+/// use modelrack::installed::Status;
+///
+/// fn advice(status: Status) -> &'static str {
+///     match status {
+///         Status::Available => "ready to use",
+///         Status::Pending | Status::Downloading => "being pulled",
+///         Status::Error => "pull it again; the pull resumes",
+///         Status::Deleted => "its folder is gone; pull it again",
+///         _ => status.as_str(),
+///     }
+/// }
+///
+/// assert_eq!(advice(Status::Error), "pull it again; the pull resumes");
+/// assert_eq!(Status::Downloading.as_str(), "downloading");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
@@ -63,7 +92,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the name that machine output uses.
+    /// Returns the name that `--json` uses; [`Status`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,17 +105,33 @@ impl Status {
     }
 }
 
-/// Options of a listing.
+/// Which installed models and unfinished pulls to list. Default: all of them.
+///
+/// ```
+/// use modelrack::installed::{Scope, Status};
+/// use modelrack::{ListOptions, Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let options = ListOptions::default()
+///     .scope(Scope::Group("digits".to_owned()))
+///     .source("digits")
+///     .model_type("classification")
+///     .status(Status::Available);
+/// assert_eq!(manager.list(&options)?.models.len(), 1);
+/// assert!(manager.list(&options.status(Status::Deleted))?.models.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ListOptions {
-    /// The models to list.
+    /// The models to list. Default: all.
     pub scope: Scope,
-    /// Only models of the source with this key or name.
+    /// Only models of the source with this key or name. Default: of all sources.
     pub source: Option<String>,
-    /// Only models of this type.
+    /// Only models of this type, such as `text-generation`. Default: of any type.
     pub model_type: Option<String>,
-    /// Only models with this status.
+    /// Only models with this status. Default: with any status.
     pub status: Option<Status>,
 }
 
@@ -97,7 +142,7 @@ setters!(ListOptions {
     status: impl Into<Option<Status>>,
 });
 
-/// An installed model version.
+/// An installed version of a model; [`Listing`] has an example.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct InstalledModel {
@@ -109,10 +154,11 @@ pub struct InstalledModel {
     /// Its folder.
     #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
-    /// Identifies the state that is installed: see [`RemoteModel::manifest_digest`](crate::remote::RemoteModel).
+    /// The state that is installed; compare it with
+    /// [`RemoteModel::manifest_digest`](crate::remote::RemoteModel::manifest_digest).
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The size of all files together.
+    /// The total size of its files.
     pub total_bytes: u64,
     /// The number of files.
     pub files: u64,
@@ -121,19 +167,21 @@ pub struct InstalledModel {
     pub installed_at: SystemTime,
     /// The key of the source it came from; `None` if another implementation installed it.
     pub source: Option<String>,
-    /// The commit of its files; `None` if its source has no commits.
+    /// The commit that its files belong to; `None` if its source has no commits.
     pub commit: Option<String>,
-    /// Its type.
+    /// Its type, such as `text-generation`; `None` if neither its registry nor an [`Annotation`](crate::installed::Annotation)
+    /// states one.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
     /// Its tags; may be empty.
     pub tags: Vec<String>,
-    /// What the registry states about it; may be empty.
+    /// Everything that its registry and its annotation state about it; may be empty.
     pub metadata: Metadata,
 }
 
 impl InstalledModel {
-    /// Creates an installed model without files or metadata, installed now.
+    /// Creates an installed model without files or metadata, installed now; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
         Self {
@@ -152,14 +200,14 @@ impl InstalledModel {
         }
     }
 
-    /// Returns the `description` of the metadata.
+    /// Returns the `description` in the metadata; [`Listing`] has an example.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.metadata.get("description")?.as_str()
     }
 }
 
-/// A pull that is running or has failed.
+/// A pull that is running or has failed; [`Listing`] has an example.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PartialModel {
@@ -168,26 +216,27 @@ pub struct PartialModel {
     pub model: ModelRef,
     /// Whether it is waiting, running, or has failed.
     pub status: Status,
-    /// Bytes that are in the store.
+    /// The number of bytes that are in the store already.
     pub bytes_done: u64,
-    /// The size of all files together; `None` as long as the sizes of some are unknown.
+    /// The total size of its files; `None` while the sizes of some are unknown.
     pub total_bytes: Option<u64>,
-    /// The number of files; `None` as long as the manifest has not been fetched.
+    /// The number of files; `None` until the manifest has been fetched.
     pub files: Option<u64>,
-    /// The key of the source.
+    /// The key of the source, if known.
     pub source: Option<String>,
     /// Its type, if known.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
-    /// Why the last pull failed, if it could still record that.
+    /// Why the last pull failed; `None` if it could not record that, for instance because it was killed.
     pub last_error: Option<String>,
-    /// When it was last touched.
+    /// When the pull last wrote to it.
     #[serde(serialize_with = "crate::time::serialize")]
     pub touched_at: SystemTime,
 }
 
 impl PartialModel {
-    /// Creates an unfinished pull without any bytes, touched now.
+    /// Creates an unfinished pull without any bytes, touched now; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, status: Status) -> Self {
         Self {
@@ -204,7 +253,31 @@ impl PartialModel {
     }
 }
 
-/// The content of the store.
+/// The content of the store, as [`Manager::list`](crate::Manager::list) returns it.
+///
+/// ```
+/// use modelrack::{ListOptions, Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let listing = manager.list(&ListOptions::default())?;
+/// for model in &listing.models {
+///     println!("{} ({}) in {}", model.model, model.status.as_str(), model.path.display());
+///     println!("  {} files, {} bytes, {}", model.files, model.total_bytes, model.manifest_digest);
+///     println!("  from {:?} at {:?}, {:?} ago", model.source, model.commit, model.installed_at.elapsed()?);
+/// }
+/// for partial in &listing.partials {
+///     println!("{} ({}): {} of {:?} bytes", partial.model, partial.status.as_str(), partial.bytes_done, partial.total_bytes);
+///     println!("  {:?} files of type {:?} from {:?}", partial.files, partial.model_type, partial.source);
+///     println!("  touched {:?} ago: {:?}", partial.touched_at.elapsed()?, partial.last_error);
+/// }
+///
+/// let model = &listing.models[0];
+/// assert_eq!(model.model_type.as_deref(), Some("classification"));
+/// assert_eq!(model.tags, ["digits", "images"]);
+/// assert_eq!(model.description(), model.metadata["description"].as_str());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listing {
@@ -214,14 +287,28 @@ pub struct Listing {
     pub partials: Vec<PartialModel>,
 }
 
-/// An installed model with its files.
+/// An installed model with its files, as [`Manager::get`](crate::Manager::get) returns it.
+///
+/// ```
+/// use modelrack::{Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let detail = manager.get(&"digits/logistic v1".parse()?)?;
+/// for file in detail.files() {
+///     println!("{} {:?} bytes", file.path, file.size_bytes);
+/// }
+/// assert_eq!(detail.files().len() as u64, detail.installed.files);
+/// assert_eq!(detail.manifest.digest(), detail.installed.manifest_digest);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct InstalledDetail {
-    /// The model as it is recorded.
+    /// The model as it is listed.
     #[serde(flatten)]
     pub installed: InstalledModel,
-    /// Its manifest.
+    /// Its manifest: the files, with sizes and digests.
     #[serde(flatten, serialize_with = "contents")]
     pub manifest: Manifest,
 }
@@ -235,7 +322,8 @@ fn contents<S: Serializer>(manifest: &Manifest, serializer: S) -> Result<S::Ok, 
 }
 
 impl InstalledDetail {
-    /// Joins an installed model and its manifest.
+    /// Combines an installed model and its manifest; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(installed: InstalledModel, manifest: Manifest) -> Self {
         Self {
@@ -244,7 +332,7 @@ impl InstalledDetail {
         }
     }
 
-    /// Returns the files.
+    /// Returns the files of the manifest; [`InstalledDetail`] has an example.
     #[must_use]
     pub fn files(&self) -> &[ManifestFile] {
         self.manifest.files()

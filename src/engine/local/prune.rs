@@ -13,51 +13,86 @@ use crate::model::ModelRef;
 use crate::store::partial::{Partial, find_partials, remove_partial};
 use serde::Serialize;
 
-/// What a prune removes: everything in the store's cache that nobody is using.
+/// What a prune removes: everything in the store that interrupted operations left and nobody is using.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::{CancelToken, Manager, ModelRef, Progress, ProgressEvent, PullOptions};
+///
+/// /// Cancels a pull as soon as its first bytes have arrived.
+/// #[derive(Debug)]
+/// struct Impatient(CancelToken);
+///
+/// impl Progress for Impatient {
+///     fn on_event(&self, _: &ModelRef, event: &ProgressEvent) {
+///         if matches!(event, ProgressEvent::Advanced(now) if now.bytes_done > 0) {
+///             self.0.cancel();
+///         }
+///     }
+/// }
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let cancel = CancelToken::new();
+/// let options = PullOptions::default().cancel(cancel.clone()).progress(Arc::new(Impatient(cancel)));
+/// manager.pull(&"digits/logistic v1".parse()?, &options).unwrap_err();
+///
+/// let plan = manager.plan_prune()?;
+/// for partial in &plan.partials {
+///     println!("{}: {} bytes in {}", partial.model, partial.bytes, partial.path.display());
+/// }
+/// println!("{} bytes, and {} other folders", plan.bytes, plan.leftovers.len());
+///
+/// let report = manager.prune(&plan)?;
+/// assert_eq!(report.removed.partials[0].model.to_string(), "digits/logistic v1");
+/// assert!(report.in_use.is_empty(), "nobody has resumed the pull");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunePlan {
-    /// Partials, in the order of names.
+    /// Unfinished pulls, in the order of names.
     #[serde(rename = "removed")]
     pub partials: Vec<PrunedPartial>,
-    /// Folders that other interrupted work left.
+    /// Folders that other interrupted operations left.
     #[serde(serialize_with = "crate::report::paths")]
     pub leftovers: Vec<PathBuf>,
-    /// Bytes on disk of all of them together.
+    /// The total size on disk.
     #[serde(rename = "bytes_freed")]
     pub bytes: u64,
 }
 
-/// A partial that a prune removes.
+/// An unfinished pull that a prune removes; [`PrunePlan`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrunedPartial {
     /// The model that was pulled.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// The folder.
+    /// The folder with what was fetched.
     #[serde(skip)]
     pub path: PathBuf,
-    /// Bytes that are there.
+    /// Its size on disk.
     pub bytes: u64,
 }
 
 impl PrunedPartial {
-    /// Creates the entry of a partial.
+    /// Creates the entry of an unfinished pull; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, bytes: u64) -> Self {
         Self { model, path, bytes }
     }
 }
 
-/// What a prune removed.
+/// What a prune removed; [`PrunePlan`] has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PruneReport {
     /// What is gone.
     #[serde(flatten)]
     pub removed: PrunePlan,
-    /// Models whose partials remain, because they are being pulled.
+    /// Models whose unfinished pulls remain, because they have been resumed since.
     pub in_use: Vec<ModelRef>,
 }
 

@@ -7,13 +7,13 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::CancelToken;
 
-/// What a removal removed.
+/// What was removed; [`Manager::remove`](crate::Manager::remove) has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RemoveReport {
-    /// The versions that are gone, in the order of names.
+    /// The versions that were removed, in the order of names.
     pub removed: Vec<ModelRef>,
-    /// The size of their files together.
+    /// The total size of their files.
     pub bytes_freed: u64,
 }
 

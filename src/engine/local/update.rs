@@ -19,19 +19,37 @@ use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::store::record::Records;
 
-/// Options of an update, or of a check for one.
+/// Which models to update, or to check for updates, and how. Default: all of them.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
+/// use modelrack::{CancelToken, Manager, ManagerExt, UpdateOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic latest")?;
+/// let options = UpdateOptions::default()
+///     .model("digits/logistic latest".parse()?)
+///     .offline(false)
+///     .concurrency(2)
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
+/// assert_eq!(manager.check_update(&options)?.entries.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct UpdateOptions {
-    /// The model; `None` for all.
+    /// The model. Default: all installed models.
     pub model: Option<ModelAddress>,
-    /// Use cached registries only.
+    /// Open no socket: compare with cached registries only. Default: as configured.
     pub offline: bool,
-    /// How many parts are fetched at once, from 1 to 16. Default: as configured, else as many as suit the parts.
+    /// How many parts a pull fetches at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
     pub concurrency: Option<usize>,
-    /// Stops the update.
+    /// Cancels the update.
     pub cancel: CancelToken,
-    /// Receives the events of pulls, instead of the manager's own handler.
+    /// Receives the events of pulls. Default: the manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -43,24 +61,25 @@ setters!(UpdateOptions {
     progress: Some(Arc<dyn Progress>),
 });
 
-/// What a new state of a model changes.
+/// What a new state of a model changes; [`UpdateReport`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {
-    /// The digest of the new manifest.
+    /// The digest of the new state.
     pub manifest_digest: Digest,
-    /// Files that are new, in the order of paths.
+    /// Paths of new files, sorted.
     pub added: Vec<String>,
-    /// Files whose bytes differ or may differ, in the order of paths.
+    /// Paths of files whose bytes differ or may differ, sorted.
     pub changed: Vec<String>,
-    /// Files that are gone, in the order of paths.
+    /// Paths of files that are gone, sorted.
     pub removed: Vec<String>,
-    /// What applying the change would do: [`Manager::execute`](crate::Manager::execute) applies it.
+    /// The pull that applies the change; pass it to [`Manager::execute`](crate::Manager::execute).
     pub plan: PullPlan,
 }
 
 impl Change {
-    /// Creates a change to a state without files.
+    /// Creates a change to a state without files; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(manifest_digest: Digest, plan: PullPlan) -> Self {
         Self {
@@ -73,7 +92,7 @@ impl Change {
     }
 }
 
-/// How an installed model compares to its source.
+/// How an installed model compares to its source; [`UpdateReport`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Freshness {
@@ -83,17 +102,17 @@ pub enum Freshness {
     Changed(Box<Change>),
     /// The source no longer offers it: [`ErrorKind::ModelNotFound`] or [`ErrorKind::VersionNotFound`].
     Gone(Error),
-    /// The source could not be asked, or its registry read.
+    /// The source could not be reached, or its registry could not be read.
     Unknown(Error),
 }
 
-/// An installed model compared with its source.
+/// An installed model compared with its source; [`UpdateReport`] has an example.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UpdateEntry {
     /// The model.
     pub model: ModelRef,
-    /// The digest of the installed manifest.
+    /// The digest of the installed state.
     pub installed_digest: Digest,
     /// The result of the comparison.
     pub freshness: Freshness,
@@ -102,7 +121,8 @@ pub struct UpdateEntry {
 }
 
 impl UpdateEntry {
-    /// Creates the entry of a model to which nothing was applied.
+    /// Creates the entry of a model to which nothing was applied; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, installed_digest: Digest, freshness: Freshness) -> Self {
         Self {
@@ -159,6 +179,50 @@ impl Serialize for UpdateEntry {
 }
 
 /// The result of an update, or of a check for one.
+///
+/// In this example, the publisher changes `whisper/tiny` after it was pulled:
+///
+/// ```
+/// use modelrack::installed::Freshness;
+/// use modelrack::{Manager, ManagerExt, UpdateOptions};
+///
+/// # use modelrack::project::{Project, PublishOptions};
+/// # use modelrack::transport::Url;
+/// # use modelrack::{Config, Environment, ModelManager, ModelRef, config::System};
+/// # let folder = tempfile::tempdir()?;
+/// # let (files, registry) = (folder.path().join("files"), folder.path().join("registry"));
+/// # std::fs::create_dir(&files)?;
+/// # let publish = |config: &str| -> Result<_, Box<dyn std::error::Error>> {
+/// #     std::fs::write(files.join("config.json"), config)?;
+/// #     let model = ModelRef::new("whisper", "tiny", "main")?;
+/// #     Ok(Project::publish_files(&[files.clone()], &model, &registry, &PublishOptions::default())?)
+/// # };
+/// # let config = Config::new("tool").registry_url(Url::from_path(&registry)?.expose()).data_dir(folder.path().join("models"));
+/// # let manager = ModelManager::builder(config).environment(Environment::empty(System::Linux, folder.path())).build();
+/// publish(r#"{"layers": 4}"#)?;
+/// manager.pull_model("whisper/tiny main")?;
+/// publish(r#"{"layers": 6}"#)?;
+///
+/// for entry in manager.check_update(&UpdateOptions::default())?.entries {
+///     println!("{} is installed as {}", entry.model, entry.installed_digest);
+///     match entry.freshness {
+///         Freshness::UpToDate => println!("  up to date"),
+///         Freshness::Changed(change) => {
+///             assert_eq!(change.changed, ["config.json"]);
+///             println!("  now {}: {} new files, {} gone", change.manifest_digest, change.added.len(), change.removed.len());
+///             println!("  {} bytes to fetch", change.plan.bytes_to_fetch);
+///         }
+///         Freshness::Gone(error) => println!("  no longer offered: {error}"),
+///         Freshness::Unknown(error) => println!("  not compared: {error}"),
+///         _ => {}
+///     }
+/// }
+///
+/// let updated = &manager.update(&UpdateOptions::default())?.entries[0];
+/// let applied = updated.applied.as_ref().expect("the model has changed");
+/// println!("{} bytes fetched", applied.bytes_fetched);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct UpdateReport {

@@ -27,19 +27,37 @@ use crate::store::files::FileSet;
 use crate::store::layout::file_in;
 use crate::store::record::{ModelRecord, Records};
 
-/// Options of a verification.
+/// Which models to verify, and whether to repair them. Default: verify all installed models, and repair none.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
+/// use modelrack::{CancelToken, Manager, ManagerExt, VerifyOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let options = VerifyOptions::default()
+///     .model("digits/logistic v1".parse()?)
+///     .repair(true)
+///     .offline(false)
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
+/// assert!(manager.verify(&options)?.models[0].is_whole());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct VerifyOptions {
-    /// The model to verify; `None` for all.
+    /// The model. Default: all installed models.
     pub model: Option<ModelAddress>,
-    /// Repair damaged models by fetching the damaged bytes, and no others.
+    /// Repair damaged models. Only the damaged parts are fetched.
     pub repair: bool,
-    /// Open no socket.
+    /// Open no socket. Default: as configured.
     pub offline: bool,
-    /// Stops the verification.
+    /// Cancels the verification.
     pub cancel: CancelToken,
-    /// Receives the events of repairs, instead of the manager's own handler.
+    /// Receives the events of repairs. Default: the manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -51,23 +69,23 @@ setters!(VerifyOptions {
     progress: Some(Arc<dyn Progress>),
 });
 
-/// What is wrong with a file.
+/// What is wrong with a file; [`VerifyReport`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
-    /// The file is missing.
+    /// The file does not exist.
     Missing,
     /// Its size differs from the manifest's.
     WrongSize,
-    /// Its digest differs from the manifest's.
+    /// Its size is right, but its digest differs from the manifest's.
     WrongDigest,
     /// It cannot be read, or is not a file.
     Unreadable,
 }
 
 impl Damage {
-    /// Returns the word that machine output uses.
+    /// Returns the name that `--json` uses; [`VerifyReport`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -79,7 +97,7 @@ impl Damage {
     }
 }
 
-/// A file that differs from its manifest.
+/// A file that differs from its manifest; [`VerifyReport`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DamagedFile {
@@ -90,7 +108,7 @@ pub struct DamagedFile {
 }
 
 impl DamagedFile {
-    /// Creates the entry of a damaged file.
+    /// Creates the entry of a damaged file; for [implementations of `Manager`](crate::installed#reports-of-your-own).
     pub fn new(path: impl Into<String>, damage: Damage) -> Self {
         Self {
             path: path.into(),
@@ -99,22 +117,23 @@ impl DamagedFile {
     }
 }
 
-/// The result of verifying one model.
+/// The result of verifying one model; [`VerifyReport`] has an example.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifiedModel {
     /// The model.
     pub model: ModelRef,
-    /// Bytes that were hashed.
+    /// The number of bytes that were hashed.
     pub bytes: u64,
-    /// Damaged files, in the order of paths; empty if the model is whole.
+    /// The files that were damaged, in the order of paths; they stay here after a repair.
     pub damaged: Vec<DamagedFile>,
     /// The pull that repaired it; `None` if nothing was repaired.
     pub repaired: Option<PullReport>,
 }
 
 impl VerifiedModel {
-    /// Creates the result of a model without damage.
+    /// Creates the result of a model without damage; for [implementations of
+    /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef) -> Self {
         Self {
@@ -125,7 +144,7 @@ impl VerifiedModel {
         }
     }
 
-    /// Returns whether the model is whole now.
+    /// Returns whether the model is whole now: it was not damaged, or was repaired. [`VerifyReport`] has an example.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damaged.is_empty() || self.repaired.is_some()
@@ -154,7 +173,34 @@ impl Serialize for VerifiedModel {
     }
 }
 
-/// The result of a verification.
+/// The result of a verification, as [`Manager::verify`](crate::Manager::verify) returns it.
+///
+/// ```
+/// use modelrack::installed::Damage;
+/// use modelrack::{Manager, ManagerExt, VerifyOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let folder = manager.ensure("digits/logistic v1")?;
+/// std::fs::write(folder.join("labels.json"), "[]")?;
+///
+/// let report = manager.verify(&VerifyOptions::default().repair(true))?;
+/// for verified in &report.models {
+///     println!("{}: {} bytes hashed", verified.model, verified.bytes);
+///     for file in &verified.damaged {
+///         match file.damage {
+///             Damage::Missing => println!("  {} is gone", file.path),
+///             Damage::WrongSize | Damage::WrongDigest => println!("  {} was changed", file.path),
+///             Damage::Unreadable => println!("  {} cannot be read", file.path),
+///             other => println!("  {}: {}", file.path, other.as_str()),
+///         }
+///     }
+///     if let Some(repaired) = &verified.repaired {
+///         println!("  repaired with {} fetched bytes", repaired.bytes_fetched);
+///     }
+///     assert!(verified.is_whole());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
