@@ -11,6 +11,48 @@
 //! | [`ClearOptions`], [`ClearPlan`], [`ClearedRegistry`] | removing cached registries |
 //!
 //! [`Manager`](crate::Manager) has an example for each operation.
+//!
+//! # Reports of your own
+//!
+//! An implementation of [`Manager`](crate::Manager), such as a fake one for tests, makes the same reports: `new` takes what a
+//! report cannot do without, and the other fields can be set.
+//!
+//! ```
+//! use modelrack::manifest::{ManifestFile, RelPath};
+//! use modelrack::remote::{
+//!     CachedRegistry, ClearPlan, ClearedRegistry, FailedRegistry, RefInfo, RegistryFailure, RegistryMode,
+//!     RemoteDetail, RemoteListing, RemoteModel, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
+//!     SyncedRegistry,
+//! };
+//! use modelrack::{Digest, Error, ErrorKind, ModelRef};
+//!
+//! let offline = || Error::from(ErrorKind::Offline { needed: "a registry".into() });
+//!
+//! let model = ModelRef::new("mf6/test", "test001a", "develop")?;
+//! let offer = RemoteModel::new(model, "mf6", Digest::of(b"a manifest"));
+//! let file = ManifestFile::new(RelPath::parse("mfsim.nam")?);
+//! let detail = RemoteDetail::new(offer.clone(), vec![file]);
+//! assert_eq!(detail.remote.files, Some(1));
+//!
+//! let mut listing = RemoteListing::default();
+//! listing.models.push(offer);
+//! listing.failures.push(RegistryFailure::new("weights", offline()));
+//!
+//! let mut develop = RefInfo::new("develop");
+//! develop.cached = Some(CachedRegistry::new("MODFLOW-ORG/modflow6-testmodels", RegistryMode::VersionControlled));
+//! let mut source = SourceInfo::new("mf6", "mf6/test", SourceKind::REPOSITORY);
+//! source.refs.push(develop);
+//! assert_eq!(source.label(), "mf6/test");
+//!
+//! let mut report = SyncReport::default();
+//! report.synced.push(SyncedRegistry::new("mf6", "mf6/test", RegistryMode::VersionControlled));
+//! report.skipped.push(SkippedRegistry::new("weights", "weights", "up to date"));
+//! report.failed.push(FailedRegistry::new("hf", "hf", offline()));
+//!
+//! let mut plan = ClearPlan::default();
+//! plan.registries.push(ClearedRegistry::new("mf6", "mf6/test"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub use crate::catalog::registry::{
     CachedRegistry, Example, FailedRegistry, RefInfo, RegistryFailure, RegistryMode, RemoteListing,

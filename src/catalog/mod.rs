@@ -13,34 +13,41 @@ use crate::digest::Digest;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 
-/// Free-form facts that a registry states about a version: `description`, `type`, `tags` and whatever else.
+/// What a registry states about a version: `description`, `type`, `tags` and anything else, as a JSON object.
+///
+/// ```
+/// use modelrack::remote::Metadata;
+///
+/// let metadata = Metadata::from_iter([("licence".to_owned(), "MIT".into()), ("layers".to_owned(), 4.into())]);
+/// assert_eq!(metadata["licence"], "MIT");
+/// ```
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
-/// One version that a source offers.
+/// One version that a source offers; [`RemoteListing`](crate::remote::RemoteListing) has an example.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RemoteModel {
-    /// Its name, with the source's name in front.
+    /// Its name, which begins with the name of the source.
     #[serde(flatten)]
     pub model: ModelRef,
     /// The key of the source; empty for the one given by a plain registry URL.
     pub source: String,
-    /// What tells whether it changed: the digest of its manifest, or of what its registry says of its files where that
-    /// leaves their sizes out.
+    /// The state that is offered: the digest of its manifest, or, if its registry does not state the sizes of its files, of
+    /// what it does state. It differs whenever a file does.
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The commit that its files are of; `None` where there are no commits.
+    /// The commit that its files belong to; `None` if its source has no commits.
     pub commit: Option<String>,
-    /// The size of all files together; `None` where only its manifest says it, or nothing does.
+    /// The total size of its files; `None` if the index does not state it.
     pub total_bytes: Option<u64>,
-    /// How many files it has; `None` where only its manifest says it.
+    /// The number of files; `None` if the index does not state it.
     pub files: Option<u64>,
-    /// The version that this one is another name for.
+    /// The version that this one is an alias of; `None` if it is none.
     pub alias_of: Option<String>,
-    /// Whether it is installed.
+    /// Whether it is installed, and in which state.
     #[serde(rename = "installed")]
     pub local: LocalState,
-    /// What the registry says about it; may be empty.
+    /// What its registry states about it; may be empty.
     #[serde(flatten, serialize_with = "facts_and_metadata")]
     pub metadata: RemoteMetadata,
     /// Where its files are, for sources that name them by place.
@@ -54,16 +61,33 @@ pub struct RemoteModel {
     pub(crate) listing: Option<ListingPlace>,
 }
 
-/// Whether the store has a model that a source offers, and in which state.
+/// Whether a version that a source offers is installed, and in which state.
+///
+/// ```
+/// use modelrack::remote::LocalState;
+/// use modelrack::{Manager, ManagerExt, RemoteOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// for offer in manager.list_remote(&RemoteOptions::default())?.models {
+///     match offer.local {
+///         LocalState::Absent => println!("{} can be pulled", offer.model),
+///         LocalState::Outdated => println!("{} can be updated", offer.model),
+///         LocalState::Current => assert_eq!(offer.model.version(), "v1"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalState {
     /// It is not installed.
     #[default]
     Absent,
-    /// It is installed in another state than the source offers.
+    /// It is installed in a state other than the one that the source offers.
     Outdated,
-    /// It is installed as the source offers it.
+    /// It is installed in exactly the state that the source offers.
     Current,
 }
 
@@ -156,7 +180,8 @@ impl PinState {
 }
 
 impl RemoteModel {
-    /// Makes the offer of a source, with no alias and no metadata.
+    /// Creates an offer without an alias or metadata; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, source: impl Into<String>, manifest_digest: Digest) -> Self {
         Self {
@@ -176,11 +201,26 @@ impl RemoteModel {
     }
 }
 
-/// What a registry states about a version: a JSON object, kept as it was written until somebody reads it.
+/// What a registry states about a version: a JSON object that is kept as text and parsed when it is read.
+///
+/// An index may list 100,000 versions; most programs read the metadata of a few.
+///
+/// ```
+/// use modelrack::{Manager, RemoteOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let offer = manager.get_remote(&"digits/logistic v1".parse()?, &RemoteOptions::default())?;
+/// let facts = offer.metadata.facts();
+/// assert_eq!(facts.model_type.as_deref(), Some("classification"));
+/// assert_eq!(facts.tags, ["digits", "images"]);
+/// assert_eq!(offer.metadata.to_map()["description"].as_str(), facts.description.as_deref());
+/// assert!(offer.metadata.json().starts_with('{'));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct RemoteMetadata(Option<Box<RawValue>>);
 
-/// The facts that every tool understands.
+/// The keys of [`RemoteMetadata`] that have a fixed meaning; it has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
@@ -199,19 +239,20 @@ impl RemoteMetadata {
         is_object.then_some(Self(Some(json)))
     }
 
-    /// Returns the object as it was written; `{}` when the registry states nothing.
+    /// Returns the object as the registry has it; `{}` if it has none. [`RemoteMetadata`] has an example.
     #[must_use]
     pub fn json(&self) -> &str {
         self.0.as_ref().map_or("{}", |json| json.get())
     }
 
-    /// Reads all of it; empty when it is nested beyond reason.
+    /// Parses the whole object; empty if it cannot be parsed. [`RemoteMetadata`] has an example.
     #[must_use]
     pub fn to_map(&self) -> Metadata {
         serde_json::from_str(self.json()).unwrap_or_default()
     }
 
-    /// Reads what every tool understands; a fact of another form than it should have is left out.
+    /// Parses `type`, `description` and `tags`, and ignores a value that is not a string, or a list of strings.
+    /// [`RemoteMetadata`] has an example.
     #[must_use]
     pub fn facts(&self) -> Facts {
         let raw = self.raw_facts();
@@ -274,23 +315,37 @@ impl fmt::Debug for RemoteMetadata {
     }
 }
 
-/// One version that a source offers, with its files.
+/// One version that a source offers, with its files, as [`Manager::remote_detail`](crate::Manager::remote_detail) returns it.
+///
+/// ```
+/// use modelrack::{Manager, RemoteOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let detail = manager.remote_detail(&"digits/logistic v1".parse()?, &RemoteOptions::default())?;
+/// for file in &detail.files {
+///     println!("{} {:?} bytes", file.path, file.size_bytes);
+/// }
+/// println!("fetched in {} parts", detail.parts);
+/// assert_eq!(detail.remote.files, Some(detail.files.len() as u64));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RemoteDetail {
-    /// What the index says, with the number of the files and the size of all together, if the size of each is known.
+    /// What the index states, with the number of files and, if the size of each is known, their total size.
     #[serde(flatten)]
     pub remote: RemoteModel,
-    /// How many parts the files are fetched in.
+    /// The number of parts that the files are fetched in.
     #[serde(rename = "chunks")]
     pub parts: usize,
-    /// The files, in the order of the stream.
+    /// The files, in the order of the manifest.
     #[serde(rename = "content")]
     pub files: Vec<ManifestFile>,
 }
 
 impl RemoteDetail {
-    /// Joins an offer and its files, each a part of its own.
+    /// Combines an offer with its files, each of which is one part; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     #[must_use]
     pub fn new(remote: RemoteModel, files: Vec<ManifestFile>) -> Self {
         Self {

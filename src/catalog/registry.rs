@@ -11,7 +11,20 @@ use crate::error::{Error, chain};
 use crate::model::ModelRef;
 use crate::time::rfc3339;
 
-/// A kind of source, by the word that configuration and machine output use for it.
+/// A kind of source, such as [`CHUNKED`](Self::CHUNKED).
+///
+/// ```
+/// use modelrack::Manager;
+/// use modelrack::remote::SourceKind;
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let kind = manager.sources()?[0].kind;
+/// assert_eq!(kind, SourceKind::CHUNKED);
+/// assert_ne!(kind, SourceKind::REPOSITORY);
+/// assert_ne!(kind, SourceKind::HUB);
+/// assert_eq!(kind.as_str(), "chunked");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct SourceKind(&'static str);
 
@@ -20,7 +33,7 @@ impl SourceKind {
         Self(word)
     }
 
-    /// Returns the word, such as `chunked`.
+    /// Returns the name that `--json` uses, such as `chunked`; [`SourceKind`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.0
@@ -33,30 +46,55 @@ impl fmt::Display for SourceKind {
     }
 }
 
-/// A source and what is known of its registries on this machine.
+/// A source, and what is known of its registries on this machine, as [`Manager::sources`](crate::Manager::sources) returns it.
+///
+/// ```
+/// use modelrack::{Manager, SyncOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.sync(&SyncOptions::default())?;
+/// for source in manager.sources()? {
+///     println!("{} ({}, key {:?}, prefix {:?})", source.label(), source.kind, source.key, source.name);
+///     println!("  at {:?}, fetched {:?}", source.locations, source.fetched_at);
+///     for info in &source.refs {
+///         let listed = if info.is_configured { "configured" } else { "cached only" };
+///         match &info.cached {
+///             Some(registry) => println!(
+///                 "  {} ({listed}): {} versions at {:?} of {}, {}, fetched {:?}",
+///                 info.reference, registry.versions, registry.commit, registry.repo, registry.mode.as_str(), registry.fetched_at,
+///             ),
+///             None => println!("  {} ({listed}): not synced", info.reference),
+///         }
+///     }
+///     assert_eq!(source.versions, Some(3));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct SourceInfo {
     /// The key in `[sources]`; empty for the source that a plain registry URL configures.
     pub key: String,
-    /// The prefix of its models' names; empty for none.
+    /// The prefix of the names of its models; may be empty.
     pub name: String,
-    /// The kind.
+    /// Its kind.
     pub kind: SourceKind,
-    /// Where it is, followed by its mirrors, without credentials; never empty.
+    /// Its URL, or `OWNER/NAME` of its repository, followed by its mirrors; without credentials, and never empty.
     #[serde(flatten, serialize_with = "locations")]
     pub locations: Vec<String>,
-    /// When its registry was last fetched or confirmed, the oldest of several; `None` when none is cached.
+    /// When its registry was last fetched or found unchanged, for several refs the earliest of these times; `None` if no
+    /// registry is cached.
     #[serde(serialize_with = "crate::report::time_or_null")]
     pub fetched_at: Option<SystemTime>,
-    /// How many versions the cached registries list; `None` when none is cached or readable.
+    /// The number of versions in the cached registries; `None` if none is cached or readable.
     pub versions: Option<usize>,
-    /// Its refs, cached or configured, in the order of names; empty for a source without refs.
+    /// Its refs that are configured or cached, in the order of names; empty for a source without refs.
     pub refs: Vec<RefInfo>,
 }
 
 impl SourceInfo {
-    /// Describes a source of which nothing is cached.
+    /// Creates a source of which nothing is cached; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(key: impl Into<String>, name: impl Into<String>, kind: SourceKind) -> Self {
         Self {
             key: key.into(),
@@ -69,7 +107,7 @@ impl SourceInfo {
         }
     }
 
-    /// Returns what people call the source: its name, or where it is.
+    /// Returns how messages name the source: by its name, or else its location. [`SourceInfo`] has an example.
     #[must_use]
     pub fn label(&self) -> String {
         label(&self.name, &self.locations)
@@ -88,7 +126,7 @@ fn locations<S: Serializer>(locations: &[String], serializer: S) -> Result<S::Ok
     fields.end()
 }
 
-/// What people call a source.
+/// Returns how messages name a source.
 pub(crate) fn label(name: &str, locations: &[String]) -> String {
     match locations.first() {
         Some(location) if name.is_empty() => location.clone(),
@@ -96,17 +134,17 @@ pub(crate) fn label(name: &str, locations: &[String]) -> String {
     }
 }
 
-/// A ref of a repository and what is known of its registry on this machine.
+/// A ref of a repository, and what is known of its registry on this machine; [`SourceInfo`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefInfo {
-    /// The branch, tag or commit, as it is called.
+    /// The name of the branch or tag, or the commit.
     #[serde(rename = "ref")]
     pub reference: String,
     /// Whether the configuration lists it.
     #[serde(rename = "configured")]
     pub is_configured: bool,
-    /// The cached registry; `None` when there is none.
+    /// The cached registry, if there is one.
     #[serde(flatten, serialize_with = "cached")]
     pub cached: Option<CachedRegistry>,
 }
@@ -129,7 +167,8 @@ fn cached<S: Serializer>(
 }
 
 impl RefInfo {
-    /// Describes a configured ref of which nothing is cached.
+    /// Creates a configured ref of which nothing is cached; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(reference: impl Into<String>) -> Self {
         Self {
             reference: reference.into(),
@@ -139,24 +178,25 @@ impl RefInfo {
     }
 }
 
-/// A cached registry of a repository.
+/// A cached registry of a repository; [`SourceInfo`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CachedRegistry {
-    /// The repository it belongs to: a fork may stand in for the configured one.
+    /// The repository it came from, as `OWNER/NAME`: the configured one, or a fork that was synced in its place.
     pub repo: String,
     /// How its files are published.
     pub mode: RegistryMode,
-    /// The commit it was read from; `None` for a release.
+    /// The commit that it came from; `None` for a release.
     pub commit: Option<String>,
-    /// When it was last fetched or confirmed.
+    /// When it was last fetched or found unchanged.
     pub fetched_at: SystemTime,
-    /// How many versions it lists.
+    /// The number of versions that it lists.
     pub versions: usize,
 }
 
 impl CachedRegistry {
-    /// Describes a registry that lists nothing, fetched now.
+    /// Creates a registry that lists nothing, fetched now; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(repo: impl Into<String>, mode: RegistryMode) -> Self {
         Self {
             repo: repo.into(),
@@ -169,11 +209,27 @@ impl CachedRegistry {
 }
 
 /// How the files of a registry are published.
+///
+/// ```
+/// use modelrack::remote::RegistryMode;
+///
+/// fn describe(mode: RegistryMode) -> &'static str {
+///     match mode {
+///         RegistryMode::Chunked => "as chunks named by their digests",
+///         RegistryMode::VersionControlled => "as files of a commit",
+///         RegistryMode::Release => "in a zip attached to a release",
+///         _ => mode.as_str(),
+///     }
+/// }
+///
+/// assert_eq!(describe(RegistryMode::Release), "in a zip attached to a release");
+/// assert_eq!(RegistryMode::VersionControlled.as_str(), "version_controlled");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum RegistryMode {
-    /// As chunks.
+    /// As chunks that are named by their digests.
     Chunked,
     /// As files of a commit.
     VersionControlled,
@@ -182,7 +238,7 @@ pub enum RegistryMode {
 }
 
 impl RegistryMode {
-    /// Returns the word that machine output uses.
+    /// Returns the name that `--json` uses; [`RegistryMode`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -200,15 +256,33 @@ impl RegistryMode {
     }
 }
 
-/// What a sync did, in the order of the configuration.
+/// What a sync did, in the order of the configuration, as [`Manager::sync`](crate::Manager::sync) returns it.
+///
+/// ```
+/// use modelrack::{Manager, SyncOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let report = manager.sync(&SyncOptions::default())?;
+/// for registry in &report.synced {
+///     println!("{}@{:?}: {} versions at {:?}", registry.name, registry.reference, registry.versions, registry.commit);
+/// }
+/// for registry in &report.skipped {
+///     println!("{}@{:?} is skipped: {}", registry.name, registry.reference, registry.reason);
+/// }
+/// for registry in &report.failed {
+///     println!("{}@{:?} failed: {}", registry.name, registry.reference, registry.error);
+/// }
+/// assert_eq!((report.synced[0].source.as_str(), report.synced[0].mode.as_str()), ("digits", "chunked"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// Registries that were fetched.
     pub synced: Vec<SyncedRegistry>,
-    /// Registries that did not need to be, each with the reason in a few words.
+    /// Registries that did not have to be fetched, each with the reason.
     pub skipped: Vec<SkippedRegistry>,
-    /// Registries that could not be.
+    /// Registries that could not be fetched, each with the error.
     pub failed: Vec<FailedRegistry>,
 }
 
@@ -220,27 +294,28 @@ impl SyncReport {
     }
 }
 
-/// A registry that was fetched.
+/// A registry that was fetched; [`SyncReport`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncedRegistry {
     /// The key of the source.
     pub source: String,
-    /// What people call the source.
+    /// How messages name the source: by its name, or else its location.
     pub name: String,
     /// The ref; `None` for a source without refs.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
     /// How its files are published.
     pub mode: RegistryMode,
-    /// The commit it was read from, where there is one.
+    /// The commit that it came from; `None` if its source has no commits, and for a release.
     pub commit: Option<String>,
-    /// How many versions it lists.
+    /// The number of versions that it lists.
     pub versions: usize,
 }
 
 impl SyncedRegistry {
-    /// Describes a registry that lists nothing, of a source without refs.
+    /// Creates a registry that lists nothing, of a source without refs; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(source: impl Into<String>, name: impl Into<String>, mode: RegistryMode) -> Self {
         Self {
             source: source.into(),
@@ -253,24 +328,25 @@ impl SyncedRegistry {
     }
 }
 
-/// A registry that did not need to be fetched.
+/// A registry that did not have to be fetched; [`SyncReport`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SkippedRegistry {
     /// The key of the source.
     pub source: String,
-    /// What people call the source.
+    /// How messages name the source: by its name, or else its location.
     pub name: String,
     /// The ref; `None` for a source without refs.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Why, in a few words.
+    /// Why, such as `up to date`.
     #[serde(flatten, serialize_with = "skipped")]
     pub reason: &'static str,
 }
 
 impl SkippedRegistry {
-    /// Describes a registry of a source without refs that was not fetched.
+    /// Creates a registry of a source without refs that was not fetched; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(source: impl Into<String>, name: impl Into<String>, reason: &'static str) -> Self {
         Self {
             source: source.into(),
@@ -281,24 +357,25 @@ impl SkippedRegistry {
     }
 }
 
-/// A registry that could not be fetched.
+/// A registry that could not be fetched; [`SyncReport`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedRegistry {
     /// The key of the source.
     pub source: String,
-    /// What people call the source.
+    /// How messages name the source: by its name, or else its location.
     pub name: String,
     /// The ref; `None` for a source without refs, or while the default branch is unknown.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Why.
+    /// The error.
     #[serde(flatten, serialize_with = "failed")]
     pub error: Error,
 }
 
 impl FailedRegistry {
-    /// Describes a registry of a source without refs that could not be fetched.
+    /// Creates a registry of a source without refs that could not be fetched; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(source: impl Into<String>, name: impl Into<String>, error: Error) -> Self {
         Self {
             source: source.into(),
@@ -328,7 +405,7 @@ fn write_reason<S: Serializer>(
     fields.end()
 }
 
-/// A registry that could not be read.
+/// A registry that could not be read; [`RemoteListing`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RegistryFailure {
@@ -337,12 +414,13 @@ pub struct RegistryFailure {
     /// The ref; `None` for a source without refs.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
 impl RegistryFailure {
-    /// Describes a registry of a source without refs that could not be read.
+    /// Creates a registry of a source without refs that could not be read; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(source: impl Into<String>, error: Error) -> Self {
         Self {
             source: source.into(),
@@ -352,23 +430,40 @@ impl RegistryFailure {
     }
 }
 
-/// Models that belong together, according to their registry.
+/// Models that belong together, according to their registry, as [`Manager::examples`](crate::Manager::examples) returns them.
+///
+/// ```
+/// use modelrack::pull::MatchingReport;
+/// use modelrack::remote::Example;
+/// use modelrack::{Manager, ManagerExt, ModelRef};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let mut example = Example::new("digits/both", "digits", "main");
+/// example.models = vec![ModelRef::new("digits", "logistic", "v1")?, ModelRef::new("digits", "logistic", "v2")?];
+///
+/// println!("{} of {}@{}", example.name, example.source, example.reference);
+/// for model in &example.models {
+///     manager.pull_model(model)?;
+/// }
+/// assert!(manager.is_installed("digits/logistic v2")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Example {
-    /// Its name, prefixed with the source's name.
+    /// Its name, which begins with the name of the source.
     pub name: String,
     /// The key of the source.
     pub source: String,
     /// The ref whose registry lists it.
     #[serde(rename = "ref")]
     pub reference: String,
-    /// The models, in the order to run them.
+    /// The models, in the order that the registry lists them.
     pub models: Vec<ModelRef>,
 }
 
 impl Example {
-    /// Describes an example without models.
+    /// Creates an example without models.
     pub fn new(
         name: impl Into<String>,
         source: impl Into<String>,
@@ -383,11 +478,28 @@ impl Example {
     }
 }
 
-/// What a source offers, and which of its registries could not be read.
+/// What the sources offer, as [`Manager::list_remote`](crate::Manager::list_remote) returns it.
+///
+/// ```
+/// use modelrack::{Manager, RemoteOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let listing = manager.list_remote(&RemoteOptions::default())?;
+/// for offer in &listing.models {
+///     println!("{} of {}: {:?}", offer.model, offer.source, offer.local);
+///     println!("  {:?} files, {:?} bytes, commit {:?}", offer.files, offer.total_bytes, offer.commit);
+///     println!("  {} {}", offer.manifest_digest, offer.metadata.json());
+/// }
+/// for failure in &listing.failures {
+///     println!("{}@{:?} could not be read: {}", failure.source, failure.reference, failure.error);
+/// }
+/// assert_eq!(listing.models[0].alias_of.as_deref(), Some("v2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct RemoteListing {
-    /// Versions, in the order of names.
+    /// What is offered, in the order of names.
     pub models: Vec<super::RemoteModel>,
     /// Registries that could not be read, or were never synced.
     pub failures: Vec<RegistryFailure>,

@@ -9,13 +9,24 @@ use crate::error::Result;
 use crate::setters::setters;
 use crate::source::cache::{RegistryCache, cached_refs, cached_sources};
 
-/// Which cached registries to remove.
+/// Which cached registries to remove. Default: all.
+///
+/// ```
+/// use modelrack::{ClearOptions, Manager, SyncOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.sync(&SyncOptions::default())?;
+/// let of_branch = ClearOptions::default().source("digits").reference("develop");
+/// assert!(manager.clear(&of_branch)?.registries.is_empty(), "it has no refs");
+/// assert_eq!(manager.clear(&ClearOptions::default().source("digits"))?.registries.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ClearOptions {
-    /// Only those of the source with this key or name.
+    /// Only registries of the source with this key or name.
     pub source: Option<String>,
-    /// Only those of this ref, of every source when none is named.
+    /// Only registries of this ref.
     pub reference: Option<String>,
 }
 
@@ -24,35 +35,51 @@ setters!(ClearOptions {
     reference: Some(impl Into<String>),
 });
 
-/// The cached registries that a clear removes, in the order of the configuration; then those of sources that it has no more.
+/// The cached registries that [`Manager::clear`](crate::Manager::clear) removes, in the order of the configuration, followed
+/// by those of sources that are no longer configured.
+///
+/// ```
+/// use modelrack::{ClearOptions, Manager, SyncOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.sync(&SyncOptions::default())?;
+/// let plan = manager.plan_clear(&ClearOptions::default())?;
+/// for registry in &plan.registries {
+///     println!("{} ({}@{:?}): {} bytes", registry.name, registry.source, registry.reference, registry.bytes);
+/// }
+/// assert_eq!(manager.clear(&ClearOptions::default())?.bytes, plan.bytes);
+/// assert!(manager.plan_clear(&ClearOptions::default())?.registries.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClearPlan {
     /// One entry for each registry.
     #[serde(rename = "removed")]
     pub registries: Vec<ClearedRegistry>,
-    /// The size of all of them together.
+    /// Their total size.
     #[serde(rename = "bytes_freed")]
     pub bytes: u64,
 }
 
-/// A cached registry that a clear removes.
+/// A cached registry to remove; [`ClearPlan`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ClearedRegistry {
     /// The key of the source.
     pub source: String,
-    /// What people call the source.
+    /// How messages name the source: by its name, or else its location.
     pub name: String,
-    /// The ref; `None` for a source that has none.
+    /// The ref; `None` for a source without refs.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Its size, with archives that are kept with it.
+    /// Its size, with the archives that are cached with it.
     pub bytes: u64,
 }
 
 impl ClearedRegistry {
-    /// Makes a cached registry of no bytes, of a source without refs.
+    /// Creates the entry of an empty registry of a source without refs; for [implementations of
+    /// `Manager`](crate::remote#reports-of-your-own).
     pub fn new(source: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             source: source.into(),

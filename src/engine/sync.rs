@@ -13,21 +13,43 @@ use crate::setters::setters;
 use crate::source::{Source, SyncRequest, at_once};
 use crate::store::record::Records;
 
-/// Which registries to sync, and how.
+/// Which registries to sync, and how. Default: all that are configured.
+///
+/// ```
+/// use modelrack::{CancelToken, Manager, SyncOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let options = SyncOptions::default()
+///     .source("digits")
+///     .force(true)
+///     .offline(false)
+///     .cancel(CancelToken::new());
+/// assert_eq!(manager.sync(&options)?.synced.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A branch of a fork, to try it before it is merged:
+///
+/// ```
+/// use modelrack::SyncOptions;
+///
+/// let fork = SyncOptions::default().source("mf6/test").repo("me/modflow6-testmodels").reference("fix");
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SyncOptions {
-    /// Only those of the source with this key or name.
+    /// Only registries of the source with this key or name.
     pub source: Option<String>,
-    /// Only this ref, which need not be configured when a source or repository is named.
+    /// Only this ref. It need not be configured if [`source`](field@Self::source) or [`repo`](field@Self::repo) is set.
     pub reference: Option<String>,
-    /// Only this repository (`OWNER/NAME`): one that no source names, or a fork in place of the named source's own.
+    /// Only this repository, as `OWNER/NAME`. It need not be configured; with [`source`](field@Self::source), it is a fork
+    /// that stands in for that source's repository until the next sync.
     pub repo: Option<String>,
-    /// Fetch even what is unchanged.
+    /// Fetch registries even if they are unchanged.
     pub force: bool,
-    /// Fail, since nothing can be synced.
+    /// Fail with [`ErrorKind::Offline`](crate::ErrorKind::Offline), since a sync needs the network. Default: as configured.
     pub offline: bool,
-    /// Stops it.
+    /// Cancels the sync.
     pub cancel: CancelToken,
 }
 

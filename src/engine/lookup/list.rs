@@ -12,21 +12,39 @@ use crate::setters::setters;
 use crate::source::{ListFilter, Source};
 use crate::store::record::Records;
 
-/// Which offers to list.
+/// Which offers to list. Default: all.
+///
+/// ```
+/// use modelrack::installed::Scope;
+/// use modelrack::{CancelToken, Manager, RemoteOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let options = RemoteOptions::default()
+///     .scope(Scope::Model("digits/logistic".parse()?))
+///     .source("digits")
+///     .model_type("classification")
+///     .offline(false)
+///     .cancel(CancelToken::new());
+/// assert_eq!(manager.list_remote(&options)?.models.len(), 3);
+///
+/// let of_branch = options.reference("develop");
+/// assert!(manager.list_remote(&of_branch)?.models.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RemoteOptions {
-    /// Which models.
+    /// The models to list. Default: all.
     pub scope: Scope,
-    /// Only those of the source with this key or name.
+    /// Only models of the source with this key or name. Default: of all sources.
     pub source: Option<String>,
-    /// Only those of this ref.
+    /// Only versions of this ref of a repository.
     pub reference: Option<String>,
-    /// Only those of this type.
+    /// Only models of this type, such as `text-generation`.
     pub model_type: Option<String>,
-    /// Use cached registries only.
+    /// Open no socket: use cached registries only. Default: as configured.
     pub offline: bool,
-    /// Stops it.
+    /// Cancels the listing.
     pub cancel: CancelToken,
 }
 

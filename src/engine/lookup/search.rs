@@ -11,16 +11,29 @@ use crate::progress::CancelToken;
 use crate::setters::setters;
 
 /// What to search in.
+///
+/// ```
+/// use modelrack::{CancelToken, Manager, SearchOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let options = SearchOptions::default()
+///     .remote(true)
+///     .source("digits")
+///     .offline(false)
+///     .cancel(CancelToken::new());
+/// assert_eq!(manager.search("logistic images", &options)?.remote.len(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SearchOptions {
-    /// Search what sources offer instead of what is installed.
+    /// Search what sources offer. Default: what is installed.
     pub remote: bool,
-    /// Only in the source with this key or name; offers only.
+    /// Only offers of the source with this key or name.
     pub source: Option<String>,
-    /// Use cached registries only.
+    /// Open no socket: use cached registries only. Default: as configured.
     pub offline: bool,
-    /// Stops it.
+    /// Cancels the search.
     pub cancel: CancelToken,
 }
 
@@ -31,7 +44,21 @@ setters!(SearchOptions {
     cancel: CancelToken,
 });
 
-/// What a search found, in the order of names; one of the lists is always empty.
+/// What a search found, in the order of names: either installed models or offers.
+///
+/// ```
+/// use modelrack::{Manager, ManagerExt, SearchOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let report = manager.search("handwritten", &SearchOptions::default())?;
+/// assert_eq!(report.installed[0].model.to_string(), "digits/logistic v1");
+///
+/// let report = manager.search("handwritten", &SearchOptions::default().remote(true))?;
+/// assert_eq!(report.remote.len(), 3);
+/// assert!(report.failures.is_empty(), "all registries could be read");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct SearchReport {
