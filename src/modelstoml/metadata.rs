@@ -65,6 +65,36 @@ fn json(value: Value) -> serde_json::Value {
     }
 }
 
+#[cfg(feature = "author")]
+pub(super) fn toml_table(metadata: &Metadata) -> Table {
+    let values = metadata.iter();
+    values
+        .filter_map(|(key, value)| Some((key.clone(), toml(value)?)))
+        .collect()
+}
+
+/// Converts a value to TOML, which has no `null` and no integers beyond 63 bits.
+#[cfg(feature = "author")]
+fn toml(value: &serde_json::Value) -> Option<Value> {
+    Some(match value {
+        serde_json::Value::Null => return None,
+        serde_json::Value::Bool(is) => Value::Boolean(*is),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => Value::Integer(number),
+            None => Value::Float(number.as_f64()?),
+        },
+        serde_json::Value::String(text) => Value::String(text.clone()),
+        serde_json::Value::Array(values) => Value::Array(values.iter().filter_map(toml).collect()),
+        serde_json::Value::Object(table) => Value::Table(toml_table(table)),
+    })
+}
+
+/// Returns metadata as it is read again once it was written.
+#[cfg(feature = "author")]
+pub(crate) fn storable(metadata: &Metadata) -> Metadata {
+    json_table(toml_table(metadata))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,6 +79,8 @@ pub(crate) use consumer::Registry;
 pub(crate) use document::{Document, FileEntry};
 pub(crate) use document::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
 #[cfg(feature = "author")]
+pub(crate) use metadata::storable;
+#[cfg(feature = "author")]
 pub use project::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 #[cfg(feature = "author")]
 pub(crate) use project::{digest_of, total_bytes};

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Write as _};
 use std::time::SystemTime;
 
-use toml::{Table, Value};
+use toml::Table;
 
 use super::document::{Document, FileEntry, MAX_REGISTRY_BYTES};
+use super::metadata::toml_table;
 use super::project::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -139,9 +140,7 @@ fn write_entry(out: &mut String, id: &str, entry: &ModelEntry, document: &Docume
         let table = format!("entries.{id}.versions.{}", key_of(name));
         writeln!(out, "\n[{table}]")?;
         write_state(out, version.registered_at, &version.digest)?;
-        let metadata = version.metadata.iter();
-        let metadata = metadata.filter_map(|(key, value)| Some((key.clone(), of_json(value)?)));
-        let metadata: Table = metadata.collect();
+        let metadata = toml_table(&version.metadata);
         if !metadata.is_empty() {
             writeln!(out, "[{table}.metadata]")?;
             write_values(out, &metadata)?;
@@ -246,26 +245,4 @@ fn key_of(key: &str) -> String {
         true => key.to_owned(),
         false => quoted(key),
     }
-}
-
-/// Converts a value to TOML, which has no `null` and no integers beyond 63 bits.
-fn of_json(value: &serde_json::Value) -> Option<Value> {
-    Some(match value {
-        serde_json::Value::Null => return None,
-        serde_json::Value::Bool(is) => Value::Boolean(*is),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(number) => Value::Integer(number),
-            None => Value::Float(number.as_f64()?),
-        },
-        serde_json::Value::String(text) => Value::String(text.clone()),
-        serde_json::Value::Array(values) => {
-            Value::Array(values.iter().filter_map(of_json).collect())
-        }
-        serde_json::Value::Object(map) => {
-            let values = map
-                .iter()
-                .filter_map(|(key, value)| Some((key.clone(), of_json(value)?)));
-            Value::Table(values.collect())
-        }
-    })
 }

@@ -239,7 +239,11 @@ fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {
-    let text = std::str::from_utf8(text)
-        .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))?;
-    ProjectRegistry::parse(text, &path.display())
+    ProjectRegistry::parse(utf8(text, path)?, &path.display())
+}
+
+/// Returns the text of a registry.
+pub(super) fn utf8<'t>(text: &'t [u8], path: &Path) -> Result<&'t str> {
+    std::str::from_utf8(text)
+        .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))
 }

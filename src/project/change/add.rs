@@ -185,6 +185,8 @@ impl Project {
             let words = words.iter().map(|word| word.trim().to_owned());
             words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
         };
+        let files_of =
+            |paths: &[PathBuf]| self.files_at_all(paths.iter().map(|path| self.path_of(path)));
         Ok(Overrides {
             id: options.id.clone(),
             version: options.version.clone(),
@@ -196,18 +198,21 @@ impl Project {
                 outputs: Some(words(&options.outputs)).filter(|outputs| !outputs.is_empty()),
             },
             tags: words(&options.tags).into_iter().collect(),
-            data: self.files_of(&options.data)?,
-            code: self.files_of(&options.code)?,
+            data: files_of(&options.data)?,
+            code: files_of(&options.code)?,
             model_output: options.model_output.clone(),
             target_set: options.target_set.clone(),
         })
     }
 
-    /// Returns the files that paths name: themselves, or those below them.
-    fn files_of(&self, paths: &[PathBuf]) -> Result<Vec<RelPath>> {
+    /// Returns the files at some paths of the project, and below those that are folders; each once, in order.
+    pub(crate) fn files_at_all(
+        &self,
+        paths: impl IntoIterator<Item = Result<String>>,
+    ) -> Result<Vec<RelPath>> {
         let mut files = BTreeSet::new();
         for path in paths {
-            files.extend(self.files_at(&self.path_of(path)?)?);
+            files.extend(self.files_at(&path?)?);
         }
         Ok(files.into_iter().collect())
     }

@@ -1,6 +1,5 @@
 //! How two states of a registry differ.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -125,12 +124,12 @@ impl ItemChange {
                 ("name", entry.name.clone()),
                 ("description", entry.description.clone()),
                 ("type", text(&entry.model_type)),
-                ("tags", listed(&entry.tags)),
+                ("tags", joined(&entry.tags)),
                 ("format", text(&entry.format)),
                 ("entrypoint", text(&entry.entrypoint)),
-                ("outputs", entry.outputs.join(", ")),
-                ("data", paths(&entry.data)),
-                ("code", paths(&entry.code)),
+                ("outputs", joined(&entry.outputs)),
+                ("data", joined(&entry.data)),
+                ("code", joined(&entry.code)),
             ]
         });
         change.fields(before, after);
@@ -147,7 +146,7 @@ impl ItemChange {
                 ("path", target.path.to_string()),
                 ("entrypoint", target.entrypoint.clone()),
                 ("model_output", target.model_output.clone()),
-                ("data", paths(&target.data)),
+                ("data", joined(&target.data)),
             ]
         });
         change.fields(before, after);
@@ -208,12 +207,14 @@ impl ItemChange {
     }
 }
 
-fn listed(texts: &BTreeSet<String>) -> String {
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    texts.join(", ")
-}
-
-fn paths(paths: &[RelPath]) -> String {
-    let paths: Vec<&str> = paths.iter().map(RelPath::as_str).collect();
-    paths.join(", ")
+/// Lists texts in a row.
+pub(crate) fn joined<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push_str(", ");
+        }
+        joined.push_str(text.as_ref());
+    }
+    joined
 }

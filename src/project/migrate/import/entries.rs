@@ -38,9 +38,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::document::Document;
+use super::document::{self, DocumentKind};
 use super::fields::{Digests, Fault, Fields, digest, normal};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
@@ -48,13 +49,16 @@ use crate::error::{Error, Result};
 use crate::modelstoml::Files;
 use crate::project::change::candidate::Details;
 
+/// An entry by its id.
+type Entry<T> = (String, Result<T, Fault>);
+
 /// Everything that another program registered.
 #[derive(Debug, Default)]
 pub(super) struct Imported {
-    pub(super) models: Vec<(String, Result<ImportedModel, Fault>)>,
-    pub(super) targets: Vec<(String, Result<ImportedTarget, Fault>)>,
+    pub(super) models: Vec<Entry<ImportedModel>>,
+    pub(super) targets: Vec<Entry<ImportedTarget>>,
     pub(super) target_sets: BTreeMap<String, BTreeSet<String>>,
-    /// What could not be taken over, beside entries.
+    /// What could not be imported, besides entries.
     pub(super) remarks: Vec<String>,
 }
 
@@ -69,12 +73,12 @@ pub(super) struct ImportedModel {
     pub(super) data: Vec<String>,
     pub(super) code: Vec<String>,
     pub(super) given: BTreeSet<String>,
-    /// What was current; `None` where there were no versions.
+    /// The current version; `None` if there are no versions.
     pub(super) current: Option<String>,
     pub(super) versions: BTreeMap<String, ImportedVersion>,
-    /// Facts that are of no version.
+    /// Facts that belong to no version.
     pub(super) metadata: Metadata,
-    /// The digests of its files where there were no versions; `None` for one that is not a SHA-256.
+    /// The digests of its files, if there are no versions.
     pub(super) digests: Digests,
 }
 
@@ -85,9 +89,9 @@ pub(super) struct ImportedVersion {
     pub(super) registered_at: Option<SystemTime>,
     /// Of the one file at its path.
     pub(super) digest: Option<Digest>,
-    /// Of the one file at its path, or of all.
+    /// Of the one file at its path, or of all files.
     pub(super) size_bytes: Option<u64>,
-    /// All its files, where they are known.
+    /// All its files, if they are known.
     pub(super) files: Option<Files>,
     pub(super) metadata: Metadata,
 }
@@ -100,249 +104,217 @@ pub(super) struct ImportedTarget {
     pub(super) model_output: Option<String>,
     pub(super) data: Vec<String>,
     pub(super) registered_at: Option<SystemTime>,
-    /// Of its own file, or of something that only the other program knows; `Some(None)` when it is not a SHA-256.
+    /// Of its own file, or of something that only the other program knows; `Some(None)` if it is not a SHA-256.
     pub(super) digest: Option<Option<Digest>>,
     pub(super) files: Option<Files>,
 }
-
-/// An entry by its id.
-type Member<'a> = (String, Result<&'a Value, Fault>);
 
 impl Imported {
     /// Reads the entries of a registry.
     ///
     /// # Errors
-    /// [`Registry`](crate::ErrorKind::Registry) when the whole is malformed: its tables, not what is in them.
+    /// [`Registry`](crate::ErrorKind::Registry) when the registry as a whole is malformed; what is wrong with an entry is
+    /// kept in its place.
     pub(super) fn read(file: &Path) -> Result<Self> {
-        let document = Document::read(file)?;
-        Self::of(&document).map_err(|fault| Error::registry(file.display(), fault))
+        let (kind, value) = document::read(file)?;
+        let imported = Fields::read(&value, |fields| Self::of(kind, fields));
+        imported.map_err(|fault| Error::registry(file.display(), fault))
     }
 
-    fn of(document: &Document) -> Result<Self, Fault> {
-        let (Document::Bundle(table) | Document::Records(table)) = document;
-        let fields = Fields::over(table);
-        let mut imported = Self::default();
-        for (id, value) in members(fields, "models", "model_id")? {
-            let model = value
-                .and_then(Fields::of)
-                .and_then(|fields| match document {
-                    Document::Bundle(_) => bundled(fields),
-                    Document::Records(_) => recorded(fields),
-                });
-            imported.models.push((id, model));
-        }
-        for (id, value) in members(fields, "targets", "target_id")? {
-            let target = value.and_then(Fields::of).and_then(target);
-            imported.targets.push((id, target));
-        }
-        if let Some(sets) = fields.table("target_sets")? {
-            for (name, value) in sets.entries() {
-                imported.take_set(name, value);
-            }
-        }
-        Ok(imported)
-    }
-
-    fn take_set(&mut self, name: &str, value: &Value) {
-        let texts = |value: &Value| -> Option<BTreeSet<String>> {
-            let texts = value.as_array()?.iter();
-            texts.map(|text| text.as_str().map(str::to_owned)).collect()
+    fn of(kind: DocumentKind, fields: &Fields<'_>) -> Self {
+        let model = match kind {
+            DocumentKind::Bundle => bundled,
+            DocumentKind::Records => recorded,
         };
+        let mut imported = Self {
+            models: entries(fields, "models", "model_id", model),
+            targets: entries(fields, "targets", "target_id", target),
+            ..Self::default()
+        };
+        for (name, value) in fields.members("target_sets") {
+            imported.add_set(name, value);
+        }
+        imported
+    }
+
+    fn add_set(&mut self, name: &str, value: &Value) {
         let table = value.as_object();
         let targets = table.map_or(Some(value), |table| table.get("targets"));
-        let Some(targets) = targets.and_then(texts) else {
+        let Some(targets) = targets.and_then(|targets| BTreeSet::deserialize(targets).ok()) else {
             let remark =
                 format!("the target set '{name}' is left out: it is not a list of targets");
             self.remarks.push(remark);
             return;
         };
-        let more = table
-            .into_iter()
-            .flatten()
-            .filter(|(key, value)| *key != "targets" && !value.is_null());
-        let more: Vec<&str> = more.map(|(key, _)| key.as_str()).collect();
-        if !more.is_empty() {
+        let others = table.into_iter().flatten();
+        let others = others.filter(|(key, value)| *key != "targets" && !value.is_null());
+        let others: Vec<&str> = others.map(|(key, _)| key.as_str()).collect();
+        if !others.is_empty() {
             self.remarks.push(format!(
                 "of the target set '{name}', {} is left out: a set has only targets",
-                more.join(", ")
+                others.join(", ")
             ));
         }
         self.target_sets.insert(name.to_owned(), targets);
     }
 }
 
-/// The entries of a table by their ids, or of a list whose entries have them.
-fn members<'a>(fields: Fields<'a>, key: &str, id_key: &str) -> Result<Vec<Member<'a>>, Fault> {
+/// Reads the entries of a table by their ids, or of a list whose entries state them.
+fn entries<T>(
+    fields: &Fields<'_>,
+    key: &str,
+    id_key: &str,
+    read: fn(&Fields<'_>) -> T,
+) -> Vec<Entry<T>> {
     match fields.get(key) {
-        None => Ok(Vec::new()),
+        None => Vec::new(),
         Some(Value::Object(table)) => {
-            let members = table.iter().map(|(id, value)| (id.clone(), Ok(value)));
-            Ok(members.collect())
+            let entries = table.iter();
+            entries
+                .map(|(id, value)| (id.clone(), Fields::read(value, read)))
+                .collect()
         }
         Some(Value::Array(list)) => {
-            let members = list.iter().enumerate().map(|(at, value)| {
-                match value.get(id_key).and_then(Value::as_str) {
-                    Some(id) => (id.to_owned(), Ok(value)),
-                    None => (
-                        format!("{key}[{at}]"),
-                        Err(format!("'{id_key}' is missing")),
-                    ),
+            let entries = list.iter().enumerate();
+            let entry = |(at, value): (usize, &Value)| match value[id_key].as_str() {
+                Some(id) => (id.to_owned(), Fields::read(value, read)),
+                None => {
+                    let fault = format!("'{id_key}' is missing");
+                    (format!("{key}[{at}]"), Err(fault))
                 }
-            });
-            Ok(members.collect())
+            };
+            entries.map(entry).collect()
         }
-        Some(_) => Err(format!("'{key}' is neither a table nor a list")),
+        Some(_) => fields.require(None, &format!("'{key}' is neither a table nor a list")),
     }
 }
 
 /// Reads a model of `registry.yaml`.
-fn bundled(fields: Fields<'_>) -> Result<ImportedModel, Fault> {
+fn bundled(fields: &Fields<'_>) -> ImportedModel {
     let mut digests = Digests::new();
-    let mut model = ImportedModel {
-        path: fields.path("path")?.ok_or("'path' is missing")?,
-        class_name: fields.text("class_name")?,
-        data: dependencies(fields, "data", &mut digests)?,
-        code: dependencies(fields, "code", &mut digests)?,
-        ..described(fields)?
-    };
+    let path = fields.require(fields.path("path"), "'path' is missing");
+    let data = dependencies(fields, "data", &mut digests);
+    let code = dependencies(fields, "code", &mut digests);
     for key in ["data_digests", "code_digests"] {
-        for (path, value) in fields.table(key)?.into_iter().flat_map(Fields::entries) {
+        for (path, value) in fields.members(key) {
             digests.insert(normal(path), value.as_str().and_then(digest));
         }
     }
-    if let Some(text) = fields.text("model_digest")? {
-        digests.insert(model.path.clone(), digest(&text));
+    if let Some(text) = fields.text("model_digest") {
+        digests.insert(path.clone(), digest(&text));
     }
-    model.digests = digests;
-    model.metadata = fields.metadata("metadata")?;
+    let mut metadata = fields.metadata("metadata");
     for key in ["scenarios", "parameters"] {
-        let texts = fields.texts(key)?.filter(|texts| !texts.is_empty());
-        if let Some(texts) = texts {
-            model.metadata.insert(key.to_owned(), texts.into());
-        }
+        let texts = fields.texts(key).filter(|texts| !texts.is_empty());
+        metadata.extend(texts.map(|texts| (key.to_owned(), texts.into())));
     }
-    Ok(model)
+    ImportedModel {
+        path,
+        class_name: fields.text("class_name"),
+        data,
+        code,
+        digests,
+        metadata,
+        ..described(fields)
+    }
 }
 
 /// Reads a model of `model_registry.json`.
-fn recorded(fields: Fields<'_>) -> Result<ImportedModel, Fault> {
-    let either = |one: &str, other: &str| match fields.text(one)? {
-        Some(text) => Ok(Some(text)),
-        None => fields.text(other),
-    };
-    let mut ignored = Digests::new();
-    let mut model = ImportedModel {
-        data: dependencies(fields, "data", &mut ignored)?,
-        code: dependencies(fields, "code", &mut ignored)?,
-        current: either("current_version", "version")?,
-        ..described(fields)?
-    };
-    let metadata = fields.metadata("metadata")?;
-    let versions = fields.table("versions")?;
-    for (name, value) in versions.into_iter().flat_map(Fields::entries) {
-        let read = Fields::of(value).and_then(version);
-        let read = read.map_err(|fault| format!("version '{name}': {fault}"))?;
-        model.versions.insert(name.clone(), read);
+fn recorded(fields: &Fields<'_>) -> ImportedModel {
+    let metadata = fields.metadata("metadata");
+    let current = fields
+        .text("current_version")
+        .or_else(|| fields.text("version"));
+    let mut versions = BTreeMap::new();
+    for (name, value) in fields.members("versions") {
+        let read = Fields::read(value, version);
+        let read = fields.check(read.map_err(|fault| format!("version '{name}': {fault}")));
+        versions.extend(read.map(|version| (name.clone(), version)));
     }
-    let path = match fields.path("path")? {
-        Some(path) => Some(path),
-        None => fields.path("file_path")?,
-    };
-    if let Some(current) = &model.current {
-        if versions.is_none() {
-            let only = version(fields)?;
-            model.versions.insert(current.clone(), only);
-        } else if let Some(of_current) = model.versions.get_mut(current) {
-            // What is said of the model is said of what it is now.
-            for (key, value) in metadata.clone() {
-                of_current.metadata.entry(key).or_insert(value);
-            }
+    let mut of_current = None;
+    if let Some(current) = &current {
+        if fields.get("versions").is_none() {
+            versions.insert(current.clone(), version(fields));
+        }
+        of_current = versions.get_mut(current);
+    }
+    if let Some(of_current) = &mut of_current {
+        // What is said about the model is said about its current version.
+        for (key, value) in metadata.clone() {
+            of_current.metadata.entry(key).or_insert(value);
         }
     }
-    let of_version = || {
-        let current = model.versions.get(model.current.as_ref()?);
-        current?.path.clone()
-    };
-    model.path = path
-        .or_else(of_version)
-        .ok_or("it has neither 'file_path' nor 'path'")?;
-    model.metadata = metadata;
-    Ok(model)
+    let path = fields.path("path").or_else(|| fields.path("file_path"));
+    let path = path.or_else(|| of_current?.path.clone());
+    ImportedModel {
+        path: fields.require(path, "it has neither 'file_path' nor 'path'"),
+        data: dependencies(fields, "data", &mut Digests::new()),
+        code: dependencies(fields, "code", &mut Digests::new()),
+        current,
+        versions,
+        metadata,
+        ..described(fields)
+    }
 }
 
-/// The fields that both kinds call the same.
-fn described(fields: Fields<'_>) -> Result<ImportedModel, Fault> {
-    let text = |key| Ok::<_, Fault>(fields.text(key)?.filter(|text| !text.is_empty()));
-    let name = match fields.text("name")? {
-        Some(name) => Some(name).filter(|name| !name.is_empty()),
-        None => text("model_name")?,
-    };
-    let set = |texts: Option<Vec<String>>| texts.into_iter().flatten().collect();
-    Ok(ImportedModel {
+/// Reads the fields that have the same names in both formats.
+fn described(fields: &Fields<'_>) -> ImportedModel {
+    let text = |key| fields.text(key).filter(|text| !text.is_empty());
+    let texts = |key| fields.texts(key).unwrap_or_default();
+    let name = fields.text("name").or_else(|| fields.text("model_name"));
+    ImportedModel {
         details: Details {
-            name,
-            description: text("description")?,
-            model_type: text("type")?,
-            entrypoint: text("entrypoint")?,
-            outputs: fields.texts("outputs")?,
+            name: name.filter(|name| !name.is_empty()),
+            description: text("description"),
+            model_type: text("type"),
+            entrypoint: text("entrypoint"),
+            outputs: fields.texts("outputs"),
         },
-        tags: set(fields.texts("tags")?),
-        format: fields.text("format")?,
-        given: set(fields.texts("given")?),
+        tags: texts("tags").into_iter().collect(),
+        format: fields.text("format"),
+        given: texts("given").into_iter().collect(),
         ..ImportedModel::default()
-    })
-}
-
-fn version(fields: Fields<'_>) -> Result<ImportedVersion, Fault> {
-    let registered_at = match fields.time("registered_at")? {
-        Some(time) => Some(time),
-        None => fields.time("created_at")?,
-    };
-    Ok(ImportedVersion {
-        path: fields.path("file_path")?,
-        registered_at,
-        digest: fields.digest("hash")?,
-        size_bytes: fields.size("file_size_bytes")?,
-        files: fields.files("files")?,
-        metadata: fields.metadata("metadata")?,
-    })
-}
-
-fn target(fields: Fields<'_>) -> Result<ImportedTarget, Fault> {
-    let mut ignored = Digests::new();
-    let mut data = dependencies(fields, "data", &mut ignored)?;
-    data.extend(fields.path("observation")?);
-    Ok(ImportedTarget {
-        path: fields.path("path")?.ok_or("'path' is missing")?,
-        entrypoint: fields.text("entrypoint")?,
-        model_output: fields.text("model_output")?,
-        data,
-        registered_at: fields.time("registered_at")?,
-        digest: fields.text("target_digest")?.map(|text| digest(&text)),
-        files: fields.files("files")?,
-    })
-}
-
-/// Paths of files that are needed: texts, or tables with a path and a digest.
-fn dependencies(
-    fields: Fields<'_>,
-    key: &str,
-    digests: &mut Digests,
-) -> Result<Vec<String>, Fault> {
-    let Some(value) = fields.get(key) else {
-        return Ok(Vec::new());
-    };
-    let not_paths = || format!("'{key}' is not a list of paths");
-    let mut paths = Vec::new();
-    for value in value.as_array().ok_or_else(not_paths)? {
-        let stated: Option<&Map<String, Value>> = value.as_object();
-        let path = stated.map_or(Some(value), |table| table.get("path"));
-        let path = normal(path.and_then(Value::as_str).ok_or_else(not_paths)?);
-        let of_path = stated.and_then(|table| table.get("digest").or_else(|| table.get("sha256")));
-        if let Some(text) = of_path {
-            digests.insert(path.clone(), text.as_str().and_then(digest));
-        }
-        paths.push(path);
     }
-    Ok(paths)
+}
+
+fn version(fields: &Fields<'_>) -> ImportedVersion {
+    let registered_at = fields.time("registered_at");
+    ImportedVersion {
+        path: fields.path("file_path"),
+        registered_at: registered_at.or_else(|| fields.time("created_at")),
+        digest: fields.digest("hash"),
+        size_bytes: fields.size("file_size_bytes"),
+        files: fields.files("files"),
+        metadata: fields.metadata("metadata"),
+    }
+}
+
+fn target(fields: &Fields<'_>) -> ImportedTarget {
+    let mut data = dependencies(fields, "data", &mut Digests::new());
+    data.extend(fields.path("observation"));
+    ImportedTarget {
+        path: fields.require(fields.path("path"), "'path' is missing"),
+        entrypoint: fields.text("entrypoint"),
+        model_output: fields.text("model_output"),
+        data,
+        registered_at: fields.time("registered_at"),
+        digest: fields.text("target_digest").map(|text| digest(&text)),
+        files: fields.files("files"),
+    }
+}
+
+/// Reads the paths of files that an entry needs: texts, or tables with a path and a digest.
+fn dependencies(fields: &Fields<'_>, key: &str, digests: &mut Digests) -> Vec<String> {
+    let paths = fields.typed(key, "list of paths", |value| {
+        let paths = value.as_array()?.iter().map(|value| {
+            let path = value.as_str().or_else(|| value.get("path")?.as_str());
+            let path = normal(path?);
+            if let Some(stated) = value.get("digest").or_else(|| value.get("sha256")) {
+                digests.insert(path.clone(), stated.as_str().and_then(digest));
+            }
+            Some(path)
+        });
+        paths.collect()
+    });
+    paths.unwrap_or_default()
 }

@@ -1,16 +1,15 @@
-//! Taking over what another program registered.
+//! Importing what another program registered.
 //!
-//! What is taken over is what is said of models and targets: ids, versions, names, descriptions, types, tags, times, outputs,
-//! what they need and the sets they are in. What is said of bytes is held against the files: they are hashed, and where they
-//! are others than the registry says, it was stale, and what is registered is what is there. Nothing is registered that is
-//! not there, and no path leads out of the project.
+//! The descriptions of models and targets are imported as they are: ids, versions, names, types, tags, times, outputs,
+//! dependencies and target sets. Digests are not trusted: the files are hashed, and where they differ, the other registry was
+//! stale, and the files are registered as they are. Nothing is registered that does not exist or is outside of the project.
 
 mod document;
 mod entries;
 mod fields;
+mod json;
 mod model;
 mod target;
-mod weight;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -23,12 +22,13 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use tracing::info;
 
-use self::entries::Imported;
+use self::entries::{Imported, ImportedModel};
 use self::model::ModelImport;
 use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::{ModelEntry, ProjectRegistry};
 use crate::progress::CancelToken;
+use crate::project::change::difference::joined;
 use crate::project::change::plan::RegistryPlan;
 use crate::project::change::register::{Outcome, Register};
 use crate::project::home::Project;
@@ -38,13 +38,13 @@ use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
-/// How to take over a registry.
+/// How to import a registry.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
     /// Stops the work when it is cancelled.
     pub cancel: CancelToken,
-    /// Learns how far the hashing is.
+    /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
 }
 
@@ -53,41 +53,41 @@ setters!(ImportOptions {
     progress: Some(Arc<dyn HashProgress>),
 });
 
-/// What was taken over, or would be.
+/// What was imported, or would be.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
-    /// The project's registry.
+    /// The file of the project's registry.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
     /// Whether it is the report of a plan.
     pub dry_run: bool,
-    /// How many models and targets the other registry has.
+    /// The number of models and targets in the other registry.
     pub processed: usize,
-    /// What is new or has changed, models before targets, in the order of ids.
+    /// What is new or changed: models, then targets, each in the order of ids.
     pub registered: Vec<RegisteredItem>,
-    /// The ids of what is registered just so, in order.
+    /// The ids of what did not change, in order.
     pub unchanged: Vec<String>,
     /// What could not be registered.
     pub failed: Vec<FailedPath>,
-    /// The sets that are new or have more targets, in order.
+    /// The target sets that are new or gained targets, in order.
     pub target_sets: Vec<String>,
-    /// What is to be known beside it: where the other registry was stale, what was left out, what changed of what was
-    /// registered before.
+    /// What the publisher should know: where the other registry was stale, what was left out, and how entries changed that
+    /// were registered before.
     pub notes: Vec<ImportNote>,
 }
 
-/// Something to be known about what was taken over.
+/// Something that the publisher should know about an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportNote {
     /// What it is about; `None` for the registry as a whole.
     pub entity: Option<ItemId>,
-    /// What it is, in a few words.
+    /// The note itself, in a few words.
     pub message: String,
 }
 
-/// Everything that another registry has and that is there, ready to be registered.
+/// The entries of another registry whose files exist, ready to be registered.
 struct Import<'a> {
     imported: &'a Imported,
     models: Vec<ModelImport<'a>>,
@@ -147,48 +147,35 @@ impl Project {
         imported: &'a Imported,
         options: &ImportOptions,
     ) -> Result<Import<'a>> {
-        let refuse = |fault: &str| Error::registry(file.display(), fault);
-        // Before anything is read: what changes while it is read is newer.
+        let refuse = |fault: &String| Error::registry(file.display(), fault);
+        // Taken before anything is read, so that whatever changes meanwhile is newer.
         let now = crate::time::now();
-        let remark = |message: &String| ImportNote {
-            entity: None,
-            message: message.clone(),
-        };
         let mut report = ImportReport {
             registry: self.registry_path(),
             processed: imported.models.len() + imported.targets.len(),
-            notes: imported.remarks.iter().map(remark).collect(),
             ..ImportReport::default()
         };
-        let (mut models, mut targets) = (Vec::new(), Vec::new());
-        let mut seen = BTreeSet::new();
-        let mut is_first = |kind: ItemKind, id: &str| match seen.insert((kind, id.to_owned())) {
-            true => Ok(()),
-            false => Err(Error::argument("the id occurs twice")),
+        for remark in &imported.remarks {
+            report.note(None, remark.clone());
+        }
+        let find = |(id, model): &'a (String, Result<ImportedModel, _>)| {
+            ModelImport::find(self, id, model.as_ref().map_err(refuse)?)
         };
-        let found: Vec<_> = imported
-            .models
-            .par_iter()
-            .map(|(id, model)| {
-                let model = model.as_ref().map_err(|fault| refuse(fault))?;
-                ModelImport::find(self, id, model)
-            })
-            .collect();
+        let found: Vec<_> = imported.models.par_iter().map(find).collect();
+        let (mut models, mut targets) = (Vec::new(), Vec::new());
+        let mut ids = BTreeSet::new();
         for ((id, model), found) in imported.models.iter().zip(found) {
             let path = model.as_ref().map_or(id, |model| &model.path);
-            match is_first(ItemKind::Model, id).and(found) {
-                Ok(there) => models.push(there),
-                Err(error) => report.fail(ItemKind::Model, id, path, error),
-            }
+            let found = distinct(&mut ids, id).and(found);
+            models.extend(report.check(ItemKind::Model, id, path, found));
         }
+        ids.clear();
         for (id, target) in &imported.targets {
             let path = target.as_ref().map_or(id, |target| &target.path);
-            let found = target.as_ref().map_err(|fault| refuse(fault));
+            let found = target.as_ref().map_err(refuse);
             let found = found.and_then(|target| TargetImport::find(self, id, target));
-            match is_first(ItemKind::Target, id).and(found) {
-                Ok(there) => targets.push(there),
-                Err(error) => report.fail(ItemKind::Target, id, path, error),
-            }
+            let found = distinct(&mut ids, id).and(found);
+            targets.extend(report.check(ItemKind::Target, id, path, found));
         }
         Ok(Import {
             hashes: self.hash_imports(&models, &targets, options)?,
@@ -200,7 +187,7 @@ impl Project {
         })
     }
 
-    /// Hashes the files of all that is imported, each once.
+    /// Hashes all files that are needed, each once.
     fn hash_imports(
         &self,
         models: &[ModelImport<'_>],
@@ -222,31 +209,31 @@ impl Project {
         self.hash_files(files, &options.cancel, options.progress.as_deref())
     }
 
-    /// Finds what a path of another registry leads to in the project.
-    fn find_imported(&self, path: &str) -> Result<String> {
+    /// Returns where in the project a path of another registry leads.
+    fn imported_path(&self, path: &str) -> Result<String> {
         if path == "." {
             return Ok(path.to_owned());
         }
-        let path = RelPath::parse(path).map_err(Error::argument_name)?;
-        let place = self.locate(&path);
-        if fs::symlink_metadata(&place)
-            .at("read", &place)?
-            .is_symlink()
-        {
-            return Err(Error::argument(format!("'{path}' {IS_LINK}")));
+        let place = self.locate(&RelPath::parse(path).map_err(Error::argument_name)?);
+        let metadata = fs::symlink_metadata(&place).at("read", &place)?;
+        match metadata.is_symlink() {
+            true => Err(Error::argument(format!("'{path}' {IS_LINK}"))),
+            // A folder above it may still be a link out of the project.
+            false => self.path_of(&place),
         }
-        // A folder above it may be a link out of the project.
-        self.path_of(&place)
     }
 
-    /// The files that paths of another registry name: themselves, or those below them.
-    fn find_all_imported(&self, paths: &[String]) -> Result<Vec<RelPath>> {
-        let mut files = BTreeSet::new();
-        for path in paths {
-            let path = self.find_imported(path)?;
-            files.extend(self.files_at(&path)?);
-        }
-        Ok(files.into_iter().collect())
+    /// Returns the files at paths of another registry, and below those that are folders.
+    fn find_imported(&self, paths: &[String]) -> Result<Vec<RelPath>> {
+        self.files_at_all(paths.iter().map(|path| self.imported_path(path)))
+    }
+}
+
+/// Refuses an id that occurred before.
+fn distinct<'a>(ids: &mut BTreeSet<&'a str>, id: &'a str) -> Result<()> {
+    match ids.insert(id) {
+        true => Ok(()),
+        false => Err(Error::argument("the id occurs twice")),
     }
 }
 
@@ -271,15 +258,19 @@ impl Import<'_> {
 }
 
 impl ImportReport {
-    fn fail(&mut self, kind: ItemKind, id: &str, path: &str, error: Error) {
-        self.failed.push(FailedPath {
-            path: path.to_owned(),
-            error: error.step(format!("{} '{}'", kind.as_str(), id.escape_debug())),
-        });
-    }
-
     fn note(&mut self, entity: Option<ItemId>, message: String) {
         self.notes.push(ImportNote { entity, message });
+    }
+
+    /// Returns what came of an entry, and reports why nothing did.
+    fn check<T>(&mut self, kind: ItemKind, id: &str, path: &str, outcome: Result<T>) -> Option<T> {
+        let failed = |error: Error| FailedPath {
+            path: path.to_owned(),
+            error: error.step(format!("{} '{}'", kind.as_str(), id.escape_debug())),
+        };
+        outcome
+            .map_err(|error| self.failed.push(failed(error)))
+            .ok()
     }
 
     fn add(
@@ -289,9 +280,8 @@ impl ImportReport {
         path: &str,
         outcome: Result<(Outcome, Vec<String>)>,
     ) {
-        let (outcome, notes) = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => return self.fail(kind, id, path, error),
+        let Some((outcome, notes)) = self.check(kind, id, path, outcome) else {
+            return;
         };
         match outcome {
             Outcome::Registered(item) => self.registered.push(item),
@@ -308,8 +298,7 @@ impl ImportReport {
             let is_there = |id: &&String| registry.targets.contains_key(*id);
             let (there, missing): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_there);
             if !missing.is_empty() {
-                let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
-                let missing = missing.join(", ");
+                let missing = joined(missing);
                 let message = format!(
                     "the target set '{name}' lacks targets that are not registered: {missing}"
                 );

@@ -33,7 +33,7 @@ impl<'a> ModelImport<'a> {
         for version in imported.versions.keys().chain(&imported.current) {
             ModelRef::new("", "m", version).map_err(Error::argument_name)?;
         }
-        let at = project.look_at(&project.find_imported(&imported.path)?)?;
+        let at = project.look_at(&project.imported_path(&imported.path)?)?;
         if at.files.is_empty() {
             let message = format!("there are no files below '{}'", at.path);
             return Err(Error::argument(message));
@@ -42,8 +42,8 @@ impl<'a> ModelImport<'a> {
             id,
             imported,
             at,
-            data: project.find_all_imported(&imported.data)?,
-            code: project.find_all_imported(&imported.code)?,
+            data: project.find_imported(&imported.data)?,
+            code: project.find_imported(&imported.code)?,
         })
     }
 
@@ -70,8 +70,8 @@ impl<'a> ModelImport<'a> {
         Ok((register.put_model(self.id.to_owned(), entry), notes))
     }
 
-    /// Returns the entry with what is said of it: what was set by hand, over what the other registry says, over what is
-    /// registered, over what the files say.
+    /// Returns the entry as it is described: by hand, else by the other registry, else as it is registered, else by the
+    /// files.
     fn describe(&self, before: Option<&ModelEntry>) -> ModelEntry {
         let imported = self.imported;
         let mut entry = before.cloned().unwrap_or_default();
@@ -85,25 +85,14 @@ impl<'a> ModelImport<'a> {
             class,
             is_one_of_several: false,
         };
-        let class_name = imported.class_name.as_ref();
-        let class_name = class_name.or(class.map(|class| &class.name));
-        let of_files = Details {
-            entrypoint: class_name
-                .zip(self.at.file())
-                .and_then(|(name, file)| entrypoint_of(file, name)),
-            ..candidate.details()
-        };
-        let fallback = Details {
-            name: Some(
-                imported
-                    .class_name
-                    .clone()
-                    .unwrap_or_else(|| self.id.to_owned()),
-            ),
-            ..Details::default()
-        };
-        let missing = of_files.or(fallback).missing_in(&entry);
-        entry.describe(Details::default(), imported.details.clone().or(missing));
+        let mut of_files = candidate.details();
+        if let (Some(name), Some(file)) = (&imported.class_name, self.at.file()) {
+            of_files.entrypoint = entrypoint_of(file, name);
+        }
+        let name = imported.class_name.as_deref().unwrap_or(self.id);
+        of_files.name.get_or_insert_with(|| name.to_owned());
+        let details = imported.details.clone().or(of_files.missing_in(&entry));
+        entry.describe(Details::default(), details);
         entry.tags.extend(imported.tags.iter().cloned());
         if before.is_none() {
             entry.tags.extend(self.at.description.tags.iter().cloned());
@@ -149,34 +138,28 @@ impl<'a> ModelImport<'a> {
         for (name, stated) in &self.imported.versions {
             let is_current = self.imported.current.as_ref() == Some(name);
             let known = self.known(stated, is_current, current);
-            if let Some(kept) = entry.versions.get(name) {
-                let is_other = known
-                    .as_ref()
-                    .is_none_or(|known| known.digest != kept.digest);
+            match (entry.versions.get(name), known) {
                 // The current one is compared with the files.
-                if is_other && !is_current {
-                    notes.push(format!(
-                        "version {name} stays as it is registered: its files differ in the imported registry"
-                    ));
-                }
-                continue;
-            }
-            match known {
-                Some(known) => {
+                (Some(_), _) if is_current => {}
+                (Some(kept), Some(known)) if known.digest == kept.digest => {}
+                (Some(_), _) => notes.push(format!(
+                    "version {name} stays as it is registered: its files differ in the imported registry"
+                )),
+                (None, Some(known)) => {
                     entry.versions.insert(name.clone(), known);
                 }
-                None if is_current => notes.push(format!(
+                (None, None) if is_current => notes.push(format!(
                     "the imported registry was stale: '{}' has changed since version {name}",
                     self.at.path
                 )),
-                None => notes.push(format!(
+                (None, None) => notes.push(format!(
                     "version {name} is left out: the digest or size of its file is unknown"
                 )),
             }
         }
     }
 
-    /// A version with the facts of its files, where they are stated or are those of the files as they are now.
+    /// Returns a version with the facts of its files, if they are stated or are those of the files as they are now.
     fn known(
         &self,
         stated: &ImportedVersion,
@@ -201,38 +184,35 @@ impl<'a> ModelImport<'a> {
         if let Some(files) = stated.files.clone().filter(|files| !files.is_empty()) {
             return Some(as_stated(files));
         }
-        let own = RelPath::parse(&self.at.path).ok();
-        let facts = own.as_ref().and_then(|own| current.files.get(own));
+        let Some(digest) = stated.digest else {
+            let own = self
+                .at
+                .files
+                .iter()
+                .filter_map(|file| current.files.get(file));
+            let own_bytes: u64 = own.map(|facts| facts.size_bytes).sum();
+            let is_now = stated.size_bytes.is_none_or(|bytes| bytes == own_bytes);
+            return (is_current && is_now).then(as_now);
+        };
         let path = stated.path.as_ref().unwrap_or(&self.imported.path);
         let path = RelPath::parse(path).ok();
-        match (stated.digest, stated.size_bytes) {
-            (Some(digest), _) if facts.is_some_and(|facts| facts.digest == digest) => {
-                match (path, facts) {
-                    (Some(moved), Some(facts)) if Some(&moved) != own.as_ref() => {
-                        Some(as_stated(Files::from([(moved, *facts)])))
-                    }
-                    _ => Some(as_now()),
-                }
+        let own = self
+            .at
+            .file()
+            .and_then(|own| current.files.get_key_value(own));
+        let size_bytes = match own.filter(|(_, facts)| facts.digest == digest) {
+            Some((own, _)) if path.as_ref().is_none_or(|path| path == own) => {
+                return Some(as_now());
             }
-            (Some(digest), Some(size_bytes)) => {
-                let facts = FileFacts { digest, size_bytes };
-                Some(as_stated(Files::from([(path?, facts)])))
-            }
-            (None, Some(size)) if is_current && size == self.size(current) => Some(as_now()),
-            (None, None) if is_current => Some(as_now()),
-            _ => None,
-        }
+            // The file has moved since.
+            Some((_, facts)) => facts.size_bytes,
+            None => stated.size_bytes?,
+        };
+        let facts = FileFacts { digest, size_bytes };
+        Some(as_stated(Files::from([(path?, facts)])))
     }
 
-    /// The size of its own files.
-    fn size(&self, current: &RegisteredVersion) -> u64 {
-        let own = self.at.files.iter();
-        own.filter_map(|file| current.files.get(file))
-            .map(|facts| facts.size_bytes)
-            .sum()
-    }
-
-    /// Makes the files as they are now the current version: the highest one if it has them, else a new one.
+    /// Makes the files as they are now the current version: the highest one if they are its files, else a new one.
     fn add_current(
         &self,
         entry: &mut ModelEntry,
@@ -250,16 +230,14 @@ impl<'a> ModelImport<'a> {
             (None, None) => imported.or(stated).unwrap_or(version::FIRST).to_owned(),
             (None, Some(lost)) => after(lost, stated),
             (Some(highest), lost) => {
-                let has_them = entry
-                    .versions
-                    .get(&highest)
-                    .is_some_and(|version| version.digest == current.digest);
                 entry.current.clone_from(&highest);
-                if has_them {
+                if entry
+                    .current()
+                    .is_some_and(|has| has.digest == current.digest)
+                {
                     return Ok(());
                 }
-                let higher = lost.filter(|lost| version::compare(lost, &highest).is_gt());
-                let next = match higher {
+                let next = match lost.filter(|lost| version::compare(lost, &highest).is_gt()) {
                     Some(lost) => Some(after(lost, stated)),
                     None => next_version(Some(entry), &current, None, stated)?,
                 };
@@ -276,13 +254,11 @@ impl<'a> ModelImport<'a> {
     }
 }
 
-/// The version behind one: what the file states, when that is higher, else the next patch.
+/// Returns the version after another: the one that the file states, if that is higher, else the next patch.
 fn after(version: &str, stated: Option<&str>) -> String {
     let is_higher = |stated: &&str| {
         version::compare(stated, version).is_gt() && ModelRef::new("", "m", stated).is_ok()
     };
-    match stated.filter(is_higher) {
-        Some(stated) => stated.to_owned(),
-        None => version::next_patch(version),
-    }
+    let higher = stated.filter(is_higher).map(str::to_owned);
+    higher.unwrap_or_else(|| version::next_patch(version))
 }

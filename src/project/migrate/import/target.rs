@@ -31,14 +31,14 @@ impl<'a> TargetImport<'a> {
         if id.is_empty() || id.chars().any(char::is_control) {
             return Err(Error::argument("the id is empty or has control characters"));
         }
-        let at = project.look_at(&project.find_imported(&imported.path)?)?;
+        let at = project.look_at(&project.imported_path(&imported.path)?)?;
         let path = at.file().cloned().ok_or_else(|| at.is_no_target())?;
         let mut import = Self {
             id,
             imported,
             at,
             path,
-            data: project.find_all_imported(&imported.data)?,
+            data: project.find_imported(&imported.data)?,
             stated: Vec::new(),
         };
         if import.data.is_empty() {

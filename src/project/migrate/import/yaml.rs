@@ -1,33 +1,19 @@
-//! Reading YAML into values, within bounds: of depth, and of what aliases make of a few lines.
+//! Reading YAML into values, with limits on the nesting and on what a few lines of aliases can grow into.
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
 use serde_json::{Map, Value};
 
-use super::weight::{MAX_WEIGHT, weight_of};
 use crate::relpath::shown;
 
 /// How deep lists and tables may be nested.
 const MAX_DEPTH: usize = 64;
 
-/// A list or table that has not ended.
-#[derive(Debug)]
-struct Open {
-    anchor: usize,
-    value: Value,
-    /// The key whose value comes next, in a table.
-    key: Option<String>,
-}
-
-/// What was read so far.
-#[derive(Debug, Default)]
-struct Reader {
-    open: Vec<Open>,
-    anchors: HashMap<usize, Value>,
-    whole: Option<Value>,
-    weight: usize,
-}
+/// How much the values of a registry may take in memory, in bytes, as [`weight_of`] counts them.
+pub(super) const MAX_WEIGHT: usize = 256 << 20;
+/// About how much a value takes in memory besides its text.
+pub(super) const VALUE_WEIGHT: usize = 64;
 
 /// Reads the one document of a text.
 ///
@@ -39,132 +25,149 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
         block_nesting_limit: MAX_DEPTH,
         disallow_directives: true,
     };
-    let mut reader = Reader::default();
-    for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| at(error.marker().line(), &error.info()))?;
-        reader
-            .take(event)
-            .map_err(|message| at(line_of(&span), &message))?;
+    let mut reader = Reader {
+        events: Parser::new_from_str_with_options(text, options),
+        line: 0,
+        anchors: HashMap::new(),
+        weight: 0,
+    };
+    reader.document().map_err(|message| {
+        let message = message.trim().replace('\n', ", ");
+        format!("line {}: {message}", reader.line)
+    })
+}
+
+/// Builds values out of the parser's events.
+struct Reader<I> {
+    events: I,
+    /// The line of the last event.
+    line: usize,
+    /// What aliases stand for.
+    anchors: HashMap<usize, Value>,
+    /// What was built so far, and kept for aliases.
+    weight: usize,
+}
+
+impl<'t, I: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<I> {
+    fn document(&mut self) -> Result<Value, String> {
+        let mut document = None;
+        loop {
+            match self.next()? {
+                Event::StreamEnd => return Ok(document.unwrap_or_default()),
+                Event::DocumentStart(..) if document.is_some() => {
+                    return Err("a second document begins".into());
+                }
+                Event::DocumentStart(..) => {
+                    let first = self.next()?;
+                    document = Some(self.value(first)?);
+                }
+                _ => {}
+            }
+        }
     }
-    Ok(reader.whole.unwrap_or_default())
-}
 
-fn line_of(span: &Span) -> usize {
-    span.start.line()
-}
+    fn next(&mut self) -> Result<Event<'t>, String> {
+        match self.events.next() {
+            Some(Ok((event, span))) => {
+                self.line = span.start.line();
+                Ok(event)
+            }
+            Some(Err(error)) => {
+                self.line = error.marker().line();
+                Err(error.info())
+            }
+            None => Ok(Event::StreamEnd),
+        }
+    }
 
-fn at(line: usize, message: &str) -> String {
-    format!("line {line}: {}", message.trim().replace('\n', ", "))
-}
-
-impl Reader {
-    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
-        match event {
-            Event::DocumentStart(..) if self.whole.is_some() => {
-                Err("a second document begins".into())
+    /// Builds the value that begins with an event.
+    fn value(&mut self, first: Event<'t>) -> Result<Value, String> {
+        let (anchor, value) = match first {
+            Event::Alias(anchor) => {
+                let Some(value) = self.anchors.get(&anchor).cloned() else {
+                    return Err("an alias stands within what it stands for".into());
+                };
+                self.spend(&value)?;
+                return Ok(value);
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref())?;
-                self.spend(weight_of(&value))?;
-                match self.open.last_mut() {
-                    // A key is text, whatever it looks like.
-                    Some(Open {
-                        value: Value::Object(table),
-                        key: key @ None,
-                        ..
-                    }) => {
-                        if table.contains_key(text.as_ref()) {
-                            return Err(format!("the key '{}' occurs twice", shown(&text)));
-                        }
-                        *key = Some(text.clone().into_owned());
-                        self.keep(anchor, &text.into())
-                    }
-                    _ => {
-                        self.keep(anchor, &value)?;
-                        self.put(value)
-                    }
-                }
+                self.spend(&value)?;
+                (anchor, value)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.begin(anchor, tag.as_deref(), Value::Array(Vec::new()))
+                check_tag(tag.as_deref())?;
+                self.spend(&Value::Null)?;
+                let mut list = Vec::new();
+                loop {
+                    match self.next()? {
+                        Event::SequenceEnd => break,
+                        first => list.push(self.value(first)?),
+                    }
+                }
+                (anchor, Value::Array(list))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.begin(anchor, tag.as_deref(), Value::Object(Map::new()))
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                let Some(ended) = self.open.pop() else {
-                    return Err("a list or table ends that did not begin".into());
-                };
-                self.keep(ended.anchor, &ended.value)?;
-                self.put(ended.value)
-            }
-            Event::Alias(anchor) => {
-                let Some(value) = self.anchors.get(&anchor) else {
-                    return Err("an alias stands within what it stands for".into());
-                };
-                let weight = weight_of(value);
-                let value = value.clone();
-                self.spend(weight)?;
-                self.put(value)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn begin(&mut self, anchor: usize, tag: Option<&Tag>, value: Value) -> Result<(), String> {
-        check_tag(tag)?;
-        if self.open.len() == MAX_DEPTH {
-            return Err("it is nested too deeply".into());
-        }
-        self.spend(weight_of(&value))?;
-        self.open.push(Open {
-            anchor,
-            value,
-            key: None,
-        });
-        Ok(())
-    }
-
-    /// Puts a value into what it stands in.
-    fn put(&mut self, value: Value) -> Result<(), String> {
-        match self.open.last_mut() {
-            None => self.whole = Some(value),
-            Some(Open {
-                value: Value::Object(table),
-                key,
-                ..
-            }) => match (key.take(), value) {
-                (Some(key), value) => {
-                    table.insert(key, value);
+                check_tag(tag.as_deref())?;
+                self.spend(&Value::Null)?;
+                let mut table = Map::new();
+                loop {
+                    let key = match self.next()? {
+                        Event::MappingEnd => break,
+                        first => self.key(first)?,
+                    };
+                    if table.contains_key(&key) {
+                        return Err(format!("the key '{}' occurs twice", shown(&key)));
+                    }
+                    let first = self.next()?;
+                    table.insert(key, self.value(first)?);
                 }
-                (None, Value::String(text)) if !table.contains_key(&text) => *key = Some(text),
-                (None, _) => return Err("a key is not a string, or occurs twice".into()),
-            },
-            Some(Open {
-                value: Value::Array(list),
-                ..
-            }) => list.push(value),
-            Some(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Keeps what aliases stand for.
-    fn keep(&mut self, anchor: usize, value: &Value) -> Result<(), String> {
+                (anchor, Value::Object(table))
+            }
+            _ => return Err("a value is missing".into()),
+        };
         if anchor != 0 {
-            self.spend(weight_of(value))?;
+            self.spend(&value)?;
             self.anchors.insert(anchor, value.clone());
         }
-        Ok(())
+        Ok(value)
     }
 
-    fn spend(&mut self, weight: usize) -> Result<(), String> {
-        self.weight = self.weight.saturating_add(weight);
+    /// Builds a key, which is text whatever it looks like.
+    fn key(&mut self, first: Event<'t>) -> Result<String, String> {
+        let first = match first {
+            Event::Scalar(text, _, anchor, tag) => {
+                Event::Scalar(text, ScalarStyle::SingleQuoted, anchor, tag)
+            }
+            first => first,
+        };
+        match self.value(first)? {
+            Value::String(key) => Ok(key),
+            _ => Err("a key is not a string".into()),
+        }
+    }
+
+    fn spend(&mut self, value: &Value) -> Result<(), String> {
+        self.weight = self.weight.saturating_add(weight_of(value));
         match self.weight <= MAX_WEIGHT {
             true => Ok(()),
             false => Err("it has too many values, with those that its aliases stand for".into()),
         }
     }
+}
+
+/// About how much a value takes in memory.
+fn weight_of(value: &Value) -> usize {
+    VALUE_WEIGHT
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(list) => list.iter().map(weight_of).sum(),
+            Value::Object(table) => table
+                .iter()
+                .map(|(key, value)| VALUE_WEIGHT + key.len() + weight_of(value))
+                .sum(),
+            _ => 0,
+        }
 }
 
 /// What a scalar is, by the core schema: <https://yaml.org/spec/1.2.2/#103-core-schema>.
@@ -195,21 +198,18 @@ fn number(text: &str) -> Value {
     }
 }
 
-/// Tags of other programs name what they would make of a value; nothing is made here.
+/// Refuses tags of other programs, which name the type that they make of a value. `!` alone is no type.
 fn check_tag(tag: Option<&Tag>) -> Result<(), String> {
-    match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() || is_plain(tag)) => Err(format!(
+    let Some(tag) = tag else { return Ok(()) };
+    let (handle, suffix) = (tag.handle(), tag.suffix());
+    match tag.is_yaml_core_schema() || handle == "!" && suffix.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
             "the tag '{}{}' is not supported",
-            shown(tag.handle()),
-            shown(tag.suffix())
+            shown(handle),
+            shown(suffix)
         )),
-        _ => Ok(()),
     }
-}
-
-/// `!` alone says that something is what it looks like.
-fn is_plain(tag: &Tag) -> bool {
-    tag.handle() == "!" && tag.suffix().is_empty()
 }
 
 #[cfg(test)]
