@@ -27,6 +27,11 @@
 //!             ProgressEvent::Advanced(now) | ProgressEvent::Finished(now) => {
 //!                 *self.0.lock().unwrap() = (now.bytes_done, now.total_bytes);
 //!             }
+//!             ProgressEvent::Pending => eprintln!("{model}: waiting for other pulls"),
+//!             ProgressEvent::Waiting { holder } => eprintln!("{model}: {holder:?} is pulling it"),
+//!             ProgressEvent::Phase(now) => {
+//!                 eprintln!("{model}: {}, {} files in {} parts", now.phase.as_str(), now.files_total, now.parts_total);
+//!             }
 //!             ProgressEvent::Retrying { attempt, wait, reason } => {
 //!                 eprintln!("{model}: {reason}; attempt {attempt} follows in {} s", wait.as_secs());
 //!             }
@@ -75,7 +80,7 @@ use crate::mutex::{Condvar, Mutex};
 ///
 /// The [module documentation](self) has an example and the order of events.
 pub trait Progress: Send + Sync + fmt::Debug {
-    /// Receives an event.
+    /// Receives an event. The [module documentation](self) has an example and the order of events.
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent);
 }
 
@@ -102,6 +107,16 @@ impl Progress for Silent {
 /// ```
 /// use modelrack::progress::Phase;
 ///
+/// fn describe(phase: Phase) -> &'static str {
+///     match phase {
+///         Phase::Manifest => "looking up",
+///         Phase::Chunks => "downloading",
+///         Phase::Extracting => "installing",
+///         _ => phase.as_str(),
+///     }
+/// }
+///
+/// assert_eq!(describe(Phase::Chunks), "downloading");
 /// assert_eq!(Phase::Extracting.as_str(), "extracting");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +132,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Returns the name that machine output uses.
+    /// Returns the name that messages use; [`Phase`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -128,7 +143,7 @@ impl Phase {
     }
 }
 
-/// One event of a pull.
+/// One event of a pull. The [module documentation](self) has an example and the order of events.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ProgressEvent {
@@ -156,21 +171,40 @@ pub enum ProgressEvent {
     Finished(TransferState),
 }
 
-/// The state of a pull; all zero until the manifest is known. The [module documentation](self) has an example.
+/// The state of a pull; all zero until the manifest is known.
+///
+/// ```
+/// use modelrack::progress::{Phase, TransferState};
+///
+/// /// A line such as "3/8 files, 2/5 parts, 40 % (config.json)".
+/// fn line(now: &TransferState) -> String {
+///     let bytes = now.bytes_done + now.bytes_in_flight;
+///     let percent = 100 * bytes / now.total_bytes.max(1);
+///     let file = now.current_file.as_deref().unwrap_or("…");
+///     format!("{}/{} files, {}/{} parts, {percent} % ({file})", now.files_done, now.files_total, now.parts_done, now.parts_total)
+/// }
+///
+/// let mut now = TransferState::new(Phase::Chunks);
+/// (now.files_total, now.parts_total, now.total_bytes) = (8, 5, 1000);
+/// (now.files_done, now.parts_done, now.bytes_done, now.bytes_in_flight) = (3, 2, 350, 50);
+/// now.current_file = Some("config.json".to_owned());
+/// assert_eq!(line(&now), "3/8 files, 2/5 parts, 40 % (config.json)");
+/// assert_eq!((now.phase, now.bytes_network), (Phase::Chunks, 0), "all came from other models");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransferState {
     /// The phase.
     pub phase: Phase,
-    /// Files of the model.
+    /// The number of files of the model.
     pub files_total: u64,
-    /// Files that are complete and verified; in the first phase, files whose size is known.
+    /// The number of files that are complete and verified; in the first phase, of files whose size is known.
     pub files_done: u64,
-    /// Parts of the model.
+    /// The number of parts of the model.
     pub parts_total: u64,
-    /// Parts that are complete and verified.
+    /// The number of parts that are complete and verified.
     pub parts_done: u64,
-    /// Bytes of the model.
+    /// The size of the model, in bytes.
     pub total_bytes: u64,
     /// Bytes of the model that are verified, wherever they came from.
     pub bytes_done: u64,
@@ -183,7 +217,7 @@ pub struct TransferState {
 }
 
 impl TransferState {
-    /// Creates the state of a pull that has not started.
+    /// Creates the state of a pull that has not started; [`TransferState`] has an example.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
         Self {
@@ -210,7 +244,8 @@ impl TransferState {
 /// std::thread::scope(|scope| {
 ///     let pull = scope.spawn(|| manager.pull_model("digits/logistic v1"));
 ///     for download in manager.downloads() {
-///         println!("{}: {:.0} %", download.address, 100.0 * download.progress);
+///         println!("{} ({:?}): {:.0} %", download.address, download.model, 100.0 * download.progress);
+///         println!("  {} bytes, {:?} left", download.transferred.bytes_done, download.remaining);
 ///     }
 ///     pull.join().expect("the pull does not panic")
 /// })?;
@@ -222,18 +257,26 @@ impl TransferState {
 pub struct Download {
     /// The model as it was requested.
     pub address: ModelAddress,
-    /// The model that this means; `None` while it is resolved.
+    /// The model that the address means; `None` while it is being resolved.
     pub model: Option<ModelRef>,
-    /// From 0.0 to 1.0; 1.0 also for an empty model.
+    /// The part of its bytes that is verified, from 0.0 to 1.0; 1.0 for a model without bytes.
     pub progress: f64,
-    /// Its state.
+    /// How many files, parts and bytes that is.
     pub transferred: TransferState,
     /// The time left at the average speed so far; `None` until bytes have arrived.
     pub remaining: Option<Duration>,
 }
 
 impl Download {
-    /// Describes a pull that has not started.
+    /// Creates the entry of a pull that has not started, for implementations of [`Manager`](crate::Manager).
+    ///
+    /// ```
+    /// use modelrack::progress::Download;
+    ///
+    /// let download = Download::new("whisper/tiny fp16".parse()?);
+    /// assert_eq!((download.progress, download.model), (0.0, None));
+    /// # Ok::<(), modelrack::Error>(())
+    /// ```
     #[must_use]
     pub fn new(address: ModelAddress) -> Self {
         Self {
@@ -290,13 +333,14 @@ pub(crate) struct CancelState {
 }
 
 impl CancelToken {
-    /// Creates a token that is not cancelled.
+    /// Creates a token that is not cancelled; [`CancelToken`] has an example.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels this token and all its clones and children, for good. Transfers that use it stop within a second.
+    /// Cancels this token, its clones and its children, for good. Operations that use it stop within a second.
+    /// [`CancelToken`] has an example.
     pub fn cancel(&self) {
         Self::cancel_state(&self.0);
     }
@@ -317,13 +361,14 @@ impl CancelToken {
         }
     }
 
-    /// Returns whether the token is cancelled.
+    /// Returns whether the token is cancelled; [`CancelToken`] has an example.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Waits until the token is cancelled, but at most for `time`; returns whether it is cancelled.
+    /// Waits until the token is cancelled, for at most `time`, and returns whether it is cancelled. [`CancelToken`] has an
+    /// example.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
@@ -340,7 +385,8 @@ impl CancelToken {
         true
     }
 
-    /// Runs a callback once the token is cancelled, or now if it already is. A transport uses this to abort reads.
+    /// Runs a callback when the token is cancelled, or at once if it already is. A transport uses this to abort reads.
+    /// [`CancelToken`] has an example.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         let mut callbacks = self.0.callbacks.lock();
         if self.is_cancelled() {
@@ -351,7 +397,7 @@ impl CancelToken {
         }
     }
 
-    /// Creates a token that is cancelled with this one, and can be cancelled alone.
+    /// Creates a token that is cancelled with this one, and can be cancelled without it. [`CancelToken`] has an example.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();

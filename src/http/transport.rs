@@ -21,7 +21,8 @@ use crate::url::{Scheme, Url};
 /// An implementation returns every response, whatever its status. It does not follow redirects: the caller does, and keeps
 /// credentials from other hosts. Many threads send requests at once. The [module](crate::transport) has an example.
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Sends a request and returns once the headers of the response have arrived.
+    /// Sends a request, and returns once the headers of the response have arrived. The [module](crate::transport) has an
+    /// example.
     ///
     /// Once the request's token is cancelled, the request should fail soon, and so should reading its body.
     ///
@@ -31,19 +32,44 @@ pub trait Transport: Send + Sync + fmt::Debug {
 }
 
 /// A GET request.
+///
+/// A transport that forwards requests to a gateway, for instance, needs all of it:
+///
+/// ```
+/// use modelrack::CancelToken;
+/// use modelrack::transport::{Request, Secret, Url};
+///
+/// fn curl(request: &Request<'_>) -> Option<String> {
+///     if request.cancel.is_cancelled() {
+///         return None;
+///     }
+///     let headers = request.headers.iter().map(|(name, value)| format!("-H '{name}: {}' ", value.expose()));
+///     Some(format!("curl {}'{}'", headers.collect::<String>(), request.url.expose()))
+/// }
+///
+/// let url = Url::parse("https://models.example.org/models.json")?;
+/// let headers = [("range", Secret::new("bytes=0-1023"))];
+/// let cancel = CancelToken::new();
+/// let request = Request::new(&url, &headers, &cancel);
+/// assert_eq!(
+///     curl(&request).as_deref(),
+///     Some("curl -H 'range: bytes=0-1023' 'https://models.example.org/models.json'"),
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
     /// The URL; [`Url::expose`] returns it with its credentials.
     pub url: &'a Url,
-    /// The headers to send.
+    /// The headers to send: names in lower case, and values that `Debug` does not show.
     pub headers: &'a [(&'static str, Secret)],
-    /// Cancels the request.
+    /// Is cancelled when the request is no longer needed.
     pub cancel: &'a CancelToken,
 }
 
 impl<'a> Request<'a> {
-    /// Creates a request.
+    /// Creates a request, for testing a transport; [`Request`] has an example.
     #[must_use]
     pub fn new(
         url: &'a Url,
@@ -59,17 +85,35 @@ impl<'a> Request<'a> {
 }
 
 /// A response: status, headers and a reader of the body.
+///
+/// ```
+/// use std::io::{Cursor, Read};
+///
+/// use modelrack::transport::Response;
+///
+/// let mut response = Response {
+///     status: 206,
+///     headers: vec![("content-range".to_owned(), "bytes 0-3/10".to_owned())],
+///     body: Box::new(Cursor::new(b"abcd")),
+/// };
+/// assert_eq!(response.header("content-range"), Some("bytes 0-3/10"));
+/// assert_eq!(response.header("etag"), None);
+/// let mut bytes = Vec::new();
+/// response.body.read_to_end(&mut bytes)?;
+/// assert_eq!((response.status, bytes.as_slice()), (206, &b"abcd"[..]));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// The headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body; a read may block until the stall timeout.
+    /// The body. A read blocks until bytes arrive, and fails once the stall timeout is over.
     pub body: Box<dyn Read + Send>,
 }
 
 impl Response {
-    /// Returns the first value of a header; `name` is in lower case.
+    /// Returns the first value of a header, whose name is in lower case; [`Response`] has an example.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -88,13 +132,30 @@ impl fmt::Debug for Response {
 }
 
 /// Why a request got no response.
+///
+/// ```
+/// use std::io;
+///
+/// use modelrack::error::BoxError;
+/// use modelrack::transport::TransportError;
+///
+/// fn from_io(error: io::Error) -> TransportError {
+///     TransportError {
+///         message: "the gateway did not answer".to_owned(),
+///         transient: error.kind() == io::ErrorKind::TimedOut,
+///         source: Some(BoxError::from(error)),
+///     }
+/// }
+///
+/// assert!(from_io(io::ErrorKind::TimedOut.into()).transient);
+/// ```
 #[derive(Debug)]
 pub struct TransportError {
-    /// What happened, in a few words, such as "connection timed out".
+    /// What happened, such as "connection timed out": lower case, without the URL and a full stop.
     pub message: String,
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later. If so, it is retried.
     pub transient: bool,
-    /// The implementation's own error.
+    /// The cause, such as the error of another crate.
     pub source: Option<BoxError>,
 }
 

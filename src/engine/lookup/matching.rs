@@ -27,32 +27,33 @@ use crate::store::record::ModelRecord;
 /// How many models are pulled at once: while one becomes durable on disk, others transfer.
 const MODELS_AT_ONCE: usize = 4;
 
-/// What pulling several models did, in the order of names.
+/// What the pulls of several models did, in the order of names. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct MatchingReport {
-    /// Models that are installed now, or were already.
+    /// The pulls that succeeded, or found their model installed.
     #[serde(rename = "models")]
     pub pulled: Vec<PullReport>,
-    /// Models that could not be pulled.
+    /// The pulls that failed.
     pub failed: Vec<FailedPull>,
-    /// Bytes of archives that were fetched for several models at once.
+    /// Bytes of archives that were fetched for several models at once; the reports of the pulls do not include them.
     pub bytes_archives: u64,
 }
 
-/// A model that could not be pulled, and why.
+/// A model that could not be pulled, and why. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedPull {
-    /// Which one.
+    /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
 impl FailedPull {
-    /// Says why a model could not be pulled.
+    /// Creates the entry of a failed pull, for implementations of [`Manager`](crate::Manager); the [module
+    /// documentation](crate::pull) has an example.
     #[must_use]
     pub fn new(model: ModelRef, error: Error) -> Self {
         Self { model, error }

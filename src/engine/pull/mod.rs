@@ -34,27 +34,27 @@ use crate::store::record::{Annotation, Records};
 
 use attempt::{Attempt, Pull};
 
-/// Options of a pull.
+/// What to pull of a model, and how. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PullOptions {
-    /// Build a new copy even if this state is installed, and swap it in.
+    /// Pull the model even if exactly this state is installed, and replace the installed copy.
     pub force: bool,
-    /// How many parts are fetched at once, from 1 to 16. Default: as configured, else as many as suit the parts.
+    /// How many parts are fetched at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
     pub concurrency: Option<usize>,
-    /// Only files that match one of these patterns (`*.safetensors`, `onnx/`); all files if there are none.
+    /// Pull only files that match one of these patterns, such as `*.safetensors` or `onnx/`. Default: all files.
     pub include: Vec<String>,
-    /// No file that matches one of these patterns.
+    /// Pull no file that matches one of these patterns.
     pub exclude: Vec<String>,
-    /// The type to record, instead of the one that the source states.
+    /// The type to record. Default: the one that the source states.
     pub model_type: Option<String>,
-    /// Refuse a model that has files without a digest.
+    /// Fail with [`ErrorKind::Unverifiable`] if files have no digest. Default: install them, and report them.
     pub require_hashes: bool,
-    /// Open no socket.
+    /// Open no socket. Default: as configured.
     pub offline: bool,
-    /// Stops the pull.
+    /// Cancels the pull.
     pub cancel: CancelToken,
-    /// Receives the events of the pull, instead of the manager's own handler.
+    /// Receives the events of the pull. Default: the manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -90,7 +90,7 @@ impl PullOptions {
     }
 }
 
-/// How a pull ended.
+/// How a pull ended. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[serde(rename_all = "snake_case")]
@@ -101,11 +101,11 @@ pub enum PullOutcome {
     AlreadyInstalled,
 }
 
-/// What a pull did.
+/// What a pull did. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PullReport {
-    /// What was pulled.
+    /// The version that was pulled.
     #[serde(flatten)]
     pub model: ModelRef,
     /// How it ended.
@@ -115,20 +115,21 @@ pub struct PullReport {
     pub path: PathBuf,
     /// The key of the source.
     pub source: String,
-    /// The digest of its manifest.
+    /// The state that is installed now; compare it with
+    /// [`RemoteModel::manifest_digest`](crate::remote::RemoteModel::manifest_digest).
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The version that this one is an alias of.
+    /// The version that this one is an alias of; `None` if it is none.
     pub alias_of: Option<String>,
-    /// Files of the model.
+    /// The number of files of the model.
     pub files: u64,
-    /// Paths of files without a digest, whose bytes could not be verified.
+    /// Paths of files without a digest, whose bytes could not be verified; usually empty.
     pub files_unverified: Vec<String>,
-    /// Bytes of the model.
+    /// The size of the model, in bytes.
     pub total_bytes: u64,
-    /// Bytes that came over the network, failed attempts included.
+    /// Bytes that were fetched, including those of failed attempts.
     pub bytes_fetched: u64,
-    /// Bytes copied from other models or partials of the store, or from another place of this model.
+    /// Bytes that were copied from other models or unfinished pulls on this machine, or from elsewhere in this model.
     pub bytes_reused: u64,
     /// Bytes that an unfinished pull had left.
     pub bytes_resumed: u64,
@@ -138,7 +139,8 @@ pub struct PullReport {
 }
 
 impl PullReport {
-    /// Creates the report of a pull that found the model installed.
+    /// Creates the report of a pull that found the model installed, for implementations of
+    /// [`Manager`](crate::Manager); the [module documentation](crate::pull) has an example.
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, manifest_digest: Digest) -> Self {
         Self {

@@ -21,32 +21,33 @@ use crate::source::places::Places;
 use crate::store::partial::{MeasuredFile, Partial, find_partials};
 use crate::store::record::{ModelRecord, Records};
 
-/// What a pull would do. It has been looked up already: [`Manager::execute`](crate::Manager::execute) runs it as it
-/// stands, with the options it was made with.
+/// What a pull will do. [`Manager::execute`](crate::Manager::execute) does exactly that, with the options that the plan was
+/// made with. The [module documentation](crate::pull) has an example.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PullPlan {
     /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// Whether exactly this state is installed, so that there is nothing to do.
+    /// Whether exactly this state is installed already, so that there is nothing to do.
     #[serde(rename = "outcome", serialize_with = "outcome")]
     pub installed: bool,
-    /// Files of the model.
+    /// The number of files of the model.
     pub files: usize,
-    /// Files without a digest, whose bytes cannot be verified.
+    /// The number of files without a digest, whose bytes cannot be verified.
     pub files_unverified: usize,
-    /// Files whose sizes the registry does not state: the bytes below do not include them, and each takes a request.
+    /// The number of files whose sizes the registry does not state. The bytes below do not include them, and each takes a
+    /// request.
     pub files_unsized: usize,
-    /// Bytes of the model.
+    /// The size of the model, in bytes.
     pub total_bytes: u64,
-    /// Bytes to fetch over the network.
+    /// Bytes to fetch.
     pub bytes_to_fetch: u64,
-    /// Bytes that other models or partials of the store have.
+    /// Bytes that other models or unfinished pulls on this machine have.
     pub bytes_reused: u64,
-    /// Bytes that an unfinished pull left, which will be verified again.
+    /// Bytes that an unfinished pull of this model left; they are verified again.
     pub bytes_resumed: u64,
-    /// Requests that it takes, without those for the index and the manifest.
+    /// The number of requests, without those for the index and the manifest.
     pub requests: usize,
     #[serde(skip)]
     pub(crate) target: Option<Arc<PullTarget>>,
@@ -62,7 +63,8 @@ fn outcome<S: Serializer>(installed: &bool, serializer: S) -> Result<S::Ok, S::E
 }
 
 impl PullPlan {
-    /// Creates the plan of a pull that has nothing to do; it cannot be executed.
+    /// Creates the plan of a pull that has nothing to do, for implementations of [`Manager`](crate::Manager): a
+    /// [`ModelManager`](crate::ModelManager) does not execute it. The [module documentation](crate::pull) has an example.
     #[must_use]
     pub fn new(model: ModelRef) -> Self {
         Self {
