@@ -9,7 +9,49 @@ use std::time::Duration;
 use crate::mutex::Mutex;
 use crate::{CancelToken, Environment, Error, ErrorKind};
 
-/// The streams of a run: results go to one, status to another, answers come from the third. Clones share them.
+/// The streams of a run: results go to one, messages to another, and answers come from a third. Clones share them.
+///
+/// ```
+/// use std::fs::File;
+/// use std::io;
+///
+/// use modelrack::Config;
+/// use modelrack::cli::{Console, Mount};
+///
+/// let mount = Mount::new(Config::new("tool"));
+/// let as_by_default = mount.clone().console(Console::standard());
+///
+/// // Results to a file, messages nowhere, and nobody to ask:
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("models.txt");
+/// let to_file = mount.console(Console::new(File::create(path)?, io::sink()));
+/// # Ok::<(), io::Error>(())
+/// ```
+///
+/// In a test, a user can answer:
+///
+/// ```
+/// use std::io::Cursor;
+/// use std::sync::Arc;
+///
+/// use modelrack::cli::{Console, Mount, models_command, run};
+/// use modelrack::{Config, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// # let environment = modelrack::Environment::empty(modelrack::config::System::Linux, _folder.path());
+/// manager.pull_model("digits/logistic v1")?;
+/// let (console, out, err) = Console::captured();
+/// let mount = Mount::new(Config::new("tool"))
+///     .manager(Arc::new(manager))
+///     .environment(environment)
+///     .console(console.terminal(80, Cursor::new("y\n")));
+///
+/// let matches = models_command(&mount).try_get_matches_from(["models", "remove", "digits/logistic", "v1"])?;
+/// assert_eq!(run(&mount, &matches).code(), 0);
+/// assert!(err.text().contains("digits/logistic v1"), "the question names the model");
+/// assert!(out.text().contains("Removed"), "{}", out.text());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Console {
     out: Arc<Mutex<dyn Write + Send>>,
@@ -21,12 +63,12 @@ pub struct Console {
     width: Option<usize>,
 }
 
-/// What was printed to one stream of [`Console::captured`].
+/// What was printed to one stream of [`Console::captured`] ; [`Console`] has an example.
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
-    /// Returns the text printed so far.
+    /// Returns the text that was printed so far; [`Console`] has an example.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock()).into_owned()
@@ -44,7 +86,7 @@ impl Write for Captured {
 }
 
 impl Console {
-    /// Uses the streams of the process.
+    /// Uses the streams of the process; [`Console`] has an example.
     #[must_use]
     pub fn standard() -> Self {
         let width =
@@ -60,7 +102,7 @@ impl Console {
         }
     }
 
-    /// Uses these writers, which are not terminals; the user cannot be asked.
+    /// Uses these writers, which are not terminals; the user cannot be asked. [`Console`] has an example.
     #[must_use]
     pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
@@ -74,14 +116,14 @@ impl Console {
         }
     }
 
-    /// Keeps what is printed: returns the console, its results and its status.
+    /// Keeps what is printed: returns the console, its results and its messages. [`Console`] has an example.
     #[must_use]
     pub fn captured() -> (Self, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
         (Self::new(out.clone(), err.clone()), out, err)
     }
 
-    /// Behaves as on a terminal of this width, on which the user types this input.
+    /// Behaves as a terminal of this width, in columns, on which a user types this input. [`Console`] has an example.
     #[must_use]
     pub fn terminal(mut self, width: usize, input: impl BufRead + Send + 'static) -> Self {
         self.input = Arc::new(Mutex::new(input));

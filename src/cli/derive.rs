@@ -12,7 +12,7 @@ use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
 /// ```
 /// use clap::Parser;
 /// use modelrack::Config;
-/// use modelrack::cli::{Exit, Host, ModelsArgs, Mount};
+/// use modelrack::cli::{Exit, Host, ModelsArgs, Mount, Output};
 ///
 /// struct Whisper;
 ///
@@ -27,17 +27,34 @@ use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
 ///     Models(ModelsArgs<Whisper>),
 /// }
 ///
-/// let Cli::Models(models) = Cli::try_parse_from(["whisper-tool", "models", "list"])?;
-/// let run: fn(ModelsArgs<Whisper>) -> Exit = |models| models.run();
-/// # let _ = (models, run);
-/// # Ok::<(), clap::Error>(())
+/// fn execute(cli: &Cli) -> Exit {
+///     match cli {
+///         Cli::Models(models) => models.run(),
+///     }
+/// }
+///
+/// // Or with a mount that knows more, such as a manager or flags that the parent has parsed:
+/// fn execute_offline(cli: &Cli) -> Exit {
+///     match cli {
+///         Cli::Models(models) => models.run_with(&Whisper::mount().output(Output::default().offline(true))),
+///     }
+/// }
+///
+/// let cli = Cli::try_parse_from(["whisper-tool", "models", "list"])?;
+/// # let folder = tempfile::tempdir()?;
+/// # let environment = modelrack::Environment::empty(modelrack::config::System::Linux, folder.path());
+/// # let (console, ..) = modelrack::cli::Console::captured();
+/// # let mount = Whisper::mount().environment(environment).console(console);
+/// # let execute = |Cli::Models(models): &Cli| models.run_with(&mount);
+/// assert_eq!(execute(&cli).code(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Host {
-    /// Returns the mount. It is called whenever the tree is built, and must not do any I/O.
+    /// Returns the mount. It is called whenever the tree is built, and must not do any I/O. [`Host`] has an example.
     fn mount() -> Mount;
 }
 
-/// The command tree as a field or variant of a derived parent; implements [`clap::Args`].
+/// The command tree as a field or variant of a derived parent; implements [`clap::Args`]. [`Host`] has an example.
 pub struct ModelsArgs<H> {
     matches: ArgMatches,
     host: PhantomData<fn() -> H>,
@@ -45,7 +62,40 @@ pub struct ModelsArgs<H> {
 
 /// The commands of the tree, as subcommands of a derived parent; implements [`clap::Subcommand`].
 ///
-/// With `#[command(subcommand)]`, they are below the parent's variant; with `#[command(flatten)]`, among its own commands.
+/// With `#[command(subcommand)]`, they are below the parent's variant; with `#[command(flatten)]`, among its own commands:
+///
+/// ```
+/// use clap::Parser;
+/// use modelrack::Config;
+/// use modelrack::cli::{Exit, Host, ModelsCommand, Mount};
+///
+/// struct Whisper;
+///
+/// impl Host for Whisper {
+///     fn mount() -> Mount {
+///         Mount::new(Config::new("whisper-tool").registry_url("https://models.example.org"))
+///     }
+/// }
+///
+/// #[derive(Parser)]
+/// enum Cli {
+///     /// Transcribe a recording
+///     Transcribe { recording: String },
+///     #[command(flatten)]
+///     Models(ModelsCommand<Whisper>),
+/// }
+///
+/// fn execute(cli: Cli) -> Exit {
+///     match cli {
+///         Cli::Transcribe { recording } => todo!("transcribe {recording}"),
+///         Cli::Models(models) => models.run(),
+///     }
+/// }
+///
+/// let cli = Cli::try_parse_from(["whisper-tool", "pull", "whisper/tiny"])?;
+/// assert!(matches!(cli, Cli::Models(_)));
+/// # Ok::<(), clap::Error>(())
+/// ```
 pub struct ModelsCommand<H> {
     name: String,
     matches: ArgMatches,
@@ -53,24 +103,24 @@ pub struct ModelsCommand<H> {
 }
 
 impl<H: Host> ModelsArgs<H> {
-    /// Runs the command with the mount of the host.
+    /// Runs the command with the mount of the host; [`Host`] has an example.
     pub fn run(&self) -> Exit {
         self.run_with(&H::mount())
     }
 
-    /// Runs the command with another mount, such as one with a manager or the parent's flags.
+    /// Runs the command with another mount, such as one with a manager or the parent's flags; [`Host`] has an example.
     pub fn run_with(&self, mount: &Mount) -> Exit {
         run(mount, &self.matches)
     }
 }
 
 impl<H: Host> ModelsCommand<H> {
-    /// Runs the command with the mount of the host.
+    /// Runs the command with the mount of the host; [`ModelsCommand`] has an example.
     pub fn run(&self) -> Exit {
         self.run_with(&H::mount())
     }
 
-    /// Runs the command with another mount, such as one with a manager or the parent's flags.
+    /// Runs the command with another mount, such as one with a manager or the parent's flags; [`Host`] has an example.
     pub fn run_with(&self, mount: &Mount) -> Exit {
         run_verb(mount, &self.matches, Some((&self.name, &self.matches)))
     }

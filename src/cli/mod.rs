@@ -27,6 +27,22 @@
 //! `--json`, `--quiet`, `--verbose` and `--offline` are flags of every command, in front of its name or behind it. Their ids
 //! begin with `modelrack_`, and they have no short forms. A parent that defines one of them itself, as a global argument,
 //! leaves ours out with [`Mount::without`] and passes its value on with [`Mount::output`].
+//!
+//! # Exit codes
+//!
+//! | exit | codes in `--json` |
+//! |---|---|
+//! | 0 | done; also: already installed, up to date |
+//! | 1 | `CONFIG_ERROR`, `REGISTRY_ERROR`, `NOT_SYNCED`, `LOCKED`, anything else; also: a question was answered with no |
+//! | 2 | `INVALID_REF`, `INVALID_ARGUMENT` |
+//! | 3 | `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`; also: `update` found models that their source no longer offers |
+//! | 4 | `NOT_INSTALLED` |
+//! | 5 | `NETWORK_ERROR`, `OFFLINE`, `RATE_LIMITED` |
+//! | 6 | `HASH_MISMATCH`; also: `verify` found damage |
+//! | 7 | `STORAGE_ERROR`, `INSUFFICIENT_SPACE`, `PERMISSION_ERROR` |
+//! | 8 | `AUTHENTICATION_ERROR` |
+//! | 9 | `NOT_PUBLISHABLE`; also: `registry status` found errors, with `--strict` warnings |
+//! | 130 | `CANCELLED` |
 
 /// Creates the entry of a module in a dispatch table.
 macro_rules! verb {
@@ -82,13 +98,27 @@ use session::Session;
 
 use crate::{Error, Result};
 
-/// How a run ended.
+/// How a run ended: its exit code. A parent returns it from `main`, or looks at the [code](Self::code) first.
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use modelrack::cli::Exit;
+///
+/// /// 130 is for what the user cancelled.
+/// fn end(exit: Exit) -> ExitCode {
+///     if exit.code() == 130 {
+///         eprintln!("stopped; the next pull resumes");
+///     }
+///     exit.into()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "the parent decides what to do with it"]
 pub struct Exit(u8);
 
 impl Exit {
-    /// Returns the exit code, one of those that the README lists.
+    /// Returns the exit code; see the [exit codes](crate::cli#exit-codes). [`Exit`] has an example.
     #[must_use]
     pub fn code(self) -> u8 {
         self.0
@@ -159,13 +189,14 @@ impl Verb {
     }
 }
 
-/// Builds the command tree. The parent adds it at any depth.
+/// Builds the command tree, which a parent adds at any depth. The [module documentation](self) has an example.
 #[must_use]
 pub fn models_command(mount: &Mount) -> Command {
     add_tree(Command::new(mount.name.clone()), mount)
 }
 
-/// Runs the command that was matched; `matches` are those of the command that [`models_command`] built.
+/// Runs the command that was matched: `matches` are those of the command that [`models_command`] built. The [module
+/// documentation](self) has an example.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
     run_verb(mount, matches, matches.subcommand())
 }

@@ -7,6 +7,43 @@ use crate::setters::setters;
 use crate::{CancelToken, Config, Environment, Manager, ModelManager};
 
 /// An app's models, and what the parent handles itself.
+///
+/// A parent that has its own `--json` and `--quiet`, cancels on Ctrl-C and keeps its own manager:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::cli::{Console, Flag, Mount, Output, models_command, run};
+/// use modelrack::{CancelToken, Config, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// # let environment = modelrack::Environment::empty(modelrack::config::System::Linux, _folder.path());
+/// manager.pull_model("digits/logistic v1")?;
+///
+/// let cancel = CancelToken::new();
+/// let (console, out, err) = Console::captured();
+/// let mount = Mount::new(Config::new("tool"))
+///     .name("ai")
+///     .about("Find and pull the models of this tool")
+///     .without([Flag::Json, Flag::Quiet])
+///     .manager(Arc::new(manager))
+///     .cancel(cancel.clone())
+///     .environment(environment)
+///     .console(console)
+///     .invoked_as("tool ai");
+///
+/// let parent = clap::Command::new("tool")
+///     .arg(clap::arg!(--json).global(true))
+///     .arg(clap::arg!(--quiet).global(true))
+///     .subcommand(models_command(&mount));
+/// let matches = parent.try_get_matches_from(["tool", "--quiet", "ai", "list"])?;
+/// let Some(("ai", below)) = matches.subcommand() else { unreachable!("it was typed") };
+/// let mount = mount.output(Output::default().json(below.get_flag("json")).quiet(below.get_flag("quiet")));
+///
+/// assert_eq!(run(&mount, below).code(), 0, "{}", err.text());
+/// assert_eq!(out.text(), "digits/logistic v1\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mount {
     pub(super) config: Config,
@@ -21,7 +58,15 @@ pub struct Mount {
     pub(super) invoked_as: Option<String>,
 }
 
-/// A flag that a parent may define itself.
+/// A flag that a parent may define itself, as a global argument of the same name; [`Mount::without`] leaves ours out.
+///
+/// ```
+/// use modelrack::Config;
+/// use modelrack::cli::{Flag, Mount};
+///
+/// let all = [Flag::Json, Flag::Quiet, Flag::Verbose, Flag::Offline, Flag::Yes];
+/// let mount = Mount::new(Config::new("tool")).without(all);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Flag {
@@ -37,19 +82,28 @@ pub enum Flag {
     Yes,
 }
 
-/// The choices of a parent that defines some of the flags itself. A flag is on if the parent or the user turns it on.
+/// The flags that a parent has parsed itself. A flag is on if either the parent's value or ours is.
+///
+/// ```
+/// use modelrack::Config;
+/// use modelrack::cli::{Mount, Output};
+///
+/// // For a parent that has parsed `--json --offline -y`:
+/// let output = Output::default().json(true).quiet(false).verbose(false).offline(true).yes(true);
+/// let mount = Mount::new(Config::new("tool")).output(output);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Output {
-    /// Print one JSON document.
+    /// Print exactly one JSON document, as `--json` does.
     pub json: bool,
-    /// Print only essential output.
+    /// Print only the essential, as `--quiet` does.
     pub quiet: bool,
-    /// Print log events to standard error.
+    /// Print log events to standard error, as `--verbose` does.
     pub verbose: bool,
-    /// Do not use the network.
+    /// Open no socket, as `--offline` does.
     pub offline: bool,
-    /// Answer yes to every question.
+    /// Ask no questions, as `-y` does.
     pub yes: bool,
 }
 
@@ -62,7 +116,7 @@ setters!(Output {
 });
 
 impl Mount {
-    /// Mounts the models of an app, as the command `models` with all flags.
+    /// Mounts the models of an app as the command `models`, with all flags. [`Mount`] has an example.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -79,63 +133,67 @@ impl Mount {
         }
     }
 
-    /// Sets the name of the command. With derive, it is the name of the variant.
+    /// Sets the name of the command. Default: `models`; with derive, the name of the variant. [`Mount`] has an example.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets the description of the command in the parent's help.
+    /// Sets the description of the command in the parent's help. Default: one with the name of the app; with derive, the doc
+    /// comment of the variant. [`Mount`] has an example.
     #[must_use]
     pub fn about(mut self, about: impl Into<String>) -> Self {
         self.about = Some(about.into());
         self
     }
 
-    /// Leaves out flags that the parent defines itself.
+    /// Leaves out flags that the parent defines itself; [`Mount`] has an example.
     #[must_use]
     pub fn without(mut self, flags: impl IntoIterator<Item = Flag>) -> Self {
         self.without.extend(flags);
         self
     }
 
-    /// Passes on the parent's choices.
+    /// Passes on the flags that the parent has parsed itself; [`Mount`] has an example.
     #[must_use]
     pub fn output(mut self, output: Output) -> Self {
         self.output = output;
         self
     }
 
-    /// Uses this manager instead of creating one from the configuration.
+    /// Uses this manager. Default: a [`ModelManager`] with the configuration and the environment of the mount. [`Mount`] has
+    /// an example.
     #[must_use]
     pub fn manager(mut self, manager: Arc<dyn Manager>) -> Self {
         self.manager = Some(manager);
         self
     }
 
-    /// Uses this environment instead of that of the process.
+    /// Uses this environment. Default: that of the process. [`Mount`] has an example.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
         self
     }
 
-    /// Uses these streams instead of those of the process.
+    /// Uses these streams. Default: those of the process. [`Mount`] has an example.
     #[must_use]
     pub fn console(mut self, console: Console) -> Self {
         self.console = Some(console);
         self
     }
 
-    /// Stops the command when the token is cancelled, for example by the parent's handler of Ctrl-C.
+    /// Stops the command, with exit code 130, when the token is cancelled: a parent's handler of Ctrl-C does that. [`Mount`]
+    /// has an example.
     #[must_use]
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
         self
     }
 
-    /// Sets how messages and examples quote the command, such as `tool ai models`. Default: as the user typed it.
+    /// Sets how messages and help texts quote the command, such as `tool ai models`. Default: as the user typed it. [`Mount`]
+    /// has an example.
     #[must_use]
     pub fn invoked_as(mut self, command: impl Into<String>) -> Self {
         self.invoked_as = Some(command.into());
