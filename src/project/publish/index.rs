@@ -63,25 +63,24 @@ fn add_version(index: &mut Index, report: &mut PublishReport, metadata: &Metadat
     }
     let before = versions.insert(model.version().to_owned(), entry);
     for alias in report.aliases.iter().collect::<BTreeSet<_>>() {
-        let refuse = |reason: String| {
-            Err(Error::argument(format!(
-                "the alias '{}' of {}/{} {reason}",
+        let is_version = |entry: &Map<_, _>| !entry.contains_key("alias_of");
+        let fault = if let Err(error) = crate::model::check_version(alias) {
+            Some(error.reason())
+        } else if alias == model.version() {
+            Some("is the version itself")
+        } else {
+            versions
+                .get(alias)
+                .is_some_and(is_version)
+                .then_some("is a version")
+        };
+        if let Some(fault) = fault {
+            return Err(Error::argument(format!(
+                "the alias '{}' of {}/{} {fault}",
                 alias.escape_debug(),
                 model.group(),
                 model.model()
-            )))
-        };
-        if let Err(error) = crate::model::check_version(alias) {
-            return refuse(error.reason().to_owned());
-        }
-        if alias == model.version() {
-            return refuse("is the version itself".into());
-        }
-        if versions
-            .get(alias)
-            .is_some_and(|entry| !entry.contains_key("alias_of"))
-        {
-            return refuse("is a version".into());
+            )));
         }
         let entry = ("alias_of".into(), model.version().into());
         versions.insert(alias.clone(), Map::from_iter([entry]));

@@ -261,12 +261,9 @@ fn write_version(
         Ok((bytes, digest))
     };
     let chunks: Vec<(u64, Digest)> = ranges.par_iter().map(write).collect::<Result<_>>()?;
-    let parts = stream
-        .0
-        .par_iter()
-        .filter_map(|part| Some((part.name.clone()?, part)));
-    let files: Vec<ManifestFile> = parts
-        .map(|(name, part)| {
+    let files = stream.0.par_iter();
+    let files: Vec<ManifestFile> = files
+        .map(|part| {
             let range = part.range();
             // A file that is a chunk of its own is hashed already.
             let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
@@ -276,7 +273,7 @@ fn write_version(
             Ok(ManifestFile {
                 size_bytes: Some(part.size_bytes),
                 digest: Some(Checksum::Sha256(digest)),
-                ..ManifestFile::new(name)
+                ..ManifestFile::new(part.name.clone())
             })
         })
         .collect::<Result<_>>()?;
@@ -309,26 +306,21 @@ fn write_version(
 
 /// Returns what the index says of a registered model: what is registered, over what its files say.
 fn metadata_of(entry: &ModelEntry, version: &RegisteredVersion) -> Metadata {
-    let text = |text: Option<&String>| {
-        text.filter(|text| !text.is_empty())
-            .cloned()
-            .map(Value::from)
-    };
-    let list = |values: Vec<String>| {
-        Some(values)
-            .filter(|values| !values.is_empty())
-            .map(Value::from)
-    };
     let registered = [
-        ("name", Some(entry.name.clone().into())),
-        ("description", text(Some(&entry.description))),
-        ("type", text(entry.model_type.as_ref())),
-        ("entrypoint", text(entry.entrypoint.as_ref())),
-        ("tags", list(entry.tags.iter().cloned().collect())),
-        ("outputs", list(entry.outputs.clone())),
+        ("name", Value::from(entry.name.clone())),
+        ("description", entry.description.clone().into()),
+        ("type", entry.model_type.clone().into()),
+        ("entrypoint", entry.entrypoint.clone().into()),
+        ("tags", entry.tags.iter().cloned().collect()),
+        ("outputs", entry.outputs.clone().into()),
     ];
-    let registered = registered.into_iter();
+    let is_stated = |value: &Value| match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        other => !other.is_null(),
+    };
+    let registered = registered.into_iter().filter(|(_, value)| is_stated(value));
     let mut metadata = version.metadata.clone();
-    metadata.extend(registered.filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    metadata.extend(registered.map(|(key, value)| (key.to_owned(), value)));
     metadata
 }

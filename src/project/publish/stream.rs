@@ -13,7 +13,8 @@ use crate::platform;
 use crate::project::scan::walk::{Links, walk};
 use crate::relpath::{RelPath, check_distinct};
 
-const BUFFER_BYTES: usize = 256 << 10;
+/// How much of a file is read at once.
+const BUFFER_BYTES: u64 = 256 << 10;
 
 /// Files one behind the other, in the order of names.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub(super) struct Stream(pub(super) Vec<Part>);
 /// A file of a stream.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Its name in the model; empty outside of a model.
-    pub(super) name: Option<RelPath>,
+    /// Its name in the model.
+    pub(super) name: RelPath,
     path: PathBuf,
     pub(super) size_bytes: u64,
     offset: u64,
@@ -42,7 +43,7 @@ impl Stream {
         for (name, path) in files {
             let size_bytes = fs::metadata(&path).at("read", &path)?.len();
             parts.push(Part {
-                name: Some(name),
+                name,
                 path,
                 size_bytes,
                 offset,
@@ -103,25 +104,14 @@ impl Stream {
 
     /// Passes on the bytes of a range.
     fn read(&self, range: &Range<u64>, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let mut buffer = vec![0_u8; BUFFER_BYTES];
         let first = self
             .0
             .partition_point(|part| part.range().end <= range.start);
         let parts = self.0[first..].iter();
         for part in parts.take_while(|part| part.offset < range.end) {
+            let begin = range.start.max(part.offset) - part.offset;
             let end = range.end.min(part.range().end) - part.offset;
-            let mut at = range.start.max(part.offset) - part.offset;
-            if at >= end {
-                continue;
-            }
-            let file = File::open(&part.path).at("read", &part.path)?;
-            while at < end {
-                let length = usize::try_from(end - at).unwrap_or(usize::MAX);
-                let piece = &mut buffer[..length.min(BUFFER_BYTES)];
-                platform::read_exact_at(&file, piece, at).at("read", &part.path)?;
-                take(piece)?;
-                at += piece.len() as u64;
-            }
+            read_file(&part.path, begin..end, take)?;
         }
         Ok(())
     }
@@ -156,22 +146,39 @@ impl Stream {
     }
 }
 
-/// Returns whether a chunk is there, with the bytes that its name promises.
+/// Passes on the bytes of a range of a file.
+fn read_file(
+    path: &Path,
+    range: Range<u64>,
+    take: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let file = File::open(path).at("read", path)?;
+    let mut buffer = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let length = BUFFER_BYTES.min(range.end - at);
+        buffer.resize(length as usize, 0);
+        platform::read_exact_at(&file, &mut buffer, at).at("read", path)?;
+        take(&buffer)?;
+        at += length;
+    }
+    Ok(())
+}
+
+/// Returns whether a chunk exists, with the bytes that its name promises.
 fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
-    let Ok(metadata) = fs::metadata(path) else {
-        return false;
+    let has_size = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size_bytes;
+    let mut hasher = Hasher::default();
+    let mut hash = |piece: &[u8]| {
+        hasher.update(piece);
+        Ok(())
     };
-    let chunk = Stream(vec![Part {
-        name: None,
-        path: path.to_owned(),
-        size_bytes,
-        offset: 0,
-    }]);
-    metadata.is_file()
-        && metadata.len() == size_bytes
-        && chunk
-            .hash(&(0..size_bytes))
-            .is_ok_and(|there| there == digest)
+    fs::metadata(path).is_ok_and(has_size)
+        && read_file(path, 0..size_bytes, &mut hash).is_ok()
+        && hasher.finish() == digest
 }
 
 /// Cuts the stream of files of these sizes into chunks.

@@ -8,11 +8,10 @@
 //! .ddn .ucn .glo`), what they are compared with (`compare*`), and the files of tools such as version control. A link in a
 //! model is refused, since a server does not serve what it leads to.
 
-mod folder;
+mod left_out;
 mod models;
 mod origin;
 mod tree;
-mod zip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -35,14 +34,11 @@ use crate::project::home::Project;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
 use crate::relpath::below;
 use crate::setters::setters;
-use crate::settings::Settings;
-use crate::source::Sources;
-use crate::source::repository::place::{RepositoryPlace, place_of};
 use crate::store::lock::RECORD_LIMIT;
 
+pub(crate) use left_out::is_output_of_run;
 use models::{Models, Naming, find};
-use origin::{ArchiveFetch, IndexedFolder, Server, open_folder};
-pub(crate) use tree::is_output_of_run;
+use origin::IndexedFolder;
 
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -139,59 +135,6 @@ impl MakeOptions {
             cancel: CancelToken::new(),
         }
     }
-
-    /// Opens the folder of the models; `own` is the registry that will be written.
-    fn open(&self, own: &Path) -> Result<IndexedFolder> {
-        let (repository, file, path) = match &self.origin {
-            MakeOrigin::Archive { repository, path } => (repository, None, path),
-            MakeOrigin::Asset {
-                repository,
-                file,
-                path,
-            } => (repository, Some(file.as_str()), path),
-            MakeOrigin::Folder { path, repository } => {
-                let server = |repository| self.server(repository, None, &self.settings()?);
-                let server = repository.as_ref().map(server).transpose()?;
-                if server.is_none() && self.urls {
-                    let message = "URLs need a repository and a ref, and none is given";
-                    return Err(Error::argument(message));
-                }
-                return open_folder(path, server, own, &self.cancel);
-            }
-        };
-        let settings = &self.settings()?;
-        let server = self.server(repository, file, settings)?;
-        let sources = Sources::open(&settings.0, &settings.1, self.transport.clone())?;
-        let fetch = ArchiveFetch {
-            client: &sources.client.with_offline(self.offline),
-            beside: &own.with_file_name("archive.zip"),
-            cancel: &self.cancel,
-        };
-        fetch.open(server, file, path)
-    }
-
-    fn settings(&self) -> Result<(Settings, Environment)> {
-        let environment = self.environment.clone();
-        let environment = environment.unwrap_or_else(Environment::of_process);
-        Ok((Settings::read(&self.config, &environment)?, environment))
-    }
-
-    /// Finds how a repository is reached: as a source says that names it, else as the environment says.
-    fn server(
-        &self,
-        repository: &RepositoryRef,
-        asset: Option<&str>,
-        (settings, environment): &(Settings, Environment),
-    ) -> Result<Server> {
-        let reference = repository.reference.clone();
-        let place = RepositoryPlace {
-            refs: vec![reference.clone()],
-            asset: asset.map(str::to_owned),
-            ..place_of(&repository.repo, settings, environment)?
-        };
-        place.check()?;
-        Ok(Server { place, reference })
-    }
 }
 
 setters!(MakeOptions {
@@ -247,7 +190,7 @@ impl Project {
         read_replaceable(&file)?;
         let folder = options.open(&path)?;
         let found = find(
-            folder.tree.names(),
+            &folder.tree.names,
             &Naming {
                 name_file: &Glob::new(&options.namefile),
                 prefix: &options.name,

@@ -2,20 +2,23 @@
 
 use std::path::Path;
 
-use super::folder::Folder;
-use super::tree::Tree;
-use super::zip::Archive;
-use crate::error::{Error, ErrorKind, Result};
+use super::tree::{Archive, Tree};
+use super::{MakeOptions, MakeOrigin, RepositoryRef};
+use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
+use crate::disk::write::NewFile;
+use crate::env::Environment;
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::Client;
-use crate::progress::CancelToken;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below};
-use crate::source::repository::place::RepositoryPlace;
+use crate::settings::Settings;
+use crate::source::Sources;
+use crate::source::repository::place::{RepositoryPlace, place_of};
 use crate::url::Url;
 
 /// A folder that is indexed.
 pub(super) struct IndexedFolder {
-    pub(super) tree: Box<dyn Tree>,
+    pub(super) tree: Tree,
     /// Its name in errors and reports: a URL, or a path.
     pub(super) location: String,
     /// Its path in the repository or zip; empty for the top, and when it is unknown.
@@ -32,11 +35,28 @@ pub(super) struct IndexedFolder {
 /// A repository that serves models at a ref.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) place: RepositoryPlace,
-    pub(super) reference: String,
+    place: RepositoryPlace,
+    reference: String,
 }
 
 impl Server {
+    /// Finds how a repository is reached: as a source says that names it, else as the environment says.
+    fn find(
+        repository: &RepositoryRef,
+        asset: Option<&str>,
+        settings: &Settings,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let reference = repository.reference.clone();
+        let place = RepositoryPlace {
+            refs: vec![reference.clone()],
+            asset: asset.map(str::to_owned),
+            ..place_of(&repository.repo, settings, environment)?
+        };
+        place.check()?;
+        Ok(Self { place, reference })
+    }
+
     /// Returns the URL of a file, by its path in the repository or zip.
     pub(super) fn url(&self, asset: Option<&str>, path: &str) -> Result<Url> {
         match asset {
@@ -44,55 +64,16 @@ impl Server {
             None => self.place.raw_url(&self.reference, path),
         }
     }
-}
 
-/// How archives are fetched.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ArchiveFetch<'a> {
-    pub(super) client: &'a Client,
-    /// A path on a file system with room; no file is left there.
-    pub(super) beside: &'a Path,
-    pub(super) cancel: &'a CancelToken,
-}
-
-impl ArchiveFetch<'_> {
-    /// Opens a folder of the repository's archive, or of the zip `asset` of a release.
-    pub(super) fn open(
+    /// Fetches the repository's archive, or the zip `asset` of a release, into a temporary file beside `own`.
+    fn fetch(
         &self,
-        server: Server,
         asset: Option<&str>,
-        path: &str,
-    ) -> Result<IndexedFolder> {
-        let root = match path.trim_end_matches('/') {
-            "." => "",
-            root => root,
-        };
-        if !root.is_empty() {
-            RelPath::parse(root).map_err(|error| Error::argument(format!("folder: {error}")))?;
-        }
-        let mut archive = self.fetch(&server, asset)?;
-        let top = match asset {
-            Some(_) => String::new(),
-            None => archive.top_folder()?,
-        };
-        let location = archive.url().to_string();
-        if !archive.select(below(&top, root).trim_end_matches('/')) {
-            let message = format!("the archive has no folder '{root}' ({location})");
-            return Err(Error::argument(message));
-        }
-        Ok(IndexedFolder {
-            tree: Box::new(archive),
-            location,
-            root: root.to_owned(),
-            asset: asset.map(str::to_owned),
-            top: name_of(root).or(name_of(&server.place.repo)),
-            note: None,
-            server: Some(server),
-        })
-    }
-
-    fn fetch(&self, server: &Server, asset: Option<&str>) -> Result<Archive> {
-        let Server { place, reference } = server;
+        client: &Client,
+        own: &Path,
+        options: &MakeOptions,
+    ) -> Result<Archive> {
+        let Self { place, reference } = self;
         let at = reference.escape_debug();
         let (urls, what) = match asset {
             Some(asset) => {
@@ -101,8 +82,11 @@ impl ArchiveFetch<'_> {
             }
             None => (place.archive_urls(reference)?, format!("ref '{at}'")),
         };
-        let archive = Archive::fetch(self.client, &urls, self.beside, self.cancel);
-        archive.map_err(|error| match error.kind() {
+        let path = own.with_file_name("archive.zip");
+        let create = || NewFile::create(&path);
+        let (cancel, write) = (&options.cancel, NewFile::write);
+        let fetched = client.fetch_into(&urls, MAX_ARCHIVE_BYTES, cancel, create, write);
+        let (file, _, url) = fetched.map_err(|error| match error.kind() {
             ErrorKind::Network {
                 url,
                 status: Some(404 | 410),
@@ -112,46 +96,129 @@ impl ArchiveFetch<'_> {
                 Error::registry(url, message)
             }
             _ => error,
+        })?;
+        let directory = Directory::of_file(&url, &file.reread()?, &path)?;
+        Ok(Archive {
+            url,
+            directory,
+            file,
         })
     }
 }
 
-/// Opens a folder of this machine; `own` is the registry that will be written.
-pub(super) fn open_folder(
-    path: &Path,
-    server: Option<Server>,
-    own: &Path,
-    cancel: &CancelToken,
-) -> Result<IndexedFolder> {
-    if path.is_file() {
-        let message = format!("{} is not a folder", path.display());
-        return Err(Error::argument(message));
+impl MakeOptions {
+    /// Opens the folder of the models; `own` is the registry that will be written.
+    pub(super) fn open(&self, own: &Path) -> Result<IndexedFolder> {
+        match &self.origin {
+            MakeOrigin::Archive { repository, path } => {
+                self.open_archive(repository, None, path, own)
+            }
+            MakeOrigin::Asset {
+                repository,
+                file,
+                path,
+            } => self.open_archive(repository, Some(file), path, own),
+            MakeOrigin::Folder { path, repository } => {
+                self.open_folder(path, repository.as_ref(), own)
+            }
+        }
     }
-    let folder = Folder::open(path, own, cancel)?;
-    let in_work_tree = path_in_work_tree(folder.path())?;
-    let note = in_work_tree.is_none().then_some(
-        "the folder is not in a work tree of git, so the registry has no root: its files have to be at the top of their \
-         repository",
-    );
-    let root = in_work_tree.unwrap_or_default();
-    if !root.is_empty() {
-        RelPath::parse(&root)
-            .map_err(|error| Error::argument(format!("{}: {error}", path.display())))?;
+
+    fn settings(&self) -> Result<(Settings, Environment)> {
+        let environment = self.environment.clone();
+        let environment = environment.unwrap_or_else(Environment::of_process);
+        Ok((Settings::read(&self.config, &environment)?, environment))
     }
-    let of_server = || name_of(&server.as_ref()?.place.repo);
-    let location = folder.path().display().to_string();
-    let own_name = folder.path().file_name().and_then(|name| name.to_str());
-    Ok(IndexedFolder {
-        top: name_of(&root)
-            .or_else(of_server)
-            .or(own_name.map(str::to_owned)),
-        location,
-        tree: Box::new(folder),
-        root,
-        asset: None,
-        note,
-        server,
-    })
+
+    /// Opens a folder of the repository's archive, or of the zip `asset` of a release.
+    fn open_archive(
+        &self,
+        repository: &RepositoryRef,
+        asset: Option<&str>,
+        path: &str,
+        own: &Path,
+    ) -> Result<IndexedFolder> {
+        let (settings, environment) = self.settings()?;
+        let server = Server::find(repository, asset, &settings, &environment)?;
+        let sources = Sources::open(&settings, &environment, self.transport.clone())?;
+        let root = match path.trim_end_matches('/') {
+            "." => "",
+            root => root,
+        };
+        if !root.is_empty() {
+            RelPath::parse(root).map_err(|error| Error::argument(format!("folder: {error}")))?;
+        }
+        let client = sources.client.with_offline(self.offline);
+        let archive = server.fetch(asset, &client, own, self)?;
+        let top = match asset {
+            Some(_) => "",
+            None => archive.directory.top_folder().ok_or_else(|| {
+                let message = "the archive has no folder that contains everything";
+                Error::registry(&archive.url, message)
+            })?,
+        };
+        let folder = below(top, root).trim_end_matches('/').to_owned();
+        let location = archive.url.to_string();
+        let tree = Tree::of_archive(archive, &folder).ok_or_else(|| {
+            Error::argument(format!("the archive has no folder '{root}' ({location})"))
+        })?;
+        Ok(IndexedFolder {
+            tree,
+            location,
+            root: root.to_owned(),
+            asset: asset.map(str::to_owned),
+            top: name_of(root).or(name_of(&server.place.repo)),
+            note: None,
+            server: Some(server),
+        })
+    }
+
+    /// Opens a folder of this machine.
+    fn open_folder(
+        &self,
+        path: &Path,
+        repository: Option<&RepositoryRef>,
+        own: &Path,
+    ) -> Result<IndexedFolder> {
+        let server = |repository| {
+            let (settings, environment) = self.settings()?;
+            Server::find(repository, None, &settings, &environment)
+        };
+        let server = repository.map(server).transpose()?;
+        if server.is_none() && self.urls {
+            let message = "URLs need a repository and a ref, and none is given";
+            return Err(Error::argument(message));
+        }
+        if path.is_file() {
+            let message = format!("{} is not a folder", path.display());
+            return Err(Error::argument(message));
+        }
+        let folder = std::path::absolute(path).at("read", path)?;
+        let tree = Tree::of_folder(&folder, own, &self.cancel)?;
+        let in_work_tree = path_in_work_tree(&folder)?;
+        let note = in_work_tree.is_none().then_some(
+            "the folder is not in a work tree of git, so the registry has no root: its files have to be at the top of \
+             their repository",
+        );
+        let root = in_work_tree.unwrap_or_default();
+        if !root.is_empty() {
+            RelPath::parse(&root)
+                .map_err(|error| Error::argument(format!("{}: {error}", path.display())))?;
+        }
+        let of_server = || name_of(&server.as_ref()?.place.repo);
+        let own_name = folder.file_name().and_then(|name| name.to_str());
+        Ok(IndexedFolder {
+            top: name_of(&root)
+                .or_else(of_server)
+                .or(own_name.map(str::to_owned)),
+            location: folder.display().to_string(),
+            tree,
+            root,
+            asset: None,
+            note,
+            server,
+        })
+    }
 }
 
 /// The last segment of a path.

@@ -1,81 +1,156 @@
-//! The files below a folder, wherever it is.
+//! The files below a folder of this machine or of an archive.
 
-use crate::error::Result;
-use crate::project::scan::walk::is_of_tool;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
-/// The files below a folder of this machine or of an archive.
-pub(super) trait Tree: Sync {
-    /// Returns the paths of the files, relative to the folder, with `/` between the components: in order, each once, not
-    /// checked, and without what [`is_left_out`].
-    fn names(&self) -> &[String];
+use super::left_out::{is_left_out, is_output_of_run};
+use crate::archive::{Directory, MemberError};
+use crate::disk::write::NewFile;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::progress::CancelToken;
+use crate::project::scan::walk::{Links, walk};
+use crate::relpath::below;
+use crate::url::Url;
+
+/// The files below a folder.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// Their paths from the folder, with `/` between the components: in order, each once, not checked, and without what is
+    /// left out of models.
+    pub(super) names: Vec<String>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Folder {
+        path: PathBuf,
+        /// Why some of the files cannot be read.
+        faults: BTreeMap<String, &'static str>,
+    },
+    Archive {
+        archive: Box<Archive>,
+        /// What precedes the names in the archive.
+        prefix: String,
+    },
+}
+
+/// An archive that was fetched as a whole.
+#[derive(Debug)]
+pub(super) struct Archive {
+    pub(super) url: Url,
+    pub(super) directory: Directory,
+    /// Removed when it is dropped.
+    pub(super) file: NewFile,
+}
+
+impl Tree {
+    /// Lists a folder of this machine, without the file `own`. Links are not followed, except for the folder itself.
+    pub(super) fn of_folder(path: &Path, own: &Path, cancel: &CancelToken) -> Result<Self> {
+        let own_name = own.file_name().and_then(OsStr::to_str);
+        let is_out = |name: &str, path: &Path, is_folder: bool| {
+            let component = name.rsplit('/').next().unwrap_or_default();
+            let is_own = || own_name == Some(component) && is_same(own, path);
+            is_left_out(component, !is_folder) || is_own()
+        };
+        let files = walk(path, Links::Refuse, cancel, &is_out)?;
+        let faults = files
+            .iter()
+            .filter_map(|file| Some((file.name.clone(), file.fault?)));
+        Ok(Self {
+            content: Content::Folder {
+                faults: faults.collect(),
+                path: path.to_owned(),
+            },
+            names: files.into_iter().map(|file| file.name).collect(),
+        })
+    }
+
+    /// Lists a folder of an archive, empty for its top; returns `None` if no file is in it.
+    pub(super) fn of_archive(archive: Archive, folder: &str) -> Option<Self> {
+        let prefix = below(folder, "");
+        let names = archive.directory.names();
+        let mut names: Vec<String> = names
+            .filter_map(|name| name.strip_prefix(&*prefix))
+            .map(str::to_owned)
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        names.retain(|name| !is_output_of_run(name));
+        names.sort_unstable();
+        // A name that occurs twice is refused when it is read.
+        names.dedup();
+        let archive = Box::new(archive);
+        let content = Content::Archive { archive, prefix };
+        Some(Self { names, content })
+    }
 
     /// Passes on a file in pieces, each at most as large as the buffer, until `take` fails.
     ///
     /// # Errors
-    /// When it cannot be read, or is a link or otherwise not a file; whatever `take` fails with.
+    /// When the file cannot be read, or is a link or not a file; whatever `take` fails with.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match &self.content {
+            Content::Folder { path, faults } => {
+                if let Some(fault) = faults.get(name) {
+                    let fault = format!("'{}' {fault}", name.escape_debug());
+                    return Err(Error::registry(path.display(), fault));
+                }
+                let path = path.join(name.split('/').collect::<PathBuf>());
+                let mut file = File::open(&path).at("read", &path)?;
+                loop {
+                    match file.read(buffer).at("read", &path)? {
+                        0 => return Ok(()),
+                        read => take(&buffer[..read])?,
+                    }
+                }
+            }
+            Content::Archive { archive, prefix } => {
+                archive.read(&format!("{prefix}{name}"), buffer, take)
+            }
+        }
+    }
+}
+
+impl Archive {
     fn read(
         &self,
         name: &str,
         buffer: &mut [u8],
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()>;
-}
-
-/// The outputs of a run, by their extensions in lower case.
-const OUTPUTS: [&str; 9] = [
-    "lst", "hds", "hed", "cbb", "cbc", "bud", "ddn", "ucn", "glo",
-];
-/// How the names of files begin that the outputs of a run are compared with.
-const COMPARED: &str = "compare";
-
-/// Returns whether a path is that of an output of a run, of something that outputs are compared with, or of a tool's file.
-pub(crate) fn is_output_of_run(path: &str) -> bool {
-    let mut components = path.rsplit('/');
-    let is_file_left_out = components
-        .next()
-        .is_some_and(|name| is_left_out(name, true));
-    is_file_left_out || components.any(|name| is_left_out(name, false))
-}
-
-/// Returns whether a file or folder with this name is left out of models. Extensions count for files only.
-pub(super) fn is_left_out(component: &str, is_file: bool) -> bool {
-    let is_output = || {
-        let extension = component.rsplit_once('.').map(|(_, extension)| extension);
-        extension.is_some_and(|extension| {
-            OUTPUTS
-                .iter()
-                .any(|output| output.eq_ignore_ascii_case(extension))
+    ) -> Result<()> {
+        let url = &self.url;
+        let member = self.directory.member(name)?;
+        let member =
+            member.ok_or_else(|| Error::internal("a file that the archive does not have"))?;
+        let mut file = self.file.reread()?;
+        let decoded = file
+            .seek(SeekFrom::Start(member.range().start))
+            .map_err(MemberError::Read)
+            .and_then(|_| member.decode(&mut file, url, buffer, take));
+        decoded.map_err(|error| match error {
+            MemberError::Read(source) => Error::from(ErrorKind::Registry {
+                location: url.to_string(),
+                message: "the archive cannot be read".into(),
+                source: Some(source.into()),
+            }),
+            MemberError::Damaged(error) | MemberError::Refused(error) => {
+                error.step(format!("the archive {url}"))
+            }
+            MemberError::Taken(error) => error,
         })
-    };
-    is_of_tool(component) || component.starts_with(COMPARED) || is_file && is_output()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outputs_of_a_run_are_left_out() {
-        for (component, of_files, of_folders) in [
-            ("mfsim.lst", true, false),
-            ("GWF.HDS", true, false),
-            ("a.b.cbc", true, false),
-            (".ucn", true, false),
-            ("lst", false, false),
-            ("a.lst2", false, false),
-            ("a.obs", false, false),
-            (".DS_Store", true, true),
-            (".git", true, true),
-            (".gitignore", false, false),
-            (".registry", true, true),
-            ("__pycache__", true, true),
-            ("compare", true, true),
-            ("compare.txt", true, true),
-            ("compared_to", true, true),
-            ("no_compare", false, false),
-        ] {
-            let found = (is_left_out(component, true), is_left_out(component, false));
-            assert_eq!(found, (of_files, of_folders), "{component}");
-        }
-    }
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
