@@ -73,6 +73,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
 use crate::mutex::{Condvar, Mutex};
 
@@ -319,6 +320,7 @@ impl Download {
 /// let child = token.child();
 /// token.cancel();
 /// assert!(child.is_cancelled() && child.wait(Duration::from_secs(60)));
+/// assert!(child.check().is_err());
 /// ```
 #[derive(Clone, Default)]
 pub struct CancelToken(Arc<CancelState>);
@@ -365,6 +367,15 @@ impl CancelToken {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Returns [`ErrorKind::Cancelled`] if the token is cancelled, for use between the steps of longer
+    /// work. [`CancelToken`] has an example.
+    pub fn check(&self) -> Result<()> {
+        match self.is_cancelled() {
+            true => Err(ErrorKind::Cancelled.into()),
+            false => Ok(()),
+        }
     }
 
     /// Waits until the token is cancelled, for at most `time`, and returns whether it is cancelled. [`CancelToken`] has an

@@ -81,9 +81,7 @@ impl Engine {
             force: options.force,
         };
         let reports = at_once(&sources, |source| source.sync(&call, &request));
-        if call.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        call.cancel.check()?;
         let mut all = SyncReport::default();
         reports.into_iter().for_each(|report| all.extend(report));
         self.sources.rescan();
@@ -141,9 +139,7 @@ impl Engine {
             let source = self.sources.by_key(key);
             source.map_or_else(Vec::new, |source| source.refresh(call, versions))
         });
-        if call.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        call.cancel.check()?;
         let by_source = versions.iter().zip(failed);
         Ok(by_source
             .flat_map(|((key, _), failed)| {

@@ -152,9 +152,7 @@ fn copy_files(
         }
     }
     for (from, to) in to_copy {
-        if options.pull.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        options.pull.cancel.check()?;
         copy_file(&from, &to)?;
         report.copied += 1;
     }

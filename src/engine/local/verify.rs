@@ -358,10 +358,8 @@ fn verify_files(
             }
         }
     }
-    match cancel.is_cancelled() {
-        true => Err(ErrorKind::Cancelled.into()),
-        false => Ok((bytes, damaged)),
-    }
+    cancel.check()?;
+    Ok((bytes, damaged))
 }
 
 /// Returns the checksum that a range of the stream has, of the kind that it should have; `None` if it cannot be read.

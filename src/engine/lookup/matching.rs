@@ -130,9 +130,7 @@ impl Engine {
             }
             Ok(())
         })?;
-        if options.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        options.cancel.check()?;
         report.pulled.sort_by(|a, b| a.model.cmp(&b.model));
         report.failed.sort_by(|a, b| a.model.cmp(&b.model));
         if report.failed.is_empty() {

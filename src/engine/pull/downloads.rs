@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::lookup::reading::Reading;
 use crate::engine::transfer::tally::{DownloadTarget, Tally};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::http::call::Call;
 use crate::model::ModelName;
 use crate::mutex::{Condvar, Mutex};
@@ -110,9 +110,7 @@ impl Slots {
         }
         let mut used = self.used.lock();
         while is_full(*used) {
-            if cancel.is_cancelled() {
-                return Err(ErrorKind::Cancelled.into());
-            }
+            cancel.check()?;
             used = self.freed.wait_timeout(used, Self::GLANCE);
         }
         *used += 1;

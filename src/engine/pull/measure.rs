@@ -14,7 +14,7 @@ use crate::engine::transfer::plan::{MAX_WORKERS, SPLIT_BYTES};
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::http::{Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
@@ -86,9 +86,7 @@ impl Measuring<'_> {
             found.lock()[index] = Some(file);
             Ok(())
         })?;
-        if self.receiver.stop.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        self.receiver.stop.check()?;
         let mut measured = found.into_inner();
         self.fill_in(&mut measured);
         let measured: Option<Vec<MeasuredFile>> = measured.into_iter().collect();

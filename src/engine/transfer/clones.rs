@@ -13,7 +13,7 @@ use tracing::debug;
 use super::Transfer;
 use crate::engine::transfer::local_copies::LocalCopy;
 use crate::engine::transfer::plan::{Origin, Task};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::store::layout::file_in;
 
@@ -31,9 +31,7 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
     // Folders whose file system cannot clone, or is not the store's.
     let mut refused: HashSet<&Path> = HashSet::new();
     for (index, file) in manifest.files().iter().enumerate() {
-        if transfer.call.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        transfer.call.cancel.check()?;
         let Some((copy, from)) = whole_file(manifest, index, &copies) else {
             continue;
         };

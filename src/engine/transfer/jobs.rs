@@ -186,9 +186,7 @@ impl<'a> Round<'a> {
         let mut check = Check::of(&expected, part.size_bytes);
         let mut at = 0;
         while at < part.size_bytes {
-            if self.receiver.stop.is_cancelled() {
-                return Err(ErrorKind::Cancelled.into());
-            }
+            self.receiver.stop.check()?;
             let length = usize::try_from(part.size_bytes - at).unwrap_or(usize::MAX);
             let piece_bytes = length.min(buffer.len());
             let piece = &mut buffer[..piece_bytes];
@@ -341,10 +339,8 @@ impl<'a> Round<'a> {
         let mut wrong = Vec::new();
         for digest in self.digests.iter() {
             let Some(actual) = digest.finish(&self.written, &mut buffer)? else {
-                return Err(match self.receiver.stop.is_cancelled() {
-                    true => ErrorKind::Cancelled.into(),
-                    false => Error::internal("bytes are missing after a transfer"),
-                });
+                self.receiver.stop.check()?;
+                return Err(Error::internal("bytes are missing after a transfer"));
             };
             if actual == digest.expected {
                 continue;

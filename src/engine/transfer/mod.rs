@@ -25,7 +25,7 @@ use crate::engine::transfer::jobs::Round;
 use crate::engine::transfer::plan::{Origin, Task, TransferPlan, ranges_of};
 use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::range_set::RangeSet;
@@ -58,9 +58,7 @@ impl Transfer<'_> {
                 round.run(job, buffer)
             });
             network_bytes += round.receiver.network_bytes();
-            if self.call.cancel.is_cancelled() {
-                return Err(ErrorKind::Cancelled.into());
-            }
+            self.call.cancel.check()?;
             done?;
             let mut wrong = round.finish_digests()?;
             if wrong.is_empty() {
