@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Returns the digest of bytes.
+    /// Returns the digest of bytes; [`Digest`] has an example.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
@@ -47,7 +47,7 @@ impl Digest {
         }
     }
 
-    /// Returns the 32 bytes of the digest.
+    /// Returns the 32 bytes of the digest; [`Digest`] has an example.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -138,6 +138,10 @@ pub(crate) fn is_hex(text: &str) -> bool {
 /// let checksum = Checksum::from(Digest::of(b"weights"));
 /// assert_eq!(checksum.sha256(), Some(Digest::of(b"weights")));
 /// assert_eq!(checksum.git_blob(), None);
+/// match checksum {
+///     Checksum::Sha256(digest) => println!("sha256:{digest}"),
+///     Checksum::GitBlob(id) => println!("git blob {id}"),
+/// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -149,7 +153,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    /// Returns the SHA-256 digest, if it is one.
+    /// Returns the SHA-256 digest, if it is one; [`Checksum`] has an example.
     #[must_use]
     pub fn sha256(&self) -> Option<Digest> {
         match self {
@@ -158,7 +162,7 @@ impl Checksum {
         }
     }
 
-    /// Returns the git blob id, if it is one.
+    /// Returns the git blob id, if it is one; [`Checksum`] has an example.
     #[must_use]
     pub fn git_blob(&self) -> Option<GitBlobId> {
         match self {

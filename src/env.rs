@@ -35,7 +35,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the environment of this process.
+    /// Reads the environment of this process; [`Environment`] has an example.
     #[must_use]
     #[allow(
         clippy::disallowed_methods,
@@ -50,7 +50,7 @@ impl Environment {
         }
     }
 
-    /// Creates an environment with nothing but a home folder.
+    /// Creates an environment with nothing but a home folder; [`Environment`] has an example.
     #[must_use]
     pub fn empty(system: System, home: impl Into<PathBuf>) -> Self {
         Self {
@@ -61,14 +61,14 @@ impl Environment {
         }
     }
 
-    /// Sets a variable.
+    /// Sets a variable; [`Environment`] has an example.
     #[must_use]
     pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.variables.insert(name.into(), value.into());
         self
     }
 
-    /// Sets the command line, starting with the program's name; messages quote it.
+    /// Sets the command line, starting with the program's name; messages quote it. [`Environment`] has an example.
     #[must_use]
     pub fn arguments<I: IntoIterator<Item = T>, T: Into<OsString>>(mut self, arguments: I) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();

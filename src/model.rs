@@ -38,7 +38,7 @@ pub struct ModelName {
 }
 
 impl ModelName {
-    /// Creates a name from a group and a model.
+    /// Creates a name from a group and a model; [`ModelName`] has an example.
     ///
     /// The group may be empty or have several segments (`a/b`); the model is one segment.
     ///
@@ -63,7 +63,7 @@ impl ModelName {
         })
     }
 
-    /// Parses `group/model`; the last segment is the model.
+    /// Parses `group/model`; the last segment is the model. [`ModelName`] has an example.
     ///
     /// # Errors
     /// Those of [`ModelName::new`].
@@ -75,19 +75,19 @@ impl ModelName {
         Self::new(group, model)
     }
 
-    /// Returns the group, with its segments joined by `/`; empty for a model without one.
+    /// Returns the group, with its segments joined by `/`; empty for a model without one. [`ModelName`] has an example.
     #[must_use]
     pub fn group(&self) -> &str {
         &self.group
     }
 
-    /// Returns the last segment of the name.
+    /// Returns the last segment of the name; [`ModelName`] has an example.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// Adds a version.
+    /// Adds a version; [`ModelName`] has an example.
     ///
     /// # Errors
     /// [`InvalidName`] if the version is empty, longer than 200 bytes, or has a control character, a backslash or an
@@ -149,7 +149,7 @@ pub struct ModelRef {
 }
 
 impl ModelRef {
-    /// Creates a reference from a group, a model and a version.
+    /// Creates a reference from a group, a model and a version; [`ModelRef`] has an example.
     ///
     /// # Errors
     /// Those of [`ModelName::new`] and [`ModelName::version`].
@@ -157,25 +157,25 @@ impl ModelRef {
         ModelName::new(group, model)?.version(version)
     }
 
-    /// Returns the name without the version.
+    /// Returns the name without the version; [`ModelRef`] has an example.
     #[must_use]
     pub fn name(&self) -> &ModelName {
         &self.name
     }
 
-    /// Returns the group; empty for a model without one.
+    /// Returns the group; empty for a model without one. [`ModelRef`] has an example.
     #[must_use]
     pub fn group(&self) -> &str {
         self.name.group()
     }
 
-    /// Returns the last segment of the name.
+    /// Returns the last segment of the name; [`ModelRef`] has an example.
     #[must_use]
     pub fn model(&self) -> &str {
         self.name.model()
     }
 
-    /// Returns the version.
+    /// Returns the version; [`ModelRef`] has an example.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -260,7 +260,7 @@ pub struct ModelAddress {
 }
 
 impl ModelAddress {
-    /// Parses an address; the version may be given separately.
+    /// Parses an address; the version may be given separately. [`ModelAddress`] has an example.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRef`] if a part is not a valid name.
@@ -392,13 +392,13 @@ pub struct ModelPattern {
 }
 
 impl ModelPattern {
-    /// Returns whether a text is a pattern rather than the address of one model.
+    /// Returns whether a text is a pattern rather than the address of one model; [`ModelPattern`] has an example.
     #[must_use]
     pub fn is_pattern(text: &str) -> bool {
         Glob::is_pattern(text)
     }
 
-    /// Parses a pattern; the version may be given separately.
+    /// Parses a pattern; the version may be given separately. [`ModelPattern`] has an example.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRef`] if it is empty, or the version is invalid.

@@ -52,7 +52,8 @@ impl InvalidName {
         }
     }
 
-    /// Returns what is wrong with the name, as the predicate of a sentence about it: "has a backslash".
+    /// Returns what is wrong with the name, as the predicate of a sentence about it: "has a backslash". [`InvalidName`] has
+    /// an example.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.reason
@@ -116,7 +117,7 @@ impl RelPath {
         Ok(Self(text.to_owned()))
     }
 
-    /// Returns the path with `/` between its components.
+    /// Returns the path with `/` between its components; [`RelPath`] has an example.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -129,7 +130,7 @@ impl RelPath {
         joined
     }
 
-    /// Returns the components, in order; never empty.
+    /// Returns the components, in order; never empty. [`RelPath`] has an example.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }

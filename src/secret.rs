@@ -15,12 +15,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a credential.
+    /// Wraps a credential; [`Secret`] has an example.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Returns the credential itself, for a request and nothing else.
+    /// Returns the credential itself, for a request and nothing else; [`Secret`] has an example.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -181,7 +181,7 @@ impl Url {
         })
     }
 
-    /// Returns the URL of a folder or file on this machine; the path must be absolute.
+    /// Returns the URL of a folder or file on this machine; the path must be absolute. [`Url`] has an example.
     ///
     /// # Errors
     /// [`InvalidUrl`] if the path is relative or not Unicode.
@@ -203,19 +203,20 @@ impl Url {
         Self::parse(&format!("file://{slash}{text}"))
     }
 
-    /// Returns the scheme.
+    /// Returns the scheme; [`Url`] has an example.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Returns the host and the port, if it has one, in lower case; empty for a file.
+    /// Returns the host and the port, if it has one, in lower case; empty for a file. [`Url`] has an example.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// Returns the URL for a request, without user and password. Do not show it: its query may carry a signature.
+    /// Returns the URL for a request, without user and password. Do not show it: its query may carry a signature. [`Url`]
+    /// has an example.
     #[must_use]
     pub fn expose(&self) -> String {
         let mut text = format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path);
@@ -226,7 +227,7 @@ impl Url {
         text
     }
 
-    /// Returns the `Authorization` header for the user and password of the URL, if it has any.
+    /// Returns the `Authorization` header for the user and password of the URL, if it has any; [`Url`] has an example.
     #[must_use]
     pub fn basic_authorization(&self) -> Option<Secret> {
         let credentials = percent_decode(self.credentials.as_ref()?.expose());
@@ -234,7 +235,7 @@ impl Url {
         Some(Secret::new(format!("Basic {encoded}")))
     }
 
-    /// Returns whether requests to the URL stay on this machine.
+    /// Returns whether requests to the URL stay on this machine; [`Url`] has an example.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = match self.authority.rsplit_once(':') {
@@ -246,7 +247,7 @@ impl Url {
         host == "localhost" || host == "[::1]" || (host.starts_with("127.") && is_address)
     }
 
-    /// Returns whether both URLs have the same scheme, host and port.
+    /// Returns whether both URLs have the same scheme, host and port; [`Url`] has an example.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
         let port = |url: &Self| match url.authority.rsplit_once(':') {
@@ -267,7 +268,7 @@ impl Url {
         is_below && self.same_origin(other)
     }
 
-    /// Returns the path of a file URL; `None` for other schemes.
+    /// Returns the path of a file URL; `None` for other schemes. [`Url`] has an example.
     #[must_use]
     pub fn to_file_path(&self) -> Option<PathBuf> {
         if self.scheme != Scheme::File {
@@ -283,7 +284,7 @@ impl Url {
         Some(PathBuf::from(if is_drive { &path[1..] } else { &path[..] }))
     }
 
-    /// Appends a relative path, and percent-encodes it where necessary.
+    /// Appends a relative path, and percent-encodes it where necessary; [`Url`] has an example.
     #[must_use]
     pub fn join(&self, relative: &str) -> Self {
         let base = self.path.trim_end_matches('/');
@@ -314,7 +315,7 @@ impl Url {
         }
     }
 
-    /// Returns the URL with a suffix added to its path.
+    /// Returns the URL with a suffix added to its path; [`Url`] has an example.
     #[must_use]
     pub fn beside(&self, suffix: &str) -> Self {
         Self {
@@ -323,7 +324,7 @@ impl Url {
         }
     }
 
-    /// Resolves the `Location` of a redirect. Credentials in it are dropped.
+    /// Resolves the `Location` of a redirect. Credentials in it are dropped. [`Url`] has an example.
     ///
     /// # Errors
     /// Those of [`Url::parse`]; [`InvalidUrl`] for an empty location and for a file.

@@ -114,8 +114,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Creates the configuration of an app, whose name keeps its store, its cache and its environment variables apart
-    /// from those of other apps.
+    /// Creates the configuration of an app, whose name keeps its store, its cache and its environment variables apart from
+    /// those of other apps; [`Config`] has an example.
     #[must_use]
     pub fn new(app: impl Into<String>) -> Self {
         Self {
@@ -133,21 +133,24 @@ impl Config {
         }
     }
 
-    /// Sets the sources that are compiled into the app, as TOML; see the [module documentation](self).
+    /// Sets the sources that are compiled into the app, as TOML; see the [module documentation](self). [`Config`] has an
+    /// example.
     #[must_use]
     pub fn bootstrap(mut self, toml: impl Into<String>) -> Self {
         self.bootstrap = Some(Secret::new(toml));
         self
     }
 
-    /// Sets the URL of a chunked source without a name; `<APP>_MODELS_REGISTRY_URL` overrides it.
+    /// Sets the URL of a chunked source without a name; `<APP>_MODELS_REGISTRY_URL` overrides it. [`Config`] has an
+    /// example.
     #[must_use]
     pub fn registry_url(mut self, url: impl Into<String>) -> Self {
         self.registry_url = Some(Secret::new(url));
         self
     }
 
-    /// Sets the folder of the store; `<APP>_MODELS_DIR` overrides it. Default: `<data dir>/<app>/models`.
+    /// Sets the folder of the store; `<APP>_MODELS_DIR` overrides it. Default: `<data dir>/<app>/models`. [`Config`] has an
+    /// example.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
@@ -155,6 +158,7 @@ impl Config {
     }
 
     /// Sets the folder of cached registries; `<APP>_MODELS_CACHE_DIR` overrides it. Default: `<cache dir>/<app>/models`.
+    /// [`Config`] has an example.
     #[must_use]
     pub fn cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.cache_dir = Some(path.into());
@@ -162,14 +166,15 @@ impl Config {
     }
 
     /// Sets the user's file, which must then exist; `<APP>_MODELS_CONFIG` overrides it. Default:
-    /// `<config dir>/<app>/models.toml`, if it exists.
+    /// `<config dir>/<app>/models.toml`, if it exists. [`Config`] has an example.
     #[must_use]
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some(path.into());
         self
     }
 
-    /// Sets whether to stay off the network; `<APP>_MODELS_OFFLINE` turns it on, too. Default: `false`.
+    /// Sets whether to stay off the network; `<APP>_MODELS_OFFLINE` turns it on, too. Default: `false`. [`Config`] has an
+    /// example.
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.offline = offline;
@@ -177,7 +182,7 @@ impl Config {
     }
 
     /// Sets whether a lookup syncs a registry that it needs and that is not cached; `<APP>_MODELS_AUTO_SYNC` turns it on,
-    /// too. Default: `false`.
+    /// too. Default: `false`. [`Config`] has an example.
     #[must_use]
     pub fn auto_sync(mut self, auto_sync: bool) -> Self {
         self.auto_sync = auto_sync;
@@ -185,27 +190,29 @@ impl Config {
     }
 
     /// Sets how many parts a pull fetches at once, from 1 to 16. Default: from 4 to 16, as suits the parts and the server.
+    /// [`Config`] has an example.
     #[must_use]
     pub fn concurrency(mut self, workers: usize) -> Self {
         self.concurrency = Some(workers);
         self
     }
 
-    /// Sets how many models this manager pulls at once, at least 1; further pulls wait. Default: no limit.
+    /// Sets how many models this manager pulls at once, at least 1; further pulls wait. Default: no limit. [`Config`] has
+    /// an example.
     #[must_use]
     pub fn max_pulls(mut self, pulls: usize) -> Self {
         self.max_pulls = Some(pulls);
         self
     }
 
-    /// Sets timeouts, retries, proxies and certificates of the built-in transport.
+    /// Sets timeouts, retries, proxies and certificates of the built-in transport; [`Config`] has an example.
     #[must_use]
     pub fn http(mut self, http: HttpConfig) -> Self {
         self.http = http;
         self
     }
 
-    /// Returns the app's name.
+    /// Returns the app's name; [`Config`] has an example.
     #[must_use]
     pub fn app(&self) -> &str {
         &self.app
@@ -237,11 +244,13 @@ impl Config {
 /// use modelrack::config::{HttpConfig, ProxyConfig};
 ///
 /// let mut http = HttpConfig::default();
+/// http.connect_timeout = Duration::from_secs(5);
 /// http.stall_timeout = Duration::from_secs(10);
 /// http.retry.retries = 5;
 /// http.https_proxy = Some(ProxyConfig::new("http://proxy.example.org:3128", ["localhost", ".example.org"]));
+/// http.http_proxy = http.https_proxy.clone();
 /// http.certificates = vec!["/etc/ssl/company.pem".into()];
-/// http.user_agent = "tool/1.0".to_owned();
+/// http.user_agent = "tool/1.0".into();
 /// let config = Config::new("tool").http(http);
 /// ```
 #[derive(Debug, Clone)]
@@ -288,6 +297,7 @@ pub struct ProxyConfig {
 
 impl ProxyConfig {
     /// Uses a proxy for every host except those listed: a name, a name with a leading dot for all hosts below it, or `*`.
+    /// [`HttpConfig`] has an example.
     pub fn new<T: Into<String>>(
         url: impl Into<String>,
         no_proxy: impl IntoIterator<Item = T>,

@@ -77,7 +77,7 @@ pub struct ModelManagerBuilder {
 }
 
 impl ModelManagerBuilder {
-    /// Sets the environment to read. Default: that of the process.
+    /// Sets the environment to read. Default: that of the process. [`ModelManagerBuilder`] has an example.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
@@ -98,7 +98,7 @@ impl ModelManagerBuilder {
         self
     }
 
-    /// Creates the manager.
+    /// Creates the manager; [`ModelManagerBuilder`] has an example.
     #[must_use]
     pub fn build(self) -> ModelManager {
         let Self {
@@ -119,7 +119,7 @@ impl ModelManagerBuilder {
 }
 
 impl ModelManager {
-    /// Creates the manager of an app.
+    /// Creates the manager of an app; [`ModelManager`] has an example.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self::builder(config).build()

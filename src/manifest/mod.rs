@@ -43,8 +43,16 @@ use crate::relpath::check_distinct;
 pub use crate::digest::{Checksum, Digest, GitBlobId};
 pub use crate::relpath::RelPath;
 
-/// The largest manifest that is read, in bytes: 2 TiB of model in chunks of 8 MiB. A manifest is held in memory, so this
-/// bounds it.
+/// The largest manifest that is read, in bytes. A manifest is held in memory; the limit suffices for a model of 1.9 TiB in
+/// chunks of 8 MiB.
+///
+/// ```
+/// use modelrack::manifest::MAX_MANIFEST_BYTES;
+///
+/// // The digest of each chunk takes 67 bytes: 64 digits, quotes and a comma.
+/// let chunks = MAX_MANIFEST_BYTES / 67;
+/// assert!(chunks * (8 << 20) > 19 * (1 << 40) / 10);
+/// ```
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// A file of a model.
@@ -53,7 +61,7 @@ pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 /// use modelrack::manifest::ManifestFile;
 ///
 /// let mut file = ManifestFile::new("config.json".parse()?);
-/// assert_eq!((file.size_bytes, file.digest), (None, None));
+/// assert_eq!((file.path.as_str(), file.size_bytes, file.digest), ("config.json", None, None));
 /// file.size_bytes = Some(812);
 /// # Ok::<(), modelrack::error::InvalidName>(())
 /// ```
@@ -83,7 +91,7 @@ fn checksum<S: Serializer>(checksum: &Option<Checksum>, serializer: S) -> Result
 }
 
 impl ManifestFile {
-    /// Creates a file of unknown size and content.
+    /// Creates a file of unknown size and content; [`ManifestFile`] has an example.
     #[must_use]
     pub fn new(path: RelPath) -> Self {
         Self {
@@ -248,7 +256,7 @@ fn part(size_bytes: u64, digest: Option<Checksum>) -> Part {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest; `location` names it in errors.
+    /// Reads and checks a manifest; `location` names it in errors. [`Manifest`] has an example.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] if it is malformed, if its sizes contradict each other, or if the path of a file is unsafe or the
@@ -413,37 +421,39 @@ impl Manifest {
         )
     }
 
-    /// Returns the digest of the document, which is what an index names it by.
+    /// Returns the digest of the document, which is what an index names it by; [`Manifest`] has an example.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Returns the document as it was read.
+    /// Returns the document as it was read; [`Manifest`] has an example.
     #[must_use]
     pub fn json(&self) -> &[u8] {
         &self.json
     }
 
-    /// Returns the files, in the order of the stream; may be empty.
+    /// Returns the files, in the order of the stream; may be empty. [`Manifest`] has an example.
     #[must_use]
     pub fn files(&self) -> &[ManifestFile] {
         &self.files
     }
 
     /// Returns the parts, in the order of the stream; empty if all files are, or if the sizes of some are unknown.
+    /// [`Manifest`] has an example.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Returns the size of all files together; `None` if the sizes of some are unknown.
+    /// Returns the size of all files together; `None` if the sizes of some are unknown. [`Manifest`] has an example.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
         self.is_measured.then_some(self.known_bytes)
     }
 
-    /// Returns whether the sizes of all files are known. An installed model's manifest is always measured.
+    /// Returns whether the sizes of all files are known. An installed model's manifest is always measured. [`Manifest`] has
+    /// an example.
     #[must_use]
     pub fn is_measured(&self) -> bool {
         self.is_measured

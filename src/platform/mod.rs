@@ -26,7 +26,22 @@ pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// An operating system, as far as its folders are concerned; see [`Environment`](crate::Environment) for an example.
+/// An operating system, as far as its folders are concerned.
+///
+/// [`Environment`](crate::Environment) has an example; a test of an app can ask where it would keep its models:
+///
+/// ```
+/// use modelrack::config::System;
+/// use modelrack::{Config, Environment, ListOptions, Manager, ModelManager};
+///
+/// # let folder = tempfile::tempdir()?;
+/// for system in [System::Linux, System::MacOs, System::Windows] {
+///     let environment = Environment::empty(system, folder.path());
+///     let manager = ModelManager::builder(Config::new("tool")).environment(environment).build();
+///     assert!(manager.list(&ListOptions::default())?.models.is_empty(), "{system:?}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum System {
