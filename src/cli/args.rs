@@ -1,13 +1,20 @@
-//! Arguments that several commands share. Every id is namespaced, and the flags of the whole tree have no short form.
+//! Arguments that several commands share.
+//!
+//! The id of a flag or option is its long name with a prefix, so that it differs from the ids of a parent. The flags of the
+//! whole tree have no short form.
 
 use std::any::Any;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 #[cfg(feature = "unstable-completion")]
-use super::completion::complete;
+pub(super) use super::completion::complete;
 use super::{Flag, Mount};
 use crate::{ModelAddress, Result};
+
+/// What every id begins with.
+const PREFIX: &str = "modelrack_";
 
 pub(super) const JSON: &str = "modelrack_json";
 pub(super) const QUIET: &str = "modelrack_quiet";
@@ -16,24 +23,24 @@ pub(super) const OFFLINE: &str = "modelrack_offline";
 pub(super) const YES: &str = "modelrack_yes";
 pub(super) const MODEL: &str = "modelrack_model";
 pub(super) const VERSION: &str = "modelrack_version";
+pub(super) const NAME: &str = "modelrack_name";
+pub(super) const QUERY: &str = "modelrack_query";
 pub(super) const SOURCE: &str = "modelrack_source";
 pub(super) const REF: &str = "modelrack_ref";
+pub(super) const REPO: &str = "modelrack_repo";
 pub(super) const REMOTE: &str = "modelrack_remote";
 pub(super) const TYPE: &str = "modelrack_type";
 pub(super) const FORCE: &str = "modelrack_force";
+pub(super) const DRY_RUN: &str = "modelrack_dry-run";
 pub(super) const CONCURRENCY: &str = "modelrack_concurrency";
 
 /// Returns the flags of every command, without those that the parent defines.
-pub(super) fn tree_flags(mount: &Mount) -> Vec<Arg> {
+pub(super) fn tree_flags(mount: &Mount) -> impl Iterator<Item = Arg> {
     const OUTPUT: &str = "Output options";
-    let json = flag(JSON, "json", "Print one JSON document, for errors too");
-    let quiet = flag(QUIET, "quiet", "Print only essential output");
-    let verbose = flag(
-        VERBOSE,
-        "verbose",
-        "Log requests, retries and file operations",
-    );
-    let offline = flag(OFFLINE, "offline", "Do not use the network");
+    let json = flag(JSON).help("Print one JSON document, for errors too");
+    let quiet = flag(QUIET).help("Print only essential output");
+    let verbose = flag(VERBOSE).help("Log requests, retries and file operations");
+    let offline = flag(OFFLINE).help("Do not use the network");
     let flags = [
         (Flag::Json, json.help_heading(OUTPUT)),
         (Flag::Quiet, quiet.help_heading(OUTPUT)),
@@ -41,36 +48,35 @@ pub(super) fn tree_flags(mount: &Mount) -> Vec<Arg> {
         (Flag::Offline, offline.help_heading("Network options")),
     ];
     let wanted = flags.into_iter().filter(|(flag, _)| mount.has(*flag));
-    wanted.map(|(_, arg)| arg).collect()
+    wanted.map(|(_, arg)| arg)
 }
 
 /// Creates a switch.
-pub(super) fn flag(id: &'static str, long: &'static str, help: &'static str) -> Arg {
+pub(super) fn flag(id: &'static str) -> Arg {
     Arg::new(id)
-        .long(long)
+        .long(id.trim_start_matches(PREFIX))
         .action(ArgAction::SetTrue)
-        .help(help)
 }
 
 /// Creates an option with a value.
-pub(super) fn option(
-    id: &'static str,
-    long: &'static str,
-    value: &'static str,
-    help: &'static str,
-) -> Arg {
-    Arg::new(id).long(long).value_name(value).help(help)
+pub(super) fn option(id: &'static str, value: &'static str) -> Arg {
+    Arg::new(id)
+        .long(id.trim_start_matches(PREFIX))
+        .value_name(value)
+}
+
+/// Creates an argument without a name.
+pub(super) fn positional(id: &'static str, value: &'static str) -> Arg {
+    Arg::new(id).value_name(value)
 }
 
 /// Creates the arguments MODEL and VERSION.
 pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
-    let model = Arg::new(MODEL)
-        .value_name("MODEL")
+    let model = positional(MODEL, "MODEL")
         .required(required)
         .help("The model: group/model, group/model@version or source@ref/model");
-    let version = Arg::new(VERSION)
-        .value_name("VERSION")
-        .help("The version; may be omitted if there is only one");
+    let version =
+        positional(VERSION, "VERSION").help("The version; may be omitted if there is only one");
     [
         complete(model, mount, which),
         complete(version, mount, which.versions()),
@@ -96,6 +102,12 @@ pub(super) enum Which {
     Sources,
     /// Refs, configured or cached.
     Refs,
+    /// Ids of the project that the shell is in.
+    #[cfg(feature = "author")]
+    Registered,
+    /// The same, and paths.
+    #[cfg(feature = "author")]
+    RegisteredOrPaths,
 }
 
 impl Which {
@@ -108,53 +120,34 @@ impl Which {
 }
 
 #[cfg(not(feature = "unstable-completion"))]
-fn complete(arg: Arg, _: &Mount, _: Which) -> Arg {
+pub(super) fn complete(arg: Arg, _: &Mount, _: Which) -> Arg {
     arg
 }
 
 pub(super) fn source(mount: &Mount) -> Arg {
-    let source = option(
-        SOURCE,
-        "source",
-        "SOURCE",
-        "Only the source with this key or name",
-    );
+    let source = option(SOURCE, "SOURCE").help("Only the source with this key or name");
     complete(source, mount, Which::Sources)
 }
 
 pub(super) fn reference(mount: &Mount, help: &'static str) -> Arg {
-    complete(option(REF, "ref", "REF", help), mount, Which::Refs)
+    complete(option(REF, "REF").help(help), mount, Which::Refs)
 }
 
 pub(super) fn model_type() -> Arg {
-    option(
-        TYPE,
-        "type",
-        "TYPE",
-        "Only models of this type, such as text-generation",
-    )
-}
-
-pub(super) fn remote(help: &'static str) -> Arg {
-    flag(REMOTE, "remote", help)
+    option(TYPE, "TYPE").help("Only models of this type, such as text-generation")
 }
 
 pub(super) fn concurrency() -> Arg {
-    option(
-        CONCURRENCY,
-        "concurrency",
-        "N",
-        "Number of parallel downloads, from 1 to 16 [default: 4, or more if that is faster]",
-    )
-    .value_parser(value_parser!(u8).range(1..=16))
-    .help_heading("Network options")
+    option(CONCURRENCY, "N")
+        .help("Number of parallel downloads, from 1 to 16 [default: 4, or more if that is faster]")
+        .value_parser(value_parser!(u8).range(1..=16))
+        .help_heading("Network options")
 }
 
 /// Creates the flag that confirms a destructive command, unless the parent defines it.
 pub(super) fn yes(mount: &Mount) -> Option<Arg> {
-    mount
-        .has(Flag::Yes)
-        .then(|| flag(YES, "yes", "Do not ask for confirmation").short('y'))
+    let yes = flag(YES).short('y').help("Do not ask for confirmation");
+    mount.has(Flag::Yes).then_some(yes)
 }
 
 /// Reads the model and version of a command that requires them.
@@ -179,12 +172,20 @@ pub(super) fn string(matches: &ArgMatches, id: &str) -> Option<String> {
 }
 
 /// Returns all values of an option.
-pub(super) fn strings(matches: &ArgMatches, id: &str) -> Vec<String> {
-    let values = matches.get_many::<String>(id);
+pub(super) fn all<T: Any + Clone + Send + Sync>(matches: &ArgMatches, id: &str) -> Vec<T> {
+    let values = matches.get_many(id);
     values.into_iter().flatten().cloned().collect()
 }
 
-fn value<'a, T: Any + Clone + Send + Sync>(matches: &'a ArgMatches, id: &str) -> Option<&'a T> {
+/// Returns the path that an option names; the empty path if it is not given.
+pub(super) fn path(matches: &ArgMatches, id: &str) -> PathBuf {
+    value(matches, id).cloned().unwrap_or_default()
+}
+
+pub(super) fn value<'a, T>(matches: &'a ArgMatches, id: &str) -> Option<&'a T>
+where
+    T: Any + Clone + Send + Sync,
+{
     matches.try_get_one(id).ok().flatten()
 }
 
@@ -198,13 +199,13 @@ pub(super) fn workers(matches: &ArgMatches) -> Option<usize> {
     value::<u8>(matches, CONCURRENCY).map(|workers| usize::from(*workers))
 }
 
-/// Formats the examples of a help text, each with a description.
-pub(super) fn examples(mount: &Mount, examples: &[(&str, &str)]) -> String {
+/// Formats the examples of a help text. Each is a line: the command, and a description in a column of its own.
+pub(super) fn examples(mount: &Mount, examples: &str) -> String {
     let path = mount.example_path();
-    let width = examples.iter().map(|(line, _)| line.len()).max();
-    let width = width.unwrap_or_default();
     let lines = examples
-        .iter()
-        .map(|(line, about)| format!("\n  {path} {line:width$}  {about}"));
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let lines = lines.map(|line| format!("\n  {path} {line}"));
     format!("Examples:{}", lines.collect::<String>())
 }

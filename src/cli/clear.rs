@@ -7,48 +7,38 @@ use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
 use crate::ClearOptions;
+use crate::remote::ClearPlan;
+
+pub(super) const EXAMPLES: &str = "
+    clear                                     all, after confirmation
+    clear --source mf6/test --ref develop -y  one, without confirmation
+";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let of_every_source = "Only this ref, of every source unless --source is given";
     command
         .about("Remove cached registries; installed models are kept")
         .arg(args::source(mount))
-        .arg(args::reference(
-            mount,
-            "Only this ref, of every source unless --source is given",
-        ))
+        .arg(args::reference(mount, of_every_source))
         .args(args::yes(mount))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("clear", "all, after confirmation"),
-                (
-                    "clear --source mf6/test --ref develop -y",
-                    "one, without confirmation",
-                ),
-            ],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut options = ClearOptions::default();
-    (options.source, options.reference) =
-        (string(matches, args::SOURCE), string(matches, args::REF));
+    options.source = string(matches, args::SOURCE);
+    options.reference = string(matches, args::REF);
     let plan = session.manager.plan_clear(&options)?;
-    if plan.registries.is_empty() {
-        return match session.output.json {
-            true => session.json(&plan),
-            false => session.say("No registry is cached."),
-        };
-    }
     let number = match plan.registries.len() {
+        0 => return session.show(&plan, || session.say("No registry is cached.")),
         1 => "1 cached registry".to_owned(),
         several => format!("{several} cached registries"),
     };
     session.confirm(&format!("Remove {number} ({})?", render::size(plan.bytes)))?;
     let cleared = session.manager.clear(&options)?;
-    if session.output.json {
-        return session.json(&cleared);
-    }
+    session.show(&cleared, || print(session, &cleared))
+}
+
+fn print(session: &Session, cleared: &ClearPlan) -> CliResult {
     for registry in &cleared.registries {
         let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
         session.say(format!("Removed the registry of {name}"))?;

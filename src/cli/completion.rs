@@ -13,14 +13,28 @@ use crate::{ListOptions, Manager, ModelRef, RemoteOptions, Result};
 pub(super) fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     let mount = mount.clone();
     arg.add(ArgValueCompleter::new(move |current: &OsStr| {
-        let current = current.to_string_lossy();
         let manager = mount.open_manager(mount.open_environment());
-        let mut names = find(manager.as_ref(), which).unwrap_or_default();
-        names.retain(|name| name.starts_with(&*current));
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(CompletionCandidate::new).collect()
+        let names = find(manager.as_ref(), which).unwrap_or_default();
+        #[allow(
+            unused_mut,
+            reason = "paths complete arguments of the publisher's side only"
+        )]
+        let mut candidates = beginning_with(current, names);
+        #[cfg(feature = "author")]
+        if which == Which::RegisteredOrPaths {
+            use clap_complete::engine::{PathCompleter, ValueCompleter};
+            candidates.extend(PathCompleter::any().complete(current));
+        }
+        candidates
     }))
+}
+
+fn beginning_with(current: &OsStr, mut names: Vec<String>) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    names.retain(|name| name.starts_with(&*current));
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 fn find(manager: &dyn Manager, which: Which) -> Result<Vec<String>> {
@@ -31,17 +45,16 @@ fn find(manager: &dyn Manager, which: Which) -> Result<Vec<String>> {
         Which::OfferedVersions => Ok(versions(&offered(manager)?)),
         Which::Sources => {
             let sources = manager.sources()?.into_iter();
-            Ok(sources
-                .flat_map(|source| [source.key, source.name])
-                .collect())
+            let names = sources.flat_map(|source| [source.key, source.name]);
+            Ok(names.collect())
         }
         Which::Refs => {
-            let refs = manager
-                .sources()?
-                .into_iter()
-                .flat_map(|source| source.refs);
+            let sources = manager.sources()?.into_iter();
+            let refs = sources.flat_map(|source| source.refs);
             Ok(refs.map(|info| info.reference).collect())
         }
+        #[cfg(feature = "author")]
+        Which::Registered | Which::RegisteredOrPaths => registered(".".as_ref()),
     }
 }
 
@@ -57,10 +70,8 @@ fn offered(manager: &dyn Manager) -> Result<Vec<ModelRef>> {
 }
 
 fn versions(models: &[ModelRef]) -> Vec<String> {
-    models
-        .iter()
-        .map(|model| model.version().to_owned())
-        .collect()
+    let versions = models.iter().map(ModelRef::version);
+    versions.map(str::to_owned).collect()
 }
 
 /// Lists the addresses of models: their names and, for those of a named source, `source@ref/model`.
@@ -75,4 +86,45 @@ fn addresses(manager: &dyn Manager, models: &[ModelRef]) -> Result<Vec<String>> 
         }));
     }
     Ok(names)
+}
+
+/// Lists the ids of the project that a folder belongs to.
+#[cfg(feature = "author")]
+fn registered(folder: &std::path::Path) -> Result<Vec<String>> {
+    use crate::project::{Project, ProjectOptions};
+
+    let project = Project::find(folder, &ProjectOptions::default())?;
+    let registry = project.registry();
+    let ids = registry.entries.keys().chain(registry.targets.keys());
+    Ok(ids.cloned().collect())
+}
+
+#[cfg(all(test, feature = "author"))]
+mod tests {
+    use super::*;
+    use crate::project::{AddOptions, Project, ProjectOptions};
+
+    #[test]
+    fn ids_of_the_project_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        std::fs::create_dir(&below).unwrap();
+        let completed = |current: &str| -> Vec<String> {
+            let ids = registered(&below).unwrap_or_default();
+            let candidates = beginning_with(current.as_ref(), ids).into_iter();
+            candidates
+                .map(|candidate| candidate.get_value().to_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(completed(""), Vec::<String>::new());
+        for id in ["sir", "seir", "tiny"] {
+            let file = below.join(format!("{id}.bin"));
+            std::fs::write(&file, id).unwrap();
+            let mut project = Project::open(&folder, &ProjectOptions::default()).unwrap();
+            project.add(&[file], &AddOptions::default()).unwrap();
+        }
+        assert_eq!(completed(""), ["seir", "sir", "tiny"]);
+        assert_eq!(completed("s"), ["seir", "sir"]);
+        assert_eq!(completed("x"), Vec::<String>::new());
+    }
 }

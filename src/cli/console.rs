@@ -63,7 +63,7 @@ pub struct Console {
     width: Option<usize>,
 }
 
-/// What was printed to one stream of [`Console::captured`] ; [`Console`] has an example.
+/// What was printed to one stream of [`Console::captured`]; [`Console`] has an example.
 #[derive(Debug, Clone, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -89,16 +89,15 @@ impl Console {
     /// Uses the streams of the process; [`Console`] has an example.
     #[must_use]
     pub fn standard() -> Self {
-        let width =
-            terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0));
+        let size = terminal_size::terminal_size_of(io::stderr());
+        let out = BufWriter::with_capacity(64 << 10, io::stdout());
         Self {
-            out: Arc::new(Mutex::new(BufWriter::with_capacity(64 << 10, io::stdout()))),
-            err: Arc::new(Mutex::new(io::stderr())),
             input: Arc::new(Mutex::new(io::BufReader::new(io::stdin()))),
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
             in_is_terminal: io::stdin().is_terminal(),
-            width,
+            width: size.map(|(width, _)| usize::from(width.0)),
+            ..Self::new(out, io::stderr())
         }
     }
 
@@ -125,15 +124,15 @@ impl Console {
 
     /// Behaves as a terminal of this width, in columns, on which a user types this input. [`Console`] has an example.
     #[must_use]
-    pub fn terminal(mut self, width: usize, input: impl BufRead + Send + 'static) -> Self {
-        self.input = Arc::new(Mutex::new(input));
-        self.width = Some(width);
-        (
-            self.out_is_terminal,
-            self.err_is_terminal,
-            self.in_is_terminal,
-        ) = (true, true, true);
-        self
+    pub fn terminal(self, width: usize, input: impl BufRead + Send + 'static) -> Self {
+        Self {
+            input: Arc::new(Mutex::new(input)),
+            out_is_terminal: true,
+            err_is_terminal: true,
+            in_is_terminal: true,
+            width: Some(width),
+            ..self
+        }
     }
 
     /// Returns the width of the terminal for status.
@@ -161,8 +160,7 @@ impl Console {
 
     /// Prints status. Failing to print it is not an error.
     pub(super) fn note(&self, text: impl fmt::Display) {
-        let mut err = self.err.lock();
-        let _ = writeln!(err, "{text}");
+        let _ = writeln!(self.err.lock(), "{text}");
     }
 
     /// Prints status without ending the line.
@@ -184,8 +182,7 @@ impl Console {
         let input = self.input.clone();
         std::thread::spawn(move || {
             let mut line = String::new();
-            let mut input = input.lock();
-            let _ = input.read_line(&mut line);
+            let _ = input.lock().read_line(&mut line);
             let _ = sender.send(line);
         });
         loop {
@@ -202,13 +199,9 @@ impl Console {
 
     /// Returns whether status is coloured: `NO_COLOR` overrides `CLICOLOR_FORCE`, which overrides the terminal.
     pub(super) fn colours(&self, env: &Environment) -> bool {
-        if env.get("NO_COLOR").is_some() {
-            return false;
-        }
-        env.flag("CLICOLOR_FORCE")
-            || (self.err_is_terminal
-                && env.get("TERM") != Some("dumb")
-                && env.get("CLICOLOR") != Some("0"))
+        let is_refused = env.get("TERM") == Some("dumb") || env.get("CLICOLOR") == Some("0");
+        let is_wanted = env.flag("CLICOLOR_FORCE") || self.err_is_terminal && !is_refused;
+        is_wanted && env.get("NO_COLOR").is_none()
     }
 }
 

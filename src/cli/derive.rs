@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use clap::{ArgMatches, Command};
 
-use super::{Exit, Mount, VERBS, Verb, add_tree, run, run_verb};
+use super::{Exit, Mount, VERBS, Verb, add_tree, run};
 
 /// Tells [`ModelsArgs`] and [`ModelsCommand`] which models they are for.
 ///
@@ -96,11 +96,7 @@ pub struct ModelsArgs<H> {
 /// assert!(matches!(cli, Cli::Models(_)));
 /// # Ok::<(), clap::Error>(())
 /// ```
-pub struct ModelsCommand<H> {
-    name: String,
-    matches: ArgMatches,
-    host: PhantomData<fn() -> H>,
-}
+pub struct ModelsCommand<H>(ModelsArgs<H>);
 
 impl<H: Host> ModelsArgs<H> {
     /// Runs the command with the mount of the host; [`Host`] has an example.
@@ -122,7 +118,7 @@ impl<H: Host> ModelsCommand<H> {
 
     /// Runs the command with another mount, such as one with a manager or the parent's flags; [`Host`] has an example.
     pub fn run_with(&self, mount: &Mount) -> Exit {
-        run_verb(mount, &self.matches, Some((&self.name, &self.matches)))
+        self.0.run_with(mount)
     }
 }
 
@@ -137,7 +133,7 @@ impl<H> fmt::Debug for ModelsArgs<H> {
 impl<H> fmt::Debug for ModelsCommand<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModelsCommand")
-            .field("command", &self.name)
+            .field("command", &self.0.matches.subcommand_name())
             .finish_non_exhaustive()
     }
 }
@@ -166,7 +162,7 @@ impl<H: Host> clap::FromArgMatches for ModelsArgs<H> {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.matches = matches.clone();
+        *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
 }
@@ -189,11 +185,9 @@ impl<H: Host> clap::Subcommand for ModelsCommand<H> {
 impl<H: Host> clap::FromArgMatches for ModelsCommand<H> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((name, matches)) if <Self as clap::Subcommand>::has_subcommand(name) => Ok(Self {
-                name: name.to_owned(),
-                matches: matches.clone(),
-                host: PhantomData,
-            }),
+            Some((name, _)) if <Self as clap::Subcommand>::has_subcommand(name) => {
+                ModelsArgs::from_arg_matches(matches).map(Self)
+            }
             _ => Err(clap::Error::raw(
                 clap::error::ErrorKind::MissingSubcommand,
                 "a command is missing",

@@ -1,9 +1,16 @@
-//! How a command ends.
+//! How a command ends: its exit code, and what is printed if it failed.
 
+use std::error::Error as _;
 use std::io;
 
-use super::failure::exit_code;
-use crate::Error;
+use clap::builder::styling::AnsiColor;
+use serde_json::json;
+
+use super::hint::hint;
+use super::render::safe;
+use super::session::Session;
+use crate::error::chain;
+use crate::{Error, ErrorKind};
 
 pub(super) type CliResult<T = ()> = Result<T, CliError>;
 
@@ -29,15 +36,6 @@ pub(super) enum CliError {
     Damaged,
 }
 
-impl CliError {
-    /// Ends a command whose printed report contains the error.
-    pub(super) fn reported(error: &Error) -> Self {
-        Self::Reported {
-            exit: exit_code(error.kind()),
-        }
-    }
-}
-
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         Self::Library(error)
@@ -46,10 +44,165 @@ impl From<Error> for CliError {
 
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            Self::ClosedPipe
-        } else {
-            Self::Output(error)
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Output(error),
         }
     }
+}
+
+/// Ends a command after an error that its document has, but not its text.
+pub(super) fn failed(session: &Session, error: Error) -> CliResult {
+    match session.output.json {
+        true => reported([&error]),
+        false => Err(error.into()),
+    }
+}
+
+/// Ends a command whose report has the failures. The first of them decides about the exit code.
+pub(super) fn reported<'a>(failures: impl IntoIterator<Item = &'a Error>) -> CliResult {
+    match failures.into_iter().next() {
+        Some(error) => Err(CliError::Reported {
+            exit: exit_code(error.kind()),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The exit code for damaged files.
+const DAMAGED: u8 = 6;
+/// The exit code for a failing disk or output.
+const STORAGE: u8 = 7;
+/// The exit code for a project with errors.
+pub(super) const NOT_PUBLISHABLE: u8 = 9;
+
+/// Returns the exit code of a kind of error, as the documentation lists them.
+fn exit_code(kind: &ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidRef { .. } | ErrorKind::InvalidArgument { .. } => 2,
+        ErrorKind::ModelNotFound { .. }
+        | ErrorKind::VersionNotFound { .. }
+        | ErrorKind::NotRegistered { .. } => 3,
+        ErrorKind::NotInstalled { .. } => 4,
+        ErrorKind::Network { .. }
+        | ErrorKind::IndexNotFound { .. }
+        | ErrorKind::Offline { .. }
+        | ErrorKind::RateLimited { .. } => 5,
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => DAMAGED,
+        ErrorKind::Storage { .. }
+        | ErrorKind::FolderMissing { .. }
+        | ErrorKind::Exists { .. }
+        | ErrorKind::Collision { .. }
+        | ErrorKind::InsufficientSpace { .. }
+        | ErrorKind::Permission { .. } => STORAGE,
+        ErrorKind::Authentication { .. } => 8,
+        ErrorKind::NotPublishable { .. } => NOT_PUBLISHABLE,
+        ErrorKind::Cancelled => 130,
+        ErrorKind::Several { errors, .. } => {
+            errors.first().map_or(1, |first| exit_code(first.kind()))
+        }
+        _ => 1,
+    }
+}
+
+/// Prints how a command ended, and returns its exit code.
+pub(super) fn report(session: &Session, result: CliResult) -> u8 {
+    let error = match result {
+        Ok(()) | Err(CliError::ClosedPipe) => return 0,
+        Err(CliError::Declined) => {
+            session.console.note("Nothing was changed.");
+            return 1;
+        }
+        Err(CliError::Reported { exit }) => return exit,
+        Err(CliError::Damaged) => {
+            if !session.output.json && !session.output.quiet {
+                let repair = format!("repair them with '{} verify --repair'", session.path);
+                print_hint(session, &repair);
+            }
+            return DAMAGED;
+        }
+        Err(CliError::Output(error)) => {
+            let app = session.mount.config.app();
+            session
+                .console
+                .note(format!("{app}: cannot print: {error}"));
+            return STORAGE;
+        }
+        Err(CliError::Unconfirmed { question }) => Error::argument(format!(
+            "cannot ask '{question}' without a terminal: pass -y to answer yes"
+        )),
+        Err(CliError::Library(error)) => error,
+    };
+    let hint = hint(session, &error);
+    if session.output.json {
+        print_json(session, &error, hint.as_deref());
+    } else {
+        print(session, &error);
+        hint.iter().for_each(|hint| print_hint(session, hint));
+    }
+    exit_code(error.kind())
+}
+
+fn print(session: &Session, error: &Error) {
+    let name = session.path.rsplit(' ').next().unwrap_or("models");
+    let label = session.paint(AnsiColor::Red, &format!("{name}:"));
+    let print = |text: &str| session.console.note(format!("{label} {text}"));
+    match error.kind() {
+        // One on each line, as `status` prints them.
+        ErrorKind::NotPublishable { findings } if findings.len() > 1 => {
+            let lines = findings
+                .iter()
+                .map(|finding| format!("\n  {}", safe(finding)));
+            print(&format!(
+                "cannot publish the project:{}",
+                lines.collect::<String>()
+            ));
+        }
+        _ => print(&safe(&chain(error))),
+    }
+    if let ErrorKind::Several { errors, .. } = error.kind() {
+        // The first is in the line above.
+        errors
+            .iter()
+            .skip(1)
+            .for_each(|error| print(&safe(&chain(error))));
+    }
+}
+
+fn print_hint(session: &Session, hint: &str) {
+    let label = session.paint(AnsiColor::Cyan, "hint:");
+    session.console.note(format!("{label} {}", safe(hint)));
+}
+
+fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
+    let document = json!({
+        "error": {
+            "code": error.code(),
+            "message": chain(error),
+            "causes": causes(error),
+            "hint": hint,
+            "retry_after": error.retry_after().map(|wait| wait.as_secs()),
+        }
+    });
+    // If even this cannot be printed, the exit code has to do.
+    let _ = session.json(&document);
+}
+
+/// Lists what `message` joins to one line: the steps below the first, what went wrong, and its causes.
+fn causes(error: &Error) -> Vec<String> {
+    let lines = |error: &Error| [error.steps(), &[error.kind().to_string()]].concat();
+    let mut causes = match error.kind() {
+        ErrorKind::NotPublishable { findings } => findings.clone(),
+        _ => Vec::new(),
+    };
+    causes.extend_from_slice(&lines(error)[1..]);
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        match inner.downcast_ref() {
+            Some(error) => causes.extend(lines(error)),
+            None => causes.push(inner.to_string()),
+        }
+        cause = inner.source();
+    }
+    causes
 }

@@ -2,56 +2,55 @@
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, Which, is_set};
+use super::args::{self, Which, flag, is_set};
 use super::ending::CliResult;
 use super::render::{self, or_dash};
 use super::session::Session;
+use super::table::Table;
 use super::{Mount, sources};
+use crate::installed::InstalledDetail;
 use crate::manifest::{Checksum, ManifestFile};
-use crate::remote::LocalState;
-use crate::{Metadata, ModelAddress, RemoteOptions};
+use crate::remote::{LocalState, RemoteDetail};
+use crate::{Metadata, RemoteOptions};
+
+pub(super) const EXAMPLES: &str = "
+    info                                  the sources
+    info fast-whisper/tiny fp16           an installed model
+    info fast-whisper/tiny fp16 --remote  a model that can be pulled
+";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let remote = flag(args::REMOTE).help("Show the model as its source offers it");
     command
         .about("Show the details of a model; without one, the sources and their state")
         .args(args::model(mount, Which::Installed, false))
-        .arg(args::remote("Show the model as its source offers it").requires(args::MODEL))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("info", "the sources"),
-                ("info fast-whisper/tiny fp16", "an installed model"),
-                (
-                    "info fast-whisper/tiny fp16 --remote",
-                    "a model that can be pulled",
-                ),
-            ],
-        ))
+        .arg(remote.requires(args::MODEL))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    match args::optional_address(matches)? {
-        None => sources::print(session),
-        Some(address) if is_set(matches, args::REMOTE) => print_remote(session, &address),
-        Some(address) => print_installed(session, &address),
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let Some(address) = args::optional_address(matches)? else {
+        return sources::print(session);
+    };
+    if is_set(matches, args::REMOTE) {
+        let options = RemoteOptions::default()
+            .offline(session.output.offline)
+            .cancel(session.cancel.clone());
+        let detail = session.manager.remote_detail(&address, &options)?;
+        session.show(&detail, || print_remote(session, &detail))
+    } else {
+        let detail = session.manager.get(&address)?;
+        session.show(&detail, || print_installed(session, &detail))
     }
 }
 
-fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
-    let detail = session.manager.get(address)?;
-    if session.output.json {
-        return session.json(&detail);
-    }
+fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
     let model = &detail.installed;
     let mut fields = vec![
         ("model", model.model.name().to_string()),
         ("version", model.model.version().to_owned()),
         ("path", model.path.display().to_string()),
         ("size", render::size(model.total_bytes)),
-        (
-            "installed",
-            format!("{} UTC", render::time(model.installed_at)),
-        ),
+        ("installed", render::utc(model.installed_at)),
         ("source", or_dash(model.source.as_deref())),
         ("manifest", model.manifest_digest.to_string()),
     ];
@@ -59,27 +58,18 @@ fn print_installed(session: &Session, address: &ModelAddress) -> CliResult {
     print_fields(session, fields, &model.metadata, detail.files())
 }
 
-fn print_remote(session: &Session, address: &ModelAddress) -> CliResult {
-    let options = RemoteOptions::default()
-        .offline(session.output.offline)
-        .cancel(session.cancel.clone());
-    let detail = session.manager.remote_detail(address, &options)?;
-    if session.output.json {
-        return session.json(&detail);
-    }
+fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {
     let remote = &detail.remote;
     let installed = match remote.local {
         LocalState::Absent => "no",
         _ => "yes",
     };
-    let size = remote
-        .total_bytes
-        .map_or_else(|| "unknown".into(), render::size);
+    let size = remote.total_bytes.map(render::size);
     let mut fields = vec![
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
         ("installed", installed.to_owned()),
-        ("size", size),
+        ("size", size.unwrap_or_else(|| "unknown".into())),
         ("chunks", detail.parts.to_string()),
         ("manifest", remote.manifest_digest.to_string()),
     ];
@@ -104,15 +94,14 @@ fn print_fields<'a>(
     if session.output.quiet {
         return Ok(());
     }
-    let row = |file: &ManifestFile| {
+    let rows = files.iter().map(|file| {
         let digest = file.digest.as_ref().map(Checksum::to_string);
-        vec![
+        [
             file.path.to_string(),
             or_dash(file.size_bytes.map(render::size).as_deref()),
             or_dash(digest.as_deref()),
         ]
-    };
-    let rows: Vec<_> = files.iter().map(row).collect();
+    });
     session.console.print("")?;
-    session.table(&["FILE", "SIZE", "DIGEST"], &rows)
+    Table::new(["FILE", "SIZE", "DIGEST"], rows).print(session)
 }

@@ -1,20 +1,20 @@
 //! `list`: list installed models, or what the sources offer.
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
-use super::args::{self, flag, is_set, option, string, text};
+use super::args::{self, flag, is_set, option, positional, string, text};
 use super::ending::CliResult;
 use super::offers::print_offers;
 use super::session::Session;
+use super::table::Table;
 use super::{Mount, render};
-use crate::installed::{InstalledModel, Listing, PartialModel, Status};
+use crate::installed::{Listing, PartialModel, Status};
 use crate::remote::Example;
 use crate::{ListOptions, ModelRef, RemoteOptions};
 
-const NAME: &str = "modelrack_name";
 const STATUS: &str = "modelrack_status";
-const EXAMPLES: &str = "modelrack_examples";
+const EXAMPLES_FLAG: &str = "modelrack_examples";
 const STATUSES: [Status; 5] = [
     Status::Available,
     Status::Pending,
@@ -23,48 +23,35 @@ const STATUSES: [Status; 5] = [
     Status::Deleted,
 ];
 
+pub(super) const EXAMPLES: &str = "
+    list                                           installed models and unfinished pulls
+    list --remote                                  models that can be pulled
+    list --remote --source mf6/test --ref develop  the models of one branch
+    list --quiet                                   only names
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let statuses = PossibleValuesParser::new(STATUSES.map(Status::as_str));
     command
         .about("List installed models, or the models that can be pulled")
-        .arg(
-            Arg::new(NAME)
-                .value_name("NAME")
-                .help("Only this model, or the models of this group"),
-        )
-        .arg(args::remote("List the models that the sources offer"))
-        .arg(args::source(mount))
-        .arg(args::reference(mount, "Only models of this ref"))
-        .arg(args::model_type())
-        .arg(
-            option(STATUS, "status", "STATUS", "Only models with this status")
+        .args([
+            positional(args::NAME, "NAME").help("Only this model, or the models of this group"),
+            flag(args::REMOTE).help("List the models that the sources offer"),
+            args::source(mount),
+            args::reference(mount, "Only models of this ref"),
+            args::model_type(),
+            option(STATUS, "STATUS")
+                .help("Only models with this status")
                 .value_parser(statuses)
                 .conflicts_with(args::REMOTE),
-        )
-        .arg(
-            flag(
-                EXAMPLES,
-                "examples",
-                "List the examples of the registries, with their models",
-            )
-            .conflicts_with_all([STATUS, args::TYPE]),
-        )
-        .after_help(args::examples(
-            mount,
-            &[
-                ("list", "installed models and unfinished pulls"),
-                ("list --remote", "models that can be pulled"),
-                (
-                    "list --remote --source mf6/test --ref develop",
-                    "the models of one branch",
-                ),
-                ("list --quiet", "only names"),
-            ],
-        ))
+            flag(EXAMPLES_FLAG)
+                .help("List the examples of the registries, with their models")
+                .conflicts_with_all([STATUS, args::TYPE]),
+        ])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let name = text(matches, NAME);
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let name = text(matches, args::NAME);
     let reference = string(matches, args::REF);
     let mut options = RemoteOptions::default()
         .offline(session.output.offline)
@@ -72,37 +59,34 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
     options.source = string(matches, args::SOURCE);
     options.reference = reference.clone();
     options.model_type = string(matches, args::TYPE);
-    if is_set(matches, EXAMPLES) {
+    if is_set(matches, EXAMPLES_FLAG) {
         let mut examples = session.manager.examples(&options)?;
         examples.retain(|example| is_below(&example.name, name));
-        return print_examples(session, &examples);
+        let print = || print_examples(session, &examples);
+        return session.show_list("examples", &examples, print);
     }
     if is_set(matches, args::REMOTE) {
         let mut listing = session.manager.list_remote(&options)?;
-        listing
-            .models
-            .retain(|remote| is_named(&remote.model, name));
-        return print_offers(session, &listing.models, &listing.failures);
+        let models = &mut listing.models;
+        models.retain(|remote| is_named(&remote.model, name));
+        return print_offers(session, models, &listing.failures);
     }
     let status = text(matches, STATUS);
-    let status = STATUSES
-        .into_iter()
-        .find(|known| Some(known.as_str()) == status);
-    let mut installed = ListOptions::default().status(status);
+    let mut statuses = STATUSES.into_iter();
+    let mut installed = ListOptions::default();
     installed.source = options.source;
     installed.model_type = options.model_type;
+    installed.status = statuses.find(|known| Some(known.as_str()) == status);
     let mut listing = session.manager.list(&installed)?;
     let is_wanted = |model: &ModelRef| {
-        let has_ref = reference
-            .as_deref()
-            .is_none_or(|wanted| model.version() == wanted);
-        has_ref && is_named(model, name)
+        let wanted = reference.as_deref();
+        wanted.is_none_or(|wanted| model.version() == wanted) && is_named(model, name)
     };
     listing.models.retain(|model| is_wanted(&model.model));
     listing.partials.retain(|partial| is_wanted(&partial.model));
-    let filters = [NAME, args::SOURCE, args::REF, args::TYPE, STATUS];
+    let filters = [args::NAME, args::SOURCE, args::REF, args::TYPE, STATUS];
     let is_filtered = filters.iter().any(|id| text(matches, id).is_some());
-    print_installed(session, &listing, is_filtered)
+    session.show(&listing, || print_installed(session, &listing, is_filtered))
 }
 
 /// Returns whether a model has this name, or belongs to the group of this name.
@@ -117,50 +101,30 @@ fn is_below(full: &str, name: Option<&str>) -> bool {
 
 /// Prints examples, each with its models in the order to run them.
 fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
-    if session.output.json {
-        return session.json_list("examples", examples);
-    }
-    if session.output.quiet {
-        let mut names = examples.iter().map(|example| &example.name);
-        return names.try_for_each(|name| session.print(name));
-    }
-    if examples.is_empty() {
-        session.note("No cached registry has examples.");
-        return Ok(());
-    }
-    let row = |example: &Example| {
+    let rows = examples.iter().map(|example| {
         let models = example.models.iter().map(|model| model.name().to_string());
         let models: Vec<String> = models.collect();
-        vec![
+        [
             example.name.clone(),
             example.reference.clone(),
             models.join(" "),
         ]
-    };
-    let rows: Vec<_> = examples.iter().map(row).collect();
-    session.table(&["EXAMPLE", "REF", "MODELS"], &rows)
+    });
+    Table::new(["EXAMPLE", "REF", "MODELS"], rows)
+        .named_by(1)
+        .or_note("No cached registry has examples.")
+        .print(session)
 }
 
 fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> CliResult {
-    if session.output.json {
-        return session.json(listing);
-    }
-    if session.output.quiet {
-        return session.names(listing.models.iter().map(|model| &model.model));
-    }
-    if listing.models.is_empty() && listing.partials.is_empty() {
-        let what = match is_filtered {
-            true => "No installed model matches.",
-            false => "No model is installed.",
-        };
-        let path = &session.path;
-        session.note(format!(
-            "{what} Run '{path} list --remote' to see what can be pulled."
-        ));
-        return Ok(());
-    }
+    let what = match is_filtered {
+        true => "No installed model matches.",
+        false => "No model is installed.",
+    };
+    let path = &session.path;
+    let nothing = format!("{what} Run '{path} list --remote' to see what can be pulled.");
     let row = |model: &ModelRef, status: Status, size, time| {
-        vec![
+        [
             model.name().to_string(),
             model.version().to_owned(),
             status.as_str().to_owned(),
@@ -168,20 +132,17 @@ fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> C
             render::time(time),
         ]
     };
-    let installed = |of: &InstalledModel| {
-        row(
-            &of.model,
-            of.status,
-            render::size(of.total_bytes),
-            of.installed_at,
-        )
-    };
-    let unfinished = |of: &PartialModel| row(&of.model, of.status, downloaded(of), of.touched_at);
-    let rows = listing.models.iter().map(installed);
-    let rows: Vec<_> = rows
-        .chain(listing.partials.iter().map(unfinished))
-        .collect();
-    session.table(&["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"], &rows)
+    let installed = listing.models.iter().map(|of| {
+        let size = render::size(of.total_bytes);
+        row(&of.model, of.status, size, of.installed_at)
+    });
+    let partials = listing.partials.iter().filter(|_| !session.output.quiet);
+    let partials = partials.map(|of| row(&of.model, of.status, downloaded(of), of.touched_at));
+    let head = ["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"];
+    Table::new(head, installed.chain(partials))
+        .named_by(2)
+        .or_note(nothing)
+        .print(session)
 }
 
 /// Describes how much of an unfinished pull is downloaded.

@@ -5,8 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bar::{bar, is_archive, percent, plain};
 use super::console::Console;
-use super::render::{count, duration, safe, size};
+#[cfg(feature = "author")]
+use super::render::size;
+use super::render::{count, duration, safe};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Phase, TransferState};
 #[cfg(feature = "author")]
@@ -114,20 +117,18 @@ impl State {
     fn name(&self) -> String {
         match self.pulls.len() {
             1 => self.pulls.keys().map(ToString::to_string).collect(),
-            several => count(several as u64, "model"),
+            several => count(several, "model"),
         }
     }
 
-    /// Takes a pull in. If all others have ended, the bar starts anew.
-    fn begin(&mut self, model: &ModelRef, transferred: &TransferState) {
+    /// Takes a pull into account. If all others have ended, the bar starts anew.
+    fn begin(&mut self) {
         if self.ended.len() == self.pulls.len() {
-            let drawn_columns = self.drawn_columns;
             *self = Self {
-                drawn_columns,
+                drawn_columns: self.drawn_columns,
                 ..Self::new()
             };
         }
-        self.pulls.insert(model.clone(), transferred.clone());
     }
 
     /// Returns whether it is too early for a drawing.
@@ -144,6 +145,12 @@ impl Drawing {
             self.console.draw(&format!("\r{blank}\r"));
             state.drawn_columns = 0;
         }
+    }
+
+    /// Prints a line in place of the bar, which the next event draws again.
+    fn note(&self, state: &mut State, line: &str) {
+        self.erase(state);
+        self.console.note(line);
     }
 
     /// Draws a line in place of the one before. It leaves the last column free, as some terminals wrap there.
@@ -210,17 +217,16 @@ impl Progress for Meter {
         match event {
             ProgressEvent::Pending => {}
             ProgressEvent::Waiting { holder } => {
-                let holder = holder.as_deref().unwrap_or("another process");
-                drawing.erase(&mut state);
-                drawing.console.note(format!(
-                    "Waiting for {}, which is pulling {model}",
-                    safe(holder)
-                ));
-            }
-            ProgressEvent::Phase(transferred) if !state.pulls.contains_key(model) => {
-                state.begin(model, transferred);
+                let holder = safe(holder.as_deref().unwrap_or("another process"));
+                drawing.note(
+                    &mut state,
+                    &format!("Waiting for {holder}, which is pulling {model}"),
+                );
             }
             ProgressEvent::Phase(transferred) => {
+                if !state.pulls.contains_key(model) {
+                    state.begin();
+                }
                 state.pulls.insert(model.clone(), transferred.clone());
             }
             ProgressEvent::Advanced(transferred) => {
@@ -234,10 +240,7 @@ impl Progress for Meter {
             ProgressEvent::Retrying { wait, reason, .. } => {
                 if *wait >= LONG_WAIT {
                     let (wait, reason) = (duration(*wait), safe(reason));
-                    drawing.erase(&mut state);
-                    drawing
-                        .console
-                        .note(format!("Trying again in {wait}: {reason}"));
+                    drawing.note(&mut state, &format!("Trying again in {wait}: {reason}"));
                 }
             }
             ProgressEvent::Finished(transferred) => {
@@ -288,131 +291,9 @@ impl fmt::Debug for Meter {
     }
 }
 
-/// Returns whether a pull waits for an archive that is downloaded as a whole.
-fn is_archive(transferred: &TransferState) -> bool {
-    transferred.phase == Phase::Manifest && transferred.files_total == 0
-}
-
-/// Returns how much is done: of the bytes, or of the files while the number of bytes is unknown.
-fn percent(transferred: &TransferState) -> u64 {
-    let (done, total) = if transferred.phase == Phase::Manifest && !is_archive(transferred) {
-        (transferred.files_done, transferred.files_total)
-    } else {
-        let done = transferred.bytes_done + transferred.bytes_in_flight;
-        (done, transferred.total_bytes)
-    };
-    let percent = u128::from(done.min(total)) * 100 / u128::from(total.max(1));
-    u64::try_from(percent).unwrap_or(100)
-}
-
-/// Returns the bytes a second over the network, and how long the rest takes at that speed.
-fn speed(transferred: &TransferState, elapsed: Duration) -> (u64, Option<Duration>) {
-    let left = transferred
-        .total_bytes
-        .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
-        .filter(|_| transferred.phase != Phase::Manifest || transferred.total_bytes > 0);
-    let millis = elapsed.as_millis().max(1);
-    let speed =
-        u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
-    let seconds = left.and_then(|left| left.checked_div(speed));
-    (speed, seconds.map(Duration::from_secs))
-}
-
-/// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, as wide as the terminal allows.
-fn bar(transferred: &TransferState, elapsed: Duration, width: usize) -> String {
-    let (speed, left) = speed(transferred, elapsed);
-    let percent = percent(transferred);
-    let verb = if transferred.phase == Phase::Extracting {
-        "Installing"
-    } else {
-        "Downloading"
-    };
-    let left = left.map_or_else(|| "?".to_owned(), duration);
-    let tail = format!(
-        "{percent:>3}% ({}/s, elapsed: {}, remaining: {left})",
-        size(speed),
-        duration(elapsed)
-    );
-    let room = width.saturating_sub(verb.len() + tail.len() + 4).min(40);
-    if room < 5 {
-        return format!("{verb} {tail}");
-    }
-    let filled = usize::try_from(percent).unwrap_or(100) * room / 100;
-    let mut cells = "=".repeat(filled);
-    if filled < room {
-        cells.push('>');
-    }
-    format!("{verb} [{cells:room$}] {tail}")
-}
-
-fn plain(transferred: &TransferState, elapsed: Duration) -> String {
-    let (speed, left) = speed(transferred, elapsed);
-    let left = left
-        .map(|left| format!(", remaining: {}", duration(left)))
-        .unwrap_or_default();
-    let total = match (transferred.phase, transferred.total_bytes) {
-        // Servers do not always state the size of an archive.
-        (Phase::Manifest, 0) if is_archive(transferred) => "?".to_owned(),
-        (Phase::Manifest, _) if !is_archive(transferred) => count(transferred.files_total, "file"),
-        (_, bytes) => size(bytes),
-    };
-    format!(
-        "{}% of {total} ({}/s, elapsed: {}{left})",
-        percent(transferred),
-        size(speed),
-        duration(elapsed)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn transferred(total: u64, done: u64, network: u64) -> TransferState {
-        let mut transferred = TransferState::new(Phase::Chunks);
-        transferred.total_bytes = total;
-        transferred.bytes_done = done;
-        transferred.bytes_network = network;
-        transferred
-    }
-
-    #[test]
-    fn a_bar_says_share_speed_and_times() {
-        let line = bar(
-            &transferred(858_000_000, 156_000_000, 156_000_000),
-            Duration::from_secs(30),
-            120,
-        );
-        assert_eq!(
-            line,
-            "Downloading [=======>                                ]  18% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)"
-        );
-        for width in [60, 79, 200] {
-            let line = bar(&transferred(100, 50, 50), Duration::from_secs(1), width);
-            assert!(line.len() <= width, "{line}");
-        }
-        assert!(bar(&transferred(0, 0, 0), Duration::from_secs(1), 80).contains("0%"));
-        assert!(bar(&transferred(10, 10, 0), Duration::ZERO, 80).contains("100%"));
-    }
-
-    #[test]
-    fn files_count_while_their_sizes_are_not_known() {
-        let mut learning = TransferState::new(Phase::Manifest);
-        (learning.files_total, learning.files_done) = (200, 50);
-        learning.bytes_network = 1000;
-        let (second, line) = (
-            Duration::from_secs(1),
-            bar(&learning, Duration::from_secs(1), 120),
-        );
-        assert!(
-            line.ends_with("25% (1.0 KB/s, elapsed: 1s, remaining: ?)"),
-            "{line}"
-        );
-        assert_eq!(
-            plain(&learning, second),
-            "25% of 200 files (1.0 KB/s, elapsed: 1s)"
-        );
-    }
 
     #[test]
     fn a_zip_that_several_pulls_wait_for_counts_once() {
@@ -429,14 +310,6 @@ mod tests {
         assert_eq!(
             plain(&sum, Duration::from_secs(1)),
             "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"
-        );
-    }
-
-    #[test]
-    fn a_line_says_the_same() {
-        assert_eq!(
-            plain(&transferred(1000, 500, 500), Duration::from_secs(2)),
-            "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
         );
     }
 

@@ -50,6 +50,7 @@ macro_rules! verb {
         $crate::cli::Verb {
             name: stringify!($module),
             aliases: &[$($alias)?],
+            examples: $module::EXAMPLES,
             command: $module::command,
             execute: $module::execute,
         }
@@ -57,6 +58,7 @@ macro_rules! verb {
 }
 
 mod args;
+mod bar;
 mod clear;
 #[cfg(feature = "unstable-completion")]
 mod completion;
@@ -64,7 +66,7 @@ mod console;
 mod copy;
 mod derive;
 mod ending;
-mod failure;
+mod hint;
 mod info;
 mod list;
 mod meter;
@@ -81,6 +83,7 @@ mod search;
 mod session;
 mod sources;
 mod sync;
+mod table;
 mod trace;
 mod update;
 mod verify;
@@ -137,12 +140,13 @@ impl Termination for Exit {
     }
 }
 
-/// A command: its names, its arguments and what it does.
+/// A command: its names, the examples of its help, its arguments and what it does.
 struct Verb {
     name: &'static str,
     aliases: &'static [&'static str],
+    examples: &'static str,
     command: fn(Command, &Mount) -> Command,
-    execute: fn(&mut Session, &ArgMatches) -> CliResult,
+    execute: fn(&Session, &ArgMatches) -> CliResult,
 }
 
 /// The commands, in the order of the help.
@@ -171,19 +175,24 @@ impl Verb {
     /// Finds the command that was matched.
     fn chosen<'m>(
         verbs: &'static [Self],
-        matched: Option<(&str, &'m ArgMatches)>,
+        matches: &'m ArgMatches,
     ) -> Result<(&'static Self, &'m ArgMatches)> {
-        let (name, matches) = matched.ok_or_else(|| Error::argument("a command is missing"))?;
-        let verb = Self::find(verbs, name);
-        let unknown = || Error::internal(format!("no command '{name}'"));
-        Ok((verb.ok_or_else(unknown)?, matches))
+        let missing = || Error::argument("a command is missing");
+        let unknown = |name: &str| Error::internal(format!("no command '{name}'"));
+        let (name, matches) = matches.subcommand().ok_or_else(missing)?;
+        let verb = Self::find(verbs, name).ok_or_else(|| unknown(name))?;
+        Ok((verb, matches))
     }
 
     /// Adds commands to a parent, each with the flags of the whole tree.
     fn add_all(verbs: &'static [Self], parent: Command, mount: &Mount) -> Command {
         let commands = verbs.iter().map(|verb| {
             let command = Command::new(verb.name).visible_aliases(verb.aliases);
-            (verb.command)(command, mount).args(args::tree_flags(mount))
+            let command = (verb.command)(command, mount).args(args::tree_flags(mount));
+            match verb.examples {
+                "" => command,
+                examples => command.after_help(args::examples(mount, examples)),
+            }
         });
         parent.subcommands(commands)
     }
@@ -198,40 +207,30 @@ pub fn models_command(mount: &Mount) -> Command {
 /// Runs the command that was matched: `matches` are those of the command that [`models_command`] built. The [module
 /// documentation](self) has an example.
 pub fn run(mount: &Mount, matches: &ArgMatches) -> Exit {
-    run_verb(mount, matches, matches.subcommand())
-}
-
-/// Runs a command. `tree` has the flags that stand in front of its name.
-fn run_verb(mount: &Mount, tree: &ArgMatches, matched: Option<(&str, &ArgMatches)>) -> Exit {
-    let chosen = Verb::chosen(VERBS, matched);
-    let mut session = Session::open(mount, tree, chosen.as_ref().ok().map(|(verb, _)| *verb));
-    let dispatch = session.trace();
+    let chosen = Verb::chosen(VERBS, matches);
+    let verb = chosen.as_ref().ok().map(|(verb, _)| *verb);
+    let session = Session::open(mount, matches, verb);
     let result = chosen.map_err(CliError::from).and_then(|(verb, matches)| {
-        tracing::dispatcher::with_default(&dispatch, || (verb.execute)(&mut session, matches))
+        let run = || (verb.execute)(&session, matches);
+        tracing::dispatcher::with_default(&session.trace(), run)
     });
     let flushed = session.console.flush().map_err(CliError::from);
-    Exit(failure::report(&session, result.and(flushed)))
+    Exit(ending::report(&session, result.and(flushed)))
 }
 
 fn add_tree(command: Command, mount: &Mount) -> Command {
-    let about = mount.about.clone().unwrap_or_else(|| {
-        format!(
-            "Find, download, verify and remove the models of {}",
-            mount.config.app()
-        )
-    });
+    const EXAMPLES: &str = "
+        list --remote             list the models that can be pulled
+        pull GROUP/MODEL VERSION  download a model
+        path GROUP/MODEL VERSION  print its folder
+    ";
+    let app = mount.config.app();
+    let about = format!("Find, download, verify and remove the models of {app}");
     let command = command
-        .about(about)
+        .about(mount.about.clone().unwrap_or(about))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(args::tree_flags(mount))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("list --remote", "list the models that can be pulled"),
-                ("pull GROUP/MODEL VERSION", "download a model"),
-                ("path GROUP/MODEL VERSION", "print its folder"),
-            ],
-        ));
+        .after_help(args::examples(mount, EXAMPLES));
     Verb::add_all(VERBS, command, mount)
 }

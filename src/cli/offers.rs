@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::ending::{CliError, CliResult};
+use super::ending::{CliResult, reported};
 use super::render::{self, or_dash};
 use super::session::Session;
+use super::table::Table;
 use crate::ErrorKind;
 use crate::error::chain;
 use crate::remote::{LocalState, RegistryFailure, RemoteModel};
@@ -22,29 +23,17 @@ pub(super) fn print_offers(
     models: &[RemoteModel],
     failures: &[RegistryFailure],
 ) -> CliResult {
-    if session.output.json {
-        session.json(&Offers { models, failures })?;
-    } else if session.output.quiet {
-        session.names(models.iter().map(|remote| &remote.model))?;
-    } else {
+    session.show(&Offers { models, failures }, || {
         print_table(session, models)?;
         note_failures(session, failures);
-    }
-    let is_failed = |failure: &&RegistryFailure| !is_unsynced(failure);
-    let failed = failures.iter().find(is_failed);
-    failed.map_or(Ok(()), |failed| Err(CliError::reported(&failed.error)))
-}
-
-fn is_unsynced(failure: &RegistryFailure) -> bool {
-    matches!(failure.error.kind(), ErrorKind::NotSynced { .. })
+        Ok(())
+    })?;
+    let errors = failures.iter().map(|failure| &failure.error);
+    reported(errors.filter(|error| !matches!(error.kind(), ErrorKind::NotSynced { .. })))
 }
 
 fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
-    if models.is_empty() {
-        session.note("No source offers such a model.");
-        return Ok(());
-    }
-    let row = |remote: &RemoteModel| {
+    let rows = models.iter().map(|remote| {
         let state = match remote.local {
             LocalState::Current => "installed",
             LocalState::Outdated => "update",
@@ -52,7 +41,7 @@ fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
         };
         let facts = remote.metadata.facts();
         let alias = remote.alias_of.as_ref().map(|target| format!("= {target}"));
-        vec![
+        [
             remote.model.name().to_string(),
             remote.model.version().to_owned(),
             state.to_owned(),
@@ -60,9 +49,13 @@ fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
             or_dash(facts.model_type.as_deref()),
             or_dash(alias.or(facts.description).as_deref()),
         ]
-    };
+    });
     let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
-    session.table_with_text(&head, models.iter().map(row).collect())
+    Table::new(head, rows)
+        .named_by(2)
+        .cut()
+        .or_note("No source offers such a model.")
+        .print(session)
 }
 
 fn note_failures(session: &Session, failures: &[RegistryFailure]) {
@@ -72,9 +65,7 @@ fn note_failures(session: &Session, failures: &[RegistryFailure]) {
             ErrorKind::NotSynced {
                 source_name,
                 references,
-            } if references.is_empty() => {
-                unsynced.push(source_name.clone());
-            }
+            } if references.is_empty() => unsynced.push(source_name.clone()),
             ErrorKind::NotSynced {
                 source_name,
                 references,

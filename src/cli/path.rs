@@ -8,22 +8,21 @@ use super::args::{self, Which};
 use super::ending::CliResult;
 use super::session::Session;
 
+pub(super) const EXAMPLES: &str = r#"
+    path fast-whisper/tiny fp16  for scripts: cd "$(…)"
+"#;
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Print the folder of an installed model, and nothing else")
         .args(args::model(mount, Which::Installed, true))
-        .after_help(args::examples(
-            mount,
-            &[("path fast-whisper/tiny fp16", "for scripts: cd \"$(…)\"")],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let path = session.manager.path(&args::address(matches)?)?;
     let path = path.display();
-    match session.output.json {
-        true => session.json(&json!({ "path": path.to_string() })),
+    session.show(&json!({ "path": path.to_string() }), || {
         // Not escaped: a script takes it as it is.
-        false => Ok(session.console.print(path)?),
-    }
+        Ok(session.console.print(path)?)
+    })
 }

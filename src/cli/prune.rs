@@ -8,34 +8,32 @@ use super::session::Session;
 use super::{Mount, render};
 use crate::installed::PruneReport;
 
+pub(super) const EXAMPLES: &str = "
+    prune     after confirmation
+    prune -y  without confirmation
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Remove the partial downloads of unfinished pulls")
         .args(args::yes(mount))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("prune", "after confirmation"),
-                ("prune -y", "without confirmation"),
-            ],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, _: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, _: &ArgMatches) -> CliResult {
     let plan = session.manager.plan_prune()?;
-    if plan.partials.is_empty() && plan.leftovers.is_empty() {
-        return match session.output.json {
-            true => session.json(&PruneReport::default()),
-            false => session.say("There is nothing to remove."),
-        };
-    }
     let number = plan.partials.len() + plan.leftovers.len();
-    let pulls = render::count(number as u64, "unfinished pull");
+    if number == 0 {
+        return session.show(&PruneReport::default(), || {
+            session.say("There is nothing to remove.")
+        });
+    }
+    let pulls = render::count(number, "unfinished pull");
     session.confirm(&format!("Remove {pulls} ({})?", render::size(plan.bytes)))?;
     let report = session.manager.prune(&plan)?;
-    if session.output.json {
-        return session.json(&report);
-    }
+    session.show(&report, || print(session, &report))
+}
+
+fn print(session: &Session, report: &PruneReport) -> CliResult {
     for partial in &report.removed.partials {
         let size = render::size(partial.bytes);
         session.say(format!("Removed {size} of {}", partial.model))?;

@@ -7,44 +7,39 @@ use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
 use crate::installed::{RemoveReport, Scope};
-use crate::{ErrorKind, ListOptions, ModelAddress, ModelName};
+use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
 
 const ALL: &str = "modelrack_all";
 
+pub(super) const EXAMPLES: &str = "
+    remove fast-whisper/tiny fp16      one version
+    remove fast-whisper/tiny --all -y  all versions, without confirmation
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let all = flag(ALL).help("Remove all versions of the model");
     command
         .about("Remove an installed model")
         .args(args::model(mount, Which::Installed, true))
-        .arg(flag(ALL, "all", "Remove all versions of the model").conflicts_with(args::VERSION))
+        .arg(all.conflicts_with(args::VERSION))
         .args(args::yes(mount))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("remove fast-whisper/tiny fp16", "one version"),
-                (
-                    "remove fast-whisper/tiny --all -y",
-                    "all versions, without confirmation",
-                ),
-            ],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let report = match is_set(matches, ALL) {
         true => remove_all(session, text(matches, args::MODEL).unwrap_or_default()),
         false => remove_one(session, &args::address(matches)?),
     }?;
-    if session.output.json {
-        return session.json(&report);
-    }
-    for model in &report.removed {
-        session.say(format!("Removed {model}"))?;
-    }
-    session.say(format!("Freed {}", render::size(report.bytes_freed)))
+    session.show(&report, || {
+        for model in &report.removed {
+            session.say(format!("Removed {model}"))?;
+        }
+        session.say(format!("Freed {}", render::size(report.bytes_freed)))
+    })
 }
 
 fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
-    let name: ModelName = name.parse().map_err(crate::Error::from)?;
+    let name: ModelName = name.parse().map_err(Error::from)?;
     let options = ListOptions::default().scope(Scope::Model(name.clone()));
     let versions = session.manager.list(&options)?.models;
     if versions.is_empty() {
@@ -52,7 +47,7 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
         session.manager.path(&ModelAddress::from(&name))?;
     }
     let size = render::size(versions.iter().map(|model| model.total_bytes).sum());
-    let number = render::count(versions.len() as u64, "version");
+    let number = render::count(versions.len(), "version");
     session.confirm(&format!("Remove {number} of {name} ({size})?"))?;
     Ok(session.manager.remove_all(&name, &session.cancel)?)
 }

@@ -1,21 +1,17 @@
-//! Tables, sizes and times for people.
+//! Sizes, times and names for people, and text that cannot control their terminal.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use unicode_width::UnicodeWidthStr;
-
-use super::console::Console;
 use crate::relpath::is_invisible;
 
 /// Escapes the characters of a foreign text that would control the terminal.
 pub(super) fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hidden(c) {
-            shown.extend(c.escape_unicode())
-        } else {
-            shown.push(c)
+        match is_hidden(c) {
+            true => shown.extend(c.escape_unicode()),
+            false => shown.push(c),
         }
     }
     shown
@@ -108,10 +104,13 @@ pub(super) fn duration(duration: Duration) -> String {
 
 /// Shows a time to the minute, in UTC, such as `2026-01-31 12:00`.
 pub(super) fn time(time: SystemTime) -> String {
-    crate::time::rfc3339(time)
-        .get(..16)
-        .unwrap_or_default()
-        .replace('T', " ")
+    let time = crate::time::rfc3339(time);
+    time.get(..16).unwrap_or_default().replace('T', " ")
+}
+
+/// The same, with the name of the time zone.
+pub(super) fn utc(time: SystemTime) -> String {
+    format!("{} UTC", self::time(time))
 }
 
 /// Shows how long ago a time was, such as `2m 15s ago`.
@@ -120,11 +119,11 @@ pub(super) fn age(time: SystemTime) -> String {
 }
 
 /// Shows a count with its noun, such as `1 file` or `2 files`.
-pub(super) fn count(number: u64, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
+pub(super) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    // Whatever is counted, memory or a disk holds it.
+    match number.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
     }
 }
 
@@ -134,79 +133,17 @@ pub(super) fn or_dash(text: Option<&str>) -> String {
     text.unwrap_or("-").to_owned()
 }
 
+/// Shortens a commit; `None` for one that is shorter already.
+pub(super) fn short_commit(commit: Option<&str>) -> Option<&str> {
+    commit?.get(..12)
+}
+
 /// Shows a source and its ref, as people write them.
 pub(super) fn source_at_ref(source: &str, reference: Option<&str>) -> String {
     match reference {
         Some(reference) => format!("{source}@{reference}"),
         None => source.to_owned(),
     }
-}
-
-/// Formats a table: aligned below a head on a terminal; tab-separated and without a head elsewhere, for programs.
-pub(super) fn table(console: &Console, head: &[&str], rows: &[Vec<String>]) -> String {
-    let rows = rows.iter();
-    let mut rows: Vec<Vec<String>> = rows
-        .map(|row| row.iter().map(|cell| safe(cell)).collect())
-        .collect();
-    if !console.out_is_terminal {
-        let lines: Vec<String> = rows.iter().map(|row| row.join("\t")).collect();
-        return lines.join("\n");
-    }
-    rows.insert(0, head.iter().map(|cell| (*cell).to_owned()).collect());
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
-    let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
-    let line = |row: &Vec<String>| {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.push_str(&" ".repeat(width - cell.width() + 2));
-        }
-        line.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// Formats a table whose last column is cut to fit the terminal, so that no line wraps because of it.
-pub(super) fn table_with_text(
-    console: &Console,
-    head: &[&str],
-    mut rows: Vec<Vec<String>>,
-) -> String {
-    /// The columns it gets however narrow the terminal is.
-    const LEAST: usize = 20;
-    let Some((columns, last)) = console.columns().zip(head.len().checked_sub(1)) else {
-        return table(console, head, &rows);
-    };
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let cells = cells.map(|cell| safe(cell).width());
-        cells.chain([head[column].width()]).max().unwrap_or(0)
-    };
-    let before: usize = (0..last).map(|column| width(column) + 2).sum();
-    let room = columns.saturating_sub(before).max(LEAST);
-    for row in &mut rows {
-        if let Some(cell) = row.get_mut(last) {
-            *cell = cut(&safe(cell), room);
-        }
-    }
-    table(console, head, &rows)
-}
-
-/// Cuts a text to a number of columns.
-fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    for c in text.chars() {
-        cut.push(c);
-        // Leave room for the ellipsis.
-        if cut.width() + 1 > columns {
-            cut.pop();
-            break;
-        }
-    }
-    format!("{}…", cut.trim_end())
 }
 
 /// Formats named values, one a line.
@@ -247,42 +184,6 @@ mod tests {
             (count(1, "file"), count(0, "file")),
             ("1 file".into(), "0 files".into())
         );
-    }
-
-    #[test]
-    fn a_table_is_for_people_or_for_programs() {
-        let rows = vec![
-            vec!["日本".to_owned(), "a\u{1b}[2J".to_owned()],
-            vec!["x".to_owned(), "y".to_owned()],
-        ];
-        let (console, _, _) = Console::captured();
-        assert_eq!(
-            table(&console, &["A", "B"], &rows),
-            "日本\ta\\u{1b}[2J\nx\ty"
-        );
-        let console = console.terminal(80, std::io::empty());
-        assert_eq!(
-            table(&console, &["A", "B"], &rows),
-            "A     B\n日本  a\\u{1b}[2J\nx     y"
-        );
-    }
-
-    #[test]
-    fn text_is_cut_to_the_terminal() {
-        let rows = |text: &str| vec![vec!["model".to_owned(), text.to_owned()]];
-        let console = |width| Console::captured().0.terminal(width, std::io::empty());
-        let long = "日本 words that go on and on";
-        let shown = |width| table_with_text(&console(width), &["ID", "TEXT"], rows(long));
-        assert_eq!(shown(35), format!("ID     TEXT\nmodel  {long}"));
-        assert_eq!(shown(34), "ID     TEXT\nmodel  日本 words that go on and…");
-        assert_eq!(shown(20), "ID     TEXT\nmodel  日本 words that go…");
-        let (piped, _, _) = Console::captured();
-        assert_eq!(
-            table_with_text(&piped, &["ID", "TEXT"], rows(long)),
-            format!("model\t{long}")
-        );
-        let escaped = table_with_text(&console(30), &["ID", "TEXT"], rows(&"\u{1b}".repeat(9)));
-        assert!(escaped.lines().all(|line| line.width() <= 30), "{escaped}");
     }
 
     #[test]

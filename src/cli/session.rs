@@ -15,21 +15,17 @@ use super::args::{self, is_set};
 use super::console::Console;
 use super::ending::{CliError, CliResult};
 use super::meter::Meter;
-use super::render::{SafeJson, safe, table, table_with_text};
+use super::render::{SafeJson, safe};
 use super::trace::Verbose;
 use super::{Mount, Output, Verb};
-use crate::{CancelToken, Manager, ModelRef, Progress, PullOptions};
+use crate::{CancelToken, Manager, PullOptions, Result};
 
 pub(super) struct Session {
+    pub(super) mount: Mount,
     pub(super) manager: Arc<dyn Manager>,
-    #[cfg(feature = "author")]
-    pub(super) config: crate::Config,
-    #[cfg(feature = "author")]
-    pub(super) environment: crate::Environment,
     pub(super) console: Console,
     pub(super) output: Output,
     pub(super) cancel: CancelToken,
-    pub(super) app: String,
     /// The command as the user typed it, up to the name of the mount.
     pub(super) path: String,
     pub(super) colours: bool,
@@ -51,34 +47,48 @@ impl Session {
             offline: mount.output.offline || anywhere(args::OFFLINE),
             yes: mount.output.yes || anywhere(args::YES),
         };
-        let path = mount
-            .invoked_as
-            .clone()
-            .or_else(|| typed_command(environment.command_line(), &mount.name, verb?))
-            .unwrap_or_else(|| mount.example_path());
+        let typed = || typed_command(environment.command_line(), &mount.name, verb?);
+        let path = mount.invoked_as.clone().or_else(typed);
         Self {
             colours: console.colours(&environment),
+            path: path.unwrap_or_else(|| mount.example_path()),
             verb: verb.map_or("", |verb| verb.name),
-            #[cfg(feature = "author")]
-            config: mount.config.clone(),
-            #[cfg(feature = "author")]
-            environment: environment.clone(),
             manager: mount.open_manager(environment),
             console,
             output,
             cancel: mount.cancel.clone(),
-            app: mount.config.app().to_owned(),
-            path,
+            mount: mount.clone(),
         }
     }
 
     /// Returns what receives the library's log events during the run.
     pub(super) fn trace(&self) -> tracing::Dispatch {
-        if self.output.verbose {
-            tracing::Dispatch::new(Verbose::new(self.console.clone()))
-        } else {
-            tracing::dispatcher::get_default(Clone::clone)
+        match self.output.verbose {
+            true => tracing::Dispatch::new(Verbose::new(self.console.clone())),
+            false => tracing::dispatcher::get_default(Clone::clone),
         }
+    }
+
+    /// Prints a result: the document of `--json`, or what `print` prints for people.
+    pub(super) fn show(
+        &self,
+        document: &impl Serialize,
+        print: impl FnOnce() -> CliResult,
+    ) -> CliResult {
+        match self.output.json {
+            true => self.json(document),
+            false => print(),
+        }
+    }
+
+    /// The same for a list, which has a name in the document.
+    pub(super) fn show_list(
+        &self,
+        name: &str,
+        list: &[impl Serialize],
+        print: impl FnOnce() -> CliResult,
+    ) -> CliResult {
+        self.show(&BTreeMap::from([(name, list)]), print)
     }
 
     /// Prints the document of `--json`.
@@ -86,20 +96,14 @@ impl Session {
         self.console.with_out(|out| {
             let mut json = SafeJson::new(out);
             // Indented for people; programs get it faster.
-            if self.console.out_is_terminal {
-                serde_json::to_writer_pretty(&mut json, value)?;
-            } else {
-                serde_json::to_writer(&mut json, value)?;
+            match self.console.out_is_terminal {
+                true => serde_json::to_writer_pretty(&mut json, value)?,
+                false => serde_json::to_writer(&mut json, value)?,
             }
             json.write_all(b"\n")?;
             json.flush()
         })?;
         Ok(())
-    }
-
-    /// Prints a document with one list.
-    pub(super) fn json_list(&self, name: &str, list: &[impl Serialize]) -> CliResult {
-        self.json(&BTreeMap::from([(name, list)]))
     }
 
     /// Prints a line of the result, with control characters escaped.
@@ -127,35 +131,13 @@ impl Session {
         }
     }
 
-    /// Prints a table.
-    pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> CliResult {
-        Ok(self.console.print(table(&self.console, head, rows))?)
-    }
-
-    /// Prints a table whose last column is cut to fit the terminal.
-    pub(super) fn table_with_text(&self, head: &[&str], rows: Vec<Vec<String>>) -> CliResult {
-        Ok(self
-            .console
-            .print(table_with_text(&self.console, head, rows))?)
-    }
-
-    /// Prints the names of models, one a line.
-    pub(super) fn names<'a>(&self, models: impl Iterator<Item = &'a ModelRef>) -> CliResult {
-        Ok(self.console.with_out(|out| {
-            for model in models {
-                writeln!(out, "{}", safe(&model.to_string()))?;
-            }
-            Ok(())
-        })?)
-    }
-
     /// Makes a text bold and coloured, if status is coloured.
     pub(super) fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        if !self.colours {
-            return text.to_owned();
-        }
         let style = colour.on_default().bold();
-        format!("{style}{text}{style:#}")
+        match self.colours {
+            true => format!("{style}{text}{style:#}"),
+            false => text.to_owned(),
+        }
     }
 
     /// Asks for confirmation before a destructive action; the default is no.
@@ -174,29 +156,28 @@ impl Session {
             // The input ended without a line break.
             self.console.draw("\n");
         }
-        if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            Ok(())
-        } else {
-            Err(CliError::Declined)
+        match answer.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(CliError::Declined),
         }
     }
 
-    /// Returns the options of a pull, and the meter that draws its progress.
-    pub(super) fn pull_options(&self, matches: &ArgMatches) -> (PullOptions, Arc<Meter>) {
-        let meter = self.meter();
-        let options = PullOptions::default()
+    /// Returns the options of a pull that several commands have.
+    pub(super) fn pull_options(&self, matches: &ArgMatches) -> PullOptions {
+        PullOptions::default()
             .concurrency(args::workers(matches))
             .offline(self.output.offline)
             .cancel(self.cancel.clone())
-            .progress(meter.clone() as Arc<dyn Progress>);
-        (options, meter)
     }
 
-    /// Returns a meter that draws the progress of a command.
-    pub(super) fn meter(&self) -> Arc<Meter> {
+    /// Runs an operation with a meter that draws its progress.
+    pub(super) fn metered<T>(&self, run: impl FnOnce(Arc<Meter>) -> Result<T>) -> Result<T> {
         // A bar would garble the lines of --verbose, which say more.
         let shown = !self.output.json && !self.output.quiet && !self.output.verbose;
-        Meter::new(self.console.clone(), shown)
+        let meter = Meter::new(self.console.clone(), shown);
+        let result = run(meter.clone());
+        meter.clear();
+        result
     }
 }
 

@@ -3,6 +3,7 @@
 use super::ending::CliResult;
 use super::render::{self, or_dash};
 use super::session::Session;
+use super::table::Table;
 use crate::remote::{RefInfo, SourceInfo, SourceKind};
 
 const HEAD: [&str; 10] = [
@@ -11,26 +12,26 @@ const HEAD: [&str; 10] = [
 
 pub(super) fn print(session: &Session) -> CliResult {
     let sources = session.manager.sources()?;
-    if session.output.json {
-        return session.json_list("sources", &sources);
-    }
-    if sources.is_empty() {
-        session.note("No source is configured.");
-        return Ok(());
-    }
-    let rows: Vec<_> = sources.iter().flat_map(rows).collect();
-    session.table(&HEAD, &rows)
+    session.show_list("sources", &sources, || {
+        Table::new(HEAD, sources.iter().flat_map(rows))
+            .or_note("No source is configured.")
+            .print(session)
+    })
 }
 
 /// Returns a row for each ref of a source, or one for a source without refs.
-fn rows(source: &SourceInfo) -> Vec<Vec<String>> {
+fn rows(source: &SourceInfo) -> Vec<[String; 10]> {
     let location = source.locations.join(" ");
-    let row = |location: &str, cells: [Option<String>; 6]| {
-        let start = [&source.key, &source.name, source.kind.as_str(), location];
-        let start = start.map(|cell| or_dash(Some(cell)));
-        let cells = cells.map(|cell| or_dash(cell.as_deref()));
-        [&start[..], &cells[..]].concat()
-    };
+    let row =
+        |location: &str,
+         [reference, state, mode, commit, versions, cached]: [Option<String>; 6]| {
+            let start = [&source.key, &source.name, source.kind.as_str(), location];
+            let [key, name, kind, location] = start.map(|cell| Some(cell.to_owned()));
+            let cells = [
+                key, name, kind, location, reference, state, mode, commit, versions, cached,
+            ];
+            cells.map(|cell| or_dash(cell.as_deref()))
+        };
     let of_ref = |of: &RefInfo| {
         let reference = Some(of.reference.clone());
         let Some(cached) = &of.cached else {
@@ -41,12 +42,11 @@ fn rows(source: &SourceInfo) -> Vec<Vec<String>> {
             true => "cached",
             false => "cached, not configured",
         };
-        let commit = cached.commit.as_deref().and_then(|commit| commit.get(..12));
         let cells = [
             reference,
             Some(state.to_owned()),
             Some(cached.mode.as_str().replace('_', " ")),
-            commit.map(str::to_owned),
+            render::short_commit(cached.commit.as_deref()).map(str::to_owned),
             Some(cached.versions.to_string()),
             Some(render::age(cached.fetched_at)),
         ];

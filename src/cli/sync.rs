@@ -3,14 +3,19 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, string};
-use super::ending::{CliError, CliResult};
+use super::ending::{CliResult, reported};
 use super::session::Session;
 use super::{Mount, render};
 use crate::SyncOptions;
 use crate::error::chain;
 use crate::remote::SyncReport;
 
-const REPO: &str = "modelrack_repo";
+pub(super) const EXAMPLES: &str = "
+    sync                                             all registries
+    sync --source mf6/test --ref develop             one branch
+    sync --repo OWNER/NAME --ref v1.0                a repository that is not configured
+    sync --source mf6/test --repo ME/FORK --ref fix  a fork
+";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
@@ -20,61 +25,37 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             mount,
             "Only this branch, tag, release or commit",
         ))
-        .arg(option(
-            REPO,
-            "repo",
-            "OWNER/NAME",
-            "Read this repository: one that is not configured, or a fork of the source's own",
-        ))
-        .arg(flag(
-            args::FORCE,
-            "force",
-            "Fetch registries that have not changed, too",
-        ))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("sync", "all registries"),
-                ("sync --source mf6/test --ref develop", "one branch"),
-                (
-                    "sync --repo OWNER/NAME --ref v1.0",
-                    "a repository that is not configured",
-                ),
-                ("sync --source mf6/test --repo ME/FORK --ref fix", "a fork"),
-            ],
-        ))
+        .args([
+            option(args::REPO, "OWNER/NAME").help(
+                "Read this repository: one that is not configured, or a fork of the source's own",
+            ),
+            flag(args::FORCE).help("Fetch registries that have not changed, too"),
+        ])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut options = SyncOptions::default()
         .force(is_set(matches, args::FORCE))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     options.source = string(matches, args::SOURCE);
     options.reference = string(matches, args::REF);
-    options.repo = string(matches, REPO);
+    options.repo = string(matches, args::REPO);
     let report = session.manager.sync(&options)?;
-    if session.output.json {
-        session.json(&report)?;
-    } else {
-        print(session, &report)?;
-    }
-    let failed = report.failed.first();
-    failed.map_or(Ok(()), |failed| Err(CliError::reported(&failed.error)))
+    session.show(&report, || print(session, &report))?;
+    reported(report.failed.iter().map(|failed| &failed.error))
 }
 
 fn print(session: &Session, report: &SyncReport) -> CliResult {
     for registry in &report.synced {
         let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
-        let commit = registry
-            .commit
-            .as_deref()
-            .and_then(|commit| commit.get(..12));
-        let commit = commit
-            .map(|commit| format!(" ({commit})"))
-            .unwrap_or_default();
-        let models = render::count(registry.versions as u64, "model");
-        session.say(format!("Synced {name}{commit}: {models}"))?;
+        let commit = render::short_commit(registry.commit.as_deref());
+        let commit = commit.map(|commit| format!(" ({commit})"));
+        let models = render::count(registry.versions, "model");
+        session.say(format!(
+            "Synced {name}{}: {models}",
+            commit.unwrap_or_default()
+        ))?;
     }
     for registry in &report.skipped {
         let name = render::source_at_ref(&registry.name, registry.reference.as_deref());

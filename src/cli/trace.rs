@@ -19,10 +19,8 @@ pub(super) struct Verbose {
 
 impl Verbose {
     pub(super) fn new(console: Console) -> Self {
-        Self {
-            console,
-            started: Instant::now(),
-        }
+        let started = Instant::now();
+        Self { console, started }
     }
 }
 
@@ -33,15 +31,12 @@ impl Subscriber for Verbose {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
+        let mut text = Text::default();
+        event.record(&mut text);
         let level = event.metadata().level().as_str().to_ascii_lowercase();
         let at = self.started.elapsed().as_millis();
-        self.console.note(format!(
-            "{at:>6} ms {level}: {}{}",
-            safe(&line.message),
-            safe(&line.fields)
-        ));
+        let text = safe(&text.0);
+        self.console.note(format!("{at:>6} ms {level}: {text}"));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -57,18 +52,16 @@ impl Subscriber for Verbose {
     fn exit(&self, _: &Id) {}
 }
 
+/// The message of an event, which is its first field, and the other fields.
 #[derive(Default)]
-struct Line {
-    message: String,
-    fields: String,
-}
+struct Text(String);
 
-impl Visit for Line {
+impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = if field.name() == "message" {
-            write!(self.message, "{value:?}")
-        } else {
-            write!(self.fields, " {}={value:?}", field.name())
+        // Writing to a string cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
         };
     }
 }

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
-use super::ending::{CliError, CliResult};
+use super::ending::{CliResult, failed};
 use super::pull::describe;
 use super::session::Session;
 use super::{Mount, render};
@@ -13,68 +13,49 @@ use crate::installed::{Change, Freshness, UpdateEntry};
 
 const APPLY: &str = "modelrack_apply";
 
+pub(super) const EXAMPLES: &str = "
+    update                    show what changed
+    update --apply            update all models
+    update fast-whisper/tiny  show what changed in one model
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Show what changed at the sources; --apply updates the installed models")
         .args(args::model(mount, Which::Installed, false))
-        .arg(flag(
-            APPLY,
-            "apply",
-            "Download what changed, and nothing else",
-        ))
+        .arg(flag(APPLY).help("Download what changed, and nothing else"))
         .arg(args::concurrency())
-        .after_help(args::examples(
-            mount,
-            &[
-                ("update", "show what changed"),
-                ("update --apply", "update all models"),
-                ("update fast-whisper/tiny", "show what changed in one model"),
-            ],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let apply = is_set(matches, APPLY);
-    let meter = session.meter();
     let mut options = UpdateOptions::default()
         .offline(session.output.offline)
         .concurrency(args::workers(matches))
-        .cancel(session.cancel.clone())
-        .progress(meter.clone());
+        .cancel(session.cancel.clone());
     options.model = args::optional_address(matches)?;
-    let report = match apply {
-        true => session.manager.update(&options),
-        false => session.manager.check_update(&options),
-    }?;
-    meter.clear();
-    if session.output.json {
-        session.json(&report)?;
-    } else {
-        print(session, &report.entries, apply)?;
-    }
+    let report = session.metered(|meter| {
+        let options = options.progress(meter);
+        match apply {
+            true => session.manager.update(&options),
+            false => session.manager.check_update(&options),
+        }
+    })?;
+    session.show(&report, || print(session, &report.entries, apply))?;
     // The report has all models that could not be compared; the first of them decides how the command ends.
     let mut entries = report.entries.into_iter();
-    let failed = entries.find_map(|entry| match entry.freshness {
+    let error = entries.find_map(|entry| match entry.freshness {
         Freshness::Unknown(error) | Freshness::Gone(error) => Some(error),
         _ => None,
     });
-    match failed {
-        Some(error) if session.output.json => Err(CliError::reported(&error)),
-        Some(error) => Err(error.into()),
-        None => Ok(()),
-    }
+    error.map_or(Ok(()), |error| failed(session, error))
 }
 
 fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
     let mut changed = 0;
-    for UpdateEntry {
-        model,
-        freshness,
-        applied,
-        ..
-    } in entries
-    {
-        match (freshness, applied) {
+    for entry in entries {
+        let model = &entry.model;
+        match (&entry.freshness, &entry.applied) {
             (Freshness::UpToDate, _) => session.say(format!("{model}: up to date")),
             (Freshness::Gone(_), _) => {
                 session.print(format!("{model}: no longer offered by its source"))
@@ -102,10 +83,7 @@ fn print_change(session: &Session, model: &str, change: &Change) -> CliResult {
     let plan = &change.plan;
     let unsized_files = match plan.files_unsized {
         0 => String::new(),
-        files => format!(
-            " and {} of unknown size",
-            render::count(files as u64, "file")
-        ),
+        files => format!(" and {} of unknown size", render::count(files, "file")),
     };
     session.print(format!(
         "{model}: changed, {} of {}{unsized_files} to download",

@@ -11,42 +11,32 @@ use crate::installed::VerifiedModel;
 
 const REPAIR: &str = "modelrack_repair";
 
+pub(super) const EXAMPLES: &str = "
+    verify                             all models
+    verify fast-whisper/tiny --repair  repair one model
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Verify the files of installed models against their manifests")
         .args(args::model(mount, Which::Installed, false))
-        .arg(flag(
-            REPAIR,
-            "repair",
-            "Download damaged parts again, and nothing else",
-        ))
-        .after_help(args::examples(
-            mount,
-            &[
-                ("verify", "all models"),
-                ("verify fast-whisper/tiny --repair", "repair one model"),
-            ],
-        ))
+        .arg(flag(REPAIR).help("Download damaged parts again, and nothing else"))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let meter = session.meter();
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut options = VerifyOptions::default()
         .repair(is_set(matches, REPAIR))
         .offline(session.output.offline)
-        .cancel(session.cancel.clone())
-        .progress(meter.clone());
+        .cancel(session.cancel.clone());
     options.model = args::optional_address(matches)?;
-    let report = session.manager.verify(&options)?;
-    meter.clear();
-    if session.output.json {
-        session.json(&report)?;
-    } else if report.models.is_empty() {
-        session.note("No model is installed.");
-    }
-    for verified in report.models.iter().filter(|_| !session.output.json) {
-        print(session, verified)?;
-    }
+    let report = session.metered(|meter| session.manager.verify(&options.progress(meter)))?;
+    session.show(&report, || {
+        if report.models.is_empty() {
+            session.note("No model is installed.");
+        }
+        let mut models = report.models.iter();
+        models.try_for_each(|verified| print(session, verified))
+    })?;
     match report.models.iter().all(VerifiedModel::is_whole) {
         true => Ok(()),
         false => Err(CliError::Damaged),

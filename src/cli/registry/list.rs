@@ -4,73 +4,75 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
-use crate::cli::args::{self, is_set, text};
+use super::{TAG, notes, project};
+use crate::cli::Mount;
+use crate::cli::args::{self, flag, is_set, option, string};
 use crate::cli::ending::CliResult;
+use crate::cli::render::{self, or_dash};
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
+use crate::cli::table::Table;
 use crate::project::{ModelSummary, Project, RegistryListing, SelectOptions};
 
-const TAG: &str = "modelrack_tag";
 const TARGETS: &str = "modelrack_targets";
 
-pub(super) fn command(command: Command, mount: &Mount) -> Command {
+pub(super) const EXAMPLES: &str = "
+    registry list                   the models
+    registry list --type embedding  some of them
+    registry list --targets         the targets
+";
+
+pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("List the registered models, or the targets")
-        .arg(args::model_type())
-        .arg(args::option(TAG, "tag", "TAG", "Only with this tag"))
-        .arg(
-            args::flag(TARGETS, "targets", "List the targets and their sets")
+        .args([
+            args::model_type(),
+            option(TAG, "TAG").help("Only with this tag"),
+            flag(TARGETS)
+                .help("List the targets and their sets")
                 .conflicts_with_all([args::TYPE, TAG]),
-        )
-        .arg(super::project_arg())
-        .after_help(args::examples(
-            mount,
-            &[
-                ("registry list", "the models"),
-                ("registry list --type embedding", "some of them"),
-                ("registry list --targets", "the targets"),
-            ],
-        ))
+            project::folder(),
+        ])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let project = super::open(session, matches)?;
-    let owned = |id| text(matches, id).map(str::to_owned);
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let project = project::open(session, matches)?;
     let mut options = SelectOptions::default();
-    (options.model_type, options.tag) = (owned(args::TYPE), owned(TAG));
+    options.model_type = string(matches, args::TYPE);
+    options.tag = string(matches, TAG);
     let listing = project.list(&options);
-    if session.output.json {
-        return session.json(&listing);
-    }
-    if is_set(matches, TARGETS) {
-        return print_targets(session, &project, &listing);
-    }
-    if listing.models.is_empty() {
-        super::tell_empty(session, &project);
-        match (project.registry().entries.len(), listing.targets.len()) {
-            (0, 0) => {}
-            (0, _) => session.note(format!(
-                "No models are registered. '{} registry list --targets' lists the targets.",
-                session.path
-            )),
-            _ => session.note("No registered model matches."),
+    session.show(&listing, || match is_set(matches, TARGETS) {
+        true => print_targets(session, &project, &listing),
+        false => {
+            if listing.models.is_empty() {
+                note_no_models(session, &project, &listing);
+            }
+            print_models(session, &listing.models)
         }
-    }
-    print_models(session, &listing.models)
+    })
 }
 
-/// Prints models as a table; with `--quiet` their ids.
+fn note_no_models(session: &Session, project: &Project, listing: &RegistryListing<'_>) {
+    match (project.registry().entries.len(), listing.targets.len()) {
+        (0, 0) => notes::note_empty(session, project),
+        (0, _) => session.note(format!(
+            "No models are registered. '{} registry list --targets' lists the targets.",
+            session.path
+        )),
+        _ => session.note("No registered model matches."),
+    }
+}
+
+/// Prints models as a table, if there are any.
 pub(super) fn print_models(session: &Session, models: &[ModelSummary<'_>]) -> CliResult {
-    let or_dash = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
     let rows = models.iter().map(|model| {
-        vec![
+        [
             model.id.to_owned(),
             model.entry.current.clone(),
-            or_dash(model.entry.model_type.as_deref().unwrap_or_default()),
+            or_dash(model.entry.model_type.as_deref()),
             model.files.to_string(),
             render::size(model.total_bytes),
-            or_dash(&model.entry.name),
-            or_dash(&model.entry.description),
+            or_dash(Some(&model.entry.name)),
+            or_dash(Some(&model.entry.description)),
         ]
     });
     let head = [
@@ -82,12 +84,12 @@ pub(super) fn print_models(session: &Session, models: &[ModelSummary<'_>]) -> Cl
         "NAME",
         "DESCRIPTION",
     ];
-    print_rows(session, &head, rows.collect())
+    Table::new(head, rows).named_by(1).cut().print(session)
 }
 
 fn print_targets(session: &Session, project: &Project, listing: &RegistryListing<'_>) -> CliResult {
     if listing.targets.is_empty() {
-        super::tell_empty(session, project);
+        notes::note_empty(session, project);
         if !project.registry().entries.is_empty() {
             session.note("No targets are registered.");
         }
@@ -100,28 +102,13 @@ fn print_targets(session: &Session, project: &Project, listing: &RegistryListing
     }
     let rows = listing.targets.iter().map(|target| {
         let sets = sets.get(target.id).map(|sets| sets.join(" "));
-        vec![
+        [
             target.id.to_owned(),
             target.entry.model_output.clone(),
             target.entry.entrypoint.clone(),
-            sets.unwrap_or_else(|| "-".to_owned()),
+            or_dash(sets.as_deref()),
         ]
     });
     let head = ["TARGET", "OUTPUT", "ENTRYPOINT", "SETS"];
-    print_rows(session, &head, rows.collect())
-}
-
-/// Prints a table; with `--quiet` its first column.
-fn print_rows(session: &Session, head: &[&str], rows: Vec<Vec<String>>) -> CliResult {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    if session.output.quiet {
-        for row in &rows {
-            session.console.print(render::safe(&row[0]))?;
-        }
-        return Ok(());
-    }
-    let table = render::table_with_text(&session.console, head, rows);
-    Ok(session.console.print(table)?)
+    Table::new(head, rows).named_by(1).cut().print(session)
 }

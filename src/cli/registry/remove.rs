@@ -4,27 +4,29 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
+use super::{notes, project};
 use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::ItemKind;
 
+pub(super) const EXAMPLES: &str = "
+    registry remove sir  with its history, but not its files
+";
+
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let ids = project::ids_arg(mount).num_args(1..);
     command
         .about("Remove models and targets from the registry, but keep their files")
-        .arg(super::ids_arg("Models and targets").required(true))
-        .arg(super::project_arg())
+        .arg(ids.help("Models and targets"))
+        .arg(project::folder())
         .args(args::yes(mount))
-        .after_help(args::examples(
-            mount,
-            &[("registry remove sir", "with its history, but not its files")],
-        ))
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let mut project = super::open(session, matches)?;
-    let mut ids = super::ids(matches);
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let mut project = project::open(session, matches)?;
+    let mut ids = project::ids(matches);
     ids.sort_unstable();
     ids.dedup();
     let registry = project.registry();
@@ -39,17 +41,12 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
         };
         named.push(format!("{} {id}{versions}", kind.as_str()));
     }
-    session.confirm(&format!(
-        "Drop {} from the registry?",
-        render::safe(&named.join(", "))
-    ))?;
+    let named = render::safe(&named.join(", "));
+    session.confirm(&format!("Drop {named} from the registry?"))?;
     let removed = project.remove(&ids, &session.cancel)?;
-    super::tell_changed(session, &project);
-    if session.output.json {
-        return session.json(&BTreeMap::from([("removed", &removed)]));
-    }
-    for item in &removed {
-        session.say(format!("Dropped {}", render::safe(&item.to_string())))?;
-    }
-    Ok(())
+    notes::note_changes(session, &project);
+    session.show(&BTreeMap::from([("removed", &removed)]), || {
+        let mut removed = removed.iter();
+        removed.try_for_each(|item| session.say(format!("Dropped {item}")))
+    })
 }

@@ -1,62 +1,40 @@
 //! `registry report`: write what is registered for other tools.
 
-use std::path::{Path, PathBuf};
+use clap::{ArgMatches, Command};
 
-use clap::{ArgMatches, Command, value_parser};
-
+use super::OUTPUT;
+use super::project::{self, path_option};
 use crate::cli::args;
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 
-const OUTPUT: &str = "modelrack_output";
+pub(super) const EXAMPLES: &str = "
+    registry report --output build/registry             replaces an existing report
+    registry import build/registry/model_registry.json  imports it elsewhere
+";
 
-pub(super) fn command(command: Command, mount: &Mount) -> Command {
+pub(super) fn command(command: Command, _: &Mount) -> Command {
+    let output = path_option(OUTPUT, "DIR")
+        .required(true)
+        .help("The folder for model_registry.json, its summary and one folder for each model");
     command
         .about("Write model_registry.json for other tools")
-        .arg(
-            args::option(
-                OUTPUT,
-                "output",
-                "DIR",
-                "The folder for model_registry.json, its summary and one folder for each model",
-            )
-            .required(true)
-            .value_parser(value_parser!(PathBuf)),
-        )
-        .arg(super::project_arg())
-        .after_help(args::examples(
-            mount,
-            &[
-                (
-                    "registry report --output build/registry",
-                    "replaces an existing report",
-                ),
-                (
-                    "registry import build/registry/model_registry.json",
-                    "imports it elsewhere",
-                ),
-            ],
-        ))
+        .args([output, project::folder()])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let project = super::open(session, matches)?;
-    let output = matches.get_one::<PathBuf>(OUTPUT);
-    let report = project.report(output.map_or(Path::new("."), PathBuf::as_path))?;
-    if session.output.json {
-        return session.json(&report);
-    }
-    session.say(format!(
-        "Wrote {}: {}, {}, {}",
-        render::safe(&report.path.display().to_string()),
-        render::count(report.models as u64, "model"),
-        render::count(report.targets as u64, "target"),
-        render::count(report.files as u64, "file"),
-    ))?;
-    for file in &report.removed {
-        let file = file.display().to_string();
-        session.say(format!("Removed {}", render::safe(&file)))?;
-    }
-    Ok(())
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let project = project::open(session, matches)?;
+    let report = project.report(&args::path(matches, OUTPUT))?;
+    session.show(&report, || {
+        session.say(format!(
+            "Wrote {}: {}, {}, {}",
+            report.path.display(),
+            render::count(report.models, "model"),
+            render::count(report.targets, "target"),
+            render::count(report.files, "file"),
+        ))?;
+        let mut removed = report.removed.iter();
+        removed.try_for_each(|file| session.say(format!("Removed {}", file.display())))
+    })
 }

@@ -1,44 +1,38 @@
 //! `registry search`: find registered models.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use super::list::print_models;
-use crate::cli::args::{self, text};
+use super::{notes, project};
+use crate::cli::Mount;
+use crate::cli::args::{self, positional, text};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
 
-const QUERY: &str = "modelrack_query";
+pub(super) const EXAMPLES: &str = "
+    registry search 'active inference'  with both words
+";
 
-pub(super) fn command(command: Command, mount: &Mount) -> Command {
+pub(super) fn command(command: Command, _: &Mount) -> Command {
+    let query = positional(args::QUERY, "QUERY")
+        .required(true)
+        .help("The words to find; all must occur, in upper or lower case");
     command
         .about("Find registered models by id, name, description, tags, type and metadata")
-        .arg(
-            Arg::new(QUERY)
-                .value_name("QUERY")
-                .required(true)
-                .help("The words to find; all must occur, in upper or lower case"),
-        )
-        .arg(super::project_arg())
-        .after_help(args::examples(
-            mount,
-            &[("registry search 'active inference'", "with both words")],
-        ))
+        .args([query, project::folder()])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let project = super::open(session, matches)?;
-    let query = text(matches, QUERY).unwrap_or_default();
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let project = project::open(session, matches)?;
+    let query = text(matches, args::QUERY).unwrap_or_default();
     let models = project.search(query);
-    if session.output.json {
-        return session.json_list("models", &models);
-    }
-    let registry = project.registry();
-    if registry.entries.is_empty() && registry.targets.is_empty() {
-        super::tell_empty(session, &project);
-    } else if models.is_empty() {
-        let query = render::safe(query);
-        session.note(format!("No registered model matches '{query}'."));
-    }
-    print_models(session, &models)
+    session.show_list("models", &models, || {
+        let registry = project.registry();
+        if registry.entries.is_empty() && registry.targets.is_empty() {
+            notes::note_empty(session, &project);
+        } else if models.is_empty() {
+            session.note(format!("No registered model matches '{query}'."));
+        }
+        print_models(session, &models)
+    })
 }

@@ -1,46 +1,49 @@
 //! `registry show`: a registered model or target in detail.
 
-use std::time::SystemTime;
-
 use clap::{ArgMatches, Command};
 use serde_json::Value;
-use unicode_width::UnicodeWidthStr;
 
+use super::project;
 use crate::Metadata;
-use crate::cli::args::{self, text};
+use crate::cli::Mount;
 use crate::cli::ending::CliResult;
+use crate::cli::render;
 use crate::cli::session::Session;
-use crate::cli::{Mount, render};
+use crate::cli::table::aligned;
 use crate::manifest::RelPath;
 use crate::project::{FileSummary, ItemDetail};
+
+pub(super) const EXAMPLES: &str = "
+    registry show sir  its metadata, files and versions
+";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Show a registered model or target in detail")
-        .arg(
-            super::ids_arg("The model or target")
-                .required(true)
-                .num_args(1),
-        )
-        .arg(super::project_arg())
-        .after_help(args::examples(
-            mount,
-            &[("registry show sir", "its metadata, files and versions")],
-        ))
+        .arg(project::ids_arg(mount).help("The model or target"))
+        .arg(project::folder())
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let project = super::open(session, matches)?;
-    let id = text(matches, super::IDS).unwrap_or_default();
-    let detail = project.show(id)?;
-    match session.output.json {
-        true => session.json(&detail),
-        false => Ok(session.console.print(shown(&detail))?),
-    }
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let project = project::open(session, matches)?;
+    let ids = project::ids(matches);
+    let detail = project.show(ids.first().map_or("", String::as_str))?;
+    session.show(&detail, || {
+        session.console.print(render::fields(&fields(&detail)))?;
+        for (head, lines) in sections(&detail) {
+            if !lines.is_empty() {
+                session.console.print(format!("\n{head}:"))?;
+                lines
+                    .iter()
+                    .try_for_each(|line| session.print(format!("  {line}")))?;
+            }
+        }
+        Ok(())
+    })
 }
 
-/// The fields of a model or target that are not empty, and what it consists of.
-fn shown(detail: &ItemDetail<'_>) -> String {
+/// Returns the fields of a model or target that are not empty.
+fn fields(detail: &ItemDetail<'_>) -> Vec<(&'static str, String)> {
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut fields = match detail {
         ItemDetail::Model { summary, .. } => {
@@ -68,14 +71,18 @@ fn shown(detail: &ItemDetail<'_>) -> String {
                 ("path", entry.path.to_string()),
                 ("entrypoint", entry.entrypoint.clone()),
                 ("output", entry.model_output.clone()),
-                ("registered", utc(entry.registered_at)),
+                ("registered", render::utc(entry.registered_at)),
                 ("data", paths(&entry.data)),
                 ("sets", sets.join(", ")),
             ]
         }
     };
     fields.retain(|(_, value)| !value.is_empty());
-    let mut text = render::fields(&fields);
+    fields
+}
+
+/// Returns the lines of what a model or target consists of, below their heads.
+fn sections(detail: &ItemDetail<'_>) -> Vec<(&'static str, Vec<String>)> {
     match detail {
         ItemDetail::Model {
             metadata,
@@ -83,72 +90,35 @@ fn shown(detail: &ItemDetail<'_>) -> String {
             versions,
             ..
         } => {
-            push(
-                &mut text,
-                "Metadata",
-                &metadata.map(self::metadata).unwrap_or_default(),
-            );
-            push(&mut text, "Files", &files(contents));
             let versions = versions.iter().rev().map(|version| {
                 let digest = version.digest.to_string();
-                let digest = digest.get(..12).unwrap_or_default();
                 [
                     version.version.to_owned(),
-                    utc(version.registered_at),
-                    digest.to_owned(),
+                    render::utc(version.registered_at),
+                    digest.get(..12).unwrap_or_default().to_owned(),
                 ]
             });
-            push(
-                &mut text,
-                "Versions",
-                &aligned(&versions.collect::<Vec<_>>()),
-            );
+            let versions: Vec<_> = versions.collect();
+            vec![
+                ("Metadata", metadata.map(describe).unwrap_or_default()),
+                ("Files", files(contents)),
+                ("Versions", aligned(&versions)),
+            ]
         }
-        ItemDetail::Target { contents, .. } => push(&mut text, "Files", &files(contents)),
-    }
-    text
-}
-
-fn utc(time: SystemTime) -> String {
-    format!("{} UTC", render::time(time))
-}
-
-fn push(text: &mut String, head: &str, lines: &[String]) {
-    if lines.is_empty() {
-        return;
-    }
-    text.push_str("\n\n");
-    text.push_str(head);
-    text.push(':');
-    for line in lines {
-        text.push_str("\n  ");
-        text.push_str(&render::safe(line));
+        ItemDetail::Target { contents, .. } => vec![("Files", files(contents))],
     }
 }
 
-/// Lines with their columns below each other.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| {
-            let padding = " ".repeat(width - cell.width());
-            format!("{cell}{padding}")
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+fn describe(metadata: &Metadata) -> Vec<String> {
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
     };
-    rows.iter().map(line).collect()
-}
-
-fn metadata(metadata: &Metadata) -> Vec<String> {
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    metadata
+    let lines = metadata
         .iter()
-        .map(|(key, value)| format!("{key}: {}", shown(value)))
-        .collect()
+        .map(|(key, value)| format!("{key}: {}", text(value)));
+    lines.collect()
 }
 
 fn files(files: &[FileSummary<'_>]) -> Vec<String> {

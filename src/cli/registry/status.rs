@@ -7,9 +7,9 @@ use clap::{ArgMatches, Command};
 use serde::Serialize;
 
 use super::remedy::suggestion;
-use crate::cli::args::{self, is_set};
-use crate::cli::ending::{CliError, CliResult};
-use crate::cli::failure::NOT_PUBLISHABLE;
+use super::{notes, project};
+use crate::cli::args::{flag, is_set};
+use crate::cli::ending::{CliError, CliResult, NOT_PUBLISHABLE};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
@@ -44,38 +44,30 @@ struct Document<'a> {
     findings: Vec<WithSuggestion<'a>>,
 }
 
-pub(super) fn command(command: Command, mount: &Mount) -> Command {
+pub(super) const EXAMPLES: &str = "
+    registry status                  exit code 9 for errors
+    registry status --deep --strict  before a release
+";
+
+pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("Check for what is stale or broken; nothing is changed")
-        .arg(args::flag(
-            DEEP,
-            "deep",
-            "Hash every file, not only those whose size or time differs",
-        ))
-        .arg(args::flag(STRICT, "strict", "Fail on warnings as well"))
-        .arg(super::project_arg())
-        .after_help(args::examples(
-            mount,
-            &[
-                ("registry status", "exit code 9 for errors"),
-                ("registry status --deep --strict", "before a release"),
-            ],
-        ))
+        .args([
+            flag(DEEP).help("Hash every file, not only those whose size or time differs"),
+            flag(STRICT).help("Fail on warnings as well"),
+            project::folder(),
+        ])
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let project = super::open(session, matches)?;
-    let meter = session.meter();
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let project = project::open(session, matches)?;
     let options = StatusOptions::default()
         .deep(is_set(matches, DEEP))
-        .cancel(session.cancel.clone())
-        .progress(meter.clone());
-    let report = project.status(&options)?;
-    meter.clear();
-    match session.output.json {
-        true => session.json(&document(session, &report))?,
-        false => print(session, &project, &report)?,
-    }
+        .cancel(session.cancel.clone());
+    let report = session.metered(|meter| project.status(&options.progress(meter)))?;
+    session.show(&document(session, &report), || {
+        print(session, &project, &report)
+    })?;
     match report.errors > 0 || is_set(matches, STRICT) && report.warnings > 0 {
         true => Err(CliError::Reported {
             exit: NOT_PUBLISHABLE,
@@ -85,12 +77,10 @@ pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult 
 }
 
 fn document<'a>(session: &Session, report: &'a StatusReport) -> Document<'a> {
+    let suggestion = |remedy| suggestion(session, remedy);
     let findings = report.findings.iter().map(|finding| WithSuggestion {
         finding,
-        suggestion: finding
-            .remedy
-            .as_ref()
-            .map(|remedy| suggestion(session, remedy)),
+        suggestion: finding.remedy.as_ref().map(suggestion),
     });
     Document {
         models: report.models,
@@ -104,40 +94,37 @@ fn document<'a>(session: &Session, report: &'a StatusReport) -> Document<'a> {
 }
 
 fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResult {
-    let (console, quiet) = (&session.console, session.output.quiet);
+    let quiet = session.output.quiet;
     for (severity, head, colour) in SEVERITIES {
         let of = |finding: &&Finding| finding.severity == severity;
         let findings: Vec<&Finding> = report.findings.iter().filter(of).collect();
         if findings.is_empty() || quiet && severity != Severity::Error {
             continue;
         }
-        console.print(session.paint(colour, head))?;
+        session.console.print(session.paint(colour, head))?;
         for finding in findings {
-            console.print(format!("  {}", render::safe(&finding.to_string())))?;
-            if let Some(remedy) = finding.remedy.as_ref().filter(|_| !quiet) {
-                let suggestion = render::safe(&suggestion(session, remedy));
-                console.print(format!("      {suggestion}"))?;
+            session.print(format!("  {finding}"))?;
+            if let Some(remedy) = &finding.remedy {
+                session.say(format!("      {}", suggestion(session, remedy)))?;
             }
         }
     }
-    super::tell_empty(session, project);
+    notes::note_empty(session, project);
     let is_elsewhere = fs::canonicalize(".").ok() != fs::canonicalize(project.root()).ok();
     if !report.findings.is_empty() && is_elsewhere {
-        let root = project.root().display().to_string();
-        session.note(format!("Paths are relative to {}.", render::safe(&root)));
+        let root = project.root().display();
+        session.note(format!("Paths are relative to {root}."));
     }
+    let errors = render::count(report.errors, "error");
+    let warnings = render::count(report.warnings, "warning");
     let outcome = match (report.errors, report.warnings) {
         (0, 0) => "no errors or warnings".to_owned(),
-        (errors, warnings) => format!(
-            "{}, {}",
-            render::count(errors as u64, "error"),
-            render::count(warnings as u64, "warning")
-        ),
+        _ => format!("{errors}, {warnings}"),
     };
     session.say(format!(
         "{}, {}, {}: {outcome}",
-        render::count(report.models as u64, "model"),
-        render::count(report.targets as u64, "target"),
-        render::count(report.files as u64, "file"),
+        render::count(report.models, "model"),
+        render::count(report.targets, "target"),
+        render::count(report.files, "file"),
     ))
 }

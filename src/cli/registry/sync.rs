@@ -2,77 +2,58 @@
 
 use clap::{ArgMatches, Command};
 
+use super::{notes, project};
 use crate::Error;
-use crate::cli::args::{self, is_set};
-use crate::cli::ending::CliResult;
-use crate::cli::failure::INVALID_ARGUMENT;
+use crate::cli::args::{self, flag, is_set};
+use crate::cli::ending::{CliResult, failed, reported};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::manifest::RelPath;
 use crate::project::{Difference, Dropped, ItemChange, ResyncOptions, ResyncReport};
 
-const DRY_RUN: &str = "modelrack_dry_run";
+pub(super) const EXAMPLES: &str = "
+    registry sync --dry-run  what would change
+    registry sync            refuses to drop anything
+    registry sync --force    drops what no longer exists
+";
 
-pub(super) fn command(command: Command, mount: &Mount) -> Command {
+pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("Update the registry from the files: register changes, drop what no longer exists")
-        .arg(args::flag(
-            DRY_RUN,
-            "dry-run",
-            "Only show what would change",
-        ))
-        .arg(args::flag(
-            args::FORCE,
-            "force",
-            "Drop what no longer exists",
-        ))
-        .arg(super::project_arg())
-        .args(super::limit_args())
-        .after_help(args::examples(
-            mount,
-            &[
-                ("registry sync --dry-run", "what would change"),
-                ("registry sync", "refuses to drop anything"),
-                ("registry sync --force", "drops what no longer exists"),
-            ],
-        ))
+        .args([
+            flag(args::DRY_RUN).help("Only show what would change"),
+            flag(args::FORCE).help("Drop what no longer exists"),
+            project::folder(),
+        ])
+        .args(project::limits())
 }
 
-pub(super) fn execute(session: &mut Session, matches: &ArgMatches) -> CliResult {
-    let mut project = super::open(session, matches)?;
-    let meter = session.meter();
-    let dry_run = is_set(matches, DRY_RUN);
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let mut project = project::open(session, matches)?;
     let options = ResyncOptions::default()
         .force(is_set(matches, args::FORCE))
-        .cancel(session.cancel.clone())
-        .progress(meter.clone());
-    let report = match dry_run {
-        true => project.plan_resync(&options)?.report,
-        false => project.resync(&options)?,
-    };
-    meter.clear();
-    super::tell_changed(session, &project);
-    if session.output.json {
-        session.json(&report)?;
-    } else {
-        print(session, &report.difference)?;
-        super::tell_failed(session, &report.failed);
-        super::tell_empty(session, &project);
-        session.say(outcome(session, &report))?;
-    }
-    if report.needs_force && !dry_run {
-        if session.output.json {
-            return Err(crate::cli::ending::CliError::Reported {
-                exit: INVALID_ARGUMENT,
-            });
+        .cancel(session.cancel.clone());
+    let report = session.metered(|meter| {
+        let options = options.progress(meter);
+        match is_set(matches, args::DRY_RUN) {
+            true => Ok(project.plan_resync(&options)?.report),
+            false => project.resync(&options),
         }
-        let error = Error::argument("something would be dropped: pass --force to allow it");
-        return Err(error.into());
+    })?;
+    notes::note_changes(session, &project);
+    session.show(&report, || {
+        print(session, &report.difference)?;
+        notes::warn_failed(session, &report.failed);
+        notes::note_empty(session, &project);
+        session.say(outcome(session, &report))
+    })?;
+    if report.needs_force && !report.dry_run {
+        let message = "something would be dropped: pass --force to allow it";
+        return failed(session, Error::argument(message));
     }
-    super::end(&report.failed)
+    reported(report.failed.iter().map(|failed| &failed.error))
 }
 
-/// What became of it, in a sentence.
+/// Says in a sentence what became of it.
 fn outcome(session: &Session, report: &ResyncReport) -> String {
     let is_true = report.failed.is_empty();
     match (report.difference.is_empty(), report.applied) {
@@ -81,63 +62,42 @@ fn outcome(session: &Session, report: &ResyncReport) -> String {
         (false, true) => "The registry is now up to date with the other files".to_owned(),
         (false, false) if report.dry_run => {
             let force = if report.needs_force { " --force" } else { "" };
-            format!(
-                "Nothing was changed. Run '{} registry sync{force}' to do it",
-                session.path
-            )
+            let path = &session.path;
+            format!("Nothing was changed. Run '{path} registry sync{force}' to do it")
         }
         _ => "Nothing was changed".to_owned(),
     }
 }
 
 fn print(session: &Session, difference: &Difference) -> CliResult {
-    if session.output.quiet {
-        return Ok(());
-    }
-    for change in &difference.changed {
-        print_change(session, change)?;
-    }
-    for dropped in &difference.dropped {
-        session.console.print(render::safe(&line(dropped)))?;
-    }
-    Ok(())
+    let mut changed = difference.changed.iter();
+    changed.try_for_each(|change| print_change(session, change))?;
+    let mut dropped = difference.dropped.iter();
+    dropped.try_for_each(|dropped| session.say(describe(dropped)))
 }
 
 fn print_change(session: &Session, change: &ItemChange) -> CliResult {
-    let ItemChange { kind, id, .. } = change;
-    session
-        .console
-        .print(render::safe(&format!("~ {} {id}", kind.as_str())))?;
+    session.say(format!("~ {} {}", change.kind.as_str(), change.id))?;
     for field in &change.fields {
-        session
-            .console
-            .print(render::safe(&format!("    {field}")))?;
+        session.say(format!("    {field}"))?;
     }
-    let files: [(&str, &[RelPath]); 3] = [
-        ("~", &change.files_changed),
-        ("+", &change.files_added),
-        ("-", &change.files_removed),
+    let files = [
+        ('~', &change.files_changed),
+        ('+', &change.files_added),
+        ('-', &change.files_removed),
     ];
     for (sign, files) in files {
         for file in files {
-            session
-                .console
-                .print(render::safe(&format!("    {sign} {file}")))?;
+            session.say(format!("    {sign} {file}"))?;
         }
     }
     Ok(())
 }
 
-fn line(dropped: &Dropped) -> String {
-    let Dropped {
-        kind, id, files, ..
-    } = dropped;
-    match files.len() {
-        0 => format!("- {} {id}", kind.as_str()),
-        files => format!(
-            "- {} of {} {id}",
-            render::count(files as u64, "file"),
-            kind.as_str()
-        ),
+fn describe(dropped: &Dropped) -> String {
+    let (kind, id) = (dropped.kind.as_str(), &dropped.id);
+    match dropped.files.len() {
+        0 => format!("- {kind} {id}"),
+        files => format!("- {} of {kind} {id}", render::count(files, "file")),
     }
 }

@@ -1,0 +1,141 @@
+//! What the user can do about an error.
+
+use super::session::Session;
+use crate::error::AuthFailure;
+use crate::{Error, ErrorKind};
+
+/// What the commands that pull have in common.
+const KEPT: &str = "the same command resumes where this one stopped";
+
+/// Returns what the user can do about an error.
+pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
+    let path = &session.path;
+    let variable = |suffix| session.mount.config.variable(suffix);
+    let resumes = matches!(session.verb, "pull" | "update" | "copy" | "verify");
+    let is_registry = session.verb == "registry";
+    let or_near = |near: &[String], otherwise: String| match near {
+        [] => otherwise,
+        near => format!("did you mean {}?", near.join(" or ")),
+    };
+    Some(match error.kind() {
+        ErrorKind::ModelNotFound {
+            token_variable: Some(variable),
+            ..
+        } => format!(
+            "the model does not exist or is private: set {variable} to a token that may read it, \
+             or find others with '{path} search --remote WORDS'"
+        ),
+        ErrorKind::ModelNotFound { near, .. } => {
+            or_near(near, format!("list all models with '{path} list --remote'"))
+        }
+        ErrorKind::NotRegistered { near, .. } => or_near(
+            near,
+            format!("list what is registered with '{path} registry list'"),
+        ),
+        ErrorKind::NotPublishable { .. } => format!(
+            "'{path} registry status' shows how to fix it; '{path} registry sync' registers what \
+             has changed"
+        ),
+        ErrorKind::RegistryTooLarge { .. } => "keep only the N highest versions of each model \
+             with --keep-versions N, or raise the limit with --max-size"
+            .into(),
+        ErrorKind::DamagedRegistry { .. } => "restore it from version control or a copy; to \
+             start over, move it and its backup away"
+            .into(),
+        ErrorKind::DamagedCache { .. } => format!("'{path} sync' replaces it"),
+        ErrorKind::OriginUnknown { .. } => {
+            format!("pull the model again with '{path} pull --force MODEL'")
+        }
+        ErrorKind::VersionNotFound {
+            is_revision: true, ..
+        } => "versions of this model are branches, tags, commits and pull requests, such as \
+             refs/pr/1"
+            .into(),
+        ErrorKind::VersionNotFound { near, model, .. } => or_near(
+            near,
+            format!("list its versions with '{path} list --remote {model}'"),
+        ),
+        ErrorKind::NotInstalled { near, model } => {
+            or_near(near, format!("install it with '{path} pull {model}'"))
+        }
+        ErrorKind::FolderMissing { model, .. } => {
+            format!("restore it with '{path} pull {model}'")
+        }
+        ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
+            format!("choose one of: {}", choices.join(", "))
+        }
+        ErrorKind::InvalidRef { .. } => {
+            "name a model as group/model, with a version after a space or '@'".into()
+        }
+        ErrorKind::Offline { .. } => {
+            let offline = variable("OFFLINE");
+            format!("run the command without --offline, and with {offline} unset")
+        }
+        ErrorKind::NotSynced {
+            source_name,
+            references,
+        } => {
+            let reference = references.first().map(|name| format!(" --ref {name}"));
+            format!(
+                "fetch it with '{path} sync --source {source_name}{}', or set {}=1 to sync \
+                 whenever it is necessary",
+                reference.unwrap_or_default(),
+                variable("AUTO_SYNC")
+            )
+        }
+        ErrorKind::IndexNotFound { .. } => "check the URL of the source".into(),
+        ErrorKind::Network {
+            status: Some(404 | 410),
+            ..
+        } => {
+            "the registry lists a file that does not exist: tell the operator of the source".into()
+        }
+        ErrorKind::RateLimited {
+            token_variable: Some(variable),
+            ..
+        } => format!("set {variable} to a token to raise the limit, or try again later"),
+        ErrorKind::RateLimited { .. } if resumes => format!("try again later: {KEPT}"),
+        ErrorKind::Network { .. } | ErrorKind::Cancelled if resumes => KEPT.into(),
+        ErrorKind::Network { .. } | ErrorKind::RateLimited { .. } => "try again later".into(),
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => {
+            "the files on the server are damaged or have changed: tell the operator of the source"
+                .into()
+        }
+        ErrorKind::InsufficientSpace { .. } if is_registry => {
+            "free some space and try again: the registry is unchanged".into()
+        }
+        ErrorKind::InsufficientSpace { .. } => format!(
+            "free some space with '{path} remove' or '{path} prune', or set {} to another place",
+            variable("DIR")
+        ),
+        ErrorKind::Permission { .. } if is_registry => {
+            "choose a folder that you may write to".into()
+        }
+        ErrorKind::Permission { .. } => {
+            format!("set {} to a folder that you may write to", variable("DIR"))
+        }
+        ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
+        ErrorKind::Authentication {
+            failure,
+            token_variable,
+            ..
+        } => match (failure, token_variable) {
+            (AuthFailure::Gated, Some(variable)) => format!(
+                "accept the terms on the web page of the model, and set {variable} to your token"
+            ),
+            (AuthFailure::Gated, None) => "accept the terms on the web page of the model".into(),
+            (_, Some(variable)) => format!("set {variable} to a valid token with access"),
+            (AuthFailure::Missing, None) => "add a user and password to the URL of the source: \
+                 https://user:password@host/…"
+                .into(),
+            (AuthFailure::Refused, None) => "ask the operator of the source for access".into(),
+        },
+        ErrorKind::NoSource => {
+            let url = variable("REGISTRY_URL");
+            format!("set {url} to the URL of a registry")
+        }
+        ErrorKind::Collision { .. } => format!("remove the other one first with '{path} remove'"),
+        ErrorKind::Exists { .. } => "replace it with --force".into(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,80 @@
+//! What several verbs say about a project and about what they registered.
+
+use crate::cli::ending::CliResult;
+use crate::cli::render;
+use crate::cli::session::Session;
+use crate::error::chain;
+use crate::project::{FailedPath, ItemKind, Project, RegisteredItem};
+
+/// Says what a change did to the registry besides what was asked for.
+pub(super) fn note_changes(session: &Session, project: &Project) {
+    if let Some(aside) = project.kept_aside() {
+        let aside = aside.display();
+        session.note(format!("the damaged registry was kept as {aside}"));
+    }
+    let dropped = project.dropped_versions().iter();
+    let dropped: Vec<String> = dropped
+        .map(|(id, version)| format!("{id} {version}"))
+        .collect();
+    if !dropped.is_empty() {
+        session.note(format!(
+            "dropped the oldest versions, as the registry would have been too large: {}",
+            dropped.join(", ")
+        ));
+    }
+}
+
+/// If nothing is registered, says how to change that.
+pub(super) fn note_empty(session: &Session, project: &Project) {
+    let registry = project.registry();
+    let is_empty = registry.entries.is_empty() && registry.targets.is_empty();
+    if is_empty && !session.output.json {
+        let (folder, path) = (project.root().display(), &session.path);
+        session.note(format!(
+            "Nothing is registered in {folder}. '{path} registry add PATH' registers models."
+        ));
+    }
+}
+
+/// Prints what was registered; with `--quiet`, only the ids.
+pub(super) fn print_registered(
+    session: &Session,
+    verb: &str,
+    items: &[RegisteredItem],
+) -> CliResult {
+    items
+        .iter()
+        .try_for_each(|item| match session.output.quiet {
+            true => session.print(&item.id),
+            false => session.print(format!("{verb} {}", describe(item))),
+        })
+}
+
+fn describe(item: &RegisteredItem) -> String {
+    let what = match (item.kind, &item.version) {
+        (ItemKind::Target, _) => format!("target {}", item.id),
+        (_, Some(version)) => format!("{} {version}", item.id),
+        (_, None) => item.id.clone(),
+    };
+    let before = match &item.previous {
+        Some(before) if item.previous != item.version => format!(", after {before}"),
+        _ => String::new(),
+    };
+    let files = render::count(item.files, "file");
+    let size = render::size(item.total_bytes);
+    format!("{what}{before}: {files}, {size}")
+}
+
+/// Says what cannot be registered.
+pub(super) fn warn_failed(session: &Session, failed: &[FailedPath]) {
+    for failed in failed {
+        let message = chain(&failed.error);
+        // A path of this machine may have other separators than one of the project.
+        let plain = |text: &str| text.replace('\\', "/");
+        let line = match plain(&message).contains(&plain(&failed.path)) {
+            true => message,
+            false => format!("{}: {message}", failed.path),
+        };
+        session.warn(format!("Failed {line}"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Publishing files and folders that are not registered.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+
+use super::{GROUP, METADATA};
+use crate::cli::args::{self, all, text};
+use crate::cli::registry::values;
+use crate::cli::session::Session;
+use crate::error::IoContext;
+use crate::project::{Project, PublishOptions, PublishReport};
+use crate::{Error, ErrorKind, ModelRef, Result};
+
+pub(super) fn publish(
+    session: &Session,
+    matches: &ArgMatches,
+    paths: &[PathBuf],
+    to: &Path,
+    options: PublishOptions,
+) -> Result<PublishReport> {
+    let options = options
+        .metadata(values::metadata(&all(matches, METADATA))?)
+        .skip(format!(".{}", session.mount.config.app()));
+    let model = model_ref(matches, paths)?;
+    Project::publish_files(paths, &model, to, &options)
+        .map_err(|error| error.step(format!("publish {model}")))
+}
+
+fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
+    let name = match text(matches, args::MODEL) {
+        Some(name) => name.to_owned(),
+        None => default_name(paths)?,
+    };
+    let group = text(matches, GROUP).unwrap_or_default();
+    let version = text(matches, args::VERSION).unwrap_or("1.0.0");
+    ModelRef::new(group, &name, version).map_err(|error| {
+        Error::from(ErrorKind::InvalidRef {
+            input: format!("{group}/{name} {version}"),
+            message: error.reason().to_owned(),
+            choices: Vec::new(),
+        })
+    })
+}
+
+/// Returns a folder's name, or a file's without its extension.
+fn default_name(paths: &[PathBuf]) -> Result<String> {
+    let first = paths.first().map_or(Path::new(""), PathBuf::as_path);
+    let path = fs::canonicalize(first).at("read", first)?;
+    let name = match path.is_dir() {
+        true => path.file_name(),
+        false => path.file_stem(),
+    };
+    let nameless = || Error::argument(format!("{} has no name: pass --model", first.display()));
+    Ok(name.ok_or_else(nameless)?.to_string_lossy().into_owned())
+}

@@ -1,0 +1,159 @@
+//! `registry publish`: publish models in a registry that any static server can serve.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, ArgMatches, Command, value_parser};
+
+use super::project::{self, path_option};
+use super::{PATHS, notes, values};
+use crate::cli::args::{self, Which, all, complete, option, positional, text, value};
+use crate::cli::ending::CliResult;
+use crate::cli::session::Session;
+use crate::cli::{Mount, render};
+use crate::project::{DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport};
+use crate::transport::Url;
+use crate::{Error, Result};
+
+const TO: &str = "modelrack_to";
+const GROUP: &str = "modelrack_group";
+const CHUNK_SIZE: &str = "modelrack_chunk-size";
+const ALIAS: &str = "modelrack_alias";
+const METADATA: &str = "modelrack_metadata";
+
+pub(super) const EXAMPLES: &str = "
+    registry publish --to ./public                                        all registered models
+    registry publish sir tiny --to ./public                               some of them
+    registry publish ./tiny --to ./public --group whisper --version v1    a folder
+    registry publish a.bin b.json --to ./public --model m --alias latest  some files
+";
+
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let paths = positional(PATHS, "MODEL|PATH")
+        .num_args(1..)
+        .value_parser(value_parser!(PathBuf))
+        .help(
+            "Registered models by id [default: all]; or files, and folders whose content is put at \
+             the model's top",
+        );
+    command
+        // A parent may pass its own `--version` on, which would be a second one here.
+        .disable_version_flag(true)
+        .about("Publish models in a registry that any static server or bucket can serve")
+        .args([
+            complete(paths, mount, Which::RegisteredOrPaths),
+            path_option(TO, "DIR")
+                .help("The registry's folder; created if it does not exist")
+                .required(true),
+            option(GROUP, "GROUP")
+                .help("The group; for registered models, if the id has none")
+                .default_value("models"),
+            option(args::MODEL, "MODEL")
+                .help("For paths: the model's name [default: the name of the first path]"),
+            option(args::VERSION, "VERSION")
+                .help("For paths: the version; an existing one is replaced [default: 1.0.0]"),
+            option(CHUNK_SIZE, "SIZE")
+                .help("The size of a chunk, such as 8MiB or 500KB")
+                .default_value("8MiB")
+                .value_parser(values::size),
+            option(ALIAS, "VERSION")
+                .help("Another name for the version, such as latest; may be repeated")
+                .action(ArgAction::Append),
+            option(METADATA, "KEY=VALUE")
+                .help(
+                    "For paths: what the index says about it, such as type=classification or \
+                     tags='[\"a\"]'; @FILE reads a JSON object; may be repeated",
+                )
+                .action(ArgAction::Append),
+            project::folder(),
+        ])
+}
+
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let paths: Vec<PathBuf> = all(matches, PATHS);
+    let to = args::path(matches, TO);
+    let project = project::open(session, matches)?;
+    let options = PublishOptions::default()
+        .aliases(all::<String>(matches, ALIAS))
+        .group(text(matches, GROUP).unwrap_or_default())
+        .chunk_bytes(*value(matches, CHUNK_SIZE).unwrap_or(&DEFAULT_CHUNK_BYTES))
+        .cancel(session.cancel.clone());
+    let Some(ids) = registered(&project, &paths)? else {
+        let report = files::publish(session, matches, &paths, &to, options)?;
+        return session.show(&report, || print(session, &report));
+    };
+    let of_paths = [
+        (args::MODEL, "--model"),
+        (args::VERSION, "--version"),
+        (METADATA, "--metadata"),
+    ];
+    let given = |(id, _): &&(&str, &str)| matches.get_raw(id).is_some();
+    if let Some((_, flag)) = of_paths.iter().find(given) {
+        let message = format!("{flag} is for paths: registered models have their own");
+        return Err(Error::argument(message).into());
+    }
+    notes::note_empty(session, &project);
+    let reports = project.publish(&ids, &to, &options)?;
+    session.show_list("models", &reports, || {
+        let mut reports = reports.iter();
+        reports.try_for_each(|report| print(session, report))?;
+        let to = std::path::absolute(&to).ok();
+        let Some(url) = to.and_then(|to| Url::from_path(&to).ok()) else {
+            return Ok(());
+        };
+        let variable = session.mount.config.variable("REGISTRY_URL");
+        session.say(format!(
+            "Any static server can serve it; {variable}={url} pulls from it here"
+        ))
+    })
+}
+
+/// Returns the ids if registered models are named; `None` for paths.
+fn registered(project: &Project, paths: &[PathBuf]) -> Result<Option<Vec<String>>> {
+    let mut ids = Vec::new();
+    for path in paths {
+        let kind = path.to_str().map(|id| (id, project.registry().kind_of(id)));
+        match kind {
+            Some((id, Ok(_))) => ids.push(id.to_owned()),
+            // What is not a path either is a mistyped id.
+            Some((_, Err(error))) if !path.exists() && is_bare(path) => return Err(error),
+            _ => {}
+        }
+    }
+    match ids.first() {
+        _ if ids.len() == paths.len() => Ok(Some(ids)),
+        None => Ok(None),
+        Some(id) => Err(Error::argument(format!(
+            "'{}' is a registered model, but not all of the others are: name models or paths",
+            id.escape_debug()
+        ))),
+    }
+}
+
+/// Returns whether a path is a name without a folder or an extension.
+fn is_bare(path: &Path) -> bool {
+    path.components().count() == 1 && path.extension().is_none()
+}
+
+fn print(session: &Session, report: &PublishReport) -> CliResult {
+    session.say(format!(
+        "Published {}: {}, {}, {} ({} new, {})",
+        report.model,
+        render::count(report.files, "file"),
+        render::size(report.total_bytes),
+        render::count(report.chunks, "chunk"),
+        report.chunks_written,
+        render::size(report.bytes_written)
+    ))?;
+    for alias in &report.aliases {
+        session.say(format!("{alias} is another name for it"))?;
+    }
+    if let Some(before) = report.replaced {
+        session.note(format!(
+            "the version had other content before ({before}): those who have it are offered an \
+             update"
+        ));
+    }
+    Ok(())
+}
