@@ -24,9 +24,10 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let mut options = ClearOptions::default();
-    options.source = string(matches, args::SOURCE);
-    options.reference = string(matches, args::REF);
+    let options = ClearOptions {
+        source: string(matches, args::SOURCE),
+        reference: string(matches, args::REF),
+    };
     let plan = session.manager.plan_clear(&options)?;
     let number = match plan.registries.len() {
         0 => return session.show(&plan, || session.say("No registry is cached.")),

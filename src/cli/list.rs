@@ -73,11 +73,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     }
     let status = text(matches, STATUS);
     let mut statuses = STATUSES.into_iter();
-    let mut installed = ListOptions::default();
-    installed.source = options.source;
-    installed.model_type = options.model_type;
-    installed.status = statuses.find(|known| Some(known.as_str()) == status);
-    let mut listing = session.manager.list(&installed)?;
+    let options = ListOptions {
+        source: options.source,
+        model_type: options.model_type,
+        status: statuses.find(|known| Some(known.as_str()) == status),
+        ..ListOptions::default()
+    };
+    let mut listing = session.manager.list(&options)?;
     let is_wanted = |model: &ModelRef| {
         let wanted = reference.as_deref();
         wanted.is_none_or(|wanted| model.version() == wanted) && is_named(model, name)

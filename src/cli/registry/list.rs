@@ -36,10 +36,10 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let project = project::open(session, matches)?;
-    let mut options = SelectOptions::default();
-    options.model_type = string(matches, args::TYPE);
-    options.tag = string(matches, TAG);
-    let listing = project.list(&options);
+    let listing = project.list(&SelectOptions {
+        model_type: string(matches, args::TYPE),
+        tag: string(matches, TAG),
+    });
     session.show(&listing, || match is_set(matches, TARGETS) {
         true => print_targets(session, &project, &listing),
         false => {
