@@ -1,4 +1,4 @@
-//! What is known of a model from its files, and how much of their text is kept.
+//! What a file says about its model, with limits on how much of it is kept.
 
 use serde_json::Value;
 
@@ -6,58 +6,67 @@ use crate::catalog::Metadata;
 
 /// The longest name, author or other short text that is kept, in characters.
 pub(super) const MAX_NAME_CHARS: usize = 200;
-/// The longest description that is kept, in characters: some files carry a whole page.
+/// The longest description that is kept, in characters: some files contain a whole page.
 pub(super) const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// How many tags are kept, and how many entries of any other list or table that a file states.
+/// How many tags are kept, and how many entries of any other list or table in a file.
 pub(super) const MAX_ENTRIES: usize = 100;
 
-/// What a file says about its model. Texts are as the file has them, but for control characters and beyond a cap.
+/// What a file says about its model. Texts are as the file has them, without control characters and with a maximum length.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Description {
-    /// What people call it.
+    /// The name for people.
     pub name: Option<String>,
-    /// What it is, in a few sentences.
+    /// What the model is, in a few sentences.
     pub description: Option<String>,
-    /// The model's own version, not that of the format.
+    /// The version of the model, not that of the format.
     pub version: Option<String>,
-    /// What it does: `text-generation`, `text-to-image`, `image-to-text`, `audio-to-text`, `text-to-audio`, `embedding`,
-    /// `classification` or `other`; `None` when the file does not say it.
+    /// What the model does: `text-generation`, `text-to-image`, `image-to-text`, `audio-to-text`, `text-to-audio`,
+    /// `embedding`, `classification` or `other`; `None` if the file does not say.
     pub model_type: Option<String>,
-    /// Words to find it by, in the file's order; may be empty.
+    /// Words to find the model by, in the order of the file; may be empty.
     pub tags: Vec<String>,
     /// Further facts, such as `parameters` and `architecture`; may be empty.
     pub metadata: Metadata,
-    /// What of the folder is the model.
+    /// Whether the model is the file or its folder.
     pub extent: Extent,
 }
 
-/// Whether a file is a model by itself.
+/// Whether the model is the file itself or the whole folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Extent {
     /// The file is the model.
     #[default]
     File,
-    /// The folder that it lies in is the model.
+    /// The folder that contains the file is the model.
     Folder,
 }
 
 impl Description {
-    /// Adds a fact, if there is one and TOML, in which registries are written, can represent it.
+    /// Adds a fact, if there is a value and TOML, the format of registries, can represent it.
     pub(super) fn fact(&mut self, key: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value.map(Into::into)
-            && value
-                .as_u64()
-                .is_none_or(|number| i64::try_from(number).is_ok())
-        {
+        let value = value.map(Into::into);
+        let is_too_large = |value: &Value| value.is_u64() && !value.is_i64();
+        if let Some(value) = value.filter(|value| !is_too_large(value)) {
             self.metadata.insert(key.to_owned(), value);
         }
     }
 
-    /// Adds a tag, unless it is empty, there already or one too many.
+    /// Adds how many tensors and parameters there are. In one part of a split model, the counts are not those of the model,
+    /// which is the folder.
+    pub(super) fn tensors(&mut self, is_part: bool, tensors: u64, parameters: u64) {
+        if is_part {
+            self.extent = Extent::Folder;
+        } else {
+            self.fact("tensors", Some(tensors));
+            self.fact("parameters", Some(parameters));
+        }
+    }
+
+    /// Adds a tag, unless it is empty, a duplicate, or there are [`MAX_ENTRIES`] already.
     pub(super) fn tag(&mut self, tag: &str) {
-        if let Some(tag) = kept(tag, MAX_NAME_CHARS)
+        if let Some(tag) = short_text(tag)
             && self.tags.len() < MAX_ENTRIES
             && !self.tags.contains(&tag)
         {
@@ -73,34 +82,31 @@ impl Description {
     }
 }
 
-/// A text on one line, without control characters and cut at a number of characters; `None` when nothing is left.
-pub(super) fn kept(text: &str, max_chars: usize) -> Option<String> {
-    let words = text.split_whitespace();
-    let mut kept = String::new();
-    let mut room = max_chars;
-    for c in words.flat_map(|word| word.chars().chain([' '])) {
-        if room == 0 {
-            break;
-        }
-        if !c.is_control() {
-            kept.push(c);
-            room -= 1;
-        }
-    }
-    kept.truncate(kept.trim_end().len());
-    (!kept.is_empty()).then_some(kept)
+/// Returns a name or other short text as it is kept; `None` if nothing is left.
+pub(super) fn short_text(text: &str) -> Option<String> {
+    one_line(text, MAX_NAME_CHARS)
 }
 
-/// Whether a file is one of several that a model was split into, as `model-00001-of-00003.safetensors` is.
+/// Returns a description as it is kept; `None` if nothing is left.
+pub(super) fn long_text(text: &str) -> Option<String> {
+    one_line(text, MAX_DESCRIPTION_CHARS)
+}
+
+/// Joins lines, removes control characters, and cuts the text; `None` if nothing is left.
+fn one_line(text: &str, max_chars: usize) -> Option<String> {
+    let words = text.split_whitespace();
+    let chars = words.flat_map(|word| word.chars().chain([' ']));
+    let mut line: String = chars.filter(|c| !c.is_control()).take(max_chars).collect();
+    line.truncate(line.trim_end().len());
+    (!line.is_empty()).then_some(line)
+}
+
+/// Returns whether a file is one part of a split model, such as `model-00001-of-00003.safetensors`.
 pub(super) fn is_part(file_name: &str) -> bool {
-    let stem = file_name
-        .rsplit_once('.')
-        .map_or(file_name, |(stem, _)| stem);
-    let mut words = stem.rsplit('-');
-    let is_number = |word: Option<&str>| {
-        word.is_some_and(|word| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    is_number(words.next()) && words.next() == Some("of") && is_number(words.next())
+    let (stem, _) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
+    let is_number = |word: &str| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words: Vec<&str> = stem.rsplit('-').collect();
+    matches!(words[..], [count, "of", part, ..] if is_number(count) && is_number(part))
 }
 
 #[cfg(test)]
@@ -108,16 +114,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_one_line_without_control_characters_and_no_longer_than_its_cap() {
-        assert_eq!(kept("  a\r\n\tb  c\u{7} ", 9).as_deref(), Some("a b c"));
-        assert_eq!(kept("ππππ", 3).as_deref(), Some("πππ"));
-        assert_eq!(kept("ab cd", 3).as_deref(), Some("ab"));
-        assert_eq!(kept(" \u{1b} \n", 9), None);
-        assert_eq!(kept("", 9), None);
+    fn texts_become_one_line_without_control_characters_up_to_a_length() {
+        assert_eq!(one_line("  a\r\n\tb  c\u{7} ", 9).as_deref(), Some("a b c"));
+        assert_eq!(one_line("ππππ", 3).as_deref(), Some("πππ"));
+        assert_eq!(one_line("ab cd", 3).as_deref(), Some("ab"));
+        assert_eq!(one_line(" \u{1b} \n", 9), None);
+        assert_eq!(one_line("", 9), None);
     }
 
     #[test]
-    fn tags_are_read_from_lists_once_each() {
+    fn a_list_of_tags_is_split_without_duplicates() {
         let mut description = Description::default();
         description.tag_all("[\"a\", 'b']; #c, ,a");
         assert_eq!(description.tags, ["a", "b", "c"]);
@@ -127,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_what_a_registry_can_hold() {
+    fn facts_that_a_registry_cannot_represent_are_omitted() {
         let mut description = Description::default();
         description.fact("none", None::<u64>);
         description.fact("beyond", Some(u64::MAX));
@@ -136,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_told_by_their_names() {
+    fn parts_are_recognized_by_their_names() {
         assert!(is_part("model-00001-of-00003.safetensors"));
         assert!(is_part("big-q4-00002-of-00002.gguf"));
         for name in [

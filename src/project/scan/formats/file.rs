@@ -1,8 +1,8 @@
-//! Files that may be models, read no further than a format asks for.
+//! Files that may be models, of which a format reads no more than it needs.
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,20 +10,20 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
 use crate::relpath::RelPath;
 
-/// How much of a file [`ModelFile::head`] reads at most, in bytes: enough to see what a file is.
+/// The most that [`ModelFile::head`] reads, in bytes: enough to see what a file is.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// How much of a parser's words an error has, in characters.
+/// How much of a parser's message is kept in an error, in characters.
 const MAX_CAUSE_CHARS: usize = 300;
 
-/// What comes before some texts to say that they are UTF-8.
+/// The byte-order mark that some editors write at the start of UTF-8 text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// How the text begins that stands for a file which Git LFS keeps elsewhere
+/// The start of the text that stands in for a file stored with Git LFS
 /// (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// A file that may be a model. It is opened when something is first read of it, and never read whole.
+/// A file that may be a model. It is opened when a format first reads from it, and never read whole.
 pub struct ModelFile {
     path: PathBuf,
     name: RelPath,
@@ -34,10 +34,10 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Looks at a file of this machine; `name` is its name in the project, by which errors call it.
+    /// Looks at a file on this machine; `name` is its name in the project, which errors mention.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when it is not a file but, for example, a folder or a pipe; the storage errors.
+    /// [`ErrorKind::InvalidArgument`] if it is not a file but, for example, a folder or a pipe; the storage errors.
     pub fn open(path: &Path, name: RelPath) -> Result<Self> {
         let metadata = fs::metadata(path).at("read", path)?;
         if !metadata.is_file() {
@@ -67,19 +67,19 @@ impl ModelFile {
         self.name.components().last().unwrap_or_default()
     }
 
-    /// Returns what follows the last dot of its name, in lower case; empty when there is none.
+    /// Returns what follows the last dot of its name, in lower case; empty if there is no dot.
     #[must_use]
     pub fn extension(&self) -> &str {
         &self.extension
     }
 
-    /// Returns how large it was when it was looked at, in bytes.
+    /// Returns the size that it had when it was looked at, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Reads its beginning, [`MAX_HEAD_BYTES`] at most; once, however often it is asked for.
+    /// Reads its start, at most [`MAX_HEAD_BYTES`]; repeated calls read it once.
     ///
     /// # Errors
     /// The storage errors.
@@ -87,37 +87,42 @@ impl ModelFile {
         if let Some(head) = self.head.get() {
             return Ok(head);
         }
-        let length = self.size_bytes.min(MAX_HEAD_BYTES as u64);
-        let mut head = vec![0; usize::try_from(length).unwrap_or(MAX_HEAD_BYTES)];
+        let mut head = vec![0; self.size_bytes.min(MAX_HEAD_BYTES as u64) as usize];
         self.read_at(0, &mut head)?;
         Ok(self.head.get_or_init(|| head))
     }
 
-    /// Fills a buffer from a place of the file, counted in bytes.
+    /// Fills a buffer from an offset, in bytes.
     ///
     /// # Errors
-    /// The storage errors, also where the file ends before the buffer does.
+    /// The storage errors, including that of a file that ends before the buffer is full.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_exact_at(self.file()?, buffer, offset).at("read", &self.path)
+        let file = match self.file.get() {
+            Some(file) => file,
+            None => {
+                let file = self.reopen()?;
+                self.file.get_or_init(|| file)
+            }
+        };
+        self.at(read_exact_at(file, buffer, offset))
     }
 
-    /// Reads all of it as text, without the byte-order mark that some editors put in front.
+    /// Reads all of it as text, without the byte-order mark that some editors write.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] that names the file when it has more than `max_bytes` or is not UTF-8; the storage errors.
+    /// [`ErrorKind::Registry`] that names the file if it has more than `max_bytes` or is not UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
         let mut bytes = Vec::new();
         let head = self.head.get();
         if let Some(all) = head.filter(|head| head.len() as u64 == self.size_bytes) {
             bytes.clone_from(all);
         } else if self.size_bytes <= max_bytes {
-            // It may have grown since it was looked at. Read from its beginning, it is opened apart from who reads at places.
-            let file = File::open(&self.path).at("read", &self.path)?;
-            let mut limited = file.take(max_bytes.saturating_add(1));
-            limited.read_to_end(&mut bytes).at("read", &self.path)?;
+            // It may have grown since it was looked at.
+            let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
+            self.at(limited.read_to_end(&mut bytes))?;
         }
         if self.size_bytes > max_bytes || bytes.len() as u64 > max_bytes {
-            return Err(self.malformed(format!("more than {max_bytes} bytes are not read as text")));
+            return self.refuse(format!("more than {max_bytes} bytes are not read as text"));
         }
         let mut text = String::from_utf8(bytes)
             .map_err(|error| self.unreadable("the file is not UTF-8 text", error.utf8_error()))?;
@@ -127,13 +132,49 @@ impl ModelFile {
         Ok(text)
     }
 
-    /// Makes the error of a file that is of a format and not as the format asks.
+    /// Reads all of it as [`ModelFile::text`] does; `None` instead of an error if it is too large or no text, and not known
+    /// to be of the format. Other programs' files may be anything.
+    pub(super) fn text_if(&self, max_bytes: u64, is_known: bool) -> Result<Option<String>> {
+        match self.text(max_bytes) {
+            Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => {
+                Ok(None)
+            }
+            text => text.map(Some),
+        }
+    }
+
+    /// Reads its start as text. Bytes that are not UTF-8 are replaced, including a character that is cut at the end.
+    pub(super) fn head_text(&self) -> Result<String> {
+        let text = String::from_utf8_lossy(self.head()?);
+        Ok(text
+            .strip_prefix(BYTE_ORDER_MARK)
+            .unwrap_or(&text)
+            .to_owned())
+    }
+
+    /// Opens the file again: reading front to back moves the position of a handle, and on Windows, so does
+    /// [`ModelFile::read_at`].
+    pub(super) fn reopen(&self) -> Result<File> {
+        self.at(File::open(&self.path))
+    }
+
+    /// Adds the path to the error of reading the file.
+    pub(super) fn at<T>(&self, result: io::Result<T>) -> Result<T> {
+        result.at("read", &self.path)
+    }
+
+    /// Returns the error of a file that is of a format but violates its rules.
     #[must_use]
     pub fn malformed(&self, message: impl Into<String>) -> Error {
         Error::registry(&self.name, message)
     }
 
-    /// Makes the same error with a parser's own words, which may repeat what they are about: only their beginning is kept.
+    /// Fails with that error.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Result<T> {
+        Err(self.malformed(message))
+    }
+
+    /// Returns the same error with the message of a parser, of which only the start is kept: it may quote the file.
     pub(super) fn unreadable(&self, message: &str, cause: impl fmt::Display) -> Error {
         let cause: String = cause.to_string().chars().take(MAX_CAUSE_CHARS).collect();
         Error::from(ErrorKind::Registry {
@@ -143,30 +184,15 @@ impl ModelFile {
         })
     }
 
-    /// Reads its beginning as text: bytes that are not UTF-8 are replaced, including a character cut at the end.
-    pub(super) fn head_text(&self) -> Result<String> {
-        let text = String::from_utf8_lossy(self.head()?).into_owned();
-        let unmarked = text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned);
-        Ok(unmarked.unwrap_or(text))
-    }
-
-    /// Refuses the text that stands for a file in repositories where nobody fetched it.
+    /// Refuses the text that stands in for a file which Git LFS has not fetched.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when it is one; the storage errors.
+    /// [`ErrorKind::Registry`] if the file is such a text; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
         if self.head()?.starts_with(LFS_POINTER) {
-            return Err(self.malformed("the file itself is kept by Git LFS and was not fetched"));
+            return self.refuse("the file itself is kept by Git LFS and was not fetched");
         }
         Ok(())
-    }
-
-    fn file(&self) -> Result<&File> {
-        if let Some(file) = self.file.get() {
-            return Ok(file);
-        }
-        let file = File::open(&self.path).at("read", &self.path)?;
-        Ok(self.file.get_or_init(|| file))
     }
 }
 
@@ -186,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_by_its_name_in_the_project() {
+    fn errors_call_a_file_by_its_name_in_the_project() {
         let folder = ModelFolder::new();
         let file = folder.file("models/A.Tar.GGUF", b"GGUF");
         assert_eq!(file.name().as_str(), "models/A.Tar.GGUF");
@@ -204,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_read_once_and_no_further_than_its_cap() {
+    fn the_head_is_read_once_and_has_a_maximum_length() {
         let folder = ModelFolder::new();
         let file = folder.file("a", &vec![7; MAX_HEAD_BYTES + 1]);
         let first = file.head().unwrap().as_ptr();
@@ -213,7 +239,7 @@ mod tests {
         assert_eq!(folder.file("b", b"").head().unwrap(), b"");
         let beyond = file.read_at(MAX_HEAD_BYTES as u64, &mut [0; 2]);
         assert_eq!(beyond.unwrap_err().code(), "STORAGE_ERROR");
-        // The cut goes through a character of two bytes.
+        // The head ends in the middle of a two-byte character.
         let mut text = vec![b'a'; MAX_HEAD_BYTES - 1];
         text.extend("π".bytes());
         let head = folder.file("c", &text).head_text().unwrap();
@@ -221,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_utf_8_of_a_size() {
+    fn text_is_utf_8_and_has_a_maximum_length() {
         let folder = ModelFolder::new();
         let marked = folder.file("a", "\u{feff}a\r\nπ".as_bytes());
         assert_eq!(marked.text(100).unwrap(), "a\r\nπ");

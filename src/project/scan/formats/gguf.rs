@@ -1,16 +1,16 @@
-//! The tables at the beginning of GGUF files (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
+//! The tables at the start of GGUF files (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 //!
 //! ```text
 //! "GGUF"    4 bytes
-//! version   u32; 2 and 3 are the same where numbers are little endian
+//! version   u32; 2 and 3 are the same if numbers are little endian
 //! counts    u64 of tensors, u64 of keys
 //! keys      each a name, the kind of its value (u32), the value
-//! tensors   each a name, u32 dimensions with a u64 each, a type (u32), its place (u64) from the end of the tables
-//! data      from the next multiple of `general.alignment`, 32 when there is none
+//! tensors   each a name, u32 dimensions with a u64 each, a type (u32), its offset (u64) from the start of the data
+//! data      from the next multiple of `general.alignment`, by default 32
 //! ```
 //!
-//! A text is a u64 of its bytes and these. The words of a tokenizer are millions of bytes among the keys: they are gone
-//! over, never kept. How many bytes a tensor has depends on its type, so that only where it begins is checked.
+//! A string is its length in bytes as a u64, and these bytes. The vocabulary of a tokenizer, megabytes of values, is skipped
+//! and never kept. The size of a tensor depends on its type, which is why only its offset is checked.
 
 mod cursor;
 mod table;
@@ -18,17 +18,17 @@ mod table;
 mod tests;
 mod words;
 
+use serde_json::Value;
+
 use super::ModelFormat;
-use super::description::{
-    Description, Extent, MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, is_part, kept,
-};
+use super::description::{Description, is_part, long_text, short_text};
 use super::file::ModelFile;
 use crate::error::Result;
 
 use cursor::Cursor;
-use table::{Keys, Tensors};
+use table::{Keys, read_keys, read_tensors};
 
-/// How every file of the format begins.
+/// The first bytes of every file of the format.
 const MAGIC: [u8; 4] = *b"GGUF";
 
 /// Reads GGUF.
@@ -41,80 +41,68 @@ impl ModelFormat for Gguf {
     }
 
     fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        if file.extension() != "gguf" && !has_magic(file)? {
+        let has_magic = file.head()?.starts_with(&MAGIC);
+        if file.extension() != "gguf" && !has_magic {
             return Ok(None);
         }
         file.refuse_pointer()?;
-        if !has_magic(file)? {
-            return Err(file.malformed("the file does not begin with 'GGUF'"));
+        if !has_magic {
+            return file.refuse("the file does not begin with 'GGUF'");
         }
-        let mut cursor = Cursor::new(file);
+        let mut cursor = Cursor::new(file)?;
         cursor.skip(MAGIC.len() as u64)?;
-        let version = cursor.u32()?;
+        let version = cursor.number(4)?;
         check_version(version).map_err(|message| file.malformed(message))?;
-        let (tensors, keys) = (cursor.u64()?, cursor.u64()?);
-        let keys = Keys::read(&mut cursor, keys)?;
-        let tensors = Tensors::read(&mut cursor, tensors, &keys)?;
-        Ok(Some(describe(version, &keys, &tensors, file)))
+        let (tensors, keys) = (cursor.number(8)?, cursor.number(8)?);
+        let keys = read_keys(&mut cursor, keys)?;
+        let parameters = read_tensors(&mut cursor, tensors, &keys)?;
+        let mut description = describe(&keys);
+        let is_split = keys.get("split.count").and_then(Value::as_u64) > Some(1);
+        let is_part = is_split || is_part(file.file_name());
+        description.tensors(is_part, tensors, parameters);
+        description.fact("gguf_version", Some(version));
+        Ok(Some(description))
     }
 }
 
-fn has_magic(file: &ModelFile) -> Result<bool> {
-    Ok(file.head()?.starts_with(&MAGIC))
-}
-
-fn check_version(version: u32) -> std::result::Result<(), String> {
+fn check_version(version: u64) -> Result<(), String> {
     match version {
         2 | 3 => Ok(()),
         1 => Err("the file is of version 1 of GGUF, which is no longer in use: convert it".into()),
-        // No version has so many digits: it is a small one, read from the other end.
-        _ if version.trailing_zeros() >= 16 && version != 0 => {
+        // A small version number with its bytes in the other order: no version is this large.
+        1.. if version.trailing_zeros() >= 16 => {
             Err("the file is of GGUF with big-endian numbers, which are not read".into())
         }
         _ => Err(format!("version {version} of GGUF is not known")),
     }
 }
 
-fn describe(version: u32, keys: &Keys, tensors: &Tensors, file: &ModelFile) -> Description {
-    let text = |key: &str| kept(keys.text(key)?, MAX_NAME_CHARS);
+fn describe(keys: &Keys) -> Description {
+    let text = |key: &str| short_text(keys.get(key)?.as_str()?);
+    let number = |key: &str| keys.get(key)?.as_u64();
     let architecture = text("general.architecture");
-    let of_architecture = |key: &str| keys.number(&format!("{}.{key}", architecture.as_deref()?));
-    let about = keys.text("general.description");
+    let of_architecture = |key: &str| number(&format!("{}.{key}", architecture.as_deref()?));
+    let about = keys.get("general.description").and_then(Value::as_str);
+    let tags = keys.get("general.tags").and_then(Value::as_array);
     let mut description = Description {
         name: text("general.name"),
-        description: about.and_then(|about| kept(about, MAX_DESCRIPTION_CHARS)),
+        description: about.and_then(long_text),
         version: text("general.version"),
         model_type: architecture
             .as_deref()
-            .map(words::model_type)
-            .map(str::to_owned),
+            .map(|name| words::model_type(name).to_owned()),
         ..Description::default()
     };
-    for tag in keys.texts("general.tags") {
-        description.tag(tag);
+    for tag in tags.into_iter().flatten() {
+        description.tag(tag.as_str().unwrap_or_default());
     }
-    if is_part(file.file_name()) || keys.number("split.count").is_some_and(|parts| parts > 1) {
-        // What it has is not what the model has.
-        description.extent = Extent::Folder;
-    } else {
-        description.fact("parameters", Some(tensors.elements));
-        description.fact("tensors", Some(tensors.count));
-    }
-    description.fact("gguf_version", Some(version));
+    let quantization = number("general.file_type").and_then(words::quantization);
     description.fact("context_length", of_architecture("context_length"));
     description.fact("hidden_size", of_architecture("embedding_length"));
     description.fact("layers", of_architecture("block_count"));
-    description.fact("architecture", architecture.clone());
-    let quantization = keys
-        .number("general.file_type")
-        .and_then(words::quantization);
     description.fact("quantization", quantization);
-    for (fact, key) in [
-        ("license", "general.license"),
-        ("author", "general.author"),
-        ("size_label", "general.size_label"),
-    ] {
-        description.fact(fact, text(key));
+    for fact in ["architecture", "license", "author", "size_label"] {
+        description.fact(fact, text(&format!("general.{fact}")));
     }
     description
 }

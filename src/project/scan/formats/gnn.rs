@@ -1,7 +1,7 @@
 //! Generalized Notation Notation: generative models as markdown (<https://doi.org/10.5281/zenodo.7803328>).
 //!
 //! ```text
-//! # What comes before the first section is a comment, and may state facts
+//! # Text before the first section is a comment, and may state facts
 //! # Author: who wrote it
 //!
 //! ## GNNVersionAndFlags
@@ -21,8 +21,8 @@
 //! s>s_prime
 //! ```
 //!
-//! A file is a model when it has a `ModelName`, and a `StateSpaceBlock` or `Connections`; other markdown files are not.
-//! The names of sections are read in any case, and may end in a colon.
+//! A markdown file is a model if it has a `ModelName`, and a `StateSpaceBlock` or `Connections`. The names of sections may
+//! be in any case, and end in a colon.
 
 mod notation;
 mod outline;
@@ -34,20 +34,19 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::ModelFormat;
-use super::description::{
-    Description, Extent, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, MAX_NAME_CHARS, kept,
-};
+use super::description::{Description, MAX_ENTRIES, long_text, short_text};
 use super::file::ModelFile;
 use crate::error::Result;
 
 use notation::{connections, variables};
 use outline::Outline;
 
-/// The largest file that is read, in bytes: models are written by hand, and have a hundredth of it.
+/// The largest file that is read, in bytes: models are written by hand, and are a hundred times smaller.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// Where lines such as `Author: …` are facts; elsewhere they are notation. The first is what precedes all sections.
-const STATING: [&str; 4] = ["", "ModelAnnotation", "Footer", "Signature"];
+/// The sections in which lines such as `Author: …` are facts; elsewhere they are notation. The first is the text before all
+/// sections.
+const FACT_SECTIONS: [&str; 4] = ["", "ModelAnnotation", "Footer", "Signature"];
 
 /// Reads Generalized Notation Notation.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl ModelFormat for Gnn {
     }
 
     fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        // Most markdown files are not models and may contain anything: they are passed over before they are checked.
+        // Most markdown files are no models and may contain anything: only one that looks like a model is checked.
         if !matches!(file.extension(), "md" | "gnn")
             || !Outline::of(&file.head_text()?).has("ModelName")
         {
@@ -67,35 +66,30 @@ impl ModelFormat for Gnn {
         }
         let text = file.text(MAX_TEXT_BYTES)?;
         let outline = Outline::of(&text);
-        if !outline.has("ModelName")
-            || !(outline.has("StateSpaceBlock") || outline.has("Connections"))
-        {
+        let has_notation = outline.has("StateSpaceBlock") || outline.has("Connections");
+        if !outline.has("ModelName") || !has_notation {
             return Ok(None);
         }
-        describe(&outline, file).map(Some)
+        let lines = outline.lines("StateSpaceBlock");
+        let names: HashSet<&str> = lines.flat_map(variables).collect();
+        if names.is_empty() && outline.has("StateSpaceBlock") {
+            return file
+                .refuse("the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'");
+        }
+        Ok(Some(describe(&outline, names.len())))
     }
 }
 
-fn describe(outline: &Outline<'_>, file: &ModelFile) -> Result<Description> {
+fn describe(outline: &Outline<'_>, variables: usize) -> Description {
     let annotation: Vec<&str> = outline.lines("ModelAnnotation").collect();
     let mut description = Description {
         name: first(outline, "ModelName"),
-        description: kept(&annotation.join("\n"), MAX_DESCRIPTION_CHARS),
+        description: long_text(&annotation.join("\n")),
         version: first(outline, "Version").or_else(|| first(outline, "ModelVersion")),
         model_type: Some("other".into()),
-        extent: Extent::File,
         ..Description::default()
     };
-    if outline.has("StateSpaceBlock") {
-        let lines = outline.lines("StateSpaceBlock");
-        let names: HashSet<&str> = lines.flat_map(variables).collect();
-        if names.is_empty() {
-            return Err(file.malformed(
-                "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'",
-            ));
-        }
-        description.fact("variables", Some(names.len()));
-    }
+    description.fact("variables", Some(variables).filter(|count| *count > 0));
     if outline.has("Connections") {
         let edges: usize = outline.lines("Connections").map(connections).sum();
         description.fact("connections", Some(edges));
@@ -103,24 +97,25 @@ fn describe(outline: &Outline<'_>, file: &ModelFile) -> Result<Description> {
     description.fact("gnn_section", first(outline, "GNNSection"));
     description.fact("gnn_version", first(outline, "GNNVersionAndFlags"));
     description.fact("model_parameters", parameters(outline));
-    state(outline, &mut description);
-    Ok(description)
+    add_facts(outline, &mut description);
+    description
 }
 
-/// The first line of a section that is not a comment; of `Version: 2`, the value.
+/// Returns the first line of a section that is not a comment; of `Version: 2`, the value.
 fn first(outline: &Outline<'_>, section: &str) -> Option<String> {
     let mut lines = outline.lines(section).map(str::trim);
     let line = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let value = match fact(line) {
-        Some((key, value)) if key.eq_ignore_ascii_case("version") => value,
-        _ => line,
-    };
-    kept(value, MAX_NAME_CHARS)
+    match fact(line) {
+        Some((key, value)) if key.eq_ignore_ascii_case("version") => short_text(value),
+        _ => short_text(line),
+    }
 }
 
-/// Takes over the facts that lines state. The first of a kind counts, and a section of its own before it.
-fn state(outline: &Outline<'_>, description: &mut Description) {
-    let lines = STATING.iter().flat_map(|section| outline.lines(section));
+/// Adds the facts that lines state. The first of a kind counts, and a section of its own counts before it.
+fn add_facts(outline: &Outline<'_>, description: &mut Description) {
+    let lines = FACT_SECTIONS
+        .iter()
+        .flat_map(|section| outline.lines(section));
     for (key, value) in lines.filter_map(fact) {
         let key = match key.to_lowercase().as_str() {
             "tags" | "keywords" => {
@@ -129,7 +124,7 @@ fn state(outline: &Outline<'_>, description: &mut Description) {
             }
             "version" | "model version" => {
                 let version = description.version.take();
-                description.version = version.or_else(|| kept(value, MAX_NAME_CHARS));
+                description.version = version.or_else(|| short_text(value));
                 continue;
             }
             "author" | "authors" | "creator" => "author",
@@ -138,12 +133,12 @@ fn state(outline: &Outline<'_>, description: &mut Description) {
             _ => continue,
         };
         if !description.metadata.contains_key(key) {
-            description.fact(key, kept(value, MAX_NAME_CHARS));
+            description.fact(key, short_text(value));
         }
     }
 }
 
-/// Splits `Key: value`, which may be a comment or an item of a list, with a key in bold.
+/// Splits `Key: value`, which may be a comment or an item of a list, and have its key in bold.
 fn fact(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start_matches(|c: char| c.is_whitespace() || "#-*".contains(c));
     let (key, value) = line.split_once(':')?;
@@ -151,18 +146,15 @@ fn fact(line: &str) -> Option<(&str, &str)> {
     (!value.is_empty()).then(|| (key.trim_matches(['*', '_', ' ']), value))
 }
 
-/// What the section `ModelParameters` sets: whole numbers as such, the rest as it is written.
+/// Returns what the section `ModelParameters` sets: whole numbers as such, other values as text.
 fn parameters(outline: &Outline<'_>) -> Option<Map<String, Value>> {
-    let mut parameters = Map::new();
     let lines = outline.lines("ModelParameters").filter_map(|line| {
-        let line = line.split('#').next()?;
-        let (key, value) = line.split_once(':')?;
-        let key = key.trim_start_matches(['-', '*', ' ']);
-        Some((kept(key, MAX_NAME_CHARS)?, kept(value, MAX_NAME_CHARS)?))
-    });
-    for (key, value) in lines.take(MAX_ENTRIES) {
+        let (key, value) = line.split('#').next()?.split_once(':')?;
+        let key = short_text(key.trim_start_matches(['-', '*', ' ']))?;
+        let value = short_text(value)?;
         let number = value.parse::<i64>().map(Value::from);
-        parameters.insert(key, number.unwrap_or_else(|_| value.into()));
-    }
-    (!parameters.is_empty()).then_some(parameters)
+        Some((key, number.unwrap_or_else(|_| value.into())))
+    });
+    let parameters: Map<String, Value> = lines.take(MAX_ENTRIES).collect();
+    Some(parameters).filter(|parameters| !parameters.is_empty())
 }

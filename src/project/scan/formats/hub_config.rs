@@ -1,65 +1,46 @@
-//! The `config.json` that the Hub's libraries put beside weights
+//! The `config.json` that the Hub's libraries write next to weights
 //! (<https://huggingface.co/docs/transformers/main_classes/configuration>).
 //!
 //! ```json
 //! {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32000}
 //! ```
 //!
-//! One is meant when it has `architectures` or `model_type`; many programs have another file of this name. Where models
-//! read more than text, what is said of the text is in `text_config`.
+//! Many programs have a file of this name; the Hub's has `architectures` or `model_type`. Models that read more than text
+//! describe their text part in `text_config`.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+#[cfg(test)]
+mod tests;
+
+use serde::de::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ModelFormat;
-use super::description::{Description, Extent, MAX_NAME_CHARS, kept};
+use super::description::{Description, Extent, short_text};
 use super::file::ModelFile;
-use crate::error::{ErrorKind, Result};
+use super::json::UniqueKeys;
+use crate::error::Result;
 
-/// The largest file that is read, in bytes: those that name 20,000 classes, twice, have half of it.
+/// The largest file that is read, in bytes: those that name 20,000 classes, twice, are half as large.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
-/// The keys by which one is known.
+/// The keys of which the Hub's file has at least one.
 const KNOWN_BY: [&str; 2] = ["\"architectures\"", "\"model_type\""];
 
-/// Reads `config.json` of the Hub's libraries.
+/// The numbers that are recorded, each with the keys that libraries use for it, in order of preference.
+#[rustfmt::skip]
+const NUMBERS: [(&str, &[&str]); 4] = [
+    ("vocab_size", &["vocab_size"]),
+    ("context_length", &["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length"]),
+    ("hidden_size", &["hidden_size", "n_embd", "d_model"]),
+    ("layers", &["num_hidden_layers", "n_layer", "num_layers"]),
+];
+
+/// Reads the `config.json` of the Hub's libraries.
 #[derive(Debug)]
 pub(super) struct HubConfig;
 
-/// The keys that are looked at, as they are written: one of another form than it should have is left out.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ConfigWire<'a> {
-    #[serde(borrow)]
-    architectures: Option<&'a RawValue>,
-    model_type: Option<&'a RawValue>,
-    #[serde(rename = "_name_or_path")]
-    name_or_path: Option<&'a RawValue>,
-    text_config: Option<&'a RawValue>,
-    vision_config: Option<&'a RawValue>,
-    quantization_config: Option<&'a RawValue>,
-    torch_dtype: Option<&'a RawValue>,
-    dtype: Option<&'a RawValue>,
-    vocab_size: Option<&'a RawValue>,
-    max_position_embeddings: Option<&'a RawValue>,
-    n_positions: Option<&'a RawValue>,
-    n_ctx: Option<&'a RawValue>,
-    max_seq_len: Option<&'a RawValue>,
-    max_sequence_length: Option<&'a RawValue>,
-    seq_length: Option<&'a RawValue>,
-    hidden_size: Option<&'a RawValue>,
-    n_embd: Option<&'a RawValue>,
-    d_model: Option<&'a RawValue>,
-    num_hidden_layers: Option<&'a RawValue>,
-    n_layer: Option<&'a RawValue>,
-    num_layers: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Deserialize)]
-struct QuantizationWire {
-    quant_method: String,
-}
+/// The values by key, not parsed until they are asked for; `None` for null.
+type Config<'a> = UniqueKeys<Option<&'a RawValue>>;
 
 impl ModelFormat for HubConfig {
     fn name(&self) -> &'static str {
@@ -72,17 +53,11 @@ impl ModelFormat for HubConfig {
         }
         let head = file.head_text()?;
         let is_known = KNOWN_BY.iter().any(|key| head.contains(key));
-        let text = match file.text(MAX_CONFIG_BYTES) {
-            // Somebody else's file may be anything.
-            Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => {
-                return Ok(None);
-            }
-            text => text?,
-        };
-        if !text.trim_start().starts_with('{') {
+        let text = file.text_if(MAX_CONFIG_BYTES, is_known)?;
+        let Some(text) = text.filter(|text| text.trim_start().starts_with('{')) else {
             return Ok(None);
-        }
-        match serde_json::from_str::<ConfigWire<'_>>(&text) {
+        };
+        match serde_json::from_str(&text) {
             Ok(config) => Ok(describe(&config)),
             Err(_) if !is_known => Ok(None),
             Err(error) => {
@@ -92,108 +67,94 @@ impl ModelFormat for HubConfig {
     }
 }
 
-/// `None` when the configuration is not that of a model.
-fn describe(config: &ConfigWire<'_>) -> Option<Description> {
-    let architectures: Option<Vec<String>> = value(config.architectures);
-    let architecture = architectures.and_then(|all| kept(all.first()?, MAX_NAME_CHARS));
-    let hub_type = short_text(config.model_type);
+/// Returns `None` if the configuration is not that of a model.
+fn describe(config: &Config<'_>) -> Option<Description> {
+    let architectures: Option<Vec<String>> = value(config, "architectures");
+    let architecture = architectures.and_then(|all| short_text(all.first()?));
+    let hub_type = text(config, "model_type");
     if architecture.is_none() && hub_type.is_none() {
         return None;
     }
-    let nested: ConfigWire<'_> = config
-        .text_config
-        .and_then(|json| serde_json::from_str(json.get()).ok())
-        .unwrap_or_default();
+    let has_vision = config.0.get("vision_config").is_some_and(Option::is_some);
     let model_type = model_type(
         architecture.as_deref().unwrap_or_default(),
         hub_type.as_deref().unwrap_or_default(),
-        config.vision_config.is_some(),
+        has_vision,
     );
     let mut description = Description {
-        name: short_text(config.name_or_path).filter(|name| is_id(name)),
+        name: text(config, "_name_or_path").filter(|name| is_id(name)),
         model_type: model_type.map(str::to_owned),
         extent: Extent::Folder,
         ..Description::default()
     };
-    let number = |of: fn(&ConfigWire<'_>) -> Option<u64>| of(config).or_else(|| of(&nested));
+    let text_config: Config<'_> = value(config, "text_config").unwrap_or_default();
+    let configs = [config, &text_config];
+    for (fact, keys) in NUMBERS {
+        description.fact(
+            fact,
+            first(configs, keys, |config, key| value::<u64>(config, key)),
+        );
+    }
     description.fact("architecture", architecture);
     description.fact("hub_model_type", hub_type);
-    description.fact("vocab_size", number(|config| value(config.vocab_size)));
-    description.fact("context_length", number(context_length));
-    description.fact("hidden_size", number(hidden_size));
-    description.fact("layers", number(layers));
-    let dtype = |config: &ConfigWire<'_>| {
-        short_text(config.torch_dtype).or_else(|| short_text(config.dtype))
-    };
-    description.fact("dtype", dtype(config).or_else(|| dtype(&nested)));
-    let quantization: Option<QuantizationWire> = value(config.quantization_config);
-    let method = quantization.and_then(|wire| kept(&wire.quant_method, MAX_NAME_CHARS));
-    description.fact("quantization", method);
+    description.fact("dtype", first(configs, &["torch_dtype", "dtype"], text));
+    let quantization: Config<'_> = value(config, "quantization_config").unwrap_or_default();
+    description.fact("quantization", text(&quantization, "quant_method"));
     Some(description)
 }
 
-fn context_length(config: &ConfigWire<'_>) -> Option<u64> {
-    first_number([
-        config.max_position_embeddings,
-        config.n_positions,
-        config.n_ctx,
-        config.max_seq_len,
-        config.max_sequence_length,
-        config.seq_length,
-    ])
+/// Returns the first value that can be read: of any key in the first configuration, else of any in the second.
+fn first<T>(
+    configs: [&Config<'_>; 2],
+    keys: &[&str],
+    read: impl Fn(&Config<'_>, &str) -> Option<T>,
+) -> Option<T> {
+    let read_any = |config| keys.iter().find_map(|key| read(config, key));
+    configs.into_iter().find_map(read_any)
 }
 
-fn hidden_size(config: &ConfigWire<'_>) -> Option<u64> {
-    first_number([config.hidden_size, config.n_embd, config.d_model])
+fn text(config: &Config<'_>, key: &str) -> Option<String> {
+    short_text(&value::<String>(config, key)?)
 }
 
-fn layers(config: &ConfigWire<'_>) -> Option<u64> {
-    first_number([config.num_hidden_layers, config.n_layer, config.num_layers])
+/// Parses a value; `None` if it is missing, null or of another form.
+fn value<'a, T: Deserialize<'a>>(config: &Config<'a>, key: &str) -> Option<T> {
+    let value = (*config.0.get(key)?)?;
+    serde_json::from_str(value.get()).ok()
 }
 
-fn first_number<const N: usize>(values: [Option<&RawValue>; N]) -> Option<u64> {
-    values.into_iter().find_map(value)
-}
-
-fn short_text(json: Option<&RawValue>) -> Option<String> {
-    kept(&value::<String>(json)?, MAX_NAME_CHARS)
-}
-
-fn value<T: DeserializeOwned>(json: Option<&RawValue>) -> Option<T> {
-    serde_json::from_str(json?.get()).ok()
-}
-
-/// Whether a name is an id on the Hub, such as `google/flan-t5-base`, and not a path on the disk of whoever saved it.
+/// Returns whether a name is an id on the Hub, such as `google/flan-t5-base`, and not a path on the disk of its author.
 fn is_id(name: &str) -> bool {
     let is_name = |part: &str| {
+        let mut chars = part.chars();
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            && chars.all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     };
-    match name.split_once('/') {
-        Some((owner, name)) => is_name(owner) && is_name(name),
-        None => is_name(name),
-    }
+    name.splitn(2, '/').all(is_name)
 }
 
-/// What a model does, by what the libraries call the class that runs it, and by whether a part of it sees; `None` when
-/// neither tells.
-fn model_type(architecture: &str, hub_type: &str, sees: bool) -> Option<&'static str> {
-    let is = |known: &[&str]| known.iter().any(|known| hub_type.starts_with(known));
+/// Returns what a model does, by the name of the class that runs it and by whether it has a vision part; `None` if neither
+/// tells.
+fn model_type(architecture: &str, hub_type: &str, has_vision: bool) -> Option<&'static str> {
+    let is_any = |types: &[&str]| types.iter().any(|name| hub_type.starts_with(name));
+    let ends = |classes: &[&str]| classes.iter().any(|name| architecture.ends_with(name));
     let (_, task) = architecture.rsplit_once("For").unwrap_or_default();
-    let ends = |known: &[&str]| known.iter().any(|known| architecture.ends_with(known));
     Some(match task {
         "CTC" | "SpeechSeq2Seq" | "SpeechToText" => "audio-to-text",
         "TextToSpeech" | "TextToWaveform" => "text-to-audio",
         "ImageTextToText" | "Vision2Seq" | "DocumentQuestionAnswering" => "image-to-text",
         "MaskedLM" | "PreTraining" => "embedding",
-        "CausalLM" | "ConditionalGeneration" | "Seq2SeqLM" => match () {
-            () if is(&["whisper", "speech_to_text", "moonshine"]) => "audio-to-text",
-            () if is(&["musicgen", "speecht5", "bark", "csm", "dia"]) => "text-to-audio",
-            () if sees => "image-to-text",
-            () => "text-generation",
-        },
+        "CausalLM" | "ConditionalGeneration" | "Seq2SeqLM" => {
+            if is_any(&["whisper", "speech_to_text", "moonshine"]) {
+                "audio-to-text"
+            } else if is_any(&["musicgen", "speecht5", "bark", "csm", "dia"]) {
+                "text-to-audio"
+            } else if has_vision {
+                "image-to-text"
+            } else {
+                "text-generation"
+            }
+        }
         task if task.ends_with("Classification") => "classification",
         "" if ends(&["LMHeadModel"]) => "text-generation",
         "" if ends(&["EncoderModel", "BertModel", "RobertaModel", "CLIPModel"]) => "embedding",
@@ -201,6 +162,3 @@ fn model_type(architecture: &str, hub_type: &str, sees: bool) -> Option<&'static
         _ => "other",
     })
 }
-
-#[cfg(test)]
-mod tests;

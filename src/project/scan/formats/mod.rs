@@ -54,6 +54,7 @@ mod file;
 mod gguf;
 mod gnn;
 mod hub_config;
+mod json;
 mod modflow;
 mod safetensors;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Name files of MODFLOW, which list what a groundwater model consists of.
+//! The name files of MODFLOW, which list the parts of a groundwater model.
 //!
 //! MODFLOW 6 has one for the simulation, `mfsim.nam`, in blocks
 //! (<https://modflow6.readthedocs.io/en/stable/_mf6io/sim-nam.html>):
@@ -12,7 +12,7 @@
 //! END MODELS
 //! ```
 //!
-//! Its elders have one a model, with a line a file
+//! Earlier versions have one for each model, with a line for each file
 //! (<https://water.usgs.gov/ogw/modflow/MODFLOW-2005-Guide/name_file.html>):
 //!
 //! ```text
@@ -20,8 +20,8 @@
 //! BAS6  8  ibs2k.bas
 //! ```
 //!
-//! Words are read in any case. What follows `#`, `!` or `//` is a comment. The model is the folder of its name file. The
-//! name file of a part of a simulation is not a model, because what runs is the simulation.
+//! Words may be in any case, and comments start with `#`, `!` or `//`. The model is the folder of the name file. The name
+//! file of a part of a simulation is not a model: what runs is the simulation.
 
 mod classic;
 mod simulation;
@@ -31,18 +31,16 @@ mod tests;
 use super::ModelFormat;
 use super::description::{Description, Extent};
 use super::file::ModelFile;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 
-use classic::NameFile;
-use simulation::Simulation;
-
-/// The largest name file that is read, in bytes: 10,000 lines have half of it.
+/// The largest name file that is read, in bytes: 10,000 lines are half as large.
 const MAX_NAME_FILE_BYTES: u64 = 1 << 20;
-
-/// What the name file of a simulation is always called.
+/// The name of every simulation's name file.
 const SIMULATION_FILE: &str = "mfsim.nam";
+/// How many words of a line are read.
+const MAX_WORDS: usize = 8;
 
-/// Reads name files of MODFLOW.
+/// Reads the name files of MODFLOW.
 #[derive(Debug)]
 pub(super) struct Modflow;
 
@@ -56,66 +54,52 @@ impl ModelFormat for Modflow {
             return Ok(None);
         }
         let is_simulation = file.file_name().eq_ignore_ascii_case(SIMULATION_FILE);
-        let text = match file.text(MAX_NAME_FILE_BYTES) {
-            // What somebody else's file of this kind is like is nobody's concern.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Registry { .. })
-                    && !is_simulation
-                    && !NameFile::is_one(&file.head_text()?) =>
-            {
-                return Ok(None);
-            }
-            text => text?,
+        let is_known = is_simulation || classic::is_name_file(&file.head_text()?);
+        let Some(text) = file.text_if(MAX_NAME_FILE_BYTES, is_known)? else {
+            return Ok(None);
         };
-        let malformed = |message: String| file.malformed(message);
-        if is_simulation || Simulation::is_one(&text) {
-            let simulation = Simulation::parse(&text).map_err(malformed)?;
-            return Ok(Some(simulation.describe()));
-        }
-        if NameFile::is_one(&text) {
-            let name_file = NameFile::parse(&text).map_err(malformed)?;
-            return Ok(Some(name_file.describe()));
-        }
-        Ok(None)
+        let description = if is_simulation || simulation::is_simulation(&text) {
+            simulation::read(&text)
+        } else if classic::is_name_file(&text) {
+            classic::read(&text)
+        } else {
+            return Ok(None);
+        };
+        description
+            .map(Some)
+            .map_err(|message| file.malformed(message))
     }
 }
 
-/// What both kinds of simulation are.
-fn description() -> Description {
-    Description {
+/// Returns what is the same for every kind of simulation.
+fn description(program: &str) -> Description {
+    let mut description = Description {
         model_type: Some("other".into()),
         extent: Extent::Folder,
         ..Description::default()
-    }
+    };
+    description.fact("simulation", Some(program));
+    description
 }
 
-/// The lines that are no comments, numbered from 1, as words.
+/// Returns the lines that are not empty, numbered from 1, as words.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
-    let lines = text.lines().enumerate();
-    let lines = lines.map(|(index, line)| (index + 1, words(line)));
+    let lines = (1..).zip(text.lines().map(words));
     lines.filter(|(_, words)| !words.is_empty())
 }
 
-/// How many words of a line are looked at.
-const MAX_WORDS: usize = 8;
-
-/// The first words of a line, up to a comment. One in quotes may have spaces.
+/// Splits a line into words, up to a comment. A word in quotes may contain spaces.
 fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
+    let is_comment = |rest: &str| rest.starts_with(['#', '!']) || rest.starts_with("//");
     while !rest.is_empty() && !is_comment(rest) && words.len() < MAX_WORDS {
         let quoted = rest.strip_prefix(['\'', '"']);
         let quoted = quoted.and_then(|inner| inner.split_once(&rest[..1]));
-        let (word, next) = match quoted {
-            Some(found) => found,
-            None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
-        };
+        let plain = || rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        let (word, next) = quoted.unwrap_or_else(plain);
         words.push(word);
         rest = next.trim_start();
     }
     words
-}
-
-fn is_comment(rest: &str) -> bool {
-    rest.starts_with(['#', '!']) || rest.starts_with("//")
 }

@@ -1,4 +1,4 @@
-//! What holds for every format, and the folder that the tests of each put their files in.
+//! Tests for all formats together, and the folder in which the tests of each put their files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -21,7 +21,7 @@ impl ModelFolder {
         self.0.path()
     }
 
-    /// Writes a file, and looks at it.
+    /// Writes a file and opens it.
     pub(super) fn file(&self, name: &str, bytes: &[u8]) -> ModelFile {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -29,7 +29,7 @@ impl ModelFolder {
         ModelFile::open(&path, RelPath::parse(name).unwrap()).unwrap()
     }
 
-    /// What a format reads in such a file.
+    /// What a format says about such a file.
     pub(super) fn read(
         &self,
         format: &dyn ModelFormat,
@@ -39,7 +39,7 @@ impl ModelFolder {
         format.read(&self.file(name, bytes))
     }
 
-    /// What a format reads in a file of its own.
+    /// What a format says about a file that it knows.
     pub(super) fn model(&self, format: &dyn ModelFormat, name: &str, bytes: &[u8]) -> Description {
         self.read(format, name, bytes).unwrap().unwrap()
     }
@@ -55,7 +55,7 @@ impl ModelFolder {
         crate::error::chain(&error)
     }
 
-    /// Reads a file with each byte changed, and every beginning of it: whatever a format says of them, it says.
+    /// Reads a file with each byte changed, and cut off at each byte: a format may refuse it, but must not panic.
     pub(super) fn damage(&self, format: &dyn ModelFormat, name: &str, bytes: &[u8]) {
         let name = self.file(name, bytes).name().clone();
         let path = self.path().join(name.as_str());
@@ -79,7 +79,7 @@ impl ModelFolder {
 }
 
 #[test]
-fn each_format_has_a_name_of_its_own_and_leaves_other_files_alone() {
+fn formats_have_distinct_names_and_ignore_other_files() {
     let folder = ModelFolder::new();
     let formats = builtin();
     let mut names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
@@ -102,7 +102,7 @@ fn each_format_has_a_name_of_its_own_and_leaves_other_files_alone() {
 }
 
 #[test]
-fn the_first_format_that_knows_a_file_reads_it() {
+fn the_first_format_that_recognizes_a_file_reads_it() {
     let folder = ModelFolder::new();
     let name_file = folder.file("m/mfsim.nam", b"begin models\ngwf6 a.nam a\nend models\n");
     let (format, description) = read(&builtin(), &name_file).unwrap().unwrap();

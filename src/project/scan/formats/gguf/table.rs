@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_ENTRIES};
 use super::cursor::Cursor;
 use crate::error::Result;
@@ -11,231 +13,188 @@ use crate::relpath::shown;
 const MAX_KEYS: u64 = 1 << 16;
 /// How many tensors are read; the largest models have some thousands.
 const MAX_TENSORS: u64 = 1 << 17;
-/// How many dimensions a tensor may have; the format's own limit is 4 for now.
-const MAX_DIMENSIONS: u32 = 8;
-/// How deep lists may lie in lists.
+/// How many dimensions a tensor may have; the format currently allows 4.
+const MAX_DIMENSIONS: u64 = 8;
+/// How deep lists may be nested.
 const MAX_DEPTH: usize = 4;
-/// The longest name of a key or tensor, in bytes: the format's own limit.
+/// The longest name of a key or tensor, in bytes: the limit of the format.
 const MAX_NAME_BYTES: u64 = u16::MAX as u64;
-/// How much of a text is kept, in bytes: whatever its script, as much as a description may have.
+/// How much of a text is kept, in bytes: enough for the longest description in any script.
 const MAX_TEXT_BYTES: u64 = 4 * MAX_DESCRIPTION_CHARS as u64;
-/// The least that a key and a tensor have, in bytes: their lengths, kinds and places.
-const LEAST_KEY_BYTES: u64 = 13;
-const LEAST_TENSOR_BYTES: u64 = 24;
-/// What data is aligned to where no key says it, in bytes.
+/// The size of the smallest key: the length of its name, its kind, and a value of one byte.
+const MIN_KEY_BYTES: u64 = 13;
+/// The size of the smallest tensor: the length of its name, no dimensions, its type and its offset.
+const MIN_TENSOR_BYTES: u64 = 24;
+/// The alignment of the data if no key states it, in bytes.
 const ALIGNMENT_BYTES: u64 = 32;
 
-/// The kinds of values that are told apart; numbers have their sizes.
-const SIGNED: [u32; 4] = [1, 3, 5, 11];
-const TEXT: u32 = 8;
-const LIST: u32 = 9;
-
-/// The keys whose values are kept, when they are texts, lists of texts, or unsigned numbers.
-const KEPT: [&str; 11] = [
-    "general.name",
-    "general.description",
-    "general.architecture",
-    "general.version",
-    "general.license",
-    "general.author",
-    "general.size_label",
-    "general.tags",
-    "general.file_type",
-    "general.alignment",
-    "split.count",
-];
-/// The ends of more such keys, in front of which stands the architecture.
+/// The starts and ends of keys whose values are kept. In front of the ends stands the architecture.
+const KEPT_STARTS: [&str; 2] = ["general.", "split."];
 const KEPT_ENDS: [&str; 3] = [".context_length", ".embedding_length", ".block_count"];
 
-/// What the keys say, as far as somebody may ask for it.
-#[derive(Debug)]
-pub(super) struct Keys(HashMap<String, Value>);
+/// The kinds of values that are not numbers.
+const TEXT: u64 = 8;
+const LIST: u64 = 9;
+/// The kinds of whole numbers that may be negative.
+const SIGNED: [u64; 4] = [1, 3, 5, 11];
+/// How many bytes a value of each kind has; of texts and lists, the length that they start with.
+const SIZES: [u64; 13] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 8, 8, 8, 8];
 
-#[derive(Debug)]
-enum Value {
-    Text(String),
-    Texts(Vec<String>),
-    Number(u64),
-    /// Of another kind, or of a key that nobody asks for.
-    Passed,
+/// The keys with their values; null for those that are not kept.
+pub(super) type Keys = HashMap<String, Value>;
+
+pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
+    check_entries(cursor, count, MIN_KEY_BYTES, MAX_KEYS, "keys")?;
+    let mut keys = HashMap::new();
+    for _ in 0..count {
+        let name = read_name(cursor)?;
+        let kind = cursor.number(4)?;
+        let is_kept = KEPT_STARTS.iter().any(|start| name.starts_with(start))
+            || KEPT_ENDS.iter().any(|end| name.ends_with(end));
+        let value = match is_kept {
+            true => read_value(cursor, kind)?,
+            false => skip_values(cursor, kind, 1, 0)?,
+        };
+        if keys.contains_key(&name) {
+            return cursor
+                .file
+                .refuse(format!("the key '{}' stands twice", shown(&name)));
+        }
+        keys.insert(name, value);
+    }
+    Ok(keys)
 }
 
-impl Keys {
-    pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<Self> {
-        cursor.check_count(count, LEAST_KEY_BYTES, "keys")?;
-        if count > MAX_KEYS {
-            return Err(cursor.malformed(format!("{count} keys are more than are read")));
+/// Reads the list of tensors, and returns how many elements they have in total.
+pub(super) fn read_tensors(cursor: &mut Cursor<'_>, count: u64, keys: &Keys) -> Result<u64> {
+    check_entries(cursor, count, MIN_TENSOR_BYTES, MAX_TENSORS, "tensors")?;
+    let mut names = HashSet::new();
+    let (mut total, mut last_offset) = (0_u64, None);
+    for _ in 0..count {
+        let name = read_name(cursor)?;
+        let refuse = |reason| format!("the tensor '{}' {reason}", shown(&name));
+        let elements = read_elements(cursor)?;
+        let sum = elements.and_then(|elements| total.checked_add(elements));
+        total = sum.ok_or_else(|| cursor.file.malformed(refuse("has too many elements")))?;
+        let _type = cursor.number(4)?;
+        let offset = cursor.number(8)?;
+        if elements != Some(0) {
+            last_offset = last_offset.max(Some(offset));
         }
-        let mut keys = HashMap::new();
-        for _ in 0..count {
-            let name = read_name(cursor)?;
-            let kind = cursor.u32()?;
-            let is_kept =
-                KEPT.contains(&name.as_str()) || KEPT_ENDS.iter().any(|end| name.ends_with(end));
-            let value = if is_kept {
-                read_value(cursor, kind)?
-            } else {
-                skip_values(cursor, kind, 1, 0)?;
-                Value::Passed
-            };
-            if keys.contains_key(&name) {
-                let name = shown(&name);
-                return Err(cursor.malformed(format!("the key '{name}' stands twice")));
-            }
-            keys.insert(name, value);
+        if names.contains(&name) {
+            return cursor.file.refuse(refuse("stands twice"));
         }
-        Ok(Self(keys))
+        names.insert(name);
     }
-
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        match self.0.get(key)? {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
+    let alignment = keys.get("general.alignment").and_then(Value::as_u64);
+    let data = cursor
+        .at
+        .checked_next_multiple_of(alignment.unwrap_or(ALIGNMENT_BYTES));
+    let data = data.ok_or_else(|| cursor.file.malformed("the data is aligned to nothing"))?;
+    if let Some(offset) = last_offset
+        && data.saturating_add(offset) >= cursor.file.size_bytes()
+    {
+        return Err(cursor
+            .file
+            .malformed("the file ends before its last tensor begins"));
     }
-
-    pub(super) fn texts(&self, key: &str) -> &[String] {
-        match self.0.get(key) {
-            Some(Value::Texts(texts)) => texts,
-            _ => &[],
-        }
-    }
-
-    pub(super) fn number(&self, key: &str) -> Option<u64> {
-        match self.0.get(key)? {
-            Value::Number(number) => Some(*number),
-            _ => None,
-        }
-    }
+    Ok(total)
 }
 
-/// How many tensors there are, and how many elements they have together.
-#[derive(Debug)]
-pub(super) struct Tensors {
-    pub(super) count: u64,
-    pub(super) elements: u64,
-}
-
-impl Tensors {
-    pub(super) fn read(cursor: &mut Cursor<'_>, count: u64, keys: &Keys) -> Result<Self> {
-        cursor.check_count(count, LEAST_TENSOR_BYTES, "tensors")?;
-        if count > MAX_TENSORS {
-            return Err(cursor.malformed(format!("{count} tensors are more than are read")));
-        }
-        let alignment = keys.number("general.alignment").unwrap_or(ALIGNMENT_BYTES);
-        let (mut elements, mut farthest) = (0_u64, None);
-        let mut names = HashSet::new();
-        for _ in 0..count {
-            let name = read_name(cursor)?;
-            let own = read_elements(cursor)?;
-            let sum = own.and_then(|own| elements.checked_add(own));
-            elements = sum.ok_or_else(|| {
-                let name = shown(&name);
-                cursor.malformed(format!("the tensor '{name}' has too many elements"))
-            })?;
-            // Its type.
-            cursor.skip(4)?;
-            let offset = cursor.u64()?;
-            if own != Some(0) {
-                farthest = farthest.max(Some(offset));
-            }
-            if let Some(name) = names.replace(name) {
-                let name = shown(&name);
-                return Err(cursor.malformed(format!("the tensor '{name}' stands twice")));
-            }
-        }
-        let data = cursor.at().checked_next_multiple_of(alignment);
-        let data = data.ok_or_else(|| cursor.malformed("the data is aligned to nothing"))?;
-        if let Some(farthest) = farthest
-            && data
-                .checked_add(farthest)
-                .is_none_or(|at| at >= cursor.size_bytes())
-        {
-            return Err(cursor.malformed("the file ends before its last tensor begins"));
-        }
-        Ok(Self { count, elements })
+fn check_entries(
+    cursor: &Cursor<'_>,
+    count: u64,
+    min_bytes: u64,
+    max: u64,
+    what: &str,
+) -> Result<()> {
+    cursor.check_count(count, min_bytes, what)?;
+    if count > max {
+        return cursor
+            .file
+            .refuse(format!("{count} {what} are more than are read"));
     }
+    Ok(())
 }
 
-/// Reads a shape: the product of its dimensions, `None` when no number has room for it.
+/// Reads a shape: the product of its dimensions, `None` if that exceeds 64 bits.
 fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
-    let dimensions = cursor.u32()?;
+    let dimensions = cursor.number(4)?;
     if dimensions > MAX_DIMENSIONS {
-        return Err(cursor.malformed(format!("a tensor has {dimensions} dimensions")));
+        return cursor
+            .file
+            .refuse(format!("a tensor has {dimensions} dimensions"));
     }
     let mut elements = Some(1_u64);
     for _ in 0..dimensions {
-        let dimension = cursor.u64()?;
+        let dimension = cursor.number(8)?;
         elements = elements.and_then(|elements| elements.checked_mul(dimension));
     }
     Ok(elements)
 }
 
 fn read_name(cursor: &mut Cursor<'_>) -> Result<String> {
-    let name = cursor.text(MAX_NAME_BYTES + 1)?;
+    let name = cursor.string(MAX_NAME_BYTES + 1)?;
     if name.len() as u64 > MAX_NAME_BYTES {
-        return Err(cursor.malformed("the name of a key or tensor is too long"));
+        return cursor
+            .file
+            .refuse("the name of a key or tensor is too long");
     }
     Ok(name)
 }
 
-/// Reads a value that is kept, unless it is of a kind that nobody asks for.
-fn read_value(cursor: &mut Cursor<'_>, kind: u32) -> Result<Value> {
-    match (kind, size(kind)) {
-        (TEXT, _) => cursor.text(MAX_TEXT_BYTES).map(Value::Text),
-        (LIST, _) => {
-            let (kind, count) = (cursor.u32()?, cursor.u64()?);
-            let kept = if kind == TEXT {
-                count.min(MAX_ENTRIES as u64)
-            } else {
-                0
-            };
-            let texts = (0..kept)
-                .map(|_| cursor.text(MAX_TEXT_BYTES))
-                .collect::<Result<_>>()?;
-            skip_values(cursor, kind, count - kept, 1)?;
-            Ok(Value::Texts(texts))
-        }
-        // Decimals, and yes or no.
-        (6 | 7 | 12, _) | (_, None) => skip_values(cursor, kind, 1, 0).map(|()| Value::Passed),
-        (_, Some(size)) => {
-            let number = cursor.unsigned(size)?;
-            let is_negative = SIGNED.contains(&kind) && number >> (8 * size - 1) != 0;
-            Ok(if is_negative {
-                Value::Passed
-            } else {
-                Value::Number(number)
-            })
-        }
-    }
-}
-
-/// Goes behind so many values of a kind, which lie so deep in lists.
-fn skip_values(cursor: &mut Cursor<'_>, kind: u32, count: u64, depth: usize) -> Result<()> {
-    if let Some(size) = size(kind) {
-        cursor.check_count(count, size, "values")?;
-        return cursor.skip(count * size);
-    }
-    // Each text and each list has at least a length: no more of them are gone over than the file has room for.
-    cursor.check_count(count, 8, "values")?;
+/// Reads a value that is kept: a text, the texts in a list, or a whole number; null for any other.
+fn read_value(cursor: &mut Cursor<'_>, kind: u64) -> Result<Value> {
     match kind {
-        TEXT => (0..count).try_for_each(|_| cursor.skip_text()),
-        LIST if depth < MAX_DEPTH => (0..count).try_for_each(|_| {
-            let (kind, count) = (cursor.u32()?, cursor.u64()?);
-            skip_values(cursor, kind, count, depth + 1)
-        }),
-        LIST => Err(cursor.malformed(format!("lists lie in more than {MAX_DEPTH} lists"))),
-        _ => Err(cursor.malformed(format!("no value is of the kind {kind}"))),
+        TEXT => cursor.string(MAX_TEXT_BYTES).map(Value::from),
+        LIST => {
+            let (kind, count) = (cursor.number(4)?, cursor.number(8)?);
+            let mut texts = Vec::new();
+            if kind == TEXT {
+                for _ in 0..count.min(MAX_ENTRIES as u64) {
+                    texts.push(Value::from(cursor.string(MAX_TEXT_BYTES)?));
+                }
+            }
+            skip_values(cursor, kind, count - texts.len() as u64, 1)?;
+            Ok(texts.into())
+        }
+        0..=5 | 10 | 11 => {
+            let bytes = SIZES[kind as usize];
+            let number = cursor.number(bytes)?;
+            let is_negative = SIGNED.contains(&kind) && number >> (8 * bytes - 1) == 1;
+            Ok(Some(number).filter(|_| !is_negative).into())
+        }
+        _ => skip_values(cursor, kind, 1, 0),
     }
 }
 
-/// How many bytes a number of a kind has, or yes or no; `None` for other kinds.
-fn size(kind: u32) -> Option<u64> {
-    Some(match kind {
-        0 | 1 | 7 => 1,
-        2 | 3 => 2,
-        4..=6 => 4,
-        10..=12 => 8,
-        _ => return None,
-    })
+/// Skips `count` values of a kind, `depth` lists down, and returns null in their place.
+fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> Result<Value> {
+    let Some(&bytes) = SIZES.get(kind as usize) else {
+        return cursor
+            .file
+            .refuse(format!("no value is of the kind {kind}"));
+    };
+    cursor.check_count(count, bytes, "values")?;
+    match kind {
+        TEXT => {
+            for _ in 0..count {
+                let length = cursor.number(8)?;
+                cursor.skip(length)?;
+            }
+        }
+        LIST if depth == MAX_DEPTH => {
+            return cursor
+                .file
+                .refuse(format!("lists lie in more than {MAX_DEPTH} lists"));
+        }
+        LIST => {
+            for _ in 0..count {
+                let (kind, count) = (cursor.number(4)?, cursor.number(8)?);
+                skip_values(cursor, kind, count, depth + 1)?;
+            }
+        }
+        _ => cursor.skip(count * bytes)?,
+    }
+    Ok(Value::Null)
 }

@@ -1,9 +1,10 @@
 use serde_json::{Value, json};
 
+use super::super::description::{Extent, MAX_DESCRIPTION_CHARS};
 use super::super::tests::ModelFolder;
 use super::*;
 
-/// A file in the making.
+/// Builds a file.
 #[derive(Debug, Default, Clone)]
 struct File {
     keys: Vec<Vec<u8>>,
@@ -70,7 +71,7 @@ fn refusal(bytes: &[u8]) -> String {
     ModelFolder::new().refusal(&Gguf, "a.gguf", bytes)
 }
 
-/// A language model as they are published, but small.
+/// A small version of a language model as people publish them.
 fn language_model() -> File {
     let words: Vec<u8> = (0..40_000)
         .flat_map(|word| text(&format!("word{word}")))
@@ -100,7 +101,7 @@ fn language_model() -> File {
 }
 
 #[test]
-fn a_language_model_has_what_its_tables_state() {
+fn the_facts_of_a_language_model_are_read() {
     let model = language_model().read();
     assert_eq!(model.name.as_deref(), Some("Tiny Llama π"));
     assert_eq!(model.description.as_deref(), Some("Says little."));
@@ -116,7 +117,7 @@ fn a_language_model_has_what_its_tables_state() {
 }
 
 #[test]
-fn the_beginning_tells_the_format_and_its_version() {
+fn format_and_version_are_told_by_the_first_bytes() {
     let folder = ModelFolder::new();
     let bytes = File::default().counted(2, 0, 0);
     let model = folder.model(&Gguf, "weights.bin", &bytes);
@@ -143,7 +144,7 @@ fn the_beginning_tells_the_format_and_its_version() {
 }
 
 #[test]
-fn a_part_stands_for_its_folder() {
+fn the_model_of_a_part_is_its_folder() {
     let file = File::default().tensor("a", &[2], 0).data(8);
     let model = ModelFolder::new().model(&Gguf, "a-00001-of-00002.gguf", &file.bytes());
     assert_eq!(model.extent, Extent::Folder);
@@ -153,7 +154,7 @@ fn a_part_stands_for_its_folder() {
 }
 
 #[test]
-fn counts_and_lengths_that_are_announced_are_not_believed() {
+fn announced_counts_and_lengths_are_not_trusted() {
     let most = u64::MAX;
     let none = File::default();
     let key = |kind, value: &[u8]| none.clone().key("general.name", kind, value).bytes();
@@ -244,7 +245,7 @@ fn counts_and_lengths_that_are_announced_are_not_believed() {
 }
 
 #[test]
-fn tables_have_a_largest_size_and_counts_too() {
+fn tables_and_counts_are_limited() {
     let folder = ModelFolder::new();
     let refusal = |bytes: &[u8], size: u64| {
         let file = folder.file("a.gguf", bytes);
@@ -269,7 +270,7 @@ fn tables_have_a_largest_size_and_counts_too() {
 }
 
 #[test]
-fn long_texts_are_cut_between_characters_and_many_tags_are_passed() {
+fn long_texts_and_lists_of_tags_are_cut() {
     let tags: Vec<u8> = (0..500).flat_map(|tag| text(&tag.to_string())).collect();
     let model = File::default()
         .key("general.tags", 9, &list(8, 500, &tags))
@@ -289,7 +290,7 @@ fn long_texts_are_cut_between_characters_and_many_tags_are_passed() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_files_cause_no_panic() {
     let file = File::default()
         .text("general.architecture", "π")
         .key("general.tags", 9, &list(8, 1, &text("a")))

@@ -1,102 +1,104 @@
-//! The two parts of the notation that are counted: declarations of variables, and connections between them.
+//! The two parts of the notation that are counted: variables and connections.
 
-/// What connects two variables: one way, the other, both or neither.
+/// Connects two variables in one direction, the other, both or none.
 const OPERATORS: [char; 6] = ['-', '<', '>', '→', '←', '↔'];
+/// Separates variables, and chains of connections.
+const SEPARATORS: [char; 2] = [',', ';'];
 
-/// The names that a line of `StateSpaceBlock` declares, such as `s[3,1,type=float], o[3,1]  # hidden, observed`.
+/// Returns the names that a line of `StateSpaceBlock` declares, such as `s[3,1,type=float], o[3,1]  # hidden, observed`.
 pub(super) fn variables(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = item(line);
     std::iter::from_fn(move || {
         let (name, after) = identifier(rest)?;
-        rest = indices(after)?.trim_start_matches(|c: char| c.is_whitespace() || ",;".contains(c));
+        rest = indices(after)?
+            .trim_start_matches(|c: char| c.is_whitespace() || SEPARATORS.contains(&c));
         Some(name)
     })
 }
 
-/// How many connections a line of `Connections` declares: one for each operator between two operands, so that `a-b-c` has
-/// two, and a group on one side, such as `(A,B)->C`, is one. A line of another form has none.
+/// Returns how many connections a line of `Connections` declares: one for each operator between two operands, so that
+/// `a-b-c` has two. A group such as `(A,B)` is one operand. A line of another form has none.
 pub(super) fn connections(line: &str) -> usize {
     chains(item(line)).unwrap_or(0)
 }
 
-/// Counts the connections of chains with commas between them; what follows a colon is said about them.
+/// Counts the connections of chains with separators between them, up to a colon, which starts a remark.
 fn chains(text: &str) -> Option<usize> {
     let mut edges = 0;
     let mut rest = text;
-    while !(rest.is_empty() || rest.starts_with(':')) {
-        rest = operand(rest)?.trim_start();
+    while !rest.is_empty() && !rest.starts_with(':') {
+        rest = operand(rest)?;
         while rest.starts_with(OPERATORS) {
-            rest = operand(rest.trim_start_matches(OPERATORS))?.trim_start();
+            rest = operand(rest.trim_start_matches(OPERATORS))?;
             edges += 1;
         }
-        rest = match rest.strip_prefix([',', ';']) {
-            Some(next) => next.trim_start(),
-            None if rest.is_empty() || rest.starts_with(':') => rest,
+        match rest.strip_prefix(SEPARATORS) {
+            Some(next) => rest = next.trim_start(),
+            None if rest.is_empty() || rest.starts_with(':') => break,
             None => return None,
-        };
+        }
     }
     Some(edges)
 }
 
-/// Goes behind a variable, with or without indices, or a group of variables in parentheses.
+/// Returns what follows a variable, with or without indices, or a group of variables in parentheses.
 fn operand(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let Some(mut rest) = text.strip_prefix('(') else {
         return variable(text);
     };
     loop {
-        rest = variable(rest.trim_start())?.trim_start();
-        match rest.strip_prefix([',', ';']) {
+        rest = variable(rest)?;
+        match rest.strip_prefix(SEPARATORS) {
             Some(next) => rest = next,
-            None => return rest.strip_prefix(')'),
+            None => return rest.strip_prefix(')').map(str::trim_start),
         }
     }
 }
 
+/// Returns what follows a variable and the spaces behind it.
 fn variable(text: &str) -> Option<&str> {
-    let (_, rest) = identifier(text)?;
+    let (_, rest) = identifier(text.trim_start())?;
     // The next time step, such as `s_t+1`.
     let rest = match rest.strip_prefix('+') {
         Some(step) => step.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,
     };
-    Some(indices(rest).unwrap_or(rest))
+    Some(indices(rest).unwrap_or(rest).trim_start())
 }
 
-/// Splits off a name: letters of any script, digits, underscores, primes and what stands above or below a letter.
+/// Splits a name off: letters of any script, digits, underscores, primes and combining characters.
 fn identifier(text: &str) -> Option<(&str, &str)> {
-    let is_part = |c: char| {
-        c.is_alphanumeric()
-            || matches!(
-                c,
-                '_' | '^' | '\'' | '′' | '″' | '’' | '\u{300}'..='\u{36f}'
-            )
+    let is_mark = |c| {
+        matches!(
+            c,
+            '_' | '^' | '\'' | '′' | '″' | '’' | '\u{300}'..='\u{36f}'
+        )
     };
+    let is_part = |c: char| c.is_alphanumeric() || is_mark(c);
     if !text.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return None;
     }
-    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
-    Some(text.split_at(end))
+    Some(text.split_at(text.find(|c| !is_part(c)).unwrap_or(text.len())))
 }
 
-/// Goes behind brackets and all that they enclose, to the end of the line when they do not close.
+/// Returns what follows brackets with all that they enclose; nothing follows brackets that are not closed.
 fn indices(text: &str) -> Option<&str> {
-    let inner = text.trim_start().strip_prefix('[')?;
-    let mut depth = 1_usize;
-    for (at, c) in inner.char_indices() {
+    let text = text.trim_start();
+    let mut depth = 0_usize;
+    let is_end = |c: char| {
         match c {
             '[' => depth += 1,
             ']' => depth -= 1,
             _ => {}
         }
-        if depth == 0 {
-            return Some(&inner[at + 1..]);
-        }
-    }
-    Some("")
+        depth == 0
+    };
+    text.starts_with('[')
+        .then(|| text.split_once(is_end).map_or("", |(_, rest)| rest))
 }
 
-/// A line without its comment and without the mark of a list.
+/// Returns a line without its comment and without the bullet of a list.
 fn item(line: &str) -> &str {
     let line = line.split('#').next().unwrap_or_default().trim();
     let marked = line.strip_prefix("- ").or_else(|| line.strip_prefix("* "));

@@ -1,103 +1,84 @@
-//! Markdown as its sections, which is all that the notation has of it.
+//! The sections of a markdown text.
 
-/// The sections of a text, in its order.
-#[derive(Debug)]
-pub(super) struct Outline<'a>(Vec<Section<'a>>);
+use std::collections::HashMap;
 
+/// The lines of each section, by its name in lower case; those before the first heading under the empty name.
 #[derive(Debug)]
-struct Section<'a> {
-    /// Empty for what precedes the first heading.
-    name: &'a str,
-    lines: Vec<&'a str>,
-}
+pub(super) struct Outline<'a>(HashMap<String, Vec<&'a str>>);
 
 impl<'a> Outline<'a> {
-    /// Splits a text at its headings of the second level. What is in a fenced block of code is left out.
+    /// Splits a text at its second-level headings, without its fenced code blocks. Sections of the same name are joined.
     pub(super) fn of(text: &'a str) -> Self {
-        let mut sections = vec![Section {
-            name: "",
-            lines: Vec::new(),
-        }];
+        let mut sections: HashMap<String, Vec<&str>> = HashMap::new();
+        let mut section = sections.entry(String::new()).or_default();
         let mut open: Option<Fence> = None;
         for line in text.lines() {
-            match (&open, Fence::of(line)) {
-                (Some(opening), Some(fence)) if fence.closes(opening) => open = None,
-                (Some(_), _) => {}
-                (None, Some(fence)) => open = Some(fence),
-                (None, None) => match heading(line) {
-                    Some(name) => sections.push(Section {
-                        name,
-                        lines: Vec::new(),
-                    }),
-                    None => {
-                        if let Some(section) = sections.last_mut() {
-                            section.lines.push(line);
-                        }
-                    }
-                },
+            let fence = Fence::of(line);
+            if let Some(opening) = &open {
+                if fence.is_some_and(|fence| fence.closes(opening)) {
+                    open = None;
+                }
+            } else if fence.is_some() {
+                open = fence;
+            } else if let Some(name) = heading(line) {
+                section = sections.entry(name.to_ascii_lowercase()).or_default();
+            } else {
+                section.push(line);
             }
         }
         Self(sections)
     }
 
-    /// Whether there is a section of this name.
+    /// Returns whether there is a section of this name.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.named(name).next().is_some()
+        self.0.contains_key(&name.to_ascii_lowercase())
     }
 
-    /// The lines of the sections of this name.
+    /// Returns the lines of the section of this name.
     pub(super) fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.named(name)
-            .flat_map(|section| section.lines.iter().copied())
-    }
-
-    fn named(&self, name: &str) -> impl Iterator<Item = &Section<'a>> {
-        self.0
-            .iter()
-            .filter(move |section| section.name.eq_ignore_ascii_case(name))
+        let section = self.0.get(&name.to_ascii_lowercase());
+        section.into_iter().flatten().copied()
     }
 }
 
-/// The name in a heading of the second level; one of another level is a comment of the notation.
+/// Returns the name in a second-level heading. In this notation, headings of other levels are comments.
 fn heading(line: &str) -> Option<&str> {
     let rest = unindented(line)?.strip_prefix("##")?;
-    if rest.starts_with('#') {
-        return None;
-    }
-    let name = rest.trim().trim_end_matches('#');
-    Some(name.trim_end().trim_end_matches(':').trim_end()).filter(|name| !name.is_empty())
+    let name = rest.trim().trim_end_matches('#').trim_end();
+    let name = name.trim_end_matches(':').trim_end();
+    (!rest.starts_with('#') && !name.is_empty()).then_some(name)
 }
 
-/// A line that begins or ends a block of code (<https://spec.commonmark.org/0.31.2/#fenced-code-blocks>).
+/// A line that starts or ends a code block (<https://spec.commonmark.org/0.31.2/#fenced-code-blocks>).
 #[derive(Debug)]
 struct Fence {
     mark: char,
     length: usize,
-    /// Whether something follows it, as the language of the code: such a line ends no block.
-    is_named: bool,
+    /// Whether text follows, such as the language of the code: such a line ends no block.
+    has_info: bool,
 }
 
 impl Fence {
     fn of(line: &str) -> Option<Self> {
         let line = unindented(line)?.trim_end();
         let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-        let rest = line.trim_start_matches(mark);
-        let length = line.len() - rest.len();
-        // Behind backquotes, more of them make it a line of text.
-        let is_fence = length >= 3 && !(mark == '`' && rest.contains('`'));
-        is_fence.then_some(Self {
+        let info = line.trim_start_matches(mark);
+        let length = line.len() - info.len();
+        // A further backtick makes it a line of text with code in it.
+        let is_text = mark == '`' && info.contains('`');
+        (length >= 3 && !is_text).then_some(Self {
             mark,
             length,
-            is_named: !rest.is_empty(),
+            has_info: !info.is_empty(),
         })
     }
 
     fn closes(&self, opening: &Self) -> bool {
-        self.mark == opening.mark && self.length >= opening.length && !self.is_named
+        self.mark == opening.mark && self.length >= opening.length && !self.has_info
     }
 }
 
-/// A line without its indent; `None` when it is deep enough to be code.
+/// Returns a line without its indentation; `None` if that makes it code.
 fn unindented(line: &str) -> Option<&str> {
     let rest = line.trim_start_matches(' ');
     (line.len() - rest.len() < 4).then_some(rest)
@@ -108,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headings_have_two_marks() {
+    fn headings_of_the_second_level_are_recognized() {
         for line in ["## Time", "##Time:", "  ##  Time : ", "## Time ##"] {
             assert_eq!(heading(line), Some("Time"), "{line}");
         }
@@ -125,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_fences_is_left_out() {
+    fn fenced_code_is_omitted() {
         let text = "top\r\n## A\n```\n## B\n~~~\n````\n## C\nc\n~~~ gnn\nno\n``` \n~~~ x\n ~~~~\n## c:\nd\n```a`b";
         let outline = Outline::of(text);
         assert_eq!(outline.lines("").collect::<Vec<_>>(), ["top"]);

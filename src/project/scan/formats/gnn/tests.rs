@@ -1,15 +1,16 @@
 use serde_json::json;
 
+use super::super::description::{Extent, MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS};
 use super::super::tests::ModelFolder;
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../../examples/project/models/actinf_pomdp_agent.md");
 
-/// The least that a model has.
+/// The smallest model.
 const LEAST: &str = "## ModelName\nTiny\n## StateSpaceBlock\ns[1]\n";
 
 #[test]
-fn the_example_has_what_it_states() {
+fn the_facts_of_the_example_are_read() {
     let folder = ModelFolder::new();
     for text in [
         EXAMPLE.to_owned(),
@@ -42,7 +43,7 @@ fn the_example_has_what_it_states() {
 }
 
 #[test]
-fn a_model_has_a_name_and_a_state_space_or_connections() {
+fn a_model_needs_a_name_and_a_state_space_or_connections() {
     let folder = ModelFolder::new();
     let is_model = |text: &str| {
         folder
@@ -72,7 +73,7 @@ fn a_model_has_a_name_and_a_state_space_or_connections() {
 }
 
 #[test]
-fn a_state_space_that_declares_nothing_is_refused() {
+fn a_state_space_without_variables_is_refused() {
     let folder = ModelFolder::new();
     let text = "## ModelName\nTiny\n## StateSpaceBlock\n# s[1]\n```\ns[1]\n```\n";
     assert_eq!(
@@ -82,7 +83,7 @@ fn a_state_space_that_declares_nothing_is_refused() {
 }
 
 #[test]
-fn a_model_that_is_too_large_or_no_text_is_refused_and_another_file_is_let_go() {
+fn only_models_are_refused_for_their_size_or_encoding() {
     let folder = ModelFolder::new();
     let large = format!("{LEAST}{}", "#\n".repeat(MAX_TEXT_BYTES as usize / 2));
     let refusal = folder.refusal(&Gnn, "a.md", large.as_bytes());
@@ -107,7 +108,7 @@ fn a_model_that_is_too_large_or_no_text_is_refused_and_another_file_is_let_go() 
 }
 
 #[test]
-fn facts_stand_before_the_sections_in_the_annotation_or_at_the_end() {
+fn facts_are_read_from_some_sections_only() {
     let folder = ModelFolder::new();
     let text = "# GNN Version: 9\n# Version: 2.1\n- **Author:** the first\n\n## ModelName\n\n# no name\nTiny\n\
         ## ModelAnnotation\nTags: [a, b]\nAuthor: the second\nDate:\n\
@@ -126,7 +127,7 @@ fn facts_stand_before_the_sections_in_the_annotation_or_at_the_end() {
 }
 
 #[test]
-fn long_texts_are_cut_between_characters() {
+fn long_texts_are_cut() {
     let folder = ModelFolder::new();
     let long = "π".repeat(5_000);
     let text = format!("{LEAST}## ModelAnnotation\n{long}\n").replace("Tiny", &long);
@@ -139,7 +140,7 @@ fn long_texts_are_cut_between_characters() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_files_cause_no_panic() {
     let text = "# Tags: π\n## ModelName:\nT\n```\n## B\n```\n## StateSpaceBlock\nπ[π[3,'], s[1\n## Connections\n(a,π)->c-d:x\n";
     ModelFolder::new().damage(&Gnn, "a.md", text.as_bytes());
 }

@@ -10,7 +10,7 @@ fn read(text: &str) -> Option<Description> {
 }
 
 #[test]
-fn a_language_model_has_what_its_keys_state() {
+fn the_facts_of_a_language_model_are_read() {
     let config = r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "_name_or_path": "meta-llama/Llama-3.2-1B",
         "vocab_size": 128256, "max_position_embeddings": 131072, "hidden_size": 2048, "num_hidden_layers": 16,
         "torch_dtype": "bfloat16", "quantization_config": {"quant_method": "gptq", "bits": 4}, "rope_theta": 5e5,
@@ -32,7 +32,7 @@ fn a_language_model_has_what_its_keys_state() {
 }
 
 #[test]
-fn what_is_said_of_the_text_counts_where_nothing_is_said_of_all() {
+fn the_text_part_supplies_missing_values() {
     let model = read(
         r#"{"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "vocab_size": 7, "vision_config": {},
             "text_config": {"n_positions": 2048, "vocab_size": 8, "dtype": "float16", "text_config": {"n_layer": 1}}}"#,
@@ -46,7 +46,7 @@ fn what_is_said_of_the_text_counts_where_nothing_is_said_of_all() {
 }
 
 #[test]
-fn values_of_another_form_are_left_out() {
+fn values_of_another_form_are_omitted() {
     let model = read(
         r#"{"model_type": "x", "architectures": null, "vocab_size": "9", "n_ctx": -1, "dtype": {}}"#,
     );
@@ -63,7 +63,7 @@ fn values_of_another_form_are_left_out() {
 }
 
 #[test]
-fn another_file_of_that_name_is_no_model() {
+fn other_files_of_that_name_are_no_models() {
     for text in [
         "",
         "[]",
@@ -103,7 +103,7 @@ fn another_file_of_that_name_is_no_model() {
 }
 
 #[test]
-fn a_damaged_one_is_refused() {
+fn damaged_configurations_are_refused() {
     let folder = ModelFolder::new();
     let refusal = |bytes: &[u8]| folder.refusal(&HubConfig, "m/config.json", bytes);
     let deep = format!(
@@ -131,7 +131,7 @@ fn a_damaged_one_is_refused() {
 }
 
 #[test]
-fn the_class_tells_what_a_model_does() {
+fn the_model_type_follows_from_the_class() {
     let cases = [
         ("GPT2LMHeadModel gpt2", Some("text-generation")),
         ("T5ForConditionalGeneration t5", Some("text-generation")),
@@ -164,13 +164,13 @@ fn the_class_tells_what_a_model_does() {
             "{names}"
         );
     }
-    let sees = model_type("Qwen2VLForConditionalGeneration", "qwen2_vl", true);
-    assert_eq!(sees, Some("image-to-text"));
+    let with_vision = model_type("Qwen2VLForConditionalGeneration", "qwen2_vl", true);
+    assert_eq!(with_vision, Some("image-to-text"));
     assert_eq!(model_type("CLIPModel", "clip", true), Some("embedding"));
 }
 
 #[test]
-fn names_of_the_hub_are_no_paths() {
+fn ids_on_the_hub_are_told_from_paths() {
     for name in ["gpt2", "google/flan-t5-base", "a.b/c_d-e"] {
         assert!(is_id(name), "{name}");
     }
@@ -192,7 +192,7 @@ fn names_of_the_hub_are_no_paths() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_files_cause_no_panic() {
     let config =
         r#"{"architectures":["AForCausalLM"],"_name_or_path":"π","text_config":{"n_ctx":1}}"#;
     ModelFolder::new().damage(&HubConfig, "config.json", config.as_bytes());

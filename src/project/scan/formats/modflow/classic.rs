@@ -1,8 +1,8 @@
-//! The name file of a model of MODFLOW-2005, of its elders and of what grew out of them.
+//! The name file of MODFLOW-2005, its predecessors and its derivatives.
 
 use std::collections::BTreeSet;
 
-use super::super::description::{Description, MAX_ENTRIES, MAX_NAME_CHARS, kept};
+use super::super::description::{Description, MAX_ENTRIES, short_text};
 use super::{description, lines};
 
 /// The types of files that are not packages: listings and data.
@@ -17,59 +17,40 @@ const PROGRAMS: [(&[&str], &str); 5] = [
     (&["bas"], "MODFLOW-96"),
 ];
 
-/// The types of the files that a model consists of, in lower case.
-#[derive(Debug)]
-pub(super) struct NameFile(BTreeSet<String>);
-
-impl NameFile {
-    /// Whether a text is one: it names a listing and a basic package.
-    pub(super) fn is_one(text: &str) -> bool {
-        let names = |types: [&str; 2]| {
-            lines(text).any(|(_, words)| {
-                has_form(&words)
-                    && types
-                        .iter()
-                        .any(|known| known.eq_ignore_ascii_case(words[0]))
-            })
-        };
-        names(["LIST", "GLOBAL"]) && names(["BAS6", "BAS"])
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut types = BTreeSet::new();
-        for (number, words) in lines(text) {
-            if !has_form(&words) {
-                return Err(format!(
-                    "line {number} names no file, as 'BAS6 8 model.bas' does"
-                ));
-            }
-            types.extend(kept(&words[0].to_ascii_lowercase(), MAX_NAME_CHARS));
-        }
-        Ok(Self(types))
-    }
-
-    pub(super) fn describe(&self) -> Description {
-        let mut description = description();
-        let mut programs = PROGRAMS
-            .iter()
-            .filter(|(own, _)| own.iter().any(|own| self.0.contains(*own)));
-        let program = programs
-            .next()
-            .map_or("MODFLOW-2005", |(_, program)| program);
-        description.tag("modflow");
-        description.tag(&program.to_ascii_lowercase());
-        let packages = self
-            .0
-            .iter()
-            .filter(|name| !NO_PACKAGES.contains(&name.as_str()));
-        let packages: Vec<String> = packages.take(MAX_ENTRIES).cloned().collect();
-        description.fact("simulation", Some(program));
-        description.fact("packages", Some(packages));
-        description
-    }
+/// Returns whether a text is a name file: it lists a listing and a basic package.
+pub(super) fn is_name_file(text: &str) -> bool {
+    let lists = |known: [&str; 2]| {
+        let mut types = lines(text).filter_map(|(_, words)| file_type(&words));
+        types.any(|file_type| known.contains(&file_type.as_str()))
+    };
+    lists(["list", "global"]) && lists(["bas6", "bas"])
 }
 
-/// Whether a line has a type, the number of a unit and a name.
-fn has_form(words: &[&str]) -> bool {
-    words.len() >= 3 && words[1].parse::<i32>().is_ok()
+pub(super) fn read(text: &str) -> Result<Description, String> {
+    let mut types = BTreeSet::new();
+    for (number, words) in lines(text) {
+        let file_type = file_type(&words)
+            .ok_or_else(|| format!("line {number} names no file, as 'BAS6 8 model.bas' does"))?;
+        types.extend(short_text(&file_type));
+    }
+    let mut programs = PROGRAMS.iter();
+    let program = programs.find(|(packages, _)| packages.iter().any(|name| types.contains(*name)));
+    let program = program.map_or("MODFLOW-2005", |(_, program)| program);
+    let mut description = description(program);
+    description.tag("modflow");
+    description.tag(&program.to_ascii_lowercase());
+    types.retain(|file_type| !NO_PACKAGES.contains(&file_type.as_str()));
+    let packages: Vec<String> = types.into_iter().take(MAX_ENTRIES).collect();
+    description.fact("packages", Some(packages));
+    Ok(description)
+}
+
+/// Returns the type of the file that a line lists, in lower case; `None` unless the number of a unit and a name follow.
+fn file_type(words: &[&str]) -> Option<String> {
+    let [file_type, unit, _, ..] = words else {
+        return None;
+    };
+    unit.parse::<i32>()
+        .ok()
+        .map(|_| file_type.to_ascii_lowercase())
 }

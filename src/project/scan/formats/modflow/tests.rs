@@ -21,7 +21,7 @@ fn read(name: &str, text: &str) -> Option<Description> {
 }
 
 #[test]
-fn a_simulation_has_what_its_blocks_list() {
+fn the_facts_of_a_simulation_are_read() {
     for text in [
         SIMULATION.to_owned(),
         format!("\u{feff}{}", SIMULATION.replace('\n', "\r\n")),
@@ -42,7 +42,7 @@ fn a_simulation_has_what_its_blocks_list() {
 }
 
 #[test]
-fn models_beyond_a_hundred_are_counted_only() {
+fn at_most_a_hundred_models_are_listed() {
     let models: String = (0..500)
         .map(|number| format!("GWF6 {number}.nam m{number}\n"))
         .collect();
@@ -52,7 +52,7 @@ fn models_beyond_a_hundred_are_counted_only() {
 }
 
 #[test]
-fn a_damaged_simulation_is_refused() {
+fn damaged_simulations_are_refused() {
     for (text, why) in [
         ("", "the simulation lists no model"),
         ("# nothing\n", "the simulation lists no model"),
@@ -86,7 +86,7 @@ fn a_damaged_simulation_is_refused() {
 }
 
 #[test]
-fn an_elder_s_name_file_has_its_packages() {
+fn the_packages_of_a_classic_model_are_read() {
     let model = read("t/tutorial.nam", CLASSIC).unwrap();
     assert_eq!(model.extent, Extent::Folder);
     assert_eq!(model.tags, ["modflow", "modflow-2005"]);
@@ -111,7 +111,7 @@ fn an_elder_s_name_file_has_its_packages() {
 }
 
 #[test]
-fn another_name_file_is_no_model() {
+fn other_name_files_are_no_models() {
     let part = "BEGIN OPTIONS\nEND OPTIONS\nBEGIN PACKAGES\n  DIS6 a.dis\nEND PACKAGES\n";
     for text in [
         part,
@@ -143,7 +143,7 @@ fn another_name_file_is_no_model() {
 }
 
 #[test]
-fn words_end_at_a_comment() {
+fn words_are_read_up_to_a_comment() {
     assert_eq!(
         words(" a 'b c'd \"e\" 'f # g"),
         ["a", "b c", "d", "e", "'f"]
@@ -155,7 +155,7 @@ fn words_end_at_a_comment() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_files_cause_no_panic() {
     let folder = ModelFolder::new();
     folder.damage(&Modflow, "mfsim.nam", SIMULATION.as_bytes());
     folder.damage(&Modflow, "a.nam", CLASSIC.as_bytes());

@@ -1,9 +1,10 @@
 use serde_json::json;
 
+use super::super::description::Extent;
 use super::super::tests::ModelFolder;
 use super::*;
 
-/// A file with a header, and so many bytes behind it.
+/// A file with a header and `data_bytes` bytes after it.
 fn bytes(header: &str, data_bytes: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -24,7 +25,7 @@ fn refusal(header: &str, data_bytes: usize) -> String {
 }
 
 #[test]
-fn the_classifier_of_the_examples_is_read() {
+fn the_example_classifier_is_read() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/examples/digits/v1/model.safetensors"
@@ -40,7 +41,7 @@ fn the_classifier_of_the_examples_is_read() {
 }
 
 #[test]
-fn tensors_are_counted_in_any_order() {
+fn tensors_may_be_in_any_order() {
     let header = format!(
         "{{{},{},{},{},{}}}   ",
         tensor("b", "BF16", &[2, 3], 12, 24),
@@ -57,7 +58,7 @@ fn tensors_are_counted_in_any_order() {
 }
 
 #[test]
-fn statements_with_a_meaning_are_taken_as_such() {
+fn metadata_with_a_known_meaning_describes_the_model() {
     let long = "x".repeat(100_000);
     let header = format!(
         r#"{{"__metadata__":{{"format":"pt","modelspec.title":"Lake","title":"other","modelspec.architecture":"stable-diffusion-v1",
@@ -75,7 +76,7 @@ fn statements_with_a_meaning_are_taken_as_such() {
 }
 
 #[test]
-fn a_part_stands_for_its_folder() {
+fn the_model_of_a_part_is_its_folder() {
     let header = format!("{{{}}}", tensor("a", "F32", &[1], 0, 4));
     let name = "model-00001-of-00002.safetensors";
     let model = ModelFolder::new().model(&Safetensors, name, &bytes(&header, 4));
@@ -84,7 +85,7 @@ fn a_part_stands_for_its_folder() {
 }
 
 #[test]
-fn lengths_that_are_announced_are_not_believed() {
+fn announced_lengths_are_not_trusted() {
     let folder = ModelFolder::new();
     let refusal = |bytes: &[u8]| folder.refusal(&Safetensors, "a.safetensors", bytes);
     assert_eq!(
@@ -115,7 +116,7 @@ fn lengths_that_are_announced_are_not_believed() {
 }
 
 #[test]
-fn tensors_cover_the_data() {
+fn tensors_must_cover_the_data() {
     let two = |second: (u64, u64)| {
         let first = tensor("a", "U8", &[4], 0, 4);
         let second = tensor("b", "U8", &[second.1 - second.0], second.0, second.1);
@@ -213,7 +214,7 @@ fn headers_of_another_form_are_refused() {
 }
 
 #[test]
-fn damaged_files_are_read_or_refused() {
+fn damaged_files_cause_no_panic() {
     let header = format!(
         r#"{{"__metadata__":{{"format":"pt","title":"\u03c0"}},{},{}}}"#,
         tensor("a", "F32", &[2, 1], 0, 8),
