@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ruff_python_ast::{
-    AnyNodeRef, Decorator, ExprContext, Identifier, Stmt, StmtClassDef, StmtFunctionDef,
-    StmtImport, StmtImportFrom,
+    AnyNodeRef, Arguments, Decorator, Expr, ExprContext, PatternMatchAs, PatternMatchMapping,
+    PatternMatchStar, Stmt,
 };
 
 use super::Symbol;
@@ -12,41 +12,27 @@ use super::literal;
 use super::walk::walk;
 
 /// A class or function at a module's top level.
-#[derive(Clone, Copy)]
-pub(super) enum Definition<'a> {
-    Class(&'a StmtClassDef),
-    Function(&'a StmtFunctionDef),
+pub(super) struct Definition<'a> {
+    pub(super) name: &'a str,
+    pub(super) is_class: bool,
+    /// The bases of a class.
+    pub(super) bases: &'a [Expr],
+    decorators: &'a [Decorator],
+    pub(super) body: &'a [Stmt],
 }
 
 impl<'a> Definition<'a> {
-    pub(super) fn name(self) -> &'a str {
-        match self {
-            Self::Class(class) => class.name.as_str(),
-            Self::Function(function) => function.name.as_str(),
-        }
-    }
-
-    pub(super) fn decorators(self) -> &'a [Decorator] {
-        match self {
-            Self::Class(class) => &class.decorator_list,
-            Self::Function(function) => &function.decorator_list,
-        }
-    }
-
-    pub(super) fn body(self) -> &'a [Stmt] {
-        match self {
-            Self::Class(class) => &class.body,
-            Self::Function(function) => &function.body,
-        }
+    /// Returns the last name of each decorator, and its arguments.
+    pub(super) fn decorators(&self) -> impl Iterator<Item = (&'a str, Option<&'a Arguments>)> {
+        self.decorators.iter().map(literal::decorator)
     }
 
     /// Returns the first line of the docstring that is not blank.
-    pub(super) fn description(self) -> Option<String> {
-        let Some(Stmt::Expr(first)) = self.body().first() else {
+    pub(super) fn description(&self) -> Option<String> {
+        let Some(Stmt::Expr(first)) = self.body.first() else {
             return None;
         };
-        let text = literal::string(&first.value)?;
-        let mut lines = text.lines().map(str::trim);
+        let mut lines = literal::string(&first.value)?.lines().map(str::trim);
         lines.find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
@@ -61,37 +47,62 @@ pub(super) struct Definitions<'a> {
 
 impl<'a> Definitions<'a> {
     pub(super) fn collect(statements: &'a [Stmt]) -> Self {
-        let mut found = Self::default();
-        walk(statements, |node| found.visit(node));
-        found
+        let mut definitions = Self::default();
+        walk(statements, |node| definitions.visit(node));
+        definitions
     }
 
-    /// Takes what a node binds; returns whether more of the module's own names may be below it.
+    /// Adds what a node binds; returns whether the nodes below it may bind names of the module.
     fn visit(&mut self, node: AnyNodeRef<'a>) -> bool {
         match node {
             AnyNodeRef::StmtClassDef(class) => {
                 self.bind(&class.name, Symbol::Class);
-                self.items.push(Definition::Class(class));
+                let arguments = class.arguments.as_deref();
+                self.items.push(Definition {
+                    name: &class.name,
+                    is_class: true,
+                    bases: arguments.map_or(&[], |arguments| &arguments.args),
+                    decorators: &class.decorator_list,
+                    body: &class.body,
+                });
                 return false;
             }
             AnyNodeRef::StmtFunctionDef(function) => {
                 self.is_open |= function.name.as_str() == "__getattr__";
                 self.bind(&function.name, Symbol::Function);
-                self.items.push(Definition::Function(function));
+                self.items.push(Definition {
+                    name: &function.name,
+                    is_class: false,
+                    bases: &[],
+                    decorators: &function.decorator_list,
+                    body: &function.body,
+                });
                 return false;
             }
-            AnyNodeRef::StmtImport(import) => self.import(import),
-            AnyNodeRef::StmtImportFrom(import) => self.import_from(import),
-            // `x: int` alone says something of a name, and does not bind it.
+            AnyNodeRef::Alias(alias) => match (&alias.asname, alias.name.as_str()) {
+                (Some(name), _) => self.bind(name, Symbol::Import),
+                (None, "*") => self.is_open = true,
+                // `import a.b` binds `a`.
+                (None, name) => self.bind(name.split('.').next().unwrap_or(name), Symbol::Import),
+            },
+            // `x: int` alone describes a name without binding it.
             AnyNodeRef::StmtAnnAssign(assign) => return assign.value.is_some(),
             AnyNodeRef::ExprName(name) if name.ctx == ExprContext::Store => {
                 self.bind(&name.id, Symbol::Value);
             }
             AnyNodeRef::ExprName(name) => self.is_open |= name.id.as_str() == "globals",
-            AnyNodeRef::PatternMatchAs(pattern) => self.bind_if_named(pattern.name.as_ref()),
-            AnyNodeRef::PatternMatchStar(pattern) => self.bind_if_named(pattern.name.as_ref()),
-            AnyNodeRef::PatternMatchMapping(pattern) => self.bind_if_named(pattern.rest.as_ref()),
-            // What these bind is their own.
+            AnyNodeRef::PatternMatchAs(PatternMatchAs {
+                name: Some(name), ..
+            })
+            | AnyNodeRef::PatternMatchStar(PatternMatchStar {
+                name: Some(name), ..
+            })
+            | AnyNodeRef::PatternMatchMapping(PatternMatchMapping {
+                rest: Some(name), ..
+            }) => {
+                self.bind(name, Symbol::Value);
+            }
+            // These have a scope of their own.
             AnyNodeRef::ExprLambda(_)
             | AnyNodeRef::ExprListComp(_)
             | AnyNodeRef::ExprSetComp(_)
@@ -101,35 +112,6 @@ impl<'a> Definitions<'a> {
             _ => {}
         }
         true
-    }
-
-    fn import(&mut self, import: &StmtImport) {
-        for alias in &import.names {
-            match &alias.asname {
-                Some(name) => self.bind(name, Symbol::Import),
-                // `import a.b` binds `a`.
-                None => {
-                    let first = alias.name.split('.').next();
-                    self.bind(first.unwrap_or_default(), Symbol::Import);
-                }
-            }
-        }
-    }
-
-    fn import_from(&mut self, import: &StmtImportFrom) {
-        for alias in &import.names {
-            if alias.name.as_str() == "*" {
-                self.is_open = true;
-            } else {
-                self.bind(alias.asname.as_ref().unwrap_or(&alias.name), Symbol::Import);
-            }
-        }
-    }
-
-    fn bind_if_named(&mut self, name: Option<&Identifier>) {
-        if let Some(name) = name {
-            self.bind(name, Symbol::Value);
-        }
     }
 
     fn bind(&mut self, name: &str, symbol: Symbol) {

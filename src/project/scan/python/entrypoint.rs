@@ -1,11 +1,11 @@
-//! `package.module:Symbol`, and which files of a project it may mean.
+//! `package.module:Symbol`, and the files of a project that may define it.
 
 use crate::relpath::RelPath;
 
-/// The folders from which modules are imported, below the project; the project itself first.
+/// The folders from which modules are imported: the project itself, and one below it.
 const ROOTS: [&str; 2] = ["", "src/"];
 
-/// Words that are no names: <https://docs.python.org/3/reference/lexical_analysis.html#keywords>.
+/// Words that cannot be names: <https://docs.python.org/3/reference/lexical_analysis.html#keywords>.
 #[rustfmt::skip]
 const KEYWORDS: [&str; 35] = [
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif",
@@ -18,12 +18,12 @@ const KEYWORDS: [&str; 35] = [
 pub(crate) struct Entrypoint {
     /// The module, with dots between its packages.
     pub(crate) module: String,
-    /// The name in the module, with dots to what is inside it, as `Class.method`.
+    /// The name in the module, with dots before what is inside it, such as `Class.method`.
     pub(crate) symbol: String,
 }
 
 impl Entrypoint {
-    /// Reads `package.module:Symbol`; `None` unless it is two dotted names with a colon between them.
+    /// Parses `package.module:Symbol`; `None` unless it is two dotted names with a colon between them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (module, symbol) = text.split_once(':')?;
         let is_dotted = |text: &str| text.split('.').all(is_identifier);
@@ -33,29 +33,23 @@ impl Entrypoint {
         })
     }
 
-    /// Returns the name that the module itself must define: the symbol up to its first dot.
+    /// Returns the name that the module must define: the symbol up to its first dot.
     pub(crate) fn name(&self) -> &str {
-        let name = self.symbol.split('.').next();
-        name.unwrap_or_default()
+        self.symbol.split('.').next().unwrap_or_default()
     }
 
-    /// Returns the files that may be the module, relative to the project, the likeliest first: a module before a package,
-    /// from the project's root before `src/`.
+    /// Returns the files that may be the module, in order of preference: a module before a package, the project's folder
+    /// before `src/`.
     pub(crate) fn candidates(&self) -> Vec<RelPath> {
         let path = self.module.replace('.', "/");
         let files = ROOTS.iter().flat_map(|root| {
-            [
-                format!("{root}{path}.py"),
-                format!("{root}{path}/__init__.py"),
-            ]
+            ["", "/__init__"].map(|end| RelPath::parse(&format!("{root}{path}{end}.py")))
         });
-        // Names that no file can have on some system are no files here either.
-        files
-            .filter_map(|file| RelPath::parse(&file).ok())
-            .collect()
+        // A name that some system does not allow is no file on any.
+        files.flatten().collect()
     }
 
-    /// Returns how a file of a project is imported; `None` when it is not a `.py` file, or has a name that cannot be imported.
+    /// Returns the name by which a file is imported; `None` if it is not a `.py` file or cannot be imported.
     pub(crate) fn module_of(path: &RelPath) -> Option<String> {
         let path = path.as_str().strip_suffix(".py")?;
         let path = path.strip_suffix("/__init__").unwrap_or(path);
@@ -65,7 +59,7 @@ impl Entrypoint {
     }
 }
 
-/// Returns whether Python takes a text for a name.
+/// Returns whether a text is a name in Python.
 fn is_identifier(text: &str) -> bool {
     let mut chars = text.chars();
     let first = chars.next();
@@ -122,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_files_of_a_module() {
+    fn finds_the_files_of_a_module() {
         let candidates = |text| Entrypoint::parse(text).unwrap().candidates();
         let names = |text| {
             let found = candidates(text);
@@ -137,12 +131,12 @@ mod tests {
             names("sir:SIR"),
             "sir.py sir/__init__.py src/sir.py src/sir/__init__.py"
         );
-        // No file has this name on every system.
+        // Windows does not allow this name.
         assert_eq!(names("con:A"), "");
     }
 
     #[test]
-    fn knows_the_module_of_a_file() {
+    fn finds_the_module_of_a_file() {
         for (path, expected) in [
             ("sir.py", Some("sir")),
             ("models/sir.py", Some("models.sir")),

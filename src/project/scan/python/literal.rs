@@ -1,18 +1,18 @@
-//! What expressions say without being run: names, and plain strings alone or in lists.
+//! What expressions state without being run: names, and plain strings alone or in lists.
 
 use ruff_python_ast::{Arguments, Decorator, Expr};
 
-/// Returns a plain string; adjacent literals form one, and an f-string is not plain.
+/// Returns a plain string. Adjacent literals form one; an f-string is not plain.
 pub(super) fn string(expr: &Expr) -> Option<&str> {
     Some(expr.as_string_literal_expr()?.value.to_str())
 }
 
-/// Returns the strings of a list or tuple that holds nothing else.
+/// Returns the strings of a list or tuple; `None` if it contains anything else.
 pub(super) fn strings(expr: &Expr) -> Option<Vec<&str>> {
     items(expr)?.iter().map(string).collect()
 }
 
-/// Returns the strings that are stated: alone, in lists and tuples, and as values of dicts, in order of the text.
+/// Returns all strings, in order: alone, in lists and tuples, and as values of dicts.
 pub(super) fn strings_within(expr: &Expr) -> Vec<&str> {
     let mut found = Vec::new();
     let mut waiting = vec![expr];
@@ -36,14 +36,14 @@ fn items(expr: &Expr) -> Option<&[Expr]> {
     }
 }
 
-/// Returns the last name of what is named or subscripted: `Model` of `lab.Model[int]`.
+/// Returns the last name in an expression, such as `Model` in `lab.Model[int]`.
 pub(super) fn last_name(mut expr: &Expr) -> Option<&str> {
     loop {
         match expr {
             Expr::Name(name) => return Some(name.id.as_str()),
             Expr::Attribute(attribute) => return Some(attribute.attr.as_str()),
             Expr::Subscript(subscript) => expr = &subscript.value,
-            // Not on to what is called: of `a()()()…` that would be asked for every call.
+            // The function of a call is not followed: each call in `a()()()…` would follow all those inside it.
             _ => return None,
         }
     }
@@ -60,6 +60,5 @@ pub(super) fn decorator(decorator: &Decorator) -> (&str, Option<&Arguments>) {
 
 /// Returns the value of a call's keyword.
 pub(super) fn keyword<'a>(arguments: &'a Arguments, name: &str) -> Option<&'a Expr> {
-    let keyword = arguments.find_keyword(name)?;
-    Some(&keyword.value)
+    Some(&arguments.find_keyword(name)?.value)
 }

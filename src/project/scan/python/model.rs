@@ -1,40 +1,33 @@
-//! Models: classes and functions that say what they compute.
+//! Models: classes and functions that declare what they compute.
 //!
-//! A class is one when a base's last name ends in `Model`, when a base is a model of the same file, or when it states
-//! outputs. Outputs are stated by an attribute `outputs = ["a", "b"]`, by a decorator's keyword of that name, which makes
-//! a function a model too, or by methods decorated with `@model_output("a")` or `@model_output`. What a class does not
-//! state it has from its bases.
+//! A class is one if the last name of a base ends in `Model`, if a base is a model of the same file, or if it states
+//! outputs. Outputs are stated by an attribute `outputs = ["a", "b"]`, by an argument of that name to a decorator, which
+//! makes a function a model too, or by methods decorated with `@model_output("a")` or `@model_output`. A class inherits the
+//! outputs that it does not state.
 
 use std::collections::HashMap;
 
-use ruff_python_ast::{Decorator, Expr, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
 
 use super::ModelClass;
 use super::definitions::Definition;
 use super::literal;
 
-/// How many names classes may have from their bases in one file: short classes below one that has many would take any
-/// memory. What goes beyond is not stated.
+/// How many outputs classes may inherit in one file: with a long list in a base, many short classes would exhaust the
+/// memory. Beyond that, outputs are not stated.
 const MAX_INHERITED: usize = 10_000;
 
 /// Finds the models among a module's definitions.
 pub(super) fn find(definitions: &[Definition<'_>]) -> Vec<ModelClass> {
     let mut models: Vec<ModelClass> = Vec::new();
-    // The models so far: a base stands before what is derived from it.
+    // The models so far: a base precedes the classes that are derived from it.
     let mut known: HashMap<&str, usize> = HashMap::new();
     let mut inherited_names = 0;
     for definition in definitions {
-        let mut outputs = Outputs::default();
-        let bases = match definition {
-            Definition::Class(class) => bases(class),
-            Definition::Function(_) => Vec::new(),
-        };
-        let base = bases.iter().find_map(|name| known.get(name));
-        let is_derived = base.is_some() || bases.iter().any(|name| name.ends_with("Model"));
-        outputs.read_decorators(definition.decorators());
-        if let Definition::Class(class) = definition {
-            outputs.read_body(&class.body);
-        }
+        let bases = definition.bases.iter().filter_map(literal::last_name);
+        let base = bases.clone().find_map(|name| known.get(name));
+        let is_derived = base.is_some() || bases.clone().any(|name| name.ends_with("Model"));
+        let outputs = Outputs::of(definition);
         if !is_derived && !outputs.is_stated() {
             continue;
         }
@@ -42,68 +35,59 @@ pub(super) fn find(definitions: &[Definition<'_>]) -> Vec<ModelClass> {
         inherited_names += inherited.map_or(0, <[String]>::len);
         let inherited = inherited.filter(|_| inherited_names <= MAX_INHERITED);
         let model = ModelClass {
-            name: definition.name().to_owned(),
+            name: definition.name.to_owned(),
             description: definition.description(),
             outputs: outputs.combine(inherited),
         };
-        known.insert(definition.name(), models.len());
+        known.insert(definition.name, models.len());
         models.push(model);
     }
     models
 }
 
-fn bases(class: &StmtClassDef) -> Vec<&str> {
-    let arguments = class.arguments.as_deref();
-    let bases = arguments.map_or(&[][..], |arguments| &arguments.args);
-    bases.iter().filter_map(literal::last_name).collect()
-}
-
-/// The outputs that one class or function states.
+/// The outputs that a class or function states.
 #[derive(Default)]
 struct Outputs<'a> {
-    /// Those of lists, which stand for what the bases have.
+    /// Those in lists, which replace inherited ones.
     listed: Option<Vec<&'a str>>,
-    /// Those of single methods, which add to what the bases have.
+    /// Those of methods, which add to inherited ones.
     methods: Vec<&'a str>,
-    /// Whether some are stated in a way that only running would tell.
+    /// Whether some are stated in a way that only running the code would tell.
     is_unclear: bool,
 }
 
 impl<'a> Outputs<'a> {
-    fn read_decorators(&mut self, decorators: &'a [Decorator]) {
-        for (_, arguments) in decorators.iter().map(literal::decorator) {
-            let outputs = arguments.and_then(|arguments| literal::keyword(arguments, "outputs"));
-            if let Some(value) = outputs {
-                self.read_list(value);
-            }
+    fn of(definition: &Definition<'a>) -> Self {
+        let mut outputs = Self::default();
+        for (_, arguments) in definition.decorators() {
+            outputs
+                .read_list(arguments.and_then(|arguments| literal::keyword(arguments, "outputs")));
         }
-    }
-
-    fn read_body(&mut self, body: &'a [Stmt]) {
         let is_outputs = |target: &Expr| {
             let name = target.as_name_expr();
             name.is_some_and(|name| name.id.as_str() == "outputs")
         };
+        let body = definition.body.iter().filter(|_| definition.is_class);
         for statement in body {
             match statement {
                 Stmt::Assign(assign) if assign.targets.iter().any(is_outputs) => {
-                    self.read_list(&assign.value);
+                    outputs.read_list(Some(&assign.value));
                 }
                 Stmt::AnnAssign(assign) if is_outputs(&assign.target) => {
-                    if let Some(value) = &assign.value {
-                        self.read_list(value);
-                    }
+                    outputs.read_list(assign.value.as_deref());
                 }
-                Stmt::FunctionDef(method) => self.read_method(method),
+                Stmt::FunctionDef(method) => outputs.read_method(method),
                 _ => {}
             }
         }
+        outputs
     }
 
-    fn read_list(&mut self, value: &'a Expr) {
-        match literal::strings(value) {
-            Some(names) => self.listed.get_or_insert_default().extend(names),
-            None => self.is_unclear = true,
+    fn read_list(&mut self, value: Option<&'a Expr>) {
+        match value.map(literal::strings) {
+            None => {}
+            Some(Some(names)) => self.listed.get_or_insert_default().extend(names),
+            Some(None) => self.is_unclear = true,
         }
     }
 
@@ -113,8 +97,7 @@ impl<'a> Outputs<'a> {
                 continue;
             }
             let stated = arguments.and_then(|arguments| {
-                let first = arguments.args.first();
-                literal::keyword(arguments, "name").or(first)
+                literal::keyword(arguments, "name").or(arguments.args.first())
             });
             match stated.map(literal::string) {
                 None => self.methods.push(method.name.as_str()),
@@ -133,14 +116,8 @@ impl<'a> Outputs<'a> {
         if self.is_unclear || (!self.is_stated() && inherited.is_none()) {
             return None;
         }
-        let listed = match &self.listed {
-            Some(listed) => listed.clone(),
-            None => inherited
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect(),
-        };
+        let inherited = inherited.into_iter().flatten().map(String::as_str);
+        let listed = self.listed.unwrap_or_else(|| inherited.collect());
         Some(super::distinct(listed.into_iter().chain(self.methods)))
     }
 }

@@ -1,9 +1,9 @@
-//! From a text to its statements, whatever the text.
+//! From a text to its statements, even if the text is hostile.
 //!
-//! The parser descends into what is nested, and what it returns is dropped the same way. It gives up 202 levels down by
-//! itself, as Python does at about 200, but that leaves three ways to go deeper: chains such as `a.b.c` and `1 + 1 + 1`,
-//! which are read in a loop but dropped link by link; a lambda in the default of a lambda's parameter; and signs in the
-//! pattern of a `case`. [`check_nesting`] caps them, and the parser runs on a thread whose stack holds what the caps allow.
+//! The parser recurses into nested syntax, and so does dropping its result. It stops at 202 levels by itself, as Python does
+//! at about 200, but there are three ways to get deeper: chains such as `a.b.c` and `1 + 1 + 1`, which are parsed in a loop
+//! but dropped link by link; a lambda as the default of a lambda's parameter; and signs in the pattern of a `case`.
+//! [`check_nesting`] limits these, and the parser runs on a thread whose stack is large enough for the limits.
 
 use std::thread;
 
@@ -17,27 +17,23 @@ use super::{MAX_BYTES, SyntaxFault};
 const MAX_OPEN: usize = 200;
 /// How many operators, links and brackets may follow each other without a comma or the end of a statement.
 const MAX_CHAIN: usize = 12_000;
-/// The stack of the thread that parses. Without optimisation on x86-64, a sign in a pattern takes 1.7 KiB, a lambda in a
-/// default 4.7 KiB, a link 0.1 KiB, and the costliest of the parser's 202 levels 16 KiB. Only what is used becomes memory.
+/// The stack of the thread that parses. Without optimization on x86-64, a sign in a pattern takes 1.7 KiB, a lambda in a
+/// default 4.7 KiB, a link 0.1 KiB, and the largest of the parser's 202 levels 16 KiB. Only what is used takes memory.
 const STACK_BYTES: usize = 80 << 20;
-
-impl SyntaxFault {
-    fn new(line: usize, message: &str) -> Self {
-        Self {
-            line,
-            message: message.to_owned(),
-        }
-    }
-
-    /// A fault of the text as a whole.
-    fn whole(message: &str) -> Self {
-        Self::new(1, message)
-    }
-}
 
 const TOO_DEEP: &str = "nested too deeply";
 
-/// Parses a text and reads its statements, on a thread that has the stack for it.
+impl SyntaxFault {
+    /// A fault of the text as a whole.
+    fn whole(message: &str) -> Self {
+        Self {
+            line: 1,
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// Parses a text and reads its statements, on a thread with a large stack.
 pub(super) fn with_statements<T: Send>(
     text: &str,
     read: impl FnOnce(&[Stmt]) -> T + Send,
@@ -47,8 +43,10 @@ pub(super) fn with_statements<T: Send>(
     }
     // The parser would take it for the end of the text.
     if let Some(at) = text.find('\0') {
-        let line = line_at(&text.as_bytes()[..at]);
-        return Err(SyntaxFault::new(line, "a NUL character"));
+        return Err(SyntaxFault {
+            line: line_at(&text.as_bytes()[..at]),
+            message: "a NUL character".to_owned(),
+        });
     }
     check_nesting(text)?;
     let work = move || match parse_module(text) {
@@ -56,37 +54,34 @@ pub(super) fn with_statements<T: Send>(
         Err(error) => Err(fault(text, &error)),
     };
     thread::scope(|scope| {
-        let name = "python-syntax".to_owned();
-        let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
-        let Ok(worker) = thread.spawn_scoped(scope, work) else {
-            return Err(SyntaxFault::whole("no thread to parse it on"));
-        };
-        let failed = || SyntaxFault::whole("the parser failed");
-        worker.join().unwrap_or_else(|_| Err(failed()))
+        let thread = thread::Builder::new().name("python-syntax".to_owned());
+        let worker = thread.stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let worker = worker.map_err(|_| SyntaxFault::whole("no thread to parse it on"))?;
+        let result = worker.join();
+        result.unwrap_or_else(|_| Err(SyntaxFault::whole("the parser failed")))
     })
 }
 
-/// Refuses a text that would take more stack than there is.
+/// Refuses a text that would need more stack than there is.
 ///
-/// Where strings or brackets do not match, the parser may see other tokens than the lexer does alone: of such a text all
-/// punctuation counts as one chain.
+/// If strings or brackets do not match, the parser may see other tokens than the lexer alone does: then all punctuation
+/// counts as one chain.
 fn check_nesting(text: &str) -> Result<(), SyntaxFault> {
-    if let Some(is_shallow) = is_shallow(text) {
-        return is_shallow.then_some(()).ok_or(SyntaxFault::whole(TOO_DEEP));
-    }
-    let punctuation = text.bytes().filter(u8::is_ascii_punctuation).count();
-    match punctuation <= MAX_CHAIN {
-        true => Ok(()),
-        false => Err(SyntaxFault::whole("a string or bracket is not closed")),
+    let punctuation = || text.bytes().filter(u8::is_ascii_punctuation).count();
+    match is_shallow(text) {
+        Some(true) => Ok(()),
+        Some(false) => Err(SyntaxFault::whole(TOO_DEEP)),
+        None if punctuation() <= MAX_CHAIN => Ok(()),
+        None => Err(SyntaxFault::whole("a string or bracket is not closed")),
     }
 }
 
-/// Returns whether brackets and chains stay within their caps; `None` when strings or brackets do not match.
+/// Returns whether brackets and chains stay within the limits; `None` if strings or brackets do not match.
 fn is_shallow(text: &str) -> Option<bool> {
     let mut lexer = lexer::lex(text, Mode::Module);
-    // What closes each open bracket, and how long the chain around it is.
+    // The token that closes each open bracket, and the length of the chain around it.
     let mut open: Vec<(TokenKind, usize)> = Vec::new();
-    // The chain in the innermost bracket, and it with those around it.
+    // The length of the chain in the innermost bracket, and of all open chains together.
     let (mut chain, mut total) = (0_usize, 0_usize);
     loop {
         let token = lexer.next_token();
@@ -129,27 +124,25 @@ fn is_shallow(text: &str) -> Option<bool> {
     }
 }
 
-/// Reports what the parser found first.
+/// Returns the first fault that the parser found.
 fn fault(text: &str, error: &ParseError) -> SyntaxFault {
     let before = &text.as_bytes()[..error.location.start().to_usize().min(text.len())];
-    let message = match error.error {
+    let mut message = match &error.error {
         ParseErrorType::RecursionLimitExceeded => TOO_DEEP.to_owned(),
-        ref other => {
-            let message = other.to_string();
-            let message = message.trim_end_matches('.');
-            // Its words begin as a sentence does; ours go on after a colon.
-            let mut rest = message.chars();
-            let first = rest.next().map(|c| c.to_ascii_lowercase());
-            first.into_iter().chain(rest).collect()
-        }
+        other => other.to_string(),
     };
+    // The parser's messages are sentences; ours continue a line.
+    message.truncate(message.trim_end_matches('.').len());
+    if let Some(first) = message.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
     SyntaxFault {
         line: line_at(before),
         message,
     }
 }
 
-/// Returns the line that follows what is given: lines end with LF, CR LF or CR, as Python has it.
+/// Returns the number of the line after some text. Lines end with LF, CR LF or CR, as in Python.
 fn line_at(before: &[u8]) -> usize {
     let ends = before.iter().enumerate().filter(|&(at, &byte)| {
         byte == b'\n' || byte == b'\r' && before.get(at + 1) != Some(&b'\n')

@@ -1,10 +1,9 @@
-//! Visiting a tree without going down on the stack: some branches are longer than any stack.
+//! Visits a syntax tree without recursion: some branches are deeper than any stack.
 
 use ruff_python_ast::visitor::source_order::{SourceOrderVisitor, TraversalSignal};
 use ruff_python_ast::{AnyNodeRef, Stmt};
 
-/// Visits the nodes below some statements in order of the text, as deep as `visit` says: below a node for which it
-/// returns `false` nothing is visited.
+/// Visits the nodes of some statements, in order. Nodes below one for which `visit` returns `false` are skipped.
 pub(super) fn walk<'a>(statements: &'a [Stmt], mut visit: impl FnMut(AnyNodeRef<'a>) -> bool) {
     let mut waiting: Vec<_> = statements.iter().rev().map(AnyNodeRef::from).collect();
     let mut children = Children(Vec::new());
@@ -16,7 +15,7 @@ pub(super) fn walk<'a>(statements: &'a [Stmt], mut visit: impl FnMut(AnyNodeRef<
     }
 }
 
-/// Collects the nodes directly below one.
+/// Collects the child nodes of a node.
 struct Children<'a>(Vec<AnyNodeRef<'a>>);
 
 impl<'a> SourceOrderVisitor<'a> for Children<'a> {
