@@ -1,10 +1,10 @@
-//! What the files of a project say: models among them, their formats, their code and their digests.
+//! Finds models among the files of a project, reads what they say about themselves, and hashes them.
 
 pub mod formats;
 pub(crate) mod hash;
 #[cfg_attr(
     not(feature = "python"),
-    allow(dead_code, reason = "nothing is found in what is not read")
+    allow(dead_code, reason = "this build does not read Python")
 )]
 pub(crate) mod python;
 pub(crate) mod survey;

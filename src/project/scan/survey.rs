@@ -16,114 +16,87 @@ use crate::relpath::RelPath;
 
 /// The format of models that are code.
 pub(crate) const PYTHON: &str = "python";
-/// The format whose folders have the outputs of runs beside the model.
+/// The format whose folders contain the output of runs next to the model.
 pub(crate) const MODFLOW: &str = "modflow";
 
-/// A file, or a folder with all that is in it, that is a model or has targets.
+/// A file, or a folder with all its files, that may be a model or have targets.
 #[derive(Debug, Default)]
 pub(crate) struct Candidate {
-    /// Its path from the project's folder, `.` for that itself.
+    /// Its path in the project, `.` for the project's folder.
     pub(crate) path: String,
-    /// The path that an id is made of: of a file without its extension, of the project's folder its name.
+    /// The path from which an id is made: without the extension of a file; for the project's folder, its name.
     pub(crate) plain_path: String,
     /// Its files, in order.
     pub(crate) files: Vec<RelPath>,
-    /// The format that read it, and what it says.
+    /// The format that recognized it.
     pub(crate) format: Option<&'static str>,
     pub(crate) description: Description,
-    /// What it defines, when it is code.
+    /// What it defines, if it is code.
     pub(crate) module: Option<Module>,
 }
 
 impl Candidate {
-    /// The last component of the path that an id is made of.
+    /// Returns the last component of the path from which an id is made.
     pub(crate) fn stem(&self) -> &str {
         self.plain_path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The classes and functions that are models, when it is code.
+    /// Returns the classes and functions that are models, if it is code.
     pub(crate) fn classes(&self) -> &[ModelClass] {
         self.module.as_ref().map_or(&[], |module| &module.models)
     }
 
-    /// The functions that are targets, when it is code.
+    /// Returns the functions that are targets, if it is code.
     pub(crate) fn functions(&self) -> &[TargetFunction] {
         self.module.as_ref().map_or(&[], |module| &module.targets)
     }
 
-    /// The class of a name, else the only one.
+    /// Returns the class of a name; without a name, the only class.
     pub(crate) fn class(&self, name: Option<&str>) -> Option<&ModelClass> {
-        match (name, self.classes()) {
-            (Some(name), classes) => classes.iter().find(|class| class.name == name),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        }
+        named_or_only(self.classes(), name, |class| &class.name)
     }
 
-    /// The function of a name, else the only one.
+    /// Returns the function of a name; without a name, the only function.
     pub(crate) fn function(&self, name: Option<&str>) -> Option<&TargetFunction> {
-        match (name, self.functions()) {
-            (Some(name), functions) => functions.iter().find(|function| function.name == name),
-            (None, [only]) => Some(only),
-            (None, _) => None,
-        }
+        named_or_only(self.functions(), name, |function| &function.name)
     }
 
-    /// The file that it is, unless it is a folder.
+    /// Returns the file, unless it is a folder.
     pub(crate) fn file(&self) -> Option<&RelPath> {
         let first = self.files.first();
         first.filter(|file| file.as_str() == self.path)
     }
 
-    /// The error of a folder that should be a target.
+    /// Returns the error of a folder where a target is needed.
     pub(crate) fn is_no_target(&self) -> Error {
         let message = format!("'{}' is not a file, and cannot be a target", self.path);
         Error::argument(message)
     }
+
+    /// Returns whether it is certainly a model or has targets. Of a module, that depends on what it defines.
+    fn is_known(&self) -> bool {
+        let is_empty = self.classes().is_empty() && self.functions().is_empty();
+        self.format.is_some() && !(self.module.is_some() && is_empty)
+    }
+
+    fn is_of_folder(&self) -> bool {
+        self.description.extent == Extent::Folder
+    }
 }
 
-/// What was found below the paths that were named.
+/// What was found below the given paths.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) faults: Vec<(String, Error)>,
 }
 
-/// What a file says.
-#[derive(Debug, Default)]
-struct Content {
-    format: Option<&'static str>,
-    description: Description,
-    module: Option<Module>,
-}
-
-impl Content {
-    /// Returns whether the file is known to be a model, or to have targets.
-    fn is_known(&self) -> bool {
-        let declares = |module: &Module| !module.models.is_empty() || !module.targets.is_empty();
-        self.format.is_some() && self.module.as_ref().is_none_or(declares)
-    }
-
-    fn into_candidate(self, file: RelPath) -> Candidate {
-        Candidate {
-            plain_path: without_extension(file.as_str()).to_owned(),
-            path: file.to_string(),
-            files: vec![file],
-            format: self.format,
-            description: self.description,
-            module: self.module,
-        }
-    }
-}
-
 impl Project {
-    /// Reads a file or folder as one model, whatever it has in it.
+    /// Reads a file or folder as one model, whatever it contains.
     pub(crate) fn look_at(&self, path: &str) -> Result<Candidate> {
         let files = self.files_at(path)?;
         match files.as_slice() {
-            [file] if file.as_str() == path => {
-                Ok(self.read_file(file)?.into_candidate(file.clone()))
-            }
+            [file] if file.as_str() == path => self.read_file(file),
             _ => Ok(self.folder(path, files)),
         }
     }
@@ -148,8 +121,8 @@ impl Project {
         }
     }
 
-    /// Finds the models below a path: a file is one, and so is a folder that its format makes one; other folders are
-    /// searched, and are one model when nothing in them is known.
+    /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says. If
+    /// there are none, all files are one model.
     pub(crate) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
             survey.candidates.push(self.look_at(path)?);
@@ -158,47 +131,43 @@ impl Project {
         let tree = files_below(self, path)?;
         let files = tree.files.into_par_iter();
         let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
-        let folders = outermost(read.iter().filter_map(|(read, file)| match read {
-            Ok(read) if read.description.extent == Extent::Folder => Some(folder_of(file.as_str())),
-            _ => None,
+        let folders = outermost(read.iter().filter_map(|(read, file)| {
+            let is_of_folder = read.as_ref().is_ok_and(Candidate::is_of_folder);
+            is_of_folder.then(|| folder_of(file.as_str()))
         }));
-        let mut of_folders: BTreeMap<&str, Vec<RelPath>> = BTreeMap::new();
-        let mut unknown = Vec::new();
+        // The files of each folder, or why it cannot be registered.
+        let mut of_folders: BTreeMap<&str, Result<Vec<RelPath>>> = BTreeMap::new();
+        let (mut unknown, mut faults) = (Vec::new(), Vec::new());
         let before = (survey.candidates.len(), survey.faults.len());
+        for (fault, error) in tree.faults {
+            match above(&folders, &fault) {
+                Some(folder) => _ = of_folders.entry(folder).or_insert(Err(error)),
+                None => faults.push((fault, error)),
+            }
+        }
         for (read, file) in read {
             match (above(&folders, file.as_str()), read) {
-                (Some(folder), _) => of_folders.entry(folder).or_default().push(file),
-                (None, Ok(read)) if read.is_known() => {
-                    survey.candidates.push(read.into_candidate(file))
+                (Some(folder), _) => {
+                    if let Ok(files) = of_folders.entry(folder).or_insert(Ok(Vec::new())) {
+                        files.push(file);
+                    }
                 }
+                (None, Ok(candidate)) if candidate.is_known() => survey.candidates.push(candidate),
                 (None, Ok(_)) => unknown.push(file),
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
-        let (mut blocked, mut others) = (BTreeMap::new(), Vec::new());
-        for (fault, error) in tree.faults {
-            match above(&folders, &fault) {
-                Some(folder) => {
-                    blocked.entry(folder).or_insert(error);
-                }
-                None => others.push((fault, error)),
-            }
-        }
         for (folder, files) in of_folders {
-            let found = match blocked.remove(folder) {
-                Some(error) => Err(error),
-                None => Ok(self.folder(folder, files)),
-            };
-            match found {
-                Ok(found) => survey.candidates.push(found),
+            match files {
+                Ok(files) => survey.candidates.push(self.folder(folder, files)),
                 Err(error) => survey.faults.push((folder.to_owned(), error)),
             }
         }
         if before != (survey.candidates.len(), survey.faults.len()) {
-            // What else is there is ignored, as other files are; what may be a model is reported.
-            let may_be_one = |(fault, _): &(String, Error)| self.may_be_model(fault);
-            survey.faults.extend(others.into_iter().filter(may_be_one));
-        } else if let Some(fault) = others.into_iter().next() {
+            // Next to models, other files are ignored, including those that cannot be registered.
+            faults.retain(|(fault, _)| self.may_be_model(fault));
+            survey.faults.extend(faults);
+        } else if let Some(fault) = faults.into_iter().next() {
             survey.faults.push(fault);
         } else if unknown.is_empty() {
             return Err(Error::argument(format!(
@@ -210,49 +179,37 @@ impl Project {
         Ok(())
     }
 
-    /// Returns a folder as one model. What it says is read from the first file at its top that describes the whole folder,
-    /// else from the first that says anything.
+    /// Returns a folder as one model. The first file at its top that describes the whole folder tells what it is, else the
+    /// first file that is a model.
     fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Candidate {
-        let mut best: Option<Content> = None;
-        for file in files.iter().filter(|file| folder_of(file.as_str()) == path) {
-            let content = self.read_file(file).ok();
-            // Code in a folder of something else is part of it.
-            let content = content.filter(|read| read.is_known() && read.module.is_none());
-            let is_of_folder = |read: &Content| read.description.extent == Extent::Folder;
-            if content.as_ref().is_some_and(is_of_folder) {
-                best = content;
-                break;
+        let at_top = files.iter().filter(|file| folder_of(file.as_str()) == path);
+        let read = at_top.filter_map(|file| self.read_file(file).ok());
+        // Code in the folder of a model is part of the model.
+        let mut known = read.filter(|read| read.is_known() && read.module.is_none());
+        let first = known.next();
+        let main = match first {
+            Some(first) if !first.is_of_folder() => {
+                known.find(Candidate::is_of_folder).or(Some(first))
             }
-            best = best.or(content);
-        }
-        let Content {
-            format,
-            description,
-            ..
-        } = best.unwrap_or_default();
-        if format == Some(MODFLOW) {
+            first => first,
+        };
+        let main = main.unwrap_or_default();
+        if main.format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file.as_str()));
         }
-        let own_name = || {
-            self.root()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-        };
+        let own_name = || self.root().file_name().unwrap_or_default();
         Candidate {
             plain_path: match path {
-                "." => own_name().into_owned(),
+                "." => own_name().to_string_lossy().into_owned(),
                 path => path.to_owned(),
             },
             path: path.to_owned(),
             files,
-            format,
-            description,
-            module: None,
+            ..main
         }
     }
 
-    /// Returns the metadata of a path as a registry has it, `.` for the project's folder; links are not followed.
+    /// Returns the metadata of a path in the project, `.` for the project's folder. Links are not followed.
     pub(crate) fn metadata_at(&self, path: &str) -> Result<fs::Metadata> {
         if path == "." {
             return fs::metadata(self.root()).at("read", self.root());
@@ -261,36 +218,40 @@ impl Project {
         self.metadata_of(&path).at("read", &self.locate(&path))
     }
 
-    fn read_file(&self, file: &RelPath) -> Result<Content> {
+    fn read_file(&self, file: &RelPath) -> Result<Candidate> {
         self.read_at(&self.locate(file), file)
     }
 
-    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Content> {
+    fn read_at(&self, place: &Path, name: &RelPath) -> Result<Candidate> {
         let file = ModelFile::open(place, name.clone())?;
+        let mut candidate = Candidate {
+            path: name.to_string(),
+            plain_path: without_extension(name.as_str()).to_owned(),
+            files: vec![name.clone()],
+            ..Candidate::default()
+        };
         if name.as_str().ends_with(".py") {
-            return Ok(Content {
-                format: Some(PYTHON),
-                module: Some(module_of(&file)?),
-                ..Content::default()
-            });
+            let module = python::parse(&file.text(python::MAX_BYTES as u64)?);
+            candidate.format = Some(PYTHON);
+            candidate.module = Some(module.map_err(|fault| {
+                file.malformed(format!("line {}: {}", fault.line, fault.message))
+            })?);
+        } else if let Some((format, description)) = formats::read(&self.formats, &file)? {
+            candidate.format = Some(format);
+            candidate.description = description;
         }
-        let (format, description) = formats::read(&self.formats, &file)?.unzip();
-        Ok(Content {
-            format,
-            description: description.unwrap_or_default(),
-            module: None,
-        })
+        Ok(candidate)
     }
 
-    /// Returns whether a file is known to be a model, or to have targets.
+    /// Returns whether a file is certainly a model or has targets.
     pub(crate) fn is_model(&self, file: &RelPath) -> bool {
         self.read_file(file).is_ok_and(|read| read.is_known())
     }
 
-    /// Returns whether something that cannot be in a registry would be known, or cannot be read because of its name.
+    /// Returns whether a path that cannot be in a registry is a model, or cannot be read because of its name.
     fn may_be_model(&self, path: &str) -> bool {
         if let Ok(link) = RelPath::parse(path) {
-            // The name of what is not there is another than it has on disk.
+            // If nothing is there, its name on disk is not UTF-8.
             return fs::symlink_metadata(self.locate(&link)).is_err() || self.is_model(&link);
         }
         let extension = path.rsplit('.').next().unwrap_or_default();
@@ -302,27 +263,32 @@ impl Project {
         read.map_or(true, |read| read.is_known())
     }
 
-    /// Reads what a file of code defines.
+    /// Reads what a Python file defines.
     pub(crate) fn read_module(&self, file: &RelPath) -> Result<Module> {
-        module_of(&ModelFile::open(&self.locate(file), file.clone())?)
+        Ok(self.read_file(file)?.module.unwrap_or_default())
     }
 
-    /// Finds the file that an entrypoint's module is.
+    /// Finds the file of an entrypoint's module.
     pub(crate) fn module_file(&self, entrypoint: &Entrypoint) -> Option<RelPath> {
         let mut candidates = entrypoint.candidates().into_iter();
         candidates.find(|file| self.has_file(file))
     }
 }
 
-fn module_of(file: &ModelFile) -> Result<Module> {
-    let text = file.text(python::MAX_BYTES as u64)?;
-    python::parse(&text).map_err(|fault| {
-        let message = format!("line {}: {}", fault.line, fault.message);
-        file.malformed(message)
-    })
+/// Returns the item of a name; without a name, the only item.
+fn named_or_only<'a, T>(
+    items: &'a [T],
+    name: Option<&str>,
+    name_of: fn(&T) -> &str,
+) -> Option<&'a T> {
+    match (name, items) {
+        (Some(name), _) => items.iter().find(|item| name_of(item) == name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    }
 }
 
-/// A path without the extension of its last component.
+/// Returns a path without the extension of its last component.
 fn without_extension(path: &str) -> &str {
     let name = path.rfind('/').map_or(0, |at| at + 1);
     match path[name..].rfind('.') {
@@ -331,7 +297,7 @@ fn without_extension(path: &str) -> &str {
     }
 }
 
-/// The one of some folders that a path lies in, however deep.
+/// Returns the folder among `folders` in which a path lies, however deep.
 fn above<'f>(folders: &'f BTreeSet<String>, path: &str) -> Option<&'f str> {
     let mut folder = path;
     while folder != "." {
@@ -343,7 +309,7 @@ fn above<'f>(folders: &'f BTreeSet<String>, path: &str) -> Option<&'f str> {
     None
 }
 
-/// The folders that lie in none of the others.
+/// Returns the folders that do not lie in any of the others.
 fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let all: BTreeSet<String> = folders.map(str::to_owned).collect();
     let outer = all.iter().filter(|folder| above(&all, folder).is_none());

@@ -1,4 +1,4 @@
-//! Walking folders of this machine.
+//! Lists the files below a folder.
 
 use std::fs;
 use std::io;
@@ -11,61 +11,60 @@ use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::relpath::{RelPath, below};
 
-/// Files and folders that belong to tools, and to no model.
-const OF_TOOLS: [&str; 10] = [
-    ".git",
-    ".hg",
-    ".svn",
-    ".registry",
-    ".venv",
-    ".ipynb_checkpoints",
-    "__pycache__",
-    "node_modules",
-    ".DS_Store",
-    "Thumbs.db",
-];
-/// How deep folders may be nested. A link that is followed may form a loop.
+/// How deep folders may be nested. Links that are followed may form a loop.
 const MAX_DEPTH: usize = 64;
 /// Why a link is refused.
 pub(crate) const IS_LINK: &str = "is a link, which a registry cannot have";
 
-/// What happens to links.
+/// How links are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
     Follow,
     Refuse,
 }
 
-/// A file below a folder, or anything else that is not a folder.
+/// Something below a folder that is not a folder.
 #[derive(Debug)]
 pub(crate) struct FileBelow {
-    /// Its path from the folder, with `/` between the components; characters that are not UTF-8 are replaced.
+    /// Its path from the folder, with `/` between the components. What is not UTF-8 is replaced.
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     /// Why it cannot be in a registry.
     pub(crate) fault: Option<&'static str>,
 }
 
-/// What lies below a folder of a project.
+/// The files below a folder of a project.
 #[derive(Debug, Default)]
 pub(crate) struct FolderFiles {
-    /// The files, in the order of names.
+    /// The files, ordered by name.
     pub(crate) files: Vec<RelPath>,
-    /// What cannot be in a registry, with the reasons.
+    /// The paths that cannot be in a registry, each with the reason.
     pub(crate) faults: Vec<(String, Error)>,
 }
 
-/// Returns whether a file or folder of this name belongs to a tool.
+/// Returns whether files or folders of this name belong to a tool, and never to a model.
 pub(crate) fn is_of_tool(name: &str) -> bool {
-    OF_TOOLS.contains(&name)
+    matches!(
+        name,
+        ".git"
+            | ".hg"
+            | ".svn"
+            | ".registry"
+            | ".venv"
+            | ".ipynb_checkpoints"
+            | "__pycache__"
+            | "node_modules"
+            | ".DS_Store"
+            | "Thumbs.db"
+    )
 }
 
-/// Returns the folder that something is in, `.` for the project's own.
+/// Returns the folder that contains a path, `.` for the project's folder.
 pub(crate) fn folder_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 
-/// Finds all files below a folder of the project, `.` for its own. Links are not followed.
+/// Lists all files below a folder of the project, `.` for the project's folder. Links are not followed.
 pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles> {
     let (start, prefix) = match folder {
         "." => (project.root().to_owned(), ""),
@@ -89,11 +88,11 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
     Ok(tree)
 }
 
-/// Finds all files below a folder, in the order of names. What belongs to tools is passed over, and so is that for which
-/// `is_left_out` holds; it takes the path from the folder, the path on disk, and whether that is a folder.
+/// Lists all files below a folder, ordered by name, except those of tools and those for which `is_left_out` holds. It gets
+/// the path from the folder, the path on disk, and whether that is a folder.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] when folders are nested too deeply; [`ErrorKind::Cancelled`]; the storage errors.
+/// [`ErrorKind::InvalidArgument`] if folders are nested too deep; [`ErrorKind::Cancelled`]; the storage errors.
 pub(crate) fn walk(
     folder: &Path,
     links: Links,
@@ -112,7 +111,7 @@ pub(crate) fn walk(
             return Err(Error::argument(message));
         }
         let entries = match fs::read_dir(&folder) {
-            // It was removed after it was listed.
+            // It was removed since it was listed.
             Err(error) if depth > 0 && error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.at("read", &folder)?,
         };
@@ -120,12 +119,12 @@ pub(crate) fn walk(
             let entry = entry.at("read", &folder)?;
             let (component, path) = (entry.file_name(), entry.path());
             let name = below(&prefix, &component.to_string_lossy());
-            if is_of_tool(&component.to_string_lossy()) {
+            if component.to_str().is_some_and(is_of_tool) {
                 continue;
             }
             let kind = match (links, entry.file_type()) {
                 (Links::Follow, _) => fs::metadata(&path).at("read", &path)?.file_type(),
-                // Not every system says in a listing that a folder is a link.
+                // On some systems, a listing does not tell a link to a folder from a folder.
                 (Links::Refuse, Ok(kind)) if !kind.is_dir() => kind,
                 (Links::Refuse, _) => match fs::symlink_metadata(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -159,13 +158,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_somebody_named_is_missed() {
+    fn a_missing_folder_is_an_error() {
         let gone = tempfile::tempdir().unwrap().path().join("gone");
         walk(&gone, Links::Refuse, &CancelToken::new(), &|_, _, _| false).unwrap_err();
     }
 
     #[test]
-    fn a_folder_that_is_removed_meanwhile_has_nothing_below_it() {
+    fn a_folder_that_is_removed_meanwhile_is_empty() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("gone")).unwrap();
         let remove = |_: &str, path: &Path, _| fs::remove_dir(path).is_err();
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_and_what_is_left_out_are_passed_over() {
+    fn files_of_tools_and_left_out_files_are_omitted() {
         let folder = tempfile::tempdir().unwrap();
         for name in [
             "b/x",

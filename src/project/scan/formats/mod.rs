@@ -1,24 +1,24 @@
-//! What files say about the models they are: one small reader a format, behind one trait.
+//! What files say about their models: a small reader for each format, behind one trait.
 //!
 //! | format | files | read from |
 //! |---|---|---|
 //! | `gnn` | `.md`, `.gnn` | the sections of Generalized Notation Notation |
 //! | `safetensors` | `.safetensors` | the header |
-//! | `gguf` | `.gguf`, and whatever begins like one | the table of keys and the list of tensors |
+//! | `gguf` | `.gguf`, and files that start like one | the table of keys and the list of tensors |
 //! | `hub` | `config.json` | the keys that the Hub's libraries write |
-//! | `modflow` | `.nam` | the blocks of MODFLOW 6, the lines of its elders |
+//! | `modflow` | `.nam` | the blocks of MODFLOW 6, the lines of earlier versions |
 //!
-//! Files are hostile until read: no length that one announces is believed, none is read whole that may be large, and
-//! what is kept has caps. A file that is not of a format is left to the next; one that is and is damaged is an error.
+//! Files may be hostile: no length that one announces is trusted, no large file is read whole, and what is kept is limited.
+//! A file that is not of a format is passed to the next one; a file that is, but is damaged, is an error.
 //!
-//! # A format of one's own
+//! # A custom format
 //!
 //! ```
 //! use modelrack::project::formats::{Description, ModelFile, ModelFormat};
 //! use modelrack::manifest::RelPath;
 //! use modelrack::Result;
 //!
-//! /// Weights behind a line of text.
+//! /// Weights after a line of text.
 //! #[derive(Debug)]
 //! struct Weights;
 //!
@@ -68,20 +68,20 @@ pub use file::{MAX_HEAD_BYTES, ModelFile};
 
 use crate::error::Result;
 
-/// Reads what a file says about the model that it is, or that its folder is.
+/// Reads what a file says about its model: the file itself, or its folder.
 pub trait ModelFormat: fmt::Debug + Send + Sync {
-    /// Returns the name of the format, such as `gguf`: in lower case, and recorded with what is registered.
+    /// Returns the name of the format, such as `gguf`, in lower case. Registries record it.
     fn name(&self) -> &'static str;
 
-    /// Reads a file; `None` when it is not of this format.
+    /// Reads a file; `None` if it is not of this format.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) that names the file when it is of this format and malformed, too large
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) that names the file if it is of this format but malformed, too large
     /// or hostile; the storage errors.
     fn read(&self, file: &ModelFile) -> Result<Option<Description>>;
 }
 
-/// Returns the formats that this crate reads, in the order in which they are asked.
+/// Returns the formats that this crate reads, in the order in which they are tried.
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
@@ -93,10 +93,10 @@ pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     ]
 }
 
-/// Asks one format after the other; returns the name of the first that knows the file, and what it read.
+/// Tries one format after the other; returns the name of the first that recognizes the file, and what it read.
 ///
 /// # Errors
-/// As [`ModelFormat::read`], of the first format that fails: those behind it are not asked.
+/// As [`ModelFormat::read`], of the first format that fails; those after it are not tried.
 pub fn read(
     formats: &[Arc<dyn ModelFormat>],
     file: &ModelFile,
