@@ -11,6 +11,12 @@ use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::relpath::{RelPath, below};
 
+/// Files and folders that belong to tools.
+#[rustfmt::skip]
+const OF_TOOLS: [&str; 10] = [
+    ".git", ".hg", ".svn", ".registry", ".venv", ".ipynb_checkpoints", "__pycache__", "node_modules", ".DS_Store",
+    "Thumbs.db",
+];
 /// How deep folders may be nested. Links that are followed may form a loop.
 const MAX_DEPTH: usize = 64;
 /// Why a link is refused.
@@ -44,19 +50,7 @@ pub(crate) struct FolderFiles {
 
 /// Returns whether files or folders of this name belong to a tool, and never to a model.
 pub(crate) fn is_of_tool(name: &str) -> bool {
-    matches!(
-        name,
-        ".git"
-            | ".hg"
-            | ".svn"
-            | ".registry"
-            | ".venv"
-            | ".ipynb_checkpoints"
-            | "__pycache__"
-            | "node_modules"
-            | ".DS_Store"
-            | "Thumbs.db"
-    )
+    OF_TOOLS.contains(&name)
 }
 
 /// Returns the folder that contains a path, `.` for the project's folder.

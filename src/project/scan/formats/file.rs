@@ -121,9 +121,9 @@ impl ModelFile {
             let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
             self.at(limited.read_to_end(&mut bytes))?;
         }
-        if self.size_bytes > max_bytes || bytes.len() as u64 > max_bytes {
-            return self.refuse(format!("more than {max_bytes} bytes are not read as text"));
-        }
+        self.ensure(self.size_bytes.max(bytes.len() as u64) <= max_bytes, || {
+            format!("more than {max_bytes} bytes are not read as text")
+        })?;
         let mut text = String::from_utf8(bytes)
             .map_err(|error| self.unreadable("the file is not UTF-8 text", error.utf8_error()))?;
         if text.starts_with(BYTE_ORDER_MARK) {
@@ -169,9 +169,16 @@ impl ModelFile {
         Error::registry(&self.name, message)
     }
 
-    /// Fails with that error.
-    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Result<T> {
-        Err(self.malformed(message))
+    /// Returns that error unless a rule holds.
+    pub(super) fn ensure<M: Into<String>>(
+        &self,
+        holds: bool,
+        message: impl FnOnce() -> M,
+    ) -> Result<()> {
+        match holds {
+            true => Ok(()),
+            false => Err(self.malformed(message())),
+        }
     }
 
     /// Returns the same error with the message of a parser, of which only the start is kept: it may quote the file.
@@ -189,10 +196,11 @@ impl ModelFile {
     /// # Errors
     /// [`ErrorKind::Registry`] if the file is such a text; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
-        if self.head()?.starts_with(LFS_POINTER) {
-            return self.refuse("the file itself is kept by Git LFS and was not fetched");
-        }
-        Ok(())
+        let is_pointer = self.head()?.starts_with(LFS_POINTER);
+        self.ensure(
+            !is_pointer,
+            || "the file itself is kept by Git LFS and was not fetched",
+        )
     }
 }
 

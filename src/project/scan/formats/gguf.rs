@@ -46,9 +46,7 @@ impl ModelFormat for Gguf {
             return Ok(None);
         }
         file.refuse_pointer()?;
-        if !has_magic {
-            return file.refuse("the file does not begin with 'GGUF'");
-        }
+        file.ensure(has_magic, || "the file does not begin with 'GGUF'")?;
         let mut cursor = Cursor::new(file)?;
         cursor.skip(MAGIC.len() as u64)?;
         let version = cursor.number(4)?;

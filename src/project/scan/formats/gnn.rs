@@ -72,10 +72,10 @@ impl ModelFormat for Gnn {
         }
         let lines = outline.lines("StateSpaceBlock");
         let names: HashSet<&str> = lines.flat_map(variables).collect();
-        if names.is_empty() && outline.has("StateSpaceBlock") {
-            return file
-                .refuse("the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'");
-        }
+        file.ensure(
+            !names.is_empty() || !outline.has("StateSpaceBlock"),
+            || "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'",
+        )?;
         Ok(Some(describe(&outline, names.len())))
     }
 }

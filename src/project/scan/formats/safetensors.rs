@@ -22,6 +22,7 @@ use super::description::{
     Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, is_part, long_text, short_text,
 };
 use super::file::ModelFile;
+use super::json::UniqueKeys;
 use crate::error::Result;
 
 use header::HeaderWire;
@@ -50,118 +51,100 @@ impl ModelFormat for Safetensors {
         }
         file.refuse_pointer()?;
         let bytes = header_bytes(file)?;
-        let header: HeaderWire =
-            serde_json::from_slice(&bytes).map_err(|error| file.unreadable(OTHER_FORM, error))?;
-        let mut parameters = Some(0_u64);
-        for (name, tensor) in &header.tensors {
-            let elements = tensor.elements(name);
-            let elements = elements.map_err(|error| file.unreadable(OTHER_FORM, error))?;
-            parameters = parameters.and_then(|sum| sum.checked_add(elements));
-        }
-        let ranges = header.tensors.values().map(|tensor| tensor.data_offsets);
+        let header = serde_json::from_slice::<HeaderWire>(&bytes);
+        let header = header.map_err(|error| file.unreadable(OTHER_FORM, error))?;
         let data_bytes = file.size_bytes() - LENGTH_BYTES - bytes.len() as u64;
-        check_cover(ranges.collect(), data_bytes).map_err(|message| file.malformed(message))?;
-        let parameters =
-            parameters.ok_or_else(|| file.malformed("the tensors have too many elements"))?;
-        Ok(Some(describe(
-            header,
-            parameters,
+        check_cover(file, &header, data_bytes)?;
+        let tensors = header.tensors.values();
+        let parameters = tensors
+            .clone()
+            .try_fold(0_u64, |sum, tensor| sum.checked_add(tensor.elements));
+        let too_many = || file.malformed("the tensors have too many elements");
+        let mut description = Description::default();
+        description.tensors(
             is_part(file.file_name()),
-        )))
+            tensors.len() as u64,
+            parameters.ok_or_else(too_many)?,
+        );
+        let dtypes = tensors.filter_map(|tensor| short_text(&tensor.dtype));
+        let dtypes = dtypes
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .take(MAX_ENTRIES);
+        description.fact("dtypes", Some(dtypes.collect::<Vec<_>>()));
+        if let Some(UniqueKeys(metadata)) = header.metadata {
+            describe_metadata(metadata, &mut description);
+        }
+        Ok(Some(description))
     }
 }
 
 /// Reads the header, after checking that the file contains it.
 fn header_bytes(file: &ModelFile) -> Result<Vec<u8>> {
     let Some(room) = file.size_bytes().checked_sub(LENGTH_BYTES) else {
-        return file.refuse("the file is shorter than the length of a header");
+        return Err(file.malformed("the file is shorter than the length of a header"));
     };
     let mut length = [0; LENGTH_BYTES as usize];
     file.read_at(0, &mut length)?;
     let length = u64::from_le_bytes(length);
-    if length > room {
-        return file.refuse(format!(
-            "the header would have {length} bytes, of which the file has {room}"
-        ));
-    }
-    if length > MAX_HEADER_BYTES {
-        return file.refuse(format!(
-            "the header has {length} bytes, and more than {MAX_HEADER_BYTES} are not read"
-        ));
-    }
+    file.ensure(length <= room, || {
+        format!("the header would have {length} bytes, of which the file has {room}")
+    })?;
+    file.ensure(length <= MAX_HEADER_BYTES, || {
+        format!("the header has {length} bytes, and more than {MAX_HEADER_BYTES} are not read")
+    })?;
     let mut bytes = vec![0; length as usize];
     file.read_at(LENGTH_BYTES, &mut bytes)?;
     Ok(bytes)
 }
 
 /// Checks that the tensors cover what follows the header without gaps or overlaps.
-fn check_cover(mut ranges: Vec<(u64, u64)>, data_bytes: u64) -> Result<(), String> {
+fn check_cover(file: &ModelFile, header: &HeaderWire, data_bytes: u64) -> Result<()> {
+    let ranges = header.tensors.values().map(|tensor| tensor.data_offsets);
+    let mut ranges: Vec<(u64, u64)> = ranges.collect();
     ranges.sort_unstable();
     let mut end = 0;
     for (from, to) in ranges {
-        if from < end {
-            return Err(format!("two tensors share the byte {from} of the data"));
-        }
-        if from > end {
-            return Err(format!("no tensor has the byte {end} of the data"));
-        }
+        let shared = || format!("two tensors share the byte {from} of the data");
+        let missing = || format!("no tensor has the byte {end} of the data");
+        file.ensure(from >= end, shared)?;
+        file.ensure(from == end, missing)?;
         end = to;
     }
-    if end != data_bytes {
-        return Err(format!(
-            "the tensors have {end} bytes, and {data_bytes} follow the header"
-        ));
-    }
-    Ok(())
-}
-
-fn describe(header: HeaderWire, parameters: u64, is_part: bool) -> Description {
-    let mut description = Description::default();
-    description.tensors(is_part, header.tensors.len() as u64, parameters);
-    let dtypes = header
-        .tensors
-        .values()
-        .map(|tensor| short_text(&tensor.dtype).unwrap_or_default());
-    let dtypes: BTreeSet<String> = dtypes.collect();
-    let dtypes: Vec<String> = dtypes.into_iter().take(MAX_ENTRIES).collect();
-    description.fact("dtypes", Some(dtypes));
-    let metadata = header.metadata.unwrap_or_default().0;
-    let short = metadata
-        .iter()
-        .filter(|(_, value)| value.len() <= MAX_VALUE_BYTES);
-    let kept = short.filter_map(|(key, value)| Some((short_text(key)?, long_text(value)?)));
-    describe_metadata(kept.collect(), &mut description);
-    description
+    file.ensure(end == data_bytes, || {
+        format!("the tensors have {end} bytes, and {data_bytes} follow the header")
+    })
 }
 
 /// Adds the metadata: keys of the model specification (<https://github.com/Stability-AI/ModelSpec>), with or without its
 /// prefix, by their meaning; all others as they are.
 fn describe_metadata(mut metadata: BTreeMap<String, String>, description: &mut Description) {
-    let mut take = |key: &str| {
+    metadata.retain(|_, value| value.len() <= MAX_VALUE_BYTES);
+    let mut take = |key: &str, keep: fn(&str) -> Option<String>| {
         let plain = metadata.remove(key);
-        metadata.remove(&format!("modelspec.{key}")).or(plain)
+        let specified = metadata.remove(&format!("modelspec.{key}"));
+        let mut values = specified.into_iter().chain(plain);
+        values.find_map(|value| keep(&value))
     };
-    let mut take_short = |key: &str| take(key).and_then(|value| short_text(&value));
-    let title = take_short("title");
-    description.name = title.or_else(|| take_short("name"));
-    description.version = take_short("version");
-    for key in ["architecture", "author", "date", "license"] {
-        description.fact(key, take_short(key));
+    let title = take("title", short_text);
+    description.name = title.or_else(|| take("name", short_text));
+    description.description = take("description", long_text);
+    description.version = take("version", short_text);
+    for key in ["author", "date", "license"] {
+        description.fact(key, take(key, short_text));
     }
-    description.description = take("description");
-    if let Some(tags) = take("tags") {
+    if let Some(tags) = take("tags", long_text) {
         description.tag_all(&tags);
     }
-    let architecture = description.metadata.get("architecture");
-    let architecture = architecture.and_then(Value::as_str).unwrap_or_default();
-    let architecture = architecture.to_lowercase();
-    if ["stable-diffusion", "flux"]
-        .iter()
-        .any(|prefix| architecture.starts_with(prefix))
-    {
+    let architecture = take("architecture", short_text);
+    let lower = architecture.as_deref().unwrap_or_default().to_lowercase();
+    if lower.starts_with("stable-diffusion") || lower.starts_with("flux") {
         description.model_type = Some("text-to-image".into());
     }
-    let rest = metadata.into_iter().take(MAX_ENTRIES);
-    let rest: Map<String, Value> = rest.map(|(key, value)| (key, value.into())).collect();
+    description.fact("architecture", architecture);
+    let rest = metadata
+        .iter()
+        .filter_map(|(key, value)| Some((short_text(key)?, long_text(value)?.into())));
+    let rest: Map<String, Value> = rest.take(MAX_ENTRIES).collect();
     description.fact("safetensors", Some(rest).filter(|rest| !rest.is_empty()));
 }

@@ -34,12 +34,10 @@ impl<'a> Cursor<'a> {
 
     /// Checks that the file has room for `count` entries of at least `min_bytes` each.
     pub(super) fn check_count(&self, count: u64, min_bytes: u64, what: &str) -> Result<()> {
-        if count > (self.end - self.at) / min_bytes {
-            return self.file.refuse(format!(
-                "the file announces {count} {what}, for which it has no room"
-            ));
-        }
-        Ok(())
+        let room = self.end - self.at;
+        self.file.ensure(count <= room / min_bytes, || {
+            format!("the file announces {count} {what}, for which it has no room")
+        })
     }
 
     pub(super) fn skip(&mut self, bytes: u64) -> Result<()> {
@@ -77,17 +75,16 @@ impl<'a> Cursor<'a> {
         self.file.at(filled)
     }
 
-    /// Moves the position, if the tables may extend that far.
+    /// Moves the position, unless the tables would end before it.
     fn advance(&mut self, bytes: u64) -> Result<()> {
-        match self.at.checked_add(bytes) {
-            Some(at) if at <= self.end => self.at = at,
-            _ if self.end < self.file.size_bytes() => {
-                return self.file.refuse(format!(
-                    "the tables have more than {MAX_TABLE_BYTES} bytes, which are not read"
-                ));
-            }
-            _ => return self.file.refuse("the file ends within its tables"),
-        }
+        let fits = bytes <= self.end - self.at;
+        self.file
+            .ensure(fits || self.end == self.file.size_bytes(), || {
+                format!("the tables have more than {MAX_TABLE_BYTES} bytes, which are not read")
+            })?;
+        self.file
+            .ensure(fits, || "the file ends within its tables")?;
+        self.at += bytes;
         Ok(())
     }
 }

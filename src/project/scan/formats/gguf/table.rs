@@ -44,7 +44,9 @@ const SIZES: [u64; 13] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 8, 8, 8, 8];
 pub(super) type Keys = HashMap<String, Value>;
 
 pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
-    check_entries(cursor, count, MIN_KEY_BYTES, MAX_KEYS, "keys")?;
+    cursor.check_count(count, MIN_KEY_BYTES, "keys")?;
+    let message = || format!("{count} keys are more than are read");
+    cursor.file.ensure(count <= MAX_KEYS, message)?;
     let mut keys = HashMap::new();
     for _ in 0..count {
         let name = read_name(cursor)?;
@@ -55,11 +57,8 @@ pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
             true => read_value(cursor, kind)?,
             false => skip_values(cursor, kind, 1, 0)?,
         };
-        if keys.contains_key(&name) {
-            return cursor
-                .file
-                .refuse(format!("the key '{}' stands twice", shown(&name)));
-        }
+        let message = || format!("the key '{}' stands twice", shown(&name));
+        cursor.file.ensure(!keys.contains_key(&name), message)?;
         keys.insert(name, value);
     }
     Ok(keys)
@@ -67,64 +66,46 @@ pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
 
 /// Reads the list of tensors, and returns how many elements they have in total.
 pub(super) fn read_tensors(cursor: &mut Cursor<'_>, count: u64, keys: &Keys) -> Result<u64> {
-    check_entries(cursor, count, MIN_TENSOR_BYTES, MAX_TENSORS, "tensors")?;
+    cursor.check_count(count, MIN_TENSOR_BYTES, "tensors")?;
+    let message = || format!("{count} tensors are more than are read");
+    cursor.file.ensure(count <= MAX_TENSORS, message)?;
     let mut names = HashSet::new();
     let (mut total, mut last_offset) = (0_u64, None);
     for _ in 0..count {
         let name = read_name(cursor)?;
-        let refuse = |reason| format!("the tensor '{}' {reason}", shown(&name));
         let elements = read_elements(cursor)?;
         let sum = elements.and_then(|elements| total.checked_add(elements));
-        total = sum.ok_or_else(|| cursor.file.malformed(refuse("has too many elements")))?;
+        total = sum.ok_or_else(|| {
+            let name = shown(&name);
+            let message = format!("the tensor '{name}' has too many elements");
+            cursor.file.malformed(message)
+        })?;
         let _type = cursor.number(4)?;
         let offset = cursor.number(8)?;
         if elements != Some(0) {
             last_offset = last_offset.max(Some(offset));
         }
-        if names.contains(&name) {
-            return cursor.file.refuse(refuse("stands twice"));
-        }
+        let message = || format!("the tensor '{}' stands twice", shown(&name));
+        cursor.file.ensure(!names.contains(&name), message)?;
         names.insert(name);
     }
     let alignment = keys.get("general.alignment").and_then(Value::as_u64);
-    let data = cursor
-        .at
-        .checked_next_multiple_of(alignment.unwrap_or(ALIGNMENT_BYTES));
+    let alignment = alignment.unwrap_or(ALIGNMENT_BYTES);
+    let data = cursor.at.checked_next_multiple_of(alignment);
     let data = data.ok_or_else(|| cursor.file.malformed("the data is aligned to nothing"))?;
-    if let Some(offset) = last_offset
-        && data.saturating_add(offset) >= cursor.file.size_bytes()
-    {
-        return Err(cursor
-            .file
-            .malformed("the file ends before its last tensor begins"));
-    }
+    let begins = |offset| data.saturating_add(offset) < cursor.file.size_bytes();
+    cursor.file.ensure(
+        last_offset.is_none_or(begins),
+        || "the file ends before its last tensor begins",
+    )?;
     Ok(total)
-}
-
-fn check_entries(
-    cursor: &Cursor<'_>,
-    count: u64,
-    min_bytes: u64,
-    max: u64,
-    what: &str,
-) -> Result<()> {
-    cursor.check_count(count, min_bytes, what)?;
-    if count > max {
-        return cursor
-            .file
-            .refuse(format!("{count} {what} are more than are read"));
-    }
-    Ok(())
 }
 
 /// Reads a shape: the product of its dimensions, `None` if that exceeds 64 bits.
 fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
     let dimensions = cursor.number(4)?;
-    if dimensions > MAX_DIMENSIONS {
-        return cursor
-            .file
-            .refuse(format!("a tensor has {dimensions} dimensions"));
-    }
+    let message = || format!("a tensor has {dimensions} dimensions");
+    cursor.file.ensure(dimensions <= MAX_DIMENSIONS, message)?;
     let mut elements = Some(1_u64);
     for _ in 0..dimensions {
         let dimension = cursor.number(8)?;
@@ -135,11 +116,10 @@ fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
 
 fn read_name(cursor: &mut Cursor<'_>) -> Result<String> {
     let name = cursor.string(MAX_NAME_BYTES + 1)?;
-    if name.len() as u64 > MAX_NAME_BYTES {
-        return cursor
-            .file
-            .refuse("the name of a key or tensor is too long");
-    }
+    cursor.file.ensure(
+        name.len() as u64 <= MAX_NAME_BYTES,
+        || "the name of a key or tensor is too long",
+    )?;
     Ok(name)
 }
 
@@ -170,11 +150,12 @@ fn read_value(cursor: &mut Cursor<'_>, kind: u64) -> Result<Value> {
 
 /// Skips `count` values of a kind, `depth` lists down, and returns null in their place.
 fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> Result<Value> {
-    let Some(&bytes) = SIZES.get(kind as usize) else {
-        return cursor
+    let message = || {
+        cursor
             .file
-            .refuse(format!("no value is of the kind {kind}"));
+            .malformed(format!("no value is of the kind {kind}"))
     };
+    let bytes = *SIZES.get(kind as usize).ok_or_else(message)?;
     cursor.check_count(count, bytes, "values")?;
     match kind {
         TEXT => {
@@ -183,12 +164,9 @@ fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> 
                 cursor.skip(length)?;
             }
         }
-        LIST if depth == MAX_DEPTH => {
-            return cursor
-                .file
-                .refuse(format!("lists lie in more than {MAX_DEPTH} lists"));
-        }
         LIST => {
+            let message = || format!("lists lie in more than {MAX_DEPTH} lists");
+            cursor.file.ensure(depth < MAX_DEPTH, message)?;
             for _ in 0..count {
                 let (kind, count) = (cursor.number(4)?, cursor.number(8)?);
                 skip_values(cursor, kind, count, depth + 1)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::super::json::{UniqueKeys, repeated};
@@ -23,33 +23,38 @@ pub(super) struct HeaderWire {
 #[derive(Debug, Deserialize)]
 pub(super) struct TensorWire {
     pub(super) dtype: String,
-    shape: Vec<u64>,
+    /// The number of elements, from the dimensions. Without any, the tensor is a single number.
+    #[serde(rename = "shape", deserialize_with = "elements")]
+    pub(super) elements: u64,
     /// Where its bytes begin and end, counted from the end of the header.
     pub(super) data_offsets: (u64, u64),
 }
 
 impl TensorWire {
-    /// Counts the elements, and checks that the tensor has the bytes for them. A shape without dimensions is that of one
-    /// number.
-    pub(super) fn elements(&self, name: &str) -> Result<u64, String> {
+    /// Checks that the tensor has the bytes that its elements need.
+    fn check(&self, name: &str) -> Result<(), String> {
         let (start, end) = self.data_offsets;
+        let name = || shown(name);
         let Some(bytes) = end.checked_sub(start) else {
-            let name = shown(name);
-            return Err(format!("the tensor '{name}' ends before it begins"));
+            return Err(format!("the tensor '{}' ends before it begins", name()));
         };
-        let mut dimensions = self.shape.iter();
-        let elements = dimensions.try_fold(1_u64, |product, size| product.checked_mul(*size));
-        let elements = elements.ok_or("a shape has too many elements")?;
-        if let Some(bits) = bits(&self.dtype)
-            && u128::from(elements) * bits != u128::from(bytes) * 8
-        {
-            let name = shown(name);
-            return Err(format!(
-                "the tensor '{name}' has {bytes} bytes, which is not what its shape needs"
-            ));
+        match bits(&self.dtype) {
+            Some(bits) if u128::from(self.elements) * bits != u128::from(bytes) * 8 => {
+                Err(format!(
+                    "the tensor '{}' has {bytes} bytes, which is not what its shape needs",
+                    name()
+                ))
+            }
+            _ => Ok(()),
         }
-        Ok(elements)
     }
+}
+
+fn elements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let shape = Vec::<u64>::deserialize(deserializer)?;
+    let mut dimensions = shape.into_iter();
+    let elements = dimensions.try_fold(1_u64, u64::checked_mul);
+    elements.ok_or_else(|| D::Error::custom("a shape has too many elements"))
 }
 
 /// Returns how many bits an element has; `None` for an unknown type.
@@ -89,7 +94,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                 let metadata = map.next_value::<Option<_>>()?.unwrap_or_default();
                 header.metadata.replace(metadata).is_some()
             } else {
-                let tensor = map.next_value()?;
+                let tensor: TensorWire = map.next_value()?;
+                tensor.check(&name).map_err(A::Error::custom)?;
                 header.tensors.insert(name.clone(), tensor).is_some()
             };
             if is_repeated {
