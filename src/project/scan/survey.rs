@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::iter;
 use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -63,8 +64,7 @@ impl Candidate {
 
     /// Returns the file, unless it is a folder.
     pub(crate) fn file(&self) -> Option<&RelPath> {
-        let first = self.files.first();
-        first.filter(|file| file.as_str() == self.path)
+        self.files.first().filter(|file| file.as_str() == self.path)
     }
 
     /// Returns the error of a folder where a target is needed.
@@ -115,10 +115,8 @@ impl Project {
             return Err(refuse("is neither a file nor a folder"));
         }
         let FolderFiles { files, faults } = files_below(self, path)?;
-        match faults.into_iter().next() {
-            None => Ok(files),
-            Some((_, error)) => Err(error),
-        }
+        let fault = faults.into_iter().next();
+        fault.map_or(Ok(files), |(_, error)| Err(error))
     }
 
     /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says. If
@@ -170,9 +168,8 @@ impl Project {
         } else if let Some(fault) = faults.into_iter().next() {
             survey.faults.push(fault);
         } else if unknown.is_empty() {
-            return Err(Error::argument(format!(
-                "there are no files below '{path}'"
-            )));
+            let message = format!("there are no files below '{path}'");
+            return Err(Error::argument(message));
         } else {
             survey.candidates.push(self.folder(path, unknown));
         }
@@ -186,14 +183,10 @@ impl Project {
         let read = at_top.filter_map(|file| self.read_file(file).ok());
         // Code in the folder of a model is part of the model.
         let mut known = read.filter(|read| read.is_known() && read.module.is_none());
-        let first = known.next();
-        let main = match first {
-            Some(first) if !first.is_of_folder() => {
-                known.find(Candidate::is_of_folder).or(Some(first))
-            }
-            first => first,
-        };
-        let main = main.unwrap_or_default();
+        let mut main = known.next().unwrap_or_default();
+        if !main.is_of_folder() {
+            main = known.find(Candidate::is_of_folder).unwrap_or(main);
+        }
         if main.format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file.as_str()));
         }
@@ -298,15 +291,12 @@ fn without_extension(path: &str) -> &str {
 }
 
 /// Returns the folder among `folders` in which a path lies, however deep.
-fn above<'f>(folders: &'f BTreeSet<String>, path: &str) -> Option<&'f str> {
-    let mut folder = path;
-    while folder != "." {
-        folder = folder_of(folder);
-        if let Some(found) = folders.get(folder) {
-            return Some(found);
-        }
-    }
-    None
+fn above<'f, 'p>(folders: &'f BTreeSet<String>, path: &'p str) -> Option<&'f str> {
+    let parent = |folder: &&'p str| (*folder != ".").then_some(folder_of(folder));
+    let mut parents = iter::successors(parent(&path), parent);
+    parents
+        .find_map(|folder| folders.get(folder))
+        .map(String::as_str)
 }
 
 /// Returns the folders that do not lie in any of the others.

@@ -112,18 +112,13 @@ impl ModelFile {
     /// # Errors
     /// [`ErrorKind::Registry`] that names the file if it has more than `max_bytes` or is not UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
+        let message = || format!("more than {max_bytes} bytes are not read as text");
+        self.ensure(self.size_bytes <= max_bytes, message)?;
         let mut bytes = Vec::new();
-        let head = self.head.get();
-        if let Some(all) = head.filter(|head| head.len() as u64 == self.size_bytes) {
-            bytes.clone_from(all);
-        } else if self.size_bytes <= max_bytes {
-            // It may have grown since it was looked at.
-            let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
-            self.at(limited.read_to_end(&mut bytes))?;
-        }
-        self.ensure(self.size_bytes.max(bytes.len() as u64) <= max_bytes, || {
-            format!("more than {max_bytes} bytes are not read as text")
-        })?;
+        let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
+        self.at(limited.read_to_end(&mut bytes))?;
+        // It may have grown since it was looked at.
+        self.ensure(bytes.len() as u64 <= max_bytes, message)?;
         let mut text = String::from_utf8(bytes)
             .map_err(|error| self.unreadable("the file is not UTF-8 text", error.utf8_error()))?;
         if text.starts_with(BYTE_ORDER_MARK) {
@@ -146,10 +141,8 @@ impl ModelFile {
     /// Reads its start as text. Bytes that are not UTF-8 are replaced, including a character that is cut at the end.
     pub(super) fn head_text(&self) -> Result<String> {
         let text = String::from_utf8_lossy(self.head()?);
-        Ok(text
-            .strip_prefix(BYTE_ORDER_MARK)
-            .unwrap_or(&text)
-            .to_owned())
+        let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
+        Ok(unmarked.unwrap_or(&text).to_owned())
     }
 
     /// Opens the file again: reading front to back moves the position of a handle, and on Windows, so does
@@ -196,11 +189,8 @@ impl ModelFile {
     /// # Errors
     /// [`ErrorKind::Registry`] if the file is such a text; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
-        let is_pointer = self.head()?.starts_with(LFS_POINTER);
-        self.ensure(
-            !is_pointer,
-            || "the file itself is kept by Git LFS and was not fetched",
-        )
+        let message = || "the file itself is kept by Git LFS and was not fetched";
+        self.ensure(!self.head()?.starts_with(LFS_POINTER), message)
     }
 }
 

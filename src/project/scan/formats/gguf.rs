@@ -20,7 +20,7 @@ mod words;
 
 use serde_json::Value;
 
-use super::ModelFormat;
+use super::BuiltIn;
 use super::description::{Description, is_part, long_text, short_text};
 use super::file::ModelFile;
 use crate::error::Result;
@@ -31,36 +31,28 @@ use table::{Keys, read_keys, read_tensors};
 /// The first bytes of every file of the format.
 const MAGIC: [u8; 4] = *b"GGUF";
 
-/// Reads GGUF.
-#[derive(Debug)]
-pub(super) struct Gguf;
+pub(super) const FORMAT: BuiltIn = BuiltIn("gguf", read);
 
-impl ModelFormat for Gguf {
-    fn name(&self) -> &'static str {
-        "gguf"
+fn read(file: &ModelFile) -> Result<Option<Description>> {
+    let has_magic = file.head()?.starts_with(&MAGIC);
+    if file.extension() != "gguf" && !has_magic {
+        return Ok(None);
     }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        let has_magic = file.head()?.starts_with(&MAGIC);
-        if file.extension() != "gguf" && !has_magic {
-            return Ok(None);
-        }
-        file.refuse_pointer()?;
-        file.ensure(has_magic, || "the file does not begin with 'GGUF'")?;
-        let mut cursor = Cursor::new(file)?;
-        cursor.skip(MAGIC.len() as u64)?;
-        let version = cursor.number(4)?;
-        check_version(version).map_err(|message| file.malformed(message))?;
-        let (tensors, keys) = (cursor.number(8)?, cursor.number(8)?);
-        let keys = read_keys(&mut cursor, keys)?;
-        let parameters = read_tensors(&mut cursor, tensors, &keys)?;
-        let mut description = describe(&keys);
-        let is_split = keys.get("split.count").and_then(Value::as_u64) > Some(1);
-        let is_part = is_split || is_part(file.file_name());
-        description.tensors(is_part, tensors, parameters);
-        description.fact("gguf_version", Some(version));
-        Ok(Some(description))
-    }
+    file.refuse_pointer()?;
+    file.ensure(has_magic, || "the file does not begin with 'GGUF'")?;
+    let mut cursor = Cursor::new(file)?;
+    cursor.skip(MAGIC.len() as u64)?;
+    let version = cursor.number(4)?;
+    check_version(version).map_err(|message| file.malformed(message))?;
+    let (tensors, keys) = (cursor.number(8)?, cursor.number(8)?);
+    let keys = read_keys(&mut cursor, keys)?;
+    let parameters = read_tensors(&mut cursor, tensors, &keys)?;
+    let mut description = describe(&keys);
+    let is_split = keys.get("split.count").and_then(Value::as_u64) > Some(1);
+    let is_part = is_split || is_part(file.file_name());
+    description.tensors(is_part, tensors, parameters);
+    description.fact("gguf_version", Some(version));
+    Ok(Some(description))
 }
 
 fn check_version(version: u64) -> Result<(), String> {
@@ -80,15 +72,14 @@ fn describe(keys: &Keys) -> Description {
     let number = |key: &str| keys.get(key)?.as_u64();
     let architecture = text("general.architecture");
     let of_architecture = |key: &str| number(&format!("{}.{key}", architecture.as_deref()?));
+    let model_type = architecture.as_deref().map(words::model_type);
     let about = keys.get("general.description").and_then(Value::as_str);
     let tags = keys.get("general.tags").and_then(Value::as_array);
     let mut description = Description {
         name: text("general.name"),
         description: about.and_then(long_text),
         version: text("general.version"),
-        model_type: architecture
-            .as_deref()
-            .map(|name| words::model_type(name).to_owned()),
+        model_type: model_type.map(str::to_owned),
         ..Description::default()
     };
     for tag in tags.into_iter().flatten() {

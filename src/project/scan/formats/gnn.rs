@@ -33,7 +33,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::ModelFormat;
+use super::BuiltIn;
 use super::description::{Description, MAX_ENTRIES, long_text, short_text};
 use super::file::ModelFile;
 use crate::error::Result;
@@ -48,36 +48,28 @@ const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// sections.
 const FACT_SECTIONS: [&str; 4] = ["", "ModelAnnotation", "Footer", "Signature"];
 
-/// Reads Generalized Notation Notation.
-#[derive(Debug)]
-pub(super) struct Gnn;
+pub(super) const FORMAT: BuiltIn = BuiltIn("gnn", read);
 
-impl ModelFormat for Gnn {
-    fn name(&self) -> &'static str {
-        "gnn"
+fn read(file: &ModelFile) -> Result<Option<Description>> {
+    // Most markdown files are no models and may contain anything: only one that looks like a model is checked.
+    if !matches!(file.extension(), "md" | "gnn")
+        || !Outline::of(&file.head_text()?).has("ModelName")
+    {
+        return Ok(None);
     }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        // Most markdown files are no models and may contain anything: only one that looks like a model is checked.
-        if !matches!(file.extension(), "md" | "gnn")
-            || !Outline::of(&file.head_text()?).has("ModelName")
-        {
-            return Ok(None);
-        }
-        let text = file.text(MAX_TEXT_BYTES)?;
-        let outline = Outline::of(&text);
-        let has_notation = outline.has("StateSpaceBlock") || outline.has("Connections");
-        if !outline.has("ModelName") || !has_notation {
-            return Ok(None);
-        }
-        let lines = outline.lines("StateSpaceBlock");
-        let names: HashSet<&str> = lines.flat_map(variables).collect();
-        file.ensure(
-            !names.is_empty() || !outline.has("StateSpaceBlock"),
-            || "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'",
-        )?;
-        Ok(Some(describe(&outline, names.len())))
+    let text = file.text(MAX_TEXT_BYTES)?;
+    let outline = Outline::of(&text);
+    let has_notation = outline.has("StateSpaceBlock") || outline.has("Connections");
+    if !outline.has("ModelName") || !has_notation {
+        return Ok(None);
     }
+    let lines = outline.lines("StateSpaceBlock");
+    let names: HashSet<&str> = lines.flat_map(variables).collect();
+    file.ensure(
+        !names.is_empty() || !outline.has("StateSpaceBlock"),
+        || "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'",
+    )?;
+    Ok(Some(describe(&outline, names.len())))
 }
 
 fn describe(outline: &Outline<'_>, variables: usize) -> Description {

@@ -14,7 +14,7 @@ mod tests;
 use serde::de::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ModelFormat;
+use super::BuiltIn;
 use super::description::{Description, Extent, short_text};
 use super::file::ModelFile;
 use super::json::UniqueKeys;
@@ -35,34 +35,26 @@ const NUMBERS: [(&str, &[&str]); 4] = [
     ("layers", &["num_hidden_layers", "n_layer", "num_layers"]),
 ];
 
-/// Reads the `config.json` of the Hub's libraries.
-#[derive(Debug)]
-pub(super) struct HubConfig;
+pub(super) const FORMAT: BuiltIn = BuiltIn("hub", read);
 
 /// The values by key, not parsed until they are asked for; `None` for null.
 type Config<'a> = UniqueKeys<Option<&'a RawValue>>;
 
-impl ModelFormat for HubConfig {
-    fn name(&self) -> &'static str {
-        "hub"
+fn read(file: &ModelFile) -> Result<Option<Description>> {
+    if file.file_name() != "config.json" {
+        return Ok(None);
     }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        if file.file_name() != "config.json" {
-            return Ok(None);
-        }
-        let head = file.head_text()?;
-        let is_known = KNOWN_BY.iter().any(|key| head.contains(key));
-        let text = file.text_if(MAX_CONFIG_BYTES, is_known)?;
-        let Some(text) = text.filter(|text| text.trim_start().starts_with('{')) else {
-            return Ok(None);
-        };
-        match serde_json::from_str(&text) {
-            Ok(config) => Ok(describe(&config)),
-            Err(_) if !is_known => Ok(None),
-            Err(error) => {
-                Err(file.unreadable("the configuration is not JSON, or has a key twice", error))
-            }
+    let head = file.head_text()?;
+    let is_known = KNOWN_BY.iter().any(|key| head.contains(key));
+    let text = file.text_if(MAX_CONFIG_BYTES, is_known)?;
+    let Some(text) = text.filter(|text| text.trim_start().starts_with('{')) else {
+        return Ok(None);
+    };
+    match serde_json::from_str(&text) {
+        Ok(config) => Ok(describe(&config)),
+        Err(_) if !is_known => Ok(None),
+        Err(error) => {
+            Err(file.unreadable("the configuration is not JSON, or has a key twice", error))
         }
     }
 }
@@ -90,10 +82,8 @@ fn describe(config: &Config<'_>) -> Option<Description> {
     let text_config: Config<'_> = value(config, "text_config").unwrap_or_default();
     let configs = [config, &text_config];
     for (fact, keys) in NUMBERS {
-        description.fact(
-            fact,
-            first(configs, keys, |config, key| value::<u64>(config, key)),
-        );
+        let number = first(configs, keys, |config, key| value::<u64>(config, key));
+        description.fact(fact, number);
     }
     description.fact("architecture", architecture);
     description.fact("hub_model_type", hub_type);
@@ -156,7 +146,7 @@ fn model_type(architecture: &str, hub_type: &str, has_vision: bool) -> Option<&'
             }
         }
         task if task.ends_with("Classification") => "classification",
-        "" if ends(&["LMHeadModel"]) => "text-generation",
+        "" if architecture.ends_with("LMHeadModel") => "text-generation",
         "" if ends(&["EncoderModel", "BertModel", "RobertaModel", "CLIPModel"]) => "embedding",
         "" => return None,
         _ => "other",

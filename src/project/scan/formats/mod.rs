@@ -81,15 +81,29 @@ pub trait ModelFormat: fmt::Debug + Send + Sync {
     fn read(&self, file: &ModelFile) -> Result<Option<Description>>;
 }
 
+/// A format that this crate reads: its name, and the function that reads it.
+#[derive(Debug)]
+struct BuiltIn(&'static str, fn(&ModelFile) -> Result<Option<Description>>);
+
+impl ModelFormat for BuiltIn {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
+        self.1(file)
+    }
+}
+
 /// Returns the formats that this crate reads, in the order in which they are tried.
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
-        Arc::new(safetensors::Safetensors),
-        Arc::new(gguf::Gguf),
-        Arc::new(hub_config::HubConfig),
-        Arc::new(modflow::Modflow),
-        Arc::new(gnn::Gnn),
+        Arc::new(safetensors::FORMAT),
+        Arc::new(gguf::FORMAT),
+        Arc::new(hub_config::FORMAT),
+        Arc::new(modflow::FORMAT),
+        Arc::new(gnn::FORMAT),
     ]
 }
 

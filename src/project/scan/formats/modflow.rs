@@ -28,7 +28,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use super::ModelFormat;
+use super::BuiltIn;
 use super::description::{Description, Extent};
 use super::file::ModelFile;
 use crate::error::Result;
@@ -40,35 +40,26 @@ const SIMULATION_FILE: &str = "mfsim.nam";
 /// How many words of a line are read.
 const MAX_WORDS: usize = 8;
 
-/// Reads the name files of MODFLOW.
-#[derive(Debug)]
-pub(super) struct Modflow;
+pub(super) const FORMAT: BuiltIn = BuiltIn("modflow", read);
 
-impl ModelFormat for Modflow {
-    fn name(&self) -> &'static str {
-        "modflow"
+fn read(file: &ModelFile) -> Result<Option<Description>> {
+    if file.extension() != "nam" {
+        return Ok(None);
     }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        if file.extension() != "nam" {
-            return Ok(None);
-        }
-        let is_simulation = file.file_name().eq_ignore_ascii_case(SIMULATION_FILE);
-        let is_known = is_simulation || classic::is_name_file(&file.head_text()?);
-        let Some(text) = file.text_if(MAX_NAME_FILE_BYTES, is_known)? else {
-            return Ok(None);
-        };
-        let description = if is_simulation || simulation::is_simulation(&text) {
-            simulation::read(&text)
-        } else if classic::is_name_file(&text) {
-            classic::read(&text)
-        } else {
-            return Ok(None);
-        };
-        description
-            .map(Some)
-            .map_err(|message| file.malformed(message))
-    }
+    let is_simulation = file.file_name().eq_ignore_ascii_case(SIMULATION_FILE);
+    let is_known = is_simulation || classic::is_name_file(&file.head_text()?);
+    let Some(text) = file.text_if(MAX_NAME_FILE_BYTES, is_known)? else {
+        return Ok(None);
+    };
+    let description = if is_simulation || simulation::is_simulation(&text) {
+        simulation::read(&text)
+    } else if classic::is_name_file(&text) {
+        classic::read(&text)
+    } else {
+        return Ok(None);
+    };
+    let description = description.map_err(|message| file.malformed(message))?;
+    Ok(Some(description))
 }
 
 /// Returns what is the same for every kind of simulation.

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::ModelFormat;
+use super::BuiltIn;
 use super::description::{
     Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, is_part, long_text, short_text,
 };
@@ -35,48 +35,37 @@ const LENGTH_BYTES: u64 = 8;
 /// The longest value of the metadata that is kept, in bytes: images and training statistics are longer.
 const MAX_VALUE_BYTES: usize = 4 * MAX_DESCRIPTION_CHARS;
 
-/// Reads the headers of safetensors.
-#[derive(Debug)]
-pub(super) struct Safetensors;
+pub(super) const FORMAT: BuiltIn = BuiltIn("safetensors", read);
 
-impl ModelFormat for Safetensors {
-    fn name(&self) -> &'static str {
-        "safetensors"
+fn read(file: &ModelFile) -> Result<Option<Description>> {
+    const OTHER_FORM: &str = "the header is not of the form that safetensors asks for";
+    if file.extension() != "safetensors" {
+        return Ok(None);
     }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        const OTHER_FORM: &str = "the header is not of the form that safetensors asks for";
-        if file.extension() != "safetensors" {
-            return Ok(None);
-        }
-        file.refuse_pointer()?;
-        let bytes = header_bytes(file)?;
-        let header = serde_json::from_slice::<HeaderWire>(&bytes);
-        let header = header.map_err(|error| file.unreadable(OTHER_FORM, error))?;
-        let data_bytes = file.size_bytes() - LENGTH_BYTES - bytes.len() as u64;
-        check_cover(file, &header, data_bytes)?;
-        let tensors = header.tensors.values();
-        let parameters = tensors
-            .clone()
-            .try_fold(0_u64, |sum, tensor| sum.checked_add(tensor.elements));
-        let too_many = || file.malformed("the tensors have too many elements");
-        let mut description = Description::default();
-        description.tensors(
-            is_part(file.file_name()),
-            tensors.len() as u64,
-            parameters.ok_or_else(too_many)?,
-        );
-        let dtypes = tensors.filter_map(|tensor| short_text(&tensor.dtype));
-        let dtypes = dtypes
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .take(MAX_ENTRIES);
-        description.fact("dtypes", Some(dtypes.collect::<Vec<_>>()));
-        if let Some(UniqueKeys(metadata)) = header.metadata {
-            describe_metadata(metadata, &mut description);
-        }
-        Ok(Some(description))
+    file.refuse_pointer()?;
+    let bytes = header_bytes(file)?;
+    let header = serde_json::from_slice::<HeaderWire>(&bytes);
+    let header = header.map_err(|error| file.unreadable(OTHER_FORM, error))?;
+    let data_bytes = file.size_bytes() - LENGTH_BYTES - bytes.len() as u64;
+    check_cover(file, &header, data_bytes)?;
+    let mut elements = header.tensors.values().map(|tensor| tensor.elements);
+    let parameters = elements.try_fold(0_u64, u64::checked_add);
+    let parameters =
+        parameters.ok_or_else(|| file.malformed("the tensors have too many elements"))?;
+    let dtypes = header
+        .tensors
+        .values()
+        .filter_map(|tensor| short_text(&tensor.dtype));
+    let dtypes: BTreeSet<String> = dtypes.collect();
+    let dtypes: Vec<String> = dtypes.into_iter().take(MAX_ENTRIES).collect();
+    let is_part = is_part(file.file_name());
+    let mut description = Description::default();
+    description.tensors(is_part, header.tensors.len() as u64, parameters);
+    description.fact("dtypes", Some(dtypes));
+    if let Some(UniqueKeys(metadata)) = header.metadata {
+        describe_metadata(metadata, &mut description);
     }
+    Ok(Some(description))
 }
 
 /// Reads the header, after checking that the file contains it.

@@ -85,21 +85,20 @@ fn is_shallow(text: &str) -> Option<bool> {
     let (mut chain, mut total) = (0_usize, 0_usize);
     loop {
         let token = lexer.next_token();
-        let closes = open.last().is_some_and(|(close, _)| *close == token);
+        if let Some((_, outer)) = open.pop_if(|(close, _)| *close == token) {
+            total -= chain;
+            chain = outer;
+            continue;
+        }
         let close = match token {
             TokenKind::EndOfFile => return open.is_empty().then_some(true),
-            TokenKind::Unknown => return None,
             TokenKind::Newline if !open.is_empty() => return None,
             TokenKind::Newline | TokenKind::Comma | TokenKind::Semi => {
                 total -= std::mem::take(&mut chain);
                 continue;
             }
-            _ if closes => {
-                total -= chain;
-                chain = open.pop()?.1;
-                continue;
-            }
-            TokenKind::Rpar
+            TokenKind::Unknown
+            | TokenKind::Rpar
             | TokenKind::Rsqb
             | TokenKind::Rbrace
             | TokenKind::FStringEnd

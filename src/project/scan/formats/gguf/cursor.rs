@@ -77,13 +77,11 @@ impl<'a> Cursor<'a> {
 
     /// Moves the position, unless the tables would end before it.
     fn advance(&mut self, bytes: u64) -> Result<()> {
-        let fits = bytes <= self.end - self.at;
-        self.file
-            .ensure(fits || self.end == self.file.size_bytes(), || {
-                format!("the tables have more than {MAX_TABLE_BYTES} bytes, which are not read")
-            })?;
-        self.file
-            .ensure(fits, || "the file ends within its tables")?;
+        let (file, fits) = (self.file, bytes <= self.end - self.at);
+        file.ensure(fits || self.end == file.size_bytes(), || {
+            format!("the tables have more than {MAX_TABLE_BYTES} bytes, which are not read")
+        })?;
+        file.ensure(fits, || "the file ends within its tables")?;
         self.at += bytes;
         Ok(())
     }

@@ -94,10 +94,10 @@ pub(super) fn read_tensors(cursor: &mut Cursor<'_>, count: u64, keys: &Keys) -> 
     let data = cursor.at.checked_next_multiple_of(alignment);
     let data = data.ok_or_else(|| cursor.file.malformed("the data is aligned to nothing"))?;
     let begins = |offset| data.saturating_add(offset) < cursor.file.size_bytes();
-    cursor.file.ensure(
-        last_offset.is_none_or(begins),
-        || "the file ends before its last tensor begins",
-    )?;
+    let message = || "the file ends before its last tensor begins";
+    cursor
+        .file
+        .ensure(last_offset.is_none_or(begins), message)?;
     Ok(total)
 }
 
@@ -116,10 +116,10 @@ fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
 
 fn read_name(cursor: &mut Cursor<'_>) -> Result<String> {
     let name = cursor.string(MAX_NAME_BYTES + 1)?;
-    cursor.file.ensure(
-        name.len() as u64 <= MAX_NAME_BYTES,
-        || "the name of a key or tensor is too long",
-    )?;
+    let is_short = name.len() as u64 <= MAX_NAME_BYTES;
+    cursor
+        .file
+        .ensure(is_short, || "the name of a key or tensor is too long")?;
     Ok(name)
 }
 
@@ -150,12 +150,10 @@ fn read_value(cursor: &mut Cursor<'_>, kind: u64) -> Result<Value> {
 
 /// Skips `count` values of a kind, `depth` lists down, and returns null in their place.
 fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> Result<Value> {
-    let message = || {
-        cursor
-            .file
-            .malformed(format!("no value is of the kind {kind}"))
+    let Some(&bytes) = SIZES.get(kind as usize) else {
+        let message = format!("no value is of the kind {kind}");
+        return Err(cursor.file.malformed(message));
     };
-    let bytes = *SIZES.get(kind as usize).ok_or_else(message)?;
     cursor.check_count(count, bytes, "values")?;
     match kind {
         TEXT => {

@@ -63,12 +63,12 @@ impl File {
     }
 
     fn read(&self) -> Description {
-        ModelFolder::new().model(&Gguf, "a.gguf", &self.bytes())
+        ModelFolder::new().model(&FORMAT, "a.gguf", &self.bytes())
     }
 }
 
 fn refusal(bytes: &[u8]) -> String {
-    ModelFolder::new().refusal(&Gguf, "a.gguf", bytes)
+    ModelFolder::new().refusal(&FORMAT, "a.gguf", bytes)
 }
 
 /// A small version of a language model as people publish them.
@@ -120,14 +120,14 @@ fn the_facts_of_a_language_model_are_read() {
 fn format_and_version_are_told_by_the_first_bytes() {
     let folder = ModelFolder::new();
     let bytes = File::default().counted(2, 0, 0);
-    let model = folder.model(&Gguf, "weights.bin", &bytes);
+    let model = folder.model(&FORMAT, "weights.bin", &bytes);
     assert_eq!(
         Value::from(model.metadata),
         json!({"parameters": 0, "tensors": 0, "gguf_version": 2})
     );
     assert_eq!(model.model_type, None);
-    assert!(folder.read(&Gguf, "a.bin", b"GGU").unwrap().is_none());
-    assert!(folder.read(&Gguf, "a.bin", b"").unwrap().is_none());
+    assert!(folder.read(&FORMAT, "a.bin", b"GGU").unwrap().is_none());
+    assert!(folder.read(&FORMAT, "a.bin", b"").unwrap().is_none());
     for (bytes, why) in [
         (&b""[..], "does not begin with 'GGUF'"),
         (b"GGML\0\0\0\0", "does not begin with 'GGUF'"),
@@ -146,7 +146,7 @@ fn format_and_version_are_told_by_the_first_bytes() {
 #[test]
 fn the_model_of_a_part_is_its_folder() {
     let file = File::default().tensor("a", &[2], 0).data(8);
-    let model = ModelFolder::new().model(&Gguf, "a-00001-of-00002.gguf", &file.bytes());
+    let model = ModelFolder::new().model(&FORMAT, "a-00001-of-00002.gguf", &file.bytes());
     assert_eq!(model.extent, Extent::Folder);
     let split = file.key("split.count", 2, &2_u16.to_le_bytes()).read();
     assert_eq!(split.extent, Extent::Folder);
@@ -257,7 +257,7 @@ fn tables_and_counts_are_limited() {
             .set_len(size)
             .unwrap();
         let file = ModelFile::open(&path, file.name().clone()).unwrap();
-        Gguf.read(&file).unwrap_err().to_string()
+        super::read(&file).unwrap_err().to_string()
     };
     let key = File::default()
         .key("x", 8, &(80_u64 << 20).to_le_bytes())
@@ -298,5 +298,5 @@ fn damaged_files_cause_no_panic() {
         .key("general.alignment", 4, &32_u32.to_le_bytes())
         .tensor("a", &[2, 2], 0)
         .data(16);
-    ModelFolder::new().damage(&Gguf, "a.gguf", &file.bytes());
+    ModelFolder::new().damage(&FORMAT, "a.gguf", &file.bytes());
 }

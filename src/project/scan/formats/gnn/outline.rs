@@ -11,19 +11,16 @@ impl<'a> Outline<'a> {
     pub(super) fn of(text: &'a str) -> Self {
         let mut sections: HashMap<String, Vec<&str>> = HashMap::new();
         let mut section = sections.entry(String::new()).or_default();
-        let mut open: Option<Fence> = None;
+        let mut open = None;
         for line in text.lines() {
-            let fence = Fence::of(line);
-            if let Some(opening) = &open {
-                if fence.is_some_and(|fence| fence.closes(opening)) {
-                    open = None;
-                }
-            } else if fence.is_some() {
-                open = fence;
-            } else if let Some(name) = heading(line) {
-                section = sections.entry(name.to_ascii_lowercase()).or_default();
-            } else {
-                section.push(line);
+            match (open, fence(line)) {
+                (Some(opening), Some((marks, ""))) if marks.starts_with(opening) => open = None,
+                (Some(_), _) => {}
+                (None, Some((marks, _))) => open = Some(marks),
+                (None, None) => match heading(line) {
+                    Some(name) => section = sections.entry(name.to_ascii_lowercase()).or_default(),
+                    None => section.push(line),
+                },
             }
         }
         Self(sections)
@@ -49,33 +46,16 @@ fn heading(line: &str) -> Option<&str> {
     (!rest.starts_with('#') && !name.is_empty()).then_some(name)
 }
 
-/// A line that starts or ends a code block (<https://spec.commonmark.org/0.31.2/#fenced-code-blocks>).
-#[derive(Debug)]
-struct Fence {
-    mark: char,
-    length: usize,
-    /// Whether text follows, such as the language of the code: such a line ends no block.
-    has_info: bool,
-}
-
-impl Fence {
-    fn of(line: &str) -> Option<Self> {
-        let line = unindented(line)?.trim_end();
-        let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-        let info = line.trim_start_matches(mark);
-        let length = line.len() - info.len();
-        // A further backtick makes it a line of text with code in it.
-        let is_text = mark == '`' && info.contains('`');
-        (length >= 3 && !is_text).then_some(Self {
-            mark,
-            length,
-            has_info: !info.is_empty(),
-        })
-    }
-
-    fn closes(&self, opening: &Self) -> bool {
-        self.mark == opening.mark && self.length >= opening.length && !self.has_info
-    }
+/// Splits a line that may start a code block (<https://spec.commonmark.org/0.31.2/#fenced-code-blocks>) into its marks and
+/// what follows, such as the language of the code. If nothing follows, it may also end one.
+fn fence(line: &str) -> Option<(&str, &str)> {
+    let line = unindented(line)?.trim_end();
+    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let info = line.trim_start_matches(mark);
+    let marks = &line[..line.len() - info.len()];
+    // Another backtick makes it a line of text with code in it.
+    let is_text = mark == '`' && info.contains('`');
+    (marks.len() >= 3 && !is_text).then_some((marks, info))
 }
 
 /// Returns a line without its indentation; `None` if that makes it code.

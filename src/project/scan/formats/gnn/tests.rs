@@ -17,7 +17,7 @@ fn the_facts_of_the_example_are_read() {
         EXAMPLE.replace('\n', "\r\n"),
         format!("\u{feff}{EXAMPLE}"),
     ] {
-        let model = folder.model(&Gnn, "models/agent.md", text.as_bytes());
+        let model = folder.model(&FORMAT, "models/agent.md", text.as_bytes());
         assert_eq!(model.name.as_deref(), Some("Active Inference POMDP Agent"));
         assert_eq!(model.version.as_deref(), Some("1.0.0"));
         assert_eq!(model.model_type.as_deref(), Some("other"));
@@ -47,7 +47,7 @@ fn a_model_needs_a_name_and_a_state_space_or_connections() {
     let folder = ModelFolder::new();
     let is_model = |text: &str| {
         folder
-            .read(&Gnn, "a.md", text.as_bytes())
+            .read(&FORMAT, "a.md", text.as_bytes())
             .unwrap()
             .is_some()
     };
@@ -60,13 +60,13 @@ fn a_model_needs_a_name_and_a_state_space_or_connections() {
     ));
     assert!(
         folder
-            .read(&Gnn, "a.txt", LEAST.as_bytes())
+            .read(&FORMAT, "a.txt", LEAST.as_bytes())
             .unwrap()
             .is_none()
     );
     assert!(
         folder
-            .read(&Gnn, "a.GNN", LEAST.as_bytes())
+            .read(&FORMAT, "a.GNN", LEAST.as_bytes())
             .unwrap()
             .is_some()
     );
@@ -77,7 +77,7 @@ fn a_state_space_without_variables_is_refused() {
     let folder = ModelFolder::new();
     let text = "## ModelName\nTiny\n## StateSpaceBlock\n# s[1]\n```\ns[1]\n```\n";
     assert_eq!(
-        folder.refusal(&Gnn, "models/a.md", text.as_bytes()),
+        folder.refusal(&FORMAT, "models/a.md", text.as_bytes()),
         "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]' (models/a.md)"
     );
 }
@@ -86,7 +86,7 @@ fn a_state_space_without_variables_is_refused() {
 fn only_models_are_refused_for_their_size_or_encoding() {
     let folder = ModelFolder::new();
     let large = format!("{LEAST}{}", "#\n".repeat(MAX_TEXT_BYTES as usize / 2));
-    let refusal = folder.refusal(&Gnn, "a.md", large.as_bytes());
+    let refusal = folder.refusal(&FORMAT, "a.md", large.as_bytes());
     assert_eq!(
         refusal,
         "more than 1048576 bytes are not read as text (a.md)"
@@ -94,17 +94,22 @@ fn only_models_are_refused_for_their_size_or_encoding() {
     let other = "# Log\n".repeat(MAX_TEXT_BYTES as usize);
     assert!(
         folder
-            .read(&Gnn, "b.md", other.as_bytes())
+            .read(&FORMAT, "b.md", other.as_bytes())
             .unwrap()
             .is_none()
     );
     let latin = [LEAST.as_bytes(), b"\xe9"].concat();
-    let refusal = folder.refusal(&Gnn, "c.md", &latin);
+    let refusal = folder.refusal(&FORMAT, "c.md", &latin);
     assert!(
         refusal.starts_with("the file is not UTF-8 text (c.md): "),
         "{refusal}"
     );
-    assert!(folder.read(&Gnn, "d.md", b"# caf\xe9").unwrap().is_none());
+    assert!(
+        folder
+            .read(&FORMAT, "d.md", b"# caf\xe9")
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn facts_are_read_from_some_sections_only() {
     let text = "# GNN Version: 9\n# Version: 2.1\n- **Author:** the first\n\n## ModelName\n\n# no name\nTiny\n\
         ## ModelAnnotation\nTags: [a, b]\nAuthor: the second\nDate:\n\
         ## Connections\nlicense: D>s\n## Footer\nDate: 2024-05-01\n## Signature\nLicence: MIT\n";
-    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    let model = folder.model(&FORMAT, "a.md", text.as_bytes());
     assert_eq!(model.name.as_deref(), Some("Tiny"));
     assert_eq!(model.version.as_deref(), Some("2.1"));
     assert_eq!(model.tags, ["a", "b"]);
@@ -122,7 +127,7 @@ fn facts_are_read_from_some_sections_only() {
     });
     assert_eq!(Value::from(model.metadata), expected);
     let text = format!("Version: 1\n{LEAST}## Version\nVersion: 3\n");
-    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    let model = folder.model(&FORMAT, "a.md", text.as_bytes());
     assert_eq!(model.version.as_deref(), Some("3"));
 }
 
@@ -131,7 +136,7 @@ fn long_texts_are_cut() {
     let folder = ModelFolder::new();
     let long = "π".repeat(5_000);
     let text = format!("{LEAST}## ModelAnnotation\n{long}\n").replace("Tiny", &long);
-    let model = folder.model(&Gnn, "a.md", text.as_bytes());
+    let model = folder.model(&FORMAT, "a.md", text.as_bytes());
     assert_eq!(model.name.unwrap().chars().count(), MAX_NAME_CHARS);
     assert_eq!(
         model.description.unwrap().chars().count(),
@@ -142,5 +147,5 @@ fn long_texts_are_cut() {
 #[test]
 fn damaged_files_cause_no_panic() {
     let text = "# Tags: π\n## ModelName:\nT\n```\n## B\n```\n## StateSpaceBlock\nπ[π[3,'], s[1\n## Connections\n(a,π)->c-d:x\n";
-    ModelFolder::new().damage(&Gnn, "a.md", text.as_bytes());
+    ModelFolder::new().damage(&FORMAT, "a.md", text.as_bytes());
 }

@@ -5,7 +5,7 @@ use super::*;
 
 fn read(text: &str) -> Option<Description> {
     ModelFolder::new()
-        .read(&HubConfig, "m/config.json", text.as_bytes())
+        .read(&FORMAT, "m/config.json", text.as_bytes())
         .unwrap()
 }
 
@@ -83,20 +83,20 @@ fn other_files_of_that_name_are_no_models() {
     let config = b"{\"model_type\": \"llama\"}";
     assert!(
         folder
-            .read(&HubConfig, "a/my_config.json", config)
+            .read(&FORMAT, "a/my_config.json", config)
             .unwrap()
             .is_none()
     );
     assert!(
         folder
-            .read(&HubConfig, "a/config.json", b"caf\xe9")
+            .read(&FORMAT, "a/config.json", b"caf\xe9")
             .unwrap()
             .is_none()
     );
     let other = " ".repeat(MAX_CONFIG_BYTES as usize + 1);
     assert!(
         folder
-            .read(&HubConfig, "b/config.json", other.as_bytes())
+            .read(&FORMAT, "b/config.json", other.as_bytes())
             .unwrap()
             .is_none()
     );
@@ -105,7 +105,7 @@ fn other_files_of_that_name_are_no_models() {
 #[test]
 fn damaged_configurations_are_refused() {
     let folder = ModelFolder::new();
-    let refusal = |bytes: &[u8]| folder.refusal(&HubConfig, "m/config.json", bytes);
+    let refusal = |bytes: &[u8]| folder.refusal(&FORMAT, "m/config.json", bytes);
     let deep = format!(
         "{{\"model_type\": \"a\", \"architectures\": {}",
         "[".repeat(100_000)
@@ -195,5 +195,5 @@ fn ids_on_the_hub_are_told_from_paths() {
 fn damaged_files_cause_no_panic() {
     let config =
         r#"{"architectures":["AForCausalLM"],"_name_or_path":"π","text_config":{"n_ctx":1}}"#;
-    ModelFolder::new().damage(&HubConfig, "config.json", config.as_bytes());
+    ModelFolder::new().damage(&FORMAT, "config.json", config.as_bytes());
 }

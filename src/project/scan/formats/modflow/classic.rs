@@ -47,10 +47,8 @@ pub(super) fn read(text: &str) -> Result<Description, String> {
 
 /// Returns the type of the file that a line lists, in lower case; `None` unless the number of a unit and a name follow.
 fn file_type(words: &[&str]) -> Option<String> {
-    let [file_type, unit, _, ..] = words else {
-        return None;
-    };
-    unit.parse::<i32>()
-        .ok()
-        .map(|_| file_type.to_ascii_lowercase())
+    match words {
+        [kind, unit, _, ..] if unit.parse::<i32>().is_ok() => Some(kind.to_ascii_lowercase()),
+        _ => None,
+    }
 }

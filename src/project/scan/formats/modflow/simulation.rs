@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use super::super::description::{Description, MAX_ENTRIES, short_text};
 use super::{description, lines};
@@ -29,24 +29,14 @@ pub(super) fn read(text: &str) -> Result<Description, String> {
     let simulation = parse(text)?;
     let mut description = description("MODFLOW 6");
     description.tag("modflow6");
-    let types: BTreeSet<String> = simulation
-        .models
-        .iter()
-        .map(|(kind, _)| lower(kind))
-        .collect();
-    for kind in &types {
+    let types = simulation.models.iter().map(|(kind, _)| lower(kind));
+    for kind in types.collect::<BTreeSet<String>>() {
         description.tag(kind.trim_end_matches('6'));
     }
     let models = simulation.models.iter().take(MAX_ENTRIES);
-    let models = models.map(|(kind, name)| {
-        let name = name
-            .and_then(short_text)
-            .map(|name| ("name".to_owned(), name.into()));
-        let model = [("type".to_owned(), lower(kind).into())];
-        model
-            .into_iter()
-            .chain(name)
-            .collect::<Map<String, Value>>()
+    let models = models.map(|(kind, name)| match name.and_then(short_text) {
+        Some(name) => json!({"type": lower(kind), "name": name}),
+        None => json!({"type": lower(kind)}),
     });
     description.fact("models", Some(models.collect::<Vec<_>>()));
     description.fact("model_count", Some(simulation.models.len()));
@@ -81,7 +71,11 @@ fn parse(text: &str) -> Result<Simulation<'_>, String> {
                 let block = shown(block);
                 return Err(format!("line {number} does not end the block '{block}'"));
             }
-            (Some("MODELS"), _) => simulation.models.push(model(&words, number)?),
+            (Some("MODELS"), _) => {
+                let other =
+                    || format!("line {number} lists no model, as 'GWF6 gwf.nam gwf_1' does");
+                simulation.models.push(model(&words).ok_or_else(other)?);
+            }
             (Some("EXCHANGES"), _) => simulation.exchanges += 1,
             (Some(_), _) => {}
         }
@@ -94,17 +88,10 @@ fn parse(text: &str) -> Result<Simulation<'_>, String> {
 }
 
 /// Reads the type and name in a line such as `GWF6 gwf.nam gwf_1`.
-fn model<'a>(words: &[&'a str], number: usize) -> Result<(&'a str, Option<&'a str>), String> {
-    match words {
-        [kind, _, rest @ ..]
-            if kind.ends_with('6') && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-        {
-            Ok((kind, rest.first().copied()))
-        }
-        _ => Err(format!(
-            "line {number} lists no model, as 'GWF6 gwf.nam gwf_1' does"
-        )),
-    }
+fn model<'a>(words: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
+    let kind = words[0];
+    let is_type = kind.ends_with('6') && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (is_type && words.len() > 1).then(|| (kind, words.get(2).copied()))
 }
 
 fn lower(kind: &str) -> String {

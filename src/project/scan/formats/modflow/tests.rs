@@ -16,7 +16,7 @@ const CLASSIC: &str = "# A model\nLIST 7 tutorial.lst\nBAS6  13 tutorial.bas\n d
 
 fn read(name: &str, text: &str) -> Option<Description> {
     ModelFolder::new()
-        .read(&Modflow, name, text.as_bytes())
+        .read(&FORMAT, name, text.as_bytes())
         .unwrap()
 }
 
@@ -80,7 +80,7 @@ fn damaged_simulations_are_refused() {
             "line 2 lists no model",
         ),
     ] {
-        let refusal = ModelFolder::new().refusal(&Modflow, "a/mfsim.nam", text.as_bytes());
+        let refusal = ModelFolder::new().refusal(&FORMAT, "a/mfsim.nam", text.as_bytes());
         assert!(refusal.starts_with(why), "{refusal}");
     }
 }
@@ -102,8 +102,7 @@ fn the_packages_of_a_classic_model_are_read() {
         let model = read("a.nam", &format!("{CLASSIC}{line}")).unwrap();
         assert_eq!(model.metadata["simulation"], program);
     }
-    let refusal =
-        ModelFolder::new().refusal(&Modflow, "a.nam", format!("{CLASSIC}OC\n").as_bytes());
+    let refusal = ModelFolder::new().refusal(&FORMAT, "a.nam", format!("{CLASSIC}OC\n").as_bytes());
     assert_eq!(
         refusal,
         "line 7 names no file, as 'BAS6 8 model.bas' does (a.nam)"
@@ -125,20 +124,15 @@ fn other_name_files_are_no_models() {
     }
     assert_eq!(read("a.txt", CLASSIC), None);
     let folder = ModelFolder::new();
-    assert!(
-        folder
-            .read(&Modflow, "a.nam", b"caf\xe9")
-            .unwrap()
-            .is_none()
-    );
+    assert!(folder.read(&FORMAT, "a.nam", b"caf\xe9").unwrap().is_none());
     let latin = [CLASSIC.as_bytes(), b"# caf\xe9\n"].concat();
     assert!(
         folder
-            .refusal(&Modflow, "a.nam", &latin)
+            .refusal(&FORMAT, "a.nam", &latin)
             .starts_with("the file is not UTF-8 text")
     );
     let large = " ".repeat(MAX_NAME_FILE_BYTES as usize + 1);
-    let refusal = folder.refusal(&Modflow, "mfsim.nam", large.as_bytes());
+    let refusal = folder.refusal(&FORMAT, "mfsim.nam", large.as_bytes());
     assert!(refusal.starts_with("more than 1048576 bytes"), "{refusal}");
 }
 
@@ -157,6 +151,6 @@ fn words_are_read_up_to_a_comment() {
 #[test]
 fn damaged_files_cause_no_panic() {
     let folder = ModelFolder::new();
-    folder.damage(&Modflow, "mfsim.nam", SIMULATION.as_bytes());
-    folder.damage(&Modflow, "a.nam", CLASSIC.as_bytes());
+    folder.damage(&FORMAT, "mfsim.nam", SIMULATION.as_bytes());
+    folder.damage(&FORMAT, "a.nam", CLASSIC.as_bytes());
 }

@@ -34,18 +34,16 @@ impl TensorWire {
     /// Checks that the tensor has the bytes that its elements need.
     fn check(&self, name: &str) -> Result<(), String> {
         let (start, end) = self.data_offsets;
-        let name = || shown(name);
-        let Some(bytes) = end.checked_sub(start) else {
-            return Err(format!("the tensor '{}' ends before it begins", name()));
-        };
-        match bits(&self.dtype) {
-            Some(bits) if u128::from(self.elements) * bits != u128::from(bytes) * 8 => {
-                Err(format!(
-                    "the tensor '{}' has {bytes} bytes, which is not what its shape needs",
-                    name()
-                ))
-            }
-            _ => Ok(()),
+        let bytes = end.checked_sub(start);
+        let bytes =
+            bytes.ok_or_else(|| format!("the tensor '{}' ends before it begins", shown(name)))?;
+        let bits = bits(&self.dtype).map(|bits| bits * u128::from(self.elements));
+        match bits.is_none_or(|bits| bits == u128::from(bytes) * 8) {
+            true => Ok(()),
+            false => Err(format!(
+                "the tensor '{}' has {bytes} bytes, which is not what its shape needs",
+                shown(name)
+            )),
         }
     }
 }

@@ -17,11 +17,11 @@ fn tensor(name: &str, dtype: &str, shape: &[u64], from: u64, to: u64) -> String 
 }
 
 fn read(header: &str, data_bytes: usize) -> Description {
-    ModelFolder::new().model(&Safetensors, "a.safetensors", &bytes(header, data_bytes))
+    ModelFolder::new().model(&FORMAT, "a.safetensors", &bytes(header, data_bytes))
 }
 
 fn refusal(header: &str, data_bytes: usize) -> String {
-    ModelFolder::new().refusal(&Safetensors, "a.safetensors", &bytes(header, data_bytes))
+    ModelFolder::new().refusal(&FORMAT, "a.safetensors", &bytes(header, data_bytes))
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_example_classifier_is_read() {
     );
     let name = crate::relpath::RelPath::parse("v1/model.safetensors").unwrap();
     let file = ModelFile::open(path.as_ref(), name).unwrap();
-    let model = Safetensors.read(&file).unwrap().unwrap();
+    let model = super::read(&file).unwrap().unwrap();
     let expected = json!({
         "parameters": 650, "tensors": 2, "dtypes": ["F32"], "safetensors": {"format": "np"},
     });
@@ -79,7 +79,7 @@ fn metadata_with_a_known_meaning_describes_the_model() {
 fn the_model_of_a_part_is_its_folder() {
     let header = format!("{{{}}}", tensor("a", "F32", &[1], 0, 4));
     let name = "model-00001-of-00002.safetensors";
-    let model = ModelFolder::new().model(&Safetensors, name, &bytes(&header, 4));
+    let model = ModelFolder::new().model(&FORMAT, name, &bytes(&header, 4));
     assert_eq!(model.extent, Extent::Folder);
     assert_eq!(Value::from(model.metadata), json!({"dtypes": ["F32"]}));
 }
@@ -87,7 +87,7 @@ fn the_model_of_a_part_is_its_folder() {
 #[test]
 fn announced_lengths_are_not_trusted() {
     let folder = ModelFolder::new();
-    let refusal = |bytes: &[u8]| folder.refusal(&Safetensors, "a.safetensors", bytes);
+    let refusal = |bytes: &[u8]| folder.refusal(&FORMAT, "a.safetensors", bytes);
     assert_eq!(
         refusal(b""),
         "the file is shorter than the length of a header (a.safetensors)"
@@ -103,7 +103,7 @@ fn announced_lengths_are_not_trusted() {
     grown.set_len(MAX_HEADER_BYTES * 2).unwrap();
     let name = crate::relpath::RelPath::parse("large.safetensors").unwrap();
     let file = ModelFile::open(&path, name).unwrap();
-    let error = Safetensors.read(&file).unwrap_err().to_string();
+    let error = super::read(&file).unwrap_err().to_string();
     assert_eq!(
         error,
         "the header has 16777217 bytes, and more than 16777216 are not read (large.safetensors)"
@@ -206,7 +206,7 @@ fn headers_of_another_form_are_refused() {
     let mut latin = bytes(r#"{"\u00e9?":1}"#, 0);
     let at = latin.len() - 4;
     latin[at - 1] = 0xe9;
-    let refused = ModelFolder::new().refusal(&Safetensors, "a.safetensors", &latin);
+    let refused = ModelFolder::new().refusal(&FORMAT, "a.safetensors", &latin);
     assert!(
         refused.contains("the header is not of the form"),
         "{refused}"
@@ -220,5 +220,5 @@ fn damaged_files_cause_no_panic() {
         tensor("a", "F32", &[2, 1], 0, 8),
         tensor("b", "U8", &[3], 8, 11)
     );
-    ModelFolder::new().damage(&Safetensors, "a.safetensors", &bytes(&header, 11));
+    ModelFolder::new().damage(&FORMAT, "a.safetensors", &bytes(&header, 11));
 }
