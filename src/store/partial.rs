@@ -80,6 +80,16 @@ pub(crate) struct MeasuredFile {
     pub(crate) is_here: bool,
 }
 
+impl MeasuredFile {
+    /// A file of which only the size is known.
+    pub(crate) fn missing(size_bytes: u64) -> Self {
+        Self {
+            size_bytes,
+            is_here: false,
+        }
+    }
+}
+
 /// A partial on disk, whether or not a process is writing it.
 #[derive(Debug, Clone)]
 pub(crate) struct Partial {

@@ -62,13 +62,10 @@ impl Measuring<'_> {
         }
         self.fill_in(&mut measured);
         let mut digests = HashSet::new();
-        let mut is_first = |index: &usize| {
-            files[*index]
-                .digest
-                .is_none_or(|digest| digests.insert(digest))
-        };
-        let unknown = (0..files.len()).filter(|index| measured[*index].is_none());
-        let unknown: VecDeque<usize> = unknown.filter(|index| is_first(index)).collect();
+        let mut is_first = |digest: Option<Checksum>| digest.is_none_or(|sum| digests.insert(sum));
+        let unknown: VecDeque<usize> = (0..files.len())
+            .filter(|index| measured[*index].is_none() && is_first(files[*index].digest))
+            .collect();
         let known = files.len() - unknown.len();
         self.tally.measuring(files.len() as u64, known as u64);
         let jobs = Mutex::new(unknown.clone());
@@ -104,26 +101,20 @@ impl Measuring<'_> {
     /// Adds the sizes that the registry states, and those of files with digests that are measured or on this machine.
     fn fill_in(&self, measured: &mut [Option<MeasuredFile>]) {
         let files = self.unmeasured.files();
-        let found = files.iter().zip(&*measured);
-        let found =
-            found.filter_map(|(file, found)| Some((file.digest?, found.as_ref()?.size_bytes)));
-        let found: HashMap<Checksum, u64> = found.collect();
+        let mut sizes = self.local_sizes.clone();
+        for (file, found) in files.iter().zip(&*measured) {
+            if let (Some(digest), Some(found)) = (file.digest, found) {
+                sizes.insert(digest, found.size_bytes);
+            }
+        }
         for (file, slot) in files.iter().zip(measured) {
-            let by_digest = || {
-                let digest = file.digest?;
-                found
-                    .get(&digest)
-                    .or_else(|| self.local_sizes.get(&digest))
-                    .copied()
+            let by_digest = || sizes.get(&file.digest?).copied();
+            let known = || {
+                file.size_bytes
+                    .or_else(by_digest)
+                    .map(MeasuredFile::missing)
             };
-            *slot = slot.or_else(|| {
-                let size_bytes = file.size_bytes.or_else(by_digest)?;
-                let is_here = false;
-                Some(MeasuredFile {
-                    size_bytes,
-                    is_here,
-                })
-            });
+            *slot = slot.or_else(known);
         }
     }
 
@@ -140,11 +131,7 @@ impl Measuring<'_> {
         self.receiver.with_mirrors(urls, |url| {
             let mut body = self.receiver.get(url, &GetOptions::default())?;
             if let Some(size_bytes) = body.length.filter(|length| *length > SPLIT_BYTES) {
-                let is_here = false;
-                return Ok(MeasuredFile {
-                    size_bytes,
-                    is_here,
-                });
+                return Ok(MeasuredFile::missing(size_bytes));
             }
             let step = body.length.unwrap_or(SPACE_STEP_BYTES);
             let mut room_bytes = 0;
@@ -165,10 +152,9 @@ impl Measuring<'_> {
             let size_bytes = self.receiver.receive_any(&mut body, buffer, &mut take)?;
             let met = expected.met(|| format!("the response from {url}"));
             met.map_err(Failure::transient)?;
-            let is_here = true;
             Ok(MeasuredFile {
                 size_bytes,
-                is_here,
+                is_here: true,
             })
         })
     }
