@@ -18,15 +18,54 @@ use crate::model::{ModelName, ModelRef};
 use crate::relpath::RelPath;
 use crate::time::parse_rfc3339;
 
-/// The registry of a project, in memory.
+/// What is registered in a project, as [`Project::registry`](crate::project::Project::registry) returns it.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Files, ItemKind, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let model = AddOptions::default().model_type("epidemiology").code([folder.path().join("calibration.py")]);
+/// project.add(&[folder.path().join("models/sir.py")], &model)?;
+/// let targets = AddOptions::default().target_set("calibration");
+/// project.add(&[folder.path().join("targets")], &targets)?;
+///
+/// let registry = project.registry();
+/// assert_eq!(registry.kind_of("sir")?, ItemKind::Model);
+/// for (id, model) in &registry.entries {
+///     println!("{id}: {}, {} ({:?})", model.name, model.description, model.tags);
+///     println!("  {} as {:?} runs {:?}", model.path, model.format, model.entrypoint);
+///     println!("  computes {:?}, needs {:?} and {:?}", model.outputs, model.data, model.code);
+///     for (name, version) in model.history() {
+///         println!("  {name}: {} bytes, {:?}, {:?}", version.total_bytes(), version.registered_at, version.metadata);
+///     }
+///     assert_eq!(model.current(), model.versions.get(&model.current));
+/// }
+///
+/// let (entry, version) = registry.current("sir").expect("it is registered");
+/// assert_eq!(entry.model_type.as_deref(), Some("epidemiology"));
+/// assert!(entry.given.contains("type"), "it was given by hand");
+/// let files: &Files = &version.files;
+/// for (path, facts) in files {
+///     println!("  {path}: {} bytes, {}", facts.size_bytes, facts.digest);
+/// }
+/// println!("  all of them: {}", version.digest);
+///
+/// for (id, target) in &registry.targets {
+///     println!("{id}: {} in {} compares {}", target.entrypoint, target.path, target.model_output);
+///     println!("  with {:?}: {} files, {}, {:?}", target.data, target.files.len(), target.digest, target.registered_at);
+/// }
+/// assert!(registry.target_sets["calibration"].contains("prevalence_mean"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ProjectRegistry {
-    /// The models, by id: a name that can be pulled.
+    /// The models by id, which is a name that can be pulled.
     pub entries: BTreeMap<String, ModelEntry>,
-    /// The targets, by id.
+    /// The targets by id.
     pub targets: BTreeMap<String, TargetEntry>,
-    /// Sets of targets: name → ids of targets.
+    /// The ids of the targets in each set, by the name of the set.
     pub target_sets: BTreeMap<String, BTreeSet<String>>,
     /// What `make` found, models without a history; its `root` is that of the whole registry.
     pub(crate) made: Document,
@@ -34,33 +73,33 @@ pub struct ProjectRegistry {
     pub(crate) others: Table,
 }
 
-/// A registered model.
+/// A registered model; [`ProjectRegistry`] has an example.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct ModelEntry {
-    /// Its name for people. Default: its id.
+    /// The name that people read. Default: the id.
     #[serde(default)]
     pub name: String,
-    /// What it is, in a few words; may be empty.
+    /// What it is; may be empty.
     #[serde(default)]
     pub description: String,
-    /// The highest version: the one of the files as last registered.
+    /// The current version, which is the highest: that of the files as they were last registered.
     #[serde(rename(serialize = "version"))]
     pub current: String,
     /// Its type, such as `classification`.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
-    /// Keywords to find it by, in order.
+    /// Keywords to find it by; may be empty.
     #[serde(default)]
     pub tags: BTreeSet<String>,
-    /// The file or folder that was registered, relative to the project's folder with `/` between the components; `.` for
-    /// the project's folder itself.
+    /// The file or folder, relative to the project's folder and with `/` between the components; `.` for the project's
+    /// folder itself.
     pub path: String,
-    /// The name of the format that read it; `None` when none did.
+    /// The name of the [format](crate::project::formats) that reads it; `None` if none does.
     pub format: Option<String>,
-    /// What is run, such as `package.module:Class`.
+    /// What is run, such as `package.module:Class`; `None` if it is no code.
     pub entrypoint: Option<String>,
-    /// What it computes.
+    /// The names of what it computes; may be empty.
     #[serde(default)]
     pub outputs: Vec<String>,
     /// Data files that it needs, which are pulled with it.
@@ -69,35 +108,35 @@ pub struct ModelEntry {
     /// Code files that it needs, which are pulled with it.
     #[serde(default)]
     pub code: Vec<RelPath>,
-    /// The keys of the fields above that were set by hand: the files do not change them.
+    /// The keys of the fields above that were set by hand. They outlast changes of the files.
     #[serde(default, skip_serializing)]
     pub given: BTreeSet<String>,
-    /// Its versions, by name; [`ModelEntry::history`] has them in order.
+    /// Its versions by name; [`ModelEntry::history`] returns them in order.
     #[serde(default, skip_serializing)]
     pub versions: BTreeMap<String, RegisteredVersion>,
     #[serde(flatten, skip_serializing)]
     pub(crate) others: Table,
 }
 
-/// One version of a registered model.
+/// One version of a registered model; [`ProjectRegistry`] has an example.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct RegisteredVersion {
-    /// When it was registered; what changed later may differ.
+    /// When it was registered; 1970-01-01 if the registry does not state it.
     #[serde(default = "long_ago", deserialize_with = "time")]
     pub registered_at: SystemTime,
-    /// The digest of the names, sizes and digests of its files.
+    /// The digest of the paths, sizes and digests of its files.
     #[serde(default = "of_no_files", deserialize_with = "digest_or_none")]
     pub digest: Digest,
     /// Its files, including data and code.
     #[serde(default)]
     pub files: Files,
-    /// What the files say about it.
+    /// What the files state about it; may be empty.
     #[serde(default, deserialize_with = "metadata")]
     pub metadata: Metadata,
 }
 
-/// A registered target: a function that compares an output of a model with data.
+/// A registered target: a function that compares an output of a model with data. [`ProjectRegistry`] has an example.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct TargetEntry {
@@ -105,19 +144,19 @@ pub struct TargetEntry {
     pub path: RelPath,
     /// The function, such as `package.module:function`.
     pub entrypoint: String,
-    /// The output that it looks at.
+    /// The output that it compares with data.
     pub model_output: String,
     /// Data files that it needs.
     #[serde(default)]
     pub data: Vec<RelPath>,
-    /// When it was registered.
+    /// When it was registered; 1970-01-01 if the registry does not state it.
     #[serde(
         default = "long_ago",
         deserialize_with = "time",
         serialize_with = "crate::time::serialize"
     )]
     pub registered_at: SystemTime,
-    /// The digest of the names, sizes and digests of its files.
+    /// The digest of the paths, sizes and digests of its files.
     #[serde(default = "of_no_files", deserialize_with = "digest_or_none")]
     pub digest: Digest,
     /// Its own file, and its data files.
@@ -127,17 +166,17 @@ pub struct TargetEntry {
     pub(crate) others: Table,
 }
 
-/// Files by their paths from the project's folder.
+/// Files by their paths in the project's folder; [`ProjectRegistry`] has an example.
 pub type Files = BTreeMap<RelPath, FileFacts>;
 
-/// What is registered of a file.
+/// What is registered of a file; [`ProjectRegistry`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[non_exhaustive]
 pub struct FileFacts {
     /// The digest of its content.
     #[serde(rename = "hash", deserialize_with = "digest")]
     pub digest: Digest,
-    /// Its size.
+    /// Its size, in bytes.
     #[serde(rename = "size")]
     pub size_bytes: u64,
 }
@@ -180,7 +219,7 @@ impl ProjectRegistry {
         Ok(())
     }
 
-    /// Returns the entry of a model in its current version.
+    /// Returns a model and its current version, if it is registered; [`ProjectRegistry`] has an example.
     #[must_use]
     pub fn current(&self, id: &str) -> Option<(&ModelEntry, &RegisteredVersion)> {
         let entry = self.entries.get(id)?;
@@ -257,7 +296,7 @@ impl ModelEntry {
         Ok(())
     }
 
-    /// Returns the version that `[models]` and `[files]` have.
+    /// Returns the current version, which others can pull; [`ProjectRegistry`] has an example.
     #[must_use]
     pub fn current(&self) -> Option<&RegisteredVersion> {
         self.versions.get(&self.current)
@@ -268,7 +307,7 @@ impl ModelEntry {
         self.data.iter().chain(&self.code)
     }
 
-    /// Returns all versions, oldest first.
+    /// Returns all versions, the lowest first; [`ProjectRegistry`] has an example.
     #[must_use]
     pub fn history(&self) -> Vec<(&str, &RegisteredVersion)> {
         let versions = self.versions.iter();
@@ -279,7 +318,7 @@ impl ModelEntry {
 }
 
 impl RegisteredVersion {
-    /// Returns the size of all its files together.
+    /// Returns the total size of its files; [`ProjectRegistry`] has an example.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         total_bytes(&self.files)

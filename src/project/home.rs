@@ -21,12 +21,46 @@ use crate::store::lock::RECORD_LIMIT;
 const REGISTRY_DIR: &str = ".registry";
 
 /// How to open a project.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use modelrack::manifest::RelPath;
+/// use modelrack::project::formats::{Description, ModelFile, ModelFormat};
+/// use modelrack::project::{AddOptions, Limits, Project, ProjectOptions};
+///
+/// /// Reads nothing of `.weights` files but that they are models.
+/// #[derive(Debug)]
+/// struct Weights;
+///
+/// impl ModelFormat for Weights {
+///     fn name(&self) -> &'static str {
+///         "weights"
+///     }
+///
+///     fn read(&self, file: &ModelFile) -> modelrack::Result<Option<Description>> {
+///         Ok((file.extension() == "weights").then(Description::default))
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let options = ProjectOptions::default()
+///     .formats(vec![Arc::new(Weights)])
+///     .limits(Limits::default().max_bytes(1 << 20).keep_versions(10))
+///     .lock_limit(Duration::from_secs(5));
+/// let mut project = Project::open(folder.path(), &options)?;
+/// std::fs::write(folder.path().join("models/tiny.weights"), "1 2 3")?;
+/// project.add(&[folder.path().join("models/tiny.weights")], &AddOptions::default())?;
+/// assert_eq!(project.registry().entries["tiny"].format.as_deref(), Some("weights"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProjectOptions {
     /// Formats that are tried before the built-in ones, in this order. Default: none.
     pub formats: Vec<Arc<dyn ModelFormat>>,
-    /// How large the registry may become.
+    /// How large the registry may become. Default: 64 MiB, with all versions.
     pub limits: Limits,
     /// How long a change waits for another program that is changing the registry. Default: 30 s.
     pub lock_limit: Duration,
@@ -48,14 +82,14 @@ setters!(ProjectOptions {
     lock_limit: Duration,
 });
 
-/// How large a registry may become.
+/// How large a registry may become. [`Project`] and [`ProjectOptions`] have examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest registry that is written, in bytes. Default: 64 MiB, the largest that is read.
     pub max_bytes: u64,
-    /// How many versions of each model are kept, highest first, when the registry would be too large. Default: all of
-    /// them, and the change is refused.
+    /// How many versions of each model are kept, the highest first, if the registry would be too large otherwise. Default:
+    /// all; a change that makes the registry too large then fails with [`ErrorKind::RegistryTooLarge`].
     pub keep_versions: Option<usize>,
 }
 
@@ -79,6 +113,50 @@ setters!(Limits {
 /// writes it before it returns, so that several programs can change it at once; the previous one is kept as
 /// `models.toml.bak`. When writing fails, the change stays in memory: [`Project::registry`] includes it, and
 /// [`Project::save`] tries again.
+///
+/// ```
+/// use modelrack::ErrorKind;
+/// use modelrack::project::{AddOptions, Limits, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// assert!(project.registry_path().is_file());
+/// assert!(project.registry().entries.contains_key("sir"));
+///
+/// // From a folder below it, as a command-line tool finds it:
+/// let found = Project::find(folder.path().join("models"), &ProjectOptions::default())?;
+/// assert_eq!(found.root(), project.root());
+///
+/// // A registry that would be too large is not written, and the change is kept until it can be:
+/// project.set_limits(Limits::default().max_bytes(100));
+/// let targets = [folder.path().join("targets")];
+/// let error = project.add(&targets, &AddOptions::default()).unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::RegistryTooLarge { max_bytes: 100, .. }));
+/// project.set_limits(Limits::default());
+/// project.save()?;
+/// assert!(project.dropped_versions().is_empty(), "nothing had to be dropped for it");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A damaged registry is read from its backup, and kept beside the new one:
+///
+/// ```
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// # let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// # project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// # project.add(&[folder.path().join("targets")], &AddOptions::default())?;
+/// std::fs::write(project.registry_path(), "<<<<<<< HEAD")?;
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// println!("{}", project.recovered().expect("the registry is damaged"));
+///
+/// project.remove(&["peak".to_owned()], &CancelToken::new())?;
+/// assert!(project.kept_aside().expect("it was replaced").is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Project {
     root: PathBuf,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// A model or target that was registered.
+/// A model or target that was registered; [`AddReport`](crate::project::AddReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RegisteredItem {
@@ -16,18 +16,25 @@ pub struct RegisteredItem {
     pub id: String,
     /// The version; `None` for a target.
     pub version: Option<String>,
-    /// The version that was current before; `None` when it is new.
+    /// The version that was current before; `None` if it is new, and for a target.
     pub previous: Option<String>,
     /// Whether it was not registered before.
     #[serde(rename = "new")]
     pub is_new: bool,
     /// The number of its files.
     pub files: usize,
-    /// The size of all its files together.
+    /// The total size of its files.
     pub total_bytes: u64,
 }
 
 /// What a registered item is.
+///
+/// ```
+/// use modelrack::project::ItemKind;
+///
+/// let kinds = [ItemKind::Model, ItemKind::Target].map(ItemKind::as_str);
+/// assert_eq!(kinds, ["model", "target"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -39,7 +46,7 @@ pub enum ItemKind {
 }
 
 impl ItemKind {
-    /// Returns the name that machine output uses.
+    /// Returns the name that `--json` uses; [`ItemKind`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +56,9 @@ impl ItemKind {
     }
 }
 
-/// A registered model or target by its id. `Display` shows it as `model sir`.
+/// A registered model or target by its id. `Display` shows it as `model sir`; [`Project::remove`] has an example.
+///
+/// [`Project::remove`]: crate::project::Project::remove
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct ItemId {
@@ -72,11 +81,12 @@ impl fmt::Display for ItemId {
     }
 }
 
-/// A path that could not be registered, or with something below it that could not.
+/// A path that could not be registered, or below which something could not; [`AddReport`](crate::project::AddReport) has an
+/// example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FailedPath {
-    /// The path, relative to the project's folder when it is in it.
+    /// The path, relative to the project's folder if it is in it.
     pub path: String,
     /// Why it could not be registered.
     #[serde(flatten)]

@@ -17,6 +17,19 @@ use crate::relpath::RelPath;
 use crate::setters::setters;
 
 /// Which registered models to list. Default: all.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, SelectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let options = AddOptions::default().model_type("epidemiology").tags(["compartments"]);
+/// project.add(&[folder.path().join("models/sir.py")], &options)?;
+/// let select = SelectOptions::default().model_type("epidemiology").tag("compartments");
+/// assert_eq!(project.list(&select).models[0].id, "sir");
+/// assert!(project.list(&select.tag("other")).models.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct SelectOptions {
@@ -31,50 +44,100 @@ setters!(SelectOptions {
     tag: Some(impl Into<String>),
 });
 
-/// What is registered, in the order of ids.
+/// What is registered, in the order of ids, as [`Project::list`] returns it.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, SelectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let paths = [folder.path().join("models"), folder.path().join("targets")];
+/// project.add(&paths, &AddOptions::default().target_set("calibration"))?;
+///
+/// let listing = project.list(&SelectOptions::default());
+/// for model in &listing.models {
+///     println!("{} {}: {} files, {} bytes", model.id, model.entry.current, model.files, model.total_bytes);
+///     println!("  registered {:?} as {:?}", model.registered_at, model.digest);
+/// }
+/// for target in &listing.targets {
+///     println!("{} compares {} with data", target.id, target.entry.model_output);
+/// }
+/// assert_eq!((listing.models.len(), listing.targets.len(), listing.target_sets.len()), (3, 1, 1));
+///
+/// let found = project.search("incidence");
+/// assert_eq!(found[0].id, "sir");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct RegistryListing<'a> {
-    /// The models that were selected, in their current versions.
+    /// The selected models, in their current versions.
     pub models: Vec<ModelSummary<'a>>,
     /// All targets.
     pub targets: Vec<TargetSummary<'a>>,
-    /// Sets of targets: name → ids of targets.
+    /// The ids of the targets in each set, by the name of the set.
     pub target_sets: &'a BTreeMap<String, BTreeSet<String>>,
 }
 
-/// A registered model in its current version.
+/// A registered model in its current version; [`RegistryListing`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct ModelSummary<'a> {
     /// Its id.
     pub id: &'a str,
-    /// What is registered of it.
+    /// Its entry in the registry.
     #[serde(flatten)]
     pub entry: &'a ModelEntry,
     /// The number of its files.
     pub files: usize,
-    /// The size of all its files together.
+    /// The total size of its files.
     pub total_bytes: u64,
-    /// When the current version was registered.
+    /// When the current version was registered; `None` if the registry lacks it.
     #[serde(serialize_with = "crate::report::time_or_null")]
     pub registered_at: Option<SystemTime>,
-    /// The digest of the current version.
+    /// The digest of the paths, sizes and digests of the current version's files; `None` if the registry lacks it.
     pub digest: Option<Digest>,
 }
 
-/// A registered target.
+/// A registered target; [`RegistryListing`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct TargetSummary<'a> {
     /// Its id.
     pub id: &'a str,
-    /// What is registered of it.
+    /// Its entry in the registry.
     #[serde(flatten)]
     pub entry: &'a TargetEntry,
 }
 
-/// A registered model or target in detail.
+/// A registered model or target in detail, as [`Project::show`] returns it.
+///
+/// ```
+/// use modelrack::project::{AddOptions, ItemDetail, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let paths = [folder.path().join("models"), folder.path().join("targets")];
+/// project.add(&paths, &AddOptions::default())?;
+/// match project.show("sir")? {
+///     ItemDetail::Model { summary, kind, metadata, contents, versions, .. } => {
+///         println!("{} {}: {:?}", kind.as_str(), summary.id, metadata);
+///         for file in contents {
+///             println!("  {}: {} bytes, {}", file.path, file.size_bytes, file.digest);
+///         }
+///         for of in versions {
+///             println!("  {}: {} files, {}, registered {:?}", of.version, of.files, of.digest, of.registered_at);
+///         }
+///     }
+///     ItemDetail::Target { summary, kind, contents, sets, .. } => {
+///         println!("{} {} in {sets:?}: {} files", kind.as_str(), summary.id, contents.len());
+///     }
+///     _ => {}
+/// }
+/// let error = project.show("sri").unwrap_err();
+/// assert_eq!(error.to_string(), "'sri' is not registered");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -82,49 +145,49 @@ pub enum ItemDetail<'a> {
     /// A model.
     #[non_exhaustive]
     Model {
-        /// What a list says of it.
+        /// Its entry, as in a list.
         #[serde(flatten)]
         summary: ModelSummary<'a>,
         /// [`ItemKind::Model`].
         kind: ItemKind,
-        /// What the files say of the current version.
+        /// What the files of the current version state; `None` if the registry lacks that version.
         metadata: Option<&'a Metadata>,
         /// The files of the current version, in order.
         contents: Vec<FileSummary<'a>>,
-        /// All versions, the oldest first.
+        /// All versions, the lowest first.
         versions: Vec<VersionSummary<'a>>,
     },
     /// A target.
     #[non_exhaustive]
     Target {
-        /// What a list says of it.
+        /// Its entry, as in a list.
         #[serde(flatten)]
         summary: TargetSummary<'a>,
         /// [`ItemKind::Target`].
         kind: ItemKind,
         /// Its files, in order.
         contents: Vec<FileSummary<'a>>,
-        /// The sets that it is in.
+        /// The names of the sets that it is in.
         #[serde(skip)]
         sets: Vec<&'a str>,
     },
 }
 
-/// A registered file.
+/// A registered file; [`ItemDetail`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct FileSummary<'a> {
-    /// Its path from the project's folder.
+    /// Its path in the project's folder.
     pub path: &'a RelPath,
-    /// Its size.
+    /// Its size, in bytes.
     #[serde(rename = "size")]
     pub size_bytes: u64,
-    /// The digest of its bytes.
+    /// The digest of its content.
     #[serde(rename = "sha256")]
     pub digest: Digest,
 }
 
-/// A version of a registered model.
+/// A version of a registered model; [`ItemDetail`] has an example.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct VersionSummary<'a> {
@@ -133,14 +196,14 @@ pub struct VersionSummary<'a> {
     /// When it was registered.
     #[serde(serialize_with = "crate::time::serialize")]
     pub registered_at: SystemTime,
-    /// The digest of its files.
+    /// The digest of the paths, sizes and digests of its files.
     pub digest: Digest,
     /// The number of its files.
     pub files: usize,
 }
 
 impl Project {
-    /// Lists what is registered.
+    /// Lists what is registered; [`RegistryListing`] has an example.
     #[must_use]
     pub fn list(&self, options: &SelectOptions) -> RegistryListing<'_> {
         let SelectOptions { model_type, tag } = options;
@@ -165,8 +228,8 @@ impl Project {
         }
     }
 
-    /// Returns the models that have each word of a query somewhere in their id, name, description, tags, type, outputs or
-    /// metadata, in any case; in the order of ids.
+    /// Returns the models that have every word of a query in their id, name, description, tags, type, outputs or metadata, in
+    /// either case, in the order of ids. [`RegistryListing`] has an example.
     #[must_use]
     pub fn search(&self, query: &str) -> Vec<ModelSummary<'_>> {
         let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
@@ -180,10 +243,10 @@ impl Project {
             .collect()
     }
 
-    /// Returns a registered model or target in detail: a model before a target of the same id.
+    /// Returns a registered model or target in detail; the model, if both have the same id. [`ItemDetail`] has an example.
     ///
     /// # Errors
-    /// [`NotRegistered`](ErrorKind::NotRegistered) with the ids that come near.
+    /// [`NotRegistered`](ErrorKind::NotRegistered) with similar ids.
     pub fn show(&self, id: &str) -> Result<ItemDetail<'_>> {
         let registry = self.registry();
         if let Some((id, entry)) = registry.entries.get_key_value(id) {
@@ -220,10 +283,11 @@ impl Project {
 }
 
 impl ProjectRegistry {
-    /// Returns whether an id is that of a model or of a target: a model before a target.
+    /// Returns whether an id is that of a model or of a target; of a model, if both have it. [`ProjectRegistry`] has an
+    /// example.
     ///
     /// # Errors
-    /// [`NotRegistered`](ErrorKind::NotRegistered) with the ids that come near.
+    /// [`NotRegistered`](ErrorKind::NotRegistered) with similar ids.
     pub fn kind_of(&self, id: &str) -> Result<ItemKind> {
         match () {
             () if self.entries.contains_key(id) => Ok(ItemKind::Model),

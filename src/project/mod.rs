@@ -1,4 +1,53 @@
 //! The publisher's side.
+//!
+//! A [`Project`] is a folder with the files of models and targets, and a registry, `.registry/models.toml`, that describes
+//! them. Committed with the files, the registry makes a repository that others can pull from; [`Project::publish`] writes a
+//! chunked registry instead.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | [`Project`], [`ProjectOptions`], [`Limits`] | a publisher's folder |
+//! | [`ProjectRegistry`], [`ModelEntry`], [`RegisteredVersion`], [`TargetEntry`], [`Files`], [`FileFacts`] | what is registered |
+//! | [`AddOptions`], [`AddReport`], [`RegisteredItem`], [`FailedPath`] | registering |
+//! | [`SelectOptions`], [`RegistryListing`], [`ModelSummary`], [`TargetSummary`], [`ItemDetail`] | listing |
+//! | [`StatusOptions`], [`StatusReport`], [`Finding`], [`Remedy`] | checking |
+//! | [`ResyncOptions`], [`ResyncReport`], [`Difference`], [`RegistryPlan`] | registering what has changed |
+//! | [`PublishOptions`], [`PublishReport`] | publishing |
+//! | [`MakeOptions`], [`MakeOrigin`], [`MakeReport`] | making the registry of many models at once |
+//! | [`ImportOptions`], [`ImportReport`], [`WrittenReport`] | exchanging registries with other programs |
+//! | [`HashProgress`], [`HashCounts`] | progress |
+//! | [`formats`], [`ModelFormat`] | reading what files say about themselves |
+//!
+//! # Example
+//!
+//! From files to a model that others pull:
+//!
+//! ```
+//! use modelrack::project::{AddOptions, Project, ProjectOptions, PublishOptions, ResyncOptions, StatusOptions};
+//! use modelrack::transport::Url;
+//! use modelrack::{Config, ManagerExt, ModelManager};
+//!
+//! # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+//! let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+//! let paths = [folder.path().join("models"), folder.path().join("targets")];
+//! let added = project.add(&paths, &AddOptions::default())?;
+//! assert!(added.failed.is_empty());
+//!
+//! // A model is edited; its next version is registered.
+//! let file = folder.path().join("models/sir.py");
+//! std::fs::write(&file, std::fs::read_to_string(&file)?.replace("0.3", "0.4"))?;
+//! assert_eq!(project.status(&StatusOptions::default())?.warnings, 1, "the registry is stale");
+//! project.resync(&ResyncOptions::default())?;
+//! assert_eq!(project.registry().entries["sir"].current, "1.0.1");
+//!
+//! let registry = folder.path().join("public");
+//! project.publish(&["sir".to_owned()], &registry, &PublishOptions::default().group("epidemic"))?;
+//!
+//! let config = Config::new("tool").registry_url(Url::from_path(&registry)?.expose()).data_dir(folder.path().join("store"));
+//! let manager = ModelManager::new(config);
+//! assert!(manager.ensure("epidemic/sir 1.0.1")?.join("sir.py").is_file());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod change;
 mod check;

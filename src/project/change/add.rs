@@ -21,7 +21,61 @@ use crate::project::scan::walk::{IS_LINK, is_of_tool};
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
-/// How to register, and what the files do not say themselves.
+/// What to register of files, beyond what they say about themselves.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let model = AddOptions::default()
+///     .id("epidemic/sir")
+///     .version("2.0.0")
+///     .name("SIR")
+///     .description("A compartment model of an epidemic")
+///     .model_type("epidemiology")
+///     .tags(["compartments", "seir"])
+///     .entrypoint("models.sir:SIR")
+///     .outputs(["prevalence", "incidence"])
+///     .data([folder.path().join("data")])
+///     .code([folder.path().join("calibration.py")]);
+/// project.add(&[folder.path().join("models/sir.py")], &model)?;
+///
+/// let entry = &project.registry().entries["epidemic/sir"];
+/// assert_eq!((entry.current.as_str(), entry.name.as_str()), ("2.0.0", "SIR"));
+/// assert_eq!(entry.data[0].as_str(), "data/observed.csv");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A target, in a set of its own:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions};
+///
+/// #[derive(Debug)]
+/// struct Count;
+///
+/// impl HashProgress for Count {
+///     fn on_hashed(&self, counts: HashCounts) {
+///         eprintln!("{} of {} files, {} bytes", counts.files_done, counts.files_total, counts.bytes_done);
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let target = AddOptions::default()
+///     .model_output("prevalence")
+///     .entrypoint("targets.prevalence:prevalence_mean")
+///     .target_set("calibration")
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Count));
+/// project.add(&[folder.path().join("targets/prevalence.py")], &target)?;
+/// assert!(project.registry().target_sets["calibration"].contains("prevalence_mean"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AddOptions {
@@ -30,27 +84,27 @@ pub struct AddOptions {
     pub id: Option<String>,
     /// The version. Default: the one that the file states, else 1.0.0; if something changed, the next patch version.
     pub version: Option<String>,
-    /// The name for people.
+    /// The name that people read. Default: what the file states, else the id.
     pub name: Option<String>,
-    /// What it is, in a few words.
+    /// What it is, in a sentence. Default: what the file states.
     pub description: Option<String>,
-    /// Its type, such as `classification`.
+    /// Its type, such as `classification`. Default: what the file states.
     pub model_type: Option<String>,
     /// Keywords to find it by, in addition to those that are registered.
     pub tags: Vec<String>,
-    /// What is run, such as `package.module:Class`.
+    /// What is run, such as `package.module:Class`. Default: what the code declares.
     pub entrypoint: Option<String>,
-    /// What it computes. Default: what is registered, or what the code says.
+    /// The names of what it computes. Default: what is registered, else what the code declares.
     pub outputs: Vec<String>,
     /// Data files that it needs, or folders of such files, in place of those that are registered.
     pub data: Vec<PathBuf>,
     /// Code files that it needs, or folders of such files, in place of those that are registered.
     pub code: Vec<PathBuf>,
-    /// The output that a target uses: what is named is then a target, and not a model.
+    /// The output that a target compares with data. It makes the file a target instead of a model.
     pub model_output: Option<String>,
-    /// The set that the targets are added to.
+    /// The set of targets that targets are added to. Default: none.
     pub target_set: Option<String>,
-    /// Stops the work when it is cancelled.
+    /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
@@ -73,20 +127,47 @@ setters!(AddOptions {
     progress: Some(Arc<dyn HashProgress>),
 });
 
-/// What was registered.
+/// What was registered, as [`Project::add`] returns it.
+///
+/// ```
+/// use modelrack::project::{AddOptions, ItemKind, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// std::fs::write(folder.path().join("models/broken.safetensors"), "not tensors")?;
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let paths = [folder.path().join("models"), folder.path().join("targets")];
+/// let report = project.add(&paths, &AddOptions::default())?;
+/// for item in &report.registered {
+///     let change = match (&item.previous, item.is_new) {
+///         (_, true) => "new".to_owned(),
+///         (Some(previous), false) => format!("was {previous}"),
+///         (None, false) => "changed".to_owned(),
+///     };
+///     println!("{} {} {:?} ({change})", item.kind.as_str(), item.id, item.version);
+///     println!("  {} files, {} bytes", item.files, item.total_bytes);
+/// }
+/// for failed in &report.failed {
+///     println!("{}: {}", failed.path, failed.error);
+/// }
+/// assert_eq!(report.processed, report.registered.len() + report.unchanged.len() + report.failed.len());
+/// assert_eq!(report.failed[0].path, "models/broken.safetensors");
+/// assert!(report.registered.iter().any(|item| item.kind == ItemKind::Target));
+/// assert_eq!(report.registry, project.registry_path());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct AddReport {
-    /// The registry's file.
+    /// The path of the registry.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
     /// The number of models and targets that were found, and of paths that failed.
     pub processed: usize,
-    /// What is new or changed, in the order of ids.
+    /// What is new or has changed, in the order of ids.
     pub registered: Vec<RegisteredItem>,
     /// The ids of what did not change, in order.
     pub unchanged: Vec<String>,
-    /// What could not be registered.
+    /// The paths that could not be registered, each with its error.
     pub failed: Vec<FailedPath>,
 }
 

@@ -8,57 +8,57 @@ use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::project::item::ItemKind;
 use crate::relpath::RelPath;
 
-/// What differs between two states of a registry.
+/// What differs between two states of a registry; [`ResyncReport`](crate::project::ResyncReport) has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// Models and targets that changed, in the order of ids.
     pub changed: Vec<ItemChange>,
-    /// What is there no more: models, targets, and files that models had.
+    /// What no longer exists: models, targets, and files of models.
     pub dropped: Vec<Dropped>,
-    /// How many models and targets are as they were.
+    /// The number of models and targets that did not change.
     pub unchanged: usize,
 }
 
-/// How a model or target changed.
+/// How a model or target changed; [`ResyncReport`](crate::project::ResyncReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ItemChange {
-    /// Which of the two it is.
+    /// Whether it is a model or a target.
     pub kind: ItemKind,
     /// Its id.
     pub id: String,
-    /// The fields that changed, the version among them.
+    /// The fields that changed, including the version.
     pub fields: Vec<FieldChange>,
-    /// Files whose bytes changed.
+    /// Files whose content changed, in order.
     pub files_changed: Vec<RelPath>,
-    /// Files that are new.
+    /// Files that are new, in order.
     pub files_added: Vec<RelPath>,
-    /// Files that are gone.
+    /// Files that no longer exist, in order.
     pub files_removed: Vec<RelPath>,
 }
 
-/// How a field changed.
+/// How a field changed, shown as `version: 1.0.0 → 1.0.1`; [`ResyncReport`](crate::project::ResyncReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
     /// Its key in the registry.
     pub field: &'static str,
-    /// What it was; empty for nothing.
+    /// Its old value; empty if it had none.
     pub from: String,
-    /// What it is; empty for nothing.
+    /// Its new value; empty if it has none.
     pub to: String,
 }
 
-/// What is there no more.
+/// What no longer exists; [`ResyncReport`](crate::project::ResyncReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Dropped {
-    /// Whether it is a model or a target, or of which of the two it was a part.
+    /// Whether it is a model or a target that no longer exists, or that lost files.
     pub kind: ItemKind,
-    /// The id.
+    /// Its id.
     pub id: String,
-    /// The files that it lost; empty when it is gone itself.
+    /// The files that it lost; empty if it no longer exists itself.
     pub files: Vec<RelPath>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for FieldChange {
 }
 
 impl Difference {
-    /// Says whether nothing differs.
+    /// Returns whether nothing differs; [`ResyncReport`](crate::project::ResyncReport) has an example.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.dropped.is_empty()

@@ -5,11 +5,28 @@ use crate::modelstoml::ProjectRegistry;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 
-/// A planned change of a project's registry.
+/// A planned change of a project's registry. [`Project::apply`] makes it.
+///
+/// ```
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, ResyncOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// std::fs::remove_file(folder.path().join("models/peak.safetensors"))?;
+///
+/// let plan = project.plan_resync(&ResyncOptions::default())?;
+/// assert_eq!(plan.report.difference.dropped[0].id, "peak");
+/// // Once somebody has agreed to that:
+/// project.apply(&plan, &CancelToken::new())?;
+/// assert!(!project.registry().entries.contains_key("peak"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RegistryPlan<R> {
-    /// What the change does.
+    /// What the change will do.
     pub report: R,
     before: ProjectRegistry,
     after: ProjectRegistry,
@@ -27,7 +44,7 @@ impl<R> RegistryPlan<R> {
 }
 
 impl Project {
-    /// Makes a planned change, just as it was planned: no file is read again.
+    /// Makes a change exactly as it was planned; no file is read again. [`RegistryPlan`] has an example.
     ///
     /// # Errors
     /// [`Registry`](crate::ErrorKind::Registry) when the registry was changed since the plan was made; as

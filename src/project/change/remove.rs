@@ -12,6 +12,19 @@ impl Project {
     /// Removes models, with their history, and targets from the registry; their files stay. If one of them is not
     /// registered, nothing is removed.
     ///
+    /// ```
+    /// use modelrack::CancelToken;
+    /// use modelrack::project::{AddOptions, ItemKind, Project, ProjectOptions};
+    ///
+    /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+    /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+    /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+    /// let removed = project.remove(&["peak".to_owned()], &CancelToken::new())?;
+    /// assert_eq!((removed[0].kind, removed[0].id.as_str()), (ItemKind::Model, "peak"));
+    /// assert_eq!(removed[0].to_string(), "model peak");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`NotRegistered`](crate::ErrorKind::NotRegistered); as [`Project::add`] when the registry cannot be written.
     pub fn remove(&mut self, ids: &[String], cancel: &CancelToken) -> Result<Vec<ItemId>> {

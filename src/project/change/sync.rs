@@ -24,12 +24,38 @@ use crate::relpath::RelPath;
 use crate::setters::setters;
 
 /// How to update the registry from the files.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions, ResyncOptions};
+///
+/// #[derive(Debug)]
+/// struct Count;
+///
+/// impl HashProgress for Count {
+///     fn on_hashed(&self, counts: HashCounts) {
+///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// std::fs::remove_file(folder.path().join("models/peak.safetensors"))?;
+///
+/// let options = ResyncOptions::default().cancel(CancelToken::new()).progress(Arc::new(Count));
+/// assert!(project.resync(&options)?.needs_force, "`peak` would be dropped");
+/// assert!(project.resync(&options.force(true))?.applied);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ResyncOptions {
-    /// Drop what is gone: models, targets, and files of models. Default: change nothing when something is gone.
+    /// Drop models, targets and files of models that no longer exist. Default: change nothing if there are any.
     pub force: bool,
-    /// Stops the work when it is cancelled.
+    /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
@@ -42,20 +68,54 @@ setters!(ResyncOptions {
 });
 
 /// What updating the registry changed, or would change.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, ResyncOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// let sir = folder.path().join("models/sir.py");
+/// std::fs::write(&sir, std::fs::read_to_string(&sir)?.replace("\"incidence\"]", "\"incidence\", \"deaths\"]"))?;
+///
+/// let report = project.plan_resync(&ResyncOptions::default())?.report;
+/// assert!(report.dry_run && !report.applied && !report.needs_force);
+/// let difference = &report.difference;
+/// assert!(!difference.is_empty());
+/// for item in &difference.changed {
+///     println!("{} {} changes", item.kind.as_str(), item.id);
+///     for field in &item.fields {
+///         println!("  {}: {:?} becomes {:?}", field.field, field.from, field.to);
+///     }
+///     let files = [("changed", &item.files_changed), ("added", &item.files_added), ("removed", &item.files_removed)];
+///     for (what, paths) in files {
+///         println!("  {what}: {paths:?}");
+///     }
+/// }
+/// for dropped in &difference.dropped {
+///     println!("{} {} loses {:?}", dropped.kind.as_str(), dropped.id, dropped.files);
+/// }
+/// for failed in &report.failed {
+///     println!("{} stays as it is: {}", failed.path, failed.error);
+/// }
+/// assert_eq!((difference.changed[0].id.as_str(), difference.unchanged), ("sir", 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ResyncReport {
-    /// Whether it is the report of a plan.
+    /// Whether this is the report of a plan.
     pub dry_run: bool,
-    /// Whether the registry was changed: not in a plan, not when nothing differs, and not when something would be dropped
-    /// without [`ResyncOptions::force`].
+    /// Whether the registry was changed: `false` in a plan, if nothing differs, and if something would be dropped without
+    /// [`ResyncOptions::force`](field@ResyncOptions::force).
     pub applied: bool,
-    /// Whether nothing was changed because something would be dropped, which takes [`ResyncOptions::force`].
+    /// Whether nothing was changed because something would be dropped, which needs
+    /// [`ResyncOptions::force`](field@ResyncOptions::force).
     pub needs_force: bool,
     /// How the registry differs from the files.
     #[serde(flatten)]
     pub difference: Difference,
-    /// What cannot be registered as it is now, and stays as it is registered.
+    /// What cannot be registered as it is now, each with the error; its entry stays as it is.
     pub failed: Vec<FailedPath>,
 }
 
@@ -69,7 +129,7 @@ struct Snapshot {
 }
 
 impl Project {
-    /// Updates the registry from the files.
+    /// Updates the registry from the files: what changed gets its next version. [`ResyncReport`] has an example.
     ///
     /// A class or function that is gone is followed to the one that took its place, if there is just one in its module that
     /// no other entry names. A model whose class cannot be followed is reported and stays as it is; a target is dropped.
@@ -91,8 +151,8 @@ impl Project {
         Ok(report)
     }
 
-    /// Plans what [`Project::resync`] would change, and changes nothing; [`Project::apply`] applies the plan, whatever it
-    /// drops.
+    /// Plans what [`Project::resync`] would change, and changes nothing; [`Project::apply`] applies the plan, even if it drops
+    /// something. [`RegistryPlan`] has an example.
     ///
     /// # Errors
     /// As [`Project::resync`].

@@ -7,7 +7,14 @@ use serde::Serialize;
 use crate::project::item::ItemId;
 use crate::relpath::RelPath;
 
-/// How bad a finding is.
+/// How bad a finding is. The worst is the least, so that findings sort by it.
+///
+/// ```
+/// use modelrack::project::Severity;
+///
+/// assert!(Severity::Error < Severity::Warning && Severity::Warning < Severity::Note);
+/// assert_eq!(Severity::Note.as_str(), "note");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -16,11 +23,32 @@ pub enum Severity {
     Error,
     /// The registry does not match the files, or says too little.
     Warning,
-    /// Worth knowing.
+    /// The publisher should know it, but nothing has to be done.
     Note,
 }
 
 /// What a finding is about.
+///
+/// ```
+/// use modelrack::project::Category;
+///
+/// /// Whether a program that keeps registries up to date can go on by itself.
+/// fn is_routine(category: Category) -> bool {
+///     match category {
+///         Category::Stale | Category::Untracked | Category::EmptyOutputs | Category::UnusedOutput | Category::NotChecked => true,
+///         Category::MissingFile
+///         | Category::InvalidEntrypoint
+///         | Category::MissingModule
+///         | Category::SyntaxError
+///         | Category::MissingSymbol
+///         | Category::OutputPairing => false,
+///         _ => false,
+///     }
+/// }
+///
+/// assert!(is_routine(Category::Stale));
+/// assert_eq!(Category::MissingFile.as_str(), "missing_file");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -35,11 +63,11 @@ pub enum Category {
     SyntaxError,
     /// The module has no such class or function.
     MissingSymbol,
-    /// A target uses an output that no model has.
+    /// A target compares an output that no model has.
     OutputPairing,
     /// Files or code differ from what is registered.
     Stale,
-    /// Code is registered without its outputs.
+    /// Code is registered without saying what it computes.
     EmptyOutputs,
     /// A file that looks like part of a model, a model or a target is not registered.
     Untracked,
@@ -50,7 +78,7 @@ pub enum Category {
 }
 
 impl Severity {
-    /// Returns the name that machine output uses.
+    /// Returns the name that `--json` uses; [`Severity`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +90,7 @@ impl Severity {
 }
 
 impl Category {
-    /// Returns the name that machine output uses.
+    /// Returns the name that `--json` uses; [`Category`] has an example.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +122,8 @@ impl Category {
     }
 }
 
-/// What remedies a finding. Paths are relative to the project's folder.
+/// What remedies a finding. Paths are relative to the project's folder. [`StatusReport`](crate::project::StatusReport) has an
+/// example.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -136,7 +165,8 @@ pub enum Remedy {
     },
 }
 
-/// Something that is not as it should be. `Display` shows what it is about and the message.
+/// Something that is not as it should be. `Display` shows what it is about, and the message.
+/// [`StatusReport`](crate::project::StatusReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
@@ -146,7 +176,7 @@ pub struct Finding {
     pub category: Category,
     /// The model or target that it is about; `None` for the project.
     pub entity: Option<ItemId>,
-    /// What is wrong, in a sentence.
+    /// What is wrong.
     pub message: String,
     /// What remedies it, if anything does.
     #[serde(skip)]

@@ -21,12 +21,36 @@ use crate::project::work_tree::path_in_work_tree;
 use crate::setters::setters;
 
 /// How to check a project.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions, StatusOptions};
+///
+/// #[derive(Debug)]
+/// struct Count;
+///
+/// impl HashProgress for Count {
+///     fn on_hashed(&self, counts: HashCounts) {
+///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// let options = StatusOptions::default().deep(true).cancel(CancelToken::new()).progress(Arc::new(Count));
+/// let report = project.status(&options)?;
+/// assert_eq!(report.files_hashed, report.files);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StatusOptions {
-    /// Hash every file. Default: only those that may have changed, by their size or time.
+    /// Hash every file. Default: only files whose size or modification time suggests a change.
     pub deep: bool,
-    /// Stops the work when it is cancelled.
+    /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
@@ -38,7 +62,42 @@ setters!(StatusOptions {
     progress: Some(Arc<dyn HashProgress>),
 });
 
-/// The state of a project.
+/// The state of a project, as [`Project::status`] returns it.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Category, Project, ProjectOptions, Remedy, Severity, StatusOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let paths = [folder.path().join("models"), folder.path().join("targets")];
+/// project.add(&paths, &AddOptions::default())?;
+/// std::fs::remove_file(folder.path().join("models/sir.py"))?;
+///
+/// let report = project.status(&StatusOptions::default())?;
+/// println!("{} models and {} targets have {} files", report.models, report.targets, report.files);
+/// println!("{} of these were hashed", report.files_hashed);
+/// println!("{} errors, {} warnings", report.errors, report.warnings);
+/// for finding in &report.findings {
+///     let about = finding.entity.as_ref().map_or("the project".to_owned(), ToString::to_string);
+///     println!("{} ({}): {about}: {}", finding.severity.as_str(), finding.category.as_str(), finding.message);
+///     match &finding.remedy {
+///         Some(Remedy::Add { path }) => println!("  register {path}"),
+///         Some(Remedy::StateOutputs { path }) => println!("  say what {path} computes"),
+///         Some(Remedy::Resync) => println!("  register what is there now"),
+///         Some(Remedy::RestoreOrDrop) => println!("  restore the files, or drop them from the registry"),
+///         Some(Remedy::ReplaceFiles) => println!("  replace links, and files with such names"),
+///         Some(Remedy::CorrectEntrypoint) => println!("  write it as package.module:Name"),
+///         Some(Remedy::CreateModule { candidates }) => println!("  create one of {candidates:?}"),
+///         Some(Remedy::CorrectFile { path }) => println!("  correct {path}"),
+///         Some(Remedy::ProvideOutput { output, available }) => println!("  no {output}, but {available:?}"),
+///         _ => {}
+///     }
+/// }
+/// let worst = &report.findings[0];
+/// assert_eq!((worst.severity, worst.category), (Severity::Error, Category::MissingFile));
+/// assert_eq!(worst.remedy, Some(Remedy::RestoreOrDrop));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StatusReport {
@@ -46,7 +105,7 @@ pub struct StatusReport {
     pub models: usize,
     /// The number of registered targets.
     pub targets: usize,
-    /// The number of their files, each counted once.
+    /// The number of their files, each of which is counted once.
     pub files: usize,
     /// The number of files that were hashed.
     pub files_hashed: usize,
@@ -59,7 +118,7 @@ pub struct StatusReport {
 }
 
 impl Project {
-    /// Checks for what is stale or broken. Nothing is changed.
+    /// Finds what is stale or broken, and changes nothing. [`StatusReport`] has an example.
     ///
     /// # Errors
     /// The storage errors, for what cannot be read; [`Cancelled`](crate::ErrorKind::Cancelled).

@@ -18,21 +18,47 @@ use crate::relpath::RelPath;
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The progress of hashing.
+/// How far the hashing of files is; [`HashProgress`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HashCounts {
-    /// Files to hash.
+    /// The number of files to hash.
     pub files_total: u64,
-    /// Files hashed so far.
+    /// The number of files that have been hashed.
     pub files_done: u64,
-    /// Bytes read so far.
+    /// The number of bytes that have been read.
     pub bytes_done: u64,
 }
 
-/// Receives the progress of hashing after each file, on the threads that hash. It must not block.
+/// Receives the progress of hashing, after each file. It is called on the threads that hash, several at once, and must not
+/// block.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions};
+///
+/// /// Keeps the largest counts: several threads may report out of order.
+/// #[derive(Debug, Default)]
+/// struct Bar(Mutex<(u64, u64, u64)>);
+///
+/// impl HashProgress for Bar {
+///     fn on_hashed(&self, counts: HashCounts) {
+///         let mut largest = self.0.lock().unwrap();
+///         *largest = (*largest).max((counts.files_done, counts.files_total, counts.bytes_done));
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let bar = Arc::new(Bar::default());
+/// project.add(&[folder.path().join("models")], &AddOptions::default().progress(bar.clone()))?;
+/// let (done, total, bytes) = *bar.0.lock().unwrap();
+/// assert!(done == total && bytes > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait HashProgress: Send + Sync + fmt::Debug {
-    /// Receives the progress.
+    /// Receives how far the hashing is; [`HashProgress`] has an example.
     fn on_hashed(&self, counts: HashCounts);
 }
 
