@@ -59,7 +59,22 @@ const GENERATOR: &str = "modelrack";
 /// The format of `model_registry.json`.
 const FORMAT: &str = "1.0.0";
 
-/// The report of a project, written.
+/// What [`Project::report`] wrote.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// let paths = [folder.path().join("models"), folder.path().join("targets")];
+/// project.add(&paths, &AddOptions::default())?;
+/// let report = project.report(&folder.path().join("build/registry"))?;
+/// assert!(report.path.ends_with("model_registry.json"));
+/// assert_eq!((report.models, report.targets), (3, 1));
+/// assert_eq!(report.files, 5, "the registry, its summary, and a file for each model");
+/// assert!(report.removed.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WrittenReport {
@@ -106,7 +121,9 @@ struct Model {
 
 impl Project {
     /// Writes the registry as `model_registry.json`, a summary of it, and a file for each model, into a folder that is
-    /// created if it does not exist. The same registry gives the same bytes. What an earlier report wrote there is
+    /// created if it does not exist. [`WrittenReport`] has an example.
+    ///
+    /// The same registry gives the same bytes. What an earlier report wrote there is
     /// replaced, and removed if its model is no longer registered.
     ///
     /// # Errors

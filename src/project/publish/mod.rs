@@ -34,25 +34,57 @@ use crate::project::item::ItemKind;
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 
-/// The default size of a chunk: 8 MiB, large enough that requests cost little, small enough to be shared and to be fetched
-/// again cheaply.
+/// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
+/// versions, and fetched again after an error in less time.
+///
+/// ```
+/// use modelrack::project::{DEFAULT_CHUNK_BYTES, PublishOptions};
+///
+/// assert_eq!(PublishOptions::default().chunk_bytes, DEFAULT_CHUNK_BYTES);
+/// assert_eq!(DEFAULT_CHUNK_BYTES, 8 << 20);
+/// ```
 pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 
-/// How to publish.
+/// How to publish models.
+///
+/// ```
+/// use modelrack::project::{Project, PublishOptions};
+/// use modelrack::remote::Metadata;
+/// use modelrack::{CancelToken, ModelRef};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let (weights, registry) = (folder.path().join("weights"), folder.path().join("public"));
+/// # std::fs::create_dir_all(weights.join(".tool"))?;
+/// # std::fs::write(weights.join("model.bin"), [0; 3000])?;
+/// let options = PublishOptions::default()
+///     .chunk_bytes(1 << 10)
+///     .aliases(["latest"])
+///     .metadata(Metadata::from_iter([("type".to_owned(), "audio-to-text".into())]))
+///     .group("speech")
+///     .skip(".tool")
+///     .cancel(CancelToken::new());
+/// let model = ModelRef::new("whisper", "tiny", "fp16")?;
+/// let report = Project::publish_files(&[weights], &model, &registry, &options)?;
+/// assert_eq!((report.files, report.total_bytes, report.chunks), (1, 3000, 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PublishOptions {
-    /// The size of a chunk, at least 1 KiB. Default: [`DEFAULT_CHUNK_BYTES`].
+    /// The size of a chunk, in bytes, at least 1024. Default: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
-    /// Other names for each version, such as `latest`. They move from the version that they named before.
+    /// Aliases of each version, such as `latest`. An alias moves to the version from the one that had it before. Default:
+    /// none.
     pub aliases: Vec<String>,
-    /// What the index says about each version, over what is registered: `description`, `type`, `tags` and anything else.
+    /// What the index states about each version: `description`, `type`, `tags` and anything else. It takes precedence over
+    /// what is registered. Default: nothing more.
     pub metadata: Metadata,
-    /// The group of registered models whose ids have none. Default: `models`.
+    /// The group of registered models whose ids have no group. Default: `models`.
     pub group: String,
-    /// The name of a folder at the top of a path that is left out, such as the one where a store keeps its own files.
+    /// The name of a folder that is left out at the top of each path, such as `.tool`, where a store keeps its own files.
+    /// Default: none.
     pub skip: Option<String>,
-    /// Cancels the work.
+    /// Cancels the operation.
     pub cancel: CancelToken,
 }
 
@@ -78,32 +110,49 @@ setters!(PublishOptions {
     cancel: CancelToken,
 });
 
-/// What was published.
+/// What was published, as [`Project::publish`] returns it for each model.
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, PublishOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// project.add(&[folder.path().join("models")], &AddOptions::default())?;
+/// let registry = folder.path().join("public");
+/// for report in project.publish(&[], &registry, &PublishOptions::default())? {
+///     println!("{} {:?} in {}", report.model, report.aliases, report.registry.display());
+///     println!("  {} files, {} bytes, {}", report.files, report.total_bytes, report.manifest_digest);
+///     println!("  {} of {} chunks are new, {} bytes", report.chunks_written, report.chunks, report.bytes_written);
+///     assert_eq!(report.replaced, None, "none of them was there before");
+/// }
+/// assert!(registry.join("models.json").is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PublishReport {
-    /// The version.
+    /// The version that was published.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// The registry's folder.
+    /// The folder of the registry.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
-    /// The other names that it was given.
+    /// The aliases that it was given.
     pub aliases: Vec<String>,
     /// The digest of its manifest.
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
-    /// The digest of the manifest that the version had before, if that differs.
+    /// The digest of the manifest that the version had before; `None` if it is new or unchanged.
     pub replaced: Option<Digest>,
     /// The number of files.
     pub files: usize,
-    /// The size of all files together.
+    /// The total size of its files.
     pub total_bytes: u64,
     /// The number of chunks.
     pub chunks: usize,
-    /// The number of chunks that did not exist yet.
+    /// The number of chunks that the registry did not have yet.
     pub chunks_written: usize,
-    /// The size of the chunks that did not exist yet.
+    /// The total size of the chunks that the registry did not have yet.
     pub bytes_written: u64,
 }
 
@@ -116,7 +165,7 @@ struct WrittenVersion {
 
 impl Project {
     /// Publishes registered models, or all of them if none is named, in their current versions, into a new registry or an
-    /// existing one.
+    /// existing one. [`PublishReport`] has an example.
     ///
     /// The files of a model are at its top, as they are below the folder that they have in common. All models are in the
     /// index at once, or none is.
@@ -158,6 +207,7 @@ impl Project {
     }
 
     /// Publishes files and folders, of a project or not, as one version of a model, into a new registry or an existing one.
+    /// [`PublishOptions`] has an example.
     ///
     /// The content of a folder is at the model's top, and so is a file, under its own name. Links are followed.
     ///

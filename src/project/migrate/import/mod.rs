@@ -39,10 +39,43 @@ use crate::relpath::RelPath;
 use crate::setters::setters;
 
 /// How to import a registry.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::CancelToken;
+/// use modelrack::project::{AddOptions, HashCounts, HashProgress, ImportOptions, Project, ProjectOptions};
+///
+/// #[derive(Debug)]
+/// struct Count;
+///
+/// impl HashProgress for Count {
+///     fn on_hashed(&self, counts: HashCounts) {
+///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
+///     }
+/// }
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// # std::fs::write(folder.path().join("registry.yaml"), r#"
+/// # models:
+/// #   epi/sir:
+/// #     entrypoint: models.sir:SIR
+/// #     path: models/sir.py
+/// #     outputs: [prevalence, incidence]
+/// # targets: {}
+/// # "#)?;
+/// let options = ImportOptions::default().cancel(CancelToken::new()).progress(Arc::new(Count));
+/// let plan = project.plan_import(&folder.path().join("registry.yaml"), &options)?;
+/// assert!(plan.report.dry_run && project.registry().entries.is_empty());
+/// project.apply(&plan, &CancelToken::new())?;
+/// assert!(!project.registry().entries.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
-    /// Stops the work when it is cancelled.
+    /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives the progress of the hashing.
     pub progress: Option<Arc<dyn HashProgress>>,
@@ -54,13 +87,40 @@ setters!(ImportOptions {
 });
 
 /// What was imported, or would be.
+///
+/// ```
+/// use modelrack::project::{ImportOptions, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
+/// std::fs::write(folder.path().join("registry.yaml"), r#"
+/// models:
+///   epi/sir:
+///     entrypoint: models.sir:SIR
+///     path: models/sir.py
+///     outputs: [prevalence, incidence]
+/// targets: {}
+/// "#)?;
+/// let report = project.import(&folder.path().join("registry.yaml"), &ImportOptions::default())?;
+/// println!("{} of {} entries are new or have changed", report.registered.len(), report.processed);
+/// println!("unchanged: {:?}", report.unchanged);
+/// for failed in &report.failed {
+///     println!("{}: {}", failed.path, failed.error);
+/// }
+/// for note in &report.notes {
+///     println!("{:?}: {}", note.entity, note.message);
+/// }
+/// println!("target sets: {:?}", report.target_sets);
+/// assert!(!report.dry_run && report.registry.is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ImportReport {
     /// The file of the project's registry.
     #[serde(serialize_with = "crate::report::path")]
     pub registry: PathBuf,
-    /// Whether it is the report of a plan.
+    /// Whether this is the report of a plan.
     pub dry_run: bool,
     /// The number of models and targets in the other registry.
     pub processed: usize,
@@ -68,7 +128,7 @@ pub struct ImportReport {
     pub registered: Vec<RegisteredItem>,
     /// The ids of what did not change, in order.
     pub unchanged: Vec<String>,
-    /// What could not be registered.
+    /// What could not be registered, each with its error.
     pub failed: Vec<FailedPath>,
     /// The target sets that are new or gained targets, in order.
     pub target_sets: Vec<String>,
@@ -77,13 +137,13 @@ pub struct ImportReport {
     pub notes: Vec<ImportNote>,
 }
 
-/// Something that the publisher should know about an import.
+/// Something that the publisher should know about an import; [`ImportReport`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImportNote {
     /// What it is about; `None` for the registry as a whole.
     pub entity: Option<ItemId>,
-    /// The note itself, in a few words.
+    /// The note.
     pub message: String,
 }
 
@@ -99,7 +159,7 @@ struct Import<'a> {
 }
 
 impl Project {
-    /// Imports a registry: a `registry.yaml` of modelops, or a `model_registry.json`.
+    /// Imports a registry: a `registry.yaml` of modelops, or a `model_registry.json`. [`ImportReport`] has an example.
     ///
     /// Paths in it are relative to the project's folder. An entry that cannot be registered is reported, and the rest is
     /// registered. What is already registered under the same id stays as it is if nothing differs; if the files differ it
@@ -124,6 +184,7 @@ impl Project {
     }
 
     /// Plans what [`Project::import`] would register, and changes nothing; [`Project::apply`] applies the plan.
+    /// [`ImportOptions`] has an example.
     ///
     /// # Errors
     /// As [`Project::import`].

@@ -43,7 +43,7 @@ use origin::IndexedFolder;
 /// How much of a file is read at once, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A repository at a ref.
+/// A repository at a ref; [`MakeOrigin`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RepositoryRef {
@@ -54,7 +54,7 @@ pub struct RepositoryRef {
 }
 
 impl RepositoryRef {
-    /// Names a repository at a ref. Both are checked when they are used.
+    /// Names a repository at a ref. Both are checked when they are used. [`MakeOrigin`] has an example.
     pub fn new(repo: impl Into<String>, reference: impl Into<String>) -> Self {
         Self {
             repo: repo.into(),
@@ -64,6 +64,21 @@ impl RepositoryRef {
 }
 
 /// Where the models of a registry are.
+///
+/// ```
+/// use modelrack::project::{MakeOrigin, RepositoryRef};
+///
+/// let develop = RepositoryRef::new("MODFLOW-ORG/modflow6-testmodels", "develop");
+/// assert_eq!((develop.repo.as_str(), develop.reference.as_str()), ("MODFLOW-ORG/modflow6-testmodels", "develop"));
+///
+/// let branch = MakeOrigin::Archive { repository: develop, path: "mf6".to_owned() };
+/// let release = MakeOrigin::Asset {
+///     repository: RepositoryRef::new("MODFLOW-ORG/modflow6-examples", "current"),
+///     file: "mf6examples.zip".to_owned(),
+///     path: String::new(),
+/// };
+/// let local = MakeOrigin::Folder { path: "mf6".into(), repository: None };
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MakeOrigin {
@@ -93,33 +108,72 @@ pub enum MakeOrigin {
 }
 
 /// How to make a registry.
+///
+/// ```
+/// use modelrack::project::{MakeOptions, MakeOrigin, Project, RepositoryRef};
+/// use modelrack::{CancelToken, Config, Environment};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let models = folder.path().join("mf6");
+/// # std::fs::create_dir_all(models.join("ex-gwf"))?;
+/// # std::fs::write(models.join("ex-gwf/ex.nam"), "x")?;
+/// # let output = folder.path().join("registry");
+/// let repository = RepositoryRef::new("MODFLOW-ORG/modflow6-testmodels", "develop");
+/// let origin = MakeOrigin::Folder { path: models, repository: Some(repository) };
+/// let options = MakeOptions::new(Config::new("tool"), origin)
+///     .name("mf6/test")
+///     .namefile("*.nam")
+///     .output(output)
+///     .urls(true)
+///     .offline(true)
+///     .environment(Environment::of_process())
+///     .cancel(CancelToken::new());
+/// let report = Project::make(&options)?;
+/// assert!(std::fs::read_to_string(report.path)?.contains("mf6/test/ex-gwf"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A [`transport`](field@Self::transport) of your own reaches servers in another way; see
+/// [`transport`](crate::transport):
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::Config;
+/// use modelrack::project::{MakeOptions, MakeOrigin};
+/// use modelrack::transport::Transport;
+///
+/// fn through(transport: Arc<dyn Transport>, config: Config, origin: MakeOrigin) -> MakeOptions {
+///     MakeOptions::new(config, origin).transport(transport)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MakeOptions {
     /// Where the models are.
     pub origin: MakeOrigin,
-    /// The app's configuration: a repository that one of its sources names is reached as that source says.
+    /// The app's configuration. A repository that is one of its sources is reached as that source says.
     pub config: Config,
     /// The environment. Default: that of the process.
     pub environment: Option<Environment>,
-    /// What sends requests. Default: the built-in transport.
+    /// The transport of requests. Default: the built-in one.
     pub transport: Option<Arc<dyn Transport>>,
-    /// The name of the source, which is put in front of models and examples. Default: none.
+    /// The prefix of the names of models and examples, which is the name of the source. Default: none.
     pub name: String,
-    /// The name of a model's name file, with the wildcards `*`, `?` and `[a-z]`. Default: `mfsim.nam`.
+    /// The name file that makes a folder a model, with the wildcards `*`, `?` and `[a-z]`. Default: `mfsim.nam`.
     pub namefile: String,
     /// The folder that `models.toml` is written to. Default: `.registry`.
     pub output: PathBuf,
-    /// Whether each file gets a URL, for readers that do not build it themselves. Default: no.
+    /// Whether to state the URL of each file, for readers that do not build it themselves. Default: `false`.
     pub urls: bool,
-    /// Whether to stay off the network. Default: as the configuration says.
+    /// Open no socket. Default: as configured.
     pub offline: bool,
-    /// Cancels the work.
+    /// Cancels the operation.
     pub cancel: CancelToken,
 }
 
 impl MakeOptions {
-    /// Creates options with the defaults.
+    /// Creates options with the defaults; [`MakeOptions`] has an example.
     #[must_use]
     pub fn new(config: Config, origin: MakeOrigin) -> Self {
         Self {
@@ -148,14 +202,36 @@ setters!(MakeOptions {
     cancel: CancelToken,
 });
 
-/// What was made.
+/// What was made, as [`Project::make`] returns it.
+///
+/// ```
+/// use modelrack::Config;
+/// use modelrack::project::{MakeOptions, MakeOrigin, Project};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let models = folder.path().join("mf6");
+/// # for name in ["ex-gwf", "ex-gwt"] {
+/// #     std::fs::create_dir_all(models.join(name))?;
+/// #     std::fs::write(models.join(name).join("mfsim.nam"), name)?;
+/// # }
+/// # let output = folder.path().join("registry");
+/// let origin = MakeOrigin::Folder { path: models, repository: None };
+/// let report = Project::make(&MakeOptions::new(Config::new("tool"), origin).output(output))?;
+/// println!("{} describes {}", report.path.display(), report.source);
+/// println!("{} files, {} bytes, {} examples", report.files, report.total_bytes, report.examples);
+/// for note in &report.notes {
+///     println!("note: {note}");
+/// }
+/// assert_eq!(report.models, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct MakeReport {
-    /// The registry's file.
+    /// The path of the registry.
     #[serde(serialize_with = "crate::report::path")]
     pub path: PathBuf,
-    /// Where the models were read: a URL without credentials, or a folder.
+    /// Where the models were read: a URL without credentials, or the path of a folder.
     pub source: String,
     /// The number of models.
     pub models: usize,
@@ -163,14 +239,17 @@ pub struct MakeReport {
     pub examples: usize,
     /// The number of files.
     pub files: usize,
-    /// The size of all files together.
+    /// The total size of the files.
     pub total_bytes: u64,
-    /// What the publisher should know, in sentences; may be empty.
+    /// What the publisher should know, each as a sentence; may be empty.
     pub notes: Vec<String>,
 }
 
 impl Project {
-    /// Makes the registry of a repository from the folders of its models, in place of one that was made before. What a
+    /// Makes the registry of a repository from the folders of its models, in place of one that was made before.
+    /// [`MakeReport`] has an example.
+    ///
+    /// What a
     /// project has registered there stays, if it is below the same folder of the repository; the previous registry is kept
     /// as `models.toml.bak`. The environment and the user's file are read when the origin is a repository.
     ///

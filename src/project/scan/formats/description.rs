@@ -11,35 +11,36 @@ pub(super) const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// How many tags are kept, and how many entries of any other list or table in a file.
 pub(super) const MAX_ENTRIES: usize = 100;
 
-/// What a file says about its model. Texts are as the file has them, without control characters and with a maximum length.
+/// What a file states about its model. Formats of this crate drop control characters, and cut long texts. The [module
+/// documentation](crate::project::formats) has an example.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Description {
-    /// The name for people.
+    /// The name that people read.
     pub name: Option<String>,
     /// What the model is, in a few sentences.
     pub description: Option<String>,
-    /// The version of the model, not that of the format.
+    /// The version of the model, not of the format.
     pub version: Option<String>,
-    /// What the model does: `text-generation`, `text-to-image`, `image-to-text`, `audio-to-text`, `text-to-audio`,
-    /// `embedding`, `classification` or `other`; `None` if the file does not say.
+    /// What it does: `text-generation`, `text-to-image`, `image-to-text`, `audio-to-text`, `text-to-audio`, `embedding`,
+    /// `classification` or `other`; `None` if the file does not state it.
     pub model_type: Option<String>,
-    /// Words to find the model by, in the order of the file; may be empty.
+    /// Keywords to find it by, in the order of the file; may be empty.
     pub tags: Vec<String>,
     /// Further facts, such as `parameters` and `architecture`; may be empty.
     pub metadata: Metadata,
-    /// Whether the model is the file or its folder.
+    /// Whether the file alone is the model. Default: it is.
     pub extent: Extent,
 }
 
-/// Whether the model is the file itself or the whole folder.
+/// Whether a file is a model by itself. The [module documentation](crate::project::formats) has an example.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Extent {
     /// The file is the model.
     #[default]
     File,
-    /// The folder that contains the file is the model.
+    /// The model is the folder that contains the file.
     Folder,
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
 use crate::relpath::RelPath;
 
-/// The most that [`ModelFile::head`] reads, in bytes: enough to see what a file is.
+/// The most that [`ModelFile::head`] reads of a file, in bytes: enough to recognise a format. [`ModelFile`] has an example.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// How much of a parser's message is kept in an error, in characters.
@@ -23,7 +23,32 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// A file that may be a model. It is opened when a format first reads from it, and never read whole.
+/// A file that may be a model. It is opened when it is first read, and only the parts that are asked for are read.
+///
+/// ```
+/// use modelrack::manifest::RelPath;
+/// use modelrack::project::formats::{MAX_HEAD_BYTES, ModelFile};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("tiny.BIN");
+/// std::fs::write(&path, b"TINY\x02\x00weights")?;
+/// let file = ModelFile::open(&path, RelPath::parse("models/tiny.BIN")?)?;
+/// assert_eq!((file.name().as_str(), file.file_name(), file.extension()), ("models/tiny.BIN", "tiny.BIN", "bin"));
+///
+/// // The beginning tells the format; it is read once.
+/// assert!(file.head()?.starts_with(b"TINY"));
+/// assert!(file.head()?.len() <= MAX_HEAD_BYTES);
+///
+/// // The rest is read where it is needed.
+/// let mut version = [0; 2];
+/// file.read_at(4, &mut version)?;
+/// assert_eq!((u16::from_le_bytes(version), file.size_bytes()), (2, 13));
+///
+/// let error = file.malformed("the tensors are missing");
+/// assert_eq!(error.to_string(), "the tensors are missing (models/tiny.BIN)");
+/// assert!(file.text(10).is_err(), "it has more than 10 bytes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ModelFile {
     path: PathBuf,
     name: RelPath,
@@ -34,7 +59,7 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Looks at a file on this machine; `name` is its name in the project, which errors mention.
+    /// Looks at a file on this machine; `name` is its path in the project, which errors name. [`ModelFile`] has an example.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if it is not a file but, for example, a folder or a pipe; the storage errors.
@@ -55,31 +80,31 @@ impl ModelFile {
         })
     }
 
-    /// Returns its name in the project, with `/` between the components.
+    /// Returns its path in the project; [`ModelFile`] has an example.
     #[must_use]
     pub fn name(&self) -> &RelPath {
         &self.name
     }
 
-    /// Returns the last component of its name.
+    /// Returns the last component of its path; [`ModelFile`] has an example.
     #[must_use]
     pub fn file_name(&self) -> &str {
         self.name.components().last().unwrap_or_default()
     }
 
-    /// Returns what follows the last dot of its name, in lower case; empty if there is no dot.
+    /// Returns its extension in lower case, without the dot; empty if it has none. [`ModelFile`] has an example.
     #[must_use]
     pub fn extension(&self) -> &str {
         &self.extension
     }
 
-    /// Returns the size that it had when it was looked at, in bytes.
+    /// Returns its size when it was opened, in bytes; [`ModelFile`] has an example.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Reads its start, at most [`MAX_HEAD_BYTES`]; repeated calls read it once.
+    /// Returns its beginning, at most [`MAX_HEAD_BYTES`], which is read once. [`ModelFile`] has an example.
     ///
     /// # Errors
     /// The storage errors.
@@ -92,10 +117,10 @@ impl ModelFile {
         Ok(self.head.get_or_init(|| head))
     }
 
-    /// Fills a buffer from an offset, in bytes.
+    /// Fills a buffer with the bytes at an offset; [`ModelFile`] has an example.
     ///
     /// # Errors
-    /// The storage errors, including that of a file that ends before the buffer is full.
+    /// The storage errors, also if the file ends before the buffer is full.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let file = match self.file.get() {
             Some(file) => file,
@@ -107,10 +132,10 @@ impl ModelFile {
         self.at(read_exact_at(file, buffer, offset))
     }
 
-    /// Reads all of it as text, without the byte-order mark that some editors write.
+    /// Reads the whole file as text, without a byte-order mark. [`ModelFile`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] that names the file if it has more than `max_bytes` or is not UTF-8; the storage errors.
+    /// [`ErrorKind::Registry`] if the file has more than `max_bytes` or is not UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
         let message = || format!("more than {max_bytes} bytes are not read as text");
         self.ensure(self.size_bytes <= max_bytes, message)?;
@@ -156,7 +181,7 @@ impl ModelFile {
         result.at("read", &self.path)
     }
 
-    /// Returns the error of a file that is of a format but violates its rules.
+    /// Creates the error of a file that violates its format; [`ModelFile`] has an example.
     #[must_use]
     pub fn malformed(&self, message: impl Into<String>) -> Error {
         Error::registry(&self.name, message)

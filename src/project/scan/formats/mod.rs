@@ -1,24 +1,24 @@
-//! What files say about their models: a small reader for each format, behind one trait.
+//! What files state about the models that they contain: one small reader for each format, behind one trait.
 //!
 //! | format | files | read from |
 //! |---|---|---|
 //! | `gnn` | `.md`, `.gnn` | the sections of Generalized Notation Notation |
 //! | `safetensors` | `.safetensors` | the header |
-//! | `gguf` | `.gguf`, and files that start like one | the table of keys and the list of tensors |
+//! | `gguf` | `.gguf`, and files that begin like one | the table of keys and the list of tensors |
 //! | `hub` | `config.json` | the keys that the Hub's libraries write |
 //! | `modflow` | `.nam` | the blocks of MODFLOW 6, the lines of earlier versions |
 //!
-//! Files may be hostile: no length that one announces is trusted, no large file is read whole, and what is kept is limited.
-//! A file that is not of a format is passed to the next one; a file that is, but is damaged, is an error.
+//! Files may be hostile: no length that a file announces is trusted, no file that may be large is read as a whole, and what
+//! is kept of each is limited. A file that is not of a format is left to the next one; a damaged file of a format is an error.
 //!
-//! # A custom format
+//! # A format of your own
 //!
 //! ```
-//! use modelrack::project::formats::{Description, ModelFile, ModelFormat};
-//! use modelrack::manifest::RelPath;
 //! use modelrack::Result;
+//! use modelrack::manifest::RelPath;
+//! use modelrack::project::formats::{self, Description, Extent, ModelFile, ModelFormat};
 //!
-//! /// Weights after a line of text.
+//! /// Files of weights: a title, a line of tags, and numbers.
 //! #[derive(Debug)]
 //! struct Weights;
 //!
@@ -31,23 +31,37 @@
 //!         if file.extension() != "weights" {
 //!             return Ok(None);
 //!         }
-//!         let first = file.head()?.split(|byte| *byte == b'\n').next();
-//!         let title = first.and_then(|line| std::str::from_utf8(line).ok());
-//!         let title = title.ok_or_else(|| file.malformed("the first line is no text"))?;
+//!         let text = file.text(1 << 20)?;
+//!         let mut lines = text.lines();
+//!         let (Some(title), Some(tags)) = (lines.next(), lines.next()) else {
+//!             return Err(file.malformed("the title or the tags are missing"));
+//!         };
 //!         let mut description = Description::default();
 //!         description.name = Some(title.to_owned());
+//!         description.description = Some(format!("The weights in {}", file.file_name()));
+//!         description.version = Some("2.1".to_owned());
+//!         description.model_type = Some("embedding".to_owned());
+//!         description.tags = tags.split_whitespace().map(str::to_owned).collect();
+//!         description.metadata.insert("parameters".to_owned(), lines.count().into());
+//!         description.extent = Extent::File;
 //!         Ok(Some(description))
 //!     }
 //! }
 //!
-//! # let path = std::env::temp_dir().join("modelrack-doc.weights");
-//! # std::fs::write(&path, "Tiny\n\x01\x02")?;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("tiny.weights");
+//! std::fs::write(&path, "Tiny\nspeech english\n0.25\n0.5\n")?;
 //! let file = ModelFile::open(&path, RelPath::parse("models/tiny.weights")?)?;
-//! let description = Weights.read(&file)?.expect("it is of this format");
-//! assert_eq!(description.name.as_deref(), Some("Tiny"));
-//! # std::fs::remove_file(&path)?;
+//! let mut all = formats::builtin();
+//! all.push(std::sync::Arc::new(Weights));
+//! let (format, description) = formats::read(&all, &file)?.expect("a format knows the file");
+//! assert_eq!((format, description.name.as_deref()), ("weights", Some("Tiny")));
+//! assert_eq!(description.tags, ["speech", "english"]);
+//! assert_eq!(description.metadata["parameters"], 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`ProjectOptions::formats`](crate::project::ProjectOptions::formats) adds it to the formats of a project.
 
 mod description;
 mod file;
@@ -68,34 +82,23 @@ pub use file::{MAX_HEAD_BYTES, ModelFile};
 
 use crate::error::Result;
 
-/// Reads what a file says about its model: the file itself, or its folder.
+/// Reads what a file states about the model that it is, or that its folder is. The [module documentation](self) has an
+/// example.
 pub trait ModelFormat: fmt::Debug + Send + Sync {
-    /// Returns the name of the format, such as `gguf`, in lower case. Registries record it.
+    /// Returns the name of the format, such as `gguf`: in lower case, since registries record it. The [module
+    /// documentation](self) has an example.
     fn name(&self) -> &'static str;
 
-    /// Reads a file; `None` if it is not of this format.
+    /// Reads a file; `None` if it is not of this format. The [module documentation](self) has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) that names the file if it is of this format but malformed, too large
-    /// or hostile; the storage errors.
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) if the file is of this format, but malformed, too large or hostile:
+    /// [`ModelFile::malformed`] creates it; the storage errors.
     fn read(&self, file: &ModelFile) -> Result<Option<Description>>;
 }
 
-/// A format that this crate reads: its name, and the function that reads it.
-#[derive(Debug)]
-struct BuiltIn(&'static str, fn(&ModelFile) -> Result<Option<Description>>);
-
-impl ModelFormat for BuiltIn {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
-        self.1(file)
-    }
-}
-
-/// Returns the formats that this crate reads, in the order in which they are tried.
+/// Returns the formats that this crate reads, in the order in which they are tried. The [module documentation](self) has an
+/// example.
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
@@ -107,10 +110,11 @@ pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     ]
 }
 
-/// Tries one format after the other; returns the name of the first that recognizes the file, and what it read.
+/// Tries one format after the other, and returns the name of the first that knows the file, with what it read. The [module
+/// documentation](self) has an example.
 ///
 /// # Errors
-/// As [`ModelFormat::read`], of the first format that fails; those after it are not tried.
+/// Those of [`ModelFormat::read`]; the first format that fails is the last that is tried.
 pub fn read(
     formats: &[Arc<dyn ModelFormat>],
     file: &ModelFile,
