@@ -141,6 +141,7 @@ pub(crate) fn is_hex(text: &str) -> bool {
 /// match checksum {
 ///     Checksum::Sha256(digest) => println!("sha256:{digest}"),
 ///     Checksum::GitBlob(id) => println!("git blob {id}"),
+///     _ => {}
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
