@@ -97,6 +97,20 @@ pub trait ModelFormat: fmt::Debug + Send + Sync {
     fn read(&self, file: &ModelFile) -> Result<Option<Description>>;
 }
 
+/// A format that this crate reads: its name, and the function that reads it.
+#[derive(Debug)]
+struct BuiltIn(&'static str, fn(&ModelFile) -> Result<Option<Description>>);
+
+impl ModelFormat for BuiltIn {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn read(&self, file: &ModelFile) -> Result<Option<Description>> {
+        self.1(file)
+    }
+}
+
 /// Returns the formats that this crate reads, in the order in which they are tried. The [module documentation](self) has an
 /// example.
 #[must_use]
