@@ -219,6 +219,7 @@ pub mod manifest;
 mod model;
 mod modelstoml;
 mod mutex;
+mod near;
 mod parse;
 mod platform;
 pub mod progress;

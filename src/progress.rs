@@ -120,11 +120,12 @@ impl Progress for Silent {
 /// assert_eq!(describe(Phase::Chunks), "downloading");
 /// assert_eq!(Phase::Extracting.as_str(), "extracting");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
     /// The index and the manifest are fetched, and the disk is searched for bytes to reuse. Files of unknown size are
     /// measured.
+    #[default]
     Manifest,
     /// Bytes are fetched and verified.
     Chunks,
@@ -192,7 +193,7 @@ pub enum ProgressEvent {
 /// assert_eq!(line(&now), "3/8 files, 2/5 parts, 40 % (config.json)");
 /// assert_eq!((now.phase, now.bytes_network), (Phase::Chunks, 0), "all came from other models");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransferState {
     /// The phase.
@@ -223,15 +224,7 @@ impl TransferState {
     pub fn new(phase: Phase) -> Self {
         Self {
             phase,
-            files_total: 0,
-            files_done: 0,
-            parts_total: 0,
-            parts_done: 0,
-            total_bytes: 0,
-            bytes_done: 0,
-            bytes_network: 0,
-            bytes_in_flight: 0,
-            current_file: None,
+            ..Self::default()
         }
     }
 }
@@ -385,12 +378,10 @@ impl CancelToken {
         let end = Instant::now() + time;
         let mut guard = self.0.callbacks.lock();
         while !self.is_cancelled() {
-            let Some(left) = end
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())
-            else {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return false;
-            };
+            }
             guard = self.0.woken.wait_timeout(guard, left);
         }
         true

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// The relative path of a file in a model: components joined by `/`, each valid on every system.
 ///
@@ -70,11 +70,7 @@ impl std::error::Error for InvalidName {}
 
 impl From<InvalidName> for Error {
     fn from(error: InvalidName) -> Self {
-        Self::from(ErrorKind::InvalidRef {
-            input: shown(&error.name),
-            message: error.reason.to_owned(),
-            choices: Vec::new(),
-        })
+        Self::invalid_ref(shown(&error.name), error.reason)
     }
 }
 

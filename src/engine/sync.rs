@@ -92,11 +92,7 @@ impl Engine {
         let wanted = options.source.as_deref();
         if let Some(reference) = &options.reference {
             check_version(reference).map_err(|error| {
-                Error::from(ErrorKind::InvalidRef {
-                    input: reference.clone(),
-                    message: format!("is not a ref: it {}", error.reason()),
-                    choices: Vec::new(),
-                })
+                Error::invalid_ref(reference, format!("is not a ref: it {}", error.reason()))
             })?;
         }
         if let Some(repo) = &options.repo {

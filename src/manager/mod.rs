@@ -223,8 +223,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`] if no model matches.
-    fn plan_matching(&self, pattern: &ModelPattern, options: &PullOptions)
-    -> Result<Vec<PullPlan>>;
+    fn plan_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<Vec<PullPlan>>;
 
     /// Executes plans as they stand, several at once, with the options of the first. A pull that fails stands in the report.
     /// Models of one commit come from its archive if that takes less than file by file.
@@ -248,11 +247,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::plan_matching`] and [`Manager::execute_all`].
-    fn pull_matching(
-        &self,
-        pattern: &ModelPattern,
-        options: &PullOptions,
-    ) -> Result<MatchingReport>;
+    fn pull_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<MatchingReport>;
 
     /// Changes the recorded type, tags and metadata of an installed model, and returns the model with them. The change
     /// outlasts updates and further pulls, whatever the source states; it ends when the model is removed.
@@ -402,12 +397,7 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// Those of [`Manager::pull`]; [`ErrorKind::Exists`] if a file with different content is there, in which case nothing is
     /// copied.
-    fn copy(
-        &self,
-        model: &ModelAddress,
-        destination: &Path,
-        options: &CopyOptions,
-    ) -> Result<CopyReport>;
+    fn copy(&self, model: &ModelAddress, to: &Path, options: &CopyOptions) -> Result<CopyReport>;
 
     /// Finds the models that have every word of a query in their name, description, type or tags, in either case.
     ///
@@ -544,12 +534,12 @@ pub trait ManagerExt: Manager {
     ///
     /// # Errors
     /// Those of [`Manager::pull`], and [`ErrorKind::InvalidRef`] for an invalid name.
-    fn pull_model<A>(&self, model: A) -> Result<PullReport>
-    where
-        A: TryInto<ModelAddress>,
-        Error: From<A::Error>,
-    {
-        self.pull(&model.try_into()?, &PullOptions::default())
+    fn pull_model<A: TryInto<ModelAddress, Error: Into<Error>>>(
+        &self,
+        model: A,
+    ) -> Result<PullReport> {
+        let address = model.try_into().map_err(Into::into)?;
+        self.pull(&address, &PullOptions::default())
     }
 
     /// Returns the folder of a model, and pulls it first if it is not installed or its folder is missing.
@@ -566,12 +556,8 @@ pub trait ManagerExt: Manager {
     ///
     /// # Errors
     /// Those of [`ManagerExt::pull_model`].
-    fn ensure<A>(&self, model: A) -> Result<PathBuf>
-    where
-        A: TryInto<ModelAddress>,
-        Error: From<A::Error>,
-    {
-        let address = model.try_into()?;
+    fn ensure<A: TryInto<ModelAddress, Error: Into<Error>>>(&self, model: A) -> Result<PathBuf> {
+        let address = model.try_into().map_err(Into::into)?;
         match self.path(&address) {
             Err(error) if is_absent(&error) => {
                 Ok(self.pull(&address, &PullOptions::default())?.path)
@@ -584,12 +570,8 @@ pub trait ManagerExt: Manager {
     ///
     /// # Errors
     /// Those of [`Manager::path`], except [`ErrorKind::NotInstalled`] and [`ErrorKind::FolderMissing`].
-    fn is_installed<A>(&self, model: A) -> Result<bool>
-    where
-        A: TryInto<ModelAddress>,
-        Error: From<A::Error>,
-    {
-        match self.path(&model.try_into()?) {
+    fn is_installed<A: TryInto<ModelAddress, Error: Into<Error>>>(&self, model: A) -> Result<bool> {
+        match self.path(&model.try_into().map_err(Into::into)?) {
             Ok(_) => Ok(true),
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),

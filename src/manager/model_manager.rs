@@ -45,10 +45,7 @@ use crate::store::record::Annotation;
 /// let manager = ModelManager::new(Config::new("tool").registry_url("https://models.example.org"));
 /// ```
 pub struct ModelManager {
-    config: Config,
-    environment: Option<Environment>,
-    transport: Option<Arc<dyn Transport>>,
-    progress: Arc<dyn Progress>,
+    setup: ModelManagerBuilder,
     engine: OnceLock<Engine>,
     opening: Mutex<()>,
 }
@@ -101,19 +98,10 @@ impl ModelManagerBuilder {
     /// Creates the manager; [`ModelManagerBuilder`] has an example.
     #[must_use]
     pub fn build(self) -> ModelManager {
-        let Self {
-            config,
-            environment,
-            transport,
-            progress,
-        } = self;
         ModelManager {
-            config,
-            environment,
-            transport,
-            progress,
+            setup: self,
             engine: OnceLock::new(),
-            opening: Mutex::new(()),
+            opening: Mutex::default(),
         }
     }
 }
@@ -144,14 +132,13 @@ impl ModelManager {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
-        let environment = self
-            .environment
-            .clone()
-            .unwrap_or_else(Environment::of_process);
-        let settings = Settings::read(&self.config, &environment)?;
-        let sources = Sources::open(&settings, &environment, self.transport.clone())?;
+        let setup = &self.setup;
+        let environment = setup.environment.clone();
+        let environment = environment.unwrap_or_else(Environment::of_process);
+        let settings = Settings::read(&setup.config, &environment)?;
+        let sources = Sources::open(&settings, &environment, setup.transport.clone())?;
         let store = Store::new(Layout::new(settings.store_dir.clone(), &settings.app));
-        let engine = Engine::new(settings, store, sources, self.progress.clone());
+        let engine = Engine::new(settings, store, sources, setup.progress.clone());
         Ok(self.engine.get_or_init(|| engine))
     }
 }
@@ -159,7 +146,7 @@ impl ModelManager {
 impl fmt::Debug for ModelManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModelManager")
-            .field("config", &self.config)
+            .field("config", &self.setup.config)
             .finish_non_exhaustive()
     }
 }
@@ -209,24 +196,16 @@ impl Manager for ModelManager {
         self.engine()?.pull(model, options)
     }
 
-    fn plan_matching(
-        &self,
-        pattern: &ModelPattern,
-        options: &PullOptions,
-    ) -> Result<Vec<PullPlan>> {
-        self.engine()?.plan_matching(pattern, options)
+    fn plan_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<Vec<PullPlan>> {
+        self.engine()?.plan_matching(names, options)
     }
 
     fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport> {
         self.engine()?.execute_all(plans)
     }
 
-    fn pull_matching(
-        &self,
-        pattern: &ModelPattern,
-        options: &PullOptions,
-    ) -> Result<MatchingReport> {
-        self.engine()?.pull_matching(pattern, options)
+    fn pull_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<MatchingReport> {
+        self.engine()?.pull_matching(names, options)
     }
 
     fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel> {
@@ -257,13 +236,8 @@ impl Manager for ModelManager {
         self.engine()?.verify(options)
     }
 
-    fn copy(
-        &self,
-        model: &ModelAddress,
-        destination: &Path,
-        options: &CopyOptions,
-    ) -> Result<CopyReport> {
-        self.engine()?.copy(model, destination, options)
+    fn copy(&self, model: &ModelAddress, to: &Path, options: &CopyOptions) -> Result<CopyReport> {
+        self.engine()?.copy(model, to, options)
     }
 
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
@@ -279,10 +253,8 @@ impl Manager for ModelManager {
     }
 
     fn downloads(&self) -> Vec<Download> {
-        self.engine
-            .get()
-            .map(|engine| engine.downloads.list())
-            .unwrap_or_default()
+        let engine = self.engine.get();
+        engine.map_or_else(Vec::new, |engine| engine.downloads.list())
     }
 
     fn cancel(&self, model: &ModelAddress) -> usize {

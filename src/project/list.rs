@@ -11,8 +11,8 @@ use super::item::ItemKind;
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::nearest;
 use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
+use crate::near::nearest;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 

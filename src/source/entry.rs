@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-use crate::model::{ModelName, nearest};
+use crate::model::ModelName;
+use crate::near::nearest;
 use crate::settings::{Layer, Settings};
 use crate::source::{Identity, KINDS, Kind};
 use crate::url::Url;

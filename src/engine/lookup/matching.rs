@@ -187,7 +187,7 @@ impl Engine {
         // A ref that the configuration does not list may have them: the source that is named is asked for each.
         let named = sources
             .iter()
-            .find(|source| pattern.is_of(&source.identity().name));
+            .find(|source| pattern.address.is_of(&source.identity().name));
         let is_listed = |reference: &String| {
             let mut models = listing.models.iter();
             models.any(|remote| remote.model.version() == reference)

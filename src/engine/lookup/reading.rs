@@ -8,7 +8,8 @@ use crate::engine::lookup::offer::Offer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::call::Call;
-use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef, nearest};
+use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
+use crate::near::nearest;
 use crate::source::Source;
 use crate::store::record::{ModelRecord, Records};
 
@@ -48,13 +49,11 @@ impl Reading {
     /// # Errors
     /// [`ErrorKind::InvalidRef`] when it names two versions, or a source without a model.
     pub(crate) fn new(sources: &[Arc<dyn Source>], address: &ModelAddress) -> Result<Self> {
-        let named = sources.iter().find(|source| {
-            let name = &source.identity().name;
-            address.tail.is_some() && !name.is_empty() && *name == address.head
-        });
+        let mut all = sources.iter();
+        let named = all.find(|source| address.is_of(&source.identity().name));
         let (names, candidates) = match (named, &address.tail) {
             (Some(source), Some(tail)) => {
-                refuse_second_version(address, address.version.as_deref())?;
+                refuse_second_version(address)?;
                 let candidate = |(version, path): (&str, &str)| Candidate {
                     source: source.clone(),
                     path: path.to_owned(),
@@ -164,37 +163,36 @@ pub(crate) fn read_pattern(
     sources: &[Arc<dyn Source>],
     pattern: &ModelPattern,
 ) -> Result<Vec<(Glob, Option<String>)>> {
-    let Some(tail) = &pattern.tail else {
-        return Ok(vec![(Glob::new(&pattern.head), pattern.version.clone())]);
+    let address = &pattern.address;
+    let Some(tail) = &address.tail else {
+        return Ok(vec![(Glob::new(&address.head), address.version.clone())]);
     };
-    refuse_second_version(pattern, pattern.version.as_deref())?;
-    if !sources
-        .iter()
-        .any(|source| pattern.is_of(&source.identity().name))
-    {
-        return Ok(vec![(Glob::new(&pattern.head), Some(tail.clone()))]);
+    refuse_second_version(address)?;
+    let mut sources = sources.iter();
+    if !sources.any(|source| address.is_of(&source.identity().name)) {
+        return Ok(vec![(Glob::new(&address.head), Some(tail.clone()))]);
     }
     // A ref ends before the first segment with a pattern.
     let plain = tail.find(['*', '?', '[']).unwrap_or(tail.len());
-    let cuts = cut_behind_ref(pattern, tail, plain)?.into_iter();
+    let cuts = cut_behind_ref(address, tail, plain)?.into_iter();
     Ok(cuts
         .map(|(version, path)| {
-            let glob = Glob::new(&format!("{}/{path}", pattern.head));
+            let glob = Glob::new(&format!("{}/{path}", address.head));
             (glob, Some(version.to_owned()))
         })
         .collect())
 }
 
-fn refuse_second_version(input: &impl ToString, version: Option<&str>) -> Result<()> {
-    match version {
-        Some(_) => Err(invalid(input, "names two versions")),
+fn refuse_second_version(address: &ModelAddress) -> Result<()> {
+    match address.version {
+        Some(_) => Err(Error::invalid_ref(address, "names two versions")),
         None => Ok(()),
     }
 }
 
 /// Cuts `ref/path` at each slash before `end`, the longest ref first.
 fn cut_behind_ref<'a>(
-    input: &impl ToString,
+    address: &ModelAddress,
     tail: &'a str,
     end: usize,
 ) -> Result<Vec<(&'a str, &'a str)>> {
@@ -204,18 +202,9 @@ fn cut_behind_ref<'a>(
         .collect();
     if cuts.is_empty() {
         let message = "has no model after the ref: expected source@ref/model";
-        return Err(invalid(input, message));
+        return Err(Error::invalid_ref(address, message));
     }
     Ok(cuts)
-}
-
-fn invalid(input: &impl ToString, message: &str) -> Error {
-    ErrorKind::InvalidRef {
-        input: input.to_string(),
-        message: message.to_owned(),
-        choices: Vec::new(),
-    }
-    .into()
 }
 
 impl Engine {

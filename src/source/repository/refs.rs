@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::{is_commit_id, is_hex};
 use crate::error::{Error, Result};
-use crate::model::nearest;
+use crate::near::nearest;
 use crate::url::Url;
 
 /// The largest advertisement that is read, in bytes: about a million refs.

@@ -11,7 +11,7 @@ use crate::cli::registry::values;
 use crate::cli::session::Session;
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishReport};
-use crate::{Error, ErrorKind, ModelRef, Result};
+use crate::{Error, ModelRef, Result};
 
 pub(super) fn publish(
     session: &Session,
@@ -35,13 +35,8 @@ fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
     };
     let group = text(matches, GROUP).unwrap_or_default();
     let version = text(matches, args::VERSION).unwrap_or("1.0.0");
-    ModelRef::new(group, &name, version).map_err(|error| {
-        Error::from(ErrorKind::InvalidRef {
-            input: format!("{group}/{name} {version}"),
-            message: error.reason().to_owned(),
-            choices: Vec::new(),
-        })
-    })
+    ModelRef::new(group, &name, version)
+        .map_err(|error| Error::invalid_ref(format!("{group}/{name} {version}"), error.reason()))
 }
 
 /// Returns a folder's name, or a file's without its extension.

@@ -1,0 +1,328 @@
+//! What can go wrong.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{BoxError, Error};
+use crate::url::Url;
+
+/// Why a server denied access. The [module documentation](crate::error) has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthFailure {
+    /// The server requires credentials, and none were sent.
+    Missing,
+    /// The server rejected the credentials, or denies access with them.
+    Refused,
+    /// The terms of the model have to be accepted first.
+    Gated,
+}
+
+/// What went wrong. The [module documentation](crate::error) has an example for every kind.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The configuration is invalid.
+    Config {
+        /// The problem, with the file and the key.
+        message: String,
+        /// The error of the parser or the system, if any.
+        source: Option<BoxError>,
+    },
+    /// No source is configured.
+    NoSource,
+    /// A document of a registry is malformed, inconsistent, too large or hostile.
+    Registry {
+        /// The URL or path of the document.
+        location: String,
+        /// The problem.
+        message: String,
+        /// The error of the parser, if any.
+        source: Option<BoxError>,
+    },
+    /// A project's own registry is damaged, and so is its backup.
+    DamagedRegistry {
+        /// The path of the registry.
+        path: PathBuf,
+        /// The problem.
+        message: String,
+        /// The error of the parser, if any.
+        source: Option<BoxError>,
+    },
+    /// A project's registry would be larger than its limit allows.
+    RegistryTooLarge {
+        /// The path of the registry.
+        path: PathBuf,
+        /// The size that it would have.
+        size_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A model reference is invalid or ambiguous.
+    InvalidRef {
+        /// The reference as given.
+        input: String,
+        /// The problem, as the predicate of a sentence about `input`: "has several versions".
+        message: String,
+        /// The possible meanings of an ambiguous reference; empty otherwise.
+        choices: Vec<String>,
+    },
+    /// An option has an invalid value, or options contradict each other.
+    InvalidArgument {
+        /// The problem.
+        message: String,
+    },
+    /// No source offers the model.
+    ModelNotFound {
+        /// The requested `group/model`.
+        model: String,
+        /// Similar names, most similar first; may be empty.
+        near: Vec<String>,
+        /// The environment variable whose token may reveal the model, if the source hides private models.
+        token_variable: Option<&'static str>,
+    },
+    /// A source offers the model, but not this version of it.
+    VersionNotFound {
+        /// The requested `group/model`.
+        model: String,
+        /// The requested version.
+        version: String,
+        /// Similar versions, or all if there are few; may be empty.
+        near: Vec<String>,
+        /// Whether the versions of the model are git revisions: branches, tags, commits and pull requests.
+        is_revision: bool,
+    },
+    /// A project has no model or target with this id.
+    NotRegistered {
+        /// The requested id.
+        id: String,
+        /// Similar ids, most similar first; may be empty.
+        near: Vec<String>,
+    },
+    /// A registry that is needed has not been synced.
+    NotSynced {
+        /// The name of the source, or where it is.
+        source_name: String,
+        /// The refs whose registries are missing; empty for the default branch.
+        references: Vec<String>,
+    },
+    /// The model, or this version of it, is not installed.
+    NotInstalled {
+        /// The requested model.
+        model: String,
+        /// Similar installed models, most similar first; may be empty.
+        near: Vec<String>,
+    },
+    /// The folder of an installed model is missing: it was deleted, or its disk is not mounted.
+    FolderMissing {
+        /// The model, as `group/model version`.
+        model: String,
+        /// The path of the folder.
+        path: PathBuf,
+    },
+    /// The index of a registry does not exist: the URL of the source may be wrong.
+    IndexNotFound {
+        /// The URL of the index.
+        url: Box<Url>,
+    },
+    /// The record of an installed model does not say where its files came from.
+    OriginUnknown {
+        /// The name of the source, or where it is.
+        source_name: String,
+    },
+    /// A cached registry is damaged; syncing replaces it.
+    DamagedCache {
+        /// The path of the cached registry.
+        path: PathBuf,
+        /// The error of the parser, if any.
+        source: Option<BoxError>,
+    },
+    /// A request failed.
+    Network {
+        /// The URL of the request; its `Display` shows no credentials.
+        url: Box<Url>,
+        /// The HTTP status, if there was a response.
+        status: Option<u16>,
+        /// The problem, in a few words.
+        message: String,
+        /// The server's own code for it, if it sent one, such as `RepoNotFound`.
+        server_code: Option<String>,
+        /// The error of the transport, if any.
+        source: Option<BoxError>,
+    },
+    /// The operation needs the network, and offline mode is on.
+    Offline {
+        /// What would have to be fetched, such as a URL or "the index of https://…".
+        needed: String,
+    },
+    /// The server limits the rate of requests, for longer than [`RetryPolicy`](crate::config::RetryPolicy) allows to wait.
+    RateLimited {
+        /// The URL of the request.
+        url: Box<Url>,
+        /// How long the server asks to wait, if it does.
+        retry_after: Option<Duration>,
+        /// The environment variable whose token raises the limit, if none was sent.
+        token_variable: Option<&'static str>,
+    },
+    /// Bytes do not have the expected digest, after all retries.
+    HashMismatch {
+        /// The chunk, file or manifest.
+        what: String,
+        /// The expected digest, in hexadecimal.
+        expected: String,
+        /// The actual digest, in hexadecimal.
+        actual: String,
+    },
+    /// A body or file does not have the expected size, after all retries.
+    SizeMismatch {
+        /// The chunk, file or URL.
+        what: String,
+        /// The expected size.
+        expected_bytes: u64,
+        /// The size announced, or received so far.
+        actual_bytes: u64,
+    },
+    /// The registry has no digests for some files, and the caller requires them.
+    Unverifiable {
+        /// The number of files without a digest.
+        files: usize,
+        /// The name of the first one.
+        first: String,
+    },
+    /// A project cannot be published: something in it is broken, or has changed since it was registered.
+    NotPublishable {
+        /// The problems, each as a sentence; never empty.
+        findings: Vec<String>,
+    },
+    /// An operation of the file system failed.
+    Storage {
+        /// The operation, such as "write".
+        action: &'static str,
+        /// The path of the file or folder.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A file exists already, with different content.
+    Exists {
+        /// The path of the file.
+        path: PathBuf,
+    },
+    /// The folders of two models would overlap.
+    Collision {
+        /// The model that cannot be stored.
+        model: String,
+        /// What is in its way.
+        other: String,
+    },
+    /// There is not enough disk space.
+    InsufficientSpace {
+        /// A path on the full file system.
+        path: PathBuf,
+        /// The space needed; zero if a write failed because the disk is full.
+        needed_bytes: u64,
+        /// The space available.
+        available_bytes: u64,
+    },
+    /// The file system denies access.
+    Permission {
+        /// The operation, such as "write".
+        action: &'static str,
+        /// The path of the file or folder.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// Another process held a lock for longer than the limit.
+    Locked {
+        /// The path of the lock file.
+        path: PathBuf,
+        /// The holder as it identified itself, if it did.
+        holder: Option<String>,
+        /// How long this process waited.
+        waited: Duration,
+    },
+    /// The server denies access.
+    Authentication {
+        /// The URL of the request.
+        url: Box<Url>,
+        /// The reason.
+        failure: AuthFailure,
+        /// The environment variable whose token the server accepts; `None` if credentials belong in the source's URL.
+        token_variable: Option<&'static str>,
+    },
+    /// The caller cancelled the operation.
+    Cancelled,
+    /// An operation on several things failed for some of them.
+    Several {
+        /// What could not be done, such as "2 of 3 models were not removed".
+        message: String,
+        /// The failures, in order; never empty.
+        errors: Vec<Error>,
+    },
+    /// An invariant of this crate does not hold: a bug in it.
+    Internal {
+        /// The invariant.
+        message: String,
+    },
+}
+
+impl ErrorKind {
+    /// Returns the stable code that `--json` has, such as `NOT_INSTALLED`. Kinds that most callers handle alike share a code.
+    ///
+    /// ```
+    /// use modelrack::ErrorKind;
+    ///
+    /// let kind = ErrorKind::Offline { needed: "https://models.example.org/models.json".into() };
+    /// assert_eq!(kind.as_str(), "OFFLINE");
+    /// ```
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Config { .. } | Self::NoSource => "CONFIG_ERROR",
+            Self::Registry { .. }
+            | Self::DamagedRegistry { .. }
+            | Self::RegistryTooLarge { .. }
+            | Self::DamagedCache { .. }
+            | Self::OriginUnknown { .. }
+            | Self::Unverifiable { .. } => "REGISTRY_ERROR",
+            Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
+            Self::InvalidRef { .. } => "INVALID_REF",
+            Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
+            Self::ModelNotFound { .. } | Self::NotRegistered { .. } => "MODEL_NOT_FOUND",
+            Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
+            Self::NotSynced { .. } => "NOT_SYNCED",
+            Self::NotInstalled { .. } => "NOT_INSTALLED",
+            Self::Network { .. } | Self::IndexNotFound { .. } => "NETWORK_ERROR",
+            Self::Offline { .. } => "OFFLINE",
+            Self::RateLimited { .. } => "RATE_LIMITED",
+            Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
+            Self::FolderMissing { .. }
+            | Self::Storage { .. }
+            | Self::Exists { .. }
+            | Self::Collision { .. } => "STORAGE_ERROR",
+            Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
+            Self::Permission { .. } => "PERMISSION_ERROR",
+            Self::Locked { .. } => "LOCKED",
+            Self::Authentication { .. } => "AUTHENTICATION_ERROR",
+            Self::Cancelled => "CANCELLED",
+            Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
+            Self::Internal { .. } => "INTERNAL_ERROR",
+        }
+    }
+
+    pub(super) fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Config { source, .. }
+            | Self::Registry { source, .. }
+            | Self::DamagedRegistry { source, .. }
+            | Self::DamagedCache { source, .. }
+            | Self::Network { source, .. } => source.as_deref().map(|source| source as _),
+            Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
+            Self::Several { errors, .. } => errors.first().map(|error| error as _),
+            _ => None,
+        }
+    }
+}

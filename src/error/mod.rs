@@ -1,0 +1,393 @@
+//! The error of this crate.
+//!
+//! [`ErrorKind`] has a variant for each case that a caller handles in a different way, with the values for it.
+//! [`ErrorKind::as_str`] is stable and part of machine output; the text of `Display` is not. A message is one line, names
+//! the path, URL or model, and leaves its cause to [`source`](std::error::Error::source), so that a chain joined with
+//! `": "` reads as a sentence.
+//!
+//! # Handling errors
+//!
+//! A program handles the kinds that it can do something about, and shows the others. What a caller can do:
+//!
+//! ```
+//! use modelrack::error::AuthFailure;
+//! use modelrack::{Error, ErrorKind};
+//!
+//! /// The model, or how it was named.
+//! fn about_the_name(error: &Error) -> Option<String> {
+//!     Some(match error.kind() {
+//!         ErrorKind::InvalidRef { input, message, choices } => format!("'{input}' {message}; choose from {choices:?}"),
+//!         ErrorKind::InvalidArgument { message } => format!("check the options: {message}"),
+//!         ErrorKind::ModelNotFound { model, near, token_variable: None } => format!("no {model}; is it one of {near:?}?"),
+//!         ErrorKind::ModelNotFound { model, token_variable: Some(name), .. } => {
+//!             format!("no {model}; if it is private, set {name}")
+//!         }
+//!         ErrorKind::VersionNotFound { model, version, near, is_revision } => {
+//!             let what = if *is_revision { "revision" } else { "version" };
+//!             format!("{model} has no {what} {version}, but {near:?}")
+//!         }
+//!         ErrorKind::NotSynced { source_name, references } => format!("sync {source_name} {references:?} first"),
+//!         ErrorKind::NotInstalled { model, near } => format!("pull {model} first; installed are {near:?}"),
+//!         ErrorKind::FolderMissing { model, path } => format!("pull {model} again: {} is gone", path.display()),
+//!         _ => return None,
+//!     })
+//! }
+//!
+//! /// The network and the servers.
+//! fn about_the_network(error: &Error) -> Option<String> {
+//!     Some(match error.kind() {
+//!         ErrorKind::Offline { needed } => format!("go online: {needed} is not on this machine"),
+//!         ErrorKind::RateLimited { url, retry_after, token_variable } => {
+//!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?}")
+//!         }
+//!         ErrorKind::Authentication { url, failure, token_variable } => match failure {
+//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?}"),
+//!             AuthFailure::Refused => format!("{url} rejects the token in {token_variable:?}"),
+//!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
+//!             _ => format!("{url} denies access"),
+//!         },
+//!         ErrorKind::IndexNotFound { url } => format!("check the URL of the source: there is no {url}"),
+//!         ErrorKind::Network { url, status, message, server_code, source } => {
+//!             format!("try again later: {message} ({url}, {status:?}, {server_code:?}, {source:?})")
+//!         }
+//!         _ => return None,
+//!     })
+//! }
+//!
+//! /// What a publisher has to correct.
+//! fn about_the_registry(error: &Error) -> Option<String> {
+//!     Some(match error.kind() {
+//!         ErrorKind::HashMismatch { what, expected, actual } => format!("{what} is {actual} instead of {expected}"),
+//!         ErrorKind::SizeMismatch { what, expected_bytes, actual_bytes } => {
+//!             format!("{what} has {actual_bytes} bytes instead of {expected_bytes}")
+//!         }
+//!         ErrorKind::Unverifiable { files, first } => format!("{files} files, such as {first}, have no digest"),
+//!         ErrorKind::Registry { location, message, source } => format!("{location}: {message} ({source:?})"),
+//!         ErrorKind::DamagedCache { path, source } => format!("sync again: {} is damaged ({source:?})", path.display()),
+//!         ErrorKind::OriginUnknown { source_name } => format!("pull the model from {source_name} again"),
+//!         ErrorKind::NotRegistered { id, near } => format!("no {id} in the project; is it one of {near:?}?"),
+//!         ErrorKind::NotPublishable { findings } => format!("correct first: {}", findings.join("; ")),
+//!         ErrorKind::DamagedRegistry { path, message, source } => {
+//!             format!("restore {} from version control: {message} ({source:?})", path.display())
+//!         }
+//!         ErrorKind::RegistryTooLarge { path, size_bytes, max_bytes } => {
+//!             format!("{} would have {size_bytes} of {max_bytes} bytes", path.display())
+//!         }
+//!         _ => return None,
+//!     })
+//! }
+//!
+//! /// This machine.
+//! fn about_this_machine(error: &Error) -> Option<String> {
+//!     Some(match error.kind() {
+//!         ErrorKind::NoSource => "configure a source".to_owned(),
+//!         ErrorKind::Config { message, source } => format!("correct the configuration: {message} ({source:?})"),
+//!         ErrorKind::InsufficientSpace { path, needed_bytes, available_bytes } => {
+//!             format!("free {} bytes for {}", needed_bytes.saturating_sub(*available_bytes), path.display())
+//!         }
+//!         ErrorKind::Permission { action, path, source } | ErrorKind::Storage { action, path, source } => {
+//!             format!("cannot {action} {}: {source}", path.display())
+//!         }
+//!         ErrorKind::Exists { path } => format!("{} would be overwritten", path.display()),
+//!         ErrorKind::Collision { model, other } => format!("remove {other} before {model} is pulled"),
+//!         ErrorKind::Locked { path, holder, waited } => {
+//!             format!("{holder:?} has held {} for {waited:?}", path.display())
+//!         }
+//!         _ => return None,
+//!     })
+//! }
+//!
+//! fn advise(error: &Error) -> String {
+//!     match error.kind() {
+//!         ErrorKind::Cancelled => "pull it again to continue".to_owned(),
+//!         ErrorKind::Several { message, errors } => {
+//!             let all: Vec<String> = errors.iter().map(advise).collect();
+//!             format!("{message}: {}", all.join("; "))
+//!         }
+//!         ErrorKind::Internal { message } => format!("report a bug: {message}"),
+//!         _ => about_the_name(error)
+//!             .or_else(|| about_the_network(error))
+//!             .or_else(|| about_the_registry(error))
+//!             .or_else(|| about_this_machine(error))
+//!             .unwrap_or_else(|| error.to_string()),
+//!     }
+//! }
+//!
+//! let error = Error::from(ErrorKind::NotInstalled { model: "whisper/tiny".into(), near: vec!["whisper/base".into()] });
+//! assert_eq!(advise(&error), "pull whisper/tiny first; installed are [\"whisper/base\"]");
+//! ```
+
+mod io;
+mod kind;
+mod words;
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+pub(crate) use io::{IoContext, is_missing};
+pub use kind::{AuthFailure, ErrorKind};
+
+pub use crate::digest::InvalidDigest;
+pub use crate::relpath::InvalidName;
+pub use crate::url::InvalidUrl;
+
+/// The result of every fallible function of this crate.
+///
+/// ```
+/// use modelrack::{Manager, ManagerExt, Result};
+///
+/// fn size(manager: &dyn Manager, model: &str) -> Result<u64> {
+///     Ok(manager.pull_model(model)?.total_bytes)
+/// }
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// assert!(size(&manager, "digits/logistic v1")? > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A boxed error of another crate, so that its type is not part of this crate's API. [`TransportError`] has an example.
+///
+/// [`TransportError`]: crate::transport::TransportError
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What went wrong, and in which step of an operation.
+///
+/// `Display` shows the steps and the kind, such as "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out
+/// (https://…)", but not the cause, which is the [`source`](std::error::Error::source).
+///
+/// ```
+/// use modelrack::{Error, ErrorKind};
+///
+/// let error = Error::from(ErrorKind::Cancelled).step("pull g/m v1");
+/// assert_eq!(error.to_string(), "pull g/m v1: cancelled");
+/// assert!(matches!(error.kind(), ErrorKind::Cancelled));
+/// assert_eq!((error.code(), error.steps()), ("CANCELLED", &["pull g/m v1".to_owned()][..]));
+/// ```
+///
+/// A program that may be limited by a server, or cancelled by its user:
+///
+/// ```
+/// use modelrack::{ErrorKind, Manager, ManagerExt};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// match manager.pull_model("digits/logistic v1") {
+///     Ok(report) => println!("{}", report.path.display()),
+///     Err(error) if error.is_cancelled() => println!("stopped; the next pull resumes"),
+///     Err(error) => {
+///         if let Some(wait) = error.retry_after() {
+///             println!("try again in {} s", wait.as_secs());
+///         }
+///         // Without the steps, for an error of the program's own:
+///         let kind: ErrorKind = error.into_kind();
+///         return Err(kind.to_string().into());
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Error(Box<Failed>);
+
+#[derive(Debug)]
+struct Failed {
+    kind: ErrorKind,
+    steps: Vec<String>,
+}
+
+impl Error {
+    /// Returns what went wrong; [`Error`] has an example.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// Returns what went wrong, without the steps; [`Error`] has an example.
+    #[must_use]
+    pub fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the steps of the operation that failed, outermost first, such as "pull fast-whisper/tiny fp16" and
+    /// "chunk 3/8"; may be empty. [`Error`] has an example.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.0.steps
+    }
+
+    /// Returns the stable code of the kind, as [`ErrorKind::as_str`] does; [`Error`] has an example.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.kind().as_str()
+    }
+
+    /// Returns how long the server asks to wait before the next request, if it does; [`Error`] has an example.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.kind() {
+            ErrorKind::RateLimited { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Returns whether the operation was cancelled; [`Error`] has an example.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Cancelled)
+    }
+
+    /// Adds the outermost step of an operation that failed; [`Error`] has an example.
+    #[must_use]
+    pub fn step(mut self, step: impl Into<String>) -> Self {
+        self.0.steps.insert(0, step.into());
+        self
+    }
+
+    /// Returns the HTTP status of a failed request, if there was a response.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self.kind() {
+            ErrorKind::IndexNotFound { .. } => Some(404),
+            ErrorKind::Network { status, .. } => *status,
+            _ => None,
+        }
+    }
+
+    /// Changes the kind and keeps the steps.
+    pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
+        let Failed { kind, steps } = *self.0;
+        let kind = change(kind);
+        Self(Box::new(Failed { kind, steps }))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        let (message, source) = (message.into(), None);
+        ErrorKind::Config { message, source }.into()
+    }
+
+    /// Creates the error of a configuration that cannot be used, with what the parser says.
+    pub(crate) fn config_from(message: String, source: impl Into<BoxError>) -> Self {
+        let source = Some(source.into());
+        ErrorKind::Config { message, source }.into()
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Self {
+        let message = message.into();
+        ErrorKind::InvalidArgument { message }.into()
+    }
+
+    /// Creates the error of an invalid name in an argument.
+    #[cfg(feature = "author")]
+    #[allow(clippy::needless_pass_by_value, reason = "it is what map_err passes")]
+    pub(crate) fn argument_name(name: InvalidName) -> Self {
+        Self::argument(name.to_string())
+    }
+
+    /// Creates the error of a model reference that has no meaning. The message is the predicate of a sentence about it.
+    pub(crate) fn invalid_ref(input: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::InvalidRef {
+            input: input.to_string(),
+            message: message.into(),
+            choices: Vec::new(),
+        })
+    }
+
+    pub(crate) fn registry(location: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self::from(ErrorKind::Registry {
+            location: location.to_string(),
+            message: message.into(),
+            source: None,
+        })
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        let message = message.into();
+        ErrorKind::Internal { message }.into()
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        let steps = Vec::new();
+        Self(Box::new(Failed { kind, steps }))
+    }
+}
+
+/// Makes [`ManagerExt`](crate::ManagerExt) accept what converts without an error.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in self.steps() {
+            write!(f, "{step}: ")?;
+        }
+        self.kind().fmt(f)
+    }
+}
+
+/// Writes `code` and `message`: the form of an error inside a report.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Error", 2)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("message", &chain(self))?;
+        fields.end()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.kind().source()
+    }
+}
+
+/// Joins an error and its causes into one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_reads_as_one_sentence() {
+        let url =
+            crate::url::Url::parse("https://user:secret@models.example.org/data/ab?sig=1").unwrap();
+        let error = Error::from(ErrorKind::Network {
+            url: url.into(),
+            status: None,
+            message: "connection timed out".into(),
+            server_code: None,
+            source: None,
+        })
+        .step("chunk 3/8")
+        .step("pull fast-whisper/tiny fp16");
+        assert_eq!(
+            chain(&error),
+            "pull fast-whisper/tiny fp16: chunk 3/8: connection timed out (https://models.example.org/data/ab?…)"
+        );
+        assert_eq!(error.code(), "NETWORK_ERROR");
+    }
+
+    #[test]
+    fn an_error_stays_small() {
+        assert!(
+            size_of::<Error>() <= size_of::<usize>(),
+            "{}",
+            size_of::<Error>()
+        );
+    }
+}

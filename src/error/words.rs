@@ -1,0 +1,137 @@
+//! What an error says.
+
+use std::fmt;
+
+use super::{AuthFailure, ErrorKind};
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config { message, .. }
+            | Self::InvalidArgument { message }
+            | Self::Several { message, .. } => f.write_str(message),
+            Self::NoSource => f.write_str("no source is configured"),
+            Self::Registry {
+                location, message, ..
+            } => write!(f, "{message} ({location})"),
+            Self::DamagedRegistry { path, message, .. } => {
+                write!(f, "{message} ({})", path.display())
+            }
+            Self::RegistryTooLarge {
+                path,
+                size_bytes,
+                max_bytes,
+            } => {
+                write!(f, "the registry would have {size_bytes} bytes, more than ")?;
+                write!(f, "the limit of {max_bytes} ({})", path.display())
+            }
+            Self::InvalidRef { input, message, .. } => write!(f, "'{input}' {message}"),
+            Self::ModelNotFound { model, .. } => write!(f, "no source offers the model '{model}'"),
+            Self::VersionNotFound { model, version, .. } => {
+                write!(f, "model '{model}' has no version '{version}'")
+            }
+            Self::NotRegistered { id, .. } => {
+                write!(f, "'{}' is not registered", id.escape_debug())
+            }
+            Self::NotSynced {
+                source_name,
+                references,
+            } => {
+                write!(f, "the registry of '{source_name}'")?;
+                if !references.is_empty() {
+                    write!(f, " at {}", references.join(", "))?;
+                }
+                f.write_str(" has not been synced")
+            }
+            Self::NotInstalled { model, .. } => write!(f, "model '{model}' is not installed"),
+            Self::FolderMissing { model, path } => {
+                write!(f, "the folder of '{model}' is missing: {}", path.display())
+            }
+            Self::IndexNotFound { url } => write!(f, "not found ({url})"),
+            Self::OriginUnknown { source_name } => write!(
+                f,
+                "the record of the model does not say where its files came from ({source_name})"
+            ),
+            Self::DamagedCache { path, .. } => {
+                write!(f, "the cached registry is damaged ({})", path.display())
+            }
+            Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
+            Self::Offline { needed } => write!(f, "cannot fetch {needed} in offline mode"),
+            Self::RateLimited {
+                url, retry_after, ..
+            } => {
+                f.write_str("rate limit exceeded")?;
+                if let Some(wait) = retry_after {
+                    write!(f, ": the server asks to wait {} s", wait.as_secs())?;
+                }
+                write!(f, " ({url})")
+            }
+            Self::HashMismatch {
+                what,
+                expected,
+                actual,
+            } => write!(f, "{what} has digest {actual}, expected {expected}"),
+            Self::SizeMismatch {
+                what,
+                expected_bytes,
+                actual_bytes,
+            } => write!(
+                f,
+                "{what} has {actual_bytes} bytes, expected {expected_bytes}"
+            ),
+            Self::Unverifiable { files: 1, first } => write!(f, "no digest for '{first}'"),
+            Self::Unverifiable { files, first } => {
+                write!(f, "no digests for {files} files, such as '{first}'")
+            }
+            Self::NotPublishable { findings } => {
+                write!(f, "cannot publish the project: {}", findings.join("; "))
+            }
+            Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
+            Self::Permission { action, path, .. } => {
+                write!(f, "no permission to {action} {}", path.display())
+            }
+            Self::Exists { path } => {
+                write!(
+                    f,
+                    "{} already exists with different content",
+                    path.display()
+                )
+            }
+            Self::Collision { model, other } => {
+                write!(f, "cannot store '{model}' beside {other}")
+            }
+            Self::InsufficientSpace {
+                path,
+                needed_bytes,
+                available_bytes,
+            } => match needed_bytes {
+                0 => write!(f, "no space left on the disk of {}", path.display()),
+                _ => {
+                    write!(f, "not enough space on the disk of {}: ", path.display())?;
+                    write!(
+                        f,
+                        "{needed_bytes} bytes needed, {available_bytes} available"
+                    )
+                }
+            },
+            Self::Locked {
+                path,
+                holder,
+                waited,
+            } => {
+                let holder = holder.as_deref().unwrap_or("another process");
+                write!(f, "{} is locked by {holder} ", path.display())?;
+                write!(f, "(waited {} s)", waited.as_secs())
+            }
+            Self::Authentication { url, failure, .. } => match failure {
+                AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
+                AuthFailure::Refused => write!(f, "the server denies access ({url})"),
+                AuthFailure::Gated => {
+                    write!(f, "the terms of the model have not been accepted ({url})")
+                }
+            },
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Internal { message } => write!(f, "internal error: {message}"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Names of models.
+//!
+//! The canonical form is `group/model version`. A group may have several segments; the last segment of a path is the
+//! model. A version is any text without control characters: a release, a quantisation, a git ref with slashes.
+
+mod address;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::relpath::{InvalidName, check_component};
+
+pub use address::{ModelAddress, ModelPattern};
+
+/// The longest name of a model, in bytes: it leaves room for a version and files in the longest path of common systems.
+const MAX_NAME_BYTES: usize = 250;
+
+/// The name of a model without its version: `group/model`.
+///
+/// ```
+/// use modelrack::ModelName;
+///
+/// let name: ModelName = "mf6/test/test001a".parse()?;
+/// assert_eq!((name.group(), name.model()), ("mf6/test", "test001a"));
+/// assert_eq!(name, ModelName::new("mf6/test", "test001a")?);
+/// assert_eq!(name.version("develop")?.to_string(), "mf6/test/test001a develop");
+///
+/// // Every part of a name is a valid folder name on every system.
+/// assert!(ModelName::parse("mf6/../test").is_err());
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelName {
+    // Shared by the versions of a model.
+    group: Arc<str>,
+    model: Arc<str>,
+}
+
+impl ModelName {
+    /// Creates a name from a group and a model; [`ModelName`] has an example.
+    ///
+    /// The group may be empty or have several segments (`a/b`); the model is one segment.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if a segment is not a valid folder name on every system, or has an `@`.
+    pub fn new(group: &str, model: &str) -> Result<Self, InvalidName> {
+        if !group.is_empty() {
+            group
+                .split('/')
+                .try_for_each(|segment| check_segment(segment, group))?;
+        }
+        if model.contains('/') {
+            return Err(InvalidName::new(model, "has a slash"));
+        }
+        if group.len() + model.len() > MAX_NAME_BYTES {
+            return Err(InvalidName::new(group, "is too long"));
+        }
+        check_segment(model, model)?;
+        Ok(Self {
+            group: group.into(),
+            model: model.into(),
+        })
+    }
+
+    /// Parses `group/model`; the last segment is the model. [`ModelName`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`ModelName::new`].
+    pub fn parse(path: &str) -> Result<Self, InvalidName> {
+        let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
+        if path.contains('/') && group.is_empty() {
+            return Err(InvalidName::new(path, "starts with a slash"));
+        }
+        Self::new(group, model)
+    }
+
+    /// Returns the group, with its segments joined by `/`; empty for a model without one. [`ModelName`] has an example.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// Returns the last segment of the name; [`ModelName`] has an example.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Adds a version; [`ModelName`] has an example.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if the version is empty, longer than 200 bytes, or has a control character, a backslash or an
+    /// empty, `.` or `..` segment.
+    pub fn version(self, version: impl Into<String>) -> Result<ModelRef, InvalidName> {
+        let version = version.into();
+        check_version(&version)?;
+        Ok(ModelRef {
+            name: self,
+            version,
+        })
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() {
+            f.write_str(&self.model)
+        } else {
+            write!(f, "{}/{}", self.group, self.model)
+        }
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = InvalidName;
+
+    fn from_str(path: &str) -> Result<Self, InvalidName> {
+        Self::parse(path)
+    }
+}
+
+/// One version of a model, shown as `group/model version`.
+///
+/// ```
+/// use modelrack::ModelRef;
+///
+/// let model: ModelRef = "fast-whisper/tiny fp16".parse()?;
+/// assert_eq!((model.group(), model.model(), model.version()), ("fast-whisper", "tiny", "fp16"));
+/// assert_eq!(model.name().to_string(), "fast-whisper/tiny");
+/// assert_eq!(model, "fast-whisper/tiny@fp16".parse()?);
+/// assert_eq!(model, ModelRef::new("fast-whisper", "tiny", "fp16")?);
+/// # Ok::<(), modelrack::error::InvalidName>(())
+/// ```
+///
+/// It serializes as the three fields that every report on a model has:
+///
+/// ```
+/// # use modelrack::ModelRef;
+/// # let model: ModelRef = "fast-whisper/tiny fp16".parse()?;
+/// let json = serde_json::to_string(&model)?;
+/// assert_eq!(json, r#"{"group":"fast-whisper","model":"tiny","version":"fp16"}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelRef {
+    name: ModelName,
+    version: String,
+}
+
+impl ModelRef {
+    /// Creates a reference from a group, a model and a version; [`ModelRef`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`ModelName::new`] and [`ModelName::version`].
+    pub fn new(group: &str, model: &str, version: &str) -> Result<Self, InvalidName> {
+        ModelName::new(group, model)?.version(version)
+    }
+
+    /// Returns the name without the version; [`ModelRef`] has an example.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// Returns the group; empty for a model without one. [`ModelRef`] has an example.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.name.group()
+    }
+
+    /// Returns the last segment of the name; [`ModelRef`] has an example.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.name.model()
+    }
+
+    /// Returns the version; [`ModelRef`] has an example.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// Serializes as `group`, `model` and `version`.
+impl Serialize for ModelRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("ModelRef", 3)?;
+        fields.serialize_field("group", self.group())?;
+        fields.serialize_field("model", self.model())?;
+        fields.serialize_field("version", self.version())?;
+        fields.end()
+    }
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// Reads `group/model version` or `group/model@version`.
+impl FromStr for ModelRef {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (name, version) = text
+            .split_once([' ', '@'])
+            .ok_or_else(|| InvalidName::new(text, "has no version"))?;
+        ModelName::parse(name)?.version(version)
+    }
+}
+
+fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
+    check_component(segment, whole)?;
+    if segment.contains('@') {
+        return Err(InvalidName::new(whole, "has an '@'"));
+    }
+    if segment.contains([':', '*', '?', '"', '<', '>', '|']) {
+        return Err(InvalidName::new(whole, "has one of : * ? \" < > |"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {
+    if version.len() > 200 {
+        return Err(InvalidName::new(version, "is longer than 200 bytes"));
+    }
+    version
+        .split('/')
+        .try_for_each(|segment| check_component(segment, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_segment_is_the_model() {
+        let name = ModelName::parse("mf6/test/test001a").unwrap();
+        assert_eq!((name.group(), name.model()), ("mf6/test", "test001a"));
+        assert_eq!(ModelName::parse("gpt2").unwrap().group(), "");
+        assert_eq!(
+            ModelRef::new("g", "m", "feature/x").unwrap().to_string(),
+            "g/m feature/x"
+        );
+        for bad in [
+            "", "/a", "a/", "a//b", "../a", "a/..", "a\\b", "a@b", "C:/a", "con/a", "a/b\u{7}",
+            "a.", "a:b",
+        ] {
+            assert!(ModelName::parse(bad).is_err(), "{bad:?}");
+        }
+        for bad in [
+            "",
+            "..",
+            "a/../b",
+            "/a",
+            "a/",
+            "a\nb",
+            "a\\b",
+            &"v".repeat(201),
+        ] {
+            assert!(ModelRef::new("g", "m", bad).is_err(), "{bad:?}");
+        }
+    }
+}
