@@ -18,7 +18,7 @@ fn the_texts_of_the_program() {
     let mut text = String::new();
     write_help(&mut text, &parent, &["rack".to_owned()]);
     for (name, source) in sources() {
-        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let literals: Vec<String> = literals(code).filter(|text| is_prose(text)).collect();
         if !literals.is_empty() {
             writeln!(text, "$ src/{name}\n{}\n", literals.join("\n")).unwrap();

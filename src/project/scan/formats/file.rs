@@ -137,7 +137,7 @@ impl ModelFile {
     /// # Errors
     /// [`ErrorKind::Registry`] if the file has more than `max_bytes` or is not UTF-8; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
-        let message = || format!("more than {max_bytes} bytes are not read as text");
+        let message = format_args!("more than {max_bytes} bytes are not read as text");
         self.ensure(self.size_bytes <= max_bytes, message)?;
         let mut bytes = Vec::new();
         let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
@@ -188,15 +188,13 @@ impl ModelFile {
     }
 
     /// Returns that error unless a rule holds.
-    pub(super) fn ensure<M: Into<String>>(
-        &self,
-        holds: bool,
-        message: impl FnOnce() -> M,
-    ) -> Result<()> {
-        match holds {
-            true => Ok(()),
-            false => Err(self.malformed(message())),
-        }
+    pub(super) fn ensure(&self, holds: bool, message: impl fmt::Display) -> Result<()> {
+        self.ensure_some(holds.then_some(()), message)
+    }
+
+    /// Returns a value, or that error if there is none.
+    pub(super) fn ensure_some<T>(&self, value: Option<T>, message: impl fmt::Display) -> Result<T> {
+        value.ok_or_else(|| self.malformed(message.to_string()))
     }
 
     /// Returns the same error with the message of a parser, of which only the start is kept: it may quote the file.
@@ -214,8 +212,11 @@ impl ModelFile {
     /// # Errors
     /// [`ErrorKind::Registry`] if the file is such a text; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
-        let message = || "the file itself is kept by Git LFS and was not fetched";
-        self.ensure(!self.head()?.starts_with(LFS_POINTER), message)
+        let is_pointer = self.head()?.starts_with(LFS_POINTER);
+        self.ensure(
+            !is_pointer,
+            "the file itself is kept by Git LFS and was not fetched",
+        )
     }
 }
 

@@ -39,7 +39,7 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
         return Ok(None);
     }
     file.refuse_pointer()?;
-    file.ensure(has_magic, || "the file does not begin with 'GGUF'")?;
+    file.ensure(has_magic, "the file does not begin with 'GGUF'")?;
     let mut cursor = Cursor::new(file)?;
     cursor.skip(MAGIC.len() as u64)?;
     let version = cursor.number(4)?;

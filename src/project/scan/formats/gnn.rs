@@ -65,9 +65,10 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     }
     let lines = outline.lines("StateSpaceBlock");
     let names: HashSet<&str> = lines.flat_map(variables).collect();
+    let message = "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'";
     file.ensure(
         !names.is_empty() || !outline.has("StateSpaceBlock"),
-        || "the section 'StateSpaceBlock' declares no variable, such as 's[3,1]'",
+        message,
     )?;
     Ok(Some(describe(&outline, names.len())))
 }

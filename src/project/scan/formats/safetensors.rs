@@ -50,8 +50,7 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     check_cover(file, &header, data_bytes)?;
     let mut elements = header.tensors.values().map(|tensor| tensor.elements);
     let parameters = elements.try_fold(0_u64, u64::checked_add);
-    let parameters =
-        parameters.ok_or_else(|| file.malformed("the tensors have too many elements"))?;
+    let parameters = file.ensure_some(parameters, "the tensors have too many elements")?;
     let dtypes = header
         .tensors
         .values()
@@ -70,18 +69,18 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
 
 /// Reads the header, after checking that the file contains it.
 fn header_bytes(file: &ModelFile) -> Result<Vec<u8>> {
-    let Some(room) = file.size_bytes().checked_sub(LENGTH_BYTES) else {
-        return Err(file.malformed("the file is shorter than the length of a header"));
-    };
+    let room = file.size_bytes().checked_sub(LENGTH_BYTES);
+    let room = file.ensure_some(room, "the file is shorter than the length of a header")?;
     let mut length = [0; LENGTH_BYTES as usize];
     file.read_at(0, &mut length)?;
     let length = u64::from_le_bytes(length);
-    file.ensure(length <= room, || {
-        format!("the header would have {length} bytes, of which the file has {room}")
-    })?;
-    file.ensure(length <= MAX_HEADER_BYTES, || {
-        format!("the header has {length} bytes, and more than {MAX_HEADER_BYTES} are not read")
-    })?;
+    let message =
+        format_args!("the header would have {length} bytes, of which the file has {room}");
+    file.ensure(length <= room, message)?;
+    let message = format_args!(
+        "the header has {length} bytes, and more than {MAX_HEADER_BYTES} are not read"
+    );
+    file.ensure(length <= MAX_HEADER_BYTES, message)?;
     let mut bytes = vec![0; length as usize];
     file.read_at(LENGTH_BYTES, &mut bytes)?;
     Ok(bytes)
@@ -94,15 +93,14 @@ fn check_cover(file: &ModelFile, header: &HeaderWire, data_bytes: u64) -> Result
     ranges.sort_unstable();
     let mut end = 0;
     for (from, to) in ranges {
-        let shared = || format!("two tensors share the byte {from} of the data");
-        let missing = || format!("no tensor has the byte {end} of the data");
-        file.ensure(from >= end, shared)?;
-        file.ensure(from == end, missing)?;
+        let message = format_args!("two tensors share the byte {from} of the data");
+        file.ensure(from >= end, message)?;
+        let message = format_args!("no tensor has the byte {end} of the data");
+        file.ensure(from == end, message)?;
         end = to;
     }
-    file.ensure(end == data_bytes, || {
-        format!("the tensors have {end} bytes, and {data_bytes} follow the header")
-    })
+    let message = format_args!("the tensors have {end} bytes, and {data_bytes} follow the header");
+    file.ensure(end == data_bytes, message)
 }
 
 /// Adds the metadata: keys of the model specification (<https://github.com/Stability-AI/ModelSpec>), with or without its

@@ -1,27 +1,19 @@
 //! What a Python module defines. Its text is parsed, never run.
 //!
 //! This answers two questions: whether an entrypoint `package.module:Symbol` exists, and which models and targets a file
-//! declares. Texts may be hostile: [`syntax`] keeps them from exhausting the stack.
+//! declares. Texts may be hostile: the parser is kept from exhausting the stack.
 
-#[cfg(feature = "python")]
-mod definitions;
 mod entrypoint;
 #[cfg(feature = "python")]
-mod literal;
-#[cfg(feature = "python")]
-mod model;
-#[cfg(feature = "python")]
-mod syntax;
-#[cfg(feature = "python")]
-mod target;
+mod parse;
 #[cfg(all(test, feature = "python"))]
 mod tests;
-#[cfg(feature = "python")]
-mod walk;
 
 use std::collections::BTreeMap;
 
 pub(crate) use self::entrypoint::Entrypoint;
+#[cfg(feature = "python")]
+pub(crate) use self::parse::parse;
 
 /// The longest text that is read, in bytes. The longest modules that people write have 2 MB.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
@@ -89,23 +81,6 @@ pub(crate) struct TargetFunction {
     pub(crate) data: Vec<String>,
 }
 
-/// Returns what a module defines.
-///
-/// # Errors
-/// [`SyntaxFault`] if the text is not valid Python 3, is too long, or is nested deeper than Python allows.
-#[cfg(feature = "python")]
-pub(crate) fn parse(text: &str) -> Result<Module, SyntaxFault> {
-    syntax::with_statements(text, |statements| {
-        let definitions = definitions::Definitions::collect(statements);
-        Module {
-            models: model::find(&definitions.items),
-            targets: definitions.items.iter().filter_map(target::read).collect(),
-            symbols: definitions.symbols,
-            is_open: definitions.is_open,
-        }
-    })
-}
-
 /// Returns a module that may define anything: this build does not read Python.
 #[cfg(not(feature = "python"))]
 pub(crate) fn parse(_: &str) -> Result<Module, SyntaxFault> {
@@ -113,12 +88,4 @@ pub(crate) fn parse(_: &str) -> Result<Module, SyntaxFault> {
         is_open: true,
         ..Module::default()
     })
-}
-
-/// Omits duplicates.
-#[cfg(feature = "python")]
-fn distinct<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    let names = names.into_iter().filter(|name| seen.insert(*name));
-    names.map(str::to_owned).collect()
 }

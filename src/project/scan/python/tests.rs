@@ -1,4 +1,4 @@
-//! What modules define, by tables. Texts that mean harm stand in [`hostile`].
+//! What modules define. Texts that attack the parser are in [`hostile`].
 
 mod hostile;
 
@@ -8,7 +8,7 @@ fn module(text: &str) -> Module {
     parse(text).unwrap_or_else(|fault| panic!("{fault:?} in {text}"))
 }
 
-/// The names that a text binds, each with the first letter of what it is.
+/// The names that a text binds, each after the first letter of its kind.
 fn symbols(text: &str) -> String {
     let symbols = module(text).symbols.into_iter().map(|(name, symbol)| {
         let letter = match symbol {
@@ -29,7 +29,7 @@ fn outputs(text: &str) -> Option<Vec<String>> {
 }
 
 #[test]
-fn finds_what_is_bound_at_top_level() {
+fn finds_the_names_bound_at_top_level() {
     for (text, expected) in [
         ("", ""),
         ("# nothing\n", ""),
@@ -97,7 +97,7 @@ fn finds_what_is_bound_at_top_level() {
 }
 
 #[test]
-fn claims_no_name_missing_that_may_come_from_elsewhere() {
+fn names_that_may_come_from_elsewhere_are_not_missing() {
     for (text, is_open) in [
         ("from x import y", false),
         ("from x import *", true),
@@ -182,7 +182,7 @@ fn finds_models_and_their_outputs() {
 }
 
 #[test]
-fn takes_nothing_else_for_a_model() {
+fn other_code_is_no_model() {
     for text in [
         "class A: pass",
         "class Model: pass",
@@ -292,8 +292,8 @@ fn finds_targets() {
 }
 
 #[test]
-fn sees_what_made_a_registry_stale() {
-    // A function that was renamed.
+fn finds_what_made_registries_stale() {
+    // A renamed function.
     let renamed = module(
         "from calibration import Target\n\ndef incidence_replicate_mean_target(data_paths):\n    \
          return Target(model_output=\"incidence\", data=data_paths)\n",
@@ -301,14 +301,14 @@ fn sees_what_made_a_registry_stale() {
     let entrypoint = Entrypoint::parse("targets.incidence:incidence_target").unwrap();
     assert!(renamed.lacks(entrypoint.name()));
     assert!(!renamed.lacks("incidence_replicate_mean_target"));
-    // An output that has another name.
+    // A renamed output.
     assert_eq!(
         renamed.targets[0].model_output.as_deref(),
         Some("incidence")
     );
     let model = "@register(outputs=[\"incidence\"])\nclass SIR(BaseModel):\n    \"\"\"Susceptible to recovered.\"\"\"\n";
     assert_eq!(outputs(model), Some(vec!["incidence".to_owned()]));
-    // Data that is another file.
+    // Data in another file.
     let data = module(
         "@calibration_target(model_output=\"incidence\", data={\"observed\": \"data/observed.csv\"})\n\
          def incidence_target(data): ...\n",
@@ -317,7 +317,7 @@ fn sees_what_made_a_registry_stale() {
 }
 
 #[test]
-fn says_on_which_line_a_text_is_no_python() {
+fn faults_state_their_line() {
     for (text, line) in [
         ("print 'x'", 1),
         ("x = 1\nprint \"hello\"\n", 2),
@@ -344,7 +344,7 @@ fn says_on_which_line_a_text_is_no_python() {
 }
 
 #[test]
-fn reads_the_forms_that_files_have() {
+fn accepts_the_forms_of_real_files() {
     for text in [
         "\u{feff}x = 1",
         "x = 1\r\n",

@@ -34,10 +34,9 @@ impl<'a> Cursor<'a> {
 
     /// Checks that the file has room for `count` entries of at least `min_bytes` each.
     pub(super) fn check_count(&self, count: u64, min_bytes: u64, what: &str) -> Result<()> {
-        let room = self.end - self.at;
-        self.file.ensure(count <= room / min_bytes, || {
-            format!("the file announces {count} {what}, for which it has no room")
-        })
+        let room = (self.end - self.at) / min_bytes;
+        let message = format_args!("the file announces {count} {what}, for which it has no room");
+        self.file.ensure(count <= room, message)
     }
 
     pub(super) fn skip(&mut self, bytes: u64) -> Result<()> {
@@ -78,10 +77,10 @@ impl<'a> Cursor<'a> {
     /// Moves the position, unless the tables would end before it.
     fn advance(&mut self, bytes: u64) -> Result<()> {
         let (file, fits) = (self.file, bytes <= self.end - self.at);
-        file.ensure(fits || self.end == file.size_bytes(), || {
-            format!("the tables have more than {MAX_TABLE_BYTES} bytes, which are not read")
-        })?;
-        file.ensure(fits, || "the file ends within its tables")?;
+        let message =
+            format_args!("the tables have more than {MAX_TABLE_BYTES} bytes, which are not read");
+        file.ensure(fits || self.end == file.size_bytes(), message)?;
+        file.ensure(fits, "the file ends within its tables")?;
         self.at += bytes;
         Ok(())
     }

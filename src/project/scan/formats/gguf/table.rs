@@ -28,8 +28,13 @@ const MIN_TENSOR_BYTES: u64 = 24;
 /// The alignment of the data if no key states it, in bytes.
 const ALIGNMENT_BYTES: u64 = 32;
 
-/// The starts and ends of keys whose values are kept. In front of the ends stands the architecture.
-const KEPT_STARTS: [&str; 2] = ["general.", "split."];
+/// The keys whose values are kept.
+#[rustfmt::skip]
+const KEPT: [&str; 11] = [
+    "general.name", "general.description", "general.architecture", "general.version", "general.license",
+    "general.author", "general.size_label", "general.tags", "general.file_type", "general.alignment", "split.count",
+];
+/// The ends of further such keys, which start with the architecture. They are numbers, and no lists that take memory.
 const KEPT_ENDS: [&str; 3] = [".context_length", ".embedding_length", ".block_count"];
 
 /// The kinds of values that are not numbers.
@@ -45,19 +50,19 @@ pub(super) type Keys = HashMap<String, Value>;
 
 pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
     cursor.check_count(count, MIN_KEY_BYTES, "keys")?;
-    let message = || format!("{count} keys are more than are read");
+    let message = format_args!("{count} keys are more than are read");
     cursor.file.ensure(count <= MAX_KEYS, message)?;
     let mut keys = HashMap::new();
     for _ in 0..count {
         let name = read_name(cursor)?;
         let kind = cursor.number(4)?;
-        let is_kept = KEPT_STARTS.iter().any(|start| name.starts_with(start))
-            || KEPT_ENDS.iter().any(|end| name.ends_with(end));
+        let is_fact = || KEPT_ENDS.iter().any(|end| name.ends_with(end));
+        let is_kept = KEPT.contains(&name.as_str()) || kind != LIST && is_fact();
         let value = match is_kept {
             true => read_value(cursor, kind)?,
             false => skip_values(cursor, kind, 1, 0)?,
         };
-        let message = || format!("the key '{}' stands twice", shown(&name));
+        let message = format_args!("the key '{}' stands twice", shown(&name));
         cursor.file.ensure(!keys.contains_key(&name), message)?;
         keys.insert(name, value);
     }
@@ -66,45 +71,41 @@ pub(super) fn read_keys(cursor: &mut Cursor<'_>, count: u64) -> Result<Keys> {
 
 /// Reads the list of tensors, and returns how many elements they have in total.
 pub(super) fn read_tensors(cursor: &mut Cursor<'_>, count: u64, keys: &Keys) -> Result<u64> {
+    let file = cursor.file;
     cursor.check_count(count, MIN_TENSOR_BYTES, "tensors")?;
-    let message = || format!("{count} tensors are more than are read");
-    cursor.file.ensure(count <= MAX_TENSORS, message)?;
+    let message = format_args!("{count} tensors are more than are read");
+    file.ensure(count <= MAX_TENSORS, message)?;
     let mut names = HashSet::new();
     let (mut total, mut last_offset) = (0_u64, None);
     for _ in 0..count {
         let name = read_name(cursor)?;
         let elements = read_elements(cursor)?;
         let sum = elements.and_then(|elements| total.checked_add(elements));
-        total = sum.ok_or_else(|| {
-            let name = shown(&name);
-            let message = format!("the tensor '{name}' has too many elements");
-            cursor.file.malformed(message)
-        })?;
+        let message = format_args!("the tensor '{}' has too many elements", shown(&name));
+        total = file.ensure_some(sum, message)?;
         let _type = cursor.number(4)?;
         let offset = cursor.number(8)?;
         if elements != Some(0) {
             last_offset = last_offset.max(Some(offset));
         }
-        let message = || format!("the tensor '{}' stands twice", shown(&name));
-        cursor.file.ensure(!names.contains(&name), message)?;
+        let message = format_args!("the tensor '{}' stands twice", shown(&name));
+        file.ensure(!names.contains(&name), message)?;
         names.insert(name);
     }
     let alignment = keys.get("general.alignment").and_then(Value::as_u64);
     let alignment = alignment.unwrap_or(ALIGNMENT_BYTES);
     let data = cursor.at.checked_next_multiple_of(alignment);
-    let data = data.ok_or_else(|| cursor.file.malformed("the data is aligned to nothing"))?;
-    let begins = |offset| data.saturating_add(offset) < cursor.file.size_bytes();
-    let message = || "the file ends before its last tensor begins";
-    cursor
-        .file
-        .ensure(last_offset.is_none_or(begins), message)?;
+    let data = file.ensure_some(data, "the data is aligned to nothing")?;
+    let begins = |offset| data.saturating_add(offset) < file.size_bytes();
+    let message = "the file ends before its last tensor begins";
+    file.ensure(last_offset.is_none_or(begins), message)?;
     Ok(total)
 }
 
 /// Reads a shape: the product of its dimensions, `None` if that exceeds 64 bits.
 fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
     let dimensions = cursor.number(4)?;
-    let message = || format!("a tensor has {dimensions} dimensions");
+    let message = format_args!("a tensor has {dimensions} dimensions");
     cursor.file.ensure(dimensions <= MAX_DIMENSIONS, message)?;
     let mut elements = Some(1_u64);
     for _ in 0..dimensions {
@@ -117,9 +118,8 @@ fn read_elements(cursor: &mut Cursor<'_>) -> Result<Option<u64>> {
 fn read_name(cursor: &mut Cursor<'_>) -> Result<String> {
     let name = cursor.string(MAX_NAME_BYTES + 1)?;
     let is_short = name.len() as u64 <= MAX_NAME_BYTES;
-    cursor
-        .file
-        .ensure(is_short, || "the name of a key or tensor is too long")?;
+    let message = "the name of a key or tensor is too long";
+    cursor.file.ensure(is_short, message)?;
     Ok(name)
 }
 
@@ -150,10 +150,8 @@ fn read_value(cursor: &mut Cursor<'_>, kind: u64) -> Result<Value> {
 
 /// Skips `count` values of a kind, `depth` lists down, and returns null in their place.
 fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> Result<Value> {
-    let Some(&bytes) = SIZES.get(kind as usize) else {
-        let message = format!("no value is of the kind {kind}");
-        return Err(cursor.file.malformed(message));
-    };
+    let message = format_args!("no value is of the kind {kind}");
+    let bytes = *cursor.file.ensure_some(SIZES.get(kind as usize), message)?;
     cursor.check_count(count, bytes, "values")?;
     match kind {
         TEXT => {
@@ -163,7 +161,7 @@ fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> 
             }
         }
         LIST => {
-            let message = || format!("lists lie in more than {MAX_DEPTH} lists");
+            let message = format_args!("lists lie in more than {MAX_DEPTH} lists");
             cursor.file.ensure(depth < MAX_DEPTH, message)?;
             for _ in 0..count {
                 let (kind, count) = (cursor.number(4)?, cursor.number(8)?);

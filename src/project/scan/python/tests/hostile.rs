@@ -1,11 +1,11 @@
-//! Texts that are made to exhaust the stack or the time.
+//! Texts made to exhaust the stack, the memory or the time.
 
 use super::*;
 
 const DEEP: usize = 100_000;
 
-/// Texts whose nesting the parser limits, or that are flat: a name for failures, the start, what opens each level, the
-/// middle, what closes each level, the end.
+/// Texts that are flat, or whose nesting the parser limits: a name for failures, the start, what opens each level, the
+/// middle, what closes each level, and the end.
 #[rustfmt::skip]
 const LIMITED: [[&str; 6]; 56] = [
     ["parentheses", "x = ", "(", "1", ")", ""],
@@ -97,7 +97,7 @@ fn nested([_, start, open, middle, close, end]: [&str; 6], depth: usize) -> Stri
 fn survives_nesting() {
     for row in LIMITED.into_iter().chain(UNLIMITED) {
         for depth in [150, 2_000, DEEP] {
-            // Whether it is a fault is the parser's affair; that it returns is ours.
+            // The parser may accept or refuse it, but must return.
             if let Err(fault) = parse(&nested(row, depth)) {
                 assert!(!fault.message.is_empty(), "{}", row[0]);
             }
@@ -106,7 +106,7 @@ fn survives_nesting() {
 }
 
 #[test]
-fn survives_the_most_that_is_let_through() {
+fn survives_nesting_up_to_the_limits() {
     for row in UNLIMITED {
         let is_refused = |depth| {
             let parsed = parse(&nested(row, depth));
@@ -145,7 +145,7 @@ fn survives_nested_blocks() {
 }
 
 #[test]
-fn refuses_what_nests_deeper_than_python_does() {
+fn refuses_nesting_deeper_than_python_allows() {
     for text in [
         "(".repeat(DEEP) + &")".repeat(DEEP),
         "x = 1\n".to_owned() + &"-".repeat(DEEP) + "1",
@@ -158,8 +158,8 @@ fn refuses_what_nests_deeper_than_python_does() {
 }
 
 #[test]
-fn takes_long_texts_that_are_flat() {
-    // Signs or lambdas that were nested in each other would be refused.
+fn accepts_long_flat_texts() {
+    // Signs and lambdas are only limited when nested in each other.
     const MANY: usize = 20_000;
     for text in [
         format!("x = [{}]", "-1.5, ".repeat(MANY)),
@@ -186,7 +186,7 @@ fn refuses_long_texts() {
 }
 
 #[test]
-fn inherits_no_more_than_memory_holds() {
+fn inherited_outputs_are_limited() {
     let names: String = (0..2_000).map(|n| format!("'a{n}',")).collect();
     let classes: String = (0..2_000).map(|n| format!("class B{n}(A): 0\n")).collect();
     let models = module(&format!("class A:\n outputs = [{names}]\n{classes}")).models;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
 
-use super::ModelClass;
+use super::super::ModelClass;
 use super::definitions::Definition;
 use super::literal;
 

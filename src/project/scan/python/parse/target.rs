@@ -5,7 +5,7 @@
 
 use ruff_python_ast::{AnyNodeRef, Arguments, Stmt};
 
-use super::TargetFunction;
+use super::super::TargetFunction;
 use super::definitions::Definition;
 use super::literal;
 use super::walk::walk;

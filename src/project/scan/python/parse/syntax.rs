@@ -11,7 +11,7 @@ use ruff_python_ast::Stmt;
 use ruff_python_ast::token::TokenKind;
 use ruff_python_parser::{Mode, ParseError, ParseErrorType, lexer, parse_module};
 
-use super::{MAX_BYTES, SyntaxFault};
+use super::super::{MAX_BYTES, SyntaxFault};
 
 /// How deep brackets and the parameters of lambdas may be nested, as in Python.
 const MAX_OPEN: usize = 200;

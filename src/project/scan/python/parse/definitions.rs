@@ -7,7 +7,7 @@ use ruff_python_ast::{
     PatternMatchStar, Stmt,
 };
 
-use super::Symbol;
+use super::super::Symbol;
 use super::literal;
 use super::walk::walk;
 
