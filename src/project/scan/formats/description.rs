@@ -54,8 +54,8 @@ impl Description {
         }
     }
 
-    /// Adds how many tensors and parameters there are. In one part of a split model, the counts are not those of the model,
-    /// which is the folder.
+    /// Adds the numbers of tensors and parameters. Those of one part of a split model say nothing about the model, which is
+    /// the folder.
     pub(super) fn tensors(&mut self, is_part: bool, tensors: u64, parameters: u64) {
         if is_part {
             self.extent = Extent::Folder;

@@ -152,8 +152,8 @@ impl ModelFile {
         Ok(text)
     }
 
-    /// Reads all of it as [`ModelFile::text`] does; `None` instead of an error if it is too large or no text, and not known
-    /// to be of the format. Other programs' files may be anything.
+    /// Reads all of it as [`ModelFile::text`] does; `None` instead of an error if it is too large or not text, and not known
+    /// to be of the format: files of other programs may be anything.
     pub(super) fn text_if(&self, max_bytes: u64, is_known: bool) -> Result<Option<String>> {
         match self.text(max_bytes) {
             Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => {

@@ -51,7 +51,7 @@ const FACT_SECTIONS: [&str; 4] = ["", "ModelAnnotation", "Footer", "Signature"];
 pub(super) const FORMAT: BuiltIn = BuiltIn("gnn", read);
 
 fn read(file: &ModelFile) -> Result<Option<Description>> {
-    // Most markdown files are no models and may contain anything: only one that looks like a model is checked.
+    // Most markdown files are not models, and may contain anything: only one that looks like a model is checked.
     if !matches!(file.extension(), "md" | "gnn")
         || !Outline::of(&file.head_text()?).has("ModelName")
     {

@@ -182,7 +182,7 @@ fn finds_models_and_their_outputs() {
 }
 
 #[test]
-fn other_code_is_no_model() {
+fn other_code_is_not_a_model() {
     for text in [
         "class A: pass",
         "class Model: pass",

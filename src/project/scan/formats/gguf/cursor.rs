@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
         self.file.at(filled)
     }
 
-    /// Moves the position, unless the tables would end before it.
+    /// Moves the position forward, if the tables may extend that far.
     fn advance(&mut self, bytes: u64) -> Result<()> {
         let (file, fits) = (self.file, bytes <= self.end - self.at);
         let message =

@@ -34,7 +34,8 @@ const KEPT: [&str; 11] = [
     "general.name", "general.description", "general.architecture", "general.version", "general.license",
     "general.author", "general.size_label", "general.tags", "general.file_type", "general.alignment", "split.count",
 ];
-/// The ends of further such keys, which start with the architecture. They are numbers, and no lists that take memory.
+/// The ends of further such keys, which start with the architecture. Their values are numbers: lists could take much memory,
+/// and are skipped.
 const KEPT_ENDS: [&str; 3] = [".context_length", ".embedding_length", ".block_count"];
 
 /// The kinds of values that are not numbers.
@@ -42,7 +43,7 @@ const TEXT: u64 = 8;
 const LIST: u64 = 9;
 /// The kinds of whole numbers that may be negative.
 const SIGNED: [u64; 4] = [1, 3, 5, 11];
-/// How many bytes a value of each kind has; of texts and lists, the length that they start with.
+/// The size of a value of each kind, in bytes; for texts and lists, the size of the length that they start with.
 const SIZES: [u64; 13] = [1, 1, 2, 2, 4, 4, 4, 1, 8, 8, 8, 8, 8];
 
 /// The keys with their values; null for those that are not kept.
@@ -148,7 +149,7 @@ fn read_value(cursor: &mut Cursor<'_>, kind: u64) -> Result<Value> {
     }
 }
 
-/// Skips `count` values of a kind, `depth` lists down, and returns null in their place.
+/// Skips `count` values of a kind inside `depth` lists, and returns null in their place.
 fn skip_values(cursor: &mut Cursor<'_>, kind: u64, count: u64, depth: usize) -> Result<Value> {
     let message = format_args!("no value is of the kind {kind}");
     let bytes = *cursor.file.ensure_some(SIZES.get(kind as usize), message)?;

@@ -63,7 +63,7 @@ fn values_of_another_form_are_omitted() {
 }
 
 #[test]
-fn other_files_of_that_name_are_no_models() {
+fn other_files_of_that_name_are_not_models() {
     for text in [
         "",
         "[]",

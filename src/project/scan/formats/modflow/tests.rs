@@ -110,7 +110,7 @@ fn the_packages_of_a_classic_model_are_read() {
 }
 
 #[test]
-fn other_name_files_are_no_models() {
+fn other_name_files_are_not_models() {
     let part = "BEGIN OPTIONS\nEND OPTIONS\nBEGIN PACKAGES\n  DIS6 a.dis\nEND PACKAGES\n";
     for text in [
         part,
