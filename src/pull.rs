@@ -8,22 +8,11 @@
 //! | [`MatchingReport`], [`FailedPull`] | what the pulls of several models did |
 //!
 //! ```
-//! use std::sync::Arc;
-//!
-//! use modelrack::progress::Silent;
 //! use modelrack::pull::PullOutcome;
-//! use modelrack::{CancelToken, Manager, PullOptions};
+//! use modelrack::{Manager, PullOptions};
 //!
 //! # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
-//! let options = PullOptions::default()
-//!     .model_type("classification")
-//!     .concurrency(2)
-//!     .force(false)
-//!     .require_hashes(true)
-//!     .offline(false)
-//!     .cancel(CancelToken::new())
-//!     .progress(Arc::new(Silent));
-//! let plan = manager.plan_pull(&"digits/logistic latest".parse()?, &options)?;
+//! let plan = manager.plan_pull(&"digits/logistic latest".parse()?, &PullOptions::default())?;
 //! println!("{}: {} files, {} bytes", plan.model, plan.files, plan.total_bytes);
 //! println!("{} bytes to fetch in {} requests", plan.bytes_to_fetch, plan.requests);
 //! println!("{} bytes to reuse, {} to resume", plan.bytes_reused, plan.bytes_resumed);
@@ -41,16 +30,6 @@
 //! assert_eq!(report.alias_of.as_deref(), Some("v2"));
 //! assert!(report.files_unverified.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! # A selection of files
-//!
-//! Repositories and the Hub also offer some of the files of a model:
-//!
-//! ```
-//! use modelrack::PullOptions;
-//!
-//! let options = PullOptions::default().include(["*.safetensors", "*.json"]).exclude(["onnx/"]);
 //! ```
 //!
 //! # Several models

@@ -16,7 +16,23 @@ use crate::error::Error;
 use crate::platform;
 use crate::secret::Secret;
 
-/// The scheme of a [`Url`]; see there for an example.
+/// The scheme of a [`Url`].
+///
+/// ```
+/// use modelrack::transport::{Scheme, Url};
+///
+/// /// Whether nobody on the way can read or change what is fetched.
+/// fn is_protected(url: &Url) -> bool {
+///     match url.scheme() {
+///         Scheme::Https | Scheme::File => true,
+///         Scheme::Http => url.is_loopback(),
+///     }
+/// }
+///
+/// assert!(is_protected(&Url::parse("https://models.example.org")?));
+/// assert!(!is_protected(&Url::parse("http://models.example.org")?));
+/// # Ok::<(), modelrack::error::InvalidUrl>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain HTTP.

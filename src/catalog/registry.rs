@@ -463,7 +463,7 @@ pub struct Example {
 }
 
 impl Example {
-    /// Creates an example without models.
+    /// Creates an example without models, as shown at [`Example`].
     pub fn new(
         name: impl Into<String>,
         source: impl Into<String>,

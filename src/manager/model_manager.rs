@@ -81,7 +81,8 @@ impl ModelManagerBuilder {
         self
     }
 
-    /// Sets the transport of all requests, except those for `file://` URLs. Default: the built-in one.
+    /// Sets the transport of all requests, except those for `file://` URLs. Default: the built-in one. The
+    /// [`transport`](crate::transport) module has an example.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
@@ -113,7 +114,7 @@ impl ModelManager {
         Self::builder(config).build()
     }
 
-    /// Returns a builder of the manager of an app.
+    /// Returns a builder of the manager of an app; [`ModelManagerBuilder`] has an example.
     #[must_use]
     pub fn builder(config: Config) -> ModelManagerBuilder {
         ModelManagerBuilder {

@@ -82,7 +82,16 @@ setters!(ProjectOptions {
     lock_limit: Duration,
 });
 
-/// How large a registry may become. [`Project`] and [`ProjectOptions`] have examples.
+/// How large a registry may become.
+///
+/// ```
+/// use modelrack::project::{Limits, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let limits = Limits::default().max_bytes(1 << 20).keep_versions(10);
+/// let project = Project::open(folder.path(), &ProjectOptions::default().limits(limits))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -174,7 +183,8 @@ pub struct Project {
 }
 
 impl Project {
-    /// Opens a project: a folder with a registry, or one that is to get its first. Nothing is written.
+    /// Opens a project: a folder with a registry, or one that is to get its first. Nothing is written. [`Project`] has an
+    /// example.
     ///
     /// A registry that is damaged or missing is read from its backup, see [`Project::recovered`].
     ///
@@ -209,6 +219,7 @@ impl Project {
     }
 
     /// Opens the project that a folder belongs to: the nearest folder upwards that has a registry, else the folder itself.
+    /// [`Project`] has an example.
     ///
     /// # Errors
     /// As [`Project::open`].
@@ -220,49 +231,51 @@ impl Project {
         Self::open(root.unwrap_or(&start), options)
     }
 
-    /// Sets how large the registry may become from now on, so that [`Project::save`] can write a change that was too large.
+    /// Sets how large the registry may become from now on, so that [`Project::save`] can write a change that was too large;
+    /// [`Project`] has an example.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// Returns the project's folder, absolute and with links resolved.
+    /// Returns the project's folder, absolute and with links resolved; [`Project`] has an example.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns the path of the registry, whether it exists or not.
+    /// Returns the path of the registry, whether it exists or not; [`Project`] has an example.
     #[must_use]
     pub fn registry_path(&self) -> PathBuf {
         self.file.path()
     }
 
-    /// Returns what is registered.
+    /// Returns what is registered; [`Project`] has an example.
     #[must_use]
     pub fn registry(&self) -> &ProjectRegistry {
         &self.registry
     }
 
     /// Returns what is wrong with the registry's file, if its backup was read instead. The next change replaces the file,
-    /// and keeps the damaged one aside.
+    /// and keeps the damaged one aside. [`Project`] has an example.
     #[must_use]
     pub fn recovered(&self) -> Option<&str> {
         self.recovered.as_deref()
     }
 
-    /// Returns where the last change put a damaged registry.
+    /// Returns where the last change put a damaged registry; [`Project`] has an example.
     #[must_use]
     pub fn kept_aside(&self) -> Option<&Path> {
         self.kept_aside.as_deref()
     }
 
-    /// Returns the ids and versions that the last change dropped because of [`Limits::keep_versions`].
+    /// Returns the ids and versions that the last change dropped because of [`Limits::keep_versions`]; [`Project`] has an
+    /// example.
     #[must_use]
     pub fn dropped_versions(&self) -> &[(String, String)] {
         &self.dropped
     }
 
-    /// Writes a change that an earlier call could not write; does nothing when there is none.
+    /// Writes a change that an earlier call could not write; does nothing when there is none. [`Project`] has an example.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] when another program has changed the registry meanwhile;

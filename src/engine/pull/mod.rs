@@ -34,7 +34,35 @@ use crate::store::record::{Annotation, Records};
 
 use attempt::{Attempt, Pull};
 
-/// What to pull of a model, and how. The [module documentation](crate::pull) has an example.
+/// What to pull of a model, and how.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
+/// use modelrack::{CancelToken, Manager, PullOptions};
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let options = PullOptions::default()
+///     .force(true)
+///     .concurrency(2)
+///     .model_type("image-classification")
+///     .require_hashes(true)
+///     .offline(false)
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
+/// manager.pull(&"digits/logistic v1".parse()?, &options)?;
+/// assert_eq!(manager.get(&"digits/logistic v1".parse()?)?.installed.model_type.as_deref(), Some("image-classification"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Of a repository or the Hub, some of the files of a model:
+///
+/// ```
+/// use modelrack::PullOptions;
+///
+/// let options = PullOptions::default().include(["*.safetensors", "*.json"]).exclude(["onnx/"]);
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct PullOptions {

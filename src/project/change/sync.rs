@@ -129,7 +129,7 @@ struct Snapshot {
 }
 
 impl Project {
-    /// Updates the registry from the files: what changed gets its next version. [`ResyncReport`] has an example.
+    /// Updates the registry from the files: what changed gets its next version. [`ResyncOptions`] has an example.
     ///
     /// A class or function that is gone is followed to the one that took its place, if there is just one in its module that
     /// no other entry names. A model whose class cannot be followed is reported and stays as it is; a target is dropped.

@@ -196,7 +196,7 @@ impl Source for Chunked {
 }
 
 impl SourceKind {
-    /// A static, content-addressed registry.
+    /// A static, content-addressed registry; [`SourceKind`] has an example.
     pub const CHUNKED: Self = Self::new("chunked");
 }
 

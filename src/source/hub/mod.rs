@@ -270,7 +270,7 @@ impl Source for Hub {
 }
 
 impl SourceKind {
-    /// The Hugging Face Hub, or a mirror of it.
+    /// The Hugging Face Hub, or a mirror of it; [`SourceKind`] has an example.
     pub const HUB: Self = Self::new("hub");
 }
 

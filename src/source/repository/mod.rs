@@ -637,6 +637,6 @@ impl Repository {
 }
 
 impl SourceKind {
-    /// A Git-hosted repository that publishes a `models.toml`.
+    /// A Git-hosted repository that publishes a `models.toml`; [`SourceKind`] has an example.
     pub const REPOSITORY: Self = Self::new("repository");
 }

@@ -33,7 +33,16 @@ pub struct Description {
     pub extent: Extent,
 }
 
-/// Whether a file is a model by itself. The [module documentation](crate::project::formats) has an example.
+/// Whether a file is a model by itself.
+///
+/// ```
+/// use modelrack::project::formats::{Description, Extent};
+///
+/// // What a format says of the `config.json` beside some weights:
+/// let mut description = Description::default();
+/// assert_eq!(description.extent, Extent::File);
+/// description.extent = Extent::Folder;
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Extent {
