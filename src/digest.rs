@@ -358,17 +358,46 @@ impl Expected {
         let (Some(expected), Some(check)) = (self.checksum, self.check) else {
             return Ok(());
         };
-        let actual = check.finish();
-        if actual == expected {
-            return Ok(());
-        }
-        Err(ErrorKind::HashMismatch {
-            what: what(),
-            expected: expected.to_string(),
-            actual: actual.to_string(),
-        }
-        .into())
+        check_digest(what, expected, check.finish())
     }
+}
+
+/// Compares two checksums; `what` names in the error what they are of.
+///
+/// # Errors
+/// [`ErrorKind::HashMismatch`] if they differ.
+pub(crate) fn check_digest<T: PartialEq + fmt::Display>(
+    what: impl FnOnce() -> String,
+    expected: T,
+    actual: T,
+) -> Result<(), Error> {
+    if actual == expected {
+        return Ok(());
+    }
+    Err(Error::from(ErrorKind::HashMismatch {
+        what: what(),
+        expected: expected.to_string(),
+        actual: actual.to_string(),
+    }))
+}
+
+/// Compares two sizes; `what` names in the error what they are of.
+///
+/// # Errors
+/// [`ErrorKind::SizeMismatch`] if they differ.
+pub(crate) fn check_size(
+    what: impl FnOnce() -> String,
+    expected_bytes: u64,
+    actual_bytes: u64,
+) -> Result<(), Error> {
+    if actual_bytes == expected_bytes {
+        return Ok(());
+    }
+    Err(Error::from(ErrorKind::SizeMismatch {
+        what: what(),
+        expected_bytes,
+        actual_bytes,
+    }))
 }
 
 #[cfg(test)]

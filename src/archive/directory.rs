@@ -1,9 +1,7 @@
 //! The directory of an archive: what it holds and where.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs::File;
-use std::hash::BuildHasher;
 use std::io::Cursor;
 use std::ops::Range;
 use std::path::Path;
@@ -11,11 +9,13 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
-use super::end::{self, END_BYTES, TAIL_BYTES};
+use super::end::{self, TAIL_BYTES};
 use super::member::{Member, in_archive};
 use super::unreadable;
-use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
+use crate::digest::check_size;
+use crate::error::{BoxError, IoContext, Result};
 use crate::platform;
+use crate::relpath::common_folder;
 
 /// How many entries the crate reads at once. It takes three times the memory of a [`Member`] for each, and twice the
 /// time when it gets 100,000.
@@ -25,10 +25,8 @@ const PIECE_ENTRIES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Directory {
     location: String,
-    /// The files, in the order of the archive.
+    /// The files, in the order of their names.
     members: Vec<Member>,
-    /// Their indices by the hash of the name: sorting the names would take as long as reading the entries.
-    by_name: HashMap<u64, usize>,
 }
 
 impl Directory {
@@ -37,45 +35,42 @@ impl Directory {
     /// `location` names the archive in errors, `size_bytes` is its size, and `read` returns a range of it.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] if it is not a zip archive, is malformed or contradicts itself, or has a directory of
-    /// more than 64 MiB or 1,000,000 entries; [`ErrorKind::SizeMismatch`] if `read` returns too few or too many bytes;
-    /// and the errors of `read`.
+    /// [`Registry`] if it is not a zip archive, is malformed or contradicts itself, or has a directory of more than
+    /// 64 MiB or 1,000,000 entries; [`SizeMismatch`] if `read` returns too few or too many bytes; and the errors of
+    /// `read`.
+    ///
+    /// [`Registry`]: crate::error::ErrorKind::Registry
+    /// [`SizeMismatch`]: crate::error::ErrorKind::SizeMismatch
     pub(crate) fn read(
         location: &dyn Display,
         size_bytes: u64,
         read: &mut dyn FnMut(Range<u64>) -> Result<Vec<u8>>,
     ) -> Result<Self> {
-        let mut read = |range: Range<u64>| {
-            let bytes = read(range.clone())?;
-            if bytes.len() as u64 == range.end - range.start {
-                return Ok(bytes);
-            }
-            Err(Error::from(ErrorKind::SizeMismatch {
-                what: location.to_string(),
-                expected_bytes: range.end - range.start,
-                actual_bytes: bytes.len() as u64,
-            }))
+        let mut read = |range: Range<u64>| -> Result<_> {
+            let expected_bytes = range.end - range.start;
+            let bytes = read(range)?;
+            check_size(|| location.to_string(), expected_bytes, bytes.len() as u64)?;
+            Ok(bytes)
         };
         let refused = |reason| unreadable(location, "the archive", reason);
         let tail_start = size_bytes.saturating_sub(TAIL_BYTES);
-        let tail = read(tail_start..size_bytes)?;
-        let (entries, directory) = end::read(&tail, tail_start).map_err(refused)?;
-        let mut bytes = Vec::new();
-        if directory.start < tail_start {
-            bytes = read(directory.start..tail_start)?;
+        let mut bytes = read(tail_start..size_bytes)?;
+        let (entries, directory) = end::read(&bytes, tail_start).map_err(refused)?;
+        bytes.truncate((directory.end - tail_start) as usize);
+        match directory.start.checked_sub(tail_start) {
+            Some(before) => drop(bytes.drain(..before as usize)),
+            None => drop(bytes.splice(..0, read(directory.start..tail_start)?)),
         }
-        let at = |offset: u64| offset.saturating_sub(tail_start) as usize;
-        let in_tail = &tail[at(directory.start)..at(directory.end)];
-        bytes.reserve_exact(in_tail.len() + END_BYTES);
-        bytes.extend_from_slice(in_tail);
         let mut members = read_entries(bytes, entries).map_err(refused)?;
         place(&mut members, directory.start).map_err(|reason| refused(reason.into()))?;
         members.retain(|member| !member.name.ends_with('/'));
-        Ok(Self {
-            location: location.to_string(),
-            by_name: index(&mut members),
-            members,
-        })
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        let namesakes = members.chunk_by_mut(|a, b| a.name == b.name);
+        for member in namesakes.filter(|same| same.len() > 1).flatten() {
+            member.fault = Some("it occurs more than once");
+        }
+        let location = location.to_string();
+        Ok(Self { location, members })
     }
 
     /// Reads the directory of an archive on disk. `location` names the archive in errors.
@@ -94,28 +89,25 @@ impl Directory {
     /// Finds a file by its name.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] if it exists but cannot be read; see [the module](super).
+    /// [`Registry`](crate::error::ErrorKind::Registry) if it exists but cannot be read; see [the module](super).
     pub(crate) fn member(&self, name: &str) -> Result<Option<&Member>> {
-        let hash = self.by_name.hasher().hash_one(name);
-        let member = self.by_name.get(&hash).map(|index| &self.members[*index]);
-        let member = member.filter(|member| *member.name == *name);
+        let found = self.members.binary_search_by(|it| (*it.name).cmp(name));
+        let member = found.ok().map(|index| &self.members[index]);
         match member.and_then(|member| member.fault) {
             None => Ok(member),
             Some(fault) => Err(unreadable(&self.location, &in_archive(name), fault.into())),
         }
     }
 
-    /// Returns the unchecked names of all files, in any order.
-    #[cfg(any(test, feature = "author"))]
+    /// Returns the unchecked names of all files, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|member| &*member.name)
     }
 
     /// Returns the top folder if all files are in the same one, as in the archives of Git hosts.
     pub(crate) fn top_folder(&self) -> Option<&str> {
-        let top = |index: usize| Some(self.members.get(index)?.name.split_once('/')?.0);
-        let folder = top(0).filter(|folder| !folder.is_empty());
-        folder.filter(|_| (1..self.members.len()).all(|index| top(index) == folder))
+        let top = common_folder(self.names()).split('/').next();
+        top.filter(|folder| !folder.is_empty())
     }
 }
 
@@ -132,7 +124,7 @@ fn read_entries(mut bytes: Vec<u8>, entries: usize) -> Result<Vec<Member>, BoxEr
     while members.len() < entries && start < end {
         let count = piece.min(entries - members.len());
         bytes.truncate(end);
-        bytes.extend(end::record(count, start..end));
+        bytes.extend(end::record(count as u16, start as u32..end as u32));
         let archive = ZipArchive::with_config(Config { archive_offset }, Cursor::new(&*bytes))
             .map_err(|error| format!("{NO_ENTRY}: {error}"))?;
         // If no entry begins there, the crate goes on to earlier end records, such as one in a name or a comment.
@@ -177,18 +169,4 @@ fn place(members: &mut [Member], directory_start: u64) -> Result<(), &'static st
         total_bytes = total.ok_or("it holds more bytes than can be counted")?;
     }
     Ok(())
-}
-
-/// Indexes members by the hash of the name, and marks those that share one.
-fn index(members: &mut [Member]) -> HashMap<u64, usize> {
-    let mut by_name = HashMap::with_capacity(members.len());
-    for index in 0..members.len() {
-        let hash = by_name.hasher().hash_one(&*members[index].name);
-        if let Some(other) = by_name.insert(hash, index) {
-            for same in [other, index] {
-                members[same].fault = Some("it occurs more than once");
-            }
-        }
-    }
-    by_name
 }

@@ -6,12 +6,11 @@ use super::number;
 use crate::error::BoxError;
 
 const END_SIGNATURE: &[u8] = b"PK\x05\x06";
-pub(super) const END_BYTES: usize = 22;
-/// The zip64 record and its locator, which precede the end record in some archives.
-const ZIP64_BYTES: usize = 56;
-const LOCATOR_BYTES: usize = 20;
+const END_BYTES: usize = 22;
+/// The zip64 record of 56 bytes and its locator, which precede the end record in some archives.
+const ZIP64_BYTES: usize = 56 + 20;
 /// The size of the largest end: its comment has up to 65,535 bytes.
-pub(super) const TAIL_BYTES: u64 = (ZIP64_BYTES + LOCATOR_BYTES + END_BYTES + 65_535) as u64;
+pub(super) const TAIL_BYTES: u64 = (ZIP64_BYTES + END_BYTES + 65_535) as u64;
 
 /// The disks of the end and of the directory, entries on that disk and in all, size and offset of the directory.
 const END_FIELDS: [Range<usize>; 6] = [4..6, 6..8, 8..10, 10..12, 12..16, 16..20];
@@ -48,7 +47,7 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
             }
         }
         values = wide;
-        at -= ZIP64_BYTES + LOCATOR_BYTES;
+        at -= ZIP64_BYTES;
     }
     let [disk, directory_disk, entries_on_disk, entries, bytes, start] = values;
     let end = tail_start + at as u64;
@@ -65,36 +64,29 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
     }
 }
 
-/// Returns the zip64 record if there is one: directly before its locator, which is the end of `before`.
+/// Returns the zip64 record and its locator if they are at the end of `before`.
 ///
 /// Only encrypted directories have more data in the record; those are refused.
 fn zip64_record(before: &[u8], tail_start: u64) -> Result<Option<&[u8]>, BoxError> {
-    let Some((before, locator)) = before.split_last_chunk::<LOCATOR_BYTES>() else {
+    let records = before.last_chunk::<ZIP64_BYTES>();
+    let Some(records) = records.filter(|records| records[56..].starts_with(b"PK\x06\x07")) else {
         return Ok(None);
     };
-    if !locator.starts_with(b"PK\x06\x07") {
-        return Ok(None);
+    let offset = tail_start + (before.len() - ZIP64_BYTES) as u64;
+    let is_there = records.starts_with(b"PK\x06\x06")
+        // The size excludes the signature and itself.
+        && number(&records[4..12]) == 56 - 12
+        && (number(&records[60..64]), number(&records[64..72])) == (0, offset)
+        && number(&records[72..76]) <= 1;
+    match is_there {
+        true => Ok(Some(records)),
+        false => Err("its zip64 record is not where the locator says".into()),
     }
-    let at = tail_start + before.len().saturating_sub(ZIP64_BYTES) as u64;
-    let record = before.last_chunk::<ZIP64_BYTES>().filter(|record| {
-        record.starts_with(b"PK\x06\x06")
-            // The size excludes the signature and itself.
-            && number(&record[4..12]) == ZIP64_BYTES as u64 - 12
-            && (number(&locator[4..8]), number(&locator[8..16])) == (0, at)
-            && number(&locator[16..20]) <= 1
-    });
-    let record = record.ok_or("its zip64 record is not where the locator says")?;
-    Ok(Some(record))
 }
 
 /// Returns an end record without a comment.
-pub(super) fn record(entries: usize, directory: Range<usize>) -> [u8; END_BYTES] {
-    let values = [0, 0, entries, entries, directory.len(), directory.start];
-    let mut record = [0; END_BYTES];
-    record[..4].copy_from_slice(END_SIGNATURE);
-    for (field, value) in END_FIELDS.into_iter().zip(values) {
-        let length = field.len();
-        record[field].copy_from_slice(&value.to_le_bytes()[..length]);
-    }
-    record
+pub(super) fn record(entries: u16, directory: Range<u32>) -> Vec<u8> {
+    let counts = [0, 0, entries, entries].map(u16::to_le_bytes).concat();
+    let place = [directory.end - directory.start, directory.start].map(u32::to_le_bytes);
+    [END_SIGNATURE, &counts, &place.concat(), &[0; 2]].concat()
 }

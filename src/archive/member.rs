@@ -9,15 +9,12 @@ use zip::read::{ZipFileEntry, read_zipfile_from_stream_with_options};
 use zip::{CompressionMethod, ZipReadOptions};
 
 use super::{number, unreadable};
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::digest::{check_digest, check_size};
+use crate::error::{BoxError, Error, Result};
 use crate::relpath::shown;
 
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: u64 = 30;
-/// Fields of an entry in the directory.
-const NAME_LENGTH: Range<usize> = 28..30;
-const DISK: Range<usize> = 34..36;
-const NAME_START: usize = 46;
 /// The flags for encrypted data, strong encryption, and an encrypted directory.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
 /// The file type in a Unix mode; zero if the archive has no modes.
@@ -26,13 +23,16 @@ const MODE_REGULAR: u32 = 0o100_000;
 /// Deflate turns two bits into at most 258 bytes.
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
+const REACHES_ON: &str = "it overlaps what follows";
+const CONTINUES: &str = "its data continues past its end";
+
 /// Why a member could not be decoded.
 #[derive(Debug)]
 pub(crate) enum MemberError {
     /// The stream failed or ended early.
     Read(io::Error),
-    /// The data is not what the directory promises: [`ErrorKind::HashMismatch`] or [`ErrorKind::SizeMismatch`], or
-    /// [`ErrorKind::Registry`] if it does not inflate.
+    /// The data is not what the directory promises: [`HashMismatch`] or [`SizeMismatch`], or
+    /// [`Registry`] if it does not inflate.
     Damaged(Error),
     /// The archive contradicts itself: [`ErrorKind::Registry`].
     Refused(Error),
@@ -63,11 +63,11 @@ impl Member {
     ///
     /// Its end is that of a local header without an extra field.
     pub(super) fn new(entry: &ZipFileEntry<'_>, raw: &[u8]) -> Result<Self, BoxError> {
-        if number(&raw[DISK]) != 0 {
+        let [name_bytes, disk] = [28..30, 34..36].map(|field| number(&raw[field]));
+        if disk != 0 {
             return Err("it is part of a multi-part archive".into());
         }
-        let name_bytes = number(&raw[NAME_LENGTH]);
-        let header_name = &raw[NAME_START..][..name_bytes as usize];
+        let header_name = &raw[46..][..name_bytes as usize];
         let end = (LOCAL_HEADER_BYTES + name_bytes)
             .checked_add(entry.compressed_size())
             .and_then(|bytes| entry.header_start().checked_add(bytes))
@@ -104,63 +104,47 @@ impl Member {
         buffer: &mut [u8],
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<(), MemberError> {
+        let error = |reason| unreadable(location, &in_archive(&self.name), reason);
+        let refused = |reason: BoxError| Err(MemberError::Refused(error(reason)));
         let span = Span {
-            stream: RefCell::new(stream),
-            left: Cell::new(self.end - self.header_offset),
+            data: RefCell::new(stream.take(self.end - self.header_offset)),
             failure: Cell::default(),
         };
-        let decoded = self.decode_span(&span, location, buffer, take);
-        let failure = span.failure.take().map(MemberError::Read);
-        failure.map_or(decoded, Err)
-    }
-
-    fn decode_span(
-        &self,
-        mut span: &Span<'_>,
-        location: &dyn Display,
-        buffer: &mut [u8],
-        take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<(), MemberError> {
-        let error = |reason| unreadable(location, &in_archive(&self.name), reason);
-        let left = &span.left;
         let options = ZipReadOptions::new()
             .override_compressed_size(self.compressed_bytes)
             .ignore_encryption_flag(true)
             // `copy` checks these two, and reports what they are instead.
             .override_uncompressed_size(u64::MAX)
             .ignore_crc32(true);
-        let opened: Result<_, BoxError> =
-            match read_zipfile_from_stream_with_options(&mut span, options) {
-                Ok(file) => file.ok_or_else(|| "it is not where the directory says".into()),
-                Err(_) if left.get() == 0 => Err(REACHES_ON.into()),
-                Err(error) => Err(error.into()),
-            };
-        let mut file = opened.map_err(|reason| MemberError::Refused(error(reason)))?;
-        let contradiction = if file.name_raw() != self.name.as_bytes() {
-            Some("its name differs from the one in the directory")
-        } else if file.compression() != self.method
-            || file.compressed_size() != self.compressed_bytes
-            || file.flags().as_u16() & ENCRYPTED != 0
-        {
-            Some("its compression differs from the one in the directory")
-        } else {
-            (self.compressed_bytes > left.get()).then_some(REACHES_ON)
-        };
-        let decoded = match contradiction {
-            Some(reason) => Err(MemberError::Refused(error(reason.into()))),
-            None => {
-                left.set(self.compressed_bytes);
-                self.copy(&mut file, &error, buffer, take)
+        let decoded = match read_zipfile_from_stream_with_options(&mut &span, options) {
+            Ok(None) => refused("it is not where the directory says".into()),
+            Err(_) if span.left() == 0 => refused(REACHES_ON.into()),
+            Err(reason) => refused(reason.into()),
+            Ok(Some(mut file)) => {
+                let decoded = if file.name_raw() != self.name.as_bytes() {
+                    refused("its name differs from the one in the directory".into())
+                } else if file.compression() != self.method
+                    || file.compressed_size() != self.compressed_bytes
+                    || file.flags().as_u16() & ENCRYPTED != 0
+                {
+                    refused("its compression differs from the one in the directory".into())
+                } else if self.compressed_bytes > span.left() {
+                    refused(REACHES_ON.into())
+                } else {
+                    span.set_left(self.compressed_bytes);
+                    self.copy(&mut file, &error, buffer, take)
+                };
+                let left = span.left();
+                // When dropped, the crate's reader reads the rest of the member from the stream.
+                span.set_left(0);
+                match decoded {
+                    Ok(()) if left > 0 => Err(MemberError::Damaged(error(CONTINUES.into()))),
+                    decoded => decoded,
+                }
             }
         };
-        // When dropped, the crate's reader would read the rest of the member from the stream.
-        match (decoded, left.replace(0)) {
-            (Ok(()), 1..) => {
-                let reason = "its data continues past its end";
-                Err(MemberError::Damaged(error(reason.into())))
-            }
-            (decoded, _) => decoded,
-        }
+        let failure = span.failure.take().map(MemberError::Read);
+        failure.map_or(decoded, Err)
     }
 
     /// Copies the content, and checks its size and checksum.
@@ -172,44 +156,39 @@ impl Member {
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<(), MemberError> {
         let mut crc32 = crc32fast::Hasher::new();
-        let mut done_bytes = 0;
-        let total_bytes = loop {
-            // Asks for one byte more than there should be.
-            let left_bytes = self.size_bytes - done_bytes;
+        let mut copied_bytes = 0;
+        let surplus_bytes = loop {
+            let left_bytes = self.size_bytes - copied_bytes;
+            // Once all is there, asks for a byte that should not be.
             let wanted = left_bytes.clamp(1, buffer.len() as u64) as usize;
-            let piece = match file.read(&mut buffer[..wanted]) {
-                Ok(count) => &buffer[..count],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(reason) => return Err(MemberError::Damaged(error(reason.into()))),
-            };
+            let piece = fill(file, &mut buffer[..wanted]);
+            let piece = piece.map_err(|reason| MemberError::Damaged(error(reason.into())))?;
             if piece.is_empty() || left_bytes == 0 {
-                break done_bytes + piece.len() as u64;
+                break piece.len() as u64;
             }
             crc32.update(piece);
             take(piece).map_err(MemberError::Taken)?;
-            done_bytes += piece.len() as u64;
+            copied_bytes += piece.len() as u64;
         };
-        let (what, crc32) = (shown(&self.name), crc32.finalize());
-        let kind = if total_bytes != self.size_bytes {
-            ErrorKind::SizeMismatch {
-                what,
-                expected_bytes: self.size_bytes,
-                actual_bytes: total_bytes,
-            }
-        } else if crc32 != self.crc32 {
-            ErrorKind::HashMismatch {
-                what,
-                expected: format!("{:08x}", self.crc32),
-                actual: format!("{crc32:08x}"),
-            }
-        } else {
-            return Ok(());
-        };
-        Err(MemberError::Damaged(kind.into()))
+        let what = || shown(&self.name);
+        let [expected, actual] = [self.crc32, crc32.finalize()].map(|it| format!("{it:08x}"));
+        check_size(what, self.size_bytes, copied_bytes + surplus_bytes)
+            .and_then(|()| check_digest(what, expected, actual))
+            .map_err(MemberError::Damaged)
     }
 }
 
-const REACHES_ON: &str = "it overlaps what follows";
+/// Reads until the buffer is full or the content ends: the crate decodes at most 8 KiB of data at once.
+fn fill<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match content.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(&buffer[..filled])
+}
 
 /// Names a member in an error.
 pub(super) fn in_archive(name: &str) -> String {
@@ -239,34 +218,35 @@ fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
 
 /// A stream up to the end of a member.
 struct Span<'s> {
-    stream: RefCell<&'s mut dyn Read>,
-    left: Cell<u64>,
+    data: RefCell<io::Take<&'s mut dyn Read>>,
     /// The error of the stream, which its reader may have replaced.
     failure: Cell<Option<io::Error>>,
 }
 
+impl Span<'_> {
+    fn left(&self) -> u64 {
+        self.data.borrow().limit()
+    }
+
+    fn set_left(&self, bytes: u64) {
+        self.data.borrow_mut().set_limit(bytes);
+    }
+}
+
 impl Read for &Span<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left_bytes = self.left.get();
+        let mut data = self.data.borrow_mut();
         // The last byte comes alone, so that it stays if the data ends before it.
-        let wanted = left_bytes
-            .saturating_sub(1)
-            .max(left_bytes.min(1))
-            .min(buffer.len() as u64) as usize;
-        if wanted == 0 {
-            return Ok(0);
-        }
-        match self.stream.borrow_mut().read(&mut buffer[..wanted]) {
-            Ok(count) if count > 0 => {
-                self.left.set(left_bytes - count as u64);
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            failed => {
-                let early = || io::ErrorKind::UnexpectedEof.into();
-                self.failure.set(Some(failed.err().unwrap_or_else(early)));
-                Err(io::Error::other("the stream failed"))
-            }
-        }
+        let wanted = match data.limit() {
+            0 => return Ok(0),
+            left => (left - 1).clamp(1, buffer.len() as u64) as usize,
+        };
+        let failure = match data.read(&mut buffer[..wanted]) {
+            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+            Err(error) => error,
+            read => return read,
+        };
+        self.failure.set(Some(failure));
+        Err(io::Error::other("the stream failed"))
     }
 }

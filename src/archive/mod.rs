@@ -1,24 +1,16 @@
-//! Zip archives, read as hostile input by the `zip` crate, with a guard in front of it.
+//! Zip archives, read by the `zip` crate behind a guard that takes them for hostile.
 //!
-//! ```text
-//! member:     local header (30 bytes, name, extra) · data · perhaps a data descriptor
-//! …           one member after another
-//! directory:  one entry per member (46 bytes, name, extra, comment)
-//! end:        perhaps zip64 record (56) and locator (20) · end record (22, comment)
-//! ```
+//! A directory at the end of the archive describes every member, so that a few members of a large archive are read from
+//! a few ranges of it. The crate reads the entries of the directory and decodes the members. The guard refuses:
 //!
-//! All numbers are little-endian; see [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT).
-//! The directory describes every member, so a few members of a large archive can be read from a few ranges of it.
-//!
-//! The crate reads the entries of the directory and decodes the members. The guard refuses what the crate accepts:
-//!
-//! - archives that different readers understand differently: two end records, a directory elsewhere or with more or
-//!   fewer entries than stated, overlapping members. The crate would search for a better directory further to the front,
-//!   which over a network means the whole archive.
+//! - archives that readers understand differently: two end records, a directory elsewhere or with more or fewer entries
+//!   than stated, overlapping members. The crate would search the whole archive for a better directory.
 //! - directories of more than 64 MiB or 1,000,000 entries
 //! - members that occur more than once, are links or devices, are encrypted, use a compression other than deflate, have
 //!   two names or one that is not UTF-8, or impossible sizes; they do not affect the other members
 //! - members whose local header, size or checksum differs from the directory, or whose data continues past its end
+//!
+//! The format is described in [APPNOTE.TXT](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT).
 
 mod directory;
 mod end;
@@ -31,18 +23,14 @@ use std::fmt::Display;
 pub(crate) use directory::Directory;
 pub(crate) use member::{Member, MemberError};
 
-use crate::error::{BoxError, Error, ErrorKind};
+use crate::error::{BoxError, Error};
 
 /// The largest archive that is fetched whole, in bytes.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
 /// Returns the error for an archive or member that cannot be read.
-pub(crate) fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
-    Error::from(ErrorKind::Registry {
-        location: location.to_string(),
-        message: format!("{what} cannot be read"),
-        source: Some(reason),
-    })
+fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
+    Error::registry_from(location, format!("{what} cannot be read"), reason)
 }
 
 /// Reads a little-endian number of up to eight bytes.

@@ -302,6 +302,19 @@ impl Error {
         })
     }
 
+    /// A registry, document or archive that cannot be used, with what the parser says.
+    pub(crate) fn registry_from(
+        location: impl fmt::Display,
+        message: impl Into<String>,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self::from(ErrorKind::Registry {
+            location: location.to_string(),
+            message: message.into(),
+            source: Some(source.into()),
+        })
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         let message = message.into();
         ErrorKind::Internal { message }.into()

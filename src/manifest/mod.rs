@@ -37,7 +37,8 @@ use std::ops::Range;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::digest::check_size;
+use crate::error::{Error, Result};
 use crate::relpath::check_distinct;
 
 pub use crate::digest::{Checksum, Digest, GitBlobId};
@@ -259,16 +260,12 @@ impl Manifest {
     /// Reads and checks a manifest; `location` names it in errors. [`Manifest`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] if it is malformed, if its sizes contradict each other, or if the path of a file is unsafe or the
-    /// same as another's on some system.
+    /// [`Registry`](crate::error::ErrorKind::Registry) if it is malformed, if its sizes contradict each other, or if the path
+    /// of a file is unsafe or the same as another's on some system.
     pub fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
         let refuse = |message| Error::registry(&location, message);
-        let mut wire: ManifestWire<'_> =
-            serde_json::from_slice(&json).map_err(|error| ErrorKind::Registry {
-                location: location.to_string(),
-                message: "the manifest is malformed".into(),
-                source: Some(error.into()),
-            })?;
+        let mut wire: ManifestWire<'_> = serde_json::from_slice(&json)
+            .map_err(|error| Error::registry_from(&location, "the manifest is malformed", error))?;
         let chunks = wire.sized_chunks().map_err(refuse)?;
         let files = wire
             .files
@@ -294,7 +291,7 @@ impl Manifest {
     /// Makes the manifest of files that are parts of their own. `revision` identifies their state where digests are missing.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
+    /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::parse`].
     pub(crate) fn of_files(
         files: Vec<ManifestFile>,
         revision: &str,
@@ -309,7 +306,7 @@ impl Manifest {
     /// Makes the manifest of files and chunks that are the same stream, in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
+    /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::parse`].
     #[cfg(feature = "author")]
     pub(crate) fn of_chunks(
         files: &[ManifestFile],
@@ -383,7 +380,7 @@ impl Manifest {
     /// Makes the manifest of those files whose paths are wanted.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] as for [`Manifest::parse`].
+    /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::parse`].
     pub(crate) fn select(
         &self,
         revision: &str,
@@ -400,19 +397,12 @@ impl Manifest {
     /// Makes the manifest in which every file has its size; `sizes` has one for each file.
     ///
     /// # Errors
-    /// [`ErrorKind::SizeMismatch`] if the registry states another size.
+    /// [`SizeMismatch`](crate::error::ErrorKind::SizeMismatch) if the registry states another size.
     pub(crate) fn measured(&self, sizes: &[u64], location: impl Display) -> Result<Self> {
         let mut files = self.files.clone();
         for (file, actual) in files.iter_mut().zip(sizes) {
             let stated = file.size_bytes.replace(*actual).unwrap_or(*actual);
-            if stated != *actual {
-                return Err(ErrorKind::SizeMismatch {
-                    what: format!("the file '{}'", file.path),
-                    expected_bytes: stated,
-                    actual_bytes: *actual,
-                }
-                .into());
-            }
+            check_size(|| format!("the file '{}'", file.path), stated, *actual)?;
         }
         Self::of_files(
             files,

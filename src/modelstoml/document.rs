@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::manifest::{ManifestFile, write_listing};
 use crate::model::ModelName;
 use crate::relpath::{RelPath, below, common_folder, shown};
@@ -83,7 +83,7 @@ impl<'t> Tables<'t> {
     /// Takes the tables that every reader knows.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when one is malformed, or the major `schema_version` is unknown.
+    /// [`Registry`](crate::error::ErrorKind::Registry) when one is malformed, or the major `schema_version` is unknown.
     pub(super) fn document(&mut self) -> Result<Document> {
         let document = Document {
             root: self.take("root")?,
@@ -121,11 +121,7 @@ fn malformed(error: &toml::de::Error, text: &str, location: &dyn Display) -> Err
     if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
         reason = format!("line {}: {reason}", before.matches('\n').count() + 1);
     }
-    Error::from(ErrorKind::Registry {
-        location: location.to_string(),
-        message: "the registry is malformed".into(),
-        source: Some(reason.into()),
-    })
+    Error::registry_from(location, "the registry is malformed", reason)
 }
 
 impl Document {
@@ -176,8 +172,8 @@ impl Document {
     /// listed with or without.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] for a name that no model or file can have, and for two models that some file system does not
-    /// tell apart; whatever `take` fails with.
+    /// [`Registry`](crate::error::ErrorKind::Registry) for a name that no model or file can have, and for two models that
+    /// some file system does not tell apart; whatever `take` fails with.
     pub(crate) fn each_model<'a>(
         &'a self,
         source: &str,
@@ -240,7 +236,7 @@ impl ListedModel<'_> {
     /// Returns the document that lists its files, and their total size; `revision` is what they are of.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when two names are one file on some system, or the sizes are too large.
+    /// [`Registry`](crate::error::ErrorKind::Registry) when two names are one file on some system, or the sizes are too large.
     pub(crate) fn listing(
         &self,
         revision: &str,

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
@@ -177,15 +177,8 @@ impl Store {
     pub(crate) fn manifest(&self, model: &ModelRef, expected: Digest) -> Result<Manifest> {
         let path = self.layout.manifest_in(&self.layout.model_dir(model));
         let json = fs::read(&path).at("read", &path)?;
-        let actual = Digest::of(&json);
-        if actual != expected {
-            return Err(ErrorKind::HashMismatch {
-                what: path.display().to_string(),
-                expected: expected.to_string(),
-                actual: actual.to_string(),
-            }
-            .into());
-        }
+        let what = || path.display().to_string();
+        check_digest(what, expected, Digest::of(&json))?;
         Manifest::parse(json, path.display())
     }
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use super::jobs::Round;
 use crate::archive::{Member, MemberError};
-use crate::digest::Expected;
+use crate::digest::{Expected, check_size};
 use crate::engine::transfer::plan::{Origin, Task};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
@@ -131,13 +131,7 @@ fn take(
     let round = stream.get_ref().round;
     let part = round.transfer.manifest.parts()[task.part];
     let what = || format!("the member '{}'", member.name.escape_debug());
-    if member.size_bytes != part.size_bytes {
-        return Err(Failure::last(Error::from(ErrorKind::SizeMismatch {
-            what: what(),
-            expected_bytes: part.size_bytes,
-            actual_bytes: member.size_bytes,
-        })));
-    }
+    check_size(what, part.size_bytes, member.size_bytes).map_err(Failure::last)?;
     let offsets = round.offsets(task);
     round.working_on(&part.range());
     let at = stream.get_ref().at - stream.buffer().len() as u64;

@@ -23,7 +23,7 @@ use crate::catalog::registry::{
     SyncReport, SyncedRegistry,
 };
 use crate::catalog::{Pin, RemoteModel};
-use crate::digest::Digest;
+use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
@@ -138,14 +138,8 @@ impl Source for Chunked {
     fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
         let expected = model.manifest_digest;
         let read = |url: &Url, json: Vec<u8>| {
-            let actual = Digest::of(&json);
-            if actual != expected {
-                return Err(Failure::transient(ErrorKind::HashMismatch {
-                    what: format!("the manifest ({url})"),
-                    expected: expected.to_string(),
-                    actual: actual.to_string(),
-                }));
-            }
+            let what = || format!("the manifest ({url})");
+            check_digest(what, expected, Digest::of(&json)).map_err(Failure::transient)?;
             let manifest = Manifest::parse(json, url).map_err(Failure::last)?;
             let has_digests = manifest.parts().iter().all(|part| part.digest.is_some());
             if !manifest.is_measured() || !has_digests {

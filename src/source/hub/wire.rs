@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{Metadata, RemoteMetadata};
 use crate::digest::{Checksum, Digest, GitBlobId};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::relpath::RelPath;
 use crate::url::Url;
@@ -156,11 +156,7 @@ fn model_type(task: &str) -> &'static str {
 }
 
 fn malformed(url: &Url, error: serde_json::Error) -> Error {
-    Error::from(ErrorKind::Registry {
-        location: url.to_string(),
-        message: "the response of the Hub is malformed".into(),
-        source: Some(error.into()),
-    })
+    Error::registry_from(url, "the response of the Hub is malformed", error)
 }
 
 #[cfg(test)]
