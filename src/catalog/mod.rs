@@ -199,6 +199,17 @@ impl RemoteModel {
             listing: None,
         }
     }
+
+    /// Makes the offer of a source whose files are known.
+    pub(crate) fn of_contents(model: ModelRef, source: &str, contents: Manifest) -> Self {
+        let offer = Self::new(model, source, contents.digest());
+        Self {
+            files: Some(contents.files().len() as u64),
+            total_bytes: contents.total_bytes(),
+            contents: Some(Arc::new(contents)),
+            ..offer
+        }
+    }
 }
 
 /// What a registry states about a version: a JSON object that is kept as text and parsed when it is read.

@@ -21,7 +21,9 @@
 //!    one. Credentials of the environment belong here, too.
 //! 3. One line in [`KINDS`].
 //!
-//! What is checked by a digest known in advance moves through [`Places`] without another line of code. The module
+//! What is checked by a digest known in advance moves through [`Places`] without another line of code.
+//! [`Identity::model`] and [`Identity::not_found`] add the source's prefix to names, [`choose_version`] picks a version or
+//! says which there are, and [`RemoteModel::of_contents`] describes a version whose files are known. The module
 //! `tests::listing`, compiled for tests only, is a complete kind in about a hundred lines.
 //!
 //! # Contract
@@ -62,6 +64,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Token;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
+use crate::model::{ModelName, ModelRef};
+use crate::near::nearest;
 use crate::relpath::below;
 use crate::source::places::Places;
 
@@ -140,8 +144,15 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// Returns the files of a version that was found, or is installed from here.
-    fn manifest(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Manifest>;
+    /// Returns the files of a version that was found, or is installed from here: unless the source knows better, those
+    /// that [`Source::find`] states at the same commit.
+    fn manifest(&self, call: &Call, model: &RemoteModel, _route: Route) -> Result<Manifest> {
+        let commit = model.pin.as_ref().and_then(|pin| pin.state.commit());
+        let path = self.identity().path_of(&model.model);
+        let contents = self.find(call, &path, commit)?.contents;
+        let missing = || Error::internal("a source found a model without its files");
+        contents.map(Arc::unwrap_or_clone).ok_or_else(missing)
+    }
 
     /// Returns where the bytes of those files are.
     fn places(&self, call: &Call, pin: Option<&Pin>, route: Route) -> Result<Places>;
@@ -234,8 +245,39 @@ fn no_pin(source: &dyn Source) -> Error {
     ErrorKind::OriginUnknown { source_name }.into()
 }
 
+/// Picks the version that is asked for, or the only one there is; `model` is the full name.
+///
+/// # Errors
+/// [`ErrorKind::VersionNotFound`] and [`ErrorKind::InvalidRef`] as for [`Source::find`].
+fn choose_version<'v>(model: &str, versions: &[&'v str], wanted: Option<&str>) -> Result<&'v str> {
+    let (model, all) = (model.to_owned(), versions.iter().copied());
+    let Some(wanted) = wanted else {
+        return match versions {
+            [only] => Ok(only),
+            _ => Err(Error::from(ErrorKind::InvalidRef {
+                message: "has several versions".into(),
+                choices: all.map(|version| format!("{model} {version}")).collect(),
+                input: model,
+            })),
+        };
+    };
+    if let Some(found) = all.clone().find(|version| *version == wanted) {
+        return Ok(found);
+    }
+    let mut near = nearest(wanted, all.clone());
+    if near.is_empty() && versions.len() <= 10 {
+        near = all.map(str::to_owned).collect();
+    }
+    Err(Error::from(ErrorKind::VersionNotFound {
+        model,
+        version: wanted.to_owned(),
+        near,
+        is_revision: false,
+    }))
+}
+
 /// Which source it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     /// The key in `[sources]`; empty for the source that a plain registry URL configures.
     pub(crate) key: String,
@@ -288,6 +330,36 @@ impl Identity {
     /// The full name of a model or example.
     pub(crate) fn full_name(&self, path: &str) -> String {
         below(&self.name, path)
+    }
+
+    /// A version of the model with this path; `location` names in errors where the path is from.
+    pub(crate) fn model(
+        &self,
+        path: &str,
+        version: &str,
+        location: impl fmt::Display,
+    ) -> Result<ModelRef> {
+        let name = ModelName::parse(&self.full_name(path));
+        let model = name.and_then(|name| name.version(version));
+        model.map_err(|error| Error::registry(location, error.to_string()))
+    }
+
+    /// The path of a model, which is its name without the source's in front.
+    pub(crate) fn path_of(&self, model: &ModelRef) -> String {
+        let name = model.name().to_string();
+        match name.strip_prefix(&self.name) {
+            Some(path) => path.trim_start_matches('/').to_owned(),
+            None => name,
+        }
+    }
+
+    /// The error of a model that the source does not have; `near` are the paths of others.
+    pub(crate) fn not_found(&self, path: &str, near: Vec<String>) -> Error {
+        Error::from(ErrorKind::ModelNotFound {
+            model: self.full_name(path),
+            near: near.iter().map(|near| self.full_name(near)).collect(),
+            token_variable: None,
+        })
     }
 
     /// A failure of the registry of a ref, or of the source's only one.

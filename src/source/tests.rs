@@ -38,5 +38,7 @@ fn a_kind_of_source_is_one_module() {
     let error = manager
         .pull(&"local/tine".parse().unwrap(), &PullOptions::default())
         .unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::ModelNotFound { near, .. } if near == &["tiny"]));
+    assert!(
+        matches!(error.kind(), ErrorKind::ModelNotFound { near, .. } if near == &["local/tiny"])
+    );
 }

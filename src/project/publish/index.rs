@@ -45,7 +45,7 @@ pub(super) fn add_to_index(registry: &Path, versions: &mut [WrittenVersion]) -> 
     let mut json =
         serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
     json.push(b'\n');
-    chunked::check_index(&json).map_err(|message| Error::registry(path.display(), message))?;
+    chunked::check_index(&json, path.display())?;
     replace_file(&path, &json)
 }
 

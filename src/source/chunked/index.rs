@@ -137,8 +137,8 @@ impl Index {
         }
         // A document that is not an index does not replace the cached copy.
         let written = file.reread().map_err(Failure::last)?;
-        wire::check_shape(BufReader::with_capacity(256 << 10, written))
-            .map_err(|error| Failure::last(error.at(url)))?;
+        wire::check_shape(BufReader::with_capacity(256 << 10, written), url)
+            .map_err(Failure::last)?;
         let meta = CachedMeta {
             url: self.urls[0].to_string(),
             etag: body.etag.take().filter(|_| url.scheme() != Scheme::File),

@@ -11,6 +11,8 @@
 mod index;
 mod wire;
 
+#[cfg(feature = "author")]
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -24,7 +26,7 @@ use crate::catalog::registry::{
 };
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
@@ -83,11 +85,11 @@ impl Chunked {
         // Its size was checked when it was fetched.
         file.read_to_end(&mut text)
             .at("read", Path::new("models.json"))?;
-        wire::read_all(&text, &self.identity).map_err(|error| self.malformed(error))
+        wire::read_all(&text, &self.identity, self.index_url())
     }
 
-    fn malformed(&self, error: wire::Malformed) -> Error {
-        error.at(&self.bases[0].join("models.json"))
+    fn index_url(&self) -> Url {
+        self.bases[0].join("models.json")
     }
 }
 
@@ -116,22 +118,12 @@ impl Source for Chunked {
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
         let reader = BufReader::with_capacity(256 << 10, self.index.open(call)?.0);
-        let versions =
-            wire::read_model(reader, group, model).map_err(|error| self.malformed(error))?;
-        match versions {
+        let index = self.index_url();
+        match wire::read_model(reader, group, model, &index)? {
             wire::Lookup::Found(versions) => {
-                let url = self.bases[0].join("models.json");
-                wire::choose(&versions, &self.identity, (group, model), version, &url)
+                wire::choose(versions, &self.identity, (group, model), version, &index)
             }
-            wire::Lookup::Near(near) => Err(ErrorKind::ModelNotFound {
-                model: self.identity.full_name(path),
-                near: near
-                    .iter()
-                    .map(|near| self.identity.full_name(near))
-                    .collect(),
-                token_variable: None,
-            }
-            .into()),
+            wire::Lookup::Near(near) => Err(self.identity.not_found(path, near)),
         }
     }
 
@@ -194,17 +186,14 @@ impl SourceKind {
     pub const CHUNKED: Self = Self::new("chunked");
 }
 
-/// Checks an index the way consumers will.
+/// Checks an index the way consumers will; `location` names it in errors.
 #[cfg(feature = "author")]
-pub(crate) fn check_index(json: &[u8]) -> Result<(), String> {
-    if json.len() as u64 > MAX_INDEX_BYTES {
-        return Err(format!(
-            "the index would have {} bytes, more than the {MAX_INDEX_BYTES} allowed",
-            json.len()
-        ));
+pub(crate) fn check_index(json: &[u8], location: impl Display) -> Result<()> {
+    let bytes = json.len() as u64;
+    if bytes > MAX_INDEX_BYTES {
+        let allowed = format!("more than the {MAX_INDEX_BYTES} allowed");
+        let message = format!("the index would have {bytes} bytes, {allowed}");
+        return Err(Error::registry(location, message));
     }
-    wire::check(json).map_err(|malformed| match malformed.source {
-        Some(source) => format!("{}: {source}", malformed.message),
-        None => malformed.message,
-    })
+    wire::check(json, location)
 }

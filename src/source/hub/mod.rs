@@ -17,8 +17,7 @@ use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::{GetOptions, Token};
-use crate::manifest::Manifest;
-use crate::model::{ModelName, ModelRef};
+use crate::model::{ModelRef, check_version};
 use crate::relpath::RelPath;
 use crate::source::entry::parse_url;
 use crate::source::places::{Elsewhere, Places};
@@ -28,9 +27,9 @@ use crate::url::{Url, encode_component, encode_path};
 
 use wire::{MAX_ANSWER_BYTES, ModelInfo};
 
-/// The revision that is meant when none is named.
 /// The environment variable that holds the Hub's token.
 const TOKEN: &str = "HF_TOKEN";
+/// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 /// `OWNER/NAME`, or `NAME` alone.
 const MAX_ID_SEGMENTS: usize = 2;
@@ -91,11 +90,6 @@ impl Hub {
         Url::parse(&text).map_err(|error| Error::internal(error.to_string()))
     }
 
-    fn name(&self, id: &str) -> Result<ModelName> {
-        ModelName::parse(&self.identity.full_name(id))
-            .map_err(|error| Error::registry(&self.endpoint, error.to_string()))
-    }
-
     /// Sends a query to the API; returns the answer, and the address of the next page when it is one of several.
     fn query(&self, call: &Call, url: &Url) -> Result<(Vec<u8>, Option<String>)> {
         let call = call.offline(self.is_offline);
@@ -113,25 +107,15 @@ impl Hub {
         id: &str,
         url: &Url,
     ) -> Result<RemoteModel> {
-        let commit = info
-            .sha
-            .clone()
-            .filter(|sha| ModelRef::new("", "m", sha).is_ok());
-        let commit =
-            commit.ok_or_else(|| Error::registry(url, "the Hub does not state the commit"))?;
+        let commit = info.sha.clone().filter(|sha| check_version(sha).is_ok());
+        let missing = || Error::registry(url, "the Hub does not state the commit");
+        let commit = commit.ok_or_else(missing)?;
         let manifest = info.manifest(&commit, url)?;
-        let files = manifest.files();
-        let remote = RemoteModel {
-            files: Some(files.len() as u64),
-            total_bytes: files.iter().map(|file| file.size_bytes).sum(),
+        Ok(RemoteModel {
             commit: Some(commit.clone()),
             metadata: info.metadata(),
             pin: Some(Pin::new(id, PinState::Commit(commit), "")),
-            ..RemoteModel::new(model, &*self.identity.key, manifest.digest())
-        };
-        Ok(RemoteModel {
-            contents: Some(Arc::new(manifest)),
-            ..remote
+            ..RemoteModel::of_contents(model, &self.identity.key, manifest)
         })
     }
 }
@@ -187,10 +171,7 @@ impl Source for Hub {
             .query(call, &url)
             .map_err(|error| read_refusal(error, &full, revision))?;
         let info = ModelInfo::parse(&json, &url)?;
-        let model = self
-            .name(path)?
-            .version(revision)
-            .map_err(|error| Error::registry(&url, error.to_string()))?;
+        let model = self.identity.model(path, revision, &self.endpoint)?;
         self.remote(&info, model, path, &url)
     }
 
@@ -215,11 +196,8 @@ impl Source for Hub {
             let (json, next) = self.query(call, &url)?;
             for info in ModelInfo::parse_list(&json, &url)? {
                 // A name that cannot be a folder here could not be pulled either.
-                let model = self
-                    .name(&info.id)
-                    .ok()
-                    .and_then(|name| name.version(DEFAULT_REVISION).ok());
-                if let (Some(model), Some(sha)) = (model, &info.sha) {
+                let model = self.identity.model(&info.id, DEFAULT_REVISION, &url);
+                if let (Ok(model), Some(sha)) = (model, &info.sha) {
                     let digest = Digest::of(sha.as_bytes());
                     found.push(RemoteModel {
                         commit: Some(sha.clone()),
@@ -234,23 +212,6 @@ impl Source for Hub {
             }
         }
         Ok(found)
-    }
-
-    fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
-        // What was found carries its contents; what is installed is asked for by its commit.
-        let commit = model.pin.as_ref().and_then(|pin| pin.state.commit());
-        let name = model.model.name().to_string();
-        let path = match self.identity.name.as_str() {
-            "" => name.as_str(),
-            source => name
-                .strip_prefix(source)
-                .map_or("", |path| path.trim_start_matches('/')),
-        };
-        let found = self.find(call, path, commit)?;
-        found
-            .contents
-            .map(Arc::unwrap_or_clone)
-            .ok_or_else(|| Error::internal("a model of the Hub has no files"))
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

@@ -28,7 +28,6 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::Token;
 use crate::http::call::Call;
 use crate::manifest::Manifest;
-use crate::model::ModelName;
 use crate::near::nearest;
 use crate::relpath::below;
 use crate::source::cache::{RegistryCache, cached_refs};
@@ -147,6 +146,12 @@ impl Repository {
         Ok(cached.filter(|cached| self.is_current(&cached.head, reference)))
     }
 
+    /// Opens the cached registry of a ref, which must be there.
+    fn synced(&self, reference: &str) -> Result<Cached> {
+        let missing = || self.not_synced(vec![reference.to_owned()]);
+        self.cached(reference)?.ok_or_else(missing)
+    }
+
     /// Whether a cached registry belongs to what the configuration says now, or to a repository that was synced in its
     /// place.
     fn is_current(&self, head: &Head, reference: &str) -> bool {
@@ -172,24 +177,9 @@ impl Repository {
         .into()
     }
 
-    fn not_found(&self, path: &str, near: impl IntoIterator<Item = String>) -> Error {
-        let near: BTreeSet<String> = near
-            .into_iter()
-            .map(|near| self.identity.full_name(&near))
-            .collect();
-        ErrorKind::ModelNotFound {
-            model: self.identity.full_name(path),
-            near: near.into_iter().collect(),
-            token_variable: None,
-        }
-        .into()
-    }
-
     fn remote(&self, head: &Head, row: Row) -> Result<RemoteModel> {
-        let origin = &head.origin;
-        let model = ModelName::parse(&self.identity.full_name(&row.path))
-            .and_then(|name| name.version(&*origin.reference))
-            .map_err(|error| Error::registry(&self.identity.key, error.to_string()))?;
+        let (origin, key) = (&head.origin, &self.identity.key);
+        let model = self.identity.model(&row.path, &origin.reference, key)?;
         let pin = Pin::new(&*origin.repo, origin.state.clone(), row.root);
         Ok(RemoteModel {
             commit: pin.state.commit().map(str::to_owned),
@@ -198,7 +188,7 @@ impl Repository {
             metadata: row.about,
             pin: Some(pin),
             listing: Some(row.place),
-            ..RemoteModel::new(model, &*self.identity.key, row.digest)
+            ..RemoteModel::new(model, key, row.digest)
         })
     }
 
@@ -206,18 +196,16 @@ impl Repository {
         let Some(reference) = version else {
             return self.look_up_anywhere(path);
         };
-        let mut cached = self
-            .cached(reference)?
-            .ok_or_else(|| self.not_synced(vec![reference.to_owned()]))?;
+        let mut cached = self.synced(reference)?;
         match take(cached.models()?, path) {
             Ok(row) => self.remote(&cached.head, row),
-            Err(near) => Err(self.not_found(path, near)),
+            Err(near) => Err(self.identity.not_found(path, near)),
         }
     }
 
     /// Looks a model up in the registries of all refs: it may be in only one of them.
     fn look_up_anywhere(&self, path: &str) -> Result<RemoteModel> {
-        let (mut found, mut near, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut found, mut near, mut missing) = (Vec::new(), BTreeSet::new(), Vec::new());
         for reference in self.refs() {
             match self.cached(&reference)? {
                 Some(mut cached) => match take(cached.models()?, path) {
@@ -230,7 +218,7 @@ impl Repository {
         }
         match found.len() {
             0 if missing.is_empty() && !(near.is_empty() && self.place.refs.is_empty()) => {
-                Err(self.not_found(path, near))
+                Err(self.identity.not_found(path, near.into_iter().collect()))
             }
             0 => Err(self.not_synced(missing)),
             1 => Ok(found.swap_remove(0)),
@@ -406,10 +394,7 @@ impl Source for Repository {
             };
             for (example, models) in cached.examples()? {
                 // A model that no reference can name could not be pulled either.
-                let named = |path: &String| {
-                    let name = ModelName::parse(&self.identity.full_name(path)).ok()?;
-                    name.version(&*reference).ok()
-                };
+                let named = |path: &String| self.identity.model(path, &reference, "").ok();
                 let name = self.identity.full_name(&example);
                 all.push(Example {
                     models: models.iter().filter_map(named).collect(),
@@ -422,9 +407,7 @@ impl Source for Repository {
 
     fn manifest(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Manifest> {
         let reference = model.model.version();
-        let mut cached = self
-            .cached(reference)?
-            .ok_or_else(|| self.not_synced(vec![reference.to_owned()]))?;
+        let mut cached = self.synced(reference)?;
         let digest = model.manifest_digest;
         let known = model
             .listing

@@ -1,6 +1,8 @@
 //! Tests of reading an index.
 
 use super::*;
+use crate::error::ErrorKind;
+use crate::url::Url;
 
 fn identity(name: &str) -> Identity {
     Identity {
@@ -20,14 +22,9 @@ const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadat
 fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel> {
     let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
     let url = Url::parse("https://models.example.org/models.json").unwrap();
-    let found = read_model(index(text).as_bytes(), group, model);
-    match found.map_err(|error| error.at(&url))? {
-        Lookup::Found(versions) => choose(&versions, &identity(""), (group, model), version, &url),
-        Lookup::Near(near) => Err(Error::from(ErrorKind::ModelNotFound {
-            model: path.into(),
-            near,
-            token_variable: None,
-        })),
+    match read_model(index(text).as_bytes(), group, model, &url)? {
+        Lookup::Found(versions) => choose(versions, &identity(""), (group, model), version, &url),
+        Lookup::Near(near) => Err(identity("").not_found(path, near)),
     }
 }
 
@@ -55,7 +52,7 @@ fn finds_what_is_asked_for() {
 
 #[test]
 fn reads_everything_in_order() {
-    let all = read_all(index(INDEX).as_bytes(), &identity("weights")).unwrap();
+    let all = read_all(index(INDEX).as_bytes(), &identity("weights"), "here").unwrap();
     let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
     assert_eq!(
         names,
@@ -88,7 +85,7 @@ fn refuses_malformed_and_hostile_indexes() {
         r##"{"g":{"m":{"v":{"hash":"#A"}}}} trailing"##,
     ] {
         assert!(
-            read_all(index(bad).as_bytes(), &identity("")).is_err(),
+            read_all(index(bad).as_bytes(), &identity(""), "here").is_err(),
             "{bad}"
         );
         let error = find(bad, "g/m", Some("v")).unwrap_err();
@@ -106,7 +103,7 @@ fn refuses_malformed_and_hostile_indexes() {
         "",
     ] {
         let text = format!(r##"{{"{name}":{{"m":{{"v":{{"hash":"#A"}}}}}}}}"##);
-        let refused = read_all(index(&text).as_bytes(), &identity(""));
+        let refused = read_all(index(&text).as_bytes(), &identity(""), "here");
         assert!(refused.is_err() || name.is_empty(), "{name}");
     }
 }
@@ -118,14 +115,14 @@ fn deep_nesting_is_no_crash() {
         r#"{{"g":{{"m":{{"v":{{"hash":"{}","metadata":{open}1{close}}}}}}}}}"#,
         "a".repeat(64)
     );
-    let all = read_all(text.as_bytes(), &identity("")).unwrap();
+    let all = read_all(text.as_bytes(), &identity(""), "here").unwrap();
     assert!(all[0].metadata.to_map().is_empty());
     assert_eq!(all[0].metadata.facts(), crate::catalog::Facts::default());
-    assert!(read_model(text.as_bytes(), "g", "m").is_ok());
+    assert!(read_model(text.as_bytes(), "g", "m", "here").is_ok());
     assert!(matches!(
-        read_model(text.as_bytes(), "g", "other"),
+        read_model(text.as_bytes(), "g", "other", "here"),
         Ok(Lookup::Near(_))
     ));
     let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
-    assert!(read_all(text.as_bytes(), &identity("")).is_err());
+    assert!(read_all(text.as_bytes(), &identity(""), "here").is_err());
 }
