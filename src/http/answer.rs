@@ -31,8 +31,9 @@ pub(super) struct Access {
 
 fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Failure> {
     let is_range = response.status == 206;
+    let sent = content_range(&response).filter(|_| is_range);
     let requested = options.range.as_ref().map(|range| range.start);
-    if is_range && content_range_begin(&response) != requested {
+    if is_range && sent.map(|(first, _)| first) != requested {
         let message = "the server sent a different range than requested";
         let error = network(&url, Some(response.status), message, None);
         return Err(Failure::transient(error));
@@ -42,7 +43,7 @@ fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Fa
         url,
         is_range,
         length: length.and_then(|length| length.parse().ok()),
-        total: is_range.then(|| content_range_total(&response)).flatten(),
+        total: sent.and_then(|(_, total)| total),
         etag: response.header("etag").map(str::to_owned),
         next: response.header("link").and_then(next_page),
         reader: response.body,
@@ -59,10 +60,10 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
     let requested = response.header("retry-after");
     let requested = requested.and_then(|value| parse_retry_after(value, now));
     let retry_after = requested.or_else(|| rate_limit(response, now));
-    let not_found = |status, server_code: Option<&str>, url| ErrorKind::Network {
+    let network = |status, message: String, server_code: Option<&str>, url| ErrorKind::Network {
         url,
         status: Some(status),
-        message: "not found".into(),
+        message,
         server_code: server_code.map(str::to_owned),
         source: None,
     };
@@ -74,7 +75,7 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
     let kind = match (status, response.header("x-error-code")) {
         // The Hub does not reveal what is private: its own code says what the refusal means.
         (401 | 403 | 404, Some(code)) if code.ends_with("NotFound") => {
-            not_found(404, Some(code), url)
+            network(404, "not found".into(), Some(code), url)
         }
         (401 | 403, Some("GatedRepo")) => ErrorKind::Authentication {
             url,
@@ -91,44 +92,27 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
             },
             token_variable,
         },
-        (404 | 410, _) => not_found(status, None, url),
-        _ => ErrorKind::Network {
-            url,
-            status: Some(status),
-            message: format!("the server responded with status {status}"),
-            server_code: None,
-            source: None,
-        },
+        (404 | 410, _) => network(status, "not found".into(), None, url),
+        _ => {
+            let message = format!("the server responded with status {status}");
+            network(status, message, None, url)
+        }
     };
     Failure {
         error: kind.into(),
         fault: Fault::Status {
             status,
-            retry_after: if status == 429 {
-                retry_after
-            } else {
-                requested
-            },
+            retry_after: retry_after.filter(|_| status == 429).or(requested),
         },
     }
 }
 
-/// Returns the first byte of `Content-Range: bytes 5-9/20`.
-fn content_range_begin(response: &Response) -> Option<u64> {
-    response
-        .header("content-range")?
-        .strip_prefix("bytes ")?
-        .split('-')
-        .next()?
-        .trim()
-        .parse()
-        .ok()
-}
-
-/// Returns the total size of `Content-Range: bytes 5-9/20`.
-fn content_range_total(response: &Response) -> Option<u64> {
-    let (_, total) = response.header("content-range")?.rsplit_once('/')?;
-    total.trim().parse().ok()
+/// Reads `Content-Range: bytes 5-9/20`: the first byte and, if the server knows it, the size of the whole.
+fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
+    let range = response.header("content-range")?.strip_prefix("bytes ")?;
+    let (first, rest) = range.split_once('-')?;
+    let total = rest.rsplit_once('/').map(|(_, total)| total.trim().parse());
+    Some((first.trim().parse().ok()?, total.and_then(Result::ok)))
 }
 
 /// Returns the next page of `Link: <https://…>; rel="next"` ([RFC 8288]).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::error::{Error, Result};
-use crate::http::{Answer, Body, Client, Failure, GetOptions, unasked};
+use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::{CancelToken, Progress};
 use crate::url::Url;
 
@@ -76,11 +76,8 @@ impl Call {
     }
 
     /// Sends an unconditional request.
-    pub(crate) fn body(&self, url: &Url, options: &GetOptions) -> Result<Box<Body>, Failure> {
-        match self.get(url, options)? {
-            Answer::Body(body) => Ok(body),
-            Answer::Unchanged => Err(unasked(url)),
-        }
+    pub(crate) fn body(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
+        self.client.body(url, options, &self.cancel)
     }
 
     /// Tries each mirror as [`Client::with_retries`] does; `attempt` gets the number of the mirror and its URL.

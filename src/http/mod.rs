@@ -186,27 +186,39 @@ impl Client {
                 return answer::read(url, response, options, access);
             }
             let location = response.header("location").unwrap_or_default();
+            let refuse = |message, source| {
+                Failure::last(network(&url, Some(response.status), message, source))
+            };
             let target = url.redirect(location).map_err(|error| {
-                let message = "the server sent an invalid redirect";
-                let status = Some(response.status);
-                Failure::last(network(&url, status, message, Some(error.into())))
+                refuse("the server sent an invalid redirect", Some(error.into()))
             })?;
             if url.scheme() == Scheme::Https && target.scheme() != Scheme::Https {
                 let message = "the server redirects from https to plain http";
-                let status = Some(response.status);
-                return Err(Failure::last(network(&url, status, message, None)));
+                return Err(refuse(message, None));
             }
             if !url.same_origin(&target) {
                 authorization = None;
             }
             url = target;
         }
-        Err(Failure::last(network(
-            &url,
-            None,
-            "too many redirects",
-            None,
-        )))
+        let error = network(&url, None, "too many redirects", None);
+        Err(Failure::last(error))
+    }
+
+    /// Sends an unconditional request.
+    pub(crate) fn body(
+        &self,
+        url: &Url,
+        options: &GetOptions,
+        cancel: &CancelToken,
+    ) -> Result<Body, Failure> {
+        match self.get(url, options, cancel)? {
+            Answer::Body(body) => Ok(*body),
+            Answer::Unchanged => {
+                let error = network(url, Some(304), "unexpected response", None);
+                Err(Failure::last(error))
+            }
+        }
     }
 
     fn send(
@@ -219,23 +231,20 @@ impl Client {
         if cancel.is_cancelled() {
             return Err(Failure::last(ErrorKind::Cancelled));
         }
-        let mut headers = Vec::new();
-        if let Some(range) = &options.range {
+        let bytes = |range: &Range<u64>| {
             let last = range.end.saturating_sub(1);
-            headers.push((
-                "range",
-                Secret::new(format!("bytes={}-{last}", range.start)),
-            ));
-        }
-        if let Some(validator) = &options.if_range {
-            headers.push(("if-range", Secret::new(validator.clone())));
-        }
-        if let Some(accept) = options.accept {
-            headers.push(("accept", Secret::new(accept)));
-        }
-        if let Some(etag) = &options.etag {
-            headers.push(("if-none-match", Secret::new(etag.clone())));
-        }
+            format!("bytes={}-{last}", range.start)
+        };
+        let headers = [
+            ("range", options.range.as_ref().map(bytes)),
+            ("if-range", options.if_range.clone()),
+            ("accept", options.accept.map(str::to_owned)),
+            ("if-none-match", options.etag.clone()),
+        ];
+        let headers = headers.into_iter();
+        let mut headers: Vec<_> = headers
+            .filter_map(|(name, value)| Some((name, Secret::new(value?))))
+            .collect();
         let request = |headers| Request::new(url, headers, cancel);
         let started = Instant::now();
         let result = if url.scheme() == Scheme::File {
@@ -253,7 +262,7 @@ impl Client {
             }
             self.transport.get(&request(&headers))
         };
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let millis = started.elapsed().as_millis();
         match result {
             Ok(response) => {
                 debug!(%url, status = response.status, millis, "request");
@@ -304,8 +313,8 @@ impl Client {
                     first_error.get_or_insert(error);
                     break;
                 };
-                let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                debug!(%url, error = %error, attempt = tried + 1, wait_millis = millis, "retry");
+                let wait_millis = wait.as_millis();
+                debug!(%url, error = %error, attempt = tried + 1, wait_millis, "retry");
                 notify(tried + 1, wait, &error);
                 if cancel.wait(wait) {
                     return Err(ErrorKind::Cancelled.into());
@@ -327,15 +336,11 @@ impl Client {
         write: impl Fn(&mut T, &[u8]) -> Result<()>,
     ) -> Result<(T, u64, Url)> {
         self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
-            match self.get(url, &GetOptions::default(), cancel)? {
-                Answer::Body(mut body) => {
-                    let mut target = create().map_err(Failure::last)?;
-                    let mut take = |piece: &[u8]| write(&mut target, piece);
-                    let bytes = body.copy_to(max_bytes, cancel, &mut take)?;
-                    Ok((target, bytes, url.clone()))
-                }
-                Answer::Unchanged => Err(unasked(url)),
-            }
+            let mut body = self.body(url, &GetOptions::default(), cancel)?;
+            let mut target = create().map_err(Failure::last)?;
+            let mut take = |piece: &[u8]| write(&mut target, piece);
+            let bytes = body.copy_to(max_bytes, cancel, &mut take)?;
+            Ok((target, bytes, url.clone()))
         })
     }
 
@@ -350,20 +355,10 @@ impl Client {
         accept: impl Fn(&Url, Vec<u8>) -> Result<T, Failure>,
     ) -> Result<T> {
         self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
-            match self.get(url, &GetOptions::default(), cancel)? {
-                Answer::Body(mut body) => {
-                    let bytes = body.read_whole(max_bytes, cancel)?;
-                    accept(url, bytes)
-                }
-                Answer::Unchanged => Err(unasked(url)),
-            }
+            let mut body = self.body(url, &GetOptions::default(), cancel)?;
+            accept(url, body.read_whole(max_bytes, cancel)?)
         })
     }
-}
-
-/// A response that only a conditional request may get.
-pub(crate) fn unasked(url: &Url) -> Failure {
-    Failure::last(network(url, Some(304), "unexpected response", None))
 }
 
 fn is_of_the_server(error: &Error) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Weak;
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::config::{HttpConfig, ProxyConfig};
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::http::resolver::CachingResolver;
 use crate::mutex::Mutex;
 use crate::platform;
@@ -263,21 +263,14 @@ impl Transport for UreqTransport {
         }
         let response = call.call().map_err(transport_error)?;
         let (head, body) = response.into_parts();
-        let headers = head
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.as_str().to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            })
-            .collect();
-        let body = Box::new(body.into_with_config().limit(u64::MAX).reader());
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = head.headers.iter();
         Ok(Response {
             status: head.status.as_u16(),
-            headers,
-            body,
+            headers: headers
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
+            body: Box::new(body.into_with_config().limit(u64::MAX).reader()),
         })
     }
 }
@@ -319,10 +312,8 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
     let mut certificates = Vec::new();
     for path in paths {
         let unreadable = |error: std::io::Error| {
-            Error::from(ErrorKind::Config {
-                message: format!("cannot read the certificates in {}", path.display()),
-                source: Some(error.into()),
-            })
+            let message = format!("cannot read the certificates in {}", path.display());
+            Error::config_from(message, error)
         };
         let files = if path.is_dir() {
             let entries = std::fs::read_dir(path).map_err(unreadable)?;
@@ -342,11 +333,8 @@ fn roots(paths: &[PathBuf]) -> Result<ureq::tls::RootCerts> {
         }
     }
     if certificates.is_empty() {
-        let shown: Vec<_> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let shown = shown.join(", ");
+        let paths = paths.iter().map(|path| path.display().to_string());
+        let shown = paths.collect::<Vec<_>>().join(", ");
         return Err(Error::config(format!("no certificates found in {shown}")));
     }
     Ok(certificates.into())

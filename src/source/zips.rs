@@ -1,6 +1,7 @@
 //! Zips on servers and on disk, opened by reading their directories.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard};
@@ -151,7 +152,7 @@ impl ZipOpener<'_> {
     /// Reads a zip's directory over byte ranges; `None` when the server sends the whole instead, which is kept then.
     fn read_directory(&self, urls: &[Url], keep: &Path) -> Result<Option<Zip>> {
         // The first byte, to learn the size: servers are known that have no ranges from the end.
-        let first = self.with_body(urls, &|url| self.range(url, 0..1), &mut |body| {
+        let first = self.with_body(urls, Some(0..1), &mut |body| {
             if body.is_range {
                 body.read_whole(1, &self.call.cancel)?;
                 return Ok(Some((body.total, body.etag.clone())));
@@ -173,7 +174,7 @@ impl ZipOpener<'_> {
         };
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;
-            self.with_body(urls, &|url| self.range(url, range.clone()), &mut |body| {
+            self.with_body(urls, Some(range), &mut |body| {
                 if !body.is_range || body.total != Some(size_bytes) || differ(&etag, &body.etag) {
                     let message = "the zip changed while it was read";
                     return Err(Failure::last(Error::registry(location, message)));
@@ -191,12 +192,7 @@ impl ZipOpener<'_> {
 
     /// Fetches a zip whole.
     pub(crate) fn fetch(&self, urls: &[Url], to: &Path) -> Result<u64> {
-        let any = |url: &Url| {
-            self.call
-                .body(url, &GetOptions::default())
-                .map(|body| *body)
-        };
-        self.with_body(urls, &any, &mut |body| self.save(body, to))
+        self.with_body(urls, None, &mut |body| self.save(body, to))
     }
 
     /// Writes a body that is a whole zip to its place.
@@ -220,21 +216,19 @@ impl ZipOpener<'_> {
         Ok(bytes)
     }
 
-    fn range(&self, url: &Url, range: std::ops::Range<u64>) -> Result<Body, Failure> {
-        let options = GetOptions {
-            range: Some(range),
-            ..GetOptions::default()
-        };
-        self.call.body(url, &options).map(|body| *body)
-    }
-
+    /// Requests a zip or a range of it, as often as it takes.
     fn with_body<T>(
         &self,
         urls: &[Url],
-        ask: &dyn Fn(&Url) -> Result<Body, Failure>,
+        range: Option<Range<u64>>,
         take: &mut dyn FnMut(&mut Body) -> Result<T, Failure>,
     ) -> Result<T> {
-        self.call.retrying(urls, |_, url| take(&mut ask(url)?))
+        let options = GetOptions {
+            range,
+            ..GetOptions::default()
+        };
+        self.call
+            .retrying(urls, |_, url| take(&mut self.call.body(url, &options)?))
     }
 }
 

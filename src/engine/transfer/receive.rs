@@ -94,7 +94,7 @@ impl<'a> Receiver<'a> {
     }
 
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        self.call.body(url, options).map(|body| *body)
+        self.call.body(url, options)
     }
 
     /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
