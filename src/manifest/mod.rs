@@ -29,20 +29,26 @@
 //! | [`Part`] | a piece that is fetched and verified as one |
 //! | [`Checksum`], [`Digest`], [`GitBlobId`] | what content is verified with |
 
-use std::borrow::Cow;
+mod document;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
 
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::digest::check_size;
 use crate::error::{Error, Result};
-use crate::relpath::check_distinct;
+use crate::relpath::{InvalidName, check_distinct};
 
 pub use crate::digest::{Checksum, Digest, GitBlobId};
 pub use crate::relpath::RelPath;
+
+use document::ManifestWire;
+pub(crate) use document::write_listing;
+#[cfg(feature = "author")]
+use document::{FileWire, even_sizes, to_json};
 
 /// The largest manifest that is read, in bytes. A manifest is held in memory; the limit suffices for a model of 1.9 TiB in
 /// chunks of 8 MiB.
@@ -122,6 +128,14 @@ pub struct Part {
 }
 
 impl Part {
+    fn new(size_bytes: u64, digest: Option<Checksum>) -> Self {
+        Self {
+            size_bytes,
+            digest,
+            offset: 0,
+        }
+    }
+
     /// Returns its place in the model's stream of bytes.
     pub(crate) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.size_bytes
@@ -185,77 +199,6 @@ pub(crate) enum FileContent {
     Parts(u64, Vec<(Checksum, i128)>),
 }
 
-#[derive(Serialize, Deserialize)]
-struct ManifestWire<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    total_size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    chunk_size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    chunks: Option<Vec<Digest>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    chunk_sizes: Option<Vec<u64>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<String>,
-    #[serde(borrow)]
-    files: Vec<FileWire<'a>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct FileWire<'a> {
-    #[serde(borrow)]
-    path: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<Digest>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    git_blob: Option<GitBlobId>,
-}
-
-impl<'a> From<&'a ManifestFile> for FileWire<'a> {
-    fn from(file: &'a ManifestFile) -> Self {
-        Self {
-            path: file.path.as_str().into(),
-            size: file.size_bytes,
-            sha256: file.digest.and_then(|digest| digest.sha256()),
-            git_blob: file.digest.and_then(|digest| digest.git_blob()),
-        }
-    }
-}
-
-impl ManifestWire<'_> {
-    /// Returns the size and digest of each chunk; `None` if the document lists no chunks.
-    fn sized_chunks(&mut self) -> Result<Option<Vec<Part>>, String> {
-        let Some(chunks) = self.chunks.take() else {
-            return Ok(None);
-        };
-        let total = self.total_size.ok_or("the manifest has no total size")?;
-        let sizes = match self.chunk_sizes.take() {
-            Some(sizes) if sizes.len() != chunks.len() => {
-                return Err("the manifest has more or fewer chunk sizes than chunks".into());
-            }
-            Some(sizes) => sizes,
-            None => even_sizes(total, self.chunk_size.unwrap_or(0), chunks.len())
-                .ok_or("the manifest's chunks do not add up to its total size")?,
-        };
-        let parts = chunks.into_iter().zip(sizes);
-        Ok(Some(
-            parts
-                .map(|(digest, size)| part(size, Some(digest.into())))
-                .collect(),
-        ))
-    }
-}
-
-fn part(size_bytes: u64, digest: Option<Checksum>) -> Part {
-    Part {
-        size_bytes,
-        digest,
-        offset: 0,
-    }
-}
-
 impl Manifest {
     /// Reads and checks a manifest; `location` names it in errors. [`Manifest`] has an example.
     ///
@@ -267,23 +210,10 @@ impl Manifest {
         let mut wire: ManifestWire<'_> = serde_json::from_slice(&json)
             .map_err(|error| Error::registry_from(&location, "the manifest is malformed", error))?;
         let chunks = wire.sized_chunks().map_err(refuse)?;
-        let files = wire
-            .files
-            .into_iter()
-            .map(|file| {
-                let path = RelPath::parse(&file.path)
-                    .map_err(|error| refuse(format!("in the manifest, {error}")))?;
-                let sha256 = file.sha256.map(Checksum::Sha256);
-                Ok(ManifestFile {
-                    size_bytes: file.size,
-                    digest: sha256.or(file.git_blob.map(Checksum::GitBlob)),
-                    ..ManifestFile::new(path)
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        check_distinct(files.iter().map(|file| &file.path))
-            .map_err(|error| refuse(format!("in the manifest, {error}")))?;
-        let (total, revision) = (wire.total_size, wire.revision);
+        let (total, revision) = (wire.total_size, wire.revision.take());
+        let of_name = |error: InvalidName| refuse(format!("in the manifest, {error}"));
+        let files = wire.files().map_err(of_name)?;
+        check_distinct(files.iter().map(|file| &file.path)).map_err(of_name)?;
         let manifest = Self::of_document(json, files, revision);
         manifest.laid_out(chunks, total).map_err(refuse)
     }
@@ -351,22 +281,22 @@ impl Manifest {
             Some(chunks) => chunks,
             None if !self.is_measured => Vec::new(),
             None => {
-                let files = self.files.iter().filter(|file| !file.range().is_empty());
-                files
-                    .map(|file| part(file.size_bytes.unwrap_or(0), file.digest))
+                let files = self.files.iter().map(|file| (file.size_bytes, file.digest));
+                let sized =
+                    files.filter_map(|(size, digest)| Some((size.filter(|it| *it > 0)?, digest)));
+                sized
+                    .map(|(size, digest)| Part::new(size, digest))
                     .collect()
             }
         };
         let mut size_of: HashMap<Checksum, u64> = HashMap::new();
-        for Part {
-            size_bytes, digest, ..
-        } in &self.parts
-        {
-            if *size_bytes == 0 {
+        for part in &self.parts {
+            let size = part.size_bytes;
+            if size == 0 {
                 return Err("the manifest has an empty chunk".into());
             }
-            if let Some(digest) = digest
-                && *size_of.entry(*digest).or_insert(*size_bytes) != *size_bytes
+            if let Some(digest) = part.digest
+                && *size_of.entry(digest).or_insert(size) != size
             {
                 return Err(format!("the manifest gives chunk {digest} two sizes"));
             }
@@ -387,10 +317,8 @@ impl Manifest {
         location: impl Display,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Self> {
-        let wanted = self
-            .files
-            .iter()
-            .filter(|file| is_wanted(file.path.as_str()));
+        let files = self.files.iter();
+        let wanted = files.filter(|file| is_wanted(file.path.as_str()));
         Self::of_files(wanted.cloned().collect(), revision, location)
     }
 
@@ -404,11 +332,8 @@ impl Manifest {
             let stated = file.size_bytes.replace(*actual).unwrap_or(*actual);
             check_size(|| format!("the file '{}'", file.path), stated, *actual)?;
         }
-        Self::of_files(
-            files,
-            self.revision.as_deref().unwrap_or_default(),
-            location,
-        )
+        let revision = self.revision.as_deref().unwrap_or_default();
+        Self::of_files(files, revision, location)
     }
 
     /// Returns the digest of the document, which is what an index names it by; [`Manifest`] has an example.
@@ -456,25 +381,18 @@ impl Manifest {
 
     /// Returns the stretches of files that make up a range of the stream, in order; empty files have none.
     pub(crate) fn segments(&self, range: Range<u64>) -> impl Iterator<Item = Segment> {
-        let first = self
-            .files
-            .partition_point(|file| file.range().end <= range.start);
-        self.files[first..]
-            .iter()
-            .enumerate()
-            .take_while({
-                let end = range.end;
-                move |(_, file)| file.offset < end
+        let Range { start, end } = range;
+        let first = self.files.partition_point(|it| it.range().end <= start);
+        let files = self.files.iter().enumerate().skip(first);
+        let files = files.take_while(move |(_, file)| file.offset < end);
+        files.filter_map(move |(index, file)| {
+            let (begin, end) = (start.max(file.offset), end.min(file.range().end));
+            (begin < end).then(|| Segment {
+                file: index,
+                offset: begin - file.offset,
+                size_bytes: end - begin,
             })
-            .filter_map(move |(index, file)| {
-                let begin = range.start.max(file.offset);
-                let end = range.end.min(file.range().end);
-                (begin < end).then(|| Segment {
-                    file: first + index,
-                    offset: begin - file.offset,
-                    size_bytes: end - begin,
-                })
-            })
+        })
     }
 
     /// Returns the file that consists of exactly one part.
@@ -535,41 +453,6 @@ impl Manifest {
     }
 }
 
-/// Writes the document of files that are parts of their own; returns it with its total size. See [`Manifest::of_files`].
-pub(crate) fn write_listing(
-    files: &[ManifestFile],
-    revision: &str,
-    location: impl Display,
-) -> Result<(Vec<u8>, Option<u64>)> {
-    let refuse = |message: String| Error::registry(&location, message);
-    check_distinct(files.iter().map(|file| &file.path))
-        .map_err(|error| refuse(error.to_string()))?;
-    let mut total = Some(0_u64);
-    for file in files {
-        total = match (total, file.size_bytes) {
-            (Some(total), Some(size)) => {
-                let sum = total.checked_add(size);
-                Some(sum.ok_or_else(|| refuse("the sizes of the files are too large".into()))?)
-            }
-            _ => None,
-        };
-    }
-    let all_digests = files.iter().all(|file| file.digest.is_some());
-    let json = to_json(&ManifestWire {
-        total_size: total,
-        chunk_size: None,
-        chunks: None,
-        chunk_sizes: None,
-        revision: (!all_digests).then(|| revision.to_owned()),
-        files: files.iter().map(FileWire::from).collect(),
-    })?;
-    Ok((json, total))
-}
-
-fn to_json(wire: &ManifestWire<'_>) -> Result<Vec<u8>> {
-    serde_json::to_vec(wire).map_err(|error| Error::internal(error.to_string()))
-}
-
 /// Sets where each of several pieces begins, given its size; returns where the last ends, which must be the total size.
 fn lay_out<'a>(
     pieces: impl Iterator<Item = (&'a mut u64, u64)>,
@@ -588,21 +471,6 @@ fn lay_out<'a>(
         )),
         _ => Ok(end),
     }
-}
-
-/// Returns the sizes of `count` chunks of which all but the last have `chunk` bytes; `None` if they cannot add up to
-/// `total`.
-fn even_sizes(total: u64, chunk: u64, count: usize) -> Option<Vec<u64>> {
-    let Some(before_last) = u64::try_from(count).ok()?.checked_sub(1) else {
-        return (total == 0).then(Vec::new);
-    };
-    let last = total.checked_sub(before_last.checked_mul(chunk)?)?;
-    if last == 0 || last > chunk {
-        return None;
-    }
-    let mut sizes = vec![chunk; count];
-    sizes[count - 1] = last;
-    Some(sizes)
 }
 
 #[cfg(test)]

@@ -62,6 +62,22 @@ impl Repository {
         all
     }
 
+    /// Syncs what a lookup lacks, where the app wants that.
+    pub(super) fn sync_missing(&self, call: &Call, references: &[String]) -> Result<()> {
+        info!(
+            source = self.label(),
+            refs = references.join(", "),
+            "syncing what is missing"
+        );
+        let report = self.sync_refs(call, references, false);
+        match report.failed.into_iter().next() {
+            Some(failure) if report.synced.is_empty() && report.skipped.is_empty() => {
+                Err(failure.error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn outcome(&self, reference: Option<&str>, synced: Result<Option<Head>>) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
         let reference = reference.map(str::to_owned);

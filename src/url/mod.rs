@@ -6,6 +6,8 @@
 //!
 //! [RFC 3986]: https://www.rfc-editor.org/rfc/rfc3986
 
+mod percent;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +17,10 @@ use base64::Engine as _;
 use crate::error::Error;
 use crate::platform;
 use crate::secret::Secret;
+
+use percent::encode;
+
+pub(crate) use percent::{encode_component, encode_path, percent_decode};
 
 /// The scheme of a [`Url`].
 ///
@@ -170,10 +176,8 @@ impl Url {
             }
             _ => {}
         }
-        if !host
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c))
-        {
+        let is_valid = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c);
+        if !host.bytes().all(is_valid) {
             return Err(InvalidUrl("the host of the URL has an invalid character"));
         }
         let (path, query) = match path.split_once('?') {
@@ -181,17 +185,13 @@ impl Url {
             None => (path, None),
         };
         let (authority, path) = match scheme {
-            Scheme::File => (String::new(), path.replace('\\', "/")),
-            _ => (host, path.to_owned()),
-        };
-        let path = match path.as_str() {
-            "" => "/".to_owned(),
-            path => encode(path, b"/"),
+            Scheme::File => (String::new(), encode(&path.replace('\\', "/"), b"/")),
+            _ => (host, encode(path, b"/")),
         };
         Ok(Self {
             scheme,
             authority,
-            path,
+            path: if path.is_empty() { "/".into() } else { path },
             query,
             credentials,
         })
@@ -202,19 +202,12 @@ impl Url {
     /// # Errors
     /// [`InvalidUrl`] if the path is relative or not Unicode.
     pub fn from_path(path: &Path) -> Result<Self, InvalidUrl> {
-        let text = path
-            .to_str()
-            .ok_or(InvalidUrl("the path is not Unicode"))?
-            .replace('\\', "/");
+        let text = path.to_str().ok_or(InvalidUrl("the path is not Unicode"))?;
         if !path.is_absolute() {
             return Err(InvalidUrl("the path is relative"));
         }
-        let text = text
-            .strip_prefix("//?/")
-            .unwrap_or(&text)
-            .replace('%', "%25")
-            .replace('#', "%23")
-            .replace('?', "%3F");
+        let text = text.replace('\\', "/");
+        let text = encode_path(text.strip_prefix("//?/").unwrap_or(&text));
         let slash = if text.starts_with('/') { "" } else { "/" };
         Self::parse(&format!("file://{slash}{text}"))
     }
@@ -235,12 +228,14 @@ impl Url {
     /// has an example.
     #[must_use]
     pub fn expose(&self) -> String {
-        let mut text = format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path);
-        if let Some(query) = &self.query {
-            text.push('?');
-            text.push_str(query);
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.without_query()),
+            None => self.without_query(),
         }
-        text
+    }
+
+    fn without_query(&self) -> String {
+        format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path)
     }
 
     /// Returns the `Authorization` header for the user and password of the URL, if it has any; [`Url`] has an example.
@@ -266,15 +261,15 @@ impl Url {
     /// Returns whether both URLs have the same scheme, host and port; [`Url`] has an example.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
-        let port = |url: &Self| match url.authority.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => (host.to_owned(), port.to_owned()),
-            _ => {
-                let is_https = url.scheme == Scheme::Https;
-                let port = if is_https { "443" } else { "80" };
-                (url.authority.clone(), port.to_owned())
-            }
-        };
-        self.scheme == other.scheme && port(self) == port(other)
+        self.scheme == other.scheme && self.host_and_port() == other.host_and_port()
+    }
+
+    fn host_and_port(&self) -> (&str, &str) {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+            _ if self.scheme == Scheme::Https => (&self.authority, "443"),
+            _ => (&self.authority, "80"),
+        }
     }
 
     /// Returns whether another URL has the same origin, and the same path or one below.
@@ -307,7 +302,6 @@ impl Url {
         let relative = encode_path(relative);
         Self {
             path: format!("{base}/{relative}"),
-            query: self.query.clone(),
             ..self.clone()
         }
     }
@@ -348,17 +342,18 @@ impl Url {
         if location.is_empty() {
             return Err(InvalidUrl("the redirect has no target"));
         }
-        let scheme = self.scheme.as_str();
+        let (scheme, authority) = (self.scheme.as_str(), &self.authority);
         let target = if location.contains("://") && !location.starts_with(['/', '?']) {
-            Self::parse(location)?
-        } else if let Some(rest) = location.strip_prefix("//") {
-            Self::parse(&format!("{scheme}://{rest}"))?
+            location.to_owned()
+        } else if location.starts_with("//") {
+            format!("{scheme}:{location}")
         } else if location.starts_with('/') {
-            Self::parse(&format!("{scheme}://{}{location}", self.authority))?
+            format!("{scheme}://{authority}{location}")
         } else {
             let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
-            Self::parse(&format!("{scheme}://{}{folder}{location}", self.authority))?
+            format!("{scheme}://{authority}{folder}{location}")
         };
+        let target = Self::parse(&target)?;
         if target.scheme == Scheme::File {
             return Err(InvalidUrl("the redirect leads to a file"));
         }
@@ -367,56 +362,6 @@ impl Url {
             ..target
         })
     }
-}
-
-/// Percent-encodes a relative path, but not its slashes.
-pub(crate) fn encode_path(relative: &str) -> String {
-    encode(&relative.replace('%', "%25"), b"/")
-}
-
-/// Percent-encodes one component of a path, slashes included.
-pub(crate) fn encode_component(component: &str) -> String {
-    encode(&component.replace('%', "%25"), b"")
-}
-
-/// Percent-encodes everything except unreserved characters, existing escapes, and `keep`.
-fn encode(text: &str, keep: &[u8]) -> String {
-    use fmt::Write as _;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || b"-._~!$&'()*+,;=:@%".contains(&byte)
-            || keep.contains(&byte)
-        {
-            out.push(byte as char);
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-/// Decodes `%xx` escapes; any other `%` stays.
-pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = bytes
-            .get(at + 1..at + 3)
-            .and_then(|hex| std::str::from_utf8(hex).ok());
-        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if bytes[at] == b'%' => {
-                out.push(byte);
-                at += 3;
-            }
-            _ => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    out
 }
 
 impl FromStr for Url {
@@ -429,18 +374,8 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            self.scheme.as_str(),
-            self.authority,
-            self.path
-        )?;
-        if self.query.is_some() {
-            f.write_str("?…")
-        } else {
-            Ok(())
-        }
+        f.write_str(&self.without_query())?;
+        f.write_str(self.query.as_ref().map_or("", |_| "?…"))
     }
 }
 

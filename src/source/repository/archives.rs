@@ -1,0 +1,96 @@
+//! Archives of commits, which are fetched when files of many models are wanted at once.
+
+use std::collections::BTreeMap;
+
+use tracing::{info, warn};
+
+use super::Repository;
+use crate::catalog::{Pin, RemoteModel};
+use crate::error::{Result, chain};
+use crate::http::call::Call;
+use crate::relpath::below;
+use crate::source::Prefetched;
+use crate::source::cache::cached_refs;
+use crate::source::places::Places;
+use crate::source::zips::ZipOpener;
+
+/// From so many files on, an archive is worth asking for: a server takes seconds to make one that does not exist yet.
+const MIN_FILES: u64 = 64;
+/// Which share of a repository's files must be wanted: an archive has all of them, and what lies beside them.
+const MIN_SHARE: u64 = 3;
+
+impl Repository {
+    pub(super) fn opener<'a>(&'a self, call: &'a Call) -> ZipOpener<'a> {
+        ZipOpener {
+            call,
+            opened: &self.zips,
+        }
+    }
+
+    /// Opens the archive of a commit that was fetched for many models, at the folder that everything in it is in.
+    pub(super) fn shared_archive(
+        &self,
+        call: &Call,
+        pin: &Pin,
+        commit: &str,
+    ) -> Result<Option<Places>> {
+        for reference in cached_refs(&self.cache_dir, &self.identity.key) {
+            let path = self.cache(&reference).archive_path(commit);
+            if path.is_file() {
+                let zip = self.opener(call).open_kept(&path)?;
+                let top = zip.directory.top_folder().unwrap_or_default();
+                let root = below(top, &pin.root).trim_end_matches('/').to_owned();
+                return Ok(Some(Places::Zip {
+                    zip,
+                    root,
+                    is_shared: true,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fetches the archive of each commit that enough files are wanted of.
+    pub(super) fn fetch_archives(
+        &self,
+        call: &Call,
+        models: &[&RemoteModel],
+    ) -> Result<Prefetched> {
+        let mut wanted: BTreeMap<(&str, &str), (u64, &str)> = BTreeMap::new();
+        for remote in models {
+            if let (Some(commit), Some(files), Some(pin)) =
+                (&remote.commit, remote.files, &remote.pin)
+            {
+                let of_commit = wanted.entry((remote.model.version(), commit.as_str()));
+                of_commit.or_insert((0, &pin.repo)).0 += files;
+            }
+        }
+        let mut prefetched = Prefetched::default();
+        for ((reference, commit), (files, repo)) in wanted {
+            let keep = self.cache(reference).archive_path(commit);
+            if keep.is_file() {
+                prefetched.files.push(keep);
+                continue;
+            }
+            let is_cheaper = files >= MIN_FILES
+                && files.saturating_mul(MIN_SHARE) >= self.listed_files(reference);
+            if !is_cheaper || call.is_offline() {
+                continue;
+            }
+            let urls = self.place.with_repo(repo)?.archive_urls(commit)?;
+            info!(commit, files, "fetching an archive for many models");
+            let opener = self.opener(call);
+            let fetched = opener.fetch(&urls, &keep);
+            match fetched.and_then(|bytes| opener.open_kept(&keep).map(|_| bytes)) {
+                Ok(bytes) => {
+                    prefetched.bytes += bytes;
+                    prefetched.files.push(keep);
+                }
+                Err(error) if error.is_cancelled() => return Err(error),
+                // The files come one by one then.
+                Err(error) => warn!(error = %chain(&error), "the archive cannot be used"),
+            }
+        }
+        Ok(prefetched)
+    }
+}

@@ -1,0 +1,221 @@
+//! What is in the registries that were synced.
+
+use std::collections::BTreeSet;
+
+use super::Repository;
+use super::index::{Cached, Head, Row};
+use crate::catalog::registry::{CachedRegistry, Example, RegistryMode, RemoteListing};
+use crate::catalog::{Pin, RemoteModel};
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::Manifest;
+use crate::near::nearest;
+use crate::source::cache::{RegistryCache, cached_refs};
+use crate::source::{ListFilter, Source};
+
+impl Repository {
+    pub(super) fn cache(&self, reference: &str) -> RegistryCache {
+        RegistryCache::of_ref(&self.cache_dir, &self.identity.key, reference)
+    }
+
+    /// Opens the cached registry of a ref, unless it belongs to another repository than the one configured now.
+    pub(super) fn cached(&self, reference: &str) -> Result<Option<Cached>> {
+        let cached = Cached::open(&self.cache(reference))?;
+        Ok(cached.filter(|cached| self.is_current(&cached.head, reference)))
+    }
+
+    /// Opens the cached registry of a ref, which must be there.
+    pub(super) fn synced(&self, reference: &str) -> Result<Cached> {
+        let missing = || self.not_synced(vec![reference.to_owned()]);
+        self.cached(reference)?.ok_or_else(missing)
+    }
+
+    /// Whether a cached registry belongs to what the configuration says now, or to a repository that was synced in its
+    /// place.
+    pub(super) fn is_current(&self, head: &Head, reference: &str) -> bool {
+        let origin = &head.origin;
+        origin.reference == reference
+            && origin.name == self.identity.name
+            && origin.server == self.place.server.to_string()
+            && (origin.fork || origin.repo == self.place.repo)
+    }
+
+    /// The refs whose registries are cached, and those that are configured.
+    pub(super) fn refs(&self) -> BTreeSet<String> {
+        let mut refs: BTreeSet<String> = self.place.refs.iter().cloned().collect();
+        refs.extend(cached_refs(&self.cache_dir, &self.identity.key));
+        refs
+    }
+
+    fn not_synced(&self, references: Vec<String>) -> Error {
+        ErrorKind::NotSynced {
+            source_name: self.label(),
+            references,
+        }
+        .into()
+    }
+
+    pub(super) fn remote(&self, head: &Head, row: Row) -> Result<RemoteModel> {
+        let (origin, key) = (&head.origin, &self.identity.key);
+        let model = self.identity.model(&row.path, &origin.reference, key)?;
+        let pin = Pin::new(&*origin.repo, origin.state.clone(), row.root);
+        Ok(RemoteModel {
+            commit: pin.state.commit().map(str::to_owned),
+            files: Some(row.files),
+            total_bytes: row.bytes,
+            metadata: row.about,
+            pin: Some(pin),
+            listing: Some(row.place),
+            ..RemoteModel::new(model, key, row.digest)
+        })
+    }
+
+    pub(super) fn look_up(&self, path: &str, version: Option<&str>) -> Result<RemoteModel> {
+        let Some(reference) = version else {
+            return self.look_up_anywhere(path);
+        };
+        let mut cached = self.synced(reference)?;
+        match take(cached.models()?, path) {
+            Ok(row) => self.remote(&cached.head, row),
+            Err(near) => Err(self.identity.not_found(path, near)),
+        }
+    }
+
+    /// Looks a model up in the registries of all refs: it may be in only one of them.
+    fn look_up_anywhere(&self, path: &str) -> Result<RemoteModel> {
+        let (mut found, mut near, mut missing) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for reference in self.refs() {
+            match self.cached(&reference)? {
+                Some(mut cached) => match take(cached.models()?, path) {
+                    Ok(row) => found.push(self.remote(&cached.head, row)?),
+                    Err(names) => near.extend(names),
+                },
+                None if self.expects(&reference) => missing.push(reference),
+                None => {}
+            }
+        }
+        match found.len() {
+            0 if missing.is_empty() && !(near.is_empty() && self.place.refs.is_empty()) => {
+                Err(self.identity.not_found(path, near.into_iter().collect()))
+            }
+            0 => Err(self.not_synced(missing)),
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(ErrorKind::InvalidRef {
+                input: self.identity.full_name(path),
+                message: "exists at several refs".into(),
+                choices: found
+                    .iter()
+                    .map(|remote| remote.model.to_string())
+                    .collect(),
+            }
+            .into()),
+        }
+    }
+
+    /// Lists what the cached registries offer.
+    pub(super) fn list_cached(&self, filter: ListFilter<'_>) -> Result<RemoteListing> {
+        let mut listing = RemoteListing::default();
+        let mut is_any_known = false;
+        for reference in self.refs() {
+            let cached = self.cached(&reference);
+            is_any_known |= self.expects(&reference) || !matches!(cached, Ok(None));
+            if !filter.wants(&reference) {
+                continue;
+            }
+            let is_missing = cached.and_then(|cached| {
+                let Some(mut cached) = cached else {
+                    return Ok(self.expects(&reference));
+                };
+                for row in cached.models()? {
+                    listing.models.push(self.remote(&cached.head, row)?);
+                }
+                Ok(false)
+            });
+            let error = match is_missing {
+                Ok(false) => continue,
+                Ok(true) => self.not_synced(vec![reference.clone()]),
+                Err(error) => error,
+            };
+            let failure = self.identity.failure(Some(reference), error);
+            listing.failures.push(failure);
+        }
+        if !is_any_known {
+            let error = self.not_synced(Vec::new());
+            listing.failures.push(self.identity.failure(None, error));
+        }
+        // Of a source that is named, a ref that the configuration does not list may be meant.
+        if let Some(wanted) = filter.reference
+            && filter.is_named
+            && listing.failures.is_empty()
+            && self.cached(wanted)?.is_none()
+        {
+            let error = self.not_synced(vec![wanted.to_owned()]);
+            let failure = self.identity.failure(Some(wanted.to_owned()), error);
+            listing.failures.push(failure);
+        }
+        Ok(listing)
+    }
+
+    /// The examples of all cached registries.
+    pub(super) fn cached_examples(&self) -> Result<Vec<Example>> {
+        let mut all = Vec::new();
+        for reference in self.refs() {
+            let Some(mut cached) = self.cached(&reference)? else {
+                continue;
+            };
+            for (example, models) in cached.examples()? {
+                // A model that no reference can name could not be pulled either.
+                let named = |path: &String| self.identity.model(path, &reference, "").ok();
+                let name = self.identity.full_name(&example);
+                all.push(Example {
+                    models: models.iter().filter_map(named).collect(),
+                    ..Example::new(name, &*self.identity.key, &*reference)
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// The files of a model as its registry lists them, some perhaps without a size.
+    pub(super) fn listed_manifest(&self, model: &RemoteModel) -> Result<Manifest> {
+        let reference = model.model.version();
+        let mut cached = self.synced(reference)?;
+        let digest = model.manifest_digest;
+        let known = model.listing.map(|place| cached.manifest(&place, digest));
+        if let Some(Ok(manifest)) = known {
+            return Ok(manifest);
+        }
+        // It was found in another state of the registry, or is installed.
+        let mut rows = cached.models()?.into_iter();
+        let row = rows.find(|row| row.digest == digest).ok_or_else(|| {
+            let message = format!("the registry now has another state of {}", model.model);
+            Error::registry(self.label(), message)
+        })?;
+        cached.manifest(&row.place, digest)
+    }
+
+    /// What is known of the cached registry of a ref.
+    pub(super) fn cached_registry(&self, reference: &str) -> Option<CachedRegistry> {
+        let Cached { head, .. } = self.cached(reference).ok()??;
+        Some(CachedRegistry {
+            mode: RegistryMode::of(&head.origin.state),
+            commit: head.origin.state.commit().map(str::to_owned),
+            repo: head.origin.repo,
+            fetched_at: self.cache(reference).any_meta()?.fetched_at,
+            versions: head.models,
+        })
+    }
+
+    /// How many files the cached registry of a ref lists.
+    pub(super) fn listed_files(&self, reference: &str) -> u64 {
+        let cached = self.cached(reference).ok().flatten();
+        cached.map_or(u64::MAX, |cached| cached.head.files as u64)
+    }
+}
+
+/// Takes the row of a name; else the names that come near.
+fn take(mut rows: Vec<Row>, path: &str) -> Result<Row, Vec<String>> {
+    match rows.binary_search_by(|row| row.path.as_str().cmp(path)) {
+        Ok(at) => Ok(rows.swap_remove(at)),
+        Err(_) => Err(nearest(path, rows.iter().map(|row| row.path.as_str()))),
+    }
+}
