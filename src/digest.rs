@@ -331,21 +331,17 @@ impl Check {
 
 /// The check of a stream against its expected checksum, if one is known.
 #[derive(Debug)]
-pub(crate) struct Expected {
-    checksum: Option<Checksum>,
-    check: Option<Check>,
-}
+pub(crate) struct Expected(Option<(Checksum, Check)>);
 
 impl Expected {
     /// Creates a check of `size_bytes` bytes.
     pub(crate) fn new(checksum: Option<Checksum>, size_bytes: u64) -> Self {
-        let check = checksum.map(|checksum| Check::of(&checksum, size_bytes));
-        Self { checksum, check }
+        Self(checksum.map(|checksum| (checksum, Check::of(&checksum, size_bytes))))
     }
 
     /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        if let Some(check) = &mut self.check {
+        if let Some((_, check)) = &mut self.0 {
             check.update(bytes);
         }
     }
@@ -355,10 +351,10 @@ impl Expected {
     /// # Errors
     /// [`ErrorKind::HashMismatch`] if they differ.
     pub(crate) fn met(self, what: impl FnOnce() -> String) -> Result<(), Error> {
-        let (Some(expected), Some(check)) = (self.checksum, self.check) else {
-            return Ok(());
-        };
-        check_digest(what, expected, check.finish())
+        match self.0 {
+            Some((expected, check)) => check_digest(what, expected, check.finish()),
+            None => Ok(()),
+        }
     }
 }
 

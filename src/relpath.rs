@@ -226,13 +226,11 @@ pub(crate) fn is_device_name(component: &str) -> bool {
     let stem = stem.to_ascii_uppercase();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
-        _ => ["COM", "LPT"].iter().any(|port| {
-            let mut rest = stem.strip_prefix(port).into_iter().flat_map(str::chars);
-            matches!(
-                (rest.next(), rest.next()),
-                (Some('0'..='9' | '¹' | '²' | '³'), None)
-            )
-        }),
+        _ => {
+            let port = stem.strip_prefix("COM").or(stem.strip_prefix("LPT"));
+            let mut port = port.unwrap_or_default().chars();
+            matches!(port.next(), Some('0'..='9' | '¹' | '²' | '³')) && port.next().is_none()
+        }
     }
 }
 

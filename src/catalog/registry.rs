@@ -387,22 +387,19 @@ impl FailedRegistry {
 }
 
 fn skipped<S: Serializer>(reason: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    write_reason(reason, None, serializer)
+    let error = None;
+    Reason { reason, error }.serialize(serializer)
 }
 
 fn failed<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
-    write_reason(&chain(error), Some(error), serializer)
+    let (reason, error) = (&*chain(error), Some(error));
+    Reason { reason, error }.serialize(serializer)
 }
 
-fn write_reason<S: Serializer>(
-    reason: &str,
-    error: Option<&Error>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("Reason", 2)?;
-    fields.serialize_field("reason", reason)?;
-    fields.serialize_field("error", &error)?;
-    fields.end()
+#[derive(Serialize)]
+struct Reason<'a> {
+    reason: &'a str,
+    error: Option<&'a Error>,
 }
 
 /// A registry that could not be read; [`RemoteListing`] has an example.

@@ -249,10 +249,9 @@ impl ListedModel<'_> {
 
 /// Removes the name of the source from the front of a name.
 pub(crate) fn without_source<'a>(listed: &'a str, source: &str) -> &'a str {
-    let below = listed
-        .strip_prefix(source)
-        .and_then(|rest| rest.strip_prefix('/'));
-    below.unwrap_or(listed)
+    let rest = listed.strip_prefix(source);
+    rest.and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(listed)
 }
 
 fn is_known(schema_version: &Value) -> bool {
@@ -295,10 +294,7 @@ fn folder_of(path: &str, name: &str, reference: &str) -> Option<String> {
     let before = path.strip_suffix(name)?.strip_suffix('/')?;
     let segments: Vec<&str> = before.split('/').collect();
     // Most servers have `raw` in front of the ref; GitHub has a host for raw files instead.
-    let raw = segments
-        .iter()
-        .take(6)
-        .position(|segment| *segment == "raw");
+    let raw = segments.iter().take(6).position(|it| *it == "raw");
     let mut rest = segments.get(raw.map_or(2, |at| at + 1)..)?;
     if let ["refs", "heads" | "tags", below @ ..] = rest {
         rest = below;

@@ -257,6 +257,14 @@ impl ProjectRegistry {
     }
 }
 
+impl FileEntry {
+    /// Returns what a project registers of a file; `None` if some of it is missing.
+    pub(super) fn facts(&self) -> Option<FileFacts> {
+        let (digest, size_bytes) = (self.digest?, self.size_bytes?);
+        Some(FileFacts { digest, size_bytes })
+    }
+}
+
 impl ModelEntry {
     /// Checks the entry, and adds to its current version the files that `[files]` states.
     fn join(
@@ -282,13 +290,9 @@ impl ModelEntry {
             if current.files.contains_key(&path) {
                 continue;
             }
-            let facts = stated.get(name).and_then(|file| {
-                let (digest, size_bytes) = (file.digest?, file.size_bytes?);
-                Some(FileFacts { digest, size_bytes })
-            });
-            let facts =
-                facts.ok_or_else(|| format!("[files] lacks the hash or size of '{name}'"))?;
-            current.files.insert(path, facts);
+            let facts = stated.get(name).and_then(FileEntry::facts);
+            let missing = || format!("[files] lacks the hash or size of '{name}'");
+            current.files.insert(path, facts.ok_or_else(missing)?);
         }
         for version in self.versions.values_mut() {
             settle_digest(&mut version.digest, &version.files);

@@ -107,13 +107,15 @@ fn write_document(out: &mut String, document: &Document) -> fmt::Result {
 }
 
 fn inline(file: &FileEntry) -> String {
-    let mut fields = Vec::new();
-    fields.extend(
+    let fields = [
         file.digest
             .map(|digest| format!("hash = \"sha256:{digest}\"")),
-    );
-    fields.extend(file.size_bytes.map(|size| format!("size = {size}")));
-    fields.extend(file.url.iter().map(|url| format!("url = {}", quoted(url))));
+        file.size_bytes.map(|size| format!("size = {size}")),
+        file.url
+            .as_ref()
+            .map(|url| format!("url = {}", quoted(url))),
+    ];
+    let fields: Vec<String> = fields.into_iter().flatten().collect();
     match fields.is_empty() {
         true => "{}".into(),
         false => format!("{{ {} }}", fields.join(", ")),
@@ -177,17 +179,15 @@ fn write_files(
 ) -> fmt::Result {
     let mut is_first = true;
     for (path, facts) in files {
+        let known = stated.and_then(|document| document.files.get(path.as_str()));
+        if known.and_then(FileEntry::facts) == Some(*facts) {
+            continue;
+        }
         let own = FileEntry {
             digest: Some(facts.digest),
             size_bytes: Some(facts.size_bytes),
             url: None,
         };
-        let known = stated.and_then(|document| document.files.get(path.as_str()));
-        let is_same =
-            |file: &FileEntry| file.digest == own.digest && file.size_bytes == own.size_bytes;
-        if known.is_some_and(is_same) {
-            continue;
-        }
         if std::mem::take(&mut is_first) {
             writeln!(out, "[{table}.files]")?;
         }

@@ -129,12 +129,8 @@ impl RegistryCache {
         meta: &CachedMeta,
     ) -> Result<()> {
         // Between the writes there must be no validator that vouches for another copy.
-        match fs::remove_file(self.meta_path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).at("write", &self.meta_path());
-            }
-            _ => document.commit()?,
-        }
+        remove_file(&self.meta_path()).at("write", &self.meta_path())?;
+        document.commit()?;
         if let Some(index) = index {
             index.commit()?;
         }
@@ -172,15 +168,17 @@ impl RegistryCache {
         if self.document != "models.json" {
             return remove_tree(&self.dir);
         }
-        for path in [self.meta_path(), self.document_path()] {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).at("remove", &path);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        let paths = [self.meta_path(), self.document_path()];
+        let mut paths = paths.iter();
+        paths.try_for_each(|path| remove_file(path).at("remove", path))
+    }
+}
+
+/// Removes a file; one that is not there is fine.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

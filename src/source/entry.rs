@@ -166,13 +166,15 @@ pub(crate) fn parse_url(text: &str, at: &str) -> Result<Url> {
 }
 
 fn unknown_key(at: &str, key: &str, known: &[&str]) -> Error {
-    let near = nearest(key, known.iter().copied()).into_iter().next();
-    let near = near.map(|near| format!(", did you mean '{near}'?"));
-    Error::config(format!(
-        "{at} has the unknown key '{}'{}",
-        key.escape_debug(),
-        near.unwrap_or_default()
-    ))
+    let hint = did_you_mean(key, known.iter().copied());
+    let key = key.escape_debug();
+    Error::config(format!("{at} has the unknown key '{key}'{hint}"))
+}
+
+/// The end of a message about an unknown word: the known one that comes nearest, if any does.
+pub(super) fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let near = nearest(word, known).into_iter().next();
+    near.map_or(String::new(), |near| format!(", did you mean '{near}'?"))
 }
 
 /// The parser's words in one line, without the values of the file: a URL may carry a password.

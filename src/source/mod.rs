@@ -327,6 +327,11 @@ impl ListFilter<'_> {
 }
 
 impl Identity {
+    /// Whether people may mean it by this word.
+    pub(crate) fn is_called(&self, word: &str) -> bool {
+        self.key == word || self.name == word
+    }
+
     /// The full name of a model or example.
     pub(crate) fn full_name(&self, path: &str) -> String {
         below(&self.name, path)

@@ -11,7 +11,7 @@ use crate::mutex::Mutex;
 use crate::near::nearest;
 use crate::settings::Settings;
 use crate::source::cache::cached_sources;
-use crate::source::entry::read_entries;
+use crate::source::entry::{did_you_mean, read_entries};
 use crate::source::{Context, Entry, KINDS, Kind, Source};
 
 /// The sources of an app, and the client that reaches them.
@@ -43,11 +43,9 @@ impl Sources {
         for kind in KINDS {
             tokens.extend(kind.tokens(environment)?);
         }
-        tokens.extend(
-            configured
-                .iter()
-                .flat_map(|source| source.tokens(environment)),
-        );
+        for source in &configured {
+            tokens.extend(source.tokens(environment));
+        }
         let transport = match transport {
             Some(transport) => transport,
             None => Arc::new(UreqTransport::new(settings.http.clone())?),
@@ -76,15 +74,9 @@ impl Sources {
     pub(crate) fn rescan(&self) {
         let mut all = self.configured.clone();
         for key in cached_sources(self.cache_dir()) {
-            let is_known = |source: &Arc<dyn Source>| {
-                let identity = source.identity();
-                identity.key == key || identity.name == key
-            };
-            if !all.iter().any(is_known) {
-                let recovered = KINDS
-                    .iter()
-                    .find_map(|kind| kind.recover(&key, &self.context));
-                all.extend(recovered);
+            if !all.iter().any(|source| source.identity().is_called(&key)) {
+                let mut kinds = KINDS.iter();
+                all.extend(kinds.find_map(|kind| kind.recover(&key, &self.context)));
             }
         }
         *self.all.lock() = all.into();
@@ -106,19 +98,13 @@ impl Sources {
     /// The source that has this key or name.
     pub(crate) fn named(&self, wanted: &str) -> Result<Arc<dyn Source>> {
         let all = self.all();
-        let is_called = |source: &&Arc<dyn Source>| {
-            let identity = source.identity();
-            identity.key == wanted || identity.name == wanted
-        };
-        all.iter().find(is_called).cloned().ok_or_else(|| {
+        let mut sources = all.iter();
+        let found = sources.find(|source| source.identity().is_called(wanted));
+        found.cloned().ok_or_else(|| {
             let keys = all.iter().map(|source| source.identity().key.as_str());
-            let near = nearest(wanted, keys).into_iter().next();
-            let near = near.map(|near| format!(", did you mean '{near}'?"));
-            Error::argument(format!(
-                "no source has the key or name '{}'{}",
-                wanted.escape_debug(),
-                near.unwrap_or_default()
-            ))
+            let hint = did_you_mean(wanted, keys);
+            let wanted = wanted.escape_debug();
+            Error::argument(format!("no source has the key or name '{wanted}'{hint}"))
         })
     }
 
@@ -135,30 +121,24 @@ impl Sources {
             Some(wanted) => Some(self.named(wanted)?),
             None => {
                 let mut configured = self.configured.iter();
-                configured
-                    .find(|source| source.repo() == Some(repo))
-                    .cloned()
+                let serving = configured.find(|source| source.repo() == Some(repo));
+                serving.cloned()
             }
         };
-        let refuse = |error: Error| Error::argument(error.to_string());
-        match (source, wanted) {
-            (Some(source), _) if source.repo() == Some(repo) => Ok(source),
-            (Some(source), wanted) => source.with_repo(repo).unwrap_or_else(|| {
+        let made = match source {
+            Some(source) if source.repo() == Some(repo) => return Ok(source),
+            Some(source) => source.with_repo(repo).ok_or_else(|| {
                 let wanted = wanted.unwrap_or_default().escape_debug();
-                Err(Error::argument(format!(
-                    "the source '{wanted}' is not a repository"
-                )))
+                Error::argument(format!("the source '{wanted}' is not a repository"))
             }),
-            (None, _) => {
-                let adopted = KINDS
-                    .iter()
-                    .find_map(|kind| kind.adopt(repo, &self.context));
-                adopted.unwrap_or_else(|| {
-                    Err(Error::internal("no kind of source adopts repositories"))
-                })
+            None => {
+                let mut kinds = KINDS.iter();
+                let adopted = kinds.find_map(|kind| kind.adopt(repo, &self.context));
+                adopted.ok_or_else(|| Error::internal("no kind of source adopts repositories"))
             }
-        }
-        .map_err(refuse)
+        };
+        made.flatten()
+            .map_err(|error| Error::argument(error.to_string()))
     }
 }
 

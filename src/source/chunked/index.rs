@@ -113,18 +113,16 @@ impl Index {
             (Answer::Unchanged, None) => return Ok(false),
             (Answer::Body(body), _) => body,
         };
-        let signed = match &self.public_key {
-            Some(key) => Some(signature(call, key, url)?),
-            None => None,
-        };
+        let key = self.public_key.as_ref();
+        let signed = key.map(|key| signature(call, key, url)).transpose()?;
         let mismatch = || {
             let message = "the index does not match its signature";
             Failure::last(Error::registry(url, message))
         };
-        let mut check = match &signed {
-            Some((key, signature)) => Some(key.verify_stream(signature).map_err(|_| mismatch())?),
-            None => None,
-        };
+        let check = signed
+            .as_ref()
+            .map(|(key, signature)| key.verify_stream(signature));
+        let mut check = check.transpose().map_err(|_| mismatch())?;
         let mut file = self.cache.begin().map_err(Failure::last)?;
         body.copy_to(MAX_INDEX_BYTES, &call.cancel, &mut |piece| {
             if let Some(check) = &mut check {

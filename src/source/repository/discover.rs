@@ -173,49 +173,38 @@ impl Discovery<'_> {
             Err(error) if error.status() == Some(422) => return Ok(None),
             Err(error) => return Err(error),
         };
+        // Servers that do not know the media type send the commit as JSON.
         let text = String::from_utf8_lossy(&bytes);
-        let commit = match serde_json::from_str::<serde_json::Value>(&text) {
-            Ok(serde_json::Value::Object(commit)) => commit
-                .get("sha")
-                .and_then(|sha| sha.as_str())
-                .map(str::to_owned),
-            _ => Some(text.trim().to_owned()),
-        };
-        Ok(commit
-            .filter(|commit| is_commit_id(commit))
-            .map(|commit| commit.to_ascii_lowercase()))
+        let json = serde_json::from_str::<serde_json::Value>(&text).ok();
+        let sha = json.as_ref().and_then(|json| json.get("sha")?.as_str());
+        let commit = sha.unwrap_or(text.trim());
+        Ok(is_commit_id(commit).then(|| commit.to_ascii_lowercase()))
     }
 
     fn no_such_ref(&self, reference: &str, refs: &Refs) -> Error {
-        let near = refs.near(reference);
-        let source =
-            (!near.is_empty()).then(|| format!("the repository has {}", near.join(", ")).into());
-        Error::from(ErrorKind::Registry {
-            location: self.place.server.join(&self.place.repo).to_string(),
-            message: format!(
-                "Registry discovery failed, ref '{}@{reference}' does not exist",
-                self.label
-            ),
-            source,
-        })
+        let near = refs.near(reference).join(", ");
+        let location = self.place.server.join(&self.place.repo);
+        let name = format!("{}@{reference}", self.label);
+        let message = format!("Registry discovery failed, ref '{name}' does not exist");
+        match near.as_str() {
+            "" => Error::registry(location, message),
+            near => Error::registry_from(location, message, format!("the repository has {near}")),
+        }
     }
 
     /// The file is not there; for a hash that no ref points at, that may be because the commit is not.
     fn not_in_commit(&self, reference: &str, commit: &str, refs: &Refs, url: &Url) -> Error {
+        let (folder, name) = (
+            &self.place.registry_path,
+            format!("{}@{reference}", self.label),
+        );
+        let message = format!("Registry file '{REGISTRY_FILE}' not found in {folder} for '{name}'");
         let unseen = refs.resolve(reference).is_none() && refs.abbreviated(commit).is_none();
-        let source = match unseen.then(|| self.ask_for_commit(commit)) {
-            Some(Ok(None)) => return self.no_such_ref(reference, refs),
-            Some(Err(error)) => Some(error.into()),
-            _ => None,
-        };
-        Error::from(ErrorKind::Registry {
-            location: url.to_string(),
-            message: format!(
-                "Registry file '{REGISTRY_FILE}' not found in {} for '{}@{reference}'",
-                self.place.registry_path, self.label
-            ),
-            source,
-        })
+        match unseen.then(|| self.ask_for_commit(commit)) {
+            Some(Ok(None)) => self.no_such_ref(reference, refs),
+            Some(Err(error)) => Error::registry_from(url, message, error),
+            _ => Error::registry(url, message),
+        }
     }
 
     fn fetch(&self, url: &Url, options: &GetOptions, max_bytes: u64) -> Result<Fetched> {

@@ -123,15 +123,13 @@ impl Cached {
             .take(64 << 10)
             .read_until(b'\n', &mut line)
             .at("read", path)?;
-        let head = serde_json::from_slice(&line).ok();
-        Ok(head
-            .filter(|head: &Head| head.format == FORMAT)
-            .map(|head| Self {
-                head,
-                file,
-                path: path.to_owned(),
-                body_at: length as u64,
-            }))
+        let head: Option<Head> = serde_json::from_slice(&line).ok();
+        Ok(head.filter(|head| head.format == FORMAT).map(|head| Self {
+            head,
+            file,
+            path: path.to_owned(),
+            body_at: length as u64,
+        }))
     }
 
     /// Whether all that follows the first line is as it was written.
@@ -217,10 +215,7 @@ impl Cached {
     /// The files of a model, whose digest tells that the place is right.
     pub(crate) fn manifest(&mut self, place: &ListingPlace, digest: Digest) -> Result<Manifest> {
         let at = self.head.at.checked_add(place.at);
-        let json = match at {
-            Some(at) => self.read(at, place.length)?,
-            None => return Err(self.damaged(None)),
-        };
+        let json = self.read(at.ok_or_else(|| self.damaged(None))?, place.length)?;
         if Digest::of(&json) != digest {
             return Err(self.damaged(None));
         }

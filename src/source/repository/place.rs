@@ -133,19 +133,16 @@ impl RepositoryPlace {
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when `repo` is not `OWNER/NAME`.
     pub(crate) fn at(server: Url, repo: impl Into<String>) -> Result<Self> {
+        let api = default_api(&server);
         let place = Self {
             repo: repo.into(),
             refs: Vec::new(),
             registry_path: ".registry".to_owned(),
             asset: None,
-            api: default_api(&server),
+            archives: default_archives(&server, &api),
             raw: default_raw(&server),
-            archives: Vec::new(),
+            api,
             server,
-        };
-        let place = Self {
-            archives: default_archives(&place.server, &place.api),
-            ..place
         };
         place.check()?;
         Ok(place)

@@ -191,21 +191,19 @@ impl Sync<'_> {
         let registry = Registry::parse(&served.text, reference, &location)?;
         let repository = self.repository;
         let place = &repository.place;
-        let state =
-            match &served.commit {
-                Some(commit) => PinState::Commit(commit.clone()),
-                None => {
-                    let asset = registry.asset.as_deref().or(place.asset.as_deref()).ok_or_else(|| {
-                    let message = "neither the registry nor the source states which zip of the \
-                                   release holds the files: set 'asset'";
-                    Error::registry(&location, message)
-                })?;
-                    PinState::Release {
-                        tag: reference.to_owned(),
-                        asset: asset.to_owned(),
-                    }
-                }
-            };
+        let asset = registry.asset.as_ref().or(place.asset.as_ref());
+        let state = match (&served.commit, asset) {
+            (Some(commit), _) => PinState::Commit(commit.clone()),
+            (None, Some(asset)) => PinState::Release {
+                tag: reference.to_owned(),
+                asset: asset.clone(),
+            },
+            (None, None) => {
+                let message = "neither the registry nor the source states which zip of the release \
+                               holds the files: set 'asset'";
+                return Err(Error::registry(location, message));
+            }
+        };
         let origin = Origin {
             reference: reference.to_owned(),
             name: repository.identity.name.clone(),
