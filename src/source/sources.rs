@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
 use crate::http::transport::{Transport, UreqTransport};
 use crate::mutex::Mutex;
-use crate::near::nearest;
 use crate::settings::Settings;
 use crate::source::cache::cached_sources;
 use crate::source::entry::{did_you_mean, read_entries};
