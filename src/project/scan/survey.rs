@@ -190,12 +190,13 @@ impl Project {
         if main.format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file.as_str()));
         }
-        let own_name = || self.root().file_name().unwrap_or_default();
+        let own_name = self.root().file_name().unwrap_or_default();
+        let plain_path = match path {
+            "." => own_name.to_string_lossy(),
+            path => path.into(),
+        };
         Candidate {
-            plain_path: match path {
-                "." => own_name().to_string_lossy().into_owned(),
-                path => path.to_owned(),
-            },
+            plain_path: plain_path.into_owned(),
             path: path.to_owned(),
             files,
             ..main

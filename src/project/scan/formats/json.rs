@@ -10,14 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use crate::relpath::shown;
 
 /// The entries of an object. A repeated key is an error; with the maps of `std`, its last value would win.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct UniqueKeys<V>(pub(super) BTreeMap<String, V>);
-
-impl<V> Default for UniqueKeys<V> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for UniqueKeys<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -24,12 +24,20 @@ const STACK_BYTES: usize = 80 << 20;
 const TOO_DEEP: &str = "nested too deeply";
 
 impl SyntaxFault {
-    /// A fault of the text as a whole.
-    fn whole(message: &str) -> Self {
+    /// Returns a fault on the line after some text. Lines end with LF, CR LF or CR, as in Python.
+    fn after(text: &[u8], message: &str) -> Self {
+        let ends = text.iter().enumerate().filter(|&(at, &byte)| {
+            byte == b'\n' || byte == b'\r' && text.get(at + 1) != Some(&b'\n')
+        });
         Self {
-            line: 1,
+            line: ends.count() + 1,
             message: message.to_owned(),
         }
+    }
+
+    /// Returns a fault of the text as a whole.
+    fn whole(message: &str) -> Self {
+        Self::after(b"", message)
     }
 }
 
@@ -43,10 +51,10 @@ pub(super) fn with_statements<T: Send>(
     }
     // The parser would take it for the end of the text.
     if let Some(at) = text.find('\0') {
-        return Err(SyntaxFault {
-            line: line_at(&text.as_bytes()[..at]),
-            message: "a NUL character".to_owned(),
-        });
+        return Err(SyntaxFault::after(
+            &text.as_bytes()[..at],
+            "a NUL character",
+        ));
     }
     check_nesting(text)?;
     let work = move || match parse_module(text) {
@@ -135,16 +143,5 @@ fn fault(text: &str, error: &ParseError) -> SyntaxFault {
     if let Some(first) = message.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    SyntaxFault {
-        line: line_at(before),
-        message,
-    }
-}
-
-/// Returns the number of the line after some text. Lines end with LF, CR LF or CR, as in Python.
-fn line_at(before: &[u8]) -> usize {
-    let ends = before.iter().enumerate().filter(|&(at, &byte)| {
-        byte == b'\n' || byte == b'\r' && before.get(at + 1) != Some(&b'\n')
-    });
-    ends.count() + 1
+    SyntaxFault::after(before, &message)
 }
