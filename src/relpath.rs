@@ -113,6 +113,13 @@ impl RelPath {
         Ok(Self(text.to_owned()))
     }
 
+    /// Parses a path in an argument.
+    #[cfg(feature = "author")]
+    pub(crate) fn parse_argument(path: &str) -> Result<Self, Error> {
+        let refuse = |error: InvalidName| Error::argument(error.to_string()).naming(path);
+        Self::parse(path).map_err(refuse)
+    }
+
     /// Returns the path with `/` between its components; [`RelPath`] has an example.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{BoxError, Error};
@@ -310,6 +310,21 @@ impl ErrorKind {
             Self::Cancelled => "CANCELLED",
             Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
             Self::Internal { .. } => "INTERNAL_ERROR",
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::DamagedRegistry { path, .. }
+            | Self::RegistryTooLarge { path, .. }
+            | Self::FolderMissing { path, .. }
+            | Self::DamagedCache { path, .. }
+            | Self::Storage { path, .. }
+            | Self::Exists { path }
+            | Self::InsufficientSpace { path, .. }
+            | Self::Permission { path, .. }
+            | Self::Locked { path, .. } => Some(path),
+            _ => None,
         }
     }
 

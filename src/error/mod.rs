@@ -124,6 +124,7 @@ mod words;
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -196,6 +197,8 @@ pub struct Error(Box<Failed>);
 struct Failed {
     kind: ErrorKind,
     steps: Vec<String>,
+    /// What the message names, if no field of the kind has it.
+    path: Option<PathBuf>,
 }
 
 impl Error {
@@ -222,6 +225,21 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.kind().as_str()
+    }
+
+    /// Returns the path that the message is about and names, if there is one.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use modelrack::{Error, ErrorKind};
+    ///
+    /// let error = Error::from(ErrorKind::Exists { path: "tiny/config.json".into() });
+    /// assert_eq!(error.path(), Some(Path::new("tiny/config.json")));
+    /// ```
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.kind().path().or(self.0.path.as_deref())
     }
 
     /// Returns how long the server asks to wait before the next request, if it does; [`Error`] has an example.
@@ -257,9 +275,16 @@ impl Error {
 
     /// Changes the kind and keeps the steps.
     pub(crate) fn map_kind(self, change: impl FnOnce(ErrorKind) -> ErrorKind) -> Self {
-        let Failed { kind, steps } = *self.0;
+        let Failed { kind, steps, path } = *self.0;
         let kind = change(kind);
-        Self(Box::new(Failed { kind, steps }))
+        Self(Box::new(Failed { kind, steps, path }))
+    }
+
+    /// States the path that the message names.
+    #[cfg(feature = "author")]
+    pub(crate) fn naming(mut self, path: impl AsRef<Path>) -> Self {
+        self.0.path = Some(path.as_ref().to_owned());
+        self
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -323,8 +348,11 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        let steps = Vec::new();
-        Self(Box::new(Failed { kind, steps }))
+        Self(Box::new(Failed {
+            kind,
+            steps: Vec::new(),
+            path: None,
+        }))
     }
 }
 

@@ -399,7 +399,10 @@ impl Project {
     /// a registry cannot have; the storage errors.
     pub(super) fn path_of(&self, path: &Path) -> Result<String> {
         let real = real(path).at("read", path)?;
-        let refuse = |reason: &str| Err(Error::argument(format!("{} {reason}", path.display())));
+        let refuse = |reason: &str| {
+            let message = format!("{} {reason}", path.display());
+            Err(Error::argument(message).naming(path))
+        };
         let Ok(below) = real.strip_prefix(&self.root) else {
             return refuse(&format!("is not in the project {}", self.root.display()));
         };
@@ -408,7 +411,7 @@ impl Project {
             Some(_) if below.starts_with(REGISTRY_DIR) => refuse("belongs to the registry itself"),
             Some(text) if text.is_empty() => Ok(".".into()),
             Some(text) => {
-                RelPath::parse(&text).map_err(|error| Error::argument(error.to_string()))?;
+                RelPath::parse_argument(&text)?;
                 Ok(text)
             }
         }

@@ -1,5 +1,7 @@
 //! What several verbs say about a project and about what they registered.
 
+use std::path::Path;
+
 use crate::cli::ending::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
@@ -68,13 +70,12 @@ fn describe(item: &RegisteredItem) -> String {
 /// Says what cannot be registered.
 pub(super) fn warn_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
-        let message = chain(&failed.error);
-        // A path of this machine may have other separators than one of the project.
-        let plain = |text: &str| text.replace('\\', "/");
-        let line = match plain(&message).contains(&plain(&failed.path)) {
-            true => message,
-            false => format!("{}: {message}", failed.path),
-        };
-        session.warn(format!("Failed {line}"));
+        let (message, path) = (chain(&failed.error), &failed.path);
+        // The message may name the path itself, or something below it.
+        let mut named = failed.error.path().into_iter().flat_map(Path::ancestors);
+        session.warn(match named.any(|named| named.ends_with(path)) {
+            true => format!("Failed {message}"),
+            false => format!("Failed {path}: {message}"),
+        });
     }
 }

@@ -246,7 +246,7 @@ impl Project {
         let path = self.path_of(path)?;
         if path.split('/').any(is_of_tool) {
             let message = format!("'{path}' belongs to a tool, and is not a model");
-            return Err(Error::argument(message));
+            return Err(Error::argument(message).naming(path));
         }
         if options.id.is_some() || options.model_output.is_some() {
             survey.candidates.push(self.look_at(&path)?);

@@ -194,11 +194,14 @@ impl<'a> Register<'a> {
         for file in files {
             match self.hashes.get(file) {
                 Some(Ok(of_file)) => facts.insert(file.clone(), *of_file),
-                Some(Err(error)) => return Err(Error::argument(chain(error))),
+                Some(Err(error)) => {
+                    return Err(Error::argument(chain(error)).naming(file.as_str()));
+                }
                 None => {
-                    return Err(Error::argument(format!(
+                    let message = format!(
                         "'{file}' was added or removed meanwhile, on disk or in the registry: try again"
-                    )));
+                    );
+                    return Err(Error::argument(message).naming(file.as_str()));
                 }
             };
         }

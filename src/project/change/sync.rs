@@ -332,7 +332,10 @@ fn update_target(
         let Some(next) = function else {
             return Ok(false);
         };
-        let not_a_module = || Error::argument(format!("'{}' is not a module", target.path));
+        let not_a_module = || {
+            let message = format!("'{}' is not a module", target.path);
+            Error::argument(message).naming(target.path.as_str())
+        };
         let entrypoint = entrypoint_of(&target.path, &next.name).ok_or_else(not_a_module)?;
         given.details.entrypoint = Some(entrypoint);
     }

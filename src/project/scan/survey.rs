@@ -70,7 +70,7 @@ impl Candidate {
     /// Returns the error of a folder where a target is needed.
     pub(crate) fn is_no_target(&self) -> Error {
         let message = format!("'{}' is not a file, and cannot be a target", self.path);
-        Error::argument(message)
+        Error::argument(message).naming(&self.path)
     }
 
     /// Returns whether it is certainly a model or has targets. Of a module, that depends on what it defines.
@@ -103,13 +103,16 @@ impl Project {
 
     /// Returns the file at a path, or all files below it.
     pub(crate) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
-        let refuse = |reason: &str| Error::argument(format!("'{}' {reason}", path.escape_debug()));
+        let refuse = |reason: &str| {
+            let message = format!("'{}' {reason}", path.escape_debug());
+            Error::argument(message).naming(path)
+        };
         let metadata = self.metadata_at(path)?;
         if metadata.is_symlink() {
             return Err(refuse(IS_LINK));
         }
         if metadata.is_file() {
-            return Ok(vec![RelPath::parse(path).map_err(Error::argument_name)?]);
+            return Ok(vec![RelPath::parse_argument(path)?]);
         }
         if !metadata.is_dir() {
             return Err(refuse("is neither a file nor a folder"));
@@ -169,7 +172,7 @@ impl Project {
             survey.faults.push(fault);
         } else if unknown.is_empty() {
             let message = format!("there are no files below '{path}'");
-            return Err(Error::argument(message));
+            return Err(Error::argument(message).naming(path));
         } else {
             survey.candidates.push(self.folder(path, unknown));
         }
@@ -208,7 +211,7 @@ impl Project {
         if path == "." {
             return fs::metadata(self.root()).at("read", self.root());
         }
-        let path = RelPath::parse(path).map_err(Error::argument_name)?;
+        let path = RelPath::parse_argument(path)?;
         self.metadata_of(&path).at("read", &self.locate(&path))
     }
 

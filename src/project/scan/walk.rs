@@ -63,7 +63,7 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
     let (start, prefix) = match folder {
         "." => (project.root().to_owned(), ""),
         folder => {
-            let path = RelPath::parse(folder).map_err(Error::argument_name)?;
+            let path = RelPath::parse_argument(folder)?;
             (project.locate(&path), folder)
         }
     };
@@ -71,12 +71,15 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
     for file in walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)? {
         let name = below(prefix, &file.name);
         let path = match file.fault {
-            Some(fault) => Err(format!("'{}' {fault}", name.escape_debug())),
-            None => RelPath::parse(&name).map_err(|error| error.to_string()),
+            Some(fault) => {
+                let message = format!("'{}' {fault}", name.escape_debug());
+                Err(Error::argument(message).naming(&name))
+            }
+            None => RelPath::parse_argument(&name),
         };
         match path {
             Ok(path) => tree.files.push(path),
-            Err(fault) => tree.faults.push((name, Error::argument(fault))),
+            Err(error) => tree.faults.push((name, error)),
         }
     }
     Ok(tree)
@@ -100,9 +103,9 @@ pub(crate) fn walk(
             return Err(ErrorKind::Cancelled.into());
         }
         if depth > MAX_DEPTH {
-            let folder = folder.display();
-            let message = format!("{folder} is nested more than {MAX_DEPTH} folders deep");
-            return Err(Error::argument(message));
+            let shown = folder.display();
+            let message = format!("{shown} is nested more than {MAX_DEPTH} folders deep");
+            return Err(Error::argument(message).naming(folder));
         }
         let entries = match fs::read_dir(&folder) {
             // It was removed since it was listed.

@@ -275,10 +275,10 @@ impl Project {
         if path == "." {
             return Ok(path.to_owned());
         }
-        let place = self.locate(&RelPath::parse(path).map_err(Error::argument_name)?);
+        let place = self.locate(&RelPath::parse_argument(path)?);
         let metadata = fs::symlink_metadata(&place).at("read", &place)?;
         match metadata.is_symlink() {
-            true => Err(Error::argument(format!("'{path}' {IS_LINK}"))),
+            true => Err(Error::argument(format!("'{path}' {IS_LINK}")).naming(path)),
             // A folder above it may still be a link out of the project.
             false => self.path_of(&place),
         }

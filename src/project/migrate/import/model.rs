@@ -36,7 +36,7 @@ impl<'a> ModelImport<'a> {
         let at = project.look_at(&project.imported_path(&imported.path)?)?;
         if at.files.is_empty() {
             let message = format!("there are no files below '{}'", at.path);
-            return Err(Error::argument(message));
+            return Err(Error::argument(message).naming(&at.path));
         }
         Ok(Self {
             id,

@@ -66,7 +66,8 @@ impl ModelFile {
     pub fn open(path: &Path, name: RelPath) -> Result<Self> {
         let metadata = fs::metadata(path).at("read", path)?;
         if !metadata.is_file() {
-            return Err(Error::argument(format!("{} is not a file", path.display())));
+            let message = format!("{} is not a file", path.display());
+            return Err(Error::argument(message).naming(path));
         }
         let last = name.components().last().unwrap_or_default();
         let extension = last.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -184,7 +185,7 @@ impl ModelFile {
     /// Creates the error of a file that violates its format; [`ModelFile`] has an example.
     #[must_use]
     pub fn malformed(&self, message: impl Into<String>) -> Error {
-        Error::registry(&self.name, message)
+        Error::registry(&self.name, message).naming(self.name.as_str())
     }
 
     /// Returns that error unless a rule holds.
@@ -205,6 +206,7 @@ impl ModelFile {
             message: message.to_owned(),
             source: Some(cause.into()),
         })
+        .naming(self.name.as_str())
     }
 
     /// Refuses the text that stands in for a file which Git LFS has not fetched.

@@ -224,6 +224,32 @@ fn only_the_essential_is_quiet() {
 }
 
 #[test]
+fn a_failure_names_its_path_once() {
+    let workshop = Workshop::new();
+    let files: [(&str, &[u8]); 2] = [("cut.safetensors", b"{"), (".git/tiny.bin", b"tiny")];
+    write_files(&workshop.root(), &files);
+    for (line, expected) in [
+        // The message names the path, or a file below it.
+        (
+            "add .git/tiny.bin",
+            "Failed '.git/tiny.bin' belongs to a tool, and is not a model\n",
+        ),
+        (
+            "add cut.safetensors",
+            "Failed the file is shorter than the length of a header (cut.safetensors)\n",
+        ),
+        // It does not.
+        (
+            "add models/agent.md --model-output incidence",
+            "Failed models/agent.md: the code declares no function of it a target: choose an \
+             entrypoint\n",
+        ),
+    ] {
+        assert_eq!(finish(workshop.process("", line)).err, expected);
+    }
+}
+
+#[test]
 fn tables_are_for_programs_without_a_terminal() {
     let workshop = Workshop::registered();
     let out = workshop.run("list").quiet_success();
