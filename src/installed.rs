@@ -12,6 +12,36 @@
 //!
 //! [`Manager`](crate::Manager) has an example for each operation.
 //!
+//! # On disk
+//!
+//! The store of an app, by default in `<data dir>/<app>/models`:
+//!
+//! ```text
+//! registry.json                  what is installed
+//! registry.json.bak              its backup, which is read if it is damaged
+//! registry.json.lock             held while either is written
+//! cache/                         unfinished pulls, and the locks of models
+//! <group…>/<model>/<version>/
+//! ├── .<app>/manifest.json       the manifest, as the registry serves it
+//! ├── .<app>/record.json         the entry in registry.json
+//! └── …                          the files of the model
+//! ```
+//!
+//! The names of folders are percent-encoded where some file system would refuse them. `registry.json` has an entry for each
+//! version:
+//!
+//! ```json
+//! {"<group>": {"<model>": {"<version>": {
+//!   "manifest_hash": "<sha256>", "total_size": 12, "file_count": 1, "installed_at": "2026-01-31T12:00:00Z",
+//!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"},
+//!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"},
+//!   "annotation": {"type": "classification", "metadata": {"accuracy": 0.9, "description": null}}
+//! }}}}
+//! ```
+//!
+//! The last three lines are optional: a store that another implementation of this format wrote has none of them. Unknown
+//! fields are ignored when the file is read, and kept when it is changed.
+//!
 //! # Reports of your own
 //!
 //! An implementation of [`Manager`](crate::Manager), such as a fake one for tests, makes the same reports: `new` takes what a

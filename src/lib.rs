@@ -7,20 +7,20 @@
 //! # Quick start
 //!
 //! ```
-//! use modelrack::{Config, ListOptions, Manager, ModelManager};
+//! use modelrack::{Config, ManagerExt, ModelManager};
 //!
-//! # let folder = tempfile::tempdir()?;
-//! # let data_dir = folder.path();
-//! let config = Config::new("tool").registry_url("https://models.example.org").data_dir(data_dir);
-//! let manager = ModelManager::new(config);
-//! for model in manager.list(&ListOptions::default())?.models {
-//!     println!("{} {}", model.model, model.path.display());
-//! }
+//! let manager = ModelManager::new(Config::new("tool").registry_url("https://models.example.org"));
+//! # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+//!
+//! // The folder of a model, which is pulled first if it is not installed:
+//! let folder = manager.ensure("digits/logistic v1")?;
+//! let weights = std::fs::read(folder.join("model.safetensors"))?;
+//! # assert!(!weights.is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`ManagerExt::ensure`] returns the folder of a model, and pulls it first if it is not installed. [`Manager`] has
-//! everything else, with an example for each method.
+//! [`Manager`] has everything else, with an example for each method: listing, searching, planning, updating, verifying,
+//! copying and removing.
 //!
 //! # Mounting the command
 //!
@@ -75,11 +75,26 @@
 //! overrides both; the [`config`] module describes the layers, the variables and the file. Creating a [`Config`] or a
 //! [`ModelManager`] reads nothing; the first call does, once. Options of a call override everything else.
 //!
+//! ```
+//! use modelrack::Config;
+//!
+//! let config = Config::new("tool")
+//!     .bootstrap(r#"
+//!         [sources.weights]
+//!         url = "https://models.example.org"
+//!         mirrors = ["https://mirror.example.net/models"]
+//!
+//!         [sources.hf]
+//!         hub = "https://huggingface.co"
+//!     "#)
+//!     .auto_sync(true);
+//! ```
+//!
 //! # Errors
 //!
 //! Every fallible function returns an [`Error`], which has an [`ErrorKind`] to match on and the steps that led to it. Codes
 //! ([`Error::code`]) are stable; texts are not. A message is one line, and its cause is the
-//! [`source`](std::error::Error::source).
+//! [`source`](std::error::Error::source). The [`error`] module has an example for every kind.
 //!
 //! ```
 //! use modelrack::{ErrorKind, Manager, PullOptions};
@@ -103,9 +118,12 @@
 //! | [`NotSynced`](ErrorKind::NotSynced) | a registry is not cached | call [`Manager::sync`], or configure [`Config::auto_sync`] |
 //! | [`Offline`](ErrorKind::Offline) | the network is needed, and offline mode is on | use what is installed |
 //! | [`Network`](ErrorKind::Network), [`RateLimited`](ErrorKind::RateLimited) | requests failed after all retries | try again later, after [`Error::retry_after`]; a pull resumes |
+//! | [`IndexNotFound`](ErrorKind::IndexNotFound) | a source has no registry at its URL | show it; the user corrects the URL |
 //! | [`Authentication`](ErrorKind::Authentication) | the server denies access | ask for a token, or for the terms to be accepted |
 //! | [`HashMismatch`](ErrorKind::HashMismatch), [`SizeMismatch`](ErrorKind::SizeMismatch) | bytes are wrong after all retries | report it to the publisher; nothing wrong was installed |
 //! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
+//! | [`DamagedCache`](ErrorKind::DamagedCache) | a cached registry is damaged | call [`Manager::sync`] |
+//! | [`OriginUnknown`](ErrorKind::OriginUnknown) | a record lacks where its model came from | pull the model again |
 //! | [`InsufficientSpace`](ErrorKind::InsufficientSpace), [`Permission`](ErrorKind::Permission), [`Storage`](ErrorKind::Storage), [`Exists`](ErrorKind::Exists), [`Collision`](ErrorKind::Collision) | the file system refuses | show it with its path |
 //! | [`Locked`](ErrorKind::Locked) | another process holds a lock for too long | try again; `holder` says which process |
 //! | [`Cancelled`](ErrorKind::Cancelled) | the caller cancelled | nothing; a pull resumes |
@@ -145,12 +163,12 @@
 //!
 //! | format | where it is described |
 //! |---|---|
-//! | the user's file of sources | [`config`] |
+//! | the user's file of sources | [`config`](config#the-file) |
 //! | manifests, on disk and in a chunked registry | [`manifest`] |
-//! | `models.json` and `models.toml`, the registries | the README, under "Sources" |
-//! | `registry.json`, the record of a store: group → model → version → facts | `src/store/record.rs` |
-//! | the tables of a project in `models.toml` | `src/modelstoml/mod.rs` |
-//! | `--json` output of the command | `tests/suite/snapshots` |
+//! | `models.json` and `models.toml`, the registries | [`remote`](remote#registries) |
+//! | the folders of a store, and its record `registry.json` | [`installed`](installed#on-disk) |
+//! | the tables of a project in `models.toml` | the `project` module |
+//! | `--json` output of the command | the reports, which derive `Serialize`: a report is the document |
 //!
 //! # Features
 //!
@@ -173,8 +191,10 @@
 //!
 //! # What versions promise
 //!
-//! Error codes, the keys of `--json` output and the formats on disk and on the wire only gain additions. Types are
-//! `#[non_exhaustive]` where they may grow. The texts of errors and of the command may change with any release.
+//! Versions follow semantic versioning. Beyond the Rust API, these are stable: error codes, exit codes, the keys of `--json`
+//! output, and the formats on disk and on the wire. They only gain additions, and readers ignore fields that they do not
+//! know. Types are `#[non_exhaustive]` where they may grow. The texts of errors and of the command may change with any
+//! release, and so may the output of the command for people. The crate needs Rust 1.95 or later.
 //!
 //! # Glossary
 //!

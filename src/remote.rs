@@ -12,6 +12,36 @@
 //!
 //! [`Manager`](crate::Manager) has an example for each operation.
 //!
+//! # Registries
+//!
+//! A chunked registry is a folder of static files: `models.json`, and `data/<sha256>` for each manifest and chunk. The
+//! [`manifest`](crate::manifest) module describes manifests.
+//!
+//! ```json
+//! {"<group>": {"<model>": {"<version>": {"hash": "<sha256 of the manifest>", "metadata": {}, "alias_of": "<version>"}}}}
+//! ```
+//!
+//! `metadata` and `alias_of` are optional. An entry with `alias_of` needs no `hash`: it is another name for that version of
+//! the same model.
+//!
+//! A repository has a `models.toml`, under version control or as an asset of a release:
+//!
+//! ```toml
+//! schema_version = "1.0"
+//! root = "mf6"                 # optional: the folder in the repository or zip that file names are relative to
+//! asset = "mf6examples.zip"    # optional: the zip of a release that holds the files
+//! [files]
+//! "ex-gwf-twri01/mfsim.nam" = { hash = "sha256:…", size = 812 }
+//! [models]
+//! "ex-gwf-twri01" = ["ex-gwf-twri01/mfsim.nam"]
+//! [examples]
+//! "ex-gwf-twri" = ["ex-gwf-twri01"]
+//! ```
+//!
+//! Registries in the wild leave out sizes and hashes, write hashes without their algorithm, prefix models with the name
+//! of the source, and give each file a `url`. All of them can be read. Of a `url`, only the folder or the name of the zip
+//! is used, and only where `root` or `asset` is missing: a fork has to serve its own files.
+//!
 //! # Reports of your own
 //!
 //! An implementation of [`Manager`](crate::Manager), such as a fake one for tests, makes the same reports: `new` takes what a

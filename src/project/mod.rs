@@ -48,6 +48,54 @@
 //! assert!(manager.ensure("epidemic/sir 1.0.1")?.join("sir.py").is_file());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # On disk
+//!
+//! `.registry/models.toml` has the [tables that every reader knows](crate::remote#registries), for the current versions, and
+//! these. Those who pull read `[entries]` for what it says about a model, and ignore the rest:
+//!
+//! ```toml
+//! # A registry of models; without its last line, '# end', it was cut short.
+//!
+//! [entries.sir]
+//! name = "SIR"                                # the name that people read
+//! description = "A compartment model"         # optional, as are type, tags and everything after `path`
+//! type = "other"
+//! tags = ["epidemiology"]
+//! current = "1.0.1"                           # the highest version: the one in [models] and [files]
+//! path = "models/sir.py"                      # what was registered: a file, or a folder with everything in it
+//! format = "python"                           # the format that read it
+//! entrypoint = "models.sir:SIR"
+//! outputs = ["incidence"]
+//! data = ["data/observed.csv"]                # files it needs; they are pulled with it
+//! code = ["models/common.py"]
+//! given = ["type"]                            # fields set by hand, which the files do not override
+//!
+//! [entries.sir.versions."1.0.0"]
+//! registered_at = 2026-01-31T12:00:00.123456Z
+//! digest = "sha256:…"                         # of the paths, sizes and digests of its files
+//! [entries.sir.versions."1.0.0".metadata]     # what the files state; optional
+//! parameters = 42
+//! [entries.sir.versions."1.0.0".files]        # for the current version, only files that differ from [files]
+//! "models/sir.py" = { hash = "sha256:…", size = 812 }
+//!
+//! [targets.incidence]
+//! path = "targets/incidence.py"
+//! entrypoint = "targets.incidence:incidence_target"
+//! model_output = "incidence"
+//! data = ["data/observed.csv"]
+//! registered_at = 2026-01-31T12:00:00.123456Z
+//! digest = "sha256:…"
+//! [targets.incidence.files]
+//! "targets/incidence.py" = { hash = "sha256:…", size = 300 }
+//!
+//! [target_sets]
+//! main = ["incidence"]
+//!
+//! # end                                       # a file with the first line but not this one was cut short
+//! ```
+//!
+//! Unknown tables and keys are kept when the registry is changed.
 
 mod change;
 mod check;

@@ -1,17 +1,8 @@
-//! The paths of the store: all of them are built here.
+//! The paths of the store: all of them are built here. [`crate::installed`] shows them; in `cache/`, there are
 //!
 //! ```text
-//! <data dir>/<app>/models/
-//! ├── registry.json          what is installed, see `record`
-//! ├── registry.json.bak      the same, in case that file is damaged
-//! ├── registry.json.lock     held while either is written
-//! ├── cache/                 partials and locks; nothing else
-//! │   ├── <model key>.lock   held while one model is pulled or removed
-//! │   └── <model key>-<manifest>/   see `partial`
-//! └── <group…>/<model>/<version>/
-//!     ├── .<app>/manifest.json      the manifest as the registry serves it
-//!     ├── .<app>/record.json        its entry of registry.json
-//!     └── the model's files
+//! <model key>.lock           held while one model is pulled or removed
+//! <model key>-<manifest>/    see `partial`
 //! ```
 //!
 //! Folder names are the names themselves, percent-encoded where some file system would refuse them or where they would

@@ -1,16 +1,4 @@
-//! `registry.json`: what is installed.
-//!
-//! ```json
-//! {"<group>": {"<model>": {"<version>": {
-//!   "manifest_hash": "<sha256>", "total_size": 12, "file_count": 1, "installed_at": "2026-01-31T12:00:00Z",
-//!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"},
-//!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"},
-//!   "annotation": {"type": "classification", "metadata": {"accuracy": 0.9, "description": null}}
-//! }}}}
-//! ```
-//!
-//! The last three lines are optional: a store that another implementation of this layout wrote has none of them. Fields
-//! that this version does not know are ignored when the file is read, and kept when it is changed.
+//! `registry.json`: what is installed. [`crate::installed`] shows its format.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;

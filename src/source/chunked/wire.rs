@@ -1,11 +1,4 @@
-//! `models.json`.
-//!
-//! ```json
-//! {"<group>": {"<model>": {"<version>": {"hash": "<sha256 of the manifest>", "metadata": {}, "alias_of": "<version>"}}}}
-//! ```
-//!
-//! An entry with `alias_of` needs no hash: it is another name for that version of the same model. A group may have
-//! several segments. The index may be large, so a lookup reads past everything it does not ask for.
+//! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so a lookup reads past everything it does not ask for.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
