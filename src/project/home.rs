@@ -1,5 +1,6 @@
 //! A project's folder and its registry.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ const REGISTRY_DIR: &str = ".registry";
 ///
 /// use modelrack::manifest::RelPath;
 /// use modelrack::project::formats::{Description, ModelFile, ModelFormat};
-/// use modelrack::project::{AddOptions, Limits, Project, ProjectOptions};
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
 ///
 /// /// Reads nothing of `.weights` files but that they are models.
 /// #[derive(Debug)]
@@ -47,7 +48,8 @@ const REGISTRY_DIR: &str = ".registry";
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let options = ProjectOptions::default()
 ///     .formats(vec![Arc::new(Weights)])
-///     .limits(Limits::default().max_bytes(1 << 20).keep_versions(10))
+///     .max_bytes(1 << 20)
+///     .keep_versions(10)
 ///     .lock_limit(Duration::from_secs(5));
 /// let mut project = Project::open(folder.path(), &options)?;
 /// std::fs::write(folder.path().join("models/tiny.weights"), "1 2 3")?;
@@ -55,65 +57,25 @@ const REGISTRY_DIR: &str = ".registry";
 /// assert_eq!(project.registry().entries["tiny"].format.as_deref(), Some("weights"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ProjectOptions {
     /// Formats that are tried before the built-in ones, in this order. Default: none.
     pub formats: Vec<Arc<dyn ModelFormat>>,
-    /// How large the registry may become. Default: 64 MiB, with all versions.
-    pub limits: Limits,
+    /// The largest registry that is written, in bytes. Default, and at most: 64 MiB, the largest that is read.
+    pub max_bytes: Option<u64>,
+    /// How many versions of each model are kept, the highest first, if the registry would be too large otherwise. Default:
+    /// all; a change that makes the registry too large then fails with [`ErrorKind::RegistryTooLarge`].
+    pub keep_versions: Option<usize>,
     /// How long a change waits for another program that is changing the registry. Default: 30 s.
-    pub lock_limit: Duration,
-}
-
-impl Default for ProjectOptions {
-    fn default() -> Self {
-        Self {
-            formats: Vec::new(),
-            limits: Limits::default(),
-            lock_limit: RECORD_LIMIT,
-        }
-    }
+    pub lock_limit: Option<Duration>,
 }
 
 setters!(ProjectOptions {
     formats: Vec<Arc<dyn ModelFormat>>,
-    limits: Limits,
-    lock_limit: Duration,
-});
-
-/// How large a registry may become.
-///
-/// ```
-/// use modelrack::project::{Limits, Project, ProjectOptions};
-///
-/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
-/// let limits = Limits::default().max_bytes(1 << 20).keep_versions(10);
-/// let project = Project::open(folder.path(), &ProjectOptions::default().limits(limits))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// The largest registry that is written, in bytes. Default: 64 MiB, the largest that is read.
-    pub max_bytes: u64,
-    /// How many versions of each model are kept, the highest first, if the registry would be too large otherwise. Default:
-    /// all; a change that makes the registry too large then fails with [`ErrorKind::RegistryTooLarge`].
-    pub keep_versions: Option<usize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_bytes: MAX_REGISTRY_BYTES,
-            keep_versions: None,
-        }
-    }
-}
-
-setters!(Limits {
-    max_bytes: u64,
+    max_bytes: impl Into<Option<u64>>,
     keep_versions: impl Into<Option<usize>>,
+    lock_limit: impl Into<Option<Duration>>,
 });
 
 /// A publisher's folder with its registry, `.registry/models.toml`.
@@ -125,7 +87,7 @@ setters!(Limits {
 ///
 /// ```
 /// use modelrack::ErrorKind;
-/// use modelrack::project::{AddOptions, Limits, Project, ProjectOptions};
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
 ///
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
@@ -138,11 +100,11 @@ setters!(Limits {
 /// assert_eq!(found.root(), project.root());
 ///
 /// // A registry that would be too large is not written, and the change is kept until it can be:
-/// project.set_limits(Limits::default().max_bytes(100));
+/// project.set_options(&ProjectOptions::default().max_bytes(100));
 /// let targets = [folder.path().join("targets")];
 /// let error = project.add(&targets, &AddOptions::default()).unwrap_err();
 /// assert!(matches!(error.kind(), ErrorKind::RegistryTooLarge { max_bytes: 100, .. }));
-/// project.set_limits(Limits::default());
+/// project.set_options(&ProjectOptions::default());
 /// project.save()?;
 /// assert!(project.dropped_versions().is_empty(), "nothing had to be dropped for it");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -177,8 +139,7 @@ pub struct Project {
     recovered: Option<String>,
     kept_aside: Option<PathBuf>,
     dropped: Vec<(String, String)>,
-    limits: Limits,
-    lock_limit: Duration,
+    options: ProjectOptions,
     pub(super) formats: Vec<Arc<dyn ModelFormat>>,
 }
 
@@ -202,8 +163,7 @@ impl Project {
         own(&folder, fs::Metadata::is_dir, "folder")?;
         let file = RegistryFile::new(folder);
         let found = file.read(None)?;
-        let formats = options.formats.iter().cloned();
-        Ok(Self {
+        let mut project = Self {
             root,
             file,
             base: found.digest,
@@ -212,10 +172,11 @@ impl Project {
             recovered: found.damage,
             kept_aside: None,
             dropped: Vec::new(),
-            limits: options.limits,
-            lock_limit: options.lock_limit,
-            formats: formats.chain(formats::builtin()).collect(),
-        })
+            options: ProjectOptions::default(),
+            formats: Vec::new(),
+        };
+        project.set_options(options);
+        Ok(project)
     }
 
     /// Opens the project that a folder belongs to: the nearest folder upwards that has a registry, else the folder itself.
@@ -231,10 +192,12 @@ impl Project {
         Self::open(root.unwrap_or(&start), options)
     }
 
-    /// Sets how large the registry may become from now on, so that [`Project::save`] can write a change that was too large;
-    /// [`Project`] has an example.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+    /// Replaces the options. With a larger limit, [`Project::save`] can write a change that was too large; [`Project`] has an
+    /// example.
+    pub fn set_options(&mut self, options: &ProjectOptions) {
+        let formats = options.formats.iter().cloned();
+        self.formats = formats.chain(formats::builtin()).collect();
+        self.options = options.clone();
     }
 
     /// Returns the project's folder, absolute and with links resolved; [`Project`] has an example.
@@ -268,8 +231,8 @@ impl Project {
         self.kept_aside.as_deref()
     }
 
-    /// Returns the ids and versions that the last change dropped because of [`Limits::keep_versions`]; [`Project`] has an
-    /// example.
+    /// Returns the ids and versions that the last change dropped because of [`ProjectOptions::keep_versions`]; [`Project`]
+    /// has an example.
     #[must_use]
     pub fn dropped_versions(&self) -> &[(String, String)] {
         &self.dropped
@@ -293,7 +256,8 @@ impl Project {
     ) -> Result<T> {
         let folder = self.root.join(REGISTRY_DIR);
         own(&folder, fs::Metadata::is_dir, "folder")?;
-        RegistryFile::new(folder).locked(self.lock_limit, cancel, || self.change_alone(act))
+        let limit = self.options.lock_limit.unwrap_or(RECORD_LIMIT);
+        RegistryFile::new(folder).locked(limit, cancel, || self.change_alone(act))
     }
 
     fn change_alone<T>(
@@ -329,38 +293,34 @@ impl Project {
     }
 
     fn write(&mut self, found: &OnDisk) -> Result<()> {
-        let max_bytes = self.limits.max_bytes.min(MAX_REGISTRY_BYTES);
-        let mut text = self.registry.render();
-        let mut smaller = None;
-        if text.len() as u64 > max_bytes
-            && let Some(keep) = self.limits.keep_versions
+        let max_bytes = self.options.max_bytes.unwrap_or(MAX_REGISTRY_BYTES);
+        let max_bytes = max_bytes.min(MAX_REGISTRY_BYTES);
+        let is_too_large = |text: &str| text.len() as u64 > max_bytes;
+        let (mut registry, mut dropped) = (Cow::Borrowed(&self.registry), Vec::new());
+        let mut text = registry.render();
+        if is_too_large(&text)
+            && let Some(keep) = self.options.keep_versions
         {
-            let mut registry = self.registry.clone();
-            let dropped = registry.drop_versions(keep.max(1));
+            dropped = registry.to_mut().drop_versions(keep.max(1));
             text = registry.render();
-            smaller = Some((registry, dropped));
         }
-        if text.len() as u64 > max_bytes {
-            let (path, size_bytes) = (self.registry_path(), text.len() as u64);
-            return Err(ErrorKind::RegistryTooLarge {
-                path,
-                size_bytes,
+        if is_too_large(&text) {
+            return Err(Error::from(ErrorKind::RegistryTooLarge {
+                path: self.registry_path(),
+                size_bytes: text.len() as u64,
                 max_bytes,
-            }
-            .into());
+            }));
         }
-        let registry = smaller
-            .as_ref()
-            .map_or(&self.registry, |(registry, _)| registry);
-        let aside = self.file.write(registry, &text, "", found);
+        let aside = self.file.write(&registry, &text, "", found);
         if aside.is_err() {
             // A damaged one may be aside already.
             self.base = self.file.read(None).ok().and_then(|found| found.digest);
         }
         self.kept_aside = aside?;
-        if let Some((registry, dropped)) = smaller {
-            (self.registry, self.dropped) = (registry, dropped);
+        if let Cow::Owned(smaller) = registry {
+            self.registry = smaller;
         }
+        self.dropped = dropped;
         self.base = Some(Digest::of(text.as_bytes()));
         self.recovered = None;
         self.unsaved = false;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::home::Project;
 use super::item::ItemKind;
@@ -212,18 +212,11 @@ impl Project {
                 && tag.as_ref().is_none_or(|tag| entry.tags.contains(tag))
         };
         let registry = self.registry();
-        let models = registry
-            .entries
-            .iter()
-            .filter(|(_, entry)| is_selected(entry));
-        let targets = registry.targets.iter();
+        let models = registry.entries.iter();
+        let models = models.filter(|(_, entry)| is_selected(entry));
         RegistryListing {
-            models: models
-                .map(|(id, entry)| ModelSummary::new(id, entry))
-                .collect(),
-            targets: targets
-                .map(|(id, entry)| TargetSummary { id, entry })
-                .collect(),
+            models: models.map(ModelSummary::new).collect(),
+            targets: registry.targets.iter().map(TargetSummary::new).collect(),
             target_sets: &registry.target_sets,
         }
     }
@@ -238,9 +231,7 @@ impl Project {
             words.iter().all(|word| text.contains(word))
         };
         let found = self.registry().entries.iter().filter(matches);
-        found
-            .map(|(id, entry)| ModelSummary::new(id, entry))
-            .collect()
+        found.map(ModelSummary::new).collect()
     }
 
     /// Returns a registered model or target in detail; the model, if both have the same id. [`ItemDetail`] has an example.
@@ -249,7 +240,8 @@ impl Project {
     /// [`NotRegistered`](ErrorKind::NotRegistered) with similar ids.
     pub fn show(&self, id: &str) -> Result<ItemDetail<'_>> {
         let registry = self.registry();
-        if let Some((id, entry)) = registry.entries.get_key_value(id) {
+        if let Some(model) = registry.entries.get_key_value(id) {
+            let (_, entry) = model;
             let current = entry.current();
             let versions = entry
                 .history()
@@ -261,22 +253,22 @@ impl Project {
                     files: of.files.len(),
                 });
             return Ok(ItemDetail::Model {
-                summary: ModelSummary::new(id, entry),
+                summary: ModelSummary::new(model),
                 kind: ItemKind::Model,
                 metadata: current.map(|version| &version.metadata),
                 contents: current.map_or(Vec::new(), |version| contents(&version.files)),
                 versions: versions.collect(),
             });
         }
-        let Some((id, entry)) = registry.targets.get_key_value(id) else {
+        let Some(target) = registry.targets.get_key_value(id) else {
             return Err(registry.not_registered(id));
         };
         let sets = registry.target_sets.iter();
-        let sets = sets.filter(|(_, targets)| targets.contains(id));
+        let sets = sets.filter(|(_, targets)| targets.contains(target.0));
         Ok(ItemDetail::Target {
-            summary: TargetSummary { id, entry },
+            summary: TargetSummary::new(target),
             kind: ItemKind::Target,
-            contents: contents(&entry.files),
+            contents: contents(&target.1.files),
             sets: sets.map(|(set, _)| set.as_str()).collect(),
         })
     }
@@ -289,10 +281,12 @@ impl ProjectRegistry {
     /// # Errors
     /// [`NotRegistered`](ErrorKind::NotRegistered) with similar ids.
     pub fn kind_of(&self, id: &str) -> Result<ItemKind> {
-        match () {
-            () if self.entries.contains_key(id) => Ok(ItemKind::Model),
-            () if self.targets.contains_key(id) => Ok(ItemKind::Target),
-            () => Err(self.not_registered(id)),
+        if self.entries.contains_key(id) {
+            Ok(ItemKind::Model)
+        } else if self.targets.contains_key(id) {
+            Ok(ItemKind::Target)
+        } else {
+            Err(self.not_registered(id))
         }
     }
 
@@ -306,7 +300,7 @@ impl ProjectRegistry {
 }
 
 impl<'a> ModelSummary<'a> {
-    fn new(id: &'a str, entry: &'a ModelEntry) -> Self {
+    fn new((id, entry): (&'a String, &'a ModelEntry)) -> Self {
         let current = entry.current();
         Self {
             id,
@@ -319,6 +313,12 @@ impl<'a> ModelSummary<'a> {
     }
 }
 
+impl<'a> TargetSummary<'a> {
+    fn new((id, entry): (&'a String, &'a TargetEntry)) -> Self {
+        Self { id, entry }
+    }
+}
+
 fn contents(files: &Files) -> Vec<FileSummary<'_>> {
     let files = files.iter().map(|(path, facts)| FileSummary {
         path,
@@ -328,42 +328,26 @@ fn contents(files: &Files) -> Vec<FileSummary<'_>> {
     files.collect()
 }
 
-/// Returns everything that a search looks at, a piece a line.
+/// Returns everything that a search looks at, one text a line.
 fn text_of(id: &str, entry: &ModelEntry) -> String {
-    let mut text = format!("{id}\n{}\n{}\n", entry.name, entry.description);
-    let words = entry
-        .model_type
-        .iter()
-        .chain(&entry.tags)
-        .chain(&entry.outputs);
-    for word in words {
-        text.push_str(word);
-        text.push('\n');
-    }
-    if let Some(version) = entry.current() {
-        push_table(&mut text, &version.metadata);
-    }
+    let metadata = entry.current().map(|version| &version.metadata);
+    let (name, description, model_type) = (&entry.name, &entry.description, &entry.model_type);
+    let (tags, outputs) = (&entry.tags, &entry.outputs);
+    let mut text = String::new();
+    let all = json!([id, name, description, model_type, tags, outputs, metadata]);
+    push_text(&mut text, &all);
     text
 }
 
-/// Adds the words of a value.
-fn push(text: &mut String, value: &Value) {
+fn push_text(text: &mut String, value: &Value) {
     match value {
-        Value::String(value) => text.push_str(value),
-        Value::Array(values) => values.iter().for_each(|value| {
-            push(text, value);
-            text.push(' ');
+        Value::Null => {}
+        Value::String(value) => *text += &format!("{value}\n"),
+        Value::Array(values) => values.iter().for_each(|value| push_text(text, value)),
+        Value::Object(table) => table.iter().for_each(|(key, value)| {
+            *text += &format!("{key}\n");
+            push_text(text, value);
         }),
-        Value::Object(table) => push_table(text, table),
-        other => text.push_str(&other.to_string()),
-    }
-}
-
-fn push_table(text: &mut String, table: &Metadata) {
-    for (key, value) in table {
-        text.push_str(key);
-        text.push(' ');
-        push(text, value);
-        text.push('\n');
+        other => *text += &format!("{other}\n"),
     }
 }

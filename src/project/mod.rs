@@ -6,7 +6,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`Project`], [`ProjectOptions`], [`Limits`] | a publisher's folder |
+//! | [`Project`], [`ProjectOptions`] | a publisher's folder |
 //! | [`ProjectRegistry`], [`ModelEntry`], [`RegisteredVersion`], [`TargetEntry`], [`Files`], [`FileFacts`] | what is registered |
 //! | [`AddOptions`], [`AddReport`], [`RegisteredItem`], [`FailedPath`] | registering |
 //! | [`SelectOptions`], [`RegistryListing`], [`ModelSummary`], [`TargetSummary`], [`ItemDetail`] | listing |
@@ -116,7 +116,7 @@ pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;
 pub use change::sync::{ResyncOptions, ResyncReport};
 pub use check::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
-pub use home::{Limits, Project, ProjectOptions};
+pub use home::{Project, ProjectOptions};
 pub use item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 pub use list::{
     FileSummary, ItemDetail, ModelSummary, RegistryListing, SelectOptions, TargetSummary,

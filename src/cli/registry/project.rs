@@ -10,7 +10,7 @@ use crate::Result;
 use crate::cli::Mount;
 use crate::cli::args::{self, Which, complete, option, positional, value};
 use crate::cli::session::Session;
-use crate::project::{Limits, Project, ProjectOptions};
+use crate::project::{Project, ProjectOptions};
 
 const PROJECT: &str = "modelrack_project";
 const MAX_SIZE: &str = "modelrack_max-size";
@@ -54,13 +54,9 @@ pub(super) fn path_option(id: &'static str, value: &'static str) -> Arg {
 
 /// Opens the project, and says so if its registry was read from the backup.
 pub(super) fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
-    let keep = value::<usize>(matches, KEEP_VERSIONS);
-    let limits = Limits::default().keep_versions(keep.copied());
-    let limits = match value(matches, MAX_SIZE) {
-        Some(bytes) => limits.max_bytes(*bytes),
-        None => limits,
-    };
-    let options = ProjectOptions::default().limits(limits);
+    let options = ProjectOptions::default()
+        .max_bytes(value(matches, MAX_SIZE).copied())
+        .keep_versions(value(matches, KEEP_VERSIONS).copied());
     let project = match value::<PathBuf>(matches, PROJECT) {
         Some(folder) => Project::open(folder, &options)?,
         None => Project::find(".", &options)?,

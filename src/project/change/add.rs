@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::candidate::{Details, ModelCandidate, Overrides, TargetCandidate, symbol_of};
 use super::ids::Ids;
-use super::register::{Outcome, Register};
+use super::register::Register;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
@@ -201,40 +201,34 @@ impl Project {
         }
         // Before anything is read: what changes while it is read is newer.
         let now = crate::time::now();
-        let failed = survey.faults.into_iter();
+        let faults = survey.faults.into_iter();
+        let faults = faults.map(|(path, error)| FailedPath { path, error });
+        let hashes = self.hash_candidates(&models, &targets, &given, options)?;
         let mut report = AddReport {
             registry: self.registry_path(),
-            failed: failed
-                .map(|(path, error)| FailedPath { path, error })
-                .collect(),
+            failed: faults.collect(),
             ..AddReport::default()
         };
-        let hashes = self.hash_candidates(&models, &targets, &given, options)?;
-        let outcomes = self.change(&options.cancel, |registry| {
+        report.processed = found + report.failed.len();
+        self.change(&options.cancel, |registry| {
             let mut register = Register::new(registry, &hashes, now);
-            let mut outcomes: Vec<(String, Result<Outcome>)> = Vec::new();
+            let mut check = |path: &str, outcome: Result<()>| {
+                let path = path.to_owned();
+                let failed = outcome.err().map(|error| FailedPath { path, error });
+                report.failed.extend(failed);
+            };
             for model in &models {
-                outcomes.push((model.at.path.clone(), register.model(model, &given)));
+                check(&model.at.path, register.model(model, &given));
             }
             for target in &targets {
-                outcomes.push((target.path.to_string(), register.target(target, &given)));
+                check(target.path.as_str(), register.target(target, &given));
             }
-            Ok(outcomes)
+            (report.registered, report.unchanged) = register.outcome();
+            Ok(())
         })?;
-        report.processed = outcomes.len() + report.failed.len();
-        for (path, outcome) in outcomes {
-            match outcome {
-                Ok(Outcome::Registered(item)) => {
-                    info!(id = item.id, "registered");
-                    report.registered.push(item);
-                }
-                Ok(Outcome::Unchanged(id)) => report.unchanged.push(id),
-                Err(error) => report.failed.push(FailedPath { path, error }),
-            }
+        for item in &report.registered {
+            info!(id = item.id, "registered");
         }
-        let registered = &mut report.registered;
-        registered.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
-        report.unchanged.sort_unstable();
         Ok(report)
     }
 

@@ -74,57 +74,54 @@ impl Details {
         }
     }
 
-    /// Returns those details that an entry does not have.
-    pub(crate) fn missing_in(self, entry: &ModelEntry) -> Self {
+    /// Returns what an entry has of them.
+    pub(crate) fn of(entry: &ModelEntry) -> Self {
+        let stated = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Self {
-            name: self.name.filter(|_| entry.name.is_empty()),
-            description: self.description.filter(|_| entry.description.is_empty()),
-            model_type: self.model_type.filter(|_| entry.model_type.is_none()),
-            entrypoint: self.entrypoint.filter(|_| entry.entrypoint.is_none()),
-            outputs: self.outputs.filter(|_| entry.outputs.is_empty()),
+            name: stated(&entry.name),
+            description: stated(&entry.description),
+            model_type: entry.model_type.clone(),
+            entrypoint: entry.entrypoint.clone(),
+            outputs: Some(entry.outputs.clone()).filter(|outputs| !outputs.is_empty()),
         }
+    }
+
+    /// Returns the details without some, by their keys in an entry.
+    fn without(self, keys: &BTreeSet<String>) -> Self {
+        Self {
+            name: self.name.filter(|_| !keys.contains("name")),
+            description: self.description.filter(|_| !keys.contains("description")),
+            model_type: self.model_type.filter(|_| !keys.contains("type")),
+            entrypoint: self.entrypoint.filter(|_| !keys.contains("entrypoint")),
+            outputs: self.outputs.filter(|_| !keys.contains("outputs")),
+        }
+    }
+
+    /// Returns the keys of those that there are.
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            self.name.is_some().then_some("name"),
+            self.description.is_some().then_some("description"),
+            self.model_type.is_some().then_some("type"),
+            self.entrypoint.is_some().then_some("entrypoint"),
+            self.outputs.is_some().then_some("outputs"),
+        ];
+        keys.into_iter().flatten()
     }
 }
 
 impl ModelEntry {
-    /// Sets the fields that are given, which then stay whatever the files say, and those that are stated, unless they were
+    /// Sets the details that are given, which then stay whatever the files say, and those that are stated, unless they were
     /// given before.
     pub(crate) fn describe(&mut self, given: Details, stated: Details) {
-        fn choose<T>(
-            by_hand: &mut BTreeSet<String>,
-            field: &str,
-            given: Option<T>,
-            stated: Option<T>,
-        ) -> Option<T> {
-            if given.is_some() {
-                by_hand.insert(field.to_owned());
-                return given;
-            }
-            stated.filter(|_| !by_hand.contains(field))
-        }
-        let by_hand = &mut self.given;
-        if let Some(name) = choose(by_hand, "name", given.name, stated.name) {
-            self.name = name;
-        }
-        let description = choose(
-            by_hand,
-            "description",
-            given.description,
-            stated.description,
-        );
-        if let Some(description) = description {
-            self.description = description;
-        }
-        if let Some(text) = choose(by_hand, "type", given.model_type, stated.model_type) {
-            self.model_type = Some(text).filter(|text| !text.is_empty());
-        }
-        let entrypoint = choose(by_hand, "entrypoint", given.entrypoint, stated.entrypoint);
-        if let Some(text) = entrypoint {
-            self.entrypoint = Some(text).filter(|text| !text.is_empty());
-        }
-        if let Some(outputs) = choose(by_hand, "outputs", given.outputs, stated.outputs) {
-            self.outputs = outputs;
-        }
+        let stated = stated.without(&self.given);
+        self.given.extend(given.keys().map(str::to_owned));
+        let details = given.or(stated).or(Details::of(self));
+        self.name = details.name.unwrap_or_default();
+        self.description = details.description.unwrap_or_default();
+        self.model_type = details.model_type.filter(|text| !text.is_empty());
+        self.entrypoint = details.entrypoint.filter(|text| !text.is_empty());
+        self.outputs = details.outputs.unwrap_or_default();
     }
 }
 
@@ -132,21 +129,20 @@ impl ModelCandidate<'_> {
     /// Returns what the files say.
     pub(crate) fn details(&self) -> Details {
         let (said, class) = (&self.at.description, self.class);
-        let file = RelPath::parse(&self.at.path).ok();
-        let of_class = Details {
-            name: class.map(|class| class.name.clone()),
-            description: class.and_then(|class| class.description.clone()),
+        let of_class = class.map(|class| Details {
+            name: Some(class.name.clone()),
+            description: class.description.clone(),
             model_type: None,
-            entrypoint: file.and_then(|file| entrypoint_of(&file, &class?.name)),
-            outputs: class.and_then(|class| class.outputs.clone()),
-        };
+            entrypoint: (self.at.file()).and_then(|file| entrypoint_of(file, &class.name)),
+            outputs: class.outputs.clone(),
+        });
         let of_file = Details {
             name: said.name.clone(),
             description: said.description.clone(),
             model_type: said.model_type.clone(),
             ..Details::default()
         };
-        of_file.or(of_class)
+        of_file.or(of_class.unwrap_or_default())
     }
 
     /// Finds the entry that it is registered as.

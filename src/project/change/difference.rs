@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::project::item::ItemKind;
@@ -113,64 +114,61 @@ impl Difference {
     }
 }
 
+/// The fields of models and targets that are compared, by their keys in machine output.
+const FIELDS: [&str; 12] = [
+    "version",
+    "path",
+    "name",
+    "description",
+    "type",
+    "tags",
+    "format",
+    "entrypoint",
+    "model_output",
+    "outputs",
+    "data",
+    "code",
+];
+
 impl ItemChange {
     pub(crate) fn of_model(id: &str, old: &ModelEntry, new: &ModelEntry) -> Self {
-        let mut change = Self::new(ItemKind::Model, id);
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let [before, after] = [old, new].map(|entry| {
-            [
-                ("version", entry.current.clone()),
-                ("path", entry.path.clone()),
-                ("name", entry.name.clone()),
-                ("description", entry.description.clone()),
-                ("type", text(&entry.model_type)),
-                ("tags", joined(&entry.tags)),
-                ("format", text(&entry.format)),
-                ("entrypoint", text(&entry.entrypoint)),
-                ("outputs", joined(&entry.outputs)),
-                ("data", joined(&entry.data)),
-                ("code", joined(&entry.code)),
-            ]
-        });
-        change.fields(before, after);
         let none = Files::new();
-        let [before, after] = [old, new].map(|entry| entry.current().map_or(&none, |v| &v.files));
-        change.files(before, after);
-        change
+        let files = [old, new].map(|entry| entry.current().map_or(&none, |of| &of.files));
+        Self::new(ItemKind::Model, id, [old, new], files)
     }
 
     pub(crate) fn of_target(id: &str, old: &TargetEntry, new: &TargetEntry) -> Self {
-        let mut change = Self::new(ItemKind::Target, id);
-        let [before, after] = [old, new].map(|target| {
-            [
-                ("path", target.path.to_string()),
-                ("entrypoint", target.entrypoint.clone()),
-                ("model_output", target.model_output.clone()),
-                ("data", joined(&target.data)),
-            ]
+        let files = [old, new].map(|target| &target.files);
+        Self::new(ItemKind::Target, id, [old, new], files)
+    }
+
+    fn new(
+        kind: ItemKind,
+        id: &str,
+        entries: [impl Serialize; 2],
+        [before, after]: [&Files; 2],
+    ) -> Self {
+        let [old, new] = entries.map(|entry| serde_json::to_value(entry).unwrap_or_default());
+        let fields = FIELDS.into_iter().map(|field| FieldChange {
+            field,
+            from: text_of(&old[field]),
+            to: text_of(&new[field]),
         });
-        change.fields(before, after);
-        change.files(&old.files, &new.files);
-        change
-    }
-
-    /// Returns what changed in the fields, except for the version, a line each.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let fields = self
-            .fields
-            .iter()
-            .filter(|change| change.field != "version");
-        fields.map(ToString::to_string)
-    }
-
-    fn new(kind: ItemKind, id: &str) -> Self {
+        let changed = after.iter().filter(|(path, facts)| {
+            let old = before.get(*path);
+            old.is_some_and(|old| old != *facts)
+        });
+        let only_in = |files: &Files, other: &Files| {
+            let files = files.keys().filter(|path| !other.contains_key(*path));
+            files.cloned().collect()
+        };
         Self {
             kind,
             id: id.to_owned(),
-            fields: Vec::new(),
-            files_changed: Vec::new(),
-            files_added: Vec::new(),
-            files_removed: Vec::new(),
+            fields: fields.filter(|field| field.from != field.to).collect(),
+            files_changed: changed.map(|(path, _)| path.clone()).collect(),
+            files_added: only_in(after, before),
+            files_removed: only_in(before, after),
         }
     }
 
@@ -181,40 +179,22 @@ impl ItemChange {
             && self.files_removed.is_empty()
     }
 
-    fn fields<const N: usize>(
-        &mut self,
-        before: [(&'static str, String); N],
-        after: [(&'static str, String); N],
-    ) {
-        for ((field, from), (_, to)) in before.into_iter().zip(after) {
-            if from != to {
-                self.fields.push(FieldChange { field, from, to });
-            }
-        }
-    }
-
-    fn files(&mut self, before: &Files, after: &Files) {
-        for (path, facts) in after {
-            match before.get(path) {
-                None => self.files_added.push(path.clone()),
-                Some(old) if old != facts => self.files_changed.push(path.clone()),
-                Some(_) => {}
-            }
-        }
-        let is_gone = |path: &&RelPath| !after.contains_key(*path);
-        self.files_removed
-            .extend(before.keys().filter(is_gone).cloned());
+    /// Returns what changed in the fields, except for the version, a line each.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let fields = self.fields.iter();
+        let fields = fields.filter(|change| change.field != "version");
+        fields.map(ToString::to_string)
     }
 }
 
-/// Lists texts in a row.
-pub(crate) fn joined<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
-    let mut joined = String::new();
-    for text in texts {
-        if !joined.is_empty() {
-            joined.push_str(", ");
+/// Returns the value of a field as text: lists in a row, nothing as an empty text.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            texts.join(", ")
         }
-        joined.push_str(text.as_ref());
+        _ => String::new(),
     }
-    joined
 }

@@ -32,18 +32,21 @@ pub struct RegistryPlan<R> {
     after: ProjectRegistry,
 }
 
-impl<R> RegistryPlan<R> {
-    pub(crate) fn new(report: R, before: &ProjectRegistry, after: ProjectRegistry) -> Self {
-        let before = before.clone();
-        Self {
-            report,
+impl Project {
+    /// Plans a change: makes it in a copy of the registry.
+    pub(crate) fn planned<R>(
+        &self,
+        change: impl FnOnce(&mut ProjectRegistry) -> R,
+    ) -> RegistryPlan<R> {
+        let before = self.registry().clone();
+        let mut after = before.clone();
+        RegistryPlan {
+            report: change(&mut after),
             before,
             after,
         }
     }
-}
 
-impl Project {
     /// Makes a change exactly as it was planned; no file is read again. [`RegistryPlan`] has an example.
     ///
     /// # Errors

@@ -15,14 +15,6 @@ use crate::project::item::{ItemKind, RegisteredItem};
 use crate::project::scan::hash::FileHashes;
 use crate::relpath::{RelPath, check_distinct};
 
-/// What became of a candidate.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Registered(RegisteredItem),
-    /// The id of what is registered just so.
-    Unchanged(String),
-}
-
 /// A registry in which models and targets are registered.
 #[derive(Debug)]
 pub(crate) struct Register<'a> {
@@ -30,7 +22,10 @@ pub(crate) struct Register<'a> {
     pub(crate) ids: Ids,
     pub(crate) hashes: &'a FileHashes,
     /// When the files were hashed, or just before.
-    pub(crate) now: SystemTime,
+    now: SystemTime,
+    registered: Vec<RegisteredItem>,
+    /// The ids of what did not change.
+    unchanged: Vec<String>,
 }
 
 impl<'a> Register<'a> {
@@ -44,7 +39,17 @@ impl<'a> Register<'a> {
             registry,
             hashes,
             now,
+            registered: Vec::new(),
+            unchanged: Vec::new(),
         }
+    }
+
+    /// Returns what was registered, models before targets, and the ids of what did not change, each in the order of ids.
+    pub(crate) fn outcome(mut self) -> (Vec<RegisteredItem>, Vec<String>) {
+        self.registered
+            .sort_by_cached_key(|item| (item.kind, item.id.clone()));
+        self.unchanged.sort_unstable();
+        (self.registered, self.unchanged)
     }
 
     /// Registers a model as it is now.
@@ -52,7 +57,7 @@ impl<'a> Register<'a> {
         &mut self,
         candidate: &ModelCandidate<'_>,
         given: &Overrides,
-    ) -> Result<Outcome> {
+    ) -> Result<()> {
         let registered = candidate.entry(self.registry, &self.ids, given);
         let before = registered.map(|(_, entry)| entry);
         let id = match registered {
@@ -83,7 +88,8 @@ impl<'a> Register<'a> {
             entry.versions.insert(version.clone(), now);
             entry.current = version;
         }
-        Ok(self.put_model(id, entry))
+        self.put_model(id, entry);
+        Ok(())
     }
 
     /// Returns the version that files have now.
@@ -102,13 +108,13 @@ impl<'a> Register<'a> {
     }
 
     /// Puts an entry in the place of the one before.
-    pub(crate) fn put_model(&mut self, id: String, entry: ModelEntry) -> Outcome {
+    pub(crate) fn put_model(&mut self, id: String, entry: ModelEntry) {
         let before = self.registry.entries.get(&id);
         if before == Some(&entry) {
-            return Outcome::Unchanged(id);
+            return self.unchanged.push(id);
         }
         let current = entry.current();
-        let item = RegisteredItem {
+        self.registered.push(RegisteredItem {
             id: id.clone(),
             kind: ItemKind::Model,
             version: Some(entry.current.clone()),
@@ -116,10 +122,9 @@ impl<'a> Register<'a> {
             is_new: before.is_none(),
             files: current.map_or(0, |version| version.files.len()),
             total_bytes: current.map_or(0, RegisteredVersion::total_bytes),
-        };
+        });
         self.ids.add_model(&id, &entry.path);
         self.registry.entries.insert(id, entry);
-        Outcome::Registered(item)
     }
 
     /// Registers a target as it is now.
@@ -127,7 +132,7 @@ impl<'a> Register<'a> {
         &mut self,
         candidate: &TargetCandidate<'_>,
         given: &Overrides,
-    ) -> Result<Outcome> {
+    ) -> Result<()> {
         let entrypoint = given
             .details
             .entrypoint
@@ -173,9 +178,10 @@ impl<'a> Register<'a> {
             is_added = set.insert(id.clone());
         }
         if !is_changed && !is_added {
-            return Ok(Outcome::Unchanged(id));
+            self.unchanged.push(id);
+            return Ok(());
         }
-        let item = RegisteredItem {
+        self.registered.push(RegisteredItem {
             id: id.clone(),
             kind: ItemKind::Target,
             version: None,
@@ -183,10 +189,10 @@ impl<'a> Register<'a> {
             is_new,
             files: target.files.len(),
             total_bytes: total_bytes(&target.files),
-        };
+        });
         self.ids.add_target(&id, &target.entrypoint);
         self.registry.targets.insert(id, target);
-        Ok(Outcome::Registered(item))
+        Ok(())
     }
 
     fn facts<'f>(&self, files: impl Iterator<Item = &'f RelPath>) -> Result<Files> {

@@ -139,8 +139,9 @@ impl Project {
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
         let snapshot = self.snapshot(options)?;
         let mut report = self.change(&options.cancel, |registry| {
-            let (after, mut report) = snapshot.update(registry);
-            report.needs_force = !(options.force || report.difference.dropped.is_empty());
+            let mut after = registry.clone();
+            let mut report = snapshot.update(&mut after);
+            report.needs_force &= !options.force;
             report.applied = !report.needs_force && !report.difference.is_empty();
             if report.applied {
                 *registry = after;
@@ -158,11 +159,10 @@ impl Project {
     /// As [`Project::resync`].
     pub fn plan_resync(&self, options: &ResyncOptions) -> Result<RegistryPlan<ResyncReport>> {
         let snapshot = self.snapshot(options)?;
-        let (after, mut report) = snapshot.update(self.registry());
-        report.dry_run = true;
-        report.needs_force = !report.difference.dropped.is_empty();
-        report.failed.extend(snapshot.failed);
-        Ok(RegistryPlan::new(report, self.registry(), after))
+        let mut plan = self.planned(|registry| snapshot.update(registry));
+        plan.report.dry_run = true;
+        plan.report.failed.extend(snapshot.failed);
+        Ok(plan)
     }
 
     /// Reads and hashes everything that is registered.
@@ -210,21 +210,21 @@ impl Project {
     /// Reads what is at a registered path; `None` when it is gone, also when a link or a pipe took its place.
     fn look_again(&self, path: &str) -> Result<Option<Candidate>> {
         match self.metadata_at(path) {
-            Ok(metadata) if metadata.is_file() || metadata.is_dir() => {}
-            Ok(_) => return Ok(None),
-            Err(error) if is_absence(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
+                let candidate = self.look_at(path)?;
+                Ok(Some(candidate).filter(|candidate| !candidate.files.is_empty()))
+            }
+            Err(error) if !is_absence(&error) => Err(error),
+            _ => Ok(None),
         }
-        let candidate = self.look_at(path)?;
-        Ok(Some(candidate).filter(|candidate| !candidate.files.is_empty()))
     }
 }
 
 impl Snapshot {
-    /// Returns a registry as it is after an update, and what differs.
-    fn update(&self, before: &ProjectRegistry) -> (ProjectRegistry, ResyncReport) {
-        let (mut after, mut report) = (before.clone(), ResyncReport::default());
-        let mut register = Register::new(&mut after, &self.hashes, self.time);
+    /// Updates a registry, and returns what differs.
+    fn update(&self, registry: &mut ProjectRegistry) -> ResyncReport {
+        let (before, mut failed) = (registry.clone(), Vec::new());
+        let mut register = Register::new(registry, &self.hashes, self.time);
         for (id, entry) in &before.entries {
             let updated = match self.candidates.get(&entry.path) {
                 // It cannot be read, which is reported, or was added meanwhile.
@@ -239,27 +239,31 @@ impl Snapshot {
                 // What cannot be registered as it is now stays as a whole.
                 register.registry.entries.insert(id.clone(), entry.clone());
                 let path = entry.path.clone();
-                report.failed.push(FailedPath { path, error });
+                failed.push(FailedPath { path, error });
             }
         }
         for (id, target) in &before.targets {
             let updated = match self.candidates.get(target.path.as_str()) {
                 None => continue,
-                Some(None) => Ok(false),
+                Some(None) => {
+                    register.registry.remove_target(id);
+                    continue;
+                }
                 Some(Some(at)) => update_target(&mut register, id, target, at),
             };
-            match updated {
-                Ok(true) => {}
-                Ok(false) => register.registry.remove_target(id),
-                Err(error) => {
-                    register.registry.targets.insert(id.clone(), target.clone());
-                    let path = target.path.to_string();
-                    report.failed.push(FailedPath { path, error });
-                }
+            if let Err(error) = updated {
+                register.registry.targets.insert(id.clone(), target.clone());
+                let path = target.path.to_string();
+                failed.push(FailedPath { path, error });
             }
         }
-        report.difference = Difference::between(before, &after);
-        (after, report)
+        let difference = Difference::between(&before, registry);
+        ResyncReport {
+            needs_force: !difference.dropped.is_empty(),
+            difference,
+            failed,
+            ..ResyncReport::default()
+        }
     }
 }
 
@@ -308,15 +312,15 @@ fn update_model(
     Ok(())
 }
 
-/// Registers a target as it is now; returns false when its function is gone and none took its place.
+/// Registers a target as it is now, or removes it if its function is gone and none took its place.
 fn update_target(
     register: &mut Register<'_>,
     id: &str,
     target: &TargetEntry,
     at: &Candidate,
-) -> Result<bool> {
+) -> Result<()> {
     let Some(module) = &at.module else {
-        return Ok(true);
+        return Ok(());
     };
     let mut given = Overrides {
         id: Some(id.to_owned()),
@@ -330,7 +334,8 @@ fn update_target(
     if symbol.is_some_and(|symbol| module.lacks(symbol)) {
         function = free_function(register, target, at);
         let Some(next) = function else {
-            return Ok(false);
+            register.registry.remove_target(id);
+            return Ok(());
         };
         let not_a_module = || {
             let message = format!("'{}' is not a module", target.path);
@@ -345,7 +350,7 @@ fn update_target(
     }
     let path = &target.path;
     register.target(&TargetCandidate { path, function }, &given)?;
-    Ok(true)
+    Ok(())
 }
 
 /// Returns the only class of a file that no other entry names.
@@ -358,9 +363,7 @@ fn free_class<'a>(
     let others = others.filter_map(|id| register.registry.entries.get(id));
     let others = others.filter(|other| other.path == entry.path);
     let taken = others.filter_map(|other| other.entrypoint.as_deref());
-    let taken: BTreeSet<&str> = taken.map(symbol_of).collect();
-    let classes = at.classes().iter();
-    only(classes.filter(|class| !taken.contains(class.name.as_str())))
+    only_free(at.classes(), |class| &class.name, taken)
 }
 
 /// Returns the only function of a file that no other target names.
@@ -371,9 +374,21 @@ fn free_function<'a>(
 ) -> Option<&'a TargetFunction> {
     let others = register.registry.targets.values();
     let others = others.filter(|other| other.path == target.path);
-    let taken: BTreeSet<&str> = others.map(|other| symbol_of(&other.entrypoint)).collect();
-    let functions = at.functions().iter();
-    only(functions.filter(|function| !taken.contains(function.name.as_str())))
+    let taken = others.map(|other| other.entrypoint.as_str());
+    only_free(at.functions(), |function| &function.name, taken)
+}
+
+/// Returns the only one of some symbols that none of the entrypoints names.
+fn only_free<'a, 'e, T>(
+    symbols: &'a [T],
+    name: fn(&T) -> &String,
+    entrypoints: impl Iterator<Item = &'e str>,
+) -> Option<&'a T> {
+    let taken: BTreeSet<&str> = entrypoints.map(symbol_of).collect();
+    let mut free = symbols
+        .iter()
+        .filter(|symbol| !taken.contains(name(symbol).as_str()));
+    free.next().filter(|_| free.next().is_none())
 }
 
 /// Returns the name that a file itself must define for an entrypoint; `None` when that is of another file.
@@ -381,9 +396,4 @@ fn symbol_in<'a>(entrypoint: &'a str, path: &str) -> Option<&'a str> {
     let candidates = Entrypoint::parse(entrypoint)?.candidates();
     let is_here = candidates.iter().any(|file| file.as_str() == path);
     Some(symbol_of(entrypoint)).filter(|_| is_here)
-}
-
-fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
-    let first = all.next()?;
-    all.next().is_none().then_some(first)
 }

@@ -14,12 +14,6 @@ use crate::relpath::RelPath;
 /// Modules by their files, each read once.
 type Modules = BTreeMap<RelPath, Result<Module>>;
 
-/// What is registered of something that has an entrypoint.
-enum Entry<'a> {
-    Model(&'a ModelEntry),
-    Target(&'a TargetEntry),
-}
-
 impl Project {
     /// Checks the entrypoints of all models and targets.
     pub(super) fn check_code(&self, findings: &mut Vec<Finding>) {
@@ -27,14 +21,14 @@ impl Project {
         for (id, model) in &self.registry().entries {
             let item = ItemId::new(ItemKind::Model, id);
             if let Some(text) = &model.entrypoint {
-                let entry = Entry::Model(model);
-                findings.extend(self.check_entrypoint(&item, text, &entry, &mut modules));
+                let compare = |module: &_, symbol: &_| model.compare_code(module, symbol);
+                findings.extend(self.check_entrypoint(&item, text, &mut modules, compare));
             }
         }
         for (id, target) in &self.registry().targets {
-            let item = ItemId::new(ItemKind::Target, id);
-            let (text, entry) = (&target.entrypoint, Entry::Target(target));
-            findings.extend(self.check_entrypoint(&item, text, &entry, &mut modules));
+            let (item, text) = (ItemId::new(ItemKind::Target, id), &target.entrypoint);
+            let compare = |module: &_, symbol: &_| target.compare_code(module, symbol);
+            findings.extend(self.check_entrypoint(&item, text, &mut modules, compare));
         }
         self.check_new_targets(&modules, findings);
     }
@@ -67,13 +61,13 @@ impl Project {
         }
     }
 
-    /// Checks that an entrypoint leads to something, and that this is what is registered.
+    /// Checks that an entrypoint leads to something, and that this is what is registered: `compare` tells how it differs.
     fn check_entrypoint(
         &self,
         item: &ItemId,
         text: &str,
-        entry: &Entry<'_>,
         modules: &mut Modules,
+        compare: impl FnOnce(&Module, &str) -> Option<String>,
     ) -> Option<Finding> {
         let found = |category, message: String, remedy: Option<Remedy>| {
             Some(Finding::new(category, item.clone(), message, remedy))
@@ -107,45 +101,45 @@ impl Project {
         }
         let symbol = entrypoint.name();
         if module.lacks(symbol) {
-            let kind = match entry {
-                Entry::Model(_) => "Class",
-                Entry::Target(_) => "Function",
+            let kind = match item.kind {
+                ItemKind::Model => "Class",
+                ItemKind::Target => "Function",
             };
             let message = format!("{kind} '{symbol}' not found in {file}");
             return found(Category::MissingSymbol, message, Some(Remedy::Resync));
         }
-        let message = entry.difference(module, symbol)?;
+        let message = compare(module, symbol)?;
         found(Category::Stale, message, Some(Remedy::Resync))
     }
 }
 
-impl Entry<'_> {
-    /// Returns how the outputs that are registered differ from those in the code.
-    fn difference(&self, module: &Module, symbol: &str) -> Option<String> {
-        match self {
-            Self::Model(entry) => {
-                let class = module.models.iter().find(|class| class.name == symbol)?;
-                let outputs = class.outputs.as_ref()?;
-                if *outputs == entry.outputs || entry.given.contains("outputs") {
-                    return None;
-                }
-                let shown = |outputs: &[String]| match outputs {
-                    [] => "none".to_owned(),
-                    some => format!("'{}'", some.join("', '")),
-                };
-                let (registered, now) = (shown(&entry.outputs), shown(outputs));
-                Some(format!(
-                    "Registered outputs are {registered}, but the code has {now}"
-                ))
-            }
-            Self::Target(target) => {
-                let mut functions = module.targets.iter();
-                let function = functions.find(|function| function.name == symbol)?;
-                let (registered, now) = (&target.model_output, function.model_output.as_ref()?);
-                (now != registered).then(|| {
-                    format!("Registered for model output '{registered}', but the code has '{now}'")
-                })
-            }
+impl ModelEntry {
+    /// Returns how the registered outputs differ from those in the code.
+    fn compare_code(&self, module: &Module, symbol: &str) -> Option<String> {
+        let class = module.models.iter().find(|class| class.name == symbol)?;
+        let outputs = class.outputs.as_ref()?;
+        if *outputs == self.outputs || self.given.contains("outputs") {
+            return None;
         }
+        let shown = |outputs: &[String]| match outputs {
+            [] => "none".to_owned(),
+            some => format!("'{}'", some.join("', '")),
+        };
+        let (registered, now) = (shown(&self.outputs), shown(outputs));
+        Some(format!(
+            "Registered outputs are {registered}, but the code has {now}"
+        ))
+    }
+}
+
+impl TargetEntry {
+    /// Returns how the registered model output differs from the one in the code.
+    fn compare_code(&self, module: &Module, symbol: &str) -> Option<String> {
+        let mut functions = module.targets.iter();
+        let function = functions.find(|function| function.name == symbol)?;
+        let (registered, now) = (&self.model_output, function.model_output.as_ref()?);
+        (now != registered).then(|| {
+            format!("Registered for model output '{registered}', but the code has '{now}'")
+        })
     }
 }

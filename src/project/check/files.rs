@@ -124,14 +124,12 @@ impl Project {
         deep: bool,
     ) -> Result<Option<State>> {
         let metadata = match self.metadata_of(path) {
-            Ok(metadata) => metadata,
+            Ok(metadata) if metadata.is_file() => metadata,
+            // A folder or a link took its place.
+            Ok(_) => return Ok(Some(State::Missing)),
             Err(error) if is_missing(&error) => return Ok(Some(State::Missing)),
             Err(error) => return Err(error).at("read", &self.locate(path)),
         };
-        if !metadata.is_file() {
-            // A folder or a link took its place: what was registered is gone.
-            return Ok(Some(State::Missing));
-        }
         if metadata.len() != facts.size_bytes {
             return Ok(Some(State::Changed));
         }

@@ -131,27 +131,27 @@ impl Project {
     /// files of two models would be the same; the storage errors.
     pub fn report(&self, folder: &Path) -> Result<WrittenReport> {
         let registry = self.registry();
+        let entries = registry.entries.values();
+        let places = registry.entries.keys().map(|id| place_of(id));
+        let places: Vec<RelPath> = places.collect::<Result<_>>()?;
+        let own = [REGISTRY, SUMMARY].map(RelPath::parse);
+        let all = || places.iter().chain(own.iter().flatten());
+        check_distinct(all()).map_err(|error| {
+            let message = format!("two files of the report would be the same: {error}");
+            Error::argument(message)
+        })?;
+        for place in all() {
+            check_replaceable(&place.below(folder))?;
+        }
         let path = folder.join(REGISTRY);
-        let mut places = Vec::new();
-        for id in registry.entries.keys() {
-            places.push(place_of(id)?);
-        }
-        check_places(&places)?;
-        let own = [REGISTRY, SUMMARY].map(|name| folder.join(name));
-        let files = places.iter().map(|place| below(folder, place));
-        for file in own.iter().cloned().chain(files) {
-            check_replaceable(&file)?;
-        }
-        let kept: BTreeSet<&RelPath> = places.iter().collect();
-        let removed = remove_dropped(folder, &path, &kept)?;
+        let removed = remove_dropped(folder, &path, &places)?;
         let models: Vec<Model> = registry.entries.iter().map(model).collect();
         let singles: Vec<_> = models.iter().zip(&places).collect();
-        // Each waits for the disk: together they wait less.
+        // Each write waits for the disk, so together they wait less.
         singles.par_iter().try_for_each(|(model, place)| {
             let generator = GENERATOR;
-            write(&below(folder, place), &Single { generator, model })
+            write(&place.below(folder), &Single { generator, model })
         })?;
-        let entries = registry.entries.values();
         let current = entries.clone().filter_map(ModelEntry::current);
         let sizes = current.map(RegisteredVersion::total_bytes);
         let summary = json!({
@@ -165,17 +165,10 @@ impl Project {
             "total_targets": registry.targets.len(),
             "total_bytes": sizes.fold(0, u64::saturating_add),
         });
-        write(&own[1], &summary)?;
+        write(&folder.join(SUMMARY), &summary)?;
         let of_models = entries.flat_map(|entry| entry.versions.values());
         let of_models = of_models.map(|version| version.registered_at);
         let of_targets = registry.targets.values().map(|target| target.registered_at);
-        let report = WrittenReport {
-            models: models.len(),
-            targets: registry.targets.len(),
-            files: 2 + places.len(),
-            removed,
-            path,
-        };
         let whole = Whole {
             version: FORMAT,
             generator: GENERATOR,
@@ -184,9 +177,15 @@ impl Project {
             targets: registry.targets.iter().map(target).collect(),
             target_sets: &registry.target_sets,
         };
-        // Last: it names the files of models that exist.
-        write(&report.path, &whole)?;
-        Ok(report)
+        // Written last, when the files of all models that it names exist.
+        write(&path, &whole)?;
+        Ok(WrittenReport {
+            models: models.len(),
+            targets: registry.targets.len(),
+            files: 2 + places.len(),
+            removed,
+            path,
+        })
     }
 }
 
@@ -195,22 +194,6 @@ fn place_of(id: &str) -> Result<RelPath> {
     let invalid = Error::argument_name;
     let name = ModelName::parse(id).map_err(invalid)?;
     RelPath::parse(&format!("{id}/{}_metadata.json", name.model())).map_err(invalid)
-}
-
-/// Refuses ids whose files would be the same on some system, or in the place of another's folder.
-fn check_places(places: &[RelPath]) -> Result<()> {
-    let own = [REGISTRY, SUMMARY].map(RelPath::parse);
-    check_distinct(places.iter().chain(own.iter().flatten())).map_err(|error| {
-        Error::argument(format!(
-            "two files of the report would be the same: {error}"
-        ))
-    })
-}
-
-fn below(folder: &Path, place: &RelPath) -> PathBuf {
-    place
-        .components()
-        .fold(folder.to_owned(), |path, part| path.join(part))
 }
 
 /// Refuses to replace what another program wrote: its history would be lost.
@@ -233,25 +216,16 @@ fn is_own(bytes: &[u8]) -> bool {
     value.is_some_and(|value| value["generator"] == GENERATOR)
 }
 
-/// Removes the files of models that are in the report before but not in this one.
-fn remove_dropped(
-    folder: &Path,
-    registry: &Path,
-    kept: &BTreeSet<&RelPath>,
-) -> Result<Vec<PathBuf>> {
-    let before: Option<Value> = fs::read(registry)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let models = before
-        .as_ref()
-        .and_then(|before| before["models"].as_object());
+/// Removes the files of models that an earlier report has and this one does not.
+fn remove_dropped(folder: &Path, registry: &Path, kept: &[RelPath]) -> Result<Vec<PathBuf>> {
+    let earlier = fs::read(registry).unwrap_or_default();
+    let earlier: Value = serde_json::from_slice(&earlier).unwrap_or_default();
+    let ids = earlier["models"].as_object().into_iter().flatten();
+    let kept: BTreeSet<&RelPath> = kept.iter().collect();
     let mut removed = Vec::new();
-    for id in models.into_iter().flat_map(|models| models.keys()) {
-        let Some(place) = place_of(id).ok().filter(|place| !kept.contains(place)) else {
-            continue;
-        };
-        let file = below(folder, &place);
-        if !fs::read(&file).is_ok_and(|bytes| is_own(&bytes)) {
+    for place in ids.filter_map(|(id, _)| place_of(id).ok()) {
+        let file = place.below(folder);
+        if kept.contains(&place) || !fs::read(&file).is_ok_and(|bytes| is_own(&bytes)) {
             continue;
         }
         fs::remove_file(&file).at("remove", &file)?;
@@ -307,16 +281,17 @@ fn model((id, entry): (&String, &ModelEntry)) -> Model {
         "updated_at": times().max().map(rfc3339_micros),
         "current_version": entry.current,
     });
-    let versions = entry
-        .history()
-        .into_iter()
-        .map(|named| version(entry, named))
-        .collect();
-    Model { fields, versions }
+    let versions = entry.history().into_iter();
+    Model {
+        versions: versions
+            .map(|(name, of)| (name.to_owned(), version(entry, name, of)))
+            .collect(),
+        fields,
+    }
 }
 
-fn version(entry: &ModelEntry, (name, version): (&str, &RegisteredVersion)) -> (String, Value) {
-    let value = json!({
+fn version(entry: &ModelEntry, name: &str, version: &RegisteredVersion) -> Value {
+    json!({
         "version": name,
         "file_path": entry.path,
         "file_size_bytes": own_size(entry, version),
@@ -324,8 +299,7 @@ fn version(entry: &ModelEntry, (name, version): (&str, &RegisteredVersion)) -> (
         "hash": own_file(entry, version).map_or(String::new(), |facts| facts.digest.to_string()),
         "metadata": version.metadata,
         "files": files(&version.files),
-    });
-    (name.to_owned(), value)
+    })
 }
 
 fn target<'a>((id, target): (&'a String, &TargetEntry)) -> (&'a String, Value) {
@@ -342,10 +316,10 @@ fn target<'a>((id, target): (&'a String, &TargetEntry)) -> (&'a String, Value) {
     (id, value)
 }
 
-fn files(files: &Files) -> BTreeMap<&str, Value> {
+fn files(files: &Files) -> Value {
     let file = |facts: &FileFacts| json!({"sha256": facts.digest, "size_bytes": facts.size_bytes});
+    let files = files.iter();
     files
-        .iter()
         .map(|(path, facts)| (path.as_str(), file(facts)))
         .collect()
 }

@@ -12,7 +12,6 @@ mod stream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
@@ -297,20 +296,18 @@ fn write_version(
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = stream.chunks(options.chunk_bytes);
-    let (chunks_written, bytes_written) = (AtomicUsize::new(0), AtomicU64::new(0));
     let write = |range: &std::ops::Range<u64>| {
         if options.cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
+            return Err(Error::from(ErrorKind::Cancelled));
         }
         let (digest, is_new) = stream.write_chunk(range, &data)?;
-        let bytes = range.end - range.start;
-        if is_new {
-            chunks_written.fetch_add(1, Ordering::Relaxed);
-            bytes_written.fetch_add(bytes, Ordering::Relaxed);
-        }
-        Ok((bytes, digest))
+        Ok(((range.end - range.start, digest), is_new))
     };
-    let chunks: Vec<(u64, Digest)> = ranges.par_iter().map(write).collect::<Result<_>>()?;
+    let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
+    let new_bytes = written.iter().filter(|(_, is_new)| *is_new);
+    let new_bytes = new_bytes.map(|((bytes, _), _)| *bytes);
+    let (chunks_written, bytes_written) = (new_bytes.clone().count(), new_bytes.sum());
+    let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
     let files = stream.0.par_iter();
     let files: Vec<ManifestFile> = files
         .map(|part| {
@@ -348,8 +345,8 @@ fn write_version(
         files: files.len(),
         total_bytes: manifest.known_bytes(),
         chunks: chunks.len(),
-        chunks_written: chunks_written.into_inner(),
-        bytes_written: bytes_written.into_inner(),
+        chunks_written,
+        bytes_written,
     };
     Ok(WrittenVersion { report, metadata })
 }

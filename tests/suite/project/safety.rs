@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use modelrack::project::{AddOptions, Limits, Project, ProjectOptions, ResyncOptions};
+use modelrack::project::{AddOptions, Project, ProjectOptions, ResyncOptions};
 use modelrack::{CancelToken, ErrorKind};
 
 use super::singles::{Folder, ids, names};
@@ -131,7 +131,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     let before = folder.text();
     folder.write("c", "1");
     let most = u64::try_from(before.len()).unwrap();
-    let options = ProjectOptions::default().limits(Limits::default().max_bytes(most));
+    let options = ProjectOptions::default().max_bytes(most);
     let mut project = Project::open(folder.temp.path(), &options).unwrap();
     let error = folder.add_to(&mut project, "c").unwrap_err();
     assert!(
@@ -143,13 +143,13 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     assert_eq!(folder.text(), before);
     // In memory it has all, and a larger limit saves it.
     assert_eq!(ids(&project), ["a", "b", "c"]);
-    project.set_limits(Limits::default());
+    project.set_options(&ProjectOptions::default());
     project.save().unwrap();
     assert_eq!(versions(&folder.open(), "a").len(), 12);
     assert!(project.dropped_versions().is_empty());
 
     folder.write("d", "1");
-    project.set_limits(Limits::default().max_bytes(most).keep_versions(3));
+    project.set_options(&ProjectOptions::default().max_bytes(most).keep_versions(3));
     folder.add_to(&mut project, "d").unwrap();
     assert_eq!(versions(&project, "a"), ["1.0.9", "1.0.10", "1.0.11"]);
     assert_eq!(versions(&project, "b"), ["1.0.0", "1.0.1"]);
@@ -163,7 +163,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
     folder.add_to(&mut project, "e").unwrap();
     assert!(project.dropped_versions().is_empty());
     // Where even that does not help, nothing is dropped.
-    project.set_limits(Limits::default().max_bytes(500).keep_versions(1));
+    project.set_options(&ProjectOptions::default().max_bytes(500).keep_versions(1));
     folder.write("f", "1");
     folder.add_to(&mut project, "f").unwrap_err();
     assert_eq!(versions(&project, "a").len(), 3);

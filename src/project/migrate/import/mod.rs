@@ -26,11 +26,10 @@ use self::entries::{Imported, ImportedModel};
 use self::model::ModelImport;
 use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
-use crate::modelstoml::{ModelEntry, ProjectRegistry};
+use crate::modelstoml::ProjectRegistry;
 use crate::progress::CancelToken;
-use crate::project::change::difference::joined;
 use crate::project::change::plan::RegistryPlan;
-use crate::project::change::register::{Outcome, Register};
+use crate::project::change::register::Register;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 use crate::project::scan::hash::{FileHashes, HashProgress};
@@ -194,11 +193,11 @@ impl Project {
         options: &ImportOptions,
     ) -> Result<RegistryPlan<ImportReport>> {
         let imported = Imported::read(file)?;
-        let mut after = self.registry().clone();
         let import = self.prepare_import(file, &imported, options)?;
-        let mut report = import.register(&mut after);
-        report.dry_run = true;
-        Ok(RegistryPlan::new(report, self.registry(), after))
+        Ok(self.planned(|registry| ImportReport {
+            dry_run: true,
+            ..import.register(registry)
+        }))
     }
 
     /// Finds the files of what another registry has, and hashes them.
@@ -238,36 +237,18 @@ impl Project {
             let found = distinct(&mut ids, id).and(found);
             targets.extend(report.check(ItemKind::Target, id, path, found));
         }
+        let registry = self.registry();
+        let of_models = models.iter().flat_map(|model| model.needed(registry));
+        let of_targets = targets.iter().flat_map(|target| target.needed(registry));
+        let files: BTreeSet<&RelPath> = of_models.chain(of_targets).collect();
         Ok(Import {
-            hashes: self.hash_imports(&models, &targets, options)?,
+            hashes: self.hash_files(files, &options.cancel, options.progress.as_deref())?,
             imported,
             models,
             targets,
             now,
             report,
         })
-    }
-
-    /// Hashes all files that are needed, each once.
-    fn hash_imports(
-        &self,
-        models: &[ModelImport<'_>],
-        targets: &[TargetImport<'_>],
-        options: &ImportOptions,
-    ) -> Result<FileHashes> {
-        let registry = self.registry();
-        let mut files: BTreeSet<&RelPath> = BTreeSet::new();
-        for model in models {
-            files.extend(model.needed());
-            let before = registry.entries.get(model.id);
-            files.extend(before.into_iter().flat_map(ModelEntry::needed));
-        }
-        for target in targets {
-            files.extend(target.needed());
-            let before = registry.targets.get(target.id);
-            files.extend(before.into_iter().flat_map(|target| &target.data));
-        }
-        self.hash_files(files, &options.cancel, options.progress.as_deref())
     }
 
     /// Returns where in the project a path of another registry leads.
@@ -303,17 +284,15 @@ impl Import<'_> {
         let mut report = self.report;
         let mut register = Register::new(registry, &self.hashes, self.now);
         for model in &self.models {
-            let outcome = model.register(&mut register);
-            report.add(ItemKind::Model, model.id, &model.at.path, outcome);
+            let notes = model.register(&mut register);
+            report.add_notes(ItemKind::Model, model.id, &model.at.path, notes);
         }
         for target in &self.targets {
-            let outcome = target.register(&mut register);
-            report.add(ItemKind::Target, target.id, target.path.as_str(), outcome);
+            let notes = target.register(&mut register);
+            report.add_notes(ItemKind::Target, target.id, target.path.as_str(), notes);
         }
+        (report.registered, report.unchanged) = register.outcome();
         report.add_sets(registry, self.imported);
-        let registered = &mut report.registered;
-        registered.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
-        report.unchanged.sort_unstable();
         report
     }
 }
@@ -334,21 +313,9 @@ impl ImportReport {
             .ok()
     }
 
-    fn add(
-        &mut self,
-        kind: ItemKind,
-        id: &str,
-        path: &str,
-        outcome: Result<(Outcome, Vec<String>)>,
-    ) {
-        let Some((outcome, notes)) = self.check(kind, id, path, outcome) else {
-            return;
-        };
-        match outcome {
-            Outcome::Registered(item) => self.registered.push(item),
-            Outcome::Unchanged(id) => self.unchanged.push(id),
-        }
-        for message in notes {
+    fn add_notes(&mut self, kind: ItemKind, id: &str, path: &str, notes: Result<Vec<String>>) {
+        let notes = self.check(kind, id, path, notes);
+        for message in notes.into_iter().flatten() {
             self.note(Some(ItemId::new(kind, id)), message);
         }
     }
@@ -359,7 +326,8 @@ impl ImportReport {
             let is_there = |id: &&String| registry.targets.contains_key(*id);
             let (there, missing): (Vec<&String>, Vec<&String>) = ids.iter().partition(is_there);
             if !missing.is_empty() {
-                let missing = joined(missing);
+                let missing: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+                let missing = missing.join(", ");
                 let message = format!(
                     "the target set '{name}' lacks targets that are not registered: {missing}"
                 );

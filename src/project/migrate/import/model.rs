@@ -5,10 +5,12 @@ use std::time::SystemTime;
 use super::entries::{ImportedModel, ImportedVersion};
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
-use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, digest_of, version};
+use crate::modelstoml::{
+    FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, digest_of, version,
+};
 use crate::project::change::candidate::{Details, ModelCandidate, entrypoint_of, symbol_of};
 use crate::project::change::difference::ItemChange;
-use crate::project::change::register::{Outcome, Register, next_version};
+use crate::project::change::register::{Register, next_version};
 use crate::project::home::Project;
 use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
@@ -47,13 +49,15 @@ impl<'a> ModelImport<'a> {
         })
     }
 
-    /// Returns its files, and those that it needs.
-    pub(super) fn needed(&self) -> impl Iterator<Item = &RelPath> {
-        self.at.files.iter().chain(&self.data).chain(&self.code)
+    /// Returns its files, and those that it needs or needed when it was registered.
+    pub(super) fn needed(&self, registry: &'a ProjectRegistry) -> impl Iterator<Item = &RelPath> {
+        let before = registry.entries.get(self.id).into_iter();
+        let own = self.at.files.iter().chain(&self.data).chain(&self.code);
+        own.chain(before.flat_map(ModelEntry::needed))
     }
 
-    /// Registers it as it is now, with the history that is known; returns notes about it, too.
-    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<(Outcome, Vec<String>)> {
+    /// Registers it as it is now, with the history that is known; returns notes about it.
+    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<Vec<String>> {
         register.ids.check(register.registry, self.id)?;
         let before = register.registry.entries.get(self.id);
         let mut entry = self.describe(before);
@@ -67,7 +71,8 @@ impl<'a> ModelImport<'a> {
         if let Some(before) = before {
             notes.extend(ItemChange::of_model(self.id, before, &entry).lines());
         }
-        Ok((register.put_model(self.id.to_owned(), entry), notes))
+        register.put_model(self.id.to_owned(), entry);
+        Ok(notes)
     }
 
     /// Returns the entry as it is described: by hand, else by the other registry, else as it is registered, else by the
@@ -91,8 +96,8 @@ impl<'a> ModelImport<'a> {
         }
         let name = imported.class_name.as_deref().unwrap_or(self.id);
         of_files.name.get_or_insert_with(|| name.to_owned());
-        let details = imported.details.clone().or(of_files.missing_in(&entry));
-        entry.describe(Details::default(), details);
+        let details = imported.details.clone().or(Details::of(&entry));
+        entry.describe(Details::default(), details.or(of_files));
         entry.tags.extend(imported.tags.iter().cloned());
         if before.is_none() {
             entry.tags.extend(self.at.description.tags.iter().cloned());

@@ -2,10 +2,10 @@
 
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
-use crate::modelstoml::TargetEntry;
+use crate::modelstoml::{ProjectRegistry, TargetEntry};
 use crate::project::change::candidate::{Overrides, TargetCandidate, symbol_of};
 use crate::project::change::difference::ItemChange;
-use crate::project::change::register::{Outcome, Register};
+use crate::project::change::register::Register;
 use crate::project::home::Project;
 use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
@@ -49,13 +49,15 @@ impl<'a> TargetImport<'a> {
         Ok(import)
     }
 
-    /// Returns its file, and those that it needs.
-    pub(super) fn needed(&self) -> impl Iterator<Item = &RelPath> {
-        self.data.iter().chain(&self.stated).chain([&self.path])
+    /// Returns its file, and those that it needs or needed when it was registered.
+    pub(super) fn needed(&self, registry: &'a ProjectRegistry) -> impl Iterator<Item = &RelPath> {
+        let before = registry.targets.get(self.id).into_iter();
+        let own = self.data.iter().chain(&self.stated).chain([&self.path]);
+        own.chain(before.flat_map(|target| &target.data))
     }
 
-    /// Registers it as it is now; returns notes about it, too.
-    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<(Outcome, Vec<String>)> {
+    /// Registers it as it is now; returns notes about it.
+    pub(super) fn register(&self, register: &mut Register<'_>) -> Result<Vec<String>> {
         let imported = self.imported;
         let before = register.registry.targets.get(self.id).cloned();
         let mut given = Overrides {
@@ -65,7 +67,7 @@ impl<'a> TargetImport<'a> {
             ..Overrides::default()
         };
         given.details.entrypoint.clone_from(&imported.entrypoint);
-        let outcome = register.target(&self.candidate(), &given)?;
+        register.target(&self.candidate(), &given)?;
         let mut notes = Vec::new();
         if let Some(target) = register.registry.targets.get_mut(self.id) {
             let is_as_stated = imported.files.as_ref() == Some(&target.files);
@@ -83,7 +85,7 @@ impl<'a> TargetImport<'a> {
                 notes.extend(ItemChange::of_target(self.id, before, target).lines());
             }
         }
-        Ok((outcome, notes))
+        Ok(notes)
     }
 
     /// Returns the function that the other registry names, else the only one.

@@ -180,22 +180,18 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, St
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => true.into(),
         "false" | "False" | "FALSE" => false.into(),
-        _ if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => number(text),
-        _ => text.into(),
+        _ => number(text).unwrap_or_else(|| text.into()),
     })
 }
 
-fn number(text: &str) -> Value {
-    let is_decimal = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-    if let Ok(whole) = text.parse::<i64>() {
-        return whole.into();
+fn number(text: &str) -> Option<Value> {
+    let is_decimal = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    if !text.chars().all(is_decimal) {
+        return None;
     }
-    match text.parse::<f64>() {
-        Ok(real) if is_decimal && real.is_finite() => real.into(),
-        _ => text.into(),
-    }
+    let whole = text.parse::<i64>().ok().map(Value::from);
+    let real = || text.parse::<f64>().ok().filter(|real| real.is_finite());
+    whole.or_else(|| real().map(Value::from))
 }
 
 /// Refuses tags of other programs, which name the type that they make of a value. `!` alone is no type.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use modelrack::project::{ImportOptions, Limits, Project, ProjectOptions};
+use modelrack::project::{ImportOptions, Project, ProjectOptions};
 use serde_json::{Value, json};
 
 use super::{MODEL, Place, bundle, failures, ids};
@@ -287,7 +287,7 @@ fn a_failure_to_write_leaves_what_was_there() {
     place.import("registry.yaml", &bundle()).unwrap();
     let before = place.registry();
     let file = place.write("registry.yaml", &bundle().replace("sir:\n", "other:\n"));
-    let options = ProjectOptions::default().limits(Limits::default().max_bytes(100_u64));
+    let options = ProjectOptions::default().max_bytes(100);
     let mut project = Project::open(place.temp.path(), &options).unwrap();
     let error = project
         .import(&file, &ImportOptions::default())
