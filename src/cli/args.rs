@@ -13,7 +13,7 @@ pub(super) use super::completion::complete;
 use super::{Flag, Mount};
 use crate::{ModelAddress, Result};
 
-/// What every id begins with.
+/// The start of every id.
 const PREFIX: &str = "modelrack_";
 
 pub(super) const JSON: &str = "modelrack_json";
@@ -65,7 +65,7 @@ pub(super) fn option(id: &'static str, value: &'static str) -> Arg {
         .value_name(value)
 }
 
-/// Creates an argument without a name.
+/// Creates a positional argument.
 pub(super) fn positional(id: &'static str, value: &'static str) -> Arg {
     Arg::new(id).value_name(value)
 }
@@ -83,16 +83,16 @@ pub(super) fn model(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
     ]
 }
 
-/// Which names complete an argument.
+/// The names that complete an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "unstable-completion"),
     allow(dead_code, reason = "only completion asks")
 )]
 pub(super) enum Which {
-    /// Those of installed models.
+    /// Names of installed models.
     Installed,
-    /// Those of cached registries.
+    /// Names in cached registries.
     Offered,
     /// Versions of installed models.
     InstalledVersions,
@@ -102,10 +102,10 @@ pub(super) enum Which {
     Sources,
     /// Refs, configured or cached.
     Refs,
-    /// Ids of the project that the shell is in.
+    /// Ids in the project of the current folder.
     #[cfg(feature = "author")]
     Registered,
-    /// The same, and paths.
+    /// Ids in that project, and paths.
     #[cfg(feature = "author")]
     RegisteredOrPaths,
 }
@@ -166,7 +166,7 @@ pub(super) fn text<'a>(matches: &'a ArgMatches, id: &str) -> Option<&'a str> {
     value::<String>(matches, id).map(String::as_str)
 }
 
-/// Returns the value of an option as a string of its own.
+/// Returns the value of an option as an owned string.
 pub(super) fn string(matches: &ArgMatches, id: &str) -> Option<String> {
     value(matches, id).cloned()
 }
@@ -199,7 +199,7 @@ pub(super) fn workers(matches: &ArgMatches) -> Option<usize> {
     value::<u8>(matches, CONCURRENCY).map(|workers| usize::from(*workers))
 }
 
-/// Formats the examples of a help text. Each is a line: the command, and a description in a column of its own.
+/// Formats the examples of a help text. Each line has a command, without the words before it, and a description.
 pub(super) fn examples(mount: &Mount, examples: &str) -> String {
     let path = mount.example_path();
     let lines = examples

@@ -150,7 +150,7 @@ impl Console {
         writeln!(self.out.lock(), "{text}")
     }
 
-    /// Lets a function write results.
+    /// Calls a function with the stream of results.
     pub(super) fn with_out<T>(
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<T>,

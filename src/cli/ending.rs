@@ -51,7 +51,7 @@ impl From<io::Error> for CliError {
     }
 }
 
-/// Ends a command after an error that its document has, but not its text.
+/// Ends a command after an error that `--json` has already printed in a report, but that is still to be printed as text.
 pub(super) fn failed(session: &Session, error: Error) -> CliResult {
     match session.output.json {
         true => reported([&error]),
@@ -59,7 +59,7 @@ pub(super) fn failed(session: &Session, error: Error) -> CliResult {
     }
 }
 
-/// Ends a command whose report has the failures. The first of them decides about the exit code.
+/// Ends a command whose printed report contains the failures. The first one determines the exit code.
 pub(super) fn reported<'a>(failures: impl IntoIterator<Item = &'a Error>) -> CliResult {
     match failures.into_iter().next() {
         Some(error) => Err(CliError::Reported {
@@ -148,7 +148,7 @@ fn print(session: &Session, error: &Error) {
     let label = session.paint(AnsiColor::Red, &format!("{name}:"));
     let print = |text: &str| session.console.note(format!("{label} {text}"));
     match error.kind() {
-        // One on each line, as `status` prints them.
+        // One per line, as `status` prints them.
         ErrorKind::NotPublishable { findings } if findings.len() > 1 => {
             let lines = findings
                 .iter()
@@ -184,7 +184,7 @@ fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
             "retry_after": error.retry_after().map(|wait| wait.as_secs()),
         }
     });
-    // If even this cannot be printed, the exit code has to do.
+    // If this cannot be printed either, only the exit code tells.
     let _ = session.json(&document);
 }
 

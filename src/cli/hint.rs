@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::error::AuthFailure;
 use crate::{Error, ErrorKind};
 
-/// What the commands that pull have in common.
+/// The hint of commands that pull, which resume.
 const KEPT: &str = "the same command resumes where this one stopped";
 
 /// Returns what the user can do about an error.

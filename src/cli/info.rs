@@ -79,7 +79,7 @@ fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {
     print_fields(session, fields, &metadata, &detail.files)
 }
 
-/// Prints what is known of a model, and a table of its files.
+/// Prints the fields and metadata of a model, and a table of its files.
 fn print_fields<'a>(
     session: &Session,
     mut fields: Vec<(&'a str, String)>,

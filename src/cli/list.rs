@@ -101,7 +101,7 @@ fn is_below(full: &str, name: Option<&str>) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Prints examples, each with its models in the order to run them.
+/// Prints examples, each with its models in the order in which they are run.
 fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
     let rows = examples.iter().map(|example| {
         let models = example.models.iter().map(|model| model.name().to_string());

@@ -16,7 +16,7 @@ use crate::progress::{Phase, TransferState};
 use crate::project::{HashCounts, HashProgress};
 use crate::{ModelRef, Progress, ProgressEvent};
 
-/// Nothing is drawn earlier: work that is over by then needs no bar.
+/// How long nothing is drawn: work that is over by then needs no bar.
 const QUIET_START: Duration = Duration::from_millis(250);
 /// The shortest time between two drawings.
 const FRAME: Duration = Duration::from_millis(100);
@@ -147,7 +147,7 @@ impl Drawing {
         }
     }
 
-    /// Prints a line in place of the bar, which the next event draws again.
+    /// Prints a line in place of the bar. The next event draws the bar again.
     fn note(&self, state: &mut State, line: &str) {
         self.erase(state);
         self.console.note(line);
@@ -210,7 +210,7 @@ impl Progress for Meter {
         if !drawing.enabled {
             return;
         }
-        // A transfer must not wait for a terminal: another thread is drawing.
+        // If another thread is drawing, the event is dropped: a transfer must not wait for a terminal.
         let Some(mut state) = drawing.state.try_lock() else {
             return;
         };

@@ -24,7 +24,7 @@
 //!
 //! # Flags
 //!
-//! `--json`, `--quiet`, `--verbose` and `--offline` are flags of every command, in front of its name or behind it. Their ids
+//! `--json`, `--quiet`, `--verbose` and `--offline` are flags of every command, before or after its name. Their ids
 //! begin with `modelrack_`, and they have no short forms. A parent that defines one of them itself, as a global argument,
 //! leaves ours out with [`Mount::without`] and passes its value on with [`Mount::output`].
 //!

@@ -22,7 +22,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let path = session.manager.path(&args::address(matches)?)?;
     let path = path.display();
     session.show(&json!({ "path": path.to_string() }), || {
-        // Not escaped: a script takes it as it is.
+        // Not escaped, since scripts use it verbatim.
         Ok(session.console.print(path)?)
     })
 }

@@ -43,7 +43,7 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
     let options = ListOptions::default().scope(Scope::Model(name.clone()));
     let versions = session.manager.list(&options)?.models;
     if versions.is_empty() {
-        // This fails, with similar names.
+        // Fails, with similar names.
         session.manager.path(&ModelAddress::from(&name))?;
     }
     let size = render::size(versions.iter().map(|model| model.total_bytes).sum());
@@ -63,7 +63,7 @@ fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveRepo
             ErrorKind::NotInstalled { .. }
             | ErrorKind::InvalidRef { .. }
             | ErrorKind::Config { .. } => return Err(error.into()),
-            // All the more reason to remove it.
+            // A damaged model can be removed, too.
             _ => format!("Remove {address}, which is damaged?"),
         },
     };

@@ -1,4 +1,4 @@
-//! Tables.
+//! Tables for people and for programs.
 
 use std::array;
 use std::io::Write;

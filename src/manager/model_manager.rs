@@ -4,35 +4,26 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use crate::catalog::registry::{Example, RemoteListing, SourceInfo, SyncReport};
-use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::engine::clear::{ClearOptions, ClearPlan};
-use crate::engine::local::copy::{CopyOptions, CopyReport};
-use crate::engine::local::list::{InstalledDetail, InstalledModel, ListOptions, Listing};
-use crate::engine::local::prune::{PrunePlan, PruneReport};
-use crate::engine::local::remove::RemoveReport;
-use crate::engine::local::update::{UpdateOptions, UpdateReport};
-use crate::engine::local::verify::{VerifyOptions, VerifyReport};
-use crate::engine::lookup::list::{RemoteOptions, mark_installed};
-use crate::engine::lookup::matching::MatchingReport;
-use crate::engine::lookup::search::{SearchOptions, SearchReport};
-use crate::engine::pull::plan::PullPlan;
-use crate::engine::pull::{PullOptions, PullReport};
-use crate::engine::sync::SyncOptions;
+use crate::engine::lookup::list::mark_installed;
 use crate::env::Environment;
 use crate::error::Result;
 use crate::http::transport::Transport;
-use crate::manager::Manager;
-use crate::model::{ModelAddress, ModelName, ModelPattern};
+use crate::manager::{
+    Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Example,
+    InstalledDetail, InstalledModel, ListOptions, Listing, Manager, MatchingReport, ModelAddress,
+    ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport,
+    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
+    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, VerifyOptions,
+    VerifyReport,
+};
 use crate::mutex::Mutex;
-use crate::progress::{CancelToken, Download, Progress, Silent};
+use crate::progress::{Progress, Silent};
 use crate::settings::Settings;
 use crate::source::Sources;
 use crate::store::Store;
 use crate::store::layout::Layout;
-use crate::store::record::Annotation;
 
 /// The models of one app on this machine.
 ///

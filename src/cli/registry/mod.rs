@@ -1,4 +1,4 @@
-//! `registry`: the publisher's side, one verb a file.
+//! `registry`: the publisher's side, one command per file.
 
 mod add;
 mod import;
@@ -41,7 +41,7 @@ const VERBS: &[Verb] = &[
     verb!(report),
 ];
 
-/// The commands have their own.
+/// Only its commands have examples.
 pub(super) const EXAMPLES: &str = "";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

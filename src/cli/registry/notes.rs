@@ -1,4 +1,4 @@
-//! What several verbs say about a project and about what they registered.
+//! Messages that several commands share: about a project, and about what was and was not registered.
 
 use std::path::Path;
 
@@ -67,7 +67,7 @@ fn describe(item: &RegisteredItem) -> String {
     format!("{what}{before}: {files}, {size}")
 }
 
-/// Says what cannot be registered.
+/// Says what could not be registered.
 pub(super) fn warn_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
         let (message, path) = (chain(&failed.error), &failed.path);

@@ -1,4 +1,4 @@
-//! The project that a verb works on, and the arguments that choose it and what is in it.
+//! The project that a command works on, and the arguments that select it and its items.
 
 use std::path::PathBuf;
 

@@ -1,10 +1,10 @@
-//! What is suggested to remedy a finding, with the command as it is mounted.
+//! Suggestions for remedying findings, with the command as it is mounted.
 
 use crate::cli::session::Session;
 use crate::manifest::RelPath;
 use crate::project::Remedy;
 
-/// Returns a remedy in a sentence.
+/// Describes a remedy in one sentence.
 pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
     let registry = format!("{} registry", session.path);
     match remedy {
@@ -37,7 +37,7 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
     }
 }
 
-/// The first of many names.
+/// Lists the first of many names.
 fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names
@@ -51,7 +51,7 @@ fn few(names: &[String]) -> String {
     }
 }
 
-/// A path as every shell reads it; `PATH` for one that some shell would take for more than a path.
+/// Quotes a path so that every shell takes it as one word; `PATH` stands for a path that a shell might expand.
 fn in_command(path: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
     if path.starts_with('-') {

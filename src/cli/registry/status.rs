@@ -17,14 +17,14 @@ use crate::project::{Finding, Project, Severity, StatusOptions, StatusReport};
 const DEEP: &str = "modelrack_deep";
 const STRICT: &str = "modelrack_strict";
 
-/// The severities in the order in which they are shown, each with its heading.
+/// The severities in the order of the output, each with its heading.
 const SEVERITIES: [(Severity, &str, AnsiColor); 3] = [
     (Severity::Error, "Errors:", AnsiColor::Red),
     (Severity::Warning, "Warnings:", AnsiColor::Yellow),
     (Severity::Note, "Notes:", AnsiColor::Cyan),
 ];
 
-/// A finding with what is suggested, as `--json` has it.
+/// A finding with its suggestion, as in `--json`.
 #[derive(Serialize)]
 struct WithSuggestion<'a> {
     #[serde(flatten)]
@@ -32,7 +32,7 @@ struct WithSuggestion<'a> {
     suggestion: Option<String>,
 }
 
-/// The report as `--json` has it.
+/// The report, as in `--json`.
 #[derive(Serialize)]
 struct Document<'a> {
     models: usize,

@@ -1,4 +1,4 @@
-//! `registry sync`: make the registry true to the files.
+//! `registry sync`: bring the registry up to date with the files.
 
 use clap::{ArgMatches, Command};
 
@@ -53,7 +53,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     reported(report.failed.iter().map(|failed| &failed.error))
 }
 
-/// Says in a sentence what became of it.
+/// Describes the outcome in one sentence.
 fn outcome(session: &Session, report: &ResyncReport) -> String {
     let is_true = report.failed.is_empty();
     match (report.difference.is_empty(), report.applied) {

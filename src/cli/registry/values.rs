@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::IoContext;
 use crate::{Error, Metadata, Result};
 
-/// Reads `8MiB`, `500KB` or `4096`: decimal units without an i, binary units with one.
+/// Parses `8MiB`, `500KB` or `4096`: units with an `i` are binary, others decimal.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let invalid = || "expected a number of bytes, such as 8MiB or 500KB".to_owned();
     let text = text.trim();
@@ -30,7 +30,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| "too large".into())
 }
 
-/// Reads `KEY=VALUE`, and `@FILE` with a JSON object.
+/// Parses `KEY=VALUE`, and `@FILE` with a JSON object.
 pub(super) fn metadata(given: &[String]) -> Result<Metadata> {
     let mut metadata = Metadata::new();
     for text in given {
@@ -52,7 +52,7 @@ pub(super) fn metadata(given: &[String]) -> Result<Metadata> {
                     text.escape_debug()
                 ))
             })?;
-        // What reads as a list or an object is one; a plain word, and a number too, is text.
+        // Only JSON lists and objects are read as JSON; everything else is text, numbers included.
         let parsed = serde_json::from_str::<Value>(value)
             .ok()
             .filter(|value| value.is_array() || value.is_object());

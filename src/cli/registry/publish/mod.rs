@@ -38,7 +38,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
              the model's top",
         );
     command
-        // A parent may pass its own `--version` on, which would be a second one here.
+        // A parent may propagate its own `--version`, which would be a second one here.
         .disable_version_flag(true)
         .about("Publish models in a registry that any static server or bucket can serve")
         .args([
