@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(all) = manager.list_remote(&RemoteOptions::default()) else {
         return;
     };
-    for remote in all {
+    for remote in all.models {
         let address = modelrack::ModelAddress::from(&remote.model);
         let found = manager.get_remote(&address, &RemoteOptions::default());
         assert_eq!(
