@@ -133,7 +133,7 @@ pub struct Project {
     root: PathBuf,
     file: RegistryFile,
     registry: ProjectRegistry,
-    /// The digest of the text that was last read or written; `None` when there was none.
+    /// The digest of the text that was last read or written; `None` if there was none.
     base: Option<Digest>,
     unsaved: bool,
     recovered: Option<String>,
@@ -264,7 +264,7 @@ impl Project {
         &mut self,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
-        // An unsaved or recovered registry is not that of the text on disk.
+        // An unsaved or recovered registry differs from the text on disk.
         let is_of_base = !self.unsaved && self.recovered.is_none();
         let known = self.base.filter(|_| is_of_base);
         let mut found = self.file.read(known.map(|base| (base, &self.registry)))?;
@@ -313,7 +313,7 @@ impl Project {
         }
         let aside = self.file.write(&registry, &text, "", found);
         if aside.is_err() {
-            // A damaged one may be aside already.
+            // A damaged one may have been set aside already.
             self.base = self.file.read(None).ok().and_then(|found| found.digest);
         }
         self.kept_aside = aside?;
@@ -346,7 +346,7 @@ impl Project {
         fs::symlink_metadata(&place)
     }
 
-    /// Returns whether there is a file, not a link to one.
+    /// Returns whether something is a file, and not a link to one.
     pub(super) fn has_file(&self, path: &RelPath) -> bool {
         self.metadata_of(path)
             .is_ok_and(|metadata| metadata.is_file())
@@ -379,7 +379,7 @@ impl Project {
 }
 
 impl ProjectRegistry {
-    /// Records where the project is in its repository, if it is in one: readers look for the files there.
+    /// Records the project's path in its repository, if it is in one, where readers look for the files.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] when the models that `make` found are below another folder.
@@ -399,7 +399,7 @@ impl ProjectRegistry {
         Ok(())
     }
 
-    /// Drops all but the highest versions of each model and the current ones; returns the ids and versions dropped.
+    /// Drops all versions of each model except the highest and the current one; returns the dropped ids and versions.
     fn drop_versions(&mut self, keep: usize) -> Vec<(String, String)> {
         let mut dropped = Vec::new();
         for (id, entry) in &mut self.entries {

@@ -1,4 +1,4 @@
-//! Models and targets as reports name them.
+//! Models and targets in reports.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is registered: listed, shown in detail, and searched.
+//! Listing, showing and searching what is registered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;

@@ -14,9 +14,9 @@ use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry, REGISTRY_FILE};
 use crate::progress::CancelToken;
 use crate::store::lock::FileLock;
 
-/// What other programs say about when and how they made a registry.
+/// Keys in which other programs state when and how they made a registry.
 pub(super) const GENERATED: [&str; 3] = ["generated_at", "devtools_version", "_meta"];
-/// The files that version control ignores in the folder, written with the first registry.
+/// The content of the `.gitignore` that is written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
 /// `models.toml` in a folder, with its backup and its lock beside it.
@@ -29,18 +29,18 @@ pub(super) struct RegistryFile {
 #[derive(Debug)]
 pub(super) struct OnDisk {
     pub(super) registry: ProjectRegistry,
-    /// The text of the file; `None` when there is none.
+    /// The text of the file; `None` if there is none.
     text: Option<Vec<u8>>,
-    /// Whether the text becomes the backup: `make` would not find all of it again.
+    /// Whether the text becomes the backup, because `make` could not restore all of it.
     is_kept: bool,
     /// The digest of the text.
     pub(super) digest: Option<Digest>,
-    /// What is wrong with the file, when the registry is that of the backup.
+    /// What is wrong with the file, if the registry is that of the backup.
     pub(super) damage: Option<String>,
 }
 
 impl RegistryFile {
-    /// Names the registry in a folder, which need not exist.
+    /// Returns the registry in a folder, which need not exist.
     pub(super) fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
@@ -58,7 +58,7 @@ impl RegistryFile {
         self.path().is_file() || self.backup().is_file()
     }
 
-    /// Runs a change of the registry while no other program changes it.
+    /// Runs a change of the registry under its lock.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] when another program holds the lock for longer than the limit; [`ErrorKind::Cancelled`]; the
@@ -84,8 +84,8 @@ impl RegistryFile {
         outcome
     }
 
-    /// Reads the registry, or its backup when it is damaged or missing. A text with the digest in `known` is not parsed
-    /// again: it is that of the registry beside it.
+    /// Reads the registry, or its backup if it is damaged or missing. A text with the digest in `known` is not parsed
+    /// again: it is the text of the registry beside it.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedRegistry`] when the backup does not help either; the storage errors.
@@ -122,7 +122,7 @@ impl RegistryFile {
         })
     }
 
-    /// Reads the backup of a registry that is damaged, as the error says.
+    /// Reads the backup of a damaged registry; `error` says what is wrong with it.
     fn recover(&self, error: Error) -> Result<ProjectRegistry> {
         let backup = self.backup();
         let text = read_whole(&backup).ok().flatten();
@@ -144,8 +144,8 @@ impl RegistryFile {
         }))
     }
 
-    /// Replaces the registry on disk, under the same lock as it was read; returns where a damaged one is kept. `text` is
-    /// that of `registry`, and `source` the name of the source that will serve it. A registry that `make` would find again
+    /// Replaces the registry on disk, under the lock under which it was read; returns where a damaged one is kept. `text` is
+    /// that of `registry`, and `source` the name of the source that will serve it. A registry that `make` can restore
     /// is not backed up.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl RegistryFile {
         if found.text.is_none() && is_more_than_made(registry) && !ignored.exists() {
             replace_file(&ignored, IGNORED.as_bytes())?;
         }
-        // The new one is on disk before the old one is touched.
+        // The new one is on disk before the old one is replaced.
         let mut new = NewFile::create(&path)?;
         new.write(text.as_bytes())?;
         let mut aside = None;
@@ -185,28 +185,28 @@ impl RegistryFile {
         Ok(aside)
     }
 
-    /// Removes the temporary files of programs that were killed.
+    /// Removes temporary files of killed programs.
     fn remove_leftovers(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let is_ours = name.starts_with("models.toml.") || name.starts_with(".gitignore.");
             if is_ours && name.ends_with(".tmp") {
-                // Failing is harmless.
+                // A failure is harmless.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// Returns whether a registry has more in it than `make` would find again.
+/// Returns whether a registry has more than `make` can restore.
 fn is_more_than_made(registry: &ProjectRegistry) -> bool {
     let mut others = registry.others.keys();
     registry.has_entries() || others.any(|key| !GENERATED.contains(&key.as_str()))
 }
 
-/// Returns the metadata of one of the registry's own files, if it exists. Links are refused, as they may lead anywhere,
-/// and so are pipes, which may never end.
+/// Returns the metadata of one of the registry's own files, if it exists. Links are refused, since they may lead anywhere,
+/// and so are pipes, since reading them may never end.
 ///
 /// # Errors
 /// [`ErrorKind::Registry`] when it is of another kind; the storage errors.

@@ -199,7 +199,7 @@ impl Project {
                 "an id or version is for one model, but {found} were found: choose one"
             )));
         }
-        // Before anything is read: what changes while it is read is newer.
+        // Taken before anything is read, so that whatever changes meanwhile is newer.
         let now = crate::time::now();
         let faults = survey.faults.into_iter();
         let faults = faults.map(|(path, error)| FailedPath { path, error });
@@ -339,7 +339,7 @@ fn models_of<'a>(candidates: &'a [Candidate], given: &Overrides) -> Vec<ModelCan
             is_one_of_several,
         };
         match classes {
-            // Code that declares neither is a model all the same: somebody named it.
+            // Code that declares neither is a model, because the caller named it.
             [] if named.is_none() && !at.functions().is_empty() => {}
             [_, _, ..] if chosen.is_none() => {
                 models.extend(classes.iter().map(|class| model(Some(class))));
@@ -350,7 +350,7 @@ fn models_of<'a>(candidates: &'a [Candidate], given: &Overrides) -> Vec<ModelCan
     models
 }
 
-/// Returns the targets among the candidates: all that the code declares, or the one that is given.
+/// Returns the targets among the candidates: all that the code declares, or the given one.
 fn targets_of<'a>(
     candidates: &'a [Candidate],
     given: &Overrides,

@@ -1,4 +1,4 @@
-//! Models and targets that can be registered, and what is said of them.
+//! Models and targets that can be registered, and their descriptions.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
 use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 
-/// What describes a model: what its files say, another registry, or the caller.
+/// The description of a model, as its files, another registry or the caller state it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Details {
     pub(crate) name: Option<String>,
@@ -21,7 +21,7 @@ pub(crate) struct Details {
     pub(crate) outputs: Option<Vec<String>>,
 }
 
-/// What the caller says, over what the files say.
+/// What the caller states; it takes precedence over the files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Overrides {
     pub(crate) id: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct ModelCandidate<'a> {
     pub(crate) at: &'a Candidate,
     /// The class or function that it is, when it is code.
     pub(crate) class: Option<&'a ModelClass>,
-    /// Whether others are in the same file.
+    /// Whether the file has other models.
     pub(crate) is_one_of_several: bool,
 }
 
@@ -74,7 +74,7 @@ impl Details {
         }
     }
 
-    /// Returns what an entry has of them.
+    /// Returns the details of an entry.
     pub(crate) fn of(entry: &ModelEntry) -> Self {
         let stated = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Self {
@@ -86,7 +86,7 @@ impl Details {
         }
     }
 
-    /// Returns the details without some, by their keys in an entry.
+    /// Returns the details without those with some keys.
     fn without(self, keys: &BTreeSet<String>) -> Self {
         Self {
             name: self.name.filter(|_| !keys.contains("name")),
@@ -97,7 +97,7 @@ impl Details {
         }
     }
 
-    /// Returns the keys of those that there are.
+    /// Returns the keys of the details that are present.
     fn keys(&self) -> impl Iterator<Item = &'static str> {
         let keys = [
             self.name.is_some().then_some("name"),
@@ -111,7 +111,7 @@ impl Details {
 }
 
 impl ModelEntry {
-    /// Sets the details that are given, which then stay whatever the files say, and those that are stated, unless they were
+    /// Sets the details that are given, which the files do not change any more, and those that are stated, unless they were
     /// given before.
     pub(crate) fn describe(&mut self, given: Details, stated: Details) {
         let stated = stated.without(&self.given);
@@ -126,7 +126,7 @@ impl ModelEntry {
 }
 
 impl ModelCandidate<'_> {
-    /// Returns what the files say.
+    /// Returns what the files state.
     pub(crate) fn details(&self) -> Details {
         let (said, class) = (&self.at.description, self.class);
         let of_class = class.map(|class| Details {
@@ -145,7 +145,7 @@ impl ModelCandidate<'_> {
         of_file.or(of_class.unwrap_or_default())
     }
 
-    /// Finds the entry that it is registered as.
+    /// Finds its entry, if it is registered.
     pub(crate) fn entry<'r>(
         &self,
         registry: &'r ProjectRegistry,
@@ -163,13 +163,13 @@ impl ModelCandidate<'_> {
         let same = ids.at(&self.at.path);
         let same = same.filter_map(|id| registry.entries.get_key_value(id));
         let mut same = same.filter(|(_, entry)| is_same(entry));
-        // Of several, the one that would have the id without being given any.
+        // Of several, the one with the default id.
         let stem = self.at.stem();
         let mut of_stem = same.clone().filter(|(id, _)| *id == stem);
         of_stem.next().or_else(|| same.next())
     }
 
-    /// Finds an id for what is not registered.
+    /// Finds an id for a model that is not registered.
     pub(crate) fn new_id(
         &self,
         registry: &ProjectRegistry,
@@ -205,12 +205,12 @@ impl ModelCandidate<'_> {
 }
 
 impl TargetCandidate<'_> {
-    /// Returns the function, as the code has it.
+    /// Returns the entrypoint of the function.
     pub(crate) fn entrypoint(&self) -> Option<String> {
         entrypoint_of(self.path, &self.function?.name)
     }
 
-    /// Returns the data that it needs: what is given, else what is registered and the files of the project that the code
+    /// Returns its data: what is given, else what is registered and the files of the project that the code
     /// names.
     pub(crate) fn data(
         &self,

@@ -1,18 +1,18 @@
-//! The ids that are registered, by what tells one model or target from another.
+//! Indexes of the registered ids.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Error, Result};
 use crate::modelstoml::ProjectRegistry;
 
-/// The ids of a registry, found by what they are the ids of.
+/// The ids of a registry, by name, path and entrypoint.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
-    /// Ids as a system that ignores case sees them → as they are.
+    /// Ids in lower case → ids.
     names: HashMap<String, String>,
-    /// Files and folders → the ids that were registered from each, including those that have moved since.
+    /// Files and folders → the ids that were registered from each, including entries that have moved since.
     at: HashMap<String, BTreeSet<String>>,
-    /// Entrypoints of targets → their ids, including those that changed since.
+    /// Entrypoints of targets → their ids, including targets that have changed since.
     targets: HashMap<String, String>,
 }
 
@@ -42,7 +42,7 @@ impl Ids {
         target.or_insert_with(|| id.to_owned());
     }
 
-    /// Returns the model whose id differs from this one at most by case.
+    /// Returns the id that differs from this one at most in case.
     pub(crate) fn taken_by(&self, id: &str) -> Option<&String> {
         self.names.get(&id.to_lowercase())
     }
@@ -57,7 +57,7 @@ impl Ids {
         self.targets.get(entrypoint)
     }
 
-    /// Refuses an id that `make` gave, or that differs from another only by case: no reader accepts a registry with both.
+    /// Refuses an id of a model that `make` found, or that differs from another only in case: readers refuse such registries.
     pub(crate) fn check(&self, registry: &ProjectRegistry, id: &str) -> Result<()> {
         match self.taken_by(id) {
             Some(other) if other != id => Err(Error::argument(format!(

@@ -1,4 +1,4 @@
-//! Registering candidates: which id, which version, what of it is new. Nothing here reads a file.
+//! Registering candidates: which id and version they get, and what is new. Nothing here reads a file.
 
 use std::time::SystemTime;
 
@@ -21,7 +21,7 @@ pub(crate) struct Register<'a> {
     pub(crate) registry: &'a mut ProjectRegistry,
     pub(crate) ids: Ids,
     pub(crate) hashes: &'a FileHashes,
-    /// When the files were hashed, or just before.
+    /// A time just before the files were hashed.
     now: SystemTime,
     registered: Vec<RegisteredItem>,
     /// The ids of what did not change.
@@ -92,7 +92,7 @@ impl<'a> Register<'a> {
         Ok(())
     }
 
-    /// Returns the version that files have now.
+    /// Returns a version with the files as they are now.
     pub(crate) fn version<'f>(
         &self,
         files: impl Iterator<Item = &'f RelPath>,
@@ -107,7 +107,7 @@ impl<'a> Register<'a> {
         })
     }
 
-    /// Puts an entry in the place of the one before.
+    /// Adds or replaces an entry.
     pub(crate) fn put_model(&mut self, id: String, entry: ModelEntry) {
         let before = self.registry.entries.get(&id);
         if before == Some(&entry) {
@@ -216,7 +216,7 @@ impl<'a> Register<'a> {
     }
 }
 
-/// Returns which version something becomes; `None` when it is the current one.
+/// Returns the version that a model gets; `None` if it keeps the current one.
 pub(crate) fn next_version(
     before: Option<&ModelEntry>,
     now: &RegisteredVersion,
@@ -233,7 +233,7 @@ pub(crate) fn next_version(
     let is_same = before
         .current()
         .is_some_and(|before| before.digest == now.digest);
-    // A version that the file states anew counts; one that it kept does not tell the new state from the old.
+    // A version that the file states only counts if it is new: else it does not distinguish the new state from the old.
     let wanted = given.or(stated.filter(|stated| !before.versions.contains_key(*stated)));
     match wanted {
         None if is_same => Ok(None),

@@ -1,4 +1,4 @@
-//! Updating the registry from the files: what changed is registered as it is now, what is gone is dropped.
+//! Updating the registry from the files: what changed is registered again, and what no longer exists is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -119,9 +119,9 @@ pub struct ResyncReport {
     pub failed: Vec<FailedPath>,
 }
 
-/// What the files of a project are now.
+/// The registered files of a project as they are now.
 struct Snapshot {
-    /// Registered paths → what is there; `None` where that is gone.
+    /// Registered paths → what is there; `None` if it no longer exists.
     candidates: BTreeMap<String, Option<Candidate>>,
     hashes: FileHashes,
     failed: Vec<FailedPath>,
@@ -170,7 +170,7 @@ impl Project {
         let time = crate::time::now();
         let registry = self.registry();
         let (entries, targets) = (registry.entries.values(), registry.targets.values());
-        // A file may be many models and targets, and is read once.
+        // A file may have several models and targets, and is read once.
         let paths = entries.clone().map(|entry| entry.path.as_str());
         let paths = paths.chain(targets.clone().map(|target| target.path.as_str()));
         let paths: BTreeSet<&str> = paths.collect();
@@ -196,7 +196,7 @@ impl Project {
         }
         files.extend(entries.flat_map(ModelEntry::needed).cloned());
         files.extend(targets.flat_map(|target| target.data.iter().cloned()));
-        // What is gone cannot be hashed.
+        // Missing files cannot be hashed.
         files.retain(|file| self.has_file(file));
         let progress = options.progress.as_deref();
         Ok(Snapshot {
@@ -207,7 +207,7 @@ impl Project {
         })
     }
 
-    /// Reads what is at a registered path; `None` when it is gone, also when a link or a pipe took its place.
+    /// Reads what is at a registered path; `None` if it no longer exists, or is now a link or a pipe.
     fn look_again(&self, path: &str) -> Result<Option<Candidate>> {
         match self.metadata_at(path) {
             Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
@@ -227,7 +227,7 @@ impl Snapshot {
         let mut register = Register::new(registry, &self.hashes, self.time);
         for (id, entry) in &before.entries {
             let updated = match self.candidates.get(&entry.path) {
-                // It cannot be read, which is reported, or was added meanwhile.
+                // It could not be read, which is reported, or was added meanwhile.
                 None => continue,
                 Some(None) => {
                     register.registry.entries.remove(id);
@@ -236,7 +236,7 @@ impl Snapshot {
                 Some(Some(at)) => update_model(&mut register, id, entry, at),
             };
             if let Err(error) = updated {
-                // What cannot be registered as it is now stays as a whole.
+                // An entry that cannot be updated stays as it was.
                 register.registry.entries.insert(id.clone(), entry.clone());
                 let path = entry.path.clone();
                 failed.push(FailedPath { path, error });
@@ -293,7 +293,7 @@ fn update_model(
                     "'{symbol}' of model '{id}' is gone, and no single class took its place: choose an entrypoint, or remove the model"
                 ))
             })?;
-            // It takes the place of what was given by hand, too.
+            // It replaces an entrypoint given by hand, too.
             let file = at.file();
             given.details.entrypoint = file.and_then(|file| entrypoint_of(file, &class.name));
             Some(class)
@@ -327,7 +327,7 @@ fn update_target(
         ..Overrides::default()
     };
     given.details.entrypoint = Some(target.entrypoint.clone());
-    // What is elsewhere by its entrypoint is not looked for here.
+    // If the entrypoint is in another file, its symbol is not looked for here.
     let symbol = symbol_in(&target.entrypoint, target.path.as_str());
     let mut functions = at.functions().iter();
     let mut function = functions.find(|function| Some(function.name.as_str()) == symbol);

@@ -1,4 +1,4 @@
-//! Whether the code has what the registry says of it. It is parsed, and never run.
+//! Whether the code matches the registry. It is parsed, never run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ impl Project {
         self.check_new_targets(&modules, findings);
     }
 
-    /// Finds targets that are not registered in files with others that are. Where one of those is gone, the new one may be it.
+    /// Finds unregistered targets in files with registered ones, unless one of those is missing: the new one may replace it.
     fn check_new_targets(&self, modules: &Modules, findings: &mut Vec<Finding>) {
         let mut registered: BTreeMap<&RelPath, BTreeSet<&str>> = BTreeMap::new();
         for target in self.registry().targets.values() {
@@ -61,7 +61,7 @@ impl Project {
         }
     }
 
-    /// Checks that an entrypoint leads to something, and that this is what is registered: `compare` tells how it differs.
+    /// Checks that an entrypoint exists and is as registered; `compare` returns how it differs.
     fn check_entrypoint(
         &self,
         item: &ItemId,

@@ -1,4 +1,4 @@
-//! Whether the files are there, and are what was registered.
+//! Whether the registered files exist and are unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -71,7 +71,7 @@ impl Project {
         findings: &mut Vec<Finding>,
     ) -> Result<()> {
         let owners = self.owners();
-        // A file that several registered in the same state is looked at once, by the strictest of their times.
+        // A file that several entries have in the same state is checked once, against the earliest of their times.
         let mut since: BTreeMap<Registered<'_>, SystemTime> = BTreeMap::new();
         for owner in &owners {
             for (path, facts) in owner.files {
@@ -116,7 +116,7 @@ impl Project {
         Ok(())
     }
 
-    /// Tells from its size and time what became of a file; `None` when only its bytes tell.
+    /// Returns the state of a file by its size and time; `None` if it has to be hashed.
     fn glance(
         &self,
         (path, facts): Registered<'_>,
@@ -125,7 +125,7 @@ impl Project {
     ) -> Result<Option<State>> {
         let metadata = match self.metadata_of(path) {
             Ok(metadata) if metadata.is_file() => metadata,
-            // A folder or a link took its place.
+            // A folder or a link has taken its place.
             Ok(_) => return Ok(Some(State::Missing)),
             Err(error) if is_missing(&error) => return Ok(Some(State::Missing)),
             Err(error) => return Err(error).at("read", &self.locate(path)),
@@ -133,14 +133,14 @@ impl Project {
         if metadata.len() != facts.size_bytes {
             return Ok(Some(State::Changed));
         }
-        // A time may be as far off as the file system can say.
+        // The time may be the last that the file system has.
         let latest = metadata.modified().ok();
         let latest = latest.and_then(|time| time.checked_add(TIMES_DIFFER));
         let is_older = latest.is_some_and(|time| time < registered_at);
         Ok((is_older && !deep).then_some(State::Same))
     }
 
-    /// Finds files that belong to no model: in the folders of models, and models beside those that are registered.
+    /// Finds unregistered files in the folders of models, and unregistered models and targets beside registered ones.
     pub(super) fn check_untracked(&self, findings: &mut Vec<Finding>) -> Result<()> {
         let owners = self.owners();
         let known: BTreeSet<&RelPath> =
@@ -189,7 +189,7 @@ impl Project {
             .is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// The files directly in some folders that a format knows, and nobody registered.
+    /// Returns the unregistered models and targets directly in some folders.
     fn models_in(&self, folders: &BTreeSet<&str>, known: &BTreeSet<&RelPath>) -> Vec<RelPath> {
         let mut found = Vec::new();
         for folder in folders.iter().filter(|folder| self.has_folder(folder)) {
@@ -215,7 +215,7 @@ impl Project {
 }
 
 impl Owner<'_> {
-    /// Reports what became of its files: in one finding for all that are missing, and one for all that changed.
+    /// Reports missing and changed files, in one finding each for its own files, data and code.
     fn compare(&self, states: &BTreeMap<Registered<'_>, State>, findings: &mut Vec<Finding>) {
         for role in [self.own_role(), "Data", "Code"] {
             for (state, category, what, remedy) in [
@@ -244,7 +244,7 @@ impl Owner<'_> {
         }
     }
 
-    /// Returns what a file is to the model or target, as messages call it.
+    /// Returns the name of a file's role in messages.
     fn role(&self, path: &RelPath) -> &'static str {
         if self.data.contains(path) {
             "Data"

@@ -1,4 +1,4 @@
-//! What a check finds: how bad it is, what it is about, and what remedies it.
+//! The findings of a check, with their severities, categories and remedies.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is stale or broken in a project, and what remedies it. Nothing is changed, and no code is run.
+//! Checking a project for what is stale or broken. Nothing is changed, and no code is run.
 
 mod code;
 mod files;
@@ -142,7 +142,7 @@ impl Project {
         Ok(report)
     }
 
-    /// Checks that readers look for the files where they are in the repository.
+    /// Checks that the root in the registry is where the project is in its repository.
     fn check_root(&self) -> Result<Option<Finding>> {
         let root = self.registry().root();
         let now = path_in_work_tree(self.root())?;

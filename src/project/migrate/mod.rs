@@ -1,4 +1,4 @@
-//! Registries of other tools: read, and written.
+//! Reading and writing registries of other programs.
 
 pub(crate) mod import;
 pub(crate) mod report;

@@ -229,7 +229,7 @@ fn remove_dropped(folder: &Path, registry: &Path, kept: &[RelPath]) -> Result<Ve
             continue;
         }
         fs::remove_file(&file).at("remove", &file)?;
-        // Its folder, and those above it, if they are empty now.
+        // Its folder and those above it, if they are empty now.
         let folders = file.ancestors().skip(1);
         for empty in folders.take_while(|above| *above != folder) {
             if fs::remove_dir(empty).is_err() {

@@ -1,8 +1,8 @@
 //! Writing a chunked registry that any static server or bucket can serve.
 //!
-//! The same files give the same bytes. Every file that is at least a chunk long begins a chunk of its own, so that a file
-//! that grows does not shift the others; smaller files share chunks, in the order of names. Chunks that exist already are
-//! kept: versions share them. The index is replaced last, in one step, so that those who pull meanwhile see the old state
+//! The same files give the same bytes. Every file that is at least as large as a chunk starts a new chunk, so that a file
+//! that grows does not shift the others; smaller files share chunks, in the order of names. Existing chunks are
+//! kept, and shared between versions. The index is replaced last, in one step: consumers see the old state
 //! or the new one.
 
 mod index;
@@ -229,9 +229,9 @@ impl Project {
         Ok(version.report)
     }
 
-    /// Refuses models that do not match the registry, and projects that would not work.
+    /// Refuses projects with errors, and models whose files have changed.
     fn check_publishable(&self, ids: &BTreeSet<&str>, cancel: &CancelToken) -> Result<()> {
-        // Everything is read anyway; a file that kept its size and time is not published as what it was.
+        // Everything is read anyway, and a changed file with the same size and time must not be published.
         let options = StatusOptions::default().deep(true).cancel(cancel.clone());
         let status = self.status(&options)?;
         let prevents = |finding: &&Finding| {
@@ -312,7 +312,7 @@ fn write_version(
     let files: Vec<ManifestFile> = files
         .map(|part| {
             let range = part.range();
-            // A file that is a chunk of its own is hashed already.
+            // A file that is a single chunk has been hashed already.
             let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
                 Ok(chunk) if ranges[chunk] == range => chunks[chunk].1,
                 _ => stream.hash(&range)?,
@@ -351,7 +351,7 @@ fn write_version(
     Ok(WrittenVersion { report, metadata })
 }
 
-/// Returns what the index says of a registered model: what is registered, over what its files say.
+/// Returns the metadata of a model for the index: what is registered, else what its files state.
 fn metadata_of(entry: &ModelEntry, version: &RegisteredVersion) -> Metadata {
     let registered = [
         ("name", Value::from(entry.name.clone())),

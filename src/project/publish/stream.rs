@@ -16,7 +16,7 @@ use crate::relpath::{RelPath, check_distinct};
 /// How much of a file is read at once.
 const BUFFER_BYTES: u64 = 256 << 10;
 
-/// Files one behind the other, in the order of names.
+/// Files one after the other, in the order of names.
 #[derive(Debug)]
 pub(super) struct Stream(pub(super) Vec<Part>);
 
@@ -37,7 +37,7 @@ impl Part {
 }
 
 impl Stream {
-    /// Makes a stream of files by their names in the model.
+    /// Makes a stream of files, by their names in the model.
     pub(super) fn of(files: BTreeMap<RelPath, PathBuf>) -> Result<Self> {
         let (mut parts, mut offset) = (Vec::with_capacity(files.len()), 0);
         for (name, path) in files {
@@ -96,7 +96,7 @@ impl Stream {
         Self::of(files)
     }
 
-    /// Cuts it into chunks.
+    /// Cuts the stream into chunks.
     pub(super) fn chunks(&self, chunk_bytes: u64) -> Vec<Range<u64>> {
         let sizes: Vec<u64> = self.0.iter().map(|part| part.size_bytes).collect();
         cut(&sizes, chunk_bytes)
@@ -125,7 +125,7 @@ impl Stream {
         Ok(hasher.finish())
     }
 
-    /// Writes a chunk into a folder, unless it is there; returns its digest, and whether it was written.
+    /// Writes a chunk into a folder, unless it exists; returns its digest, and whether it was written.
     pub(super) fn write_chunk(&self, range: &Range<u64>, folder: &Path) -> Result<(Digest, bool)> {
         let digest = self.hash(range)?;
         let path = folder.join(digest.to_string());
@@ -181,7 +181,7 @@ fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
         && hasher.finish() == digest
 }
 
-/// Cuts the stream of files of these sizes into chunks.
+/// Cuts a stream of files with these sizes into chunks.
 fn cut(sizes: &[u64], chunk_bytes: u64) -> Vec<Range<u64>> {
     let mut chunks: Vec<Range<u64>> = Vec::new();
     let (mut begin, mut at) = (0, 0);
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_files_begin_chunks_and_small_ones_share_them() {
+    fn large_files_start_chunks_and_small_files_share_them() {
         assert_eq!(
             cut(&[3, 3, 3, 25, 4, 0, 10, 1], 10),
             [0..9, 9..19, 19..29, 29..34, 34..38, 38..48, 48..49]

@@ -1,4 +1,4 @@
-//! Registering: what becomes a model or target, under which id, and what is known of it.
+//! Registering: what becomes a model or target, with which id and description.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ fn options() -> AddOptions {
 }
 
 #[test]
-fn an_id_is_the_stem_or_the_path_where_that_is_taken() {
+fn an_id_is_the_file_stem_or_the_path_if_the_stem_is_taken() {
     let folder = Folder::with(&[
         ("a/x.v2.gguf", gguf(&[])),
         ("b/x.v2.gguf", gguf(&[])),
@@ -29,7 +29,7 @@ fn an_id_is_the_stem_or_the_path_where_that_is_taken() {
         ids(&folder.add(&["a", "b", ".hidden.gguf"])),
         [".hidden", "b/x.v2", "x.v2", "y"]
     );
-    // The same files under other names of their folders are what they were.
+    // Renaming the folders does not change the ids.
     assert_eq!(folder.add(&["."]).unchanged.len(), 4);
     let named = folder.add_with(&["named/z.gguf"], &options().id("g/mine"));
     assert_eq!(ids(&named), ["g/mine"]);
@@ -37,7 +37,7 @@ fn an_id_is_the_stem_or_the_path_where_that_is_taken() {
 }
 
 #[test]
-fn a_folder_is_named_by_its_whole_name() {
+fn the_id_of_a_folder_keeps_what_looks_like_an_extension() {
     let config = r#"{"model_type": "llama"}"#;
     let folder = Folder::with(&[
         ("p/llama-3.1/config.json", config),
@@ -48,7 +48,7 @@ fn a_folder_is_named_by_its_whole_name() {
         ids(&folder.add(&["p"])),
         ["llama-3.1", "p/qwen2.5", "qwen2.5"]
     );
-    // The project's own folder has a name too.
+    // The project's folder itself as a model.
     let mut project = Project::open(folder.path("p/llama-3.1"), &Default::default()).unwrap();
     let report = project
         .add(&[folder.path("p/llama-3.1")], &options())
@@ -63,7 +63,7 @@ fn a_folder_is_named_by_its_whole_name() {
 }
 
 #[test]
-fn what_files_say_is_registered() {
+fn metadata_from_the_files_is_registered() {
     let folder = Folder::with(&[
         ("agent.md", AGENT.as_bytes()),
         ("README.md", b"# A project\n\nWith models.\n"),
@@ -113,7 +113,7 @@ fn what_files_say_is_registered() {
 }
 
 #[test]
-fn a_file_that_somebody_names_is_a_model_whatever_is_in_it() {
+fn any_file_named_explicitly_is_a_model() {
     let folder = Folder::with(&[("README.md", "# Weights\n"), ("d/raw.bin", "x")]);
     let report = folder.add_with(
         &["README.md"],
@@ -129,12 +129,12 @@ fn a_file_that_somebody_names_is_a_model_whatever_is_in_it() {
     assert_eq!((&*entry.name, &*entry.description), ("Read me", "Words"));
     assert_eq!(entry.model_type.as_deref(), Some("text"));
     assert_eq!(entry.tags.iter().collect::<Vec<_>>(), ["a", "b"]);
-    // A folder in which nothing is known is one model.
+    // A folder without any known format is one model.
     assert_eq!(ids(&folder.add(&["d"])), ["d"]);
 }
 
 #[test]
-fn a_folder_is_a_model_when_its_format_or_an_id_says_so() {
+fn a_folder_is_a_model_by_its_format_or_with_an_id() {
     let config =
         r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32}"#;
     let simulation =
@@ -175,7 +175,7 @@ fn a_folder_is_a_model_when_its_format_or_an_id_says_so() {
 }
 
 #[test]
-fn code_is_registered_by_what_it_declares() {
+fn classes_and_functions_in_code_are_registered() {
     let folder = Folder::with(&[
         ("src/models/sir.py", SIR),
         ("src/models/common.py", "RATE = 2\n"),
@@ -219,7 +219,7 @@ fn code_is_registered_by_what_it_declares() {
 }
 
 #[test]
-fn one_of_several_classes_is_named_by_its_entrypoint() {
+fn an_entrypoint_selects_one_of_several_classes() {
     let folder = Folder::with(&[(
         "two.py",
         "class A(BaseModel):\n    outputs = ['x']\nclass B(BaseModel):\n    pass\n",
@@ -236,7 +236,7 @@ fn one_of_several_classes_is_named_by_its_entrypoint() {
 }
 
 #[test]
-fn a_target_may_be_said_to_be_one() {
+fn model_output_registers_any_function_as_a_target() {
     let folder = Folder::with(&[("t.py", "def f(data):\n    pass\n"), ("d/1.csv", "1")]);
     let of = |entrypoint: Option<&str>| {
         let mut options = options().model_output("y").data([folder.path("d")]);
@@ -257,7 +257,7 @@ fn a_target_may_be_said_to_be_one() {
 }
 
 #[test]
-fn data_and_code_are_part_of_a_model_and_stay_until_others_are_named() {
+fn data_and_code_belong_to_a_model_until_they_are_replaced() {
     let folder = Folder::with(&[
         ("m.gguf", gguf(&[])),
         ("code/a.py", b"A = 1\n".to_vec()),
@@ -284,7 +284,7 @@ fn data_and_code_are_part_of_a_model_and_stay_until_others_are_named() {
 }
 
 #[test]
-fn a_format_of_ones_own_is_asked_first() {
+fn custom_formats_are_tried_first() {
     #[derive(Debug)]
     struct Plain;
     impl ModelFormat for Plain {
@@ -313,7 +313,7 @@ fn a_format_of_ones_own_is_asked_first() {
 }
 
 #[test]
-fn hashing_tells_how_far_it_is_and_stops_when_it_is_told() {
+fn hashing_reports_progress_and_can_be_cancelled() {
     #[derive(Debug, Default)]
     struct Seen(Mutex<Vec<HashCounts>>);
     impl HashProgress for Seen {
@@ -352,7 +352,7 @@ fn a_project_is_found_from_any_folder_below_it() {
     let project = Project::find(folder.path("models"), &Default::default()).unwrap();
     assert_eq!(project.root(), folder.project().root());
     assert_eq!(project.registry().entries.len(), 3);
-    // Where there is none upwards, a folder is one to be.
+    // Without a registry in any parent, the folder itself is the project.
     let other = Folder::with(&[("sub/a.gguf", gguf(&[]))]);
     let mut project = Project::find(other.path("sub"), &Default::default()).unwrap();
     project

@@ -1,4 +1,4 @@
-//! The project in `examples/`: what its registry says is true, and others pull it from where it is committed.
+//! The project in `examples/`: its registry matches its files, and its models can be pulled from the repository.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::support::disk::{files_below, write_files};
 use crate::support::forge::Forge;
 use crate::support::rack::Rack;
 
-/// Where it is in its repository.
+/// Its path in its repository.
 const FOLDER: &str = "examples/project";
 
 fn files() -> Vec<(String, Vec<u8>)> {
@@ -20,7 +20,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_registry_of_the_example_is_true_to_its_files() {
+fn the_example_registry_matches_its_files() {
     let folder = TempDir::new().unwrap();
     let files = files();
     let named: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), &**b)).collect();
@@ -47,7 +47,7 @@ fn the_registry_of_the_example_is_true_to_its_files() {
 }
 
 #[test]
-fn what_is_registered_is_what_others_find_and_pull() {
+fn registered_models_can_be_found_and_pulled() {
     let (rack, forge) = (Rack::new(), Forge::start());
     let files = files();
     let below = |(name, bytes): &(String, Vec<u8>)| (format!("{FOLDER}/{name}"), bytes.clone());

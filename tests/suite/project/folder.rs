@@ -1,4 +1,4 @@
-//! A project on this machine, and models to put in it.
+//! A project in a temporary folder, and files to register in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -33,7 +33,7 @@ class SIR(BaseModel):
         pass
 "#;
 
-/// A target that looks at the first of them.
+/// A target for the first of them.
 pub(super) const TARGET: &str = r#"from modelops import Target, calibration_target
 
 @calibration_target(model_output="incidence", data={"observed": "data/observed.csv"})
@@ -41,7 +41,7 @@ def incidence_target(data_paths):
     return Target(model_output="incidence")
 "#;
 
-/// A folder of a project, which goes with the test.
+/// The folder of a project, removed after the test.
 pub(super) struct Folder(TempDir);
 
 impl Folder {
@@ -208,7 +208,7 @@ pub(super) fn weights(shape: &[u64]) -> Vec<u8> {
     weights_saying(shape, json!({}))
 }
 
-/// The same, with what it says of itself.
+/// The same, with metadata in its header.
 pub(super) fn weights_saying(shape: &[u64], metadata: Value) -> Vec<u8> {
     let data = shape.iter().product::<u64>() * 4;
     let header = json!({
@@ -240,7 +240,7 @@ pub(super) fn gguf(keys: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-/// A GNN model of a name, with two variables, and a connection between them.
+/// A named GNN model with two connected variables.
 pub(super) fn gnn(name: &str, more: &str) -> String {
     format!("## ModelName\n{name}\n\n## StateSpaceBlock\ns[2]\no[2]\n\n## Connections\ns-o\n{more}")
 }

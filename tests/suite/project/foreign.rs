@@ -1,4 +1,4 @@
-//! Registries that other programs wrote, from `tests/suite/data/modelops`, taken over into a project.
+//! Importing registries that other programs wrote, from `tests/suite/data/modelops`.
 
 use modelrack::project::{ImportOptions, Project, Severity, StatusOptions};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ fn project() -> (TempDir, Project) {
 }
 
 #[test]
-fn a_bundles_registry_is_taken_over_as_it_is() {
+fn the_registry_of_a_modelops_bundle_is_imported() {
     let (folder, mut project) = project();
     let file = folder.path().join("registry.yaml");
     let report = project.import(&file, &ImportOptions::default()).unwrap();
@@ -37,7 +37,7 @@ fn a_bundles_registry_is_taken_over_as_it_is() {
     let files: Vec<String> = version.files.keys().map(ToString::to_string).collect();
     assert_eq!(files, ["data/observed.csv", "models/sir.py"]);
     assert_eq!(registry.targets.keys().collect::<Vec<_>>(), ["incidence"]);
-    // Its digests are those of the files.
+    // Its digests match the files.
     let status = project.status(&StatusOptions::default().deep(true));
     let findings = status.unwrap().findings;
     let errors = findings
@@ -47,7 +47,7 @@ fn a_bundles_registry_is_taken_over_as_it_is() {
 }
 
 #[test]
-fn a_pipelines_registry_is_taken_over_with_its_versions_and_metadata() {
+fn the_registry_of_a_pipeline_is_imported_with_versions_and_metadata() {
     let (folder, mut project) = project();
     let file = folder.path().join("model_registry.json");
     let report = project.import(&file, &ImportOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Registries and files that say what nobody would: nothing is lost, and nothing runs away.
+//! Hostile registries and files: nothing is lost, and nothing grows without limits.
 
 use modelrack::ErrorKind;
 use modelrack::project::{AddOptions, Project, PublishOptions, Remedy};
@@ -18,7 +18,7 @@ fn project_with(entries: &str) -> (singles::Folder, Project) {
 }
 
 #[test]
-fn sizes_that_no_sum_has_end_at_the_highest_number() {
+fn the_sum_of_sizes_saturates() {
     let file = format!("{{ hash = \"{HASH}\", size = {} }}", i64::MAX);
     let (folder, project) = project_with(&format!(
         "[entries.a]\ncurrent = \"1\"\npath = \"a.bin\"\n[entries.a.versions.1.files]\n\
@@ -46,7 +46,7 @@ fn a_model_without_files_is_not_published() {
 }
 
 #[test]
-fn what_refuses_one_model_keeps_the_others_out_of_the_index() {
+fn no_model_is_published_if_one_is_refused() {
     let folder = Folder::with(&[("a.bin", "x"), ("b.bin", "y")]);
     folder.add(&["a.bin"]);
     folder.add_with(&["b.bin"], &AddOptions::default().version("latest"));
@@ -68,7 +68,7 @@ fn what_refuses_one_model_keeps_the_others_out_of_the_index() {
 }
 
 #[test]
-fn nothing_is_registered_that_could_not_be_read_again() {
+fn nothing_unreadable_is_registered() {
     let nameless = "@calibration_target(model_output='')\ndef nameless():\n    pass\n";
     let folder = Folder::with(&[
         ("code/nameless.py", nameless),
@@ -99,7 +99,7 @@ fn nothing_is_registered_that_could_not_be_read_again() {
         matches!(error.kind(), ErrorKind::InvalidArgument { .. }),
         "{error}"
     );
-    // What is given as nothing is nothing, and stays so.
+    // An empty value given by hand clears the field for good.
     let nothing = AddOptions::default()
         .model_type(String::new())
         .entrypoint(String::new());
@@ -113,7 +113,7 @@ fn nothing_is_registered_that_could_not_be_read_again() {
 }
 
 #[test]
-fn a_remedy_has_names_as_they_are() {
+fn a_remedy_has_unescaped_names() {
     let folder = Folder::with(&[("m/known.md", gnn("Known", ""))]);
     folder.add(&["m"]);
     let new = [
@@ -133,7 +133,7 @@ fn a_remedy_has_names_as_they_are() {
 }
 
 #[test]
-fn a_remedy_has_all_outputs_that_there_are() {
+fn a_remedy_lists_all_available_outputs() {
     let outputs: Vec<String> = (0..40).map(|number| format!("out{number:02}")).collect();
     let folder = Folder::with(&[("a.bin", "x"), ("t.py", "def f():\n    pass\n")]);
     folder.add_with(&["a.bin"], &AddOptions::default().outputs(outputs.clone()));

@@ -1,4 +1,4 @@
-//! Taking over what another program registered: what is said survives, what is said of bytes is held against the files.
+//! Importing what another program registered: descriptions are kept, digests are compared with the files.
 
 mod hostile;
 mod records;
@@ -134,7 +134,7 @@ pub(super) fn failures(report: &ImportReport) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_registry_of_modelops_is_taken_over_whole() {
+fn a_modelops_registry_is_imported_completely() {
     let place = Place::new();
     let report = place.import("registry.yaml", &bundle()).unwrap();
     assert_eq!(ids(&report), [("sir", Some("1.0.0")), ("incidence", None)]);
@@ -170,7 +170,7 @@ fn a_registry_of_modelops_is_taken_over_whole() {
 }
 
 #[test]
-fn what_is_imported_again_is_unchanged_and_writes_nothing() {
+fn importing_twice_changes_nothing() {
     let place = Place::new();
     place.import("registry.yaml", &bundle()).unwrap();
     let before = files_below(&place.temp.path().join(".registry"));
@@ -182,7 +182,7 @@ fn what_is_imported_again_is_unchanged_and_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_says_the_same_and_writes_nothing() {
+fn a_dry_run_reports_the_same_and_writes_nothing() {
     let place = Place::new();
     let file = place.write("registry.yaml", &bundle());
     let plan = place
@@ -198,7 +198,7 @@ fn a_dry_run_says_the_same_and_writes_nothing() {
 }
 
 #[test]
-fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
+fn stale_digests_are_noted_and_the_actual_files_registered() {
     let place = Place::new();
     let data = "day,cases\n1,5\n";
     place.write("data/observed.csv", data);
@@ -227,7 +227,7 @@ fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
         .iter()
         .find(|(path, _)| path.as_str() == "data/observed.csv");
     assert_eq!(observed.unwrap().1.digest, Digest::of(data.as_bytes()));
-    // What the code has is for `status` to tell and for `resync` to mend.
+    // That the code differs is reported by `status` and corrected by `resync`.
     assert_eq!(entry.entrypoint.as_deref(), Some("models.sir:Renamed"));
     let status = project.status(&Default::default()).unwrap();
     assert!(
@@ -242,7 +242,7 @@ fn a_stale_registry_is_told_file_by_file_and_what_is_there_is_registered() {
 }
 
 #[test]
-fn a_target_digest_that_is_of_none_of_its_files_is_told() {
+fn a_target_digest_that_matches_no_file_is_noted() {
     let place = Place::new();
     let text = bundle().replace(&digest(TARGET), &digest("another text"));
     let report = place.import("registry.yaml", &text).unwrap();
@@ -255,7 +255,7 @@ fn a_target_digest_that_is_of_none_of_its_files_is_told() {
 }
 
 #[test]
-fn older_registries_of_modelops_are_read_too() {
+fn older_modelops_registries_are_read() {
     let place = Place::new();
     let text = format!(
         "models:\n  sir:\n    path: ./models\\sir.py\n    class_name: SIR\n    data:\n    - {{path: data/observed.csv, digest: '{}'}}\n    description: Written down\n    tags: [a, b]\n    type: other\ntargets:\n  t:\n    path: targets/incidence.py\n    model_output: incidence\n    observation: data/observed.csv\n    target_digest: null\n",
@@ -280,7 +280,7 @@ fn older_registries_of_modelops_are_read_too() {
 }
 
 #[test]
-fn what_is_not_there_is_reported_and_the_rest_goes_on() {
+fn missing_files_are_reported_and_the_rest_is_imported() {
     let place = Place::new();
     fs::remove_file(place.temp.path().join("models").join("sir.py")).unwrap();
     let report = place.import("registry.yaml", &bundle()).unwrap();
@@ -291,7 +291,7 @@ fn what_is_not_there_is_reported_and_the_rest_goes_on() {
     assert!(failures[0].1.starts_with("model 'sir': "), "{failures:?}");
     assert!(!place.registry().contains("[entries"));
 
-    // Data that is gone is as bad, and a set has no target that is not registered.
+    // Missing data is reported too, and sets only get targets that are registered.
     let place = Place::new();
     fs::remove_file(place.temp.path().join("data").join("observed.csv")).unwrap();
     let report = place.import("registry.yaml", &bundle()).unwrap();
@@ -304,7 +304,7 @@ fn what_is_not_there_is_reported_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_was_set_by_hand_holds_and_other_changes_are_told() {
+fn fields_set_by_hand_win_and_other_changes_are_noted() {
     let place = Place::new();
     let mut project = place.project();
     let options = modelrack::project::AddOptions::default()
@@ -318,7 +318,7 @@ fn what_was_set_by_hand_holds_and_other_changes_are_told() {
         "    class_name: SIR\n    description: Imported\n    name: Called so\n    tags: [theirs]\n",
     );
     let report = place.import("registry.yaml", &text).unwrap();
-    // Its data makes its files others, which is a new version.
+    // The data changes its files, which makes a new version.
     assert_eq!(report.registered[0].version.as_deref(), Some("3.0.1"));
     assert_eq!(report.registered[0].previous.as_deref(), Some("3.0.0"));
     assert!(
@@ -337,7 +337,7 @@ fn what_was_set_by_hand_holds_and_other_changes_are_told() {
 }
 
 #[test]
-fn another_program_that_adds_meanwhile_loses_nothing() {
+fn an_import_keeps_what_another_program_added_meanwhile() {
     let place = Place::new();
     place.write("other.py", "class Other(BaseModel):\n    outputs = []\n");
     let mut early = place.project();

@@ -1,4 +1,4 @@
-//! Making the registry of a repository: what is served is what is indexed, and the same files give the same bytes.
+//! Making the registry of a repository: it indexes what is served, and the same files give the same bytes.
 
 mod hostile;
 mod local;
@@ -78,7 +78,7 @@ impl Publisher {
         })
     }
 
-    /// Of a folder below that of the test, in no work tree unless the test makes one there.
+    /// Options for a folder below that of the test, outside of a work tree unless the test makes one there.
     fn of_folder(&self, path: &str) -> MakeOptions {
         self.options(MakeOrigin::Folder {
             path: self.rack.temp.path().join(path),
@@ -107,7 +107,7 @@ impl Publisher {
         fs::read_to_string(self.output().join("models.toml")).unwrap()
     }
 
-    /// Asserts that making fails, that the registry there stays as it is, and that nothing temporary is left.
+    /// Asserts that making fails, keeps an existing registry, and leaves no temporary files.
     #[track_caller]
     fn refuse(&self, options: &MakeOptions) -> Error {
         let path = self.output().join("models.toml");
@@ -123,7 +123,7 @@ impl Publisher {
     }
 }
 
-/// Two models below `mf6`, one of them an example's, with what a run of them leaves, and what belongs to none.
+/// Two models below `mf6`, one of them in an example, with outputs of runs and files that belong to no model.
 fn tree() -> Vec<(&'static str, &'static str)> {
     vec![
         (".gitignore", "*.lst\n"),

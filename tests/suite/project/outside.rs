@@ -1,4 +1,4 @@
-//! Nothing outside the project is read or written, whatever its registry says and whatever links are in it.
+//! Nothing outside of the project is read or written, whatever its registry and links say.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::singles;
 use crate::support::disk::files_below;
 use crate::support::platform::{link_file, link_folder};
 
-/// A registry that says of a file behind a link that it is a model, or that one needs it.
+/// A registry in which a file behind a link is a model, or is needed by one.
 fn reaching_out() -> Option<(Folder, Folder)> {
     let outside = Folder::with(&[("secret.bin", "secret")]);
     let folder = Folder::with(&[("in/secret.bin", "known"), ("m.bin", "x")]);
@@ -24,7 +24,7 @@ fn reaching_out() -> Option<(Folder, Folder)> {
 }
 
 #[test]
-fn what_is_behind_a_link_to_a_folder_is_not_there() {
+fn files_behind_a_link_to_a_folder_count_as_missing() {
     let Some((_outside, folder)) = reaching_out() else {
         return;
     };
@@ -43,7 +43,7 @@ fn what_is_behind_a_link_to_a_folder_is_not_there() {
         "{error}"
     );
     assert!(files_below(published.path()).is_empty());
-    // Registering the model anew does not take its data from there either.
+    // Registering the model again does not read its data there either.
     let report = folder.add(&["m.bin"]);
     assert_eq!(failures(&report.failed).len(), 1);
     let report = folder.sync(&ResyncOptions::default());
@@ -70,7 +70,7 @@ fn a_module_behind_a_link_is_not_read() {
 }
 
 #[test]
-fn a_model_that_became_a_link_can_be_dropped() {
+fn a_model_replaced_by_a_link_can_be_dropped() {
     let folder = Folder::with(&[("a.bin", "x"), ("b.bin", "y")]);
     folder.add(&["a.bin"]);
     folder.delete("a.bin");
@@ -81,14 +81,14 @@ fn a_model_that_became_a_link_can_be_dropped() {
         folder.findings(),
         ["error missing_file a: Model file not found: a.bin"]
     );
-    // As the finding says.
+    // The remedy of the finding works.
     let report = folder.sync(&ResyncOptions::default().force(true));
     assert_eq!(failures(&report.failed), []);
     assert!(folder.project().registry().entries.is_empty());
 }
 
 #[test]
-fn a_registry_that_leads_elsewhere_is_refused() {
+fn a_registry_that_is_a_link_is_refused() {
     let outside = singles::Folder::new();
     let victim = outside.write("victim", "as it was");
     let refused = |folder: &singles::Folder, name: &str| {
@@ -115,7 +115,7 @@ fn a_registry_that_leads_elsewhere_is_refused() {
         assert!(link_file(&victim, &folder.own(name)));
         refused(&folder, name);
     }
-    // What is no file is not waited for, and what is no folder is no registry.
+    // A pipe is not waited for, and a file is not a registry's folder.
     let folder = singles::Folder::new();
     fs::create_dir_all(folder.own("models.toml")).unwrap();
     let error = Project::open(folder.temp.path(), &Default::default()).unwrap_err();

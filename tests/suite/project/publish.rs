@@ -1,4 +1,4 @@
-//! Publishing a chunked registry: the same files, the same bytes; nothing that is there is lost.
+//! Publishing a chunked registry: the same files give the same bytes, and nothing published is lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ fn publish_with<B: AsRef<[u8]>>(
 }
 
 #[test]
-fn another_writer_makes_the_same_registry() {
+fn the_format_matches_that_of_an_independent_writer() {
     let (rack, other) = (Rack::new(), Rack::new());
     let metadata = json!({"description": "d", "tags": ["t"]});
     let mut files = sample();
@@ -79,7 +79,7 @@ fn the_same_files_give_the_same_bytes() {
 }
 
 #[test]
-fn every_document_is_named_by_its_digest() {
+fn documents_are_named_by_their_digests() {
     let rack = Rack::new();
     publish_files(&rack, "g/m v1", &sample());
     for (name, bytes) in files_below(&rack.registry().join("data")) {
@@ -88,7 +88,7 @@ fn every_document_is_named_by_its_digest() {
 }
 
 #[test]
-fn versions_share_the_chunks_that_they_have_in_common() {
+fn versions_share_common_chunks() {
     let rack = Rack::new();
     let first = publish_files(&rack, "g/m v1", &sample());
     let mut files = sample();
@@ -96,7 +96,7 @@ fn versions_share_the_chunks_that_they_have_in_common() {
     files.push(("zz", bytes(10, 3)));
     let second = publish_files(&rack, "g/m v2", &files);
     assert_eq!(first.chunks_written, 11);
-    // What changed, and what is new. A larger file does not shift the others.
+    // The changed and the new file; the larger file does not shift the others.
     assert!(second.chunks_written <= 3, "{second:?}");
     files[2].1.extend(bytes(3 * CHUNK, 4));
     let third = publish_files(&rack, "g/m v3", &files);
@@ -108,7 +108,7 @@ fn versions_share_the_chunks_that_they_have_in_common() {
 }
 
 #[test]
-fn a_version_may_be_replaced_and_the_old_documents_stay() {
+fn replacing_a_version_keeps_its_old_documents() {
     let rack = Rack::new();
     let first = publish_files(&rack, "g/m v1", &sample());
     let second = publish_files(&rack, "g/m v1", &[("a", "new")]);
@@ -125,7 +125,7 @@ fn a_version_may_be_replaced_and_the_old_documents_stay() {
 }
 
 #[test]
-fn the_index_has_the_form_that_others_read() {
+fn the_index_has_the_documented_form() {
     let rack = Rack::new();
     let metadata = json!({"description": "d", "tags": ["t"], "nested": {"x": 1}});
     let with = options()
@@ -141,7 +141,7 @@ fn the_index_has_the_form_that_others_read() {
             "stable": {"alias_of": "v1"},
         }}})
     );
-    // What another wrote into the index stays.
+    // Entries of other programs in the index are kept.
     let mut index = rack.index();
     index["a/b"]["m"]["v1"]["more"] = json!([1, 2]);
     index["other"] = json!({"x": {"y": {"hash": hash, "size": 7}}});
@@ -214,7 +214,7 @@ fn a_malformed_index_is_refused_and_left_alone() {
 }
 
 #[test]
-fn many_publishers_at_once_lose_nothing() {
+fn concurrent_publishers_lose_nothing() {
     let rack = Rack::new();
     let models: Vec<String> = (0..8).map(|number| format!("g/m v{number}")).collect();
     thread::scope(|scope| {
@@ -242,7 +242,7 @@ fn many_publishers_at_once_lose_nothing() {
 }
 
 #[test]
-fn a_chunk_that_was_damaged_is_written_anew() {
+fn a_damaged_chunk_is_rewritten() {
     let rack = Rack::new();
     publish_files(&rack, "g/m v1", &sample());
     let data = rack.registry().join("data");
@@ -284,7 +284,7 @@ fn files_and_folders_are_published_together() {
 }
 
 #[test]
-fn what_could_not_be_pulled_is_not_published() {
+fn files_that_could_not_be_pulled_are_not_published() {
     let rack = Rack::new();
     let temp = rack.temp.path();
     write_files(&temp.join("one"), &[("same", b"1")]);
@@ -329,8 +329,8 @@ fn what_could_not_be_pulled_is_not_published() {
 }
 
 #[test]
-fn names_that_some_system_refuses_are_not_published() {
-    // Only a system that takes such names can show it.
+fn names_that_are_not_portable_are_not_published() {
+    // Only on systems that allow such names.
     for name in ["con.txt", "a:b", "trailing.", "back\\slash", "quest?ion"] {
         let rack = Rack::new();
         let folder = rack.temp.path().join("files");
@@ -350,7 +350,7 @@ fn names_that_some_system_refuses_are_not_published() {
 }
 
 #[test]
-fn a_pull_during_a_publication_sees_the_old_state_or_the_new() {
+fn a_pull_while_publishing_sees_the_old_or_the_new_state() {
     let rack = Rack::new();
     publish_files(&rack, "g/m v1", &[("a", bytes(5000, 0))]);
     let manager = rack.manager();

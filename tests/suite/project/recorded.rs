@@ -1,4 +1,4 @@
-//! The registry's text: the same state as the same text, which other readers take for what it is.
+//! The text of a registry: the same state gives the same text, which other readers understand.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,17 +35,17 @@ fn small() -> Folder {
 }
 
 #[test]
-fn a_small_project_is_written_as_people_would_read_it() {
+fn a_small_project_is_written_readably() {
     let folder = small();
     folder.write(&[("models/w.md", gnn("W", "## ModelVersion\n0.9\n"))]);
     folder.add(&["models/w.md"]);
     let expected = include_str!("small.models.toml");
-    // Windows checks text out with other ends of lines.
+    // Git on Windows may check text out with CRLF.
     assert_eq!(folder.text(), expected.replace("\r\n", "\n"));
 }
 
 #[test]
-fn the_order_of_registering_does_not_show() {
+fn the_order_of_registration_does_not_matter() {
     let (one, other) = (Folder::new(), Folder::new());
     let files = [
         ("a/x.md", gnn("X", "")),
@@ -65,7 +65,7 @@ fn the_order_of_registering_does_not_show() {
         other.add_with(&[name], &set);
     }
     assert_eq!(one.text(), other.text());
-    // What is dropped and registered again leaves no trace.
+    // Removing and adding an entry again leaves no trace.
     let ids = ["x".to_owned(), "deaths".to_owned()];
     other
         .project()
@@ -77,11 +77,11 @@ fn the_order_of_registering_does_not_show() {
 }
 
 #[test]
-fn what_is_read_is_what_was_written() {
+fn a_registry_survives_a_round_trip() {
     let folder = small();
     let once = fs::read(folder.project().registry_path()).unwrap();
     let registry = folder.project().registry().clone();
-    // A change that is undone writes all of it twice.
+    // A change and its reversal write all of it twice.
     folder.write(&[("z.md", gnn("Z", ""))]);
     folder.add(&["z.md"]);
     let ids = ["z".to_owned()];
@@ -94,7 +94,7 @@ fn what_is_read_is_what_was_written() {
 }
 
 #[test]
-fn what_other_programs_keep_in_it_stays() {
+fn unknown_tables_and_keys_are_kept() {
     let folder = small();
     let path = folder.project().registry_path();
     let text = fs::read_to_string(&path).unwrap();
@@ -116,7 +116,7 @@ fn what_other_programs_keep_in_it_stays() {
 }
 
 #[test]
-fn a_file_of_two_models_is_served_as_it_was_registered_last() {
+fn a_file_of_two_models_is_served_as_last_registered() {
     let folder = Folder::with(&[
         ("z.md", gnn("Z", "")),
         ("b.md", gnn("B", "")),
@@ -143,7 +143,7 @@ fn a_file_of_two_models_is_served_as_it_was_registered_last() {
 }
 
 #[test]
-fn a_repository_serves_what_is_registered() {
+fn registered_models_can_be_pulled_from_a_repository() {
     let (rack, forge) = (Rack::new(), Forge::start());
     let repo = forge.repo("o/models");
     let work = rack.temp.path().join("work");
@@ -189,7 +189,7 @@ fn a_repository_serves_what_is_registered() {
 }
 
 #[test]
-fn what_make_found_stays_beside_what_is_registered() {
+fn made_models_stay_beside_registered_ones() {
     let folder = Folder::with(&[("w.md", gnn("W", "")), ("flow/a.txt", "x".into())]);
     let made = "schema_version = \"1.0\"\nasset = \"all.zip\"\n\n[files]\n\"flow/a.txt\" = { url = \"https://example.org/o/r/releases/download/v1/all.zip\" }\n\n[models]\n\"flow\" = [\n    \"flow/a.txt\",\n]\n\n[examples]\n\"ex\" = [\n    \"flow\",\n]\n";
     folder.write(&[(".registry/models.toml", made)]);
@@ -218,7 +218,7 @@ fn what_make_found_stays_beside_what_is_registered() {
         let failed = failures(&report.failed);
         assert!(failed[0].1.contains(reason), "{failed:?}");
     }
-    // An id that is free is found for the same folder, and its file is stated whole then.
+    // The same folder gets a free id, and its files are stated in full.
     assert_eq!(failures(&folder.add(&["flow"]).failed).len(), 1);
     let named = AddOptions::default().id("mine");
     folder.add_with(&["flow"], &named);

@@ -1,4 +1,4 @@
-//! A registry that is damaged comes back from its backup, and is never taken for another.
+//! A damaged registry is read from its backup, and never taken for another.
 
 use std::fs::{self, File};
 
@@ -10,7 +10,7 @@ use crate::support::chain;
 use crate::support::disk::names_in;
 
 #[test]
-fn a_damaged_registry_is_read_from_its_backup_and_put_right_by_the_next_change() {
+fn a_damaged_registry_is_read_from_its_backup_and_repaired_by_the_next_change() {
     for (what, bytes) in [
         ("garbage", &b"\x00\xff\xfe not a registry"[..]),
         ("zeros", &[0; 300]),
@@ -29,7 +29,7 @@ fn a_damaged_registry_is_read_from_its_backup_and_put_right_by_the_next_change()
         let project = folder.open();
         assert!(project.recovered().is_some(), "{what}");
         assert_eq!(ids(&project), ["a"], "{what}");
-        // Looking alone changes nothing.
+        // Reading changes nothing.
         assert_eq!(fs::read(folder.own("models.toml")).unwrap(), bytes);
         let project = folder.add("b");
         assert_eq!(ids(&project), ["a", "b"], "{what}");
@@ -42,7 +42,7 @@ fn a_damaged_registry_is_read_from_its_backup_and_put_right_by_the_next_change()
         );
         assert_eq!(fs::read(aside).unwrap(), bytes, "{what}");
         assert_eq!(ids(&folder.open()), ["a", "b"], "{what}");
-        // The next damage has a place of its own, and a sound change keeps nothing aside.
+        // The next damaged file is kept under another name, and a change of a sound one keeps nothing aside.
         folder.damage(b"[");
         assert!(folder.add("b").kept_aside().is_some());
         assert!(folder.add("a").kept_aside().is_none());
@@ -60,7 +60,7 @@ fn a_damaged_registry_is_read_from_its_backup_and_put_right_by_the_next_change()
 }
 
 #[test]
-fn a_registry_cut_short_at_any_byte_is_never_taken_for_a_smaller_one() {
+fn a_truncated_registry_is_never_taken_for_a_smaller_one() {
     let folder = Folder::registered();
     let whole = folder.text();
     for end in 0..whole.len() {
@@ -75,7 +75,7 @@ fn a_registry_cut_short_at_any_byte_is_never_taken_for_a_smaller_one() {
 }
 
 #[test]
-fn a_registry_that_is_gone_comes_back_from_its_backup() {
+fn a_missing_registry_is_restored_from_its_backup() {
     let folder = Folder::registered();
     fs::remove_file(folder.own("models.toml")).unwrap();
     let project = Project::find(folder.temp.path(), &Default::default()).unwrap();
@@ -87,7 +87,7 @@ fn a_registry_that_is_gone_comes_back_from_its_backup() {
 }
 
 #[test]
-fn a_damaged_registry_without_a_good_backup_is_an_error_and_stays_as_it_is() {
+fn a_damaged_registry_without_a_good_backup_is_an_error() {
     for backup in [Some(&b"["[..]), None] {
         let folder = Folder::registered();
         folder.damage(b"[[");
@@ -123,7 +123,7 @@ fn a_damaged_registry_without_a_good_backup_is_an_error_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_file_larger_than_any_registry_is_not_read() {
+fn an_oversized_registry_is_not_read() {
     let folder = Folder::registered();
     let path = folder.own("models.toml");
     let file = File::options().write(true).open(&path).unwrap();
@@ -138,7 +138,7 @@ fn a_file_larger_than_any_registry_is_not_read() {
 }
 
 #[test]
-fn a_file_of_another_system_is_read_as_it_is() {
+fn byte_order_marks_and_crlf_are_accepted() {
     for (what, front, line_end) in [
         ("CRLF", "", "\r\n"),
         ("a byte order mark", "\u{feff}", "\n"),
@@ -156,14 +156,14 @@ fn a_file_of_another_system_is_read_as_it_is() {
         folder.write("c", "1");
         assert_eq!(ids(&folder.add("c")), ["a", "b", "c"], "{what}");
         assert!(!folder.text().contains('\r'), "{what}");
-        // Cut short it is damaged all the same.
+        // A truncated one is still recognised as damaged.
         folder.damage(&text.as_bytes()[..text.len() - 10]);
         assert!(folder.open().recovered().is_some(), "{what}");
     }
 }
 
 #[test]
-fn a_file_written_by_hand_needs_no_last_line() {
+fn a_handwritten_registry_needs_no_last_line() {
     let folder = Folder::registered();
     let text = folder.text();
     let by_hand = text
@@ -174,7 +174,7 @@ fn a_file_written_by_hand_needs_no_last_line() {
     folder.damage(by_hand.as_bytes());
     let project = folder.open();
     assert_eq!((ids(&project), project.recovered()), (vec!["a", "b"], None));
-    // Nor do tables behind it hurt.
+    // Tables after it do no harm.
     folder.damage(format!("{text}\n[more]\nx = 1\n").as_bytes());
     assert_eq!(folder.open().recovered(), None);
 }

@@ -1,4 +1,4 @@
-//! What is not registered: it is said, and the rest goes on.
+//! What cannot be registered is reported, and the rest is registered.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ fn options() -> AddOptions {
 }
 
 #[test]
-fn an_id_that_cannot_be_one_is_refused_before_anything_is_written() {
+fn an_invalid_id_is_refused_before_anything_is_written() {
     let folder = Folder::with(&[("a.gguf", gguf(&[])), ("b.gguf", gguf(&[]))]);
     for id in ["", "..", "/a", "a//b", "a\\b", "con", "a\u{7}"] {
         let error = folder.try_add(&["a.gguf"], &options().id(id));
@@ -30,7 +30,7 @@ fn an_id_that_cannot_be_one_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn ids_that_differ_by_case_alone_do_not_stop_the_rest() {
+fn ids_that_differ_only_in_case_are_reported_and_the_rest_is_registered() {
     let folder = Folder::with(&[
         ("a/Same.gguf", gguf(&[])),
         ("b/same.gguf", gguf(&[])),
@@ -45,7 +45,7 @@ fn ids_that_differ_by_case_alone_do_not_stop_the_rest() {
 }
 
 #[test]
-fn what_is_bad_is_reported_and_the_rest_is_registered() {
+fn failures_are_reported_and_the_rest_is_registered() {
     let folder = Folder::with(&[
         ("m/good.gguf", gguf(&[])),
         ("m/short.safetensors", b"123".to_vec()),
@@ -80,7 +80,7 @@ fn what_is_bad_is_reported_and_the_rest_is_registered() {
 }
 
 #[test]
-fn folders_of_tools_are_left_out_and_refused_by_name() {
+fn folders_of_tools_are_skipped_and_refused_when_named() {
     let folder = Folder::with(&[
         ("a.gguf", gguf(&[])),
         (".git/b.gguf", gguf(&[])),
@@ -97,7 +97,7 @@ fn folders_of_tools_are_left_out_and_refused_by_name() {
     }
     let project = folder.project();
     assert_eq!(project.registry().entries.keys().collect::<Vec<_>>(), ["a"]);
-    // A whole project as one model has none of these either.
+    // A whole project as one model does not include these either.
     folder.add_with(&["."], &options().id("all"));
     assert_eq!(files_of(&folder.project(), "all"), ["a.gguf"]);
 }
@@ -123,7 +123,7 @@ fn links_are_not_followed() {
         let failed = folder.add(&[name]).failed;
         assert!(failures(&failed)[0].1.contains("is a link"), "{failed:?}");
     }
-    // A folder of models goes without the link to a folder; a model that is a link, or has one in it, is said.
+    // A link to a folder is ignored in a folder of models; a model that is a link or contains one is reported.
     let report = folder.add(&["."]);
     assert_eq!(ids(&report), ["w"]);
     let failed = failures(&report.failed);
@@ -132,14 +132,14 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn names_that_some_system_refuses_are_reported() {
+fn names_that_are_not_portable_are_reported() {
     let folder = Folder::with(&[("m/good.gguf", gguf(&[]))]);
     for name in ["con.gguf", "a:b.gguf", "trailing.", "back\\slash.gguf"] {
         let path = folder.path("m").join(name);
         let _ = fs::write(&path, gguf(&[]));
         let mut others = names_in(&folder.path("m"));
         others.retain(|there| there != "good.gguf");
-        // Only a system that takes such names can show it; another may make something else of them.
+        // Only on systems that allow such names; others may change them.
         if others != [name] {
             for other in others {
                 fs::remove_file(folder.path("m").join(other)).unwrap();
@@ -164,7 +164,7 @@ fn names_that_some_system_refuses_are_reported() {
 fn a_name_that_is_not_utf_8_is_reported() {
     let folder = Folder::with(&[("m/good.gguf", gguf(&[]))]);
     let path = folder.path("m").join(name_without_unicode(".gguf"));
-    // Only a system that takes such names can show it.
+    // Only on systems that allow such names.
     if fs::write(&path, gguf(&[])).is_err() {
         return;
     }
@@ -177,10 +177,10 @@ fn a_name_that_is_not_utf_8_is_reported() {
 }
 
 #[test]
-fn files_that_differ_by_case_alone_do_not_stop_the_rest() {
+fn files_that_differ_only_in_case_are_reported_and_the_rest_is_registered() {
     let folder = Folder::with(&[("a.gguf", gguf(&[])), ("b.gguf", gguf(&[]))]);
     folder.write(&[("A.gguf", gguf(&[("general.name", "Big")]))]);
-    // Only a system that tells them apart can show it.
+    // Only on systems that distinguish them.
     if names_in(folder.root()).len() != 3 {
         return;
     }

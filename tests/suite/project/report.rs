@@ -1,4 +1,4 @@
-//! The report for other tools: its form, and that the same registry comes of it again.
+//! The report for other tools: its form, and that importing it gives the same registry.
 
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[test]
-fn it_has_the_files_and_fields_that_other_tools_read() {
+fn a_report_has_the_files_and_fields_that_other_tools_read() {
     let (temp, project) = project();
     let output = temp.path().join("out").join("registry");
     let report = project.report(&output).unwrap();
@@ -112,7 +112,7 @@ fn it_has_the_files_and_fields_that_other_tools_read() {
     );
     assert_eq!(tiny["versions"]["2.0"]["hash"], "");
 
-    // The file of a model is its entry, with the mark of who wrote it.
+    // The file of a model is its entry, with the name of the generator.
     let mut single = read(&output.join("agent").join("agent_metadata.json"));
     single.as_object_mut().unwrap().remove("generator");
     assert_eq!(&single, agent);
@@ -138,7 +138,7 @@ fn the_history_is_written_oldest_first() {
 }
 
 #[test]
-fn what_is_imported_again_is_the_same_registry() {
+fn importing_a_report_gives_the_same_registry() {
     let (temp, project) = project();
     let output = temp.path().join("out");
     let report = project.report(&output).unwrap();
@@ -152,7 +152,7 @@ fn what_is_imported_again_is_the_same_registry() {
     assert_eq!(imported.notes, []);
     let text = |project: &Project| fs::read_to_string(project.registry_path()).unwrap();
     assert_eq!(text(&copy), text(&project));
-    // And into itself it changes nothing.
+    // Importing it into its own project changes nothing.
     let mut project = project;
     let imported = project
         .import(&report.path, &ImportOptions::default())
@@ -164,7 +164,7 @@ fn what_is_imported_again_is_the_same_registry() {
 }
 
 #[test]
-fn the_same_registry_gives_the_same_bytes_and_what_is_dropped_goes() {
+fn a_report_is_reproducible_and_removes_dropped_models() {
     let (temp, mut project) = project();
     let output = temp.path().join("out");
     project.report(&output).unwrap();
@@ -173,7 +173,7 @@ fn the_same_registry_gives_the_same_bytes_and_what_is_dropped_goes() {
     assert_eq!(files_below(&output), before);
     assert_eq!(again.removed, Vec::<std::path::PathBuf>::new());
 
-    // Something of somebody else's stays, and so does its folder.
+    // Files of others stay, and so do their folders.
     write_files(&output, &[("sir/notes.txt", b"mine")]);
     project
         .remove(&["group/tiny".into(), "sir".into()], &Default::default())
@@ -200,7 +200,7 @@ fn the_same_registry_gives_the_same_bytes_and_what_is_dropped_goes() {
 }
 
 #[test]
-fn what_another_program_wrote_is_never_replaced() {
+fn files_of_other_programs_are_never_replaced() {
     let (temp, project) = project();
     let theirs =
         json!({"version": "1.0.0", "models": {"theirs": {"version": "1.0.0"}}}).to_string();
@@ -222,7 +222,7 @@ fn what_another_program_wrote_is_never_replaced() {
 }
 
 #[test]
-fn a_report_names_no_file_to_remove_outside_its_folder() {
+fn nothing_outside_of_the_folder_is_removed() {
     let (temp, project) = project();
     let output = temp.path().join("out");
     let path = project.report(&output).unwrap().path;
@@ -239,7 +239,7 @@ fn a_report_names_no_file_to_remove_outside_its_folder() {
 }
 
 #[test]
-fn files_that_would_be_one_are_refused() {
+fn colliding_file_names_are_refused() {
     let temp = tempfile::tempdir().unwrap();
     write_files(temp.path(), &[("a.bin", b"1"), ("b.bin", b"2")]);
     let mut project = Project::open(temp.path(), &Default::default()).unwrap();

@@ -17,11 +17,11 @@ fn versions<'a>(project: &'a Project, id: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_save_that_fails_keeps_the_change_in_memory_until_it_succeeds() {
+fn a_failed_save_keeps_the_change_in_memory() {
     let folder = Folder::registered();
     let before = folder.text();
     let mut project = folder.open();
-    // Where the backup should go, there is something else.
+    // A folder is in the place of the backup.
     let backup = folder.own("models.toml.bak");
     fs::remove_file(&backup).unwrap();
     fs::create_dir_all(backup.join("x")).unwrap();
@@ -40,7 +40,7 @@ fn a_save_that_fails_keeps_the_change_in_memory_until_it_succeeds() {
     project.save().unwrap();
     assert_eq!(ids(&folder.open()), ["a", "b", "c", "d"]);
     assert_eq!(fs::read_to_string(&backup).unwrap(), before);
-    // There is nothing to be saved any more.
+    // There is nothing left to save.
     let saved = folder.text();
     folder.damage(saved.replace("# end", "# end ").as_bytes());
     project.save().unwrap();
@@ -49,10 +49,10 @@ fn a_save_that_fails_keeps_the_change_in_memory_until_it_succeeds() {
 }
 
 #[test]
-fn a_failed_save_never_undoes_what_another_program_did() {
+fn a_failed_save_never_overwrites_changes_of_another_program() {
     let folder = Folder::registered();
     let mut project = folder.open();
-    // Before the failure: the change is made to what is there now.
+    // Another program's change before the failure is kept.
     folder.write("c", "1");
     folder.add("c");
     let backup = folder.own("models.toml.bak");
@@ -64,7 +64,7 @@ fn a_failed_save_never_undoes_what_another_program_did() {
     fs::remove_dir_all(&backup).unwrap();
     project.save().unwrap();
     assert_eq!(ids(&folder.open()), ["a", "b", "c", "d"]);
-    // After it: refused, and both keep what they have.
+    // After the failure, saving is refused, and both keep what they have.
     fs::remove_file(&backup).unwrap();
     fs::create_dir_all(backup.join("x")).unwrap();
     folder.write("e", "1");
@@ -82,7 +82,7 @@ fn a_failed_save_never_undoes_what_another_program_did() {
 }
 
 #[test]
-fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
+fn waiting_for_the_lock_times_out() {
     let folder = Folder::registered();
     let path = folder.own(".models.toml.lock");
     let lock = File::create(&path).unwrap();
@@ -101,7 +101,7 @@ fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
         .remove(&["a".to_owned()], &cancel)
         .unwrap_err();
     assert!(error.is_cancelled(), "{error}");
-    // Who reads needs no lock.
+    // Reading needs no lock.
     assert_eq!(ids(&folder.open()), ["a", "b"]);
     drop(lock);
     folder.add_to(&mut project, "c").unwrap();
@@ -109,7 +109,7 @@ fn a_lock_that_is_not_given_up_is_an_error_that_says_so() {
 }
 
 #[test]
-fn threads_that_add_at_once_lose_nothing() {
+fn concurrent_additions_lose_nothing() {
     let folder = Folder::new();
     let models: Vec<String> = (0..24).map(|number| format!("m{number:02}")).collect();
     for model in &models {
@@ -124,7 +124,7 @@ fn threads_that_add_at_once_lose_nothing() {
 }
 
 #[test]
-fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() {
+fn a_too_large_registry_is_refused_or_loses_its_oldest_versions() {
     let folder = Folder::new();
     folder.add_versions("a", 12);
     folder.add_versions("b", 2);
@@ -141,7 +141,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
         "{error}"
     );
     assert_eq!(folder.text(), before);
-    // In memory it has all, and a larger limit saves it.
+    // In memory it is complete, and can be saved with a larger limit.
     assert_eq!(ids(&project), ["a", "b", "c"]);
     project.set_options(&ProjectOptions::default());
     project.save().unwrap();
@@ -158,11 +158,11 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
         .collect();
     assert_eq!(project.dropped_versions(), dropped);
     assert_eq!(folder.open().registry(), project.registry());
-    // Where there is room nothing goes.
+    // Nothing is dropped if there is room.
     folder.write("e", "1");
     folder.add_to(&mut project, "e").unwrap();
     assert!(project.dropped_versions().is_empty());
-    // Where even that does not help, nothing is dropped.
+    // Nothing is dropped if that would not be enough.
     project.set_options(&ProjectOptions::default().max_bytes(500).keep_versions(1));
     folder.write("f", "1");
     folder.add_to(&mut project, "f").unwrap_err();
@@ -171,7 +171,7 @@ fn a_registry_that_would_be_too_large_is_refused_or_loses_its_oldest_versions() 
 }
 
 #[test]
-fn what_other_programs_keep_in_the_file_stays() {
+fn tables_and_keys_of_other_programs_are_kept() {
     let folder = Folder::registered();
     let text = folder.text();
     let text = text.replacen(
@@ -253,7 +253,7 @@ fn what_other_programs_keep_in_the_file_stays() {
 }
 
 #[test]
-fn a_change_that_changes_nothing_leaves_nothing_behind() {
+fn an_empty_change_writes_nothing() {
     let folder = Folder::new();
     let mut project = folder.open();
     let missing = [folder.temp.path().join("missing")];
@@ -282,7 +282,7 @@ fn a_change_that_changes_nothing_leaves_nothing_behind() {
 }
 
 #[test]
-fn leftovers_of_programs_that_were_killed_go_with_the_next_change() {
+fn the_next_change_removes_leftovers_of_killed_programs() {
     let folder = Folder::registered();
     for name in [
         "models.toml.77-0.tmp",
@@ -302,7 +302,7 @@ fn leftovers_of_programs_that_were_killed_go_with_the_next_change() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_written_to_is_read_and_not_changed() {
+fn a_read_only_folder_can_be_read() {
     let folder = Folder::registered();
     let before = folder.text();
     folder.write("c", "1");

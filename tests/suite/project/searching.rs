@@ -1,4 +1,4 @@
-//! Finding what is registered, and dropping it.
+//! Searching for registered models, and removing them.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn found(project: &Project, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn models_are_found_by_all_that_is_known_of_them() {
+fn search_looks_at_all_fields_and_metadata() {
     let folder = folder();
     let project = folder.project();
     for (query, expected) in [
@@ -53,7 +53,7 @@ fn models_are_found_by_all_that_is_known_of_them() {
 }
 
 #[test]
-fn a_model_or_a_target_is_dropped_and_its_files_stay() {
+fn removing_a_model_or_target_keeps_its_files() {
     let folder = folder();
     let sets = AddOptions::default().target_set("main");
     folder.add_with(&["targets"], &sets);
@@ -74,12 +74,12 @@ fn a_model_or_a_target_is_dropped_and_its_files_stay() {
         !text.contains("sir") && !text.contains("incidence"),
         "{text}"
     );
-    // Registered again, it begins anew.
+    // Registered again, it starts with its first version.
     assert!(folder.add(&["models/sir.py"]).registered[0].is_new);
 }
 
 #[test]
-fn an_id_that_is_not_registered_is_named_with_those_that_come_near() {
+fn an_unknown_id_is_reported_with_similar_ones() {
     let folder = folder();
     let before = fs::read(folder.project().registry_path()).unwrap();
     for (id, expected) in [("agnet", "agent"), ("incidence_targt", "incidence_target")] {
@@ -95,6 +95,6 @@ fn an_id_that_is_not_registered_is_named_with_those_that_come_near() {
         };
         assert_eq!(near[0], expected);
     }
-    // The one that is registered stays with the others.
+    // If one id is unknown, the other entry stays as well.
     assert_eq!(fs::read(folder.project().registry_path()).unwrap(), before);
 }

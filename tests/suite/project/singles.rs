@@ -20,7 +20,7 @@ impl Folder {
         Self { temp }
     }
 
-    /// With `a` and `b` registered, `b` last, so that the backup has only `a`.
+    /// With `a` and `b` registered, `b` last: the backup has only `a`.
     pub(super) fn registered() -> Self {
         let folder = Self::new();
         for model in ["a", "b"] {
@@ -53,7 +53,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Registers a model so many times, each as a new version.
+    /// Registers a model several times, each time as a new version.
     pub(super) fn add_versions(&self, model: &str, count: usize) {
         for number in 0..count {
             self.write(model, &format!("version {number}"));
@@ -84,7 +84,7 @@ pub(super) fn ids(project: &Project) -> Vec<&str> {
         .collect()
 }
 
-/// What lies in the folder of a registry, but for what is always there.
+/// The unexpected files in the folder of a registry.
 pub(super) fn names(path: &Path) -> Vec<String> {
     let mut names = names_in(path);
     names.retain(|name| name != ".gitignore");

@@ -1,4 +1,4 @@
-//! What is stale or broken, said with how to mend it; nothing is changed, and no code is run.
+//! Checks for what is stale or broken, with remedies; nothing is changed, and no code is run.
 
 use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use modelrack::project::{AddOptions, Finding, ResyncOptions, Severity, StatusOpt
 use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, weights};
 use crate::support::platform::link_folder;
 
-/// What a project that is as it should be has to say.
+/// The findings of a project without errors.
 const UNUSED: &str = "note unused_output model sir: No target uses output 'prevalence'";
 
 const SYNC: &str = "Resync";
@@ -37,7 +37,7 @@ fn check(folder: &Folder, what: &str, expected: &[String]) {
 }
 
 #[test]
-fn every_finding_is_said_with_what_mends_it() {
+fn every_finding_has_a_remedy() {
     type Change = fn(&Folder);
     let cases: Vec<(&str, Change, Vec<String>)> = vec![
         ("nothing", |_| {}, vec![]),
@@ -163,7 +163,7 @@ fn every_finding_is_said_with_what_mends_it() {
 }
 
 #[test]
-fn what_is_registered_by_hand_is_checked_too() {
+fn entries_written_by_hand_are_checked() {
     let folder = Folder::with(&[
         ("a.py", SIR.as_bytes()),
         ("b.py", SIR.as_bytes()),
@@ -201,7 +201,7 @@ fn what_is_registered_by_hand_is_checked_too() {
 }
 
 #[test]
-fn the_folder_of_a_model_is_watched() {
+fn new_files_in_the_folder_of_a_model_are_found() {
     let config = r#"{"model_type": "bert"}"#;
     let folder = Folder::with(&[
         ("m/config.json", config.as_bytes()),
@@ -236,7 +236,7 @@ fn the_folder_of_a_model_is_watched() {
 }
 
 #[test]
-fn a_link_in_the_folder_of_a_model_is_said() {
+fn a_link_in_the_folder_of_a_model_is_reported() {
     let folder = Folder::with(&[("m/a.bin", "x"), ("other/b", "x")]);
     folder.add(&["m"]);
     if !link_folder(&folder.path("other"), &folder.path("m/link")) {
@@ -247,13 +247,13 @@ fn a_link_in_the_folder_of_a_model_is_said() {
         "a link",
         &["warning untracked model m: Cannot be registered with its folder: m/link | ReplaceFiles".into()],
     );
-    // It is in the way of registering the folder as it is now.
+    // It prevents the folder from being registered.
     let report = folder.sync(&ResyncOptions::default());
     assert!(failures(&report.failed)[0].1.contains("'m/link' is a link"));
 }
 
 #[test]
-fn many_files_are_one_finding_with_the_first_few_names() {
+fn many_files_are_one_finding_that_names_the_first_few() {
     let names: Vec<String> = (0..8).map(|number| format!("m/{number}.bin")).collect();
     let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "x")).collect();
     let folder = Folder::with(&files);
@@ -271,7 +271,7 @@ fn many_files_are_one_finding_with_the_first_few_names() {
 }
 
 #[test]
-fn only_what_may_have_changed_is_hashed() {
+fn only_files_that_may_have_changed_are_hashed() {
     let folder = Folder::registered();
     let hashed = |deep: bool| {
         let options = StatusOptions::default().deep(deep);
@@ -283,7 +283,7 @@ fn only_what_may_have_changed_is_hashed() {
         (report.files_hashed, stale.count())
     };
     assert_eq!((hashed(false), hashed(true)), ((0, 0), (5, 0)));
-    // Touched, and the same.
+    // Touched, but unchanged.
     let path = folder.path("models/agent.md");
     let touch = |time| {
         let file = OpenOptions::new().write(true).open(&path).unwrap();
@@ -291,15 +291,15 @@ fn only_what_may_have_changed_is_hashed() {
     };
     touch(SystemTime::now());
     assert_eq!(hashed(false), (1, 0));
-    // Another of the same size, newer: noticed.
+    // Changed with the same size and a newer time: found.
     let mut bytes = AGENT.as_bytes().to_vec();
     bytes[10] ^= 1;
     fs::write(&path, &bytes).unwrap();
     assert_eq!(hashed(false), (1, 1));
-    // And with a time that says it is old: only all the bytes tell.
+    // Changed with the same size and an old time: found only by hashing.
     touch(SystemTime::now() - Duration::from_secs(3600));
     assert_eq!((hashed(false), hashed(true)), ((0, 0), (5, 1)));
-    // Another size tells without a byte read.
+    // Changed in size: found without reading.
     fs::write(&path, "short").unwrap();
     assert_eq!(hashed(false), (0, 1));
 }
@@ -337,7 +337,7 @@ fn code_is_never_run() {
 }
 
 #[test]
-fn names_that_only_running_would_tell_are_believed() {
+fn only_symbols_that_are_surely_missing_are_reported() {
     for (text, is_missing) in [
         ("from other import SIR\n", false),
         ("if X:\n    class SIR: pass\n", false),
@@ -361,7 +361,7 @@ fn names_that_only_running_would_tell_are_believed() {
 }
 
 #[test]
-fn looking_stops_when_it_is_told() {
+fn a_check_can_be_cancelled() {
     let folder = Folder::registered();
     let cancel = CancelToken::new();
     cancel.cancel();
@@ -371,7 +371,7 @@ fn looking_stops_when_it_is_told() {
 }
 
 #[test]
-fn a_project_with_nothing_registered_has_nothing_to_say() {
+fn an_empty_project_has_no_findings() {
     let folder = Folder::with(&[("m.gguf", gguf(&[]))]);
     check(&folder, "nothing", &[]);
     assert!(!folder.path(".registry").exists());

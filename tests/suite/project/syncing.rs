@@ -1,4 +1,4 @@
-//! Making the registry true to the files: what differs is shown, and nothing is dropped unless that is asked for.
+//! Updating the registry from the files: differences are reported, and nothing is dropped without `force`.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn options() -> ResyncOptions {
     ResyncOptions::default()
 }
 
-/// What differs, a line each: fields and files, then what is dropped.
+/// The differences, one per line: fields and files, then what is dropped.
 fn lines(difference: &Difference) -> Vec<String> {
     let mut lines = Vec::new();
     for change in &difference.changed {
@@ -49,7 +49,7 @@ fn lines(difference: &Difference) -> Vec<String> {
 }
 
 #[test]
-fn what_is_true_stays_as_it_is() {
+fn a_current_registry_is_not_changed() {
     let folder = Folder::registered();
     let before = folder.snapshot();
     let reports = [
@@ -65,7 +65,7 @@ fn what_is_true_stays_as_it_is() {
 }
 
 #[test]
-fn what_changed_is_shown_and_registered_as_it_is_now() {
+fn changes_are_reported_and_registered() {
     let folder = Folder::registered();
     folder.edit(
         "targets/incidence.py",
@@ -110,7 +110,7 @@ fn what_changed_is_shown_and_registered_as_it_is_now() {
 }
 
 #[test]
-fn nothing_is_dropped_unless_that_is_asked_for() {
+fn nothing_is_dropped_without_force() {
     type Change = fn(&Folder);
     let cases: [(&str, Change, &[&str]); 4] = [
         (
@@ -166,7 +166,7 @@ fn nothing_is_dropped_unless_that_is_asked_for() {
 }
 
 #[test]
-fn a_renamed_class_is_followed_when_one_alone_took_its_place() {
+fn a_renamed_class_is_followed_if_it_is_the_only_candidate() {
     let folder = Folder::with(&[("two.py", "class A(BaseModel):\n    outputs = ['x']\n")]);
     folder.add(&["two.py"]);
     folder.write(&[("two.py", "class B(BaseModel):\n    outputs = ['y']\n")]);
@@ -182,7 +182,7 @@ fn a_renamed_class_is_followed_when_one_alone_took_its_place() {
         ]
     );
     assert_eq!(folder.findings(), Vec::<String>::new());
-    // Of two, nobody can say which it is, nor of none.
+    // With two candidates, or none, it is not followed.
     for text in [
         "class C(BaseModel):\n    outputs = ['x']\nclass D(BaseModel):\n    outputs = ['y']\n",
         "A = 1\n",
@@ -209,7 +209,7 @@ fn a_renamed_class_is_followed_when_one_alone_took_its_place() {
 }
 
 #[test]
-fn a_renamed_function_is_not_mistaken_for_one_that_is_registered() {
+fn a_renamed_function_is_not_taken_for_a_registered_one() {
     let two = "@target(model_output='x')\ndef one():\n    pass\n@target(model_output='x')\ndef other():\n    pass\n";
     let folder = Folder::with(&[
         ("t.py", two),
@@ -238,7 +238,7 @@ fn a_renamed_function_is_not_mistaken_for_one_that_is_registered() {
 }
 
 #[test]
-fn files_of_a_folder_come_in_and_go() {
+fn files_added_to_and_removed_from_a_folder_are_synced() {
     let folder = Folder::with(&[
         ("m/config.json", br#"{"model_type": "bert"}"#.to_vec()),
         ("m/w.safetensors", weights(&[2])),
@@ -270,7 +270,7 @@ fn files_of_a_folder_come_in_and_go() {
 }
 
 #[test]
-fn a_model_that_moved_keeps_its_history_under_its_id() {
+fn a_moved_model_keeps_its_history_under_its_id() {
     let folder = Folder::registered();
     folder.rename("models/agent.md", "models/pomdp/agent.md");
     assert!(folder.sync(&options()).needs_force);
@@ -284,7 +284,7 @@ fn a_model_that_moved_keeps_its_history_under_its_id() {
         (&*agent.path, agent.versions.len()),
         ("models/pomdp/agent.md", 2)
     );
-    // Another in its old place is another model.
+    // A new file in its old place is another model.
     folder.write(&[("models/agent.md", gnn("Another", ""))]);
     assert_eq!(
         folder.add(&["models/agent.md"]).registered[0].id,
@@ -293,7 +293,7 @@ fn a_model_that_moved_keeps_its_history_under_its_id() {
 }
 
 #[test]
-fn data_and_code_that_are_gone_are_dropped_with_the_rest_of_the_model_kept() {
+fn missing_data_and_code_are_dropped_from_a_model() {
     let folder = Folder::with(&[
         ("m.gguf", gguf(&[])),
         ("c.py", b"A = 1\n".to_vec()),
@@ -321,7 +321,7 @@ fn data_and_code_that_are_gone_are_dropped_with_the_rest_of_the_model_kept() {
 }
 
 #[test]
-fn what_cannot_be_registered_stays_as_it_is_and_the_rest_goes_on() {
+fn failures_leave_the_entry_and_the_rest_is_synced() {
     let folder = Folder::with(&[
         ("m.md", gnn("M", "## ModelVersion\n2.0\n")),
         ("d.csv", "1\n".to_owned()),
@@ -333,7 +333,7 @@ fn what_cannot_be_registered_stays_as_it_is_and_the_rest_goes_on() {
     folder.add_with(&["m.md"], &data);
     folder.add(&["sir.py", "t.py"]);
     let before = folder.project().registry().entries["m"].clone();
-    // A version that goes back, with data that is gone; code that is none; and a change beside them.
+    // A lower version with missing data, code that does not parse, and an ordinary change.
     folder.write(&[
         ("m.md", gnn("M", "## ModelVersion\n1.0\n").as_str()),
         ("sir.py", "def f(:\n"),
@@ -355,7 +355,7 @@ fn what_cannot_be_registered_stays_as_it_is_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_the_code_says_anew_comes_in() {
+fn new_declarations_in_the_code_are_synced() {
     let folder = Folder::with(&[
         ("m.py", "A = 1\n"),
         (
@@ -386,7 +386,7 @@ fn what_the_code_says_anew_comes_in() {
 }
 
 #[test]
-fn an_entrypoint_of_another_file_is_not_looked_for_in_this_one() {
+fn an_entrypoint_in_another_file_is_left_alone() {
     let folder = Folder::with(&[
         ("m.py", "class Other(BaseModel):\n    outputs = ['x']\n"),
         (
@@ -409,13 +409,13 @@ fn an_entrypoint_of_another_file_is_not_looked_for_in_this_one() {
 }
 
 #[test]
-fn a_plan_is_made_as_it_stands_unless_the_registry_changed() {
+fn a_plan_is_applied_unless_the_registry_has_changed() {
     let folder = Folder::registered();
     folder.delete("models/agent.md");
     folder.write(&[("data/observed.csv", "day,cases\n1,4\n")]);
     let plan = folder.project().plan_resync(&options()).unwrap();
     assert!(plan.report.needs_force && plan.report.dry_run && !plan.report.applied);
-    // What comes after the plan is not in it.
+    // Changes after the plan are not part of it.
     folder.edit("models/sir.py", "class SIR", "class SEIR");
     let mut project = folder.project();
     project.apply(&plan, &CancelToken::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Versions: which one a model gets, and that those before it stay.
+//! Versions: which one a model gets, and that earlier ones are kept.
 
 use modelrack::manifest::RelPath;
 use modelrack::project::{AddOptions, ResyncOptions};
@@ -14,7 +14,7 @@ fn current(folder: &Folder, id: &str) -> String {
 }
 
 #[test]
-fn the_first_version_is_the_one_given_else_stated_else_1_0_0() {
+fn the_first_version_is_given_or_stated_or_1_0_0() {
     let stated = gnn("M", "## ModelVersion\n2.1\n");
     for (text, given, expected) in [
         (gnn("M", ""), None, "1.0.0"),
@@ -32,7 +32,7 @@ fn the_first_version_is_the_one_given_else_stated_else_1_0_0() {
 }
 
 #[test]
-fn a_changed_model_gets_the_next_version_and_its_history_stays() {
+fn a_changed_model_gets_the_next_version_and_keeps_its_history() {
     let folder = Folder::with(&[("m.gguf", gguf(&[]))]);
     let mut digests = Vec::new();
     for (at, expected) in ["1.0.0", "1.0.1", "1.0.2", "1.0.3"].iter().enumerate() {
@@ -61,7 +61,7 @@ fn a_changed_model_gets_the_next_version_and_its_history_stays() {
 }
 
 #[test]
-fn the_same_bytes_are_no_new_version_and_write_nothing() {
+fn unchanged_files_give_no_new_version() {
     let folder = Folder::registered();
     let before = folder.snapshot();
     let report = folder.add(&["models", "targets"]);
@@ -71,10 +71,10 @@ fn the_same_bytes_are_no_new_version_and_write_nothing() {
     );
     assert_eq!((report.processed, report.registered.len()), (4, 0));
     assert_eq!(folder.snapshot(), before);
-    // Said by hand, the version that it has anyway is the same.
+    // Giving the current version by hand changes nothing.
     let same = folder.add_with(&["models/sir.py"], &version("1.0.0"));
     assert_eq!(same.unchanged, ["sir"]);
-    // The same bytes under a higher one are that version too.
+    // The same files may get a higher version.
     let higher = folder.add_with(&["models/sir.py"], &version("1.1.0"));
     assert_eq!(higher.registered[0].previous.as_deref(), Some("1.0.0"));
     let project = folder.project();
@@ -83,16 +83,16 @@ fn the_same_bytes_are_no_new_version_and_write_nothing() {
 }
 
 #[test]
-fn what_a_file_states_anew_counts_and_what_it_kept_does_not() {
+fn only_a_newly_stated_version_counts() {
     let stating =
         |version: &str, more: &str| gnn("M", &format!("{more}\n## ModelVersion\n{version}\n"));
     let folder = Folder::new();
     for (text, expected) in [
         (stating("1.2.0", ""), "1.2.0"),
-        // Changed, and of the same version by its own words.
+        // Changed, but still stating the same version.
         (stating("1.2.0", "# a"), "1.2.1"),
         (stating("1.2.0", "# b"), "1.2.2"),
-        // One that another state had already.
+        // Stating a version that an earlier state had.
         (stating("1.2.1", "# c"), "1.2.3"),
         (stating("1.3", "# d"), "1.3"),
         (gnn("M", "# e"), "1.3.1"),
@@ -124,7 +124,7 @@ fn a_lower_version_is_refused() {
         assert!(failed[0].1.contains(reason), "{number}: {failed:?}");
         assert_eq!(folder.text(), text, "{number}");
     }
-    // A file may say it too; the others go on.
+    // A file may state one too; the others are registered.
     folder.write(&[("m.md", gnn("M", "## ModelVersion\n1.0\n"))]);
     let report = folder.add(&["."]);
     assert_eq!(report.registered[0].id, "n");
@@ -136,7 +136,7 @@ fn a_lower_version_is_refused() {
 }
 
 #[test]
-fn a_change_of_data_or_code_is_a_change_of_the_model() {
+fn changed_data_or_code_changes_the_model() {
     let folder = Folder::with(&[("m.gguf", gguf(&[])), ("d.csv", b"1".to_vec())]);
     let with_data = AddOptions::default().data(vec![folder.path("d.csv")]);
     folder.add_with(&["m.gguf"], &with_data);
@@ -150,7 +150,7 @@ fn a_change_of_data_or_code_is_a_change_of_the_model() {
 }
 
 #[test]
-fn what_was_given_by_hand_holds_whatever_the_files_say() {
+fn fields_set_by_hand_override_the_files() {
     let folder = Folder::with(&[
         ("sir.py", SIR.as_bytes()),
         ("m.md", gnn("Old", "").as_bytes()),
@@ -183,7 +183,7 @@ fn what_was_given_by_hand_holds_whatever_the_files_say() {
     let report = folder.sync(&ResyncOptions::default());
     assert!(report.applied);
     check(&folder);
-    // Given anew, it is that.
+    // A new value by hand replaces it.
     let again = AddOptions::default().description("Other");
     folder.add_with(&["m.md"], &again);
     assert_eq!(
@@ -193,7 +193,7 @@ fn what_was_given_by_hand_holds_whatever_the_files_say() {
 }
 
 #[test]
-fn what_nobody_gave_follows_the_files() {
+fn other_fields_follow_the_files() {
     let folder = Folder::with(&[("m.md", gnn("Old", "## ModelAnnotation\nWords.\n"))]);
     folder.add(&["m.md"]);
     folder.write(&[("m.md", gnn("New", "## ModelAnnotation\nMore words.\n"))]);
@@ -206,7 +206,7 @@ fn what_nobody_gave_follows_the_files() {
         of(),
         ("New".into(), "More words.".into(), Some("other".into()))
     );
-    // A file that says nothing takes nothing away.
+    // A file that states nothing clears nothing.
     folder.write(&[("m.md", "# Nothing is said here")]);
     folder.add(&["m.md"]);
     assert_eq!(
@@ -217,7 +217,7 @@ fn what_nobody_gave_follows_the_files() {
 }
 
 #[test]
-fn a_change_of_what_is_said_alone_is_no_new_version() {
+fn a_changed_description_is_no_new_version() {
     let folder = Folder::with(&[("w.safetensors", weights(&[1]))]);
     folder.add(&["w.safetensors"]);
     let tagged = AddOptions::default().tags(["new"]);

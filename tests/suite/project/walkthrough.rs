@@ -1,4 +1,4 @@
-//! The way of a publisher from a folder of files to somebody who pulls them.
+//! A publisher's workflow, from a folder of files to pulled models.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::support::address;
 use crate::support::rack::Rack;
 
 #[test]
-fn models_are_registered_kept_true_published_and_pulled() {
+fn models_are_registered_synced_published_and_pulled() {
     let folder = Folder::with(&[
         ("README.md", b"# A project\n".as_slice()),
         ("models/agent.md", AGENT.as_bytes()),
@@ -64,7 +64,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     assert_eq!(publish().unwrap_err().code(), "NOT_PUBLISHABLE");
     assert_eq!(fs::read_dir(registry.path()).unwrap().count(), 0);
 
-    // The registry follows, first on trial; the target has to follow the model, and says so.
+    // The registry is synced, first as a dry run; the target then has to be changed for the model.
     let dry = folder.plan_sync(&ResyncOptions::default());
     assert_eq!(
         (dry.difference.changed.len(), dry.difference.dropped.len()),
@@ -84,7 +84,7 @@ fn models_are_registered_kept_true_published_and_pulled() {
     assert_eq!(folder.findings(), clean);
     assert_eq!(folder.status().errors, 0);
 
-    // Published, and pulled by somebody else.
+    // Published, and pulled on another machine.
     assert_eq!(publish().unwrap().len(), 3);
     let rack = Rack::new();
     let url = Url::from_path(registry.path()).unwrap();

@@ -1,7 +1,7 @@
-//! What other programs registered, in one form.
+//! The entries of registries of other programs, in one form.
 //!
-//! `registry.yaml` of modelops; `data` may be texts or tables with a path and a digest, `observation` stands for a
-//! target's data in older ones:
+//! The `registry.yaml` of modelops; `data` may have strings or tables with a path and a digest, and older versions have
+//! `observation` for the data of a target:
 //!
 //! ```yaml
 //! version: "1.0"

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_as_it_is_written() {
+    fn json_is_read_and_repeated_keys_are_refused() {
         let value = json!({"a": [1, -2, 1.5, null, true, "x\u{1}"], "b": {"c": {}}});
         assert_eq!(parse(&value.to_string()), Ok(value));
         for (bad, words) in [

@@ -251,7 +251,7 @@ impl Project {
         })
     }
 
-    /// Returns where in the project a path of another registry leads.
+    /// Resolves a path of another registry to one in the project.
     fn imported_path(&self, path: &str) -> Result<String> {
         if path == "." {
             return Ok(path.to_owned());
@@ -302,7 +302,7 @@ impl ImportReport {
         self.notes.push(ImportNote { entity, message });
     }
 
-    /// Returns what came of an entry, and reports why nothing did.
+    /// Returns the outcome for an entry, or reports its error.
     fn check<T>(&mut self, kind: ItemKind, id: &str, path: &str, outcome: Result<T>) -> Option<T> {
         let failed = |error: Error| FailedPath {
             path: path.to_owned(),

@@ -112,7 +112,7 @@ impl<'a> ModelImport<'a> {
         entry
     }
 
-    /// Notes which files differ from what the other registry says.
+    /// Notes which files do not match the digests in the other registry.
     fn compare_digests(&self, current: &RegisteredVersion) -> Vec<String> {
         let mut notes = Vec::new();
         for (path, stated) in &self.imported.digests {

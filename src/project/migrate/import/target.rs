@@ -97,7 +97,7 @@ impl<'a> TargetImport<'a> {
         }
     }
 
-    /// Notes when a digest is that of no file of the target. Programs differ in the files that it is made of.
+    /// Notes a digest that matches no file of the target. Programs differ in what they compute it from.
     fn compare_digest(&self, target: &TargetEntry) -> Option<String> {
         let Some(stated) = self.imported.digest? else {
             return Some("its target_digest is not a SHA-256, and was not compared".into());

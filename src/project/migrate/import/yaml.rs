@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_those_of_the_core_schema() {
+    fn scalars_follow_the_core_schema() {
         let text = "a: 1\nb: [x, 'y', \"z\\n\", 1.5, ~, true, '1']\nc:\n  - d: |\n      text\n    e: 2026-01-01\n1: !!str 2\nf:\n";
         let expected = json!({
             "a": 1, "b": ["x", "y", "z\n", 1.5, null, true, "1"],
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_stands_for_what_its_anchor_is_at() {
+    fn aliases_are_resolved() {
         let text = "a: &one [x, &two y]\nb: *one\n*two : *two\n&three k: *three\n";
         // Of a key that is an alias, the space before the colon is part of YAML.
         assert_eq!(
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn errors_have_the_line() {
         for (text, line, words) in [
             ("a: 1\nb: 2\na: 3\n", 3, "'a' occurs twice"),
             ("a: 1\n---\nb: 2\n", 2, "second document"),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_without_bounds_is_refused() {
+    fn alias_bombs_and_deep_nesting_are_refused() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..12 {
             let before = format!("*a{}, ", level - 1).repeat(10);

@@ -265,7 +265,7 @@ impl Project {
         if !options.name.is_empty() {
             ModelName::parse(&options.name).map_err(Error::argument_name)?;
         }
-        // Before anything is fetched in vain.
+        // Checked before anything is fetched.
         read_replaceable(&file)?;
         let folder = options.open(&path)?;
         let found = find(
@@ -347,7 +347,7 @@ fn hash_files(
     files.map_init(|| vec![0; BUFFER_BYTES], hash).collect()
 }
 
-/// Reads the registry that would be replaced.
+/// Reads the registry that will be replaced.
 fn read_replaceable(file: &RegistryFile) -> Result<OnDisk> {
     file.read(None).map_err(|error| {
         error.map_kind(|mut kind| {

@@ -1,4 +1,4 @@
-//! Which folders are models, which files they have, and which of them belong together.
+//! Finding the models below a folder, their files, and the examples that they form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use crate::glob::Glob;
 use crate::model::ModelName;
 use crate::relpath::{RelPath, below};
 
-/// A part of the last segment of a flow model's name. Outputs of flow models are inputs of the others.
+/// What the last segment of a flow model's name contains. Outputs of flow models are inputs of the other models.
 const FLOW: &str = "gwf";
 
 /// How models are recognised and named.
@@ -18,7 +18,7 @@ pub(super) struct Naming<'a> {
     pub(super) name_file: &'a Glob,
     /// The prefix of every name; may be empty.
     pub(super) prefix: &'a str,
-    /// The name of a model at the top, if there is one.
+    /// The name of a model at the top.
     pub(super) top: Option<&'a str>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct Models<'a> {
     pub(super) models: BTreeMap<String, Vec<String>>,
     /// Example → its models, flow models first.
     pub(super) examples: BTreeMap<String, Vec<String>>,
-    /// The number of models in the folder of another.
+    /// The number of models in the folder of another model.
     pub(super) nested: usize,
 }
 
-/// Finds the models among files, which are in order. Each folder with a name file is a model, with everything below the
-/// folder, that of models further down too. Models below the same first folder form an example with its name.
+/// Finds the models among files, which are sorted. Each folder with a name file is a model, with everything below the
+/// folder, including nested models. Models below the same first folder form an example with its name.
 ///
 /// # Errors
 /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) at `location` for a name that no registry can have, when it is of a model, and for two models of
@@ -89,7 +89,7 @@ pub(super) fn find<'a>(
     Ok(found)
 }
 
-/// Returns the files below a folder, which are next to each other.
+/// Returns the files below a folder, which are adjacent.
 fn files_below<'a>(names: &'a [String], folder: &str) -> &'a [String] {
     if folder.is_empty() {
         return names;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_a_model_in_a_model_are_of_both() {
+    fn the_files_of_a_nested_model_belong_to_both() {
         let names = names(&["a/mfsim.nam", "a/in/mfsim.nam", "a/in/x", "mfsim.nam"]);
         let found = find_in(&names, "mf6/test", "mfsim.nam").unwrap();
         let sizes: Vec<_> = found
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn models_below_one_folder_are_an_example_and_flow_comes_first() {
+    fn models_below_one_folder_form_an_example_with_flow_models_first() {
         let names = names(&[
             "ex/mf6gwt/mfsim.nam",
             "ex/mf6gwf/mfsim.nam",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_models_are_checked_and_others_are_not() {
+    fn only_names_in_models_are_checked() {
         let of = |bad: &str| find_in(&names(&["a/mfsim.nam", bad]), "", "mfsim.nam").map(|_| ());
         for harmless in [
             "b/../x",

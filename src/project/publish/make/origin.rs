@@ -40,7 +40,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Finds how a repository is reached: as a source says that names it, else as the environment says.
+    /// Finds how a repository is reached: by the source that names it, else by the environment.
     fn find(
         repository: &RepositoryRef,
         asset: Option<&str>,
@@ -221,7 +221,7 @@ impl MakeOptions {
     }
 }
 
-/// The last segment of a path.
+/// Returns the last segment of a path.
 fn name_of(path: &str) -> Option<String> {
     let last = path.rsplit('/').next().filter(|last| !last.is_empty());
     last.map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Registries that nobody should have written.
+//! Malformed and hostile registries.
 
 use std::fs::File;
 
@@ -10,7 +10,7 @@ use crate::support::chain;
 use crate::support::platform::link_folder;
 
 #[test]
-fn a_file_that_is_neither_says_what_is_accepted() {
+fn the_error_about_another_file_says_what_is_accepted() {
     for (name, text) in [
         ("registry.yaml", ""),
         ("registry.yaml", "# nothing\n"),
@@ -34,7 +34,7 @@ fn a_file_that_is_neither_says_what_is_accepted() {
         .project()
         .import(place.temp.path(), &ImportOptions::default())
         .unwrap_err();
-    // A folder cannot even be opened as a file everywhere.
+    // Not every system can open a folder as a file.
     assert!(
         ["REGISTRY_ERROR", "PERMISSION_ERROR"].contains(&error.code()),
         "{error}"
@@ -42,7 +42,7 @@ fn a_file_that_is_neither_says_what_is_accepted() {
 }
 
 #[test]
-fn what_grows_nests_or_repeats_without_bounds_is_refused() {
+fn alias_bombs_deep_nesting_and_repeated_keys_are_refused() {
     let mut bomb = String::from("models:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let before = format!("*a{}, ", level - 1).repeat(10);
@@ -87,7 +87,7 @@ fn what_grows_nests_or_repeats_without_bounds_is_refused() {
 }
 
 #[test]
-fn a_huge_file_and_one_that_is_no_text_are_refused() {
+fn huge_and_non_utf_8_files_are_refused() {
     let place = Place::empty();
     let path = place.write("registry.yaml", "models: {}\n");
     File::options()
@@ -107,7 +107,7 @@ fn a_huge_file_and_one_that_is_no_text_are_refused() {
 }
 
 #[test]
-fn a_path_that_leads_elsewhere_registers_nothing() {
+fn paths_outside_of_the_project_are_refused() {
     let place = Place::new();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("x.py"), MODEL).unwrap();
@@ -150,7 +150,7 @@ fn a_path_that_leads_elsewhere_registers_nothing() {
 }
 
 #[test]
-fn a_link_is_refused_wherever_it_is_on_the_way() {
+fn links_are_refused_anywhere_in_a_path() {
     let place = Place::new();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("x.py"), MODEL).unwrap();
@@ -169,7 +169,7 @@ fn a_link_is_refused_wherever_it_is_on_the_way() {
 }
 
 #[test]
-fn a_bad_entry_is_reported_with_what_is_wrong_and_the_rest_goes_on() {
+fn a_malformed_entry_is_reported_and_the_rest_is_imported() {
     let deep = (0..40).fold(json!(1), |value, _| json!([value]));
     for (entry, words) in [
         (json!(3), "it is not a table"),
@@ -210,7 +210,7 @@ fn a_bad_entry_is_reported_with_what_is_wrong_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_bad_record_is_reported_too() {
+fn a_malformed_record_is_reported_and_the_rest_is_imported() {
     let file = "models/sir.py";
     for entry in [
         json!({"file_path": file, "version": "../1"}),
@@ -235,7 +235,7 @@ fn a_bad_record_is_reported_too() {
 }
 
 #[test]
-fn ids_that_no_registry_can_have_are_reported() {
+fn invalid_ids_are_reported() {
     let place = Place::new();
     let mut models = serde_json::Map::new();
     for id in ["", "../x", "con", "a b", "a@b", "a\u{1b}[2J", "SIR", "sir"] {
@@ -257,13 +257,13 @@ fn ids_that_no_registry_can_have_are_reported() {
             .any(|(_, why)| why.contains("from 'SIR' only in case")),
         "{report:?}"
     );
-    // What was written is read again.
+    // What was written can be read.
     assert_eq!(place.project().registry().entries.len(), 2);
     assert_eq!(place.project().registry().target_sets.len(), 1);
 }
 
 #[test]
-fn metadata_that_toml_has_no_form_for_does_not_change_each_time() {
+fn metadata_that_toml_cannot_express_is_stable() {
     let place = Place::new();
     let metadata = json!({
         "none": null, "list": [null, 1, u64::MAX], "large": u64::MAX, "small": i64::MIN,
@@ -282,7 +282,7 @@ fn metadata_that_toml_has_no_form_for_does_not_change_each_time() {
 }
 
 #[test]
-fn a_failure_to_write_leaves_what_was_there() {
+fn a_failed_write_leaves_the_registry_as_it_was() {
     let place = Place::new();
     place.import("registry.yaml", &bundle()).unwrap();
     let before = place.registry();

@@ -1,4 +1,4 @@
-//! Registries of the kind of `model_registry.json`.
+//! Importing `model_registry.json`.
 
 use modelrack::Digest;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn hash(text: &str) -> String {
     Digest::of(text.as_bytes()).to_string()
 }
 
-/// A version as the program of this format writes it: without the size of its file.
+/// A version as the programs of this format write it: without the size of its file.
 fn version(name: &str, text: &str, time: &str) -> Value {
     json!({
         "version": name, "file_path": FILE, "created_at": time, "hash": hash(text),
@@ -40,7 +40,7 @@ fn place(text: &str) -> Place {
 }
 
 #[test]
-fn the_entry_of_the_description_is_taken_over() {
+fn an_entry_with_a_single_version_is_imported() {
     let place = place(NEW);
     let text = json!({"models": {"actinf_pomdp_agent": {
         "model_id": "actinf_pomdp_agent",
@@ -69,7 +69,7 @@ fn the_entry_of_the_description_is_taken_over() {
 }
 
 #[test]
-fn a_list_of_entries_is_read_as_a_table_of_them() {
+fn a_list_of_entries_is_read_like_a_table() {
     let place = place(NEW);
     let entry = json!({"model_id": "agent", "file_path": FILE, "version": "2.0"});
     let text = json!({"models": [entry, entry, {"file_path": FILE}]});
@@ -88,7 +88,7 @@ fn a_list_of_entries_is_read_as_a_table_of_them() {
 }
 
 #[test]
-fn a_history_survives_as_far_as_its_files_are_known() {
+fn versions_whose_files_are_known_are_imported() {
     let place = place(NEW);
     let mut with_size = version("1.0.0", OLD, "2025-09-28T12:00:00");
     with_size["file_size_bytes"] = OLD.len().into();
@@ -115,7 +115,7 @@ fn a_history_survives_as_far_as_its_files_are_known() {
     let old = entry.versions["1.0.0"].files.values().next().unwrap();
     assert_eq!(old.digest, Digest::of(OLD.as_bytes()));
     assert_eq!(old.size_bytes, OLD.len() as u64);
-    // What is said of the model is said of its current version.
+    // The metadata of the model belongs to its current version.
     assert_eq!(current.metadata["license"], "MIT");
     assert_eq!(current.metadata["of"], "1.0.1");
     assert!(!current.metadata.contains_key("none"));
@@ -130,8 +130,8 @@ fn a_history_survives_as_far_as_its_files_are_known() {
 }
 
 #[test]
-fn a_file_that_changed_since_becomes_the_next_version() {
-    // Its former size is not known, so that there is nothing to keep of it.
+fn a_changed_file_becomes_the_next_version() {
+    // Its old size is unknown, so the old version cannot be kept.
     let place = place(NEW);
     let versions = json!({"1.0.3": version("1.0.3", OLD, "2025-09-29T12:00:00")});
     let text = registry("1.0.3", versions.clone());
@@ -147,11 +147,11 @@ fn a_file_that_changed_since_becomes_the_next_version() {
         place.project().registry().entries["agent"].versions.len(),
         1
     );
-    // Again: it is there.
+    // Importing it again changes nothing.
     let again = place.import("model_registry.json", &text).unwrap();
     assert_eq!(again.unchanged, ["agent"], "{again:?}");
 
-    // With its size it is part of the history.
+    // With its size, the old version is kept.
     let place = self::place(NEW);
     let mut versions = versions;
     versions["1.0.3"]["file_size_bytes"] = OLD.len().into();
@@ -172,7 +172,7 @@ fn a_file_that_changed_since_becomes_the_next_version() {
         ["agent"]
     );
 
-    // A size alone tells it, too.
+    // A different size alone shows the change, too.
     let place = self::place(NEW);
     let entry = json!({"file_path": FILE, "file_size_bytes": 3, "version": "1.0.0"});
     let text = json!({"models": {"agent": entry}}).to_string();
@@ -181,7 +181,7 @@ fn a_file_that_changed_since_becomes_the_next_version() {
 }
 
 #[test]
-fn a_version_that_is_registered_with_other_files_stays() {
+fn a_registered_version_is_not_overwritten() {
     let place = place(OLD);
     let entry = json!({"file_path": FILE, "version": "1.0.0"});
     let text = json!({"models": {"agent": entry}}).to_string();

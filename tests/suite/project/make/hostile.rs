@@ -1,4 +1,4 @@
-//! Archives that are not what they seem.
+//! Hostile archives.
 
 use std::io::{Cursor, Write};
 
@@ -10,7 +10,7 @@ use crate::support::chain;
 use crate::support::forge::{zip, zip_stored};
 use crate::support::server::Rule;
 
-/// Replaces a name wherever it stands in a zip, by one as long.
+/// Replaces each occurrence of a name in a zip by a name of the same length.
 fn rename(mut zip: Vec<u8>, name: &str, other: &str) -> Vec<u8> {
     assert_eq!(name.len(), other.len());
     let places: Vec<usize> = (0..zip.len() - name.len())
@@ -23,7 +23,7 @@ fn rename(mut zip: Vec<u8>, name: &str, other: &str) -> Vec<u8> {
     zip
 }
 
-/// Overwrites a field of the directory's entry of the member, by its place in the entry.
+/// Overwrites a field of a member's entry in the central directory, by its offset in the entry.
 fn patch(mut zip: Vec<u8>, member: &str, field: usize, value: &[u8]) -> Vec<u8> {
     let entry = (0..zip.len() - 46)
         .find(|at| {
@@ -48,7 +48,7 @@ fn refused(zip: Vec<u8>, code: &str, named: &str) {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn names_outside_of_the_folder_are_refused() {
     let with = |name| zip(&[("a/mfsim.nam", "x"), (name, "x")]);
     refused(with("a/../../x"), "REGISTRY_ERROR", "a/../../x");
     refused(with("a/con"), "REGISTRY_ERROR", "a/con");
@@ -61,7 +61,7 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn names_of_nothing_that_is_wanted_do_not_matter() {
+fn invalid_names_outside_of_models_are_ignored() {
     let publisher = Publisher::new();
     let names = ["../../etc/passwd", "/etc/passwd", "C:/x", "b/con", "b/x\ny"];
     let mut files = vec![("a/mfsim.nam", "x")];
@@ -71,7 +71,7 @@ fn names_of_nothing_that_is_wanted_do_not_matter() {
 }
 
 #[test]
-fn links_are_refused_in_models_only() {
+fn links_are_refused_only_in_models() {
     let with = |link: &str| {
         let options = SimpleFileOptions::default();
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -91,7 +91,7 @@ fn links_are_refused_in_models_only() {
 }
 
 #[test]
-fn what_is_there_twice_is_refused() {
+fn duplicate_members_are_refused() {
     let files = [
         ("a/mfsim.nam", "x"),
         ("a/x1", "1"),
@@ -106,7 +106,7 @@ fn what_is_there_twice_is_refused() {
 }
 
 #[test]
-fn bombs_are_refused() {
+fn zip_bombs_are_refused() {
     let zeros = vec![0; 4 << 20];
     let files = [("a/mfsim.nam", &b"x"[..]), ("a/zeros", &zeros)];
     let honest = zip(&files);
@@ -116,7 +116,7 @@ fn bombs_are_refused() {
         "REGISTRY_ERROR",
         "its sizes are impossible",
     );
-    // It would give a thousand times as much as it says.
+    // It would decompress to a thousand times the stated size.
     refused(
         patch(honest.clone(), "a/zeros", SIZE, &4096_u32.to_le_bytes()),
         "HASH_MISMATCH",
@@ -130,7 +130,7 @@ fn bombs_are_refused() {
 }
 
 #[test]
-fn damage_is_found() {
+fn damaged_archives_are_refused() {
     let files = [("a/mfsim.nam", "content ".repeat(50))];
     refused(
         patch(zip(&files), "a/mfsim.nam", CRC32, &[1, 2, 3, 4]),
@@ -146,7 +146,7 @@ fn damage_is_found() {
 }
 
 #[test]
-fn an_archive_of_a_repository_is_in_one_folder() {
+fn a_repository_archive_must_have_one_top_folder() {
     let publisher = Publisher::with_models();
     let loose = zip(&[("a/mfsim.nam", "x"), ("b/x", "x")]);
     let rule = Rule::path_contains("/archive/").status(200).body(loose);

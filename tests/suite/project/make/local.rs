@@ -1,4 +1,4 @@
-//! From a folder of this machine.
+//! Making a registry from a local folder.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn with_work_tree() -> Publisher {
 }
 
 #[test]
-fn a_folder_gives_the_same_registry_as_the_archive() {
+fn a_folder_and_its_archive_give_the_same_registry() {
     let publisher = with_work_tree();
     let options = publisher.of_folder("work/mf6").name("mf6/test");
     let report = publisher.make(&options).unwrap();
@@ -29,13 +29,13 @@ fn a_folder_gives_the_same_registry_as_the_archive() {
     let folder = publisher.rack.temp.path().join("work").join("mf6");
     assert_eq!(report.source, folder.display().to_string());
     assert!(report.notes.is_empty(), "{report:?}");
-    // Again, over the registry that is there.
+    // Again, over the existing registry.
     publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
 }
 
 #[test]
-fn a_further_work_tree_has_a_file_in_place_of_the_folder() {
+fn a_linked_work_tree_is_recognised() {
     let publisher = with_work_tree();
     let git = publisher.rack.temp.path().join("work").join(".git");
     fs::remove_dir_all(&git).unwrap();
@@ -46,7 +46,7 @@ fn a_further_work_tree_has_a_file_in_place_of_the_folder() {
 }
 
 #[test]
-fn a_folder_in_no_work_tree_has_no_root() {
+fn a_folder_outside_of_a_work_tree_has_no_root() {
     let publisher = Publisher::new();
     publisher.write("plain", &tree());
     let report = publisher.make(&publisher.of_folder("plain/mf6")).unwrap();
@@ -57,7 +57,7 @@ fn a_folder_in_no_work_tree_has_no_root() {
 }
 
 #[test]
-fn a_pattern_says_which_files_make_a_model() {
+fn the_pattern_for_name_files_selects_the_models() {
     let publisher = with_work_tree();
     let models = |pattern: &str| {
         let options = publisher.of_folder("work/mf6").namefile(pattern);
@@ -95,7 +95,7 @@ fn a_name_file_at_the_top_is_named_after_the_folder() {
     publisher.write("plain", &[("mfsim.nam", "top")]);
     let made = top("plain", None);
     assert!(made.contains("\n\"p/plain\" = [\n"), "{made}");
-    // As the archive has it.
+    // As in the archive.
     publisher.repo.commit("develop", [("mfsim.nam", "x")]);
     publisher
         .make(&publisher.of_archive("develop", ""))
@@ -104,7 +104,7 @@ fn a_name_file_at_the_top_is_named_after_the_folder() {
 }
 
 #[test]
-fn a_model_in_a_model_is_said() {
+fn nested_models_are_noted() {
     let publisher = Publisher::new();
     publisher.write(
         "plain",
@@ -118,7 +118,7 @@ fn a_model_in_a_model_is_said() {
 }
 
 #[test]
-fn the_registry_is_no_part_of_a_model() {
+fn the_registry_is_not_part_of_a_model() {
     let publisher = Publisher::new();
     publisher.write("plain", &[("mfsim.nam", "1"), ("models.toml.txt", "2")]);
     let folder = publisher.rack.temp.path().join("plain");
@@ -161,7 +161,7 @@ fn links_are_neither_followed_nor_listed() {
     if !link_folder(&target, &work.join("link")) {
         return;
     }
-    // In no model it is of no account, nor is a name file behind it.
+    // Outside of models it is ignored, and so is a name file behind it.
     let options = publisher.of_folder("work/mf6").name("mf6/test");
     publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
@@ -178,7 +178,7 @@ fn links_are_neither_followed_nor_listed() {
         error.to_string().contains("'test001a/link' is a link"),
         "{error}"
     );
-    // The folder itself may be reached through one.
+    // The folder itself may be a link.
     fs::rename(work.join("test001a").join("link"), target.join("gone")).unwrap();
     let way = publisher.rack.temp.path().join("way");
     assert!(link_folder(&work, &way));
@@ -189,7 +189,7 @@ fn links_are_neither_followed_nor_listed() {
 }
 
 #[test]
-fn what_is_no_folder_is_named() {
+fn a_path_that_is_not_a_folder_is_refused() {
     let publisher = with_work_tree();
     let error = publisher.refuse(&publisher.of_folder("work/none"));
     assert_eq!(error.code(), "STORAGE_ERROR");
@@ -203,7 +203,7 @@ fn what_is_no_folder_is_named() {
 }
 
 #[test]
-fn a_cancelled_token_stops_it() {
+fn making_a_registry_can_be_cancelled() {
     let publisher = with_work_tree();
     let cancel = CancelToken::new();
     cancel.cancel();
@@ -212,8 +212,8 @@ fn a_cancelled_token_stops_it() {
 }
 
 #[test]
-fn names_that_some_system_refuses_are_named() {
-    // Only a system that takes such names can show it.
+fn names_that_are_not_portable_are_refused() {
+    // Only on systems that allow such names.
     for name in ["con.txt", "a:b", "trailing.", "back\\slash", "quest?ion"] {
         let publisher = with_work_tree();
         let folder = publisher.rack.temp.path().join("work/mf6/test001a");
@@ -228,7 +228,7 @@ fn names_that_some_system_refuses_are_named() {
         assert_eq!(error.code(), "REGISTRY_ERROR", "{name}");
         let shown = name.escape_debug().to_string();
         assert!(error.to_string().contains(&shown), "{error}");
-        // Outside of a model it does not matter.
+        // Outside of models it is ignored.
         fs::remove_file(folder.join(name)).unwrap();
         fs::write(publisher.rack.temp.path().join("work/mf6").join(name), "x").unwrap();
         publisher.make(&publisher.of_folder("work/mf6")).unwrap();
@@ -236,7 +236,7 @@ fn names_that_some_system_refuses_are_named() {
 }
 
 #[test]
-fn names_that_differ_by_case_are_refused() {
+fn names_that_differ_only_in_case_are_refused() {
     let publisher = with_work_tree();
     publisher.write("work/mf6", &[("test001a/FLOW.nam", "x")]);
     let folder = publisher.rack.temp.path().join("work/mf6/test001a");
@@ -249,7 +249,7 @@ fn names_that_differ_by_case_are_refused() {
 }
 
 #[test]
-fn what_was_made_before_is_replaced() {
+fn an_earlier_made_registry_is_replaced() {
     let publisher = with_work_tree();
     let options = publisher.of_folder("work/mf6").name("mf6/test");
     for before in [
@@ -264,7 +264,7 @@ fn what_was_made_before_is_replaced() {
 }
 
 #[test]
-fn what_may_be_something_else_is_not_replaced() {
+fn an_unreadable_file_is_not_replaced() {
     let publisher = with_work_tree();
     let options = publisher.of_folder("work/mf6").name("mf6/test");
     let path = publisher.output().join("models.toml");
@@ -284,7 +284,7 @@ fn what_may_be_something_else_is_not_replaced() {
 }
 
 #[test]
-fn what_is_registered_stays_beside_what_is_made() {
+fn registered_models_stay_beside_made_ones() {
     let publisher = with_work_tree();
     publisher.write("work", &[("weights/tiny.bin", "tiny")]);
     let work = publisher.rack.temp.path().join("work");
@@ -292,7 +292,7 @@ fn what_is_registered_stays_beside_what_is_made() {
     let added = project.add(&[work.join("weights/tiny.bin")], &AddOptions::default());
     assert_eq!(added.unwrap().registered.len(), 1);
     let make = |folder: &str| publisher.of_folder(folder).output(work.join(".registry"));
-    // Of the whole work tree, where the project is.
+    // For the whole work tree, whose top is the project.
     let options = make("work").name("mf6/test");
     let report = publisher.make(&options).unwrap();
     let text = fs::read_to_string(&report.path).unwrap();
@@ -303,7 +303,7 @@ fn what_is_registered_stays_beside_what_is_made() {
     assert!(text.contains("mfsim.nam\""), "{text}");
     publisher.make(&options).unwrap();
     assert_eq!(fs::read_to_string(&report.path).unwrap(), text);
-    // Registering goes on beside it, and dropping leaves what was made.
+    // Registering still works, and removing keeps the made models.
     let mut project = Project::open(&work, &Default::default()).unwrap();
     assert_eq!(project.registry().entries.len(), 1);
     project
@@ -317,7 +317,7 @@ fn what_is_registered_stays_beside_what_is_made() {
 }
 
 #[test]
-fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registered() {
+fn conflicts_with_registered_models_are_refused() {
     let publisher = with_work_tree();
     publisher.write("work", &[("mf6.bin", "mf6"), ("a/mfsim.nam", "x")]);
     let work = publisher.rack.temp.path().join("work");
@@ -343,7 +343,7 @@ fn what_lies_elsewhere_or_has_the_same_name_is_not_made_beside_what_is_registere
 }
 
 #[test]
-fn a_project_is_where_its_repository_has_it() {
+fn the_root_of_a_project_is_its_path_in_the_repository() {
     let publisher = with_work_tree();
     publisher.write("work", &[("here/w.bin", "w"), ("there/x.bin", "x")]);
     let folder = |name: &str| publisher.rack.temp.path().join("work").join(name);
@@ -357,7 +357,7 @@ fn a_project_is_where_its_repository_has_it() {
         "{}",
         text("here")
     );
-    // It moves, and says so with its next change.
+    // It is moved, and the next change records that.
     fs::rename(folder("here"), folder("moved")).unwrap();
     let mut project = Project::open(folder("moved"), &Default::default()).unwrap();
     let status = |project: &Project| project.status(&StatusOptions::default()).unwrap().findings;
@@ -372,7 +372,7 @@ fn a_project_is_where_its_repository_has_it() {
         "{}",
         text("moved")
     );
-    // What was made of another folder cannot come along.
+    // Models made from another folder cannot move with it.
     let options = publisher
         .of_folder("work/mf6")
         .output(folder("there/.registry"));

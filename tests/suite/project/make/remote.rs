@@ -1,4 +1,4 @@
-//! From the archive of a repository, or a zip of a release.
+//! Making a registry from the archive of a repository, or from a zip of a release.
 
 use std::fs;
 
@@ -33,13 +33,13 @@ fn the_archive_of_a_branch_is_indexed() {
     assert_eq!(report.path, publisher.output().join("models.toml"));
     let url = format!("{}/o/models/archive/develop.zip", publisher.forge.url());
     assert_eq!((report.source, report.notes), (url, vec![]));
-    // One request, and not to the interface that counts them.
+    // One request, and not to the rate-limited API.
     let requests = publisher.forge.server().requests();
     assert_eq!((requests.len(), publisher.forge.api_requests()), (1, 0));
 }
 
 #[test]
-fn the_interface_has_the_archive_where_the_server_has_none() {
+fn the_archive_comes_from_the_api_if_the_server_has_none() {
     let publisher = Publisher::with_models();
     let archives = Rule::path_contains("/archive/").status(404);
     publisher.forge.server().rule(archives);
@@ -78,7 +78,7 @@ fn a_private_repository_is_indexed_with_a_token() {
 }
 
 #[test]
-fn a_source_says_how_its_repository_is_reached() {
+fn a_source_configures_how_its_repository_is_reached() {
     let publisher = Publisher::with_models();
     let config = publisher.config().bootstrap(format!(
         "[sources.x]\nrepo = \"o/models\"\nserver = \"{0}\"\narchive = \"{0}/api/v3/repos/{{repo}}/zipball/{{ref}}\"\n",
@@ -139,7 +139,7 @@ fn urls_are_for_readers_that_need_them() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn missing_repositories_refs_and_files_are_named() {
     let publisher = Publisher::with_models();
     publisher.repo.release("v1", [("all.zip", zip(&tree()))]);
     for (options, code, named) in [
@@ -204,7 +204,7 @@ fn offline_opens_no_socket() {
 }
 
 #[test]
-fn a_cancelled_token_stops_it() {
+fn making_a_registry_can_be_cancelled() {
     let publisher = Publisher::with_models();
     let cancel = CancelToken::new();
     let while_fetching = {
@@ -217,7 +217,7 @@ fn a_cancelled_token_stops_it() {
 }
 
 #[test]
-fn a_torn_archive_is_fetched_again() {
+fn a_truncated_archive_is_fetched_again() {
     let publisher = Publisher::with_models();
     publisher.forge.keep_archives();
     let torn = Rule::path_contains("/archive/").times(2).cut_after(200);
@@ -227,7 +227,7 @@ fn a_torn_archive_is_fetched_again() {
     assert_eq!(publisher.forge.server().count("/o/models/archive"), 3);
 }
 
-/// Commits the registry, and brings the models in as somebody else would.
+/// Commits the registry, and pulls the models as a consumer.
 fn round_trip(publisher: &Publisher, toml: Vec<u8>) -> ModelManager {
     publisher
         .repo
@@ -245,7 +245,7 @@ fn round_trip(publisher: &Publisher, toml: Vec<u8>) -> ModelManager {
 }
 
 #[test]
-fn what_is_made_can_be_pulled() {
+fn made_models_can_be_pulled() {
     let publisher = Publisher::with_models();
     publisher.make(&of_mf6(&publisher)).unwrap();
     let manager = round_trip(&publisher, publisher.made().into());
@@ -274,7 +274,7 @@ fn what_is_made_can_be_pulled() {
             ("mfsim.nam", "test001a"),
         ],
     );
-    // The registry of the state with the registry is the same.
+    // With the registry committed, making it again gives the same.
     let again = publisher.output();
     publisher.make(&of_mf6(&publisher)).unwrap();
     assert_eq!(publisher.made(), expected());
