@@ -96,7 +96,8 @@ fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// assert_eq!(id.to_string(), "3ab313fff6f41bb35969cd359e9ddfb8033b3ac2");
 /// # Ok::<(), modelrack::error::InvalidDigest>(())
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct GitBlobId([u8; 20]);
 
 impl fmt::Display for GitBlobId {
@@ -236,13 +237,6 @@ impl FromStr for Digest {
 impl Serialize for GitBlobId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for GitBlobId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

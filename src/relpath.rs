@@ -8,8 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -26,7 +25,8 @@ use crate::error::Error;
 /// assert!(RelPath::parse("con").is_err(), "a device on Windows");
 /// # Ok::<(), modelrack::error::InvalidName>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RelPath(String);
 
 /// Why a name is refused.
@@ -91,23 +91,22 @@ impl RelPath {
     /// [`InvalidName`] if it is empty, absolute or too long, or if a component is empty, `.`, `..` or a Windows device,
     /// ends in a dot or space, or has a control character or one of `\ : * ? " < > |`.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let refuse = |reason| Err(InvalidName::new(text, reason));
         if text.is_empty() {
-            return Err(InvalidName::new(text, "is empty"));
+            return refuse("is empty");
         }
         if text.len() > MAX_PATH_BYTES {
-            return Err(InvalidName::new(text, "is too long"));
+            return refuse("is too long");
         }
         if text.starts_with('/') {
-            return Err(InvalidName::new(text, "is an absolute path"));
+            return refuse("is an absolute path");
         }
         for component in text.split('/') {
             check_component(component, text)?;
-            if let Some(c) = component.chars().find(|c| r#":*?"<>|"#.contains(*c)) {
-                let reason = match c {
-                    ':' => "has a ':'",
-                    _ => "has one of * ? \" < > |",
-                };
-                return Err(InvalidName::new(text, reason));
+            match component.chars().find(|c| r#":*?"<>|"#.contains(*c)) {
+                None => {}
+                Some(':') => return refuse("has a ':'"),
+                Some(_) => return refuse("has one of * ? \" < > |"),
             }
         }
         Ok(Self(text.to_owned()))
@@ -136,12 +135,6 @@ impl RelPath {
     /// Returns the components, in order; never empty. [`RelPath`] has an example.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
-    }
-}
-
-impl<'de> Deserialize<'de> for RelPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -204,15 +197,10 @@ pub(crate) fn below(folder: &str, path: &str) -> String {
 pub(crate) fn common_folder<'a>(paths: impl Iterator<Item = &'a str>) -> &'a str {
     let folder = |path: &'a str| path.rfind('/').map_or("", |at| &path[..at]);
     let shorter = |a: &'a str, b: &'a str| {
-        let mut end = 0;
-        let mut a_segments = a.split('/');
-        for segment in b.split('/') {
-            if a_segments.next() != Some(segment) {
-                break;
-            }
-            end += segment.len() + usize::from(end > 0);
-        }
-        &a[..end]
+        let both = a.split('/').zip(b.split('/'));
+        let same = both.take_while(|(a, b)| a == b);
+        let end: usize = same.map(|(segment, _)| segment.len() + 1).sum();
+        &a[..end.saturating_sub(1)]
     };
     paths.map(folder).reduce(shorter).unwrap_or_default()
 }
@@ -251,29 +239,16 @@ pub(crate) fn check_distinct<'a>(
     // Each file and each folder above one, in lower case → its spelling, and whether it is a file.
     let mut seen: HashMap<String, (&str, bool)> = HashMap::new();
     for path in paths {
-        let ends = path
-            .0
-            .match_indices('/')
-            .map(|(at, _)| at)
-            .chain([path.0.len()]);
-        for end in ends {
+        let slashes = path.0.match_indices('/').map(|(at, _)| at);
+        for end in slashes.chain([path.0.len()]) {
             let (prefix, is_file) = (&path.0[..end], end == path.0.len());
-            match seen.insert(prefix.to_lowercase(), (prefix, is_file)) {
-                None => {}
-                Some((other, false)) if other == prefix && !is_file => {}
-                Some((other, _)) if other == prefix => {
-                    return Err(InvalidName::new(
-                        &path.0,
-                        "occurs twice, or as a file and as a folder",
-                    ));
-                }
-                Some(_) => {
-                    return Err(InvalidName::new(
-                        &path.0,
-                        "differs from another only in case",
-                    ));
-                }
-            }
+            let reason = match seen.insert(prefix.to_lowercase(), (prefix, is_file)) {
+                None => continue,
+                Some((other, false)) if other == prefix && !is_file => continue,
+                Some((other, _)) if other == prefix => "occurs twice, or as a file and as a folder",
+                Some(_) => "differs from another only in case",
+            };
+            return Err(InvalidName::new(&path.0, reason));
         }
     }
     Ok(())

@@ -51,10 +51,7 @@ fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Fa
 }
 
 fn refusal(url: Url, response: &Response, access: Access) -> Failure {
-    let Access {
-        authorized,
-        token_variable,
-    } = access;
+    let (authorized, token_variable) = (access.authorized, access.token_variable);
     let now = SystemTime::now();
     let (url, status) = (Box::new(url), response.status);
     let requested = response.header("retry-after");

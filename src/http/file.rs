@@ -30,12 +30,10 @@ pub(crate) fn get(
             file.seek(SeekFrom::Start(range.start))
                 .map_err(unreadable)?;
             let last = range.end.saturating_sub(1);
+            let content_range = format!("bytes {}-{last}/{len}", range.start);
             let headers = [
                 ("content-length", length.to_string()),
-                (
-                    "content-range",
-                    format!("bytes {}-{last}/{len}", range.start),
-                ),
+                ("content-range", content_range),
             ];
             Ok(response(206, &headers, file.take(length)))
         }
@@ -55,11 +53,10 @@ pub(crate) fn get(
 
 fn response(status: u16, headers: &[(&str, String)], body: impl Read + Send + 'static) -> Response {
     let headers = headers.iter();
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), value.clone()));
     Response {
         status,
-        headers: headers
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect(),
+        headers: headers.collect(),
         body: Box::new(body),
     }
 }

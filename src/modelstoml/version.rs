@@ -39,10 +39,8 @@ pub(crate) fn next_patch(version: &str) -> String {
 }
 
 fn before_dash(version: &str) -> (&str, Option<&str>) {
-    match version.split_once('-') {
-        Some((release, rest)) => (release, Some(rest)),
-        None => (version, None),
-    }
+    let parts = version.split_once('-');
+    parts.map_or((version, None), |(release, rest)| (release, Some(rest)))
 }
 
 /// Compares texts, numbers in them by value.

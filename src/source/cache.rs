@@ -183,10 +183,9 @@ fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 fn source_dir(cache_dir: &Path, key: &str) -> PathBuf {
-    let folder = if key.is_empty() {
-        UNNAMED.to_owned()
-    } else {
-        encode(key)
+    let folder = match key {
+        "" => UNNAMED.to_owned(),
+        key => encode(key),
     };
     cache_dir.join("registries").join(folder)
 }

@@ -62,10 +62,7 @@ pub(crate) fn read_entries(settings: &Settings) -> Result<Vec<Entry>> {
         // Checked by name and key like any other, and called by the variable or setting in errors.
         let url = Value::String(url.expose().to_owned());
         entries.push(Entry {
-            identity: Identity {
-                key: String::new(),
-                name: String::new(),
-            },
+            identity: Identity::default(),
             at: origin.clone(),
             table: Table::from_iter([("url".to_owned(), url)]),
         });
@@ -137,24 +134,18 @@ fn read_entry(key: &str, value: Value, origin: &str) -> Result<Option<Entry>> {
         let firsts = KINDS.iter().map(|kind| format!("'{}'", kind.keys()[0]));
         let firsts: Vec<String> = firsts.collect();
         let (last, others) = firsts.split_last().unwrap_or((&at, &[]));
-        let others = others.join(", ");
-        return Err(Error::config(format!(
-            "{at} has {has} of {others} and {last}"
-        )));
+        let message = format!("{at} has {has} of {} and {last}", others.join(", "));
+        return Err(Error::config(message));
     };
-    if let Some(other) = table
-        .keys()
-        .find(|key| !kind.keys().contains(&key.as_str()))
-    {
-        return Err(Error::config(format!(
-            "{at}.{other} does not apply to a source of this kind"
-        )));
+    let mut keys = table.keys();
+    if let Some(other) = keys.find(|key| !kind.keys().contains(&key.as_str())) {
+        let message = format!("{at}.{other} does not apply to a source of this kind");
+        return Err(Error::config(message));
     }
+    let key = key.to_owned();
+    let identity = Identity { key, name };
     Ok(Some(Entry {
-        identity: Identity {
-            key: key.to_owned(),
-            name,
-        },
+        identity,
         at,
         table,
     }))

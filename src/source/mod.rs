@@ -384,17 +384,13 @@ pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Syn
     // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
-    let all = || items.par_iter().map(ask).collect();
-    if items.len() < 2 {
-        return items.iter().map(ask).collect();
-    }
-    let pool = rayon::ThreadPoolBuilder::new()
+    let builder = rayon::ThreadPoolBuilder::new()
         .num_threads(QUESTIONS_AT_ONCE.min(items.len()))
-        .thread_name(|index| format!("modelrack-ask-{index}"))
-        .build();
+        .thread_name(|index| format!("modelrack-ask-{index}"));
+    let pool = (items.len() > 1).then(|| builder.build());
     match pool {
-        Ok(pool) => pool.install(all),
+        Some(Ok(pool)) => pool.install(|| items.par_iter().map(ask).collect()),
         // Without threads, one after another.
-        Err(_) => items.iter().map(ask).collect(),
+        _ => items.iter().map(ask).collect(),
     }
 }

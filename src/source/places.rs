@@ -70,20 +70,17 @@ impl Places {
     /// Where a part of a manifest is.
     pub(crate) fn of_part(&self, manifest: &Manifest, part: usize) -> Result<Location> {
         if let Self::Chunks(bases) = self {
-            let digest = manifest.parts()[part]
-                .digest
-                .and_then(|digest| digest.sha256());
+            let digest = manifest.parts()[part].digest;
+            let digest = digest.and_then(|digest| digest.sha256());
             let urls = digest.map(|digest| data_urls(bases, &digest));
             return match urls {
                 Some(urls) if !urls.is_empty() => Ok(Location::Document(urls)),
                 _ => Err(Error::internal("a chunk has no location")),
             };
         }
-        let file = manifest
-            .file_of_part(part)
-            .map(|file| &manifest.files()[file]);
+        let file = manifest.file_of_part(part);
         let file = file.ok_or_else(|| Error::internal("a part belongs to no file"))?;
-        self.of_file(&file.path)
+        self.of_file(&manifest.files()[file].path)
     }
 
     /// Where a file is that is a part of its own.
@@ -145,13 +142,9 @@ impl Zip {
     /// A member that a registry names.
     pub(crate) fn member(&self, name: &str) -> Result<Member> {
         let missing = || {
-            Error::registry(
-                &self.urls[0],
-                format!(
-                    "the zip has no file '{}', which the registry names",
-                    name.escape_debug()
-                ),
-            )
+            let shown = name.escape_debug();
+            let message = format!("the zip has no file '{shown}', which the registry names");
+            Error::registry(&self.urls[0], message)
         };
         self.directory.member(name)?.cloned().ok_or_else(missing)
     }

@@ -52,8 +52,6 @@ impl UrlTemplate {
 
 /// A URL with its credentials, to be continued with a path.
 pub(super) fn base(url: &Url) -> String {
-    url.with_credentials()
-        .expose()
-        .trim_end_matches('/')
-        .to_owned()
+    let url = url.with_credentials();
+    url.expose().trim_end_matches('/').to_owned()
 }

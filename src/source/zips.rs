@@ -112,16 +112,14 @@ impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
     pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
         let _turn = self.opened.turn(self.call)?;
-        let zip = if let Some(zip) = self.opened.find(keep) {
-            Ok(zip)
-        } else if keep.is_file() {
-            self.open_kept(keep)
-        } else {
-            match self.read_directory(urls, keep) {
+        let zip = match self.opened.find(keep) {
+            Some(zip) => Ok(zip),
+            None if keep.is_file() => self.open_kept(keep),
+            None => match self.read_directory(urls, keep) {
                 Ok(Some(zip)) => Ok(self.opened.add(keep, zip)),
                 Ok(None) => self.open_kept(keep),
                 Err(error) => Err(error),
-            }
+            },
         };
         self.opened.coming.set(0, 0);
         self.opened.coming.show(self.call);
@@ -161,16 +159,14 @@ impl ZipOpener<'_> {
             Ok(None)
         });
         let location = &urls[0];
-        let first = match first {
+        let (size_bytes, etag) = match first {
+            Ok(Some((Some(size_bytes), etag))) => (size_bytes, etag),
+            Ok(Some((None, _))) => return self.fetch(urls, keep).map(|_| None),
+            Ok(None) => return Ok(None),
             Err(error) if is_out_of_range(&error) => {
                 return Err(Error::registry(location, "the zip is empty"));
             }
-            result => result?,
-        };
-        let (size_bytes, etag) = match first {
-            Some((Some(size_bytes), etag)) => (size_bytes, etag),
-            Some((None, _)) => return self.fetch(urls, keep).map(|_| None),
-            None => return Ok(None),
+            Err(error) => return Err(error),
         };
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;

@@ -260,25 +260,24 @@ fn not_found(model: String) -> Error {
 /// Reads from the Hub's refusal what does not exist. Without a token, it refuses everything that is not public in the
 /// same way, whether it exists or not.
 fn read_refusal(error: Error, model: &str, revision: &str) -> Error {
-    match error.kind() {
+    let code = match error.kind() {
         ErrorKind::Network {
             server_code: Some(code),
             ..
-        } if code == "RevisionNotFound" => ErrorKind::VersionNotFound {
-            model: model.to_owned(),
-            version: revision.to_owned(),
-            near: Vec::new(),
-            is_revision: true,
-        }
-        .into(),
-        ErrorKind::Network {
-            server_code: Some(_),
-            ..
-        }
-        | ErrorKind::Authentication {
+        } => code.as_str(),
+        ErrorKind::Authentication {
             failure: AuthFailure::Missing,
             ..
-        } => not_found(model.to_owned()),
-        _ => error,
+        } => "",
+        _ => return error,
+    };
+    if code != "RevisionNotFound" {
+        return not_found(model.to_owned());
     }
+    Error::from(ErrorKind::VersionNotFound {
+        model: model.to_owned(),
+        version: revision.to_owned(),
+        near: Vec::new(),
+        is_revision: true,
+    })
 }
