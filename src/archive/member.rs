@@ -31,10 +31,9 @@ const CONTINUES: &str = "its data continues past its end";
 pub(crate) enum MemberError {
     /// The stream failed or ended early.
     Read(io::Error),
-    /// The data is not what the directory promises: [`HashMismatch`] or [`SizeMismatch`], or
-    /// [`Registry`] if it does not inflate.
+    /// The data is not what the directory promises: `HashMismatch` or `SizeMismatch`, or `Registry` if it does not inflate.
     Damaged(Error),
-    /// The archive contradicts itself: [`ErrorKind::Registry`].
+    /// The archive contradicts itself: `Registry`.
     Refused(Error),
     /// The receiver of the content failed.
     Taken(Error),

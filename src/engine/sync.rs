@@ -47,7 +47,7 @@ pub struct SyncOptions {
     pub repo: Option<String>,
     /// Fetch registries even if they are unchanged.
     pub force: bool,
-    /// Fail with [`ErrorKind::Offline`](crate::ErrorKind::Offline), since a sync needs the network. Default: as configured.
+    /// Fail with [`ErrorKind::Offline`], since a sync needs the network. Default: as configured.
     pub offline: bool,
     /// Cancels the sync.
     pub cancel: CancelToken,

@@ -85,7 +85,7 @@ impl ManifestWire<'_> {
     }
 }
 
-/// Writes the document of files that are parts of their own; returns it with its total size. See [`Manifest::of_files`].
+/// Writes the document of files that are parts of their own; returns it with its total size. See `Manifest::of_files`.
 pub(crate) fn write_listing(
     files: &[ManifestFile],
     revision: &str,

@@ -36,7 +36,7 @@ use crate::store::layout::file_in;
 #[non_exhaustive]
 pub struct CopyOptions {
     /// Replace files in the workspace whose bytes differ. Default: fail with
-    /// [`ErrorKind::Exists`](crate::ErrorKind::Exists), and copy nothing.
+    /// [`ErrorKind::Exists`], and copy nothing.
     pub force: bool,
     /// The options of the pull if the model is not installed.
     pub pull: PullOptions,
