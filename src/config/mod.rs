@@ -189,7 +189,7 @@ impl Config {
         self
     }
 
-    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: from 4 to 16, as suits the parts and the server.
+    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: from 4 to 16, depending on the parts and the server.
     /// [`Config`] has an example.
     #[must_use]
     pub fn concurrency(mut self, workers: usize) -> Self {
@@ -260,7 +260,7 @@ pub struct HttpConfig {
     pub connect_timeout: Duration,
     /// The longest time without data, before or within a body. Default: 30 s. A slow download that proceeds never times out.
     pub stall_timeout: Duration,
-    /// Which requests are retried, and when.
+    /// Which requests are retried, and when. Default: up to 3 times, after 1 s, 2 s and 4 s.
     pub retry: RetryPolicy,
     /// The proxy for https. Default: `HTTPS_PROXY` or `ALL_PROXY`, with the exceptions in `NO_PROXY`.
     pub https_proxy: Option<ProxyConfig>,
@@ -311,9 +311,9 @@ impl ProxyConfig {
 
 /// Which requests are retried, and when.
 ///
-/// Retried are connection errors, stalls, server errors, bodies that end early, and bytes with the wrong digest. A response
-/// with `Retry-After` is retried when it says. Once all retries failed, the next mirror is tried. See [`HttpConfig`] for
-/// how to set it.
+/// Connection errors, stalls, server errors, bodies that end early and bytes with the wrong digest are retried; after a
+/// response with `Retry-After`, not before that time. Once all retries have failed, the next mirror is tried. [`HttpConfig`]
+/// has an example of setting it.
 ///
 /// ```
 /// use modelrack::config::RetryPolicy;

@@ -70,8 +70,8 @@ pub trait Manager: Send + Sync + Debug {
 
     /// Lists what the sources offer, in the order of names.
     ///
-    /// For repositories, that is what was synced; no request is made. A registry that cannot be read stands in
-    /// [`RemoteListing::failures`]; only if none can be read, the first error is returned.
+    /// For repositories, that is what was synced; no request is made. A registry that cannot be read is listed in
+    /// [`RemoteListing::failures`]; if none can be read, the first error is returned.
     ///
     /// ```
     /// use modelrack::{Manager, RemoteOptions};
@@ -225,7 +225,7 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`] if no model matches.
     fn plan_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<Vec<PullPlan>>;
 
-    /// Executes plans as they stand, several at once, with the options of the first. A pull that fails stands in the report.
+    /// Executes plans as they stand, several at once, with the options of the first. A pull that fails is listed in the report.
     /// Models of one commit come from its archive if that takes less than file by file.
     ///
     /// [`Manager::plan_matching`] has an example.
@@ -338,7 +338,7 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// For a single model, those of [`Manager::remote_detail`], also if its source no longer offers it. For several models,
-    /// these errors stand in the report.
+    /// these errors are in the report.
     fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
     /// Compares installed models with what their sources offer, and pulls those that changed.
@@ -359,7 +359,7 @@ pub trait Manager: Send + Sync + Debug {
     fn update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
     /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;
-    /// it stands in the report.
+    /// it is in the report.
     ///
     /// ```
     /// use modelrack::installed::Damage;
@@ -414,7 +414,7 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::InvalidArgument`] for an empty query; those of [`Manager::list_remote`].
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
 
-    /// Returns what unfinished pulls left, except those that are running.
+    /// Returns what [`Manager::prune`] would remove: what unfinished pulls left, except those that are running.
     ///
     /// ```
     /// use modelrack::Manager;
@@ -466,7 +466,8 @@ pub trait Manager: Send + Sync + Debug {
     /// ```
     fn sources(&self) -> Result<Vec<SourceInfo>>;
 
-    /// Syncs registries, all at once. A registry that fails stands in the report and does not keep the others from syncing.
+    /// Syncs registries, all at once. A registry that fails is listed in the report, and does not keep the others from
+    /// syncing.
     ///
     /// ```
     /// use modelrack::{Manager, SyncOptions};
@@ -482,7 +483,7 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::InvalidRef`] for an invalid ref.
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport>;
 
-    /// Returns the cached registries that match some options.
+    /// Returns the cached registries that [`Manager::clear`] would remove.
     ///
     /// ```
     /// use modelrack::{ClearOptions, Manager, SyncOptions};

@@ -47,7 +47,7 @@ pub(crate) use windows::*;
 pub enum System {
     /// Linux, and other systems that follow the XDG base directory specification.
     Linux,
-    /// macOS and other systems of Apple.
+    /// macOS, and other systems by Apple.
     MacOs,
     /// Windows.
     Windows,

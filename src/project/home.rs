@@ -80,10 +80,12 @@ setters!(ProjectOptions {
 
 /// A publisher's folder with its registry, `.registry/models.toml`.
 ///
-/// It holds the registry as last read, or as the last change left it. A change reads the registry again under its lock and
-/// writes it before it returns, so that several programs can change it at once; the previous one is kept as
-/// `models.toml.bak`. When writing fails, the change stays in memory: [`Project::registry`] includes it, and
-/// [`Project::save`] tries again.
+/// It holds the registry as it was last read or changed. A change locks the registry, reads it again and writes it before
+/// it returns, so that several programs can change it at once; its predecessor is kept as `models.toml.bak`. If writing
+/// fails, the change stays in memory: [`Project::registry`] includes it, and [`Project::save`] tries again.
+///
+/// What its methods call the *storage errors* are [`ErrorKind::Storage`], [`ErrorKind::Permission`] and
+/// [`ErrorKind::InsufficientSpace`].
 ///
 /// ```
 /// use modelrack::ErrorKind;
@@ -144,14 +146,14 @@ pub struct Project {
 }
 
 impl Project {
-    /// Opens a project: a folder with a registry, or one that is to get its first. Nothing is written. [`Project`] has an
-    /// example.
+    /// Opens a project: a folder that has a registry, or will get one with the first change. Nothing is written.
+    /// [`Project`] has an example.
     ///
-    /// A registry that is damaged or missing is read from its backup, see [`Project::recovered`].
+    /// If the registry is damaged or missing, its backup is read; see [`Project::recovered`].
     ///
     /// # Errors
-    /// [`ErrorKind::DamagedRegistry`] when the registry is damaged and there is no
-    /// backup; the storage errors.
+    /// [`ErrorKind::InvalidArgument`] if it is not a folder; [`ErrorKind::DamagedRegistry`] if the registry is damaged, and so
+    /// is its backup, or there is none; the storage errors.
     pub fn open(folder: impl AsRef<Path>, options: &ProjectOptions) -> Result<Self> {
         let folder = folder.as_ref();
         let root = real(folder).at("open", folder)?;
@@ -179,11 +181,11 @@ impl Project {
         Ok(project)
     }
 
-    /// Opens the project that a folder belongs to: the nearest folder upwards that has a registry, else the folder itself.
-    /// [`Project`] has an example.
+    /// Opens the project that a folder belongs to: the nearest folder that has a registry, from the folder itself upwards; the
+    /// folder itself if there is none. [`Project`] has an example.
     ///
     /// # Errors
-    /// As [`Project::open`].
+    /// Those of [`Project::open`].
     pub fn find(folder: impl AsRef<Path>, options: &ProjectOptions) -> Result<Self> {
         let folder = folder.as_ref();
         let start = real(folder).at("open", folder)?;
@@ -192,7 +194,7 @@ impl Project {
         Self::open(root.unwrap_or(&start), options)
     }
 
-    /// Replaces the options. With a larger limit, [`Project::save`] can write a change that was too large; [`Project`] has an
+    /// Replaces the options. With a larger limit, [`Project::save`] can write a change that was too large. [`Project`] has an
     /// example.
     pub fn set_options(&mut self, options: &ProjectOptions) {
         let formats = options.formats.iter().cloned();
@@ -218,31 +220,30 @@ impl Project {
         &self.registry
     }
 
-    /// Returns what is wrong with the registry's file, if its backup was read instead. The next change replaces the file,
-    /// and keeps the damaged one aside. [`Project`] has an example.
+    /// Returns what is wrong with the registry on disk, if its backup was read instead. The next change replaces the damaged
+    /// file, and keeps it beside the new one. [`Project`] has an example.
     #[must_use]
     pub fn recovered(&self) -> Option<&str> {
         self.recovered.as_deref()
     }
 
-    /// Returns where the last change put a damaged registry; [`Project`] has an example.
+    /// Returns where the last change moved a damaged registry to, if it found one; [`Project`] has an example.
     #[must_use]
     pub fn kept_aside(&self) -> Option<&Path> {
         self.kept_aside.as_deref()
     }
 
-    /// Returns the ids and versions that the last change dropped because of [`ProjectOptions::keep_versions`]; [`Project`]
-    /// has an example.
+    /// Returns the ids and versions that the last change dropped, as [`ProjectOptions::keep_versions`](field@ProjectOptions::keep_versions)
+    /// allows; [`Project`] has an example.
     #[must_use]
     pub fn dropped_versions(&self) -> &[(String, String)] {
         &self.dropped
     }
 
-    /// Writes a change that an earlier call could not write; does nothing when there is none. [`Project`] has an example.
+    /// Writes a change that an earlier call could not write, if there is one; [`Project`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when another program has changed the registry meanwhile;
-    /// [`ErrorKind::RegistryTooLarge`];
+    /// [`ErrorKind::Registry`] if another program has changed the registry since; [`ErrorKind::RegistryTooLarge`];
     /// [`ErrorKind::Locked`]; the storage errors.
     pub fn save(&mut self) -> Result<()> {
         self.change(&CancelToken::new(), |_| Ok(()))

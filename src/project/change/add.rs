@@ -172,17 +172,18 @@ pub struct AddReport {
 }
 
 impl Project {
-    /// Registers files and folders. What cannot be registered is reported, and the rest is registered.
+    /// Registers files and folders, and reports those that cannot be registered. [`AddReport`] has an example.
     ///
-    /// A file is a model. A folder is one when its format makes it one, such as a `config.json` of the Hub, or when it is
-    /// given an id; every other folder is searched for models, and is one when nothing in it is known. Code is parsed, and
-    /// never run: it is a model or has targets by what it declares. Folders of tools, such as `.git` and the registry's
-    /// own, are ignored; links are not followed, and one that leads to a model is reported.
+    /// A file is a model. A folder is a model if its format says so, such as a `config.json` of the Hub, or if it is given an
+    /// id. Any other folder is searched for models, and is a model itself if nothing in it is recognised. Code is parsed, never
+    /// run; what it declares makes it a model or targets. Folders of tools, such as `.git` and the registry's own, are ignored.
+    /// Links are not followed; a link to a model is reported.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when the options fit no path or several;
-    /// [`Registry`](crate::ErrorKind::Registry) and the storage errors when the registry cannot be read or written, see
-    /// [`Project`]; [`Locked`](crate::ErrorKind::Locked); [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if options for a single model or target do not fit exactly one
+    /// of the paths; [`Registry`](crate::ErrorKind::Registry), [`RegistryTooLarge`](crate::ErrorKind::RegistryTooLarge) and
+    /// the storage errors if the registry cannot be read or written; [`Locked`](crate::ErrorKind::Locked);
+    /// [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn add(&mut self, paths: &[PathBuf], options: &AddOptions) -> Result<AddReport> {
         let given = self.overrides(options)?;
         let mut survey = Survey::default();

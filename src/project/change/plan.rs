@@ -50,8 +50,8 @@ impl Project {
     /// Makes a change exactly as it was planned; no file is read again. [`RegistryPlan`] has an example.
     ///
     /// # Errors
-    /// [`Registry`](crate::ErrorKind::Registry) when the registry was changed since the plan was made; as
-    /// [`Project::add`] when it cannot be written.
+    /// [`Registry`](crate::ErrorKind::Registry) if the registry has changed since the plan was made; those of [`Project::add`]
+    /// if it cannot be written.
     pub fn apply<R>(&mut self, plan: &RegistryPlan<R>, cancel: &CancelToken) -> Result<()> {
         let path = self.registry_path();
         self.change(cancel, |registry| {

@@ -26,7 +26,8 @@ impl Project {
     /// ```
     ///
     /// # Errors
-    /// [`NotRegistered`](crate::ErrorKind::NotRegistered); as [`Project::add`] when the registry cannot be written.
+    /// [`NotRegistered`](crate::ErrorKind::NotRegistered); those of [`Project::add`] if the registry
+    /// cannot be written.
     pub fn remove(&mut self, ids: &[String], cancel: &CancelToken) -> Result<Vec<ItemId>> {
         self.change(cancel, |registry| {
             let mut removed = Vec::new();

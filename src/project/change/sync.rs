@@ -129,13 +129,13 @@ struct Snapshot {
 }
 
 impl Project {
-    /// Updates the registry from the files: what changed gets its next version. [`ResyncOptions`] has an example.
+    /// Updates the registry from the files: what has changed gets its next version. [`ResyncOptions`] has an example.
     ///
-    /// A class or function that is gone is followed to the one that took its place, if there is just one in its module that
-    /// no other entry names. A model whose class cannot be followed is reported and stays as it is; a target is dropped.
+    /// If a class or function no longer exists, the one that replaced it is registered instead, provided that its module has just
+    /// one that no other entry names. Otherwise a model is reported and stays as it is, and a target is dropped.
     ///
     /// # Errors
-    /// As [`Project::add`]; [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// Those of [`Project::add`].
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
         let snapshot = self.snapshot(options)?;
         let mut report = self.change(&options.cancel, |registry| {
@@ -156,7 +156,7 @@ impl Project {
     /// something. [`RegistryPlan`] has an example.
     ///
     /// # Errors
-    /// As [`Project::resync`].
+    /// Those of [`Project::resync`].
     pub fn plan_resync(&self, options: &ResyncOptions) -> Result<RegistryPlan<ResyncReport>> {
         let snapshot = self.snapshot(options)?;
         let mut plan = self.planned(|registry| snapshot.update(registry));

@@ -121,7 +121,7 @@ impl Project {
     /// Finds what is stale or broken, and changes nothing. [`StatusReport`] has an example.
     ///
     /// # Errors
-    /// The storage errors, for what cannot be read; [`Cancelled`](crate::ErrorKind::Cancelled).
+    /// The storage errors if something cannot be read; [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn status(&self, options: &StatusOptions) -> Result<StatusReport> {
         let registry = self.registry();
         let mut report = StatusReport {

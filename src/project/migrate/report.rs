@@ -120,14 +120,14 @@ struct Model {
 }
 
 impl Project {
-    /// Writes the registry as `model_registry.json`, a summary of it, and a file for each model, into a folder that is
-    /// created if it does not exist. [`WrittenReport`] has an example.
+    /// Writes the registry as `model_registry.json`, a summary of it, and a file for each model, into a folder that is created
+    /// if it does not exist. [`WrittenReport`] has an example.
     ///
-    /// The same registry gives the same bytes. What an earlier report wrote there is
-    /// replaced, and removed if its model is no longer registered.
+    /// The same registry gives the same bytes. The files of an earlier report are replaced, and removed if their model is no
+    /// longer registered.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) when a file is in the way that no report wrote, or when the
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if a file is in the way that no report wrote, or if the
     /// files of two models would be the same; the storage errors.
     pub fn report(&self, folder: &Path) -> Result<WrittenReport> {
         let registry = self.registry();

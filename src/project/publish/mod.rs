@@ -163,14 +163,14 @@ struct WrittenVersion {
 }
 
 impl Project {
-    /// Publishes registered models, or all of them if none is named, in their current versions, into a new registry or an
-    /// existing one. [`PublishReport`] has an example.
+    /// Publishes registered models, or all if none is named, in their current versions, into a new registry or an existing one.
+    /// [`PublishReport`] has an example.
     ///
-    /// The files of a model are at its top, as they are below the folder that they have in common. All models are in the
-    /// index at once, or none is.
+    /// The paths of a model's files are relative to the deepest folder that contains all of them. The index gets either all of
+    /// the models or none.
     ///
     /// # Errors
-    /// [`NotPublishable`](ErrorKind::NotPublishable) when the project's status has errors, or a file of a model changed
+    /// [`NotPublishable`](ErrorKind::NotPublishable) if the project's status has errors, or a file of a model changed
     /// since it was registered; [`NotRegistered`](ErrorKind::NotRegistered); those of [`Project::publish_files`].
     pub fn publish(
         &self,
@@ -205,14 +205,14 @@ impl Project {
         Ok(versions.into_iter().map(|version| version.report).collect())
     }
 
-    /// Publishes files and folders, of a project or not, as one version of a model, into a new registry or an existing one.
-    /// [`PublishOptions`] has an example.
+    /// Publishes files and folders as one version of a model, into a new registry or an existing one. They need not belong to a
+    /// project. [`PublishOptions`] has an example.
     ///
-    /// The content of a folder is at the model's top, and so is a file, under its own name. Links are followed.
+    /// The content of a folder is at the top of the model, and so is a file, under its own name. Links are followed.
     ///
     /// # Errors
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) when there is no file, two files have one name, or a name would be
-    /// refused by those who pull; [`Registry`](ErrorKind::Registry) when the registry's index is malformed; the storage
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if there is no file, two files have one name, or a name would be
+    /// refused by those who pull; [`Registry`](ErrorKind::Registry) if the registry's index is malformed; the storage
     /// errors; [`Cancelled`](ErrorKind::Cancelled).
     pub fn publish_files(
         paths: &[PathBuf],

@@ -160,13 +160,13 @@ struct Import<'a> {
 impl Project {
     /// Imports a registry: a `registry.yaml` of modelops, or a `model_registry.json`. [`ImportReport`] has an example.
     ///
-    /// Paths in it are relative to the project's folder. An entry that cannot be registered is reported, and the rest is
-    /// registered. What is already registered under the same id stays as it is if nothing differs; if the files differ it
-    /// gets the next version, as with [`Project::add`], and what was set by hand stays. Versions whose digests and sizes
-    /// are known become part of the history.
+    /// Paths in it are relative to the project's folder. Entries that cannot be registered are reported, and the others are
+    /// registered. If an id is registered already and its files differ, it gets the next version, as with [`Project::add`], and
+    /// what was set by hand stays; if nothing differs, it stays as it is. Versions whose digests and sizes are known become part
+    /// of the history.
     ///
     /// # Errors
-    /// [`Registry`](crate::ErrorKind::Registry) when the file is neither of the two, is malformed or larger than 64 MiB,
+    /// [`Registry`](crate::ErrorKind::Registry) if the file is neither of the two, is malformed or larger than 64 MiB,
     /// and when the project's registry cannot be read; the storage errors; [`Locked`](crate::ErrorKind::Locked);
     /// [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn import(&mut self, file: &Path, options: &ImportOptions) -> Result<ImportReport> {
@@ -186,7 +186,7 @@ impl Project {
     /// [`ImportOptions`] has an example.
     ///
     /// # Errors
-    /// As [`Project::import`].
+    /// Those of [`Project::import`].
     pub fn plan_import(
         &self,
         file: &Path,

@@ -246,18 +246,17 @@ pub struct MakeReport {
 }
 
 impl Project {
-    /// Makes the registry of a repository from the folders of its models, in place of one that was made before.
-    /// [`MakeReport`] has an example.
+    /// Makes the registry of a repository from the folders of its models. [`MakeReport`] has an example.
     ///
-    /// What a
-    /// project has registered there stays, if it is below the same folder of the repository; the previous registry is kept
-    /// as `models.toml.bak`. The environment and the user's file are read when the origin is a repository.
+    /// It replaces a registry that was made before, which is kept as `models.toml.bak`. What a project has registered there stays
+    /// if it is below the same folder of the repository. The environment and the user's file are read if the origin is a
+    /// repository.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when there is no such folder, no model in it, or no repository for URLs;
-    /// [`ErrorKind::Registry`] when a model has a name that a registry cannot have or contains a link, when the repository,
-    /// ref or zip does not exist, when the archive is malformed, or when models that are registered there have the same
-    /// names or are elsewhere; [`ErrorKind::DamagedRegistry`] when the file there is not a registry; the network and
+    /// [`ErrorKind::InvalidArgument`] if there is no such folder, no model in it, or no repository for URLs;
+    /// [`ErrorKind::Registry`] if a model has a name that a registry cannot have or contains a link, if the repository,
+    /// ref or zip does not exist, if the archive is malformed, or if models that are registered there have the same
+    /// names or are elsewhere; [`ErrorKind::DamagedRegistry`] if the file there is not a registry; the network and
     /// storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
     pub fn make(options: &MakeOptions) -> Result<MakeReport> {
         let file = RegistryFile::new(options.output.clone());
@@ -363,7 +362,7 @@ impl ProjectRegistry {
     /// Replaces what was made before.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] when models that are registered beside it are elsewhere, or have the same names.
+    /// [`ErrorKind::Registry`] if models that are registered beside it are elsewhere, or have the same names.
     fn take_made(&mut self, made: Document, path: &Path) -> Result<()> {
         let root = made.root.as_deref().unwrap_or_default();
         let same = self.entries.keys().find(|id| made.models.contains_key(*id));
