@@ -150,22 +150,19 @@ fn print(session: &Session, error: &Error) {
     match error.kind() {
         // One per line, as `status` prints them.
         ErrorKind::NotPublishable { findings } if findings.len() > 1 => {
-            let lines = findings
-                .iter()
-                .map(|finding| format!("\n  {}", safe(finding)));
+            let findings = findings.iter().map(|finding| safe(finding));
+            let findings: Vec<String> = findings.collect();
             print(&format!(
-                "cannot publish the project:{}",
-                lines.collect::<String>()
+                "cannot publish the project:\n  {}",
+                findings.join("\n  ")
             ));
         }
         _ => print(&safe(&chain(error))),
     }
     if let ErrorKind::Several { errors, .. } = error.kind() {
         // The first is in the line above.
-        errors
-            .iter()
-            .skip(1)
-            .for_each(|error| print(&safe(&chain(error))));
+        let others = errors.iter().skip(1);
+        others.for_each(|error| print(&safe(&chain(error))));
     }
 }
 

@@ -73,12 +73,9 @@ impl fmt::Display for ErrorKind {
             } => write!(f, "{what} has digest {actual}, expected {expected}"),
             Self::SizeMismatch {
                 what,
-                expected_bytes,
-                actual_bytes,
-            } => write!(
-                f,
-                "{what} has {actual_bytes} bytes, expected {expected_bytes}"
-            ),
+                expected_bytes: expected,
+                actual_bytes: actual,
+            } => write!(f, "{what} has {actual} bytes, expected {expected}"),
             Self::Unverifiable { files: 1, first } => write!(f, "no digest for '{first}'"),
             Self::Unverifiable { files, first } => {
                 write!(f, "no digests for {files} files, such as '{first}'")
@@ -91,27 +88,21 @@ impl fmt::Display for ErrorKind {
                 write!(f, "no permission to {action} {}", path.display())
             }
             Self::Exists { path } => {
-                write!(
-                    f,
-                    "{} already exists with different content",
-                    path.display()
-                )
+                let path = path.display();
+                write!(f, "{path} already exists with different content")
             }
             Self::Collision { model, other } => {
                 write!(f, "cannot store '{model}' beside {other}")
             }
             Self::InsufficientSpace {
                 path,
-                needed_bytes,
-                available_bytes,
-            } => match needed_bytes {
+                needed_bytes: needed,
+                available_bytes: available,
+            } => match needed {
                 0 => write!(f, "no space left on the disk of {}", path.display()),
                 _ => {
                     write!(f, "not enough space on the disk of {}: ", path.display())?;
-                    write!(
-                        f,
-                        "{needed_bytes} bytes needed, {available_bytes} available"
-                    )
+                    write!(f, "{needed} bytes needed, {available} available")
                 }
             },
             Self::Locked {
@@ -120,8 +111,8 @@ impl fmt::Display for ErrorKind {
                 waited,
             } => {
                 let holder = holder.as_deref().unwrap_or("another process");
-                write!(f, "{} is locked by {holder} ", path.display())?;
-                write!(f, "(waited {} s)", waited.as_secs())
+                let (path, waited) = (path.display(), waited.as_secs());
+                write!(f, "{path} is locked by {holder} (waited {waited} s)")
             }
             Self::Authentication { url, failure, .. } => match failure {
                 AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),

@@ -33,9 +33,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         for (head, lines) in sections(&detail) {
             if !lines.is_empty() {
                 session.console.print(format!("\n{head}:"))?;
-                lines
-                    .iter()
-                    .try_for_each(|line| session.print(format!("  {line}")))?;
+                let mut lines = lines.iter();
+                lines.try_for_each(|line| session.print(format!("  {line}")))?;
             }
         }
         Ok(())
