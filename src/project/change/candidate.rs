@@ -123,6 +123,15 @@ impl ModelEntry {
         self.entrypoint = details.entrypoint.filter(|text| !text.is_empty());
         self.outputs = details.outputs.unwrap_or_default();
     }
+
+    /// Replaces its data and code by those that are given.
+    pub(crate) fn replace_needed(&mut self, data: &[RelPath], code: &[RelPath]) {
+        for (needed, given) in [(&mut self.data, data), (&mut self.code, code)] {
+            if !given.is_empty() {
+                *needed = given.to_vec();
+            }
+        }
+    }
 }
 
 impl ModelCandidate<'_> {

@@ -82,35 +82,29 @@ impl Difference {
     }
 
     pub(crate) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
-        let mut difference = Self::default();
-        for (id, old) in &before.entries {
+        let models = before.entries.iter().map(|(id, old)| {
             let new = after.entries.get(id);
             let change = new.map(|new| ItemChange::of_model(id, old, new));
-            difference.add(ItemKind::Model, id, change);
-        }
-        for (id, old) in &before.targets {
+            (ItemKind::Model, id, change)
+        });
+        let targets = before.targets.iter().map(|(id, old)| {
             let new = after.targets.get(id);
             let change = new.map(|new| ItemChange::of_target(id, old, new));
-            difference.add(ItemKind::Target, id, change);
-        }
-        difference
-    }
-
-    fn add(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
-        let mut drop = |files| {
-            let id = id.to_owned();
-            self.dropped.push(Dropped { kind, id, files });
-        };
-        match change {
-            None => drop(Vec::new()),
-            Some(change) if change.is_empty() => self.unchanged += 1,
-            Some(change) => {
-                if !change.files_removed.is_empty() {
-                    drop(change.files_removed.clone());
-                }
-                self.changed.push(change);
+            (ItemKind::Target, id, change)
+        });
+        let mut difference = Self::default();
+        for (kind, id, change) in models.chain(targets) {
+            let files = change.as_ref().map(|change| change.files_removed.clone());
+            if files.as_ref().is_none_or(|files| !files.is_empty()) {
+                let (id, files) = (id.clone(), files.unwrap_or_default());
+                difference.dropped.push(Dropped { kind, id, files });
+            }
+            match change {
+                Some(change) if change.is_empty() => difference.unchanged += 1,
+                change => difference.changed.extend(change),
             }
         }
+        difference
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use toml::Table;
+
 use super::candidate::{ModelCandidate, Overrides, TargetCandidate};
 use super::ids::Ids;
 use crate::catalog::Metadata;
@@ -72,12 +74,7 @@ impl<'a> Register<'a> {
         entry
             .tags
             .extend(given.tags.iter().chain(&said.tags).cloned());
-        if !given.data.is_empty() {
-            entry.data.clone_from(&given.data);
-        }
-        if !given.code.is_empty() {
-            entry.code.clone_from(&given.code);
-        }
+        entry.replace_needed(&given.data, &given.code);
         if entry.name.is_empty() {
             id.clone_into(&mut entry.name);
         }
@@ -133,22 +130,18 @@ impl<'a> Register<'a> {
         candidate: &TargetCandidate<'_>,
         given: &Overrides,
     ) -> Result<()> {
-        let entrypoint = given
-            .details
-            .entrypoint
-            .clone()
-            .or_else(|| candidate.entrypoint());
+        let entrypoint = given.details.entrypoint.clone();
+        let entrypoint = entrypoint.or_else(|| candidate.entrypoint());
         let entrypoint = entrypoint.ok_or_else(|| {
             Error::argument("the code declares no function of it a target: choose an entrypoint")
         })?;
         let id = candidate.id(self.registry, &self.ids, given, &entrypoint)?;
         let before = self.registry.targets.get(&id);
-        let stated = candidate
-            .function
-            .and_then(|function| function.model_output.clone());
-        let model_output = given.model_output.clone().or(stated);
+        let function = candidate.function;
+        let stated = function.and_then(|function| function.model_output.clone());
+        let registered = before.map(|target| target.model_output.clone());
+        let model_output = given.model_output.clone().or(stated).or(registered);
         let model_output = model_output
-            .or_else(|| before.map(|target| target.model_output.clone()))
             .ok_or_else(|| Error::argument("the code does not say which model output it uses"))?;
         if entrypoint.is_empty() || model_output.is_empty() {
             let message = "a target needs an entrypoint and a model output that are not empty";
@@ -166,9 +159,7 @@ impl<'a> Register<'a> {
             registered_at: same.map_or(self.now, |before| before.registered_at),
             digest,
             files,
-            others: before
-                .map(|target| target.others.clone())
-                .unwrap_or_default(),
+            others: before.map_or_else(Table::new, |before| before.others.clone()),
         };
         let is_new = before.is_none();
         let is_changed = before != Some(&target);
@@ -198,18 +189,14 @@ impl<'a> Register<'a> {
     fn facts<'f>(&self, files: impl Iterator<Item = &'f RelPath>) -> Result<Files> {
         let mut facts = Files::new();
         for file in files {
-            match self.hashes.get(file) {
-                Some(Ok(of_file)) => facts.insert(file.clone(), *of_file),
-                Some(Err(error)) => {
-                    return Err(Error::argument(chain(error)).naming(file.as_str()));
-                }
-                None => {
-                    let message = format!(
-                        "'{file}' was added or removed meanwhile, on disk or in the registry: try again"
-                    );
-                    return Err(Error::argument(message).naming(file.as_str()));
-                }
-            };
+            let hashed = self.hashes.get(file).ok_or_else(|| {
+                format!(
+                    "'{file}' was added or removed meanwhile, on disk or in the registry: try again"
+                )
+            });
+            let hashed = hashed.and_then(|hashed| hashed.as_ref().map_err(|error| chain(error)));
+            let of_file = hashed.map_err(|fault| Error::argument(fault).naming(file.as_str()))?;
+            facts.insert(file.clone(), *of_file);
         }
         check_distinct(facts.keys()).map_err(Error::argument_name)?;
         Ok(facts)

@@ -135,12 +135,12 @@ impl Project {
         let places = registry.entries.keys().map(|id| place_of(id));
         let places: Vec<RelPath> = places.collect::<Result<_>>()?;
         let own = [REGISTRY, SUMMARY].map(RelPath::parse);
-        let all = || places.iter().chain(own.iter().flatten());
-        check_distinct(all()).map_err(|error| {
+        let own = own.iter().flatten();
+        check_distinct(places.iter().chain(own.clone())).map_err(|error| {
             let message = format!("two files of the report would be the same: {error}");
             Error::argument(message)
         })?;
-        for place in all() {
+        for place in own.chain(&places) {
             check_replaceable(&place.below(folder))?;
         }
         let path = folder.join(REGISTRY);

@@ -102,12 +102,7 @@ impl<'a> ModelImport<'a> {
         if before.is_none() {
             entry.tags.extend(self.at.description.tags.iter().cloned());
         }
-        if !self.data.is_empty() {
-            entry.data.clone_from(&self.data);
-        }
-        if !self.code.is_empty() {
-            entry.code.clone_from(&self.code);
-        }
+        entry.replace_needed(&self.data, &self.code);
         entry.given.extend(imported.given.iter().cloned());
         entry
     }
