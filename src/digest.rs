@@ -346,7 +346,7 @@ impl Expected {
     /// [`ErrorKind::HashMismatch`] if they differ.
     pub(crate) fn met(self, what: impl FnOnce() -> String) -> Result<(), Error> {
         match self.0 {
-            Some((expected, check)) => check_digest(what, expected, check.finish()),
+            Some((expected, check)) => check_digest(what, &expected, &check.finish()),
             None => Ok(()),
         }
     }
@@ -358,8 +358,8 @@ impl Expected {
 /// [`ErrorKind::HashMismatch`] if they differ.
 pub(crate) fn check_digest<T: PartialEq + fmt::Display>(
     what: impl FnOnce() -> String,
-    expected: T,
-    actual: T,
+    expected: &T,
+    actual: &T,
 ) -> Result<(), Error> {
     if actual == expected {
         return Ok(());

@@ -172,7 +172,7 @@ impl Member {
         let what = || shown(&self.name);
         let [expected, actual] = [self.crc32, crc32.finalize()].map(|it| format!("{it:08x}"));
         check_size(what, self.size_bytes, copied_bytes + surplus_bytes)
-            .and_then(|()| check_digest(what, expected, actual))
+            .and_then(|()| check_digest(what, &expected, &actual))
             .map_err(MemberError::Damaged)
     }
 }

@@ -362,7 +362,7 @@ impl Identity {
     pub(crate) fn not_found(&self, path: &str, near: Vec<String>) -> Error {
         Error::from(ErrorKind::ModelNotFound {
             model: self.full_name(path),
-            near: near.iter().map(|near| self.full_name(near)).collect(),
+            near: near.into_iter().map(|it| self.full_name(&it)).collect(),
             token_variable: None,
         })
     }

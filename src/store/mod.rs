@@ -178,7 +178,7 @@ impl Store {
         let path = self.layout.manifest_in(&self.layout.model_dir(model));
         let json = fs::read(&path).at("read", &path)?;
         let what = || path.display().to_string();
-        check_digest(what, expected, Digest::of(&json))?;
+        check_digest(what, &expected, &Digest::of(&json))?;
         Manifest::parse(json, path.display())
     }
 }

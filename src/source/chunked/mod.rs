@@ -131,7 +131,7 @@ impl Source for Chunked {
         let expected = model.manifest_digest;
         let read = |url: &Url, json: Vec<u8>| {
             let what = || format!("the manifest ({url})");
-            check_digest(what, expected, Digest::of(&json)).map_err(Failure::transient)?;
+            check_digest(what, &expected, &Digest::of(&json)).map_err(Failure::transient)?;
             let manifest = Manifest::parse(json, url).map_err(Failure::last)?;
             let has_digests = manifest.parts().iter().all(|part| part.digest.is_some());
             if !manifest.is_measured() || !has_digests {

@@ -183,15 +183,19 @@ pub(super) fn read_model(
     model: &str,
     location: impl Display,
 ) -> Result<Lookup> {
-    let mut lookup = (None, Vec::new());
+    let mut search = Search {
+        group,
+        model,
+        found: None,
+        others: Vec::new(),
+    };
     let members = Members {
         group: None,
-        wanted: Some(((group, model), &mut lookup)),
+        search: Some(&mut search),
     };
     visit(reader, members, &location)?;
-    let (found, names) = lookup;
-    let Some(versions) = found else {
-        let names = names.iter().map(String::as_str);
+    let Some(versions) = search.found else {
+        let names = search.others.iter().map(String::as_str);
         return Ok(Lookup::Near(nearest(&below(group, model), names)));
     };
     distinct_versions(&versions).map_err(|message| Error::registry(location, message))?;
@@ -220,23 +224,31 @@ pub(super) fn choose(
     remote(identity, &name, version, entry, followed).map_err(refuse)
 }
 
-/// Reads past an object of groups of models, or of the models of a group.
-#[derive(Default)]
-struct Members<'a> {
-    /// The group that the models are of; `None` for the object of groups.
-    group: Option<&'a str>,
-    /// The group and model of which the versions are kept and, for suggestions, the names of all others.
-    wanted: Option<((&'a str, &'a str), &'a mut (Option<Versions>, Vec<String>))>,
+/// A model that is looked for while an index is read.
+struct Search<'a> {
+    group: &'a str,
+    model: &'a str,
+    found: Option<Versions>,
+    /// The names of all other models, for suggestions.
+    others: Vec<String>,
 }
 
-fn visit(reader: impl Read, members: Members<'_>, location: impl Display) -> Result<()> {
+/// Reads past an object of groups of models, or of the models of a group.
+#[derive(Default)]
+struct Members<'m, 'a> {
+    /// The group that the models are of; `None` for the object of groups.
+    group: Option<&'m str>,
+    search: Option<&'m mut Search<'a>>,
+}
+
+fn visit(reader: impl Read, members: Members<'_, '_>, location: impl Display) -> Result<()> {
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
     let read = members.deserialize(&mut deserializer);
     let read = read.and_then(|()| deserializer.end());
     read.map_err(|error| malformed(location, error))
 }
 
-impl<'de> DeserializeSeed<'de> for Members<'_> {
+impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -244,11 +256,11 @@ impl<'de> DeserializeSeed<'de> for Members<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Members<'_> {
+impl<'de> Visitor<'de> for Members<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (&self.wanted, self.group) {
+        f.write_str(match (&self.search, self.group) {
             (None, _) => "an object of groups of models",
             (Some(_), None) => "an object of groups",
             (Some(_), Some(_)) => "an object of models",
@@ -257,28 +269,27 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            match (self.group, &mut self.wanted) {
-                (None, wanted) => {
-                    if let Some(((group, _), _)) = wanted {
-                        refuse_other_case(&name, group)?;
-                    }
-                    map.next_value_seed(Members {
-                        group: Some(&name),
-                        wanted: wanted
-                            .as_mut()
-                            .map(|(wanted, lookup)| (*wanted, &mut **lookup)),
-                    })?;
+            let Some(group) = self.group else {
+                if let Some(search) = &self.search {
+                    refuse_other_case(&name, search.group)?;
                 }
-                (Some(_), None) => _ = map.next_value::<IgnoredAny>()?,
-                (Some(group), Some(((of_group, model), (found, names)))) => {
-                    if group == *of_group {
-                        refuse_other_case(&name, model)?;
+                map.next_value_seed(Members {
+                    group: Some(&name),
+                    search: self.search.as_deref_mut(),
+                })?;
+                continue;
+            };
+            match &mut self.search {
+                None => _ = map.next_value::<IgnoredAny>()?,
+                Some(search) => {
+                    if group == search.group {
+                        refuse_other_case(&name, search.model)?;
                     }
-                    if (group, name.as_str()) == (*of_group, *model) {
-                        *found = Some(map.next_value()?);
+                    if (group, name.as_str()) == (search.group, search.model) {
+                        search.found = Some(map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;
-                        names.push(below(group, &name));
+                        search.others.push(below(group, &name));
                     }
                 }
             }
