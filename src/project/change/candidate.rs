@@ -137,12 +137,12 @@ impl ModelEntry {
 impl ModelCandidate<'_> {
     /// Returns what the files state.
     pub(crate) fn details(&self) -> Details {
-        let (said, class) = (&self.at.description, self.class);
-        let of_class = class.map(|class| Details {
+        let (said, file) = (&self.at.description, self.at.file());
+        let of_class = self.class.map(|class| Details {
             name: Some(class.name.clone()),
             description: class.description.clone(),
             model_type: None,
-            entrypoint: (self.at.file()).and_then(|file| entrypoint_of(file, &class.name)),
+            entrypoint: file.and_then(|file| entrypoint_of(file, &class.name)),
             outputs: class.outputs.clone(),
         });
         let of_file = Details {
