@@ -65,6 +65,7 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// let model = ModelRef::new("whisper", "tiny", "fp16")?;
 /// let report = Project::publish_files(&[weights], &model, &registry, &options)?;
 /// assert_eq!((report.files, report.total_bytes, report.chunks), (1, 3000, 3));
+/// assert_eq!(report.chunks_written, 2, "two of the chunks have the same bytes");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -304,9 +305,10 @@ fn write_version(
         Ok(((range.end - range.start, digest), is_new))
     };
     let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
-    let new_bytes = written.iter().filter(|(_, is_new)| *is_new);
-    let new_bytes = new_bytes.map(|((bytes, _), _)| *bytes);
-    let (chunks_written, bytes_written) = (new_bytes.clone().count(), new_bytes.sum());
+    // Two workers may write the same chunk at once.
+    let new = written.iter().filter(|(_, is_new)| *is_new);
+    let new: BTreeSet<(u64, Digest)> = new.map(|(chunk, _)| *chunk).collect();
+    let (chunks_written, bytes_written) = (new.len(), new.iter().map(|(bytes, _)| bytes).sum());
     let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
     let files = stream.0.par_iter();
     let files: Vec<ManifestFile> = files
