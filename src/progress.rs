@@ -183,13 +183,16 @@ pub enum ProgressEvent {
 ///     let bytes = now.bytes_done + now.bytes_in_flight;
 ///     let percent = 100 * bytes / now.total_bytes.max(1);
 ///     let file = now.current_file.as_deref().unwrap_or("…");
-///     format!("{}/{} files, {}/{} parts, {percent} % ({file})", now.files_done, now.files_total, now.parts_done, now.parts_total)
+///     format!(
+///         "{}/{} files, {}/{} parts, {percent} % ({file})",
+///         now.files_done, now.files_total, now.parts_done, now.parts_total,
+///     )
 /// }
 ///
 /// let mut now = TransferState::new(Phase::Chunks);
 /// (now.files_total, now.parts_total, now.total_bytes) = (8, 5, 1000);
 /// (now.files_done, now.parts_done, now.bytes_done, now.bytes_in_flight) = (3, 2, 350, 50);
-/// now.current_file = Some("config.json".to_owned());
+/// now.current_file = Some("config.json".into());
 /// assert_eq!(line(&now), "3/8 files, 2/5 parts, 40 % (config.json)");
 /// assert_eq!((now.phase, now.bytes_network), (Phase::Chunks, 0), "all came from other models");
 /// ```

@@ -61,7 +61,12 @@ impl fmt::Display for SourceKind {
 ///         match &info.cached {
 ///             Some(registry) => println!(
 ///                 "  {} ({listed}): {} versions at {:?} of {}, {}, fetched {:?}",
-///                 info.reference, registry.versions, registry.commit, registry.repo, registry.mode.as_str(), registry.fetched_at,
+///                 info.reference,
+///                 registry.versions,
+///                 registry.commit,
+///                 registry.repo,
+///                 registry.mode.as_str(),
+///                 registry.fetched_at,
 ///             ),
 ///             None => println!("  {} ({listed}): not synced", info.reference),
 ///         }

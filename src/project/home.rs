@@ -126,7 +126,7 @@ setters!(ProjectOptions {
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
 /// println!("{}", project.recovered().expect("the registry is damaged"));
 ///
-/// project.remove(&["peak".to_owned()], &CancelToken::new())?;
+/// project.remove(&["peak".into()], &CancelToken::new())?;
 /// assert!(project.kept_aside().expect("it was replaced").is_file());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -233,8 +233,8 @@ impl Project {
         self.kept_aside.as_deref()
     }
 
-    /// Returns the ids and versions that the last change dropped, as [`ProjectOptions::keep_versions`](field@ProjectOptions::keep_versions)
-    /// allows; [`Project`] has an example.
+    /// Returns the ids and versions that the last change dropped, as [`keep_versions`](field@ProjectOptions::keep_versions) allows;
+    /// [`Project`] has an example.
     #[must_use]
     pub fn dropped_versions(&self) -> &[(String, String)] {
         &self.dropped

@@ -52,7 +52,10 @@ pub(crate) struct ModelRecord {
 ///
 /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
 /// manager.pull_model("digits/logistic v1")?;
-/// let metadata = Metadata::from_iter([("reviewed_by".to_owned(), "Ada".into()), ("description".to_owned(), serde_json::Value::Null)]);
+/// let metadata = Metadata::from_iter([
+///     ("reviewed_by".to_owned(), "Ada".into()),
+///     ("description".to_owned(), serde_json::Value::Null),
+/// ]);
 /// let annotation = Annotation::default().model_type("image-classification").tags(["reviewed"]).metadata(metadata);
 /// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
 /// assert_eq!(model.model_type.as_deref(), Some("image-classification"));

@@ -25,9 +25,9 @@ use crate::store::record::{ModelRecord, Records};
 ///
 /// let model = ModelRef::new("mf6/test", "test001a", "develop")?;
 /// assert!(Scope::All.contains(&model));
-/// assert!(Scope::Group("mf6".to_owned()).contains(&model));
+/// assert!(Scope::Group("mf6".into()).contains(&model));
 /// assert!(Scope::Model("mf6/test/test001a".parse()?).contains(&model));
-/// assert!(!Scope::Group("mf".to_owned()).contains(&model));
+/// assert!(!Scope::Group("mf".into()).contains(&model));
 /// # Ok::<(), modelrack::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Status {
 /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
 /// manager.pull_model("digits/logistic v1")?;
 /// let options = ListOptions::default()
-///     .scope(Scope::Group("digits".to_owned()))
+///     .scope(Scope::Group("digits".into()))
 ///     .source("digits")
 ///     .model_type("classification")
 ///     .status(Status::Available);

@@ -19,7 +19,7 @@ impl Project {
     /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
     /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
     /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
-    /// let removed = project.remove(&["peak".to_owned()], &CancelToken::new())?;
+    /// let removed = project.remove(&["peak".into()], &CancelToken::new())?;
     /// assert_eq!((removed[0].kind, removed[0].id.as_str()), (ItemKind::Model, "peak"));
     /// assert_eq!(removed[0].to_string(), "model peak");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

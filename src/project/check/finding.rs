@@ -35,7 +35,11 @@ pub enum Severity {
 /// /// Whether a program that keeps registries up to date can go on by itself.
 /// fn is_routine(category: Category) -> bool {
 ///     match category {
-///         Category::Stale | Category::Untracked | Category::EmptyOutputs | Category::UnusedOutput | Category::NotChecked => true,
+///         Category::Stale
+///         | Category::Untracked
+///         | Category::EmptyOutputs
+///         | Category::UnusedOutput
+///         | Category::NotChecked => true,
 ///         Category::MissingFile
 ///         | Category::InvalidEntrypoint
 ///         | Category::MissingModule

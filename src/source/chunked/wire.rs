@@ -1,4 +1,5 @@
-//! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so a lookup reads past everything it does not ask for.
+//! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so a
+//! lookup skips everything that it does not need.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};

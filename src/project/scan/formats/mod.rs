@@ -37,10 +37,10 @@
 //!             return Err(file.malformed("the title or the tags are missing"));
 //!         };
 //!         let mut description = Description::default();
-//!         description.name = Some(title.to_owned());
+//!         description.name = Some(title.into());
 //!         description.description = Some(format!("The weights in {}", file.file_name()));
-//!         description.version = Some("2.1".to_owned());
-//!         description.model_type = Some("embedding".to_owned());
+//!         description.version = Some("2.1".into());
+//!         description.model_type = Some("embedding".into());
 //!         description.tags = tags.split_whitespace().map(str::to_owned).collect();
 //!         description.metadata.insert("parameters".to_owned(), lines.count().into());
 //!         description.extent = Extent::File;
