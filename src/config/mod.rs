@@ -13,9 +13,7 @@
 //! 1. [`Config`], with the sources that are compiled into the app: [`Config::bootstrap`].
 //! 2. The user's file, `<config dir>/<app>/models.toml`. A source in it replaces the one with the same key as a whole; an
 //!    empty `refs` list turns the source off.
-//! 3. The environment: `<APP>_MODELS_DIR`, `<APP>_MODELS_CACHE_DIR`, `<APP>_MODELS_CONFIG`, `<APP>_MODELS_REGISTRY_URL`,
-//!    `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC`. `<APP>` is the app's name in capitals, with `_` for every character
-//!    other than A–Z and 0–9.
+//! 3. The environment; see [below](self#variables).
 //! 4. The options of a call.
 //!
 //! Nothing is read when a [`Config`] or a manager is created; the first call of a manager reads the file and the
@@ -46,6 +44,26 @@
 //!
 //! Exactly one of `url`, `repo` and `hub` must be present; it determines the kind of the source. An unknown key is an error
 //! that names the file, the key and the most similar known key.
+//!
+//! # Variables
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `<APP>_MODELS_DIR`, `<APP>_MODELS_CACHE_DIR` | the store; the folder of cached registries |
+//! | `<APP>_MODELS_CONFIG` | the user's file, which must then exist |
+//! | `<APP>_MODELS_REGISTRY_URL` | the URL of the source without a name |
+//! | `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC` | as [`Config::offline`] and [`Config::auto_sync`] |
+//! | `GH_TOKEN`, `GITHUB_TOKEN` | the token for the server of repositories; the first that is set |
+//! | `GITHUB_SERVER_URL`, `GITHUB_API_URL` | that server, for repositories whose source names none |
+//! | `HF_TOKEN`, else the file at `HF_TOKEN_PATH` or in `HF_HOME` | the token for sources of the Hub |
+//! | `HF_ENDPOINT` | replaces `https://huggingface.co` |
+//! | `HF_HUB_OFFLINE` | offline mode for sources of the Hub |
+//! | `HF_HUB_CACHE`, `HF_HOME` | where the Hub's own tools keep what they downloaded |
+//! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, unless [`HttpConfig`] sets them; also in lower case |
+//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
+//!
+//! `<APP>` is the app's name in capitals, with `_` for every character other than A–Z and 0–9. A switch is on if it is set to
+//! anything but `0`, `false`, `no` or `off`; an empty variable counts as unset.
 
 use std::path::PathBuf;
 use std::time::Duration;
