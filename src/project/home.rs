@@ -126,7 +126,7 @@ setters!(ProjectOptions {
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
 /// println!("{}", project.recovered().expect("the registry is damaged"));
 ///
-/// project.remove(&["peak".into()], &CancelToken::new())?;
+/// project.remove(&["peak"], &CancelToken::new())?;
 /// assert!(project.kept_aside().expect("it was replaced").is_file());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -41,7 +41,7 @@
 //! assert_eq!(project.registry().entries["sir"].current, "1.0.1");
 //!
 //! let registry = folder.path().join("public");
-//! project.publish(&["sir".into()], &registry, &PublishOptions::default().group("epidemic"))?;
+//! project.publish(&["sir"], &registry, &PublishOptions::default().group("epidemic"))?;
 //!
 //! let config = Config::new("tool").registry_url(Url::from_path(&registry)?.expose()).data_dir(folder.path().join("store"));
 //! let manager = ModelManager::new(config);

@@ -26,14 +26,15 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut project = project::open(session, matches)?;
-    let mut ids = project::ids(matches);
+    let ids = project::ids(matches);
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     ids.sort_unstable();
     ids.dedup();
     let registry = project.registry();
     let mut named = Vec::new();
     for id in &ids {
         let kind = registry.kind_of(id)?;
-        let versions = match (kind, registry.entries.get(id)) {
+        let versions = match (kind, registry.entries.get(*id)) {
             (ItemKind::Model, Some(entry)) if entry.versions.len() > 1 => {
                 format!(" with all its {} versions", entry.versions.len())
             }

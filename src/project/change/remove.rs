@@ -19,7 +19,7 @@ impl Project {
     /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
     /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
     /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
-    /// let removed = project.remove(&["peak".into()], &CancelToken::new())?;
+    /// let removed = project.remove(&["peak"], &CancelToken::new())?;
     /// assert_eq!((removed[0].kind, removed[0].id.as_str()), (ItemKind::Model, "peak"));
     /// assert_eq!(removed[0].to_string(), "model peak");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,10 +28,10 @@ impl Project {
     /// # Errors
     /// [`NotRegistered`](crate::ErrorKind::NotRegistered); those of [`Project::add`] if the registry
     /// cannot be written.
-    pub fn remove(&mut self, ids: &[String], cancel: &CancelToken) -> Result<Vec<ItemId>> {
+    pub fn remove(&mut self, ids: &[&str], cancel: &CancelToken) -> Result<Vec<ItemId>> {
         self.change(cancel, |registry| {
             let mut removed = Vec::new();
-            for id in ids.iter().collect::<BTreeSet<_>>() {
+            for id in BTreeSet::from_iter(ids.iter().copied()) {
                 let kind = registry.kind_of(id)?;
                 match kind {
                     ItemKind::Model => drop(registry.entries.remove(id)),

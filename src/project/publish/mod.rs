@@ -175,14 +175,14 @@ impl Project {
     /// since it was registered; [`NotRegistered`](ErrorKind::NotRegistered); those of [`Project::publish_files`].
     pub fn publish(
         &self,
-        ids: &[String],
+        ids: &[&str],
         registry: &Path,
         options: &PublishOptions,
     ) -> Result<Vec<PublishReport>> {
         check_chunk_bytes(options.chunk_bytes)?;
         let ids: BTreeSet<&str> = match ids {
             [] => self.registry().entries.keys().map(String::as_str).collect(),
-            ids => ids.iter().map(String::as_str).collect(),
+            ids => ids.iter().copied().collect(),
         };
         if ids.is_empty() {
             return Err(Error::argument("no models are registered"));

@@ -66,7 +66,7 @@ fn the_order_of_registration_does_not_matter() {
     }
     assert_eq!(one.text(), other.text());
     // Removing and adding an entry again leaves no trace.
-    let ids = ["x".to_owned(), "deaths".to_owned()];
+    let ids = ["x", "deaths"];
     other
         .project()
         .remove(&ids, &modelrack::CancelToken::new())
@@ -84,7 +84,7 @@ fn a_registry_survives_a_round_trip() {
     // A change and its reversal write all of it twice.
     folder.write(&[("z.md", gnn("Z", ""))]);
     folder.add(&["z.md"]);
-    let ids = ["z".to_owned()];
+    let ids = ["z"];
     folder
         .project()
         .remove(&ids, &modelrack::CancelToken::new())
@@ -231,7 +231,7 @@ fn made_models_stay_beside_registered_ones() {
         text.contains("size = 1, url = \"https://example.org/"),
         "{text}"
     );
-    let ids = ["w".to_owned(), "mine".to_owned()];
+    let ids = ["w", "mine"];
     folder
         .project()
         .remove(&ids, &modelrack::CancelToken::new())

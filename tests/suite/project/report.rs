@@ -176,7 +176,7 @@ fn a_report_is_reproducible_and_removes_dropped_models() {
     // Files of others stay, and so do their folders.
     write_files(&output, &[("sir/notes.txt", b"mine")]);
     project
-        .remove(&["group/tiny".into(), "sir".into()], &Default::default())
+        .remove(&["group/tiny", "sir"], &Default::default())
         .unwrap();
     let report = project.report(&output).unwrap();
     assert_eq!(report.models, 1);

@@ -96,10 +96,7 @@ fn waiting_for_the_lock_times_out() {
     );
     let cancel = CancelToken::new();
     cancel.cancel();
-    let error = folder
-        .open()
-        .remove(&["a".to_owned()], &cancel)
-        .unwrap_err();
+    let error = folder.open().remove(&["a"], &cancel).unwrap_err();
     assert!(error.is_cancelled(), "{error}");
     // Reading needs no lock.
     assert_eq!(ids(&folder.open()), ["a", "b"]);
@@ -229,16 +226,10 @@ fn tables_and_keys_of_other_programs_are_kept() {
             .applied
     );
     kept("sync");
-    folder
-        .open()
-        .remove(&["b".to_owned()], &CancelToken::new())
-        .unwrap();
+    folder.open().remove(&["b"], &CancelToken::new()).unwrap();
     kept("remove");
     let before = folder.text();
-    folder
-        .open()
-        .remove(&["c".to_owned()], &CancelToken::new())
-        .unwrap();
+    folder.open().remove(&["c"], &CancelToken::new()).unwrap();
     folder.add("c");
     let mut same = folder.text();
     for text in [&before, &same.clone()] {
@@ -260,9 +251,7 @@ fn an_empty_change_writes_nothing() {
     let report = project.add(&missing, &AddOptions::default()).unwrap();
     assert_eq!(report.failed.len(), 1);
     project.resync(&ResyncOptions::default()).unwrap();
-    project
-        .remove(&["x".to_owned()], &CancelToken::new())
-        .unwrap_err();
+    project.remove(&["x"], &CancelToken::new()).unwrap_err();
     assert_eq!(names_in(folder.temp.path()), Vec::<String>::new());
     folder.write("a", "1");
     folder.add("a");

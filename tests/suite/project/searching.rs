@@ -57,7 +57,7 @@ fn removing_a_model_or_target_keeps_its_files() {
     let folder = folder();
     let sets = AddOptions::default().target_set("main");
     folder.add_with(&["targets"], &sets);
-    let ids = ["sir".to_owned(), "incidence_target".to_owned()];
+    let ids = ["sir", "incidence_target"];
     let removed = folder.project().remove(&ids, &CancelToken::new()).unwrap();
     let kinds: Vec<ItemKind> = removed.iter().map(|item| item.kind).collect();
     assert_eq!(kinds, [ItemKind::Target, ItemKind::Model]);
@@ -83,7 +83,7 @@ fn an_unknown_id_is_reported_with_similar_ones() {
     let folder = folder();
     let before = fs::read(folder.project().registry_path()).unwrap();
     for (id, expected) in [("agnet", "agent"), ("incidence_targt", "incidence_target")] {
-        let ids = ["sir".to_owned(), id.to_owned()];
+        let ids = ["sir", id];
         let error = folder
             .project()
             .remove(&ids, &CancelToken::new())

@@ -110,12 +110,12 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 }
 
 /// Returns the ids if registered models are named; `None` for paths.
-fn registered(project: &Project, paths: &[PathBuf]) -> Result<Option<Vec<String>>> {
+fn registered<'a>(project: &Project, paths: &'a [PathBuf]) -> Result<Option<Vec<&'a str>>> {
     let mut ids = Vec::new();
     for path in paths {
         let kind = path.to_str().map(|id| (id, project.registry().kind_of(id)));
         match kind {
-            Some((id, Ok(_))) => ids.push(id.to_owned()),
+            Some((id, Ok(_))) => ids.push(id),
             // What is not a path either is a mistyped id.
             Some((_, Err(error))) if !path.exists() && is_bare(path) => return Err(error),
             _ => {}

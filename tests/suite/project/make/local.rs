@@ -306,9 +306,7 @@ fn registered_models_stay_beside_made_ones() {
     // Registering still works, and removing keeps the made models.
     let mut project = Project::open(&work, &Default::default()).unwrap();
     assert_eq!(project.registry().entries.len(), 1);
-    project
-        .remove(&["tiny".to_owned()], &CancelToken::new())
-        .unwrap();
+    project.remove(&["tiny"], &CancelToken::new()).unwrap();
     let text = fs::read_to_string(&report.path).unwrap();
     assert!(
         !text.contains("tiny") && text.contains("mfsim.nam\""),
