@@ -82,9 +82,7 @@ impl Project {
         let mut states: BTreeMap<Registered<'_>, State> = BTreeMap::new();
         let mut doubtful: Vec<Registered<'_>> = Vec::new();
         for (file, registered_at) in since {
-            if options.cancel.is_cancelled() {
-                return Err(ErrorKind::Cancelled.into());
-            }
+            options.cancel.check()?;
             match self.glance(file, registered_at, options.deep)? {
                 Some(state) => {
                     states.insert(file, state);

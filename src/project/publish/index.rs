@@ -10,7 +10,7 @@ use super::{PublishReport, WrittenVersion};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::source::chunked;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
@@ -30,11 +30,7 @@ pub(super) fn add_to_index(registry: &Path, versions: &mut [WrittenVersion]) -> 
     )?;
     let mut index: Index = match fs::read(&path) {
         Ok(json) => serde_json::from_slice(&json).map_err(|error| {
-            Error::from(ErrorKind::Registry {
-                location: path.display().to_string(),
-                message: "the index is malformed".into(),
-                source: Some(error.into()),
-            })
+            Error::registry_from(path.display(), "the index is malformed", error)
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Index::new(),
         Err(error) => return Err(error).at("read", &path),

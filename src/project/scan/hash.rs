@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::Hasher;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::FileFacts;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
@@ -69,7 +69,7 @@ impl Project {
     /// Hashes files. One that cannot be read does not affect the others.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`].
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub(crate) fn hash_files<'f>(
         &self,
         files: impl IntoIterator<Item = &'f RelPath>,
@@ -93,10 +93,8 @@ impl Project {
         };
         let buffer = || vec![0_u8; BUFFER_BYTES];
         let hashes = files.par_iter().map_init(buffer, hash).collect();
-        match cancel.is_cancelled() {
-            true => Err(ErrorKind::Cancelled.into()),
-            false => Ok(hashes),
-        }
+        cancel.check()?;
+        Ok(hashes)
     }
 
     fn hash(&self, path: &RelPath, buffer: &mut [u8], cancel: &CancelToken) -> Result<FileFacts> {
@@ -108,7 +106,8 @@ impl Project {
         }
         let mut file = File::open(&place).at("read", &place)?;
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
-        while !cancel.is_cancelled() {
+        loop {
+            cancel.check()?;
             let read = file.read(buffer).at("read", &place)?;
             if read == 0 {
                 let digest = hasher.finish();
@@ -117,6 +116,5 @@ impl Project {
             hasher.update(&buffer[..read]);
             size_bytes += read as u64;
         }
-        Err(ErrorKind::Cancelled.into())
     }
 }

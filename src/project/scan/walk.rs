@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::relpath::{RelPath, below};
@@ -89,7 +89,8 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
 /// the path from the folder, the path on disk, and whether that is a folder.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidArgument`] if folders are nested too deep; [`ErrorKind::Cancelled`]; the storage errors.
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if folders are nested too deep;
+/// [`Cancelled`](crate::ErrorKind::Cancelled); the storage errors.
 pub(crate) fn walk(
     folder: &Path,
     links: Links,
@@ -99,9 +100,7 @@ pub(crate) fn walk(
     let mut files = Vec::new();
     let mut folders = vec![(folder.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        if cancel.is_cancelled() {
-            return Err(ErrorKind::Cancelled.into());
-        }
+        cancel.check()?;
         if depth > MAX_DEPTH {
             let shown = folder.display();
             let message = format!("{shown} is nested more than {MAX_DEPTH} folders deep");

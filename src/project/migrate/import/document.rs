@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{json, yaml};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::MAX_REGISTRY_BYTES;
 use crate::project::registry::utf8;
 
@@ -38,11 +38,8 @@ pub(super) fn read(path: &Path) -> Result<(DocumentKind, Value)> {
         DocumentKind::Bundle => (yaml::parse(&text), &["models", "targets"]),
     };
     let value = value.map_err(|message| {
-        Error::from(ErrorKind::Registry {
-            location: path.display().to_string(),
-            message: format!("cannot read the file: it must be {ACCEPTED}"),
-            source: Some(message.into()),
-        })
+        let refusal = format!("cannot read the file: it must be {ACCEPTED}");
+        Error::registry_from(path.display(), refusal, message)
     })?;
     match tables.iter().any(|table| value.get(table).is_some()) {
         true => Ok((kind, value)),

@@ -327,10 +327,7 @@ fn hash_files(
         folder.tree.read(name, buffer, &mut |piece| {
             hasher.update(piece);
             size_bytes += piece.len() as u64;
-            match options.cancel.is_cancelled() {
-                true => Err(ErrorKind::Cancelled.into()),
-                false => Ok(()),
-            }
+            options.cancel.check()
         })?;
         let path = below(&folder.root, name);
         let url = server.map(|server| server.url(folder.asset.as_deref(), &path));

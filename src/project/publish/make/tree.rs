@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::left_out::{is_left_out, is_output_of_run};
 use crate::archive::{Directory, MemberError};
 use crate::disk::write::NewFile;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::project::scan::walk::{Links, walk};
 use crate::relpath::below;
@@ -138,11 +138,9 @@ impl Archive {
             .map_err(MemberError::Read)
             .and_then(|_| member.decode(&mut file, url, buffer, take));
         decoded.map_err(|error| match error {
-            MemberError::Read(source) => Error::from(ErrorKind::Registry {
-                location: url.to_string(),
-                message: "the archive cannot be read".into(),
-                source: Some(source.into()),
-            }),
+            MemberError::Read(source) => {
+                Error::registry_from(url, "the archive cannot be read", source)
+            }
             MemberError::Damaged(error) | MemberError::Refused(error) => {
                 error.step(format!("the archive {url}"))
             }

@@ -201,12 +201,7 @@ impl ModelFile {
     /// Returns the same error with the message of a parser, of which only the start is kept: it may quote the file.
     pub(super) fn unreadable(&self, message: &str, cause: impl fmt::Display) -> Error {
         let cause: String = cause.to_string().chars().take(MAX_CAUSE_CHARS).collect();
-        Error::from(ErrorKind::Registry {
-            location: self.name.to_string(),
-            message: message.to_owned(),
-            source: Some(cause.into()),
-        })
-        .naming(self.name.as_str())
+        Error::registry_from(&self.name, message, cause).naming(self.name.as_str())
     }
 
     /// Refuses the text that stands in for a file which Git LFS has not fetched.
