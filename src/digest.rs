@@ -71,9 +71,20 @@ fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.pad(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
 }
 
-/// Parses exactly `N` bytes in hexadecimal.
+/// Parses exactly `N` bytes in hexadecimal. A large index has 100,000 digests, hence the table.
 fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let nibble = |c: u8| u8::try_from((c as char).to_digit(16)?).ok();
+    const NIBBLES: [Option<u8>; 256] = {
+        let mut nibbles = [None; 256];
+        let mut value = 0;
+        while value < 16 {
+            let digit = b"0123456789abcdef"[value];
+            nibbles[digit as usize] = Some(value as u8);
+            nibbles[digit.to_ascii_uppercase() as usize] = Some(value as u8);
+            value += 1;
+        }
+        nibbles
+    };
+    let nibble = |digit: u8| NIBBLES[usize::from(digit)];
     let pairs = text.as_bytes().chunks_exact(2);
     let mut bytes = [0_u8; N];
     if text.len() != 2 * N {

@@ -114,7 +114,8 @@ fn all_of(
     groups: BTreeMap<String, BTreeMap<String, Versions>>,
     identity: &Identity,
 ) -> Result<Vec<RemoteModel>, String> {
-    let mut all = Vec::new();
+    let versions = groups.values().flat_map(BTreeMap::values);
+    let mut all = Vec::with_capacity(versions.map(BTreeMap::len).sum());
     let mut names = HashSet::new();
     for (group, models) in groups {
         for (model, versions) in models {
