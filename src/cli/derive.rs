@@ -65,9 +65,11 @@ pub struct ModelsArgs<H> {
 /// With `#[command(subcommand)]`, they are below the parent's variant; with `#[command(flatten)]`, among its own commands:
 ///
 /// ```
+/// use std::process::ExitCode;
+///
 /// use clap::Parser;
 /// use modelrack::Config;
-/// use modelrack::cli::{Exit, Host, ModelsCommand, Mount};
+/// use modelrack::cli::{Host, ModelsCommand, Mount};
 ///
 /// struct Whisper;
 ///
@@ -85,10 +87,13 @@ pub struct ModelsArgs<H> {
 ///     Models(ModelsCommand<Whisper>),
 /// }
 ///
-/// fn execute(cli: Cli) -> Exit {
+/// fn execute(cli: Cli) -> ExitCode {
 ///     match cli {
-///         Cli::Transcribe { recording } => todo!("transcribe {recording}"),
-///         Cli::Models(models) => models.run(),
+///         Cli::Transcribe { recording } => {
+///             println!("transcribing {recording}");
+///             ExitCode::SUCCESS
+///         }
+///         Cli::Models(models) => models.run().into(),
 ///     }
 /// }
 ///
