@@ -55,12 +55,31 @@ use crate::{CancelToken, Environment, Error, ErrorKind};
 #[derive(Clone)]
 pub struct Console {
     out: Arc<Mutex<dyn Write + Send>>,
-    err: Arc<Mutex<dyn Write + Send>>,
+    err: Arc<Mutex<Messages>>,
     input: Arc<Mutex<dyn BufRead + Send>>,
     pub(super) out_is_terminal: bool,
     pub(super) err_is_terminal: bool,
     pub(super) in_is_terminal: bool,
     width: Option<usize>,
+}
+
+/// The stream of messages, on whose last line a bar may be drawn.
+struct Messages {
+    out: Box<dyn Write + Send>,
+    /// How wide the bar is; 0 if there is none.
+    bar_columns: usize,
+}
+
+impl Messages {
+    /// Writes a text in place of the bar. Failing to write it is not an error.
+    fn write(&mut self, text: &str) {
+        let blank = match std::mem::take(&mut self.bar_columns) {
+            0 => String::new(),
+            columns => format!("\r{}\r", " ".repeat(columns)),
+        };
+        let text = format!("{blank}{text}");
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
 }
 
 /// What was printed to one stream of [`Console::captured`]; [`Console`] has an example.
@@ -106,7 +125,10 @@ impl Console {
     pub fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
             out: Arc::new(Mutex::new(out)),
-            err: Arc::new(Mutex::new(err)),
+            err: Arc::new(Mutex::new(Messages {
+                out: Box::new(err),
+                bar_columns: 0,
+            })),
             input: Arc::new(Mutex::new(io::empty())),
             out_is_terminal: false,
             err_is_terminal: false,
@@ -158,15 +180,28 @@ impl Console {
         write(&mut *self.out.lock())
     }
 
-    /// Prints status. Failing to print it is not an error.
+    /// Prints status, in place of the bar if there is one.
     pub(super) fn note(&self, text: impl fmt::Display) {
-        let _ = writeln!(self.err.lock(), "{text}");
+        self.err.lock().write(&format!("{text}\n"));
     }
 
     /// Prints status without ending the line.
     pub(super) fn draw(&self, text: &str) {
+        self.err.lock().write(text);
+    }
+
+    /// Draws a bar in place of the one before.
+    pub(super) fn draw_bar(&self, bar: &str) {
         let mut err = self.err.lock();
-        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        let columns = bar.chars().count();
+        let padding = std::mem::take(&mut err.bar_columns).saturating_sub(columns);
+        err.write(&format!("\r{bar}{}", " ".repeat(padding)));
+        err.bar_columns = columns;
+    }
+
+    /// Removes the bar.
+    pub(super) fn erase_bar(&self) {
+        self.err.lock().write("");
     }
 
     /// Writes results that are still buffered.

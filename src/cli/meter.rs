@@ -46,7 +46,6 @@ struct State {
     ended: BTreeSet<ModelRef>,
     started: Instant,
     drawn_at: Option<Instant>,
-    drawn_columns: usize,
     printed_percent: u64,
     done: bool,
 }
@@ -67,9 +66,8 @@ impl Meter {
 
     /// Removes the bar, so that the next output begins on a clean line.
     pub(super) fn clear(&self) {
-        let mut state = self.0.state.lock();
-        state.pulls.clear();
-        self.0.erase(&mut state);
+        self.0.state.lock().pulls.clear();
+        self.0.console.erase_bar();
     }
 }
 
@@ -80,7 +78,6 @@ impl State {
             ended: BTreeSet::new(),
             started: Instant::now(),
             drawn_at: None,
-            drawn_columns: 0,
             printed_percent: 0,
             done: false,
         }
@@ -124,10 +121,7 @@ impl State {
     /// Takes a pull into account. If all others have ended, the bar starts anew.
     fn begin(&mut self) {
         if self.ended.len() == self.pulls.len() {
-            *self = Self {
-                drawn_columns: self.drawn_columns,
-                ..Self::new()
-            };
+            *self = Self::new();
         }
     }
 
@@ -139,28 +133,11 @@ impl State {
 }
 
 impl Drawing {
-    fn erase(&self, state: &mut State) {
-        if state.drawn_columns > 0 {
-            let blank = " ".repeat(state.drawn_columns);
-            self.console.draw(&format!("\r{blank}\r"));
-            state.drawn_columns = 0;
-        }
-    }
-
-    /// Prints a line in place of the bar. The next event draws the bar again.
-    fn note(&self, state: &mut State, line: &str) {
-        self.erase(state);
-        self.console.note(line);
-    }
-
     /// Draws a line in place of the one before. It leaves the last column free, as some terminals wrap there.
     fn draw_line(&self, state: &mut State, line: impl FnOnce(usize) -> String) {
         let width = self.console.width() - 1;
         let line: String = line(width).chars().take(width).collect();
-        let columns = line.chars().count();
-        let padding = " ".repeat(state.drawn_columns.saturating_sub(columns));
-        self.console.draw(&format!("\r{line}{padding}"));
-        state.drawn_columns = columns;
+        self.console.draw_bar(&line);
         state.drawn_at = Some(Instant::now());
     }
 
@@ -218,10 +195,8 @@ impl Progress for Meter {
             ProgressEvent::Pending => {}
             ProgressEvent::Waiting { holder } => {
                 let holder = safe(holder.as_deref().unwrap_or("another process"));
-                drawing.note(
-                    &mut state,
-                    &format!("Waiting for {holder}, which is pulling {model}"),
-                );
+                let console = &drawing.console;
+                console.note(format!("Waiting for {holder}, which is pulling {model}"));
             }
             ProgressEvent::Phase(transferred) => {
                 if !state.pulls.contains_key(model) {
@@ -240,14 +215,15 @@ impl Progress for Meter {
             ProgressEvent::Retrying { wait, reason, .. } => {
                 if *wait >= LONG_WAIT {
                     let (wait, reason) = (duration(*wait), safe(reason));
-                    drawing.note(&mut state, &format!("Trying again in {wait}: {reason}"));
+                    let console = &drawing.console;
+                    console.note(format!("Trying again in {wait}: {reason}"));
                 }
             }
             ProgressEvent::Finished(transferred) => {
                 state.pulls.insert(model.clone(), transferred.clone());
                 state.ended.insert(model.clone());
                 if state.ended.len() == state.pulls.len() {
-                    drawing.erase(&mut state);
+                    drawing.console.erase_bar();
                 }
             }
         }
@@ -275,10 +251,8 @@ impl HashProgress for Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.done = true;
-        self.0.erase(&mut state);
-        drop(state);
+        self.0.state.lock().done = true;
+        self.0.console.erase_bar();
         self.0.ended.notify_all();
     }
 }

@@ -73,7 +73,7 @@ fn note_failures(session: &Session, failures: &[RegistryFailure]) {
                 let refs = references.iter();
                 unsynced.extend(refs.map(|name| render::source_at_ref(source_name, Some(name))));
             }
-            _ => session.note(format!("warning: {}", chain(&failure.error))),
+            _ => session.warning(chain(&failure.error)),
         }
     }
     if !unsynced.is_empty() {

@@ -159,11 +159,11 @@ pub(super) fn describe(report: &PullReport) -> String {
 pub(super) fn warn_unverified(session: &Session, report: &PullReport) {
     match report.files_unverified.as_slice() {
         [] => {}
-        [file] => session.note(format!(
-            "warning: '{file}' was not verified: its source states no digest"
+        [file] => session.warning(format!(
+            "'{file}' was not verified: its source states no digest"
         )),
-        [first, ..] => session.note(format!(
-            "warning: {} files, such as '{first}', were not verified: their source states no \
+        [first, ..] => session.warning(format!(
+            "{} files, such as '{first}', were not verified: their source states no \
              digest",
             report.files_unverified.len()
         )),

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use clap::builder::styling::AnsiColor;
 use serde::Serialize;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, dispatcher};
 
 use super::args::{self, is_set};
 use super::console::Console;
 use super::ending::{CliError, CliResult};
 use super::meter::Meter;
 use super::render::{SafeJson, safe};
-use super::trace::Verbose;
+use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
 use crate::{CancelToken, Manager, PullOptions, Result};
 
@@ -29,6 +31,7 @@ pub(super) struct Session {
     /// The command as the user typed it, up to the name of the mount.
     pub(super) path: String,
     pub(super) colours: bool,
+    warnings: Warnings,
     /// The name of the command that runs.
     pub(super) verb: &'static str,
 }
@@ -49,8 +52,11 @@ impl Session {
         };
         let typed = || typed_command(environment.command_line(), &mount.name, verb?);
         let path = mount.invoked_as.clone().or_else(typed);
+        let colours = console.colours(&environment);
+        let label = paint(colours, AnsiColor::Yellow, "warning:");
         Self {
-            colours: console.colours(&environment),
+            colours,
+            warnings: Warnings::new(console.clone(), label),
             path: path.unwrap_or_else(|| mount.example_path()),
             verb: verb.map_or("", |verb| verb.name),
             manager: mount.open_manager(environment),
@@ -61,12 +67,15 @@ impl Session {
         }
     }
 
-    /// Returns what receives the library's log events during the run.
-    pub(super) fn trace(&self) -> tracing::Dispatch {
-        match self.output.verbose {
-            true => tracing::Dispatch::new(Verbose::new(self.console.clone())),
-            false => tracing::dispatcher::get_default(Clone::clone),
+    /// Returns what receives the library's log events during the run. A subscriber of the parent receives them as ever,
+    /// and decides what becomes of warnings.
+    pub(super) fn trace(&self) -> Dispatch {
+        let parent = dispatcher::get_default(Clone::clone);
+        let (is_verbose, has_parent) = (self.output.verbose, !parent.is::<NoSubscriber>());
+        if !is_verbose && (self.output.quiet || has_parent) {
+            return parent;
         }
+        Dispatch::new(Events::new(self.warnings.clone(), is_verbose))
     }
 
     /// Prints a result: the document of `--json`, or what `print` prints for people.
@@ -131,13 +140,16 @@ impl Session {
         }
     }
 
+    /// Prints a warning, unless it has been printed; not with `--quiet`.
+    pub(super) fn warning(&self, text: impl Display) {
+        if !self.output.quiet {
+            self.warnings.print(&text.to_string());
+        }
+    }
+
     /// Makes a text bold and coloured, if status is coloured.
     pub(super) fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        let style = colour.on_default().bold();
-        match self.colours {
-            true => format!("{style}{text}{style:#}"),
-            false => text.to_owned(),
-        }
+        paint(self.colours, colour, text)
     }
 
     /// Asks for confirmation before a destructive action; the default is no.
@@ -178,6 +190,14 @@ impl Session {
         let result = run(meter.clone());
         meter.clear();
         result
+    }
+}
+
+fn paint(is_coloured: bool, colour: AnsiColor, text: &str) -> String {
+    let style = colour.on_default().bold();
+    match is_coloured {
+        true => format!("{style}{text}{style:#}"),
+        false => text.to_owned(),
     }
 }
 

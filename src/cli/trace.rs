@@ -1,42 +1,96 @@
-//! Prints the library's log events for `--verbose`, during one run and on its threads.
+//! Prints the library's log events during one run and on its threads: all of them for `--verbose`, else the warnings.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use super::console::Console;
 use super::render::safe;
+use crate::mutex::Mutex;
 
-/// Receives the events of this crate; it does not use spans.
-#[derive(Debug)]
-pub(super) struct Verbose {
+/// Prints warnings, each once. Clones share what was printed.
+#[derive(Debug, Clone)]
+pub(super) struct Warnings {
     console: Console,
-    started: Instant,
+    label: String,
+    printed: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Verbose {
-    pub(super) fn new(console: Console) -> Self {
-        let started = Instant::now();
-        Self { console, started }
+impl Warnings {
+    /// `label` stands in front of each.
+    pub(super) fn new(console: Console, label: String) -> Self {
+        Self {
+            console,
+            label,
+            printed: Arc::default(),
+        }
+    }
+
+    pub(super) fn print(&self, text: &str) {
+        if self.printed.lock().insert(text.to_owned()) {
+            self.console.note(format!("{} {}", self.label, safe(text)));
+        }
     }
 }
 
-impl Subscriber for Verbose {
+/// Receives the events of this crate; it does not use spans.
+///
+/// The message of a warning is a whole sentence, and its field `error`, if it has one, is the cause. Its other fields are for
+/// logs.
+#[derive(Debug)]
+pub(super) struct Events {
+    warnings: Warnings,
+    /// When the run started, if all events are printed, with times and fields.
+    verbose_since: Option<Instant>,
+    /// While there is one listener only, an event that another thread meets first counts as one that nobody wants.
+    _second: Dispatch,
+}
+
+impl Events {
+    pub(super) fn new(warnings: Warnings, is_verbose: bool) -> Self {
+        Self {
+            warnings,
+            verbose_since: is_verbose.then(Instant::now),
+            _second: Dispatch::new(NoSubscriber::new()),
+        }
+    }
+
+    fn level(&self) -> LevelFilter {
+        match self.verbose_since {
+            Some(_) => LevelFilter::DEBUG,
+            None => LevelFilter::WARN,
+        }
+    }
+}
+
+impl Subscriber for Events {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::DEBUG
+        *metadata.level() <= self.level()
             && metadata.target().split("::").next() == Some(env!("CARGO_PKG_NAME"))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level())
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut text = Text::default();
         event.record(&mut text);
+        let Some(started) = self.verbose_since else {
+            return self.warnings.print(&(text.message + &text.cause));
+        };
         let level = event.metadata().level().as_str().to_ascii_lowercase();
-        let at = self.started.elapsed().as_millis();
-        let text = safe(&text.0);
-        self.console.note(format!("{at:>6} ms {level}: {text}"));
+        let at = started.elapsed().as_millis();
+        let text = safe(&format!("{}{}", text.message, text.fields));
+        let console = &self.warnings.console;
+        console.note(format!("{at:>6} ms {level}: {text}"));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -52,16 +106,24 @@ impl Subscriber for Verbose {
     fn exit(&self, _: &Id) {}
 }
 
-/// The message of an event, which is its first field, and the other fields.
+/// What an event says.
 #[derive(Default)]
-struct Text(String);
+struct Text {
+    message: String,
+    cause: String,
+    fields: String,
+}
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let name = field.name();
         // Writing to a string cannot fail.
-        let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
+        let _ = match name {
+            "message" => write!(self.message, "{value:?}"),
+            _ => write!(self.fields, " {name}={value:?}"),
         };
+        if name == "error" {
+            self.cause = format!(": {value:?}");
+        }
     }
 }

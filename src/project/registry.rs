@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::digest::Digest;
 use crate::disk::write::{NewFile, rename, replace_file};
@@ -109,7 +109,7 @@ impl RegistryFile {
             Err(error) => {
                 let damage = chain(&error);
                 let registry = self.recover(error)?;
-                warn!(path = %path.display(), damage, "the registry is damaged; reading its backup");
+                info!(path = %path.display(), damage, "the registry is damaged; reading its backup");
                 (registry, Some(damage))
             }
         };

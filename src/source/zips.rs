@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
 use crate::disk::space::check_space;
@@ -231,7 +231,7 @@ impl ZipOpener<'_> {
 /// Removes a zip that was fetched whole; one that cannot be removed stays.
 pub(crate) fn drop_kept(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
-        info!(path = %path.display(), %error, "cannot remove an archive");
+        warn!(%error, "the archive {} is of no more use, and cannot be removed", path.display());
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, IoContext, Result, chain};
 use crate::model::ModelRef;
 use crate::platform;
 
@@ -208,12 +208,14 @@ impl Store {
             };
             let intent = serde_json::from_slice(&json).ok();
             let Some(intent) = intent.filter(Intent::is_readable) else {
-                warn!(path = %dir.display(), "dropping a damaged intent; its model is unchanged");
+                let path = dir.display();
+                warn!("the interrupted change in {path} cannot be read, and is dropped; its model is unchanged");
                 let _ = fs::remove_file(dir.join("intent.json"));
                 continue;
             };
             if let Err(error) = self.finish_intent(&dir, intent) {
-                warn!(path = %dir.display(), %error, "cannot finish an interrupted change yet");
+                let error = chain(&error);
+                warn!(%error, "the interrupted change in {} cannot be finished yet", dir.display());
             }
         }
     }
@@ -243,7 +245,7 @@ fn end_intent(dir: &Path) -> Result<()> {
     let intent = dir.join("intent.json");
     fs::remove_file(&intent).at("remove", &intent)?;
     if let Err(error) = remove_partial(dir) {
-        warn!(path = %dir.display(), %error, "cannot remove a leftover");
+        warn!(error = %chain(&error), "what a change left in the cache cannot be removed");
     }
     Ok(())
 }

@@ -21,10 +21,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use tracing::debug;
+use tracing::warn;
 
 use crate::digest::{Digest, check_digest};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
@@ -168,7 +168,7 @@ impl Store {
                 && let Ok(Some(_lock)) = self.try_lock_model(&model)
                 && let Err(error) = remove_partial(&partial.dir)
             {
-                debug!(path = %partial.dir.display(), %error, "cannot remove an old partial");
+                warn!(error = %chain(&error), "what an old pull of {model} left cannot be removed");
             }
         }
     }

@@ -251,7 +251,7 @@ impl<R> Records<R> {
                     match ModelRef::new(group, model, version) {
                         Ok(model) => Some((model, record)),
                         Err(error) => {
-                            tracing::warn!(%error, "ignoring an entry of registry.json");
+                            tracing::warn!(%error, "an entry of registry.json is left out");
                             None
                         }
                     }

@@ -79,18 +79,29 @@ impl Store {
                 entries.insert(&model, entry);
             }
         }
-        let (path, restored) = (self.layout.record(), entries.iter().count());
-        warn!(path = %path.display(), reason, restored, "registry.json was damaged and has been restored");
-        if is_locked {
-            let mut aside = (1..).map(|number| self.layout.record_damaged(number));
-            if let Some(aside) = aside.find(|path| !path.exists())
-                && let Err(error) = rename(&path, &aside)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                return Err(error).at("set aside", &path);
-            }
-            self.write(&entries)?;
+        let path = self.layout.record();
+        let restored = match entries.iter().count() {
+            1 => "1 model".to_owned(),
+            several => format!("{several} models"),
+        };
+        let shown = path.display();
+        if !is_locked {
+            warn!(reason, "{shown} is damaged and cannot be restored now; using what is known of it ({restored})");
+            return Ok(entries);
         }
+        let mut aside = (1..).map(|number| self.layout.record_damaged(number));
+        let aside = aside.find(|path| !path.exists()).unwrap_or_default();
+        match rename(&path, &aside) {
+            Ok(()) => {
+                let aside = aside.file_name().unwrap_or_default().display();
+                warn!(reason, "{shown} was damaged and is restored ({restored}); the damaged one is kept as {aside}");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                warn!("{shown} was missing and is restored ({restored})");
+            }
+            Err(error) => return Err(error).at("set aside", &path),
+        }
+        self.write(&entries)?;
         Ok(entries)
     }
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tracing::debug;
+use tracing::warn;
 
 use crate::disk::write::remove_tree;
 use crate::engine::Engine;
-use crate::error::{IoContext, Result};
+use crate::error::{IoContext, Result, chain};
 use crate::model::ModelRef;
 use crate::store::partial::{Partial, find_partials, remove_partial};
 use serde::Serialize;
@@ -158,7 +158,7 @@ impl Engine {
                     removed.bytes += bytes;
                     removed.leftovers.push(path.clone());
                 }
-                Err(error) => debug!(path = %path.display(), %error, "cannot remove a leftover"),
+                Err(error) => warn!(error = %chain(&error), "a leftover cannot be removed"),
             }
         }
         let remaining = find_partials(self.store.layout()).into_iter();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::commit::commit;
 use super::measure::Measuring;
@@ -63,7 +63,7 @@ impl Attempt<'_> {
         }
         // What a server packs may differ from what the commit has, as attributes of git can say.
         let model = &offer.remote.model;
-        info!(%model, error = %chain(&error), "the archive cannot be used; fetching each file instead");
+        warn!(error = %chain(&error), "the archive with {model} cannot be used; fetching each file instead");
         let direct = Offer {
             route: Route::Direct,
             ..offer.clone()

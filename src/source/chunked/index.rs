@@ -67,12 +67,13 @@ impl Index {
         let cached = self.cached_meta();
         let mut is_new = false;
         call.retrying(&self.urls, |mirror, url| {
-            if mirror > 0 {
-                warn!(%url, "the index comes from a mirror");
-            }
             // A validator means something only to the server that gave it.
             let cached = cached.as_ref().filter(|_| mirror == 0);
             is_new = self.refresh(call, cached, url)?;
+            if mirror > 0 {
+                let first = &self.urls[0];
+                warn!("the index {first} cannot be fetched; it comes from the mirror {url}");
+            }
             Ok(())
         })
         .map_err(|error| {

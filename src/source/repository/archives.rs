@@ -88,7 +88,10 @@ impl Repository {
                 }
                 Err(error) if error.is_cancelled() => return Err(error),
                 // The files come one by one then.
-                Err(error) => warn!(error = %chain(&error), "the archive cannot be used"),
+                Err(error) => {
+                    let error = chain(&error);
+                    warn!(%error, "the archive of {repo} at {commit} cannot be used; fetching each file instead");
+                },
             }
         }
         Ok(prefetched)

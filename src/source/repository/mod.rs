@@ -116,7 +116,7 @@ impl Source for Repository {
             Ok(()) => self.list_cached(filter),
             Err(error) if error.is_cancelled() => Err(error),
             Err(error) => {
-                warn!(error = %chain(&error), "cannot sync");
+                warn!(error = %chain(&error), "the registries of {} cannot be synced", self.label());
                 Ok(listing)
             }
         }
@@ -151,7 +151,10 @@ impl Source for Repository {
                         Err(error) if error.is_cancelled() || call.is_offline() => {
                             return Err(error);
                         }
-                        Err(error) => warn!(error = %chain(&error), "the archive cannot be used"),
+                        Err(error) => {
+                            let (repo, error) = (&pin.repo, chain(&error));
+                            warn!(%error, "the archive of {repo} at {commit} cannot be used; fetching each file instead");
+                        }
                     }
                 }
                 Ok(Places::Files {

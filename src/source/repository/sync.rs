@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Repository;
 use super::discover::{Discovered, Discovery, ServedRegistry};
@@ -13,7 +13,7 @@ use crate::catalog::PinState;
 use crate::catalog::registry::{
     FailedRegistry, RegistryMode, SkippedRegistry, SyncReport, SyncedRegistry,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::http::call::Call;
 use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
@@ -69,13 +69,14 @@ impl Repository {
             refs = references.join(", "),
             "syncing what is missing"
         );
-        let report = self.sync_refs(call, references, false);
-        match report.failed.into_iter().next() {
-            Some(failure) if report.synced.is_empty() && report.skipped.is_empty() => {
-                Err(failure.error)
-            }
-            _ => Ok(()),
+        let mut report = self.sync_refs(call, references, false);
+        if !report.failed.is_empty() && report.synced.is_empty() && report.skipped.is_empty() {
+            return Err(report.failed.swap_remove(0).error);
         }
+        for failed in report.failed {
+            warn!(error = %chain(&failed.error), "a registry of {} cannot be synced", self.label());
+        }
+        Ok(())
     }
 
     fn outcome(&self, reference: Option<&str>, synced: Result<Option<Head>>) -> SyncReport {

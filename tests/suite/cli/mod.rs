@@ -21,6 +21,7 @@ mod shapes;
 mod site;
 pub(crate) mod snapshot;
 mod updating;
+mod warnings;
 
 use std::io::{BufRead, Cursor};
 
