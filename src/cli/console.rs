@@ -78,7 +78,10 @@ impl Messages {
             columns => format!("\r{}\r", " ".repeat(columns)),
         };
         let text = format!("{blank}{text}");
-        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let _ = self
+            .out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush());
     }
 }
 

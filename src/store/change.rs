@@ -209,7 +209,9 @@ impl Store {
             let intent = serde_json::from_slice(&json).ok();
             let Some(intent) = intent.filter(Intent::is_readable) else {
                 let path = dir.display();
-                warn!("the interrupted change in {path} cannot be read, and is dropped; its model is unchanged");
+                warn!(
+                    "the interrupted change in {path} cannot be read, and is dropped; its model is unchanged"
+                );
                 let _ = fs::remove_file(dir.join("intent.json"));
                 continue;
             };

@@ -86,7 +86,10 @@ impl Store {
         };
         let shown = path.display();
         if !is_locked {
-            warn!(reason, "{shown} is damaged and cannot be restored now; using what is known of it ({restored})");
+            warn!(
+                reason,
+                "{shown} is damaged and cannot be restored now; using what is known of it ({restored})"
+            );
             return Ok(entries);
         }
         let mut aside = (1..).map(|number| self.layout.record_damaged(number));
@@ -94,7 +97,10 @@ impl Store {
         match rename(&path, &aside) {
             Ok(()) => {
                 let aside = aside.file_name().unwrap_or_default().display();
-                warn!(reason, "{shown} was damaged and is restored ({restored}); the damaged one is kept as {aside}");
+                warn!(
+                    reason,
+                    "{shown} was damaged and is restored ({restored}); the damaged one is kept as {aside}"
+                );
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 warn!("{shown} was missing and is restored ({restored})");

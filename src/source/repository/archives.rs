@@ -91,7 +91,7 @@ impl Repository {
                 Err(error) => {
                     let error = chain(&error);
                     warn!(%error, "the archive of {repo} at {commit} cannot be used; fetching each file instead");
-                },
+                }
             }
         }
         Ok(prefetched)
