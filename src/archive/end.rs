@@ -9,7 +9,8 @@ const END_SIGNATURE: &[u8] = b"PK\x05\x06";
 const END_BYTES: usize = 22;
 /// The zip64 record of 56 bytes and its locator, which precede the end record in some archives.
 const ZIP64_BYTES: usize = 56 + 20;
-/// The size of the largest end: its comment has up to 65,535 bytes.
+/// The size of the largest end. Readers search for it so far from the end of the file, whether its comment fills that, as
+/// the format has it, or something that was appended, such as a line end or the zeros of a full block.
 pub(super) const TAIL_BYTES: u64 = (ZIP64_BYTES + END_BYTES + 65_535) as u64;
 
 /// The disks of the end and of the directory, entries on that disk and in all, size and offset of the directory.
@@ -26,18 +27,21 @@ const MIN_ENTRY_BYTES: u64 = 46;
 ///
 /// `tail_start` is the offset of these bytes.
 pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), BoxError> {
-    // The comment may contain the signature, but not a record whose own comment also ends where the archive does.
-    let mut ends = tail.windows(END_BYTES).enumerate().filter(|(at, record)| {
-        let end = at + END_BYTES + number(&record[20..]) as usize;
-        record.starts_with(END_SIGNATURE) && end == tail.len()
-    });
-    let (mut at, record) = ends
-        .next()
-        .ok_or("it is not a zip archive, or it is truncated")?;
-    if ends.next().is_some() {
+    // Most readers take the last record whose comment fits, some one whose comment contains that.
+    let mut ends = tail
+        .windows(END_BYTES)
+        .enumerate()
+        .filter_map(|(at, record)| {
+            let end = at + END_BYTES + number(&record[20..]) as usize;
+            (record.starts_with(END_SIGNATURE) && end <= tail.len()).then_some((at, end))
+        });
+    let (mut at, _) = ends
+        .next_back()
+        .ok_or("it is not a zip archive, is truncated, or has more than 64 KiB after its end")?;
+    if ends.any(|(_, end)| end > at) {
         return Err("it has two end records".into());
     }
-    let mut values = END_FIELDS.map(|field| number(&record[field]));
+    let mut values = END_FIELDS.map(|field| number(&tail[at..][field]));
     if let Some(zip64) = zip64_record(&tail[..at], tail_start)? {
         let wide = ZIP64_FIELDS.map(|field| number(&zip64[field]));
         for ((field, value), wide) in END_FIELDS.iter().zip(values).zip(wide) {
@@ -51,10 +55,12 @@ pub(super) fn read(tail: &[u8], tail_start: u64) -> Result<(usize, Range<u64>), 
     }
     let [disk, directory_disk, entries_on_disk, entries, bytes, start] = values;
     let end = tail_start + at as u64;
+    let surplus = start.checked_add(bytes).and_then(|it| end.checked_sub(it));
     if disk != 0 || directory_disk != 0 || entries_on_disk != entries {
         Err("it is part of a multi-part archive".into())
-    } else if start.checked_add(bytes) != Some(end) {
-        Err("its directory is not where its end record says".into())
+    } else if surplus != Some(0) {
+        let surplus = surplus.ok_or("its directory is not where its end record says")?;
+        Err(format!("{surplus} bytes precede it that its end record does not count").into())
     } else if bytes > MAX_DIRECTORY_BYTES || entries > MAX_ENTRIES {
         Err("its directory is too large".into())
     } else if entries > bytes / MIN_ENTRY_BYTES {

@@ -17,9 +17,10 @@ use crate::relpath::shown;
 const LOCAL_HEADER_BYTES: u64 = 30;
 /// The flags for encrypted data, strong encryption, and an encrypted directory.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
-/// The file type in a Unix mode; zero if the archive has no modes.
+/// The file type in a Unix mode.
 const MODE_TYPE: u32 = 0o170_000;
-const MODE_REGULAR: u32 = 0o100_000;
+/// Those of content: unknown, a regular file, and the pipe or socket that an archiver read it from.
+const MODES_OF_CONTENT: [u32; 4] = [0, 0o100_000, 0o010_000, 0o140_000];
 /// Deflate turns two bits into at most 258 bytes.
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
@@ -198,7 +199,7 @@ pub(super) fn in_archive(name: &str) -> String {
 fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     let file_type = entry.external_attributes() >> 16 & MODE_TYPE;
     let (size, compressed) = (entry.size(), entry.compressed_size());
-    if file_type != 0 && file_type != MODE_REGULAR {
+    if !MODES_OF_CONTENT.contains(&file_type) {
         return Some("it is a link, or something else that is not a regular file");
     }
     if entry.flags().as_u16() & ENCRYPTED != 0 {

@@ -4,7 +4,8 @@
 //! a few ranges of it. The crate reads the entries of the directory and decodes the members. The guard refuses:
 //!
 //! - archives that readers understand differently: two end records, a directory elsewhere or with more or fewer entries
-//!   than stated, overlapping members. The crate would search the whole archive for a better directory.
+//!   than stated, overlapping members. The crate would search the whole archive for a better directory. Up to 64 KiB that
+//!   something appended to the archive are passed over, as by other readers.
 //! - directories of more than 64 MiB or 1,000,000 entries
 //! - members that occur more than once, are links or devices, are encrypted, use a compression other than deflate, have
 //!   two names or one that is not UTF-8, or impossible sizes; they do not affect the other members

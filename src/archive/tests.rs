@@ -242,11 +242,17 @@ fn refuses_what_is_no_honest_archive() {
         ("not a zip archive", Vec::new()),
         ("not a zip archive", b"PK\x05\x06".to_vec()),
         ("not a zip archive", vec![b'x'; 100_000]),
-        ("not a zip archive", [one(), vec![0]].concat()),
-        ("directory is not where", [vec![0], one()].concat()),
+        ("more than 64 KiB after", [one(), vec![0; 70_000]].concat()),
+        ("1 bytes precede it that", [vec![0], one()].concat()),
+        ("bytes precede it", [one(), one()].concat()),
+        ("bytes precede it", [vec![0], one(), vec![0]].concat()),
         ("directory is not where", patch_end(one(), 12, &[0xff; 8])),
         ("two end records", fake_end(0, 0)),
         ("two end records", fake_end(u32::MAX, u32::MAX)),
+        ("two end records", [fake_end(0, 0), vec![0]].concat()),
+        ("two end records", {
+            archive(&[a()], &[end(0, 0, 0, b""), vec![0]].concat())
+        }),
         ("multi-part", patch_end(one(), 4, &[1])),
         ("multi-part", patch_end(one(), 6, &[1])),
         ("multi-part", patch_end(one(), 8, &[2])),
@@ -309,6 +315,51 @@ fn a_signature_in_a_comment_or_in_data_is_no_end() {
     let longest = archive(&[Forged::stored("a", b"content")], &[b'c'; 65_535]);
     assert_eq!(content(&longest, "a").unwrap(), b"content");
     assert_eq!(files_of(&directory(&archive(&[], b"")).unwrap()).count(), 0);
+}
+
+#[test]
+fn bytes_after_the_end_are_passed_over() {
+    for after in [
+        &b"\n"[..],
+        b"\r\n",
+        b"PK\x05\x06",
+        &[0; 9_216],
+        &[7; 65_535],
+    ] {
+        for bytes in [
+            archive(&[Forged::deflated("a", b"content")], b""),
+            to_zip64(archive(&[Forged::deflated("a", b"content")], b""), |_| {}),
+        ] {
+            let bytes = [&bytes[..], after].concat();
+            assert_eq!(content(&bytes, "a").unwrap(), b"content");
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_is_cut_short_is_refused() {
+    let inner = archive(&[Forged::stored("inner", b"content")], b"");
+    let members = [
+        Forged::stored("inner.zip", &inner),
+        Forged::stored("a", b"content"),
+    ];
+    for bytes in [
+        archive(&members, b"comment"),
+        to_zip64(archive(&members, b""), |_| {}),
+    ] {
+        assert_eq!(content(&bytes, "inner.zip").unwrap(), inner);
+        for length in 0..bytes.len() {
+            assert!(directory(&bytes[..length]).is_err(), "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_came_from_a_pipe_is_a_file() {
+    for mode in [0o010_600, 0o140_777] {
+        let member = Forged::deflated("-", b"content").with(|it| it.mode = mode);
+        assert_eq!(content(&archive(&[member], b""), "-").unwrap(), b"content");
+    }
 }
 
 #[test]

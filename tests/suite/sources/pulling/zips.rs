@@ -247,6 +247,38 @@ fn a_root_in_the_zip_is_a_folder() {
 }
 
 #[test]
+fn what_other_tools_write_to_a_pipe_is_read() {
+    macro_rules! tools {
+        ($($tool:literal),*) => {
+            [$(($tool, &include_bytes!(concat!("../../data/zips/", $tool, ".zip"))[..])),*]
+        };
+    }
+    let files = [("m/a.txt".to_owned(), b"a model in one line\n".to_vec())];
+    for (tool, zip) in tools!["7-zip", "bsdtar", "info-zip", "jar", "python"] {
+        let toml = ModelsToml::of(&files).model("m", &["m/a.txt"]);
+        let site = Site::of_zip(zip.to_vec(), toml);
+        let pulled = site.pull_release("mf6/test/m");
+        pulled.unwrap_or_else(|error| panic!("{tool}: {}", chain(&error)));
+        site.assert_installed("mf6/test/m current", "m", &files);
+    }
+}
+
+#[test]
+fn bytes_after_the_end_of_the_zip_are_passed_over() {
+    let files = files();
+    for ignores_ranges in [false, true] {
+        let zip = [zip(&files), b"\r\n".to_vec()].concat();
+        let site = Site::of_zip(zip, ModelsToml::of(&files));
+        if ignores_ranges {
+            let whole = Rule::path_starts(ZIP).ignore_range();
+            site.forge.server().rule(whole);
+        }
+        site.pull_release("mf6/test/alpha").unwrap();
+        site.assert_installed(ALPHA, "alpha", &files);
+    }
+}
+
+#[test]
 fn what_is_wrong_in_the_zip_is_named() {
     let files = files();
     let without: Vec<_> = files
