@@ -1,23 +1,29 @@
 //! What a response means: a body, nothing new, or a failure.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use super::retry::{Fault, parse_retry_after};
 use super::transport::Response;
-use super::{Answer, Body, Failure, GetOptions, network};
+use super::{Answer, Body, Failure, GetOptions};
 use crate::error::{AuthFailure, ErrorKind};
 use crate::url::Url;
 
-/// Interprets a response that is not a redirect.
+/// Interprets a response that is not a redirect; `None` if it is not the range that was requested.
 pub(super) fn read(
     url: Url,
     response: Response,
     options: &GetOptions,
     access: Access,
-) -> Result<Answer, Failure> {
-    match response.status {
-        200 | 206 => body(url, response, options),
-        304 if options.etag.is_some() => Ok(Answer::Unchanged),
+) -> Result<Option<Answer>, Failure> {
+    let sent = content_range(&response);
+    match (response.status, &options.range) {
+        (200, _) => Ok(Some(body(url, response, None))),
+        (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.range == *range) => {
+            Ok(Some(body(url, response, sent)))
+        }
+        (206 | 416, Some(_)) => Ok(None),
+        (304, _) if options.etag.is_some() => Ok(Some(Answer::Unchanged)),
         _ => Err(refusal(url, &response, access)),
     }
 }
@@ -29,25 +35,17 @@ pub(super) struct Access {
     pub(super) token_variable: Option<&'static str>,
 }
 
-fn body(url: Url, response: Response, options: &GetOptions) -> Result<Answer, Failure> {
-    let is_range = response.status == 206;
-    let sent = content_range(&response).filter(|_| is_range);
-    let requested = options.range.as_ref().map(|range| range.start);
-    if is_range && sent.map(|(first, _)| first) != requested {
-        let message = "the server sent a different range than requested";
-        let error = network(&url, Some(response.status), message, None);
-        return Err(Failure::transient(error));
-    }
+fn body(url: Url, response: Response, sent: Option<ContentRange>) -> Answer {
     let length = response.header("content-length");
-    Ok(Answer::Body(Box::new(Body {
+    Answer::Body(Box::new(Body {
         url,
-        is_range,
+        is_range: sent.is_some(),
         length: length.and_then(|length| length.parse().ok()),
-        total: sent.and_then(|(_, total)| total),
+        total: sent.and_then(|sent| sent.total),
         etag: response.header("etag").map(str::to_owned),
         next: response.header("link").and_then(next_page),
         reader: response.body,
-    })))
+    }))
 }
 
 fn refusal(url: Url, response: &Response, access: Access) -> Failure {
@@ -104,12 +102,22 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
     }
 }
 
-/// Reads `Content-Range: bytes 5-9/20`: the first byte and, if the server knows it, the size of the whole.
-fn content_range(response: &Response) -> Option<(u64, Option<u64>)> {
-    let range = response.header("content-range")?.strip_prefix("bytes ")?;
-    let (first, rest) = range.split_once('-')?;
-    let total = rest.rsplit_once('/').map(|(_, total)| total.trim().parse());
-    Some((first.trim().parse().ok()?, total.and_then(Result::ok)))
+/// Which part of a document a response has, and the size of the whole if the server knows it.
+struct ContentRange {
+    range: Range<u64>,
+    total: Option<u64>,
+}
+
+/// Reads `Content-Range: bytes 5-9/20`.
+fn content_range(response: &Response) -> Option<ContentRange> {
+    let sent = response.header("content-range")?.strip_prefix("bytes ")?;
+    let (range, total) = sent.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let last: u64 = last.trim().parse().ok()?;
+    Some(ContentRange {
+        range: first.trim().parse().ok()?..last.checked_add(1)?,
+        total: total.trim().parse().ok(),
+    })
 }
 
 /// Returns the next page of `Link: <https://…>; rel="next"` ([RFC 8288]).

@@ -167,13 +167,34 @@ impl Client {
         self.offline
     }
 
-    /// Sends one request and follows its redirects.
+    /// Sends a request and follows its redirects. If a range was requested, and the server refuses it or sends another
+    /// one, the whole document is requested: such servers may know no ranges, or just not how to label them.
     pub(crate) fn get(
         &self,
         url: &Url,
         options: &GetOptions,
         cancel: &CancelToken,
     ) -> Result<Answer, Failure> {
+        if let Some(answer) = self.follow(url, options, cancel)? {
+            return Ok(answer);
+        }
+        debug!(%url, "the server does not send the range, requesting the whole document");
+        let whole = GetOptions {
+            range: None,
+            if_range: None,
+            ..options.clone()
+        };
+        let answer = self.follow(url, &whole, cancel)?;
+        answer.ok_or_else(|| Failure::last(Error::internal("a response without a range has one")))
+    }
+
+    /// Sends a request and follows its redirects; `None` if the response is not the requested range.
+    fn follow(
+        &self,
+        url: &Url,
+        options: &GetOptions,
+        cancel: &CancelToken,
+    ) -> Result<Option<Answer>, Failure> {
         let mut url = url.clone();
         let mut authorization = self.authorization(&url);
         for _ in 0..=MAX_REDIRECTS {

@@ -163,21 +163,26 @@ impl ZipOpener<'_> {
             Ok(Some((Some(size_bytes), etag))) => (size_bytes, etag),
             Ok(Some((None, _))) => return self.fetch(urls, keep).map(|_| None),
             Ok(None) => return Ok(None),
-            Err(error) if is_out_of_range(&error) => {
-                return Err(Error::registry(location, "the zip is empty"));
-            }
             Err(error) => return Err(error),
         };
+        let mut is_same = true;
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;
             self.with_body(urls, Some(range), &mut |body| {
-                if !body.is_range || body.total != Some(size_bytes) || differ(&etag, &body.etag) {
+                is_same =
+                    body.is_range && body.total == Some(size_bytes) && !differ(&etag, &body.etag);
+                if !is_same {
                     let message = "the zip changed while it was read";
                     return Err(Failure::last(Error::registry(location, message)));
                 }
                 body.read_whole(length, &self.call.cancel)
             })
-        })?;
+        });
+        if !is_same {
+            // In one piece it is of one state, whatever the server has for ranges.
+            return self.fetch(urls, keep).map(|_| None);
+        }
+        let directory = directory?;
         Ok(Some(Zip {
             urls: urls.to_vec(),
             directory,
@@ -238,9 +243,4 @@ pub(crate) fn drop_kept(path: &Path) {
 /// Whether two validators say that two answers are of different states.
 pub(crate) fn differ(one: &Option<String>, other: &Option<String>) -> bool {
     matches!((one, other), (Some(one), Some(other)) if one != other)
-}
-
-/// Whether a server says that the document is shorter than the range that was asked for.
-pub(crate) fn is_out_of_range(error: &Error) -> bool {
-    error.status() == Some(416)
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::{Body, Failure};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
-use crate::source::zips::{differ, is_out_of_range};
+use crate::source::zips::differ;
 use crate::url::Scheme;
 
 /// Bytes between two members that are fetched along rather than asked around: about what a request costs in time.
@@ -94,10 +94,7 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
             let message = "the zip was replaced after its directory had been read";
             Failure::last(Error::registry(url, message))
         };
-        let body = match round.receiver.get_range(url, range.clone()) {
-            Err(failure) if is_out_of_range(&failure.error) => return Err(replaced()),
-            result => result?,
-        };
+        let body = round.receiver.get_range(url, range.clone())?;
         if differ(&zip.etag, &body.etag) {
             return Err(replaced());
         }

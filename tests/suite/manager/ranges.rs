@@ -2,11 +2,12 @@
 
 use modelrack::{Manager, PullOptions};
 
+use super::fixture::Spoil;
 use super::resume::partial;
 use crate::support::disk::flip;
 use crate::support::rack::{Rack, chunks_but};
 use crate::support::registry::{Publication, Published};
-use crate::support::server::Rule;
+use crate::support::server::{Request, Rule};
 use crate::support::{address, bytes};
 
 /// `g/m v1` of one file of 33 MiB and a bit in one chunk.
@@ -76,6 +77,63 @@ fn a_server_without_ranges_sends_a_large_part_once() {
 }
 
 #[test]
+fn a_range_that_the_server_does_not_send_makes_the_part_come_whole() {
+    let labels: [(&str, Spoil); 7] = [
+        ("no label", |rule| rule.without_header("content-range")),
+        ("a list of ranges", |rule| {
+            rule.without_header("content-range")
+                .header("content-type", "multipart/byteranges; boundary=x")
+        }),
+        ("another range", |rule| {
+            rule.wrong_content_range("bytes 0-9/34603013")
+        }),
+        ("a shorter range", |rule| {
+            rule.wrong_content_range("bytes 8388608-8388700/34603013")
+        }),
+        ("another unit", |rule| {
+            rule.wrong_content_range("bytes=8388608-16777215/34603013")
+        }),
+        ("no number", |rule| {
+            rule.wrong_content_range("bytes 8388608-18446744073709551615/*")
+        }),
+        ("a refusal", |rule| rule.status(416)),
+    ];
+    for (what, spoil) in labels {
+        for only in [None, Some(RANGES[4])] {
+            let (rack, published, file) = large();
+            let spoiled = Rule::when(move |request| {
+                let range = request.header("range");
+                range.is_some() && only.is_none_or(|only| range == Some(only))
+            });
+            rack.server.rule(spoil(spoiled));
+            let options = PullOptions::default().concurrency(1);
+            let report = rack.manager().pull(&address("g/m v1"), &options);
+            let report = report.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            rack.assert_files("g/m v1", &[("large.bin", &file)]);
+            let asked = ranges(&rack, &published);
+            let whole = asked.iter().filter(|range| *range == "whole");
+            assert_eq!(whole.count(), 2, "{what}: {asked:?}");
+            assert!(
+                report.bytes_fetched <= report.total_bytes + (16 << 20),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_comes_whole_instead_of_a_range_is_verified_as_well() {
+    let (rack, _, _) = large();
+    let is_ranged = |request: &Request| request.header("range").is_some();
+    rack.server
+        .rule(Rule::when(is_ranged).without_header("content-range"));
+    let whole = Rule::path_contains("/data/").and(move |request| !is_ranged(request));
+    rack.server.rule(whole.flip(9 << 20));
+    assert_eq!(rack.pull("g/m v1").unwrap_err().code(), "HASH_MISMATCH");
+    assert!(rack.listed().0.is_empty());
+}
+
+#[test]
 fn a_wrong_range_is_fetched_again_until_the_part_is_right() {
     let (rack, published, file) = large();
     rack.server.rule(
@@ -88,14 +146,9 @@ fn a_wrong_range_is_fetched_again_until_the_part_is_right() {
             .times(1)
             .cut_after(1000),
     );
-    rack.server.rule(
-        Rule::when(|request| request.header("range") == Some(RANGES[3]))
-            .times(1)
-            .wrong_content_range("bytes 0-9/34603013"),
-    );
     let report = rack.pull("g/m v1").unwrap();
     rack.assert_files("g/m v1", &[("large.bin", file)]);
-    assert_eq!(ranges(&rack, &published).len(), 5 + 2 + 5);
+    assert_eq!(ranges(&rack, &published).len(), 5 + 1 + 5);
     assert!(report.bytes_fetched > report.total_bytes);
 }
 

@@ -140,6 +140,38 @@ fn a_server_without_ranges_sends_the_zip_once_for_all_models() {
 }
 
 #[test]
+fn a_zip_whose_ranges_are_of_no_use_comes_whole() {
+    type Spoil = fn(Rule) -> Rule;
+    let files = files();
+    let spoils: [(&str, Spoil); 4] = [
+        ("no label", |rule| rule.without_header("content-range")),
+        ("another range", |rule| {
+            rule.wrong_content_range("bytes 7-9/99")
+        }),
+        ("a refusal", |rule| rule.status(416)),
+        ("another tag", |rule| {
+            rule.header("etag", "\"of another node\"")
+                .without_header("last-modified")
+        }),
+    ];
+    for (what, spoil) in spoils {
+        // The first request of any, the directory, or the members.
+        for number in 1..=4 {
+            let site = Site::of_release(&files);
+            let ranged = Rule::path_starts(ZIP).and(|request| request.header("range").is_some());
+            site.forge.server().rule(spoil(ranged.nth(number)));
+            match site.pull_release("mf6/test/alpha") {
+                Ok(_) => site.assert_installed(ALPHA, "alpha", &files),
+                Err(error) => {
+                    assert_eq!((what, number > 2), ("another tag", true), "{error:?}");
+                    assert!(chain(&error).contains("replaced"), "{error:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_zip_that_comes_whole_shows_in_every_pull_that_waits_for_it() {
     let files = files();
     let zip = zip(&files);
