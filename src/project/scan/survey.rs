@@ -122,8 +122,8 @@ impl Project {
         fault.map_or(Ok(files), |(_, error)| Err(error))
     }
 
-    /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says. If
-    /// there are none, all files are one model.
+    /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says, or as
+    /// its name and those of the files beside it do. If there are none, all files are one model.
     pub(crate) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
             survey.candidates.push(self.look_at(path)?);
@@ -132,22 +132,42 @@ impl Project {
         let tree = files_below(self, path)?;
         let files = tree.files.into_par_iter();
         let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
+        let accompanied = accompanied(read.iter().map(|(_, file)| file));
         let folders = outermost(read.iter().filter_map(|(read, file)| {
-            let is_of_folder = read.as_ref().is_ok_and(Candidate::is_of_folder);
-            is_of_folder.then(|| folder_of(file.as_str()))
+            let folder = folder_of(file.as_str());
+            let is_of_folder = match read {
+                Ok(read) if read.is_of_folder() => true,
+                Ok(read) => {
+                    read.is_known()
+                        && formats::is_weights(name_of(file))
+                        && accompanied.contains(folder)
+                }
+                Err(_) => formats::is_configuration(name_of(file)),
+            };
+            is_of_folder.then_some(folder)
         }));
         // The files of each folder, or why it cannot be registered.
-        let mut of_folders: BTreeMap<&str, Result<Vec<RelPath>>> = BTreeMap::new();
+        let mut of_folders: BTreeMap<&str, Result<Vec<RelPath>, (String, Error)>> = BTreeMap::new();
         let (mut unknown, mut faults) = (Vec::new(), Vec::new());
         let before = (survey.candidates.len(), survey.faults.len());
         for (fault, error) in tree.faults {
             match above(&folders, &fault) {
-                Some(folder) => _ = of_folders.entry(folder).or_insert(Err(error)),
+                Some(folder) => {
+                    let fault = (folder.to_owned(), error);
+                    of_folders.entry(folder).or_insert(Err(fault));
+                }
                 None => faults.push((fault, error)),
             }
         }
         for (read, file) in read {
             match (above(&folders, file.as_str()), read) {
+                // Without what describes it, the folder would be another model.
+                (Some(folder), Err(error))
+                    if folder == folder_of(file.as_str())
+                        && formats::is_configuration(name_of(&file)) =>
+                {
+                    of_folders.insert(folder, Err((file.to_string(), error)));
+                }
                 (Some(folder), _) => {
                     if let Ok(files) = of_folders.entry(folder).or_insert(Ok(Vec::new())) {
                         files.push(file);
@@ -161,7 +181,7 @@ impl Project {
         for (folder, files) in of_folders {
             match files {
                 Ok(files) => survey.candidates.push(self.folder(folder, files)),
-                Err(error) => survey.faults.push((folder.to_owned(), error)),
+                Err(fault) => survey.faults.push(fault),
             }
         }
         if before != (survey.candidates.len(), survey.faults.len()) {
@@ -179,16 +199,19 @@ impl Project {
         Ok(())
     }
 
-    /// Returns a folder as one model. The first file at its top that describes the whole folder tells what it is, else the
-    /// first file that is a model.
+    /// Returns a folder as one model. The files at its top that describe the whole folder tell what it is, else the first file
+    /// that is a model.
     fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Candidate {
         let at_top = files.iter().filter(|file| folder_of(file.as_str()) == path);
         let read = at_top.filter_map(|file| self.read_file(file).ok());
         // Code in the folder of a model is part of the model.
-        let mut known = read.filter(|read| read.is_known() && read.module.is_none());
+        let known = read.filter(|read| read.is_known() && read.module.is_none());
+        let mut known: Vec<Candidate> = known.collect();
+        known.sort_by_key(|read| read.description.precedence());
+        let mut known = known.into_iter();
         let mut main = known.next().unwrap_or_default();
-        if !main.is_of_folder() {
-            main = known.find(Candidate::is_of_folder).unwrap_or(main);
+        for other in known.filter(|other| other.is_of_folder() && other.format == main.format) {
+            main.description.complete(other.description);
         }
         if main.format == Some(MODFLOW) {
             files.retain(|file| !is_output_of_run(file.as_str()));
@@ -270,6 +293,16 @@ impl Project {
         let mut candidates = entrypoint.candidates().into_iter();
         candidates.find(|file| self.has_file(file))
     }
+}
+
+/// Returns the folders with a file that libraries keep beside weights.
+fn accompanied<'a>(files: impl Iterator<Item = &'a RelPath>) -> BTreeSet<&'a str> {
+    let companions = files.filter(|file| formats::is_companion(name_of(file)));
+    companions.map(|file| folder_of(file.as_str())).collect()
+}
+
+fn name_of(file: &RelPath) -> &str {
+    file.components().last().unwrap_or_default()
 }
 
 /// Returns the item of a name; without a name, the only item.

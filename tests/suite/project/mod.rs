@@ -6,6 +6,7 @@ mod folder;
 mod foreign;
 mod hostile;
 mod import;
+mod layouts;
 mod make;
 mod outside;
 mod publish;

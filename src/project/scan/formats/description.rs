@@ -31,6 +31,8 @@ pub struct Description {
     pub metadata: Metadata,
     /// Whether the file alone is the model. Default: it is.
     pub extent: Extent,
+    /// Of several files that describe one folder, the one with the lowest rank is the first to be believed.
+    pub(super) rank: u8,
 }
 
 /// Whether a file is a model by itself.
@@ -74,6 +76,23 @@ impl Description {
         }
     }
 
+    /// Returns how far down it is among the descriptions of one folder: those of the whole folder first.
+    pub(crate) fn precedence(&self) -> (bool, u8) {
+        (self.extent == Extent::File, self.rank)
+    }
+
+    /// Adds what only another description of the same model says.
+    pub(crate) fn complete(&mut self, other: Self) {
+        self.name = self.name.take().or(other.name);
+        self.description = self.description.take().or(other.description);
+        self.version = self.version.take().or(other.version);
+        self.model_type = self.model_type.take().or(other.model_type);
+        other.tags.iter().for_each(|tag| self.tag(tag));
+        for (key, value) in other.metadata {
+            self.metadata.entry(key).or_insert(value);
+        }
+    }
+
     /// Adds a tag, unless it is empty, a duplicate, or there are [`MAX_ENTRIES`] already.
     pub(super) fn tag(&mut self, tag: &str) {
         if let Some(tag) = short_text(tag)
@@ -111,12 +130,19 @@ fn one_line(text: &str, max_chars: usize) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// Returns whether a file is one part of a split model, such as `model-00001-of-00003.safetensors`.
+/// Returns whether a file is one of several parts, such as `model-00001-of-00003.safetensors`: its name has a dash, a number,
+/// `-of-` and a number that is not 1, before its extension or extensions.
 pub(super) fn is_part(file_name: &str) -> bool {
-    let (stem, _) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
-    let is_number = |word: &str| word.len() == 5 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let words: Vec<&str> = stem.rsplit('-').collect();
-    matches!(words[..], [count, "of", part, ..] if is_number(count) && is_number(part))
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    file_name.match_indices("-of-").any(|(at, of)| {
+        let part = file_name[..at].rsplit(['-', '_']).next().and_then(number);
+        let count = file_name[at + of.len()..].split(['.', '-', '_']).next();
+        part.zip(count.and_then(number))
+            .is_some_and(|(part, count)| part <= count && count > 1)
+    })
 }
 
 #[cfg(test)]
@@ -153,16 +179,27 @@ mod tests {
 
     #[test]
     fn parts_are_recognized_by_their_names() {
-        assert!(is_part("model-00001-of-00003.safetensors"));
-        assert!(is_part("big-q4-00002-of-00002.gguf"));
+        for name in [
+            "model-00001-of-00003.safetensors",
+            "big-q4-00002-of-00002.gguf",
+            "a-1-of-3.gguf",
+            "model_0-of-12.safetensors",
+            "a-of-b-000001-of-000163.safetensors",
+            "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+            "00001-of-00003",
+        ] {
+            assert!(is_part(name), "{name}");
+        }
         for name in [
             "model.gguf",
-            "00001-of-00003",
-            "a-1-of-3.gguf",
+            "model-00001-of-00001.safetensors",
+            "best-of-3.gguf",
+            "a-4-of-3.gguf",
+            "a-1-of-.gguf",
             "of.gguf",
             "",
         ] {
-            assert_eq!(is_part(name), name == "00001-of-00003", "{name}");
+            assert!(!is_part(name), "{name}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! JSON objects in which no key may be repeated.
+//! JSON as programs write it, and objects in which no key may be repeated.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -43,4 +44,62 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for ObjectVisitor<V> {
 /// Returns the error of a repeated key.
 pub(super) fn repeated<E: Error>(key: &str) -> E {
     E::custom(format!("the key '{}' stands twice", shown(key)))
+}
+
+/// The numbers that Python and JavaScript libraries write, and that JSON does not have.
+const NO_JSON: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+/// Returns a text in which these numbers are null.
+pub(crate) fn standard(text: &str) -> Cow<'_, str> {
+    let mut standard = String::new();
+    let (mut copied, mut at, mut is_in_string) = (0, 0, false);
+    let bytes = text.as_bytes();
+    while let Some(byte) = bytes.get(at) {
+        let number = || {
+            NO_JSON
+                .iter()
+                .find(|number| bytes[at..].starts_with(number.as_bytes()))
+        };
+        at += match byte {
+            b'\\' if is_in_string => 2,
+            b'"' => {
+                is_in_string = !is_in_string;
+                1
+            }
+            b'N' | b'I' | b'-' if !is_in_string && let Some(number) = number() => {
+                standard.push_str(&text[copied..at]);
+                standard.push_str("null");
+                copied = at + number.len();
+                number.len()
+            }
+            _ => 1,
+        };
+    }
+    match copied {
+        0 => text.into(),
+        _ => (standard + &text[copied..]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_null() {
+        for (text, expected) in [
+            ("[NaN, Infinity,-Infinity, -1]", "[null, null,null, -1]"),
+            (
+                r#"{"NaN": "Infinity \" NaN", "a\\":NaN}"#,
+                r#"{"NaN": "Infinity \" NaN", "a\\":null}"#,
+            ),
+            ("NaN", "null"),
+            ("[\"π\\", "[\"π\\"),
+            ("[NaNs]", "[nulls]"),
+            ("", ""),
+        ] {
+            assert_eq!(standard(text), expected);
+        }
+        assert!(matches!(standard("[1]"), Cow::Borrowed(_)));
+    }
 }

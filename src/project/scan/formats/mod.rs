@@ -5,7 +5,7 @@
 //! | `gnn` | `.md`, `.gnn` | the sections of Generalized Notation Notation |
 //! | `safetensors` | `.safetensors` | the header |
 //! | `gguf` | `.gguf`, and files that begin like one | the table of keys and the list of tensors |
-//! | `hub` | `config.json` | the keys that the Hub's libraries write |
+//! | `hub` | `config.json`, `model_index.json`, `adapter_config.json` and others | the keys that the Hub's libraries write |
 //! | `modflow` | `.nam` | the blocks of MODFLOW 6, the lines of earlier versions |
 //!
 //! Files may be hostile: no length that a file announces is trusted, no file that may be large is read as a whole, and what
@@ -67,8 +67,8 @@ mod description;
 mod file;
 mod gguf;
 mod gnn;
-mod hub_config;
-mod json;
+mod hub;
+pub(crate) mod json;
 mod modflow;
 mod safetensors;
 #[cfg(test)]
@@ -79,6 +79,7 @@ use std::sync::Arc;
 
 pub use description::{Description, Extent};
 pub use file::{MAX_HEAD_BYTES, ModelFile};
+pub(crate) use hub::{is_companion, is_configuration, is_weights};
 
 use crate::error::Result;
 
@@ -118,7 +119,7 @@ pub fn builtin() -> Vec<Arc<dyn ModelFormat>> {
     vec![
         Arc::new(safetensors::FORMAT),
         Arc::new(gguf::FORMAT),
-        Arc::new(hub_config::FORMAT),
+        Arc::new(hub::FORMAT),
         Arc::new(modflow::FORMAT),
         Arc::new(gnn::FORMAT),
     ]

@@ -127,7 +127,93 @@ fn damaged_configurations_are_refused() {
         "{{\"model_type\": \"a\"{}}}",
         " ".repeat(MAX_CONFIG_BYTES as usize)
     );
-    assert!(refusal(large.as_bytes()).starts_with("more than 4194304 bytes"));
+    assert!(refusal(large.as_bytes()).starts_with("more than 33554432 bytes"));
+}
+
+#[test]
+fn each_library_is_known_by_what_it_writes() {
+    let folder = ModelFolder::new();
+    let cases: [(&str, &str, Value); 9] = [
+        (
+            "model_index.json",
+            r#"{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1", "vae": ["diffusers", "AutoencoderKL"]}"#,
+            json!({"type": "text-to-image", "tags": ["diffusers"], "architecture": "StableDiffusionPipeline"}),
+        ),
+        (
+            "model_index.json",
+            r#"{"_class_name": "StableAudioPipeline"}"#,
+            json!({"type": "text-to-audio", "tags": ["diffusers"], "architecture": "StableAudioPipeline"}),
+        ),
+        (
+            "vae/config.json",
+            r#"{"_class_name": "AutoencoderKL", "_diffusers_version": "0.42.1", "act_fn": "silu"}"#,
+            json!({"type": null, "tags": ["diffusers"], "architecture": "AutoencoderKL"}),
+        ),
+        (
+            "adapter_config.json",
+            r#"{"peft_type": "LORA", "base_model_name_or_path": "o/n", "r": 8, "task_type": "CAUSAL_LM"}"#,
+            json!({"type": "text-generation", "tags": ["adapter", "peft"], "adapter": "LORA", "adapter_rank": 8, "base_model": "o/n"}),
+        ),
+        (
+            "adapter_config.json",
+            r#"{"peft_type": "IA3", "base_model_name_or_path": "/home/me/n", "task_type": null}"#,
+            json!({"type": null, "tags": ["adapter", "peft"], "adapter": "IA3"}),
+        ),
+        (
+            "modules.json",
+            r#"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.StaticEmbedding"}]"#,
+            json!({"type": "embedding", "tags": ["sentence-transformers"]}),
+        ),
+        (
+            "open_clip_config.json",
+            r#"{"model_cfg": {"embed_dim": 512}, "preprocess_cfg": {}}"#,
+            json!({"type": "embedding", "tags": ["open_clip"]}),
+        ),
+        (
+            "config.json",
+            r#"{"architecture": "resnet18", "num_classes": 10, "num_features": 512, "pretrained_cfg": {"crop_pct": 0.95}}"#,
+            json!({"type": "classification", "tags": ["timm"], "architecture": "resnet18", "classes": 10, "hidden_size": 512}),
+        ),
+        (
+            "pytorch_model.bin.index.json",
+            r#"{"metadata": {"total_size": 8}, "weight_map": {"a": "pytorch_model-1-of-2.bin"}}"#,
+            json!({"type": null, "tags": []}),
+        ),
+    ];
+    for (name, text, expected) in cases {
+        let model = folder.model(&FORMAT, name, text.as_bytes());
+        assert_eq!(model.extent, Extent::Folder, "{name}");
+        let mut found = model.metadata;
+        found.insert("type".into(), model.model_type.into());
+        found.insert("tags".into(), model.tags.into());
+        assert_eq!(Value::from(found), expected, "{name}");
+    }
+    for (name, text) in [
+        ("modules.json", r#"["sentence-transformers"]"#),
+        ("model_index.json", r#"{"models": ["a"]}"#),
+        ("adapter_config.json", r#"{"peft_type": 1}"#),
+        ("site.index.json", r#"{"pages": []}"#),
+    ] {
+        assert_eq!(
+            folder.read(&FORMAT, name, text.as_bytes()).unwrap(),
+            None,
+            "{name}"
+        );
+    }
+    assert!(
+        folder
+            .refusal(&FORMAT, "modules.json", b"[\"sentence_transformers.x\"")
+            .contains("not JSON")
+    );
+}
+
+#[test]
+fn numbers_that_python_writes_are_read() {
+    let model = read(
+        r#"{"model_type": "nemotron_h", "vocab_size": 8, "time_step_limit": [0.0, Infinity], "a": -Infinity, "n_ctx": NaN}"#,
+    );
+    let expected = json!({"hub_model_type": "nemotron_h", "vocab_size": 8});
+    assert_eq!(Value::from(model.unwrap().metadata), expected);
 }
 
 #[test]
@@ -159,14 +245,17 @@ fn the_model_type_follows_from_the_class() {
     for (names, expected) in cases {
         let (architecture, hub_type) = names.split_once(' ').unwrap();
         assert_eq!(
-            model_type(architecture, hub_type, false),
+            transformers::model_type(architecture, hub_type, false),
             expected,
             "{names}"
         );
     }
-    let with_vision = model_type("Qwen2VLForConditionalGeneration", "qwen2_vl", true);
+    let with_vision = transformers::model_type("Qwen2VLForConditionalGeneration", "qwen2_vl", true);
     assert_eq!(with_vision, Some("image-to-text"));
-    assert_eq!(model_type("CLIPModel", "clip", true), Some("embedding"));
+    assert_eq!(
+        transformers::model_type("CLIPModel", "clip", true),
+        Some("embedding")
+    );
 }
 
 #[test]

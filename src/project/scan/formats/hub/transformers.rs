@@ -1,30 +1,9 @@
-//! The `config.json` that the Hub's libraries write next to weights
-//! (<https://huggingface.co/docs/transformers/main_classes/configuration>).
+//! The `config.json` of transformers (<https://huggingface.co/docs/transformers/main_classes/configuration>).
 //!
-//! ```json
-//! {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32000}
-//! ```
-//!
-//! Many programs have a file of this name; the Hub's has `architectures` or `model_type`. Models that read more than text
-//! describe their text part in `text_config`.
+//! Models that read more than text describe their text part in `text_config`.
 
-#[cfg(test)]
-mod tests;
-
-use serde::de::Deserialize;
-use serde_json::value::RawValue;
-
-use super::BuiltIn;
-use super::description::{Description, Extent, short_text};
-use super::file::ModelFile;
-use super::json::UniqueKeys;
-use crate::error::Result;
-
-/// The largest file that is read, in bytes: those that name 20,000 classes, twice, are half as large.
-const MAX_CONFIG_BYTES: u64 = 4 << 20;
-
-/// The keys of which the Hub's file has at least one.
-const KNOWN_BY: [&str; 2] = ["\"architectures\"", "\"model_type\""];
+use super::super::description::{Description, short_text};
+use super::{Config, is_id, text, value};
 
 /// The numbers that are recorded, each with the keys that libraries use for it, in order of preference.
 #[rustfmt::skip]
@@ -35,32 +14,8 @@ const NUMBERS: [(&str, &[&str]); 4] = [
     ("layers", &["num_hidden_layers", "n_layer", "num_layers"]),
 ];
 
-pub(super) const FORMAT: BuiltIn = BuiltIn("hub", read);
-
-/// The values by key, not parsed until they are asked for; `None` for null.
-type Config<'a> = UniqueKeys<Option<&'a RawValue>>;
-
-fn read(file: &ModelFile) -> Result<Option<Description>> {
-    if file.file_name() != "config.json" {
-        return Ok(None);
-    }
-    let head = file.head_text()?;
-    let is_known = KNOWN_BY.iter().any(|key| head.contains(key));
-    let text = file.text_if(MAX_CONFIG_BYTES, is_known)?;
-    let Some(text) = text.filter(|text| text.trim_start().starts_with('{')) else {
-        return Ok(None);
-    };
-    match serde_json::from_str(&text) {
-        Ok(config) => Ok(describe(&config)),
-        Err(_) if !is_known => Ok(None),
-        Err(error) => {
-            Err(file.unreadable("the configuration is not JSON, or has a key twice", error))
-        }
-    }
-}
-
 /// Returns `None` if the configuration is not that of a model.
-fn describe(config: &Config<'_>) -> Option<Description> {
+pub(super) fn describe(config: &Config<'_>) -> Option<Description> {
     let architectures: Option<Vec<String>> = value(config, "architectures");
     let architecture = architectures.and_then(|all| short_text(all.first()?));
     let hub_type = text(config, "model_type");
@@ -76,7 +31,6 @@ fn describe(config: &Config<'_>) -> Option<Description> {
     let mut description = Description {
         name: text(config, "_name_or_path").filter(|name| is_id(name)),
         model_type: model_type.map(str::to_owned),
-        extent: Extent::Folder,
         ..Description::default()
     };
     let text_config: Config<'_> = value(config, "text_config").unwrap_or_default();
@@ -103,29 +57,13 @@ fn first<T>(
     configs.into_iter().find_map(read_any)
 }
 
-fn text(config: &Config<'_>, key: &str) -> Option<String> {
-    short_text(&value::<String>(config, key)?)
-}
-
-/// Parses a value; `None` if it is missing, null or of another form.
-fn value<'a, T: Deserialize<'a>>(config: &Config<'a>, key: &str) -> Option<T> {
-    let value = (*config.0.get(key)?)?;
-    serde_json::from_str(value.get()).ok()
-}
-
-/// Returns whether a name is an id on the Hub, such as `google/flan-t5-base`, and not a path on the disk of its author.
-fn is_id(name: &str) -> bool {
-    let is_name = |part: &str| {
-        let mut chars = part.chars();
-        part.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && chars.all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
-    name.splitn(2, '/').all(is_name)
-}
-
 /// Returns what a model does, by the name of the class that runs it and by whether it has a vision part; `None` if neither
 /// tells.
-fn model_type(architecture: &str, hub_type: &str, has_vision: bool) -> Option<&'static str> {
+pub(super) fn model_type(
+    architecture: &str,
+    hub_type: &str,
+    has_vision: bool,
+) -> Option<&'static str> {
     let is_any = |types: &[&str]| types.iter().any(|name| hub_type.starts_with(name));
     let ends = |classes: &[&str]| classes.iter().any(|name| architecture.ends_with(name));
     let (_, task) = architecture.rsplit_once("For").unwrap_or_default();

@@ -1,0 +1,172 @@
+//! What makes one model: the files of libraries, as they write them.
+
+use modelrack::project::Project;
+use serde_json::json;
+
+use super::folder::{Folder, failures, files_of, ids, weights};
+
+/// Adds a folder, and returns the ids with the number of their files.
+fn added(files: &[(&str, &[u8])], path: &str) -> Vec<(String, usize)> {
+    let folder = Folder::with(files);
+    let report = folder.add(&[path]);
+    assert_eq!(failures(&report.failed), [], "{path}");
+    let items = report.registered.into_iter();
+    items.map(|item| (item.id, item.files)).collect()
+}
+
+fn one(id: &str, files: usize) -> Vec<(String, usize)> {
+    vec![(id.to_owned(), files)]
+}
+
+#[test]
+fn a_configuration_with_numbers_of_python_is_read() {
+    let config = br#"{"architectures":["NemotronHForCausalLM"],"model_type":"nemotron_h","vocab_size":8,"time_step_limit":[0.0,Infinity]}"#;
+    let folder = Folder::with(&[
+        ("m/config.json", &config[..]),
+        ("m/model.safetensors", &weights(&[4])),
+    ]);
+    let report = folder.add(&["m"]);
+    assert_eq!((ids(&report), report.registered[0].files), (vec!["m"], 2));
+    let project = folder.project();
+    let (_, version) = project.registry().current("m").unwrap();
+    assert_eq!(version.metadata["architecture"], "NemotronHForCausalLM");
+    assert_eq!(version.metadata["vocab_size"], 8);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_keeps_its_weights_from_being_registered_alone() {
+    for (name, text) in [
+        ("config.json", "{\"model_type\": \"llama\""),
+        ("adapter_config.json", "{\"peft_type\": \"LORA\",, }"),
+        ("model_index.json", "{\"_class_name\": [}"),
+        ("model.safetensors.index.json", "{\"weight_map\": {"),
+    ] {
+        let folder = Folder::with(&[
+            ("p/m/weights.safetensors", weights(&[4])),
+            ("p/good/good.safetensors", weights(&[4])),
+            (&format!("p/m/{name}"), text.as_bytes().to_vec()),
+        ]);
+        let report = folder.add(&["p"]);
+        assert_eq!(ids(&report), ["good"], "{name}");
+        let failed = failures(&report.failed);
+        assert_eq!(failed.len(), 1);
+        assert_eq!(failed[0].0, format!("p/m/{name}"));
+    }
+}
+
+#[test]
+fn a_pipeline_of_diffusers_is_one_model() {
+    let (weights, config) = (
+        weights(&[4]),
+        br#"{"architectures": ["CLIPTextModel"], "model_type": "clip_text_model"}"#,
+    );
+    let component = br#"{"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.42.1"}"#;
+    let files: [(&str, &[u8]); 9] = [
+        (
+            "sd/model_index.json",
+            br#"{"_class_name": "StableDiffusionPipeline"}"#,
+        ),
+        ("sd/unet/config.json", component),
+        ("sd/unet/diffusion_pytorch_model.safetensors", &weights),
+        ("sd/vae/config.json", component),
+        ("sd/vae/diffusion_pytorch_model.safetensors", &weights),
+        ("sd/text_encoder/config.json", config),
+        ("sd/text_encoder/model.safetensors", &weights),
+        ("sd/scheduler/scheduler_config.json", b"{}"),
+        ("sd/tokenizer/vocab.json", b"{}"),
+    ];
+    let folder = Folder::with(&files);
+    let report = folder.add(&["sd"]);
+    assert_eq!((ids(&report), report.registered[0].files), (vec!["sd"], 9));
+    let project = folder.project();
+    let entry = &project.registry().entries["sd"];
+    assert_eq!(entry.model_type.as_deref(), Some("text-to-image"));
+    // A component alone is one, too.
+    assert_eq!(added(&files[1..3], "sd/unet"), one("unet", 2));
+}
+
+#[test]
+fn an_adapter_keeps_its_configuration_and_says_of_what_it_is() {
+    let folder = Folder::with(&[
+        (
+            "l/adapter_config.json",
+            &br#"{"peft_type":"LORA","base_model_name_or_path":"o/n","r":8}"#[..],
+        ),
+        ("l/adapter_model.safetensors", &weights(&[4])),
+        ("l/README.md", b"---\nbase_model: o/n\n---\n"),
+    ]);
+    let report = folder.add(&["l"]);
+    assert_eq!((ids(&report), report.registered[0].files), (vec!["l"], 3));
+    let project = folder.project();
+    let (entry, version) = project.registry().current("l").unwrap();
+    assert!(entry.tags.contains("adapter"));
+    assert_eq!(version.metadata["adapter"], "LORA");
+    assert_eq!(version.metadata["base_model"], "o/n");
+}
+
+#[test]
+fn the_folders_of_other_libraries_are_one_model_each() {
+    let weights = weights(&[4]);
+    let modules: &[u8] = br#"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.StaticEmbedding"}]"#;
+    // sentence-transformers
+    let files: [(&str, &[u8]); 4] = [
+        ("m/modules.json", modules),
+        (
+            "m/config_sentence_transformers.json",
+            b"{\"__version__\": {}}",
+        ),
+        ("m/tokenizer.json", b"{}"),
+        ("m/model.safetensors", &weights),
+    ];
+    assert_eq!(added(&files, "m"), one("m", 4));
+    // The same without what says which library it is.
+    assert_eq!(added(&files[2..], "m"), one("m", 2));
+    // timm and open_clip
+    for (name, config) in [
+        (
+            "config.json",
+            &br#"{"architecture": "resnet18", "pretrained_cfg": {}}"#[..],
+        ),
+        ("open_clip_config.json", br#"{"model_cfg": {}}"#),
+    ] {
+        let name = format!("m/{name}");
+        let files = [(&*name, config), ("m/weights.safetensors", &*weights)];
+        assert_eq!(added(&files, "m"), one("m", 2), "{name}");
+    }
+    // Parts with their index, and parts without.
+    let shards: [(&str, &[u8]); 3] = [
+        ("m/model.safetensors.index.json", br#"{"weight_map": {}}"#),
+        ("m/model-1-of-2.safetensors", &weights),
+        ("m/model-2-of-2.safetensors", &weights),
+    ];
+    assert_eq!(added(&shards, "m"), one("m", 3));
+    assert_eq!(added(&shards[1..], "m"), one("m", 2));
+    // Weights that have a name of their own are models of their own.
+    let own: [(&str, &[u8]); 3] = [
+        ("m/a.safetensors", &weights),
+        ("m/b.safetensors", &weights),
+        ("m/tokenizer.json", b"{}"),
+    ];
+    assert_eq!(added(&own, "m").len(), 2);
+}
+
+#[test]
+fn what_describes_the_whole_comes_before_what_describes_a_part() {
+    let folder = Folder::with(&[
+        (
+            "m/config.json",
+            &br#"{"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "vocab_size": 5}"#
+                [..],
+        ),
+        (
+            "m/modules.json",
+            br#"[{"idx": 0, "type": "sentence_transformers.models.Transformer"}]"#,
+        ),
+    ]);
+    folder.add(&["m"]);
+    let project: Project = folder.project();
+    let (entry, version) = project.registry().current("m").unwrap();
+    assert_eq!(entry.model_type.as_deref(), Some("embedding"));
+    assert_eq!(version.metadata["vocab_size"], json!(5));
+    assert_eq!(files_of(&project, "m").len(), 2);
+}
