@@ -63,7 +63,7 @@ impl NewFile {
 
     pub(crate) fn commit(mut self) -> Result<()> {
         if let Some(file) = self.file.take() {
-            file.sync_all().at("sync", &self.path)?;
+            platform::sync_file(&file).at("sync", &self.path)?;
         }
         rename(&self.temporary, &self.path).at("write", &self.path)?;
         debug!(path = %self.path.display(), "written");

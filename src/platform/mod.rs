@@ -8,8 +8,9 @@
 //! | `try_lock` | locks a file, unless another process has locked it |
 //! | `swap` | exchanges two folders atomically, if the system can |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
-//! | `available_bytes` | returns the space available to this process on the file system of a folder |
-//! | `sync_folder` | makes a rename durable |
+//! | `available_bytes` | returns the space available to this process on the file system of a folder, if that says so |
+//! | `sync_file`, `sync_data` | make what was written to a file durable |
+//! | `sync_folder` | makes a rename durable, if the file system can |
 //! | `sync_all_files` | makes everything written so far durable at once, if the system can |
 //! | `may_be_alive` | returns whether a process that held a lock may still be running |
 //! | `host_name` | returns the name of this machine |
@@ -25,6 +26,18 @@ mod windows;
 pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+/// What came of trying to lock a file.
+#[derive(Debug)]
+pub(crate) enum TryLock {
+    /// It is locked as long as this is open.
+    Locked(std::fs::File),
+    /// Another has locked it.
+    Busy,
+    /// The file system has no locks, for this reason: anybody may believe to hold it.
+    #[cfg_attr(windows, expect(dead_code, reason = "opening it is the lock"))]
+    Unavailable(std::fs::File, std::io::Error),
+}
 
 /// An operating system, as far as its folders are concerned.
 ///

@@ -5,8 +5,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, RenameFlags, StatVfs};
+use rustix::io::Errno;
 use rustix::process::Pid;
+
+use super::TryLock;
 
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
@@ -16,7 +19,24 @@ pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::R
     file.read_exact_at(bytes, offset)
 }
 
-pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+/// Returns whether a file system says by an error that it lacks an operation, and not that the operation failed.
+fn is_lacking(error: &io::Error) -> bool {
+    // Some of these are one number on some systems.
+    let lacking = [
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::NOTSUP,
+        Errno::OPNOTSUPP,
+        Errno::NOTTY,
+    ];
+    is_one_of(error, &lacking)
+}
+
+fn is_one_of(error: &io::Error, numbers: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|number| numbers.contains(&number))
+}
+
+pub(crate) fn try_lock(path: &Path) -> io::Result<TryLock> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -24,25 +44,34 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
         .truncate(false)
         .open(path)?;
     match file.try_lock() {
-        // Its last holder may have removed it after it was opened here.
-        Ok(()) => Ok(is_at(&file, path).then_some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Without locks in the file system, the owner of a partial is still checked.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            Ok(Some(file))
+        Ok(()) if is_at(&file, path) => Ok(TryLock::Locked(file)),
+        // Its last holder has removed it after it was opened here.
+        Ok(()) | Err(TryLockError::WouldBlock) => Ok(TryLock::Busy),
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+            Ok(TryLock::Unavailable(file, error))
         }
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
+/// NFS without its lock service has no locks available.
+fn has_no_locks(error: &io::Error) -> bool {
+    is_lacking(error) || is_one_of(error, &[Errno::NOLCK])
+}
+
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 pub(crate) fn swap(one: &Path, other: &Path) -> io::Result<bool> {
-    use rustix::io::Errno;
-    match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+    let swapped = rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
+    if_there(swapped.map_err(io::Error::from))
+}
+
+/// Returns `false` if the file system lacks the operation.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn if_there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
         Ok(()) => Ok(true),
-        // A file system without this operation may return any of these.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) if is_lacking(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -68,19 +97,50 @@ pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
-    let room = rustix::fs::statvfs(folder)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
+    rustix::fs::statvfs(folder).ok().and_then(room)
+}
+
+/// A file system without a size does not tell: a FUSE program that counts nothing, a tmpfs without a limit.
+fn room(told: StatVfs) -> Option<u64> {
+    let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+    (bytes(told.f_blocks) > 0).then(|| bytes(told.f_bavail))
+}
+
+pub(crate) fn sync_file(file: &File) -> io::Result<()> {
+    file.sync_all().or_else(|error| sync_plainly(file, error))
+}
+
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data().or_else(|error| sync_plainly(file, error))
+}
+
+/// macOS has the drive itself asked, which network shares lack; what it does without is what other systems do.
+fn sync_plainly(file: &File, error: io::Error) -> io::Result<()> {
+    match is_lacking(&error) {
+        true => Ok(rustix::fs::fsync(file)?),
+        false => Err(error),
+    }
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(error) if cannot_sync_folders(&error) => Ok(()),
+        result => result,
+    }
+}
+
+/// SMB and some FUSE programs sync no folders, and a folder that may be written need not be readable. What else goes wrong is
+/// a fault of the disk.
+fn cannot_sync_folders(error: &io::Error) -> bool {
+    let refusing = [Errno::BADF, Errno::ISDIR, Errno::ACCESS, Errno::PERM];
+    is_lacking(error) || is_one_of(error, &refusing)
 }
 
 #[cfg(target_os = "linux")]
 pub(crate) fn sync_all_files(folder: &Path) -> io::Result<bool> {
-    rustix::fs::syncfs(File::open(folder)?)?;
-    Ok(true)
+    let synced = rustix::fs::syncfs(File::open(folder)?);
+    if_there(synced.map_err(io::Error::from))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -101,7 +161,7 @@ pub(crate) fn may_be_alive(process: u32) -> bool {
     // A process of another user refuses permission.
     !matches!(
         rustix::process::test_kill_process(process),
-        Err(rustix::io::Errno::SRCH)
+        Err(Errno::SRCH)
     )
 }
 
@@ -116,4 +176,90 @@ pub(crate) fn host_name() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn assert_errors(is: fn(&io::Error) -> bool, yes: &[Errno], no: &[Errno]) {
+        let met = |number: &Errno| is(&io::Error::from(*number));
+        assert_eq!(yes.iter().find(|number| !met(number)), None);
+        assert_eq!(no.iter().find(|number| met(number)), None);
+        assert!(!is(&io::Error::other("no number")));
+    }
+
+    /// What a disk says that has failed, is full, or has gone.
+    const FAULTS: [Errno; 6] = [
+        Errno::IO,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::ROFS,
+        Errno::NODEV,
+        Errno::STALE,
+    ];
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_told_from_a_disk_that_fails() {
+        let refused = [
+            Errno::INVAL,
+            Errno::NOTSUP,
+            Errno::OPNOTSUPP,
+            Errno::NOSYS,
+            Errno::BADF,
+            Errno::ISDIR,
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::NOTTY,
+        ];
+        assert_errors(cannot_sync_folders, &refused, &FAULTS);
+        let temp = tempfile::tempdir().unwrap();
+        sync_folder(temp.path()).unwrap();
+        let missing = sync_folder(&temp.path().join("missing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        let none = [
+            Errno::NOLCK,
+            Errno::NOSYS,
+            Errno::NOTSUP,
+            Errno::OPNOTSUPP,
+            Errno::INVAL,
+        ];
+        let faults = [Errno::ACCESS, Errno::BADF, Errno::AGAIN, Errno::INTR];
+        assert_errors(has_no_locks, &none, &[&FAULTS[..], &faults].concat());
+    }
+
+    #[test]
+    fn the_bytes_of_a_file_are_synced_or_it_is_an_error() {
+        let temp = tempfile::tempfile().unwrap();
+        sync_file(&temp).unwrap();
+        sync_plainly(&temp, Errno::NOTSUP.into()).unwrap();
+        for fault in FAULTS {
+            let error = sync_plainly(&temp, fault.into()).unwrap_err();
+            assert_eq!(Errno::from_io_error(&error), Some(fault));
+        }
+    }
+
+    #[test]
+    fn a_file_system_without_a_size_tells_no_room() {
+        let told = rustix::fs::statvfs(std::env::temp_dir()).unwrap();
+        let of = |f_blocks, f_bavail, f_frsize| {
+            room(StatVfs {
+                f_blocks,
+                f_bavail,
+                f_frsize,
+                ..told
+            })
+        };
+        assert_eq!(of(0, 0, 4096), None);
+        assert_eq!(of(10, 5, 0), None);
+        assert_eq!(of(10, 0, 4096), Some(0), "this one is full");
+        assert_eq!(of(10, 5, 4096), Some(5 * 4096));
+        assert_eq!(of(10, u64::MAX, 4096), Some(u64::MAX));
+        assert_eq!(available_bytes(Path::new("/no/such/folder")), None);
+    }
 }

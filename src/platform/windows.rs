@@ -5,6 +5,8 @@ use std::io;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::TryLock;
+
 /// `ERROR_ACCESS_DENIED`, `ERROR_SHARING_VIOLATION`, `ERROR_LOCK_VIOLATION`.
 const ACCESS_DENIED: i32 = 5;
 const SHARING_VIOLATION: i32 = 32;
@@ -38,7 +40,7 @@ pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) 
     Ok(())
 }
 
-pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+pub(crate) fn try_lock(path: &Path) -> io::Result<TryLock> {
     let open = OpenOptions::new()
         .read(true)
         .write(true)
@@ -47,14 +49,14 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
         .share_mode(FILE_SHARE_READ)
         .open(path);
     match open {
-        Ok(file) => Ok(Some(file)),
+        Ok(file) => Ok(TryLock::Locked(file)),
         Err(error)
             if matches!(
                 error.raw_os_error(),
                 Some(SHARING_VIOLATION | LOCK_VIOLATION)
             ) =>
         {
-            Ok(None)
+            Ok(TryLock::Busy)
         }
         Err(error) => Err(error),
     }
@@ -68,8 +70,17 @@ pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(crate) fn available_bytes(folder: &Path) -> io::Result<u64> {
-    fs4::available_space(folder)
+pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
+    let room = fs4::statvfs(folder).ok()?;
+    (room.total_space() > 0).then(|| room.available_space())
+}
+
+pub(crate) fn sync_file(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()
 }
 
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {

@@ -17,6 +17,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::error::{Error, IoContext, Result};
 use crate::mutex::Mutex;
+use crate::platform;
 use crate::store::journal::empty;
 
 /// After this much of a file is written, a sync begins: enough to keep any disk busy, and little to be left at the end.
@@ -60,7 +61,7 @@ struct Running {
 impl Flusher {
     /// `journal` is the journal of the files' partial.
     pub(crate) fn new(journal: PathBuf) -> Self {
-        Self::with(journal, File::sync_data)
+        Self::with(journal, platform::sync_data)
     }
 
     fn with(journal: PathBuf, sync: fn(&File) -> io::Result<()>) -> Self {

@@ -5,8 +5,10 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use crate::error::{ErrorKind, IoContext, Result};
-use crate::platform;
+use crate::platform::{self, TryLock};
 use crate::progress::CancelToken;
 
 /// How long to wait for the lock of `registry.json`.
@@ -21,6 +23,8 @@ pub(crate) struct FileLock {
     path: PathBuf,
     /// Whether the file is removed with the lock.
     temporary: bool,
+    /// Whether nobody else has it; without locks in the file system, nobody knows.
+    pub(super) is_real: bool,
 }
 
 impl FileLock {
@@ -29,8 +33,14 @@ impl FileLock {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).at("create", parent)?;
         }
-        let Some(mut file) = platform::try_lock(path).at("lock", path)? else {
-            return Ok(None);
+        let (mut file, is_real) = match platform::try_lock(path).at("lock", path)? {
+            TryLock::Locked(file) => (file, true),
+            TryLock::Busy => return Ok(None),
+            TryLock::Unavailable(file, error) => {
+                let path = path.display();
+                warn!(%path, %error, "the file system has no locks: let no two commands change the same folder at once");
+                (file, false)
+            }
         };
         // Only people read it: the lock does not depend on it.
         let _ = file
@@ -40,6 +50,7 @@ impl FileLock {
             file: Some(file),
             path: path.to_owned(),
             temporary,
+            is_real,
         }))
     }
 

@@ -53,6 +53,11 @@ pub(crate) struct ModelLock<'a> {
 }
 
 impl<'a> ModelLock<'a> {
+    /// Returns whether no other process has it. Without locks in the file system, nobody knows.
+    pub(crate) fn is_real(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is_real)
+    }
+
     pub(crate) fn store(&self) -> &'a Store {
         self.store
     }

@@ -135,15 +135,16 @@ impl Engine {
         let cache = self.store.layout().cache();
         // A plan may come from anywhere: it must not reach beyond the cache.
         let is_in_cache = |path: &Path| path.parent() == Some(&cache) && path.file_name().is_some();
-        let is_partial_of = |path: &Path, model: &ModelRef| {
+        let partial_of = |path: &Path, model: &ModelRef| {
             let partial = Partial::read(path).filter(|_| is_in_cache(path));
-            partial.is_some_and(|partial| partial.record.model_ref().as_ref() == Some(model))
+            partial.filter(|partial| partial.record.model_ref().as_ref() == Some(model))
         };
         let mut report = PruneReport::default();
         let removed = &mut report.removed;
         for partial in &plan.partials {
-            if is_partial_of(&partial.path, &partial.model)
-                && let Some(_lock) = self.store.try_lock_model(&partial.model)?
+            if let Some(there) = partial_of(&partial.path, &partial.model)
+                && let Some(lock) = self.store.try_lock_model(&partial.model)?
+                && (lock.is_real() || there.is_idle())
             {
                 remove_partial(&partial.path)?;
                 removed.bytes += partial.bytes;

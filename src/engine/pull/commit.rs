@@ -67,7 +67,7 @@ fn sync(dir: &std::path::Path, manifest: &Manifest) -> Result<()> {
         OpenOptions::new()
             .write(true)
             .open(&path)
-            .and_then(|file| file.sync_all())
+            .and_then(|file| platform::sync_file(&file))
             .at("sync", &path)?;
     }
     Ok(())
