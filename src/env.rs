@@ -96,6 +96,13 @@ impl Environment {
         self.get_os(name).map(PathBuf::from)
     }
 
+    /// Returns a variable that holds a list of paths, in the form of this system.
+    pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let list = self.get_os(name);
+        let paths = list.into_iter().flat_map(std::env::split_paths);
+        paths.filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
     /// Returns whether a switch is on: set to anything but `0`, `false`, `no` or `off`.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| {

@@ -84,7 +84,10 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::VersionNotFound { .. }
         | ErrorKind::NotRegistered { .. } => 3,
         ErrorKind::NotInstalled { .. } => 4,
+        ErrorKind::Proxy { status: 407, .. } | ErrorKind::Authentication { .. } => 8,
         ErrorKind::Network { .. }
+        | ErrorKind::Certificate { .. }
+        | ErrorKind::Proxy { .. }
         | ErrorKind::IndexNotFound { .. }
         | ErrorKind::Offline { .. }
         | ErrorKind::RateLimited { .. } => 5,
@@ -95,7 +98,6 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Collision { .. }
         | ErrorKind::InsufficientSpace { .. }
         | ErrorKind::Permission { .. } => STORAGE,
-        ErrorKind::Authentication { .. } => 8,
         ErrorKind::NotPublishable { .. } => NOT_PUBLISHABLE,
         ErrorKind::Cancelled => 130,
         ErrorKind::Several { errors, .. } => {

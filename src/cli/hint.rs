@@ -1,7 +1,7 @@
 //! What the user can do about an error.
 
 use super::session::Session;
-use crate::error::AuthFailure;
+use crate::error::{AuthFailure, CertificateProblem};
 use crate::{Error, ErrorKind};
 
 /// The hint of commands that pull, which resume.
@@ -130,6 +130,34 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 .into(),
             (AuthFailure::Refused, None) => "ask the operator of the source for access".into(),
         },
+        ErrorKind::Certificate { problem, .. } => match problem {
+            CertificateProblem::Untrusted => {
+                "to trust this server, set SSL_CERT_FILE to a PEM file with \
+                 the certificate of its authority, or with its own"
+                    .into()
+            }
+            CertificateProblem::Expired | CertificateProblem::NotYetValid => {
+                "check the clock of this machine; if it is right, tell the operator of the server"
+                    .into()
+            }
+            _ => "check the URL; if it is right, tell the operator of the server".into(),
+        },
+        ErrorKind::Proxy {
+            status: 407,
+            variable,
+            ..
+        } => format!(
+            "set {} to the URL of the proxy with a user and password: http://user:password@host:port",
+            variable.unwrap_or("HTTPS_PROXY")
+        ),
+        ErrorKind::Proxy {
+            status: ..500, url, ..
+        } => format!(
+            "ask the operator of the proxy to allow {host}, or add {host} to NO_PROXY if it can be \
+             reached without the proxy",
+            host = url.authority()
+        ),
+        ErrorKind::Proxy { .. } => "try again later".into(),
         ErrorKind::NoSource => {
             let url = variable("REGISTRY_URL");
             format!("set {url} to the URL of a registry")

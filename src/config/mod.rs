@@ -60,7 +60,7 @@
 //! | `HF_HUB_OFFLINE` | offline mode for sources of the Hub |
 //! | `HF_HUB_CACHE`, `HF_HOME` | where the Hub's own tools keep what they downloaded |
 //! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, unless [`HttpConfig`] sets them; also in lower case |
-//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
+//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | a PEM file, and a list of folders of them, with authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
 //!
 //! `<APP>` is the app's name in capitals, with `_` for every character other than A–Z and 0–9. A switch is on if it is set to
 //! anything but `0`, `false`, `no` or `off`; an empty variable counts as unset.
@@ -284,9 +284,11 @@ pub struct HttpConfig {
     pub https_proxy: Option<ProxyConfig>,
     /// The proxy for plain http. Default: `HTTP_PROXY` or `ALL_PROXY`, with the exceptions in `NO_PROXY`.
     pub http_proxy: Option<ProxyConfig>,
-    /// PEM files with the authorities to trust instead of the system's. Default: `SSL_CERT_FILE` and `SSL_CERT_DIR`, else
-    /// the system's store.
+    /// PEM files, or folders of them, with the authorities to trust instead of the system's; the certificate of a server is
+    /// trusted as well. Default: `SSL_CERT_FILE` and the folders in `SSL_CERT_DIR`, else the system's store.
     pub certificates: Vec<PathBuf>,
+    /// The variables that name the certificates.
+    pub(crate) certificates_from: Option<&'static str>,
     /// The `User-Agent` header. Default: `modelrack/<version>`.
     pub user_agent: String,
 }
@@ -300,22 +302,25 @@ impl Default for HttpConfig {
             https_proxy: None,
             http_proxy: None,
             certificates: Vec::new(),
+            certificates_from: None,
             user_agent: concat!("modelrack/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
 }
 
-/// A proxy with scheme `http`, `https`, `socks4`, `socks4a` or `socks5`, and optional credentials in its URL; see
+/// A proxy with scheme `http`, `https`, `socks4`, `socks4a`, `socks5` or `socks5h`, and optional credentials in its URL; see
 /// [`HttpConfig`] for an example.
 #[derive(Debug, Clone)]
 pub struct ProxyConfig {
     pub(crate) url: Secret,
     pub(crate) no_proxy: Vec<String>,
+    /// The variable that names the proxy.
+    pub(crate) variable: Option<&'static str>,
 }
 
 impl ProxyConfig {
-    /// Uses a proxy for every host except those listed: a name, a name with a leading dot for all hosts below it, or `*`.
-    /// [`HttpConfig`] has an example.
+    /// Uses a proxy for every host except those listed: a name, which includes the hosts below it, an address, a range of
+    /// them such as `10.0.0.0/8`, each with an optional port, or `*`. [`HttpConfig`] has an example.
     pub fn new<T: Into<String>>(
         url: impl Into<String>,
         no_proxy: impl IntoIterator<Item = T>,
@@ -323,6 +328,7 @@ impl ProxyConfig {
         Self {
             url: Secret::new(url),
             no_proxy: no_proxy.into_iter().map(Into::into).collect(),
+            variable: None,
         }
     }
 }

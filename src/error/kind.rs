@@ -20,6 +20,22 @@ pub enum AuthFailure {
     Gated,
 }
 
+/// What is wrong with the certificate of a server. The [module documentation](crate::error) has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateProblem {
+    /// Nobody vouches for it who is trusted on this machine.
+    Untrusted,
+    /// It has expired, or the clock of this machine is wrong.
+    Expired,
+    /// It is not valid yet, or the clock of this machine is wrong.
+    NotYetValid,
+    /// It is for other hosts.
+    OtherHost,
+    /// It is malformed, revoked or for another purpose.
+    Invalid,
+}
+
 /// What went wrong. The [module documentation](crate::error) has an example for every kind.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -253,6 +269,28 @@ pub enum ErrorKind {
         /// The environment variable whose token the server accepts; `None` if credentials belong in the source's URL.
         token_variable: Option<&'static str>,
     },
+    /// The certificate of a server, or of a proxy, is not accepted.
+    Certificate {
+        /// The URL of the request.
+        url: Box<Url>,
+        /// The kind of problem.
+        problem: CertificateProblem,
+        /// The problem, as a sentence about the certificate: "it has expired".
+        message: String,
+    },
+    /// A proxy refuses a request, or a connection to a server.
+    Proxy {
+        /// The URL of the request.
+        url: Box<Url>,
+        /// The host and port of the proxy.
+        proxy: String,
+        /// The HTTP status that the proxy responded with; 407 if it requires other credentials.
+        status: u16,
+        /// Whether it was sent a user and password.
+        authorized: bool,
+        /// The environment variable that names the proxy, if one does.
+        variable: Option<&'static str>,
+    },
     /// The caller cancelled the operation.
     Cancelled,
     /// An operation on several things failed for some of them.
@@ -295,7 +333,11 @@ impl ErrorKind {
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::NotSynced { .. } => "NOT_SYNCED",
             Self::NotInstalled { .. } => "NOT_INSTALLED",
-            Self::Network { .. } | Self::IndexNotFound { .. } => "NETWORK_ERROR",
+            Self::Proxy { status: 407, .. } | Self::Authentication { .. } => "AUTHENTICATION_ERROR",
+            Self::Network { .. }
+            | Self::IndexNotFound { .. }
+            | Self::Certificate { .. }
+            | Self::Proxy { .. } => "NETWORK_ERROR",
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
@@ -306,7 +348,6 @@ impl ErrorKind {
             Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
             Self::Permission { .. } => "PERMISSION_ERROR",
             Self::Locked { .. } => "LOCKED",
-            Self::Authentication { .. } => "AUTHENTICATION_ERROR",
             Self::Cancelled => "CANCELLED",
             Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
             Self::Internal { .. } => "INTERNAL_ERROR",

@@ -10,7 +10,7 @@
 //! A program handles the kinds that it can do something about, and shows the others. What a caller can do:
 //!
 //! ```
-//! use modelrack::error::AuthFailure;
+//! use modelrack::error::{AuthFailure, CertificateProblem};
 //! use modelrack::{Error, ErrorKind};
 //!
 //! /// The model, or how it was named.
@@ -46,6 +46,14 @@
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
 //!             _ => format!("{url} denies access"),
 //!         },
+//!         ErrorKind::Certificate { url, problem: CertificateProblem::Untrusted, .. } => {
+//!             format!("trust the authority of {url}, or do not use it")
+//!         }
+//!         ErrorKind::Certificate { url, message, .. } => format!("{url} needs another certificate: {message}"),
+//!         ErrorKind::Proxy { proxy, status: 407, authorized: false, variable, .. } => {
+//!             format!("{proxy} needs a user and password in {variable:?}")
+//!         }
+//!         ErrorKind::Proxy { url, proxy, status, .. } => format!("{proxy} refuses {url} with status {status}"),
 //!         ErrorKind::IndexNotFound { url } => format!("check the URL of the source: there is no {url}"),
 //!         ErrorKind::Network { url, status, message, server_code, source } => {
 //!             format!("try again later: {message} ({url}, {status:?}, {server_code:?}, {source:?})")
@@ -130,7 +138,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub(crate) use io::{IoContext, is_missing};
-pub use kind::{AuthFailure, ErrorKind};
+pub use kind::{AuthFailure, CertificateProblem, ErrorKind};
 
 pub use crate::digest::InvalidDigest;
 pub use crate::relpath::InvalidName;

@@ -56,6 +56,26 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the cached registry is damaged ({})", path.display())
             }
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
+            Self::Certificate { url, message, .. } => {
+                write!(
+                    f,
+                    "the server's certificate is not accepted: {message} ({url})"
+                )
+            }
+            Self::Proxy {
+                url,
+                proxy,
+                status,
+                authorized,
+                ..
+            } => match (status, authorized) {
+                (407, true) => write!(f, "the proxy {proxy} rejects the user and password ({url})"),
+                (407, false) => write!(f, "the proxy {proxy} requires a user and password ({url})"),
+                _ => write!(
+                    f,
+                    "the proxy {proxy} responded with status {status} ({url})"
+                ),
+            },
             Self::Offline { needed } => write!(f, "cannot fetch {needed} in offline mode"),
             Self::RateLimited {
                 url, retry_after, ..

@@ -3,9 +3,9 @@
 //! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
+pub(crate) mod builtin;
 pub(crate) mod call;
 mod file;
-mod resolver;
 pub(crate) mod retry;
 pub(crate) mod transport;
 
@@ -23,8 +23,9 @@ use crate::secret::Secret;
 use crate::url::{Scheme, Url};
 
 use answer::Access;
+use builtin::io_message;
 use retry::{Fault, decide};
-use transport::{Request, Response, Transport, io_message};
+use transport::{Request, Response, Transport};
 
 /// How many redirects are followed; browsers allow about 20.
 const MAX_REDIRECTS: usize = 10;
@@ -294,7 +295,13 @@ impl Client {
                 if cancel.is_cancelled() {
                     return Err(Failure::last(ErrorKind::Cancelled));
                 }
-                let failed = network(url, None, &error.message, error.source);
+                let failed = match error.source {
+                    Some(source) => match source.downcast::<Error>() {
+                        Ok(known) => *known,
+                        Err(source) => network(url, None, &error.message, Some(source)),
+                    },
+                    None => network(url, None, &error.message, None),
+                };
                 Err(match error.transient {
                     true => Failure::transient(failed),
                     false => Failure::last(failed),
@@ -388,6 +395,8 @@ fn is_of_the_server(error: &Error) -> bool {
         ErrorKind::Network { .. }
             | ErrorKind::RateLimited { .. }
             | ErrorKind::Authentication { .. }
+            | ErrorKind::Certificate { .. }
+            | ErrorKind::Proxy { .. }
             | ErrorKind::HashMismatch { .. }
             | ErrorKind::SizeMismatch { .. }
             | ErrorKind::Registry { .. }

@@ -78,17 +78,13 @@ pub(crate) const SYSTEM: System = if cfg!(windows) {
 /// Whether paths start with a drive.
 pub(crate) const HAS_DRIVES: bool = cfg!(windows);
 
-/// Configures TLS with graviola where it is available, and with the default provider elsewhere.
-pub(crate) fn tls_config(
-    builder: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>,
-    roots: ureq::tls::RootCerts,
-) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
-    let tls = ureq::tls::TlsConfig::builder().root_certs(roots);
+/// Returns the cryptography of TLS: graviola where it is available, and ring elsewhere.
+pub(crate) fn crypto_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    let tls = tls.unversioned_rustls_crypto_provider(std::sync::Arc::new(
-        rustls_graviola::default_provider(),
-    ));
-    builder.tls_config(tls.build())
+    let provider = rustls_graviola::default_provider();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let provider = rustls::crypto::ring::default_provider();
+    std::sync::Arc::new(provider)
 }
 
 /// Returns whether this processor has the instructions that graviola requires, and without which it aborts: on x86-64

@@ -95,11 +95,14 @@ impl Settings {
             .http_proxy
             .or_else(|| proxy_of(env, ["http_proxy", "HTTP_PROXY"]));
         if http.certificates.is_empty() {
-            http.certificates = env
-                .path("SSL_CERT_FILE")
-                .into_iter()
-                .chain(env.path("SSL_CERT_DIR"))
-                .collect();
+            let file = env.path("SSL_CERT_FILE");
+            let folders = env.paths("SSL_CERT_DIR");
+            http.certificates_from = match &file {
+                None => Some("SSL_CERT_DIR"),
+                Some(_) if folders.is_empty() => Some("SSL_CERT_FILE"),
+                Some(_) => Some("SSL_CERT_FILE and SSL_CERT_DIR"),
+            };
+            http.certificates = file.into_iter().chain(folders).collect();
         }
         Ok(Self {
             app: config.app.clone(),
@@ -144,18 +147,16 @@ fn read_overlay(path: &Path, is_required: bool) -> Result<Option<String>> {
 }
 
 /// The scheme's own variable goes before `ALL_PROXY`, and lower case before upper case, as curl has it.
-fn proxy_of(env: &Environment, own: [&str; 2]) -> Option<ProxyConfig> {
-    let url = env
-        .first(&own)
-        .or_else(|| env.first(&["all_proxy", "ALL_PROXY"]))?;
+fn proxy_of(env: &Environment, own: [&'static str; 2]) -> Option<ProxyConfig> {
+    let variables = own.into_iter().chain(["all_proxy", "ALL_PROXY"]);
+    let mut variables = variables.filter_map(|name| Some((name, env.get(name)?)));
+    let (variable, url) = variables.next()?;
     let except = env.first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    Some(ProxyConfig::new(
-        url,
-        except
-            .split(',')
-            .map(str::trim)
-            .filter(|host| !host.is_empty()),
-    ))
+    let except = except.split(|c: char| c == ',' || c.is_whitespace());
+    Some(ProxyConfig {
+        variable: Some(variable),
+        ..ProxyConfig::new(url, except.filter(|host| !host.is_empty()))
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Client;
-use crate::http::transport::{Transport, UreqTransport};
+use crate::http::builtin::UreqTransport;
+use crate::http::transport::Transport;
 use crate::mutex::Mutex;
 use crate::settings::Settings;
 use crate::source::cache::cached_sources;
@@ -47,7 +48,7 @@ impl Sources {
         }
         let transport = match transport {
             Some(transport) => transport,
-            None => Arc::new(UreqTransport::new(settings.http.clone())?),
+            None => Arc::new(UreqTransport::new(settings.http.clone())),
         };
         let client = Client::new(transport, settings.http.retry, settings.offline);
         let sources = Self {

@@ -264,7 +264,8 @@ impl Url {
         self.scheme == other.scheme && self.host_and_port() == other.host_and_port()
     }
 
-    fn host_and_port(&self) -> (&str, &str) {
+    /// Returns the host and the port, which may be that of the scheme.
+    pub(crate) fn host_and_port(&self) -> (&str, &str) {
         match self.authority.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
             _ if self.scheme == Scheme::Https => (&self.authority, "443"),

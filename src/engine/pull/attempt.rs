@@ -175,5 +175,7 @@ fn is_of_source(error: &Error) -> bool {
             | ErrorKind::SizeMismatch { .. }
             | ErrorKind::Registry { .. }
             | ErrorKind::Network { .. }
+            | ErrorKind::Certificate { .. }
+            | ErrorKind::Proxy { .. }
     )
 }

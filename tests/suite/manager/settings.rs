@@ -44,37 +44,6 @@ fn the_environment_may_take_the_network_away_or_lead_elsewhere() {
 }
 
 #[test]
-fn a_proxy_is_asked_in_place_of_the_host_unless_that_is_excepted() {
-    let rack = Rack::with_model();
-    rack.server.mount("/models", rack.registry());
-    let pull = |registry: &str, except: &str| {
-        let environment = rack
-            .environment()
-            .variable("http_proxy", rack.server.url())
-            .variable("no_proxy", except);
-        let manager = ModelManager::builder(rack.bare_config().registry_url(registry))
-            .environment(environment)
-            .build();
-        manager.pull(&address("g/m v1"), &PullOptions::default().force(true))
-    };
-    // This one answers no CONNECT, and the host's name is never looked up.
-    let error = pull("http://models.invalid/models", "").unwrap_err();
-    assert_eq!(error.code(), "NETWORK_ERROR");
-    let asked = rack.server.requests();
-    assert!(!asked.is_empty());
-    assert!(
-        asked
-            .iter()
-            .all(|request| request.target.contains("models.invalid")),
-        "{asked:?}"
-    );
-    rack.server.reset_counts();
-    let error = pull("http://models.invalid/models", "models.invalid").unwrap_err();
-    assert_eq!(error.code(), "NETWORK_ERROR");
-    assert_eq!(rack.server.connections(), 0);
-}
-
-#[test]
 fn an_error_of_the_configuration_is_one_line_without_secrets() {
     let rack = Rack::with_model();
     for toml in [

@@ -1,11 +1,16 @@
 //! Registries over TLS.
 
-use modelrack::config::HttpConfig;
-use modelrack::{Manager, PullOptions};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
 
-use crate::support::address;
+use modelrack::config::HttpConfig;
+use modelrack::error::CertificateProblem;
+use modelrack::{ErrorKind, Manager, ModelManager, PullOptions, PullReport, Result};
+
 use crate::support::rack::{Rack, quick_http};
 use crate::support::tls::TlsFront;
+use crate::support::{address, chain};
 
 #[test]
 fn a_registry_is_pulled_over_https_when_its_authority_is_trusted() {
@@ -29,7 +34,133 @@ fn the_authorities_of_the_environment_are_trusted() {
     let environment = rack
         .environment()
         .variable("SSL_CERT_FILE", TlsFront::authority());
-    let manager = modelrack::ModelManager::builder(config)
+    let manager = ModelManager::builder(config)
+        .environment(environment)
+        .build();
+    manager
+        .pull(&address("g/m v1"), &PullOptions::default())
+        .unwrap();
+}
+
+/// Pulls from a server with this certificate, and trusts the files and folders of the variables.
+fn pull_trusting(
+    certificate: &str,
+    variables: &[(&str, OsString)],
+) -> (TlsFront, Result<PullReport>) {
+    let rack = Rack::with_model();
+    let front = TlsFront::with(certificate, rack.server.port());
+    let mut environment = rack.environment();
+    for (name, value) in variables {
+        environment = environment.variable(*name, value);
+    }
+    let manager = ModelManager::builder(rack.bare_config().registry_url(front.url()))
+        .environment(environment)
+        .build();
+    let report = manager.pull(&address("g/m v1"), &PullOptions::default());
+    (front, report)
+}
+
+fn trusting(certificate: &str, file: PathBuf) -> (TlsFront, Result<PullReport>) {
+    pull_trusting(certificate, &[("SSL_CERT_FILE", file.into())])
+}
+
+#[test]
+fn the_certificate_of_a_server_may_itself_be_trusted() {
+    for certificate in ["self-signed", "own-authority", "server"] {
+        trusting(certificate, TlsFront::pem(certificate)).1.unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_seen_once_and_explained() {
+    use CertificateProblem::{Expired, OtherHost, Untrusted};
+    for (certificate, trusted, problem, words) in [
+        (
+            "server",
+            "own-authority",
+            Untrusted,
+            "no authority that is trusted here has signed it",
+        ),
+        (
+            "self-signed",
+            "ca",
+            Untrusted,
+            "no authority that is trusted here has signed it",
+        ),
+        ("own-authority", "ca", Untrusted, "CaUsedAsEndEntity"),
+        ("expired", "expired", Expired, "it has expired"),
+        (
+            "other-host",
+            "other-host",
+            OtherHost,
+            "it is for models.example.org only",
+        ),
+    ] {
+        let (front, report) = trusting(certificate, TlsFront::pem(trusted));
+        let error = report.unwrap_err();
+        assert_eq!(error.code(), "NETWORK_ERROR");
+        let ErrorKind::Certificate {
+            problem: shown,
+            message,
+            ..
+        } = error.kind()
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(*shown, problem, "{certificate}");
+        assert!(message.contains(words), "{certificate}: {message}");
+        assert_eq!(front.connections(), 1, "{certificate}");
+    }
+}
+
+#[test]
+fn certificates_are_read_from_lists_files_and_folders() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = |name: &str| {
+        let folder = temp.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (some, none) = (folder("some"), folder("none"));
+    let both = temp.path().join("both.pem");
+    let text = |name| fs::read_to_string(TlsFront::pem(name)).unwrap();
+    fs::write(
+        &both,
+        format!("first\r\n{}\nsecond\n{}", text("other-host"), text("ca")),
+    )
+    .unwrap();
+    fs::copy(&both, some.join("0a1b2c3d.0")).unwrap();
+    fs::write(some.join("notes.txt"), "no certificate").unwrap();
+    let missing = temp.path().join("missing");
+    trusting("server", both).1.unwrap();
+    let list = std::env::join_paths([&none, &missing, &some]).unwrap();
+    pull_trusting("server", &[("SSL_CERT_DIR", list)])
+        .1
+        .unwrap();
+    let variables = [
+        ("SSL_CERT_FILE", missing.clone().into()),
+        ("SSL_CERT_DIR", some.into()),
+    ];
+    pull_trusting("server", &variables).1.unwrap();
+    for (variable, value) in [("SSL_CERT_FILE", missing), ("SSL_CERT_DIR", none)] {
+        let error = pull_trusting("server", &[(variable, value.clone().into())])
+            .1
+            .unwrap_err();
+        assert_eq!(error.code(), "CONFIG_ERROR");
+        let shown = chain(&error);
+        let value = value.display().to_string();
+        assert!(
+            shown.contains(variable) && shown.contains(&value),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn certificates_matter_to_https_only() {
+    let rack = Rack::with_model();
+    let environment = rack.environment().variable("SSL_CERT_FILE", "/no/such.pem");
+    let manager = ModelManager::builder(rack.config())
         .environment(environment)
         .build();
     manager

@@ -13,6 +13,7 @@ pub(crate) mod server;
 mod tests;
 pub(crate) mod tls;
 pub(crate) mod transport;
+pub(crate) mod tunnel;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

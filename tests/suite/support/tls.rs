@@ -1,9 +1,17 @@
-//! Puts TLS in front of a server: a certificate for `localhost` and 127.0.0.1 by an authority of its own.
+//! Puts TLS in front of a server. The folder `tls` has the certificates:
+//!
+//! | name | certificate |
+//! |---|---|
+//! | `server` | for `localhost` and 127.0.0.1, by the authority `ca` |
+//! | `self-signed` | the same, by itself |
+//! | `own-authority` | the same, by itself, and an authority, as `openssl req -x509` makes it |
+//! | `expired`, `other-host` | by themselves; one is of 2020, the other one for another host |
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -15,20 +23,40 @@ use super::root;
 /// Takes TLS connections and hands their requests on, one a connection.
 pub(crate) struct TlsFront {
     port: u16,
+    connections: Arc<AtomicUsize>,
 }
 
 impl TlsFront {
+    /// With the certificate that [`TlsFront::authority`] vouches for.
     pub(crate) fn of(port: u16) -> Self {
+        Self::with("server", port)
+    }
+
+    pub(crate) fn with(certificate: &str, port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = listener.local_addr().unwrap().port();
-        let config = Arc::new(config());
+        let config = Arc::new(config(certificate));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
                 let config = config.clone();
                 std::thread::spawn(move || serve(stream, config, port));
             }
         });
-        Self { port: own }
+        Self {
+            port: own,
+            connections,
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn url(&self) -> String {
@@ -37,14 +65,22 @@ impl TlsFront {
 
     /// The authority that signed the certificate.
     pub(crate) fn authority() -> PathBuf {
-        let suite = root().join("tests").join("suite");
-        suite.join("support").join("tls").join("ca.pem")
+        Self::pem("ca")
+    }
+
+    pub(crate) fn pem(name: &str) -> PathBuf {
+        file(&format!("{name}.pem"))
     }
 }
 
-fn config() -> ServerConfig {
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+fn file(name: &str) -> PathBuf {
+    let suite = root().join("tests").join("suite");
+    suite.join("support").join("tls").join(name)
+}
+
+fn config(name: &str) -> ServerConfig {
+    let certificate = CertificateDer::from_pem_file(TlsFront::pem(name)).unwrap();
+    let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
     ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()

@@ -3,14 +3,16 @@
 //! ureq resolves the host for every request, even on a persistent connection, and starts a thread for it when there is a
 //! timeout. A pull sends thousands of requests to one host.
 
-use crate::mutex::Mutex;
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
+
+use crate::mutex::Mutex;
 
 /// How long an address is used: a common time to live of names whose address changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
@@ -41,7 +43,12 @@ impl Resolver for CachingResolver {
             addresses.iter().for_each(|address| resolved.push(*address));
             return Ok(resolved);
         }
-        let resolved = self.system.resolve(uri, config, timeout)?;
+        let resolved = self.system.resolve(uri, config, timeout);
+        let resolved = resolved.map_err(|error| match error {
+            // The system's error has no kind of its own.
+            ureq::Error::Io(error) => io::Error::new(io::ErrorKind::NotFound, error).into(),
+            other => other,
+        })?;
         let entry = (Instant::now(), resolved.iter().copied().collect());
         self.known.lock().insert(place, entry);
         Ok(resolved)

@@ -1,0 +1,168 @@
+//! Whom TLS trusts, and what is wrong with a certificate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tracing::{debug, warn};
+
+use crate::error::{CertificateProblem, Error, Result};
+
+/// Trusts what these certificates vouch for, and these certificates themselves.
+///
+/// An authority may not be a server to webpki. But somebody who makes one self-signed certificate for one server usually
+/// makes an authority, for that is what `openssl req -x509` does.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    pub(super) fn new(paths: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
+        let trusted = read_all(paths)?;
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted.iter().cloned());
+        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+        let authorities = authorities.build().map_err(|_| {
+            let paths = paths.iter().map(|path| path.display().to_string());
+            let paths = paths.collect::<Vec<_>>().join(", ");
+            Error::config(format!("no certificates found in {paths}"))
+        })?;
+        Ok(Self {
+            authorities,
+            trusted,
+        })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.authorities.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verified {
+            // Both are found out after the dates were checked, and before the name is.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::Other(_),
+            )) if self.trusted.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Reads the certificates of PEM files, and of the files in folders. What cannot be read is passed over, unless nothing
+/// else has a certificate.
+fn read_all(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
+    let mut certificates = Vec::new();
+    let mut unreadable = None;
+    for path in paths {
+        if let Err(error) = read(path, &mut certificates) {
+            let shown = path.display();
+            warn!(path = %shown, %error, "certificates that should be trusted cannot be read");
+            let message = format!("cannot read the certificates in {shown}");
+            unreadable.get_or_insert(Error::config_from(message, error));
+        }
+    }
+    match unreadable {
+        Some(error) if certificates.is_empty() => Err(error),
+        _ => Ok(certificates),
+    }
+}
+
+fn read(path: &Path, certificates: &mut Vec<CertificateDer<'static>>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            let file = entry?.path();
+            if file.is_file()
+                && let Err(error) = read(&file, certificates)
+            {
+                debug!(file = %file.display(), %error, "a file with certificates cannot be read");
+            }
+        }
+    } else {
+        let pem = std::fs::read(path)?;
+        certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    }
+    Ok(())
+}
+
+/// Says what is wrong with a certificate: the problem, and a clause about it.
+pub(super) fn explain(error: &CertificateError) -> (CertificateProblem, String) {
+    use CertificateError as E;
+    use CertificateProblem as P;
+    match error {
+        E::UnknownIssuer => {
+            let message = "no authority that is trusted here has signed it";
+            (P::Untrusted, message.into())
+        }
+        E::Expired | E::ExpiredContext { .. } => (P::Expired, "it has expired".into()),
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            (P::NotYetValid, "it is not valid yet".into())
+        }
+        E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            let names = presented.iter().map(|name| bare_name(name));
+            let names = names.collect::<Vec<_>>().join(", ");
+            (P::OtherHost, format!("it is for {names} only"))
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            (P::OtherHost, "it names no host".into())
+        }
+        E::Other(cause) => {
+            let message = format!("it breaks the rules for certificates of servers ({cause})");
+            (P::Untrusted, message)
+        }
+        _ => (P::Invalid, error.to_string()),
+    }
+}
+
+/// The name within `DnsName("example.org")`.
+fn bare_name(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    inner.trim_end_matches(')').trim_matches('"')
+}

@@ -1,0 +1,254 @@
+//! The built-in transport: ureq, with connections of our own making: past dead addresses, through proxies, with TLS.
+//!
+//! ureq speaks HTTP over what a chain of connectors gives it. The links of this chain are ours, except that for SOCKS:
+//! ureq's own try addresses one after another, tunnel plain http, and take no verifier of certificates.
+
+mod certificate;
+mod dial;
+mod no_proxy;
+mod proxy;
+mod resolver;
+mod tls;
+
+use std::fmt;
+use std::sync::Weak;
+
+use ureq::unversioned::transport::{Connector, SocksConnector};
+
+use crate::config::HttpConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::transport::{Request, Response, Transport, TransportError};
+use crate::mutex::Mutex;
+use crate::progress::{CancelState, CancelToken};
+use crate::url::{Scheme, Url};
+
+use dial::Dialer;
+use proxy::{HttpProxy, Proxy, TunnelRefused};
+use resolver::CachingResolver;
+use tls::Tls;
+
+/// The built-in transport: ureq with persistent connections.
+///
+/// Requests with different cancel tokens use different connections, so that cancelling a pull closes only its own.
+pub(crate) struct UreqTransport {
+    config: HttpConfig,
+    tls: Tls,
+    dialer: Dialer,
+    agents: Mutex<Vec<Agent>>,
+}
+
+/// The persistent connections of one cancel token on one route.
+struct Agent {
+    owner: Weak<CancelState>,
+    route: Route,
+    agent: ureq::Agent,
+}
+
+/// The way to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Direct,
+    HttpProxy,
+    HttpsProxy,
+}
+
+impl UreqTransport {
+    /// Proxies and certificates are only looked at when a request needs them.
+    pub(crate) fn new(config: HttpConfig) -> Self {
+        Self {
+            tls: Tls::new(&config),
+            config,
+            dialer: Dialer::default(),
+            agents: Mutex::default(),
+        }
+    }
+
+    /// Returns the way to a server, with the proxy on it.
+    fn route(&self, url: &Url) -> Result<(Route, Option<Proxy>)> {
+        let (route, proxy) = match url.scheme() {
+            Scheme::Https => (Route::HttpsProxy, &self.config.https_proxy),
+            _ => (Route::HttpProxy, &self.config.http_proxy),
+        };
+        let (host, port) = url.host_and_port();
+        let port = port.parse().unwrap_or_default();
+        Ok(match proxy {
+            Some(proxy) if !no_proxy::covers(&proxy.no_proxy, host, port) => {
+                (route, Some(Proxy::new(proxy)?))
+            }
+            _ => (Route::Direct, None),
+        })
+    }
+
+    fn agent(&self, cancel: &CancelToken, route: Route, proxy: Option<&Proxy>) -> ureq::Agent {
+        let mut agents = self.agents.lock();
+        let is_known = |agent: &&Agent| agent.route == route && cancel.is(&agent.owner);
+        if let Some(known) = agents.iter().find(is_known) {
+            return known.agent.clone();
+        }
+        agents.retain(|agent| agent.owner.strong_count() > 0);
+        let chain =
+            ().chain(SocksConnector::default())
+                .chain(HttpProxy::new(self.agent_config(None)))
+                .chain(self.dialer.clone())
+                .chain(self.tls.clone());
+        let config = self.agent_config(proxy.map(Proxy::for_ureq));
+        let agent = ureq::Agent::with_parts(config, chain, CachingResolver::default());
+        agents.push(Agent {
+            owner: cancel.downgrade(),
+            route,
+            agent: agent.clone(),
+        });
+        drop(agents);
+        let cancelled = agent.clone();
+        cancel.on_cancel(move || cancelled.shutdown());
+        agent
+    }
+
+    fn agent_config(&self, proxy: Option<ureq::Proxy>) -> ureq::config::Config {
+        ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            // The client follows redirects itself, without credentials for other hosts.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(proxy)
+            .timeout_connect(Some(self.config.connect_timeout))
+            .timeout_resolve(Some(self.config.connect_timeout))
+            .timeout_recv_response(Some(self.config.stall_timeout))
+            .timeout_per_read(Some(self.config.stall_timeout))
+            .timeout_per_write(Some(self.config.stall_timeout))
+            .max_idle_connections(32)
+            .max_idle_connections_per_host(16)
+            .input_buffer_size(INPUT_BUFFER_BYTES)
+            .user_agent(self.config.user_agent.clone())
+            // Ranges and digests refer to uncompressed bytes.
+            .accept_encoding("identity")
+            .build()
+    }
+}
+
+/// How much is read from a socket at once. A pull has up to sixteen connections, and 64 MiB for everything.
+const INPUT_BUFFER_BYTES: usize = 256 << 10;
+/// What is said when a server stops sending.
+const STALLED: &str = "timed out waiting for data";
+
+impl Transport for UreqTransport {
+    fn get(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+        let (url, lasting) = (request.url, |error| TransportError::known(error, false));
+        let (route, proxy) = self.route(url).map_err(lasting)?;
+        if url.scheme() == Scheme::Https {
+            self.tls.config().map_err(lasting)?;
+        }
+        let agent = self.agent(request.cancel, route, proxy.as_ref());
+        let mut call = agent.get(url.expose());
+        for (name, value) in request.headers {
+            call = call.header(*name, value.expose());
+        }
+        // A tunnel has been asked for with them; the server must not see them.
+        let forwards = proxy.as_ref().filter(|proxy| proxy.forwards(url));
+        if let Some(credentials) = forwards.and_then(Proxy::authorization) {
+            call = call.header("proxy-authorization", credentials.expose());
+        }
+        let response = call.call();
+        let response = response.map_err(|error| transport_error(error, url, proxy.as_ref()))?;
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        if let Some(proxy) = forwards.filter(|_| status == 407) {
+            return Err(lasting(proxy.refusal(url, status).into()));
+        }
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = head.headers.iter();
+        Ok(Response {
+            status,
+            headers: headers
+                .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
+                .collect(),
+            body: Box::new(body.into_with_config().limit(u64::MAX).reader()),
+        })
+    }
+}
+
+impl fmt::Debug for UreqTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UreqTransport")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Describes an error of ureq, and tells whether the request may succeed later.
+fn transport_error(error: ureq::Error, url: &Url, proxy: Option<&Proxy>) -> TransportError {
+    let error = match error {
+        ureq::Error::Other(inner) => match (inner.downcast::<TunnelRefused>(), proxy) {
+            (Ok(refused), Some(proxy)) => {
+                let refusal = proxy.refusal(url, refused.status);
+                return TransportError::known(refusal, refused.status >= 500);
+            }
+            (Ok(refused), None) => ureq::Error::Other(refused),
+            (Err(inner), _) => match inner.downcast::<Error>() {
+                Ok(known) => return TransportError::known(*known, false),
+                Err(inner) => ureq::Error::Other(inner),
+            },
+        },
+        other => other,
+    };
+    if let Some(rustls::Error::InvalidCertificate(refused)) = tls_error(&error) {
+        let (problem, message) = certificate::explain(refused);
+        let refused = ErrorKind::Certificate {
+            url: Box::new(url.clone()),
+            problem,
+            message,
+        };
+        return TransportError::known(refused, false);
+    }
+    let (message, transient) = describe(&error);
+    TransportError {
+        message: message.to_owned(),
+        transient,
+        source: Some(error.into()),
+    }
+}
+
+fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn describe(error: &ureq::Error) -> (&'static str, bool) {
+    use ureq::{Error, Timeout};
+    match error {
+        _ if tls_error(error).is_some() => ("cannot establish a secure connection", false),
+        Error::HostNotFound => ("host not found", true),
+        Error::Timeout(Timeout::Connect | Timeout::Resolve) => ("connection timed out", true),
+        Error::Timeout(_) => (STALLED, true),
+        Error::Io(error) => (io_message(error), true),
+        Error::ConnectionFailed => ("connection failed", true),
+        Error::Protocol(_) | Error::LargeResponseHeader(..) | Error::BodyStalled => {
+            ("the server sent an invalid response", true)
+        }
+        Error::Http(_) | Error::BadUri(_) => ("the URL is invalid", false),
+        _ => ("the request failed", false),
+    }
+}
+
+/// Describes an error of a socket.
+pub(crate) fn io_message(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    // While a body is read, ureq's own errors come wrapped.
+    let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref());
+    if let Some(wrapped) = wrapped {
+        return describe(wrapped).0;
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused",
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            "connection lost"
+        }
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => STALLED,
+        ErrorKind::UnexpectedEof => "the response ended early",
+        // Connections have no other use for this kind.
+        ErrorKind::NotFound => "host not found",
+        _ => "connection failed",
+    }
+}

@@ -1,0 +1,151 @@
+//! TLS with rustls.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::certificate::Verifier;
+use crate::config::HttpConfig;
+use crate::error::{Error, Result};
+use crate::platform;
+
+/// Puts connections into TLS where the scheme asks for it. Clones share the certificates, which are read when they are
+/// needed.
+#[derive(Clone)]
+pub(super) struct Tls {
+    certificates: Vec<PathBuf>,
+    /// The variables that name them.
+    variable: Option<&'static str>,
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+impl Tls {
+    pub(super) fn new(http: &HttpConfig) -> Self {
+        Self {
+            certificates: http.certificates.clone(),
+            variable: http.certificates_from,
+            config: Arc::default(),
+        }
+    }
+
+    /// Reads the certificates to trust, unless they have been.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there are none.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        if !platform::supports_tls() {
+            return Err(Error::config(
+                "https needs instructions that this processor lacks (AVX2, ADX, BMI2, AES)",
+            ));
+        }
+        let provider = platform::crypto_provider();
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .map_err(|error| Error::config_from("cannot set up TLS".into(), error))?
+            .dangerous();
+        let builder = if self.certificates.is_empty() {
+            let system = rustls_platform_verifier::Verifier::new(provider);
+            let system = system.map_err(|error| {
+                let message = "cannot load the certificates that this system trusts";
+                Error::config_from(message.into(), error)
+            })?;
+            builder.with_custom_certificate_verifier(Arc::new(system))
+        } else {
+            let verifier = Verifier::new(&self.certificates, provider);
+            let verifier = verifier.map_err(|error| match self.variable {
+                Some(variable) => error.step(variable),
+                None => error,
+            })?;
+            builder.with_custom_certificate_verifier(Arc::new(verifier))
+        };
+        let config = Arc::new(builder.with_no_client_auth());
+        Ok(self.config.get_or_init(|| config).clone())
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+impl<In: Transport> Connector<In> for Tls {
+    type Out = Either<In, Secured>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let transport = match chained {
+            Some(transport) if details.needs_tls() && !transport.is_tls() => transport,
+            other => return Ok(other.map(Either::A)),
+        };
+        let config = self.config();
+        let config = config.map_err(|error| ureq::Error::Other(error.into()))?;
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = ServerName::try_from(host.to_owned());
+        let host = host.map_err(|_| ureq::Error::BadUri("the host is not a name".into()))?;
+        let mut tls = ClientConnection::new(config, host).map_err(io::Error::other)?;
+        let clock = details.current_time.clone();
+        let mut socket = TransportAdapter::new(transport.boxed(), clock);
+        socket.set_timeout(details.timeout);
+        tls.complete_io(&mut socket)?;
+        let config = details.config;
+        Ok(Some(Either::B(Secured {
+            stream: StreamOwned::new(tls, socket),
+            buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
+        })))
+    }
+}
+
+/// A connection within TLS.
+pub(super) struct Secured {
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+    buffers: LazyBuffers,
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secured").finish_non_exhaustive()
+    }
+}
+
+impl Transport for Secured {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        self.stream.write_all(&self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let read = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
