@@ -241,6 +241,7 @@ mod model;
 mod modelstoml;
 mod mutex;
 mod near;
+mod parallel;
 mod parse;
 mod platform;
 pub mod progress;

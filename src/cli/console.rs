@@ -176,10 +176,10 @@ impl Console {
     }
 
     /// Calls a function with the stream of results.
-    pub(super) fn with_out<T>(
+    pub(super) fn with_out(
         &self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
-    ) -> io::Result<T> {
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         write(&mut *self.out.lock())
     }
 

@@ -68,6 +68,7 @@ mod derive;
 mod ending;
 mod hint;
 mod info;
+mod json;
 mod list;
 mod meter;
 mod mount;

@@ -52,8 +52,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-
 use crate::catalog::registry::{
     Example, RegistryFailure, RemoteListing, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
     label,
@@ -66,6 +64,7 @@ use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelName, ModelRef};
 use crate::near::nearest;
+use crate::parallel;
 use crate::relpath::below;
 use crate::source::places::Places;
 
@@ -383,13 +382,13 @@ const QUESTIONS_AT_ONCE: usize = 16;
 pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
     // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
+    let ask = |item: &T| tracing::dispatcher::with_default(&dispatch, || ask(item));
     let builder = rayon::ThreadPoolBuilder::new()
         .num_threads(QUESTIONS_AT_ONCE.min(items.len()))
         .thread_name(|index| format!("modelrack-ask-{index}"));
     let pool = (items.len() > 1).then(|| builder.build());
     match pool {
-        Some(Ok(pool)) => pool.install(|| items.par_iter().map(ask).collect()),
+        Some(Ok(pool)) => pool.install(|| parallel::map(items, ask)),
         // Without threads, one after another.
         _ => items.iter().map(ask).collect(),
     }
