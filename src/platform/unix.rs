@@ -98,11 +98,11 @@ pub(crate) fn clone_file(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
-    rustix::fs::statvfs(folder).ok().and_then(room)
+    rustix::fs::statvfs(folder).ok().as_ref().and_then(room)
 }
 
 /// A file system without a size does not tell: a FUSE program that counts nothing, a tmpfs without a limit.
-fn room(told: StatVfs) -> Option<u64> {
+fn room(told: &StatVfs) -> Option<u64> {
     let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
     (bytes(told.f_blocks) > 0).then(|| bytes(told.f_bavail))
 }
@@ -248,7 +248,7 @@ mod tests {
     fn a_file_system_without_a_size_tells_no_room() {
         let told = rustix::fs::statvfs(std::env::temp_dir()).unwrap();
         let of = |f_blocks, f_bavail, f_frsize| {
-            room(StatVfs {
+            room(&StatVfs {
                 f_blocks,
                 f_bavail,
                 f_frsize,

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use crate::error::{Error, IoContext, Result, chain};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::model::ModelRef;
 use crate::platform;
 
 use super::partial::remove_partial;
 use super::record::ModelRecord;
+use super::records::Patience;
 use super::{ModelLock, Store};
 use crate::disk::write::{remove_tree, rename, replace_file};
 
@@ -53,7 +54,7 @@ impl Store {
         // Moved even if the files seem to have arrived: the record of what they replace may be the same to the second.
         let installed = self
             .put_in_place(partial_dir, model)
-            .and_then(|()| self.finish_install(partial_dir, model, &entry));
+            .and_then(|()| self.finish_install(partial_dir, model, &entry, Patience::Long));
         if let Err(error) = installed {
             // Once the new files are in their place there is no way back: the next to open the store records them.
             if !self.has_arrived(model, &entry) {
@@ -83,8 +84,14 @@ impl Store {
         }
     }
 
-    fn finish_install(&self, dir: &Path, model: &ModelRef, entry: &Value) -> Result<()> {
-        let changed = self.update_records(|entries| {
+    fn finish_install(
+        &self,
+        dir: &Path,
+        model: &ModelRef,
+        entry: &Value,
+        patience: Patience,
+    ) -> Result<()> {
+        let changed = self.update_records(patience, |entries| {
             let before = entries.get(model);
             let changed = before.and_then(|before| ModelRecord::inheriting(entry, before));
             entries.insert(model, changed.as_ref().unwrap_or(entry).clone());
@@ -155,7 +162,8 @@ impl Store {
         let dir = self.layout.removal(model);
         fs::create_dir_all(&dir).at("create", &dir)?;
         self.write_intent(&dir, model, None)?;
-        let removed = self.finish_removal(&dir, model).inspect_err(|_| {
+        let removed = self.finish_removal(&dir, model, Patience::Long);
+        let removed = removed.inspect_err(|_| {
             if self.layout.model_dir(model).is_dir() {
                 let _ = remove_tree(&dir);
             }
@@ -164,14 +172,19 @@ impl Store {
         Ok(removed.and_then(|entry| ModelRecord::deserialize(entry).ok()))
     }
 
-    fn finish_removal(&self, dir: &Path, model: &ModelRef) -> Result<Option<Value>> {
+    fn finish_removal(
+        &self,
+        dir: &Path,
+        model: &ModelRef,
+        patience: Patience,
+    ) -> Result<Option<Value>> {
         let target = self.layout.model_dir(model);
         if target.exists() {
             let aside = dir.join("old");
             remove_tree(&aside)?;
             rename(&target, &aside).at("remove", &target)?;
         }
-        let removed = self.update_records(|entries| entries.remove(model))?;
+        let removed = self.update_records(patience, |entries| entries.remove(model))?;
         end_intent(dir)?;
         // The folders above, if they are empty.
         let mut parent = target.parent();
@@ -196,7 +209,7 @@ impl Store {
         replace_file(&dir.join("intent.json"), &json)
     }
 
-    /// Finishes what crashed processes began. What cannot be finished now is left for later.
+    /// Finishes what crashed processes began. What cannot be finished now is left for later: nobody is waited for.
     pub(super) fn finish_intents(&self) {
         let entries = fs::read_dir(self.layout.cache())
             .into_iter()
@@ -215,14 +228,19 @@ impl Store {
                 let _ = fs::remove_file(dir.join("intent.json"));
                 continue;
             };
-            if let Err(error) = self.finish_intent(&dir, intent) {
+            let finished = self.finish_intent(&dir, intent, Patience::None);
+            let finished = finished.or_else(|error| match error.kind() {
+                ErrorKind::Locked { .. } => Ok(()),
+                _ => Err(error),
+            });
+            if let Err(error) = finished {
                 let error = chain(&error);
                 warn!(%error, "the interrupted change in {} cannot be finished yet", dir.display());
             }
         }
     }
 
-    fn finish_intent(&self, dir: &Path, intent: Intent) -> Result<()> {
+    fn finish_intent(&self, dir: &Path, intent: Intent, patience: Patience) -> Result<()> {
         let model = ModelRef::new(&intent.group, &intent.model, &intent.version)
             .map_err(|error| Error::internal(error.to_string()))?;
         let Some(_lock) = self.try_lock_model(&model)? else {
@@ -233,12 +251,13 @@ impl Store {
         }
         info!(%model, "finishing an interrupted change");
         let Some(entry) = intent.record else {
-            return self.finish_removal(dir, &model).map(|_| ());
+            let removed = self.finish_removal(dir, &model, patience);
+            return removed.map(|_| ());
         };
         if !self.has_arrived(&model, &entry) && dir.join("files").is_dir() {
             self.put_in_place(dir, &model)?;
         }
-        self.finish_install(dir, &model, &entry)
+        self.finish_install(dir, &model, &entry, patience)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::MutexGuard;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,25 +17,32 @@ use super::record::{Annotation, Entries, ModelRecord, Records};
 use crate::catalog::Pin;
 use crate::digest::Digest;
 use crate::disk::write::{rename, replace_file};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
 
+/// How long to wait for the locks of the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// As long as another change may take.
+    Long,
+    /// Not at all.
+    None,
+}
+
 impl Store {
-    /// Reads what is installed, after finishing what a crash interrupted.
+    /// Reads what is installed, after finishing what a crash interrupted, unless somebody holds the locks for that: a reader
+    /// waits for nobody.
     pub(crate) fn records(&self) -> Result<Records> {
         self.finish_intents();
         let reason = match self.read()? {
             Ok(records) => return Ok(records),
             Err(reason) => reason,
         };
-        let _writing = self.writing.lock();
-        let lock = self.record_lock();
+        let lock = self.lock_records(Patience::None);
         // Another process may have restored it meanwhile.
-        if lock.is_ok()
-            && let Ok(records) = self.read()?
-        {
+        if let Ok(records) = self.read()? {
             return Ok(records);
         }
         let entries = self.restore(&reason, lock.is_ok())?;
@@ -149,15 +157,20 @@ impl Store {
         Some((model, record.to_entry().ok()?))
     }
 
-    fn record_lock(&self) -> Result<FileLock> {
+    /// Keeps the other threads and processes off the file.
+    fn lock_records(&self, patience: Patience) -> Result<(Option<MutexGuard<'_, ()>>, FileLock)> {
         let path = self.layout.record_lock();
-        FileLock::acquire(
-            &path,
-            false,
-            Some(RECORD_LIMIT),
-            &CancelToken::new(),
-            &|_| {},
-        )
+        let (writing, limit) = match patience {
+            Patience::Long => (Some(self.writing.lock()), RECORD_LIMIT),
+            Patience::None => (self.writing.try_lock(), Duration::ZERO),
+        };
+        if writing.is_none() {
+            let holder = Some(format!("process {}", std::process::id()));
+            let waited = Duration::ZERO;
+            return Err(ErrorKind::Locked { path, holder, waited }.into());
+        }
+        let lock = FileLock::acquire(&path, false, Some(limit), &CancelToken::new(), &|_| {})?;
+        Ok((writing, lock))
     }
 
     /// Annotates a model; returns its record, or `None` if it is not installed.
@@ -182,7 +195,7 @@ impl Store {
         model: &ModelRef,
         change: impl FnOnce(&Value) -> Option<Value>,
     ) -> Result<Option<ModelRecord>> {
-        let changed = self.update_records(|entries| {
+        let changed = self.update_records(Patience::Long, |entries| {
             let changed = entries.get(model).and_then(change);
             if let Some(entry) = &changed {
                 entries.insert(model, entry.clone());
@@ -203,10 +216,10 @@ impl Store {
     /// Changes the file under its locks, if `change` returns something.
     pub(super) fn update_records<T>(
         &self,
+        patience: Patience,
         change: impl FnOnce(&mut Entries) -> Option<T>,
     ) -> Result<Option<T>> {
-        let _writing = self.writing.lock();
-        let _lock = self.record_lock()?;
+        let _locks = self.lock_records(patience)?;
         let mut entries = match self.read()? {
             Ok(entries) if entries.values().all(ModelRecord::is_readable) => entries,
             Ok(_) => self.restore("an entry is malformed", true)?,

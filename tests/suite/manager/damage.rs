@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use modelrack::{CancelToken, ListOptions, Manager, PullOptions, RemoteOptions};
+use modelrack::{
+    CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, VerifyOptions,
+};
+use serde_json::json;
 
 use crate::support::disk::names_in;
 use crate::support::platform::read_only;
 use crate::support::rack::{Rack, sample};
-use crate::support::{address, chain};
+use crate::support::{PATIENCE, address, chain, in_background};
 
 fn installed() -> Rack {
     let rack = Rack::with_model();
@@ -190,6 +194,45 @@ fn what_a_crash_left_half_done_is_finished_by_whoever_comes_next() {
     assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
     rack.assert_files("h/n v1", &[("a", "1")]);
     assert!(rack.cache().is_empty(), "{:?}", rack.cache());
+}
+
+/// Asks a manager of its own everything that changes nothing.
+fn read_all(rack: &Rack) {
+    let (manager, model) = (rack.manager(), address("g/m v1"));
+    let listed = manager.list(&ListOptions::default()).unwrap();
+    assert_eq!(listed.models[0].model.model(), "m");
+    manager.get(&model).unwrap();
+    manager.path(&model).unwrap();
+    let verified = manager.verify(&VerifyOptions::default().model(model));
+    assert!(verified.unwrap().models[0].is_whole());
+}
+
+#[test]
+fn readers_wait_for_nobody() {
+    type Damage = fn(&Path);
+    let interrupt: Damage = |store| {
+        let removal = store.join("cache").join("0123456789abcdef-removed");
+        fs::create_dir_all(&removal).unwrap();
+        let intent = json!({"group": "h", "model": "n", "version": "v1", "record": null});
+        fs::write(removal.join("intent.json"), intent.to_string()).unwrap();
+    };
+    let damage: Damage = |store| fs::write(store.join("registry.json"), "[]").unwrap();
+    for spoil in [interrupt, damage] {
+        let rack = installed();
+        let lock = fs::File::create(rack.store().join("registry.json.lock")).unwrap();
+        lock.lock().unwrap();
+        spoil(&rack.store());
+        let rack = Arc::new(rack);
+        let read = {
+            let rack = rack.clone();
+            in_background(move || read_all(&rack))
+        };
+        // Each would wait for as long.
+        read.recv_timeout(PATIENCE).unwrap();
+        drop(lock);
+        read_all(&rack);
+        assert!(rack.cache().is_empty(), "{:?}", rack.cache());
+    }
 }
 
 #[test]
