@@ -167,7 +167,12 @@ impl Store {
         if writing.is_none() {
             let holder = Some(format!("process {}", std::process::id()));
             let waited = Duration::ZERO;
-            return Err(ErrorKind::Locked { path, holder, waited }.into());
+            return Err(ErrorKind::Locked {
+                path,
+                holder,
+                waited,
+            }
+            .into());
         }
         let lock = FileLock::acquire(&path, false, Some(limit), &CancelToken::new(), &|_| {})?;
         Ok((writing, lock))

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use modelrack::{
-    CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, VerifyOptions,
-};
+use modelrack::{CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, VerifyOptions};
 use serde_json::json;
 
 use crate::support::disk::names_in;
