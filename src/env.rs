@@ -3,7 +3,7 @@
 //! An [`Environment`] is a value: a test, or a program that isolates itself, creates its own.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -75,32 +75,68 @@ impl Environment {
         self
     }
 
-    /// Returns a variable; an empty one counts as unset.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.get_os(name)?.to_str()
+    /// Returns the text of a variable, trimmed; an empty one counts as unset.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let text = clean(&self.variables.get(OsStr::new(name))?.to_string_lossy()).to_owned();
+        (!text.is_empty()).then_some(text)
     }
 
-    fn get_os(&self, name: &str) -> Option<&OsString> {
-        self.variables
-            .get(&OsString::from(name))
-            .filter(|value| !value.is_empty())
+    /// Returns the name of the first of several variables that is set.
+    pub(crate) fn first_set(&self, names: &[&'static str]) -> Option<&'static str> {
+        let mut names = names.iter().copied();
+        names.find(|name| self.get(name).is_some())
     }
 
     /// Returns the first of several variables that is set.
-    pub(crate) fn first(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.get(name))
+    pub(crate) fn first(&self, names: &[&'static str]) -> Option<String> {
+        self.get(self.first_set(names)?)
     }
 
-    /// Returns a variable that holds a path.
+    /// Returns a variable that holds a path. A home folder and variables in it are expanded as a shell does: unit files and
+    /// files of containers have no shell. What is unknown stays as it is.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.get_os(name).map(PathBuf::from)
+        self.get(name)?;
+        Some(self.expanded(self.variables.get(OsStr::new(name))?))
     }
 
-    /// Returns a variable that holds a list of paths, in the form of this system.
+    /// Returns a variable that holds a list of paths, in the form of this system; each is expanded.
     pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
-        let list = self.get_os(name);
-        let paths = list.into_iter().flat_map(std::env::split_paths);
+        let list = self.variables.get(OsStr::new(name)).into_iter();
+        let paths = list.flat_map(std::env::split_paths);
+        let paths = paths.map(|path| self.expanded(path.as_os_str()));
         paths.filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
+    fn expanded(&self, path: &OsStr) -> PathBuf {
+        let path = match path.to_str() {
+            Some(text) => PathBuf::from(self.expand(clean(text))),
+            None => PathBuf::from(path),
+        };
+        match (path.strip_prefix("~"), &self.home) {
+            (Ok(below), Some(home)) => home.join(below),
+            _ => path,
+        }
+    }
+
+    /// Replaces `$NAME` and `${NAME}` by variables that are set.
+    fn expand(&self, text: &str) -> String {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            expanded.push_str(before);
+            let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let plain = after.find(|c| !is_of_name(c)).unwrap_or(after.len());
+            let (name, length) = match after.strip_prefix('{').and_then(|it| it.split_once('}')) {
+                Some((name, _)) => (name, name.len() + 2),
+                None => (&after[..plain], plain),
+            };
+            match self.get(name) {
+                Some(value) => expanded.push_str(&value),
+                None => expanded.extend(["$", &after[..length]]),
+            }
+            rest = &after[length..];
+        }
+        expanded + rest
     }
 
     /// Returns whether a switch is on: set to anything but `0`, `false`, `no` or `off`.
@@ -188,6 +224,11 @@ impl Environment {
     }
 }
 
+/// Takes away what editors, shells and line ends leave around a text.
+pub(crate) fn clean(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
 impl fmt::Debug for Environment {
     /// Shows only the names of the variables: their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -249,15 +290,59 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_empty_variables() {
+    fn switches_are_read_as_people_write_them() {
+        for (value, expected) in [
+            ("1", true),
+            ("yes", true),
+            ("TRUE\r\n", true),
+            ("", false),
+            (" \n", false),
+            ("0", false),
+            ("0\n", false),
+            ("False", false),
+            (" no ", false),
+            ("OFF\r\n", false),
+        ] {
+            let env = Environment::empty(System::Linux, "/").variable("A", value);
+            assert_eq!(env.flag("A"), expected, "{value:?}");
+        }
+        assert!(!Environment::empty(System::Linux, "/").flag("A"));
+    }
+
+    #[test]
+    fn texts_are_trimmed_and_the_first_that_is_set_counts() {
         let env = Environment::empty(System::Linux, "/")
-            .variable("A", "1")
-            .variable("B", "0")
-            .variable("C", "")
-            .variable("D", "False");
-        assert!(
-            env.flag("A") && !env.flag("B") && !env.flag("C") && !env.flag("D") && !env.flag("E")
-        );
+            .variable("A", " \n")
+            .variable("B", "\u{feff}b \r\n")
+            .variable("C", "c");
+        assert_eq!(env.get("A"), None);
+        assert_eq!(env.first(&["A", "B", "C"]).as_deref(), Some("b"));
+        assert_eq!(env.first_set(&["A", "C", "B"]), Some("C"));
         assert!(!format!("{:?}", env.variable("TOKEN", "s3cret")).contains("s3cret"));
+    }
+
+    #[test]
+    fn paths_are_expanded_as_a_shell_does() {
+        let home = std::env::temp_dir();
+        let env = Environment::empty(System::Linux, &home)
+            .variable("BASE", "data")
+            .variable("LOOP", "$LOOP");
+        for (value, expected) in [
+            ("~", home.clone()),
+            ("~/a/b\n", home.join("a/b")),
+            ("$BASE/x", "data/x".into()),
+            ("${BASE}x/$BASE", "datax/data".into()),
+            ("~/$BASE", home.join("data")),
+            ("$LOOP/x", "$LOOP/x".into()),
+            ("$OTHER/${OTHER}/c$/${", "$OTHER/${OTHER}/c$/${".into()),
+            ("a/~/b", "a/~/b".into()),
+            ("~other/x", "~other/x".into()),
+        ] {
+            let path = env.clone().variable("P", value).path("P");
+            assert_eq!(path, Some(expected), "{value:?}");
+        }
+        let list = std::env::join_paths(["~/a", "", " ", "b "]).unwrap();
+        let paths = env.variable("P", list).paths("P");
+        assert_eq!(paths, [home.join("a"), "b".into()]);
     }
 }

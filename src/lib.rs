@@ -241,7 +241,6 @@ mod model;
 mod modelstoml;
 mod mutex;
 mod near;
-mod parallel;
 mod parse;
 mod platform;
 pub mod progress;

@@ -56,7 +56,7 @@
 //! };
 //! use modelrack::{Digest, Error, ErrorKind, ModelRef};
 //!
-//! let offline = || Error::from(ErrorKind::Offline { needed: "a registry".into() });
+//! let offline = || Error::from(ErrorKind::Offline { needed: "a registry".into(), variable: None });
 //!
 //! let model = ModelRef::new("mf6/test", "test001a", "develop")?;
 //! let offer = RemoteModel::new(model, "mf6", Digest::of(b"a manifest"));

@@ -176,10 +176,10 @@ impl Console {
     }
 
     /// Calls a function with the stream of results.
-    pub(super) fn with_out(
+    pub(super) fn with_out<T>(
         &self,
-        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<()> {
+        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> io::Result<T> {
         write(&mut *self.out.lock())
     }
 
@@ -237,7 +237,8 @@ impl Console {
 
     /// Returns whether status is coloured: `NO_COLOR` overrides `CLICOLOR_FORCE`, which overrides the terminal.
     pub(super) fn colours(&self, env: &Environment) -> bool {
-        let is_refused = env.get("TERM") == Some("dumb") || env.get("CLICOLOR") == Some("0");
+        let is_refused = env.get("TERM").as_deref() == Some("dumb")
+            || env.get("CLICOLOR").as_deref() == Some("0");
         let is_wanted = env.flag("CLICOLOR_FORCE") || self.err_is_terminal && !is_refused;
         is_wanted && env.get("NO_COLOR").is_none()
     }

@@ -67,10 +67,14 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::InvalidRef { .. } => {
             "name a model as group/model, with a version after a space or '@'".into()
         }
-        ErrorKind::Offline { .. } => {
-            let offline = variable("OFFLINE");
-            format!("run the command without --offline, and with {offline} unset")
-        }
+        ErrorKind::Offline { variable, .. } => match (session.output.offline, variable) {
+            (true, None) => "run the command without --offline".into(),
+            (true, Some(name)) => {
+                format!("run the command without --offline, and with {name} unset")
+            }
+            (false, Some(name)) => format!("run the command with {name} unset"),
+            (false, None) => return None,
+        },
         ErrorKind::NotSynced {
             source_name,
             references,
@@ -115,6 +119,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             format!("set {} to a folder that you may write to", variable("DIR"))
         }
         ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
+        ErrorKind::Authentication {
+            failure: AuthFailure::Refused,
+            token_origin: Some(origin),
+            ..
+        } => format!("put a valid token with access into {origin}, or remove the one there"),
         ErrorKind::Authentication {
             failure,
             token_variable,

@@ -68,7 +68,6 @@ mod derive;
 mod ending;
 mod hint;
 mod info;
-mod json;
 mod list;
 mod meter;
 mod mount;

@@ -1,5 +1,6 @@
 //! Sizes, times and names for people, and text that cannot control their terminal.
 
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use crate::relpath::is_invisible;
@@ -17,8 +18,60 @@ pub(super) fn safe(text: &str) -> String {
 }
 
 /// Returns whether a character controls the terminal or changes how others are shown.
-pub(super) fn is_hidden(c: char) -> bool {
+fn is_hidden(c: char) -> bool {
     c.is_control() || is_invisible(c)
+}
+
+/// Passes JSON on, with the same characters escaped as by [`safe`]: they occur only in its strings, where `\u` and four
+/// digits stand for them. Flushing passes on the rest.
+pub(super) struct SafeJson<W> {
+    out: W,
+    /// Whole characters, as serialisers write them. Scanning blocks is faster than scanning each piece.
+    held: Vec<u8>,
+}
+
+impl<W: Write> SafeJson<W> {
+    const BLOCK_BYTES: usize = 32 << 10;
+
+    pub(super) fn new(out: W) -> Self {
+        let held = Vec::new();
+        Self { out, held }
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let mut rest = std::str::from_utf8(&self.held).map_err(io::Error::other)?;
+        let plain = rest.is_ascii() && !self.held.contains(&0x7f);
+        let mut seen = if plain { rest.len() } else { 0 };
+        // Everything below is harmless, or escaped already.
+        let special = |text: &str| text.bytes().position(|byte| byte >= 0x7f);
+        while let Some(at) = special(&rest[seen..]).map(|at| seen + at) {
+            let c = rest[at..].chars().next().unwrap_or_default();
+            seen = at + c.len_utf8();
+            if is_hidden(c) {
+                self.out.write_all(&rest.as_bytes()[..at])?;
+                write!(self.out, "\\u{:04x}", u32::from(c))?;
+                (rest, seen) = (&rest[seen..], 0);
+            }
+        }
+        self.out.write_all(rest.as_bytes())?;
+        self.held.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for SafeJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= Self::BLOCK_BYTES {
+            self.pass_on()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
+        self.out.flush()
+    }
 }
 
 /// Shows a number of bytes in decimal units, rounded to one decimal place.
@@ -131,5 +184,22 @@ mod tests {
             (count(1, "file"), count(0, "file")),
             ("1 file".into(), "0 files".into())
         );
+    }
+
+    #[test]
+    fn json_is_escaped_wherever_its_blocks_end() {
+        let hidden = "ä\u{7f}\u{9b}b\u{61c}日\u{202e}\u{feff}c";
+        for filler in [0, 1, (32 << 10) - 8, (32 << 10) - 1, 70_000] {
+            let text = format!("{}{hidden}{}", "é".repeat(filler / 2), "x".repeat(filler));
+            let mut out = Vec::new();
+            let mut json = SafeJson::new(&mut out);
+            serde_json::to_writer_pretty(&mut json, &[text.as_str(), hidden]).unwrap();
+            json.flush().unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(!out.contains(|c| is_hidden(c) && c != '\n'));
+            assert!(out.contains(r"ä\u007f\u009bb\u061c日\u202e\ufeffc"));
+            let back: Vec<String> = serde_json::from_str(&out).unwrap();
+            assert_eq!(back, [text.as_str(), hidden]);
+        }
     }
 }

@@ -16,9 +16,8 @@ use tracing::{Dispatch, dispatcher};
 use super::args::{self, is_set};
 use super::console::Console;
 use super::ending::{CliError, CliResult};
-use super::json::write_document;
 use super::meter::Meter;
-use super::render::safe;
+use super::render::{SafeJson, safe};
 use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
 use crate::{CancelToken, Manager, PullOptions, Result};
@@ -103,9 +102,17 @@ impl Session {
 
     /// Prints the document of `--json`.
     pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
-        let is_indented = self.console.out_is_terminal;
-        let mut print = |out: &mut dyn Write| write_document(out, value, is_indented);
-        Ok(self.console.with_out(&mut print)?)
+        self.console.with_out(|out| {
+            let mut json = SafeJson::new(out);
+            // Indented for people; programs get it faster.
+            match self.console.out_is_terminal {
+                true => serde_json::to_writer_pretty(&mut json, value)?,
+                false => serde_json::to_writer(&mut json, value)?,
+            }
+            json.write_all(b"\n")?;
+            json.flush()
+        })?;
+        Ok(())
     }
 
     /// Prints a line of the result, with control characters escaped.

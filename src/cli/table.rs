@@ -56,9 +56,8 @@ impl<const N: usize> Table<N> {
         let console = &session.console;
         if session.output.quiet && self.names > 0 {
             let mut names = self.rows.iter().map(|row| row[..self.names].join(" "));
-            let mut print =
-                |out: &mut dyn Write| names.try_for_each(|name| writeln!(out, "{name}"));
-            return Ok(console.with_out(&mut print)?);
+            let print = |out: &mut dyn Write| names.try_for_each(|name| writeln!(out, "{name}"));
+            return Ok(console.with_out(print)?);
         }
         if self.rows.is_empty() {
             self.note.iter().for_each(|note| session.note(note));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::registry::SyncReport;
 use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::model::{ModelRef, check_version};
 use crate::progress::CancelToken;
@@ -47,7 +47,7 @@ pub struct SyncOptions {
     pub repo: Option<String>,
     /// Fetch registries even if they are unchanged.
     pub force: bool,
-    /// Fail with [`ErrorKind::Offline`], since a sync needs the network. Default: as configured.
+    /// Fail with [`ErrorKind::Offline`](crate::ErrorKind::Offline), since a sync needs the network. Default: as configured.
     pub offline: bool,
     /// Cancels the sync.
     pub cancel: CancelToken,
@@ -70,10 +70,7 @@ impl Engine {
     pub(crate) fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
         let call = self.call(options.offline, &options.cancel);
         if call.is_offline() {
-            return Err(ErrorKind::Offline {
-                needed: "registries".into(),
-            }
-            .into());
+            return Err(call.client.offline_error("registries"));
         }
         let sources = self.sources_to_sync(options)?;
         let request = SyncRequest {

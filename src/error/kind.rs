@@ -172,6 +172,8 @@ pub enum ErrorKind {
     Offline {
         /// What would have to be fetched, such as a URL or "the index of https://…".
         needed: String,
+        /// The environment variable that turns offline mode on; `None` if the caller or the configuration does.
+        variable: Option<String>,
     },
     /// The server limits the rate of requests, for longer than [`RetryPolicy`](crate::config::RetryPolicy) allows to wait.
     RateLimited {
@@ -268,6 +270,8 @@ pub enum ErrorKind {
         failure: AuthFailure,
         /// The environment variable whose token the server accepts; `None` if credentials belong in the source's URL.
         token_variable: Option<&'static str>,
+        /// Where the token that was sent came from: an environment variable, or the path of a file; `None` if none was.
+        token_origin: Option<String>,
     },
     /// The certificate of a server, or of a proxy, is not accepted.
     Certificate {
@@ -313,7 +317,7 @@ impl ErrorKind {
     /// ```
     /// use modelrack::ErrorKind;
     ///
-    /// let kind = ErrorKind::Offline { needed: "https://models.example.org/models.json".into() };
+    /// let kind = ErrorKind::Offline { needed: "a registry".into(), variable: None };
     /// assert_eq!(kind.as_str(), "OFFLINE");
     /// ```
     #[must_use]

@@ -36,13 +36,15 @@
 //! /// The network and the servers.
 //! fn about_the_network(error: &Error) -> Option<String> {
 //!     Some(match error.kind() {
-//!         ErrorKind::Offline { needed } => format!("go online: {needed} is not on this machine"),
+//!         ErrorKind::Offline { needed, variable } => {
+//!             format!("go online: {needed} is not on this machine, and offline mode is on ({variable:?})")
+//!         }
 //!         ErrorKind::RateLimited { url, retry_after, token_variable } => {
 //!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?}")
 //!         }
-//!         ErrorKind::Authentication { url, failure, token_variable } => match failure {
+//!         ErrorKind::Authentication { url, failure, token_variable, token_origin } => match failure {
 //!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?}"),
-//!             AuthFailure::Refused => format!("{url} rejects the token in {token_variable:?}"),
+//!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
 //!             _ => format!("{url} denies access"),
 //!         },

@@ -76,7 +76,7 @@ impl fmt::Display for ErrorKind {
                     "the proxy {proxy} responded with status {status} ({url})"
                 ),
             },
-            Self::Offline { needed } => write!(f, "cannot fetch {needed} in offline mode"),
+            Self::Offline { needed, .. } => write!(f, "cannot fetch {needed} in offline mode"),
             Self::RateLimited {
                 url, retry_after, ..
             } => {
@@ -134,8 +134,16 @@ impl fmt::Display for ErrorKind {
                 let (path, waited) = (path.display(), waited.as_secs());
                 write!(f, "{path} is locked by {holder} (waited {waited} s)")
             }
-            Self::Authentication { url, failure, .. } => match failure {
+            Self::Authentication {
+                url,
+                failure,
+                token_origin,
+                ..
+            } => match failure {
                 AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
+                AuthFailure::Refused if let Some(origin) = token_origin => {
+                    write!(f, "the server refuses the token in {origin} ({url})")
+                }
                 AuthFailure::Refused => write!(f, "the server denies access ({url})"),
                 AuthFailure::Gated => {
                     write!(f, "the terms of the model have not been accepted ({url})")

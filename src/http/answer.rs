@@ -7,6 +7,7 @@ use super::retry::{Fault, parse_retry_after};
 use super::transport::Response;
 use super::{Answer, Body, Failure, GetOptions};
 use crate::error::{AuthFailure, ErrorKind};
+use crate::secret::Secret;
 use crate::url::Url;
 
 /// Interprets a response that is not a redirect; `None` if it is not the range that was requested.
@@ -14,7 +15,7 @@ pub(super) fn read(
     url: Url,
     response: Response,
     options: &GetOptions,
-    access: Access,
+    access: &Access<'_>,
 ) -> Result<Option<Answer>, Failure> {
     let sent = content_range(&response);
     match (response.status, &options.range) {
@@ -29,9 +30,13 @@ pub(super) fn read(
 }
 
 /// How a request was authorized, and could have been.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Access {
-    pub(super) authorized: bool,
+#[derive(Debug, Clone, Default)]
+pub(super) struct Access<'a> {
+    /// The value of the `Authorization` header.
+    pub(super) authorization: Option<Secret>,
+    /// The variable or file that the token in it came from.
+    pub(super) origin: Option<&'a str>,
+    /// The environment variable that may hold a token.
     pub(super) token_variable: Option<&'static str>,
 }
 
@@ -48,8 +53,9 @@ fn body(url: Url, response: Response, sent: Option<ContentRange>) -> Answer {
     }))
 }
 
-fn refusal(url: Url, response: &Response, access: Access) -> Failure {
-    let (authorized, token_variable) = (access.authorized, access.token_variable);
+fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
+    let (authorized, token_variable) = (access.authorization.is_some(), access.token_variable);
+    let token_origin = access.origin.map(str::to_owned);
     let now = SystemTime::now();
     let (url, status) = (Box::new(url), response.status);
     let requested = response.header("retry-after");
@@ -76,6 +82,7 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
             url,
             failure: AuthFailure::Gated,
             token_variable,
+            token_origin,
         },
         (403, _) if retry_after.is_some() => rate_limited(url),
         (429, _) => rate_limited(url),
@@ -86,6 +93,7 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
                 false => AuthFailure::Missing,
             },
             token_variable,
+            token_origin,
         },
         (404 | 410, _) => network(status, "not found".into(), None, url),
         _ => {
@@ -99,6 +107,7 @@ fn refusal(url: Url, response: &Response, access: Access) -> Failure {
             status,
             retry_after: retry_after.filter(|_| status == 429).or(requested),
         },
+        had_token: access.origin.is_some(),
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::debug;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::{CancelToken, Progress};
+use crate::settings::Offline;
 use crate::url::Url;
 
 /// What an operation needs from first to last, made once at the door and handed down: the client, which knows whether it
@@ -47,8 +48,8 @@ impl Call {
         Self { progress, ..self }
     }
 
-    /// Keeps the call off the network when `offline` is true.
-    pub(crate) fn offline(&self, offline: bool) -> Self {
+    /// Keeps the call off the network when `offline` says so.
+    pub(crate) fn offline(&self, offline: impl Into<Offline>) -> Self {
         Self {
             client: self.client.with_offline(offline),
             ..self.clone()

@@ -7,6 +7,7 @@ pub(crate) mod builtin;
 pub(crate) mod call;
 mod file;
 pub(crate) mod retry;
+pub(crate) mod token;
 pub(crate) mod transport;
 
 use std::io::Read;
@@ -17,14 +18,16 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::config::RetryPolicy;
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{AuthFailure, BoxError, Error, ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
+use crate::settings::Offline;
 use crate::url::{Scheme, Url};
 
 use answer::Access;
 use builtin::io_message;
 use retry::{Fault, decide};
+use token::Token;
 use transport::{Request, Response, Transport};
 
 /// How many redirects are followed; browsers allow about 20.
@@ -41,6 +44,8 @@ pub(crate) struct GetOptions {
     pub(crate) if_range: Option<String>,
     /// The media type to request.
     pub(crate) accept: Option<&'static str>,
+    /// Whether it is an ordinary answer that there is no such document.
+    pub(crate) may_be_missing: bool,
 }
 
 /// A response body that is being received.
@@ -71,6 +76,8 @@ pub(crate) enum Answer {
 pub(crate) struct Failure {
     pub(crate) error: Error,
     pub(crate) fault: Fault,
+    /// Whether the request that failed carried a token.
+    had_token: bool,
 }
 
 impl Failure {
@@ -78,6 +85,7 @@ impl Failure {
         Self {
             error: error.into(),
             fault: Fault::Final,
+            had_token: false,
         }
     }
 
@@ -85,26 +93,40 @@ impl Failure {
         Self {
             error: error.into(),
             fault: Fault::Transient,
+            had_token: false,
         }
     }
-}
 
-/// The credentials for one origin.
-#[derive(Debug, Clone)]
-pub(crate) struct Token {
-    origin: Url,
-    /// The environment variable that holds the token.
-    variable: &'static str,
-    /// The value of the `Authorization` header, if there is a token.
-    authorization: Option<Secret>,
-}
+    /// Whether the server lets nobody in who comes with these credentials, or none; some say that there is nothing.
+    fn is_denial(&self) -> bool {
+        match self.error.kind() {
+            ErrorKind::Authentication { .. } => true,
+            _ => self.error.status() == Some(404),
+        }
+    }
 
-impl Token {
-    pub(crate) fn new(origin: &Url, variable: &'static str, authorization: Option<String>) -> Self {
-        Self {
-            origin: origin.clone(),
-            variable,
-            authorization: authorization.map(Secret::new),
+    /// Whether a token is the likely cause of a denial.
+    fn blames_token(&self, options: &GetOptions) -> bool {
+        match self.error.kind() {
+            _ if !self.had_token => false,
+            ErrorKind::Authentication { failure, .. } => *failure != AuthFailure::Gated,
+            // A server with codes of its own says what it means.
+            ErrorKind::Network {
+                status: Some(404),
+                server_code: None,
+                ..
+            } => !options.may_be_missing,
+            _ => false,
+        }
+    }
+
+    /// Of a request that failed with a token and without it, the failure that tells more: this one, with the token,
+    /// unless the other may pass or is an answer.
+    fn or(self, without: Self, options: &GetOptions) -> Self {
+        let is_answer = options.may_be_missing && without.error.status() == Some(404);
+        match without.is_denial() && !is_answer {
+            true => self,
+            false => without,
         }
     }
 }
@@ -115,11 +137,15 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     policy: RetryPolicy,
     tokens: Arc<[Token]>,
-    offline: bool,
+    offline: Offline,
 }
 
 impl Client {
-    pub(crate) fn new(transport: Arc<dyn Transport>, policy: RetryPolicy, offline: bool) -> Self {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        policy: RetryPolicy,
+        offline: Offline,
+    ) -> Self {
         Self {
             transport,
             policy,
@@ -131,7 +157,7 @@ impl Client {
     /// Returns the client with tokens, each for one origin. A URL with a password of its own is requested without one, and
     /// a token is only sent over https or to this machine.
     pub(crate) fn with_tokens(self, mut tokens: Vec<Token>) -> Self {
-        tokens.retain(|token| token.origin.scheme() == Scheme::Https || token.origin.is_loopback());
+        tokens.retain(Token::is_safe);
         Self {
             tokens: tokens.into(),
             ..self
@@ -141,31 +167,41 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn token_origins(&self) -> Vec<String> {
         let tokens = self.tokens.iter();
-        tokens.map(|token| token.origin.to_string()).collect()
+        tokens.map(|token| token.origin().to_string()).collect()
     }
 
     fn token(&self, url: &Url) -> Option<&Token> {
         // The API of a server may be below its own URL, with a token of a different form.
         let tokens = self.tokens.iter();
-        let for_url = tokens.filter(|token| token.origin.is_above(url));
-        for_url.max_by_key(|token| token.origin.expose().len())
-    }
-
-    fn authorization(&self, url: &Url) -> Option<Secret> {
-        let token = || self.token(url)?.authorization.clone();
-        url.basic_authorization().or_else(token)
+        let for_url = tokens.filter(|token| token.is_for(url));
+        for_url.max_by_key(|token| token.origin().expose().len())
     }
 
     /// Returns the client, offline if either it or `offline` is.
-    pub(crate) fn with_offline(&self, offline: bool) -> Self {
+    pub(crate) fn with_offline(&self, offline: impl Into<Offline>) -> Self {
+        let offline = match (offline.into(), &self.offline) {
+            (Offline::No, own) | (_, own @ Offline::Variable(_)) => own.clone(),
+            (offline, _) => offline,
+        };
         Self {
-            offline: self.offline || offline,
+            offline,
             ..self.clone()
         }
     }
 
     pub(crate) fn is_offline(&self) -> bool {
-        self.offline
+        self.offline != Offline::No
+    }
+
+    /// The error of what has to be fetched while the network may not be used.
+    pub(crate) fn offline_error(&self, needed: impl Into<String>) -> Error {
+        Error::from(ErrorKind::Offline {
+            needed: needed.into(),
+            variable: match &self.offline {
+                Offline::Variable(variable) => Some(variable.clone()),
+                _ => None,
+            },
+        })
     }
 
     /// Sends a request and follows its redirects. If a range was requested, and the server refuses it or sends another
@@ -176,7 +212,7 @@ impl Client {
         options: &GetOptions,
         cancel: &CancelToken,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.follow(url, options, cancel)? {
+        if let Some(answer) = self.request(url, options, cancel)? {
             return Ok(answer);
         }
         debug!(%url, "the server does not send the range, requesting the whole document");
@@ -185,27 +221,73 @@ impl Client {
             if_range: None,
             ..options.clone()
         };
-        let answer = self.follow(url, &whole, cancel)?;
+        let answer = self.request(url, &whole, cancel)?;
         answer.ok_or_else(|| Failure::last(Error::internal("a response without a range has one")))
     }
 
-    /// Sends a request and follows its redirects; `None` if the response is not the requested range.
-    fn follow(
+    /// Sends a request with the token that is for it; `None` if the response is not the requested range. What a server
+    /// refuses with the token is requested once more without it: one that has expired does not close what is public.
+    fn request(
         &self,
         url: &Url,
         options: &GetOptions,
         cancel: &CancelToken,
     ) -> Result<Option<Answer>, Failure> {
+        let token = self.token(url);
+        let access = Access {
+            authorization: url.basic_authorization(),
+            origin: None,
+            token_variable: token.map(|token| token.variable),
+        };
+        let credential = token.and_then(|token| Some((token, token.credential.as_ref()?)));
+        let (Some((token, credential)), None, false) =
+            (credential, &access.authorization, self.is_offline())
+        else {
+            return self.follow(url, options, &access, cancel);
+        };
+        let without = || self.follow(url, options, &access, cancel);
+        let with = || {
+            let access = Access {
+                authorization: Some(token.authorization(credential).map_err(Failure::last)?),
+                origin: Some(credential.origin()),
+                ..access
+            };
+            self.follow(url, options, &access, cancel)
+        };
+        if credential.is_refused() {
+            return match without() {
+                Err(failure) if failure.is_denial() => {
+                    with().map_err(|denied| denied.or(failure, options))
+                }
+                result => result,
+            };
+        }
+        match with() {
+            Err(denied) if denied.blames_token(options) => match without() {
+                Ok(answer) => {
+                    credential.refused(url);
+                    Ok(answer)
+                }
+                Err(failure) => Err(denied.or(failure, options)),
+            },
+            result => result,
+        }
+    }
+
+    fn follow(
+        &self,
+        url: &Url,
+        options: &GetOptions,
+        access: &Access<'_>,
+        cancel: &CancelToken,
+    ) -> Result<Option<Answer>, Failure> {
         let mut url = url.clone();
-        let mut authorization = self.authorization(&url);
+        let mut access = access.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send(&url, options, authorization.as_ref(), cancel)?;
+            let authorization = access.authorization.as_ref();
+            let response = self.send(&url, options, authorization, cancel)?;
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                let access = Access {
-                    authorized: authorization.is_some(),
-                    token_variable: self.token(&url).map(|token| token.variable),
-                };
-                return answer::read(url, response, options, access);
+                return answer::read(url, response, options, &access);
             }
             let location = response.header("location").unwrap_or_default();
             let refuse = |message, source| {
@@ -219,7 +301,10 @@ impl Client {
                 return Err(refuse(message, None));
             }
             if !url.same_origin(&target) {
-                authorization = None;
+                access = Access {
+                    token_variable: self.token(&target).map(|token| token.variable),
+                    ..Access::default()
+                };
             }
             url = target;
         }
@@ -271,9 +356,8 @@ impl Client {
         let started = Instant::now();
         let result = if url.scheme() == Scheme::File {
             file::get(&request(&headers), options.range.as_ref())
-        } else if self.offline {
-            let needed = url.to_string();
-            return Err(Failure::last(ErrorKind::Offline { needed }));
+        } else if self.is_offline() {
+            return Err(Failure::last(self.offline_error(url.to_string())));
         } else {
             if let Some(authorization) = authorization {
                 if url.scheme() != Scheme::Https && !url.is_loopback() {
@@ -326,7 +410,7 @@ impl Client {
             let mut tried = 0;
             loop {
                 tried += 1;
-                let Failure { error, fault } = match attempt(mirror, url) {
+                let Failure { error, fault, .. } = match attempt(mirror, url) {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
                 };

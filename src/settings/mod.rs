@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, HttpConfig, ProxyConfig, check_concurrency};
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::secret::Secret;
 
@@ -14,7 +14,7 @@ pub(crate) struct Settings {
     pub(crate) app: String,
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
-    pub(crate) offline: bool,
+    pub(crate) offline: Offline,
     pub(crate) auto_sync: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
@@ -23,6 +23,33 @@ pub(crate) struct Settings {
     pub(crate) layers: Vec<Layer>,
     /// The URL of the one source without a key.
     pub(crate) registry_url: Option<Layer>,
+}
+
+/// Whether the network may be used, and what forbids it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Offline {
+    #[default]
+    No,
+    /// The caller or the app's configuration.
+    Requested,
+    /// An environment variable that is set.
+    Variable(String),
+}
+
+impl From<bool> for Offline {
+    fn from(is_requested: bool) -> Self {
+        if is_requested {
+            Self::Requested
+        } else {
+            Self::No
+        }
+    }
+}
+
+impl From<Option<&str>> for Offline {
+    fn from(variable: Option<&str>) -> Self {
+        variable.map_or(Self::No, |name| Self::Variable(name.to_owned()))
+    }
 }
 
 /// A text of the configuration, and what it is called in errors: a file's path, or a variable's name.
@@ -37,22 +64,18 @@ impl Settings {
     /// Reads the environment given and the user's overlay file, and lays them over the configuration.
     pub(crate) fn read(config: &Config, env: &Environment) -> Result<Self> {
         check_app(&config.app)?;
-        let dir = |variable: &str,
-                   configured: &Option<PathBuf>,
-                   default: &dyn Fn() -> Result<PathBuf>| {
-            match env
-                .path(&config.variable(variable))
-                .or_else(|| configured.clone())
-            {
-                Some(path) => std::path::absolute(&path).map_err(|error| {
-                    Error::from(ErrorKind::Config {
-                        message: format!("'{}' is not a usable path", path.display()),
-                        source: Some(error.into()),
-                    })
-                }),
-                None => default(),
-            }
-        };
+        let dir =
+            |suffix: &str, configured: &Option<PathBuf>, default: &dyn Fn() -> Result<PathBuf>| {
+                let variable = config.variable(suffix);
+                match (env.path(&variable), configured) {
+                    (Some(path), _) => {
+                        let found = whole_path(&path);
+                        found.map_err(|error| error.step(variable))
+                    }
+                    (None, Some(path)) => whole_path(path),
+                    (None, None) => default(),
+                }
+            };
         let below = |base: Result<PathBuf>| base.map(|base| base.join(&config.app).join("models"));
         let store_dir = dir("DIR", &config.data_dir, &|| below(env.data_dir()))?;
         let cache_dir = dir("CACHE_DIR", &config.cache_dir, &|| below(env.cache_dir()))?;
@@ -73,9 +96,12 @@ impl Settings {
                 text: text.clone(),
             });
         }
-        let is_required =
-            config.config_file.is_some() || env.get(&config.variable("CONFIG")).is_some();
-        if let Some(text) = read_overlay(&overlay, is_required)? {
+        let variable = config.variable("CONFIG");
+        let named = env.get(&variable).is_some();
+        let is_required = named || config.config_file.is_some();
+        let text = read_overlay(&overlay, is_required);
+        let text = text.map_err(|error| if named { error.step(variable) } else { error })?;
+        if let Some(text) = text {
             layers.push(Layer {
                 origin: overlay.display().to_string(),
                 text: Secret::new(text),
@@ -108,7 +134,10 @@ impl Settings {
             app: config.app.clone(),
             store_dir,
             cache_dir,
-            offline: config.offline || env.flag(&config.variable("OFFLINE")),
+            offline: match config.variable("OFFLINE") {
+                variable if env.flag(&variable) => Offline::Variable(variable),
+                _ => config.offline.into(),
+            },
             auto_sync: config.auto_sync || env.flag(&config.variable("AUTO_SYNC")),
             concurrency: config.concurrency,
             max_pulls: config.max_pulls,
@@ -134,15 +163,27 @@ fn check_app(app: &str) -> Result<()> {
     }
 }
 
+/// Makes a path whole; one that starts with a home folder that nobody knows would be a folder called `~`.
+fn whole_path(path: &Path) -> Result<PathBuf> {
+    let unusable = |reason| format!("'{}' {reason}", path.display());
+    let first = path.components().next();
+    if first.is_some_and(|first| first.as_os_str().as_encoded_bytes().starts_with(b"~")) {
+        return Err(Error::config(unusable(
+            "starts with a home folder that is unknown",
+        )));
+    }
+    std::path::absolute(path)
+        .map_err(|error| Error::config_from(unusable("is not a usable path"), error))
+}
+
 fn read_overlay(path: &Path, is_required: bool) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_required => Ok(None),
-        Err(error) => Err(ErrorKind::Config {
-            message: format!("cannot read {}", path.display()),
-            source: Some(error.into()),
+        Err(error) => {
+            let message = format!("cannot read {}", path.display());
+            Err(Error::config_from(message, error))
         }
-        .into()),
     }
 }
 

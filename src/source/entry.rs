@@ -49,6 +49,11 @@ impl Entry {
     pub(crate) fn is_of(&self, kind: &dyn Kind) -> bool {
         self.table.contains_key(kind.keys()[0])
     }
+
+    /// Returns the text of a key.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.as_str()
+    }
 }
 
 /// Reads the entries of all layers, later ones over earlier ones, in the order of keys; then the one without a key.

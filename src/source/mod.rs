@@ -45,12 +45,15 @@ mod sources;
 mod template;
 #[cfg(test)]
 mod tests;
+mod unusable;
 pub(crate) mod zips;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::catalog::registry::{
     Example, RegistryFailure, RemoteListing, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
@@ -59,12 +62,11 @@ use crate::catalog::registry::{
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Token;
 use crate::http::call::Call;
+use crate::http::token::Token;
 use crate::manifest::Manifest;
 use crate::model::{ModelName, ModelRef};
 use crate::near::nearest;
-use crate::parallel;
 use crate::relpath::below;
 use crate::source::places::Places;
 
@@ -96,9 +98,9 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         label(&self.identity().name, &self.locations())
     }
 
-    /// Whether its own settings keep it off the network.
-    fn is_offline(&self) -> bool {
-        false
+    /// The environment variable that keeps it off the network, if one does.
+    fn offline_by(&self) -> Option<&str> {
+        None
     }
 
     /// Credentials for it, each for one origin.
@@ -210,8 +212,8 @@ pub(crate) trait Kind: Sync {
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>>;
 
     /// Credentials that the environment has for all sources of this kind, each for one origin.
-    fn tokens(&self, _environment: &Environment) -> Result<Vec<Token>> {
-        Ok(Vec::new())
+    fn tokens(&self, _environment: &Environment) -> Vec<Token> {
+        Vec::new()
     }
 
     /// Makes a source of a repository that the configuration does not name; `None` for other kinds.
@@ -382,13 +384,13 @@ const QUESTIONS_AT_ONCE: usize = 16;
 pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
     // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let ask = |item: &T| tracing::dispatcher::with_default(&dispatch, || ask(item));
+    let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
     let builder = rayon::ThreadPoolBuilder::new()
         .num_threads(QUESTIONS_AT_ONCE.min(items.len()))
         .thread_name(|index| format!("modelrack-ask-{index}"));
     let pool = (items.len() > 1).then(|| builder.build());
     match pool {
-        Some(Ok(pool)) => pool.install(|| parallel::map(items, ask)),
+        Some(Ok(pool)) => pool.install(|| items.par_iter().map(ask).collect()),
         // Without threads, one after another.
         _ => items.iter().map(ask).collect(),
     }

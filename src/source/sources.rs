@@ -41,7 +41,7 @@ impl Sources {
             .collect::<Result<Vec<_>>>()?;
         let mut tokens = Vec::new();
         for kind in KINDS {
-            tokens.extend(kind.tokens(environment)?);
+            tokens.extend(kind.tokens(environment));
         }
         for source in &configured {
             tokens.extend(source.tokens(environment));
@@ -50,7 +50,7 @@ impl Sources {
             Some(transport) => transport,
             None => Arc::new(UreqTransport::new(settings.http.clone())),
         };
-        let client = Client::new(transport, settings.http.retry, settings.offline);
+        let client = Client::new(transport, settings.http.retry, settings.offline.clone());
         let sources = Self {
             client: client.with_tokens(tokens),
             context,
@@ -125,20 +125,23 @@ impl Sources {
                 serving.cloned()
             }
         };
-        let made = match source {
+        match source {
             Some(source) if source.repo() == Some(repo) => return Ok(source),
-            Some(source) => source.with_repo(repo).ok_or_else(|| {
-                let wanted = wanted.unwrap_or_default().escape_debug();
-                Error::argument(format!("the source '{wanted}' is not a repository"))
-            }),
+            Some(source) => {
+                let fork = source.with_repo(repo).ok_or_else(|| {
+                    let wanted = wanted.unwrap_or_default().escape_debug();
+                    Error::argument(format!("the source '{wanted}' is not a repository"))
+                })?;
+                fork.map_err(|error| Error::argument(error.to_string()))
+            }
             None => {
                 let mut kinds = KINDS.iter();
                 let adopted = kinds.find_map(|kind| kind.adopt(repo, &self.context));
-                adopted.ok_or_else(|| Error::internal("no kind of source adopts repositories"))
+                adopted.unwrap_or_else(|| {
+                    Err(Error::internal("no kind of source adopts repositories"))
+                })
             }
-        };
-        made.flatten()
-            .map_err(|error| Error::argument(error.to_string()))
+        }
     }
 }
 

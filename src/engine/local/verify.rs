@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use serde::{Serialize, Serializer};
 
 use crate::catalog::RemoteModel;
@@ -18,7 +20,6 @@ use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{ErrorKind, Result, is_missing};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
-use crate::parallel;
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::source::Route;
@@ -337,19 +338,19 @@ fn verify_files(
         None => Some(Damage::Unreadable),
         Some(actual) => (actual != expected).then_some(Damage::WrongDigest),
     };
-    let damage = parallel::map(&ranges, |(range, expected)| check(range, *expected));
+    let wrong = ranges.into_par_iter().filter_map(|(range, expected)| {
+        let damage = check(&range, expected)?;
+        Some((range, damage))
+    });
     // A chunk may span several files. Their own digests show which of them is damaged; a file without one is suspected
     // unless the fault is known to be another's.
-    for ((range, _), damage) in ranges.iter().zip(damage) {
-        let Some(damage) = damage else { continue };
+    for (range, damage) in wrong.collect::<Vec<_>>() {
         let mut touched = manifest.files_in(range.clone());
         let is_known = touched.any(|file| damaged.contains_key(&name(file)));
         for index in manifest.files_in(range.clone()) {
             let file = &manifest.files()[index];
             let is_suspected = match file.digest {
-                Some(expected) => {
-                    file.range() == *range || check(&file.range(), expected).is_some()
-                }
+                Some(expected) => file.range() == range || check(&file.range(), expected).is_some(),
                 None => !is_known,
             };
             if is_suspected {

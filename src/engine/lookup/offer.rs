@@ -31,7 +31,7 @@ impl Offer {
 
     /// The call as its source allows it.
     pub(crate) fn call(&self, call: &Call) -> Call {
-        call.offline(self.source.is_offline())
+        call.offline(self.source.offline_by())
     }
 
     /// Returns where the bytes are.

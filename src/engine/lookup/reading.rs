@@ -220,8 +220,8 @@ impl Engine {
         match found {
             Err(error) if matches!(error.kind(), ErrorKind::NotSynced { .. }) && call.auto_sync => {
                 if call.is_offline() {
-                    let needed = "registries that have not been synced".into();
-                    return Err(ErrorKind::Offline { needed }.into());
+                    let needed = "registries that have not been synced";
+                    return Err(call.client.offline_error(needed));
                 }
                 candidates.sort_by_key(|at| !at.is_expected());
                 self.find_offer(&reading.address, &candidates, call)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::candidate::{ModelCandidate, Overrides, TargetCandidate, entrypoint_of, symbol_of};
@@ -12,7 +13,6 @@ use super::plan::RegistryPlan;
 use super::register::Register;
 use crate::error::{Error, Result};
 use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
-use crate::parallel;
 use crate::progress::CancelToken;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
@@ -173,8 +173,11 @@ impl Project {
         // A file may have several models and targets, and is read once.
         let paths = entries.clone().map(|entry| entry.path.as_str());
         let paths = paths.chain(targets.clone().map(|target| target.path.as_str()));
-        let paths = Vec::from_iter(paths.collect::<BTreeSet<&str>>());
-        let read = parallel::map(&paths, |path| (path.to_string(), self.look_again(path)));
+        let paths: BTreeSet<&str> = paths.collect();
+        let read: Vec<_> = paths
+            .into_par_iter()
+            .map(|path| (path.to_owned(), self.look_again(path)))
+            .collect();
         let (mut candidates, mut failed) = (BTreeMap::new(), Vec::new());
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
         for (path, candidate) in read {

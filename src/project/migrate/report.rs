@@ -40,6 +40,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -47,7 +48,6 @@ use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, TargetEntry};
-use crate::parallel;
 use crate::project::home::Project;
 use crate::relpath::{RelPath, check_distinct};
 use crate::time::rfc3339_micros;
@@ -148,7 +148,7 @@ impl Project {
         let models: Vec<Model> = registry.entries.iter().map(model).collect();
         let singles: Vec<_> = models.iter().zip(&places).collect();
         // Each write waits for the disk, so together they wait less.
-        parallel::try_map(&singles, |(model, place), _| {
+        singles.par_iter().try_for_each(|(model, place)| {
             let generator = GENERATOR;
             write(&place.below(folder), &Single { generator, model })
         })?;

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +26,6 @@ use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::modelstoml::{ModelEntry, RegisteredVersion};
-use crate::parallel;
 use crate::progress::CancelToken;
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
@@ -297,29 +297,35 @@ fn write_version(
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = stream.chunks(options.chunk_bytes);
-    let written = parallel::try_map(&ranges, |range, _| {
-        options.cancel.check()?;
+    let write = |range: &std::ops::Range<u64>| {
+        if options.cancel.is_cancelled() {
+            return Err(Error::from(ErrorKind::Cancelled));
+        }
         let (digest, is_new) = stream.write_chunk(range, &data)?;
         Ok(((range.end - range.start, digest), is_new))
-    })?;
+    };
+    let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
     // Two workers may write the same chunk at once.
     let new = written.iter().filter(|(_, is_new)| *is_new);
     let new: BTreeSet<(u64, Digest)> = new.map(|(chunk, _)| *chunk).collect();
     let (chunks_written, bytes_written) = (new.len(), new.iter().map(|(bytes, _)| bytes).sum());
     let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
-    let files = parallel::try_map(&stream.0, |part, _| {
-        let range = part.range();
-        // A file that is a single chunk has been hashed already.
-        let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
-            Ok(chunk) if ranges[chunk] == range => chunks[chunk].1,
-            _ => stream.hash(&range)?,
-        };
-        Ok(ManifestFile {
-            size_bytes: Some(part.size_bytes),
-            digest: Some(Checksum::Sha256(digest)),
-            ..ManifestFile::new(part.name.clone())
+    let files = stream.0.par_iter();
+    let files: Vec<ManifestFile> = files
+        .map(|part| {
+            let range = part.range();
+            // A file that is a single chunk has been hashed already.
+            let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
+                Ok(chunk) if ranges[chunk] == range => chunks[chunk].1,
+                _ => stream.hash(&range)?,
+            };
+            Ok(ManifestFile {
+                size_bytes: Some(part.size_bytes),
+                digest: Some(Checksum::Sha256(digest)),
+                ..ManifestFile::new(part.name.clone())
+            })
         })
-    })?;
+        .collect::<Result<_>>()?;
     let manifest = Manifest::of_chunks(&files, &chunks, options.chunk_bytes)
         .map_err(|error| Error::argument(chain(&error)))?;
     let bytes = manifest.json().len();

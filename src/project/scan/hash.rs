@@ -6,10 +6,11 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use crate::digest::Hasher;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::FileFacts;
-use crate::parallel;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::relpath::RelPath;
@@ -77,8 +78,7 @@ impl Project {
     ) -> Result<FileHashes> {
         let files: Vec<&RelPath> = files.into_iter().collect();
         let (files_done, bytes_done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let hash = |file: &&RelPath, buffer: &mut Vec<u8>| {
-            buffer.resize(BUFFER_BYTES, 0);
+        let hash = |buffer: &mut Vec<u8>, file: &&RelPath| {
             let facts = self.hash(file, buffer, cancel);
             let bytes = facts.as_ref().map_or(0, |facts| facts.size_bytes);
             let counts = HashCounts {
@@ -91,9 +91,10 @@ impl Project {
             }
             ((*file).clone(), facts)
         };
-        let hashes = parallel::map_with_buffer(&files, hash);
+        let buffer = || vec![0_u8; BUFFER_BYTES];
+        let hashes = files.par_iter().map_init(buffer, hash).collect();
         cancel.check()?;
-        Ok(hashes.into_iter().collect())
+        Ok(hashes)
     }
 
     fn hash(&self, path: &RelPath, buffer: &mut [u8], cancel: &CancelToken) -> Result<FileFacts> {

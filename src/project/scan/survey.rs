@@ -5,8 +5,9 @@ use std::fs;
 use std::iter;
 use std::path::Path;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::error::{Error, IoContext, Result};
-use crate::parallel;
 use crate::project::home::Project;
 use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::formats::{self, Description, Extent, ModelFile};
@@ -129,8 +130,8 @@ impl Project {
             return Ok(());
         }
         let tree = files_below(self, path)?;
-        let read = parallel::map(&tree.files, |file| self.read_file(file));
-        let read: Vec<_> = read.into_iter().zip(tree.files).collect();
+        let files = tree.files.into_par_iter();
+        let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
         let accompanied = accompanied(read.iter().map(|(_, file)| file));
         let folders = outermost(read.iter().filter_map(|(read, file)| {
             let folder = folder_of(file.as_str());

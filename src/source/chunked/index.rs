@@ -58,10 +58,9 @@ impl Index {
         if call.is_offline() && !self.urls.iter().any(is_local) {
             return match self.cached()? {
                 Some(file) => Ok((file, false)),
-                None => Err(ErrorKind::Offline {
-                    needed: format!("the index {}", self.urls[0]),
-                }
-                .into()),
+                None => Err(call
+                    .client
+                    .offline_error(format!("the index {}", self.urls[0]))),
             };
         }
         let cached = self.cached_meta();

@@ -32,6 +32,7 @@ use crate::http::call::Call;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::source::cache::RegistryCache;
 use crate::source::places::{Places, data_urls};
+use crate::source::unusable::Unusable;
 use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
 use crate::url::Url;
 
@@ -66,7 +67,21 @@ impl super::Kind for Kind {
 
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
         let wire: EntryWire = entry.read()?;
-        let mut bases = vec![entry.url("url", &wire.url)?];
+        let base = match entry.url("url", &wire.url) {
+            // That of a variable, which only what needs the registry depends on.
+            Err(reason) if entry.identity.key.is_empty() => {
+                let unusable = Unusable {
+                    location: entry.at("url"),
+                    identity: entry.identity,
+                    kind: SourceKind::CHUNKED,
+                    can_list: true,
+                    reason,
+                };
+                return Ok(unusable.into());
+            }
+            base => base?,
+        };
+        let mut bases = vec![base];
         for (index, mirror) in wire.mirrors.iter().enumerate() {
             bases.push(entry.url(&format!("mirrors[{index}]"), mirror)?);
         }

@@ -14,14 +14,16 @@ use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::Digest;
 use crate::env::Environment;
-use crate::error::{AuthFailure, Error, ErrorKind, Result};
+use crate::error::{AuthFailure, Error, ErrorKind, Result, is_missing};
+use crate::http::GetOptions;
 use crate::http::call::Call;
-use crate::http::{GetOptions, Token};
+use crate::http::token::{Credential, Token, bearer};
 use crate::model::{ModelRef, check_version};
 use crate::relpath::RelPath;
 use crate::source::entry::parse_url;
 use crate::source::places::{Elsewhere, Places};
 use crate::source::template::UrlTemplate;
+use crate::source::unusable::Unusable;
 use crate::source::{Context, Entry, Identity, ListFilter, Route, Source};
 use crate::url::{Url, encode_component, encode_path};
 
@@ -29,6 +31,12 @@ use wire::{MAX_ANSWER_BYTES, ModelInfo};
 
 /// The environment variable that holds the Hub's token.
 const TOKEN: &str = "HF_TOKEN";
+// The names that the Hub's own client takes, the older ones last (huggingface_hub 1.33: constants.py, utils/_auth.py).
+const TOKENS: [&str; 2] = [TOKEN, "HUGGING_FACE_HUB_TOKEN"];
+const CACHES: [&str; 2] = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
+const OFFLINE: [&str; 2] = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"];
+/// Keeps tokens from requests that nobody asked to be sent with one.
+const NO_TOKEN: &str = "HF_HUB_DISABLE_IMPLICIT_TOKEN";
 /// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 /// `OWNER/NAME`, or `NAME` alone.
@@ -44,8 +52,8 @@ pub(super) struct Kind;
 struct Hub {
     identity: Identity,
     endpoint: Url,
-    /// Whether `HF_HUB_OFFLINE` keeps it off the network.
-    is_offline: bool,
+    /// The variable that keeps it off the network.
+    offline_by: Option<&'static str>,
     /// Where the Hub's own tools keep what they downloaded.
     cache: Option<PathBuf>,
 }
@@ -68,14 +76,29 @@ impl super::Kind for Kind {
         if let Some(url) = env.get("HF_ENDPOINT")
             && endpoint.authority() == "huggingface.co"
         {
-            endpoint = parse_url(url, "HF_ENDPOINT")?;
+            endpoint = match parse_url(&url, "HF_ENDPOINT") {
+                Ok(url) => url,
+                Err(reason) => {
+                    let unusable = Unusable {
+                        location: endpoint.to_string(),
+                        identity: entry.identity,
+                        kind: SourceKind::HUB,
+                        can_list: false,
+                        reason,
+                    };
+                    return Ok(unusable.into());
+                }
+            };
         }
         let home = || Some(env.hub_home().ok()?.join("hub"));
         Ok(Arc::new(Hub {
             identity: entry.identity,
             endpoint,
-            is_offline: env.flag("HF_HUB_OFFLINE"),
-            cache: env.path("HF_HUB_CACHE").or_else(home),
+            offline_by: env.first_set(&OFFLINE).filter(|name| env.flag(name)),
+            cache: env
+                .first_set(&CACHES)
+                .and_then(|name| env.path(name))
+                .or_else(home),
         }))
     }
 }
@@ -92,7 +115,7 @@ impl Hub {
 
     /// Sends a query to the API; returns the answer, and the address of the next page when it is one of several.
     fn query(&self, call: &Call, url: &Url) -> Result<(Vec<u8>, Option<String>)> {
-        let call = call.offline(self.is_offline);
+        let call = call.offline(self.offline_by);
         call.retrying(std::slice::from_ref(url), |_, url| {
             let mut body = call.body(url, &GetOptions::default())?;
             let bytes = body.read_whole(MAX_ANSWER_BYTES, &call.cancel)?;
@@ -133,27 +156,23 @@ impl Source for Hub {
         vec![self.endpoint.to_string()]
     }
 
-    fn is_offline(&self) -> bool {
-        self.is_offline
+    fn offline_by(&self) -> Option<&str> {
+        self.offline_by
     }
 
     fn default_version(&self) -> Option<&str> {
         Some(DEFAULT_REVISION)
     }
 
-    /// The endpoint's own credentials, and the Hub's token as the Hub's own tools find it.
+    /// The Hub's token as the Hub's own tools find it, or the endpoint's own credentials.
     fn tokens(&self, env: &Environment) -> Vec<Token> {
-        let in_file = || {
-            let home = || Some(env.hub_home().ok()?.join("token"));
-            let path = env.path("HF_TOKEN_PATH").or_else(home)?;
-            std::fs::read_to_string(path).ok()
-        };
-        let token = env.get(TOKEN).map(str::to_owned).or_else(in_file);
-        let token = token.unwrap_or_default();
-        let bearer = Some(token.trim()).filter(|token| !token.is_empty());
-        let bearer = bearer.map(|token| format!("Bearer {token}"));
-        let basic = || Some(self.endpoint.basic_authorization()?.expose().to_owned());
-        vec![Token::new(&self.endpoint, TOKEN, bearer.or_else(basic))]
+        if let Some(credential) = token_of(env) {
+            return vec![Token::new(&self.endpoint, TOKEN, Some(credential), bearer)];
+        }
+        let basic = self.endpoint.basic_authorization();
+        let basic =
+            basic.map(|basic| Credential::new("the URL of the Hub", Ok::<_, &str>(basic.expose())));
+        vec![Token::new(&self.endpoint, TOKEN, basic, str::to_owned)]
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
@@ -233,6 +252,27 @@ impl Source for Hub {
 impl SourceKind {
     /// The Hugging Face Hub, or a mirror of it; [`SourceKind`] has an example.
     pub const HUB: Self = Self::new("hub");
+}
+
+/// The token of a variable, else that of the file where the Hub's own tools keep it.
+fn token_of(env: &Environment) -> Option<Credential> {
+    if env.flag(NO_TOKEN) {
+        return None;
+    }
+    if let Some(name) = env.first_set(&TOKENS) {
+        return Credential::of(name, &env.get(name)?);
+    }
+    let home = || Some(env.hub_home().ok()?.join("token"));
+    let path = env.path("HF_TOKEN_PATH").or_else(home)?;
+    let origin = path.display().to_string();
+    match std::fs::read(&path) {
+        Ok(bytes) => Credential::of(origin, &String::from_utf8_lossy(&bytes)),
+        Err(error) if is_missing(&error) => None,
+        Err(error) => Some(Credential::new(
+            origin,
+            Err(format!("cannot be read: {error}")),
+        )),
+    }
 }
 
 /// Where the Hub's own tools keep what they have of a commit.

@@ -70,6 +70,7 @@ impl Discovery<'_> {
         let known = known.filter(|known| matches!(known.state, PinState::Release { .. }));
         let options = GetOptions {
             etag: known.and_then(|known| known.etag.clone()),
+            may_be_missing: true,
             ..GetOptions::default()
         };
         match self.fetch(&url, &options, MAX_REGISTRY_BYTES)? {
@@ -146,7 +147,11 @@ impl Discovery<'_> {
     /// A release without the registry is a mistake of its publisher, not a mere tag.
     fn refuse_release(&self, tag: &str) -> Result<()> {
         let url = self.place.api_url(&format!("releases/tags/{tag}"));
-        match self.fetch(&url, &GetOptions::default(), MAX_ANSWER_BYTES)? {
+        let options = GetOptions {
+            may_be_missing: true,
+            ..GetOptions::default()
+        };
+        match self.fetch(&url, &options, MAX_ANSWER_BYTES)? {
             Fetched::Missing => Ok(()),
             _ => Err(Error::registry(
                 self.place.release_url(tag, REGISTRY_FILE),

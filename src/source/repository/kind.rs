@@ -7,10 +7,12 @@ use base64::Engine as _;
 use super::index::Cached;
 use super::place::{self, Host, RepositoryPlace};
 use super::{Kind, Repository};
+use crate::catalog::registry::SourceKind;
 use crate::env::Environment;
-use crate::error::Result;
-use crate::http::Token;
+use crate::error::{Error, Result};
+use crate::http::token::{Credential, Token, bearer};
 use crate::source::cache::{RegistryCache, cached_refs};
+use crate::source::unusable::Unusable;
 use crate::source::{self, Context, Entry, Identity, Source};
 use crate::url::Url;
 
@@ -20,35 +22,54 @@ impl source::Kind for Kind {
     }
 
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
-        let host = Host::read(&context.environment)?;
-        let place = RepositoryPlace::of_entry(&entry, &host)?;
+        let env = &context.environment;
+        let has_server = entry.text("server").is_some();
+        if let Some(reason) = Host::read(env).err().filter(|_| !has_server) {
+            let unusable = Unusable {
+                location: entry.text("repo").unwrap_or_default().to_owned(),
+                identity: entry.identity,
+                kind: SourceKind::REPOSITORY,
+                can_list: true,
+                reason,
+            };
+            return Ok(unusable.into());
+        }
+        let place = RepositoryPlace::of_entry(&entry, env)?;
         let repository = Repository::new(entry.identity, place, false, context);
         Ok(Arc::new(repository))
     }
 
-    fn tokens(&self, env: &Environment) -> Result<Vec<Token>> {
-        let Host { server, api } = Host::read(env)?;
+    fn tokens(&self, env: &Environment) -> Vec<Token> {
+        // Without a usable server there is nobody to send a token to.
+        let Ok(Host { server, api }) = Host::read(env) else {
+            return Vec::new();
+        };
         // The order of GitHub's own command-line tool.
-        let token = env.first(&["GH_TOKEN", "GITHUB_TOKEN"]);
-        let bearer = token.map(|token| format!("Bearer {token}"));
-        // Git itself knows only passwords.
-        let basic = token.map(|token| {
-            let password = format!("x-access-token:{token}");
-            let password = base64::engine::general_purpose::STANDARD.encode(password);
-            format!("Basic {password}")
-        });
-        let token = |url: &Url, value| Token::new(url, "GITHUB_TOKEN", value);
-        let mut tokens = vec![token(&server, basic), token(&api, bearer.clone())];
+        let name = env.first_set(&["GH_TOKEN", "GITHUB_TOKEN"]);
+        let credential = name.and_then(|name| Credential::of(name, &env.get(name)?));
+        let token = |url: &Url, header| {
+            Token::new(
+                url,
+                name.unwrap_or("GITHUB_TOKEN"),
+                credential.clone(),
+                header,
+            )
+        };
+        let mut tokens = vec![token(&server, password), token(&api, bearer)];
         if place::is_github(&server) {
             let raw = Url::parse("https://raw.githubusercontent.com");
             tokens.extend(raw.map(|raw| token(&raw, bearer)));
         }
-        Ok(tokens)
+        tokens
     }
 
     fn adopt(&self, repo: &str, context: &Context) -> Option<Result<Arc<dyn Source>>> {
-        let place = Host::read(&context.environment).and_then(|host| host.place(repo));
-        Some(place.map(|place| not_configured(place, context)))
+        let adopt = |host: Host| {
+            let place = host.place(repo);
+            let place = place.map_err(|error| Error::argument(error.to_string()))?;
+            Ok(not_configured(place, context))
+        };
+        Some(Host::read(&context.environment).and_then(adopt))
     }
 
     fn recover(&self, key: &str, context: &Context) -> Option<Arc<dyn Source>> {
@@ -64,6 +85,13 @@ impl source::Kind for Kind {
         place.refs = refs;
         Some(not_configured(place, context))
     }
+}
+
+/// The form in which git sends a token: it knows only passwords.
+fn password(token: &str) -> String {
+    let password = format!("x-access-token:{token}");
+    let password = base64::engine::general_purpose::STANDARD.encode(password);
+    format!("Basic {password}")
 }
 
 /// A repository that the configuration does not name goes by its own name.

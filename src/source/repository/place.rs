@@ -47,12 +47,14 @@ pub(super) struct Host {
 impl Host {
     /// Reads it from the environment. Default: GitHub.
     pub(super) fn read(env: &Environment) -> Result<Self> {
-        let (server, api) = ("GITHUB_SERVER_URL", "GITHUB_API_URL");
-        let server = parse_url(env.get(server).unwrap_or("https://github.com"), server)?;
-        let api = match env.get(api) {
-            Some(url) => parse_url(url, api)?,
-            None => default_api(&server),
+        let url = |name: &str, default: &str| {
+            parse_url(&env.get(name).unwrap_or_else(|| default.to_owned()), name)
         };
+        let server = url("GITHUB_SERVER_URL", "https://github.com")?;
+        let api = url(
+            "GITHUB_API_URL",
+            default_api(&server).with_credentials().expose(),
+        )?;
         Ok(Self { server, api })
     }
 
@@ -85,7 +87,7 @@ pub(crate) struct RepositoryPlace {
 
 impl RepositoryPlace {
     /// Reads where a repository is. Each place that is left out follows from the one before.
-    pub(super) fn of_entry(entry: &Entry, host: &Host) -> Result<Self> {
+    pub(super) fn of_entry(entry: &Entry, env: &Environment) -> Result<Self> {
         let wire: EntryWire = entry.read()?;
         let named = |error: Error| Error::config(entry.at(&error.to_string()));
         let template = |text: &Option<String>, key: &str, needed: &[&str]| {
@@ -100,7 +102,7 @@ impl RepositoryPlace {
         };
         let place = match &wire.server {
             Some(server) => Self::at(entry.url("server", server)?, &*wire.repo),
-            None => host.place(&wire.repo),
+            None => Host::read(env)?.place(&wire.repo),
         };
         let mut place = place.map_err(named)?;
         if let Some(api) = &wire.api {
@@ -264,16 +266,15 @@ pub(crate) fn place_of(
     settings: &Settings,
     env: &Environment,
 ) -> Result<RepositoryPlace> {
-    let host = Host::read(env)?;
     for entry in read_entries(settings)? {
         if entry.is_of(&super::Kind) {
-            let place = RepositoryPlace::of_entry(&entry, &host)?;
+            let place = RepositoryPlace::of_entry(&entry, env)?;
             if place.repo == repo {
                 return Ok(place);
             }
         }
     }
-    host.place(repo)
+    Host::read(env)?.place(repo)
 }
 
 #[cfg(test)]
@@ -328,7 +329,7 @@ mod tests {
             let env = Environment::empty(crate::platform::System::Linux, "/no-such-home");
             let settings = crate::settings::Settings::read(&config, &env).unwrap();
             let entries = crate::source::entry::read_entries(&settings).unwrap();
-            RepositoryPlace::of_entry(&entries[0], &Host::read(&env).unwrap()).unwrap()
+            RepositoryPlace::of_entry(&entries[0], &env).unwrap()
         };
         let own =
             read("server = \"https://git.example.com\"\napi = \"https://git.example.com/own/\"");

@@ -248,6 +248,7 @@ fn cases() -> Vec<Case> {
                 url: Box::new(url),
                 failure: AuthFailure::Gated,
                 token_variable: None,
+                token_origin: None,
             });
             failing(rack, error)
         }),

@@ -4,6 +4,7 @@ use modelrack::cli::Mount;
 
 use super::{Ran, Sinks, cells, run_line, run_words};
 use crate::sources::hub::machine::{Machine, WHISPER, whisper};
+use crate::support::disk::write_files;
 use crate::support::server::Rule;
 
 /// `rack models <line>` on a machine whose one source is its Hub.
@@ -220,11 +221,11 @@ fn each_refusal_comes_with_its_own_advice() {
         ),
         (
             "a bad token",
-            |_| {},
+            |machine| machine.hub.repo("o/m").make_private("hf_reader"),
             "hf_bad",
             "pull hf/o/m",
             8,
-            "set HF_TOKEN to a valid token",
+            "put a valid token with access into HF_TOKEN",
         ),
         (
             "limited",
@@ -305,4 +306,69 @@ fn a_model_is_updated_verified_and_removed_like_any_other() {
     );
     models(&machine, "remove hf/openai/whisper-tiny -y").success();
     assert!(machine.installed().is_empty());
+}
+
+#[test]
+fn a_token_that_has_expired_closes_nothing_that_is_public() {
+    let (machine, repo, _) = Machine::with_whisper();
+    let home = machine.rack.temp.path().join("home");
+    let file = home.join(".cache").join("huggingface").join("token");
+    write_files(&home, &[(".cache/huggingface/token", b"hf_old")]);
+    let host = machine.hub.url().replace("http://", "");
+    let warning = |origin: &str| {
+        format!("warning: {host} refuses the token in {origin}, so requests go on without it\n")
+    };
+    let ran = models(&machine, "search whisper --remote");
+    assert_eq!(
+        (ran.code, ran.err),
+        (0, warning(&file.display().to_string()))
+    );
+    let ran = models(&machine, "pull hf/openai/whisper-tiny");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.err.contains(&warning(&file.display().to_string())),
+        "{}",
+        ran.err
+    );
+    let ran = models_with_token(&machine, "hf_old", "pull hf/openai/whisper-tiny --force");
+    assert!(ran.err.contains(&warning("HF_TOKEN")), "{}", ran.err);
+    // What is not public says which token it was.
+    repo.make_private("hf_good");
+    for (token, origin) in [
+        ("", file.display().to_string()),
+        ("hf_older", "HF_TOKEN".to_owned()),
+    ] {
+        let ran = models_with_token(&machine, token, "pull hf/openai/whisper-tiny --force");
+        assert_eq!(ran.code, 8, "{ran:?}");
+        let said = format!("the server refuses the token in {origin} (");
+        let hint =
+            format!("hint: put a valid token with access into {origin}, or remove the one there\n");
+        assert!(
+            ran.err.contains(&said) && ran.err.ends_with(&hint),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains("hf_old"), "{}", ran.err);
+    }
+    let pull = "pull hf/openai/whisper-tiny --force";
+    for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+        let environment = machine.rack.environment().variable(name, "hf_good\n");
+        let mount = Mount::new(machine.config()).environment(environment);
+        assert_eq!(run_line(&mount, pull).code, 0, "{name}");
+    }
+}
+
+#[test]
+fn the_token_stays_at_home_where_the_hub_s_own_switch_says_so() {
+    let (machine, _, _) = Machine::with_whisper();
+    let environment = machine.rack.environment().variable("HF_TOKEN", "hf_any");
+    let environment = environment.variable("HF_HUB_DISABLE_IMPLICIT_TOKEN", "YES");
+    let mount = Mount::new(machine.config()).environment(environment);
+    assert_eq!(run_line(&mount, "pull hf/openai/whisper-tiny").code, 0);
+    let requests = machine.hub.server().requests();
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("authorization").is_none())
+    );
 }

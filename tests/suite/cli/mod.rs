@@ -2,6 +2,7 @@
 
 mod changing;
 mod derived;
+mod environment;
 mod exits;
 mod full_disk;
 mod hub;

@@ -47,6 +47,7 @@ fn errors() -> Vec<Error> {
             url: url(),
             failure,
             token_variable,
+            token_origin: None,
         })
     };
     let invalid = |choices| {
@@ -170,6 +171,7 @@ fn errors() -> Vec<Error> {
         network(Some(503), "503 Service Unavailable"),
         Error::from(ErrorKind::Offline {
             needed: text("the index of https://models.example.org/"),
+            variable: Some(text("RACK_MODELS_OFFLINE")),
         }),
         Error::from(ErrorKind::RateLimited {
             url: url(),

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use tracing::info;
 
@@ -26,7 +27,6 @@ use self::model::ModelImport;
 use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::ProjectRegistry;
-use crate::parallel;
 use crate::progress::CancelToken;
 use crate::project::change::plan::RegistryPlan;
 use crate::project::change::register::Register;
@@ -221,7 +221,7 @@ impl Project {
         let find = |(id, model): &'a (String, Result<ImportedModel, _>)| {
             ModelImport::find(self, id, model.as_ref().map_err(refuse)?)
         };
-        let found = parallel::map(&imported.models, find);
+        let found: Vec<_> = imported.models.par_iter().map(find).collect();
         let (mut models, mut targets) = (Vec::new(), Vec::new());
         let mut ids = BTreeSet::new();
         for ((id, model), found) in imported.models.iter().zip(found) {

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use tracing::info;
 
@@ -28,7 +29,6 @@ use crate::glob::Glob;
 use crate::http::transport::Transport;
 use crate::model::ModelName;
 use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
-use crate::parallel;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
@@ -322,8 +322,7 @@ fn hash_files(
     options: &MakeOptions,
 ) -> Result<BTreeMap<String, FileEntry>> {
     let server = folder.server.as_ref().filter(|_| options.urls);
-    let hash = |name: &&str, buffer: &mut Vec<u8>| {
-        buffer.resize(BUFFER_BYTES, 0);
+    let hash = |buffer: &mut Vec<u8>, name: &str| {
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
         folder.tree.read(name, buffer, &mut |piece| {
             hasher.update(piece);
@@ -337,10 +336,11 @@ fn hash_files(
             size_bytes: Some(size_bytes),
             url: url.transpose()?.map(|url| url.to_string()),
         };
-        Ok(((*name).to_owned(), file))
+        Ok((name.to_owned(), file))
     };
     let names: Vec<&str> = names.iter().copied().collect();
-    Ok(parallel::try_map(&names, hash)?.into_iter().collect())
+    let files = names.into_par_iter();
+    files.map_init(|| vec![0; BUFFER_BYTES], hash).collect()
 }
 
 /// Reads the registry that will be replaced.

@@ -153,13 +153,6 @@ fn what_may_not_be_had_is_told_apart() {
             Some(AuthFailure::Refused),
         ),
         (
-            "open, no such token",
-            "",
-            Some("hf_none"),
-            denied,
-            Some(AuthFailure::Refused),
-        ),
-        (
             "disabled",
             "disabled",
             None,
@@ -251,9 +244,12 @@ fn a_token_that_is_no_token_is_no_header_of_another_name() {
     // A file that is no text is no token either.
     let path = machine.rack.temp.path().join("garbage");
     fs::write(&path, [0xff, 0xfe, 0]).unwrap();
-    let environment = machine.rack.environment().variable("HF_TOKEN_PATH", path);
-    machine
+    let environment = machine.rack.environment().variable("HF_TOKEN_PATH", &path);
+    let error = machine
         .manager_in(environment)
         .pull(&address(WHISPER), &PullOptions::default())
-        .unwrap();
+        .unwrap_err();
+    assert_eq!(error.code(), "CONFIG_ERROR");
+    let shown = chain(&error);
+    assert!(shown.contains(&*path.to_string_lossy()), "{shown}");
 }

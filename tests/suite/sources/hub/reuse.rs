@@ -66,20 +66,21 @@ fn what_the_hub_s_own_tools_have_is_taken_from_there_and_left_as_it_is() {
         "model.safetensors",
         "onnx/model.onnx",
     ];
-    for (variable, below) in [("HF_HOME", "hub"), ("HF_HUB_CACHE", "."), ("", "")] {
+    for (variable, value, cache) in [
+        ("HF_HOME", "{home}/hf", "hf/hub"),
+        ("HF_HOME", "~/hf\n", "hf/hub"),
+        ("HF_HUB_CACHE", "{home}/hf", "hf"),
+        ("HF_HUB_CACHE", "~/hf", "hf"),
+        ("HUGGINGFACE_HUB_CACHE", "$FOLDER/hf", "hf"),
+        ("XDG_CACHE_HOME", "~/c", "c/huggingface/hub"),
+        ("", "", ".cache/huggingface/hub"),
+    ] {
         let (machine, _, _) = Machine::with_whisper();
         let home = machine.rack.temp.path().join("home");
-        let place = home.join("hf");
-        let (cache, environment) = match variable {
-            "" => (
-                home.join(".cache").join("huggingface").join("hub"),
-                machine.rack.environment(),
-            ),
-            _ => (
-                place.join(below),
-                machine.rack.environment().variable(variable, &place),
-            ),
-        };
+        let value = value.replace("{home}", &home.to_string_lossy());
+        let environment = machine.rack.environment().variable("FOLDER", &home);
+        let environment = environment.variable(variable, value);
+        let cache = cache.split('/').fold(home, |path, name| path.join(name));
         fill(&machine, &cache, &all);
         let before = state(&cache);
         let manager = machine.manager_in(environment);

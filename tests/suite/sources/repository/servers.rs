@@ -92,7 +92,9 @@ fn the_environment_says_where_repositories_are_that_do_not_say_it() {
         let environment = host.rack.environment().variable(name, value);
         let told = sync(&host.manager_in(plain, environment));
         assert!(
-            told.starts_with(&format!("CONFIG_ERROR {name} is not a usable URL: ")),
+            told.starts_with(&format!(
+                "failed testmodels@- CONFIG_ERROR {name} is not a usable URL: "
+            )),
             "{told}"
         );
     }

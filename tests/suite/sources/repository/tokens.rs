@@ -3,14 +3,14 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use modelrack::{Environment, Manager, SyncOptions};
+use modelrack::{Environment, Manager, PullOptions, SyncOptions};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use super::{Host, assets, refs_key, sync, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
-use crate::support::chain;
-use crate::support::server::{Rule, Server};
+use crate::support::server::{Request, Rule, Server};
+use crate::support::{address, chain};
 
 const TOKEN: &str = "ghp_s3cret";
 /// `x-access-token:ghp_s3cret`, as git sends it.
@@ -197,6 +197,99 @@ fn nobody_sees_it() {
     let basic = BASIC.strip_prefix("Basic ").unwrap();
     assert!(!shown.contains(TOKEN) && !shown.contains(basic), "{shown}");
     assert_eq!(report.failed.len(), 2);
+}
+
+#[test]
+fn a_line_end_is_no_part_of_a_token() {
+    for value in [
+        format!("{TOKEN}\n"),
+        format!(" {TOKEN}\r\n"),
+        format!("\u{feff}{TOKEN}"),
+    ] {
+        let host = Host::new();
+        host.repo.require_token(TOKEN);
+        let environment = host.environment().variable("GITHUB_TOKEN", value);
+        let told = sync(&host.manager_in(&plain(&["develop"]), environment));
+        assert!(told.starts_with("synced"), "{told}");
+    }
+}
+
+/// Syncs `develop` with a token, and pulls a model of it; returns what was warned of.
+fn sync_and_pull(host: &Host, variable: &str) -> String {
+    let environment = host.environment().variable(variable, TOKEN);
+    let manager = host.manager_in(&plain(&["develop"]), environment.clone());
+    let log = Log::default();
+    let _second = tracing::Dispatch::new(Log::default());
+    tracing::subscriber::with_default(log.clone(), || {
+        let told = sync(&manager);
+        assert!(told.starts_with("synced"), "{told}");
+        // Also by another process, to which nobody said anything yet.
+        for manager in [manager, host.manager_in(&plain(&["develop"]), environment)] {
+            let model = address("mf6/test@develop/test001a_Tharmonic");
+            manager.pull(&model, &PullOptions::default()).unwrap();
+            std::fs::remove_dir_all(host.rack.store()).unwrap();
+        }
+    });
+    let log = log.0.lock().unwrap();
+    let warned = log
+        .lines()
+        .filter(|line| line.contains("refuses the token"));
+    warned.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_token_that_has_expired_closes_nothing_that_is_public() {
+    for variable in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        for status in [401, 403, 404] {
+            let host = Host::new();
+            let with_token = |request: &Request| request.header("authorization").is_some();
+            host.forge
+                .server()
+                .rule(Rule::when(with_token).status(status));
+            let warned = sync_and_pull(&host, variable);
+            let server = host.forge.url().replace("http://", "");
+            let line = format!(
+                "message={server} refuses the token in {variable}, so requests go on without it\n"
+            );
+            assert_eq!(warned, line.repeat(2), "{status}");
+            assert!(!warned.contains(TOKEN));
+        }
+    }
+}
+
+#[test]
+fn a_token_that_only_some_of_a_server_refuses_still_opens_the_rest() {
+    let host = Host::new();
+    host.forge.repo("o/private").require_token(TOKEN);
+    host.forge.repo("o/private").commit("develop", tree());
+    let public = |request: &Request| {
+        request.path.starts_with("/o/models/") && request.header("authorization").is_some()
+    };
+    host.forge.server().rule(Rule::when(public).status(403));
+    let both =
+        plain(&["develop"]) + "[sources.private]\nrepo = \"o/private\"\nrefs = [\"develop\"]\n";
+    let manager = host.manager_in(&both, host.environment().variable("GITHUB_TOKEN", TOKEN));
+    for source in ["testmodels", "private", "testmodels"] {
+        let options = SyncOptions::default().source(source).force(true);
+        let told = super::sync_with(&manager, &options);
+        assert!(told.starts_with("synced"), "{told}");
+    }
+}
+
+#[test]
+fn a_refused_token_is_named_where_nothing_helps() {
+    for variable in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        let host = Host::new();
+        host.forge.server().rule(Rule::any().status(401));
+        let environment = host.environment().variable(variable, TOKEN);
+        let told = sync(&host.manager_in(&plain(&["develop"]), environment));
+        assert!(told.contains("AUTHENTICATION_ERROR"), "{told}");
+        assert!(
+            told.contains(&format!("the server refuses the token in {variable} (")),
+            "{told}"
+        );
+        assert!(!told.contains(TOKEN), "{told}");
+    }
 }
 
 /// Keeps every event as text.
