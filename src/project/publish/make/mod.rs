@@ -1,13 +1,15 @@
 //! Making the `models.toml` of a repository from the folders of its models.
 //!
 //! What is indexed is what will be served: the archive of the repository at a ref, or a zip of a release. A local folder
-//! can be indexed instead, to try things out; the same files give the same registry, byte for byte.
+//! can be indexed instead, to try things out; the same files give the same registry, byte for byte. A file that attributes of
+//! git may change in the archive is read as the server serves it by itself.
 //!
 //! A folder with a name file is a model, named after its path below the folder that is indexed. Everything below it belongs
 //! to it, even where that belongs to another model too. Left out are the outputs of a run (`.lst .hds .hed .cbb .cbc .bud
 //! .ddn .ucn .glo`), what they are compared with (`compare*`), and the files of tools such as version control. A link in a
 //! model is refused, since a server does not serve what it leads to.
 
+mod attributes;
 mod left_out;
 mod models;
 mod origin;
@@ -284,7 +286,7 @@ impl Project {
             )));
         }
         let files = hash_files(&folder, &found.files, options)?;
-        let notes = notes(folder.note, found.nested);
+        let notes = notes(folder.notes, found.nested);
         let Models {
             models, examples, ..
         } = found;
@@ -323,13 +325,17 @@ fn hash_files(
 ) -> Result<BTreeMap<String, FileEntry>> {
     let server = folder.server.as_ref().filter(|_| options.urls);
     let hash = |buffer: &mut Vec<u8>, name: &str| {
-        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
-        folder.tree.read(name, buffer, &mut |piece| {
-            hasher.update(piece);
-            size_bytes += piece.len() as u64;
-            options.cancel.check()
-        })?;
         let path = below(&folder.root, name);
+        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        if let Some(served) = folder.hash_served(&path, &options.cancel)? {
+            (hasher, size_bytes) = served;
+        } else {
+            folder.tree.read(name, buffer, &mut |piece| {
+                hasher.update(piece);
+                size_bytes += piece.len() as u64;
+                options.cancel.check()
+            })?;
+        }
         let url = server.map(|server| server.url(folder.asset.as_deref(), &path));
         let file = FileEntry {
             digest: Some(hasher.finish()),
@@ -382,8 +388,7 @@ impl ProjectRegistry {
     }
 }
 
-fn notes(of_opening: Option<&str>, nested: usize) -> Vec<String> {
-    let mut notes: Vec<String> = of_opening.into_iter().map(str::to_owned).collect();
+fn notes(mut notes: Vec<String>, nested: usize) -> Vec<String> {
     match nested {
         0 => {}
         1 => notes.push("a model is in the folder of another, so its files belong to both".into()),

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use tracing::warn;
+
+use super::attributes::{self, Attributes};
 use super::tree::{Archive, Tree};
 use super::{MakeOptions, MakeOrigin, RepositoryRef};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
+use crate::digest::Hasher;
 use crate::disk::write::NewFile;
 use crate::env::Environment;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::http::Client;
+use crate::progress::CancelToken;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below};
 use crate::settings::Settings;
@@ -27,9 +32,17 @@ pub(super) struct IndexedFolder {
     pub(super) asset: Option<String>,
     /// The name of a model at its top.
     pub(super) top: Option<String>,
-    /// What the publisher should know about it, in a sentence.
-    pub(super) note: Option<&'static str>,
+    /// What the publisher should know about it, each as a sentence.
+    pub(super) notes: Vec<String>,
     pub(super) server: Option<Server>,
+    /// If it is in the archive of a repository, what attributes of git say about that.
+    packed: Option<Packed>,
+}
+
+/// What may differ between the archive of a repository and the files that its server serves.
+struct Packed {
+    attributes: Attributes,
+    client: Client,
 }
 
 /// A repository that serves models at a ref.
@@ -63,6 +76,53 @@ impl Server {
             Some(asset) => Ok(self.place.release_url(&self.reference, asset)),
             None => self.place.raw_url(&self.reference, path),
         }
+    }
+
+    /// Reads the attributes of git in the repository's archive, whose files are all below `top`.
+    ///
+    /// Those for its top are asked for if the archive lacks them: they may say so themselves.
+    fn attributes(
+        &self,
+        archive: &Archive,
+        top: &str,
+        client: &Client,
+        cancel: &CancelToken,
+    ) -> Result<Attributes> {
+        let mut attributes = Attributes::default();
+        let top = below(top, "");
+        let names = archive.directory.names();
+        let paths = names.filter_map(|name| name.strip_prefix(&*top));
+        let mut paths: Vec<&str> = paths
+            .filter(|path| path.rsplit('/').next() == Some(attributes::NAME))
+            .collect();
+        paths.sort_by_key(|path| path.len());
+        if paths.first() != Some(&attributes::NAME) {
+            let url = self.url(None, attributes::NAME)?;
+            let accept = |_: &Url, text| Ok(text);
+            match client.document(&[url], attributes::MAX_BYTES, cancel, accept) {
+                Ok(text) => attributes.add("", &String::from_utf8_lossy(&text)),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) if error.status() == Some(404) => {}
+                Err(error) => warn!(
+                    error = %chain(&error),
+                    "cannot read the attributes of the repository, by which its archive may differ from its files"
+                ),
+            }
+        }
+        for path in paths {
+            let mut text = Vec::new();
+            let read = archive.read(&format!("{top}{path}"), &mut [0; 4 << 10], &mut |piece| {
+                cancel.check()?;
+                let left = attributes::MAX_BYTES as usize - text.len();
+                text.extend(&piece[..piece.len().min(left)]);
+                Ok(())
+            });
+            read?;
+            let folder = path.strip_suffix(attributes::NAME).unwrap_or_default();
+            let folder = folder.trim_end_matches('/');
+            attributes.add(folder, &String::from_utf8_lossy(&text));
+        }
+        Ok(attributes)
     }
 
     /// Fetches the repository's archive, or the zip `asset` of a release, into a temporary file beside `own`.
@@ -103,6 +163,36 @@ impl Server {
             directory,
             file,
         })
+    }
+}
+
+impl IndexedFolder {
+    /// Hashes a file as the server serves it, if that may be in another form than it is packed. `path` is its path in the
+    /// repository.
+    ///
+    /// # Errors
+    /// Those of the network; [`ErrorKind::Cancelled`].
+    pub(super) fn hash_served(
+        &self,
+        path: &str,
+        cancel: &CancelToken,
+    ) -> Result<Option<(Hasher, u64)>> {
+        let (Some(server), Some(packed)) = (&self.server, &self.packed) else {
+            return Ok(None);
+        };
+        if !packed.attributes.may_change(path) {
+            return Ok(None);
+        }
+        let urls = [server.url(None, path)?];
+        let create = || Ok(Hasher::default());
+        let write = |hasher: &mut Hasher, piece: &[u8]| {
+            hasher.update(piece);
+            Ok(())
+        };
+        let client = &packed.client;
+        let (hasher, size_bytes, _) =
+            client.fetch_into(&urls, MAX_ARCHIVE_BYTES, cancel, create, write)?;
+        Ok(Some((hasher, size_bytes)))
     }
 }
 
@@ -157,6 +247,10 @@ impl MakeOptions {
                 Error::registry(&archive.url, message)
             })?,
         };
+        let attributes = match asset {
+            Some(_) => Attributes::default(),
+            None => server.attributes(&archive, top, &client, &self.cancel)?,
+        };
         let folder = below(top, root).trim_end_matches('/').to_owned();
         let location = archive.url.to_string();
         let tree = Tree::of_archive(archive, &folder).ok_or_else(|| {
@@ -168,8 +262,9 @@ impl MakeOptions {
             root: root.to_owned(),
             asset: asset.map(str::to_owned),
             top: name_of(root).or(name_of(&server.place.repo)),
-            note: None,
+            notes: attributes.note().into_iter().collect(),
             server: Some(server),
+            packed: Some(Packed { attributes, client }),
         })
     }
 
@@ -215,8 +310,9 @@ impl MakeOptions {
             tree,
             root,
             asset: None,
-            note,
+            notes: note.map(str::to_owned).into_iter().collect(),
             server,
+            packed: None,
         })
     }
 }

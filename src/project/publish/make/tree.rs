@@ -122,7 +122,8 @@ impl Tree {
 }
 
 impl Archive {
-    fn read(
+    /// Passes on a file as [`Tree::read`] does, by its name in the archive.
+    pub(super) fn read(
         &self,
         name: &str,
         buffer: &mut [u8],

@@ -33,9 +33,9 @@ fn the_archive_of_a_branch_is_indexed() {
     assert_eq!(report.path, publisher.output().join("models.toml"));
     let url = format!("{}/o/models/archive/develop.zip", publisher.forge.url());
     assert_eq!((report.source, report.notes), (url, vec![]));
-    // One request, and not to the rate-limited API.
+    // Two requests, the second for attributes that the archive lacks, and none to the rate-limited API.
     let requests = publisher.forge.server().requests();
-    assert_eq!((requests.len(), publisher.forge.api_requests()), (1, 0));
+    assert_eq!((requests.len(), publisher.forge.api_requests()), (2, 0));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_source_configures_how_its_repository_is_reached() {
     options.config = config;
     publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
-    assert_eq!(publisher.forge.server().count("/o/models"), 0);
+    assert_eq!(publisher.forge.server().count("/o/models/archive"), 0);
 }
 
 #[test]
@@ -279,6 +279,55 @@ fn made_models_can_be_pulled() {
     publisher.make(&of_mf6(&publisher)).unwrap();
     assert_eq!(publisher.made(), expected());
     assert_eq!(names_in(&again), ["models.toml"]);
+}
+
+#[test]
+fn files_that_the_archive_has_in_another_form_are_indexed_as_they_are_served() {
+    let attributes = "*.dat text eol=crlf\n/m/id.txt ident\nm/left.dat export-ignore\n";
+    let served = [
+        (".gitattributes", attributes),
+        ("m/.gitattributes", "version export-subst\n"),
+        ("m/a.dat", "1\n2\n"),
+        ("m/id.txt", "$Id$\n"),
+        ("m/left.dat", "left out"),
+        ("m/mfsim.nam", "m"),
+        ("m/version", "$Format:%H$\n"),
+    ];
+    let packed = [
+        ("models-develop/.gitattributes", attributes),
+        ("models-develop/m/.gitattributes", "version export-subst\n"),
+        ("models-develop/m/a.dat", "1\r\n2\r\n"),
+        ("models-develop/m/id.txt", "$Id: 0123 $\n"),
+        ("models-develop/m/mfsim.nam", "m"),
+        ("models-develop/m/version", "0123\n"),
+    ];
+    for has_attributes in [true, false] {
+        let publisher = Publisher::new();
+        publisher.repo.commit("develop", served);
+        let packed = &packed[usize::from(!has_attributes)..];
+        let archive = Rule::path_contains("/archive/").body(zip(packed));
+        publisher.forge.server().rule(archive);
+        let options = publisher.of_archive("develop", "").name("mf6/test");
+        let report = publisher.make(&options).unwrap();
+        let note = report.notes.concat();
+        assert!(note.contains("'m/left.dat export-ignore'"), "{note}");
+        let raw = publisher.forge.server().count("/o/models/raw/");
+        assert_eq!(raw, 3 + usize::from(!has_attributes));
+        let manager = round_trip(&publisher, publisher.made().into());
+        let options = PullOptions::default().require_hashes(true);
+        let model = address("mf6/test@develop/m");
+        manager.pull(&model, &options).unwrap();
+        publisher.rack.assert_files(
+            "mf6/test/m develop",
+            &[
+                (".gitattributes", "version export-subst\n"),
+                ("a.dat", "1\n2\n"),
+                ("id.txt", "$Id$\n"),
+                ("mfsim.nam", "m"),
+                ("version", "$Format:%H$\n"),
+            ],
+        );
+    }
 }
 
 #[test]
