@@ -54,6 +54,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use tracing::warn;
 
 use crate::catalog::registry::{
     Example, RegistryFailure, RemoteListing, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
@@ -375,6 +376,26 @@ impl Identity {
             ..RegistryFailure::new(&*self.key, error)
         }
     }
+}
+
+/// How many of the entries that are left out of a registry are said.
+const LEFT_OUT_SHOWN: usize = 5;
+
+/// Says which entries of a registry are left out, and why.
+fn warn_left_out(location: impl fmt::Display, left_out: &[String]) {
+    if left_out.is_empty() {
+        return;
+    }
+    let (entries, is) = match left_out.len() {
+        1 => ("an entry".to_owned(), "is"),
+        several => (format!("{several} entries"), "are"),
+    };
+    let mut shown = left_out[..left_out.len().min(LEFT_OUT_SHOWN)].to_vec();
+    if left_out.len() > LEFT_OUT_SHOWN {
+        shown.push(format!("and {} more", left_out.len() - LEFT_OUT_SHOWN));
+    }
+    let reasons = shown.join("; ");
+    warn!("{entries} of the registry {is} left out: {reasons} ({location})");
 }
 
 /// How many questions are asked at once.

@@ -33,7 +33,9 @@ use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use crate::source::cache::RegistryCache;
 use crate::source::places::{Places, data_urls};
 use crate::source::unusable::Unusable;
-use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, SyncRequest};
+use crate::source::{
+    Context, Entry, Identity, ListFilter, Route, Source, SyncRequest, warn_left_out,
+};
 use crate::url::Url;
 
 use index::Index;
@@ -95,12 +97,19 @@ impl super::Kind for Kind {
 }
 
 impl Chunked {
-    fn read(&self, mut file: File) -> Result<Vec<RemoteModel>> {
+    fn read(&self, mut file: File) -> Result<wire::Contents> {
         let mut text = Vec::new();
         // Its size was checked when it was fetched.
         file.read_to_end(&mut text)
             .at("read", Path::new("models.json"))?;
         wire::read_all(&text, &self.identity, self.index_url())
+    }
+
+    /// Reads what is offered; what is left out is said.
+    fn offers(&self, file: File) -> Result<Vec<RemoteModel>> {
+        let contents = self.read(file)?;
+        warn_left_out(self.index_url(), &contents.left_out);
+        Ok(contents.models)
     }
 
     fn index_url(&self) -> Url {
@@ -122,7 +131,7 @@ impl Source for Chunked {
     }
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
-        let mut models = self.read(self.index.open(call)?.0)?;
+        let mut models = self.offers(self.index.open(call)?.0)?;
         models.retain(|remote| filter.wants(remote.model.version()));
         Ok(RemoteListing {
             models,
@@ -171,7 +180,7 @@ impl Source for Chunked {
         SourceInfo {
             locations: self.locations(),
             fetched_at,
-            versions: cached.and_then(|file| Some(self.read(file).ok()?.len())),
+            versions: cached.and_then(|file| Some(self.read(file).ok()?.models.len())),
             ..SourceInfo::new(key, name, self.kind())
         }
     }
@@ -179,7 +188,7 @@ impl Source for Chunked {
     fn sync(&self, call: &Call, _: &SyncRequest<'_>) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
         let synced = self.index.open(call);
-        let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.read(file)?.len())));
+        let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.offers(file)?.len())));
         let mut report = SyncReport::default();
         match synced {
             Ok((true, versions)) => report.synced.push(SyncedRegistry {

@@ -66,10 +66,6 @@ fn a_malformed_index_is_refused() {
         ),
         ("no hash", r#"{"g":{"m":{"v":{}}}}"#.into()),
         (
-            "metadata that is not an object",
-            format!(r#"{{"g":{{"m":{{"v":{{"hash":"{hash}","metadata":[]}}}}}}}}"#),
-        ),
-        (
             "something behind it",
             format!(r#"{{"g":{{"m":{{"v":{{"hash":"{hash}"}}}}}}}} {{}}"#),
         ),

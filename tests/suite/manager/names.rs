@@ -1,13 +1,13 @@
 //! Names that mean harm, in an index or in a manifest.
 
-use modelrack::{Manager, RemoteOptions};
+use modelrack::{ErrorKind, Manager, RemoteOptions};
 use serde_json::json;
 
 use super::hostile::{assert_untouched, rack};
 use crate::support::disk::files_below;
-use crate::support::rack::{CHUNK, sample};
+use crate::support::rack::{CHUNK, Rack, sample};
 use crate::support::registry::{HandMade, serve_index};
-use crate::support::{bytes, chain};
+use crate::support::{address, bytes, chain};
 
 #[test]
 fn names_in_an_index_that_could_not_be_folders_are_refused() {
@@ -184,4 +184,114 @@ fn nothing_is_written_through_a_link() {
     let after = files_below(&elsewhere).keys().cloned().collect::<Vec<_>>();
     assert_eq!(before, after);
     rack.assert_files("safe/m v1", &sample());
+}
+
+#[test]
+fn an_entry_that_cannot_be_offered_leaves_the_others() {
+    let rack = rack();
+    let hash = "a".repeat(64);
+    let version = || json!({"hash": hash});
+    let good = json!({"m": {"v": {"hash": hash}}});
+    let (odd, others) = (json!({"V": version(), "v": version()}), json!({"m": {}}));
+    for (what, index, wanted) in [
+        ("a group", json!({"good": good, "con": good}), None),
+        (
+            "a model",
+            json!({"good": good, "g": {"a\\b": {"v": version()}}}),
+            None,
+        ),
+        (
+            "a version",
+            json!({"good": good, "g": {"m": {"a//b": version()}}}),
+            Some("g/m"),
+        ),
+        (
+            "a short hash",
+            json!({"good": good, "g": {"m": {"v": {"hash": "abc"}}}}),
+            Some("g/m v"),
+        ),
+        (
+            "no hash",
+            json!({"good": good, "g": {"m": {"v": {}}}}),
+            Some("g/m v"),
+        ),
+        (
+            "no entry",
+            json!({"good": good, "g": {"m": {"v": 7}}}),
+            Some("g/m v"),
+        ),
+        (
+            "no model",
+            json!({"good": good, "g": {"m": "gone"}}),
+            Some("g/m v"),
+        ),
+        ("null", json!({"good": good, "g": {"m": null}}), Some("g/m")),
+        (
+            "an alias of nothing",
+            json!({"good": good, "g": {"m": {"v": {"alias_of": "w"}}}}),
+            Some("g/m v"),
+        ),
+        (
+            "a loop",
+            json!({"good": good, "g": {"m": {"v": {"alias_of": "v"}}}}),
+            Some("g/m v"),
+        ),
+        (
+            "models but for case",
+            json!({"good": good, "g": {"m": {"v": version()}, "M": {"v": version()}}}),
+            Some("g/M v"),
+        ),
+        (
+            "groups but for case",
+            json!({"good": good, "g": {"m": {"v": version()}}, "G": others}),
+            Some("g/m v"),
+        ),
+        (
+            "versions but for case",
+            json!({"good": good, "g": {"m": odd}}),
+            Some("g/m V"),
+        ),
+    ] {
+        serve_index(&rack.server, &index);
+        let manager = rack.manager();
+        let listed = manager.list_remote(&RemoteOptions::default());
+        let listed = listed.unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
+        let listed: Vec<String> = listed
+            .models
+            .iter()
+            .map(|it| it.model.to_string())
+            .collect();
+        assert_eq!(listed, ["good/m v"], "{what}");
+        let found = manager.get_remote(&address("good/m"), &RemoteOptions::default());
+        assert!(found.is_ok(), "{what}: {found:?}");
+        if let Some(wanted) = wanted {
+            let error = manager.get_remote(&address(wanted), &RemoteOptions::default());
+            assert_eq!(error.unwrap_err().code(), "REGISTRY_ERROR", "{what}");
+        }
+    }
+    // Of one model, the versions that can be offered are the choice.
+    let versions =
+        json!({"v": version(), "w": {"hash": "abc"}, "con": version(), "x": {"alias_of": "w"}});
+    serve_index(&rack.server, &json!({"g": {"m": versions}}));
+    let found = rack
+        .manager()
+        .get_remote(&address("g/m"), &RemoteOptions::default());
+    assert_eq!(found.unwrap().model.version(), "v");
+}
+
+#[test]
+fn another_case_is_a_near_name() {
+    let rack = Rack::with_model();
+    for (typed, expected) in [("G/M", "g/m"), ("g/M v1", "g/m"), ("G/m", "g/m")] {
+        let error = rack.pull(typed).unwrap_err();
+        match error.kind() {
+            ErrorKind::ModelNotFound { near, .. } => assert_eq!(*near, [expected], "{typed}"),
+            _ => panic!("{typed}: {}", chain(&error)),
+        }
+    }
+    let error = rack.pull("g/m V1").unwrap_err();
+    match error.kind() {
+        ErrorKind::VersionNotFound { near, .. } => assert_eq!(*near, ["v1"]),
+        _ => panic!("{}", chain(&error)),
+    }
 }

@@ -53,7 +53,11 @@ fn finds_what_is_asked_for() {
 #[test]
 fn reads_everything_in_order() {
     let all = read_all(index(INDEX).as_bytes(), &identity("weights"), "here").unwrap();
-    let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
+    let names: Vec<_> = all
+        .models
+        .iter()
+        .map(|remote| remote.model.to_string())
+        .collect();
     assert_eq!(
         names,
         [
@@ -116,8 +120,9 @@ fn deep_nesting_is_no_crash() {
         "a".repeat(64)
     );
     let all = read_all(text.as_bytes(), &identity(""), "here").unwrap();
-    assert!(all[0].metadata.to_map().is_empty());
-    assert_eq!(all[0].metadata.facts(), crate::catalog::Facts::default());
+    let metadata = &all.models[0].metadata;
+    assert!(metadata.to_map().is_empty());
+    assert_eq!(metadata.facts(), crate::catalog::Facts::default());
     assert!(read_model(text.as_bytes(), "g", "m", "here").is_ok());
     assert!(matches!(
         read_model(text.as_bytes(), "g", "other", "here"),
@@ -125,4 +130,22 @@ fn deep_nesting_is_no_crash() {
     ));
     let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
     assert!(read_all(text.as_bytes(), &identity(""), "here").is_err());
+}
+
+#[test]
+fn what_is_left_out_is_said() {
+    let text = index(
+        r##"{"con":{"m":{"v":{"hash":"#A"}}},"g":{"m":{"v":{"hash":"zz"},"w":{"hash":"#A"},"x":{"alias_of":"v"}},"n":7}}"##,
+    );
+    let all = read_all(text.as_bytes(), &identity(""), "here").unwrap();
+    assert_eq!(all.models.len(), 1);
+    assert_eq!(
+        all.left_out,
+        [
+            "the model 'g/n': invalid type: integer `7`, expected a map",
+            "the name 'con' has a component that Windows reserves for a device",
+            "g/m: version 'v': a SHA-256 digest has 64 hexadecimal digits, and a git id has 40",
+            "g/m: version 'x': a SHA-256 digest has 64 hexadecimal digits, and a git id has 40",
+        ]
+    );
 }
