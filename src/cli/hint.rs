@@ -1,7 +1,10 @@
 //! What the user can do about an error.
 
+use std::collections::BTreeSet;
+
 use super::session::Session;
 use crate::error::{AuthFailure, CertificateProblem};
+use crate::manifest::RelPath;
 use crate::{Error, ErrorKind};
 
 /// The hint of commands that pull, which resume.
@@ -28,6 +31,14 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::ModelNotFound { near, .. } => {
             or_near(near, format!("list all models with '{path} list --remote'"))
         }
+        ErrorKind::UnusableFiles {
+            files,
+            can_exclude: true,
+            ..
+        } => match excludes(files) {
+            Some(excludes) => format!("pull the other files with {excludes}"),
+            None => "pull only the files that you need with --include".into(),
+        },
         ErrorKind::NotRegistered { near, .. } => or_near(
             near,
             format!("list what is registered with '{path} registry list'"),
@@ -46,6 +57,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::OriginUnknown { .. } => {
             format!("pull the model again with '{path} pull --force MODEL'")
         }
+        ErrorKind::VersionNotFound {
+            is_revision: true,
+            near,
+            ..
+        } if !near.is_empty() => format!("the model is at {}", near.join(", ")),
         ErrorKind::VersionNotFound {
             is_revision: true, ..
         } => "versions of this model are branches, tags, commits and pull requests, such as \
@@ -175,4 +191,47 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,
     })
+}
+
+/// How many options a hint names at most.
+const MAX_EXCLUDES: usize = 8;
+
+/// Returns the options that exclude files which cannot be installed: of each name, the part up to the first folder that is
+/// at fault, so that one pattern is enough for all that is below it.
+fn excludes(files: &[String]) -> Option<String> {
+    let pattern = |name: &String| {
+        let ends = name.match_indices('/').map(|(at, _)| at);
+        let mut folders = ends.map(|end| &name[..end]);
+        let is_bad = |folder: &&str| !folder.is_empty() && RelPath::parse(folder).is_err();
+        match folders.find(is_bad) {
+            Some(folder) => format!("{}/*", literal(folder)),
+            None => literal(name),
+        }
+    };
+    let patterns: BTreeSet<String> = files.iter().map(pattern).collect();
+    let options = patterns.iter().map(|pattern| {
+        let quoted = shell_quoted(pattern);
+        match pattern.starts_with('-') {
+            true => format!("--exclude={quoted}"),
+            false => format!("--exclude {quoted}"),
+        }
+    });
+    (patterns.len() <= MAX_EXCLUDES).then(|| options.collect::<Vec<_>>().join(" "))
+}
+
+/// Returns the pattern of a name: characters that cannot be typed, or that patterns and quotes take for something else,
+/// match any.
+fn literal(name: &str) -> String {
+    let any =
+        |c: char| c.is_control() || "[*'\"\\".contains(c) || !(c.is_ascii() || c.is_alphanumeric());
+    name.chars().map(|c| if any(c) { '?' } else { c }).collect()
+}
+
+/// Quotes a word that a shell would take apart.
+fn shell_quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{word}'"),
+    }
 }

@@ -58,6 +58,17 @@ pub enum ErrorKind {
         /// The error of the parser, if any.
         source: Option<BoxError>,
     },
+    /// Files of a model cannot be installed; without them, it can.
+    UnusableFiles {
+        /// The model, as `group/model version`.
+        model: String,
+        /// The names of the files as they are listed, sorted; never empty.
+        files: Vec<String>,
+        /// What is wrong with the first one, as the predicate of a sentence: "has a backslash".
+        reason: String,
+        /// Whether [`PullOptions::exclude`](crate::PullOptions::exclude) can leave them out.
+        can_exclude: bool,
+    },
     /// A project's own registry is damaged, and so is its backup.
     DamagedRegistry {
         /// The path of the registry.
@@ -105,7 +116,7 @@ pub enum ErrorKind {
         model: String,
         /// The requested version.
         version: String,
-        /// Similar versions, or all if there are few; may be empty.
+        /// Similar versions, or all if there are few; of a repository, the refs that have the model. May be empty.
         near: Vec<String>,
         /// Whether the versions of the model are git revisions: branches, tags, commits and pull requests.
         is_revision: bool,
@@ -327,6 +338,7 @@ impl ErrorKind {
             Self::Registry { .. }
             | Self::DamagedRegistry { .. }
             | Self::RegistryTooLarge { .. }
+            | Self::UnusableFiles { .. }
             | Self::DamagedCache { .. }
             | Self::OriginUnknown { .. }
             | Self::Unverifiable { .. } => "REGISTRY_ERROR",

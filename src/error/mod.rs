@@ -73,6 +73,9 @@
 //!         }
 //!         ErrorKind::Unverifiable { files, first } => format!("{files} files, such as {first}, have no digest"),
 //!         ErrorKind::Registry { location, message, source } => format!("{location}: {message} ({source:?})"),
+//!         ErrorKind::UnusableFiles { model, files, reason, can_exclude } => {
+//!             format!("{files:?} of {model} cannot be installed ({reason}); exclude them: {can_exclude}")
+//!         }
 //!         ErrorKind::DamagedCache { path, source } => format!("sync again: {} is damaged ({source:?})", path.display()),
 //!         ErrorKind::OriginUnknown { source_name } => format!("pull the model from {source_name} again"),
 //!         ErrorKind::NotRegistered { id, near } => format!("no {id} in the project; is it one of {near:?}?"),

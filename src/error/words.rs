@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{AuthFailure, ErrorKind};
+use crate::relpath::shown;
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,6 +15,22 @@ impl fmt::Display for ErrorKind {
             Self::Registry {
                 location, message, ..
             } => write!(f, "{message} ({location})"),
+            Self::UnusableFiles {
+                model,
+                files,
+                reason,
+                ..
+            } => {
+                let first = files.first().map_or("", String::as_str);
+                let (first, reason) = (shown(first), reason.escape_debug());
+                match files.len() {
+                    1 => write!(f, "the file '{first}' of '{model}' {reason}"),
+                    several => write!(
+                        f,
+                        "{several} files of '{model}' cannot be installed: '{first}' {reason}"
+                    ),
+                }
+            }
             Self::DamagedRegistry { path, message, .. } => {
                 write!(f, "{message} ({})", path.display())
             }

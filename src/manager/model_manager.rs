@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use tracing::warn;
+
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::lookup::list::mark_installed;
@@ -171,7 +173,10 @@ impl Manager for ModelManager {
         let call = engine.call(options.offline, &options.cancel);
         let mut offer = engine.find_remote(&engine.reading(model)?, &call)?;
         let records = engine.records()?;
-        let manifest = engine.manifest(&records, &offer, &call)?;
+        let manifest = engine.listed_manifest(&records, &offer, &call)?;
+        if let Err(error) = engine.refuse_faults(&offer, &manifest) {
+            warn!("{error}");
+        }
         mark_installed(&records, std::slice::from_mut(&mut offer.remote));
         Ok(RemoteDetail::of(offer.remote, &manifest))
     }

@@ -1,13 +1,13 @@
 //! The JSON document of a manifest.
 
 use std::borrow::Cow;
-use std::fmt::Display;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Checksum, Digest, GitBlobId, ManifestFile, Part, RelPath};
 use crate::error::{Error, Result};
-use crate::relpath::{InvalidName, check_distinct};
+use crate::relpath::InvalidName;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct ManifestWire<'a> {
@@ -23,6 +23,8 @@ pub(super) struct ManifestWire<'a> {
     pub(super) revision: Option<String>,
     #[serde(borrow)]
     pub(super) files: Vec<FileWire<'a>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unusable: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,20 +87,16 @@ impl ManifestWire<'_> {
     }
 }
 
-/// Writes the document of files that are parts of their own; returns it with its total size. See `Manifest::of_files`.
+/// Writes the document of files that are parts of their own; returns it with its total size. See `Manifest::of_listing`.
 pub(crate) fn write_listing(
     files: &[ManifestFile],
+    unusable: &BTreeMap<String, String>,
     revision: &str,
-    location: impl Display,
-) -> Result<(Vec<u8>, Option<u64>)> {
-    let refuse = |message: String| Error::registry(&location, message);
-    check_distinct(files.iter().map(|file| &file.path))
-        .map_err(|error| refuse(error.to_string()))?;
+) -> Result<(Vec<u8>, Option<u64>), String> {
     let sizes: Option<Vec<u64>> = files.iter().map(|file| file.size_bytes).collect();
     let sum = |sizes: Vec<u64>| sizes.into_iter().try_fold(0_u64, u64::checked_add);
-    let too_large = || refuse("the sizes of the files are too large".into());
     let total = sizes
-        .map(|sizes| sum(sizes).ok_or_else(too_large))
+        .map(|sizes| sum(sizes).ok_or("the sizes of the files are too large"))
         .transpose()?;
     let all_digests = files.iter().all(|file| file.digest.is_some());
     let json = to_json(&ManifestWire {
@@ -108,8 +106,9 @@ pub(crate) fn write_listing(
         chunk_sizes: None,
         revision: (!all_digests).then(|| revision.to_owned()),
         files: files.iter().map(FileWire::from).collect(),
-    })?;
-    Ok((json, total))
+        unusable: unusable.clone(),
+    });
+    Ok((json.map_err(|error| error.to_string())?, total))
 }
 
 pub(super) fn to_json(wire: &ManifestWire<'_>) -> Result<Vec<u8>> {

@@ -20,7 +20,8 @@
 //!
 //! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the
 //! unknown values of `size`, and has no parts until a pull has measured the files. If a digest is missing too,
-//! `revision` tells two states of the same files apart.
+//! `revision` tells two states of the same files apart. A list of files may have some that cannot be installed:
+//! `unusable` says of each what is wrong with it. It can be pulled without them only.
 //!
 //! | name | what it is |
 //! |---|---|
@@ -31,7 +32,7 @@
 
 mod document;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -40,7 +41,7 @@ use serde::{Serialize, Serializer};
 
 use crate::digest::check_size;
 use crate::error::{Error, Result};
-use crate::relpath::{InvalidName, check_distinct};
+use crate::relpath::{InvalidName, collisions, shown};
 
 pub use crate::digest::{Checksum, Digest, GitBlobId};
 pub use crate::relpath::RelPath;
@@ -170,6 +171,8 @@ pub struct Manifest {
     json: Vec<u8>,
     revision: Option<String>,
     files: Vec<ManifestFile>,
+    /// The names of files that cannot be installed, and what is wrong with each, as the predicate of a sentence.
+    unusable: BTreeMap<String, String>,
     parts: Vec<Part>,
     known_bytes: u64,
     is_measured: bool,
@@ -206,15 +209,21 @@ impl Manifest {
     /// [`Registry`](crate::error::ErrorKind::Registry) if it is malformed, if its sizes contradict each other, or if the path
     /// of a file is unsafe or the same as another's on some system.
     pub fn parse(json: Vec<u8>, location: impl Display) -> Result<Self> {
+        let manifest = Self::parse_listing(json, &location)?;
+        manifest.without_faults("in the manifest, ", location)
+    }
+
+    /// Reads a manifest of which some files may be [`unusable`](Self::faults).
+    pub(crate) fn parse_listing(json: Vec<u8>, location: impl Display) -> Result<Self> {
         let refuse = |message| Error::registry(&location, message);
         let mut wire: ManifestWire<'_> = serde_json::from_slice(&json)
             .map_err(|error| Error::registry_from(&location, "the manifest is malformed", error))?;
         let chunks = wire.sized_chunks().map_err(refuse)?;
         let (total, revision) = (wire.total_size, wire.revision.take());
+        let unusable = std::mem::take(&mut wire.unusable);
         let of_name = |error: InvalidName| refuse(format!("in the manifest, {error}"));
         let files = wire.files().map_err(of_name)?;
-        check_distinct(files.iter().map(|file| &file.path)).map_err(of_name)?;
-        let manifest = Self::of_document(json, files, revision);
+        let manifest = Self::of_document(json, files, unusable, revision);
         manifest.laid_out(chunks, total).map_err(refuse)
     }
 
@@ -227,10 +236,42 @@ impl Manifest {
         revision: &str,
         location: impl Display,
     ) -> Result<Self> {
-        let (json, total) = write_listing(&files, revision, &location)?;
-        let manifest = Self::of_document(json, files, Some(revision.to_owned()));
-        let manifest = manifest.laid_out(None, total);
+        let manifest = Self::of_listing(files, BTreeMap::new(), revision, &location)?;
+        manifest.without_faults("", location)
+    }
+
+    /// Makes the manifest of files that are parts of their own, and of those that cannot be used: each name with what is
+    /// wrong with it.
+    pub(crate) fn of_listing(
+        files: Vec<ManifestFile>,
+        unusable: BTreeMap<String, String>,
+        revision: &str,
+        location: impl Display,
+    ) -> Result<Self> {
+        let manifest = write_listing(&files, &unusable, revision).and_then(|(json, total)| {
+            let revision = Some(revision.to_owned());
+            Self::of_document(json, files, unusable, revision).laid_out(None, total)
+        });
         manifest.map_err(|message| Error::registry(&location, message))
+    }
+
+    /// Returns the files that cannot be installed, and what is wrong with each: the name is none on some system, or two
+    /// files would be one.
+    pub(crate) fn faults(&self) -> BTreeMap<String, String> {
+        let mut faults = self.unusable.clone();
+        let collisions = collisions(self.files.iter().map(|file| &file.path));
+        faults.extend(collisions.map(|(path, reason)| (path.to_string(), reason.to_owned())));
+        faults
+    }
+
+    fn without_faults(self, context: &str, location: impl Display) -> Result<Self> {
+        match self.faults().pop_first() {
+            None => Ok(self),
+            Some((name, reason)) => {
+                let message = format!("{context}the name '{}' {reason}", shown(&name));
+                Err(Error::registry(location, message))
+            }
+        }
     }
 
     /// Makes the manifest of files and chunks that are the same stream, in order.
@@ -253,17 +294,24 @@ impl Manifest {
             chunk_sizes: (!even).then_some(sizes),
             revision: None,
             files: files.iter().map(FileWire::from).collect(),
+            unusable: BTreeMap::new(),
         })?;
         Self::parse(json, "the new manifest")
     }
 
-    fn of_document(json: Vec<u8>, files: Vec<ManifestFile>, revision: Option<String>) -> Self {
+    fn of_document(
+        json: Vec<u8>,
+        files: Vec<ManifestFile>,
+        unusable: BTreeMap<String, String>,
+        revision: Option<String>,
+    ) -> Self {
         Self {
             digest: Digest::of(&json),
             json,
             revision,
             is_measured: files.iter().all(|file| file.size_bytes.is_some()),
             files,
+            unusable,
             parts: Vec::new(),
             known_bytes: 0,
         }
@@ -319,7 +367,14 @@ impl Manifest {
     ) -> Result<Self> {
         let files = self.files.iter();
         let wanted = files.filter(|file| is_wanted(file.path.as_str()));
-        Self::of_files(wanted.cloned().collect(), revision, location)
+        let unusable = self.unusable.iter().filter(|(name, _)| is_wanted(name));
+        let unusable = unusable.map(|(name, reason)| (name.clone(), reason.clone()));
+        Self::of_listing(
+            wanted.cloned().collect(),
+            unusable.collect(),
+            revision,
+            location,
+        )
     }
 
     /// Makes the manifest in which every file has its size; `sizes` has one for each file.
@@ -333,7 +388,7 @@ impl Manifest {
             check_size(|| format!("the file '{}'", file.path), stated, *actual)?;
         }
         let revision = self.revision.as_deref().unwrap_or_default();
-        Self::of_files(files, revision, location)
+        Self::of_listing(files, self.unusable.clone(), revision, location)
     }
 
     /// Returns the digest of the document, which is what an index names it by; [`Manifest`] has an example.

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::document::{Document, ListedModel, Tables, without_source};
+use super::document::{Document, Faults, LeftOut, ListedModel, Tables, without_source};
 use super::metadata;
 use crate::catalog::Metadata;
 use crate::error::Result;
+use crate::relpath::shown;
 
 /// A registry at a ref. Names in it are checked when [`Registry::each_model`] passes them on.
 #[derive(Debug)]
 pub(crate) struct Registry {
     document: Document,
+    faults: Faults,
     metadata: BTreeMap<String, Metadata>,
     reference: String,
     /// The zip that holds the files, where the registry gives it.
@@ -26,11 +28,12 @@ impl Registry {
     /// names a `root` or zip that cannot be one.
     pub(crate) fn parse(text: &str, reference: &str, location: &dyn Display) -> Result<Self> {
         let mut tables = Tables::parse(text, location)?;
-        let document = tables.document()?;
+        let (document, faults) = tables.listed_document()?;
         let metadata = tables.take("entries")?.map(metadata::of_entries);
         Ok(Self {
             asset: document.check_asset(location)?,
             document,
+            faults,
             metadata: metadata.unwrap_or_default(),
             reference: reference.to_owned(),
         })
@@ -41,19 +44,28 @@ impl Registry {
         self.document.files.len()
     }
 
-    /// Passes on each model, with its names checked, and what is said about it; see [`Document::each_model`].
+    /// Passes on each model, with its names checked, or why it cannot be offered; see [`Document::each_model`].
     pub(crate) fn each_model<'a>(
         &'a self,
         source: &str,
-        location: &dyn Display,
-        mut take: impl FnMut(ListedModel<'a>, Option<&'a Metadata>) -> Result<()>,
+        mut take: impl FnMut(Result<ListedModel<'a>, LeftOut>) -> Result<()>,
     ) -> Result<()> {
-        let reference = &self.reference;
-        self.document
-            .each_model(source, reference, location, |model| {
-                let metadata = self.metadata.get(model.listed);
-                take(model, metadata)
-            })
+        for (listed, fault) in &self.faults.models {
+            let name = without_source(listed, source);
+            take(Err(LeftOut::new(name, fault.clone())))?;
+        }
+        self.document.each_model(source, &self.reference, take)
+    }
+
+    /// Returns what is said about a model.
+    pub(crate) fn metadata(&self, model: &ListedModel<'_>) -> Option<&Metadata> {
+        self.metadata.get(model.listed)
+    }
+
+    /// Returns what is wrong with examples that cannot be read.
+    pub(crate) fn faults_of_examples(&self) -> impl Iterator<Item = String> {
+        let faults = self.faults.examples.iter();
+        faults.map(|(example, fault)| format!("example '{}': {fault}", shown(example)))
     }
 
     /// Returns example → models, both without the name of the source.
@@ -100,7 +112,6 @@ mod tests {
             Some(3)
         );
         assert!(registry.document.file("not-listed", "develop").0.is_none());
-        assert!(parse("[files]\na = { hash = \"zz\" }\n").is_err());
     }
 
     #[test]
@@ -123,8 +134,6 @@ mod tests {
             "asset = \"a/b.zip\"\n",
             "asset = \"..\"\n",
             "files = 1\n",
-            "[files]\na = { size = -1 }\n",
-            "[models]\nm = \"a\"\n",
             "= broken",
         ] {
             let error = parse(bad).unwrap_err();

@@ -1,7 +1,7 @@
 //! The tables that every reader knows, and the one parser.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 #[cfg(feature = "author")]
@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{ManifestFile, write_listing};
 use crate::model::ModelName;
-use crate::relpath::{RelPath, below, common_folder, shown};
+use crate::relpath::{RelPath, below, collisions, common_folder, shown, twins};
 use crate::url::{Url, percent_decode};
 
 /// The name of the file.
@@ -41,6 +41,9 @@ pub(crate) struct FileEntry {
     #[serde(rename = "size")]
     pub(crate) size_bytes: Option<u64>,
     pub(crate) url: Option<String>,
+    /// Why it cannot be read.
+    #[serde(skip)]
+    pub(crate) fault: Option<String>,
 }
 
 /// A model, with its names checked.
@@ -54,6 +57,23 @@ pub(crate) struct ListedModel<'a> {
     pub(crate) root: String,
     /// Its files, relative to that folder, in order.
     pub(crate) files: Vec<ManifestFile>,
+    /// The names of files that cannot be used, with what is wrong with each, as the predicate of a sentence.
+    pub(crate) unusable: BTreeMap<String, String>,
+}
+
+/// A model that cannot be offered.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    /// Its name without that of the source.
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+/// The entries that cannot be read, and why.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) models: BTreeMap<String, String>,
+    pub(super) examples: BTreeMap<String, String>,
 }
 
 /// The tables of a registry that are not read yet.
@@ -103,6 +123,62 @@ impl<'t> Tables<'t> {
         Ok(document)
     }
 
+    /// Takes the tables that every reader knows, each entry by itself: one that cannot be read leaves the others be.
+    ///
+    /// # Errors
+    /// Those of [`Tables::document`], for what concerns all entries.
+    pub(super) fn listed_document(&mut self) -> Result<(Document, Faults)> {
+        let (mut files, faults) = self.take_each::<FileEntry>("files")?;
+        files.extend(faults.into_iter().map(|(name, fault)| {
+            let fault = Some(fault);
+            (
+                name,
+                FileEntry {
+                    fault,
+                    ..FileEntry::default()
+                },
+            )
+        }));
+        let (models, of_models) = self.take_each("models")?;
+        let (examples, of_examples) = self.take_each("examples")?;
+        let faults = Faults {
+            models: of_models,
+            examples: of_examples,
+        };
+        let document = Document {
+            files,
+            models,
+            examples,
+            ..self.document()?
+        };
+        Ok((document, faults))
+    }
+
+    /// Takes the entries of a table, and what is wrong with those that cannot be read.
+    fn take_each<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+    ) -> Result<(BTreeMap<String, T>, BTreeMap<String, String>)> {
+        let (mut entries, mut faults) = (BTreeMap::new(), BTreeMap::new());
+        let Some(value) = self.tables.remove(key) else {
+            return Ok((entries, faults));
+        };
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => {
+                for (name, value) in table {
+                    let name = name.into_inner().into_owned();
+                    match T::deserialize(ValueDeserializer::from(value)) {
+                        Ok(entry) => _ = entries.insert(name, entry),
+                        Err(error) => _ = faults.insert(name, reason(&error, self.text)),
+                    }
+                }
+            }
+            other => entries = self.read(Spanned::new(span, other))?,
+        }
+        Ok((entries, faults))
+    }
+
     /// Takes everything that is left.
     #[cfg(feature = "author")]
     pub(super) fn rest(&mut self) -> Result<Table> {
@@ -117,11 +193,16 @@ impl<'t> Tables<'t> {
 }
 
 fn malformed(error: &toml::de::Error, text: &str, location: &dyn Display) -> Error {
-    let mut reason = error.message().trim().replace('\n', ", ");
-    if let Some(before) = error.span().and_then(|span| text.get(..span.start)) {
-        reason = format!("line {}: {reason}", before.matches('\n').count() + 1);
+    Error::registry_from(location, "the registry is malformed", reason(error, text))
+}
+
+/// What the parser says, with the line.
+fn reason(error: &toml::de::Error, text: &str) -> String {
+    let reason = error.message().trim().replace('\n', ", ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {reason}", before.matches('\n').count() + 1),
+        None => reason,
     }
-    Error::registry_from(location, "the registry is malformed", reason)
 }
 
 impl Document {
@@ -168,33 +249,31 @@ impl Document {
         Ok(asset)
     }
 
-    /// Passes on each model, with its names checked; `source` is the name of the source, which names of models are
-    /// listed with or without.
+    /// Passes on each model, with its names checked, or why it cannot be offered; `source` is the name of the source, which
+    /// names of models are listed with or without.
     ///
     /// # Errors
-    /// [`Registry`](crate::error::ErrorKind::Registry) for a name that no model or file can have, and for two models that
-    /// some file system does not tell apart; whatever `take` fails with.
+    /// Whatever `take` fails with.
     pub(crate) fn each_model<'a>(
         &'a self,
         source: &str,
         reference: &str,
-        location: &dyn Display,
-        mut take: impl FnMut(ListedModel<'a>) -> Result<()>,
+        mut take: impl FnMut(Result<ListedModel<'a>, LeftOut>) -> Result<()>,
     ) -> Result<()> {
-        let refuse = |message: String| Error::registry(location, message);
-        let mut seen = HashSet::new();
+        let twins = twins(self.models.keys().map(|it| without_source(it, source)));
         for (listed, files) in &self.models {
             let name = without_source(listed, source);
-            ModelName::parse(&below(source, name))
-                .map_err(|error| refuse(format!("in [models], {error}")))?;
-            if !seen.insert(name.to_lowercase()) {
-                return Err(refuse(format!(
-                    "in [models], '{}' occurs twice, or differs from another only in case",
-                    shown(listed)
-                )));
-            }
-            let model = self.model(listed, name, files, reference);
-            take(model.map_err(|error| refuse(format!("model '{}': {error}", shown(listed))))?)?;
+            let model = match ModelName::parse(&below(source, name)) {
+                Err(error) => Err(error.to_string()),
+                Ok(_) if !twins.is_empty() && twins.contains(&name.to_lowercase()) => {
+                    let name = shown(listed);
+                    Err(format!(
+                        "'{name}' occurs twice, or differs from another only in case"
+                    ))
+                }
+                Ok(_) => self.model(listed, name, files, reference),
+            };
+            take(model.map_err(|reason| LeftOut::new(name, reason)))?;
         }
         Ok(())
     }
@@ -206,16 +285,34 @@ impl Document {
         files: &[String],
         reference: &str,
     ) -> Result<ListedModel<'a>, String> {
-        let fault = |error: crate::relpath::InvalidName| error.to_string();
-        let mut by_path = BTreeMap::new();
+        let (mut by_path, mut unusable) = (BTreeMap::new(), BTreeMap::new());
         for file in files {
             let (entry, path) = self.file(file, reference);
-            by_path.insert(RelPath::parse(&path).map_err(fault)?, entry);
+            let fault = entry.and_then(|entry| entry.fault.as_ref());
+            let fault = fault.map(|fault| format!("has an entry that cannot be read: {fault}"));
+            match (RelPath::parse(&path), fault) {
+                (Ok(path), None) => _ = by_path.insert(path, entry),
+                (Ok(_), Some(fault)) => _ = unusable.insert(path, fault),
+                (Err(error), _) => _ = unusable.insert(path, error.reason().to_owned()),
+            }
         }
-        let root = common_folder(by_path.keys().map(RelPath::as_str)).to_owned();
+        if let Some((file, fault)) = unusable.first_key_value().filter(|_| by_path.is_empty()) {
+            return Err(format!("the file '{}' {fault}", shown(file)));
+        }
+        let usable = || by_path.keys().map(RelPath::as_str);
+        // Where it is, a file that cannot be used says nothing about the others, unless it is beside them.
+        let root = match common_folder(usable().chain(unusable.keys().map(String::as_str))) {
+            "" => common_folder(usable()),
+            folder => folder,
+        };
+        let root = root.to_owned();
         let skip = if root.is_empty() { 0 } else { root.len() + 1 };
+        let relative = |path: &str| match path.strip_prefix(&root) {
+            Some(_) if !root.is_empty() && path.len() > skip => path[skip..].to_owned(),
+            _ => path.to_owned(),
+        };
         let files = by_path.iter().map(|(path, entry)| {
-            let path = RelPath::parse(&path.as_str()[skip..]).map_err(fault)?;
+            let path = RelPath::parse(&path.as_str()[skip..]).map_err(|it| it.to_string())?;
             Ok(ManifestFile {
                 size_bytes: entry.and_then(|entry| entry.size_bytes),
                 digest: entry.and_then(|entry| Some(entry.digest?.into())),
@@ -223,12 +320,28 @@ impl Document {
             })
         });
         let files = files.collect::<Result<_, String>>()?;
+        let unusable = unusable.into_iter();
+        let unusable = unusable.map(|(path, fault)| (relative(&path), fault));
         Ok(ListedModel {
             listed,
             name,
-            root,
             files,
+            unusable: unusable.collect(),
+            root,
         })
+    }
+}
+
+impl LeftOut {
+    pub(super) fn new(name: &str, reason: String) -> Self {
+        let name = name.to_owned();
+        Self { name, reason }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "model '{}': {}", shown(&self.name), self.reason)
     }
 }
 
@@ -236,14 +349,26 @@ impl ListedModel<'_> {
     /// Returns the document that lists its files, and their total size; `revision` is what they are of.
     ///
     /// # Errors
-    /// [`Registry`](crate::error::ErrorKind::Registry) when two names are one file on some system, or the sizes are too large.
-    pub(crate) fn listing(
-        &self,
-        revision: &str,
-        location: &dyn Display,
-    ) -> Result<(Vec<u8>, Option<u64>)> {
-        write_listing(&self.files, revision, location)
-            .map_err(|error| error.step(format!("model '{}'", shown(self.listed))))
+    /// Why it cannot be offered: its sizes are too large.
+    pub(crate) fn listing(&self, revision: &str) -> Result<(Vec<u8>, Option<u64>), LeftOut> {
+        write_listing(&self.files, &self.unusable, revision)
+            .map_err(|reason| LeftOut::new(self.name, reason))
+    }
+
+    /// Returns the first file that cannot be installed, and what is wrong with it.
+    pub(crate) fn fault(&self) -> Option<LeftOut> {
+        let collision = || {
+            let mut collisions = collisions(self.files.iter().map(|file| &file.path));
+            let (path, reason) = collisions.next()?;
+            Some((path.as_str(), reason))
+        };
+        let unusable = self.unusable.first_key_value();
+        let unusable = unusable.map(|(file, reason)| (file.as_str(), reason.as_str()));
+        let (file, reason) = unusable.or_else(collision)?;
+        Some(LeftOut::new(
+            self.name,
+            format!("the file '{}' {reason}", shown(file)),
+        ))
     }
 }
 

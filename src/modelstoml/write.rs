@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use toml::Table;
 
-use super::document::{Document, FileEntry, MAX_REGISTRY_BYTES};
+use super::document::{Document, FileEntry, LeftOut, MAX_REGISTRY_BYTES};
 use super::metadata::toml_table;
 use super::project::{Files, ModelEntry, ProjectRegistry, TargetEntry};
 use crate::digest::Digest;
@@ -77,8 +77,11 @@ impl ProjectRegistry {
         }
         let document = self.document();
         document.check_asset(location)?;
-        document.each_model(source, "main", location, |model| {
-            model.listing("", location).map(|_| ())
+        let refuse = |fault: LeftOut| Error::registry(location, format!("in [models], {fault}"));
+        document.each_model(source, "main", |model| {
+            let model = model.map_err(refuse)?;
+            model.listing("").map_err(refuse)?;
+            model.fault().map_or(Ok(()), |fault| Err(refuse(fault)))
         })
     }
 }
@@ -186,7 +189,7 @@ fn write_files(
         let own = FileEntry {
             digest: Some(facts.digest),
             size_bytes: Some(facts.size_bytes),
-            url: None,
+            ..FileEntry::default()
         };
         if std::mem::take(&mut is_first) {
             writeln!(out, "[{table}.files]")?;

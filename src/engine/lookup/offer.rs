@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::{Pin, RemoteModel};
 use crate::engine::Engine;
 use crate::engine::pull::selection::Selection;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::source::places::Places;
@@ -43,30 +43,55 @@ impl Offer {
 
 impl Engine {
     /// Returns what a version consists of: as installed, else as its source says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnusableFiles`] if it has files that cannot be installed.
     pub(crate) fn manifest(
         &self,
         records: &Records,
         offer: &Offer,
         call: &Call,
     ) -> Result<Manifest> {
-        let remote = &offer.remote;
-        let manifest = match (self.installed_manifest(records, remote), &remote.contents) {
-            (Some(manifest), _) => manifest,
-            (None, Some(manifest)) => Manifest::clone(manifest),
-            (None, None) => offer.source.manifest(call, remote, offer.route)?,
-        };
-        let layout = self.store.layout();
-        let mut files = manifest.files().iter();
-        if let Some(file) = files.find(|file| layout.is_own(&file.path)) {
-            return Err(Error::registry(
-                offer.source.label(),
-                format!(
-                    "the manifest lists the file '{}', whose place the store reserves",
-                    file.path
-                ),
-            ));
-        }
+        let manifest = self.listed_manifest(records, offer, call)?;
+        self.refuse_faults(offer, &manifest)?;
         Ok(manifest)
+    }
+
+    /// Refuses what cannot be installed whole.
+    pub(crate) fn refuse_faults(&self, offer: &Offer, manifest: &Manifest) -> Result<()> {
+        let mut faults = manifest.faults();
+        let layout = self.store.layout();
+        let own = manifest.files().iter();
+        for file in own.filter(|file| layout.is_own(&file.path)) {
+            faults.insert(
+                file.path.to_string(),
+                "has a place that the store reserves".into(),
+            );
+        }
+        let Some(reason) = faults.values().next().cloned() else {
+            return Ok(());
+        };
+        Err(Error::from(ErrorKind::UnusableFiles {
+            model: offer.remote.model.to_string(),
+            files: faults.into_keys().collect(),
+            reason,
+            can_exclude: offer.remote.pin.is_some(),
+        }))
+    }
+
+    /// Returns what a version consists of, whether or not all of it can be installed.
+    pub(crate) fn listed_manifest(
+        &self,
+        records: &Records,
+        offer: &Offer,
+        call: &Call,
+    ) -> Result<Manifest> {
+        let remote = &offer.remote;
+        match (self.installed_manifest(records, remote), &remote.contents) {
+            (Some(manifest), _) => Ok(manifest),
+            (None, Some(manifest)) => Ok(Manifest::clone(manifest)),
+            (None, None) => offer.source.manifest(call, remote, offer.route),
+        }
     }
 
     /// Narrows an offer to the files that are wanted.
@@ -86,9 +111,10 @@ impl Engine {
                 "'{location}' offers only whole models, so files cannot be included or excluded"
             )));
         };
-        let manifest = self.manifest(records, &offer, call)?;
+        let manifest = self.listed_manifest(records, &offer, call)?;
         let revision = offer.remote.commit.clone().unwrap_or_default();
         let selected = manifest.select(&revision, &location, |path| selection.wants(path))?;
+        self.refuse_faults(&offer, &selected)?;
         if selected.files().is_empty() {
             return Err(Error::argument(format!(
                 "no file of {} matches the patterns to include and exclude",

@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::{ModelName, ModelRef};
 use crate::near::nearest;
-use crate::relpath::{below, shown};
+use crate::relpath::{self, below, shown};
 use crate::source::{Identity, choose_version};
 
 /// How long a chain of aliases may be.
@@ -55,17 +55,15 @@ fn words(error: &serde_json::Error) -> String {
     words.to_owned()
 }
 
-/// The lower-case forms that several of these names have: a system that ignores case would keep them in one folder.
+/// The lower-case forms that several of these names have, which are distinct to the letter.
 fn twins<N: AsRef<str>>(names: impl Iterator<Item = N> + Clone) -> HashSet<String> {
-    // Names are distinct to the letter: only capitals, and letters beyond ASCII, could make two of them one.
+    // Only capitals, and letters beyond ASCII, could make two of them one.
     let may_meet = |b: u8| !b.is_ascii() || b.is_ascii_uppercase();
     let mut all = names.clone();
     if !all.any(|name| name.as_ref().bytes().any(may_meet)) {
         return HashSet::new();
     }
-    let mut seen = HashSet::new();
-    let lower = names.map(|name| name.as_ref().to_lowercase());
-    lower.filter(|name| !seen.insert(name.clone())).collect()
+    relpath::twins(names)
 }
 
 const TWIN: &str = "differs from another only in case";

@@ -2,6 +2,8 @@
 //!
 //! [model info]: https://huggingface.co/docs/hub/api
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -75,9 +77,15 @@ impl ModelInfo {
 
     /// The files, with what each is checked by: large ones by their digest, the others by the id that git gives them.
     pub(super) fn manifest(&self, commit: &str, url: &Url) -> Result<Manifest> {
-        let file = |sibling: &SiblingWire| {
-            let path = RelPath::parse(&sibling.rfilename)
-                .map_err(|error| Error::registry(url, error.to_string()))?;
+        let (mut files, mut unusable) = (Vec::new(), BTreeMap::new());
+        for sibling in &self.siblings {
+            let path = match RelPath::parse(&sibling.rfilename) {
+                Ok(path) => path,
+                Err(error) => {
+                    unusable.insert(sibling.rfilename.clone(), error.reason().to_owned());
+                    continue;
+                }
+            };
             let lfs = sibling.lfs.as_ref();
             let digest = lfs.and_then(|lfs| lfs.sha256).map(Checksum::Sha256);
             // The id of a large file is that of the text that stands for it.
@@ -85,14 +93,13 @@ impl ModelInfo {
                 .blob_id
                 .filter(|_| lfs.is_none())
                 .map(Checksum::GitBlob);
-            Ok(ManifestFile {
+            files.push(ManifestFile {
                 size_bytes: lfs.and_then(|lfs| lfs.size).or(sibling.size),
                 digest: digest.or(blob),
                 ..ManifestFile::new(path)
-            })
-        };
-        let files = self.siblings.iter().map(file).collect::<Result<Vec<_>>>()?;
-        Manifest::of_files(files, commit, url)
+            });
+        }
+        Manifest::of_listing(files, unusable, commit, url)
     }
 
     /// What the Hub says about the model.
@@ -207,15 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_are_refused() {
+    fn hostile_names_are_kept_apart() {
         let url = Url::parse("https://hub.example/").unwrap();
         for name in ["../x", "/x", "a\\b", "con", "C:x"] {
-            let json = json!({"id": "o/n", "siblings": [{"rfilename": name}]});
+            let json = json!({"id": "o/n", "siblings": [{"rfilename": name}, {"rfilename": "x"}]});
             let info = ModelInfo::parse(json.to_string().as_bytes(), &url).unwrap();
-            assert_eq!(
-                info.manifest("c", &url).unwrap_err().code(),
-                "REGISTRY_ERROR"
-            );
+            let manifest = info.manifest("c", &url).unwrap();
+            assert_eq!(manifest.files().len(), 1);
+            assert!(manifest.faults().keys().eq([name]));
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::modelstoml::Registry;
 use crate::source::cache::RegistryCache;
+use crate::source::warn_left_out;
 
 const FORMAT: u32 = 1;
 
@@ -96,6 +97,8 @@ struct BodyWrite<'a> {
     models: &'a [RowWire<&'a str, String>],
     examples: &'a BTreeMap<&'a str, Vec<&'a str>>,
     about: &'a BTreeMap<&'a str, &'a Metadata>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    left_out: &'a BTreeMap<String, String>,
 }
 
 /// A cached registry.
@@ -202,14 +205,17 @@ impl Cached {
 
     /// Example → models, both without the source's name.
     pub(crate) fn examples(&mut self) -> Result<BTreeMap<String, Vec<String>>> {
-        #[derive(Deserialize)]
-        struct Body {
-            examples: BTreeMap<String, Vec<String>>,
-        }
+        Ok(self.others()?.examples)
+    }
+
+    /// The models that cannot be offered, without the source's name, and why.
+    pub(crate) fn left_out(&mut self) -> Result<BTreeMap<String, String>> {
+        Ok(self.others()?.left_out)
+    }
+
+    fn others(&mut self) -> Result<Others> {
         let json = self.body()?;
-        let body: Body =
-            serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))?;
-        Ok(body.examples)
+        serde_json::from_slice(&json).map_err(|error| self.damaged(Some(error.into())))
     }
 
     /// The files of a model, whose digest tells that the place is right.
@@ -219,12 +225,23 @@ impl Cached {
         if Digest::of(&json) != digest {
             return Err(self.damaged(None));
         }
-        Manifest::parse(json, self.path.display())
+        Manifest::parse_listing(json, self.path.display())
     }
 }
 
-/// Checks everything that a registry says, and writes it in the form that reads fast.
+/// What a cached registry has beside its models.
+#[derive(Deserialize)]
+struct Others {
+    examples: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    left_out: BTreeMap<String, String>,
+}
+
+/// Checks everything that a registry says, and writes it in the form that reads fast; what cannot be offered is said.
 /// `location` names the registry in errors.
+///
+/// # Errors
+/// [`ErrorKind::Registry`] when it has models of which none can be offered; whatever `out` fails with.
 pub(crate) fn write(
     registry: &Registry,
     origin: &Origin,
@@ -233,22 +250,42 @@ pub(crate) fn write(
 ) -> Result<Head> {
     let source = origin.name.as_str();
     let (mut rows, mut listings, mut about) = (Vec::new(), Vec::new(), BTreeMap::new());
-    registry.each_model(source, &location, |model, metadata| {
-        let (json, bytes) = model.listing(&origin.revision, &location)?;
+    let (mut left_out, mut faults) = (BTreeMap::new(), Vec::new());
+    registry.each_model(source, |model| {
+        let listed = model.and_then(|model| Ok((model.listing(&origin.revision)?, model)));
+        let ((json, bytes), model) = match listed {
+            Ok(listed) => listed,
+            Err(fault) => {
+                faults.push(fault.to_string());
+                left_out.insert(fault.name, fault.reason);
+                return Ok(());
+            }
+        };
+        faults.extend(model.fault().map(|fault| fault.to_string()));
         let (at, length) = (listings.len() as u64, json.len() as u64);
         let (digest, count) = (Digest::of(&json), model.files.len() as u64);
         listings.extend(json);
         listings.push(b'\n');
+        about.extend(registry.metadata(&model).map(|about| (model.name, about)));
         rows.push((model.name, digest, model.root, at, length, count, bytes));
-        about.extend(metadata.map(|metadata| (model.name, metadata)));
         Ok(())
     })?;
+    faults.extend(registry.faults_of_examples());
+    match faults.first() {
+        Some(fault) if rows.is_empty() => return Err(Error::registry(location, fault)),
+        _ => warn_left_out(location, &faults),
+    }
     rows.sort_unstable_by_key(|row| row.0);
+    let mut examples = registry.examples(source);
+    for models in examples.values_mut() {
+        models.retain(|model| !left_out.contains_key(*model));
+    }
     let json = |error: serde_json::Error| Error::internal(error.to_string());
     let mut body = serde_json::to_vec(&BodyWrite {
         models: &rows,
-        examples: &registry.examples(source),
+        examples: &examples,
         about: &about,
+        left_out: &left_out,
     })
     .map_err(json)?;
     body.push(b'\n');
@@ -389,7 +426,6 @@ mod tests {
             "[models]\n\"a\" = [\"C:/x\"]\n",
             "[models]\n\"a\" = [\"x\\\\y\"]\n",
             "[models]\n\"a\" = [\"con\"]\n",
-            "[models]\n\"a\" = [\"x/y\", \"x/Y\"]\n",
             "[models]\n\"a\" = []\n\"A\" = []\n",
             "[models]\n\"a\" = []\n\"mf6/test/a\" = []\n",
             "[models]\n\"a@b\" = []\n",

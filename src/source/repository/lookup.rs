@@ -76,22 +76,63 @@ impl Repository {
         let mut cached = self.synced(reference)?;
         match take(cached.models()?, path) {
             Ok(row) => self.remote(&cached.head, row),
-            Err(near) => Err(self.identity.not_found(path, near)),
+            Err(near) => {
+                self.refuse_left_out(&mut cached, path)?;
+                Err(self.at_other_refs(path, reference, near))
+            }
+        }
+    }
+
+    /// The error of a model that the registry of a ref lacks; those of other refs may have it.
+    fn at_other_refs(&self, path: &str, reference: &str, near: Vec<String>) -> Error {
+        let has_it = |reference: &String| {
+            let cached = self.cached(reference).ok().flatten();
+            let rows = cached.and_then(|mut cached| cached.models().ok());
+            rows.is_some_and(|rows| take(rows, path).is_ok())
+        };
+        let refs: Vec<String> = self.refs().into_iter().filter(has_it).collect();
+        if refs.is_empty() {
+            return self.identity.not_found(path, near);
+        }
+        Error::from(ErrorKind::VersionNotFound {
+            model: self.identity.full_name(path),
+            version: reference.to_owned(),
+            near: refs,
+            is_revision: true,
+        })
+    }
+
+    /// Says why a registry does not offer a model that it lists.
+    fn refuse_left_out(&self, cached: &mut Cached, path: &str) -> Result<()> {
+        match cached.left_out()?.remove(path) {
+            Some(reason) => {
+                let location = format!("{}@{}", self.label(), cached.head.origin.reference);
+                let message = format!("model '{}': {reason}", self.identity.full_name(path));
+                Err(Error::registry(location, message))
+            }
+            None => Ok(()),
         }
     }
 
     /// Looks a model up in the registries of all refs: it may be in only one of them.
     fn look_up_anywhere(&self, path: &str) -> Result<RemoteModel> {
         let (mut found, mut near, mut missing) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut left_out = Ok(());
         for reference in self.refs() {
             match self.cached(&reference)? {
                 Some(mut cached) => match take(cached.models()?, path) {
                     Ok(row) => found.push(self.remote(&cached.head, row)?),
-                    Err(names) => near.extend(names),
+                    Err(names) => {
+                        near.extend(names);
+                        left_out = left_out.and_then(|()| self.refuse_left_out(&mut cached, path));
+                    }
                 },
                 None if self.expects(&reference) => missing.push(reference),
                 None => {}
             }
+        }
+        if found.is_empty() {
+            left_out?;
         }
         match found.len() {
             0 if missing.is_empty() && !(near.is_empty() && self.place.refs.is_empty()) => {

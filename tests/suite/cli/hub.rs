@@ -53,6 +53,49 @@ fn files_and_a_type_are_chosen_with_flags() {
     );
 }
 
+/// The hint is typed as it stands.
+#[test]
+fn a_refusal_names_what_to_exclude() {
+    let machine = Machine::new();
+    let good = ["config.json", "runs/ok", "it's"];
+    let bad = [
+        "nul",
+        "runs/12:30/a",
+        "runs/12:30/b",
+        "-x:y",
+        "a b:c",
+        "CONFIG.json",
+        "b\\c",
+        "[x]?",
+    ];
+    let files = good.into_iter().chain(bad).map(|name| (name, name));
+    machine.hub.repo("o/n").commit("main", files);
+    let ran = models(&machine, "pull hf/o/n");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let (_, options) = ran
+        .err
+        .split_once("hint: pull the other files with ")
+        .unwrap();
+    let mut words = vec!["pull", "hf/o/n"];
+    for option in options.trim_end().split("--exclude").skip(1) {
+        let glob = option.trim().trim_start_matches('=').trim_matches('\'');
+        words.push(Box::leak(format!("--exclude={glob}").into_boxed_str()));
+    }
+    assert_eq!(words.len(), 2 + bad.len() - 1, "{options}");
+    let ran = run_words(&mount(&machine, ""), &words, Sinks::Captured);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(machine.rack.files_of("hf/o/n main").len(), good.len());
+
+    let many = (0..20).map(|number| (format!("x:{number}"), "x"));
+    machine.hub.repo("o/many").commit("main", many);
+    let ran = models(&machine, "pull hf/o/many");
+    assert!(
+        ran.err
+            .contains("hint: pull only the files that you need with --include"),
+        "{ran:?}"
+    );
+}
+
 #[test]
 fn a_dry_run_says_what_a_selection_costs() {
     let (machine, _, _) = Machine::with_whisper();

@@ -341,6 +341,7 @@ fn hash_files(
             digest: Some(hasher.finish()),
             size_bytes: Some(size_bytes),
             url: url.transpose()?.map(|url| url.to_string()),
+            ..FileEntry::default()
         };
         Ok((name.to_owned(), file))
     };

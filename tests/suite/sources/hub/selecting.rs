@@ -2,12 +2,16 @@
 
 use std::fs;
 
+use modelrack::installed::Freshness;
 use modelrack::pull::PullOutcome;
-use modelrack::{Manager, PullOptions, PullReport, Result, UpdateOptions, VerifyOptions};
+use modelrack::{
+    ErrorKind, Manager, PullOptions, PullReport, RemoteOptions, Result, UpdateOptions,
+    VerifyOptions,
+};
 
 use crate::sources::hub::machine::{Machine, WHISPER, whisper};
-use crate::support::address;
 use crate::support::rack::Rack;
+use crate::support::{address, chain};
 
 fn options(include: &[&str], exclude: &[&str]) -> PullOptions {
     let owned = |globs: &[&str]| globs.iter().copied().map(str::to_owned).collect::<Vec<_>>();
@@ -27,6 +31,61 @@ fn names(rack: &Rack, model: &str) -> Vec<String> {
         .into_iter()
         .map(|(name, _)| name)
         .collect()
+}
+
+#[test]
+fn files_that_cannot_be_installed_matter_only_when_they_are_wanted() {
+    let bad = [
+        "nul",
+        "runs/12:30/events",
+        "CONFIG.json",
+        "sub./x",
+        "a\\b",
+        "../x",
+    ];
+    let machine = Machine::new();
+    let repo = machine.hub.repo(WHISPER.trim_start_matches("hf/"));
+    let good = ["config.json", "model.safetensors"];
+    repo.commit("main", good.into_iter().chain(bad).map(|name| (name, name)));
+    let error = pull(&machine, &[], &[]).unwrap_err();
+    let ErrorKind::UnusableFiles {
+        files,
+        can_exclude: true,
+        ..
+    } = error.kind()
+    else {
+        panic!("{}", chain(&error));
+    };
+    assert_eq!(files.len(), bad.len(), "{files:?}");
+    assert_eq!(error.code(), "REGISTRY_ERROR");
+    assert!(machine.rack.listed().0.is_empty());
+    assert!(pull(&machine, &["*.safetensors", "nul"], &[]).is_err());
+
+    let remote = RemoteOptions::default();
+    let detail = machine
+        .manager()
+        .remote_detail(&address(WHISPER), &remote)
+        .unwrap();
+    assert_eq!(
+        detail.files.len(),
+        3,
+        "what is no file name anywhere is left out"
+    );
+
+    pull(&machine, &["*.safetensors"], &[]).unwrap();
+    let installed = format!("{WHISPER} main");
+    assert_eq!(names(&machine.rack, &installed), ["model.safetensors"]);
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let all = machine
+        .manager()
+        .pull(&address(WHISPER), &options(&[], &files));
+    all.unwrap();
+    assert_eq!(names(&machine.rack, &installed).len(), 2);
+    let update = machine
+        .manager()
+        .check_update(&UpdateOptions::default())
+        .unwrap();
+    assert!(matches!(update.entries[0].freshness, Freshness::UpToDate));
 }
 
 #[test]

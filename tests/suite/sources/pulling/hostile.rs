@@ -231,7 +231,7 @@ fn zips_are_read_however_they_were_made() {
 }
 
 #[test]
-fn names_in_a_registry_that_lead_out_are_refused_when_it_is_synced() {
+fn names_in_a_registry_that_lead_out_are_refused_unless_they_are_excluded() {
     for name in [
         "../x",
         "alpha/../../x",
@@ -247,16 +247,23 @@ fn names_in_a_registry_that_lead_out_are_refused_when_it_is_synced() {
         let mut tree = alpha();
         tree.push((".registry/models.toml".to_owned(), toml.into()));
         site.repo.commit("develop", tree);
-        let report = site
-            .manager()
-            .sync(&modelrack::SyncOptions::default())
-            .unwrap();
-        assert_eq!(report.failed[0].error.code(), "REGISTRY_ERROR", "{name}");
-        assert_eq!(
-            site.pull("mf6/test/alpha").unwrap_err().code(),
-            "NOT_SYNCED",
-            "{name}"
-        );
+        site.sync();
+        site.forge.server().reset_counts();
+        let error = site.pull("mf6/test/alpha").unwrap_err();
+        let ErrorKind::UnusableFiles { files, .. } = error.kind() else {
+            panic!("{name}: {}", chain(&error));
+        };
+        let [unusable] = files.as_slice() else {
+            panic!("{name}: {files:?}");
+        };
+        assert!(name.ends_with(unusable.as_str()), "{name}: {unusable}");
+        assert!(site.rack.listed().0.is_empty());
+        assert_eq!(site.forge.server().connections(), 0);
+        let others = PullOptions::default().exclude([unusable.as_str()]);
+        let pulled = site.manager().pull(&address("mf6/test/alpha"), &others);
+        assert_eq!(pulled.unwrap().files, 1, "{name}");
+        let names = site.rack.files_of("mf6/test/alpha develop").into_iter();
+        assert!(names.map(|(name, _)| name).eq(["a"]), "{name}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! Registries that mean harm, or that nobody could read.
 
-use modelrack::{Manager, RemoteOptions};
+use modelrack::{Manager, PullOptions, RemoteOptions};
 
 use super::{Host, sync, tree_of};
 use crate::sources::repository::models::ModelsToml;
+use crate::support::address;
 
 /// Asserts that a sync refuses a registry, leaves nothing of it, and says why in a line; returns that.
 #[track_caller]
@@ -58,7 +59,68 @@ fn names_of_files() {
     refused(ModelsToml::new().model("m", &[&"a".repeat(300)]));
     // Names that meet on some system.
     for names in [["a/x", "a/X"], ["a/x", "A/y"], ["a", "a/x"], ["É", "é"]] {
-        refused(ModelsToml::new().model("m", &names));
+        let host = Host::empty();
+        let toml = ModelsToml::new().model("m", &names);
+        host.repo.commit("develop", tree_of(toml));
+        let manager = host.manager(&["develop"]);
+        sync(&manager);
+        let error = manager.plan_pull(&address("mf6/test/m"), &PullOptions::default());
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{names:?}: {error}");
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_offered_leaves_the_others() {
+    for (what, bad) in [
+        ("a name of a model", "\"con\" = [\"n/y\"]\n"),
+        ("no list", "\"bad\" = 7\n"),
+        ("a list of numbers", "\"bad\" = [1]\n"),
+        ("a file", "\"bad\" = [\"../x\"]\n"),
+        ("a hash", "\"bad\" = [\"n/hash\"]\n"),
+        ("a size", "\"bad\" = [\"n/size\"]\n"),
+        ("an entry", "\"bad\" = [\"n/number\"]\n"),
+        (
+            "models but for case",
+            "\"bad\" = [\"n/y\"]\n\"BAD\" = [\"n/y\"]\n",
+        ),
+        (
+            "a model twice",
+            "\"bad\" = [\"n/y\"]\n\"mf6/test/bad\" = [\"n/y\"]\n",
+        ),
+        ("an example", "[examples]\ne = 7\n"),
+    ] {
+        let host = Host::empty();
+        let files = "\"n/y\" = {}\n\"n/hash\" = { hash = \"zz\" }\n\"n/size\" = { size = -1 }\n\"n/number\" = 1\n";
+        let toml = format!("[files]\n{files}[models]\ngood = [\"n/y\"]\n{bad}");
+        host.repo.commit("develop", tree_of(toml));
+        let manager = host.manager(&["develop"]);
+        assert_eq!(
+            sync(&manager),
+            "synced mf6/test@develop version_controlled 1\n",
+            "{what}"
+        );
+        let listing = manager.list_remote(&RemoteOptions::default()).unwrap();
+        let listed: Vec<String> = listing
+            .models
+            .iter()
+            .map(|it| it.model.to_string())
+            .collect();
+        assert_eq!(listed, ["mf6/test/good develop"], "{what}");
+        if bad.contains("\"bad\"") {
+            let find = |name: &str| manager.get_remote(&address(name), &RemoteOptions::default());
+            let error = find("mf6/test/bad develop").unwrap_err();
+            assert_eq!(error.code(), "REGISTRY_ERROR", "{what}");
+            assert!(
+                error.to_string().contains("model 'mf6/test/bad': "),
+                "{what}: {error}"
+            );
+            assert_eq!(
+                find("mf6/test/bad").unwrap_err().code(),
+                "REGISTRY_ERROR",
+                "{what}"
+            );
+        }
     }
 }
 
@@ -84,7 +146,7 @@ fn names_of_models_and_folders() {
         "a*",
     ] {
         let told = refused(ModelsToml::new().model(name, &["x"]));
-        assert!(told.contains("in [models], the name "), "{told}");
+        assert!(told.contains(": the name "), "{told}");
     }
     refused(ModelsToml::new().model(&"m/".repeat(130), &[]));
     for names in [["m", "M"], ["m", "mf6/test/m"], ["a/É", "a/é"]] {
@@ -144,7 +206,7 @@ fn what_is_no_registry() {
         "models = { m = 1 }\n".to_owned(),
         "models = { m = [1] }\n".to_owned(),
         "examples = { e = \"m\" }\n".to_owned(),
-        "[files]\nx = 1\n".to_owned(),
+        "[files]\nx = 1\n[models]\nm = [\"x\"]\n".to_owned(),
         "root = 1\n".to_owned(),
         "asset = []\n".to_owned(),
         "[files]\nx = {}\nx = {}\n".to_owned(),
