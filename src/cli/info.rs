@@ -9,7 +9,7 @@ use super::session::Session;
 use super::table::Table;
 use super::{Mount, sources};
 use crate::installed::InstalledDetail;
-use crate::manifest::{Checksum, ManifestFile};
+use crate::manifest::ManifestFile;
 use crate::remote::{LocalState, RemoteDetail};
 use crate::{Metadata, RemoteOptions};
 
@@ -95,7 +95,9 @@ fn print_fields<'a>(
         return Ok(());
     }
     let rows = files.iter().map(|file| {
-        let digest = file.digest.as_ref().map(Checksum::to_string);
+        let learned = if file.is_learned { " (learned)" } else { "" };
+        let digest = file.digest.as_ref();
+        let digest = digest.map(|digest| format!("{digest}{learned}"));
         [
             file.path.to_string(),
             or_dash(file.size_bytes.map(render::size).as_deref()),

@@ -45,6 +45,17 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 
 fn print(session: &Session, verified: &VerifiedModel) -> CliResult {
     let model = &verified.model;
+    match verified.unchecked.as_slice() {
+        [] => {}
+        [file] => session.warning(format!(
+            "{model}: '{file}' was compared by its size only: no digest of it is known"
+        )),
+        [first, ..] => session.warning(format!(
+            "{model}: {} files, such as '{first}', were compared by their sizes only: no digests of \
+             them are known",
+            verified.unchecked.len()
+        )),
+    }
     if verified.damaged.is_empty() {
         return session.say(format!("{model}: ok, {}", render::size(verified.bytes)));
     }

@@ -37,15 +37,19 @@ pub(super) struct FileWire<'a> {
     sha256: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     git_blob: Option<GitBlobId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learned_sha256: Option<Digest>,
 }
 
 impl<'a> From<&'a ManifestFile> for FileWire<'a> {
     fn from(file: &'a ManifestFile) -> Self {
+        let sha256 = file.digest.and_then(|digest| digest.sha256());
         Self {
             path: file.path.as_str().into(),
             size: file.size_bytes,
-            sha256: file.digest.and_then(|digest| digest.sha256()),
+            sha256: sha256.filter(|_| !file.is_learned),
             git_blob: file.digest.and_then(|digest| digest.git_blob()),
+            learned_sha256: sha256.filter(|_| file.is_learned),
         }
     }
 }
@@ -53,9 +57,12 @@ impl<'a> From<&'a ManifestFile> for FileWire<'a> {
 impl FileWire<'_> {
     fn read(self) -> Result<ManifestFile, InvalidName> {
         let sha256 = self.sha256.map(Checksum::Sha256);
+        let stated = sha256.or(self.git_blob.map(Checksum::GitBlob));
+        let learned = self.learned_sha256.map(Checksum::Sha256);
         Ok(ManifestFile {
             size_bytes: self.size,
-            digest: sha256.or(self.git_blob.map(Checksum::GitBlob)),
+            digest: stated.or(learned),
+            is_learned: stated.is_none() && learned.is_some(),
             ..ManifestFile::new(RelPath::parse(&self.path)?)
         })
     }
@@ -98,7 +105,8 @@ pub(crate) fn write_listing(
     let total = sizes
         .map(|sizes| sum(sizes).ok_or("the sizes of the files are too large"))
         .transpose()?;
-    let all_digests = files.iter().all(|file| file.digest.is_some());
+    let is_stated = |file: &ManifestFile| file.digest.is_some() && !file.is_learned;
+    let all_digests = files.iter().all(is_stated);
     let json = to_json(&ManifestWire {
         total_size: total,
         chunk_size: None,

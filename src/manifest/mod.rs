@@ -16,7 +16,8 @@
 //!
 //! `chunk_sizes` is present only if chunks differ in length; without it, every chunk but the last has `chunk_size` bytes.
 //! Without `chunks`, every file that is not empty is a part. A file may lack `sha256`, or have `git_blob` instead, the id
-//! that git gives it. Unknown fields are ignored.
+//! that git gives it. An installed file that has neither has `learned_sha256`, of what came with the pull. Unknown fields are
+//! ignored.
 //!
 //! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the
 //! unknown values of `size`, and has no parts until a pull has measured the files. If a digest is missing too,
@@ -82,9 +83,13 @@ pub struct ManifestFile {
     /// installed model always have a size.
     #[serde(rename = "bytes")]
     pub size_bytes: Option<u64>,
-    /// The checksum of its content, if the registry states one.
+    /// The checksum of its content, if the registry states one or a pull has learned it.
     #[serde(flatten, serialize_with = "checksum")]
     pub digest: Option<Checksum>,
+    /// Whether the checksum is that of what a pull received, because the registry states none. It shows whether the file has
+    /// changed since, and not whether it was right.
+    #[serde(rename = "learned")]
+    pub is_learned: bool,
     /// Where it begins in the model's stream of bytes.
     #[serde(skip)]
     pub(crate) offset: u64,
@@ -106,6 +111,7 @@ impl ManifestFile {
             path,
             size_bytes: None,
             digest: None,
+            is_learned: false,
             offset: 0,
         }
     }
@@ -391,6 +397,38 @@ impl Manifest {
         Self::of_listing(files, self.unusable.clone(), revision, location)
     }
 
+    /// Returns the indexes of the files whose content nothing determines.
+    pub(crate) fn undetermined(&self) -> impl Iterator<Item = usize> {
+        let files = self.files.iter().enumerate();
+        let undetermined = files.filter(|(_, file)| self.content(file).is_none());
+        undetermined.map(|(index, _)| index)
+    }
+
+    /// Makes the manifest in which these files have the digests of what a pull received.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::parse`].
+    pub(crate) fn learned(&self, digests: &[(usize, Digest)], location: &str) -> Result<Self> {
+        let mut files = self.files.clone();
+        for (index, digest) in digests {
+            files[*index].digest = Some((*digest).into());
+            files[*index].is_learned = true;
+        }
+        Self::of_files(files, self.revision.as_deref().unwrap_or_default(), location)
+    }
+
+    /// Makes the manifest without what a pull has learned: what the registry states.
+    pub(crate) fn stated(self, location: &str) -> Result<Self> {
+        if !self.files.iter().any(|file| file.is_learned) {
+            return Ok(self);
+        }
+        let mut files = self.files;
+        for file in files.iter_mut().filter(|file| file.is_learned) {
+            (file.digest, file.is_learned) = (None, false);
+        }
+        Self::of_files(files, self.revision.as_deref().unwrap_or_default(), location)
+    }
+
     /// Returns the digest of the document, which is what an index names it by; [`Manifest`] has an example.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -479,12 +517,9 @@ impl Manifest {
         &self.parts[self.parts_in(file.range())]
     }
 
-    /// Returns the paths of the files that no digest covers.
+    /// Returns the paths of the files that no digest of the registry covers.
     pub(crate) fn unverifiable(&self) -> Vec<String> {
-        let is_covered = |file: &ManifestFile| {
-            let mut parts = self.parts_of(file).iter();
-            file.digest.is_some() || (self.is_measured && parts.all(|part| part.digest.is_some()))
-        };
+        let is_covered = |file: &ManifestFile| !file.is_learned && self.content(file).is_some();
         let files = self.files.iter().filter(|file| !is_covered(file));
         files.map(|file| file.path.to_string()).collect()
     }

@@ -127,6 +127,9 @@ pub struct VerifiedModel {
     pub bytes: u64,
     /// The files that were damaged, in the order of paths; they stay here after a repair.
     pub damaged: Vec<DamagedFile>,
+    /// Paths of files of which only the size could be compared: their registry states no digest, and the program that
+    /// installed them recorded none.
+    pub unchecked: Vec<String>,
     /// The pull that repaired it; `None` if nothing was repaired.
     pub repaired: Option<PullReport>,
 }
@@ -140,6 +143,7 @@ impl VerifiedModel {
             model,
             bytes: 0,
             damaged: Vec::new(),
+            unchecked: Vec::new(),
             repaired: None,
         }
     }
@@ -160,6 +164,7 @@ impl Serialize for VerifiedModel {
             ok: bool,
             bytes: u64,
             damaged: &'a [DamagedFile],
+            unchecked: &'a [String],
             repaired: Option<&'a PullReport>,
         }
         let fields = Fields {
@@ -167,6 +172,7 @@ impl Serialize for VerifiedModel {
             ok: self.is_whole(),
             bytes: self.bytes,
             damaged: &self.damaged,
+            unchecked: &self.unchecked,
             repaired: self.repaired.as_ref(),
         };
         fields.serialize(serializer)
@@ -185,7 +191,7 @@ impl Serialize for VerifiedModel {
 ///
 /// let report = manager.verify(&VerifyOptions::default().repair(true))?;
 /// for verified in &report.models {
-///     println!("{}: {} bytes hashed", verified.model, verified.bytes);
+///     println!("{}: {} bytes hashed, all but {:?}", verified.model, verified.bytes, verified.unchecked);
 ///     for file in &verified.damaged {
 ///         match file.damage {
 ///             Damage::Missing => println!("  {} is gone", file.path),
@@ -244,6 +250,9 @@ impl Engine {
         let mut verified = VerifiedModel::new(model.clone());
         match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => {
+                let unchecked = manifest.undetermined();
+                let unchecked = unchecked.map(|file| manifest.files()[file].path.to_string());
+                verified.unchecked = unchecked.collect();
                 let damaged;
                 (verified.bytes, damaged) = verify_files(&dir, manifest, cancel)?;
                 let damaged = damaged.into_iter();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::commit::commit;
+use super::learn::learn;
 use super::measure::Measuring;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::disk::space::check_space;
@@ -134,7 +135,8 @@ impl Attempt<'_> {
         tally.phase(Phase::Extracting);
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
-        report.path = commit(lock, partial, &manifest, &offer.remote, annotation.as_ref())?;
+        let learned = learn(&manifest, &partial.files_dir(), &self.pull.call.cancel)?;
+        report.path = commit(lock, partial, &learned, &offer.remote, annotation.as_ref())?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod attempt;
 mod commit;
 pub(crate) mod downloads;
 mod installed;
+mod learn;
 mod measure;
 pub(crate) mod plan;
 pub(crate) mod selection;

@@ -10,6 +10,7 @@ mod updating;
 mod versioned;
 mod zips;
 
+use modelrack::cli::Mount;
 use modelrack::config::HttpConfig;
 use modelrack::{
     Config, Manager, ModelManager, PullOptions, PullReport, RemoteOptions, Result, SyncOptions,
@@ -66,6 +67,11 @@ impl Site {
 
     pub(super) fn manager(&self) -> ModelManager {
         self.rack.manager_of(self.config())
+    }
+
+    /// The command of this machine.
+    pub(super) fn mount(&self) -> Mount {
+        Mount::new(self.config()).environment(self.rack.environment())
     }
 
     /// A manager of a source with these refs.
