@@ -414,7 +414,11 @@ impl Manifest {
             files[*index].digest = Some((*digest).into());
             files[*index].is_learned = true;
         }
-        Self::of_files(files, self.revision.as_deref().unwrap_or_default(), location)
+        Self::of_files(
+            files,
+            self.revision.as_deref().unwrap_or_default(),
+            location,
+        )
     }
 
     /// Makes the manifest without what a pull has learned: what the registry states.
@@ -426,7 +430,11 @@ impl Manifest {
         for file in files.iter_mut().filter(|file| file.is_learned) {
             (file.digest, file.is_learned) = (None, false);
         }
-        Self::of_files(files, self.revision.as_deref().unwrap_or_default(), location)
+        Self::of_files(
+            files,
+            self.revision.as_deref().unwrap_or_default(),
+            location,
+        )
     }
 
     /// Returns the digest of the document, which is what an index names it by; [`Manifest`] has an example.

@@ -142,6 +142,8 @@ impl Engine {
             return None;
         }
         let manifest = self.store.manifest(&remote.model, record.manifest_hash);
-        manifest.and_then(|manifest| manifest.stated("the installed manifest")).ok()
+        manifest
+            .and_then(|manifest| manifest.stated("the installed manifest"))
+            .ok()
     }
 }
