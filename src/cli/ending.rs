@@ -84,7 +84,10 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::VersionNotFound { .. }
         | ErrorKind::NotRegistered { .. } => 3,
         ErrorKind::NotInstalled { .. } => 4,
-        ErrorKind::Proxy { status: 407, .. } | ErrorKind::Authentication { .. } => 8,
+        ErrorKind::Proxy {
+            status: 401 | 407, ..
+        }
+        | ErrorKind::Authentication { .. } => 8,
         ErrorKind::Network { .. }
         | ErrorKind::Certificate { .. }
         | ErrorKind::Proxy { .. }

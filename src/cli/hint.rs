@@ -168,7 +168,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             _ => "check the URL; if it is right, tell the operator of the server".into(),
         },
         ErrorKind::Proxy {
-            status: 407,
+            status: 401 | 407,
             variable,
             ..
         } => format!(

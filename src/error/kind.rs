@@ -299,7 +299,7 @@ pub enum ErrorKind {
         url: Box<Url>,
         /// The host and port of the proxy.
         proxy: String,
-        /// The HTTP status that the proxy responded with; 407 if it requires other credentials.
+        /// The HTTP status that the proxy responded with; 407, or 401 by some, if it requires other credentials.
         status: u16,
         /// Whether it was sent a user and password.
         authorized: bool,
@@ -349,7 +349,10 @@ impl ErrorKind {
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::NotSynced { .. } => "NOT_SYNCED",
             Self::NotInstalled { .. } => "NOT_INSTALLED",
-            Self::Proxy { status: 407, .. } | Self::Authentication { .. } => "AUTHENTICATION_ERROR",
+            Self::Proxy {
+                status: 401 | 407, ..
+            }
+            | Self::Authentication { .. } => "AUTHENTICATION_ERROR",
             Self::Network { .. }
             | Self::IndexNotFound { .. }
             | Self::Certificate { .. }

@@ -86,8 +86,12 @@ impl fmt::Display for ErrorKind {
                 authorized,
                 ..
             } => match (status, authorized) {
-                (407, true) => write!(f, "the proxy {proxy} rejects the user and password ({url})"),
-                (407, false) => write!(f, "the proxy {proxy} requires a user and password ({url})"),
+                (401 | 407, true) => {
+                    write!(f, "the proxy {proxy} rejects the user and password ({url})")
+                }
+                (401 | 407, false) => {
+                    write!(f, "the proxy {proxy} requires a user and password ({url})")
+                }
                 _ => write!(
                     f,
                     "the proxy {proxy} responded with status {status} ({url})"

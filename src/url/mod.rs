@@ -165,7 +165,8 @@ impl Url {
             Some((user, host)) => (Some(Secret::new(user)), host),
             None => (None, authority),
         };
-        let host = host.to_ascii_lowercase();
+        // A colon without a port means the port of the scheme (RFC 3986, section 6.2.3).
+        let host = host.strip_suffix(':').unwrap_or(host).to_ascii_lowercase();
         match scheme {
             Scheme::File if !host.is_empty() && host != "localhost" => {
                 let reason = "a file URL has three slashes, such as file:///srv/models";
@@ -179,6 +180,13 @@ impl Url {
         let is_valid = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]~%".contains(&c);
         if !host.bytes().all(is_valid) {
             return Err(InvalidUrl("the host of the URL has an invalid character"));
+        }
+        // The colons within brackets belong to an address.
+        let behind_brackets = host.rsplit_once(']').map_or(&*host, |(_, rest)| rest);
+        let port = behind_brackets.split_once(':').map(|(_, port)| port);
+        if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            let reason = "the port of the URL is not a number up to 65535";
+            return Err(InvalidUrl(reason));
         }
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(encode(query, b"/?"))),
@@ -441,6 +449,11 @@ mod tests {
             "https:///x",
             "http://:80/",
             "http://a b/",
+            "http://h:99999/",
+            "http://h:x/",
+            "http://h:80:80/",
+            "http://[::1]:x/",
+            "http://fe80::1/",
             "file://host/x",
         ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
@@ -450,6 +463,7 @@ mod tests {
     #[test]
     fn origin_and_loopback() {
         assert!(url("http://h/a").same_origin(&url("http://H:80/b")));
+        assert!(url("http://h:/a").same_origin(&url("http://h/b")));
         assert!(!url("http://h/a").same_origin(&url("https://h/a")));
         for (text, expected) in [
             ("http://127.0.0.1:8000/", true),

@@ -13,7 +13,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tracing::{debug, warn};
 
-use crate::error::{CertificateProblem, Error, Result};
+use crate::error::{CertificateProblem, Error, Result, chain};
 
 /// Trusts what these certificates vouch for, and these certificates themselves.
 ///
@@ -100,19 +100,20 @@ impl ServerCertVerifier for Verifier {
 /// else has a certificate.
 fn read_all(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
     let mut certificates = Vec::new();
-    let mut unreadable = None;
+    let mut unreadable = Vec::new();
     for path in paths {
         if let Err(error) = read(path, &mut certificates) {
-            let shown = path.display();
-            warn!(path = %shown, %error, "certificates that should be trusted cannot be read");
-            let message = format!("cannot read the certificates in {shown}");
-            unreadable.get_or_insert(Error::config_from(message, error));
+            let message = format!("cannot read the certificates in {}", path.display());
+            unreadable.push(Error::config_from(message, error));
         }
     }
-    match unreadable {
-        Some(error) if certificates.is_empty() => Err(error),
-        _ => Ok(certificates),
+    if certificates.is_empty() && !unreadable.is_empty() {
+        return Err(unreadable.swap_remove(0));
     }
+    for error in unreadable {
+        warn!("{}", chain(&error));
+    }
+    Ok(certificates)
 }
 
 fn read(path: &Path, certificates: &mut Vec<CertificateDer<'static>>) -> io::Result<()> {

@@ -201,8 +201,9 @@ fn transport_error(error: ureq::Error, url: &Url, proxy: Option<&Proxy>) -> Tran
         return TransportError::known(refused, false);
     }
     let (message, transient) = describe(&error);
+    let way = proxy.map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
     TransportError {
-        message: message.to_owned(),
+        message: format!("{message}{way}"),
         transient,
         source: Some(error.into()),
     }

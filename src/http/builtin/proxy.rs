@@ -61,11 +61,17 @@ impl Proxy {
     pub(super) fn refusal(&self, url: &Url, status: u16) -> ErrorKind {
         ErrorKind::Proxy {
             url: Box::new(url.clone()),
-            proxy: format!("{}:{}", self.proxy.host(), self.proxy.port()),
+            proxy: self.to_string(),
             status,
             authorized: self.proxy.username().is_some(),
             variable: self.variable,
         }
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.proxy.host(), self.proxy.port())
     }
 }
 

@@ -147,6 +147,20 @@ fn a_tunnel_that_is_not_allowed_is_asked_for_once_and_a_failed_one_again() {
 }
 
 #[test]
+fn a_proxy_that_cannot_be_reached_is_named() {
+    let rack = Rack::new();
+    for scheme in ["http", "socks5"] {
+        let environment = rack.environment();
+        let environment = environment.variable("ALL_PROXY", format!("{scheme}://127.0.0.1:1"));
+        for registry in ["http://models.invalid", "https://models.invalid"] {
+            let error = pull(&rack, environment.clone(), registry).unwrap_err();
+            let shown = chain(&error);
+            assert!(shown.contains("through the proxy 127.0.0.1:1 "), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn what_is_excepted_never_reaches_the_proxy() {
     let proxy = Server::start();
     let rack = Rack::with_model();
