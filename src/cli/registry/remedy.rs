@@ -38,7 +38,7 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
 }
 
 /// Lists the first of many names.
-fn few(names: &[String]) -> String {
+pub(super) fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names
         .iter()

@@ -16,8 +16,9 @@ use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, RegisteredItem};
 use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::left_out::is_of_tool;
 use crate::project::scan::survey::{Candidate, Survey};
-use crate::project::scan::walk::{IS_LINK, is_of_tool};
+use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
@@ -149,6 +150,7 @@ setters!(AddOptions {
 /// for failed in &report.failed {
 ///     println!("{}: {}", failed.path, failed.error);
 /// }
+/// println!("left out: {:?}", report.left_out);
 /// assert_eq!(report.processed, report.registered.len() + report.unchanged.len() + report.failed.len());
 /// assert_eq!(report.failed[0].path, "models/broken.safetensors");
 /// assert!(report.registered.iter().any(|item| item.kind == ItemKind::Target));
@@ -169,6 +171,8 @@ pub struct AddReport {
     pub unchanged: Vec<String>,
     /// The paths that could not be registered, each with its error.
     pub failed: Vec<FailedPath>,
+    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind.
+    pub left_out: Vec<String>,
 }
 
 impl Project {
@@ -176,7 +180,8 @@ impl Project {
     ///
     /// A file is a model. A folder is a model if its format says so, such as a `config.json` of the Hub, or if it is given an
     /// id. Any other folder is searched for models, and is a model itself if nothing in it is recognised. Code is parsed, never
-    /// run; what it declares makes it a model or targets. Folders of tools, such as `.git` and the registry's own, are ignored.
+    /// run; what it declares makes it a model or targets. Folders of tools, such as `.git` and the registry's own, are ignored, and so
+    /// is what systems, editors and download tools leave behind, such as `.cache/huggingface`.
     /// Links are not followed; a link to a model is reported.
     ///
     /// # Errors
@@ -208,6 +213,7 @@ impl Project {
         let mut report = AddReport {
             registry: self.registry_path(),
             failed: faults.collect(),
+            left_out: survey.left_behind.into_iter().collect(),
             ..AddReport::default()
         };
         report.processed = found + report.failed.len();
@@ -244,8 +250,7 @@ impl Project {
             return Err(Error::argument(message).naming(path));
         }
         if options.id.is_some() || options.model_output.is_some() {
-            survey.candidates.push(self.look_at(&path)?);
-            return Ok(());
+            return self.survey_one(&path, survey);
         }
         self.survey(&path, survey)
     }
@@ -288,7 +293,7 @@ impl Project {
     ) -> Result<Vec<RelPath>> {
         let mut files = BTreeSet::new();
         for path in paths {
-            files.extend(self.files_at(&path?)?);
+            files.extend(self.files_at(&path?)?.files);
         }
         Ok(files.into_iter().collect())
     }

@@ -8,8 +8,8 @@ use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::modelstoml::{FileFacts, Files, ModelEntry};
 use crate::project::home::Project;
-use crate::project::item::{ItemId, ItemKind};
-use crate::project::publish::make::is_output_of_run;
+use crate::project::item::{ItemId, ItemKind, listed};
+use crate::project::scan::left_out::is_output_of_run;
 use crate::project::scan::survey::MODFLOW;
 use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::RelPath;
@@ -17,8 +17,6 @@ use crate::relpath::RelPath;
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
 /// may have been written after.
 const TIMES_DIFFER: Duration = Duration::from_secs(2);
-/// How many names a message has.
-const NAMED: usize = 5;
 
 /// What became of a registered file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +147,7 @@ impl Project {
                 folders.insert(folder_of(&entry.path));
                 continue;
             }
-            let FolderFiles { files, faults } = files_below(self, &entry.path)?;
+            let FolderFiles { files, faults, .. } = files_below(self, &entry.path)?;
             let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
             let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
             let refused: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();
@@ -268,17 +266,4 @@ pub(crate) fn is_absence(error: &Error) -> bool {
 
 fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
     entry.format.as_deref() == Some(MODFLOW) && is_output_of_run(file.as_str())
-}
-
-/// Names in a row, with how many more there are.
-fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names
-        .iter()
-        .take(NAMED)
-        .map(|name| name.escape_debug().to_string())
-        .collect();
-    match names.len().checked_sub(NAMED) {
-        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-        _ => shown.join(", "),
-    }
 }

@@ -123,6 +123,7 @@ setters!(PublishOptions {
 ///     println!("{} {:?} in {}", report.model, report.aliases, report.registry.display());
 ///     println!("  {} files, {} bytes, {}", report.files, report.total_bytes, report.manifest_digest);
 ///     println!("  {} of {} chunks are new, {} bytes", report.chunks_written, report.chunks, report.bytes_written);
+///     assert!(report.left_out.is_empty());
 ///     assert_eq!(report.replaced, None, "none of them was there before");
 /// }
 /// assert!(registry.join("models.json").is_file());
@@ -154,6 +155,9 @@ pub struct PublishReport {
     pub chunks_written: usize,
     /// The total size of the chunks that the registry did not have yet.
     pub bytes_written: u64,
+    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind. Empty for registered
+    /// models, whose files are known.
+    pub left_out: Vec<String>,
 }
 
 /// A version whose chunks and manifest are in a registry, but which is not in its index yet.
@@ -213,7 +217,8 @@ impl Project {
     ///
     /// # Errors
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) if there is no file, two files have one name, or a name would be
-    /// refused by those who pull; [`Registry`](ErrorKind::Registry) if the registry's index is malformed; the storage
+    /// refused by those who pull; [`Registry`](ErrorKind::Registry) if the registry's index is malformed, or a file is a
+    /// pointer of Git LFS; the storage
     /// errors; [`Cancelled`](ErrorKind::Cancelled).
     pub fn publish_files(
         paths: &[PathBuf],
@@ -291,7 +296,7 @@ fn write_version(
     registry: &Path,
     options: &PublishOptions,
 ) -> Result<WrittenVersion> {
-    if stream.0.is_empty() {
+    if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
     let data = registry.join("data");
@@ -310,7 +315,7 @@ fn write_version(
     let new: BTreeSet<(u64, Digest)> = new.map(|(chunk, _)| *chunk).collect();
     let (chunks_written, bytes_written) = (new.len(), new.iter().map(|(bytes, _)| bytes).sum());
     let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
-    let files = stream.0.par_iter();
+    let files = stream.parts.par_iter();
     let files: Vec<ManifestFile> = files
         .map(|part| {
             let range = part.range();
@@ -349,6 +354,7 @@ fn write_version(
         chunks: chunks.len(),
         chunks_written,
         bytes_written,
+        left_out: stream.left_behind.clone(),
     };
     Ok(WrittenVersion { report, metadata })
 }

@@ -10,6 +10,7 @@ use crate::digest::{Digest, Hasher};
 use crate::disk::write::NewFile;
 use crate::error::{Error, IoContext, Result};
 use crate::platform;
+use crate::project::scan::pointer::{MAX_POINTER_BYTES, PointerCheck};
 use crate::project::scan::walk::{Links, walk};
 use crate::relpath::{RelPath, check_distinct};
 
@@ -18,7 +19,11 @@ const BUFFER_BYTES: u64 = 256 << 10;
 
 /// Files one after the other, in the order of names.
 #[derive(Debug)]
-pub(super) struct Stream(pub(super) Vec<Part>);
+pub(super) struct Stream {
+    pub(super) parts: Vec<Part>,
+    /// The paths that were passed over: a system, an editor or a download tool left them behind.
+    pub(super) left_behind: Vec<String>,
+}
 
 /// A file of a stream.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ impl Stream {
         let (mut parts, mut offset) = (Vec::with_capacity(files.len()), 0);
         for (name, path) in files {
             let size_bytes = fs::metadata(&path).at("read", &path)?.len();
+            refuse_pointer(&path, size_bytes)?;
             parts.push(Part {
                 name,
                 path,
@@ -50,7 +56,10 @@ impl Stream {
             });
             offset += size_bytes;
         }
-        Ok(Self(parts))
+        Ok(Self {
+            parts,
+            left_behind: Vec::new(),
+        })
     }
 
     /// Finds the files at some paths, and below those that are folders.
@@ -60,6 +69,7 @@ impl Stream {
         options: &PublishOptions,
     ) -> Result<Self> {
         let mut files: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
+        let mut left_behind = Vec::new();
         let mut add = |name: &str, path: PathBuf| {
             let parsed = RelPath::parse(name).map_err(Error::argument_name)?;
             match files.insert(parsed, path.clone()) {
@@ -85,7 +95,10 @@ impl Stream {
                 return Err(Error::argument(message));
             }
             let is_skipped = |name: &str, _: &Path, _: bool| options.skip.as_deref() == Some(name);
-            for file in walk(path, Links::Follow, &options.cancel, &is_skipped)? {
+            let walked = walk(path, Links::Follow, &options.cancel, &is_skipped)?;
+            let names = walked.left_behind.iter();
+            left_behind.extend(names.map(|name| path.join(name).display().to_string()));
+            for file in walked.files {
                 if let Some(fault) = file.fault {
                     return Err(Error::argument(format!("{} {fault}", file.path.display())));
                 }
@@ -93,21 +106,24 @@ impl Stream {
             }
         }
         check_distinct(files.keys()).map_err(Error::argument_name)?;
-        Self::of(files)
+        Ok(Self {
+            left_behind,
+            ..Self::of(files)?
+        })
     }
 
     /// Cuts the stream into chunks.
     pub(super) fn chunks(&self, chunk_bytes: u64) -> Vec<Range<u64>> {
-        let sizes: Vec<u64> = self.0.iter().map(|part| part.size_bytes).collect();
+        let sizes: Vec<u64> = self.parts.iter().map(|part| part.size_bytes).collect();
         cut(&sizes, chunk_bytes)
     }
 
     /// Passes on the bytes of a range.
     fn read(&self, range: &Range<u64>, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let first = self
-            .0
+            .parts
             .partition_point(|part| part.range().end <= range.start);
-        let parts = self.0[first..].iter();
+        let parts = self.parts[first..].iter();
         for part in parts.take_while(|part| part.offset < range.end) {
             let begin = range.start.max(part.offset) - part.offset;
             let end = range.end.min(part.range().end) - part.offset;
@@ -144,6 +160,15 @@ impl Stream {
         file.commit()?;
         Ok((digest, true))
     }
+}
+
+/// Refuses what stands for a file that was not fetched.
+fn refuse_pointer(path: &Path, size_bytes: u64) -> Result<()> {
+    let mut pointer = PointerCheck::default();
+    if size_bytes <= MAX_POINTER_BYTES as u64 {
+        pointer.update(&fs::read(path).at("read", path)?);
+    }
+    pointer.finish(path.display())
 }
 
 /// Passes on the bytes of a range of a file.

@@ -13,6 +13,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::FileFacts;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
+use crate::project::scan::pointer::PointerCheck;
 use crate::relpath::RelPath;
 
 /// How much of a file is read at once, in bytes.
@@ -66,7 +67,7 @@ pub trait HashProgress: Send + Sync + fmt::Debug {
 pub(crate) type FileHashes = BTreeMap<RelPath, Result<FileFacts>>;
 
 impl Project {
-    /// Hashes files. One that cannot be read does not affect the others.
+    /// Hashes files. One that cannot be read, or is a pointer to the file that is meant, does not affect the others.
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
@@ -106,14 +107,17 @@ impl Project {
         }
         let mut file = File::open(&place).at("read", &place)?;
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        let mut pointer = PointerCheck::default();
         loop {
             cancel.check()?;
             let read = file.read(buffer).at("read", &place)?;
             if read == 0 {
+                pointer.finish(path)?;
                 let digest = hasher.finish();
                 return Ok(FileFacts { digest, size_bytes });
             }
             hasher.update(&buffer[..read]);
+            pointer.update(&buffer[..read]);
             size_bytes += read as u64;
         }
     }

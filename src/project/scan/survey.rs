@@ -9,8 +9,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::{Error, IoContext, Result};
 use crate::project::home::Project;
-use crate::project::publish::make::is_output_of_run;
 use crate::project::scan::formats::{self, Description, Extent, ModelFile};
+use crate::project::scan::left_out::is_output_of_run;
 use crate::project::scan::python::{self, Entrypoint, ModelClass, Module, TargetFunction};
 use crate::project::scan::walk::{FolderFiles, IS_LINK, files_below, folder_of};
 use crate::relpath::RelPath;
@@ -89,20 +89,34 @@ impl Candidate {
 pub(crate) struct Survey {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) faults: Vec<(String, Error)>,
+    /// What was passed over, as a system, an editor or a download tool left it behind.
+    pub(crate) left_behind: BTreeSet<String>,
 }
 
 impl Project {
     /// Reads a file or folder as one model, whatever it contains.
     pub(crate) fn look_at(&self, path: &str) -> Result<Candidate> {
-        let files = self.files_at(path)?;
-        match files.as_slice() {
-            [file] if file.as_str() == path => self.read_file(file),
-            _ => Ok(self.folder(path, files)),
-        }
+        let mut survey = Survey::default();
+        self.survey_one(path, &mut survey)?;
+        let candidate = survey.candidates.pop();
+        candidate.ok_or_else(|| Error::internal("a path that is no candidate"))
     }
 
-    /// Returns the file at a path, or all files below it.
-    pub(crate) fn files_at(&self, path: &str) -> Result<Vec<RelPath>> {
+    /// Adds a file or folder as one model, whatever it contains.
+    pub(crate) fn survey_one(&self, path: &str, survey: &mut Survey) -> Result<()> {
+        let FolderFiles {
+            files, left_behind, ..
+        } = self.files_at(path)?;
+        survey.left_behind.extend(left_behind);
+        survey.candidates.push(match files.as_slice() {
+            [file] if file.as_str() == path => self.read_file(file)?,
+            _ => self.folder(path, files),
+        });
+        Ok(())
+    }
+
+    /// Returns the file at a path, or all files below it, which have no faults.
+    pub(crate) fn files_at(&self, path: &str) -> Result<FolderFiles> {
         let refuse = |reason: &str| {
             let message = format!("'{}' {reason}", path.escape_debug());
             Error::argument(message).naming(path)
@@ -112,24 +126,27 @@ impl Project {
             return Err(refuse(IS_LINK));
         }
         if metadata.is_file() {
-            return Ok(vec![RelPath::parse_argument(path)?]);
+            return Ok(FolderFiles {
+                files: vec![RelPath::parse_argument(path)?],
+                ..FolderFiles::default()
+            });
         }
         if !metadata.is_dir() {
             return Err(refuse("is neither a file nor a folder"));
         }
-        let FolderFiles { files, faults } = files_below(self, path)?;
-        let fault = faults.into_iter().next();
-        fault.map_or(Ok(files), |(_, error)| Err(error))
+        let mut below = files_below(self, path)?;
+        let fault = below.faults.drain(..).next();
+        fault.map_or(Ok(below), |(_, error)| Err(error))
     }
 
     /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says, or as
     /// its name and those of the files beside it do. If there are none, all files are one model.
     pub(crate) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
-            survey.candidates.push(self.look_at(path)?);
-            return Ok(());
+            return self.survey_one(path, survey);
         }
         let tree = files_below(self, path)?;
+        survey.left_behind.extend(tree.left_behind);
         let files = tree.files.into_par_iter();
         let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
         let accompanied = accompanied(read.iter().map(|(_, file)| file));

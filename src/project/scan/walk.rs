@@ -9,14 +9,9 @@ use tracing::debug;
 use crate::error::{Error, IoContext, Result};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
+use crate::project::scan::left_out::{is_left_behind, is_of_tool};
 use crate::relpath::{RelPath, below};
 
-/// Files and folders that belong to tools.
-#[rustfmt::skip]
-const OF_TOOLS: [&str; 10] = [
-    ".git", ".hg", ".svn", ".registry", ".venv", ".ipynb_checkpoints", "__pycache__", "node_modules", ".DS_Store",
-    "Thumbs.db",
-];
 /// How deep folders may be nested. Links that are followed may form a loop.
 const MAX_DEPTH: usize = 64;
 /// Why a link is refused.
@@ -46,11 +41,17 @@ pub(crate) struct FolderFiles {
     pub(crate) files: Vec<RelPath>,
     /// The paths that cannot be in a registry, each with the reason.
     pub(crate) faults: Vec<(String, Error)>,
+    /// What was passed over, as a system, an editor or a download tool left it behind.
+    pub(crate) left_behind: Vec<String>,
 }
 
-/// Returns whether files or folders of this name belong to a tool, and never to a model.
-pub(crate) fn is_of_tool(name: &str) -> bool {
-    OF_TOOLS.contains(&name)
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// What is not a folder, ordered by name.
+    pub(crate) files: Vec<FileBelow>,
+    /// The paths, from the folder, of what was passed over: a system, an editor or a download tool left it behind.
+    pub(crate) left_behind: Vec<String>,
 }
 
 /// Returns the folder that contains a path, `.` for the project's folder.
@@ -67,8 +68,13 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
             (project.locate(&path), folder)
         }
     };
-    let mut tree = FolderFiles::default();
-    for file in walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)? {
+    let walked = walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)?;
+    let left_behind = walked.left_behind.iter();
+    let mut tree = FolderFiles {
+        left_behind: left_behind.map(|name| below(prefix, name).into()).collect(),
+        ..FolderFiles::default()
+    };
+    for file in walked.files {
         let name = below(prefix, &file.name);
         let path = match file.fault {
             Some(fault) => {
@@ -85,7 +91,7 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
     Ok(tree)
 }
 
-/// Lists all files below a folder, ordered by name, except those of tools and those for which `is_left_out` holds. It gets
+/// Lists all files below a folder, except those of tools, what was left behind, and those for which `is_left_out` holds. It gets
 /// the path from the folder, the path on disk, and whether that is a folder.
 ///
 /// # Errors
@@ -96,8 +102,9 @@ pub(crate) fn walk(
     links: Links,
     cancel: &CancelToken,
     is_left_out: &dyn Fn(&str, &Path, bool) -> bool,
-) -> Result<Vec<FileBelow>> {
-    let mut files = Vec::new();
+) -> Result<Walked> {
+    let mut walked = Walked::default();
+    let top = folder;
     let mut folders = vec![(folder.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
         cancel.check()?;
@@ -116,6 +123,10 @@ pub(crate) fn walk(
             let (component, path) = (entry.file_name(), entry.path());
             let name = below(&prefix, &component.to_string_lossy());
             if component.to_str().is_some_and(is_of_tool) {
+                continue;
+            }
+            if is_left_behind(&name, top) {
+                walked.left_behind.push(name);
                 continue;
             }
             let kind = match (links, entry.file_type()) {
@@ -141,12 +152,14 @@ pub(crate) fn walk(
             } else if kind.is_dir() && fault.is_none() {
                 folders.push((path, name, depth + 1));
             } else {
-                files.push(FileBelow { name, path, fault });
+                walked.files.push(FileBelow { name, path, fault });
             }
         }
     }
+    let files = &mut walked.files;
     files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    Ok(files)
+    walked.left_behind.sort_unstable();
+    Ok(walked)
 }
 
 #[cfg(test)]
@@ -164,8 +177,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("gone")).unwrap();
         let remove = |_: &str, path: &Path, _| fs::remove_dir(path).is_err();
-        let files = walk(folder.path(), Links::Refuse, &CancelToken::new(), &remove).unwrap();
-        assert!(files.is_empty());
+        let walked = walk(folder.path(), Links::Refuse, &CancelToken::new(), &remove).unwrap();
+        assert!(walked.files.is_empty());
     }
 
     #[test]
@@ -178,14 +191,16 @@ mod tests {
             "c/out",
             "__pycache__/x",
             "Thumbs.db",
+            "b/x~",
         ] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
         let is_out = |name: &str, _: &Path, is_folder: bool| name == "c/out" && !is_folder;
-        let files = walk(folder.path(), Links::Follow, &CancelToken::new(), &is_out).unwrap();
-        let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+        let walked = walk(folder.path(), Links::Follow, &CancelToken::new(), &is_out).unwrap();
+        assert_eq!(walked.left_behind, ["b/x~"]);
+        let names: Vec<_> = walked.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a", "b/x"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Making the registry of a repository: it indexes what is served, and the same files give the same bytes.
 
 mod hostile;
+mod leftovers;
 mod local;
 mod remote;
 

@@ -7,6 +7,7 @@ mod foreign;
 mod hostile;
 mod import;
 mod layouts;
+mod leftovers;
 mod make;
 mod outside;
 mod publish;

@@ -6,11 +6,11 @@
 //!
 //! A folder with a name file is a model, named after its path below the folder that is indexed. Everything below it belongs
 //! to it, even where that belongs to another model too. Left out are the outputs of a run (`.lst .hds .hed .cbb .cbc .bud
-//! .ddn .ucn .glo`), what they are compared with (`compare*`), and the files of tools such as version control. A link in a
+//! .ddn .ucn .glo`), what they are compared with (`compare*`), the files of tools such as version control, and what
+//! systems, editors and download tools leave behind. A link in a
 //! model is refused, since a server does not serve what it leads to.
 
 mod attributes;
-mod left_out;
 mod models;
 mod origin;
 mod tree;
@@ -33,12 +33,13 @@ use crate::model::ModelName;
 use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
+use crate::project::item::listed;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
+use crate::project::scan::pointer::PointerCheck;
 use crate::relpath::below;
 use crate::setters::setters;
 use crate::store::lock::RECORD_LIMIT;
 
-pub(crate) use left_out::is_output_of_run;
 use models::{Models, Naming, find};
 use origin::IndexedFolder;
 
@@ -256,7 +257,7 @@ impl Project {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no such folder, no model in it, or no repository for URLs;
-    /// [`ErrorKind::Registry`] if a model has a name that a registry cannot have or contains a link, if the repository,
+    /// [`ErrorKind::Registry`] if a model has a name that a registry cannot have or contains a link or a pointer of Git LFS, if the repository,
     /// ref or zip does not exist, if the archive is malformed, or if models that are registered there have the same
     /// names or are elsewhere; [`ErrorKind::DamagedRegistry`] if the file there is not a registry; the network and
     /// storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
@@ -286,7 +287,7 @@ impl Project {
             )));
         }
         let files = hash_files(&folder, &found.files, options)?;
-        let notes = notes(folder.notes, found.nested);
+        let notes = notes(folder.notes, found.nested, &folder.tree.left_behind);
         let Models {
             models, examples, ..
         } = found;
@@ -327,15 +328,18 @@ fn hash_files(
     let hash = |buffer: &mut Vec<u8>, name: &str| {
         let path = below(&folder.root, name);
         let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
+        let mut pointer = PointerCheck::default();
         if let Some(served) = folder.hash_served(&path, &options.cancel)? {
-            (hasher, size_bytes) = served;
+            (hasher, pointer, size_bytes) = served;
         } else {
             folder.tree.read(name, buffer, &mut |piece| {
                 hasher.update(piece);
+                pointer.update(piece);
                 size_bytes += piece.len() as u64;
                 options.cancel.check()
             })?;
         }
+        pointer.finish(format_args!("{name} of {}", folder.location))?;
         let url = server.map(|server| server.url(folder.asset.as_deref(), &path));
         let file = FileEntry {
             digest: Some(hasher.finish()),
@@ -389,13 +393,19 @@ impl ProjectRegistry {
     }
 }
 
-fn notes(mut notes: Vec<String>, nested: usize) -> Vec<String> {
+fn notes(mut notes: Vec<String>, nested: usize, left_behind: &[String]) -> Vec<String> {
     match nested {
         0 => {}
         1 => notes.push("a model is in the folder of another, so its files belong to both".into()),
         several => notes.push(format!(
             "{several} models are in the folders of others, so their files belong to both"
         )),
+    }
+    if !left_behind.is_empty() {
+        notes.push(format!(
+            "left out what a system, an editor or a download tool left behind: {}",
+            listed(left_behind)
+        ));
     }
     notes
 }

@@ -14,6 +14,7 @@ use crate::env::Environment;
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::http::Client;
 use crate::progress::CancelToken;
+use crate::project::scan::pointer::PointerCheck;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below};
 use crate::settings::Settings;
@@ -176,7 +177,7 @@ impl IndexedFolder {
         &self,
         path: &str,
         cancel: &CancelToken,
-    ) -> Result<Option<(Hasher, u64)>> {
+    ) -> Result<Option<(Hasher, PointerCheck, u64)>> {
         let (Some(server), Some(packed)) = (&self.server, &self.packed) else {
             return Ok(None);
         };
@@ -184,15 +185,16 @@ impl IndexedFolder {
             return Ok(None);
         }
         let urls = [server.url(None, path)?];
-        let create = || Ok(Hasher::default());
-        let write = |hasher: &mut Hasher, piece: &[u8]| {
+        let create = || Ok((Hasher::default(), PointerCheck::default()));
+        let write = |(hasher, pointer): &mut (Hasher, PointerCheck), piece: &[u8]| {
             hasher.update(piece);
+            pointer.update(piece);
             Ok(())
         };
         let client = &packed.client;
-        let (hasher, size_bytes, _) =
+        let ((hasher, pointer), size_bytes, _) =
             client.fetch_into(&urls, MAX_ARCHIVE_BYTES, cancel, create, write)?;
-        Ok(Some((hasher, size_bytes)))
+        Ok(Some((hasher, pointer, size_bytes)))
     }
 }
 

@@ -1,17 +1,17 @@
 //! The files below a folder of this machine or of an archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::left_out::{is_left_out, is_output_of_run};
 use crate::archive::{Directory, MemberError};
 use crate::disk::write::NewFile;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::progress::CancelToken;
-use crate::project::scan::walk::{Links, walk};
+use crate::project::scan::left_out::{Surroundings, is_left_out, is_output_of_run, left_behind};
+use crate::project::scan::walk::{Links, Walked, walk};
 use crate::relpath::below;
 use crate::url::Url;
 
@@ -21,6 +21,8 @@ pub(super) struct Tree {
     /// Their paths from the folder, with `/` between the components: in order, each once, not checked, and without what is
     /// left out of models.
     pub(super) names: Vec<String>,
+    /// The paths of what is not among them because a system, an editor or a download tool left it behind.
+    pub(super) left_behind: Vec<String>,
     content: Content,
 }
 
@@ -56,7 +58,7 @@ impl Tree {
             let is_own = || own_name == Some(component) && is_same(own, path);
             is_left_out(component, !is_folder) || is_own()
         };
-        let files = walk(path, Links::Refuse, cancel, &is_out)?;
+        let Walked { files, left_behind } = walk(path, Links::Refuse, cancel, &is_out)?;
         let faults = files
             .iter()
             .filter_map(|file| Some((file.name.clone(), file.fault?)));
@@ -66,6 +68,7 @@ impl Tree {
                 path: path.to_owned(),
             },
             names: files.into_iter().map(|file| file.name).collect(),
+            left_behind,
         })
     }
 
@@ -85,8 +88,20 @@ impl Tree {
         // A name that occurs twice is refused when it is read.
         names.dedup();
         let archive = Box::new(archive);
-        let content = Content::Archive { archive, prefix };
-        Some(Self { names, content })
+        let mut tree = Self {
+            names: Vec::new(),
+            left_behind: Vec::new(),
+            content: Content::Archive { archive, prefix },
+        };
+        let mut passed_over = BTreeSet::new();
+        names.retain(|name| {
+            let left_behind = left_behind(name, &tree);
+            passed_over.extend(left_behind.map(str::to_owned));
+            left_behind.is_none()
+        });
+        tree.left_behind = passed_over.into_iter().collect();
+        tree.names = names;
+        Some(tree)
     }
 
     /// Passes on a file in pieces, each at most as large as the buffer, until `take` fails.
@@ -118,6 +133,32 @@ impl Tree {
                 archive.read(&format!("{prefix}{name}"), buffer, take)
             }
         }
+    }
+}
+
+impl Surroundings for Tree {
+    fn has(&self, path: &str) -> bool {
+        match &self.content {
+            Content::Folder { path: top, .. } => top.has(path),
+            Content::Archive { archive, prefix } => {
+                let member = archive.directory.member(&format!("{prefix}{path}"));
+                member.is_ok_and(|member| member.is_some())
+            }
+        }
+    }
+
+    fn head(&self, path: &str, max_bytes: u64) -> Option<Vec<u8>> {
+        let mut head = Vec::new();
+        let mut buffer = vec![0; max_bytes as usize];
+        let read = self.read(path, &mut buffer, &mut |piece| {
+            head.extend_from_slice(piece);
+            match (head.len() as u64) < max_bytes {
+                true => Ok(()),
+                false => Err(ErrorKind::Cancelled.into()),
+            }
+        });
+        head.truncate(max_bytes as usize);
+        (read.is_ok() || head.len() as u64 == max_bytes).then_some(head)
     }
 }
 

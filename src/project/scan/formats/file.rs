@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
+use crate::project::scan::pointer::PointerCheck;
 use crate::relpath::RelPath;
 
 /// The most that [`ModelFile::head`] reads of a file, in bytes: enough to recognise a format. [`ModelFile`] has an example.
@@ -18,10 +19,6 @@ const MAX_CAUSE_CHARS: usize = 300;
 
 /// The byte-order mark that some editors write at the start of UTF-8 text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
-
-/// The start of the text that stands in for a file stored with Git LFS
-/// (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
-const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// A file that may be a model. It is opened when it is first read, and only the parts that are asked for are read.
 ///
@@ -204,16 +201,15 @@ impl ModelFile {
         Error::registry_from(&self.name, message, cause).naming(self.name.as_str())
     }
 
-    /// Refuses the text that stands in for a file which Git LFS has not fetched.
+    /// Refuses the text that stands in for a file which was not fetched.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] if the file is such a text; the storage errors.
     pub(super) fn refuse_pointer(&self) -> Result<()> {
-        let is_pointer = self.head()?.starts_with(LFS_POINTER);
-        self.ensure(
-            !is_pointer,
-            "the file itself is kept by Git LFS and was not fetched",
-        )
+        let mut pointer = PointerCheck::default();
+        pointer.update(self.head()?);
+        let refused = pointer.finish(&self.name);
+        refused.map_err(|error| error.naming(self.name.as_str()))
     }
 }
 

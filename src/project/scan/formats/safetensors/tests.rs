@@ -108,10 +108,13 @@ fn announced_lengths_are_not_trusted() {
         error,
         "the header has 16777217 bytes, and more than 16777216 are not read (large.safetensors)"
     );
-    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 1\n",
+        "0".repeat(64)
+    );
     assert_eq!(
-        refusal(pointer),
-        "the file itself is kept by Git LFS and was not fetched (a.safetensors)"
+        refusal(pointer.as_bytes()),
+        "the file is a pointer of Git LFS: the file that it stands for was not fetched, which 'git lfs pull' does (a.safetensors)"
     );
 }
 

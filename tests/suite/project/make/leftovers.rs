@@ -1,0 +1,72 @@
+//! What is in folders and archives, and in no model.
+
+use super::super::leftovers::{POINTER, SIDECAR};
+use super::*;
+use crate::support::forge::zip;
+
+/// A model with what a system and an editor left beside it.
+fn littered() -> Vec<(&'static str, &'static [u8])> {
+    vec![
+        ("a/._notes", b"x"),
+        ("a/._mfsim.nam", SIDECAR),
+        ("a/.cache/huggingface/x/mfsim.nam", b"x"),
+        ("a/mfsim.nam", b"x"),
+        ("a/mfsim.nam~", b"y"),
+        ("__MACOSX/a/._mfsim.nam", SIDECAR),
+    ]
+}
+
+/// Asserts what a registry was made of.
+#[track_caller]
+fn check(publisher: &Publisher, report: &MakeReport) {
+    assert_eq!((report.models, report.files), (1, 2));
+    assert!(
+        publisher
+            .made()
+            .contains("    \"a/._notes\",\n    \"a/mfsim.nam\",\n]")
+    );
+    assert_eq!(
+        report.notes.last().unwrap(),
+        "left out what a system, an editor or a download tool left behind: __MACOSX/a/._mfsim.nam, \
+         a/._mfsim.nam, a/.cache/huggingface, a/mfsim.nam~"
+    );
+}
+
+#[test]
+fn leftovers_are_passed_over() {
+    let publisher = Publisher::new();
+    let report = publisher.make_of_zip(zip(&littered())).unwrap();
+    check(&publisher, &report);
+    publisher.repo.commit("develop", littered());
+    let report = publisher
+        .make(&publisher.of_archive("develop", ""))
+        .unwrap();
+    check(&publisher, &report);
+    publisher.write("tree", &littered());
+    let report = publisher.make(&publisher.of_folder("tree")).unwrap();
+    check(&publisher, &report);
+}
+
+#[test]
+fn pointers_are_refused_in_models() {
+    let publisher = Publisher::new();
+    let files = [
+        ("a/mfsim.nam", "x"),
+        ("a/big.dat", POINTER),
+        ("b/other.dat", POINTER),
+    ];
+    publisher.repo.commit("main", files);
+    publisher.write("tree", &files);
+    for options in [
+        publisher.of_archive("main", ""),
+        publisher.of_folder("tree"),
+    ] {
+        let error = publisher.refuse(&options).to_string();
+        assert!(
+            error.contains("a/big.dat") && error.contains("Git LFS"),
+            "{error}"
+        );
+    }
+    publisher.repo.commit("main", [files[0], files[2]]);
+    publisher.make(&publisher.of_archive("main", "")).unwrap();
+}
