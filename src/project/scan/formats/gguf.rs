@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! "GGUF"    4 bytes
-//! version   u32; 2 and 3 are the same if numbers are little endian
+//! version   u32: 2 and 3 are the same; in 1, counts and lengths are u32
 //! counts    u64 of tensors, u64 of keys
 //! keys      each a name, the kind of its value (u32), the value
 //! tensors   each a name, u32 dimensions with a u64 each, a type (u32), its offset (u64) from the start of the data
 //! data      from the next multiple of `general.alignment`, by default 32
 //! ```
 //!
-//! A string is its length in bytes as a u64, and these bytes. The vocabulary of a tokenizer, megabytes of values, is skipped
+//! A string is its length in bytes as a u64, and these bytes. Numbers are little endian, or all of them are big endian, as the
+//! version tells: no version is so high that its lower half is 0. The vocabulary of a tokenizer, megabytes of values, is skipped
 //! and never kept. The size of a tensor depends on its type, which is why only its offset is checked.
 
 mod cursor;
@@ -26,7 +27,7 @@ use super::file::ModelFile;
 use crate::error::Result;
 
 use cursor::Cursor;
-use table::{Keys, read_keys, read_tensors};
+use table::{Keys, Tensors, read_keys, read_tensors};
 
 /// The first bytes of every file of the format.
 const MAGIC: [u8; 4] = *b"GGUF";
@@ -42,37 +43,59 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     file.ensure(has_magic, "the file does not begin with 'GGUF'")?;
     let mut cursor = Cursor::new(file)?;
     cursor.skip(MAGIC.len() as u64)?;
-    let version = cursor.number(4)?;
-    check_version(version).map_err(|message| file.malformed(message))?;
-    let (tensors, keys) = (cursor.number(8)?, cursor.number(8)?);
+    let version = read_version(&mut cursor)?;
+    let (count, keys) = (cursor.length()?, cursor.length()?);
     let keys = read_keys(&mut cursor, keys)?;
-    let parameters = read_tensors(&mut cursor, tensors, &keys)?;
-    let mut description = describe(&keys);
+    let tensors = read_tensors(&mut cursor, count, &keys)?;
+    let mut description = describe(&keys, &tensors);
     let is_split = keys.get("split.count").and_then(Value::as_u64) > Some(1);
     let is_part = is_split || is_part(file.file_name());
-    description.tensors(is_part, tensors, parameters);
+    description.tensors(is_part, count, tensors.parameters);
     description.fact("gguf_version", Some(version));
     Ok(Some(description))
 }
 
-fn check_version(version: u64) -> Result<(), String> {
-    match version {
-        2 | 3 => Ok(()),
-        1 => Err("the file is of version 1 of GGUF, which is no longer in use: convert it".into()),
-        // A small version number with its bytes in the other order: no version is this large.
-        1.. if version.trailing_zeros() >= 16 => {
-            Err("the file is of GGUF with big-endian numbers, which are not read".into())
+/// Reads the version, and with it how all other numbers are written.
+fn read_version(cursor: &mut Cursor<'_>) -> Result<u64> {
+    let version = cursor.number(4)? as u32;
+    cursor.is_big_endian = version != 0 && version.trailing_zeros() >= 16;
+    let version = match cursor.is_big_endian {
+        true => version.swap_bytes(),
+        false => version,
+    };
+    let message = format_args!("version {version} of GGUF is not known");
+    cursor.file.ensure((1..=3).contains(&version), message)?;
+    if version == 1 {
+        cursor.length_bytes = 4;
+    }
+    Ok(version.into())
+}
+
+/// Returns what a file is that is no model by itself; `None` if it is one.
+fn kind(keys: &Keys, architecture: Option<&str>, tensors: &Tensors) -> Option<&'static str> {
+    let stated = keys.get("general.type").and_then(Value::as_str);
+    match (stated.unwrap_or_default(), architecture) {
+        ("adapter", _) => Some("adapter"),
+        ("imatrix", _) | (_, Some("imatrix")) => Some("imatrix"),
+        ("mmproj", _) | (_, Some("clip")) => Some("mmproj"),
+        _ if keys.contains_key("adapter.type") => Some("adapter"),
+        _ if tensors.types.is_empty() && keys.contains_key("tokenizer.ggml.tokens") => {
+            Some("vocabulary")
         }
-        _ => Err(format!("version {version} of GGUF is not known")),
+        _ => None,
     }
 }
 
-fn describe(keys: &Keys) -> Description {
+fn describe(keys: &Keys, tensors: &Tensors) -> Description {
     let text = |key: &str| short_text(keys.get(key)?.as_str()?);
     let number = |key: &str| keys.get(key)?.as_u64();
     let architecture = text("general.architecture");
     let of_architecture = |key: &str| number(&format!("{}.{key}", architecture.as_deref()?));
-    let model_type = architecture.as_deref().map(words::model_type);
+    let kind = kind(keys, architecture.as_deref(), tensors);
+    let model_type = match kind {
+        Some("imatrix" | "vocabulary") => Some("other"),
+        _ => architecture.as_deref().map(words::model_type),
+    };
     let about = keys.get("general.description").and_then(Value::as_str);
     let tags = keys.get("general.tags").and_then(Value::as_array);
     let mut description = Description {
@@ -85,7 +108,13 @@ fn describe(keys: &Keys) -> Description {
     for tag in tags.into_iter().flatten() {
         description.tag(tag.as_str().unwrap_or_default());
     }
-    let quantization = number("general.file_type").and_then(words::quantization);
+    description.tag(kind.unwrap_or_default());
+    description.fact("gguf_type", kind);
+    description.fact("adapter", text("adapter.type"));
+    let base = text("general.base_model.0.repo_url").or_else(|| text("general.base_model.0.name"));
+    description.fact("base_model", base.map(words::without_hub));
+    let of_file = number("general.file_type").and_then(words::quantization);
+    let quantization = of_file.or_else(|| words::quantization_of(&tensors.types));
     description.fact("context_length", of_architecture("context_length"));
     description.fact("hidden_size", of_architecture("embedding_length"));
     description.fact("layers", of_architecture("block_count"));

@@ -20,6 +20,10 @@ pub(super) struct Cursor<'a> {
     pub(super) at: u64,
     /// Nothing from here on is read: the end of the file, or the most that tables may have.
     end: u64,
+    /// Whether numbers begin with their highest byte.
+    pub(super) is_big_endian: bool,
+    /// The size of counts and lengths, in bytes.
+    pub(super) length_bytes: u64,
 }
 
 impl<'a> Cursor<'a> {
@@ -29,6 +33,8 @@ impl<'a> Cursor<'a> {
             reader: BufReader::with_capacity(BUFFER_BYTES, file.reopen()?),
             at: 0,
             end: file.size_bytes().min(MAX_TABLE_BYTES),
+            is_big_endian: false,
+            length_bytes: 8,
         })
     }
 
@@ -49,12 +55,20 @@ impl<'a> Cursor<'a> {
     pub(super) fn number(&mut self, bytes: u64) -> Result<u64> {
         let mut number = [0; 8];
         self.fill(&mut number[..bytes as usize])?;
+        if self.is_big_endian {
+            number[..bytes as usize].reverse();
+        }
         Ok(u64::from_le_bytes(number))
+    }
+
+    /// Reads a count, a length or a dimension.
+    pub(super) fn length(&mut self) -> Result<u64> {
+        self.number(self.length_bytes)
     }
 
     /// Reads a string, of which at most `max_bytes` are kept. A character that this would cut is omitted.
     pub(super) fn string(&mut self, max_bytes: u64) -> Result<String> {
-        let length = self.number(8)?;
+        let length = self.length()?;
         let mut bytes = vec![0; length.min(max_bytes) as usize];
         self.fill(&mut bytes)?;
         self.skip(length - bytes.len() as u64)?;

@@ -31,11 +31,15 @@ impl File {
         self.key(name, 8, &text(value))
     }
 
-    fn tensor(mut self, name: &str, shape: &[u64], offset: u64) -> Self {
+    fn tensor(self, name: &str, shape: &[u64], offset: u64) -> Self {
+        self.typed_tensor(name, shape, offset, 0)
+    }
+
+    fn typed_tensor(mut self, name: &str, shape: &[u64], offset: u64, kind: u32) -> Self {
         let mut bytes = text(name);
         bytes.extend((shape.len() as u32).to_le_bytes());
         bytes.extend(shape.iter().flat_map(|dimension| dimension.to_le_bytes()));
-        bytes.extend(0_u32.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
         bytes.extend(offset.to_le_bytes());
         self.tensors.push(bytes);
         self
@@ -132,11 +136,12 @@ fn format_and_version_are_told_by_the_first_bytes() {
         (&b""[..], "does not begin with 'GGUF'"),
         (b"GGML\0\0\0\0", "does not begin with 'GGUF'"),
         (b"GGUF", "the file ends within its tables"),
-        (b"GGUF\x01\0\0\0", "version 1 of GGUF"),
-        (b"GGUF\0\0\0\x03", "big-endian"),
+        (b"GGUF\x01\0\0\0", "the file ends within its tables"),
+        (b"GGUF\0\0\0\x03", "the file ends within its tables"),
+        (b"GGUF\0\0\0\x04", "version 4 of GGUF is not known"),
         (b"GGUF\0\0\0\0", "version 0 of GGUF is not known"),
         (b"GGUF\x04\0\0\0", "version 4 of GGUF is not known"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0000000000000000000000000000000000000000000000000000000000000000\nsize 1\n", "Git LFS"),
     ] {
         let refusal = refusal(bytes);
         assert!(refusal.contains(why), "{refusal}");
@@ -150,7 +155,175 @@ fn the_model_of_a_part_is_its_folder() {
     assert_eq!(model.extent, Extent::Folder);
     let split = file.key("split.count", 2, &2_u16.to_le_bytes()).read();
     assert_eq!(split.extent, Extent::Folder);
-    assert_eq!(Value::from(split.metadata), json!({"gguf_version": 3}));
+    assert_eq!(
+        Value::from(split.metadata),
+        json!({"gguf_version": 3, "quantization": "F32"})
+    );
+}
+
+/// What gguf 0.19.0 writes: `GGUFWriter("big.gguf", "llama", endianess=GGUFEndian.BIG)`, with two layers, a context of 64, and
+/// tensors of 16-bit and of 32-bit numbers.
+#[test]
+fn big_endian_files_are_read() {
+    let bytes = include_bytes!("big-endian.gguf");
+    let model = ModelFolder::new().model(&FORMAT, "a.gguf", bytes);
+    let expected = json!({
+        "parameters": 32 * 64 + 64, "tensors": 2, "gguf_version": 3, "context_length": 64, "layers": 2,
+        "architecture": "llama", "quantization": "F16",
+    });
+    assert_eq!(Value::from(model.metadata), expected);
+    ModelFolder::new().damage(&FORMAT, "a.gguf", &bytes[..300]);
+}
+
+#[test]
+fn version_1_has_shorter_counts_and_lengths() {
+    let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let number = u32::to_le_bytes;
+    let bytes = [
+        &b"GGUF\x01\0\0\0"[..],
+        &[number(1), number(2)].concat(),
+        &[text("general.name"), number(8).into(), text("Old")].concat(),
+        &[
+            text("x"),
+            number(9).into(),
+            number(8).into(),
+            number(2).into(),
+            text(""),
+            text(""),
+        ]
+        .concat(),
+        &[
+            text("a"),
+            number(1).into(),
+            number(4).into(),
+            number(2).into(),
+            vec![0; 8],
+        ]
+        .concat(),
+        &[0; 64],
+    ]
+    .concat();
+    let model = ModelFolder::new().model(&FORMAT, "a.gguf", &bytes);
+    assert_eq!(model.name.as_deref(), Some("Old"));
+    let expected =
+        json!({"parameters": 4, "tensors": 1, "gguf_version": 1, "quantization": "Q4_0"});
+    assert_eq!(Value::from(model.metadata), expected);
+}
+
+#[test]
+fn the_quantization_is_that_of_most_elements_unless_the_file_states_it() {
+    let of = |file_type: Option<u32>, types: &[(u32, u64)]| {
+        let mut file = File::default().data(1 << 10);
+        for (number, (kind, elements)) in types.iter().enumerate() {
+            file = file.typed_tensor(&number.to_string(), &[*elements], 0, *kind);
+        }
+        if let Some(file_type) = file_type {
+            file = file.key("general.file_type", 4, &file_type.to_le_bytes());
+        }
+        let quantization = file.read().metadata.remove("quantization");
+        quantization.map(|name| name.as_str().unwrap().to_owned())
+    };
+    for (file_type, types, expected) in [
+        (None, &[(0, 10), (0, 10), (12, 90)][..], Some("Q4_K")),
+        (None, &[(41, 90)], Some("Q1_0")),
+        (None, &[(99, 90)], None),
+        (None, &[], None),
+        (Some(15), &[(12, 90)], Some("Q4_K_M")),
+        (Some(39), &[(40, 90)], Some("NVFP4")),
+        (Some(40), &[(41, 90)], Some("Q1_0")),
+        (Some(1024 + 7), &[(8, 90)], Some("Q8_0")),
+        (Some(77), &[(8, 90)], Some("Q8_0")),
+    ] {
+        assert_eq!(
+            of(file_type, types).as_deref(),
+            expected,
+            "{file_type:?} {types:?}"
+        );
+    }
+}
+
+#[test]
+fn files_that_are_no_models_by_themselves_say_what_they_are() {
+    let of = |file: File| {
+        let model = file.read();
+        let fact = |key| model.metadata.get(key).cloned().unwrap_or_default();
+        (
+            json!([fact("gguf_type"), fact("adapter"), fact("base_model")]),
+            model.tags.join(","),
+            model.model_type,
+        )
+    };
+    let llama = || {
+        File::default()
+            .text("general.architecture", "llama")
+            .tensor("a", &[2], 0)
+            .data(8)
+    };
+    let vocabulary = File::default().key("tokenizer.ggml.tokens", 9, &list(8, 1, &text("a")));
+    let adapter = llama()
+        .text("general.type", "adapter")
+        .text("adapter.type", "lora")
+        .text("general.base_model.0.name", "N")
+        .text(
+            "general.base_model.0.repo_url",
+            "https://huggingface.co/o/n",
+        );
+    let named = llama()
+        .text("adapter.type", "lora")
+        .text("general.base_model.0.name", "N");
+    let imatrix = File::default()
+        .text("general.type", "imatrix")
+        .text("imatrix.datasets", "x");
+    let mmproj = || File::default().text("general.architecture", "clip");
+    for (file, facts, tag, model_type) in [
+        (
+            llama().text("general.type", "model"),
+            json!([null, null, null]),
+            "",
+            Some("text-generation"),
+        ),
+        (
+            adapter,
+            json!(["adapter", "lora", "o/n"]),
+            "adapter",
+            Some("text-generation"),
+        ),
+        (
+            named,
+            json!(["adapter", "lora", "N"]),
+            "adapter",
+            Some("text-generation"),
+        ),
+        (
+            imatrix,
+            json!(["imatrix", null, null]),
+            "imatrix",
+            Some("other"),
+        ),
+        (
+            mmproj(),
+            json!(["mmproj", null, null]),
+            "mmproj",
+            Some("image-to-text"),
+        ),
+        (
+            mmproj().text("general.type", "mmproj"),
+            json!(["mmproj", null, null]),
+            "mmproj",
+            Some("image-to-text"),
+        ),
+        (
+            vocabulary,
+            json!(["vocabulary", null, null]),
+            "vocabulary",
+            Some("other"),
+        ),
+    ] {
+        assert_eq!(
+            of(file),
+            (facts, tag.to_owned(), model_type.map(str::to_owned))
+        );
+    }
 }
 
 #[test]
