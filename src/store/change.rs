@@ -1,7 +1,7 @@
 //! Moving models into their places, and out of them.
 //!
 //! That takes several steps. Before the first, an *intent* is written beside what is moved. After a crash, the next process
-//! that opens the store finds the intent and finishes what was begun.
+//! that opens the store, or takes the lock of the model, finds the intent and finishes what was begun.
 
 use std::fs;
 use std::io;
@@ -32,6 +32,10 @@ struct Intent {
 }
 
 impl Intent {
+    fn model_ref(&self) -> Option<ModelRef> {
+        ModelRef::new(&self.group, &self.model, &self.version).ok()
+    }
+
     fn is_readable(&self) -> bool {
         self.record.as_ref().is_none_or(ModelRecord::is_readable)
     }
@@ -211,24 +215,11 @@ impl Store {
 
     /// Finishes what crashed processes began. What cannot be finished now is left for later: nobody is waited for.
     pub(super) fn finish_intents(&self) {
-        let entries = fs::read_dir(self.layout.cache())
-            .into_iter()
-            .flatten()
-            .flatten();
-        for dir in entries.map(|entry| entry.path()) {
-            let Ok(json) = fs::read(dir.join("intent.json")) else {
-                continue;
+        for (dir, intent, model) in self.intents() {
+            let finished = match self.try_lock_model(&model) {
+                Ok(Some(lock)) => self.finish_intent(&lock, &dir, intent, Patience::None),
+                busy => busy.map(|_| ()),
             };
-            let intent = serde_json::from_slice(&json).ok();
-            let Some(intent) = intent.filter(Intent::is_readable) else {
-                let path = dir.display();
-                warn!(
-                    "the interrupted change in {path} cannot be read, and is dropped; its model is unchanged"
-                );
-                let _ = fs::remove_file(dir.join("intent.json"));
-                continue;
-            };
-            let finished = self.finish_intent(&dir, intent, Patience::None);
             let finished = finished.or_else(|error| match error.kind() {
                 ErrorKind::Locked { .. } => Ok(()),
                 _ => Err(error),
@@ -240,24 +231,55 @@ impl Store {
         }
     }
 
-    fn finish_intent(&self, dir: &Path, intent: Intent, patience: Patience) -> Result<()> {
-        let model = ModelRef::new(&intent.group, &intent.model, &intent.version)
-            .map_err(|error| Error::internal(error.to_string()))?;
-        let Some(_lock) = self.try_lock_model(&model)? else {
-            return Ok(());
+    /// Finishes what crashed processes began with a model.
+    pub(super) fn finish_intents_of(&self, lock: &ModelLock<'_>) -> Result<()> {
+        let intents = self.intents().into_iter();
+        intents
+            .filter(|(_, _, model)| *model == lock.model)
+            .try_for_each(|(dir, intent, _)| self.finish_intent(lock, &dir, intent, Patience::Long))
+    }
+
+    /// Returns what is about to happen, in which folders of the cache, and to which models.
+    fn intents(&self) -> Vec<(PathBuf, Intent, ModelRef)> {
+        let entries = fs::read_dir(self.layout.cache());
+        let entries = entries.into_iter().flatten().flatten();
+        let read = |dir: PathBuf| {
+            let json = fs::read(dir.join("intent.json")).ok()?;
+            let intent: Option<Intent> = serde_json::from_slice(&json).ok();
+            let intent = intent.filter(Intent::is_readable);
+            let Some((model, intent)) = intent.and_then(|it| Some((it.model_ref()?, it))) else {
+                let path = dir.display();
+                warn!(
+                    "the interrupted change in {path} cannot be read, and is dropped; its model is unchanged"
+                );
+                let _ = fs::remove_file(dir.join("intent.json"));
+                return None;
+            };
+            Some((dir, intent, model))
         };
+        entries.filter_map(|entry| read(entry.path())).collect()
+    }
+
+    fn finish_intent(
+        &self,
+        lock: &ModelLock<'_>,
+        dir: &Path,
+        intent: Intent,
+        patience: Patience,
+    ) -> Result<()> {
+        let model = &lock.model;
         if !dir.join("intent.json").exists() {
             return Ok(());
         }
         info!(%model, "finishing an interrupted change");
         let Some(entry) = intent.record else {
-            let removed = self.finish_removal(dir, &model, patience);
+            let removed = self.finish_removal(dir, model, patience);
             return removed.map(|_| ());
         };
-        if !self.has_arrived(&model, &entry) && dir.join("files").is_dir() {
-            self.put_in_place(dir, &model)?;
+        if !self.has_arrived(model, &entry) && dir.join("files").is_dir() {
+            self.put_in_place(dir, model)?;
         }
-        self.finish_install(dir, &model, &entry, patience)
+        self.finish_install(dir, model, &entry, patience)
     }
 }
 

@@ -86,6 +86,9 @@ impl Store {
 
     /// Waits for the right to change a model's files. If another thread or process has it, `waiting` is called once, with
     /// the holder if that is known.
+    ///
+    /// What a crash interrupted of this model is finished first: nobody who holds the lock meets files in their place that
+    /// are not recorded. If it cannot be finished, the model cannot be changed either.
     pub(crate) fn lock_model(
         &self,
         model: &ModelRef,
@@ -108,6 +111,7 @@ impl Store {
         };
         let path = self.layout.model_lock(model);
         lock.file = Some(FileLock::acquire(&path, true, None, cancel, waiting)?);
+        self.finish_intents_of(&lock)?;
         Ok(lock)
     }
 

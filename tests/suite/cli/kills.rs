@@ -172,6 +172,20 @@ fn with_record_locked<T>(machine: &Rack, action: impl FnOnce() -> T) -> T {
     action()
 }
 
+/// Starts a process and kills it between the move and the record.
+fn kill_before_the_record(site: &Site, line: &str) {
+    let (told, killed) = with_record_locked(&site.machine, || {
+        let command = program(&site.machine, &format!("{line} --verbose"));
+        let running = Running::watch(command, |_, line| line.contains("moved into place"));
+        running.wait();
+        running.kill()
+    });
+    assert!(killed, "{line}: {told:#?}");
+    let is_recorded = |line: &String| line.contains("info: installed");
+    assert!(!told.iter().any(is_recorded), "{told:#?}");
+    site.machine.server.reset_counts();
+}
+
 #[test]
 fn a_kill_between_the_move_and_the_record_is_made_good() {
     let mut site = Site::new();
@@ -187,18 +201,7 @@ fn a_kill_between_the_move_and_the_record_is_made_good() {
         ),
     ] {
         site.offer("m", files);
-        let (told, killed) = with_record_locked(&site.machine, || {
-            let command = program(&site.machine, &format!("{line} --verbose"));
-            let running = Running::watch(command, |_, line| line.contains("moved into place"));
-            running.wait();
-            running.kill()
-        });
-        assert!(killed, "{line}: {told:#?}");
-        assert!(
-            !told.iter().any(|line| line.contains("info: installed")),
-            "{told:#?}"
-        );
-        site.machine.server.reset_counts();
+        kill_before_the_record(&site, line);
         // The files are in their place, so they are what is installed.
         let list = site.check(&["m"], line);
         let hash = &site.index["g"]["m"]["v1"]["hash"];
@@ -212,6 +215,45 @@ fn a_kill_between_the_move_and_the_record_is_made_good() {
         assert_eq!(site.chunk_bytes_sent(), 0, "{line}");
         site.assert_clean();
     }
+}
+
+#[test]
+fn what_was_moved_but_not_recorded_is_what_the_next_command_finds() {
+    // Nothing reads the store between the kill and the command.
+    for (command, is_left) in [
+        ("pull g/m v1", true),
+        ("pull g/m v1 --force", true),
+        ("remove g/m v1 -y", false),
+    ] {
+        let mut site = Site::new();
+        site.offer("m", vec![("a", bytes(5000, 1))]);
+        kill_before_the_record(&site, "pull g/m v1");
+        site.run(command).success();
+        assert_eq!(site.chunk_bytes_sent(), 0, "{command}");
+        let left: &[&str] = if is_left { &["m"] } else { &[] };
+        site.check(left, command);
+        site.assert_clean();
+    }
+}
+
+#[test]
+fn a_pull_that_cannot_be_recorded_yet_fetches_nothing_again() {
+    let mut site = Site::new();
+    site.offer("m", vec![("a", bytes(5000, 1))]);
+    kill_before_the_record(&site, "pull g/m v1");
+    // The record stays locked until the next pull waits for it as well.
+    let killed = with_record_locked(&site.machine, || {
+        let command = program(&site.machine, "pull g/m v1 --verbose");
+        let finishing = |_, line: &str| line.contains("finishing an interrupted change");
+        let running = Running::watch(command, finishing);
+        running.wait();
+        running.kill().1
+    });
+    assert!(killed);
+    site.run("pull g/m v1").success();
+    assert_eq!(site.chunk_bytes_sent(), 0);
+    site.check(&["m"], "the end");
+    site.assert_clean();
 }
 
 #[test]
