@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use super::resume::Origin;
 use super::retry::{Fault, parse_retry_after};
 use super::transport::Response;
-use super::{Answer, Body, Failure, GetOptions};
+use super::{Answer, Body, Failure};
 use crate::error::{AuthFailure, ErrorKind};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -14,17 +15,17 @@ use crate::url::Url;
 pub(super) fn read(
     url: Url,
     response: Response,
-    options: &GetOptions,
+    origin: Origin,
     access: &Access<'_>,
 ) -> Result<Option<Answer>, Failure> {
     let sent = content_range(&response);
-    match (response.status, &options.range) {
-        (200, _) => Ok(Some(body(url, response, None))),
-        (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.range == *range) => {
-            Ok(Some(body(url, response, sent)))
+    match (response.status, &origin.options.range) {
+        (200, _) => Ok(Some(body(url, response, None, origin))),
+        (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.is_of(range)) => {
+            Ok(Some(body(url, response, sent, origin)))
         }
         (206 | 416, Some(_)) => Ok(None),
-        (304, _) if options.etag.is_some() => Ok(Some(Answer::Unchanged)),
+        (304, _) if origin.options.etag.is_some() => Ok(Some(Answer::Unchanged)),
         _ => Err(refusal(url, &response, access)),
     }
 }
@@ -40,8 +41,10 @@ pub(super) struct Access<'a> {
     pub(super) token_variable: Option<&'static str>,
 }
 
-fn body(url: Url, response: Response, sent: Option<ContentRange>) -> Answer {
+fn body(url: Url, response: Response, sent: Option<ContentRange>, origin: Origin) -> Answer {
     let length = response.header("content-length");
+    // Ranges of encoded bytes cannot be told from ranges of what they decode to.
+    let is_plain = response.header("content-encoding").is_none();
     Answer::Body(Box::new(Body {
         url,
         is_range: sent.is_some(),
@@ -49,6 +52,8 @@ fn body(url: Url, response: Response, sent: Option<ContentRange>) -> Answer {
         total: sent.and_then(|sent| sent.total),
         etag: response.header("etag").map(str::to_owned),
         next: response.header("link").and_then(next_page),
+        at: 0,
+        origin: Some(origin).filter(|_| is_plain),
         reader: response.body,
     }))
 }
@@ -115,6 +120,14 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
 struct ContentRange {
     range: Range<u64>,
     total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Returns whether it is what was requested.
+    fn is_of(&self, requested: &Range<u64>) -> bool {
+        self.range.start == requested.start
+            && (self.range.end == requested.end || requested.end == u64::MAX)
+    }
 }
 
 /// Reads `Content-Range: bytes 5-9/20`.

@@ -1,6 +1,7 @@
 //! One operation's use of the network.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::debug;
 
@@ -23,12 +24,14 @@ pub(crate) struct Call {
     pub(crate) arrivals: Option<Arc<dyn Arrivals>>,
 }
 
-/// Learns of bytes that arrive for a pull before its files are known.
+/// Learns of bytes that arrive for a pull before its files are known, and of bodies that are cut short.
 pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
     /// `here` of `total` bytes of an archive are here; both are zero when nothing is known and when it is over.
     fn archive(&self, here: u64, total: u64);
     /// Bytes of an archive came over the network for this pull.
     fn archive_came(&self, bytes: u64);
+    /// The rest of a body is requested after a wait, for the try with this number.
+    fn retrying(&self, attempt: u32, wait: Duration, error: &Error);
 }
 
 impl Call {
@@ -73,12 +76,18 @@ impl Call {
     }
 
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Answer, Failure> {
-        self.client.get(url, options, &self.cancel)
+        let mut answer = self.client.get(url, options, &self.cancel)?;
+        if let Answer::Body(body) = &mut answer {
+            body.watched_by(&self.arrivals);
+        }
+        Ok(answer)
     }
 
     /// Sends an unconditional request.
     pub(crate) fn body(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        self.client.body(url, options, &self.cancel)
+        let mut body = self.client.body(url, options, &self.cancel)?;
+        body.watched_by(&self.arrivals);
+        Ok(body)
     }
 
     /// Tries each mirror as [`Client::with_retries`] does; `attempt` gets the number of the mirror and its URL.

@@ -6,6 +6,7 @@ mod answer;
 pub(crate) mod builtin;
 pub(crate) mod call;
 mod file;
+mod resume;
 pub(crate) mod retry;
 pub(crate) mod token;
 pub(crate) mod transport;
@@ -26,6 +27,7 @@ use crate::url::{Scheme, Url};
 
 use answer::Access;
 use builtin::io_message;
+use resume::{Origin, ended_early};
 use retry::{Fault, decide};
 use token::Token;
 use transport::{Request, Response, Transport};
@@ -36,7 +38,8 @@ const MAX_REDIRECTS: usize = 10;
 /// What to request beyond a URL.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GetOptions {
-    /// Request these bytes only. The response may still be the whole document: see [`Body::is_range`].
+    /// Request these bytes only, or all from the first one on if the end is `u64::MAX`. The response may still be the whole
+    /// document: see [`Body::is_range`].
     pub(crate) range: Option<Range<u64>>,
     /// Return [`Answer::Unchanged`] if the document still has this entity tag.
     pub(crate) etag: Option<String>,
@@ -46,6 +49,9 @@ pub(crate) struct GetOptions {
     pub(crate) accept: Option<&'static str>,
     /// Whether it is an ordinary answer that there is no such document.
     pub(crate) may_be_missing: bool,
+    /// Whether the bytes of several responses may be put together even if nothing shows that they belong to one state of
+    /// the document: it never changes, or what arrives is verified.
+    pub(crate) is_checked: bool,
 }
 
 /// A response body that is being received.
@@ -62,6 +68,10 @@ pub(crate) struct Body {
     pub(crate) etag: Option<String>,
     /// The URL of the next page of a list.
     pub(crate) next: Option<String>,
+    /// How much has been read.
+    at: u64,
+    /// How to request the rest; `None` if that is impossible.
+    origin: Option<Origin>,
     reader: Box<dyn Read + Send>,
 }
 
@@ -281,13 +291,14 @@ impl Client {
         access: &Access<'_>,
         cancel: &CancelToken,
     ) -> Result<Option<Answer>, Failure> {
+        let origin = Origin::new(self, url, options);
         let mut url = url.clone();
         let mut access = access.clone();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = access.authorization.as_ref();
             let response = self.send(&url, options, authorization, cancel)?;
             if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                return answer::read(url, response, options, &access);
+                return answer::read(url, response, origin, &access);
             }
             let location = response.header("location").unwrap_or_default();
             let refuse = |message, source| {
@@ -339,7 +350,8 @@ impl Client {
             return Err(Failure::last(ErrorKind::Cancelled));
         }
         let bytes = |range: &Range<u64>| {
-            let last = range.end.saturating_sub(1);
+            let last = range.end.checked_sub(1).filter(|_| range.end < u64::MAX);
+            let last = last.map_or_else(String::new, |last| last.to_string());
             format!("bytes={}-{last}", range.start)
         };
         let headers = [
@@ -488,23 +500,32 @@ fn is_of_the_server(error: &Error) -> bool {
 }
 
 impl Body {
-    /// Reads some bytes; returns 0 at the end.
+    /// Reads some bytes; returns 0 at the end. If the connection fails, the rest is requested, see `resume`.
     pub(crate) fn read(
         &mut self,
         buffer: &mut [u8],
         cancel: &CancelToken,
     ) -> Result<usize, Failure> {
         loop {
-            return match self.reader.read(buffer) {
+            let failure = match self.reader.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                _ if cancel.is_cancelled() => Err(Failure::last(ErrorKind::Cancelled)),
-                Ok(read) => Ok(read),
+                _ if cancel.is_cancelled() => return Err(Failure::last(ErrorKind::Cancelled)),
+                // All is here, however the connection ends.
+                Err(_) if self.length == Some(self.at) => return Ok(0),
+                Ok(0) if self.length.is_some_and(|length| self.at < length) => {
+                    ended_early(&self.url)
+                }
+                Ok(read) => {
+                    self.at += read as u64;
+                    return Ok(read);
+                }
                 Err(error) => {
                     let message = io_message(&error);
                     let error = network(&self.url, None, message, Some(error.into()));
-                    Err(Failure::transient(error))
+                    Failure::transient(error)
                 }
             };
+            self.go_on(failure, cancel)?;
         }
     }
 
@@ -548,13 +569,7 @@ impl Body {
             check(total, &self.url)?;
             take(&buffer[..read]).map_err(Failure::last)?;
         }
-        match self.length {
-            Some(length) if length != total => {
-                let message = "the response ended early";
-                Err(Failure::transient(network(&self.url, None, message, None)))
-            }
-            _ => Ok(total),
-        }
+        Ok(total)
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::engine::transfer::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::call::Call;
-use crate::http::{Body, Failure, GetOptions, network};
+use crate::http::call::{Arrivals, Call};
+use crate::http::{Body, Failure, GetOptions};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::store::partial::PartialWriter;
@@ -80,7 +80,7 @@ impl<'a> Receiver<'a> {
         let first = self.mirror.load(Ordering::Relaxed) % count;
         mirrors.rotate_left(first);
         let notify = |tries: u32, wait: Duration, error: &Error| {
-            self.tally.retrying(tries, wait, error.to_string());
+            self.tally.retrying(tries, wait, error);
         };
         self.call
             .client
@@ -93,8 +93,13 @@ impl<'a> Receiver<'a> {
             })
     }
 
+    /// Requests a document, or a range of it, that is a part of a model: what has no digest is of a commit.
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
-        self.call.body(url, options)
+        let options = GetOptions {
+            is_checked: true,
+            ..options.clone()
+        };
+        self.call.body(url, &options)
     }
 
     /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
@@ -138,20 +143,20 @@ impl<'a> Receiver<'a> {
         buffer: &mut [u8],
         take: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
     ) -> Result<(), Failure> {
-        let wrong_length = |actual_bytes| {
+        let wrong_length = |body: &Body, actual_bytes| {
             Failure::transient(Error::from(ErrorKind::SizeMismatch {
                 what: format!("the response from {}", body.url),
                 expected_bytes: size_bytes,
                 actual_bytes,
             }))
         };
-        if let Some(length) = body.length.filter(|length| *length != size_bytes) {
-            return Err(wrong_length(length));
+        let length = *body.length.get_or_insert(size_bytes);
+        if length != size_bytes {
+            return Err(wrong_length(body, length));
         }
-        let too_much = wrong_length(size_bytes.saturating_add(1));
         match self.pass_on(body, Some(size_bytes), buffer, take)? {
-            received if received > size_bytes => Err(too_much),
-            _ => Ok(()),
+            received if received == size_bytes => Ok(()),
+            received => Err(wrong_length(body, received)),
         }
     }
 
@@ -166,7 +171,7 @@ impl<'a> Receiver<'a> {
         self.pass_on(body, length, buffer, take)
     }
 
-    /// Passes a body on until it ends, or one byte beyond the expected size; it is an error if it ends before that.
+    /// Passes a body on until it ends, or one byte beyond the expected size.
     fn pass_on(
         &self,
         body: &mut Body,
@@ -185,13 +190,9 @@ impl<'a> Receiver<'a> {
                 Ok(read) => read,
                 Err(failure) => break Err(failure),
             };
-            match (left, read, expected_bytes) {
-                (0, 0, _) | (_, 0, None) => break Ok(at),
-                (0, ..) => break Ok(at + 1),
-                (_, 0, Some(_)) => {
-                    let message = "the response ended early";
-                    break Err(Failure::transient(network(&body.url, None, message, None)));
-                }
+            match (left, read) {
+                (_, 0) => break Ok(at),
+                (0, _) => break Ok(at + 1),
                 _ => {}
             }
             self.count(read as u64);

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::catalog::RemoteModel;
+use crate::error::Error;
 use crate::http::call::{Arrivals, Call};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
@@ -68,6 +69,15 @@ impl Arrivals for Tally {
 
     fn archive_came(&self, bytes: u64) {
         self.counts.bytes_network.fetch_add(bytes, Relaxed);
+    }
+
+    fn retrying(&self, attempt: u32, wait: Duration, error: &Error) {
+        let reason = error.to_string();
+        self.emit(&ProgressEvent::Retrying {
+            attempt,
+            wait,
+            reason,
+        });
     }
 }
 
@@ -151,6 +161,11 @@ impl Tally {
         self.advanced();
     }
 
+    /// Counts bytes that an unfinished pull kept of a part that is not complete yet.
+    pub(crate) fn kept(&self, bytes: u64) {
+        self.counts.bytes_in_flight.fetch_add(bytes, Relaxed);
+    }
+
     /// Counts bytes in flight that were written or thrown away.
     pub(crate) fn landed(&self, bytes: u64) {
         self.counts.bytes_in_flight.fetch_sub(bytes, Relaxed);
@@ -196,14 +211,6 @@ impl Tally {
         {
             *current = Some(file.to_owned());
         }
-    }
-
-    pub(crate) fn retrying(&self, attempt: u32, wait: Duration, reason: String) {
-        self.emit(&ProgressEvent::Retrying {
-            attempt,
-            wait,
-            reason,
-        });
     }
 
     pub(crate) fn pending(&self) {

@@ -19,7 +19,7 @@ fn a_body_that_stalls_is_tried_again() {
     for place in PLACES {
         for (what, spoil) in [
             ("before the answer", Rule::stall as Spoil),
-            ("in the body", |rule| rule.stall_after(10)),
+            ("in the body", |rule| rule.stall_after(0)),
         ] {
             let fixture = Fixture::new();
             fixture.rack.server.rule(spoil(fixture.at(place)));
