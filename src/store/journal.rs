@@ -1,10 +1,20 @@
-//! The journal of a partial: a line `<begin>-<end>.` for each range of the stream that is written.
+//! The journal of a partial: a line `<begin>-<end>.` for each range of the stream that is written, and a line
+//! `!<begin>-<end>.` for each that turned out to be wrong. A later line wins.
 //!
-//! A line states that the bytes were complete when they were written, not that they still are: a pull that resumes verifies
-//! them again. Bytes that the journal does not list are worth nothing.
+//! A line is written after its bytes, without a sync, once a [`STEP_BYTES`] of what a worker receives and when it stops
+//! receiving. So at each moment that a process may be killed:
+//!
+//! - before a write: nothing is known of its bytes, which come again;
+//! - between a write and its line: the same, less than a step for each worker;
+//! - after the line: the system has the bytes, and the next pull finds them;
+//! - in the middle of a line: it lacks its full stop and is skipped.
+//!
+//! If the machine itself stops, a line may be on the disk and its bytes not. So a line states that the bytes were written,
+//! not that they still are, and not that they are right: a pull that resumes hashes them again, along with the rest of
+//! their part. Bytes that the journal does not list are worth nothing.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,8 +23,14 @@ use crate::error::{IoContext, Result};
 use crate::mutex::Mutex;
 use crate::range_set::RangeSet;
 
+/// The sign of a range that is wrong.
+const WRONG: &str = "!";
 /// How often a running pull touches its journal at least.
 const TOUCH: Duration = Duration::from_secs(10);
+
+/// How many bytes of one response are written before the journal lists them: few enough to be fetched again, and a line of
+/// thirty bytes costs nothing beside them.
+pub(crate) const STEP_BYTES: u64 = 1 << 20;
 
 /// An open journal.
 #[derive(Debug)]
@@ -46,7 +62,17 @@ impl Journal {
 
     /// Records that a range is written.
     pub(super) fn note(&self, range: &Range<u64>) -> Result<()> {
-        let line = line(range);
+        self.append("", range)
+    }
+
+    /// Records that what was written of a range is wrong.
+    pub(super) fn forget(&self, range: &Range<u64>) -> Result<()> {
+        self.append(WRONG, range)
+    }
+
+    fn append(&self, sign: &str, range: &Range<u64>) -> Result<()> {
+        // The full stop distinguishes a whole line from one that a crash cut short.
+        let line = format!("{sign}{}-{}.\n", range.start, range.end);
         let mut open = self.open.lock();
         open.touched = SystemTime::now();
         open.file.write_all(line.as_bytes()).at("write", &self.path)
@@ -62,16 +88,6 @@ impl Journal {
             let _ = open.file.set_modified(open.touched);
         }
     }
-
-    /// Forgets all but these ranges.
-    pub(super) fn reset(&self, keep: &RangeSet) -> Result<()> {
-        let open = self.open.lock();
-        open.file.set_len(0).at("write", &self.path)?;
-        let lines: String = keep.iter().map(|range| line(&range)).collect();
-        (&open.file)
-            .write_all(lines.as_bytes())
-            .at("write", &self.path)
-    }
 }
 
 /// Opens a file of lines to append to, on a line of its own: a crash may have cut the last one short.
@@ -83,20 +99,23 @@ pub(super) fn append(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The full stop distinguishes a whole line from one that a crash cut short.
-fn line(range: &Range<u64>) -> String {
-    format!("{}-{}.\n", range.start, range.end)
-}
-
 /// Reads the ranges of a journal; malformed lines are skipped.
 pub(super) fn read(path: &Path) -> RangeSet {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let ranges = text.lines().filter_map(|line| {
-        let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
-        Some(begin.parse().ok()?..end.parse().ok()?)
-    });
-    ranges.collect()
+    let mut ranges = RangeSet::default();
+    let lines = File::open(path).map(|file| BufReader::new(file).split(b'\n'));
+    for line in lines.into_iter().flatten().map_while(std::io::Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        match line.strip_prefix(WRONG) {
+            Some(wrong) => range_of(wrong).map(|range| ranges.remove(&range)),
+            None => range_of(&line).map(|range| ranges.insert(&range)),
+        };
+    }
+    ranges
+}
+
+fn range_of(line: &str) -> Option<Range<u64>> {
+    let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
+    Some(begin.parse().ok()?..end.parse().ok()?)
 }
 
 /// Empties a journal that may be open elsewhere, if possible.

@@ -9,7 +9,7 @@ mod change;
 mod clone;
 pub(crate) mod files;
 mod flush;
-mod journal;
+pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod partial;

@@ -254,9 +254,9 @@ impl PartialWriter {
         self.journal.touch();
     }
 
-    /// Forgets all that the journal has but these ranges: the other bytes turned out to be wrong.
-    pub(crate) fn reset_journal(&self, keep: &RangeSet) -> Result<()> {
-        self.journal.reset(keep)
+    /// Records that what was written of a range turned out to be wrong.
+    pub(crate) fn forget(&self, range: &Range<u64>) -> Result<()> {
+        self.journal.forget(range)
     }
 
     /// Returns the files that earlier pulls and this one measured, by their indexes.

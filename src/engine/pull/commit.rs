@@ -9,7 +9,6 @@ use crate::disk::write::replace_file;
 use crate::error::{IoContext, Result};
 use crate::manifest::Manifest;
 use crate::platform;
-use crate::range_set::RangeSet;
 use crate::store::ModelLock;
 use crate::store::layout::file_in;
 use crate::store::partial::{PartialWriter, find_partials, remove_partial};
@@ -30,7 +29,7 @@ pub(crate) fn commit(
     let files = partial.files_dir();
     sync(&files, manifest).inspect_err(|_| {
         // A system reports only once that it could not write: what the journal lists must come again.
-        let _ = partial.reset_journal(&RangeSet::default());
+        let _ = partial.forget(&(0..u64::MAX));
     })?;
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();

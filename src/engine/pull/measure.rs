@@ -1,8 +1,8 @@
 //! Measuring files whose sizes the registry does not state.
 //!
 //! A model is one stream of bytes, cut at the sizes of its files, so nothing has a place before they are known. A file of
-//! unknown size is fetched into the partial with the request that reveals its size; a large one is left to the transfer,
-//! which fetches it in ranges. What is in the partial then is verified and used like anything that an unfinished pull left.
+//! unknown size is fetched into the partial with the request that reveals its size; a large one is left to the transfer.
+//! What is in the partial then is verified and used like anything that an unfinished pull left.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::io::Write;
 
 use crate::digest::{Checksum, Expected};
 use crate::disk::space::check_space;
-use crate::engine::transfer::plan::{MAX_WORKERS, SPLIT_BYTES};
+use crate::engine::transfer::plan::MAX_WORKERS;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
@@ -24,6 +24,9 @@ use crate::store::layout::file_in;
 use crate::store::partial::{MeasuredFile, PartialWriter};
 use crate::url::Url;
 
+/// A larger file is left to the transfer, which goes on where it was after a crash: few enough bytes to be fetched again, and
+/// enough of them to make the second request of such a file cheap.
+const MEASURED_BYTES: u64 = 4 << 20;
 /// After this much of a body of unknown length, the free space on the disk is checked again.
 const SPACE_STEP_BYTES: u64 = 8 << 20;
 
@@ -130,7 +133,7 @@ impl Measuring<'_> {
         }
         self.receiver.with_mirrors(urls, |url| {
             let mut body = self.receiver.get(url, &GetOptions::default())?;
-            if let Some(size_bytes) = body.length.filter(|length| *length > SPLIT_BYTES) {
+            if let Some(size_bytes) = body.length.filter(|length| *length > MEASURED_BYTES) {
                 return Ok(MeasuredFile::missing(size_bytes));
             }
             let step = body.length.unwrap_or(SPACE_STEP_BYTES);

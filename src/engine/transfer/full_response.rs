@@ -4,7 +4,7 @@
 //! others hand over before the stream has passed them. It writes these ranges and no others, so that bytes which are
 //! complete, and may have been hashed, stay as they are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::mutex::Mutex;
@@ -18,8 +18,8 @@ struct FullResponse {
     is_active: bool,
     /// How far the stream is: ranges that begin before cannot be handed over any more.
     passed: u64,
-    /// Where the ranges begin that the stream writes.
-    owned: HashSet<u64>,
+    /// The ranges that the stream writes, by their ends: an unfinished one begins anywhere.
+    owned: HashMap<u64, u64>,
     /// Ranges that came too late for this stream.
     deferred: Vec<Range<u64>>,
 }
@@ -33,7 +33,7 @@ impl FullResponses {
     pub(crate) fn hand_over(&self, part: usize, range: &Range<u64>) -> bool {
         self.with(part, |response| {
             if response.is_active && range.start >= response.passed {
-                response.owned.insert(range.start);
+                response.owned.insert(range.end, range.start);
             } else if response.is_active {
                 response.deferred.push(range.clone());
             }
@@ -49,13 +49,16 @@ impl FullResponses {
         }
         self.with(part, |response| {
             response.is_active = true;
-            response.owned.insert(range.start)
-        })
+            response.owned.insert(range.end, range.start);
+        });
+        true
     }
 
     /// Adds a range to those that the stream writes.
     pub(crate) fn own(&self, part: usize, range: &Range<u64>) {
-        self.with(part, |response| response.owned.insert(range.start));
+        self.with(part, |response| {
+            response.owned.insert(range.end, range.start)
+        });
     }
 
     /// Learns that a stream begins.
@@ -63,11 +66,14 @@ impl FullResponses {
         self.with(part, |response| response.passed = 0);
     }
 
-    /// Learns that the stream reaches a range; returns whether to write it.
-    pub(crate) fn reach(&self, part: usize, range: &Range<u64>) -> bool {
+    /// Learns that the stream reaches a range; returns how much of it to write, up to its end.
+    pub(crate) fn reach(&self, part: usize, range: &Range<u64>) -> Range<u64> {
         self.with(part, |response| {
             response.passed = range.end;
-            response.owned.contains(&range.start)
+            response
+                .owned
+                .get(&range.end)
+                .map_or(range.end, |begin| *begin)..range.end
         })
     }
 
@@ -85,15 +91,18 @@ mod tests {
     fn one_receives_and_the_others_hand_over() {
         let parts = FullResponses::default();
         assert!(!parts.hand_over(7, &(0..8)));
-        assert!(parts.claim(7, &(8..16)));
+        assert!(parts.claim(7, &(11..16)), "some of it is here");
         assert!(!parts.claim(7, &(0..8)));
         parts.begin(7);
-        assert!(parts.reach(7, &(0..8)));
-        assert!(parts.reach(7, &(8..16)));
-        assert!(!parts.reach(7, &(16..24)), "nobody handed it over");
+        assert_eq!(parts.reach(7, &(0..8)), 0..8);
+        assert_eq!(parts.reach(7, &(8..16)), 11..16);
+        assert!(
+            parts.reach(7, &(16..24)).is_empty(),
+            "nobody handed it over"
+        );
         assert!(parts.hand_over(7, &(16..24)), "too late for this stream");
         assert!(parts.hand_over(7, &(24..32)));
-        assert!(parts.reach(7, &(24..32)));
+        assert_eq!(parts.reach(7, &(24..32)), 24..32);
         assert_eq!(parts.end(7), [16..24]);
         assert!(!parts.hand_over(7, &(0..8)));
     }

@@ -9,13 +9,14 @@ use tracing::debug;
 use super::Transfer;
 use super::full_response::FullResponses;
 use super::hashing::{PiecewiseDigests, Subject, WrittenBytes};
+use super::intake::{Intake, is_unfit};
 use super::local_copies::LocalCopy;
 use super::members;
 use super::plan::{Origin, Task, ranges_of};
 use super::receive::Receiver;
-use crate::digest::{Check, Expected};
+use crate::digest::Check;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Failure, GetOptions};
+use crate::http::{Body, Failure, GetOptions};
 use crate::manifest::Part;
 use crate::mutex::Mutex;
 use crate::range_set::RangeSet;
@@ -65,21 +66,22 @@ impl<'a> Round<'a> {
         for task in tasks {
             match &task.origin {
                 Origin::Ranges(ranges) => {
-                    let part = manifest.parts()[task.part];
-                    // In order, like the pieces: a large part has too many of both to compare each with each.
-                    let is_missing = |piece: &Range<u64>| {
-                        let begins = ranges.binary_search_by_key(&piece.start, |range| range.start);
-                        begins.is_ok()
-                    };
-                    for piece in ranges_of(&part.range()).filter(|piece| !is_missing(piece)) {
-                        written.insert(&piece);
-                        transfer.tally.done(manifest, piece, 0);
+                    // What is between them is here.
+                    let Range { start, end } = manifest.parts()[task.part].range();
+                    let ends = [start]
+                        .into_iter()
+                        .chain(ranges.iter().map(|range| range.end));
+                    let begins = ranges.iter().map(|range| range.start).chain([end]);
+                    for (begin, until) in ends.zip(begins).filter(|(begin, end)| begin < end) {
+                        written.insert(&(begin..until));
+                        let parts = u64::from(until == end);
+                        transfer.tally.done(manifest, begin..until, parts);
                     }
                     let ranges = ranges.iter().cloned();
                     jobs.extend(ranges.map(|range| Job::Range(task.part, range)));
                     ranged.push(task.part);
                 }
-                Origin::Network if places.zip().is_some() => in_zip.push(task),
+                Origin::Network { .. } if places.zip().is_some() => in_zip.push(task),
                 _ => jobs.push_back(Job::Part(task)),
             }
         }
@@ -146,7 +148,11 @@ impl<'a> Round<'a> {
             return members::fetch(self, std::slice::from_ref(task), buffer);
         }
         if !is_there {
-            let fetched = self.fetch_part(task.part, &offsets, buffer);
+            let kept_bytes = match task.origin {
+                Origin::Network { kept_bytes } => kept_bytes,
+                _ => 0,
+            };
+            let fetched = self.fetch_part(task.part, &offsets, kept_bytes, buffer);
             fetched.map_err(|error| self.name_part(task.part, error))?;
         }
         for offset in &offsets {
@@ -212,20 +218,109 @@ impl<'a> Round<'a> {
         offsets.try_for_each(|offset| self.written.files.write(offset + at, piece))
     }
 
-    fn fetch_part(&self, index: usize, offsets: &[u64], buffer: &mut [u8]) -> Result<()> {
-        let part = self.transfer.manifest.parts()[index];
-        self.receiver.with_mirrors(self.urls(index)?, |url| {
-            let mut body = self.receiver.get(url, &GetOptions::default())?;
-            let mut expected = Expected::new(part.digest, part.size_bytes);
-            let mut take = |at: u64, piece: &[u8]| {
-                expected.update(piece);
-                self.write(offsets, at, piece)
-            };
-            self.receiver
-                .receive(&mut body, part.size_bytes, buffer, &mut take)?;
-            let met = expected.met(|| format!("the response from {url}"));
-            met.map_err(Failure::transient)
-        })
+    /// Fetches a part, from behind what an unfinished pull kept of it. If that does not fit, it is no fault of the server,
+    /// which is asked for all of the part.
+    fn fetch_part(
+        &self,
+        index: usize,
+        offsets: &[u64],
+        kept_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        let Transfer {
+            manifest,
+            partial,
+            tally,
+            ..
+        } = *self.transfer;
+        let part = manifest.parts()[index];
+        let mut intake = Intake::new(part.range(), part.digest, partial);
+        self.take_kept(&mut intake, offsets, kept_bytes, buffer)?;
+        tally.kept(kept_bytes);
+        let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let is_resumed = intake.here_bytes() > 0;
+            match self.fetch_rest(url, &part, offsets, &mut intake, buffer) {
+                Err(failure) if is_resumed && is_unfit(&failure.error) => {
+                    debug!(error = %failure.error, "fetching a part from its beginning");
+                    intake.drop_all().map_err(Failure::last)?;
+                    self.fetch_rest(url, &part, offsets, &mut intake, buffer)
+                }
+                result => result,
+            }
+        });
+        tally.landed(kept_bytes);
+        fetched
+    }
+
+    /// Hashes what an unfinished pull kept of a part, and writes it to the part's other places.
+    fn take_kept(
+        &self,
+        intake: &mut Intake<'_>,
+        offsets: &[u64],
+        kept_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        while intake.here_bytes() < kept_bytes {
+            self.receiver.stop.check()?;
+            let at = intake.here_bytes();
+            let length = usize::try_from(kept_bytes - at).unwrap_or(usize::MAX);
+            let piece_bytes = length.min(buffer.len());
+            let piece = &mut buffer[..piece_bytes];
+            if let Err(error) = self.written.files.read(intake.missing().start, piece) {
+                debug!(%error, "cannot read what was kept of a part");
+                intake.restart();
+                break;
+            }
+            self.write(&offsets[1..], at, piece)?;
+            intake.keep(piece);
+            self.transfer.partial.touch();
+        }
+        Ok(())
+    }
+
+    /// Fetches what is missing of a part, and verifies all of it. What has arrived when that fails is kept, unless it is
+    /// wrong.
+    fn fetch_rest(
+        &self,
+        url: &Url,
+        part: &Part,
+        offsets: &[u64],
+        intake: &mut Intake<'_>,
+        buffer: &mut [u8],
+    ) -> Result<(), Failure> {
+        let mut body = match intake.here_bytes() {
+            0 => self.receiver.get(url, &GetOptions::default())?,
+            begin => self.receiver.get_range(url, begin..part.size_bytes)?,
+        };
+        if !body.is_range {
+            intake.restart();
+        }
+        self.take_in(&mut body, offsets, intake, buffer)?;
+        let met = intake.finish(|| format!("the response from {url}"));
+        met.map_err(Failure::transient)
+    }
+
+    /// Writes a body behind what is here already. What has arrived when that fails is kept.
+    fn take_in(
+        &self,
+        body: &mut Body,
+        offsets: &[u64],
+        intake: &mut Intake<'_>,
+        buffer: &mut [u8],
+    ) -> Result<(), Failure> {
+        let (begin, missing) = (intake.here_bytes(), intake.missing());
+        let mut take = |at: u64, piece: &[u8]| {
+            self.write(offsets, begin + at, piece)?;
+            intake.take(piece)
+        };
+        let missing_bytes = missing.end - missing.start;
+        let received = self
+            .receiver
+            .receive(body, missing_bytes, buffer, &mut take);
+        if let Err(failure) = &received {
+            intake.interrupted(&failure.error).map_err(Failure::last)?;
+        }
+        received
     }
 
     /// Fetches one range of a part; all of the part if the server does not support ranges.
@@ -235,14 +330,14 @@ impl<'a> Round<'a> {
         if self.full_responses.hand_over(index, &range) {
             return Ok(());
         }
-        let requested = range.start - part.offset..range.end - part.offset;
+        // The digest of the part is hashed from its files, once all of its ranges are there.
+        let mut intake = Intake::new(range.clone(), None, self.transfer.partial);
         let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
-            let mut body = self.receiver.get_range(url, requested.clone())?;
+            let missing = intake.missing();
+            let missing = missing.start - part.offset..missing.end - part.offset;
+            let mut body = self.receiver.get_range(url, missing)?;
             if body.is_range {
-                let size_bytes = range.end - range.start;
-                let mut take = |at: u64, piece: &[u8]| self.write(&[range.start], at, piece);
-                self.receiver
-                    .receive(&mut body, size_bytes, buffer, &mut take)?;
+                self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
             }
             Ok(body.is_range)
         })?;
@@ -265,7 +360,8 @@ impl<'a> Round<'a> {
             _ => true,
         });
         let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
-        let mut reached: Vec<bool> = Vec::new();
+        // How much of each range that the stream has reached is for it to write.
+        let mut reached: Vec<Range<u64>> = Vec::new();
         self.receiver.with_mirrors(self.urls(index)?, |url| {
             reached.clear();
             self.full_responses.begin(index);
@@ -278,8 +374,8 @@ impl<'a> Round<'a> {
                 {
                     reached.push(self.full_responses.reach(index, next));
                 }
-                for (range, _) in ranges.iter().zip(&reached).filter(|(_, owned)| **owned) {
-                    let (from, to) = (begin.max(range.start), end.min(range.end));
+                for owned in &reached {
+                    let (from, to) = (begin.max(owned.start), end.min(owned.end));
                     if from < to {
                         let index = |offset: u64| usize::try_from(offset - begin).unwrap_or(0);
                         self.write(&[from], 0, &piece[index(from)..index(to)])?;
@@ -293,8 +389,8 @@ impl<'a> Round<'a> {
         let deferred = self.full_responses.end(index).into_iter();
         let deferred = deferred.map(|range| Job::Range(index, range));
         self.jobs.lock().extend(deferred);
-        for (range, _) in ranges.iter().zip(reached).filter(|(_, owned)| *owned) {
-            self.complete_range(part, range.clone(), buffer)?;
+        for owned in reached.into_iter().filter(|owned| !owned.is_empty()) {
+            self.complete_range(part, owned, buffer)?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ pub(crate) fn runs(
 pub(crate) fn cost(places: &Places, manifest: &Manifest, tasks: &[Task]) -> Result<(usize, u64)> {
     let needed = tasks
         .iter()
-        .filter(|task| matches!(task.origin, Origin::Network));
+        .filter(|task| matches!(task.origin, Origin::Network { .. }));
     let needed: Vec<Task> = needed.cloned().collect();
     let bytes = needed
         .iter()

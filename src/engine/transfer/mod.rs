@@ -9,6 +9,7 @@
 mod clones;
 mod full_response;
 mod hashing;
+mod intake;
 mod jobs;
 pub(crate) mod local_copies;
 pub(crate) mod members;
@@ -88,9 +89,9 @@ impl Transfer<'_> {
                 twins: Vec::new(),
                 origin: Origin::Ranges(ranges_of(&range).collect()),
             });
+            self.partial.forget(&range)?;
             self.tally.undo(self.manifest, range, 1);
         }
-        self.partial.reset_journal(written)?;
         Ok(tasks)
     }
 }

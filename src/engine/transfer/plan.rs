@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::range_set::RangeSet;
 
 /// A part larger than this is fetched in ranges, so that several connections share it and a restart keeps what is there.
-pub(crate) const SPLIT_BYTES: u64 = 32 << 20;
+const SPLIT_BYTES: u64 = 32 << 20;
 /// The length of such a range: small enough that the last ones end at about the same time, large enough that requests are
 /// cheap.
 const RANGE_BYTES: u64 = 8 << 20;
@@ -28,9 +28,9 @@ pub(crate) enum Origin {
     Partial,
     /// This machine has them elsewhere.
     Local(LocalCopy),
-    /// The source, whole.
-    Network,
-    /// The source, in these ranges of the stream; the rest is in the partial.
+    /// The source, in one piece; as many bytes of its beginning may be in the partial.
+    Network { kept_bytes: u64 },
+    /// The source, in these ranges of the stream, in order; the rest is in the partial.
     Ranges(Vec<Range<u64>>),
 }
 
@@ -95,7 +95,8 @@ pub(crate) fn plan(
         {
             ranges_left = left;
             let missing: Vec<Range<u64>> = ranges_of(&range)
-                .filter(|piece| !found.contains(piece))
+                .map(|piece| found.end_from(piece.start)..piece.end)
+                .filter(|missing| !missing.is_empty())
                 .collect();
             let bytes: u64 = missing.iter().map(|piece| piece.end - piece.start).sum();
             plan.bytes_to_fetch += bytes;
@@ -103,9 +104,14 @@ pub(crate) fn plan(
             plan.requests += missing.len();
             Origin::Ranges(missing)
         } else {
-            plan.bytes_to_fetch += part.size_bytes;
+            let kept_bytes = match has_ranges {
+                true => found.end_from(range.start) - range.start,
+                false => 0,
+            };
+            plan.bytes_to_fetch += part.size_bytes - kept_bytes;
+            plan.bytes_resumed += kept_bytes;
             plan.requests += 1;
-            Origin::Network
+            Origin::Network { kept_bytes }
         };
         plan.tasks.push(Task {
             part: index,
@@ -116,12 +122,14 @@ pub(crate) fn plan(
     // Bytes that belong in several places are written to all of them as they arrive, so they are not fetched in ranges.
     for task in plan.tasks.iter_mut().filter(|task| !task.twins.is_empty()) {
         if let Origin::Ranges(ranges) = &task.origin {
-            let size_bytes = manifest.parts()[task.part].size_bytes;
+            let part = manifest.parts()[task.part];
             let missing: u64 = ranges.iter().map(|range| range.end - range.start).sum();
-            plan.bytes_to_fetch += size_bytes - missing;
-            plan.bytes_resumed -= size_bytes - missing;
+            let kept_bytes = ranges.first().map_or(0, |range| range.start - part.offset);
+            let lost_bytes = part.size_bytes - kept_bytes - missing;
+            plan.bytes_to_fetch += lost_bytes;
+            plan.bytes_resumed -= lost_bytes;
             plan.requests -= ranges.len() - 1;
-            task.origin = Origin::Network;
+            task.origin = Origin::Network { kept_bytes };
         }
     }
     plan
@@ -143,7 +151,7 @@ impl TransferPlan {
     }
 }
 
-/// Cuts a large part into the ranges that it is fetched in, always at the same places, so that a restart finds them again.
+/// Cuts a large part into the ranges that it is fetched in, always at the same places, so that a restart goes on with each.
 pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
     let count = (end - start).div_ceil(RANGE_BYTES);
@@ -195,7 +203,7 @@ mod tests {
                 plan.bytes_reused,
                 plan.requests
             ),
-            (8, 4, 4, 2)
+            (5, 7, 4, 2)
         );
     }
 
@@ -215,6 +223,49 @@ mod tests {
         assert_eq!(ranges[0], 5..5 + RANGE_BYTES);
         assert_eq!(ranges[3], 5 + SPLIT_BYTES..5 + SPLIT_BYTES + 1);
         assert_eq!(plan.bytes_resumed, RANGE_BYTES);
+    }
+
+    #[test]
+    fn what_an_unfinished_range_or_part_has_is_not_fetched_again() {
+        let manifest = manifest(&[(40, "a"), (SPLIT_BYTES + 1, "b")]);
+        let second = 40 + RANGE_BYTES;
+        let found = RangeSet::from_iter([0..30, 40..second + 5, second + 7..second + 9]);
+        let planned = |has_ranges| plan(&manifest, &found, &LocalCopies::default(), has_ranges);
+        let plan = planned(true);
+        let Origin::Network { kept_bytes: 30 } = plan.tasks[0].origin else {
+            panic!("{plan:?}")
+        };
+        let Origin::Ranges(ranges) = &plan.tasks[1].origin else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(ranges[0], second + 5..second + RANGE_BYTES);
+        assert_eq!(ranges.len(), 4);
+        assert_eq!(plan.bytes_resumed, 30 + RANGE_BYTES + 5);
+        assert_eq!(
+            plan.bytes_to_fetch + plan.bytes_resumed,
+            40 + SPLIT_BYTES + 1
+        );
+        assert_eq!(
+            planned(false).bytes_resumed,
+            0,
+            "members of a zip are fetched whole"
+        );
+    }
+
+    #[test]
+    fn a_large_part_that_occurs_twice_keeps_its_beginning() {
+        let manifest = manifest(&[(SPLIT_BYTES + 1, "a"), (SPLIT_BYTES + 1, "a")]);
+        let found = RangeSet::from_iter([0..RANGE_BYTES + 3, 3 * RANGE_BYTES..4 * RANGE_BYTES]);
+        let plan = plan(&manifest, &found, &LocalCopies::default(), true);
+        let Origin::Network { kept_bytes } = plan.tasks[0].origin else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(
+            (kept_bytes, plan.bytes_resumed),
+            (RANGE_BYTES + 3, RANGE_BYTES + 3)
+        );
+        assert_eq!(plan.bytes_to_fetch, SPLIT_BYTES + 1 - kept_bytes);
+        assert_eq!(plan.requests, 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 
 use super::program::{Running, finish, rack as program};
-use super::site::{CHUNK, LARGE, Site, lists};
+use super::site::{CHUNK, LARGE, MIDDLE, Site, lists};
 use crate::support::bytes;
 use crate::support::rack::Rack;
 use crate::support::server::Rule;
@@ -117,6 +117,63 @@ fn a_pull_that_is_killed_again_and_again_loses_nothing() {
     finish(program(&site.machine, "pull g/big v1 --force --quiet")).quiet_success();
     assert_eq!(site.chunk_bytes_sent(), 0);
     site.assert_clean();
+}
+
+#[test]
+fn a_part_or_range_that_is_killed_goes_on_where_it_was() {
+    const STEP: u64 = 1 << 20;
+    let mut site = Site::new();
+    let files = vec![
+        ("a.bin", bytes(MIDDLE, 1)),
+        ("b.bin", bytes(MIDDLE, 2)),
+        ("large.bin", bytes(LARGE, 3)),
+    ];
+    site.offer("m", files);
+    let total = (2 * MIDDLE + LARGE) as u64;
+    // At first both parts stop in the middle of their third step; then, one at a time, they come whole, and the first range
+    // of the last stops there.
+    let mut resumed = 0;
+    for (concurrency, least) in [(2, 4 * STEP), (1, 2 * MIDDLE as u64 + 2 * STEP)] {
+        let cut = 2 * STEP + STEP / 2;
+        site.machine.server.rule(site.chunks().stall_after(cut));
+        let line = format!("pull g/m v1 --concurrency {concurrency} --quiet");
+        let mut running = Running::start(program(&site.machine, &line));
+        running.wait_until(|| listed_bytes(&site).is_some_and(|bytes| bytes >= least));
+        assert!(running.kill().1);
+        site.machine.server.clear_rules();
+        let left;
+        (left, resumed) = site.left("m");
+        assert!(resumed >= least, "{resumed}");
+        assert_eq!(left + resumed, total);
+    }
+    site.machine.server.reset_counts();
+    let ran = finish(program(&site.machine, "pull g/m v1 --json"));
+    assert_eq!(ran.json()["bytes_fetched"], total - resumed);
+    assert_eq!(ran.json()["bytes_resumed"], resumed);
+    assert_eq!(site.chunk_bytes_sent(), total - resumed);
+    site.check(&["m"], "the end");
+    site.assert_clean();
+}
+
+/// How many bytes the journal of the one partial lists.
+fn listed_bytes(site: &Site) -> Option<u64> {
+    let cache = site.machine.cache().into_iter();
+    let partial = cache.filter(|name| !name.ends_with(".lock")).last()?;
+    let path = site.machine.store().join("cache").join(partial);
+    let journal = std::fs::read_to_string(path.join("journal")).ok()?;
+    let ranges = journal.lines().filter_map(|line| {
+        let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
+        Some((begin.parse().ok()?, end.parse().ok()?))
+    });
+    let mut ranges: Vec<(u64, u64)> = ranges.collect();
+    ranges.sort_unstable();
+    let mut until = 0;
+    let new = ranges.into_iter().map(|(begin, end)| {
+        let new = end.saturating_sub(begin.max(until));
+        until = until.max(end);
+        new
+    });
+    Some(new.sum())
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub(crate) const CHUNK: usize = 64 << 10;
 /// More than fits into one request: it comes in ranges.
 pub(crate) const LARGE: usize = 40 << 20;
 
+/// More than the journal has in one line.
+pub(crate) const MIDDLE: usize = 3 << 20;
+
 /// A folder's files with their bytes.
 pub(crate) type Files = Vec<(&'static str, Vec<u8>)>;
 
@@ -37,11 +40,15 @@ impl Site {
         site
     }
 
-    /// Offers a model as `v1`: a file larger than all chunks is one by itself, the others are cut.
+    /// Offers a model as `v1`: a large file is a chunk by itself, the others are cut.
     pub(crate) fn offer(&mut self, model: &str, files: Files) {
         let (mut chunks, mut sizes) = (Vec::new(), Vec::new());
         for (_, content) in &files {
-            let step = if content.len() == LARGE { LARGE } else { CHUNK };
+            let step = if content.len() >= MIDDLE {
+                content.len()
+            } else {
+                CHUNK
+            };
             for chunk in content.chunks(step) {
                 let digest = digest(chunk);
                 self.machine.server.put(&format!("/data/{digest}"), chunk);

@@ -1,14 +1,17 @@
 //! Pulls that end early, and the next ones that go on.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use modelrack::installed::Status;
 use modelrack::{CancelToken, ListOptions, Manager, PullOptions};
 
 use crate::support::disk::flip;
-use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
-use crate::support::registry::Published;
+use crate::support::rack::{CHUNK, Rack, chunks_but, quick_http, sample};
+use crate::support::recorder::Recorder;
+use crate::support::registry::{Publication, Published};
+use crate::support::server::{Rule, Server};
 use crate::support::{address, bytes};
 
 /// The sample, published and pulled until the server fails for good at the sixth chunk. One chunk at a time.
@@ -198,6 +201,105 @@ fn a_damaged_partial_is_used_as_far_as_it_is_right() {
         assert_eq!(rack.listed().0, ["g/m v1"], "{what}");
         let requests = rack.chunk_requests(&[&published]).len();
         assert!((least..=11).contains(&requests), "{what}: {requests}");
+    }
+}
+
+#[test]
+fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
+    let rack = Rack::new();
+    let how = Publication {
+        chunk_bytes: 5 << 20,
+        ..Publication::default()
+    };
+    // A chunk that occurs twice, and one that is a range of its own.
+    let twice = bytes(5 << 20, 1);
+    let files = [
+        ("a.bin", twice.clone()),
+        ("b.bin", bytes(3 << 20, 2)),
+        ("c.bin", twice),
+    ];
+    rack.publish_as("g/m v1", &files, &how);
+    for framing in [|rule| rule, Rule::chunked, Rule::until_close] {
+        let recorder = Arc::new(Recorder::default());
+        rack.server.reset_counts();
+        rack.server.clear_rules();
+        rack.server.rule(framing(Rule::any()).cut_after(400_000));
+        let options = PullOptions::default().progress(recorder.clone());
+        let report = rack.manager().pull(&address("g/m v1"), &options).unwrap();
+        rack.assert_files("g/m v1", &files);
+        assert_eq!(
+            report.bytes_fetched,
+            report.total_bytes - report.bytes_reused
+        );
+        assert!(recorder.retries() >= 8 << 20 / 400_000, "each is told");
+        let no_longer = CancelToken::new();
+        rack.manager()
+            .remove(&address("g/m v1"), &no_longer)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_body_that_brings_nothing_new_is_given_up() {
+    let rack = Rack::new();
+    let files = [("a.bin", bytes(2000, 1))];
+    let how = Publication {
+        chunk_bytes: 2000,
+        ..Publication::default()
+    };
+    let published = rack.publish_as("g/m v1", &files, &how);
+    // 700 bytes come, and then no more; on with the rest at the mirror, or the next pull.
+    let chunks = || chunks_but(&[&published]);
+    rack.server.rule(chunks().nth(1).cut_after(700));
+    rack.server.rule(chunks().cut_after(0));
+    assert_eq!(rack.pull("g/m v1").unwrap_err().code(), "NETWORK_ERROR");
+    assert_eq!(rack.chunk_requests(&[&published]).len(), 1 + 3);
+    rack.server.clear_rules();
+    // A server without ranges begins again, and never gets further.
+    rack.server.rule(chunks().ignore_range().cut_after(700));
+    assert_eq!(rack.pull("g/m v1").unwrap_err().code(), "NETWORK_ERROR");
+    rack.server.clear_rules();
+    let report = rack.pull("g/m v1").unwrap();
+    assert_eq!((report.bytes_resumed, report.bytes_fetched), (700, 1300));
+    rack.assert_files("g/m v1", &files);
+}
+
+#[test]
+fn what_does_not_fit_behind_what_was_kept_is_fetched_from_the_beginning() {
+    for spoil in [
+        // Bytes that a crash of the machine lost.
+        (|_, partial| flip(&partial.join("files").join("a.bin"), 5)) as fn(&Server, &Path),
+        // A server that sends all of it.
+        |server, _| {
+            server.rule(Rule::path_contains("/data/").ignore_range());
+        },
+        // One that takes its ranges for something else.
+        |server, _| {
+            let ranges = Rule::when(|request| request.header("range").is_some());
+            server.rule(ranges.status(416));
+        },
+    ] {
+        let rack = Rack::new();
+        let files = [("a.bin", bytes(2000, 1))];
+        let how = Publication {
+            chunk_bytes: 2000,
+            ..Publication::default()
+        };
+        let published = rack.publish_as("g/m v1", &files, &how);
+        let chunks = || chunks_but(&[&published]);
+        rack.server.rule(chunks().nth(1).cut_after(700));
+        rack.server.rule(chunks().status(404));
+        rack.pull("g/m v1").unwrap_err();
+        rack.server.clear_rules();
+        spoil(&rack.server, &partial(&rack));
+        // Even without another try: nothing is wrong with the server.
+        let mut http = quick_http();
+        http.retry.retries = 0;
+        let manager = rack.manager_of(rack.config_of(http));
+        manager
+            .pull(&address("g/m v1"), &PullOptions::default())
+            .unwrap();
+        rack.assert_files("g/m v1", &files);
     }
 }
 

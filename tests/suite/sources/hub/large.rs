@@ -117,6 +117,47 @@ fn a_storage_without_ranges_sends_the_file_whole() {
 }
 
 #[test]
+fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
+    let machine = Machine::new();
+    let files = [
+        ("large.safetensors", bytes((33 << 20) + 5, 3)),
+        ("middle.safetensors", bytes(5 << 20, 4)),
+        ("tokenizer.json", bytes(5 << 20, 5)),
+    ];
+    machine.hub.repo("o/large").commit("main", files.clone());
+    machine.hub.server().rule(Rule::any().cut_after(2 << 20));
+    let report = machine.pull("hf/o/large").unwrap();
+    assert_eq!(report.bytes_fetched, report.total_bytes);
+    machine.rack.assert_files("hf/o/large main", &files);
+    assert_eq!(machine.rack.cache(), Vec::<String>::new());
+}
+
+#[test]
+fn a_small_file_that_failed_goes_on_where_it_was() {
+    let machine = Machine::new();
+    let files = [
+        ("config.json", bytes(90_000, 4)),
+        ("model.safetensors", bytes(90_000, 5)),
+    ];
+    machine.hub.repo("o/m").commit("main", files.clone());
+    let server = machine.hub.server();
+    server.rule(Rule::path_ends("config.json").nth(1).cut_after(70_000));
+    server.rule(Rule::path_ends("config.json").status(404));
+    machine.pull("hf/o/m").unwrap_err();
+    server.clear_rules();
+    server.rule(Rule::path_starts("/cdn/").nth(1).cut_after(40_000));
+    server.rule(Rule::path_starts("/cdn/").status(404));
+    machine.pull("hf/o/m").unwrap_err();
+    server.clear_rules();
+    let report = machine.pull("hf/o/m").unwrap();
+    assert_eq!(
+        (report.bytes_resumed, report.bytes_fetched),
+        (130_000, 50_000)
+    );
+    machine.rack.assert_files("hf/o/m main", &files);
+}
+
+#[test]
 fn a_page_or_another_file_for_a_range_is_no_part_of_the_model() {
     type Spoil = fn(Rule) -> Rule;
     let spoils: [(&str, Spoil); 4] = [

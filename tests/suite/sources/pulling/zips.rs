@@ -71,6 +71,25 @@ impl Site {
 }
 
 #[test]
+fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
+    let text = |seed: u64| format!("{seed} 1.0 2.0 3.0\n").repeat(300_000).into_bytes();
+    let files = model(
+        "alpha",
+        &[
+            ("a", text(1)),
+            ("b", bytes(5 << 20, 2)),
+            ("c", bytes(5 << 20, 3)),
+        ],
+    );
+    for pack in [zip::<String, Vec<u8>>, zip_stored::<String, Vec<u8>>] {
+        let site = Site::of_zip(pack(&files), ModelsToml::of(&files));
+        site.forge.server().rule(Rule::any().cut_after(2 << 20));
+        site.pull_release("mf6/test/alpha").unwrap();
+        site.assert_installed(ALPHA, "alpha", &files);
+    }
+}
+
+#[test]
 fn only_the_directory_and_the_members_come() {
     let files = files();
     for pack in [zip::<String, Vec<u8>>, zip_stored::<String, Vec<u8>>] {
