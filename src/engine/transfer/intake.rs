@@ -113,9 +113,8 @@ impl<'a> Intake<'a> {
 
 /// Returns whether a response does not fit with the bytes that it was to follow.
 pub(super) fn is_unfit(error: &Error) -> bool {
-    error.status() == Some(416)
-        || matches!(
-            error.kind(),
-            ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. }
-        )
+    matches!(
+        error.kind(),
+        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. }
+    )
 }
