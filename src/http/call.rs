@@ -20,6 +20,8 @@ pub(crate) struct Call {
     pub(crate) progress: Arc<dyn Progress>,
     /// Whether a lookup may sync a registry that it needs and that is not cached.
     pub(crate) auto_sync: bool,
+    /// Whether an archive may be fetched whole to learn what is in it.
+    pub(crate) whole_archives: bool,
     /// Follows archives that arrive before the files of a pull are known.
     pub(crate) arrivals: Option<Arc<dyn Arrivals>>,
 }
@@ -41,6 +43,7 @@ impl Call {
             cancel,
             progress,
             auto_sync: false,
+            whole_archives: true,
             arrivals: None,
         }
     }
@@ -67,6 +70,14 @@ impl Call {
     pub(crate) fn without_sync(&self) -> Self {
         Self {
             auto_sync: false,
+            ..self.clone()
+        }
+    }
+
+    /// The same call, which fetches no archive whole.
+    pub(crate) fn without_archives(&self) -> Self {
+        Self {
+            whole_archives: false,
             ..self.clone()
         }
     }

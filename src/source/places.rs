@@ -34,6 +34,10 @@ pub(crate) enum Places {
         /// Whether it was fetched for many models, so that there is another way.
         is_shared: bool,
     },
+    /// The files are in a zip of this size, which comes only as a whole and is not here: [`Call::without_archives`].
+    ///
+    /// [`Call::without_archives`]: crate::http::call::Call::without_archives
+    WholeZip { size_bytes: Option<u64> },
 }
 
 /// Folders of another tool, in which nothing is changed.
@@ -102,12 +106,15 @@ impl Places {
             Self::Zip { zip, root, .. } => zip
                 .member(&below(root, path.as_str()))
                 .map(Location::Member),
+            Self::WholeZip { .. } => Err(Error::internal(
+                "a file was requested of a zip that is not here",
+            )),
         }
     }
 
     /// Whether a part may be fetched in pieces.
     pub(crate) fn has_ranges(&self) -> bool {
-        !matches!(self, Self::Zip { .. })
+        !matches!(self, Self::Zip { .. } | Self::WholeZip { .. })
     }
 
     /// Whether they were fetched for many models, so that there is another way to this one.

@@ -101,6 +101,16 @@ impl OpenedZips {
     }
 }
 
+/// How opening a zip ended.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    Open(Arc<Zip>),
+    /// It comes only as a whole, of this size, and [is not to be fetched](Call::without_archives).
+    OnlyWhole {
+        size_bytes: Option<u64>,
+    },
+}
+
 /// Opens zips.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ZipOpener<'a> {
@@ -110,20 +120,20 @@ pub(crate) struct ZipOpener<'a> {
 
 impl ZipOpener<'_> {
     /// Opens a zip over byte ranges; where the server does not know them, it is fetched whole and kept at `keep`.
-    pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Arc<Zip>> {
+    pub(crate) fn open(&self, urls: &[Url], keep: &Path) -> Result<Opening> {
         let _turn = self.opened.turn(self.call)?;
-        let zip = match self.opened.find(keep) {
-            Some(zip) => Ok(zip),
-            None if keep.is_file() => self.open_kept(keep),
+        let kept = || self.open_kept(keep).map(Opening::Open);
+        let opening = match self.opened.find(keep) {
+            Some(zip) => Ok(Opening::Open(zip)),
+            None if keep.is_file() => kept(),
             None => match self.read_directory(urls, keep) {
-                Ok(Some(zip)) => Ok(self.opened.add(keep, zip)),
-                Ok(None) => self.open_kept(keep),
-                Err(error) => Err(error),
+                Ok(Opening::OnlyWhole { .. }) if self.call.whole_archives => kept(),
+                opening => opening,
             },
         };
         self.opened.coming.set(0, 0);
         self.opened.coming.show(self.call);
-        zip
+        opening
     }
 
     /// Opens a zip that was fetched whole. A file that is not a zip is removed.
@@ -147,23 +157,32 @@ impl ZipOpener<'_> {
         ))
     }
 
-    /// Reads a zip's directory over byte ranges; `None` when the server sends the whole instead, which is kept then.
-    fn read_directory(&self, urls: &[Url], keep: &Path) -> Result<Option<Zip>> {
+    /// Reads a zip's directory over byte ranges. What comes only as a whole is kept, if it is to be fetched.
+    fn read_directory(&self, urls: &[Url], keep: &Path) -> Result<Opening> {
+        let whole = |size_bytes| {
+            if self.call.whole_archives {
+                self.fetch(urls, keep)?;
+            }
+            Ok(Opening::OnlyWhole { size_bytes })
+        };
+        let mut size_bytes = None;
         // The first byte, to learn the size: servers are known that have no ranges from the end.
         let first = self.with_body(urls, Some(0..1), &mut |body| {
             if body.is_range {
                 body.read_whole(1, &self.call.cancel)?;
                 return Ok(Some((body.total, body.etag.clone())));
             }
-            self.save(body, keep)?;
+            size_bytes = body.length;
+            if self.call.whole_archives {
+                self.save(body, keep)?;
+            }
             Ok(None)
         });
         let location = &urls[0];
-        let (size_bytes, etag) = match first {
-            Ok(Some((Some(size_bytes), etag))) => (size_bytes, etag),
-            Ok(Some((None, _))) => return self.fetch(urls, keep).map(|_| None),
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(error),
+        let (size_bytes, etag) = match first? {
+            Some((Some(size_bytes), etag)) => (size_bytes, etag),
+            Some((None, _)) => return whole(None),
+            None => return Ok(Opening::OnlyWhole { size_bytes }),
         };
         let mut is_same = true;
         let directory = Directory::read(location, size_bytes, &mut |range| {
@@ -180,15 +199,15 @@ impl ZipOpener<'_> {
         });
         if !is_same {
             // In one piece it is of one state, whatever the server has for ranges.
-            return self.fetch(urls, keep).map(|_| None);
+            return whole(Some(size_bytes));
         }
-        let directory = directory?;
-        Ok(Some(Zip {
+        let zip = Zip {
             urls: urls.to_vec(),
-            directory,
+            directory: directory?,
             etag,
             kept: None,
-        }))
+        };
+        Ok(Opening::Open(self.opened.add(keep, zip)))
     }
 
     /// Fetches a zip whole.

@@ -53,7 +53,10 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Pulls what is offered and completes the report.
     pub(super) fn run(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
+        let fetched_before = self.pull.tally.network_bytes();
         let places = offer.places(self.pull.call)?;
+        // An archive that comes only as a whole.
+        report.bytes_fetched += self.pull.tally.network_bytes() - fetched_before;
         let Err(error) = self.run_at(offer, &places, report) else {
             return Ok(());
         };

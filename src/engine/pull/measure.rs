@@ -124,8 +124,9 @@ impl Measuring<'_> {
     /// Learns the size of one file. Unless it is large, it is in the partial then.
     fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<MeasuredFile> {
         let file = &self.unmeasured.files()[index];
-        let Location::Document(urls) = self.places.of_file(&file.path)? else {
-            return Err(Error::internal("a member of a zip has no size"));
+        let urls = match self.places.of_file(&file.path)? {
+            Location::Document(urls) => urls,
+            Location::Member(member) => return Ok(MeasuredFile::missing(member.size_bytes)),
         };
         let path = file_in(&self.partial.files_dir(), &file.path);
         if let Some(parent) = path.parent() {

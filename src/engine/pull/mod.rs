@@ -236,6 +236,7 @@ impl Engine {
         options: &PullOptions,
         call: &Call,
     ) -> Result<(PullTarget, Option<Records>)> {
+        let call = &call.without_archives();
         let selection = options.selection();
         let mut versions = reading.expected().filter_map(|(_, version)| version);
         let needs_records = versions.any(is_commit_id) || !selection.is_everything();

@@ -164,6 +164,8 @@ impl Engine {
         options: &PullOptions,
         call: &Call,
     ) -> Result<PullPlan> {
+        // A plan fetches little, whatever it may cost to pull.
+        let call = &call.without_archives();
         let model = &offer.remote.model;
         self.store.check_place(records, model)?;
         let record = records.get(model);
@@ -201,7 +203,13 @@ impl Engine {
         let measured = self.measured_before(model, manifest);
         let manifest = measured.as_ref().unwrap_or(manifest);
         if !manifest.is_measured() {
-            return Ok(self.plan_unmeasured(model, manifest, records));
+            let mut plan = self.plan_unmeasured(model, manifest, records);
+            if plan.requests > 0
+                && let Places::WholeZip { size_bytes } = offer.places(call)?
+            {
+                (plan.requests, plan.bytes_to_fetch) = (1, size_bytes.unwrap_or(plan.total_bytes));
+            }
+            return Ok(plan);
         }
         let places = offer.places(call)?;
         let mut partials = find_partials(self.store.layout()).into_iter();
@@ -277,11 +285,18 @@ impl Engine {
         let elsewhere = places.elsewhere();
         let copies = LocalCopies::find(&self.store, records, model, manifest, elsewhere);
         let mut plan = plan(manifest, found, &copies, places.has_ranges());
-        if let Some(zip) = places.zip() {
-            (plan.requests, plan.bytes_to_fetch) = match zip.kept {
-                Some(_) => (0, 0),
-                None => transfer::members::cost(places, manifest, &plan.tasks)?,
-            };
+        match places {
+            Places::Zip { zip, .. } => {
+                (plan.requests, plan.bytes_to_fetch) = match zip.kept {
+                    Some(_) => (0, 0),
+                    None => transfer::members::cost(places, manifest, &plan.tasks)?,
+                };
+            }
+            Places::WholeZip { size_bytes } if plan.requests > 0 => {
+                (plan.requests, plan.bytes_to_fetch) =
+                    (1, size_bytes.unwrap_or(plan.bytes_to_fetch));
+            }
+            _ => {}
         }
         Ok(plan)
     }

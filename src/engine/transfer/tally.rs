@@ -166,6 +166,11 @@ impl Tally {
         self.counts.bytes_in_flight.fetch_add(bytes, Relaxed);
     }
 
+    /// Returns how many bytes came over the network.
+    pub(crate) fn network_bytes(&self) -> u64 {
+        self.counts.bytes_network.load(Relaxed)
+    }
+
     /// Counts bytes in flight that were written or thrown away.
     pub(crate) fn landed(&self, bytes: u64) {
         self.counts.bytes_in_flight.fetch_sub(bytes, Relaxed);

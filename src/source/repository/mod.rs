@@ -29,7 +29,7 @@ use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::relpath::below;
 use crate::source::places::Places;
-use crate::source::zips::{OpenedZips, drop_kept};
+use crate::source::zips::{OpenedZips, Opening, drop_kept};
 use crate::source::{Context, Identity, ListFilter, Prefetched, Route, Source, SyncRequest};
 
 pub(crate) use index::Cached;
@@ -169,12 +169,14 @@ impl Source for Repository {
                 let cache = self.cache(tag);
                 let revision = Cached::open(&cache)?.map(|cached| cached.head.origin.revision);
                 let keep = cache.archive_path(revision.as_deref().unwrap_or(tag));
-                Ok(Places::Zip {
-                    zip: self
-                        .opener(call)
-                        .open(&[place.release_url(tag, asset)], &keep)?,
-                    root: pin.root.clone(),
-                    is_shared: false,
+                let url = place.release_url(tag, asset);
+                Ok(match self.opener(call).open(&[url], &keep)? {
+                    Opening::Open(zip) => Places::Zip {
+                        zip,
+                        root: pin.root.clone(),
+                        is_shared: false,
+                    },
+                    Opening::OnlyWhole { size_bytes } => Places::WholeZip { size_bytes },
                 })
             }
         }

@@ -191,6 +191,48 @@ fn a_zip_whose_ranges_are_of_no_use_comes_whole() {
 }
 
 #[test]
+fn a_plan_fetches_no_zip_and_a_pull_counts_it() {
+    let files = files();
+    let zip = zip(&files);
+    let zip_bytes = zip.len() as u64;
+    for change in [
+        |toml: ModelsToml| toml,
+        |toml: ModelsToml| toml.without_sizes(),
+    ] {
+        for options in [
+            PullOptions::default(),
+            PullOptions::default().include(["*a", "mfsim.nam"]),
+        ] {
+            let site = Site::of_zip(zip.clone(), change(ModelsToml::of(&files)));
+            site.forge
+                .server()
+                .rule(Rule::path_starts(ZIP).ignore_range());
+            let manager = site.manager_at(&["current"]);
+            let plan = |model| manager.plan_pull(&address(model), &options).unwrap();
+            let alpha = plan("mf6/test/alpha");
+            assert_eq!((alpha.requests, alpha.bytes_to_fetch), (1, zip_bytes));
+            let again = plan("mf6/test/alpha");
+            assert_eq!(
+                (again.requests, again.bytes_to_fetch),
+                (1, zip_bytes),
+                "nothing was kept"
+            );
+            site.forge.server().reset_counts();
+            let report = manager.execute(&alpha).unwrap();
+            assert_eq!(
+                (site.of_storage().len(), report.bytes_fetched),
+                (1, zip_bytes)
+            );
+            assert_eq!(report.files as usize, alpha.files);
+            let beta = plan("mf6/test/beta");
+            assert_eq!((beta.requests, beta.bytes_to_fetch), (0, 0), "it is here");
+            let report = manager.execute(&beta).unwrap();
+            assert_eq!(report.bytes_fetched, 0);
+        }
+    }
+}
+
+#[test]
 fn a_zip_that_comes_whole_shows_in_every_pull_that_waits_for_it() {
     let files = files();
     let zip = zip(&files);
