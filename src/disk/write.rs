@@ -27,7 +27,11 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
+    /// A link is kept, and what it leads to is replaced.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        let real = is_link.then(|| fs::canonicalize(path).ok()).flatten();
+        let path = real.as_deref().unwrap_or(path);
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -18,6 +18,7 @@ use crate::platform;
 use super::partial::remove_partial;
 use super::record::ModelRecord;
 use super::records::Patience;
+use super::staging;
 use super::{ModelLock, Store};
 use crate::disk::write::{remove_tree, rename, replace_file};
 
@@ -164,12 +165,12 @@ impl Store {
     pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<Option<ModelRecord>> {
         let model = &lock.model;
         let dir = self.layout.removal(model);
-        fs::create_dir_all(&dir).at("create", &dir)?;
+        staging::create(&self.layout, model, &dir)?;
         self.write_intent(&dir, model, None)?;
         let removed = self.finish_removal(&dir, model, Patience::Long);
         let removed = removed.inspect_err(|_| {
             if self.layout.model_dir(model).is_dir() {
-                let _ = remove_tree(&dir);
+                let _ = staging::remove(&dir);
             }
         })?;
         info!(%model, "removed");

@@ -15,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod partial;
 pub(crate) mod record;
 mod records;
+pub(crate) mod staging;
 
 use std::collections::HashSet;
 use std::fs;

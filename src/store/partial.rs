@@ -27,7 +27,7 @@ use tracing::debug;
 
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
-use crate::disk::write::{remove_tree, replace_file};
+use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
@@ -39,6 +39,7 @@ use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::{Layout, file_in};
+use crate::store::staging;
 
 /// A journal that has not been touched for this long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(60);
@@ -334,21 +335,18 @@ fn claim_dir(layout: &Layout, remote: &RemoteModel) -> Result<PathBuf> {
     let mut copy = 0;
     loop {
         let dir = layout.partial(&remote.model, &remote.manifest_digest, copy);
-        match fs::create_dir(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let cache = layout.cache();
-                fs::create_dir_all(&cache).at("create", &cache)?;
-                continue;
-            }
-            Err(error) => return Err(error).at("create", &dir),
+        if staging::create(layout, &remote.model, &dir)? {
+            return Ok(dir);
         }
-        match Partial::read(&dir) {
-            Some(partial) if partial.is_idle() => return Ok(dir),
-            None if is_older_than(&dir, ABANDONED) => return Ok(dir),
-            _ => copy += 1,
+        let is_free = match Partial::read(&dir) {
+            Some(partial) => partial.is_idle(),
+            None => is_older_than(&dir, ABANDONED),
+        };
+        // Its model may have got its place on another disk since.
+        if is_free && staging::fits(layout, &remote.model, &dir)? {
+            return Ok(dir);
         }
+        copy += 1;
     }
 }
 
@@ -363,7 +361,7 @@ pub(crate) fn find_partials(layout: &Layout) -> Vec<Partial> {
 pub(crate) fn remove_partial(dir: &Path) -> Result<()> {
     // Without its record it is no longer a partial, should this be interrupted.
     let _ = fs::remove_file(dir.join("partial.json"));
-    remove_tree(dir)?;
+    staging::remove(dir)?;
     debug!(path = %dir.display(), "removed");
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::lock::{FileLock, RECORD_LIMIT};
 use super::record::{Annotation, Entries, ModelRecord, Records};
 use crate::catalog::Pin;
 use crate::digest::Digest;
-use crate::disk::write::{rename, replace_file};
+use crate::disk::write::replace_file;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
@@ -102,8 +102,8 @@ impl Store {
         }
         let mut aside = (1..).map(|number| self.layout.record_damaged(number));
         let aside = aside.find(|path| !path.exists()).unwrap_or_default();
-        match rename(&path, &aside) {
-            Ok(()) => {
+        match fs::copy(&path, &aside) {
+            Ok(_) => {
                 let aside = aside.file_name().unwrap_or_default().display();
                 warn!(
                     reason,

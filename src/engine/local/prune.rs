@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use crate::disk::write::remove_tree;
 use crate::engine::Engine;
 use crate::error::{IoContext, Result, chain};
 use crate::model::ModelRef;
 use crate::store::partial::{Partial, find_partials, remove_partial};
+use crate::store::staging;
 use serde::Serialize;
 
 /// What a prune removes: everything in the store that interrupted operations left and nobody is using.
@@ -154,7 +154,7 @@ impl Engine {
         let leftovers = plan.leftovers.iter();
         for path in leftovers.filter(|path| is_in_cache(path) && self.is_leftover(path)) {
             let bytes = bytes_below(path);
-            match remove_tree(path) {
+            match staging::remove(path) {
                 Ok(()) => {
                     removed.bytes += bytes;
                     removed.leftovers.push(path.clone());
@@ -174,7 +174,8 @@ impl Engine {
     /// Returns whether a path in the cache is a folder that is of no use: not a partial, nor about to become one, nor about
     /// to be finished.
     fn is_leftover(&self, path: &Path) -> bool {
-        fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+        let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        (is_dir(path) || staging::linked(path).is_some_and(|beside| is_dir(&beside)))
             && Partial::read(path).is_none()
             && !path.join("intent.json").exists()
             && !self.store.is_locked(path)

@@ -4,6 +4,7 @@ mod cancel;
 mod clones;
 mod concurrency;
 mod damage;
+mod disks;
 mod faults;
 mod fixture;
 mod foreign;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
+
+use tempfile::TempDir;
 
 /// Every file below a folder: its path with `/` between the components, and its bytes. Empty for no folder.
 pub(crate) fn files_below(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -20,6 +23,16 @@ pub(crate) fn files_below(dir: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     found
+}
+
+/// A folder on another file system than the temporary folders, where there is one.
+pub(crate) fn other_disk() -> Option<TempDir> {
+    let there = tempfile::tempdir_in("/dev/shm").ok()?;
+    let here = tempfile::tempdir().ok()?;
+    let moved = fs::rename(here.path(), there.path().join("probe"));
+    moved
+        .is_err_and(|error| error.kind() == ErrorKind::CrossesDevices)
+        .then_some(there)
 }
 
 /// The names of what lies directly in a folder, in order.
