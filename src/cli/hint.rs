@@ -110,6 +110,10 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         } => {
             "the registry lists a file that does not exist: tell the operator of the source".into()
         }
+        ErrorKind::Network {
+            status: Some(300..=407 | 409..500),
+            ..
+        } => "check the URL of the source".into(),
         ErrorKind::RateLimited {
             token_variable: Some(variable),
             ..

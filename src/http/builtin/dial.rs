@@ -74,9 +74,20 @@ impl Dialer {
         let waker = Arc::new(Waker(events.0.clone()));
         let handle: Weak<Waker> = Arc::downgrade(&waker);
         (details.register_shutdown)(handle)?;
-        let limit = *details.timeout.after;
-        let connect = |address, limit| TcpStream::connect_timeout(&address, limit);
-        self.race(&details.addrs, limit, events, connect)
+        self.race(&details.addrs, *details.timeout.after, events, connect)
+    }
+
+    /// Puts the address that answers first before the others, for connections that are made elsewhere.
+    pub(super) fn with_answering_first(
+        &self,
+        addresses: &[SocketAddr],
+        limit: Duration,
+    ) -> Vec<SocketAddr> {
+        if addresses.len() > 1 {
+            // Whoever connects meets the error again.
+            let _ = self.race(addresses, limit, mpsc::channel(), connect);
+        }
+        self.in_order(addresses)
     }
 
     /// Tries the addresses in turn, each a little after the one before, or at once when that has failed.
@@ -148,6 +159,10 @@ impl Dialer {
         ranked.sort_by_key(|(rank, address)| (!answered.contains(address), *rank));
         ranked.into_iter().map(|(_, address)| address).collect()
     }
+}
+
+fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, limit)
 }
 
 /// Tells a time-out, of which systems have two names, from other errors.
@@ -317,6 +332,15 @@ mod tests {
             matches!(over, Err(Error::Timeout(Timeout::Connect))),
             "{over:?}"
         );
+    }
+
+    #[test]
+    fn an_address_that_answers_is_put_first() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        let given = [addresses(&["127.0.0.1:1"])[0], open];
+        let ordered = Dialer::default().with_answering_first(&given, LIMIT);
+        assert_eq!(ordered, [open, given[0]]);
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl UreqTransport {
                 .chain(self.dialer.clone())
                 .chain(self.tls.clone());
         let config = self.agent_config(proxy.map(Proxy::for_ureq));
-        let agent = ureq::Agent::with_parts(config, chain, CachingResolver::default());
+        let agent =
+            ureq::Agent::with_parts(config, chain, CachingResolver::new(self.dialer.clone()));
         agents.push(Agent {
             owner: cancel.downgrade(),
             route,
@@ -152,8 +153,11 @@ impl Transport for UreqTransport {
         let response = response.map_err(|error| transport_error(error, url, proxy.as_ref()))?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        if let Some(proxy) = forwards.filter(|_| status == 407) {
-            return Err(lasting(proxy.refusal(url, status).into()));
+        if let Some(proxy) = forwards.filter(|_| status >= 400 && proxy::made(&head)) {
+            return Err(TransportError::known(
+                proxy.refusal(url, status),
+                status >= 500,
+            ));
         }
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let headers = head.headers.iter();

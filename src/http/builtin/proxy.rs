@@ -10,6 +10,7 @@ use base64::Engine as _;
 use ureq::ProxyProtocol;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::Uri;
+use ureq::http::response::Parts;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
@@ -67,6 +68,23 @@ impl Proxy {
             variable: self.variable,
         }
     }
+}
+
+/// Returns whether a proxy made a response to a request that it should have passed on. Only 407 is its own by definition;
+/// others are known by their headers: that of [RFC 9209], and those that Squid and tinyproxy have.
+///
+/// [RFC 9209]: https://www.rfc-editor.org/rfc/rfc9209
+pub(super) fn made(response: &Parts) -> bool {
+    let header = |name| {
+        response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    response.status == 407
+        || header("x-squid-error").is_some()
+        || header("proxy-status").is_some_and(|status| status.contains("error="))
+        || header("server").is_some_and(|server| server.starts_with("tinyproxy/"))
 }
 
 impl fmt::Display for Proxy {
@@ -195,7 +213,7 @@ fn read_status(stream: &mut impl Read) -> io::Result<u16> {
         stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    let status = head.split(|byte| *byte == b' ').nth(1);
+    let status = head.get("HTTP/1.1 ".len()..).and_then(|rest| rest.get(..3));
     let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "the proxy does not speak HTTP");
     status
@@ -239,5 +257,51 @@ impl Transport for Proxied {
 
     fn is_open(&mut self) -> bool {
         self.connection.is_open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ureq::http::Response;
+
+    #[test]
+    fn what_a_proxy_says_itself_is_told_from_what_it_passes_on() {
+        for (status, name, value, expected) in [
+            (407, "server", "nginx", true),
+            (403, "x-squid-error", "ERR_ACCESS_DENIED 0", true),
+            (502, "proxy-status", "proxy.example; error=dns_error", true),
+            (401, "server", "tinyproxy/1.11.1", true),
+            (403, "server", "nginx", false),
+            (502, "via", "1.1 proxy.example (squid/5.7)", false),
+            (
+                404,
+                "proxy-status",
+                "proxy.example; received-status=404",
+                false,
+            ),
+        ] {
+            let response = Response::builder().status(status).header(name, value);
+            let (head, ()) = response.body(()).unwrap().into_parts();
+            assert_eq!(made(&head), expected, "{status} {name}: {value}");
+        }
+    }
+
+    #[test]
+    fn the_answer_to_connect_is_read_to_its_end_and_no_further() {
+        let read = |text: &str| {
+            let mut bytes = text.as_bytes();
+            (read_status(&mut bytes).ok(), bytes.len())
+        };
+        assert_eq!(read("HTTP/1.0 200 OK\r\n\r\nx"), (Some(200), 1));
+        assert_eq!(read("HTTP/1.1 407\r\na: b\r\n\r\n"), (Some(407), 0));
+        for bad in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "SSH-2.0-x\r\n\r\n",
+            "HTTP/1.1 x\r\n\r\n",
+        ] {
+            assert_eq!(read(bad).0, None, "{bad}");
+        }
     }
 }

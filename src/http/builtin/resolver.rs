@@ -8,27 +8,62 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::dial::Dialer;
 use crate::mutex::Mutex;
 
 /// How long an address is used: a common time to live of names whose address changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
 /// A resolver that caches what the system's resolver returns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct CachingResolver {
     system: DefaultResolver,
+    dialer: Dialer,
     known: Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>,
+}
+
+impl CachingResolver {
+    pub(super) fn new(dialer: Dialer) -> Self {
+        Self {
+            system: DefaultResolver::default(),
+            dialer,
+            known: Mutex::default(),
+        }
+    }
+
+    fn look_up(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<Vec<SocketAddr>, ureq::Error> {
+        let resolved = self.system.resolve(uri, config, timeout);
+        let resolved = resolved.map_err(|error| match error {
+            // The system's error has no kind of its own.
+            ureq::Error::Io(error) => io::Error::new(io::ErrorKind::NotFound, error).into(),
+            other => other,
+        })?;
+        // ureq itself connects to SOCKS proxies, and waits long for the first address.
+        let is_socks = uri
+            .scheme_str()
+            .is_some_and(|name| name.starts_with("socks"));
+        Ok(match is_socks {
+            true => self.dialer.with_answering_first(&resolved, *timeout.after),
+            false => resolved.to_vec(),
+        })
+    }
 }
 
 impl Resolver for CachingResolver {
     fn resolve(
         &self,
         uri: &Uri,
-        config: &ureq::config::Config,
+        config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let place = format!(
@@ -36,21 +71,18 @@ impl Resolver for CachingResolver {
             uri.scheme_str().unwrap_or_default(),
             uri.authority().map_or("", |authority| authority.as_str())
         );
-        if let Some((since, addresses)) = self.known.lock().get(&place)
-            && since.elapsed() < TIME_TO_LIVE
-        {
-            let mut resolved = self.empty();
-            addresses.iter().for_each(|address| resolved.push(*address));
-            return Ok(resolved);
-        }
-        let resolved = self.system.resolve(uri, config, timeout);
-        let resolved = resolved.map_err(|error| match error {
-            // The system's error has no kind of its own.
-            ureq::Error::Io(error) => io::Error::new(io::ErrorKind::NotFound, error).into(),
-            other => other,
-        })?;
-        let entry = (Instant::now(), resolved.iter().copied().collect());
-        self.known.lock().insert(place, entry);
+        let known = self.known.lock().get(&place).cloned();
+        let addresses = match known {
+            Some((since, addresses)) if since.elapsed() < TIME_TO_LIVE => addresses,
+            _ => {
+                let addresses = self.look_up(uri, config, timeout)?;
+                let entry = (Instant::now(), addresses.clone());
+                self.known.lock().insert(place, entry);
+                addresses
+            }
+        };
+        let mut resolved = self.empty();
+        addresses.iter().for_each(|address| resolved.push(*address));
         Ok(resolved)
     }
 }

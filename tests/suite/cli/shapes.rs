@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use modelrack::error::{AuthFailure, BoxError};
+use modelrack::error::{AuthFailure, BoxError, CertificateProblem};
 use modelrack::transport::Url;
 use modelrack::{Error, ErrorKind};
 use serde_json::{Value, json};
@@ -27,6 +27,24 @@ fn words(text: &str) -> Option<BoxError> {
 
 fn step(step: &str, source: Error) -> Error {
     source.step(step)
+}
+
+fn certificate(problem: CertificateProblem, message: &str) -> Error {
+    Error::from(ErrorKind::Certificate {
+        url: url(),
+        problem,
+        message: message.to_owned(),
+    })
+}
+
+fn proxy(status: u16, authorized: bool, variable: Option<&'static str>) -> Error {
+    Error::from(ErrorKind::Proxy {
+        url: url(),
+        proxy: "proxy.example:3128".to_owned(),
+        status,
+        authorized,
+        variable,
+    })
 }
 
 /// One of each kind, and of each that is told in another way.
@@ -241,6 +259,16 @@ fn errors() -> Vec<Error> {
         authentication(AuthFailure::Gated, None),
         authentication(AuthFailure::Refused, Some("GITHUB_TOKEN")),
         authentication(AuthFailure::Gated, Some("HF_TOKEN")),
+        certificate(
+            CertificateProblem::Untrusted,
+            "no authority that is trusted here has signed it",
+        ),
+        certificate(CertificateProblem::Expired, "it has expired"),
+        certificate(CertificateProblem::OtherHost, "it is for a.example only"),
+        proxy(407, false, Some("HTTPS_PROXY")),
+        proxy(407, true, None),
+        proxy(403, false, Some("HTTPS_PROXY")),
+        proxy(502, false, Some("HTTPS_PROXY")),
         step("pull g/m v1", Error::from(ErrorKind::Cancelled)),
         Error::from(ErrorKind::Several {
             message: text("2 of 3 versions remain: g/m v1, g/m v2"),

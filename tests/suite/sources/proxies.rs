@@ -132,6 +132,22 @@ fn a_proxy_that_asks_for_a_password_is_asked_once_and_named() {
 }
 
 #[test]
+fn a_refusal_of_a_proxy_is_not_taken_for_one_of_the_server() {
+    for (status, requests) in [(403, 1), (502, 4)] {
+        let rack = rack();
+        let own = Rule::any()
+            .status(status)
+            .header("x-squid-error", "ERR_ACCESS_DENIED 0");
+        rack.server.rule(own);
+        let environment = rack.environment().variable("HTTP_PROXY", rack.server.url());
+        let error = pull(&rack, environment, HIDDEN).unwrap_err();
+        assert_eq!(error.code(), "NETWORK_ERROR");
+        assert!(matches!(error.kind(), ErrorKind::Proxy { .. }), "{error:?}");
+        assert_eq!(rack.server.requests().len(), requests);
+    }
+}
+
+#[test]
 fn a_tunnel_that_is_not_allowed_is_asked_for_once_and_a_failed_one_again() {
     for (status, requests) in [(403, 1), (405, 1), (502, 4), (503, 4)] {
         let rack = Rack::new();
