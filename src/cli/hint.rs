@@ -28,9 +28,15 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "the model does not exist or is private: set {variable} to a token that may read it, \
              or find others with '{path} search --remote WORDS'"
         ),
-        ErrorKind::ModelNotFound { near, .. } => {
-            or_near(near, format!("list all models with '{path} list --remote'"))
-        }
+        ErrorKind::ModelNotFound { near, sources, .. } => or_near(
+            near,
+            match sources.first() {
+                Some(source) => format!(
+                    "list the models of '{source}' with '{path} list --remote --source {source}'"
+                ),
+                None => format!("list all models with '{path} list --remote'"),
+            },
+        ),
         ErrorKind::UnusableFiles {
             files,
             can_exclude: true,

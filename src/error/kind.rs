@@ -105,8 +105,10 @@ pub enum ErrorKind {
     ModelNotFound {
         /// The requested `group/model`.
         model: String,
-        /// Similar names, most similar first; may be empty.
+        /// Similar names of models, most similar first; may be empty.
         near: Vec<String>,
+        /// The sources that may be meant, whose models can be listed; may be empty.
+        sources: Vec<String>,
         /// The environment variable whose token may reveal the model, if the source hides private models.
         token_variable: Option<&'static str>,
     },

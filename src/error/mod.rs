@@ -18,7 +18,9 @@
 //!     Some(match error.kind() {
 //!         ErrorKind::InvalidRef { input, message, choices } => format!("'{input}' {message}; choose from {choices:?}"),
 //!         ErrorKind::InvalidArgument { message } => format!("check the options: {message}"),
-//!         ErrorKind::ModelNotFound { model, near, token_variable: None } => format!("no {model}; is it one of {near:?}?"),
+//!         ErrorKind::ModelNotFound { model, near, sources, token_variable: None } => {
+//!             format!("no {model}; is it one of {near:?}, or one of the models of {sources:?}?")
+//!         }
 //!         ErrorKind::ModelNotFound { model, token_variable: Some(name), .. } => {
 //!             format!("no {model}; if it is private, set {name}")
 //!         }

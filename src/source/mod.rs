@@ -119,6 +119,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whether a path is another name of the model that was pinned.
+    fn is_same(&self, _path: &str, _pin: &Pin) -> bool {
+        false
+    }
+
     /// Finds one version of one model. `path` is the model's name without the source's prefix; without a version it is
     /// the only one there is, or the default.
     ///
@@ -365,6 +370,7 @@ impl Identity {
         Error::from(ErrorKind::ModelNotFound {
             model: self.full_name(path),
             near: near.into_iter().map(|it| self.full_name(&it)).collect(),
+            sources: Vec::new(),
             token_variable: None,
         })
     }

@@ -101,8 +101,9 @@ impl Sources {
         let mut sources = all.iter();
         let found = sources.find(|source| source.identity().is_called(wanted));
         found.cloned().ok_or_else(|| {
-            let keys = all.iter().map(|source| source.identity().key.as_str());
-            let hint = did_you_mean(wanted, keys);
+            let words = all.iter().map(|source| source.identity());
+            let words = words.flat_map(|source| [source.name.as_str(), &source.key]);
+            let hint = did_you_mean(wanted, words);
             let wanted = wanted.escape_debug();
             Error::argument(format!("no source has the key or name '{wanted}'{hint}"))
         })

@@ -294,7 +294,7 @@ impl Engine {
         let found = self
             .reading(&ModelAddress::from(model))
             .and_then(|reading| self.find_remote(&reading, call))
-            .and_then(|offer| self.select(records, offer, &selection, call));
+            .and_then(|offer| self.select(records, offer.named(model), &selection, call));
         let offer = match found {
             Ok(offer) => offer,
             Err(error)

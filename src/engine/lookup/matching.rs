@@ -11,7 +11,7 @@ use crate::config::check_concurrency;
 use crate::engine::Engine;
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::offer::Offer;
-use crate::engine::lookup::reading::read_pattern;
+use crate::engine::lookup::reading::{named_source, read_pattern};
 use crate::engine::pull::plan::{PullPlan, PullTarget};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::transfer::plan::MAX_WORKERS;
@@ -160,15 +160,30 @@ impl Engine {
         };
         let find = |listing: &mut RemoteListing| {
             for (glob, version) in &readings {
-                let matches = |remote: &RemoteModel| {
+                let has_version = |remote: &RemoteModel| {
                     let version = version.as_deref();
                     version.is_none_or(|version| remote.model.version() == version)
-                        && glob.matches(&remote.model.name().to_string())
                 };
-                if listing.models.iter().any(matches) {
-                    listing.models.retain(matches);
-                    return Some(std::mem::take(&mut listing.models));
+                let by_name = |remote: &RemoteModel| {
+                    has_version(remote) && glob.matches(&remote.model.name().to_string())
+                };
+                // A path as it is in the repository.
+                let by_path = |remote: &RemoteModel| {
+                    let source = self.sources.by_key(&remote.source);
+                    let root = remote.pin.as_ref().map(|pin| &pin.root);
+                    let path = source.zip(root);
+                    let path = path.map(|(source, root)| source.identity().full_name(root));
+                    has_version(remote) && path.is_some_and(|path| glob.matches(&path))
+                };
+                let models = &mut listing.models;
+                if models.iter().any(by_name) {
+                    models.retain(by_name);
+                } else if models.iter().any(by_path) {
+                    models.retain(by_path);
+                } else {
+                    continue;
                 }
+                return Some(std::mem::take(models));
             }
             None
         };
@@ -185,9 +200,7 @@ impl Engine {
             return Err(failure.error);
         }
         // A ref that the configuration does not list may have them: the source that is named is asked for each.
-        let named = sources
-            .iter()
-            .find(|source| pattern.address.is_of(&source.identity().name));
+        let named = named_source(&sources, &pattern.address);
         let is_listed = |reference: &String| {
             let mut models = listing.models.iter();
             models.any(|remote| remote.model.version() == reference)
@@ -226,6 +239,7 @@ impl Engine {
         Err(ErrorKind::ModelNotFound {
             model: pattern.to_string(),
             near: Vec::new(),
+            sources: Vec::new(),
             token_variable: None,
         }
         .into())

@@ -8,6 +8,7 @@ use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
+use crate::model::ModelRef;
 use crate::source::places::Places;
 use crate::source::{Route, Source};
 use crate::store::record::Records;
@@ -27,6 +28,12 @@ impl Offer {
             source,
             route: Route::Shared,
         }
+    }
+
+    /// The same under the name that it is installed by.
+    pub(crate) fn named(mut self, model: &ModelRef) -> Self {
+        self.remote.model = model.clone();
+        self
     }
 
     /// The call as its source allows it.

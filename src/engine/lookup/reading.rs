@@ -1,16 +1,18 @@
 //! From what a person typed to what it may mean, in the store or at a source.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::offer::Offer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::call::Call;
 use crate::model::{ModelAddress, ModelName, ModelPattern, ModelRef};
 use crate::near::nearest;
-use crate::source::Source;
+use crate::source::{Identity, Source};
 use crate::store::record::{ModelRecord, Records};
 
 /// All that an address may mean with the sources there are. An address is read once, at the door.
@@ -49,9 +51,7 @@ impl Reading {
     /// # Errors
     /// [`ErrorKind::InvalidRef`] when it names two versions, or a source without a model.
     pub(crate) fn new(sources: &[Arc<dyn Source>], address: &ModelAddress) -> Result<Self> {
-        let mut all = sources.iter();
-        let named = all.find(|source| address.is_of(&source.identity().name));
-        let (names, candidates) = match (named, &address.tail) {
+        let (names, candidates) = match (named_source(sources, address), &address.tail) {
             (Some(source), Some(tail)) => {
                 refuse_second_version(address)?;
                 let candidate = |(version, path): (&str, &str)| Candidate {
@@ -68,20 +68,29 @@ impl Reading {
             _ => {
                 let (name, version) = address.as_model()?;
                 let (path, version) = (name.to_string(), version.map(str::to_owned));
-                let candidate = |source: &Arc<dyn Source>| {
-                    let path = match source.identity().name.as_str() {
-                        "" => path.as_str(),
-                        name => path.strip_prefix(name)?.strip_prefix('/')?,
-                    };
-                    Some(Candidate {
-                        source: source.clone(),
-                        path: path.to_owned(),
-                        version: version.clone(),
-                    })
+                let at = |source: &Arc<dyn Source>, path: &str| Candidate {
+                    source: source.clone(),
+                    path: path.to_owned(),
+                    version: version.clone(),
                 };
-                let mut candidates: Vec<_> = sources.iter().filter_map(candidate).collect();
+                let below = |prefix: &str| path.strip_prefix(prefix)?.strip_prefix('/');
+                let by_name = |source: &Arc<dyn Source>| match source.identity().name.as_str() {
+                    "" => Some(at(source, &path)),
+                    name => Some(at(source, below(name)?)),
+                };
+                let by_key = |source: &Arc<dyn Source>| {
+                    let Identity { key, name } = source.identity();
+                    let path = below(key).filter(|_| !key.is_empty() && key != name)?;
+                    Some(at(source, path))
+                };
+                let mut candidates: Vec<_> = sources.iter().filter_map(by_name).collect();
                 candidates.sort_by_key(|at| Reverse(at.source.identity().name.len()));
-                (vec![(name, version)], candidates)
+                let by_key: Vec<_> = sources.iter().filter_map(by_key).collect();
+                let mut names = vec![(name, version)];
+                let named = by_key.iter();
+                names.extend(named.filter_map(|at| Some((at.name()?, at.version.clone()))));
+                candidates.extend(by_key);
+                (names, candidates)
             }
         };
         Ok(Self {
@@ -126,6 +135,10 @@ impl Reading {
                 return Ok(matches);
             }
         }
+        let renamed = self.match_renamed(records);
+        if !renamed.is_empty() {
+            return Ok(renamed);
+        }
         let has_name = |model: &&ModelRef| self.names.iter().any(|(name, _)| model.name() == name);
         let same_name = installed.iter().filter(has_name);
         let mut near: Vec<String> = same_name.map(ToString::to_string).collect();
@@ -134,13 +147,31 @@ impl Reading {
                 .iter()
                 .map(|model| model.name().to_string())
                 .collect();
-            near = nearest(&self.address.head, names.iter().map(String::as_str));
+            let typed = self.names.first().map(|(name, _)| name.to_string());
+            let typed = typed.as_ref().unwrap_or(&self.address.head);
+            near = nearest(typed, names.iter().map(String::as_str));
         }
         Err(ErrorKind::NotInstalled {
             model: self.address.to_string(),
             near,
         }
         .into())
+    }
+
+    /// Finds the installed versions that the address names in another way that their source has for them.
+    pub(crate) fn match_renamed(&self, records: &Records) -> Vec<ModelRef> {
+        let is_at = |at: &Candidate, model: &ModelRef, record: &ModelRecord| {
+            let version = at.version.as_deref();
+            record.source.as_ref() == Some(&at.source.identity().key)
+                && version.is_none_or(|version| model.version() == version)
+                && (record.pin.as_ref()).is_some_and(|pin| at.source.is_same(&at.path, pin))
+        };
+        let installed = records.iter();
+        let named = installed.filter(|(model, record)| {
+            let mut candidates = self.candidates.iter();
+            candidates.any(|at| is_at(at, model, record))
+        });
+        named.map(|(model, _)| model).collect()
     }
 
     /// Finds the one installed version that the address names.
@@ -158,6 +189,19 @@ impl Reading {
     }
 }
 
+/// Returns the sources whose names resemble the beginning of what was typed.
+fn near_sources(sources: &[Arc<dyn Source>], typed: &str) -> Vec<String> {
+    let resembles = |name: &&str| {
+        let last = name.matches('/').count();
+        let end = typed.match_indices('/').nth(last);
+        let beginning = end.map_or(typed, |(end, _)| &typed[..end]);
+        !nearest(beginning, [*name]).is_empty()
+    };
+    let names = sources.iter().map(|source| source.identity().name.as_str());
+    let names = names.filter(|name| !name.is_empty()).filter(resembles);
+    names.map(str::to_owned).collect()
+}
+
 /// All ways to read a pattern, the likeliest first: the pattern of full names, and the version when one is named.
 pub(crate) fn read_pattern(
     sources: &[Arc<dyn Source>],
@@ -168,19 +212,30 @@ pub(crate) fn read_pattern(
         return Ok(vec![(Glob::new(&address.head), address.version.clone())]);
     };
     refuse_second_version(address)?;
-    let mut sources = sources.iter();
-    if !sources.any(|source| address.is_of(&source.identity().name)) {
+    let Some(source) = named_source(sources, address) else {
         return Ok(vec![(Glob::new(&address.head), Some(tail.clone()))]);
-    }
+    };
     // A ref ends before the first segment with a pattern.
     let plain = tail.find(['*', '?', '[']).unwrap_or(tail.len());
     let cuts = cut_behind_ref(address, tail, plain)?.into_iter();
     Ok(cuts
         .map(|(version, path)| {
-            let glob = Glob::new(&format!("{}/{path}", address.head));
+            let glob = Glob::new(&source.identity().full_name(path));
             (glob, Some(version.to_owned()))
         })
         .collect())
+}
+
+/// Finds the source that stands before `@`: by its name, or else by its key.
+pub(crate) fn named_source<'s>(
+    sources: &'s [Arc<dyn Source>],
+    address: &ModelAddress,
+) -> Option<&'s Arc<dyn Source>> {
+    let find = |word: fn(&Identity) -> &str| {
+        let mut all = sources.iter();
+        all.find(|source| address.is_of(word(source.identity())))
+    };
+    find(|source| &source.name).or_else(|| find(|source| &source.key))
 }
 
 fn refuse_second_version(address: &ModelAddress) -> Result<()> {
@@ -264,14 +319,33 @@ impl Engine {
         if sources.is_empty() {
             return ErrorKind::NoSource.into();
         }
-        let names = sources.iter().map(|source| source.identity().name.as_str());
-        let first = address.head.split('/').next().unwrap_or_default();
+        let (near, sources) = match sources
+            .iter()
+            .find(|it| it.identity().is_called(&address.head))
+        {
+            Some(source) if source.can_list() => (Vec::new(), vec![source.identity().name.clone()]),
+            Some(_) => (Vec::new(), Vec::new()),
+            None => (
+                self.near_models(&address.head),
+                near_sources(&sources, &address.head),
+            ),
+        };
         ErrorKind::ModelNotFound {
             model: address.head.clone(),
-            near: nearest(first, names.filter(|name| !name.is_empty())),
+            near,
+            sources,
             token_variable: None,
         }
         .into()
+    }
+
+    /// Returns the models in cached registries whose names resemble what was typed.
+    fn near_models(&self, typed: &str) -> Vec<String> {
+        let cached = RemoteOptions::default().offline(true);
+        let offered = self.list_offers(&cached).unwrap_or_default().models;
+        let names = offered.iter().map(|remote| remote.model.name().to_string());
+        let names: BTreeSet<String> = names.collect();
+        nearest(typed, names.iter().map(String::as_str))
     }
 
     /// Finds the source that serves an installed model.
@@ -335,6 +409,21 @@ mod tests {
         assert_eq!(
             read("other/model", Some("v1")).unwrap(),
             [row("", "other/model", Some("v1"))]
+        );
+        // By its key, where no source has that name.
+        assert_eq!(
+            read("b@develop/x/model", None).unwrap(),
+            [
+                row("mf6/test", "model", Some("develop/x")),
+                row("mf6/test", "x/model", Some("develop"))
+            ]
+        );
+        assert_eq!(
+            read("b/model", Some("develop")).unwrap(),
+            [
+                row("", "b/model", Some("develop")),
+                row("mf6/test", "model", Some("develop")),
+            ]
         );
         for (text, version) in [
             ("mf6/test@develop", None),

@@ -57,9 +57,14 @@ impl Engine {
         options: &PullOptions,
         is_wanted: impl Fn(&ModelRef, &ModelRecord) -> bool,
     ) -> Option<PullTarget> {
-        let expected = reading.expected().filter(|_| !options.force);
-        let mut models =
-            expected.filter_map(|(name, version)| name.version(version.or(default_version)?).ok());
+        let expected = || reading.expected().filter(|_| !options.force);
+        let models = expected()
+            .filter_map(|(name, version)| name.version(version.or(default_version)?).ok());
+        let mut renamed = reading.match_renamed(records);
+        renamed.retain(|model| {
+            expected().any(|(_, version)| version.or(default_version) == Some(model.version()))
+        });
+        let mut models = models.chain(renamed);
         models.find_map(|model| {
             let record = records.get(&model)?;
             let is_found = is_wanted(&model, record)

@@ -21,6 +21,7 @@ use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
 use crate::digest::{Digest, is_commit_id};
 use crate::engine::Engine;
+use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::Reading;
 use crate::engine::pull::downloads::DownloadGuard;
 use crate::engine::pull::plan::{PullPlan, PullTarget};
@@ -248,6 +249,7 @@ impl Engine {
         }
         let found = self
             .find_remote(reading, call)
+            .and_then(|offer| self.keep_name(reading, offer))
             .and_then(|offer| match known {
                 Some(known) => self.select(known, offer, &selection, call),
                 None => Ok(offer),
@@ -263,6 +265,19 @@ impl Engine {
             Some(installed) => Ok((installed, Some(records))),
             None => Err(error),
         }
+    }
+
+    /// Lets a version that is installed keep its name, where its source now has another for it.
+    fn keep_name(&self, reading: &Reading, offer: Offer) -> Result<Offer> {
+        let model = &offer.remote.model;
+        let mut typed = reading.names().iter().map(|(name, _)| name);
+        if !typed.any(|name| name == model.name()) {
+            let mut installed = reading.match_renamed(&self.records()?).into_iter();
+            if let Some(installed) = installed.find(|it| it.version() == model.version()) {
+                return Ok(offer.named(&installed));
+            }
+        }
+        Ok(offer)
     }
 
     fn pull_target(

@@ -175,6 +175,11 @@ impl Source for Hub {
         vec![Token::new(&self.endpoint, TOKEN, basic, str::to_owned)]
     }
 
+    /// Capitals do not count in ids.
+    fn is_same(&self, path: &str, pin: &Pin) -> bool {
+        pin.repo.eq_ignore_ascii_case(path)
+    }
+
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let revision = version.unwrap_or(DEFAULT_REVISION);
         let full = self.identity.full_name(path);
@@ -190,6 +195,11 @@ impl Source for Hub {
             .query(call, &url)
             .map_err(|error| read_refusal(error, &full, revision))?;
         let info = ModelInfo::parse(&json, &url)?;
+        // The id says which capitals are meant.
+        let path = match info.id.eq_ignore_ascii_case(path) {
+            true => &info.id,
+            false => path,
+        };
         let model = self.identity.model(path, revision, &self.endpoint)?;
         self.remote(&info, model, path, &url)
     }
@@ -292,6 +302,7 @@ fn not_found(model: String) -> Error {
     ErrorKind::ModelNotFound {
         model,
         near: Vec::new(),
+        sources: Vec::new(),
         token_variable: Some(TOKEN),
     }
     .into()

@@ -253,10 +253,16 @@ impl Repository {
     }
 }
 
-/// Takes the row of a name; else the names that come near.
+/// Takes the row of a name, or of a path as it is in the repository; else the names that come near.
 fn take(mut rows: Vec<Row>, path: &str) -> Result<Row, Vec<String>> {
-    match rows.binary_search_by(|row| row.path.as_str().cmp(path)) {
-        Ok(at) => Ok(rows.swap_remove(at)),
-        Err(_) => Err(nearest(path, rows.iter().map(|row| row.path.as_str()))),
+    let by_name = rows.binary_search_by(|row| row.path.as_str().cmp(path));
+    let by_path = || {
+        let mut all = rows.iter();
+        let at = all.position(|row| row.root == path && !path.is_empty())?;
+        all.all(|row| row.root != path).then_some(at)
+    };
+    match by_name.ok().or_else(by_path) {
+        Some(at) => Ok(rows.swap_remove(at)),
+        None => Err(nearest(path, rows.iter().map(|row| row.path.as_str()))),
     }
 }

@@ -89,6 +89,11 @@ impl Source for Repository {
         self.place.refs.iter().any(|reference| reference == version)
     }
 
+    /// A path as it is in the repository.
+    fn is_same(&self, path: &str, pin: &Pin) -> bool {
+        pin.root == path
+    }
+
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let error = match self.look_up(path, version) {
             Err(error) if call.may_sync() => error,

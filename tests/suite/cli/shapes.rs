@@ -117,6 +117,7 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::ModelNotFound {
             model: text("hf/o/m"),
             near: vec![],
+            sources: vec![],
             token_variable: Some("HF_TOKEN"),
         }),
         Error::from(ErrorKind::VersionNotFound {
@@ -136,11 +137,13 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![text("g/m"), text("g/o")],
+            sources: vec![],
             token_variable: None,
         }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("g/n"),
             near: vec![],
+            sources: vec![],
             token_variable: None,
         }),
         Error::from(ErrorKind::VersionNotFound {

@@ -1,7 +1,8 @@
 //! Models brought in whole.
 
+use modelrack::installed::Freshness;
 use modelrack::pull::PullOutcome;
-use modelrack::{Manager, ModelManager, PullOptions, RemoteOptions};
+use modelrack::{CancelToken, Manager, ModelManager, PullOptions, RemoteOptions, UpdateOptions};
 
 use crate::sources::hub::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
 use crate::support::hub::Hub;
@@ -104,6 +105,62 @@ fn a_small_file_that_is_kept_elsewhere_on_the_host_is_fetched_from_there() {
         let expected = (!request.path.starts_with("/cdn/")).then_some("Bearer t0ken");
         assert_eq!(token, expected, "{}", request.path);
     }
+}
+
+#[test]
+fn capitals_do_not_count_in_an_id() {
+    let machine = Machine::new();
+    let repo = machine.hub.repo("acme/Tiny");
+    repo.commit("main", [("config.json", "{}")]);
+    let first = machine.pull("hf/ACME/tiny").unwrap();
+    assert_eq!(first.model.to_string(), "hf/acme/Tiny main");
+    let manager = machine.manager();
+    for typed in [
+        "hf/acme/Tiny",
+        "hf/ACME/tiny",
+        "hf/acme/tiny main",
+        "hf@main/ACME/TINY",
+    ] {
+        let again = machine.pull(typed).unwrap();
+        assert_eq!(again.outcome, PullOutcome::AlreadyInstalled, "{typed}");
+        assert_eq!(again.model, first.model);
+        assert_eq!(
+            manager.path(&address(typed)).unwrap(),
+            first.path,
+            "{typed}"
+        );
+        let detail = manager.get(&address(typed)).unwrap();
+        assert_eq!(detail.installed.model, first.model);
+        let offline = PullOptions::default().offline(true);
+        let offline = manager.pull(&address(typed), &offline).unwrap();
+        assert_eq!(offline.model, first.model, "{typed}");
+    }
+    assert_eq!(
+        manager
+            .path(&address("hf/acme/tiny dev"))
+            .unwrap_err()
+            .code(),
+        "NOT_INSTALLED"
+    );
+    // Its owner writes it in another way now: what is installed keeps its name.
+    let rule = Rule::path_starts("/api/models/").body(
+        r#"{"id":"Acme/tiny","sha":"0123456789012345678901234567890123456789","siblings":[]}"#,
+    );
+    machine.hub.server().rule(rule);
+    let moved = machine.pull("hf/Acme/TINY").unwrap();
+    assert_eq!(
+        (moved.model, moved.outcome),
+        (first.model.clone(), PullOutcome::Installed)
+    );
+    let update = manager.update(&UpdateOptions::default()).unwrap();
+    assert!(
+        matches!(update.entries[0].freshness, Freshness::UpToDate),
+        "{update:?}"
+    );
+    let removed = manager
+        .remove(&address("hf/ACME/TINY"), &CancelToken::new())
+        .unwrap();
+    assert_eq!(removed.removed[0], first.model);
 }
 
 #[test]

@@ -42,6 +42,12 @@ fn every_form_names_the_same_model() {
         ("mf6/test/deep/er/beta", Some("develop")),
         ("mf6/test/deep/er/beta@develop", None),
         ("mf6/test/deep/er/beta", None),
+        // The source by its key, and the path as it is in the repository.
+        ("testmodels@develop/deep/er/beta", None),
+        ("testmodels@develop/mf6/deep/er/beta", None),
+        ("mf6/test@develop/mf6/deep/er/beta", None),
+        ("testmodels/deep/er/beta", Some("develop")),
+        ("testmodels/mf6/deep/er/beta", None),
     ];
     let name = "mf6/test/deep/er/beta develop";
     for (number, (text, version)) in forms.into_iter().enumerate() {
@@ -179,6 +185,94 @@ fn a_model_in_the_folder_of_another_is_a_model_of_its_own() {
     let outer = address("mf6/test/alpha", None);
     manager.remove(&outer, &CancelToken::new()).unwrap();
     site.assert_installed(flow, "alpha/flow", &files);
+}
+
+/// The key and the path of the repository come last: what has the name is the model.
+#[test]
+fn a_name_comes_before_a_path_of_the_repository() {
+    let mut files = model("alpha", &[("a", bytes(10, 1))]);
+    files.extend(model("mf6/alpha", &[("b", bytes(20, 2))]));
+    let site = Site::of(&files, |toml| toml);
+    let report = pull(&site.manager(), "testmodels@develop/mf6/alpha", None).unwrap();
+    assert_eq!(report.model.to_string(), "mf6/test/mf6/alpha develop");
+    let pattern = "testmodels@develop/mf6/*".parse().unwrap();
+    let plans = site
+        .manager()
+        .plan_matching(&pattern, &PullOptions::default());
+    let plans: Vec<_> = plans
+        .unwrap()
+        .iter()
+        .map(|it| it.model.to_string())
+        .collect();
+    assert_eq!(plans, ["mf6/test/mf6/alpha develop"]);
+    let site = Site::of(&files[..2], |toml| toml);
+    let plans = site
+        .manager()
+        .plan_matching(&pattern, &PullOptions::default());
+    let plans: Vec<_> = plans
+        .unwrap()
+        .iter()
+        .map(|it| it.model.to_string())
+        .collect();
+    assert_eq!(plans, ["mf6/test/alpha develop"]);
+}
+
+#[test]
+fn a_ref_that_lacks_a_model_names_those_that_have_it() {
+    let site = Site::of(&files(), |toml| toml);
+    let others = &files()[3..];
+    site.commit("feature/new-grid", others, listed(others));
+    site.commit("v2", &files(), listed(&files()));
+    let refs = ["develop", "feature/new-grid", "v2"];
+    site.sync_at(&refs);
+    let manager = site.manager_at(&refs);
+    for (text, version) in [
+        ("mf6/test/alpha", Some("feature/new-grid")),
+        ("mf6/test@feature/new-grid/alpha", None),
+        ("testmodels@feature/new-grid/mf6/alpha", None),
+    ] {
+        let error = pull(&manager, text, version).unwrap_err();
+        let ErrorKind::VersionNotFound { near, version, .. } = error.kind() else {
+            panic!("{text}: {}", chain(&error));
+        };
+        assert_eq!(
+            (&**version, near.as_slice()),
+            ("feature/new-grid", &["develop".into(), "v2".into()][..])
+        );
+    }
+}
+
+#[test]
+fn a_name_without_its_source_is_found_nearby() {
+    let site = Site::of(&files(), |toml| toml);
+    for (typed, expected_near, expected_sources) in [
+        ("beta", &["mf6/test/deep/er/beta"][..], &[][..]),
+        ("x/y", &[], &[]),
+        ("mf6/test", &[], &["mf6/test"]),
+        ("testmodels", &[], &["mf6/test"]),
+        ("mf6/tst/other", &[], &["mf6/test"]),
+    ] {
+        let error = pull(&site.manager(), typed, None).unwrap_err();
+        let ErrorKind::ModelNotFound { near, sources, .. } = error.kind() else {
+            panic!("{typed}: {}", chain(&error));
+        };
+        assert_eq!(
+            (near.as_slice(), sources.as_slice()),
+            (
+                expected_near
+                    .iter()
+                    .map(|it| (*it).to_owned())
+                    .collect::<Vec<_>>()
+                    .as_slice(),
+                expected_sources
+                    .iter()
+                    .map(|it| (*it).to_owned())
+                    .collect::<Vec<_>>()
+                    .as_slice(),
+            ),
+            "{typed}"
+        );
+    }
 }
 
 #[test]
