@@ -454,13 +454,14 @@ impl Client {
     pub(crate) fn fetch_into<T>(
         &self,
         mirrors: &[Url],
+        options: &GetOptions,
         max_bytes: u64,
         cancel: &CancelToken,
         create: impl Fn() -> Result<T>,
         write: impl Fn(&mut T, &[u8]) -> Result<()>,
     ) -> Result<(T, u64, Url)> {
         self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
-            let mut body = self.body(url, &GetOptions::default(), cancel)?;
+            let mut body = self.body(url, options, cancel)?;
             let mut target = create().map_err(Failure::last)?;
             let mut take = |piece: &[u8]| write(&mut target, piece);
             let bytes = body.copy_to(max_bytes, cancel, &mut take)?;

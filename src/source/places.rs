@@ -57,6 +57,8 @@ pub(crate) struct Zip {
     pub(crate) directory: Directory,
     /// The validator of the state that the directory is of.
     pub(crate) etag: Option<String>,
+    /// The media type to request.
+    pub(crate) accept: Option<&'static str>,
     /// Where it lies, when it was fetched whole.
     pub(crate) kept: Option<PathBuf>,
 }

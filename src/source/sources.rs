@@ -127,7 +127,7 @@ impl Sources {
             }
         };
         match source {
-            Some(source) if source.repo() == Some(repo) => return Ok(source),
+            Some(source) if source.repo() == Some(repo) => Ok(source),
             Some(source) => {
                 let fork = source.with_repo(repo).ok_or_else(|| {
                     let wanted = wanted.unwrap_or_default().escape_debug();

@@ -116,6 +116,8 @@ pub(crate) enum Opening {
 pub(crate) struct ZipOpener<'a> {
     pub(crate) call: &'a Call,
     pub(crate) opened: &'a OpenedZips,
+    /// The media type to request.
+    pub(crate) accept: Option<&'static str>,
 }
 
 impl ZipOpener<'_> {
@@ -152,6 +154,7 @@ impl ZipOpener<'_> {
                 urls: vec![url],
                 directory,
                 etag: None,
+                accept: None,
                 kept: Some(path.to_owned()),
             },
         ))
@@ -205,6 +208,7 @@ impl ZipOpener<'_> {
             urls: urls.to_vec(),
             directory: directory?,
             etag,
+            accept: self.accept,
             kept: None,
         };
         Ok(Opening::Open(self.opened.add(keep, zip)))
@@ -245,6 +249,7 @@ impl ZipOpener<'_> {
     ) -> Result<T> {
         let options = GetOptions {
             range,
+            accept: self.accept,
             ..GetOptions::default()
         };
         self.call

@@ -290,7 +290,7 @@ impl<'a> Round<'a> {
     ) -> Result<(), Failure> {
         let mut body = match intake.here_bytes() {
             0 => self.receiver.get(url, &GetOptions::default())?,
-            begin => self.receiver.get_range(url, begin..part.size_bytes)?,
+            begin => self.receiver.get_range(url, begin..part.size_bytes, None)?,
         };
         if !body.is_range {
             intake.restart();
@@ -335,7 +335,7 @@ impl<'a> Round<'a> {
         let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
-            let mut body = self.receiver.get_range(url, missing)?;
+            let mut body = self.receiver.get_range(url, missing, None)?;
             if body.is_range {
                 self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
             }

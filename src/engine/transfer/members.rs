@@ -94,7 +94,7 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
             let message = "the zip was replaced after its directory had been read";
             Failure::last(Error::registry(url, message))
         };
-        let body = round.receiver.get_range(url, range.clone())?;
+        let body = round.receiver.get_range(url, range.clone(), zip.accept)?;
         if differ(&zip.etag, &body.etag) {
             return Err(replaced());
         }

@@ -104,11 +104,17 @@ impl<'a> Receiver<'a> {
 
     /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
     /// document if the server does not support ranges, or if the document has changed since the first range.
-    pub(crate) fn get_range(&self, url: &Url, range: Range<u64>) -> Result<Body, Failure> {
+    pub(crate) fn get_range(
+        &self,
+        url: &Url,
+        range: Range<u64>,
+        accept: Option<&'static str>,
+    ) -> Result<Body, Failure> {
         let key = url.expose();
         let known = self.ranged.lock().get(&key).cloned();
         let options = GetOptions {
             range: Some(range),
+            accept,
             if_range: known.as_ref().and_then(|known| known.validator.clone()),
             ..GetOptions::default()
         };

@@ -1,18 +1,21 @@
-//! Archives of commits, which are fetched when files of many models are wanted at once.
+//! Zips of releases, and archives of commits, which are fetched when files of many models are wanted at once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Repository;
+use super::discover::{ASSET_BYTES, Discovery};
+use super::place::RepositoryPlace;
 use crate::catalog::{Pin, RemoteModel};
-use crate::error::{Result, chain};
+use crate::error::{ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::relpath::below;
-use crate::source::Prefetched;
 use crate::source::cache::cached_refs;
 use crate::source::places::Places;
-use crate::source::zips::ZipOpener;
+use crate::source::zips::{Opening, ZipOpener};
+use crate::source::{Prefetched, Source};
 
 /// From so many files on, an archive is worth asking for: a server takes seconds to make one that does not exist yet.
 const MIN_FILES: u64 = 64;
@@ -24,6 +27,38 @@ impl Repository {
         ZipOpener {
             call,
             opened: &self.zips,
+            accept: None,
+        }
+    }
+
+    /// Opens a zip of a release; if its own URL leads nowhere, where the interface has it: the only way to that of a private
+    /// release.
+    pub(super) fn open_asset(
+        &self,
+        call: &Call,
+        place: &RepositoryPlace,
+        (tag, name): (&str, &str),
+        keep: &Path,
+    ) -> Result<Opening> {
+        let opener = self.opener(call);
+        let label = self.label();
+        let discovery = Discovery {
+            call,
+            place,
+            label: &label,
+        };
+        let opened = opener.open(&[place.release_url(tag, name)], keep);
+        let Some(missing) = opened.as_ref().err().filter(|it| it.status() == Some(404)) else {
+            return opened;
+        };
+        debug!(tag, name, error = %missing, "asking the interface for the asset");
+        match discovery.asset(tag, name) {
+            Ok(Some(url)) => {
+                let accept = Some(ASSET_BYTES);
+                ZipOpener { accept, ..opener }.open(&[url], keep)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Authentication { .. }) => Err(error),
+            _ => opened,
         }
     }
 

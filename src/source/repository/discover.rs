@@ -1,5 +1,7 @@
 //! Finding a repository's registry at a ref: a release's asset first, then the file under version control.
 
+use serde::Deserialize;
+
 use crate::catalog::PinState;
 use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +16,22 @@ use crate::url::Url;
 
 /// The largest answer of a server's interface that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 16 << 20;
+
+/// The media type for which the interface sends an asset, and not what it knows of it.
+pub(crate) const ASSET_BYTES: &str = "application/octet-stream";
+
+#[derive(Deserialize)]
+struct ReleaseWire {
+    assets: Vec<AssetWire>,
+}
+
+#[derive(Deserialize)]
+struct AssetWire {
+    name: String,
+    /// Where the interface has it; other servers lack it.
+    #[serde(default)]
+    url: String,
+}
 
 /// Asks a repository's server.
 #[derive(Debug, Clone, Copy)]
@@ -67,10 +85,32 @@ impl Discovery<'_> {
         known: Option<&Origin>,
     ) -> Result<Option<Discovered>> {
         let url = self.place.release_url(tag, REGISTRY_FILE);
+        self.asset_registry(url, None, known)
+    }
+
+    /// Looks for the registry of a release as the server's interface has it: the only way to that of a private one.
+    fn in_release_by_interface(
+        &self,
+        tag: &str,
+        known: Option<&Origin>,
+    ) -> Result<Option<Discovered>> {
+        match self.asset(tag, REGISTRY_FILE)? {
+            Some(url) => self.asset_registry(url, Some(ASSET_BYTES), known),
+            None => Ok(None),
+        }
+    }
+
+    fn asset_registry(
+        &self,
+        url: Url,
+        accept: Option<&'static str>,
+        known: Option<&Origin>,
+    ) -> Result<Option<Discovered>> {
         let known = known.filter(|known| matches!(known.state, PinState::Release { .. }));
         let options = GetOptions {
             etag: known.and_then(|known| known.etag.clone()),
             may_be_missing: true,
+            accept,
             ..GetOptions::default()
         };
         match self.fetch(&url, &options, MAX_REGISTRY_BYTES)? {
@@ -105,6 +145,13 @@ impl Discovery<'_> {
         refs: &Refs,
         known: Option<&Origin>,
     ) -> Result<Discovered> {
+        let is_tag = matches!(refs.resolve(reference), Some((_, RefKind::Tag)));
+        if is_tag
+            && !is_commit_id(reference)
+            && let Some(found) = self.in_release_by_interface(reference, known)?
+        {
+            return Ok(found);
+        }
         let commit = self.commit_of(reference, refs)?;
         if known.is_some_and(|known| known.state.commit() == Some(&commit)) {
             // A commit does not change.
@@ -127,10 +174,7 @@ impl Discovery<'_> {
             let known = refs.abbreviated(reference).map(str::to_owned);
             return Ok(known.unwrap_or_else(|| reference.to_ascii_lowercase()));
         }
-        if let Some((commit, kind)) = refs.resolve(reference) {
-            if kind == RefKind::Tag {
-                self.refuse_release(reference)?;
-            }
+        if let Some((commit, _)) = refs.resolve(reference) {
             return Ok(commit.to_owned());
         }
         if may_be_hash(reference) {
@@ -144,23 +188,32 @@ impl Discovery<'_> {
         Err(self.no_such_ref(reference, refs))
     }
 
-    /// A release without the registry is a mistake of its publisher, not a mere tag.
-    fn refuse_release(&self, tag: &str) -> Result<()> {
+    /// Asks the interface where an asset of a release is; `None` if there is no such release.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] if the release lacks it: that is a mistake of its publisher.
+    pub(crate) fn asset(&self, tag: &str, name: &str) -> Result<Option<Url>> {
         let url = self.place.api_url(&format!("releases/tags/{tag}"));
         let options = GetOptions {
             may_be_missing: true,
             ..GetOptions::default()
         };
-        match self.fetch(&url, &options, MAX_ANSWER_BYTES)? {
-            Fetched::Missing => Ok(()),
-            _ => Err(Error::registry(
-                self.place.release_url(tag, REGISTRY_FILE),
-                format!(
-                    "Registry file '{REGISTRY_FILE}' not found as release asset for '{}@{tag}'",
-                    self.label
-                ),
-            )),
-        }
+        let Fetched::Bytes(json, _) = self.fetch(&url, &options, MAX_ANSWER_BYTES)? else {
+            return Ok(None);
+        };
+        let release: Option<ReleaseWire> = serde_json::from_slice(&json).ok();
+        let mut assets = release.into_iter().flat_map(|release| release.assets);
+        let asset = assets.find(|asset| asset.name == name);
+        let place = asset.and_then(|asset| Url::parse(&asset.url).ok());
+        place.map(Some).ok_or_else(|| {
+            let what = match name {
+                REGISTRY_FILE => "Registry file",
+                _ => "file",
+            };
+            let (name, label) = (name.escape_debug(), self.label);
+            let message = format!("{what} '{name}' not found as release asset for '{label}@{tag}'");
+            Error::registry(self.place.release_url(tag, &name.to_string()), message)
+        })
     }
 
     /// Completes a hash, or finds one that no ref points at.

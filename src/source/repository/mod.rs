@@ -174,8 +174,7 @@ impl Source for Repository {
                 let cache = self.cache(tag);
                 let revision = Cached::open(&cache)?.map(|cached| cached.head.origin.revision);
                 let keep = cache.archive_path(revision.as_deref().unwrap_or(tag));
-                let url = place.release_url(tag, asset);
-                Ok(match self.opener(call).open(&[url], &keep)? {
+                Ok(match self.open_asset(call, &place, (tag, asset), &keep)? {
                     Opening::Open(zip) => Places::Zip {
                         zip,
                         root: pin.root.clone(),

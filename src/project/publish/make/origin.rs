@@ -1,6 +1,7 @@
 //! Opening what is indexed: a folder in the archive of a repository, in a zip of a release, or on this machine.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -12,13 +13,15 @@ use crate::digest::Hasher;
 use crate::disk::write::NewFile;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
-use crate::http::Client;
-use crate::progress::CancelToken;
+use crate::http::call::Call;
+use crate::http::{Client, GetOptions};
+use crate::progress::{CancelToken, Silent};
 use crate::project::scan::pointer::PointerCheck;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below};
 use crate::settings::Settings;
 use crate::source::Sources;
+use crate::source::repository::discover::{ASSET_BYTES, Discovery};
 use crate::source::repository::place::{RepositoryPlace, place_of};
 use crate::url::Url;
 
@@ -146,7 +149,26 @@ impl Server {
         let path = own.with_file_name("archive.zip");
         let create = || NewFile::create(&path);
         let (cancel, write) = (&options.cancel, NewFile::write);
-        let fetched = client.fetch_into(&urls, MAX_ARCHIVE_BYTES, cancel, create, write);
+        let fetch = |urls: &[Url], accept| {
+            let options = GetOptions {
+                accept,
+                ..GetOptions::default()
+            };
+            client.fetch_into(urls, &options, MAX_ARCHIVE_BYTES, cancel, create, write)
+        };
+        let mut fetched = fetch(&urls, None);
+        if let (Err(error), Some(asset)) = (&fetched, asset)
+            && error.status() == Some(404)
+        {
+            let discovery = Discovery {
+                call: &Call::new(client.clone(), cancel.clone(), Arc::new(Silent)),
+                place,
+                label: &place.repo,
+            };
+            if let Some(url) = discovery.asset(reference, asset)? {
+                fetched = fetch(&[url], Some(ASSET_BYTES));
+            }
+        }
         let (file, _, url) = fetched.map_err(|error| match error.kind() {
             ErrorKind::Network {
                 url,
@@ -192,8 +214,9 @@ impl IndexedFolder {
             Ok(())
         };
         let client = &packed.client;
+        let options = GetOptions::default();
         let ((hasher, pointer), size_bytes, _) =
-            client.fetch_into(&urls, MAX_ARCHIVE_BYTES, cancel, create, write)?;
+            client.fetch_into(&urls, &options, MAX_ARCHIVE_BYTES, cancel, create, write)?;
         Ok(Some((hasher, pointer, size_bytes)))
     }
 }

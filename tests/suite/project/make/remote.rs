@@ -9,7 +9,7 @@ use super::{Publisher, expected, tree};
 use crate::sources::repository::models::real_models;
 use crate::support::disk::names_in;
 use crate::support::forge::zip;
-use crate::support::server::Rule;
+use crate::support::server::{Request, Rule};
 use crate::support::{address, chain};
 
 fn of_mf6(publisher: &Publisher) -> MakeOptions {
@@ -75,6 +75,51 @@ fn a_private_repository_is_indexed_with_a_token() {
     let options = of_mf6(&publisher).environment(environment);
     publisher.make(&options).unwrap();
     assert_eq!(publisher.made(), expected());
+}
+
+#[test]
+fn a_token_that_has_expired_closes_no_public_repository() {
+    for status in [401, 403, 404] {
+        let publisher = Publisher::with_models();
+        let with_token = |request: &Request| request.header("authorization").is_some();
+        let refuse = Rule::when(with_token).status(status);
+        publisher.forge.server().rule(refuse);
+        let environment = publisher.environment().variable("GITHUB_TOKEN", "old");
+        let options = of_mf6(&publisher).environment(environment);
+        publisher.make(&options).unwrap();
+        assert_eq!(publisher.made(), expected(), "{status}");
+    }
+    let publisher = Publisher::with_models();
+    publisher.forge.server().rule(Rule::any().status(401));
+    let environment = publisher.environment().variable("GH_TOKEN", "old");
+    let error = publisher.refuse(&of_mf6(&publisher).environment(environment));
+    assert_eq!(error.code(), "AUTHENTICATION_ERROR");
+    let shown = chain(&error);
+    assert!(
+        shown.contains("the server refuses the token in GH_TOKEN ("),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_zip_of_a_private_release_comes_through_the_interface() {
+    let publisher = Publisher::new();
+    publisher.repo.require_token("s3cret");
+    publisher.repo.hide_downloads();
+    publisher.repo.release("v1", [("all.zip", zip(&tree()))]);
+    let environment = publisher.environment().variable("GITHUB_TOKEN", "s3cret");
+    let options = publisher.of_asset("v1", "all.zip", "mf6/").name("mf6/test");
+    publisher
+        .make(&options.environment(environment.clone()))
+        .unwrap();
+    let made = expected().replace("root = \"mf6\"", "root = \"mf6\"\nasset = \"all.zip\"");
+    assert_eq!(publisher.made(), made);
+    let options = publisher
+        .of_asset("v1", "other.zip", "mf6/")
+        .environment(environment);
+    let shown = chain(&publisher.refuse(&options));
+    let said = "file 'other.zip' not found as release asset for 'o/models@v1'";
+    assert!(shown.contains(said), "{shown}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use modelrack::{Environment, Manager, PullOptions, SyncOptions};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use super::{Host, assets, refs_key, sync, tree, tree_of};
+use super::{Host, assets, refs_key, registry, sync, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
 use crate::support::server::{Request, Rule, Server};
 use crate::support::{address, chain};
@@ -214,18 +214,18 @@ fn a_line_end_is_no_part_of_a_token() {
     }
 }
 
-/// Syncs `develop` with a token, and pulls a model of it; returns what was warned of.
-fn sync_and_pull(host: &Host, variable: &str) -> String {
+/// Syncs a ref with a token, and pulls a model of it; returns what was warned of.
+fn sync_and_pull(host: &Host, variable: &str, reference: &str) -> String {
     let environment = host.environment().variable(variable, TOKEN);
-    let manager = host.manager_in(&plain(&["develop"]), environment.clone());
+    let manager = host.manager_in(&plain(&[reference]), environment.clone());
     let log = Log::default();
     let _second = tracing::Dispatch::new(Log::default());
     tracing::subscriber::with_default(log.clone(), || {
         let told = sync(&manager);
         assert!(told.starts_with("synced"), "{told}");
         // Also by another process, to which nobody said anything yet.
-        for manager in [manager, host.manager_in(&plain(&["develop"]), environment)] {
-            let model = address("mf6/test@develop/test001a_Tharmonic");
+        for manager in [manager, host.manager_in(&plain(&[reference]), environment)] {
+            let model = address(&format!("mf6/test@{reference}/test001a_Tharmonic"));
             manager.pull(&model, &PullOptions::default()).unwrap();
             std::fs::remove_dir_all(host.rack.store()).unwrap();
         }
@@ -242,19 +242,65 @@ fn a_token_that_has_expired_closes_nothing_that_is_public() {
     for variable in ["GITHUB_TOKEN", "GH_TOKEN"] {
         for status in [401, 403, 404] {
             let host = Host::new();
+            host.repo.release("current", assets());
             let with_token = |request: &Request| request.header("authorization").is_some();
             host.forge
                 .server()
                 .rule(Rule::when(with_token).status(status));
-            let warned = sync_and_pull(&host, variable);
+            let mut warned = sync_and_pull(&host, variable, "develop");
+            warned += &sync_and_pull(&host, variable, "current");
             let server = host.forge.url().replace("http://", "");
             let line = format!(
                 "message={server} refuses the token in {variable}, so requests go on without it\n"
             );
-            assert_eq!(warned, line.repeat(2), "{status}");
+            assert_eq!(warned, line.repeat(4), "{status}");
             assert!(!warned.contains(TOKEN));
         }
     }
+}
+
+#[test]
+fn the_files_of_a_private_release_come_through_the_interface() {
+    let host = Host::new();
+    host.repo.require_token(TOKEN);
+    host.repo.hide_downloads();
+    host.repo.release("v1", assets());
+    let environment = host.environment().variable("GITHUB_TOKEN", TOKEN);
+    let manager = host.manager_in(&plain(&["v1"]), environment.clone());
+    assert_eq!(sync(&manager), "synced mf6/test@v1 release 3\n");
+    assert_eq!(sync(&manager), "skipped mf6/test@v1 up to date\n");
+    host.forge.server().reset_counts();
+    let pull = |manager: &dyn Manager, model: &str| {
+        manager.pull(
+            &address(&format!("mf6/test@v1/{model}")),
+            &PullOptions::default(),
+        )
+    };
+    let report = pull(&manager, "test001a_Tharmonic").unwrap();
+    assert!(report.path.join("mfsim.nam").is_file());
+    let stored = |request: &Request| request.path.starts_with("/storage/");
+    let mut requests = host.forge.server().requests();
+    requests.retain(stored);
+    assert!(!requests.is_empty());
+    // Members only, and not the zip as a whole.
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("range").is_some())
+    );
+    // Where the server knows no ranges, too.
+    host.forge.server().rule(Rule::when(stored).ignore_range());
+    let manager = host.manager_in(&plain(&["v1"]), environment);
+    pull(&manager, "ex-gwf-twri01").unwrap();
+    // A zip that is not there either.
+    let lacks = registry().asset("other.zip");
+    host.repo.release("v1", [("models.toml", Vec::from(lacks))]);
+    assert_eq!(sync(&manager), "synced mf6/test@v1 release 3\n");
+    let error = pull(&manager, "ex-gwt-keating/flow").unwrap_err();
+    assert_eq!(error.code(), "NETWORK_ERROR");
+    // Without a token, nothing of it is to be had.
+    let told = sync(&host.manager_in(&plain(&["v1"]), host.environment()));
+    assert!(told.contains("does not exist, or is private"), "{told}");
 }
 
 #[test]

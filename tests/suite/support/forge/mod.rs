@@ -53,6 +53,8 @@ pub(crate) struct Repository {
     releases: BTreeMap<String, Tree>,
     /// What clients must send, if not everybody may read.
     token: Option<String>,
+    /// Whether the pages of releases have no files, as GitHub's have none of private releases for a token.
+    hides_downloads: bool,
     /// Zips that were requested, by commit and top folder.
     zips: BTreeMap<(String, String), File>,
 }
@@ -170,6 +172,11 @@ impl Repo {
     /// Takes a release back; its tag stays.
     pub(crate) fn delete_release(&self, tag: &str) {
         self.change(|repository| repository.releases.remove(tag));
+    }
+
+    /// Leaves the interface as the only way to the assets of releases.
+    pub(crate) fn hide_downloads(&self) {
+        self.change(|repository| repository.hides_downloads = true);
     }
 
     /// Hides the repository from clients that do not send this token.

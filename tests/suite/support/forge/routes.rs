@@ -26,8 +26,12 @@ impl Contents {
             }
             ["api", "v3", ..] if self.is_token_unknown(request) => message(401, "Bad credentials"),
             ["api", "v3", "repos", owner, name, rest @ ..] => {
+                let storage = self.storage.clone();
+                let root = format!("http://{}", request.header("host").unwrap_or_default());
                 let page = self.visible([owner, name], request);
-                let page = page.and_then(|(repository, kept)| repository.api(rest, request, kept));
+                let page = page.and_then(|(repository, kept)| {
+                    repository.api(rest, request, kept, (&root, &storage))
+                });
                 page.unwrap_or_else(|| message(404, "Not Found"))
             }
             [owner, name, "info", "refs"] => self.refs([owner, name], request),
@@ -130,6 +134,9 @@ impl Repository {
             // A redirect to the storage, with the address as sent, so that what was percent-encoded still is.
             ["releases", "download", tag @ .., asset] => {
                 self.releases.get(&tag.join("/"))?.get(*asset)?;
+                if self.hides_downloads {
+                    return None;
+                }
                 let (_, sent) = request.raw_path().split_once("/releases/download/")?;
                 let place = format!("{storage}/storage/{}/{sent}?{SIGNATURE}", self.name);
                 Some(Page::new(302, []).header("location", &place))
@@ -139,18 +146,42 @@ impl Repository {
     }
 
     /// The routes of the API below a repository.
-    fn api(&mut self, path: &[&str], request: &Request, kept: bool) -> Option<Page> {
+    fn api(
+        &mut self,
+        path: &[&str],
+        request: &Request,
+        kept: bool,
+        (root, storage): (&str, &str),
+    ) -> Option<Page> {
         match path {
             // The names of a release's assets.
             ["releases", "tags", tag @ ..] => {
                 let tag = tag.join("/");
                 let assets = self.releases.get(&tag)?.iter();
-                let assets =
-                    assets.map(|(name, file)| json!({"name": name, "size": file.bytes.len()}));
+                let assets = assets.map(|(name, file)| {
+                    let url = format!(
+                        "{root}/api/v3/repos/{}/releases/assets/{tag}/{name}",
+                        self.name
+                    );
+                    json!({"name": name, "size": file.bytes.len(), "url": url})
+                });
                 let assets: Value = assets.collect();
                 Some(json_page(
                     &json!({"tag_name": tag, "draft": false, "assets": assets}),
                 ))
+            }
+            // An asset: what is known of it, or a redirect to the storage.
+            ["releases", "assets", tag @ .., asset] => {
+                self.releases.get(&tag.join("/"))?.get(*asset)?;
+                if request.header("accept") != Some("application/octet-stream") {
+                    return Some(json_page(&json!({"name": asset})));
+                }
+                let place = format!(
+                    "{storage}/storage/{}/{}/{asset}?{SIGNATURE}",
+                    self.name,
+                    tag.join("/")
+                );
+                Some(Page::new(302, []).header("location", &place))
             }
             // The commit that a ref or the start of an id means.
             ["commits", rest @ ..] => {
