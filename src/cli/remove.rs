@@ -6,8 +6,8 @@ use super::args::{self, Which, flag, is_set, text};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
-use crate::installed::{RemoveReport, Scope};
-use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
+use crate::installed::{RemoveReport, Scope, Status};
+use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, ModelRef};
 
 const ALL: &str = "modelrack_all";
 
@@ -42,31 +42,63 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
     let name: ModelName = name.parse().map_err(Error::from)?;
     let options = ListOptions::default().scope(Scope::Model(name.clone()));
     let versions = session.manager.list(&options)?.models;
-    if versions.is_empty() {
+    let address = ModelAddress::from(&name);
+    let pulled = being_pulled(session, &address)?;
+    if pulled.is_none() && versions.is_empty() {
         // Fails, with similar names.
-        session.manager.path(&ModelAddress::from(&name))?;
+        session.manager.path(&address)?;
     }
     let size = render::size(versions.iter().map(|model| model.total_bytes).sum());
     let number = render::count(versions.len(), "version");
     session.confirm(&format!("Remove {number} of {name} ({size})?"))?;
+    tell_of_wait(session, pulled.as_ref());
     Ok(session.manager.remove_all(&name, &session.cancel)?)
 }
 
 fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveReport> {
     let manager = &session.manager;
+    let pulled = being_pulled(session, address)?;
     let question = match manager.path(address).and_then(|_| manager.get(address)) {
         Ok(detail) => {
             let size = render::size(detail.installed.total_bytes);
             format!("Remove {} ({size})?", detail.installed.model)
         }
-        Err(error) => match error.kind() {
-            ErrorKind::NotInstalled { .. }
-            | ErrorKind::InvalidRef { .. }
-            | ErrorKind::Config { .. } => return Err(error.into()),
+        Err(error) => match (error.kind(), &pulled) {
+            (ErrorKind::NotInstalled { .. }, Some(model)) => {
+                format!("Remove {model} once it has been pulled?")
+            }
+            (
+                ErrorKind::NotInstalled { .. }
+                | ErrorKind::InvalidRef { .. }
+                | ErrorKind::Config { .. },
+                _,
+            ) => return Err(error.into()),
             // A damaged model can be removed, too.
             _ => format!("Remove {address}, which is damaged?"),
         },
     };
     session.confirm(&question)?;
+    tell_of_wait(session, pulled.as_ref());
     Ok(manager.remove(address, &session.cancel)?)
+}
+
+fn tell_of_wait(session: &Session, pulled: Option<&ModelRef>) {
+    if let Some(model) = pulled {
+        session.note(format!("Waiting for the pull of {model} to end"));
+    }
+}
+
+/// Returns the model of a pull that is running and that the removal waits for.
+fn being_pulled(session: &Session, address: &ModelAddress) -> CliResult<Option<ModelRef>> {
+    let options = ListOptions::default().status(Status::Downloading);
+    let partials = session.manager.list(&options)?.partials.into_iter();
+    let is_meant = |model: &ModelRef| {
+        let (name, version) = (model.name(), model.version());
+        *address == name.into()
+            || *address == model.into()
+            || format!("{name}@{version}")
+                .parse()
+                .is_ok_and(|typed: ModelAddress| typed == *address)
+    };
+    Ok(partials.map(|partial| partial.model).find(is_meant))
 }

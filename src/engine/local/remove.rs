@@ -1,11 +1,17 @@
 //! Removing installed models.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use tracing::info;
 
 use crate::engine::Engine;
+use crate::engine::lookup::reading::Reading;
 use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, ProgressEvent};
+use crate::store::ModelLock;
+use crate::store::partial::find_partials;
 
 /// What was removed; [`Manager::remove`](crate::Manager::remove) has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -18,13 +24,21 @@ pub struct RemoveReport {
 }
 
 impl Engine {
-    /// Removes one version. Waits for a pull of it to end.
+    /// Removes one version. Waits for a pull of it to end, also for one that has not installed anything yet.
     pub(crate) fn remove(
         &self,
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let model = self.reading(address)?.find_installed(&self.records()?)?;
+        let reading = self.reading(address)?;
+        let find = || reading.find_installed(&self.records()?);
+        let model = match find() {
+            Err(error) if matches!(error.kind(), ErrorKind::NotInstalled { .. }) => {
+                self.wait_for_pulls(&reading, cancel)?;
+                find()?
+            }
+            found => found?,
+        };
         let bytes_freed = self
             .remove_version(&model, cancel)
             .map_err(|error| error.step(format!("remove {model}")))?;
@@ -34,13 +48,15 @@ impl Engine {
         })
     }
 
-    /// Removes all versions of a model, going on past a failure.
+    /// Removes all versions of a model, going on past a failure. Waits for pulls of them to end.
     pub(crate) fn remove_all(
         &self,
         address: &ModelAddress,
         cancel: &CancelToken,
     ) -> Result<RemoveReport> {
-        let models = self.reading(address)?.match_installed(&self.records()?)?;
+        let reading = self.reading(address)?;
+        self.wait_for_pulls(&reading, cancel)?;
+        let models = reading.match_installed(&self.records()?)?;
         let mut report = RemoveReport::default();
         let mut errors = Vec::new();
         let mut remaining = Vec::new();
@@ -69,8 +85,39 @@ impl Engine {
         Err(ErrorKind::Several { message, errors }.into())
     }
 
+    /// Waits for the pulls of models that an address may mean.
+    fn wait_for_pulls(&self, reading: &Reading, cancel: &CancelToken) -> Result<()> {
+        let is_named = |model: &ModelRef| {
+            let mut names = reading.names().iter();
+            names.any(|(name, version)| {
+                let version = version.as_deref();
+                name == model.name() && version.is_none_or(|version| version == model.version())
+            })
+        };
+        let exact = reading.names().iter();
+        let exact =
+            exact.filter_map(|(name, version)| name.clone().version(version.as_deref()?).ok());
+        let running = self.downloads.list().into_iter();
+        let running = running.filter_map(|download| download.model);
+        let partials = find_partials(self.store.layout()).into_iter();
+        let partials = partials.filter_map(|partial| partial.record.model_ref());
+        let named: BTreeSet<ModelRef> = exact.chain(running).chain(partials).collect();
+        let busy = |model: &ModelRef| is_named(model) && self.store.is_busy(model);
+        let mut pulled = named.iter().filter(|model| busy(model));
+        pulled.try_for_each(|model| self.lock_for_removal(model, cancel).map(|_| ()))
+    }
+
+    fn lock_for_removal(&self, model: &ModelRef, cancel: &CancelToken) -> Result<ModelLock<'_>> {
+        let waiting = |holder: Option<String>| {
+            info!(%model, holder, "waiting for a pull to end");
+            let event = ProgressEvent::Waiting { holder };
+            self.progress.on_event(model, &event);
+        };
+        self.store.lock_model(model, cancel, &waiting)
+    }
+
     fn remove_version(&self, model: &ModelRef, cancel: &CancelToken) -> Result<u64> {
-        let lock = self.store.lock_model(model, cancel, &|_| {})?;
+        let lock = self.lock_for_removal(model, cancel)?;
         // Another process may have removed it before this one got the lock.
         let removed = self
             .store

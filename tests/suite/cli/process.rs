@@ -92,6 +92,29 @@ fn progress_is_plain_lines_without_a_terminal_and_absent_for_programs() {
 }
 
 #[test]
+fn removing_says_that_it_waits_for_a_pull() {
+    for line in ["remove g/m v1 -y", "remove g/m --all -y"] {
+        let machine = Rack::new();
+        let report = machine.publish("g/m v1", &[("a.bin", bytes(5000, 1))]);
+        let (under_way, go_on) = (Gate::new(), Gate::new());
+        let open = under_way.clone();
+        let chunks = chunks_but(&[&report]).on_request(move || open.open());
+        machine.server.rule(chunks.hold(&go_on));
+        let pull = Running::start(rack(&machine, "pull g/m v1"));
+        assert!(under_way.wait(PATIENCE));
+        let waits = |_, line: &str| line == "Waiting for the pull of g/m v1 to end";
+        let remove = Running::watch(rack(&machine, line), waits);
+        remove.wait();
+        go_on.open();
+        assert_eq!(pull.end().code, 0);
+        let ran = remove.end();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("Removed g/m v1"), "{ran:?}");
+        assert_eq!(machine.listed(), (vec![], vec![]));
+    }
+}
+
+#[test]
 fn colours_come_when_forced_and_not_when_forbidden() {
     let machine = Rack::with_model();
     let run = |variables: &[(&str, &str)]| {

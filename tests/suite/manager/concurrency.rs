@@ -8,7 +8,8 @@ use std::thread;
 use modelrack::pull::PullOutcome;
 use modelrack::transport::Transport;
 use modelrack::{
-    CancelToken, Config, ErrorKind, ListOptions, Manager, ManagerExt, ModelManager, PullOptions,
+    CancelToken, Config, ErrorKind, ListOptions, Manager, ManagerExt, ModelManager, ProgressEvent,
+    PullOptions,
 };
 
 use crate::support::disk::files_below;
@@ -203,6 +204,67 @@ fn removing_waits_for_a_pull_of_the_same_model() {
     removed.recv_timeout(PATIENCE).unwrap().unwrap();
     assert_eq!(rack.listed(), (vec![], vec![]));
     assert!(rack.cache().is_empty());
+}
+
+#[test]
+fn removing_waits_for_the_first_pull_of_a_model() {
+    // What is held up, and what is removed while it is.
+    for (held, removed) in [
+        ("a chunk", "g/m v1"),
+        ("a chunk", "g/m"),
+        ("a chunk", "all of g/m"),
+        ("the manifest", "g/m v1"),
+    ] {
+        let rack = Rack::new();
+        let published = rack.publish("g/m v1", &sample());
+        let (under_way, go_on) = (Gate::new(), Gate::new());
+        let open = under_way.clone();
+        let rule = match held {
+            "a chunk" => chunks_but(&[&published]),
+            _ => Rule::path(manifest_path(&published)),
+        };
+        rack.server
+            .rule(rule.on_request(move || open.open()).hold(&go_on));
+        let first = rack.manager();
+        let pulled = in_background(move || first.pull_model("g/m v1").map(drop));
+        assert!(under_way.wait(PATIENCE));
+        // It says that it waits, which is what lets the pull go on.
+        let waits = go_on.clone();
+        let recorder = Recorder::calling(move |_, event| {
+            assert!(matches!(event, ProgressEvent::Waiting { holder: Some(_) }));
+            waits.open();
+        });
+        let second = rack.manager_with(Arc::new(recorder));
+        let never = CancelToken::new();
+        let report = match removed.strip_prefix("all of ") {
+            Some(name) => second.remove_all(&name.parse().unwrap(), &never),
+            None => second.remove(&address(removed), &never),
+        };
+        let report = report.unwrap_or_else(|error| panic!("{held}, {removed}: {error}"));
+        assert_eq!(report.removed.len(), 1, "{held}, {removed}");
+        pulled.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert_eq!(rack.listed(), (vec![], vec![]), "{held}, {removed}");
+    }
+}
+
+#[test]
+fn removing_what_a_failed_pull_did_not_install_is_as_ever() {
+    let rack = Rack::new();
+    let published = rack.publish("g/m v1", &sample());
+    let (under_way, go_on) = (Gate::new(), Gate::new());
+    let open = under_way.clone();
+    let rule = chunks_but(&[&published]).on_request(move || open.open());
+    rack.server.rule(rule.hold(&go_on).status(404));
+    let first = rack.manager();
+    let pulled = in_background(move || first.pull_model("g/m v1").map(drop));
+    assert!(under_way.wait(PATIENCE));
+    let recorder = Recorder::calling(move |_, _| go_on.open());
+    let second = rack.manager_with(Arc::new(recorder));
+    let error = second
+        .remove(&address("g/m v1"), &CancelToken::new())
+        .unwrap_err();
+    assert_eq!(error.code(), "NOT_INSTALLED");
+    pulled.recv_timeout(PATIENCE).unwrap().unwrap_err();
 }
 
 #[test]
