@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `write_all_at`, `read_exact_at` | write and read at an offset of a file that other threads use as well |
 //! | `try_lock` | locks a file, unless another process has locked it |
+//! | `is_shared` | returns whether other machines may have the file system of a file, too, and not know of its locks |
 //! | `swap` | exchanges two folders atomically, if the system can |
 //! | `link_folder` | creates a link to a folder, if the system lets this user |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |

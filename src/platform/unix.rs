@@ -54,6 +54,49 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<TryLock> {
     }
 }
 
+/// The file systems that one machine has for itself. Network file systems may keep locks to themselves (`nolock` of NFS,
+/// `localflock` of Lustre), and what FUSE brings may be one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const OWN: [u32; 14] = [
+    0x0000_ef53, // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0x794c_7630, // overlayfs
+    0x2fc1_2fc1, // ZFS
+    0xf2f5_2010, // F2FS
+    0xca45_1a4e, // bcachefs
+    0x3153_464a, // JFS
+    0x0000_4d44, // FAT
+    0x2011_bab0, // exFAT
+    0x7366_746e, // NTFS
+    0x0000_f15f, // eCryptfs
+];
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn is_shared(file: &File) -> bool {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the number has 32 bits, in a type that differs between processors"
+    )]
+    let number = rustix::fs::fstatfs(file).map(|told| told.f_type as u32);
+    !number.is_ok_and(|number| OWN.contains(&number))
+}
+
+#[cfg(target_vendor = "apple")]
+pub(crate) fn is_shared(file: &File) -> bool {
+    const MNT_LOCAL: u32 = 0x1000;
+    let flags = rustix::fs::fstatfs(file).map(|told| told.f_flags);
+    !flags.is_ok_and(|flags| flags & MNT_LOCAL != 0)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn is_shared(_: &File) -> bool {
+    true
+}
+
 /// NFS without its lock service has no locks available.
 fn has_no_locks(error: &io::Error) -> bool {
     is_lacking(error) || is_one_of(error, &[Errno::NOLCK])
@@ -163,10 +206,20 @@ pub(crate) fn may_be_alive(process: u32) -> bool {
         return false;
     };
     // A process of another user refuses permission.
-    !matches!(
+    let exists = !matches!(
         rustix::process::test_kill_process(process),
         Err(Errno::SRCH)
-    )
+    );
+    exists && !is_zombie(process)
+}
+
+/// Returns whether a process has ended and its parent has not asked how, which that of a container may never do.
+fn is_zombie(process: Pid) -> bool {
+    // The state stands behind the name, which may have brackets of its own.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    let stat = stat.unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, state)| state);
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 pub(crate) fn is_transient(_: &io::Error) -> bool {
@@ -192,6 +245,23 @@ mod tests {
         assert_eq!(yes.iter().find(|number| !met(number)), None);
         assert_eq!(no.iter().find(|number| met(number)), None);
         assert!(!is(&io::Error::other("no number")));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_zombie_is_not_alive() {
+        let own = std::process::id();
+        assert!(may_be_alive(own));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        while may_be_alive(child.id()) {
+            std::thread::yield_now();
+        }
+        let still_there = format!("/proc/{}/stat", child.id());
+        assert!(
+            std::fs::exists(still_there).unwrap(),
+            "nobody has waited for it"
+        );
+        child.wait().unwrap();
     }
 
     /// What a disk says that has failed, is full, or has gone.

@@ -23,7 +23,7 @@ pub(crate) struct FileLock {
     path: PathBuf,
     /// Whether the file is removed with the lock.
     temporary: bool,
-    /// Whether nobody else has it; without locks in the file system, nobody knows.
+    /// Whether nobody else has it. Nobody knows without locks in the file system, or if they may not reach other machines.
     pub(super) is_real: bool,
 }
 
@@ -34,7 +34,10 @@ impl FileLock {
             fs::create_dir_all(parent).at("create", parent)?;
         }
         let (mut file, is_real) = match platform::try_lock(path).at("lock", path)? {
-            TryLock::Locked(file) => (file, true),
+            TryLock::Locked(file) => {
+                let is_real = !platform::is_shared(&file);
+                (file, is_real)
+            }
             TryLock::Busy => return Ok(None),
             TryLock::Unavailable(file, error) => {
                 let path = path.display();

@@ -54,7 +54,8 @@ pub(crate) struct ModelLock<'a> {
 }
 
 impl<'a> ModelLock<'a> {
-    /// Returns whether no other process has it. Without locks in the file system, nobody knows.
+    /// Returns whether no other process of any machine has it. Nobody knows without locks in the file system, or if they may
+    /// not reach other machines.
     pub(crate) fn is_real(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.is_real)
     }

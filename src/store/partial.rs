@@ -11,8 +11,10 @@
 //! └── files/           the model's future folder
 //! ```
 //!
-//! One process writes a partial at a time. Where the file system's locks do not work, two processes may pull one model at
-//! once: then the second sees that the first still touches its journal, and makes a partial of its own.
+//! One process writes a partial at a time. Whoever holds the lock of its model takes it over at once if that lock would be
+//! held by any other writer, however that may have ended. Where locks do not work, or may not reach other machines, two
+//! processes may pull one model at once: then the second sees that the first still touches its journal, makes a partial of
+//! its own, and begins with a copy of what the first has.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -33,6 +35,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
 use crate::platform;
+use crate::progress::CancelToken;
 use crate::range_set::RangeSet;
 use crate::store::clone::clone_over;
 use crate::store::files::FileSet;
@@ -43,6 +46,9 @@ use crate::store::staging;
 
 /// A journal that has not been touched for this long is abandoned.
 const ABANDONED: Duration = Duration::from_secs(60);
+
+/// How much is copied at once of another partial.
+const COPY_BYTES: usize = 256 << 10;
 
 /// `partial.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -153,7 +159,7 @@ impl Partial {
         manifest.is_measured().then_some(manifest)
     }
 
-    /// Returns whether nobody seems to be writing it, whatever the locks say.
+    /// Returns whether nobody seems to be writing it, without the help of a lock.
     pub(crate) fn is_idle(&self) -> bool {
         let process = self.record.process;
         let may_be_alive = self.record.host != platform::host_name()
@@ -174,14 +180,16 @@ pub(crate) struct PartialWriter {
 }
 
 impl PartialWriter {
-    /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock.
+    /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock; `is_alone` is
+    /// whether that keeps everybody else off.
     pub(crate) fn claim(
         layout: &Layout,
         remote: &RemoteModel,
         manifest: &Manifest,
         model_type: Option<String>,
+        is_alone: bool,
     ) -> Result<Self> {
-        let dir = claim_dir(layout, remote)?;
+        let dir = claim_dir(layout, remote, is_alone)?;
         let journal = Journal::open(dir.join("journal"))?;
         let writer = Self {
             record: PartialRecord {
@@ -243,6 +251,52 @@ impl PartialWriter {
             file.offset..file.range().end.min(file.offset + length)
         });
         self.resumed.intersection(&there.collect())
+    }
+
+    /// Copies what partials have that others may be writing; it is verified like anything that an unfinished pull left.
+    pub(crate) fn take_from_others(
+        &mut self,
+        layout: &Layout,
+        manifest: &Arc<Manifest>,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        let Some(model) = self.record.model_ref() else {
+            return Ok(());
+        };
+        let others = find_partials(layout).into_iter();
+        for other in others.filter(|other| other.dir != self.dir && other.is_of(&model, manifest)) {
+            let mut new = other.journal();
+            self.resumed.iter().for_each(|own| new.remove(&own));
+            if new.is_empty() {
+                continue;
+            }
+            debug!(from = %other.dir.display(), bytes = new.bytes(), "copying an unfinished pull");
+            self.lay_out(manifest)?;
+            let theirs = FileSet::new(manifest.clone(), other.files_dir());
+            let own = self.files(manifest);
+            let mut buffer = vec![0; COPY_BYTES];
+            for range in new.iter() {
+                let mut at = range.start;
+                while at < range.end {
+                    cancel.check()?;
+                    let length = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+                    let piece_bytes = length.min(buffer.len());
+                    let piece = &mut buffer[..piece_bytes];
+                    if let Err(error) = theirs.read(at, piece) {
+                        debug!(%error, "cannot copy an unfinished pull");
+                        break;
+                    }
+                    own.write(at, piece)?;
+                    at += piece.len() as u64;
+                }
+                if at > range.start {
+                    self.note(&(range.start..at))?;
+                }
+            }
+            own.close()?;
+            self.resumed = journal::read(self.journal.path());
+        }
+        Ok(())
     }
 
     /// Records that a range is written.
@@ -331,7 +385,7 @@ impl PartialWriter {
 }
 
 /// Makes a partial's folder, or takes over one that nobody is writing.
-fn claim_dir(layout: &Layout, remote: &RemoteModel) -> Result<PathBuf> {
+fn claim_dir(layout: &Layout, remote: &RemoteModel, is_alone: bool) -> Result<PathBuf> {
     let mut copy = 0;
     loop {
         let dir = layout.partial(&remote.model, &remote.manifest_digest, copy);
@@ -339,6 +393,7 @@ fn claim_dir(layout: &Layout, remote: &RemoteModel) -> Result<PathBuf> {
             return Ok(dir);
         }
         let is_free = match Partial::read(&dir) {
+            _ if is_alone => true,
             Some(partial) => partial.is_idle(),
             None => is_older_than(&dir, ABANDONED),
         };

@@ -86,7 +86,9 @@ impl Attempt<'_> {
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
         let model_type = self.pull.options.type_of(&offer.remote);
         let layout = store.layout();
-        let mut partial = PartialWriter::claim(layout, &offer.remote, &manifest, model_type)?;
+        let is_alone = self.lock.is_real();
+        let mut partial =
+            PartialWriter::claim(layout, &offer.remote, &manifest, model_type, is_alone)?;
         let filled = self.fill(offer, manifest, places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));
@@ -103,13 +105,14 @@ impl Attempt<'_> {
         partial: &mut PartialWriter,
         report: &mut PullReport,
     ) -> Result<()> {
-        let (engine, tally) = (self.engine, self.pull.tally);
+        let (engine, store, tally) = (self.engine, &self.engine.store, self.pull.tally);
         let model = &offer.remote.model;
         let mut new_bytes = 0;
         if !manifest.is_measured() {
             (manifest, new_bytes) = self.measure(offer, &manifest, places, partial, report)?;
         }
         let manifest = Arc::new(manifest);
+        partial.take_from_others(store.layout(), &manifest, &self.pull.call.cancel)?;
         let found = partial.resumed(&manifest);
         let plan = engine.plan_transfer(model, &manifest, places, &found, self.records)?;
         let total_bytes = manifest.known_bytes();

@@ -48,7 +48,8 @@ pub(crate) fn commit(
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model are of no more use.
     for partial in find_partials(store.layout()) {
-        if partial.record.model_ref().as_ref() == Some(&remote.model) && partial.is_idle() {
+        let is_of_model = partial.record.model_ref().as_ref() == Some(&remote.model);
+        if is_of_model && (lock.is_real() || partial.is_idle()) {
             let _ = remove_partial(&partial.dir);
         }
     }

@@ -8,9 +8,13 @@ fn store(name: &str) -> Layout {
 }
 
 fn claim(layout: &Layout, model: &ModelRef) -> PartialWriter {
+    claim_with(layout, model, false)
+}
+
+fn claim_with(layout: &Layout, model: &ModelRef, is_alone: bool) -> PartialWriter {
     let manifest = manifest();
     let remote = RemoteModel::new(model.clone(), "", manifest.digest());
-    PartialWriter::claim(layout, &remote, &manifest, None).unwrap()
+    PartialWriter::claim(layout, &remote, &manifest, None, is_alone).unwrap()
 }
 
 fn set<const N: usize>(ranges: [Range<u64>; N]) -> RangeSet {
@@ -115,8 +119,22 @@ fn a_partial_in_use_elsewhere_is_left_alone() {
     // As if another host had written it a moment ago.
     first.record.host = "another-host.example".into();
     first.write_record().unwrap();
-    let second = claim(&layout, &model);
+    first.lay_out(&manifest()).unwrap();
+    first.files(&Arc::new(manifest())).write(1, b"234").unwrap();
+    first.note(&(1..4)).unwrap();
+    let mut second = claim(&layout, &model);
     assert_ne!(first.dir(), second.dir());
+    // What it has can be copied.
+    let manifest = Arc::new(manifest());
+    let never = CancelToken::new();
+    second.take_from_others(&layout, &manifest, &never).unwrap();
+    assert_eq!(second.resumed(&manifest), set([1..4]));
+    let mut bytes = [0; 3];
+    second.files(&manifest).read(1, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"234");
+    // A lock that keeps everybody off shows that its writer is gone.
+    assert_eq!(claim_with(&layout, &model, true).dir(), first.dir());
+    first.write_record().unwrap();
     // And an hour ago.
     let hour_ago = SystemTime::now() - Duration::from_secs(3600);
     let journal = OpenOptions::new().append(true).open(first.journal.path());

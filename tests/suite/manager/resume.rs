@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use modelrack::installed::Status;
 use modelrack::{CancelToken, ListOptions, Manager, PullOptions};
+use serde_json::Value;
 
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack, chunks_but, quick_http, sample};
@@ -112,6 +113,33 @@ fn a_cancelled_pull_goes_on_where_it_was() {
     );
     assert_eq!(second.len(), 6);
     rack.assert_sample_installed();
+}
+
+#[test]
+fn what_any_dead_writer_left_is_taken_over_at_once() {
+    // Of a pod that is no more, and of a process whose number another one has by now.
+    for (host, process) in [
+        (Some("another-pod"), None),
+        (None, Some(1)),
+        (Some("another-pod"), Some(1)),
+    ] {
+        let (rack, published) = interrupted();
+        let path = partial(&rack).join("partial.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        if let Some(host) = host {
+            record["host"] = host.into();
+        }
+        if let Some(process) = process {
+            record["process"] = process.into();
+        }
+        fs::write(&path, record.to_string()).unwrap();
+        rack.server.reset_counts();
+        let report = rack.pull("g/m v1").unwrap();
+        assert_eq!(rack.chunk_requests(&[&published]).len(), 6);
+        assert!(report.bytes_resumed > 0);
+        rack.assert_sample_installed();
+        assert_eq!(rack.listed(), (vec!["g/m v1".into()], vec![]));
+    }
 }
 
 #[test]
