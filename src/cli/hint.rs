@@ -175,6 +175,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 "check the clock of this machine; if it is right, tell the operator of the server"
                     .into()
             }
+            CertificateProblem::OtherHost => {
+                "use a host that the certificate names, or have this one \
+                 added to its subject alternative names"
+                    .into()
+            }
             _ => "check the URL; if it is right, tell the operator of the server".into(),
         },
         ErrorKind::Proxy {

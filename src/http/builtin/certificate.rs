@@ -152,7 +152,7 @@ pub(super) fn explain(error: &CertificateError) -> (CertificateProblem, String) 
             (P::OtherHost, format!("it is for {names} only"))
         }
         E::NotValidForName | E::NotValidForNameContext { .. } => {
-            (P::OtherHost, "it names no host".into())
+            (P::OtherHost, "it has no subject alternative name".into())
         }
         E::Other(cause) => {
             let message = format!("it breaks the rules for certificates of servers ({cause})");

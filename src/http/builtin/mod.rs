@@ -144,8 +144,16 @@ impl Transport for UreqTransport {
         for (name, value) in request.headers {
             call = call.header(*name, value.expose());
         }
-        // A tunnel has been asked for with them; the server must not see them.
         let forwards = proxy.as_ref().filter(|proxy| proxy.forwards(url));
+        let is_authorized = request
+            .headers
+            .iter()
+            .any(|(name, _)| *name == "authorization");
+        if let Some(proxy) = forwards.filter(|proxy| is_authorized && !proxy.is_loopback()) {
+            let message = "refusing to send credentials over plain http through the proxy";
+            return Err(lasting(Error::config(format!("{message} {proxy} ({url})"))));
+        }
+        // A tunnel has been asked for with them; the server must not see them.
         if let Some(credentials) = forwards.and_then(Proxy::authorization) {
             call = call.header("proxy-authorization", credentials.expose());
         }

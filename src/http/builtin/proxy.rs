@@ -53,6 +53,11 @@ impl Proxy {
         speaks_http(&self.proxy) && url.scheme() == Scheme::Http
     }
 
+    /// Returns whether requests to the proxy stay on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        Url::parse(&format!("http://{self}")).is_ok_and(|url| url.is_loopback())
+    }
+
     /// Returns the `Proxy-Authorization` header for the user and password of the proxy's URL.
     pub(super) fn authorization(&self) -> Option<Secret> {
         authorization(&self.proxy)

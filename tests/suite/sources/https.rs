@@ -95,6 +95,12 @@ fn a_certificate_that_is_refused_is_seen_once_and_explained() {
             OtherHost,
             "it is for models.example.org only",
         ),
+        (
+            "nameless",
+            "nameless",
+            OtherHost,
+            "it has no subject alternative name",
+        ),
     ] {
         let (front, report) = trusting(certificate, TlsFront::pem(trusted));
         let error = report.unwrap_err();

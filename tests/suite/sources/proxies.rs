@@ -163,6 +163,23 @@ fn a_tunnel_that_is_not_allowed_is_asked_for_once_and_a_failed_one_again() {
 }
 
 #[test]
+fn credentials_for_this_machine_do_not_leave_it_by_a_proxy() {
+    let rack = rack();
+    let registry = rack.server.url().replace("http://", "http://me:s3cret@") + "/models";
+    let pull = |proxy: &str| {
+        pull(
+            &rack,
+            rack.environment().variable("HTTP_PROXY", proxy),
+            &registry,
+        )
+    };
+    let error = pull("http://proxy.invalid").unwrap_err();
+    assert_eq!(error.code(), "CONFIG_ERROR");
+    assert!(!chain(&error).contains("s3cret"), "{}", chain(&error));
+    pull(&rack.server.url()).unwrap();
+}
+
+#[test]
 fn a_proxy_that_cannot_be_reached_is_named() {
     let rack = Rack::new();
     for scheme in ["http", "socks5"] {

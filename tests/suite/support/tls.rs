@@ -5,7 +5,7 @@
 //! | `server` | for `localhost` and 127.0.0.1, by the authority `ca` |
 //! | `self-signed` | the same, by itself |
 //! | `own-authority` | the same, by itself, and an authority, as `openssl req -x509` makes it |
-//! | `expired`, `other-host` | by themselves; one is of 2020, the other one for another host |
+//! | `expired`, `other-host`, `nameless` | by themselves: of 2020, for another host, for no host |
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
