@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
-use crate::modelstoml::{FileFacts, Files, ModelEntry};
+use crate::modelstoml::{FileFacts, Files};
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind, listed};
-use crate::project::scan::left_out::is_output_of_run;
 use crate::project::scan::survey::MODFLOW;
 use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::RelPath;
@@ -148,7 +147,12 @@ impl Project {
                 continue;
             }
             let FolderFiles { files, faults, .. } = files_below(self, &entry.path)?;
-            let is_new = |file: &&RelPath| !known.contains(file) && !is_output(entry, file);
+            // Without what a run of it writes.
+            let files = match entry.format.as_deref() {
+                Some(MODFLOW) => self.folder(&entry.path, files).files,
+                _ => files,
+            };
+            let is_new = |file: &&RelPath| !known.contains(file);
             let names: Vec<&str> = files.iter().filter(is_new).map(RelPath::as_str).collect();
             let refused: Vec<&str> = faults.iter().map(|(name, _)| name.as_str()).collect();
             for (names, what, remedy) in [
@@ -262,8 +266,4 @@ impl Owner<'_> {
 /// Whether something failed because a file is gone.
 pub(crate) fn is_absence(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Storage { source, .. } if is_missing(source))
-}
-
-fn is_output(entry: &ModelEntry, file: &RelPath) -> bool {
-    entry.format.as_deref() == Some(MODFLOW) && is_output_of_run(file.as_str())
 }

@@ -218,7 +218,7 @@ impl Project {
 
     /// Returns a folder as one model. The files at its top that describe the whole folder tell what it is, else the first file
     /// that is a model.
-    fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Candidate {
+    pub(crate) fn folder(&self, path: &str, mut files: Vec<RelPath>) -> Candidate {
         let at_top = files.iter().filter(|file| folder_of(file.as_str()) == path);
         let read = at_top.filter_map(|file| self.read_file(file).ok());
         // Code in the folder of a model is part of the model.
@@ -231,7 +231,10 @@ impl Project {
             main.description.complete(other.description);
         }
         if main.format == Some(MODFLOW) {
-            files.retain(|file| !is_output_of_run(file.as_str()));
+            let outputs = formats::outputs_of_run(&main.path, self.root());
+            let is_output =
+                |file: &str| is_output_of_run(file) || outputs.contains(&file.to_lowercase());
+            files.retain(|file| !is_output(file.as_str()));
         }
         let own_name = self.root().file_name().unwrap_or_default();
         let plain_path = match path {
@@ -268,7 +271,7 @@ impl Project {
             ..Candidate::default()
         };
         if name.as_str().ends_with(".py") {
-            let module = python::parse(&file.text(python::MAX_BYTES as u64)?);
+            let module = python::parse(&python::text(&file)?);
             candidate.format = Some(PYTHON);
             candidate.module = Some(module.map_err(|fault| {
                 file.malformed(format!("line {}: {}", fault.line, fault.message))

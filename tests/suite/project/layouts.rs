@@ -170,3 +170,61 @@ fn what_describes_the_whole_comes_before_what_describes_a_part() {
     assert_eq!(version.metadata["vocab_size"], json!(5));
     assert_eq!(files_of(&project, "m").len(), 2);
 }
+
+const NAME_FILE: &str = "LIST 2 nwt.list\nBAS6,13,nwt.bas\nDIS 11 nwt.dis\nDATA(BINARY) 51 nwt.heads REPLACE\nDATA 52 wells.txt OLD\n";
+
+fn latin(text: &str) -> Vec<u8> {
+    text.chars().map(|c| c as u8).collect()
+}
+
+#[test]
+fn the_outputs_of_a_run_are_no_part_of_a_model_of_modflow() {
+    let folder = Folder::with(&[
+        ("nwt/nwt.nam", latin(&format!("# Gelände\n{NAME_FILE}"))),
+        ("nwt/nwt.bas", b"x".to_vec()),
+        ("nwt/nwt.dis", b"x".to_vec()),
+        ("nwt/wells.txt", b"x".to_vec()),
+    ]);
+    assert_eq!(ids(&folder.add(&["nwt"])), ["nwt"]);
+    folder.write(&[
+        ("nwt/NWT.LIST", "a run"),
+        ("nwt/nwt.heads", "a run"),
+        ("nwt/nwt.cbc", "a run"),
+    ]);
+    let report = folder.add(&["nwt"]);
+    assert_eq!((ids(&report).len(), report.unchanged.len()), (0, 1));
+    assert_eq!(folder.findings(), [""; 0]);
+    assert!(folder.sync(&Default::default()).difference.is_empty());
+}
+
+#[test]
+fn code_in_another_encoding_is_read_if_it_declares_one() {
+    let class =
+        "class Fluss:\n    'Größe'\n    outputs = ['a']\n    def simulate(self):\n        pass\n";
+    let folder = Folder::with(&[
+        (
+            "a.py",
+            latin(&format!(
+                "#!/usr/bin/python\n# -*- coding: latin-1 -*-\n{class}"
+            )),
+        ),
+        ("b.py", latin(&format!("\n\n# coding=latin-1\n{class}"))),
+    ]);
+    let report = folder.add(&["a.py", "b.py"]);
+    let failed = failures(&report.failed);
+    assert_eq!((report.registered.len(), failed.len()), (1, 1));
+    assert!(failed[0].0.ends_with("b.py"));
+    assert!(failed[0].1.contains("UTF-8"), "{}", failed[0].1);
+}
+
+#[test]
+fn a_model_that_a_program_wrote_may_be_large() {
+    let text = format!(
+        "## ModelName\nBig\n\n## StateSpaceBlock\ns[3,1]\n\n## Connections\ns-s\n\n## Footer\n{}",
+        "x".repeat(2_700_000)
+    );
+    let folder = Folder::with(&[("big.md", text)]);
+    let report = folder.add(&["big.md"]);
+    assert_eq!(failures(&report.failed), []);
+    assert_eq!(ids(&report), ["big"]);
+}

@@ -269,11 +269,13 @@ impl Project {
         }
         // Checked before anything is fetched.
         read_replaceable(&file)?;
-        let folder = options.open(&path)?;
+        let mut folder = options.open(&path)?;
+        let name_file = Glob::new(&options.namefile);
+        folder.tree.leave_out_outputs(&name_file);
         let found = find(
             &folder.tree.names,
             &Naming {
-                name_file: &Glob::new(&options.namefile),
+                name_file: &name_file,
                 prefix: &options.name,
                 top: folder.top.as_deref(),
             },

@@ -1,15 +1,19 @@
 //! The files below a folder of this machine or of an archive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::archive::{Directory, MemberError};
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::glob::Glob;
 use crate::progress::CancelToken;
+use crate::project::scan::formats::outputs_of_run;
 use crate::project::scan::left_out::{Surroundings, is_left_out, is_output_of_run, left_behind};
 use crate::project::scan::walk::{Links, Walked, walk};
 use crate::relpath::below;
@@ -102,6 +106,20 @@ impl Tree {
         tree.left_behind = passed_over.into_iter().collect();
         tree.names = names;
         Some(tree)
+    }
+
+    /// Leaves out what runs of the models write, as the files of the models name it.
+    pub(super) fn leave_out_outputs(&mut self, name_file: &Glob) {
+        let is_name_file =
+            |path: &&String| name_file.matches(path.rsplit('/').next().unwrap_or(path));
+        let name_files: Vec<&String> = self.names.iter().filter(is_name_file).collect();
+        let outputs = name_files.into_par_iter();
+        let outputs = outputs.flat_map_iter(|name_file| outputs_of_run(name_file, self));
+        let outputs: HashSet<String> = outputs.collect();
+        if !outputs.is_empty() {
+            self.names
+                .retain(|name| !outputs.contains(&name.to_lowercase()));
+        }
     }
 
     /// Passes on a file in pieces, each at most as large as the buffer, until `take` fails.

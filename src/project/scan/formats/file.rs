@@ -130,11 +130,26 @@ impl ModelFile {
         self.at(read_exact_at(file, buffer, offset))
     }
 
-    /// Reads the whole file as text, without a byte-order mark. [`ModelFile`] has an example.
+    /// Reads the whole file as text, without a byte-order mark: UTF-8, or UTF-16 if it begins with the mark of that.
+    /// [`ModelFile`] has an example.
     ///
     /// # Errors
-    /// [`ErrorKind::Registry`] if the file has more than `max_bytes` or is not UTF-8; the storage errors.
+    /// [`ErrorKind::Registry`] if the file has more than `max_bytes` or is not such text; the storage errors.
     pub fn text(&self, max_bytes: u64) -> Result<String> {
+        let text = decode(&self.bytes(max_bytes)?);
+        text.map_err(|(message, error)| self.unreadable(message, error))
+    }
+
+    /// Reads the whole file as text of a program that reads bytes. Where it is not UTF-8, each byte is a character.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] if the file has more than `max_bytes`; the storage errors.
+    pub(crate) fn text_of_bytes(&self, max_bytes: u64) -> Result<String> {
+        Ok(text_of_bytes(&self.bytes(max_bytes)?))
+    }
+
+    /// Reads the whole file.
+    pub(crate) fn bytes(&self, max_bytes: u64) -> Result<Vec<u8>> {
         let message = format_args!("more than {max_bytes} bytes are not read as text");
         self.ensure(self.size_bytes <= max_bytes, message)?;
         let mut bytes = Vec::new();
@@ -142,30 +157,29 @@ impl ModelFile {
         self.at(limited.read_to_end(&mut bytes))?;
         // It may have grown since it was looked at.
         self.ensure(bytes.len() as u64 <= max_bytes, message)?;
-        let mut text = String::from_utf8(bytes)
-            .map_err(|error| self.unreadable("the file is not UTF-8 text", error.utf8_error()))?;
-        if text.starts_with(BYTE_ORDER_MARK) {
-            text.drain(..BYTE_ORDER_MARK.len_utf8());
-        }
-        Ok(text)
+        Ok(bytes)
     }
 
-    /// Reads all of it as [`ModelFile::text`] does; `None` instead of an error if it is too large or not text, and not known
-    /// to be of the format: files of other programs may be anything.
-    pub(super) fn text_if(&self, max_bytes: u64, is_known: bool) -> Result<Option<String>> {
-        match self.text(max_bytes) {
-            Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => {
-                Ok(None)
-            }
-            text => text.map(Some),
-        }
-    }
-
-    /// Reads its start as text. Bytes that are not UTF-8 are replaced, including a character that is cut at the end.
+    /// Reads its start as text. What is not UTF-8 is replaced, including a character that is cut at the end.
     pub(super) fn head_text(&self) -> Result<String> {
-        let text = String::from_utf8_lossy(self.head()?);
+        let head = self.head()?;
+        if let Some(units) = utf16(head) {
+            return Ok(String::from_utf16_lossy(&units));
+        }
+        let text = String::from_utf8_lossy(head);
         let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
         Ok(unmarked.unwrap_or(&text).to_owned())
+    }
+
+    /// Opens another file, by its path from the folder of this one; `None` if it is not there, or is not below that folder.
+    pub(super) fn beside(&self, path: &str) -> Option<Self> {
+        let name = RelPath::parse(&path.replace('\\', "/")).ok()?;
+        let place = name.below(self.path.parent()?);
+        place
+            .symlink_metadata()
+            .ok()
+            .filter(fs::Metadata::is_file)?;
+        Self::open(&place, name).ok()
     }
 
     /// Opens the file again: reading front to back moves the position of a handle, and on Windows, so does
@@ -211,6 +225,47 @@ impl ModelFile {
         let refused = pointer.finish(&self.name);
         refused.map_err(|error| error.naming(self.name.as_str()))
     }
+}
+
+/// Returns what was read; `None` if that failed because a file is too large or not text, and is not known to be of a format:
+/// files of other programs may be anything.
+pub(super) fn if_known<T>(read: Result<T>, is_known: bool) -> Result<Option<T>> {
+    match read {
+        Err(error) if !is_known && matches!(error.kind(), ErrorKind::Registry { .. }) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Returns a text of bytes as UTF-8; if it is not, each byte is a character.
+pub(crate) fn text_of_bytes(bytes: &[u8]) -> String {
+    decode(bytes).unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
+/// Returns a text without a byte-order mark; else the message for the encoding that it begins with, and the cause.
+fn decode(bytes: &[u8]) -> Result<String, (&'static str, String)> {
+    let because = |message, cause: &dyn fmt::Display| (message, cause.to_string());
+    if let Some(units) = utf16(bytes) {
+        let text = String::from_utf16(&units);
+        return text.map_err(|error| because("the file is not UTF-16 text", &error));
+    }
+    let text = std::str::from_utf8(bytes);
+    let text = text.map_err(|error| because("the file is not UTF-8 text", &error))?;
+    Ok(text
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(text)
+        .to_owned())
+}
+
+/// Returns the units of UTF-16, if the bytes begin with the mark of one of its two orders.
+fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
+    let unit = match bytes.get(..2)? {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let pairs = bytes[2..].chunks(2);
+    let units = pairs.map(|pair| unit([pair[0], pair.get(1).copied().unwrap_or_default()]));
+    Some(units.collect())
 }
 
 impl fmt::Debug for ModelFile {
@@ -278,5 +333,17 @@ mod tests {
         let latin = folder.file("b", b"caf\xe9").text(100).unwrap_err();
         assert_eq!(latin.to_string(), "the file is not UTF-8 text (b)");
         assert_eq!(latin.code(), "REGISTRY_ERROR");
+        assert_eq!(
+            folder.file("b", b"caf\xe9").text_of_bytes(100).unwrap(),
+            "café"
+        );
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let wide: Vec<u8> = "\u{feff}a π 𝄞".encode_utf16().flat_map(order).collect();
+            let file = folder.file("c", &wide);
+            assert_eq!(file.text(100).unwrap(), "a π 𝄞");
+            assert_eq!(file.head_text().unwrap(), "a π 𝄞");
+        }
+        let half = folder.file("d", b"\xff\xfe\x00\xd8").text(100).unwrap_err();
+        assert_eq!(half.to_string(), "the file is not UTF-16 text (d)");
     }
 }

@@ -41,8 +41,8 @@ use crate::error::Result;
 use notation::{connections, variables};
 use outline::Outline;
 
-/// The largest file that is read, in bytes: models are written by hand, and are a hundred times smaller.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// The largest file that is read, in bytes: programs write models of 3 MB, people those of some kilobytes.
+const MAX_TEXT_BYTES: u64 = 32 << 20;
 
 /// The sections in which lines such as `Author: …` are facts; elsewhere they are notation. The first is the text before all
 /// sections.

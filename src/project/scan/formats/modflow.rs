@@ -20,17 +20,19 @@
 //! BAS6  8  ibs2k.bas
 //! ```
 //!
-//! Words may be in any case, and comments start with `#`, `!` or `//`. The model is the folder of the name file. The name
-//! file of a part of a simulation is not a model: what runs is the simulation.
+//! Words may be in any case, with blanks or commas between them, and comments start with `#`, `!` or `//`. MODFLOW reads bytes,
+//! whatever their encoding is. The model is the folder of the name file. The name file of a part of a simulation is not a
+//! model: what runs is the simulation.
 
 mod classic;
+mod outputs;
 mod simulation;
 #[cfg(test)]
 mod tests;
 
 use super::BuiltIn;
 use super::description::{Description, Extent};
-use super::file::ModelFile;
+use super::file::{ModelFile, if_known};
 use crate::error::Result;
 
 /// The largest name file that is read, in bytes: 10,000 lines are half as large.
@@ -40,6 +42,8 @@ const SIMULATION_FILE: &str = "mfsim.nam";
 /// How many words of a line are read.
 const MAX_WORDS: usize = 8;
 
+pub(crate) use outputs::outputs_of_run;
+
 pub(super) const FORMAT: BuiltIn = BuiltIn("modflow", read);
 
 fn read(file: &ModelFile) -> Result<Option<Description>> {
@@ -48,11 +52,12 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     }
     let is_simulation = file.file_name().eq_ignore_ascii_case(SIMULATION_FILE);
     let is_known = is_simulation || classic::is_name_file(&file.head_text()?);
-    let Some(text) = file.text_if(MAX_NAME_FILE_BYTES, is_known)? else {
+    let text = file.text_of_bytes(MAX_NAME_FILE_BYTES);
+    let Some(text) = if_known(text, is_known)? else {
         return Ok(None);
     };
     let description = if is_simulation || simulation::is_simulation(&text) {
-        simulation::read(&text)
+        simulation::read(file, &text)
     } else if classic::is_name_file(&text) {
         classic::read(&text)
     } else {
@@ -79,18 +84,19 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
     lines.filter(|(_, words)| !words.is_empty())
 }
 
-/// Splits a line into words, up to a comment. A word in quotes may contain spaces.
+/// Splits a line into words, up to a comment. A word in quotes may contain blanks and commas.
 fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
-    let mut rest = line.trim_start();
+    let is_separator = |c: char| c.is_whitespace() || c == ',';
+    let mut rest = line.trim_start_matches(is_separator);
     let is_comment = |rest: &str| rest.starts_with(['#', '!']) || rest.starts_with("//");
     while !rest.is_empty() && !is_comment(rest) && words.len() < MAX_WORDS {
         let quoted = rest.strip_prefix(['\'', '"']);
         let quoted = quoted.and_then(|inner| inner.split_once(&rest[..1]));
-        let plain = || rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        let plain = || rest.split_at(rest.find(is_separator).unwrap_or(rest.len()));
         let (word, next) = quoted.unwrap_or_else(plain);
         words.push(word);
-        rest = next.trim_start();
+        rest = next.trim_start_matches(is_separator);
     }
     words
 }

@@ -11,6 +11,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::error::Result;
+use crate::project::scan::formats::{ModelFile, text_of_bytes};
+
 pub(crate) use self::entrypoint::Entrypoint;
 #[cfg(feature = "python")]
 pub(crate) use self::parse::parse;
@@ -79,6 +82,21 @@ pub(crate) struct TargetFunction {
     pub(crate) model_output: Option<String>,
     /// The data that it reads and states as literals, in order and without duplicates.
     pub(crate) data: Vec<String>,
+}
+
+/// Reads a source: UTF-8, unless one of its first two lines declares another encoding
+/// (<https://peps.python.org/pep-0263/>). Of such a text, what is not ASCII is in comments and texts, and read as Latin-1.
+pub(crate) fn text(file: &ModelFile) -> Result<String> {
+    let bytes = file.bytes(MAX_BYTES as u64)?;
+    let declares = |line: &[u8]| {
+        let line = line.trim_ascii_start();
+        let at = line.windows(6).position(|word| word == b"coding");
+        line.starts_with(b"#") && at.is_some_and(|at| matches!(line.get(at + 6), Some(b':' | b'=')))
+    };
+    match bytes.split(|byte| *byte == b'\n').take(2).any(declares) {
+        true => Ok(text_of_bytes(&bytes)),
+        false => file.text(MAX_BYTES as u64),
+    }
 }
 
 /// Returns a module that may define anything: this build does not read Python.

@@ -70,3 +70,33 @@ fn pointers_are_refused_in_models() {
     publisher.repo.commit("main", [files[0], files[2]]);
     publisher.make(&publisher.of_archive("main", "")).unwrap();
 }
+
+#[test]
+fn the_outputs_of_a_run_are_left_out_as_the_name_file_names_them() {
+    let publisher = Publisher::new();
+    let files = [
+        ("a/mfsim.nam", "BEGIN MODELS\n GWF6 g.nam g\nEND MODELS\n"),
+        (
+            "a/g.nam",
+            "BEGIN OPTIONS\n LIST g.listing\nEND OPTIONS\nBEGIN PACKAGES\n OC6 g.oc oc\nEND PACKAGES\n",
+        ),
+        (
+            "a/g.oc",
+            "BEGIN OPTIONS\n HEAD FILEOUT g.heads\nEND OPTIONS\n",
+        ),
+        ("a/g.listing", "a run"),
+        ("a/g.heads", "a run"),
+        ("b/g.heads", "of no model"),
+    ];
+    publisher.write("tree", &files);
+    let report = publisher.make(&publisher.of_folder("tree")).unwrap();
+    assert_eq!((report.models, report.files), (1, 3));
+    let made = publisher.made();
+    let report = publisher.make_of_zip(zip(&files)).unwrap();
+    assert_eq!((report.models, report.files), (1, 3));
+    assert!(
+        publisher
+            .made()
+            .ends_with(made.split("[files]").last().unwrap())
+    );
+}

@@ -89,9 +89,9 @@ fn only_models_are_refused_for_their_size_or_encoding() {
     let refusal = folder.refusal(&FORMAT, "a.md", large.as_bytes());
     assert_eq!(
         refusal,
-        "more than 1048576 bytes are not read as text (a.md)"
+        "more than 33554432 bytes are not read as text (a.md)"
     );
-    let other = "# Log\n".repeat(MAX_TEXT_BYTES as usize);
+    let other = "# Log\n".repeat(MAX_TEXT_BYTES as usize / 5);
     assert!(
         folder
             .read(&FORMAT, "b.md", other.as_bytes())

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 
 use super::BuiltIn;
 use super::description::{Description, Extent, short_text};
-use super::file::ModelFile;
+use super::file::{ModelFile, if_known};
 use super::json::{UniqueKeys, standard};
 use crate::error::Result;
 
@@ -116,7 +116,7 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     let rules = || (0..).zip(&RULES).filter(|(_, rule)| rule.is_for(name));
     let head = file.head_text()?;
     let is_known = rules().any(|(_, rule)| rule.knows(&head));
-    let Some(text) = file.text_if(MAX_CONFIG_BYTES, is_known)? else {
+    let Some(text) = if_known(file.text(MAX_CONFIG_BYTES), is_known)? else {
         return Ok(None);
     };
     let text = standard(&text);

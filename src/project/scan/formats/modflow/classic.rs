@@ -3,10 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::super::description::{Description, MAX_ENTRIES, short_text};
+use super::outputs::portable;
 use super::{description, lines};
 
 /// The types of files that are not packages: listings and data.
-const NO_PACKAGES: [&str; 4] = ["list", "global", "data", "data(binary)"];
+const NO_PACKAGES: [&str; 6] = [
+    "list",
+    "global",
+    "data",
+    "data(binary)",
+    "dataglo",
+    "dataglo(binary)",
+];
 
 /// Packages that only one program has, and the program.
 const PROGRAMS: [(&[&str], &str); 5] = [
@@ -43,6 +51,22 @@ pub(super) fn read(text: &str) -> Result<Description, String> {
     let packages: Vec<String> = types.into_iter().take(MAX_ENTRIES).collect();
     description.fact("packages", Some(packages));
     Ok(description)
+}
+
+/// Returns the files that a run writes: its listings, and the data that it replaces.
+pub(super) fn outputs(text: &str) -> BTreeSet<String> {
+    let outputs = lines(text).filter_map(|(_, words)| {
+        let kind = file_type(&words)?;
+        let is_listing = matches!(kind.as_str(), "list" | "global");
+        let is_replaced = || {
+            words
+                .iter()
+                .skip(3)
+                .any(|word| word.eq_ignore_ascii_case("REPLACE"))
+        };
+        (is_listing || kind.starts_with("data") && is_replaced()).then(|| portable(words[2]))
+    });
+    outputs.collect()
 }
 
 /// Returns the type of the file that a line lists, in lower case; `None` unless the number of a unit and a name follow.

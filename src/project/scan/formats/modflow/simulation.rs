@@ -1,11 +1,12 @@
 //! The name file of a simulation of MODFLOW 6.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::super::description::{Description, MAX_ENTRIES, short_text};
-use super::{description, lines};
+use super::super::file::ModelFile;
+use super::{MAX_NAME_FILE_BYTES, description, lines};
 use crate::relpath::shown;
 
 /// What the blocks of a simulation list.
@@ -25,8 +26,9 @@ pub(super) fn is_simulation(text: &str) -> bool {
     })
 }
 
-pub(super) fn read(text: &str) -> Result<Description, String> {
-    let simulation = parse(text)?;
+pub(super) fn read(file: &ModelFile, text: &str) -> Result<Description, String> {
+    let opened = opened(file, text);
+    let simulation = parse(text, &opened)?;
     let mut description = description("MODFLOW 6");
     description.tag("modflow6");
     let types = simulation.models.iter().map(|(kind, _)| lower(kind));
@@ -45,10 +47,46 @@ pub(super) fn read(text: &str) -> Result<Description, String> {
     Ok(description)
 }
 
-fn parse(text: &str) -> Result<Simulation<'_>, String> {
+/// Reads the files that stand for the lines of a block: `OPEN/CLOSE models.txt`. Whatever is not below the folder is not known.
+fn opened(file: &ModelFile, text: &str) -> BTreeMap<String, String> {
+    let names = lines(text).filter_map(|(_, words)| opens(&words).map(str::to_owned));
+    let names = names.take(MAX_ENTRIES);
+    let read = names.filter_map(|name| {
+        let text = file.beside(&name)?.text_of_bytes(MAX_NAME_FILE_BYTES);
+        Some((name, text.ok()?))
+    });
+    read.collect()
+}
+
+/// Returns the name of the file whose lines stand for a line.
+fn opens<'a>(words: &[&'a str]) -> Option<&'a str> {
+    let [keyword, name, ..] = words else {
+        return None;
+    };
+    keyword.eq_ignore_ascii_case("OPEN/CLOSE").then_some(name)
+}
+
+fn parse<'a>(
+    text: &'a str,
+    opened: &'a BTreeMap<String, String>,
+) -> Result<Simulation<'a>, String> {
     let mut simulation = Simulation::default();
     let mut open: Option<String> = None;
-    for (number, words) in lines(text) {
+    let mut is_known = true;
+    let lines = lines(text).flat_map(|(number, words)| {
+        let inner = match opens(&words) {
+            None => vec![words],
+            Some(name) => match opened.get(name) {
+                Some(text) => lines(text).map(|(_, words)| words).collect(),
+                None => {
+                    is_known = false;
+                    Vec::new()
+                }
+            },
+        };
+        inner.into_iter().map(move |words| (number, words))
+    });
+    for (number, words) in lines {
         let keyword = words[0].to_ascii_uppercase();
         let name = words.get(1).map(|name| name.to_ascii_uppercase());
         match (open.as_deref(), keyword.as_str()) {
@@ -82,7 +120,9 @@ fn parse(text: &str) -> Result<Simulation<'_>, String> {
     }
     match open {
         Some(block) => Err(format!("the block '{}' does not end", shown(&block))),
-        None if simulation.models.is_empty() => Err("the simulation lists no model".into()),
+        None if simulation.models.is_empty() && is_known => {
+            Err("the simulation lists no model".into())
+        }
         None => Ok(simulation),
     }
 }

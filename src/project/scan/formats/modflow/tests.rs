@@ -110,6 +110,139 @@ fn the_packages_of_a_classic_model_are_read() {
 }
 
 #[test]
+fn bytes_are_read_whatever_their_encoding() {
+    let folder = ModelFolder::new();
+    let latin = |text: &str| -> Vec<u8> { text.chars().map(|c| c as u8).collect() };
+    let named = SIMULATION
+        .replace("gwt one", "Gelände")
+        .replace("# Flow", "# Flüsse");
+    let model = folder.model(&FORMAT, "mfsim.nam", &latin(&named));
+    assert_eq!(model.metadata["models"][1]["name"], "Gelände");
+    assert_eq!(folder.model(&FORMAT, "mfsim.nam", named.as_bytes()), model);
+    let classic = format!("# Gelände\n{CLASSIC}");
+    folder.model(&FORMAT, "a.nam", &latin(&classic));
+    let wide: Vec<u8> = format!("\u{feff}{classic}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    folder.model(&FORMAT, "a.nam", &wide);
+}
+
+#[test]
+fn commas_separate_words() {
+    let model = read(
+        "mfsim.nam",
+        "BEGIN MODELS\n GWF6,g.nam, g # a, b\nEND MODELS\n",
+    )
+    .unwrap();
+    assert_eq!(
+        model.metadata["models"],
+        json!([{"type": "gwf6", "name": "g"}])
+    );
+    let model = read("a.nam", "LIST,7,a.lst\nBAS6, 8 ,'a, b.bas'\n").unwrap();
+    assert_eq!(model.metadata["packages"], json!(["bas6"]));
+}
+
+#[test]
+fn lines_that_are_in_another_file_are_read() {
+    let folder = ModelFolder::new();
+    folder.file("m/sub/models.txt", b"# two\n GWF6 a.nam a\n GWF6 b.nam b\n");
+    folder.file("models.txt", b"GWF6 a.nam a\n");
+    let of = |name: &str| {
+        let text = format!("BEGIN MODELS\n open/close {name}\nEND MODELS\n");
+        folder
+            .read(&FORMAT, "m/mfsim.nam", text.as_bytes())
+            .unwrap()
+            .unwrap()
+            .metadata["model_count"]
+            .clone()
+    };
+    assert_eq!(of("sub/models.txt"), 2);
+    assert_eq!(of("'sub\\models.txt'"), 2);
+    // Nothing is read that is not below the folder, and what the simulation lists is then not known.
+    assert_eq!(of("../models.txt"), 0);
+    assert_eq!(of("none.txt"), 0);
+    folder.file("m/bad.txt", b"GWF6\n");
+    let text = b"BEGIN MODELS\n GWF6 a.nam a\n OPEN/CLOSE bad.txt\nEND MODELS\n";
+    let refusal = folder.refusal(&FORMAT, "m/mfsim.nam", text);
+    assert!(refusal.starts_with("line 3 lists no model"), "{refusal}");
+}
+
+/// The outputs of a run of the model with a name file, `a.nam` or `m/mfsim.nam`.
+fn outputs(name_file: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let folder = ModelFolder::new();
+    for (name, text) in files {
+        folder.file(name, text.as_bytes());
+    }
+    outputs_of_run(name_file, folder.path())
+        .into_iter()
+        .collect()
+}
+
+#[test]
+fn the_outputs_of_a_classic_model_are_those_that_its_name_file_names() {
+    let text = "# flopy 3.11.0\nLIST 2 nwt.list\nGLOBAL,3,.\\out\\All.txt\nBAS6 13 nwt.bas\nDATA(BINARY) 51 nwt.heads REPLACE\n\
+        DATA 52 wells.dat OLD\nDATA 53 obs.out replace\nDATA(BINARY) 54 unknown.bin\n";
+    assert_eq!(
+        outputs("a.nam", &[("a.nam", text)]),
+        ["nwt.heads", "nwt.list", "obs.out", "out/all.txt"]
+    );
+    assert_eq!(outputs("a.nam", &[("a.nam", "LIST 2 a.list\n")]), [""; 0]);
+}
+
+#[test]
+fn the_outputs_of_a_simulation_are_those_that_its_files_name() {
+    let files = [
+        (
+            "m/mfsim.nam",
+            "BEGIN TIMING\n TDIS6 s.tdis\nEND TIMING\nBEGIN MODELS\n GWF6 g.nam g\n OPEN/CLOSE more.txt\nEND MODELS\n\
+             BEGIN EXCHANGES\n GWF6-GWF6 x.exg g h\nEND EXCHANGES\nBEGIN SOLUTIONGROUP 1\n IMS6 s.ims g h\nEND SOLUTIONGROUP\n",
+        ),
+        ("m/more.txt", "GWF6 h.nam h\n"),
+        (
+            "m/g.nam",
+            "BEGIN OPTIONS\n LIST g.listing\nEND OPTIONS\nBEGIN PACKAGES\n OC6 g.oc oc\n OBS6 g.obs obs\n SFR6 g.sfr sfr\nEND PACKAGES\n",
+        ),
+        ("m/h.nam", "begin options\n list 'H.listing'\nend options\n"),
+        (
+            "m/g.oc",
+            "BEGIN OPTIONS\n BUDGET FILEOUT g.budget\n HEAD FILEOUT out/g.heads\nEND OPTIONS\n",
+        ),
+        (
+            "m/g.obs",
+            "BEGIN OPTIONS\nEND OPTIONS\nBEGIN CONTINUOUS FILEOUT g.csv BINARY\nEND CONTINUOUS\n",
+        ),
+        (
+            "m/g.sfr",
+            "BEGIN OPTIONS\n STAGE FILEOUT g.stage\n OBS6 FILEIN g.sfr.obs\nEND OPTIONS\nBEGIN PACKAGEDATA\n X FILEOUT no.txt\n",
+        ),
+        (
+            "m/g.sfr.obs",
+            "BEGIN CONTINUOUS FILEOUT sfr.csv\nEND CONTINUOUS\n",
+        ),
+        (
+            "m/x.exg",
+            "BEGIN OPTIONS\n OBS6 FILEIN x.obs\n WRITES FILEOUT s.tdis\nEND OPTIONS\n",
+        ),
+        (
+            "m/s.ims",
+            "BEGIN OPTIONS\n CSV_OUTER_OUTPUT FILEOUT outer.csv\nEND OPTIONS\n",
+        ),
+    ];
+    let expected = [
+        "m/g.budget",
+        "m/g.csv",
+        "m/g.listing",
+        "m/g.stage",
+        "m/h.listing",
+        "m/out/g.heads",
+        "m/outer.csv",
+        "m/sfr.csv",
+    ];
+    assert_eq!(outputs("m/mfsim.nam", &files), expected);
+}
+
+#[test]
 fn other_name_files_are_not_models() {
     let part = "BEGIN OPTIONS\nEND OPTIONS\nBEGIN PACKAGES\n  DIS6 a.dis\nEND PACKAGES\n";
     for text in [
@@ -125,12 +258,6 @@ fn other_name_files_are_not_models() {
     assert_eq!(read("a.txt", CLASSIC), None);
     let folder = ModelFolder::new();
     assert!(folder.read(&FORMAT, "a.nam", b"caf\xe9").unwrap().is_none());
-    let latin = [CLASSIC.as_bytes(), b"# caf\xe9\n"].concat();
-    assert!(
-        folder
-            .refusal(&FORMAT, "a.nam", &latin)
-            .starts_with("the file is not UTF-8 text")
-    );
     let large = " ".repeat(MAX_NAME_FILE_BYTES as usize + 1);
     let refusal = folder.refusal(&FORMAT, "mfsim.nam", large.as_bytes());
     assert!(refusal.starts_with("more than 1048576 bytes"), "{refusal}");
