@@ -1,25 +1,18 @@
 //! The directory of an archive: what it holds and where.
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Cursor;
 use std::ops::Range;
 use std::path::Path;
 
-use zip::ZipArchive;
-use zip::read::{ArchiveOffset, Config};
-
 use super::end::{self, TAIL_BYTES};
-use super::member::{Member, in_archive};
-use super::unreadable;
+use super::member::{ENTRY_BYTES, Member, NO_ENTRY, in_archive};
+use super::{number, unreadable};
 use crate::digest::check_size;
 use crate::error::{BoxError, IoContext, Result};
 use crate::platform;
 use crate::relpath::common_folder;
-
-/// How many entries the crate reads at once. It takes three times the memory of a [`Member`] for each, and twice the
-/// time when it gets 100,000.
-const PIECE_ENTRIES: usize = 64;
 
 /// The central directory of a zip archive.
 #[derive(Debug)]
@@ -61,7 +54,7 @@ impl Directory {
             Some(before) => drop(bytes.drain(..before as usize)),
             None => drop(bytes.splice(..0, read(directory.start..tail_start)?)),
         }
-        let mut members = read_entries(bytes, entries).map_err(refused)?;
+        let mut members = read_entries(&bytes, entries).map_err(refused)?;
         place(&mut members, directory.start).map_err(|reason| refused(reason.into()))?;
         members.retain(|member| !member.name.ends_with('/'));
         members.sort_by(|a, b| a.name.cmp(&b.name));
@@ -112,44 +105,23 @@ impl Directory {
 }
 
 /// Reads the entries, which have to fill the directory.
-///
-/// The crate gets them in pieces, each as an archive of its own: the directory, with an end record that makes it begin
-/// where the last piece ended. It keeps one entry per name, so a piece in which two share a name is read in halves.
-fn read_entries(mut bytes: Vec<u8>, entries: usize) -> Result<Vec<Member>, BoxError> {
-    const NO_ENTRY: &str = "it has a malformed or missing entry";
-    let archive_offset = ArchiveOffset::Known(0);
-    let end = bytes.len();
-    let (mut start, mut piece) = (0, PIECE_ENTRIES);
-    let mut members = Vec::with_capacity(entries);
-    while members.len() < entries && start < end {
-        let count = piece.min(entries - members.len());
-        bytes.truncate(end);
-        bytes.extend(end::record(count as u16, start as u32..end as u32));
-        let archive = ZipArchive::with_config(Config { archive_offset }, Cursor::new(&*bytes))
-            .map_err(|error| format!("{NO_ENTRY}: {error}"))?;
-        // If no entry begins there, the crate goes on to earlier end records, such as one in a name or a comment.
-        if archive.central_directory_start() != start as u64 {
-            break;
-        }
-        if archive.has_duplicate_names() {
-            piece = count / 2;
-            continue;
-        }
-        for index in 0..count {
-            let entry = archive.by_index_data(index)?;
-            let raw = &bytes[entry.central_header_start() as usize..];
-            members.push(Member::new(&entry, raw)?);
-        }
-        start = archive.into_inner().position() as usize;
-        piece = PIECE_ENTRIES.min(2 * count);
+fn read_entries(mut rest: &[u8], entries: usize) -> Result<Vec<Member>, BoxError> {
+    let mut members = Vec::with_capacity(entries.min(rest.len() / ENTRY_BYTES));
+    while !rest.is_empty() {
+        let header = rest.first_chunk::<ENTRY_BYTES>();
+        let header = header.filter(|header| header.starts_with(b"PK\x01\x02"));
+        let header = header.ok_or(NO_ENTRY)?;
+        let [name, extra, comment] = [28..30, 30..32, 32..34].map(|field| number(&header[field]));
+        let bytes = ENTRY_BYTES + (name + extra + comment) as usize;
+        let (entry, behind) = rest.split_at_checked(bytes).ok_or(NO_ENTRY)?;
+        members.push(Member::read(entry)?);
+        rest = behind;
     }
-    if members.len() < entries || start > end {
-        return Err(NO_ENTRY.into());
+    match members.len().cmp(&entries) {
+        Ordering::Equal => Ok(members),
+        Ordering::Less => Err("its directory has fewer entries than its end record says".into()),
+        Ordering::Greater => Err("its directory has more entries than its end record says".into()),
     }
-    if start < end {
-        return Err("its directory has more entries than its end record says".into());
-    }
-    Ok(members)
 }
 
 /// Sorts members by offset, and refuses those that overlap each other or the directory.

@@ -2,17 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::ops::Range;
 
-use zip::read::{ZipFileEntry, read_zipfile_from_stream_with_options};
-use zip::{CompressionMethod, ZipReadOptions};
+use zip::read::{ArchiveOffset, Config, ZipFileEntry, read_zipfile_from_stream_with_options};
+use zip::{CompressionMethod, ZipArchive, ZipReadOptions};
 
 use super::{number, unreadable};
 use crate::digest::{check_digest, check_size};
 use crate::error::{BoxError, Error, Result};
 use crate::relpath::shown;
 
+/// The fixed part of an entry in the directory, in bytes.
+pub(super) const ENTRY_BYTES: usize = 46;
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: u64 = 30;
 /// The flags for encrypted data, strong encryption, and an encrypted directory.
@@ -24,8 +26,7 @@ const MODES_OF_CONTENT: [u32; 4] = [0, 0o100_000, 0o010_000, 0o140_000];
 /// Deflate turns two bits into at most 258 bytes.
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
-const REACHES_ON: &str = "it overlaps what follows";
-const CONTINUES: &str = "its data continues past its end";
+pub(super) const NO_ENTRY: &str = "its directory has a malformed entry";
 
 /// Why a member could not be decoded.
 #[derive(Debug)]
@@ -59,15 +60,22 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Reads a member from its entry; `raw` starts with the bytes of the entry.
+    /// Reads a member from its entry in the directory. Its end is that of a local header without an extra field.
     ///
-    /// Its end is that of a local header without an extra field.
-    pub(super) fn new(entry: &ZipFileEntry<'_>, raw: &[u8]) -> Result<Self, BoxError> {
+    /// The crate gets the entry as an archive of its own. Of a whole directory it would keep one entry for each name, in
+    /// three times the memory of a [`Member`], and what it cannot read would make it search for another end record.
+    pub(super) fn read(raw: &[u8]) -> Result<Self, BoxError> {
+        let size = (raw.len() as u32).to_le_bytes();
+        let archive = [raw, b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &size, &[0; 6]].concat();
+        let archive_offset = ArchiveOffset::Known(0);
+        let archive = ZipArchive::with_config(Config { archive_offset }, Cursor::new(archive))
+            .map_err(|error| format!("{NO_ENTRY}: {error}"))?;
+        let entry = &archive.by_index_data(0)?;
         let [name_bytes, disk] = [28..30, 34..36].map(|field| number(&raw[field]));
         if disk != 0 {
             return Err("it is part of a multi-part archive".into());
         }
-        let header_name = &raw[46..][..name_bytes as usize];
+        let header_name = &raw[ENTRY_BYTES..][..name_bytes as usize];
         let end = (LOCAL_HEADER_BYTES + name_bytes)
             .checked_add(entry.compressed_size())
             .and_then(|bytes| entry.header_start().checked_add(bytes))
@@ -118,18 +126,16 @@ impl Member {
             .ignore_crc32(true);
         let decoded = match read_zipfile_from_stream_with_options(&mut &span, options) {
             Ok(None) => refused("it is not where the directory says".into()),
-            Err(_) if span.left() == 0 => refused(REACHES_ON.into()),
             Err(reason) => refused(reason.into()),
             Ok(Some(mut file)) => {
-                let decoded = if file.name_raw() != self.name.as_bytes() {
-                    refused("its name differs from the one in the directory".into())
-                } else if file.compression() != self.method
-                    || file.compressed_size() != self.compressed_bytes
-                    || file.flags().as_u16() & ENCRYPTED != 0
-                {
-                    refused("its compression differs from the one in the directory".into())
+                let is_same = file.name_raw() == self.name.as_bytes()
+                    && file.compression() == self.method
+                    && file.compressed_size() == self.compressed_bytes
+                    && file.flags().as_u16() & ENCRYPTED == 0;
+                let decoded = if !is_same {
+                    refused("its local header differs from the directory".into())
                 } else if self.compressed_bytes > span.left() {
-                    refused(REACHES_ON.into())
+                    refused("it overlaps what follows".into())
                 } else {
                     span.set_left(self.compressed_bytes);
                     self.copy(&mut file, &error, buffer, take)
@@ -137,8 +143,9 @@ impl Member {
                 let left = span.left();
                 // When dropped, the crate's reader reads the rest of the member from the stream.
                 span.set_left(0);
+                let continues = || error("its data continues past its end".into());
                 match decoded {
-                    Ok(()) if left > 0 => Err(MemberError::Damaged(error(CONTINUES.into()))),
+                    Ok(()) if left > 0 => Err(MemberError::Damaged(continues())),
                     decoded => decoded,
                 }
             }
