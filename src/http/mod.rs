@@ -184,7 +184,7 @@ impl Client {
         // The API of a server may be below its own URL, with a token of a different form.
         let tokens = self.tokens.iter();
         let for_url = tokens.filter(|token| token.is_for(url));
-        for_url.max_by_key(|token| token.origin().expose().len())
+        for_url.max_by_key(|token| (token.origin().expose().len(), token.credential.is_some()))
     }
 
     /// Returns the client, offline if either it or `offline` is.
