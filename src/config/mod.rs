@@ -55,15 +55,21 @@
 //! | `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC` | as [`Config::offline`] and [`Config::auto_sync`] |
 //! | `GH_TOKEN`, `GITHUB_TOKEN` | the token for the server of repositories; the first that is set |
 //! | `GITHUB_SERVER_URL`, `GITHUB_API_URL` | that server, for repositories whose source names none |
-//! | `HF_TOKEN`, else the file at `HF_TOKEN_PATH` or in `HF_HOME` | the token for sources of the Hub |
+//! | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, else the file at `HF_TOKEN_PATH` or in `HF_HOME` | the token for sources of the Hub |
+//! | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | sends no token to the Hub |
 //! | `HF_ENDPOINT` | replaces `https://huggingface.co` |
-//! | `HF_HUB_OFFLINE` | offline mode for sources of the Hub |
-//! | `HF_HUB_CACHE`, `HF_HOME` | where the Hub's own tools keep what they downloaded |
+//! | `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE` | offline mode for sources of the Hub |
+//! | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, else in `HF_HOME` | where the Hub's own tools keep what they downloaded |
 //! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, unless [`HttpConfig`] sets them; also in lower case |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | a PEM file, and a list of folders of them, with authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
 //!
-//! `<APP>` is the app's name in capitals, with `_` for every character other than A–Z and 0–9. A switch is on if it is set to
-//! anything but `0`, `false`, `no` or `off`; an empty variable counts as unset.
+//! `<APP>` is the app's name in capitals, with `_` for every character other than A–Z and 0–9. Values are trimmed, and an empty
+//! variable counts as unset. In paths, `~/`, `$NAME` and `${NAME}` are expanded, as no shell does for unit files and containers.
+//! A switch is on if it is set to anything but `0`, `false`, `no` or `off`, in any case.
+//!
+//! What only the network needs (proxies, certificates, tokens, URLs of servers) is judged by the first request that needs it:
+//! [`ErrorKind::Config`](crate::ErrorKind::Config) names the variable. A token that a server refuses is left out of the next try,
+//! with a warning; if that fails as well, [`ErrorKind::Authentication`](crate::ErrorKind::Authentication) says where it came from.
 
 use std::path::PathBuf;
 use std::time::Duration;
