@@ -342,8 +342,8 @@ impl ProxyConfig {
 /// Which requests are retried, and when.
 ///
 /// Connection errors, stalls, server errors, bodies that end early and bytes with the wrong digest are retried; after a
-/// response with `Retry-After`, not before that time. Once all retries have failed, the next mirror is tried. [`HttpConfig`]
-/// has an example of setting it.
+/// response with `Retry-After`, not before that time. Of a body that ended early, the rest is requested, and a try only counts
+/// if it brought no byte. Once all retries have failed, the next mirror is tried. [`HttpConfig`] has an example of setting it.
 ///
 /// ```
 /// use modelrack::config::RetryPolicy;

@@ -1,6 +1,7 @@
 //! Where an index comes from: the server, the cache, a folder, several sources.
 
 use std::fs;
+use std::sync::Arc;
 
 use modelrack::transport::Url;
 use modelrack::{Manager, ManagerExt, ModelAddress, PullOptions, RemoteOptions, SearchOptions};
@@ -14,6 +15,49 @@ use crate::support::server::Rule;
 fn offered(manager: &dyn Manager, options: &RemoteOptions) -> Vec<String> {
     let all = manager.list_remote(options).unwrap().models;
     all.iter().map(|remote| remote.model.to_string()).collect()
+}
+
+#[test]
+fn an_index_that_is_cut_goes_on_only_if_it_is_still_the_same() {
+    // What happens to the first response, and whether the second request asks for the rest.
+    type Spoil = fn(Rule) -> Rule;
+    let spoils: [(&str, Spoil, bool, bool); 4] = [
+        ("it is the same", |rule| rule, false, true),
+        ("it has changed", |rule| rule, true, true),
+        (
+            "nobody can tell",
+            |rule| rule.without_header("etag"),
+            true,
+            false,
+        ),
+        (
+            "nobody can tell to the byte",
+            |rule| rule.header("etag", "W/\"1\""),
+            true,
+            false,
+        ),
+    ];
+    for (what, spoil, changes, asks_for_rest) in spoils {
+        let rack = Arc::new(Rack::with_model());
+        let weak = Arc::downgrade(&rack);
+        let publish_more = move || {
+            if changes && let Some(rack) = weak.upgrade() {
+                rack.publish("g/m v2", &sample());
+            }
+        };
+        let index = Rule::path("/models.json").nth(1);
+        rack.server
+            .rule(spoil(index).on_bytes(20, publish_more).cut_after(20));
+        let found = offered(&rack.manager(), &RemoteOptions::default());
+        assert_eq!(found.len(), 1 + usize::from(changes), "{what}");
+        let requests = rack.server.requests();
+        let rest = requests[1]
+            .header("range")
+            .zip(requests[1].header("if-range"));
+        assert_eq!(rest.is_some(), asks_for_rest, "{what}");
+        let expected = if changes && asks_for_rest { 3 } else { 2 };
+        assert_eq!(requests.len(), expected, "{what}");
+    }
 }
 
 #[test]

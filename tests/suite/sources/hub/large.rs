@@ -133,6 +133,27 @@ fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
 }
 
 #[test]
+fn nodes_with_tags_of_their_own_bring_a_cut_file_all_the_same() {
+    // Each answers a tag of another with the whole file, of which what is here is passed over.
+    let machine = Machine::new();
+    let file = bytes(5 << 20, 4);
+    let repo = machine.hub.repo("o/m");
+    repo.commit("main", [("model.safetensors", file.clone())]);
+    for node in 0..6 {
+        let mut rule = Rule::path_starts("/cdn/").nth(1);
+        rule = rule.header("etag", &format!("\"node {node}\""));
+        if node < 5 {
+            rule = rule.cut_after(2 << 20);
+        }
+        machine.hub.server().rule(rule);
+    }
+    machine.pull("hf/o/m").unwrap();
+    machine
+        .rack
+        .assert_files("hf/o/m main", &[("model.safetensors", file)]);
+}
+
+#[test]
 fn a_small_file_that_failed_goes_on_where_it_was() {
     let machine = Machine::new();
     let files = [
