@@ -45,13 +45,14 @@ fn body(url: Url, response: Response, sent: Option<ContentRange>, origin: Origin
     let length = response.header("content-length");
     // Ranges of encoded bytes cannot be told from ranges of what they decode to.
     let is_plain = response.header("content-encoding").is_none();
+    let mut links = response.headers.iter().filter(|(name, _)| name == "link");
     Answer::Body(Box::new(Body {
         url,
         is_range: sent.is_some(),
         length: length.and_then(|length| length.parse().ok()),
         total: sent.and_then(|sent| sent.total),
         etag: response.header("etag").map(str::to_owned),
-        next: response.header("link").and_then(next_page),
+        next: links.find_map(|(_, link)| next_page(link)),
         at: 0,
         origin: Some(origin).filter(|_| is_plain),
         reader: response.body,
@@ -142,13 +143,30 @@ fn content_range(response: &Response) -> Option<ContentRange> {
     })
 }
 
-/// Returns the next page of `Link: <https://…>; rel="next"` ([RFC 8288]).
+/// Returns the reference to the next page in `Link: <https://…>; rel="next"` ([RFC 8288]).
 ///
 /// [RFC 8288]: https://www.rfc-editor.org/rfc/rfc8288
 fn next_page(link: &str) -> Option<String> {
-    let next = link.split(',').find(|link| link.contains("rel=\"next\""))?;
-    let (target, _) = next.trim().strip_prefix('<')?.split_once('>')?;
-    Some(target.to_owned())
+    // References and quoted values may have separators in them.
+    fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+        let mut is_inside = false;
+        let pieces = text.split(move |c| {
+            is_inside ^= matches!(c, '<' | '>' | '"');
+            c == separator && !is_inside
+        });
+        pieces.map(str::trim)
+    }
+    let is_next = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+        name.trim().eq_ignore_ascii_case("rel")
+            && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+    };
+    split(link, ',').find_map(|link| {
+        let mut parts = split(link, ';');
+        let target = parts.next()?.strip_prefix('<')?.strip_suffix('>')?;
+        parts.any(is_next).then(|| target.to_owned())
+    })
 }
 
 /// Reads `RateLimit: "api";r=0;t=55` of [the Hub]: no requests remain, and the limit resets in 55 seconds.
@@ -175,4 +193,31 @@ fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
     let reset = response.header("x-ratelimit-reset")?.trim().parse().ok()?;
     let reset = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?;
     Some(reset.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        for (link, expected) in [
+            ("<https://h/2>; rel=\"next\"", Some("https://h/2")),
+            (
+                "<https://h/1>; rel=\"prev\", <?page=3>; rel=next",
+                Some("?page=3"),
+            ),
+            (
+                "<a,b;c>;title=\"x, y; rel=next\"; REL=\"last NEXT\"",
+                Some("a,b;c"),
+            ),
+            ("<a>; rel=prefetch, <b> ; rel = \"next\"", Some("b")),
+            ("<a>; rel=\"nextish\"", None),
+            ("<a>; title=\"rel=next\"", None),
+            ("a; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(next_page(link).as_deref(), expected, "{link}");
+        }
+    }
 }

@@ -348,29 +348,86 @@ impl Url {
     /// # Errors
     /// Those of [`Url::parse`]; [`InvalidUrl`] for an empty location and for a file.
     pub fn redirect(&self, location: &str) -> Result<Self, InvalidUrl> {
-        if location.is_empty() {
+        if location.trim().is_empty() {
             return Err(InvalidUrl("the redirect has no target"));
         }
-        let (scheme, authority) = (self.scheme.as_str(), &self.authority);
-        let target = if location.contains("://") && !location.starts_with(['/', '?']) {
-            location.to_owned()
-        } else if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
-        } else {
-            let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
-            format!("{scheme}://{authority}{folder}{location}")
-        };
-        let target = Self::parse(&target)?;
+        let target = self.resolve(location)?;
         if target.scheme == Scheme::File {
             return Err(InvalidUrl("the redirect leads to a file"));
         }
+        Ok(target)
+    }
+
+    /// Resolves a reference in the document of this URL, as section 5.2 of [RFC 3986] says. Fragment and credentials are
+    /// dropped.
+    ///
+    /// [RFC 3986]: https://www.rfc-editor.org/rfc/rfc3986
+    pub(crate) fn resolve(&self, reference: &str) -> Result<Self, InvalidUrl> {
+        let reference = reference.trim().split('#').next().unwrap_or_default();
+        let target = if has_scheme(reference) {
+            Self::parse(reference)?
+        } else if reference.starts_with("//") {
+            Self::parse(&format!("{}:{reference}", self.scheme.as_str()))?
+        } else {
+            let (path, query) = match reference.split_once('?') {
+                Some((path, query)) => (path, Some(encode(query, b"/?"))),
+                None => (reference, None),
+            };
+            let folder = &self.path[..=self.path.rfind('/').unwrap_or(0)];
+            let (path, query) = match path {
+                "" => (self.path.clone(), query.or_else(|| self.query.clone())),
+                path if path.starts_with('/') => (encode(path, b"/"), query),
+                path => (format!("{folder}{}", encode(path, b"/")), query),
+            };
+            Self {
+                path,
+                query,
+                ..self.clone()
+            }
+        };
         Ok(Self {
+            path: without_dots(&target.path),
             credentials: None,
             ..target
         })
     }
+}
+
+/// Returns whether a reference begins with a scheme, such as `https:`.
+fn has_scheme(reference: &str) -> bool {
+    let end = reference.find([':', '/', '?']);
+    let scheme = end.and_then(|end| {
+        reference[end..]
+            .strip_prefix(':')
+            .map(|_| &reference[..end])
+    });
+    scheme.is_some_and(|scheme| {
+        let mut bytes = scheme.bytes();
+        bytes
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic())
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
+}
+
+/// Removes the segments `.` and `..` from a path that starts with a slash (section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept = vec![""];
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => kept.truncate((kept.len() - 1).max(1)),
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    kept.join("/")
 }
 
 impl FromStr for Url {
@@ -437,6 +494,71 @@ mod tests {
         }
         assert!(from.redirect("file:///etc/passwd").is_err());
         assert!(from.redirect("gopher://x/").is_err());
+    }
+
+    #[test]
+    fn resolves_references_as_the_rfc_says() {
+        let base = url("http://me:pw@a/b/c/d;p?q");
+        // The examples of section 5.4, without those that have another scheme.
+        for (reference, expected) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g/"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q"),
+            ("g#s", "http://a/b/c/g"),
+            ("g?y#s", "http://a/b/c/g?y"),
+            (";x", "http://a/b/c/;x"),
+            ("g;x", "http://a/b/c/g;x"),
+            ("g;x?y#s", "http://a/b/c/g;x?y"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("./", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../..", "http://a/"),
+            ("../../", "http://a/"),
+            ("../../g", "http://a/g"),
+            ("../../../g", "http://a/g"),
+            ("../../../../g", "http://a/g"),
+            ("/./g", "http://a/g"),
+            ("/../g", "http://a/g"),
+            ("g.", "http://a/b/c/g."),
+            (".g", "http://a/b/c/.g"),
+            ("g..", "http://a/b/c/g.."),
+            ("..g", "http://a/b/c/..g"),
+            ("./../g", "http://a/b/g"),
+            ("./g/.", "http://a/b/c/g/"),
+            ("g/./h", "http://a/b/c/g/h"),
+            ("g/../h", "http://a/b/c/h"),
+            ("g;x=1/./y", "http://a/b/c/g;x=1/y"),
+            ("g;x=1/../y", "http://a/b/c/y"),
+            ("g?y/./x", "http://a/b/c/g?y/./x"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
+            // And others that servers send.
+            ("?to=http://b/", "http://a/b/c/d;p?to=http://b/"),
+            ("g?to=http://b/", "http://a/b/c/g?to=http://b/"),
+            ("/g?to=a:b", "http://a/g?to=a:b"),
+            ("./g:h", "http://a/b/c/g:h"),
+            ("HTTPS://B:8/x/../y", "https://b:8/y"),
+            ("//you:pw@b/x", "http://b/x"),
+            (" g h ", "http://a/b/c/g%20h"),
+            ("größe", "http://a/b/c/gr%C3%B6%C3%9Fe"),
+            ("/x//../y", "http://a/x/y"),
+            ("/x/%2e%2E/y", "http://a/x/%2e%2E/y"),
+        ] {
+            let target = base.resolve(reference).unwrap();
+            assert_eq!(target.expose(), expected, "{reference:?}");
+            assert!(target.basic_authorization().is_none(), "{reference:?}");
+        }
+        for refused in ["g:h", "http:g", "mailto:a@b", "https://", "//", "///x"] {
+            assert!(base.resolve(refused).is_err(), "{refused}");
+        }
+        assert!(base.redirect(" ").is_err());
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl Source for Hub {
                     });
                 }
             }
-            match next.map(|next| url.redirect(&next)) {
+            match next.map(|next| url.resolve(&next)) {
                 Some(Ok(next)) if next.same_origin(&url) => url = next,
                 _ => break,
             }

@@ -1,6 +1,6 @@
 //! Redirects, and what goes along with them.
 
-use modelrack::{ErrorKind, Manager, PullOptions};
+use modelrack::{ErrorKind, Manager, PullOptions, RemoteOptions};
 
 use super::fixture::{Fixture, Place};
 use crate::support::rack::Rack;
@@ -37,6 +37,32 @@ fn redirects_are_followed_to_other_places_and_hosts() {
         .rule(fixture.at(Place::Manifest).redirect(302, &target));
     fixture.pull().unwrap();
     assert_eq!(other.count(&manifest), 1);
+}
+
+#[test]
+fn relative_redirects_lead_where_the_rfc_says() {
+    for (location, target) in [
+        ("?v=2", "/a/models.json?v=2"),
+        ("../b/models.json", "/b/models.json"),
+        ("./x/../models.json?v=2", "/a/models.json?v=2"),
+        ("/b/./models.json#top", "/b/models.json"),
+        ("../../../b/models.json?to=http://h/", "/b/models.json?to=http://h/"),
+    ] {
+        let rack = Rack::with_model();
+        for folder in ["/a", "/b"] {
+            rack.server.mount(folder, rack.registry());
+        }
+        let first = Rule::when(|request| request.path == "/a/models.json");
+        rack.server.rule(first.redirect(302, location));
+        let url = rack.server.url() + "/a";
+        let manager = rack.manager_of(rack.config().registry_url(url));
+        manager
+            .list_remote(&RemoteOptions::default())
+            .unwrap_or_else(|error| panic!("{location}: {error:?}"));
+        let requests = rack.server.requests();
+        let paths: Vec<&str> = requests.iter().map(|it| it.path.as_str()).collect();
+        assert_eq!(paths, ["/a/models.json", target], "{location}");
+    }
 }
 
 #[test]
