@@ -32,7 +32,10 @@ pub(super) enum RefKind {
 }
 
 impl Refs {
-    /// Reads an advertisement; `url` names it in errors.
+    /// Reads an advertisement ([gitprotocol-pack], which is why packets other than refs may come); `url` names it in
+    /// errors.
+    ///
+    /// [gitprotocol-pack]: https://git-scm.com/docs/gitprotocol-pack
     pub(super) fn parse(bytes: &[u8], url: &Url) -> Result<Self> {
         let malformed = || Error::registry(url, "the server does not respond like a git server");
         let mut refs = Self::default();
@@ -41,16 +44,31 @@ impl Refs {
             let length = rest.get(..4).and_then(|hex| std::str::from_utf8(hex).ok());
             let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok());
             let length = length.ok_or_else(malformed)?;
-            // A packet of length 0 ends a section.
+            // A packet of length 0 to 2 ends something, and has nothing in it.
             let (packet, after) = match length {
-                0 => (&[][..], &rest[4..]),
-                1..4 => return Err(malformed()),
+                0..3 => (&[][..], &rest[4..]),
+                3 => return Err(malformed()),
                 length => (rest.get(4..length).ok_or_else(malformed)?, &rest[length..]),
             };
             rest = after;
             let line = packet.strip_suffix(b"\n").unwrap_or(packet);
-            if !line.is_empty() && !line.starts_with(b"#") {
-                refs.add(line).ok_or_else(malformed)?;
+            match line {
+                [] | [b'#', ..] | b"version 1" => {}
+                b"version 2" => {
+                    let message = "the server speaks only version 2 of git's protocol";
+                    return Err(Error::registry(url, message));
+                }
+                [b'E', b'R', b'R', b' ', reason @ ..] => {
+                    let reason = String::from_utf8_lossy(reason);
+                    let message = format!("git's server refuses: {}", reason.trim().escape_debug());
+                    return Err(Error::registry(url, message));
+                }
+                // Where the history of a shallow repository ends.
+                [b's', b'h', b'a', b'l', b'l', b'o', b'w', b' ', id @ ..] => {
+                    let is_id = std::str::from_utf8(id).is_ok_and(is_commit_id);
+                    is_id.then_some(()).ok_or_else(malformed)?;
+                }
+                line => refs.add(line).ok_or_else(malformed)?,
             }
         }
         Ok(refs)
@@ -189,6 +207,46 @@ mod tests {
         assert_eq!(refs.abbreviated("a"), None, "two begin so");
         assert_eq!(refs.abbreviated("ccccccc"), Some(B), "of the tag itself");
         assert_eq!(refs.near("develp"), ["develop"]);
+    }
+
+    #[test]
+    fn what_else_git_may_say_is_understood_or_shown() {
+        let refs = format!("{A} refs/heads/main\0shallow symref=HEAD:refs/heads/main");
+        let shallow = [
+            format!("shallow {A}"),
+            format!("shallow {}", "b".repeat(64)),
+        ];
+        let bytes = packets(&[
+            "# service=git-upload-pack\n",
+            "",
+            "version 1",
+            &refs,
+            &shallow[0],
+            &shallow[1],
+            "",
+        ]);
+        let refs = Refs::parse(&bytes, &url()).unwrap();
+        assert_eq!(refs.resolve("main"), Some((A, RefKind::Other)));
+        assert_eq!(refs.default_branch(), Some("main"));
+        // Sections may be delimited, and a response may have its own end.
+        let ends = [&bytes[..], b"00010002"].concat();
+        assert!(Refs::parse(&ends, &url()).is_ok());
+        for (line, expected) in [
+            ("ERR access denied\n", "git's server refuses: access denied"),
+            (
+                "version 2",
+                "the server speaks only version 2 of git's protocol",
+            ),
+            (
+                "shallow main",
+                "the server does not respond like a git server",
+            ),
+            ("version 3", "the server does not respond like a git server"),
+        ] {
+            let error = Refs::parse(&packets(&["# service=git-upload-pack", "", line]), &url());
+            let error = error.unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{line}: {error}");
+        }
     }
 
     #[test]
