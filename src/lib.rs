@@ -120,6 +120,7 @@
 //! | [`Network`](ErrorKind::Network), [`RateLimited`](ErrorKind::RateLimited) | requests failed after all retries | try again later, after [`Error::retry_after`]; a pull resumes |
 //! | [`IndexNotFound`](ErrorKind::IndexNotFound) | a source has no registry at its URL | show it; the user corrects the URL |
 //! | [`Authentication`](ErrorKind::Authentication) | the server denies access | ask for a token, or for the terms to be accepted |
+//! | [`WebPage`](ErrorKind::WebPage) | a web page came instead of data | show it; the user signs in, or corrects the URL |
 //! | [`HashMismatch`](ErrorKind::HashMismatch), [`SizeMismatch`](ErrorKind::SizeMismatch) | bytes are wrong after all retries | report it to the publisher; nothing wrong was installed |
 //! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
 //! | [`DamagedCache`](ErrorKind::DamagedCache) | a cached registry is damaged | call [`Manager::sync`] |

@@ -163,6 +163,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             (AuthFailure::Missing, None) => "add a user and password to the URL of the source: \
                  https://user:password@host/…"
                 .into(),
+            (AuthFailure::Forbidden, None) => {
+                "check the URL of the source, or ask its operator for access".into()
+            }
             (AuthFailure::Refused, None) => "ask the operator of the source for access".into(),
         },
         ErrorKind::Certificate { problem, .. } => match problem {
@@ -198,6 +201,16 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             host = url.authority()
         ),
         ErrorKind::Proxy { .. } => "try again later".into(),
+        ErrorKind::WebPage {
+            token_variable: Some(variable),
+            ..
+        } => format!(
+            "set {variable} to a valid token with access, or open the URL in a browser to see \
+             what the server says"
+        ),
+        ErrorKind::WebPage { .. } => "open the URL in a browser: the server or the network may \
+             ask to sign in; check the URL of the source, too"
+            .into(),
         ErrorKind::NoSource => {
             let url = variable("REGISTRY_URL");
             format!("set {url} to the URL of a registry")

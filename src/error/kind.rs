@@ -16,6 +16,8 @@ pub enum AuthFailure {
     Missing,
     /// The server rejected the credentials, or denies access with them.
     Refused,
+    /// No credentials were sent, and the server denies access: object stores do so for what does not exist, too.
+    Forbidden,
     /// The terms of the model have to be accepted first.
     Gated,
 }
@@ -180,6 +182,15 @@ pub enum ErrorKind {
         server_code: Option<String>,
         /// The error of the transport, if any.
         source: Option<BoxError>,
+    },
+    /// A web page came instead of data: to sign in, from the portal of a network, or to say that there is nothing.
+    WebPage {
+        /// Where the page came from.
+        url: Box<Url>,
+        /// The URL that was requested: another one if the server redirected to the page.
+        requested: Box<Url>,
+        /// The environment variable whose token the server accepts, if there is one.
+        token_variable: Option<&'static str>,
     },
     /// The operation needs the network, and offline mode is on.
     Offline {
@@ -369,6 +380,13 @@ impl ErrorKind {
             Self::InsufficientSpace { .. } => "INSUFFICIENT_SPACE",
             Self::Permission { .. } => "PERMISSION_ERROR",
             Self::Locked { .. } => "LOCKED",
+            // A redirect to another document leads to a page to sign in.
+            Self::WebPage { url, requested, .. }
+                if url.last_segment() != requested.last_segment() =>
+            {
+                "AUTHENTICATION_ERROR"
+            }
+            Self::WebPage { .. } => "REGISTRY_ERROR",
             Self::Cancelled => "CANCELLED",
             Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
             Self::Internal { .. } => "INTERNAL_ERROR",

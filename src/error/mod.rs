@@ -47,6 +47,7 @@
 //!         ErrorKind::Authentication { url, failure, token_variable, token_origin } => match failure {
 //!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?}"),
 //!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
+//!             AuthFailure::Forbidden => format!("{url} does not exist, or needs a token in {token_variable:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),
 //!             _ => format!("{url} denies access"),
 //!         },
@@ -58,6 +59,9 @@
 //!             format!("{proxy} needs a user and password in {variable:?}")
 //!         }
 //!         ErrorKind::Proxy { url, proxy, status, .. } => format!("{proxy} refuses {url} with status {status}"),
+//!         ErrorKind::WebPage { url, requested, token_variable } => {
+//!             format!("{requested} leads to {url}: set {token_variable:?}, or see in a browser whether to sign in")
+//!         }
 //!         ErrorKind::IndexNotFound { url } => format!("check the URL of the source: there is no {url}"),
 //!         ErrorKind::Network { url, status, message, server_code, source } => {
 //!             format!("try again later: {message} ({url}, {status:?}, {server_code:?}, {source:?})")
@@ -285,6 +289,14 @@ impl Error {
             ErrorKind::IndexNotFound { .. } => Some(404),
             ErrorKind::Network { status, .. } => *status,
             _ => None,
+        }
+    }
+
+    /// Returns whether the server has no such document, as far as it says: some deny access to what does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Authentication { failure, .. } => *failure == AuthFailure::Forbidden,
+            _ => matches!(self.status(), Some(404 | 410)),
         }
     }
 

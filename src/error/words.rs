@@ -73,6 +73,15 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the cached registry is damaged ({})", path.display())
             }
             Self::Network { url, message, .. } => write!(f, "{message} ({url})"),
+            Self::WebPage { url, requested, .. }
+                if url.last_segment() == requested.last_segment() =>
+            {
+                write!(f, "the server sent a web page instead of the data ({url})")
+            }
+            Self::WebPage { url, requested, .. } => write!(
+                f,
+                "the server redirects from {requested} to a web page, probably to sign in ({url})"
+            ),
             Self::Certificate { url, message, .. } => {
                 write!(
                     f,
@@ -166,6 +175,12 @@ impl fmt::Display for ErrorKind {
                     write!(f, "the server refuses the token in {origin} ({url})")
                 }
                 AuthFailure::Refused => write!(f, "the server denies access ({url})"),
+                AuthFailure::Forbidden => {
+                    write!(
+                        f,
+                        "the server denies access, or the file does not exist ({url})"
+                    )
+                }
                 AuthFailure::Gated => {
                     write!(f, "the terms of the model have not been accepted ({url})")
                 }

@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use super::coding::{codings, decoded};
+use super::page::PageSigns;
 use super::resume::Origin;
-use super::retry::{Fault, parse_retry_after};
+use super::retry::{Fault, parse_http_date, parse_retry_after};
 use super::transport::Response;
-use super::{Answer, Body, Failure};
-use crate::error::{AuthFailure, ErrorKind};
+use super::{Answer, Body, Failure, Validators};
+use crate::error::{AuthFailure, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -18,16 +20,16 @@ pub(super) fn read(
     origin: Origin,
     access: &Access<'_>,
 ) -> Result<Option<Answer>, Failure> {
-    let sent = content_range(&response);
+    let sent = content_range(&response).filter(|_| response.status == 206);
     match (response.status, &origin.options.range) {
-        (200, _) => Ok(Some(body(url, response, None, origin))),
-        (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.is_of(range)) => {
-            Ok(Some(body(url, response, sent, origin)))
-        }
-        (206 | 416, Some(_)) => Ok(None),
-        (304, _) if origin.options.etag.is_some() => Ok(Some(Answer::Unchanged)),
-        _ => Err(refusal(url, &response, access)),
+        (200, _) => {}
+        (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.is_of(range)) => {}
+        (206 | 416, Some(_)) => return Ok(None),
+        (304, _) if origin.options.known.is_some() => return Ok(Some(Answer::Unchanged)),
+        _ => return Err(refusal(url, &response, access)),
     }
+    let body = body(url, response, sent, origin, access)?;
+    Ok(body.map(|body| Answer::Body(Box::new(body))))
 }
 
 /// How a request was authorized, and could have been.
@@ -41,22 +43,64 @@ pub(super) struct Access<'a> {
     pub(super) token_variable: Option<&'static str>,
 }
 
-fn body(url: Url, response: Response, sent: Option<ContentRange>, origin: Origin) -> Answer {
+/// Reads the headers of a body; `None` for a range of compressed bytes.
+fn body(
+    url: Url,
+    response: Response,
+    sent: Option<ContentRange>,
+    origin: Origin,
+    access: &Access<'_>,
+) -> Result<Option<Body>, Failure> {
     let length = response.header("content-length");
-    // Ranges of encoded bytes cannot be told from ranges of what they decode to.
-    let is_plain = response.header("content-encoding").is_none();
+    let length: Option<u64> = length.and_then(|length| length.parse().ok());
+    let total = match &sent {
+        Some(sent) => sent.total,
+        None => length,
+    };
+    let coding = response.header("content-encoding").unwrap_or_default();
+    let codings = codings(coding, total, &origin.url, &origin.options);
+    if !codings.is_empty() && sent.is_some() {
+        return Ok(None);
+    }
     let mut links = response.headers.iter().filter(|(name, _)| name == "link");
-    Answer::Body(Box::new(Body {
-        url,
+    let is_beginning = sent.as_ref().is_none_or(|sent| sent.range.start == 0);
+    let content_type = response.header("content-type");
+    let page = PageSigns::new(&origin.url, access.token_variable, content_type);
+    let is_plain = response.header("content-encoding").is_none();
+    let body = Body {
         is_range: sent.is_some(),
-        length: length.and_then(|length| length.parse().ok()),
+        length: length.filter(|_| codings.is_empty()),
         total: sent.and_then(|sent| sent.total),
-        etag: response.header("etag").map(str::to_owned),
+        validators: validators(&response),
         next: links.find_map(|(_, link)| next_page(link)),
         at: 0,
+        page: page.refused(is_beginning && !origin.options.has_digest),
+        // Ranges of encoded bytes cannot be told from ranges of what they decode to.
         origin: Some(origin).filter(|_| is_plain),
-        reader: response.body,
-    }))
+        reader: decoded(&url, response.body, &codings)?,
+        url,
+    };
+    Ok(Some(body))
+}
+
+/// Returns the validators of a response. A time says nothing yet of changes within the same second ([RFC 9110], section
+/// 8.8.2.2).
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+fn validators(response: &Response) -> Validators {
+    let now = SystemTime::now();
+    let sent_at = response.header("date").and_then(parse_http_date);
+    let is_over = |changed: &&str| {
+        let changed = parse_http_date(changed)?;
+        sent_at.unwrap_or(now).duration_since(changed).ok()
+    };
+    let last_modified = response.header("last-modified");
+    let last_modified =
+        last_modified.filter(|changed| is_over(changed) >= Some(Duration::from_secs(1)));
+    Validators {
+        etag: response.header("etag").map(str::to_owned),
+        last_modified: last_modified.map(str::to_owned),
+    }
 }
 
 fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
@@ -94,9 +138,10 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
         (429, _) => rate_limited(url),
         (401 | 403 | 407, _) => ErrorKind::Authentication {
             url,
-            failure: match authorized || status == 403 {
-                true => AuthFailure::Refused,
-                false => AuthFailure::Missing,
+            failure: match status {
+                _ if authorized => AuthFailure::Refused,
+                403 => AuthFailure::Forbidden,
+                _ => AuthFailure::Missing,
             },
             token_variable,
             token_origin,

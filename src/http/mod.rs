@@ -5,7 +5,9 @@
 mod answer;
 pub(crate) mod builtin;
 pub(crate) mod call;
+mod coding;
 mod file;
+mod page;
 mod resume;
 pub(crate) mod retry;
 pub(crate) mod token;
@@ -16,6 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::config::RetryPolicy;
@@ -27,6 +30,7 @@ use crate::url::{Scheme, Url};
 
 use answer::Access;
 use builtin::io_message;
+use page::PageSigns;
 use resume::{Origin, ended_early};
 use retry::{Fault, decide};
 use token::Token;
@@ -41,8 +45,8 @@ pub(crate) struct GetOptions {
     /// Request these bytes only, or all from the first one on if the end is `u64::MAX`. The response may still be the whole
     /// document: see [`Body::is_range`].
     pub(crate) range: Option<Range<u64>>,
-    /// Return [`Answer::Unchanged`] if the document still has this entity tag.
-    pub(crate) etag: Option<String>,
+    /// Return [`Answer::Unchanged`] if the document still has these validators.
+    pub(crate) known: Validators,
     /// Request the range only if the document still has this validator, and the whole document otherwise.
     pub(crate) if_range: Option<String>,
     /// The media type to request.
@@ -52,6 +56,39 @@ pub(crate) struct GetOptions {
     /// Whether the bytes of several responses may be put together even if nothing shows that they belong to one state of
     /// the document: it never changes, or what arrives is verified.
     pub(crate) is_checked: bool,
+    /// Whether what comes is compared with a digest. Otherwise, a web page is refused: no document of a registry is one.
+    pub(crate) has_digest: bool,
+    /// The size of the document, if known: if it comes in this size, it is not decoded, whatever the server says.
+    pub(crate) size_bytes: Option<u64>,
+}
+
+/// What tells one state of a document from another. A server may have either or both.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Validators {
+    pub(crate) etag: Option<String>,
+    /// Only if the document cannot have changed again within the same second.
+    pub(crate) last_modified: Option<String>,
+}
+
+impl Validators {
+    /// Whether the server can be asked for changes.
+    pub(crate) fn is_some(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+
+    /// Whether they belong to different states. The nodes of one host may have different tags for the same state, and a
+    /// proxy that compresses makes a tag weak.
+    pub(crate) fn differ(&self, other: &Self) -> bool {
+        let is_same_time =
+            self.last_modified.is_some() && self.last_modified == other.last_modified;
+        match (&self.etag, &other.etag) {
+            (Some(one), Some(other)) => {
+                one.trim_start_matches("W/") != other.trim_start_matches("W/") && !is_same_time
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A response body that is being received.
@@ -64,14 +101,14 @@ pub(crate) struct Body {
     pub(crate) length: Option<u64>,
     /// The size of the whole document, for a range and if the server announces it.
     pub(crate) total: Option<u64>,
-    /// The validator of this state of the document.
-    pub(crate) etag: Option<String>,
-    /// The URL of the next page of a list.
+    pub(crate) validators: Validators,
+    /// The reference to the next page of a list.
     pub(crate) next: Option<String>,
     /// How much has been read.
     at: u64,
     /// How to request the rest; `None` if that is impossible.
     origin: Option<Origin>,
+    page: PageSigns,
     reader: Box<dyn Read + Send>,
 }
 
@@ -358,7 +395,8 @@ impl Client {
             ("range", options.range.as_ref().map(bytes)),
             ("if-range", options.if_range.clone()),
             ("accept", options.accept.map(str::to_owned)),
-            ("if-none-match", options.etag.clone()),
+            ("if-none-match", options.known.etag.clone()),
+            ("if-modified-since", options.known.last_modified.clone()),
         ];
         let headers = headers.into_iter();
         let mut headers: Vec<_> = headers
@@ -497,6 +535,7 @@ fn is_of_the_server(error: &Error) -> bool {
             | ErrorKind::HashMismatch { .. }
             | ErrorKind::SizeMismatch { .. }
             | ErrorKind::Registry { .. }
+            | ErrorKind::WebPage { .. }
     )
 }
 
@@ -507,6 +546,17 @@ impl Body {
         buffer: &mut [u8],
         cancel: &CancelToken,
     ) -> Result<usize, Failure> {
+        self.refuse_page(cancel)?;
+        match self.page.replay(buffer) {
+            0 => {}
+            replayed => return Ok(replayed),
+        }
+        let read = self.receive(buffer, cancel)?;
+        self.page.passed(&buffer[..read]);
+        Ok(read)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], cancel: &CancelToken) -> Result<usize, Failure> {
         loop {
             let failure = match self.reader.read(buffer) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::call::Arrivals;
 use super::retry::{self, Fault, decide};
-use super::{Body, Client, Failure, GetOptions, network};
+use super::{Body, Client, Failure, GetOptions, Validators, network};
 use crate::error::{Error, ErrorKind};
 use crate::progress::CancelToken;
 use crate::url::Url;
@@ -27,7 +27,7 @@ use crate::url::Url;
 pub(super) struct Origin {
     client: Client,
     /// Before redirects: where they lead may be for a moment only.
-    url: Url,
+    pub(super) url: Url,
     pub(super) options: GetOptions,
     arrivals: Option<Arc<dyn Arrivals>>,
     /// How much had been read when the body was cut last, and the number of tries since.
@@ -75,7 +75,7 @@ impl Body {
         cancel: &CancelToken,
     ) -> Result<(), Failure> {
         let may_go_on = |origin: &mut Origin| {
-            let is_safe = origin.options.is_checked || strong(&self.etag).is_some();
+            let is_safe = origin.options.is_checked || strong(&self.validators).is_some();
             self.at > 0 && is_safe && failure.fault == Fault::Transient
         };
         let Some(mut origin) = self.origin.take_if(may_go_on) else {
@@ -116,15 +116,15 @@ impl Body {
         let end = self.length.map(|length| begin + length);
         let end = end.or(asked.map(|range| range.end)).unwrap_or(u64::MAX);
         let from = begin + self.at;
-        let validator = strong(&self.etag).filter(|_| !origin.has_refuted);
+        let validator = strong(&self.validators).filter(|_| !origin.has_refuted);
         let options = GetOptions {
             range: Some(from..end),
             if_range: validator.cloned(),
-            etag: None,
+            known: Validators::default(),
             ..origin.options.clone()
         };
         let mut rest = origin.client.body(&origin.url, &options, cancel)?;
-        let is_same = match (strong(&self.etag), &rest.etag) {
+        let is_same = match (strong(&self.validators), strong(&rest.validators)) {
             (Some(ours), Some(theirs)) => ours == theirs,
             // A range in answer to a validator.
             _ => rest.is_range && validator.is_some(),
@@ -154,7 +154,7 @@ impl Body {
         let mut buffer = vec![0_u8; 64 << 10];
         while bytes > 0 {
             let length = usize::try_from(bytes).map_or(buffer.len(), |left| left.min(buffer.len()));
-            match self.read(&mut buffer[..length], cancel)? {
+            match self.receive(&mut buffer[..length], cancel)? {
                 0 => return Err(ended_early(&self.url)),
                 read => bytes -= read as u64,
             }
@@ -163,9 +163,12 @@ impl Body {
     }
 }
 
-/// Returns an entity tag that identifies the bytes of a document.
-pub(super) fn strong(etag: &Option<String>) -> Option<&String> {
-    etag.as_ref().filter(|etag| !etag.starts_with("W/"))
+/// Returns a validator that identifies the bytes of a document: a time does if it is the only one.
+pub(super) fn strong(validators: &Validators) -> Option<&String> {
+    match &validators.etag {
+        Some(etag) => Some(etag).filter(|etag| !etag.starts_with("W/")),
+        None => validators.last_modified.as_ref(),
+    }
 }
 
 /// The failure of a body that ends before all of it is there.

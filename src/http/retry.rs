@@ -68,11 +68,14 @@ pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(value)
-        .ok()?;
-    let wait = crate::time::of_timestamp(date).and_then(|date| date.duration_since(now).ok());
+    let wait = parse_http_date(value)?.duration_since(now);
     Some(wait.unwrap_or_default())
+}
+
+/// Parses an HTTP date (section 5.6.7).
+pub(super) fn parse_http_date(value: &str) -> Option<SystemTime> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    crate::time::of_timestamp(parser.parse_timestamp(value).ok()?)
 }
 
 #[cfg(test)]

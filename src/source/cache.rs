@@ -22,6 +22,7 @@ use crate::digest::Digest;
 use crate::disk::names::encode;
 use crate::disk::write::{NewFile, remove_tree, replace_file};
 use crate::error::{Error, IoContext, Result};
+use crate::http::Validators;
 use crate::url::percent_decode;
 
 /// The name of the folder of the source without a key. The encoding never gives a bare percent sign, so no key meets it.
@@ -39,8 +40,11 @@ pub(crate) struct RegistryCache {
 pub(crate) struct CachedMeta {
     /// What it was asked from, without credentials: another URL makes the copy worthless.
     pub(crate) url: String,
+    #[serde(flatten)]
+    pub(crate) validators: Validators,
+    /// The digest of the copy: a server without validators may send the same again.
     #[serde(default)]
-    pub(crate) etag: Option<String>,
+    pub(crate) digest: Option<Digest>,
     /// The key that it was signed with: a copy that was not checked with the configured one is worthless, too.
     #[serde(default)]
     pub(crate) public_key: Option<String>,

@@ -14,7 +14,7 @@ use crate::disk::space::check_space;
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
-use crate::http::{Body, Failure, GetOptions};
+use crate::http::{Body, Failure, GetOptions, Validators};
 use crate::mutex::Mutex;
 use crate::source::places::Zip;
 use crate::url::Url;
@@ -153,7 +153,7 @@ impl ZipOpener<'_> {
             Zip {
                 urls: vec![url],
                 directory,
-                etag: None,
+                validators: Validators::default(),
                 accept: None,
                 kept: Some(path.to_owned()),
             },
@@ -173,7 +173,7 @@ impl ZipOpener<'_> {
         let first = self.with_body(urls, Some(0..1), &mut |body| {
             if body.is_range {
                 body.read_whole(1, &self.call.cancel)?;
-                return Ok(Some((body.total, body.etag.clone())));
+                return Ok(Some((body.total, body.validators.clone())));
             }
             size_bytes = body.length;
             if self.call.whole_archives {
@@ -182,8 +182,8 @@ impl ZipOpener<'_> {
             Ok(None)
         });
         let location = &urls[0];
-        let (size_bytes, etag) = match first? {
-            Some((Some(size_bytes), etag)) => (size_bytes, etag),
+        let (size_bytes, validators) = match first? {
+            Some((Some(size_bytes), validators)) => (size_bytes, validators),
             Some((None, _)) => return whole(None),
             None => return Ok(Opening::OnlyWhole { size_bytes }),
         };
@@ -191,8 +191,9 @@ impl ZipOpener<'_> {
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;
             self.with_body(urls, Some(range), &mut |body| {
-                is_same =
-                    body.is_range && body.total == Some(size_bytes) && !differ(&etag, &body.etag);
+                is_same = body.is_range
+                    && body.total == Some(size_bytes)
+                    && !validators.differ(&body.validators);
                 if !is_same {
                     let message = "the zip changed while it was read";
                     return Err(Failure::last(Error::registry(location, message)));
@@ -207,7 +208,7 @@ impl ZipOpener<'_> {
         let zip = Zip {
             urls: urls.to_vec(),
             directory: directory?,
-            etag,
+            validators,
             accept: self.accept,
             kept: None,
         };
@@ -262,9 +263,4 @@ pub(crate) fn drop_kept(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         warn!(%error, "the archive {} is of no more use, and cannot be removed", path.display());
     }
-}
-
-/// Whether two validators say that two answers are of different states.
-pub(crate) fn differ(one: &Option<String>, other: &Option<String>) -> bool {
-    matches!((one, other), (Some(one), Some(other)) if one != other)
 }

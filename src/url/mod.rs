@@ -242,6 +242,16 @@ impl Url {
         }
     }
 
+    /// Returns the path, percent-encoded.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns what follows the last slash of the path.
+    pub(crate) fn last_segment(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     fn without_query(&self) -> String {
         format!("{}://{}{}", self.scheme.as_str(), self.authority, self.path)
     }

@@ -185,5 +185,6 @@ fn is_of_source(error: &Error) -> bool {
             | ErrorKind::Network { .. }
             | ErrorKind::Certificate { .. }
             | ErrorKind::Proxy { .. }
+            | ErrorKind::WebPage { .. }
     )
 }

@@ -133,7 +133,11 @@ impl Measuring<'_> {
             fs::create_dir_all(parent).at("create", parent)?;
         }
         self.receiver.with_mirrors(urls, |url| {
-            let mut body = self.receiver.get(url, &GetOptions::default())?;
+            let options = GetOptions {
+                has_digest: file.digest.is_some(),
+                ..GetOptions::default()
+            };
+            let mut body = self.receiver.get(url, &options)?;
             if let Some(size_bytes) = body.length.filter(|length| *length > MEASURED_BYTES) {
                 return Ok(MeasuredFile::missing(size_bytes));
             }
@@ -148,14 +152,15 @@ impl Measuring<'_> {
                     room_bytes = at + step;
                 }
                 if at == 0 && file.digest.is_none() {
-                    check_beginning(url, &file.path, piece)?;
+                    refuse_pointer(url, &file.path, piece)?;
                 }
                 expected.update(piece);
                 out.write_all(piece).at("write", &path)
             };
             let size_bytes = self.receiver.receive_any(&mut body, buffer, &mut take)?;
-            let met = expected.met(|| format!("the response from {url}"));
-            met.map_err(Failure::transient)?;
+            if let Err(error) = expected.met(|| format!("the response from {url}")) {
+                return Err(self.receiver.explain(&mut body, Failure::transient(error)));
+            }
             Ok(MeasuredFile {
                 size_bytes,
                 is_here: true,
@@ -164,25 +169,13 @@ impl Measuring<'_> {
     }
 }
 
-/// Refuses what servers send instead of a file, if no digest would show it: a web page, or the pointer to a file in
-/// [Git LFS].
+/// Refuses the pointer to a file in [Git LFS], which servers send instead of the file, if no digest would show it.
 ///
 /// [Git LFS]: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-fn check_beginning(url: &Url, path: &RelPath, beginning: &[u8]) -> Result<()> {
-    let beginning = &beginning[..beginning.len().min(100)];
-    let text = String::from_utf8_lossy(beginning.trim_ascii_start()).to_ascii_lowercase();
-    let name = path.as_str().to_ascii_lowercase();
-    let may_be_page = [".html", ".htm", ".xhtml"]
-        .iter()
-        .any(|suffix| name.ends_with(suffix));
-    let is_page = text.starts_with("<!doctype html") || text.starts_with("<html");
-    let sent = if is_page && !may_be_page {
-        "a web page"
-    } else if text.starts_with("version https://git-lfs.github.com/spec/") {
-        "a Git LFS pointer"
-    } else {
-        return Ok(());
-    };
-    let message = format!("the server sent {sent} instead of the file '{path}'");
-    Err(Error::registry(url, message))
+fn refuse_pointer(url: &Url, path: &RelPath, beginning: &[u8]) -> Result<()> {
+    if beginning.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let message = format!("the server sent a Git LFS pointer instead of the file '{path}'");
+        return Err(Error::registry(url, message));
+    }
+    Ok(())
 }

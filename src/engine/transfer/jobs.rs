@@ -289,15 +289,21 @@ impl<'a> Round<'a> {
         buffer: &mut [u8],
     ) -> Result<(), Failure> {
         let mut body = match intake.here_bytes() {
-            0 => self.receiver.get(url, &GetOptions::default())?,
-            begin => self.receiver.get_range(url, begin..part.size_bytes, None)?,
+            0 => self.receiver.get(url, &options(part))?,
+            begin => {
+                let rest = begin..part.size_bytes;
+                self.receiver.get_range(url, rest, &options(part))?
+            }
         };
         if !body.is_range {
             intake.restart();
         }
-        self.take_in(&mut body, offsets, intake, buffer)?;
-        let met = intake.finish(|| format!("the response from {url}"));
-        met.map_err(Failure::transient)
+        let taken = self.take_in(&mut body, offsets, intake, buffer);
+        let met = taken.and_then(|()| {
+            let met = intake.finish(|| format!("the response from {url}"));
+            met.map_err(Failure::transient)
+        });
+        met.map_err(|failure| self.receiver.explain(&mut body, failure))
     }
 
     /// Writes a body behind what is here already. What has arrived when that fails is kept.
@@ -335,7 +341,7 @@ impl<'a> Round<'a> {
         let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
-            let mut body = self.receiver.get_range(url, missing, None)?;
+            let mut body = self.receiver.get_range(url, missing, &options(&part))?;
             if body.is_range {
                 self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
             }
@@ -365,7 +371,7 @@ impl<'a> Round<'a> {
         self.receiver.with_mirrors(self.urls(index)?, |url| {
             reached.clear();
             self.full_responses.begin(index);
-            let mut body = self.receiver.get(url, &GetOptions::default())?;
+            let mut body = self.receiver.get(url, &options(part))?;
             let mut take = |at: u64, piece: &[u8]| {
                 let begin = part.offset + at;
                 let end = begin + piece.len() as u64;
@@ -383,8 +389,10 @@ impl<'a> Round<'a> {
                 }
                 Ok(())
             };
-            self.receiver
-                .receive(&mut body, part.size_bytes, buffer, &mut take)
+            let received = self
+                .receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut take);
+            received.map_err(|failure| self.receiver.explain(&mut body, failure))
         })?;
         let deferred = self.full_responses.end(index).into_iter();
         let deferred = deferred.map(|range| Job::Range(index, range));
@@ -463,5 +471,14 @@ impl<'a> Round<'a> {
             }
         }
         Ok(wrong)
+    }
+}
+
+/// How a part is requested that is a document of its own.
+fn options(part: &Part) -> GetOptions {
+    GetOptions {
+        has_digest: part.digest.is_some(),
+        size_bytes: Some(part.size_bytes),
+        ..GetOptions::default()
     }
 }

@@ -9,10 +9,9 @@ use crate::archive::{Member, MemberError};
 use crate::digest::{Expected, check_size};
 use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::{Error, Result};
-use crate::http::{Body, Failure};
+use crate::http::{Body, Failure, GetOptions};
 use crate::manifest::Manifest;
 use crate::source::places::{Location, Places};
-use crate::source::zips::differ;
 use crate::url::Scheme;
 
 /// Bytes between two members that are fetched along rather than asked around: about what a request costs in time.
@@ -94,8 +93,12 @@ pub(super) fn fetch(round: &Round<'_>, tasks: &[Task], buffer: &mut [u8]) -> Res
             let message = "the zip was replaced after its directory had been read";
             Failure::last(Error::registry(url, message))
         };
-        let body = round.receiver.get_range(url, range.clone(), zip.accept)?;
-        if differ(&zip.etag, &body.etag) {
+        let options = GetOptions {
+            accept: zip.accept,
+            ..GetOptions::default()
+        };
+        let body = round.receiver.get_range(url, range.clone(), &options)?;
+        if zip.validators.differ(&body.validators) {
             return Err(replaced());
         }
         let at = if body.is_range { range.start } else { 0 };

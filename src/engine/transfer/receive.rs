@@ -108,15 +108,14 @@ impl<'a> Receiver<'a> {
         &self,
         url: &Url,
         range: Range<u64>,
-        accept: Option<&'static str>,
+        options: &GetOptions,
     ) -> Result<Body, Failure> {
         let key = url.expose();
         let known = self.ranged.lock().get(&key).cloned();
         let options = GetOptions {
             range: Some(range),
-            accept,
             if_range: known.as_ref().and_then(|known| known.validator.clone()),
-            ..GetOptions::default()
+            ..options.clone()
         };
         if let Some(known) = known.filter(|known| known.target != *url) {
             match self.get(&known.target, &options) {
@@ -132,13 +131,18 @@ impl<'a> Receiver<'a> {
             let is_strong = |etag: &String| !etag.starts_with("W/");
             let ranged = RangeOrigin {
                 target: body.url.clone(),
-                validator: body.etag.clone().filter(is_strong),
+                validator: body.validators.etag.clone().filter(is_strong),
             };
             self.ranged.lock().entry(key).or_insert(ranged);
         } else {
             self.ranged.lock().remove(&key);
         }
         Ok(body)
+    }
+
+    /// Explains why the bytes of a body are wrong.
+    pub(crate) fn explain(&self, body: &mut Body, failure: Failure) -> Failure {
+        body.explain(failure, &self.stop)
     }
 
     /// Passes a body of this size on; it is an error if the body is shorter or longer.

@@ -1,16 +1,18 @@
 //! The index of a chunked registry: fetched, revalidated, checked against its signature, and cached.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
+use std::path::Path;
 use std::time::SystemTime;
 
 use minisign_verify::{PublicKey, Signature};
 use tracing::{debug, warn};
 
 use super::{MAX_INDEX_BYTES, wire};
-use crate::error::{Error, ErrorKind, Result};
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
-use crate::http::{Answer, Failure, GetOptions};
+use crate::http::{Answer, Failure, GetOptions, Validators};
 use crate::source::cache::{CachedMeta, RegistryCache};
 use crate::url::{Scheme, Url};
 
@@ -52,8 +54,8 @@ impl Index {
     }
 
     /// Opens the index: the cached copy when the server says that it is still current, or when offline. Also returns
-    /// whether another index came than the one that was cached.
-    pub(super) fn open(&self, call: &Call) -> Result<(File, bool)> {
+    /// whether another index came than the one that was cached. With `force`, it is fetched in any case.
+    pub(super) fn open(&self, call: &Call, force: bool) -> Result<(File, bool)> {
         let is_local = |url: &Url| url.scheme() == Scheme::File;
         if call.is_offline() && !self.urls.iter().any(is_local) {
             return match self.cached()? {
@@ -67,8 +69,11 @@ impl Index {
         let mut is_new = false;
         call.retrying(&self.urls, |mirror, url| {
             // A validator means something only to the server that gave it.
-            let cached = cached.as_ref().filter(|_| mirror == 0);
-            is_new = self.refresh(call, cached, url)?;
+            let known = cached.as_ref().filter(|_| mirror == 0 && !force);
+            let known = known.map(|meta| meta.validators.clone());
+            let fetched = self.refresh(call, known.unwrap_or_default(), url)?;
+            let before = cached.as_ref().and_then(|meta| meta.digest);
+            is_new = fetched.is_some() && (force || fetched != before);
             if mirror > 0 {
                 let first = &self.urls[0];
                 warn!("the index {first} cannot be fetched; it comes from the mirror {url}");
@@ -88,65 +93,86 @@ impl Index {
         Ok((self.cache.open()?, is_new))
     }
 
-    /// Fetches the index into the cache unless the server says that the copy there is still current; returns whether it
-    /// fetched one.
+    /// Fetches the index into the cache unless the server says that the copy there is still current; returns its digest if
+    /// it fetched one.
     fn refresh(
         &self,
         call: &Call,
-        cached: Option<&CachedMeta>,
+        known: Validators,
         url: &Url,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<Digest>, Failure> {
         let options = GetOptions {
-            etag: cached.and_then(|meta| meta.etag.clone()),
+            known,
             ..GetOptions::default()
         };
-        let mut body = match (call.get(url, &options)?, cached) {
-            (Answer::Unchanged, Some(meta)) => {
+        let mut body = match call.get(url, &options)? {
+            Answer::Unchanged => {
                 debug!(%url, "unchanged");
-                let renewed = CachedMeta {
-                    fetched_at: SystemTime::now(),
-                    ..meta.clone()
-                };
-                self.cache.write_meta(&renewed).map_err(Failure::last)?;
-                return Ok(false);
+                if let Some(meta) = self.cached_meta() {
+                    let renewed = CachedMeta {
+                        fetched_at: SystemTime::now(),
+                        ..meta
+                    };
+                    self.cache.write_meta(&renewed).map_err(Failure::last)?;
+                }
+                return Ok(None);
             }
-            (Answer::Unchanged, None) => return Ok(false),
-            (Answer::Body(body), _) => body,
+            Answer::Body(body) => body,
         };
         let key = self.public_key.as_ref();
         let signed = key.map(|key| signature(call, key, url)).transpose()?;
-        let mismatch = || {
-            let message = "the index does not match its signature";
+        let refused = |error: minisign_verify::Error| {
+            let message = match error {
+                minisign_verify::Error::UnexpectedKeyId => {
+                    "the index is signed with another key than the configured public_key"
+                }
+                _ => "the index does not match its signature",
+            };
             Failure::last(Error::registry(url, message))
         };
-        let check = signed
-            .as_ref()
-            .map(|(key, signature)| key.verify_stream(signature));
-        let mut check = check.transpose().map_err(|_| mismatch())?;
+        let check = signed.as_ref();
+        let check = check.map(|(key, signature)| key.verify_stream(signature));
+        let mut check = match check.transpose() {
+            // The older form signs the bytes themselves and not their digest, so all of them are needed at once.
+            Err(minisign_verify::Error::UnsupportedLegacyMode) => None,
+            check => check.map_err(refused)?,
+        };
         let mut file = self.cache.begin().map_err(Failure::last)?;
+        let mut hasher = Hasher::default();
         body.copy_to(MAX_INDEX_BYTES, &call.cancel, &mut |piece| {
             if let Some(check) = &mut check {
                 check.update(piece);
             }
+            hasher.update(piece);
             file.write(piece)
         })?;
-        if let Some(mut check) = check {
-            check.finalize().map_err(|_| mismatch())?;
+        let reread = || file.reread().map_err(Failure::last);
+        match (check, &signed) {
+            (Some(mut check), _) => check.finalize().map_err(refused)?,
+            (None, Some((key, signature))) => {
+                let mut index = Vec::new();
+                let read = reread()?.read_to_end(&mut index);
+                read.at("read", Path::new("models.json"))
+                    .map_err(Failure::last)?;
+                key.verify(&index, signature, true).map_err(refused)?;
+            }
+            (None, None) => {}
         }
         // A document that is not an index does not replace the cached copy.
-        let written = file.reread().map_err(Failure::last)?;
-        wire::check_shape(BufReader::with_capacity(256 << 10, written), url)
+        wire::check_shape(BufReader::with_capacity(256 << 10, reread()?), url)
             .map_err(Failure::last)?;
+        let digest = hasher.finish();
         let meta = CachedMeta {
             url: self.urls[0].to_string(),
-            etag: body.etag.take().filter(|_| url.scheme() != Scheme::File),
+            validators: body.validators,
+            digest: Some(digest),
             public_key: self.public_key.clone(),
             fetched_at: SystemTime::now(),
         };
         self.cache
             .commit(file, None, &meta)
             .map_err(Failure::last)?;
-        Ok(true)
+        Ok(Some(digest))
     }
 }
 
@@ -157,13 +183,15 @@ fn signature(call: &Call, key: &str, url: &Url) -> Result<(PublicKey, Signature)
         let message = format!("the index is not signed as configured: {reason}");
         Failure::last(Error::registry(&place, message))
     };
+    // In the file that minisign writes, a comment comes first.
+    let key = key.trim().lines().last().unwrap_or_default();
     let key = PublicKey::from_base64(key.trim()).map_err(|_| {
-        let message = "the configured public_key is not a minisign key";
+        let message = format!("the public_key configured for {url} is not a minisign key");
         Failure::last(Error::config(message))
     })?;
     let text = match call.body(&place, &GetOptions::default()) {
         Ok(mut body) => body.read_whole(MAX_SIGNATURE_BYTES, &call.cancel)?,
-        Err(failure) if matches!(failure.error.status(), Some(404 | 410)) => {
+        Err(failure) if failure.error.is_missing() => {
             return Err(unsigned("there is no signature"));
         }
         Err(failure) => return Err(failure),

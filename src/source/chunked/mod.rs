@@ -131,7 +131,7 @@ impl Source for Chunked {
     }
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
-        let mut models = self.offers(self.index.open(call)?.0)?;
+        let mut models = self.offers(self.index.open(call, false)?.0)?;
         models.retain(|remote| filter.wants(remote.model.version()));
         Ok(RemoteListing {
             models,
@@ -141,7 +141,7 @@ impl Source for Chunked {
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
-        let reader = BufReader::with_capacity(256 << 10, self.index.open(call)?.0);
+        let reader = BufReader::with_capacity(256 << 10, self.index.open(call, false)?.0);
         let index = self.index_url();
         match wire::read_model(reader, group, model, &index)? {
             wire::Lookup::Found(versions) => {
@@ -185,9 +185,9 @@ impl Source for Chunked {
         }
     }
 
-    fn sync(&self, call: &Call, _: &SyncRequest<'_>) -> SyncReport {
+    fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
-        let synced = self.index.open(call);
+        let synced = self.index.open(call, request.force);
         let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.offers(file)?.len())));
         let mut report = SyncReport::default();
         match synced {

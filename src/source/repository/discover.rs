@@ -6,7 +6,7 @@ use crate::catalog::PinState;
 use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
-use crate::http::{Answer, GetOptions};
+use crate::http::{Answer, GetOptions, Validators};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
 use crate::relpath::below;
 use crate::source::repository::index::Origin;
@@ -47,7 +47,7 @@ pub(crate) struct Discovery<'a> {
 pub(crate) struct ServedRegistry {
     pub(crate) text: String,
     pub(crate) url: Url,
-    pub(crate) etag: Option<String>,
+    pub(crate) validators: Validators,
     /// The commit that it is of; `None` for a release.
     pub(crate) commit: Option<String>,
 }
@@ -71,7 +71,7 @@ pub(crate) enum Discovered {
 
 /// The body of an answer.
 enum Fetched {
-    Bytes(Vec<u8>, Option<String>),
+    Bytes(Vec<u8>, Validators),
     Unchanged,
     Missing,
 }
@@ -108,15 +108,17 @@ impl Discovery<'_> {
     ) -> Result<Option<Discovered>> {
         let known = known.filter(|known| matches!(known.state, PinState::Release { .. }));
         let options = GetOptions {
-            etag: known.and_then(|known| known.etag.clone()),
+            known: known
+                .map(|known| known.validators.clone())
+                .unwrap_or_default(),
             may_be_missing: true,
             accept,
             ..GetOptions::default()
         };
-        match self.fetch(&url, &options, MAX_REGISTRY_BYTES)? {
+        match optional(self.fetch(&url, &options, MAX_REGISTRY_BYTES))? {
             Fetched::Missing => Ok(None),
             Fetched::Unchanged => Ok(Some(Discovered::Unchanged)),
-            Fetched::Bytes(bytes, etag) => served(bytes, url, etag, None).map(Some),
+            Fetched::Bytes(bytes, validators) => served(bytes, url, validators, None).map(Some),
         }
     }
 
@@ -163,7 +165,7 @@ impl Discovery<'_> {
         };
         let url = self.place.raw_url(&commit, &below(folder, REGISTRY_FILE))?;
         match self.fetch(&url, &GetOptions::default(), MAX_REGISTRY_BYTES)? {
-            Fetched::Bytes(bytes, etag) => served(bytes, url, etag, Some(commit)),
+            Fetched::Bytes(bytes, validators) => served(bytes, url, validators, Some(commit)),
             _ => Err(self.not_in_commit(reference, &commit, refs, &url)),
         }
     }
@@ -198,7 +200,7 @@ impl Discovery<'_> {
             may_be_missing: true,
             ..GetOptions::default()
         };
-        let Fetched::Bytes(json, _) = self.fetch(&url, &options, MAX_ANSWER_BYTES)? else {
+        let Fetched::Bytes(json, _) = optional(self.fetch(&url, &options, MAX_ANSWER_BYTES))? else {
             return Ok(None);
         };
         let release: Option<ReleaseWire> = serde_json::from_slice(&json).ok();
@@ -224,7 +226,7 @@ impl Discovery<'_> {
             accept: Some("application/vnd.github.sha"),
             ..GetOptions::default()
         };
-        let bytes = match self.fetch(&url, &options, MAX_ANSWER_BYTES) {
+        let bytes = match optional(self.fetch(&url, &options, MAX_ANSWER_BYTES)) {
             Ok(Fetched::Bytes(bytes, _)) => bytes,
             Ok(_) => return Ok(None),
             // GitHub's answer for a hash that no commit has.
@@ -270,7 +272,7 @@ impl Discovery<'_> {
             match self.call.get(url, options)? {
                 Answer::Body(mut body) => {
                     let bytes = body.read_whole(max_bytes, &self.call.cancel)?;
-                    Ok(Fetched::Bytes(bytes, body.etag.take()))
+                    Ok(Fetched::Bytes(bytes, body.validators))
                 }
                 Answer::Unchanged => Ok(Fetched::Unchanged),
             }
@@ -282,10 +284,20 @@ impl Discovery<'_> {
     }
 }
 
+/// Takes a web page for a missing document: the server has nothing else to send.
+fn optional(fetched: Result<Fetched>) -> Result<Fetched> {
+    match fetched {
+        Err(error) if error.is_missing() || matches!(error.kind(), ErrorKind::WebPage { .. }) => {
+            Ok(Fetched::Missing)
+        }
+        result => result,
+    }
+}
+
 fn served(
     bytes: Vec<u8>,
     url: Url,
-    etag: Option<String>,
+    validators: Validators,
     commit: Option<String>,
 ) -> Result<Discovered> {
     let text = String::from_utf8(bytes)
@@ -293,7 +305,7 @@ fn served(
     Ok(Discovered::Registry(ServedRegistry {
         text,
         url,
-        etag,
+        validators,
         commit,
     }))
 }

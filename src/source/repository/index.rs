@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 use crate::catalog::{ListingPlace, Metadata, PinState, RemoteMetadata};
 use crate::digest::{Digest, Hasher};
 use crate::error::{BoxError, Error, ErrorKind, IoContext, Result};
+use crate::http::Validators;
 use crate::manifest::Manifest;
 use crate::modelstoml::Registry;
 use crate::source::cache::RegistryCache;
@@ -61,9 +62,9 @@ pub(crate) struct Origin {
     pub(crate) state: PinState,
     /// Tells this state of the repository from another.
     pub(crate) revision: String,
-    /// The validator that it was served with.
-    #[serde(default)]
-    pub(crate) etag: Option<String>,
+    /// The validators that it was served with.
+    #[serde(flatten)]
+    pub(crate) validators: Validators,
     /// The folder that the configuration says it is in, where it is under version control.
     pub(crate) registry_path: String,
     /// The zip that the configuration says, where the registry does not.
@@ -325,7 +326,7 @@ mod tests {
             repo: "o/n".into(),
             state: PinState::Commit("c0ffee".into()),
             revision: "c0ffee".into(),
-            etag: None,
+            validators: Validators::default(),
             registry_path: ".registry".into(),
             asset: None,
             fork: false,

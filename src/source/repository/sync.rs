@@ -212,7 +212,7 @@ impl Sync<'_> {
             repo: place.repo.clone(),
             state,
             revision: served.revision(),
-            etag: served.etag.clone(),
+            validators: served.validators.clone(),
             registry_path: place.registry_path.clone(),
             asset: place.asset.clone(),
             fork: repository.is_fork,
@@ -225,7 +225,8 @@ impl Sync<'_> {
         })?;
         let meta = CachedMeta {
             url: location,
-            etag: served.etag.clone(),
+            validators: served.validators.clone(),
+            digest: None,
             public_key: None,
             fetched_at: SystemTime::now(),
         };

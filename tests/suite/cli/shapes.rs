@@ -259,7 +259,20 @@ fn errors() -> Vec<Error> {
         }),
         authentication(AuthFailure::Missing, None),
         authentication(AuthFailure::Refused, None),
+        authentication(AuthFailure::Forbidden, None),
         authentication(AuthFailure::Gated, None),
+        Error::from(ErrorKind::WebPage {
+            url: url(),
+            requested: url(),
+            token_variable: None,
+        }),
+        Error::from(ErrorKind::WebPage {
+            url: Url::parse("https://models.example.org/user/login")
+                .unwrap()
+                .into(),
+            requested: url(),
+            token_variable: Some("GITHUB_TOKEN"),
+        }),
         authentication(AuthFailure::Refused, Some("GITHUB_TOKEN")),
         authentication(AuthFailure::Gated, Some("HF_TOKEN")),
         certificate(

@@ -46,7 +46,10 @@ fn relative_redirects_lead_where_the_rfc_says() {
         ("../b/models.json", "/b/models.json"),
         ("./x/../models.json?v=2", "/a/models.json?v=2"),
         ("/b/./models.json#top", "/b/models.json"),
-        ("../../../b/models.json?to=http://h/", "/b/models.json?to=http://h/"),
+        (
+            "../../../b/models.json?to=http://h/",
+            "/b/models.json?to=http://h/",
+        ),
     ] {
         let rack = Rack::with_model();
         for folder in ["/a", "/b"] {

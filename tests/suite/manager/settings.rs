@@ -74,7 +74,8 @@ fn missing_and_refused_credentials_are_told_apart() {
     for (status, credentials, expected) in [
         (401, "", AuthFailure::Missing),
         (401, "me:you@", AuthFailure::Refused),
-        (403, "", AuthFailure::Refused),
+        (403, "", AuthFailure::Forbidden),
+        (403, "me:you@", AuthFailure::Refused),
         (407, "", AuthFailure::Missing),
     ] {
         let rack = Rack::with_model();

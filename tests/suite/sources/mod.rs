@@ -7,4 +7,5 @@ mod mirrors;
 mod proxies;
 mod pulling;
 pub(crate) mod repository;
+mod responses;
 mod signed;

@@ -5,9 +5,9 @@ use std::io::Cursor;
 use minisign::KeyPair;
 use modelrack::{Manager, PullOptions, RemoteOptions};
 
-use crate::support::address;
 use crate::support::rack::{Rack, sample};
 use crate::support::server::Rule;
+use crate::support::{address, chain};
 
 fn sign(rack: &Rack, keys: &KeyPair) {
     let index = std::fs::read(rack.registry().join("models.json")).unwrap();
@@ -152,4 +152,49 @@ fn a_malformed_key_is_an_error_of_the_configuration() {
         code(&rack.manager_of(rack.bare_config().bootstrap(toml))),
         "CONFIG_ERROR"
     );
+}
+
+/// An index, keys, and signatures of the older form, which is of the bytes and not of their digest: by minisign 0.11 with
+/// `-l`, and by py-minisign 0.21, whose `sign_file` makes no other.
+const INDEX: &str = r#"{"g":{"m":{}}}"#;
+const OLDER: [(&str, &str); 2] = [
+    (
+        "RWQoi38cIpOL0rqq8QFyYpqzyCFYVIC17y2wYs6TvSSBHVsEIPrayB2q",
+        "untrusted comment: signature from minisign secret key
+RWQoi38cIpOL0thonH1tS/AVATl0z0X+LdLbCGLxl/pbrlsiCGL9pZdSMTG97w4Wul4jr3FsAEEeABrdyIACUyk8mMoWbVFKygA=
+trusted comment: timestamp:1796001474\tfile:models.json
+3zzmnlCPNOzXPs7tFUaYTGyrIzDC9BeinhAPUMEeFcYrqe/WvBae8/U+FsR7R4nLYPesMdYVcQ9TAFqZ/o5kCg==
+",
+    ),
+    (
+        "untrusted comment: a comment\nRWT3e3ntvWPqK6wFLW5yvXWCke3zeXU1T1NI5Aa0eHq2gXqxTC2WWllF",
+        "untrusted comment: signature from minisign secret key
+RWT3e3ntvWPqKx/VURGHStzn5reyzPQjtGnww9azOnpkySpmznTshJxEv+51opZvVnAUe0Rhpo9jqJjH39UneEGWFrKueBc/Ows=
+trusted comment: timestamp:1796001474\tfile:models.json
+8KjFD6Jg0g5JDuiS7iXTVJXY7K20ZXyWUBAFChz++BkvoeC4vGZpPW/ZZO/pOHj5WhIURAGwJC6RAkyyI9k4Ag==",
+    ),
+];
+
+#[test]
+fn an_older_signature_is_verified_as_well() {
+    let list = |key: &str, index: &str, signature: &str| {
+        let rack = Rack::new();
+        rack.server.put("/models.json", index);
+        rack.server.put("/models.json.minisig", signature);
+        let url = rack.server.url();
+        let toml = format!("[sources.s]\nurl = \"{url}\"\npublic_key = \"\"\"{key}\"\"\"\n");
+        let manager = rack.manager_of(rack.bare_config().bootstrap(toml));
+        let listed = manager.list_remote(&RemoteOptions::default());
+        listed.map(drop).map_err(|error| chain(&error))
+    };
+    for (key, signature) in OLDER {
+        list(key, INDEX, signature).unwrap();
+        let comment = signature.replace("file:models", "file:others");
+        for (index, signature) in [(&*INDEX.replace('m', "n"), signature), (INDEX, &comment)] {
+            let error = list(key, index, signature).unwrap_err();
+            assert!(error.contains("does not match its signature"), "{error}");
+        }
+    }
+    let error = list(OLDER[0].0, INDEX, OLDER[1].1).unwrap_err();
+    assert!(error.contains("signed with another key"), "{error}");
 }

@@ -157,7 +157,7 @@ fn what_may_not_be_had_is_told_apart() {
             "disabled",
             None,
             denied,
-            Some(AuthFailure::Refused),
+            Some(AuthFailure::Forbidden),
         ),
     ] {
         for explained in [false, true] {

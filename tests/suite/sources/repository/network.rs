@@ -103,7 +103,7 @@ fn a_limit_without_an_end_and_a_refusal_are_told_apart() {
         assert_eq!(reason.code(), code, "{name}");
         assert_eq!(reason.retry_after().map(|wait| wait.as_secs()), wait);
         if let ErrorKind::Authentication { failure, .. } = reason.kind() {
-            assert_eq!(*failure, AuthFailure::Refused);
+            assert_eq!(*failure, AuthFailure::Forbidden);
         }
     }
 }
@@ -119,7 +119,8 @@ fn what_answers_something_else_is_told_from_git_and_from_a_registry() {
         ("/raw/", "the registry is malformed"),
     ] {
         let host = Host::new();
-        host.forge.server().rule(Rule::path_contains(place).html());
+        let rule = Rule::path_contains(place).body("not what was expected");
+        host.forge.server().rule(rule);
         let told = sync(&host.manager(&["develop"]));
         let expected = format!("failed mf6/test@develop REGISTRY_ERROR {message} (");
         assert!(told.starts_with(&expected), "{told}");
