@@ -101,6 +101,7 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Collision { .. }
         | ErrorKind::InsufficientSpace { .. }
         | ErrorKind::Permission { .. } => STORAGE,
+        ErrorKind::WebPage { .. } if kind.as_str() == "AUTHENTICATION_ERROR" => 8,
         ErrorKind::NotPublishable { .. } => NOT_PUBLISHABLE,
         ErrorKind::Cancelled => 130,
         ErrorKind::Several { errors, .. } => {
