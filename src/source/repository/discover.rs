@@ -200,7 +200,8 @@ impl Discovery<'_> {
             may_be_missing: true,
             ..GetOptions::default()
         };
-        let Fetched::Bytes(json, _) = optional(self.fetch(&url, &options, MAX_ANSWER_BYTES))? else {
+        let Fetched::Bytes(json, _) = optional(self.fetch(&url, &options, MAX_ANSWER_BYTES))?
+        else {
             return Ok(None);
         };
         let release: Option<ReleaseWire> = serde_json::from_slice(&json).ok();
