@@ -115,6 +115,13 @@ struct Text {
 }
 
 impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &value);
+        if field.name() == "error" {
+            self.cause = format!(": {value}");
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let name = field.name();
         // Writing to a string cannot fail.

@@ -1,5 +1,6 @@
 //! Room on a disk, asked for before it is needed.
 
+use std::fs;
 use std::path::Path;
 
 use crate::error::{ErrorKind, Result};
@@ -14,7 +15,8 @@ pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
     let available_bytes = platform::available_bytes(dir).unwrap_or(u64::MAX);
     if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
         return Err(ErrorKind::InsufficientSpace {
-            path: dir.to_owned(),
+            // It may be a link to another disk.
+            path: fs::read_link(dir).unwrap_or_else(|_| dir.to_owned()),
             needed_bytes,
             available_bytes,
         }

@@ -11,6 +11,7 @@
 //! | `link_folder` | creates a link to a folder, if the system lets this user |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
 //! | `available_bytes` | returns the space available to this process on the file system of a folder, if that says so |
+//! | `make_room` | gives a file that is to be written its size, if the file system can |
 //! | `sync_file`, `sync_data` | make what was written to a file durable |
 //! | `sync_folder` | makes a rename durable, if the file system can |
 //! | `sync_all_files` | makes everything written so far durable at once, if the system can |

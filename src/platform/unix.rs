@@ -154,6 +154,14 @@ fn room(told: &StatVfs) -> Option<u64> {
     (bytes(told.f_blocks) > 0).then(|| bytes(told.f_bavail))
 }
 
+/// Some file systems cannot extend a file before it is written.
+pub(crate) fn make_room(file: &File, size_bytes: u64) -> io::Result<()> {
+    match file.set_len(size_bytes) {
+        Err(error) if is_lacking(&error) || is_one_of(&error, &[Errno::PERM]) => Ok(()),
+        result => result,
+    }
+}
+
 pub(crate) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all().or_else(|error| sync_plainly(file, error))
 }

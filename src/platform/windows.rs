@@ -79,6 +79,10 @@ pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
     (room.total_space() > 0).then(|| room.available_space())
 }
 
+pub(crate) fn make_room(file: &File, size_bytes: u64) -> io::Result<()> {
+    file.set_len(size_bytes)
+}
+
 pub(crate) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }

@@ -165,9 +165,14 @@ impl Store {
     pub(crate) fn remove(&self, lock: &ModelLock<'_>) -> Result<Option<ModelRecord>> {
         let model = &lock.model;
         let dir = self.layout.removal(model);
-        staging::create(&self.layout, model, &dir)?;
-        self.write_intent(&dir, model, None)?;
-        let removed = self.finish_removal(&dir, model, Patience::Long);
+        let begun = staging::create(&self.layout, model, &dir)
+            .and_then(|_| self.write_intent(&dir, model, None));
+        let removed = match begun {
+            Err(error) if matches!(error.kind(), ErrorKind::InsufficientSpace { .. }) => {
+                self.remove_first(&dir, model)
+            }
+            begun => begun.and_then(|()| self.finish_removal(&dir, model, Patience::Long)),
+        };
         let removed = removed.inspect_err(|_| {
             if self.layout.model_dir(model).is_dir() {
                 let _ = staging::remove(&dir);
@@ -191,7 +196,26 @@ impl Store {
         }
         let removed = self.update_records(patience, |entries| entries.remove(model))?;
         end_intent(dir)?;
-        // The folders above, if they are empty.
+        self.remove_empty_above(&target);
+        Ok(removed)
+    }
+
+    /// Removes a model from a full disk: its own bytes make the room that is needed to record anything. If this is
+    /// interrupted, the model is listed without its folder, and can be removed again.
+    fn remove_first(&self, dir: &Path, model: &ModelRef) -> Result<Option<Value>> {
+        let target = self.layout.model_dir(model);
+        staging::remove(dir)?;
+        if target.exists() {
+            rename(&target, dir).at("remove", &target)?;
+            remove_tree(dir)?;
+        }
+        let removed = self.update_records(Patience::Long, |entries| entries.remove(model))?;
+        self.remove_empty_above(&target);
+        Ok(removed)
+    }
+
+    /// Removes the folders above a model's, as far as they are empty.
+    fn remove_empty_above(&self, target: &Path) {
         let mut parent = target.parent();
         while let Some(folder) = parent.filter(|folder| *folder != self.layout.root()) {
             if fs::remove_dir(folder).is_err() {
@@ -199,7 +223,6 @@ impl Store {
             }
             parent = folder.parent();
         }
-        Ok(removed)
     }
 
     fn write_intent(&self, dir: &Path, model: &ModelRef, record: Option<Value>) -> Result<()> {

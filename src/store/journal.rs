@@ -41,7 +41,8 @@ pub(super) struct Journal {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    /// `None` once it is closed; the next line opens it again.
+    file: Option<File>,
     touched: SystemTime,
 }
 
@@ -50,7 +51,7 @@ impl Journal {
     pub(super) fn open(path: PathBuf) -> Result<Self> {
         let file = append(&path)?;
         let open = Mutex::new(Open {
-            file,
+            file: Some(file),
             touched: SystemTime::now(),
         });
         Ok(Self { path, open })
@@ -75,7 +76,16 @@ impl Journal {
         let line = format!("{sign}{}-{}.\n", range.start, range.end);
         let mut open = self.open.lock();
         open.touched = SystemTime::now();
-        open.file.write_all(line.as_bytes()).at("write", &self.path)
+        let file = match &mut open.file {
+            Some(file) => file,
+            none => none.insert(append(&self.path)?),
+        };
+        file.write_all(line.as_bytes()).at("write", &self.path)
+    }
+
+    /// Closes the file: NFS and some FUSE programs do not remove the folder of a file that is open.
+    pub(super) fn close(&self) {
+        self.open.lock().file = None;
     }
 
     /// Shows that it is in use; cheap enough to be called for every piece that is read.
@@ -85,7 +95,8 @@ impl Journal {
         {
             open.touched = SystemTime::now();
             // Others would see the same from the lock, where locks work.
-            let _ = open.file.set_modified(open.touched);
+            let touched = open.touched;
+            let _ = open.file.as_ref().map(|file| file.set_modified(touched));
         }
     }
 }

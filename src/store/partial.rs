@@ -190,6 +190,21 @@ impl PartialWriter {
         is_alone: bool,
     ) -> Result<Self> {
         let dir = claim_dir(layout, remote, is_alone)?;
+        let begun = Self::begin(dir.clone(), remote, manifest, model_type);
+        begun.inspect_err(|_| {
+            // As on a full disk: without its record it is of no use.
+            if Partial::read(&dir).is_none() {
+                let _ = staging::remove(&dir);
+            }
+        })
+    }
+
+    fn begin(
+        dir: PathBuf,
+        remote: &RemoteModel,
+        manifest: &Manifest,
+        model_type: Option<String>,
+    ) -> Result<Self> {
         let journal = Journal::open(dir.join("journal"))?;
         let writer = Self {
             record: PartialRecord {
@@ -309,6 +324,12 @@ impl PartialWriter {
         self.journal.touch();
     }
 
+    /// Closes what records its progress; more can still be recorded.
+    pub(crate) fn close(&self) {
+        self.journal.close();
+        *self.sizes.lock() = None;
+    }
+
     /// Records that what was written of a range turned out to be wrong.
     pub(crate) fn forget(&self, range: &Range<u64>) -> Result<()> {
         self.journal.forget(range)
@@ -363,7 +384,7 @@ impl PartialWriter {
             let options = options.write(true).create(true).truncate(false);
             let made = options.open(&path).at("create", &path)?;
             if let Some(size_bytes) = file.size_bytes.filter(|size_bytes| *size_bytes > 0) {
-                made.set_len(size_bytes).at("write", &path)?;
+                platform::make_room(&made, size_bytes).at("write", &path)?;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::record::{Annotation, Entries, ModelRecord, Records};
 use crate::catalog::Pin;
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain, is_missing};
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::progress::CancelToken;
@@ -45,7 +45,17 @@ impl Store {
         if let Ok(records) = self.read()? {
             return Ok(records);
         }
-        let entries = self.restore(&reason, lock.is_ok())?;
+        let entries = self.rebuild();
+        let replaced = lock.and_then(|_lock| self.replace_damaged(&entries, &reason));
+        if let Err(error) = replaced {
+            let (path, models) = (self.layout.record(), count(&entries));
+            let (path, error) = (path.display(), chain(&error));
+            warn!(
+                reason,
+                %error,
+                "{path} is damaged; using what is known of it ({models}), as it cannot be restored now"
+            );
+        }
         serde_json::from_slice(&to_json(&entries)?)
             .map_err(|error| Error::internal(error.to_string()))
     }
@@ -70,9 +80,8 @@ impl Store {
         }
     }
 
-    /// Rebuilds a damaged file from its backup and from the manifests on disk. If it can be written, the damaged one is
-    /// kept aside and replaced.
-    fn restore(&self, reason: &str, is_locked: bool) -> Result<Entries> {
+    /// Learns from the backup of a damaged file, and from the manifests on disk, what it has to say.
+    fn rebuild(&self) -> Entries {
         let backup = fs::read(self.layout.record_backup()).ok();
         let backup: Option<Entries> = backup.and_then(|json| serde_json::from_slice(&json).ok());
         let mut entries = Entries::default();
@@ -87,36 +96,33 @@ impl Store {
                 entries.insert(&model, entry);
             }
         }
+        entries
+    }
+
+    /// Keeps a damaged file aside, and writes it anew.
+    fn replace_damaged(&self, entries: &Entries, reason: &str) -> Result<()> {
         let path = self.layout.record();
-        let restored = match entries.iter().count() {
-            1 => "1 model".to_owned(),
-            several => format!("{several} models"),
-        };
-        let shown = path.display();
-        if !is_locked {
-            warn!(
-                reason,
-                "{shown} is damaged and cannot be restored now; using what is known of it ({restored})"
-            );
-            return Ok(entries);
-        }
         let mut aside = (1..).map(|number| self.layout.record_damaged(number));
         let aside = aside.find(|path| !path.exists()).unwrap_or_default();
-        match fs::copy(&path, &aside) {
-            Ok(_) => {
-                let aside = aside.file_name().unwrap_or_default().display();
-                warn!(
-                    reason,
-                    "{shown} was damaged and is restored ({restored}); the damaged one is kept as {aside}"
-                );
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                warn!("{shown} was missing and is restored ({restored})");
-            }
-            Err(error) => return Err(error).at("set aside", &path),
+        // Copied: the file may be a link, and is there for readers meanwhile.
+        let copied = fs::copy(&path, &aside);
+        let is_missing = copied.as_ref().is_err_and(is_missing);
+        if !is_missing {
+            copied.at("set aside", &path).inspect_err(|_| {
+                let _ = fs::remove_file(&aside);
+            })?;
         }
-        self.write(&entries)?;
-        Ok(entries)
+        self.write(entries)?;
+        let (path, models) = (path.display(), count(entries));
+        let aside = aside.file_name().unwrap_or_default().display();
+        match is_missing {
+            true => warn!("{path} was missing and is restored ({models})"),
+            false => warn!(
+                reason,
+                "{path} was damaged and is restored ({models}); the damaged one is kept as {aside}"
+            ),
+        }
+        Ok(())
     }
 
     /// Finds every folder, from this one on, that has a manifest of ours.
@@ -225,10 +231,18 @@ impl Store {
         change: impl FnOnce(&mut Entries) -> Option<T>,
     ) -> Result<Option<T>> {
         let _locks = self.lock_records(patience)?;
-        let mut entries = match self.read()? {
-            Ok(entries) if entries.values().all(ModelRecord::is_readable) => entries,
-            Ok(_) => self.restore("an entry is malformed", true)?,
-            Err(reason) => self.restore(&reason, true)?,
+        let reason = match self.read()? {
+            Ok(entries) if entries.values().all(ModelRecord::is_readable) => Ok(entries),
+            Ok(_) => Err("an entry is malformed".to_owned()),
+            Err(reason) => Err(reason),
+        };
+        let mut entries = match reason {
+            Ok(entries) => entries,
+            Err(reason) => {
+                let entries = self.rebuild();
+                self.replace_damaged(&entries, &reason)?;
+                entries
+            }
         };
         let changed = change(&mut entries);
         if changed.is_some() {
@@ -241,6 +255,14 @@ impl Store {
         let json = to_json(entries)?;
         replace_file(&self.layout.record(), &json)?;
         replace_file(&self.layout.record_backup(), &json)
+    }
+}
+
+/// Says how many models there are.
+fn count(entries: &Entries) -> String {
+    match entries.iter().count() {
+        1 => "1 model".to_owned(),
+        several => format!("{several} models"),
     }
 }
 

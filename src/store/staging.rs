@@ -43,6 +43,10 @@ pub(super) fn create(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bo
 
 /// Returns whether a model can be moved from this folder of the cache to its place.
 pub(super) fn fits(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bool> {
+    if !dir.is_dir() {
+        // Its disk is away.
+        return Ok(false);
+    }
     let nearest = nearest(layout, model);
     let mut name = hidden(layout, dir);
     name.push(".tmp");

@@ -45,6 +45,7 @@ pub(crate) fn commit(
     if let Some(annotation) = annotation {
         record.annotate(annotation);
     }
+    partial.close();
     let path = store.install(lock, partial.dir(), &record)?;
     // Partials of other states of the same model are of no more use.
     for partial in find_partials(store.layout()) {

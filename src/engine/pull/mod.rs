@@ -331,25 +331,40 @@ impl Engine {
         let (remote, model) = (&offer.remote, &offer.remote.model);
         let concurrency = options.concurrency.or(self.settings.concurrency);
         concurrency.map_or(Ok(()), check_concurrency)?;
-        let waiting = |holder| tally.waiting(holder);
-        let lock = self.store.lock_model(model, &pull.call.cancel, &waiting)?;
-        tally.phase(Phase::Manifest);
         let path = self.store.layout().model_dir(model);
-        // Whoever had the lock before may have pulled exactly this.
-        let unchanged = records.filter(|records| records.get(model).is_none() && !path.exists());
-        let records = unchanged.map_or_else(|| self.records(), Ok)?;
-        if let Some(record) = records.get(model)
-            && !options.force
-            && record.offered() == remote.manifest_digest
-            && path.is_dir()
-        {
+        let installed = |records: &Records| -> Result<Option<PullReport>> {
+            let record = records.get(model).filter(|record| {
+                !options.force && record.offered() == remote.manifest_digest && path.is_dir()
+            });
+            let Some(record) = record else {
+                return Ok(None);
+            };
             let report = self.report_installed(model, record, options)?;
-            return Ok(PullReport {
+            Ok(Some(PullReport {
                 source: remote.source.clone(),
                 alias_of: remote.alias_of.clone(),
                 elapsed: started.elapsed(),
                 ..report
-            });
+            }))
+        };
+        // What is there needs no lock, which a store that cannot be written does not have.
+        let records = match records {
+            None if !options.force => Some(self.records()?),
+            known => known,
+        };
+        if let Some(known) = &records
+            && let Some(report) = installed(known)?
+        {
+            return Ok(report);
+        }
+        let waiting = |holder| tally.waiting(holder);
+        let lock = self.store.lock_model(model, &pull.call.cancel, &waiting)?;
+        tally.phase(Phase::Manifest);
+        // Whoever had the lock before may have pulled exactly this.
+        let unchanged = records.filter(|records| records.get(model).is_none() && !path.exists());
+        let records = unchanged.map_or_else(|| self.records(), Ok)?;
+        if let Some(report) = installed(&records)? {
+            return Ok(report);
         }
         self.store.check_place(&records, model)?;
         let attempt = Attempt {

@@ -143,3 +143,17 @@ fn a_partial_in_use_elsewhere_is_left_alone() {
     assert_eq!(first.dir(), third.dir());
     fs::remove_dir_all(layout.root()).unwrap();
 }
+
+#[test]
+fn a_partial_that_is_closed_still_records() {
+    let layout = store("closed");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let writer = claim(&layout, &model);
+    writer.note(&(0..2)).unwrap();
+    writer.close();
+    writer.touch();
+    writer.note(&(2..4)).unwrap();
+    let partial = Partial::read(writer.dir()).unwrap();
+    assert_eq!(partial.journal(), set([0..4]));
+    fs::remove_dir_all(layout.root()).unwrap();
+}

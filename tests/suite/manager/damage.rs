@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use modelrack::pull::PullOutcome;
 use modelrack::{CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, VerifyOptions};
 use serde_json::json;
 
@@ -192,6 +193,20 @@ fn what_a_crash_left_half_done_is_finished_by_whoever_comes_next() {
     assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
     rack.assert_files("h/n v1", &[("a", "1")]);
     assert!(rack.cache().is_empty(), "{:?}", rack.cache());
+}
+
+#[test]
+fn what_is_installed_needs_no_place_to_write_to() {
+    let rack = installed();
+    let cache = rack.store().join("cache");
+    fs::remove_dir(&cache).unwrap();
+    // Neither partials nor locks.
+    fs::write(&cache, "a file").unwrap();
+    let again = rack.pull("g/m v1").unwrap();
+    assert_eq!(again.outcome, PullOutcome::AlreadyInstalled);
+    let forced = PullOptions::default().force(true);
+    let error = rack.manager().pull(&address("g/m v1"), &forced);
+    assert_eq!(error.unwrap_err().code(), "STORAGE_ERROR");
 }
 
 /// Asks a manager of its own everything that changes nothing.

@@ -117,9 +117,25 @@ fn a_group_may_move_to_another_disk_before_a_pull_goes_on() {
     failed.unwrap_err();
     rack.server.clear_rules();
     assert!(link_folder(disk.path(), &rack.store().join("g")));
-    rack.pull("g/m v1").unwrap();
+    let pulled = rack.pull("g/m v1").unwrap();
+    assert!(pulled.bytes_fetched <= 7 * CHUNK as u64, "{pulled:?}");
     rack.assert_files("g/m v1", &sample());
     assert_clean(&rack, disk.path(), &["m"]);
+}
+
+#[test]
+fn a_partial_whose_disk_is_away_is_in_nobody_s_way() {
+    let Some((rack, disk)) = spread() else { return };
+    let published = rack.publish("g/m v1", &sample());
+    rack.server
+        .rule(chunks_but(&[&published]).nth(6).status(404));
+    rack.pull("g/m v1").unwrap_err();
+    rack.server.clear_rules();
+    fs::remove_dir_all(disk.path()).unwrap();
+    fs::remove_file(rack.store().join("g")).unwrap();
+    assert_eq!(rack.listed(), (vec![], vec![]));
+    rack.pull("g/m v1").unwrap();
+    rack.assert_files("g/m v1", &sample());
 }
 
 #[test]
