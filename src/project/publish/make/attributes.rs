@@ -58,8 +58,13 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// Adds the attributes for a folder of the repository. Those for its top come first, since only they define macros.
-    pub(super) fn add(&mut self, folder: &str, text: &str) {
+    /// Adds the attributes in a file of the repository. That at its top comes first, since only it defines macros.
+    pub(super) fn add_file(&mut self, path: &str, text: &[u8]) {
+        let folder = path.strip_suffix(NAME).unwrap_or_default();
+        self.add(folder.trim_end_matches('/'), &String::from_utf8_lossy(text));
+    }
+
+    fn add(&mut self, folder: &str, text: &str) {
         for line in text.lines().map(str::trim) {
             let mut words = line.split_whitespace();
             let Some(pattern) = words.next().filter(|word| !word.starts_with('#')) else {

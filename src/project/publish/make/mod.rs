@@ -289,7 +289,9 @@ impl Project {
             )));
         }
         let files = hash_files(&folder, &found.files, options)?;
-        let notes = notes(folder.notes, found.nested, &folder.tree.left_behind);
+        let mut of_folder = folder.notes.clone();
+        of_folder.extend(folder.note_of_changes(&found.files));
+        let notes = notes(of_folder, found.nested, &folder.tree.left_behind);
         let Models {
             models, examples, ..
         } = found;

@@ -1,5 +1,8 @@
 //! Opening what is indexed: a folder in the archive of a repository, in a zip of a release, or on this machine.
 
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +21,7 @@ use crate::http::{Client, GetOptions};
 use crate::progress::{CancelToken, Silent};
 use crate::project::scan::pointer::PointerCheck;
 use crate::project::work_tree::path_in_work_tree;
-use crate::relpath::{RelPath, below};
+use crate::relpath::{RelPath, below, shown};
 use crate::settings::Settings;
 use crate::source::Sources;
 use crate::source::repository::discover::{ASSET_BYTES, Discovery};
@@ -39,14 +42,10 @@ pub(super) struct IndexedFolder {
     /// What the publisher should know about it, each as a sentence.
     pub(super) notes: Vec<String>,
     pub(super) server: Option<Server>,
-    /// If it is in the archive of a repository, what attributes of git say about that.
-    packed: Option<Packed>,
-}
-
-/// What may differ between the archive of a repository and the files that its server serves.
-struct Packed {
+    /// By which its files may differ from those that the server serves.
     attributes: Attributes,
-    client: Client,
+    /// For fetching files that differ, if they are in an archive.
+    client: Option<Client>,
 }
 
 /// A repository that serves models at a ref.
@@ -104,7 +103,7 @@ impl Server {
             let url = self.url(None, attributes::NAME)?;
             let accept = |_: &Url, text| Ok(text);
             match client.document(&[url], attributes::MAX_BYTES, cancel, accept) {
-                Ok(text) => attributes.add("", &String::from_utf8_lossy(&text)),
+                Ok(text) => attributes.add_file(attributes::NAME, &text),
                 Err(error) if error.is_cancelled() => return Err(error),
                 Err(error) if error.status() == Some(404) => {}
                 Err(error) => warn!(
@@ -122,9 +121,7 @@ impl Server {
                 Ok(())
             });
             read?;
-            let folder = path.strip_suffix(attributes::NAME).unwrap_or_default();
-            let folder = folder.trim_end_matches('/');
-            attributes.add(folder, &String::from_utf8_lossy(&text));
+            attributes.add_file(path, &text);
         }
         Ok(attributes)
     }
@@ -200,10 +197,10 @@ impl IndexedFolder {
         path: &str,
         cancel: &CancelToken,
     ) -> Result<Option<(Hasher, PointerCheck, u64)>> {
-        let (Some(server), Some(packed)) = (&self.server, &self.packed) else {
+        let (Some(server), Some(client)) = (&self.server, &self.client) else {
             return Ok(None);
         };
-        if !packed.attributes.may_change(path) {
+        if !self.attributes.may_change(path) {
             return Ok(None);
         }
         let urls = [server.url(None, path)?];
@@ -213,11 +210,23 @@ impl IndexedFolder {
             pointer.update(piece);
             Ok(())
         };
-        let client = &packed.client;
         let options = GetOptions::default();
         let ((hasher, pointer), size_bytes, _) =
             client.fetch_into(&urls, &options, MAX_ARCHIVE_BYTES, cancel, create, write)?;
         Ok(Some((hasher, pointer, size_bytes)))
+    }
+
+    /// Says in a sentence which of these files git may have changed when it checked them out.
+    pub(super) fn note_of_changes(&self, names: &BTreeSet<&str>) -> Option<String> {
+        let may_change = |name: &&&str| self.attributes.may_change(&below(&self.root, name));
+        let mut changed = names.iter().filter(may_change);
+        let first = changed.next().filter(|_| self.client.is_none())?;
+        let (first, count) = (shown(first), 1 + changed.count());
+        Some(format!(
+            "git may have changed {count} of the files, such as '{first}', when it checked them out, as {} says; a \
+             server serves them as they were committed",
+            attributes::NAME
+        ))
     }
 }
 
@@ -289,7 +298,8 @@ impl MakeOptions {
             top: name_of(root).or(name_of(&server.place.repo)),
             notes: attributes.note().into_iter().collect(),
             server: Some(server),
-            packed: Some(Packed { attributes, client }),
+            attributes,
+            client: Some(client),
         })
     }
 
@@ -320,6 +330,10 @@ impl MakeOptions {
             "the folder is not in a work tree of git, so the registry has no root: its files have to be at the top of \
              their repository",
         );
+        let attributes = match &in_work_tree {
+            Some(root) => attributes_in_work_tree(&folder, root, &tree.names)?,
+            None => Attributes::default(),
+        };
         let root = in_work_tree.unwrap_or_default();
         if !root.is_empty() {
             RelPath::parse(&root)
@@ -337,9 +351,30 @@ impl MakeOptions {
             asset: None,
             notes: note.map(str::to_owned).into_iter().collect(),
             server,
-            packed: None,
+            attributes,
+            client: None,
         })
     }
+}
+
+/// Reads the attributes of git for a folder, whose path in its work tree is `root`, and for those in it.
+fn attributes_in_work_tree(folder: &Path, root: &str, names: &[String]) -> Result<Attributes> {
+    let folder = fs::canonicalize(folder).at("read", folder)?;
+    let above: Vec<&str> = root.split('/').filter(|it| !it.is_empty()).collect();
+    let top = folder.ancestors().nth(above.len()).unwrap_or(&folder);
+    let above = (0..above.len()).map(|depth| below(&above[..depth].join("/"), attributes::NAME));
+    let is_one = |name: &&String| name.rsplit('/').next() == Some(attributes::NAME);
+    let within = names.iter().filter(is_one).map(|name| below(root, name));
+    let mut attributes = Attributes::default();
+    for path in above.chain(within) {
+        let mut text = Vec::new();
+        let file = File::open(top.join(&path));
+        let read = file.and_then(|file| file.take(attributes::MAX_BYTES).read_to_end(&mut text));
+        if read.is_ok() {
+            attributes.add_file(&path, &text);
+        }
+    }
+    Ok(attributes)
 }
 
 /// Returns the last segment of a path.

@@ -46,6 +46,22 @@ fn a_linked_work_tree_is_recognised() {
 }
 
 #[test]
+fn files_that_git_changes_when_it_checks_them_out_are_noted() {
+    for (path, line) in [
+        ("work/.gitattributes", "flow.nam eol=crlf\n"),
+        ("work/mf6/test001a/.gitattributes", "/flow.nam ident\n"),
+    ] {
+        let publisher = with_work_tree();
+        let options = publisher.of_folder("work/mf6");
+        assert_eq!(publisher.make(&options).unwrap().notes.len(), 0);
+        publisher.write("", &[(path, line)]);
+        let notes = publisher.make(&options).unwrap().notes.concat();
+        let expected = "git may have changed 1 of the files, such as 'test001a/flow.nam'";
+        assert!(notes.starts_with(expected), "{notes}");
+    }
+}
+
+#[test]
 fn a_folder_outside_of_a_work_tree_has_no_root() {
     let publisher = Publisher::new();
     publisher.write("plain", &tree());
