@@ -20,7 +20,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Remove cached registries; installed models are kept")
         .arg(args::source(mount))
         .arg(args::reference(mount, of_every_source))
-        .args(args::yes(mount))
+        .args(args::yes(mount).map(|yes| yes.alias("force")))
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

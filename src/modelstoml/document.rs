@@ -400,7 +400,8 @@ fn may_be_zip(url: &str) -> bool {
     url.contains('%') || is_zip(url.trim().split(['?', '#']).next().unwrap_or_default())
 }
 
-fn is_zip(name: &str) -> bool {
+/// Returns whether a file is a zip by its name.
+pub(crate) fn is_zip(name: &str) -> bool {
     let extension = name.len().checked_sub(4).and_then(|at| name.get(at..));
     name.len() > 4 && extension.is_some_and(|extension| extension.eq_ignore_ascii_case(".zip"))
 }

@@ -17,7 +17,7 @@ mod write;
 pub(crate) use consumer::Registry;
 #[cfg(feature = "author")]
 pub(crate) use document::{Document, FileEntry};
-pub(crate) use document::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
+pub(crate) use document::{MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
 #[cfg(feature = "author")]
 pub(crate) use metadata::storable;
 #[cfg(feature = "author")]

@@ -27,6 +27,8 @@ pub(super) const EXAMPLES: &str = "
 pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("Write the models.toml of a repository from its model folders")
+        // Of an option that is given twice, the last counts.
+        .args_override_self(true)
         .args([
             option(args::REPO, "OWNER/NAME")
                 .help("The repository, of which the archive at the ref is indexed")

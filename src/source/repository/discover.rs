@@ -7,8 +7,8 @@ use crate::digest::{Digest, is_commit_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::http::{Answer, GetOptions, Validators};
-use crate::modelstoml::{MAX_REGISTRY_BYTES, REGISTRY_FILE};
-use crate::relpath::below;
+use crate::modelstoml::{MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
+use crate::relpath::{RelPath, below, shown};
 use crate::source::repository::index::Origin;
 use crate::source::repository::place::RepositoryPlace;
 use crate::source::repository::refs::{MAX_ADVERTISEMENT_BYTES, RefKind, Refs, may_be_hash};
@@ -195,18 +195,10 @@ impl Discovery<'_> {
     /// # Errors
     /// [`ErrorKind::Registry`] if the release lacks it: that is a mistake of its publisher.
     pub(crate) fn asset(&self, tag: &str, name: &str) -> Result<Option<Url>> {
-        let url = self.place.api_url(&format!("releases/tags/{tag}"));
-        let options = GetOptions {
-            may_be_missing: true,
-            ..GetOptions::default()
-        };
-        let Fetched::Bytes(json, _) = optional(self.fetch(&url, &options, MAX_ANSWER_BYTES))?
-        else {
+        let Some(assets) = self.assets(tag)? else {
             return Ok(None);
         };
-        let release: Option<ReleaseWire> = serde_json::from_slice(&json).ok();
-        let mut assets = release.into_iter().flat_map(|release| release.assets);
-        let asset = assets.find(|asset| asset.name == name);
+        let asset = assets.into_iter().find(|asset| asset.name == name);
         let place = asset.and_then(|asset| Url::parse(&asset.url).ok());
         place.map(Some).ok_or_else(|| {
             let what = match name {
@@ -217,6 +209,52 @@ impl Discovery<'_> {
             let message = format!("{what} '{name}' not found as release asset for '{label}@{tag}'");
             Error::registry(self.place.release_url(tag, &name.to_string()), message)
         })
+    }
+
+    /// Asks the interface for the assets of a release; `None` if there is no such release.
+    fn assets(&self, tag: &str) -> Result<Option<Vec<AssetWire>>> {
+        let url = self.place.api_url(&format!("releases/tags/{tag}"));
+        let options = GetOptions {
+            may_be_missing: true,
+            ..GetOptions::default()
+        };
+        let Fetched::Bytes(json, _) = optional(self.fetch(&url, &options, MAX_ANSWER_BYTES))?
+        else {
+            return Ok(None);
+        };
+        let release: Option<ReleaseWire> = serde_json::from_slice(&json).ok();
+        Ok(Some(release.map_or(Vec::new(), |release| release.assets)))
+    }
+
+    /// Returns the only zip of a release, which must hold the files if nothing says which does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`], which says which zips there are.
+    pub(crate) fn only_zip(&self, tag: &str) -> Result<String> {
+        let location = self.place.release_url(tag, REGISTRY_FILE);
+        let unknown = |zips: &str| {
+            format!(
+                "neither the registry nor the source states which zip of the release holds the \
+                 files{zips}: set 'asset'"
+            )
+        };
+        let assets = match self.assets(tag) {
+            Ok(Some(assets)) => assets,
+            Ok(None) => return Err(Error::registry(location, unknown(""))),
+            Err(error) if error.is_cancelled() => return Err(error),
+            Err(error) => return Err(Error::registry_from(location, unknown(""), error)),
+        };
+        let names = assets.into_iter().map(|asset| asset.name);
+        let mut zips: Vec<String> = names.filter(|name| is_zip(name)).collect();
+        let is_file = |name: &String| {
+            RelPath::parse(name).is_ok_and(|path| path.components().count() == 1)
+        };
+        let zips = match zips.as_slice() {
+            [only] if is_file(only) => return Ok(zips.swap_remove(0)),
+            [] => ", which has none".to_owned(),
+            zips => format!(", which has {}", shown(&zips.join(", "))),
+        };
+        Err(Error::registry(location, unknown(&zips)))
     }
 
     /// Completes a hash, or finds one that no ref points at.

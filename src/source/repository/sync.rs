@@ -193,17 +193,15 @@ impl Sync<'_> {
         let repository = self.repository;
         let place = &repository.place;
         let asset = registry.asset.as_ref().or(place.asset.as_ref());
-        let state = match (&served.commit, asset) {
-            (Some(commit), _) => PinState::Commit(commit.clone()),
-            (None, Some(asset)) => PinState::Release {
+        let state = match &served.commit {
+            Some(commit) => PinState::Commit(commit.clone()),
+            None => PinState::Release {
                 tag: reference.to_owned(),
-                asset: asset.clone(),
+                asset: match asset {
+                    Some(asset) => asset.clone(),
+                    None => self.discovery.only_zip(reference)?,
+                },
             },
-            (None, None) => {
-                let message = "neither the registry nor the source states which zip of the release \
-                               holds the files: set 'asset'";
-                return Err(Error::registry(location, message));
-            }
         };
         let origin = Origin {
             reference: reference.to_owned(),

@@ -134,3 +134,15 @@ fn a_model_that_is_damaged_can_be_removed_all_the_same() {
     assert_eq!(typed(&rack, "remove g/m v1 -y", "").code, 0);
     assert!(is_done(&rack, "remove"));
 }
+
+#[test]
+fn clearing_is_confirmed_by_either_name_of_the_flag() {
+    for flag in ["-y", "--yes", "--force"] {
+        let rack = Rack::with_model();
+        assert_eq!(models(&rack, "sync").code, 0);
+        assert_eq!(models(&rack, "clear").code, 2, "without a terminal");
+        let ran = models(&rack, &format!("clear {flag}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains("Removed the registry"), "{ran:?}");
+    }
+}

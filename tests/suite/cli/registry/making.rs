@@ -55,6 +55,8 @@ fn it_says_what_was_made_and_of_what() {
     );
 
     let asset = [
+        "--asset-file",
+        "another.zip",
         "--repo",
         "o/models",
         "--ref",

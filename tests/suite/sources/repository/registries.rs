@@ -178,41 +178,52 @@ fn which_zip_holds_the_files_of_a_release() {
     let with_entry = plain.replace("[files]", &entry);
     let each_url = plain.replace(" }", &format!(", url = \"{download}/b.zip\" }}"));
     let two_urls = each_url.replacen("/b.zip", "/c.zip", 1);
-    for (toml, key, expected) in [
+    for (toml, key, zip_name) in [
         (
             ModelsToml::of(&models).asset("a.zip").text(),
             "asset = \"c.zip\"",
-            Some("a.zip"),
+            "a.zip",
         ),
-        (each_url.clone(), "asset = \"c.zip\"", Some("b.zip")),
-        (each_url, "", Some("b.zip")),
-        (two_urls, "", Some("b.zip")),
-        (plain.clone(), "asset = \"c.zip\"", Some("c.zip")),
-        (with_entry, "asset = \"b.zip\"", Some("b.zip")),
-        (plain, "", None),
+        (each_url.clone(), "asset = \"c.zip\"", "b.zip"),
+        (each_url, "", "b.zip"),
+        (two_urls, "", "b.zip"),
+        (plain.clone(), "asset = \"c.zip\"", "c.zip"),
+        (with_entry, "asset = \"b.zip\"", "b.zip"),
+        // The release has no other.
+        (plain, "", "d.zip"),
     ] {
         let host = Host::new();
         let mut assets = vec![("models.toml".to_owned(), toml.into_bytes())];
-        assets.extend(expected.map(|name| (name.to_owned(), packed.clone())));
+        assets.push((zip_name.to_owned(), packed.clone()));
         host.repo.release("current", assets);
         let keys = format!("{}\n{key}", refs_key(&["current"]));
         let manager = host.manager_of(&host.source(&keys));
         let told = sync(&manager);
-        let Some(zip) = expected else {
-            let message = "neither the registry nor the source states which zip of the release holds the files: \
-                           set 'asset'";
-            assert!(
-                told.starts_with(&format!("failed mf6/test@current REGISTRY_ERROR {message}")),
-                "{told}"
-            );
-            continue;
-        };
         assert_eq!(told, "synced mf6/test@current release 3\n");
         host.paths();
         let pulled = manager.pull(&address("mf6/test/ex-gwf-twri01"), &PullOptions::default());
         pulled.map_err(|error| chain(&error)).unwrap();
-        let path = format!("/o/models/releases/download/current/{zip}");
+        let path = format!("/o/models/releases/download/current/{zip_name}");
         assert!(host.paths().contains(&path));
+    }
+}
+
+#[test]
+fn a_release_with_several_zips_or_none_leaves_a_doubt() {
+    for (zips, what) in [
+        (&[][..], ", which has none: set 'asset'"),
+        (&["a.zip", "b.ZIP"], ", which has a.zip, b.ZIP: set 'asset'"),
+    ] {
+        let host = Host::new();
+        let mut assets = vec![("models.toml".to_owned(), registry().into())];
+        assets.extend(zips.iter().map(|name| ((*name).to_owned(), Vec::new())));
+        host.repo.release("current", assets);
+        let told = sync(&host.manager(&["current"]));
+        assert!(
+            told.starts_with("failed mf6/test@current REGISTRY_ERROR neither "),
+            "{told}"
+        );
+        assert!(told.contains(what), "{told}");
     }
 }
 
