@@ -336,7 +336,7 @@ impl fmt::Debug for RemoteMetadata {
 /// for file in &detail.files {
 ///     println!("{} {:?} bytes", file.path, file.size_bytes);
 /// }
-/// println!("fetched in {} parts", detail.parts);
+/// println!("fetched in {} parts of {:?} bytes", detail.parts, detail.chunk_bytes);
 /// assert_eq!(detail.remote.files, Some(detail.files.len() as u64));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -349,6 +349,9 @@ pub struct RemoteDetail {
     /// The number of parts that the files are fetched in.
     #[serde(rename = "chunks")]
     pub parts: usize,
+    /// The size of a chunk, as [`Manifest::chunk_bytes`] returns it; `None` if each file is one part.
+    #[serde(rename = "chunk_size")]
+    pub chunk_bytes: Option<u64>,
     /// The files, in the order of the manifest.
     #[serde(rename = "content")]
     pub files: Vec<ManifestFile>,
@@ -366,6 +369,7 @@ impl RemoteDetail {
                 ..remote
             },
             parts: files.len(),
+            chunk_bytes: None,
             files,
         }
     }
@@ -376,6 +380,7 @@ impl RemoteDetail {
         if manifest.is_measured() {
             detail.parts = manifest.parts().len();
         }
+        detail.chunk_bytes = manifest.chunk_bytes();
         detail
     }
 }

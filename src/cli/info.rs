@@ -55,6 +55,9 @@ fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
         ("manifest", model.manifest_digest.to_string()),
     ];
     fields.extend(model.commit.clone().map(|commit| ("commit", commit)));
+    for (key, globs) in [("include", &model.include), ("exclude", &model.exclude)] {
+        fields.extend((!globs.is_empty()).then(|| (key, globs.join(" "))));
+    }
     print_fields(session, fields, &model.metadata, detail.files())
 }
 
@@ -65,12 +68,16 @@ fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {
         _ => "yes",
     };
     let size = remote.total_bytes.map(render::size);
+    let chunks = match detail.chunk_bytes {
+        Some(bytes) => format!("{} of {}", detail.parts, render::size(bytes)),
+        None => detail.parts.to_string(),
+    };
     let mut fields = vec![
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
         ("installed", installed.to_owned()),
         ("size", size.unwrap_or_else(|| "unknown".into())),
-        ("chunks", detail.parts.to_string()),
+        ("chunks", chunks),
         ("manifest", remote.manifest_digest.to_string()),
     ];
     fields.extend(remote.alias_of.clone().map(|target| ("alias of", target)));

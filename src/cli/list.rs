@@ -125,21 +125,27 @@ fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> C
     };
     let path = &session.path;
     let nothing = format!("{what} Run '{path} list --remote' to see what can be pulled.");
-    let row = |model: &ModelRef, status: Status, size, time| {
+    let row = |model: &ModelRef, status: String, size, time| {
         [
             model.name().to_string(),
             model.version().to_owned(),
-            status.as_str().to_owned(),
+            status,
             size,
             render::time(time),
         ]
     };
     let installed = listing.models.iter().map(|of| {
         let size = render::size(of.total_bytes);
-        row(&of.model, of.status, size, of.installed_at)
+        let is_selection = !(of.include.is_empty() && of.exclude.is_empty());
+        let files = if is_selection { " (some files)" } else { "" };
+        let status = format!("{}{files}", of.status.as_str());
+        row(&of.model, status, size, of.installed_at)
     });
     let partials = listing.partials.iter().filter(|_| !session.output.quiet);
-    let partials = partials.map(|of| row(&of.model, of.status, downloaded(of), of.touched_at));
+    let partials = partials.map(|of| {
+        let status = of.status.as_str().to_owned();
+        row(&of.model, status, downloaded(of), of.touched_at)
+    });
     let head = ["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"];
     Table::new(head, installed.chain(partials))
         .named_by(2)

@@ -28,17 +28,26 @@ pub(super) struct SafeJson<W> {
     out: W,
     /// Whole characters, as serialisers write them. Scanning blocks is faster than scanning each piece.
     held: Vec<u8>,
+    /// Whether line breaks are dropped, which only metadata can have: they are passed on as their registry has them.
+    is_one_line: bool,
 }
 
 impl<W: Write> SafeJson<W> {
     const BLOCK_BYTES: usize = 32 << 10;
 
-    pub(super) fn new(out: W) -> Self {
-        let held = Vec::new();
-        Self { out, held }
+    pub(super) fn new(out: W, is_one_line: bool) -> Self {
+        Self {
+            out,
+            held: Vec::new(),
+            is_one_line,
+        }
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
+        let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        if self.is_one_line && self.held.iter().any(is_break) {
+            self.held.retain(|byte| !is_break(byte));
+        }
         let mut rest = std::str::from_utf8(&self.held).map_err(io::Error::other)?;
         let plain = rest.is_ascii() && !self.held.contains(&0x7f);
         let mut seen = if plain { rest.len() } else { 0 };
@@ -192,7 +201,7 @@ mod tests {
         for filler in [0, 1, (32 << 10) - 8, (32 << 10) - 1, 70_000] {
             let text = format!("{}{hidden}{}", "é".repeat(filler / 2), "x".repeat(filler));
             let mut out = Vec::new();
-            let mut json = SafeJson::new(&mut out);
+            let mut json = SafeJson::new(&mut out, false);
             serde_json::to_writer_pretty(&mut json, &[text.as_str(), hidden]).unwrap();
             json.flush().unwrap();
             let out = String::from_utf8(out).unwrap();

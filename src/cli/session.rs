@@ -103,14 +103,16 @@ impl Session {
     /// Prints the document of `--json`.
     pub(super) fn json(&self, value: &impl Serialize) -> CliResult {
         self.console.with_out(|out| {
-            let mut json = SafeJson::new(out);
-            // Indented for people; programs get it faster.
-            match self.console.out_is_terminal {
+            // Indented for people; programs get one line, and get it faster.
+            let is_indented = self.console.out_is_terminal;
+            let mut json = SafeJson::new(&mut *out, !is_indented);
+            match is_indented {
                 true => serde_json::to_writer_pretty(&mut json, value)?,
                 false => serde_json::to_writer(&mut json, value)?,
             }
-            json.write_all(b"\n")?;
-            json.flush()
+            json.flush()?;
+            out.write_all(b"\n")?;
+            out.flush()
         })?;
         Ok(())
     }

@@ -3,13 +3,13 @@
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
-use super::ending::{CliResult, failed};
+use super::ending::{CliResult, failed, reported};
 use super::pull::describe;
 use super::session::Session;
 use super::{Mount, render};
-use crate::UpdateOptions;
 use crate::error::chain;
 use crate::installed::{Change, Freshness, UpdateEntry};
+use crate::{Error, ErrorKind, UpdateOptions};
 
 const APPLY: &str = "modelrack_apply";
 
@@ -41,14 +41,24 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             false => session.manager.check_update(&options),
         }
     })?;
+    if let Some(entry) = report
+        .entries
+        .iter()
+        .find(|entry| entry.installed_digest.is_none())
+    {
+        let (model, near) = (entry.model.to_string(), Vec::new());
+        return Err(Error::from(ErrorKind::NotInstalled { model, near }).into());
+    }
     session.show(&report, || print(session, &report.entries, apply))?;
     // The report has all models that could not be compared; the first of them decides how the command ends.
     let mut entries = report.entries.into_iter();
     let error = entries.find_map(|entry| match entry.freshness {
-        Freshness::Unknown(error) | Freshness::Gone(error) => Some(error),
+        // There is nothing to say beyond that.
+        Freshness::Gone(error) => Some(reported([&error])),
+        Freshness::Unknown(error) => Some(failed(session, error)),
         _ => None,
     });
-    error.map_or(Ok(()), |error| failed(session, error))
+    error.unwrap_or(Ok(()))
 }
 
 fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
@@ -56,6 +66,8 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
     for entry in entries {
         let model = &entry.model;
         match (&entry.freshness, &entry.applied) {
+            // Said above.
+            (Freshness::Absent(_), _) => Ok(()),
             (Freshness::UpToDate, _) => session.say(format!("{model}: up to date")),
             (Freshness::Gone(_), _) => {
                 session.print(format!("{model}: no longer offered by its source"))

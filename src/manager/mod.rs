@@ -337,8 +337,8 @@ pub trait Manager: Send + Sync + Debug {
     /// ```
     ///
     /// # Errors
-    /// For a single model, those of [`Manager::remote_detail`], also if its source no longer offers it. For several models,
-    /// these errors are in the report.
+    /// For a single model, those of [`Manager::remote_detail`], also if its source no longer offers it, and
+    /// [`ErrorKind::NotInstalled`] if it is neither installed nor offered. For several models, these errors are in the report.
     fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
 
     /// Compares installed models with what their sources offer, and pulls those that changed.

@@ -164,7 +164,7 @@ impl Part {
 /// assert_eq!(manifest.total_bytes(), Some(12));
 /// assert_eq!(manifest.files()[1].path.as_str(), "model.safetensors");
 /// let sizes: Vec<u64> = manifest.parts().iter().map(|part| part.size_bytes).collect();
-/// assert_eq!(sizes, [8, 4]);
+/// assert_eq!((sizes, manifest.chunk_bytes()), (vec![8, 4], Some(8)));
 ///
 /// // An index names the manifest by the digest of its document.
 /// assert_eq!(manifest.digest(), Digest::of(manifest.json()));
@@ -180,6 +180,7 @@ pub struct Manifest {
     /// The names of files that cannot be installed, and what is wrong with each, as the predicate of a sentence.
     unusable: BTreeMap<String, String>,
     parts: Vec<Part>,
+    chunk_bytes: Option<u64>,
     known_bytes: u64,
     is_measured: bool,
 }
@@ -227,9 +228,13 @@ impl Manifest {
         let chunks = wire.sized_chunks().map_err(refuse)?;
         let (total, revision) = (wire.total_size, wire.revision.take());
         let unusable = std::mem::take(&mut wire.unusable);
+        let chunk_bytes = wire.chunk_size.filter(|_| chunks.is_some());
         let of_name = |error: InvalidName| refuse(format!("in the manifest, {error}"));
         let files = wire.files().map_err(of_name)?;
-        let manifest = Self::of_document(json, files, unusable, revision);
+        let manifest = Self {
+            chunk_bytes,
+            ..Self::of_document(json, files, unusable, revision)
+        };
         manifest.laid_out(chunks, total).map_err(refuse)
     }
 
@@ -319,6 +324,7 @@ impl Manifest {
             files,
             unusable,
             parts: Vec::new(),
+            chunk_bytes: None,
             known_bytes: 0,
         }
     }
@@ -460,6 +466,13 @@ impl Manifest {
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Returns the size that chunks have, or have on average if they differ in length; `None` if the files are not cut into
+    /// chunks. [`Manifest`] has an example.
+    #[must_use]
+    pub fn chunk_bytes(&self) -> Option<u64> {
+        self.chunk_bytes
     }
 
     /// Returns the size of all files together; `None` if the sizes of some are unknown. [`Manifest`] has an example.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::home::Project;
@@ -180,11 +181,19 @@ pub struct FileSummary<'a> {
     /// Its path in the project's folder.
     pub path: &'a RelPath,
     /// Its size, in bytes.
-    #[serde(rename = "size")]
+    #[serde(flatten, serialize_with = "size")]
     pub size_bytes: u64,
     /// The digest of its content.
     #[serde(rename = "sha256")]
     pub digest: Digest,
+}
+
+/// Writes a size under the key that all reports have for one, and under the one that this report had first.
+fn size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Size", 2)?;
+    fields.serialize_field("bytes", bytes)?;
+    fields.serialize_field("size", bytes)?;
+    fields.end()
 }
 
 /// A version of a registered model; [`ItemDetail`] has an example.

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::engine::pull::selection::Selection;
 use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
@@ -175,6 +176,10 @@ pub struct InstalledModel {
     pub model_type: Option<String>,
     /// Its tags; may be empty.
     pub tags: Vec<String>,
+    /// The patterns of [`PullOptions::include`](crate::PullOptions::include) that it was pulled with; may be empty.
+    pub include: Vec<String>,
+    /// The patterns of [`PullOptions::exclude`](crate::PullOptions::exclude) that it was pulled with; may be empty.
+    pub exclude: Vec<String>,
     /// Everything that its registry and its annotation state about it; may be empty.
     pub metadata: Metadata,
 }
@@ -196,6 +201,8 @@ impl InstalledModel {
             source: None,
             model_type: None,
             tags: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
             metadata: Metadata::new(),
         }
     }
@@ -265,6 +272,7 @@ impl PartialModel {
 ///     println!("{} ({}) in {}", model.model, model.status.as_str(), model.path.display());
 ///     println!("  {} files, {} bytes, {}", model.files, model.total_bytes, model.manifest_digest);
 ///     println!("  from {:?} at {:?}, {:?} ago", model.source, model.commit, model.installed_at.elapsed()?);
+///     println!("  files that match {:?} and not {:?}", model.include, model.exclude);
 /// }
 /// for partial in &listing.partials {
 ///     println!("{} ({}): {} of {:?} bytes", partial.model, partial.status.as_str(), partial.bytes_done, partial.total_bytes);
@@ -315,8 +323,9 @@ pub struct InstalledDetail {
 
 /// Writes the number of parts, and the files.
 fn contents<S: Serializer>(manifest: &Manifest, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("Contents", 2)?;
+    let mut fields = serializer.serialize_struct("Contents", 3)?;
     fields.serialize_field("chunks", &manifest.parts().len())?;
+    fields.serialize_field("chunk_size", &manifest.chunk_bytes())?;
     fields.serialize_field("content", manifest.files())?;
     fields.end()
 }
@@ -342,6 +351,7 @@ impl InstalledDetail {
 impl Engine {
     pub(crate) fn installed(&self, model: ModelRef, record: &ModelRecord) -> InstalledModel {
         let path = self.store.layout().model_dir(&model);
+        let Selection { include, exclude } = Selection::recorded(record);
         InstalledModel {
             status: if path.is_dir() {
                 Status::Available
@@ -357,6 +367,8 @@ impl Engine {
             source: record.source.clone(),
             model_type: record.model_type.clone(),
             tags: record.tags.clone(),
+            include,
+            exclude,
             metadata: record.metadata.clone(),
             model,
         }

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::engine::lookup::reading::Reading;
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::selection::Selection;
 use crate::engine::pull::{PullOptions, PullReport};
@@ -104,6 +105,9 @@ pub enum Freshness {
     Gone(Error),
     /// The source could not be reached, or its registry could not be read.
     Unknown(Error),
+    /// It is not installed, and this is the digest of the state that the source offers. Only
+    /// [`Manager::check_update`](crate::Manager::check_update) returns it, of a model that is named.
+    Absent(Digest),
 }
 
 /// An installed model compared with its source; [`UpdateReport`] has an example.
@@ -112,8 +116,8 @@ pub enum Freshness {
 pub struct UpdateEntry {
     /// The model.
     pub model: ModelRef,
-    /// The digest of the installed state.
-    pub installed_digest: Digest,
+    /// The digest of the installed state; `None` if the model is not installed.
+    pub installed_digest: Option<Digest>,
     /// The result of the comparison.
     pub freshness: Freshness,
     /// The pull that applied the change; `None` if nothing was applied.
@@ -124,10 +128,14 @@ impl UpdateEntry {
     /// Creates the entry of a model to which nothing was applied; for [implementations of
     /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
-    pub fn new(model: ModelRef, installed_digest: Digest, freshness: Freshness) -> Self {
+    pub fn new(
+        model: ModelRef,
+        installed_digest: impl Into<Option<Digest>>,
+        freshness: Freshness,
+    ) -> Self {
         Self {
             model,
-            installed_digest,
+            installed_digest: installed_digest.into(),
             freshness,
             applied: None,
         }
@@ -141,7 +149,7 @@ impl Serialize for UpdateEntry {
             #[serde(flatten)]
             model: &'a ModelRef,
             state: &'static str,
-            installed_hash: Digest,
+            installed_hash: Option<Digest>,
             remote_hash: Option<Digest>,
             added: &'a [String],
             changed: &'a [String],
@@ -158,8 +166,12 @@ impl Serialize for UpdateEntry {
             Freshness::Changed(change) => ("changed", Some(change), None),
             Freshness::Gone(error) => ("gone", None, Some(error)),
             Freshness::Unknown(error) => ("unknown", None, Some(error)),
+            Freshness::Absent(_) => ("not_installed", None, None),
         };
-        let same = error.is_none().then_some(self.installed_digest);
+        let same = match &self.freshness {
+            Freshness::Absent(offered) => Some(*offered),
+            _ => self.installed_digest.filter(|_| error.is_none()),
+        };
         let fields = Fields {
             model: &self.model,
             state,
@@ -204,7 +216,7 @@ impl Serialize for UpdateEntry {
 /// publish(r#"{"layers": 6}"#)?;
 ///
 /// for entry in manager.check_update(&UpdateOptions::default())?.entries {
-///     println!("{} is installed as {}", entry.model, entry.installed_digest);
+///     println!("{} is installed as {:?}", entry.model, entry.installed_digest);
 ///     match entry.freshness {
 ///         Freshness::UpToDate => println!("  up to date"),
 ///         Freshness::Changed(change) => {
@@ -214,6 +226,7 @@ impl Serialize for UpdateEntry {
 ///         }
 ///         Freshness::Gone(error) => println!("  no longer offered: {error}"),
 ///         Freshness::Unknown(error) => println!("  not compared: {error}"),
+///         Freshness::Absent(offered) => println!("  not installed; {offered} can be pulled"),
 ///         _ => {}
 ///     }
 /// }
@@ -236,7 +249,14 @@ impl Engine {
     pub(crate) fn update(&self, options: &UpdateOptions, apply: bool) -> Result<UpdateReport> {
         let records = self.records()?;
         let models = match &options.model {
-            Some(address) => self.reading(address)?.match_installed(&records)?,
+            Some(address) => {
+                let reading = self.reading(address)?;
+                match reading.match_installed(&records) {
+                    Ok(models) => models,
+                    Err(error) if apply => return Err(error),
+                    Err(error) => return self.check_absent(&reading, options, error),
+                }
+            }
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let one = models.len() == 1;
@@ -271,12 +291,31 @@ impl Engine {
             };
             report.entries.push(UpdateEntry {
                 model,
-                installed_digest: record.offered(),
+                installed_digest: Some(record.offered()),
                 freshness,
                 applied,
             });
         }
         Ok(report)
+    }
+
+    /// Checks a model that is not installed; fails with `error` if no source offers it either.
+    fn check_absent(
+        &self,
+        reading: &Reading,
+        options: &UpdateOptions,
+        error: Error,
+    ) -> Result<UpdateReport> {
+        let call = self.call(options.offline, &options.cancel);
+        let remote = match self.find_remote(reading, &call) {
+            Ok(offer) => offer.remote,
+            Err(cancelled) if cancelled.is_cancelled() => return Err(cancelled),
+            Err(_) => return Err(error),
+        };
+        let freshness = Freshness::Absent(remote.manifest_digest);
+        Ok(UpdateReport {
+            entries: vec![UpdateEntry::new(remote.model, None, freshness)],
+        })
     }
 
     fn compare(

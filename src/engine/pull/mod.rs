@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
@@ -154,6 +155,7 @@ pub struct PullReport {
     /// The number of files of the model.
     pub files: u64,
     /// Paths of files without a digest, whose bytes could not be verified; usually empty.
+    #[serde(flatten, serialize_with = "unverified")]
     pub files_unverified: Vec<String>,
     /// The size of the model, in bytes.
     pub total_bytes: u64,
@@ -166,6 +168,14 @@ pub struct PullReport {
     /// How long it took.
     #[serde(rename = "elapsed_ms", serialize_with = "crate::report::millis")]
     pub elapsed: Duration,
+}
+
+/// Writes paths under the key that plans have for them, and under the one that this report had first.
+fn unverified<S: Serializer>(files: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Unverified", 2)?;
+    fields.serialize_field("files_unverified", files)?;
+    fields.serialize_field("unverified", files)?;
+    fields.end()
 }
 
 impl PullReport {

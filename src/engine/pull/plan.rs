@@ -36,6 +36,8 @@ pub struct PullPlan {
     pub files: usize,
     /// The number of files without a digest, whose bytes cannot be verified.
     pub files_unverified: usize,
+    /// The paths of those files, sorted.
+    pub unverified: Vec<String>,
     /// The number of files whose sizes the registry does not state. The bytes below do not include them, and each takes a
     /// request.
     pub files_unsized: usize,
@@ -77,6 +79,7 @@ impl PullPlan {
             files: 0,
             requests: 0,
             files_unverified: 0,
+            unverified: Vec::new(),
             files_unsized: 0,
             target: None,
             options: PullOptions::default(),
@@ -145,11 +148,13 @@ impl Engine {
         record: ModelRecord,
         options: &PullOptions,
     ) -> Result<PullPlan> {
+        let unverified = self.unverified(&model, &record, options)?;
         Ok(PullPlan {
             installed: true,
             total_bytes: record.total_size,
             files: usize::try_from(record.file_count).unwrap_or(usize::MAX),
-            files_unverified: self.unverified(&model, &record, options)?.len(),
+            files_unverified: unverified.len(),
+            unverified,
             options: options.clone(),
             target: Some(Arc::new(PullTarget::Installed(model.clone(), record))),
             ..PullPlan::new(model)
@@ -186,6 +191,7 @@ impl Engine {
         };
         Ok(PullPlan {
             files_unverified: unverified.len(),
+            unverified,
             options: options.clone(),
             target: Some(Arc::new(PullTarget::Offer(offer, Some(manifest)))),
             ..plan

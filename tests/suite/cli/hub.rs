@@ -31,6 +31,15 @@ fn files_and_a_type_are_chosen_with_flags() {
     assert_eq!(report["source"], "hf");
     let listed = models(&machine, "list --type embedding --json").json();
     let model = &listed["models"][0];
+    assert_eq!(model["include"], serde_json::json!(["*.json", "onnx/"]));
+    assert_eq!(model["exclude"], serde_json::json!(["*.md"]));
+    let shown = models(&machine, "list").success();
+    assert!(shown.contains("available (some files)"), "{shown}");
+    let shown = models(&machine, "info hf/openai/whisper-tiny").success();
+    assert!(
+        shown.contains("*.json onnx/") && shown.contains("*.md"),
+        "{shown}"
+    );
     assert_eq!(
         (&model["group"], &model["model"], &model["version"]),
         (&"hf/openai".into(), &"whisper-tiny".into(), &"main".into())

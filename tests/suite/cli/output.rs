@@ -317,6 +317,28 @@ fn a_status_that_cannot_be_printed_stops_nothing() {
     rack.assert_sample_installed();
 }
 
+#[test]
+fn metadata_with_line_breaks_stay_one_line_of_json() {
+    let rack = Rack::new();
+    let metadata = json!({"description": "two\nlines", "tags": ["a", "b"], "n": {"o": [1, 2]}});
+    let hash = "a".repeat(64);
+    let index = json!({"g": {"m": {"v": {"hash": hash, "metadata": metadata}}}});
+    for text in [
+        serde_json::to_string_pretty(&index).unwrap(),
+        serde_json::to_string_pretty(&index)
+            .unwrap()
+            .replace('\n', "\r\n\t"),
+    ] {
+        rack.server.put("/models.json", text);
+        for line in ["list --remote --json", "search --remote lines --json"] {
+            let ran = models(&rack, line);
+            assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+            assert!(ran.out.ends_with('\n') && !ran.out.contains('\r'));
+            assert_eq!(ran.json()["models"][0]["metadata"], metadata);
+        }
+    }
+}
+
 /// What a terminal shows in the end of one line that was drawn over and over.
 fn shown(drawn: &str) -> String {
     let mut line: Vec<char> = Vec::new();

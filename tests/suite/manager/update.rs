@@ -181,6 +181,39 @@ fn many_models_are_told_apart() {
 }
 
 #[test]
+fn what_is_not_installed_is_compared_with_nothing() {
+    let (rack, published) = changed();
+    rack.publish("g/n v1", &[("n", "n")]);
+    for (wanted, expected) in [("g/n", "g/n v1"), ("g/n v1", "g/n v1")] {
+        let options = UpdateOptions::default().model(address(wanted));
+        let [entry] = rack
+            .manager()
+            .check_update(&options)
+            .unwrap()
+            .entries
+            .try_into()
+            .unwrap();
+        assert_eq!(entry.model.to_string(), expected);
+        assert_eq!(entry.installed_digest, None);
+        let json = serde_json::to_value(&entry).unwrap();
+        let Freshness::Absent(offered) = entry.freshness else {
+            panic!("{:?}", entry.freshness);
+        };
+        assert_ne!(offered, published.manifest_digest);
+        assert_eq!(
+            (&json["state"], &json["installed_hash"]),
+            (&"not_installed".into(), &serde_json::Value::Null)
+        );
+        assert_eq!(json["remote_hash"], offered.to_string());
+        let error = rack.manager().update(&options).unwrap_err();
+        assert_eq!(error.code(), "NOT_INSTALLED");
+        let error = rack.manager().check_update(&options.offline(true));
+        assert!(error.is_ok(), "the index is cached");
+    }
+    assert_eq!(rack.listed().0, ["g/m v1"]);
+}
+
+#[test]
 fn one_model_that_fails_does_not_stop_the_others() {
     let (rack, published) = changed();
     rack.publish("a/a v1", &[("a", "1")]);
