@@ -246,9 +246,8 @@ impl Discovery<'_> {
         };
         let names = assets.into_iter().map(|asset| asset.name);
         let mut zips: Vec<String> = names.filter(|name| is_zip(name)).collect();
-        let is_file = |name: &String| {
-            RelPath::parse(name).is_ok_and(|path| path.components().count() == 1)
-        };
+        let is_file =
+            |name: &String| RelPath::parse(name).is_ok_and(|path| path.components().count() == 1);
         let zips = match zips.as_slice() {
             [only] if is_file(only) => return Ok(zips.swap_remove(0)),
             [] => ", which has none".to_owned(),
