@@ -90,6 +90,42 @@ pub(crate) fn crypto_provider() -> std::sync::Arc<rustls::crypto::CryptoProvider
     std::sync::Arc::new(provider)
 }
 
+/// Returns what checks certificates by the means of the system, where these are more than files.
+pub(crate) fn system_verifier(
+    provider: &std::sync::Arc<rustls::crypto::CryptoProvider>,
+) -> Option<Result<std::sync::Arc<dyn rustls::client::danger::ServerCertVerifier>, rustls::Error>> {
+    #[cfg(any(windows, target_vendor = "apple"))]
+    return Some(
+        match rustls_platform_verifier::Verifier::new(provider.clone()) {
+            Ok(verifier) => Ok(std::sync::Arc::new(verifier)),
+            Err(error) => Err(error),
+        },
+    );
+    #[cfg(not(any(windows, target_vendor = "apple")))]
+    {
+        let _ = provider;
+        None
+    }
+}
+
+/// Files and folders with the certificates that a system trusts, where it keeps them in files: those that Go knows.
+pub(crate) const CERTIFICATE_PLACES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+    "/etc/openssl/certs/ca-certificates.crt",
+    "/etc/certs/ca-certificates.crt",
+    "/etc/ssl/certs",
+    "/etc/pki/tls/certs",
+    "/etc/openssl/certs",
+    "/system/etc/security/cacerts",
+];
+
 /// Returns whether this processor has the instructions that graviola requires, and without which it aborts: on x86-64
 /// those of about 2014, on AArch64 the cryptography extensions.
 pub(crate) fn supports_tls() -> bool {

@@ -26,18 +26,37 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(paths: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
-        let trusted = read_all(paths)?;
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(trusted.iter().cloned());
-        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
-        let authorities = authorities.build().map_err(|_| {
+    /// Trusts the certificates of PEM files, and of the files in folders.
+    pub(super) fn of_paths(paths: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
+        Self::new(read_all(paths)?, provider).ok_or_else(|| {
             let paths = paths.iter().map(|path| path.display().to_string());
             let paths = paths.collect::<Vec<_>>().join(", ");
             Error::config(format!("no certificates found in {paths}"))
-        })?;
-        Ok(Self {
-            authorities,
+        })
+    }
+
+    /// Trusts the certificates in the first of these places that has any.
+    pub(super) fn of_system(places: &[&str], provider: &Arc<CryptoProvider>) -> Result<Self> {
+        let mut found = places.iter().filter_map(|place| {
+            let mut certificates = Vec::new();
+            let _ = read(Path::new(place), &mut certificates);
+            Self::new(certificates, provider.clone())
+        });
+        found.next().ok_or_else(|| {
+            Error::config(
+                "this system has no certificates of authorities: install its package of them, \
+                 usually ca-certificates, or set SSL_CERT_FILE",
+            )
+        })
+    }
+
+    /// Returns `None` if none of the certificates is usable.
+    fn new(trusted: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted.iter().cloned());
+        let authorities = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+        Some(Self {
+            authorities: authorities.build().ok()?,
             trusted,
         })
     }
@@ -166,4 +185,66 @@ pub(super) fn explain(error: &CertificateError) -> (CertificateProblem, String) 
 fn bare_name(name: &str) -> &str {
     let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
     inner.trim_end_matches(')').trim_matches('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_with_certificates_is_the_store_of_the_system() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name).display().to_string();
+        let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/support/tls");
+        std::fs::create_dir(at("empty")).unwrap();
+        std::fs::write(at("text.pem"), "no certificate").unwrap();
+        for name in ["ca.pem", "self-signed.pem"] {
+            std::fs::copy(suite.join(name), at(name)).unwrap();
+        }
+        let provider = crate::platform::crypto_provider();
+        let places = ["missing", "empty", "text.pem", "ca.pem", "self-signed.pem"].map(at);
+        let mut places: Vec<&str> = places.iter().map(String::as_str).collect();
+        let store = Verifier::of_system(&places, &provider).unwrap();
+        let expected = CertificateDer::from_pem_file(suite.join("ca.pem")).unwrap();
+        assert_eq!(store.trusted, [expected]);
+        places.truncate(3);
+        let error = Verifier::of_system(&places, &provider).unwrap_err();
+        assert!(error.to_string().contains("ca-certificates"), "{error}");
+    }
+
+    #[test]
+    fn every_problem_has_its_words() {
+        use CertificateError as E;
+        use CertificateProblem as P;
+        let presented = vec![
+            r#"DnsName("a.example")"#.into(),
+            "IpAddress(192.0.2.7)".into(),
+        ];
+        let other_host = E::NotValidForNameContext {
+            expected: ServerName::try_from("b.example").unwrap(),
+            presented,
+        };
+        for (error, problem, words) in [
+            (
+                E::UnknownIssuer,
+                P::Untrusted,
+                "no authority that is trusted here has signed it",
+            ),
+            (E::Expired, P::Expired, "it has expired"),
+            (E::NotValidYet, P::NotYetValid, "it is not valid yet"),
+            (
+                other_host,
+                P::OtherHost,
+                "it is for a.example, 192.0.2.7 only",
+            ),
+            (
+                E::NotValidForName,
+                P::OtherHost,
+                "it has no subject alternative name",
+            ),
+            (E::Revoked, P::Invalid, "Revoked"),
+        ] {
+            assert_eq!(explain(&error), (problem, words.to_owned()));
+        }
+    }
 }

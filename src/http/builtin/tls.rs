@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
@@ -50,27 +52,36 @@ impl Tls {
             ));
         }
         let provider = platform::crypto_provider();
-        let builder = ClientConfig::builder_with_provider(provider.clone())
+        let verifier = self.verifier(provider.clone())?;
+        let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(|error| Error::config_from("cannot set up TLS".into(), error))?
-            .dangerous();
-        let builder = if self.certificates.is_empty() {
-            let system = rustls_platform_verifier::Verifier::new(provider);
-            let system = system.map_err(|error| {
-                let message = "cannot load the certificates that this system trusts";
-                Error::config_from(message.into(), error)
-            })?;
-            builder.with_custom_certificate_verifier(Arc::new(system))
-        } else {
-            let verifier = Verifier::new(&self.certificates, provider);
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        let config = Arc::new(config);
+        Ok(self.config.get_or_init(|| config).clone())
+    }
+
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+        if !self.certificates.is_empty() {
+            let verifier = Verifier::of_paths(&self.certificates, provider);
             let verifier = verifier.map_err(|error| match self.variable {
                 Some(variable) => error.step(variable),
                 None => error,
             })?;
-            builder.with_custom_certificate_verifier(Arc::new(verifier))
-        };
-        let config = Arc::new(builder.with_no_client_auth());
-        Ok(self.config.get_or_init(|| config).clone())
+            return Ok(Arc::new(verifier));
+        }
+        match platform::system_verifier(&provider) {
+            Some(verifier) => verifier.map_err(|error| {
+                let message = "cannot load the certificates that this system trusts";
+                Error::config_from(message.into(), error)
+            }),
+            None => {
+                let places = platform::CERTIFICATE_PLACES;
+                Ok(Arc::new(Verifier::of_system(places, &provider)?))
+            }
+        }
     }
 }
 
