@@ -22,7 +22,7 @@
 //! registry.json.lock             held while either is written
 //! cache/                         unfinished pulls, and the locks of models
 //! <group…>/<model>/<version>/
-//! ├── .<app>/manifest.json       the manifest, as the registry serves it
+//! ├── .<app>/manifest.json       the manifest as the registry serves it, and what it lacks as it came: sizes, digests
 //! ├── .<app>/record.json         the entry in registry.json
 //! └── …                          the files of the model
 //! ```

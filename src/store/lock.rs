@@ -1,7 +1,7 @@
 //! File locks that name their holders.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(crate) struct FileLock {
     temporary: bool,
     /// Whether nobody else has it. Nobody knows without locks in the file system, or if they may not reach other machines.
     pub(super) is_real: bool,
+    /// The file that stands in for the lock where that may not be real.
+    stand_in: Option<PathBuf>,
 }
 
 impl FileLock {
@@ -41,7 +43,7 @@ impl FileLock {
             TryLock::Busy => return Ok(None),
             TryLock::Unavailable(file, error) => {
                 let path = path.display();
-                warn!(%path, %error, "the file system has no locks: let no two commands change the same folder at once");
+                warn!(%path, %error, "the file system has no locks: two commands may do the same work at once");
                 (file, false)
             }
         };
@@ -54,10 +56,34 @@ impl FileLock {
             path: path.to_owned(),
             temporary,
             is_real,
+            stand_in: None,
         }))
     }
 
-    /// Waits for the lock, up to the limit if there is one. If the lock is not free, `waiting` is called once.
+    /// Takes what keeps others off for a moment where locks do not: a file that only one can create. One that is older than a
+    /// change may take was left by a crash.
+    fn stand_in(&mut self) -> Result<bool> {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".held");
+        let path = self.path.with_file_name(name);
+        match File::create_new(&path) {
+            Ok(_) => {
+                self.stand_in = Some(path);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let made = fs::metadata(&path).and_then(|found| found.modified());
+                if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > RECORD_LIMIT)) {
+                    let _ = fs::remove_file(&path);
+                }
+                Ok(false)
+            }
+            Err(error) => Err(error).at("lock", &path),
+        }
+    }
+
+    /// Waits for the lock, up to the limit if there is one, as for a short change. If the lock is not free, `waiting` is called
+    /// once.
     pub(crate) fn acquire(
         path: &Path,
         temporary: bool,
@@ -68,7 +94,9 @@ impl FileLock {
         let started = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
-            if let Some(lock) = Self::try_acquire(path, temporary)? {
+            if let Some(mut lock) = Self::try_acquire(path, temporary)?
+                && (lock.is_real || limit.is_none() || lock.stand_in()?)
+            {
                 return Ok(lock);
             }
             if wait == FIRST_WAIT {
@@ -93,6 +121,9 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
+        if let Some(stand_in) = &self.stand_in {
+            let _ = fs::remove_file(stand_in);
+        }
         if self.temporary && platform::UNLINKS_OPEN_FILES {
             // While it is held: who opens it from now on creates a new file, and who has it open sees that it is gone.
             let _ = fs::remove_file(&self.path);
@@ -137,6 +168,33 @@ mod tests {
         });
         assert_eq!(*total.lock().unwrap(), 160);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn without_locks_a_file_keeps_others_off_for_a_moment() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("lock");
+        let unreal = || FileLock {
+            file: None,
+            path: path.clone(),
+            temporary: false,
+            is_real: false,
+            stand_in: None,
+        };
+        let (mut one, mut other) = (unreal(), unreal());
+        assert!(one.stand_in().unwrap());
+        assert!(!other.stand_in().unwrap());
+        drop(one);
+        assert!(other.stand_in().unwrap());
+        // As if it had crashed.
+        let left = other.stand_in.take().unwrap();
+        assert!(!unreal().stand_in().unwrap());
+        let old = std::time::SystemTime::now() - 2 * RECORD_LIMIT;
+        let file = fs::OpenOptions::new().write(true).open(&left).unwrap();
+        file.set_modified(old).unwrap();
+        assert!(!unreal().stand_in().unwrap(), "it is removed");
+        assert!(unreal().stand_in().unwrap());
+        assert!(!left.exists());
     }
 
     #[test]
