@@ -18,6 +18,20 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
         }
         Remedy::Resync => format!("Run '{registry} sync' to update the registry"),
         Remedy::RestoreOrDrop => format!("Restore it, or run '{registry} sync --force' to drop it"),
+        Remedy::ChooseFunction {
+            target,
+            path,
+            module,
+            model_output,
+        } => {
+            let [target, path, output] =
+                [target, path.as_str(), model_output].map(|word| in_command(word));
+            format!(
+                "Run '{registry} add {path} --id {target} --model-output {output} --entrypoint \
+                 {module}:NAME' to state which function took its place, or '{registry} sync \
+                 --force' to drop it"
+            )
+        }
         Remedy::ReplaceFiles => {
             "Replace it with files whose names every system accepts, or remove it".into()
         }

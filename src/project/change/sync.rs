@@ -18,7 +18,7 @@ use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::FailedPath;
 use crate::project::scan::hash::{FileHashes, HashProgress};
-use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
+use crate::project::scan::python::{Entrypoint, ModelClass, Module, Symbol};
 use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -332,16 +332,16 @@ fn update_target(
     let mut functions = at.functions().iter();
     let mut function = functions.find(|function| Some(function.name.as_str()) == symbol);
     if symbol.is_some_and(|symbol| module.lacks(symbol)) {
-        function = free_function(register, target, at);
-        let Some(next) = function else {
+        let Some(next) = successor(register.registry, target, module) else {
             register.registry.remove_target(id);
             return Ok(());
         };
+        function = at.functions().iter().find(|function| function.name == next);
         let not_a_module = || {
             let message = format!("'{}' is not a module", target.path);
             Error::argument(message).naming(target.path.as_str())
         };
-        let entrypoint = entrypoint_of(&target.path, &next.name).ok_or_else(not_a_module)?;
+        let entrypoint = entrypoint_of(&target.path, next).ok_or_else(not_a_module)?;
         given.details.entrypoint = Some(entrypoint);
     }
     let hashes = register.hashes;
@@ -363,31 +363,37 @@ fn free_class<'a>(
     let others = others.filter_map(|id| register.registry.entries.get(id));
     let others = others.filter(|other| other.path == entry.path);
     let taken = others.filter_map(|other| other.entrypoint.as_deref());
-    only_free(at.classes(), |class| &class.name, taken)
+    only_free(at.classes().iter(), |class| &class.name, taken)
 }
 
-/// Returns the only function of a file that no other target names.
-fn free_function<'a>(
-    register: &Register<'_>,
+/// Returns the function that took the place of a target's, which is gone: the only one of the module that no other target
+/// names. Where some functions declare that they are targets, the others are not meant.
+pub(crate) fn successor<'a>(
+    registry: &ProjectRegistry,
     target: &TargetEntry,
-    at: &'a Candidate,
-) -> Option<&'a TargetFunction> {
-    let others = register.registry.targets.values();
+    module: &'a Module,
+) -> Option<&'a str> {
+    let others = registry.targets.values();
     let others = others.filter(|other| other.path == target.path);
     let taken = others.map(|other| other.entrypoint.as_str());
-    only_free(at.functions(), |function| &function.name, taken)
+    if module.targets.is_empty() {
+        let symbols = module.symbols.iter();
+        let functions = symbols.filter(|(_, symbol)| **symbol == Symbol::Function);
+        let names = functions.map(|(name, _)| name.as_str());
+        return only_free(names, |name| name, taken);
+    }
+    let declared = only_free(module.targets.iter(), |function| &function.name, taken);
+    declared.map(|function| function.name.as_str())
 }
 
 /// Returns the only one of some symbols that none of the entrypoints names.
 fn only_free<'a, 'e, T>(
-    symbols: &'a [T],
-    name: fn(&T) -> &String,
+    symbols: impl Iterator<Item = T>,
+    name: fn(&T) -> &str,
     entrypoints: impl Iterator<Item = &'e str>,
-) -> Option<&'a T> {
+) -> Option<T> {
     let taken: BTreeSet<&str> = entrypoints.map(symbol_of).collect();
-    let mut free = symbols
-        .iter()
-        .filter(|symbol| !taken.contains(name(symbol).as_str()));
+    let mut free = symbols.filter(|symbol| !taken.contains(name(symbol)));
     free.next().filter(|_| free.next().is_none())
 }
 

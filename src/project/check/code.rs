@@ -6,6 +6,7 @@ use super::{Category, Finding, Remedy};
 use crate::error::{Result, chain};
 use crate::modelstoml::{ModelEntry, TargetEntry};
 use crate::project::change::candidate::symbol_of;
+use crate::project::change::sync::successor;
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind};
 use crate::project::scan::python::{Entrypoint, Module};
@@ -28,7 +29,20 @@ impl Project {
         for (id, target) in &self.registry().targets {
             let (item, text) = (ItemId::new(ItemKind::Target, id), &target.entrypoint);
             let compare = |module: &_, symbol: &_| target.compare_code(module, symbol);
-            findings.extend(self.check_entrypoint(&item, text, &mut modules, compare));
+            let mut finding = self.check_entrypoint(&item, text, &mut modules, compare);
+            if let Some(finding) = &mut finding
+                && finding.category == Category::MissingSymbol
+                && let Some(Ok(module)) = modules.get(&target.path)
+                && successor(self.registry(), target, module).is_none()
+            {
+                finding.remedy = Some(Remedy::ChooseFunction {
+                    target: id.clone(),
+                    path: target.path.clone(),
+                    module: text.split(':').next().unwrap_or_default().to_owned(),
+                    model_output: target.model_output.clone(),
+                });
+            }
+            findings.extend(finding);
         }
         self.check_new_targets(&modules, findings);
     }

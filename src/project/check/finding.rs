@@ -144,6 +144,18 @@ pub enum Remedy {
     },
     /// [`Project::resync`](crate::project::Project::resync) registers what is there now.
     Resync,
+    /// [`Project::add`](crate::project::Project::add) with the id and an entrypoint states which function took the place of the
+    /// target's, or [`Project::resync`](crate::project::Project::resync) drops the target.
+    ChooseFunction {
+        /// The id of the target.
+        target: String,
+        /// Its file.
+        path: RelPath,
+        /// The module of its entrypoint.
+        module: String,
+        /// The output that it compares.
+        model_output: String,
+    },
     /// The files are restored, or [`Project::resync`](crate::project::Project::resync) drops them.
     RestoreOrDrop,
     /// The links and files whose names some system refuses are replaced or removed.

@@ -84,6 +84,9 @@ setters!(StatusOptions {
 ///         Some(Remedy::Add { path }) => println!("  register {path}"),
 ///         Some(Remedy::StateOutputs { path }) => println!("  say what {path} computes"),
 ///         Some(Remedy::Resync) => println!("  register what is there now"),
+///         Some(Remedy::ChooseFunction { target, path, module, model_output }) => {
+///             println!("  say which function of {path} is {target} now: {module}:… comparing {model_output}");
+///         }
 ///         Some(Remedy::RestoreOrDrop) => println!("  restore the files, or drop them from the registry"),
 ///         Some(Remedy::ReplaceFiles) => println!("  replace links, and files with such names"),
 ///         Some(Remedy::CorrectEntrypoint) => println!("  write it as package.module:Name"),

@@ -3,7 +3,7 @@
 use std::fs;
 
 use modelrack::CancelToken;
-use modelrack::project::{AddOptions, Difference, ItemKind, ResyncOptions};
+use modelrack::project::{AddOptions, Category, Difference, ItemKind, Remedy, ResyncOptions};
 
 use super::folder::{Folder, SIR, TARGET, failures, gguf, gnn, weights};
 
@@ -205,6 +205,42 @@ fn a_renamed_class_is_followed_if_it_is_the_only_candidate() {
         "class C(BaseModel):\n    outputs = ['x']\nclass D(BaseModel):\n    pass\n",
     )]);
     folder.add_with(&["two.py"], &named);
+    assert_eq!(folder.findings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_plain_function_that_was_renamed_is_found_if_it_is_the_only_one() {
+    let folder = Folder::with(&[
+        ("t.py", "def one():\n    pass\n"),
+        ("m.py", "class M(BaseModel):\n    outputs = ['x']\n"),
+    ]);
+    folder.add(&["m.py"]);
+    let target = AddOptions::default().model_output("x").entrypoint("t:one");
+    folder.add_with(&["t.py"], &target);
+    folder.edit("t.py", "def one", "def first");
+    let report = folder.sync(&options());
+    let changes = ["one entrypoint: t:one -> t:first", "one ~t.py"];
+    assert_eq!(lines(&report.difference), changes);
+    assert_eq!(folder.findings(), Vec::<String>::new());
+    // With several, the publisher has to say which it is.
+    folder.write(&[("t.py", "def a():\n    pass\ndef b():\n    pass\n")]);
+    let findings = folder.status().findings;
+    let missing = findings
+        .iter()
+        .find(|finding| finding.category == Category::MissingSymbol);
+    let remedy = missing.and_then(|finding| finding.remedy.as_ref());
+    assert!(
+        matches!(remedy, Some(Remedy::ChooseFunction { target, module, .. }) if (&**target, &**module) == ("one", "t")),
+        "{remedy:?}"
+    );
+    let report = folder.sync(&options());
+    assert!(report.needs_force);
+    assert_eq!(report.difference.dropped[0].id, "one");
+    let chosen = AddOptions::default()
+        .id("one")
+        .model_output("x")
+        .entrypoint("t:b");
+    folder.add_with(&["t.py"], &chosen);
     assert_eq!(folder.findings(), Vec::<String>::new());
 }
 
