@@ -278,6 +278,7 @@ impl Project {
                 name_file: &name_file,
                 prefix: &options.name,
                 top: folder.top.as_deref(),
+                is_release: folder.asset.is_some(),
             },
             &folder.location,
         )?;

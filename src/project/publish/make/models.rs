@@ -6,7 +6,7 @@ use std::fmt::Display;
 use crate::error::{Error, Result};
 use crate::glob::Glob;
 use crate::model::ModelName;
-use crate::relpath::{RelPath, below};
+use crate::relpath::{RelPath, below, common_folder};
 
 /// What the last segment of a flow model's name contains. Outputs of flow models are inputs of the other models.
 const FLOW: &str = "gwf";
@@ -20,6 +20,8 @@ pub(super) struct Naming<'a> {
     pub(super) prefix: &'a str,
     /// The name of a model at the top.
     pub(super) top: Option<&'a str>,
+    /// Whether the models are in a zip of a release, whose first folders are examples, as its makers have it.
+    pub(super) is_release: bool,
 }
 
 /// The models below a folder.
@@ -36,7 +38,8 @@ pub(super) struct Models<'a> {
 }
 
 /// Finds the models among files, which are sorted. Each folder with a name file is a model, with everything below the
-/// folder, including nested models. Models below the same first folder form an example with its name.
+/// folder, including nested models. Models below the same first folder form an example with its name: in a release each of
+/// these folders, and elsewhere those below the folder that all models have in common.
 ///
 /// # Errors
 /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) at `location` for a name that no registry can have, when it is of a model, and for two models of
@@ -53,6 +56,10 @@ pub(super) fn find<'a>(
         .filter(|(_, file)| naming.name_file.matches(file))
         .map(|(folder, _)| folder)
         .collect();
+    let common = match naming.is_release {
+        true => "",
+        false => common_folder(folders.iter().copied()),
+    };
     let mut found = Models::default();
     for folder in &folders {
         let path = match *folder {
@@ -68,9 +75,13 @@ pub(super) fn find<'a>(
             return Err(refuse(format!("two models would have the name '{model}'")));
         }
         found.files.extend(files.iter().map(String::as_str));
-        if let Some((first, _)) = folder.split_once('/') {
-            let example = found.examples.entry(below(naming.prefix, first));
-            example.or_default().push(model);
+        let inner = folder[common.len()..].trim_start_matches('/');
+        let (first, is_below) = inner
+            .split_once('/')
+            .map_or((inner, false), |(first, _)| (first, true));
+        if is_below || naming.is_release && !first.is_empty() {
+            let example = below(naming.prefix, &below(common, first));
+            found.examples.entry(example).or_default().push(model);
         }
         let mut above = folder.match_indices('/').map(|(at, _)| &folder[..at]);
         let is_nested = above.any(|above| folders.contains(above))
@@ -115,6 +126,7 @@ mod tests {
             name_file: &Glob::new(pattern),
             prefix,
             top: Some("top"),
+            is_release: false,
         };
         find(names, &naming, &"here")
     }
@@ -190,6 +202,40 @@ mod tests {
                 (&"p/gwf".to_owned(), &list(&["p/gwf/other"])),
             ]
         );
+    }
+
+    #[test]
+    fn examples_are_the_folders_of_a_release_or_below_what_all_models_have_in_common() {
+        let names = names(&[
+            "r/ex/gwf/mfsim.nam",
+            "r/ex/gwt/mfsim.nam",
+            "r/one/mfsim.nam",
+        ]);
+        let examples = |names: &[String], is_release| {
+            let naming = Naming {
+                name_file: &Glob::new("mfsim.nam"),
+                prefix: "p",
+                top: Some("top"),
+                is_release,
+            };
+            let found = find(names, &naming, &"here").unwrap();
+            let examples = found.examples.into_iter();
+            let shown = examples.map(|(name, models)| format!("{name}: {}", models.join(" ")));
+            shown.collect::<Vec<_>>()
+        };
+        assert_eq!(examples(&names, false), ["p/r/ex: p/r/ex/gwf p/r/ex/gwt"]);
+        assert_eq!(
+            examples(&names, true),
+            ["p/r: p/r/ex/gwf p/r/ex/gwt p/r/one"]
+        );
+        let inside = names.iter().map(|name| name[2..].to_owned());
+        let inside: Vec<String> = inside.collect();
+        assert_eq!(examples(&inside, false), ["p/ex: p/ex/gwf p/ex/gwt"]);
+        assert_eq!(
+            examples(&inside, true),
+            ["p/ex: p/ex/gwf p/ex/gwt", "p/one: p/one"]
+        );
+        assert_eq!(examples(&["mfsim.nam".to_owned()], true), [""; 0]);
     }
 
     #[test]

@@ -94,9 +94,8 @@ fn the_outputs_of_a_run_are_left_out_as_the_name_file_names_them() {
     let made = publisher.made();
     let report = publisher.make_of_zip(zip(&files)).unwrap();
     assert_eq!((report.models, report.files), (1, 3));
-    assert!(
-        publisher
-            .made()
-            .ends_with(made.split("[files]").last().unwrap())
-    );
+    // It has examples, as releases have.
+    let (_, files) = made.split_once("[files]").unwrap();
+    let files = files.trim_end_matches(['#', ' ', 'e', 'n', 'd', '\n']);
+    assert!(publisher.made().contains(files));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use modelrack::project::MakeOptions;
 use modelrack::{CancelToken, Manager, ModelManager, PullOptions, RemoteOptions, SyncOptions};
 
-use super::{Publisher, expected, tree};
+use super::{Publisher, expected, expected_of_release, tree};
 use crate::sources::repository::models::real_models;
 use crate::support::disk::names_in;
 use crate::support::forge::zip;
@@ -112,7 +112,8 @@ fn a_zip_of_a_private_release_comes_through_the_interface() {
     publisher
         .make(&options.environment(environment.clone()))
         .unwrap();
-    let made = expected().replace("root = \"mf6\"", "root = \"mf6\"\nasset = \"all.zip\"");
+    let made =
+        expected_of_release().replace("root = \"mf6\"", "root = \"mf6\"\nasset = \"all.zip\"");
     assert_eq!(publisher.made(), made);
     let options = publisher
         .of_asset("v1", "other.zip", "mf6/")
@@ -146,7 +147,7 @@ fn a_zip_of_a_release_is_indexed() {
     publisher.repo.release("v1", [("all.zip", zip(&inside))]);
     let options = publisher.of_asset("v1", "all.zip", "").name("mf6/test");
     let report = publisher.make(&options).unwrap();
-    let asset = expected().replace("root = \"mf6\"", "asset = \"all.zip\"");
+    let asset = expected_of_release().replace("root = \"mf6\"", "asset = \"all.zip\"");
     assert_eq!(publisher.made(), asset);
     assert!(
         report
@@ -157,7 +158,8 @@ fn a_zip_of_a_release_is_indexed() {
     publisher.repo.release("v1", [("all.zip", zip(&tree()))]);
     let options = publisher.of_asset("v1", "all.zip", "mf6/").name("mf6/test");
     publisher.make(&options).unwrap();
-    let both = expected().replace("root = \"mf6\"", "root = \"mf6\"\nasset = \"all.zip\"");
+    let both =
+        expected_of_release().replace("root = \"mf6\"", "root = \"mf6\"\nasset = \"all.zip\"");
     assert_eq!(publisher.made(), both);
 }
 
