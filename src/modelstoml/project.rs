@@ -56,6 +56,7 @@ use crate::time::parse_rfc3339;
 ///     println!("  with {:?}: {} files, {}, {:?}", target.data, target.files.len(), target.digest, target.registered_at);
 /// }
 /// assert!(registry.target_sets["calibration"].contains("prevalence_mean"));
+/// assert!(registry.target_weights.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,6 +68,8 @@ pub struct ProjectRegistry {
     pub targets: BTreeMap<String, TargetEntry>,
     /// The ids of the targets in each set, by the name of the set.
     pub target_sets: BTreeMap<String, BTreeSet<String>>,
+    /// How much the targets of a set count, by the name of the set and their ids, where another program says so; may be empty.
+    pub target_weights: BTreeMap<String, BTreeMap<String, f64>>,
     /// What `make` found, models without a history; its `root` is that of the whole registry.
     pub(crate) made: Document,
     /// What other programs keep in the file.
@@ -176,9 +179,25 @@ pub struct FileFacts {
     /// The digest of its content.
     #[serde(rename = "hash", deserialize_with = "digest")]
     pub digest: Digest,
-    /// Its size, in bytes.
+    /// Its size, in bytes; 0 also if only the digest is known, as another program registered it and it is elsewhere for now.
     #[serde(rename = "size")]
     pub size_bytes: u64,
+}
+
+impl FileFacts {
+    /// Returns the size, if it is known.
+    pub(crate) fn known_bytes(&self) -> Option<u64> {
+        let is_known = self.size_bytes > 0 || self.digest == Digest::of(b"");
+        is_known.then_some(self.size_bytes)
+    }
+
+    /// Returns whether these are the facts of a file, of which all are known.
+    pub(crate) fn match_file(&self, file: &Self) -> bool {
+        let has_size = self
+            .known_bytes()
+            .is_none_or(|bytes| bytes == file.size_bytes);
+        has_size && self.digest == file.digest
+    }
 }
 
 impl ProjectRegistry {
@@ -194,6 +213,7 @@ impl ProjectRegistry {
             entries: tables.take("entries")?.unwrap_or_default(),
             targets: tables.take("targets")?.unwrap_or_default(),
             target_sets: tables.take("target_sets")?.unwrap_or_default(),
+            target_weights: tables.take("target_weights")?.unwrap_or_default(),
             others: tables.rest()?,
         };
         let joined = registry.join();
@@ -249,7 +269,7 @@ impl ProjectRegistry {
             let names: Vec<String> = version.files.keys().map(RelPath::to_string).collect();
             for (name, facts) in names.iter().zip(version.files.values()) {
                 let entry = document.files.entry(name.clone()).or_default();
-                (entry.digest, entry.size_bytes) = (Some(facts.digest), Some(facts.size_bytes));
+                (entry.digest, entry.size_bytes) = (Some(facts.digest), facts.known_bytes());
             }
             document.models.insert(id.clone(), names);
         }
@@ -258,10 +278,12 @@ impl ProjectRegistry {
 }
 
 impl FileEntry {
-    /// Returns what a project registers of a file; `None` if some of it is missing.
+    /// Returns what a project registers of a file; `None` without its digest.
     pub(super) fn facts(&self) -> Option<FileFacts> {
-        let (digest, size_bytes) = (self.digest?, self.size_bytes?);
-        Some(FileFacts { digest, size_bytes })
+        Some(FileFacts {
+            digest: self.digest?,
+            size_bytes: self.size_bytes.unwrap_or_default(),
+        })
     }
 }
 
@@ -291,7 +313,7 @@ impl ModelEntry {
                 continue;
             }
             let facts = stated.get(name).and_then(FileEntry::facts);
-            let missing = || format!("[files] lacks the hash or size of '{name}'");
+            let missing = || format!("[files] lacks the hash of '{name}'");
             current.files.insert(path, facts.ok_or_else(missing)?);
         }
         for version in self.versions.values_mut() {

@@ -55,6 +55,12 @@ impl ProjectRegistry {
         for (set, targets) in &self.target_sets {
             writeln!(out, "{} = {}", key_of(set), array(targets))?;
         }
+        for (set, weights) in &self.target_weights {
+            writeln!(out, "\n[target_weights.{}]", key_of(set))?;
+            for (target, weight) in weights {
+                writeln!(out, "{} = {}", key_of(target), toml::Value::Float(*weight))?;
+            }
+        }
         for (key, value) in &tables {
             writeln!(out, "\n[{}]", key_of(key))?;
             write_values(out, value.as_table().unwrap_or(&Table::new()))?;

@@ -52,5 +52,9 @@ impl ProjectRegistry {
             targets.remove(id);
         }
         self.target_sets.retain(|_, targets| !targets.is_empty());
+        for weights in self.target_weights.values_mut() {
+            weights.remove(id);
+        }
+        self.target_weights.retain(|_, weights| !weights.is_empty());
     }
 }

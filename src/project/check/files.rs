@@ -93,7 +93,7 @@ impl Project {
         let mut hashes = self.hash_files(paths, &options.cancel, progress)?;
         for file in doubtful {
             let state = match hashes.get(file.0) {
-                Some(Ok(facts)) if *facts == file.1 => State::Same,
+                Some(Ok(facts)) if file.1.match_file(facts) => State::Same,
                 Some(Err(error)) if is_absence(error) => State::Missing,
                 Some(Err(_)) => {
                     hashes.remove(file.0).transpose()?;
@@ -125,8 +125,10 @@ impl Project {
             Err(error) if is_missing(&error) => return Ok(Some(State::Missing)),
             Err(error) => return Err(error).at("read", &self.locate(path)),
         };
-        if metadata.len() != facts.size_bytes {
-            return Ok(Some(State::Changed));
+        match facts.known_bytes() {
+            None => return Ok(None),
+            Some(bytes) if bytes != metadata.len() => return Ok(Some(State::Changed)),
+            Some(_) => {}
         }
         // The time may be the last that the file system has.
         let latest = metadata.modified().ok();

@@ -6,7 +6,9 @@ mod records;
 use std::fs;
 use std::path::PathBuf;
 
-use modelrack::project::{ImportNote, ImportOptions, ImportReport, ItemKind, Project};
+use modelrack::project::{
+    ImportNote, ImportOptions, ImportReport, ItemKind, Project, StatusOptions,
+};
 use modelrack::{Digest, Result};
 use tempfile::TempDir;
 
@@ -140,10 +142,7 @@ fn a_modelops_registry_is_imported_completely() {
     assert_eq!(ids(&report), [("sir", Some("1.0.0")), ("incidence", None)]);
     assert_eq!((report.processed, report.failed.len()), (2, 0));
     assert_eq!(report.target_sets, ["main", "weighted"]);
-    assert_eq!(
-        notes(&report),
-        ["of the target set 'weighted', weights is left out: a set has only targets"]
-    );
+    assert_eq!(notes(&report), [""; 0]);
 
     let project = place.project();
     let registry = project.registry();
@@ -167,6 +166,49 @@ fn a_modelops_registry_is_imported_completely() {
     );
     assert!(registry.target_sets["main"].contains("incidence"));
     assert!(registry.target_sets["weighted"].contains("incidence"));
+    assert_eq!(registry.target_weights["weighted"]["incidence"], 2.0);
+}
+
+#[test]
+fn an_entry_whose_data_is_elsewhere_is_kept_with_the_digest_that_is_known() {
+    let place = Place::new();
+    let path = place.project().root().join("data/observed.csv");
+    let data = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(failures(&report), []);
+    assert_eq!(ids(&report).len(), 2);
+    assert!(notes(&report)[0].starts_with("'data/observed.csv' is not there"));
+    let status = |project: &Project| {
+        let status = project.status(&StatusOptions::default()).unwrap();
+        let findings = status.findings.iter().map(ToString::to_string);
+        findings.collect::<Vec<_>>()
+    };
+    let missing = [
+        "model sir: Data file not found: data/observed.csv",
+        "target incidence: Data file not found: data/observed.csv",
+    ];
+    assert_eq!(status(&place.project())[..2], missing);
+    let (_, version) = place
+        .project()
+        .registry()
+        .current("sir")
+        .map(|(e, v)| (e.clone(), v.clone()))
+        .unwrap();
+    let facts = version
+        .files
+        .iter()
+        .find(|(path, _)| path.as_str() == "data/observed.csv")
+        .unwrap()
+        .1;
+    assert_eq!(format!("sha256:{}", facts.digest), digest(DATA));
+    fs::write(&path, b"other").unwrap();
+    assert!(status(&place.project())[0].contains("changed since it was registered"));
+    fs::write(&path, data).unwrap();
+    assert_eq!(
+        status(&place.project()),
+        ["model sir: No target uses output 'prevalence'"]
+    );
 }
 
 #[test]
@@ -291,10 +333,11 @@ fn missing_files_are_reported_and_the_rest_is_imported() {
     assert!(failures[0].1.starts_with("model 'sir': "), "{failures:?}");
     assert!(!place.registry().contains("[entries"));
 
-    // Missing data is reported too, and sets only get targets that are registered.
+    // So is missing data of which no digest is known, and sets only get targets that are registered.
     let place = Place::new();
     fs::remove_file(place.temp.path().join("data").join("observed.csv")).unwrap();
-    let report = place.import("registry.yaml", &bundle()).unwrap();
+    let unknown = bundle().replace("data_digests", "other_digests");
+    let report = place.import("registry.yaml", &unknown).unwrap();
     assert_eq!((report.registered.len(), report.failed.len()), (0, 2));
     assert!(report.target_sets.is_empty());
     assert!(

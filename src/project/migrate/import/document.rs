@@ -41,7 +41,8 @@ pub(super) fn read(path: &Path) -> Result<(DocumentKind, Value)> {
         let refusal = format!("cannot read the file: it must be {ACCEPTED}");
         Error::registry_from(path.display(), refusal, message)
     })?;
-    match tables.iter().any(|table| value.get(table).is_some()) {
+    let has = |table: &&str| value.get(table).is_some_and(|value| !value.is_null());
+    match tables.iter().any(has) {
         true => Ok((kind, value)),
         false => Err(neither(path)),
     }

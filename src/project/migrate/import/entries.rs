@@ -46,8 +46,9 @@ use super::fields::{Digests, Fault, Fields, digest, normal};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::modelstoml::Files;
+use crate::modelstoml::{FileFacts, Files};
 use crate::project::change::candidate::Details;
+use crate::relpath::RelPath;
 
 /// An entry by its id.
 type Entry<T> = (String, Result<T, Fault>);
@@ -58,6 +59,10 @@ pub(super) struct Imported {
     pub(super) models: Vec<Entry<ImportedModel>>,
     pub(super) targets: Vec<Entry<ImportedTarget>>,
     pub(super) target_sets: BTreeMap<String, BTreeSet<String>>,
+    /// How much the targets of a set count.
+    pub(super) target_weights: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What is known of the files that entries need, if they are elsewhere for now.
+    pub(super) known: Files,
     /// What could not be imported, besides entries.
     pub(super) remarks: Vec<String>,
 }
@@ -103,6 +108,8 @@ pub(super) struct ImportedTarget {
     pub(super) entrypoint: Option<String>,
     pub(super) model_output: Option<String>,
     pub(super) data: Vec<String>,
+    /// The digests of its data.
+    pub(super) digests: Digests,
     pub(super) registered_at: Option<SystemTime>,
     /// Of its own file, or of something that only the other program knows; `Some(None)` if it is not a SHA-256.
     pub(super) digest: Option<Option<Digest>>,
@@ -134,7 +141,39 @@ impl Imported {
         for (name, value) in fields.members("target_sets") {
             imported.add_set(name, value);
         }
+        imported.known = imported.known_files();
         imported
+    }
+
+    /// Returns what the entries say about files: about each the first that does.
+    fn known_files(&self) -> Files {
+        let models = || {
+            self.models
+                .iter()
+                .filter_map(|(_, model)| model.as_ref().ok())
+        };
+        let targets = || {
+            self.targets
+                .iter()
+                .filter_map(|(_, target)| target.as_ref().ok())
+        };
+        let current = models().filter_map(|model| model.versions.get(model.current.as_ref()?));
+        let listed = current.filter_map(|version| version.files.as_ref());
+        let listed = listed.chain(targets().filter_map(|target| target.files.as_ref()));
+        let digests = models().map(|model| &model.digests);
+        let digests = digests
+            .chain(targets().map(|target| &target.digests))
+            .flatten();
+        let stated = digests.filter_map(|(path, digest)| {
+            let facts = FileFacts {
+                digest: (*digest)?,
+                size_bytes: 0,
+            };
+            Some((RelPath::parse(path).ok()?, facts))
+        });
+        let mut known: Files = stated.collect();
+        known.extend(listed.flatten().map(|(path, facts)| (path.clone(), *facts)));
+        known
     }
 
     fn add_set(&mut self, name: &str, value: &Value) {
@@ -146,14 +185,19 @@ impl Imported {
             self.remarks.push(remark);
             return;
         };
+        let weights = table.and_then(|table| BTreeMap::deserialize(table.get("weights")?).ok());
+        let is_kept = |key: &str| key == "targets" || key == "weights" && weights.is_some();
         let others = table.into_iter().flatten();
-        let others = others.filter(|(key, value)| *key != "targets" && !value.is_null());
+        let others = others.filter(|(key, value)| !is_kept(key) && !value.is_null());
         let others: Vec<&str> = others.map(|(key, _)| key.as_str()).collect();
         if !others.is_empty() {
             self.remarks.push(format!(
-                "of the target set '{name}', {} is left out: a set has only targets",
+                "of the target set '{name}', {} is left out: a set has only targets and weights",
                 others.join(", ")
             ));
+        }
+        if let Some(weights) = weights {
+            self.target_weights.insert(name.to_owned(), weights);
         }
         self.target_sets.insert(name.to_owned(), targets);
     }
@@ -290,13 +334,15 @@ fn version(fields: &Fields<'_>) -> ImportedVersion {
 }
 
 fn target(fields: &Fields<'_>) -> ImportedTarget {
-    let mut data = dependencies(fields, "data", &mut Digests::new());
+    let mut digests = Digests::new();
+    let mut data = dependencies(fields, "data", &mut digests);
     data.extend(fields.path("observation"));
     ImportedTarget {
         path: fields.require(fields.path("path"), "'path' is missing"),
         entrypoint: fields.text("entrypoint"),
         model_output: fields.text("model_output"),
         data,
+        digests,
         registered_at: fields.time("registered_at"),
         digest: fields.text("target_digest").map(|text| digest(&text)),
         files: fields.files("files"),

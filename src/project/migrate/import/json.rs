@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 
 use super::yaml::{MAX_WEIGHT, VALUE_WEIGHT};
+use crate::project::scan::formats::json::standard;
 use crate::relpath::shown;
 
 /// Reads a text with one value.
@@ -18,7 +19,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     if text.len() + values * VALUE_WEIGHT > MAX_WEIGHT {
         return Err("it has too many values".into());
     }
-    let value = serde_json::from_str(text);
+    let value = serde_json::from_str(&standard(text));
     value
         .map(|DistinctKeys(value)| value)
         .map_err(|error| error.to_string())
@@ -98,6 +99,8 @@ mod tests {
     fn json_is_read_and_repeated_keys_are_refused() {
         let value = json!({"a": [1, -2, 1.5, null, true, "x\u{1}"], "b": {"c": {}}});
         assert_eq!(parse(&value.to_string()), Ok(value));
+        let of_python = json!({"loss": null, "text": "NaN"});
+        assert_eq!(parse(r#"{"loss": NaN, "text": "NaN"}"#), Ok(of_python));
         for (bad, words) in [
             ("{\"a\": 1, \"a\": 2}", "'a' occurs twice"),
             ("{\"a\": {\"b\": 1, \"\\u0062\": 2}}", "'b' occurs twice"),

@@ -2,7 +2,8 @@
 //!
 //! The descriptions of models and targets are imported as they are: ids, versions, names, types, tags, times, outputs,
 //! dependencies and target sets. Digests are not trusted: the files are hashed, and where they differ, the other registry was
-//! stale, and the files are registered as they are. Nothing is registered that does not exist or is outside of the project.
+//! stale, and the files are registered as they are. Nothing is registered that is outside of the project. Data and code that
+//! are elsewhere for now are registered with the digests that the other registry has, and are missing in the status.
 
 mod document;
 mod entries;
@@ -12,7 +13,7 @@ mod model;
 mod target;
 mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +27,11 @@ use self::entries::{Imported, ImportedModel};
 use self::model::ModelImport;
 use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
-use crate::modelstoml::ProjectRegistry;
+use crate::modelstoml::{FileFacts, Files, ProjectRegistry};
 use crate::progress::CancelToken;
 use crate::project::change::plan::RegistryPlan;
 use crate::project::change::register::Register;
+use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 use crate::project::scan::hash::{FileHashes, HashProgress};
@@ -219,7 +221,7 @@ impl Project {
             report.note(None, remark.clone());
         }
         let find = |(id, model): &'a (String, Result<ImportedModel, _>)| {
-            ModelImport::find(self, id, model.as_ref().map_err(refuse)?)
+            ModelImport::find(self, id, model.as_ref().map_err(refuse)?, &imported.known)
         };
         let found: Vec<_> = imported.models.par_iter().map(find).collect();
         let (mut models, mut targets) = (Vec::new(), Vec::new());
@@ -233,16 +235,34 @@ impl Project {
         for (id, target) in &imported.targets {
             let path = target.as_ref().map_or(id, |target| &target.path);
             let found = target.as_ref().map_err(refuse);
-            let found = found.and_then(|target| TargetImport::find(self, id, target));
+            let found =
+                found.and_then(|target| TargetImport::find(self, id, target, &imported.known));
             let found = distinct(&mut ids, id).and(found);
             targets.extend(report.check(ItemKind::Target, id, path, found));
         }
         let registry = self.registry();
         let of_models = models.iter().flat_map(|model| model.needed(registry));
         let of_targets = targets.iter().flat_map(|target| target.needed(registry));
-        let files: BTreeSet<&RelPath> = of_models.chain(of_targets).collect();
+        let elsewhere = models.iter().map(|model| &model.elsewhere);
+        let elsewhere = elsewhere.chain(targets.iter().map(|target| &target.elsewhere));
+        let elsewhere: BTreeMap<&RelPath, FileFacts> = elsewhere
+            .flatten()
+            .map(|(path, facts)| (path, *facts))
+            .collect();
+        let files = of_models
+            .chain(of_targets)
+            .filter(|file| !elsewhere.contains_key(file));
+        let files: BTreeSet<&RelPath> = files.collect();
+        let mut hashes = self.hash_files(files, &options.cancel, options.progress.as_deref())?;
+        for (path, facts) in elsewhere {
+            report.note(
+                None,
+                format!("'{path}' is not there, and is registered with the digest that the imported registry has"),
+            );
+            hashes.insert(path.clone(), Ok(facts));
+        }
         Ok(Import {
-            hashes: self.hash_files(files, &options.cancel, options.progress.as_deref())?,
+            hashes,
             imported,
             models,
             targets,
@@ -265,9 +285,26 @@ impl Project {
         }
     }
 
-    /// Returns the files at paths of another registry, and below those that are folders.
-    fn find_imported(&self, paths: &[String]) -> Result<Vec<RelPath>> {
-        self.files_at_all(paths.iter().map(|path| self.imported_path(path)))
+    /// Returns the files at paths of another registry, and below those that are folders. A file that is elsewhere for now is added
+    /// to `elsewhere` as well, with what that registry knows of it.
+    fn find_imported(
+        &self,
+        paths: &[String],
+        known: &Files,
+        elsewhere: &mut Files,
+    ) -> Result<Vec<RelPath>> {
+        let (mut found, mut files) = (Vec::new(), BTreeSet::new());
+        for path in paths {
+            match (self.imported_path(path), RelPath::parse(path)) {
+                (Err(error), Ok(file)) if is_absence(&error) && known.contains_key(&file) => {
+                    elsewhere.insert(file.clone(), known[&file]);
+                    files.insert(file);
+                }
+                (there, _) => found.push(there?),
+            }
+        }
+        files.extend(self.files_at_all(found.into_iter().map(Ok))?);
+        Ok(files.into_iter().collect())
     }
 }
 
@@ -337,6 +374,11 @@ impl ImportReport {
                 continue;
             }
             let set = registry.target_sets.entry(name.clone()).or_default();
+            if let Some(weights) = imported.target_weights.get(name) {
+                registry
+                    .target_weights
+                    .insert(name.clone(), weights.clone());
+            }
             let before = set.len();
             set.extend(there.into_iter().cloned());
             if set.len() > before {

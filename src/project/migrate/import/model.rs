@@ -23,6 +23,8 @@ pub(super) struct ModelImport<'a> {
     pub(super) at: Candidate,
     data: Vec<RelPath>,
     code: Vec<RelPath>,
+    /// The data and code that is elsewhere for now.
+    pub(super) elsewhere: Files,
 }
 
 impl<'a> ModelImport<'a> {
@@ -30,6 +32,7 @@ impl<'a> ModelImport<'a> {
         project: &Project,
         id: &'a str,
         imported: &'a ImportedModel,
+        known: &Files,
     ) -> Result<Self> {
         ModelName::parse(id).map_err(Error::argument_name)?;
         for version in imported.versions.keys().chain(&imported.current) {
@@ -40,12 +43,14 @@ impl<'a> ModelImport<'a> {
             let message = format!("there are no files below '{}'", at.path);
             return Err(Error::argument(message).naming(&at.path));
         }
+        let mut elsewhere = Files::new();
         Ok(Self {
             id,
             imported,
             at,
-            data: project.find_imported(&imported.data)?,
-            code: project.find_imported(&imported.code)?,
+            data: project.find_imported(&imported.data, known, &mut elsewhere)?,
+            code: project.find_imported(&imported.code, known, &mut elsewhere)?,
+            elsewhere,
         })
     }
 

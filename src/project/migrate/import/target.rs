@@ -2,7 +2,7 @@
 
 use super::entries::ImportedTarget;
 use crate::error::{Error, Result};
-use crate::modelstoml::{ProjectRegistry, TargetEntry};
+use crate::modelstoml::{Files, ProjectRegistry, TargetEntry};
 use crate::project::change::candidate::{Overrides, TargetCandidate, symbol_of};
 use crate::project::change::difference::ItemChange;
 use crate::project::change::register::Register;
@@ -20,6 +20,8 @@ pub(super) struct TargetImport<'a> {
     data: Vec<RelPath>,
     /// The data files that only the code names, if they exist.
     stated: Vec<RelPath>,
+    /// The data that is elsewhere for now.
+    pub(super) elsewhere: Files,
 }
 
 impl<'a> TargetImport<'a> {
@@ -27,19 +29,22 @@ impl<'a> TargetImport<'a> {
         project: &Project,
         id: &'a str,
         imported: &'a ImportedTarget,
+        known: &Files,
     ) -> Result<Self> {
         if id.is_empty() || id.chars().any(char::is_control) {
             return Err(Error::argument("the id is empty or has control characters"));
         }
         let at = project.look_at(&project.imported_path(&imported.path)?)?;
         let path = at.file().cloned().ok_or_else(|| at.is_no_target())?;
+        let mut elsewhere = Files::new();
         let mut import = Self {
             id,
             imported,
             at,
             path,
-            data: project.find_imported(&imported.data)?,
+            data: project.find_imported(&imported.data, known, &mut elsewhere)?,
             stated: Vec::new(),
+            elsewhere,
         };
         if import.data.is_empty() {
             let mut stated: Vec<RelPath> = import.candidate().stated_data().collect();
