@@ -84,7 +84,7 @@ impl Member {
         let name = entry.name()?;
         Ok(Self {
             fault: fault(entry, name.as_bytes() == header_name),
-            name: name.into(),
+            name: below_itself(&name).into(),
             size_bytes: entry.size(),
             compressed_bytes: entry.compressed_size(),
             crc32: entry.crc32(),
@@ -128,7 +128,8 @@ impl Member {
             Ok(None) => refused("it is not where the directory says".into()),
             Err(reason) => refused(reason.into()),
             Ok(Some(mut file)) => {
-                let is_same = file.name_raw() == self.name.as_bytes()
+                let name = str::from_utf8(file.name_raw());
+                let is_same = name.is_ok_and(|name| below_itself(&name) == &*self.name)
                     && file.compression() == self.method
                     && file.compressed_size() == self.compressed_bytes
                     && file.flags().as_u16() & ENCRYPTED == 0;
@@ -195,6 +196,12 @@ fn fill<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]
         }
     }
     Ok(&buffer[..filled])
+}
+
+/// Returns a name without the folder itself at its beginning, which some tools write for all names.
+fn below_itself(name: &str) -> &str {
+    let below = name.strip_prefix("./").filter(|below| !below.is_empty());
+    below.unwrap_or(name)
 }
 
 /// Names a member in an error.

@@ -355,6 +355,36 @@ fn an_archive_that_is_cut_short_is_refused() {
 }
 
 #[test]
+fn extra_fields_that_other_tools_write_are_passed_over() {
+    let times = [&[0x55, 0x58, 8, 0][..], &[1; 8]].concat();
+    let times_and_owner = [&[0x55, 0x58, 12, 0][..], &[1; 12]].concat();
+    for (central, local) in [
+        (times, times_and_owner), // of Finder and ditto
+        (vec![], vec![0; 3]),     // of zipalign
+        (vec![], vec![0; 2]),
+        (vec![0xfe, 0xca, 0, 0], vec![0xfe, 0xca, 0, 0]), // of jar
+    ] {
+        let member = Forged::deflated("a", b"content").with(|it| {
+            (it.extra, it.local_extra) = (central.clone(), local.clone());
+        });
+        assert_eq!(content(&archive(&[member], b""), "a").unwrap(), b"content");
+    }
+}
+
+#[test]
+fn names_may_begin_with_the_folder_itself() {
+    let members = ["./", "./m/", "./m/a", "b", "./b"].map(|name| Forged::stored(name, b"abc"));
+    let bytes = archive(&members, b"");
+    let directory = directory(&bytes).unwrap();
+    assert_eq!(directory.names().collect::<Vec<_>>(), ["b", "b", "m/a"]);
+    assert_eq!(content(&bytes, "m/a").unwrap(), b"abc");
+    assert!(content(&bytes, "b").unwrap_err().contains("more than once"));
+    let other = Forged::stored("./a", b"abc").with(|it| it.local_name = b"./b".to_vec());
+    let error = content(&archive(&[other], b""), "a").unwrap_err();
+    assert!(error.contains("its local header differs"), "{error}");
+}
+
+#[test]
 fn a_member_that_came_from_a_pipe_is_a_file() {
     for mode in [0o010_600, 0o140_777] {
         let member = Forged::deflated("-", b"content").with(|it| it.mode = mode);
