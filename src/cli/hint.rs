@@ -109,7 +109,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                 variable("AUTO_SYNC")
             )
         }
-        ErrorKind::IndexNotFound { .. } => "check the URL of the source".into(),
+        ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
         ErrorKind::Network {
             status: Some(404 | 410),
             ..
@@ -146,10 +146,15 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         }
         ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
         ErrorKind::Authentication {
-            failure: AuthFailure::Refused,
+            failure,
             token_origin: Some(origin),
             ..
-        } => format!("put a valid token with access into {origin}, or remove the one there"),
+        } => match failure {
+            AuthFailure::Gated => format!(
+                "accept the terms on the web page of the model, as the user of the token in {origin}"
+            ),
+            _ => format!("put a valid token with access into {origin}, or remove the one there"),
+        },
         ErrorKind::Authentication {
             failure,
             token_variable,

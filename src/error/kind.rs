@@ -157,6 +157,8 @@ pub enum ErrorKind {
     IndexNotFound {
         /// The URL of the index.
         url: Box<Url>,
+        /// Where that URL comes from: an environment variable, or a key of the configuration.
+        origin: String,
     },
     /// The record of an installed model does not say where its files came from.
     OriginUnknown {

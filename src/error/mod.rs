@@ -62,7 +62,7 @@
 //!         ErrorKind::WebPage { url, requested, token_variable } => {
 //!             format!("{requested} leads to {url}: set {token_variable:?}, or see in a browser whether to sign in")
 //!         }
-//!         ErrorKind::IndexNotFound { url } => format!("check the URL of the source: there is no {url}"),
+//!         ErrorKind::IndexNotFound { url, origin } => format!("check the URL in {origin}: there is no {url}"),
 //!         ErrorKind::Network { url, status, message, server_code, source } => {
 //!             format!("try again later: {message} ({url}, {status:?}, {server_code:?}, {source:?})")
 //!         }

@@ -64,7 +64,7 @@ impl fmt::Display for ErrorKind {
             Self::FolderMissing { model, path } => {
                 write!(f, "the folder of '{model}' is missing: {}", path.display())
             }
-            Self::IndexNotFound { url } => write!(f, "not found ({url})"),
+            Self::IndexNotFound { url, .. } => write!(f, "not found ({url})"),
             Self::OriginUnknown { source_name } => write!(
                 f,
                 "the record of the model does not say where its files came from ({source_name})"

@@ -23,15 +23,23 @@ const MAX_SIGNATURE_BYTES: u64 = 4096;
 pub(super) struct Index {
     /// Where it is, at the registry itself and then at each mirror; never empty.
     urls: Vec<Url>,
+    /// The variable, or the key of a file, that the first of them follows from.
+    origin: String,
     /// The minisign key that it must be signed with. The signature is beside it, with `.minisig` appended to the name.
     public_key: Option<String>,
     cache: RegistryCache,
 }
 
 impl Index {
-    pub(super) fn new(bases: &[Url], public_key: Option<String>, cache: RegistryCache) -> Self {
+    pub(super) fn new(
+        bases: &[Url],
+        origin: String,
+        public_key: Option<String>,
+        cache: RegistryCache,
+    ) -> Self {
         Self {
             urls: bases.iter().map(|base| base.join("models.json")).collect(),
+            origin,
             public_key,
             cache,
         }
@@ -86,7 +94,10 @@ impl Index {
                     url,
                     status: Some(404 | 410),
                     ..
-                } => ErrorKind::IndexNotFound { url },
+                } => ErrorKind::IndexNotFound {
+                    url,
+                    origin: self.origin.clone(),
+                },
                 kind => kind,
             })
         })?;

@@ -89,7 +89,7 @@ impl super::Kind for Kind {
         }
         let cache = RegistryCache::of_source(&context.cache_dir, &entry.identity.key);
         Ok(Arc::new(Chunked {
-            index: Index::new(&bases, wire.public_key, cache),
+            index: Index::new(&bases, entry.at("url"), wire.public_key, cache),
             identity: entry.identity,
             bases,
         }))

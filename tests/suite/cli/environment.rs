@@ -194,6 +194,24 @@ fn a_switch_of_the_hub_keeps_it_off_the_network_and_is_named() {
 }
 
 #[test]
+fn the_hint_names_where_a_wrong_url_comes_from() {
+    let rack = Rack::new();
+    let elsewhere = format!("{}/none", rack.server.url());
+    let ran = with(&rack, ("RACK_MODELS_REGISTRY_URL", &elsewhere), "pull g/m");
+    assert!(
+        ran.err
+            .ends_with("hint: check the URL in RACK_MODELS_REGISTRY_URL\n"),
+        "{ran:?}"
+    );
+    let own = rack.temp.path().join("own.toml");
+    std::fs::write(&own, format!("[sources.x]\nurl = \"{elsewhere}\"\n")).unwrap();
+    let own = own.to_str().unwrap();
+    let ran = with(&rack, ("RACK_MODELS_CONFIG", own), "pull x/g/m");
+    let hint = format!("hint: check the URL in {own}: sources.x.url\n");
+    assert!(ran.err.ends_with(&hint), "{ran:?}");
+}
+
+#[test]
 fn a_flag_and_a_variable_are_both_named() {
     let rack = Rack::with_model();
     for (value, hint) in [

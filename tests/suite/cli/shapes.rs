@@ -113,7 +113,10 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::OriginUnknown {
             source_name: text("mf6/test"),
         }),
-        Error::from(ErrorKind::IndexNotFound { url: url() }),
+        Error::from(ErrorKind::IndexNotFound {
+            url: url(),
+            origin: text("RACK_MODELS_REGISTRY_URL"),
+        }),
         Error::from(ErrorKind::ModelNotFound {
             model: text("hf/o/m"),
             near: vec![],
