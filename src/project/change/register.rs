@@ -7,7 +7,7 @@ use toml::Table;
 use super::candidate::{ModelCandidate, Overrides, TargetCandidate};
 use super::ids::Ids;
 use crate::catalog::Metadata;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, ErrorKind, Result, chain};
 use crate::model::ModelRef;
 use crate::modelstoml::{
     Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry, digest_of, total_bytes,
@@ -194,6 +194,13 @@ impl<'a> Register<'a> {
                     "'{file}' was added or removed meanwhile, on disk or in the registry: try again"
                 )
             });
+            if let Ok(Err(error)) = &hashed
+                && let ErrorKind::Registry {
+                    location, message, ..
+                } = error.kind()
+            {
+                return Err(Error::registry(location, message).naming(file.as_str()));
+            }
             let hashed = hashed.and_then(|hashed| hashed.as_ref().map_err(|error| chain(error)));
             let of_file = hashed.map_err(|fault| Error::argument(fault).naming(file.as_str()))?;
             facts.insert(file.clone(), *of_file);

@@ -149,16 +149,11 @@ impl Project {
         survey.left_behind.extend(tree.left_behind);
         let files = tree.files.into_par_iter();
         let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
-        let accompanied = accompanied(read.iter().map(|(_, file)| file));
+        let with_company = with_company(&read);
         let folders = outermost(read.iter().filter_map(|(read, file)| {
             let folder = folder_of(file.as_str());
             let is_of_folder = match read {
-                Ok(read) if read.is_of_folder() => true,
-                Ok(read) => {
-                    read.is_known()
-                        && formats::is_weights(name_of(file))
-                        && accompanied.contains(folder)
-                }
+                Ok(read) => read.is_of_folder() || with_company.contains(folder),
                 Err(_) => formats::is_configuration(name_of(file)),
             };
             is_of_folder.then_some(folder)
@@ -315,10 +310,28 @@ impl Project {
     }
 }
 
-/// Returns the folders with a file that libraries keep beside weights.
-fn accompanied<'a>(files: impl Iterator<Item = &'a RelPath>) -> BTreeSet<&'a str> {
-    let companions = files.filter(|file| formats::is_companion(name_of(file)));
-    companions.map(|file| folder_of(file.as_str())).collect()
+/// Returns the folders that are models by what is in them, whatever library wrote it: beside something that libraries keep
+/// beside weights, the only weights, or weights with a name that libraries give to those of any model.
+fn with_company(read: &[(Result<Candidate>, RelPath)]) -> BTreeSet<&str> {
+    let mut weights: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut accompanied = BTreeSet::new();
+    for (read, file) in read {
+        let (folder, name) = (folder_of(file.as_str()), name_of(file));
+        if formats::is_companion(name) {
+            accompanied.insert(folder);
+        }
+        let format = read.as_ref().ok().and_then(|read| read.format);
+        if matches!(format, Some("safetensors" | "gguf")) {
+            weights.entry(folder).or_default().push(name);
+        }
+    }
+    weights.retain(|folder, names| {
+        // A project has files of its own at its top.
+        let is_only = names.len() == 1 && *folder != ".";
+        let is_of_any = || names.iter().any(|name| formats::is_weights(name));
+        accompanied.contains(folder) && (is_only || is_of_any())
+    });
+    weights.into_keys().collect()
 }
 
 fn name_of(file: &RelPath) -> &str {

@@ -141,7 +141,13 @@ fn the_folders_of_other_libraries_are_one_model_each() {
     ];
     assert_eq!(added(&shards, "m"), one("m", 3));
     assert_eq!(added(&shards[1..], "m"), one("m", 2));
-    // Weights that have a name of their own are models of their own.
+    // Whatever library wrote them, and whatever their name is.
+    let other: [(&str, &[u8]); 2] = [
+        ("m/config.json", b"{\"layers\": [64, 32"),
+        ("m/tiny.safetensors", &weights),
+    ];
+    assert_eq!(added(&other, "m"), one("m", 2));
+    // Several weights that have names of their own are models of their own.
     let own: [(&str, &[u8]); 3] = [
         ("m/a.safetensors", &weights),
         ("m/b.safetensors", &weights),

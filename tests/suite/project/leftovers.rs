@@ -130,6 +130,7 @@ fn pointers_are_not_registered() {
             assert_eq!(ids(&report), [""; 0], "{name}");
             let failed = failures(&report.failed);
             let message = &failed[0].1;
+            assert_eq!(report.failed[0].error.code(), "REGISTRY_ERROR");
             assert!(
                 message.contains(name) && message.contains("Git LFS"),
                 "{message}"
