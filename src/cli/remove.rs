@@ -57,8 +57,9 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
 
 fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveReport> {
     let manager = &session.manager;
+    let found = manager.path(address).and_then(|_| manager.get(address));
     let pulled = being_pulled(session, address)?;
-    let question = match manager.path(address).and_then(|_| manager.get(address)) {
+    let question = match found {
         Ok(detail) => {
             let size = render::size(detail.installed.total_bytes);
             format!("Remove {} ({size})?", detail.installed.model)
@@ -66,6 +67,10 @@ fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveRepo
         Err(error) => match (error.kind(), &pulled) {
             (ErrorKind::NotInstalled { .. }, Some(model)) => {
                 format!("Remove {model} once it has been pulled?")
+            }
+            // A pull that has not written anything yet, or that the address means in another form.
+            (ErrorKind::NotInstalled { .. }, None) if session.is_confirmed() => {
+                return Ok(manager.remove(address, &session.cancel)?);
             }
             (
                 ErrorKind::NotInstalled { .. }

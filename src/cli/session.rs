@@ -154,9 +154,14 @@ impl Session {
         paint(self.colours, colour, text)
     }
 
+    /// Returns whether nothing needs to be asked.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.output.yes
+    }
+
     /// Asks for confirmation before a destructive action; the default is no.
     pub(super) fn confirm(&self, question: &str) -> CliResult {
-        if self.output.yes {
+        if self.is_confirmed() {
             return Ok(());
         }
         if self.output.json || !self.console.in_is_terminal || !self.console.err_is_terminal {

@@ -66,7 +66,6 @@ fn body(
     let is_beginning = sent.as_ref().is_none_or(|sent| sent.range.start == 0);
     let content_type = response.header("content-type");
     let page = PageSigns::new(&origin.url, access.token_variable, content_type);
-    let is_plain = response.header("content-encoding").is_none();
     let body = Body {
         is_range: sent.is_some(),
         length: length.filter(|_| codings.is_empty()),
@@ -76,7 +75,7 @@ fn body(
         at: 0,
         page: page.refused(is_beginning && !origin.options.has_digest),
         // Ranges of encoded bytes cannot be told from ranges of what they decode to.
-        origin: Some(origin).filter(|_| is_plain),
+        origin: Some(origin).filter(|_| codings.is_empty()),
         reader: decoded(&url, response.body, &codings)?,
         url,
     };

@@ -168,7 +168,7 @@ fn cases() -> Vec<Case> {
         )
         .prepare(|rack| spoil_chunks(rack, |rule| rule.status(404))),
         case("a body that is cut", "pull g/m v1", 5, "NETWORK_ERROR")
-            .prepare(|rack| spoil_chunks(rack, |rule| rule.cut_after(3))),
+            .prepare(|rack| spoil_chunks(rack, |rule| rule.cut_after(0))),
         case("offline", "pull g/m v1 --offline", 5, "OFFLINE"),
         case("too many requests", "pull g/m v1", 5, "RATE_LIMITED").prepare(|rack| {
             spoil_chunks(rack, |rule| rule.status(429).header("retry-after", "77"));

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Map, Value, json};
 
 use super::program::{Running, finish, rack};
-use crate::support::rack::{Rack, chunks_but};
+use crate::support::rack::{Rack, chunks_but, manifest_path};
 use crate::support::registry::{digest, serve_index};
 use crate::support::server::{Gate, Rule};
 use crate::support::{PATIENCE, bytes};
@@ -93,16 +93,29 @@ fn progress_is_plain_lines_without_a_terminal_and_absent_for_programs() {
 
 #[test]
 fn removing_says_that_it_waits_for_a_pull() {
-    for line in ["remove g/m v1 -y", "remove g/m --all -y"] {
+    // A pull is also waited for if it has not written anything, but nobody can say so then.
+    for (line, is_told) in [
+        ("remove g/m v1 -y", true),
+        ("remove g/m --all -y", true),
+        ("remove g/m@v1 -y", true),
+        ("remove g/m v1 -y --verbose", false),
+    ] {
         let machine = Rack::new();
         let report = machine.publish("g/m v1", &[("a.bin", bytes(5000, 1))]);
         let (under_way, go_on) = (Gate::new(), Gate::new());
         let open = under_way.clone();
-        let chunks = chunks_but(&[&report]).on_request(move || open.open());
-        machine.server.rule(chunks.hold(&go_on));
+        let held = match is_told {
+            true => chunks_but(&[&report]),
+            false => Rule::path(manifest_path(&report)),
+        };
+        let held = held.on_request(move || open.open());
+        machine.server.rule(held.hold(&go_on));
         let pull = Running::start(rack(&machine, "pull g/m v1"));
         assert!(under_way.wait(PATIENCE));
-        let waits = |_, line: &str| line == "Waiting for the pull of g/m v1 to end";
+        let waits = move |_, line: &str| match is_told {
+            true => line == "Waiting for the pull of g/m v1 to end",
+            false => line.contains("waiting for a pull to end"),
+        };
         let remove = Running::watch(rack(&machine, line), waits);
         remove.wait();
         go_on.open();
