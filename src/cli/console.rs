@@ -252,3 +252,20 @@ impl fmt::Debug for Console {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_takes_the_place_of_the_bar() {
+        let (console, _, err) = Console::captured();
+        console.draw_bar("half done");
+        console.note("warning: a mirror");
+        console.draw_bar("done");
+        console.erase_bar();
+        let gone = " ".repeat("half done".len());
+        let expected = format!("\rhalf done\r{gone}\rwarning: a mirror\n\rdone\r    \r");
+        assert_eq!(err.text(), expected);
+    }
+}

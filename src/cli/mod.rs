@@ -28,6 +28,9 @@
 //! begin with `modelrack_`, and they have no short forms. A parent that defines one of them itself, as a global argument,
 //! leaves ours out with [`Mount::without`] and passes its value on with [`Mount::output`].
 //!
+//! Warnings of the library go to the stream for messages, each once; not with `--quiet`, and not below a subscriber of the
+//! parent's, which receives them as [log events](crate#log-levels).
+//!
 //! # Exit codes
 //!
 //! | exit | codes in `--json` |
