@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::time_left;
 use crate::mutex::Mutex;
 
 /// How long an address may take before the next one is tried as well, as RFC 8305 recommends.
@@ -74,7 +75,7 @@ impl Dialer {
         let waker = Arc::new(Waker(events.0.clone()));
         let handle: Weak<Waker> = Arc::downgrade(&waker);
         (details.register_shutdown)(handle)?;
-        self.race(&details.addrs, *details.timeout.after, events, connect)
+        self.race(&details.addrs, *time_left(details).after, events, connect)
     }
 
     /// Puts the address that answers first before the others, for connections that are made elsewhere.

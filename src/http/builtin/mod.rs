@@ -13,7 +13,8 @@ mod tls;
 use std::fmt;
 use std::sync::Weak;
 
-use ureq::unversioned::transport::{Connector, SocksConnector};
+use ureq::unversioned::transport::time::{Duration, Instant};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, SocksConnector};
 
 use crate::config::HttpConfig;
 use crate::error::{Error, ErrorKind, Result};
@@ -185,6 +186,15 @@ impl fmt::Debug for UreqTransport {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns what is left of the time for a connection, which name lookups, proxies and TLS share.
+fn time_left(details: &ConnectionDetails<'_>) -> NextTimeout {
+    let mut timeout = details.timeout;
+    if let (Instant::Exact(started), Duration::Exact(limit)) = (details.now, timeout.after) {
+        timeout.after = Duration::Exact(limit.saturating_sub(started.elapsed()));
+    }
+    timeout
 }
 
 /// Describes an error of ureq, and tells whether the request may succeed later.

@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
+use super::time_left;
 use crate::config::ProxyConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -148,15 +149,17 @@ impl<In: Transport> Connector<In> for HttpProxy {
         let (None, Some(proxy)) = (&chained, proxy) else {
             return Ok(chained.map(Either::A));
         };
-        let (uri, timeout) = (proxy.uri(), details.timeout);
+        let uri = proxy.uri();
         let connection = (details.run_connector)(&ConnectionDetails {
             uri,
-            addrs: details.resolver.resolve(uri, &self.direct, timeout)?,
+            addrs: details
+                .resolver
+                .resolve(uri, &self.direct, time_left(details))?,
             config: &self.direct,
             request_level: details.request_level,
             resolver: details.resolver,
             now: details.now,
-            timeout,
+            timeout: details.timeout,
             current_time: details.current_time.clone(),
             run_connector: details.run_connector.clone(),
             register_shutdown: details.register_shutdown.clone(),
@@ -199,7 +202,7 @@ fn tunnel(
         _ => String::new(),
     };
     let mut stream = TransportAdapter::new(connection, details.current_time.clone());
-    stream.set_timeout(details.timeout);
+    stream.set_timeout(time_left(details));
     write!(
         stream,
         "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{agent}{authorization}\r\n"

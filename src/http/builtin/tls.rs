@@ -15,6 +15,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::certificate::Verifier;
+use super::time_left;
 use crate::config::HttpConfig;
 use crate::error::{Error, Result};
 use crate::platform;
@@ -112,7 +113,7 @@ impl<In: Transport> Connector<In> for Tls {
         let mut tls = ClientConnection::new(config, host).map_err(io::Error::other)?;
         let clock = details.current_time.clone();
         let mut socket = TransportAdapter::new(transport.boxed(), clock);
-        socket.set_timeout(details.timeout);
+        socket.set_timeout(time_left(details));
         tls.complete_io(&mut socket)?;
         let config = details.config;
         Ok(Some(Either::B(Secured {

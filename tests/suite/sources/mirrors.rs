@@ -7,6 +7,7 @@ use crate::support::address;
 use crate::support::rack::{Rack, chunks_but, quick_http, sample};
 use crate::support::registry::Publication;
 use crate::support::server::{Rule, Server};
+use crate::support::tls::TlsFront;
 
 /// A source on `first` with this registry's server as its mirror.
 fn mirrored(rack: &Rack, first: &str) -> ModelManager {
@@ -37,6 +38,18 @@ fn a_dead_source_is_replaced_by_its_mirror() {
         .pull(&address("s/g/m v1"), &PullOptions::default())
         .unwrap();
     rack.assert_files("s/g/m v1", &sample());
+}
+
+#[test]
+fn a_source_whose_certificate_is_refused_is_replaced_by_its_mirror() {
+    let rack = Rack::with_model();
+    let front = TlsFront::with("self-signed", rack.server.port());
+    let mut http = quick_http();
+    http.certificates = vec![TlsFront::authority()];
+    let manager = mirrored_with(&rack, &front.url(), http);
+    manager
+        .pull(&address("s/g/m v1"), &PullOptions::default())
+        .unwrap();
 }
 
 #[test]
