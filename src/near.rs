@@ -12,6 +12,10 @@ pub(crate) fn nearest<'a>(
         .collect();
     scored.sort_unstable();
     scored.dedup();
+    if let Some((Likeness::Case, _)) = scored.first() {
+        // That is what was meant.
+        scored.retain(|(likeness, _)| *likeness == Likeness::Case);
+    }
     let nearest = scored.into_iter().take(3);
     nearest.map(|(_, name)| name.to_owned()).collect()
 }
@@ -96,6 +100,7 @@ mod tests {
             "digits/forest",
             "whisper/tiny",
             "g/m",
+            "h/m",
             "mf6/test/test001a_Tharmonic",
             "acme/grp/ex-three",
         ];
@@ -111,7 +116,8 @@ mod tests {
             ("g", &["g/m"]),
             ("g/n", &["g/m"]),
             ("G/M", &["g/m"]),
-            ("other/m", &["g/m"]),
+            ("DIGITS/forest", &["digits/forest"]),
+            ("other/m", &["h/m", "g/m"]),
             ("unrelated", &[]),
             // A letter in common, or none at all, is no likeness.
             ("x/y", &[]),

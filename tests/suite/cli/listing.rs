@@ -356,3 +356,38 @@ fn sample_refs() -> Vec<(&'static str, &'static [u8])> {
     let names = sample().into_iter().map(|(name, _)| name);
     names.map(|name| (name, &b"bytes"[..])).collect()
 }
+
+#[test]
+fn entries_that_are_left_out_are_said_once() {
+    let rack = Rack::with_model();
+    let hash = "a".repeat(64);
+    let versions = json!({"v": {"hash": hash}, "w": {"hash": "zz"}});
+    serve_index(
+        &rack.server,
+        &json!({"con": {"m": versions}, "g": {"m": versions}}),
+    );
+    let expected = "warning: 2 entries of the registry are left out: the name 'con' has a component that Windows reserves for a device; g/m: version 'w': ";
+    for line in [
+        "list --remote",
+        "search --remote g",
+        "sync",
+        "pull g/* --dry-run",
+    ] {
+        let ran = models(&rack, line);
+        let warnings = ran.err.lines().filter(|line| line.starts_with("warning: "));
+        let warnings: Vec<_> = warnings.collect();
+        assert_eq!(warnings.len(), 1, "{line}: {ran:?}");
+        assert!(warnings[0].starts_with(expected), "{line}: {ran:?}");
+    }
+    let listed = models(&rack, "list --remote --json").json();
+    assert_eq!(listed["models"].as_array().unwrap().len(), 1);
+    assert_eq!(models(&rack, "list --remote --quiet").err, "");
+    // Who names a model hears nothing of others.
+    assert_eq!(
+        models(&rack, "info g/m --remote")
+            .err
+            .matches("warning")
+            .count(),
+        0
+    );
+}
