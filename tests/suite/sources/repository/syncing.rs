@@ -185,9 +185,10 @@ fn a_sync_that_fails_leaves_the_copy_from_before() {
     assert_eq!(before.len(), 6);
     host.repo
         .commit("develop", tree_of("[models]\n\"../x\" = []\n"));
-    let files: [(&str, Vec<u8>); 2] = [
+    let files: [(&str, Vec<u8>); 3] = [
         ("models.toml", registry().into()),
         ("models.zip", zip::<&str, &str>(&[])),
+        ("others.zip", zip::<&str, &str>(&[])),
     ];
     host.repo.release("current", files);
     let told = sync(&manager);
