@@ -140,7 +140,7 @@ fn a_path_that_cannot_be_used_is_refused_by_the_name_of_its_variable() {
     ] {
         let ran = with(&rack, (name, value), line);
         assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.err.contains(name) && ran.err.contains(value), "{ran:?}");
+        assert!(ran.err.contains(&format!("{name}: ")), "{ran:?}");
     }
     assert!(!Path::new("~nobody").exists());
 }
