@@ -120,6 +120,8 @@
 //! | [`Network`](ErrorKind::Network), [`RateLimited`](ErrorKind::RateLimited) | requests failed after all retries | try again later, after [`Error::retry_after`]; a pull resumes |
 //! | [`IndexNotFound`](ErrorKind::IndexNotFound) | a source has no registry at its URL | show it; the user corrects the URL |
 //! | [`Authentication`](ErrorKind::Authentication) | the server denies access | ask for a token, or for the terms to be accepted |
+//! | [`Certificate`](ErrorKind::Certificate) | a server's certificate is not accepted | show it; the user trusts its authority, or checks the clock or the URL |
+//! | [`Proxy`](ErrorKind::Proxy) | a proxy refuses | ask for its user and password, or for it to allow the host |
 //! | [`WebPage`](ErrorKind::WebPage) | a web page came instead of data | show it; the user signs in, or corrects the URL |
 //! | [`HashMismatch`](ErrorKind::HashMismatch), [`SizeMismatch`](ErrorKind::SizeMismatch) | bytes are wrong after all retries | report it to the publisher; nothing wrong was installed |
 //! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
