@@ -14,6 +14,11 @@ const KEPT: &str = "the same command resumes where this one stopped";
 pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
     let path = &session.path;
     let variable = |suffix| session.mount.config.variable(suffix);
+    let folder = format!(
+        "{} or, for cached registries, {}",
+        variable("DIR"),
+        variable("CACHE_DIR")
+    );
     let resumes = matches!(session.verb, "pull" | "update" | "copy" | "verify");
     let is_registry = session.verb == "registry";
     let or_near = |near: &[String], otherwise: String| match near {
@@ -135,14 +140,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "free some space and try again: the registry is unchanged".into()
         }
         ErrorKind::InsufficientSpace { .. } => format!(
-            "free some space with '{path} remove' or '{path} prune', or set {} to another place",
-            variable("DIR")
+            "free some space with '{path} remove' or '{path} prune', or set {folder} to another place"
         ),
         ErrorKind::Permission { .. } if is_registry => {
             "choose a folder that you may write to".into()
         }
         ErrorKind::Permission { .. } => {
-            format!("set {} to a folder that you may write to", variable("DIR"))
+            format!("set {folder} to a folder that you may write to")
         }
         ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
         ErrorKind::Authentication {

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::write::remove_tree;
+use crate::disk::write::{remove_tree, rename};
 use crate::error::{IoContext, Result};
 use crate::model::ModelRef;
 use crate::platform;
@@ -54,7 +54,7 @@ pub(super) fn fits(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bool
     // Only the system knows: two mounts of one disk are as far from each other as two disks.
     let moved = match fs::create_dir(&probe) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::rename(&probe, &arrived),
+        _ => rename(&probe, &arrived),
     };
     let _ = fs::remove_dir(if moved.is_ok() { &arrived } else { &probe });
     match moved {
