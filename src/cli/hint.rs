@@ -105,14 +105,18 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::NotSynced {
             source_name,
             references,
+            source,
         } => {
             let reference = references.first().map(|name| format!(" --ref {name}"));
-            format!(
-                "fetch it with '{path} sync --source {source_name}{}', or set {}=1 to sync \
-                 whenever it is necessary",
-                reference.unwrap_or_default(),
-                variable("AUTO_SYNC")
-            )
+            let reference = reference.unwrap_or_default();
+            let sync = format!("'{path} sync --source {source_name}{reference}'");
+            match source {
+                Some(_) => format!("once that is corrected, fetch it with {sync}"),
+                None => format!(
+                    "fetch it with {sync}, or set {}=1 to sync whenever it is necessary",
+                    variable("AUTO_SYNC")
+                ),
+            }
         }
         ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
         ErrorKind::Network {

@@ -29,7 +29,9 @@ pub(super) fn print_offers(
         Ok(())
     })?;
     let errors = failures.iter().map(|failure| &failure.error);
-    reported(errors.filter(|error| !matches!(error.kind(), ErrorKind::NotSynced { .. })))
+    reported(
+        errors.filter(|error| !matches!(error.kind(), ErrorKind::NotSynced { source: None, .. })),
+    )
 }
 
 fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
@@ -65,10 +67,12 @@ fn note_failures(session: &Session, failures: &[RegistryFailure]) {
             ErrorKind::NotSynced {
                 source_name,
                 references,
+                source: None,
             } if references.is_empty() => unsynced.push(source_name.clone()),
             ErrorKind::NotSynced {
                 source_name,
                 references,
+                source: None,
             } => {
                 let refs = references.iter();
                 unsynced.extend(refs.map(|name| render::source_at_ref(source_name, Some(name))));

@@ -138,6 +138,8 @@ pub enum ErrorKind {
         source_name: String,
         /// The refs whose registries are missing; empty for the default branch.
         references: Vec<String>,
+        /// Why syncing it failed, if that was tried.
+        source: Option<BoxError>,
     },
     /// The model, or this version of it, is not installed.
     NotInstalled {
@@ -416,6 +418,7 @@ impl ErrorKind {
             | Self::Registry { source, .. }
             | Self::DamagedRegistry { source, .. }
             | Self::DamagedCache { source, .. }
+            | Self::NotSynced { source, .. }
             | Self::Network { source, .. } => source.as_deref().map(|source| source as _),
             Self::Storage { source, .. } | Self::Permission { source, .. } => Some(source),
             Self::Several { errors, .. } => errors.first().map(|error| error as _),

@@ -28,7 +28,7 @@
 //!             let what = if *is_revision { "revision" } else { "version" };
 //!             format!("{model} has no {what} {version}, but {near:?}")
 //!         }
-//!         ErrorKind::NotSynced { source_name, references } => format!("sync {source_name} {references:?} first"),
+//!         ErrorKind::NotSynced { source_name, references, .. } => format!("sync {source_name} {references:?} first"),
 //!         ErrorKind::NotInstalled { model, near } => format!("pull {model} first; installed are {near:?}"),
 //!         ErrorKind::FolderMissing { model, path } => format!("pull {model} again: {} is gone", path.display()),
 //!         _ => return None,

@@ -53,6 +53,7 @@ impl fmt::Display for ErrorKind {
             Self::NotSynced {
                 source_name,
                 references,
+                ..
             } => {
                 write!(f, "the registry of '{source_name}'")?;
                 if !references.is_empty() {

@@ -23,6 +23,7 @@ pub(super) fn read(
     let sent = content_range(&response).filter(|_| response.status == 206);
     match (response.status, &origin.options.range) {
         (200, _) => {}
+        (300..400, _) if origin.options.until.is_some() => {}
         (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.is_of(range)) => {}
         (206 | 416, Some(_)) => return Ok(None),
         (304, _) if origin.options.known.is_some() => return Ok(Some(Answer::Unchanged)),
@@ -66,12 +67,15 @@ fn body(
     let is_beginning = sent.as_ref().is_none_or(|sent| sent.range.start == 0);
     let content_type = response.header("content-type");
     let page = PageSigns::new(&origin.url, access.token_variable, content_type);
+    let headers = origin.options.until.map(|_| response.headers.clone());
+    let headers = headers.unwrap_or_default();
     let body = Body {
         is_range: sent.is_some(),
         length: length.filter(|_| codings.is_empty()),
         total: sent.and_then(|sent| sent.total),
         validators: validators(&response),
         next: links.find_map(|(_, link)| next_page(link)),
+        headers,
         at: 0,
         page: page.refused(is_beginning && !origin.options.has_digest),
         // Ranges of encoded bytes cannot be told from ranges of what they decode to.

@@ -58,6 +58,8 @@ pub(crate) struct GetOptions {
     pub(crate) is_checked: bool,
     /// Whether what comes is compared with a digest. Otherwise, a web page is refused: no document of a registry is one.
     pub(crate) has_digest: bool,
+    /// Return the response of a redirect, too, if it has this header, in lower case.
+    pub(crate) until: Option<&'static str>,
     /// The size of the document, if known: if it comes in this size, it is not decoded, whatever the server says.
     pub(crate) size_bytes: Option<u64>,
 }
@@ -104,6 +106,8 @@ pub(crate) struct Body {
     pub(crate) validators: Validators,
     /// The reference to the next page of a list.
     pub(crate) next: Option<String>,
+    /// All headers, for a request with [`GetOptions::until`].
+    pub(crate) headers: Vec<(String, String)>,
     /// How much has been read.
     at: u64,
     /// How to request the rest; `None` if that is impossible.
@@ -334,7 +338,10 @@ impl Client {
         for _ in 0..=MAX_REDIRECTS {
             let authorization = access.authorization.as_ref();
             let response = self.send(&url, options, authorization, cancel)?;
-            if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+            let is_found = options
+                .until
+                .is_some_and(|name| response.header(name).is_some());
+            if is_found || !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
                 return answer::read(url, response, origin, &access);
             }
             let location = response.header("location").unwrap_or_default();

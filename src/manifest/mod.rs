@@ -399,8 +399,7 @@ impl Manifest {
             let stated = file.size_bytes.replace(*actual).unwrap_or(*actual);
             check_size(|| format!("the file '{}'", file.path), stated, *actual)?;
         }
-        let revision = self.revision.as_deref().unwrap_or_default();
-        Self::of_listing(files, self.unusable.clone(), revision, location)
+        self.with_files(files, location)
     }
 
     /// Returns the indexes of the files whose content nothing determines.
@@ -408,6 +407,16 @@ impl Manifest {
         let files = self.files.iter().enumerate();
         let undetermined = files.filter(|(_, file)| self.content(file).is_none());
         undetermined.map(|(index, _)| index)
+    }
+
+    /// Makes the manifest with the same files, of which more is known.
+    pub(crate) fn with_files(
+        &self,
+        files: Vec<ManifestFile>,
+        location: impl Display,
+    ) -> Result<Self> {
+        let revision = self.revision.as_deref().unwrap_or_default();
+        Self::of_listing(files, self.unusable.clone(), revision, location)
     }
 
     /// Makes the manifest in which these files have the digests of what a pull received.

@@ -277,6 +277,7 @@ impl Engine {
                     Error::from(ErrorKind::NotSynced {
                         source_name: origin.0,
                         references: vec![origin.1],
+                        source: None,
                     })
                 })),
                 None => self.compare(&records, &model, options, apply, &call),

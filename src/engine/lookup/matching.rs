@@ -221,7 +221,11 @@ impl Engine {
                 }
                 if let Some(failure) = listing.failures.into_iter().next() {
                     match failure.error.kind() {
-                        ErrorKind::NotSynced { references, .. } => {
+                        ErrorKind::NotSynced {
+                            references,
+                            source: None,
+                            ..
+                        } => {
                             missing.extend(references.iter().cloned());
                         }
                         _ => return Err(failure.error),
@@ -232,6 +236,7 @@ impl Engine {
                 return Err(ErrorKind::NotSynced {
                     source_name: source.label(),
                     references: missing,
+                    source: None,
                 }
                 .into());
             }

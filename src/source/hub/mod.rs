@@ -5,29 +5,33 @@
 
 mod wire;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use tracing::debug;
 
 use crate::catalog::registry::{RemoteListing, SourceKind};
 use crate::catalog::{Pin, PinState, RemoteModel};
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest};
 use crate::env::Environment;
 use crate::error::{AuthFailure, Error, ErrorKind, Result, is_missing};
-use crate::http::GetOptions;
 use crate::http::call::Call;
 use crate::http::token::{Credential, Token, bearer};
+use crate::http::{Failure, GetOptions};
+use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelRef, check_version};
+use crate::mutex::Mutex;
 use crate::relpath::RelPath;
 use crate::source::entry::parse_url;
-use crate::source::places::{Elsewhere, Places};
+use crate::source::places::{Elsewhere, Location, Places};
 use crate::source::template::UrlTemplate;
 use crate::source::unusable::Unusable;
-use crate::source::{Context, Entry, Identity, ListFilter, Route, Source};
+use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, at_once};
 use crate::url::{Url, encode_component, encode_path};
 
-use wire::{MAX_ANSWER_BYTES, ModelInfo};
+use wire::{MAX_ANSWER_BYTES, ModelInfo, checksum_of_tag};
 
 /// The environment variable that holds the Hub's token.
 const TOKEN: &str = "HF_TOKEN";
@@ -37,6 +41,9 @@ const CACHES: [&str; 2] = ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"];
 const OFFLINE: [&str; 2] = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"];
 /// Keeps tokens from requests that nobody asked to be sent with one.
 const NO_TOKEN: &str = "HF_HUB_DISABLE_IMPLICIT_TOKEN";
+/// What the Hub says of a large file: the tag of the file, and not of the redirect.
+const LINKED_ETAG: &str = "x-linked-etag";
+const LINKED_SIZE: &str = "x-linked-size";
 /// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 /// `OWNER/NAME`, or `NAME` alone.
@@ -56,6 +63,8 @@ struct Hub {
     offline_by: Option<&'static str>,
     /// Where the Hub's own tools keep what they downloaded.
     cache: Option<PathBuf>,
+    /// Manifests of models that were found at a mirror that does not list all digests, by their own.
+    incomplete: Mutex<HashMap<Digest, Manifest>>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +108,7 @@ impl super::Kind for Kind {
                 .first_set(&CACHES)
                 .and_then(|name| env.path(name))
                 .or_else(home),
+            incomplete: Mutex::default(),
         }))
     }
 }
@@ -123,6 +133,56 @@ impl Hub {
         })
     }
 
+    /// Asks for a model at a revision; also returns the URL of the answer. Not every mirror knows the query that adds
+    /// sizes and digests.
+    fn about(&self, call: &Call, path: &str, revision: &str) -> Result<(ModelInfo, Url)> {
+        let revision = encode_component(revision);
+        let about = format!("api/models/{}/revision/{revision}", encode_path(path));
+        let mut url = self.url(&format!("{about}?blobs=true"))?;
+        let mut answer = self.query(call, &url);
+        if let Err(error) = &answer
+            && let ErrorKind::Network {
+                status: Some(400 | 404 | 405 | 501),
+                server_code: None,
+                ..
+            } = error.kind()
+        {
+            url = self.url(&about)?;
+            answer = self.query(call, &url);
+        }
+        Ok((ModelInfo::parse(&answer?.0, &url)?, url))
+    }
+
+    /// Adds the digests that the answer about a model lacks, from where each file is.
+    fn with_digests(&self, call: &Call, manifest: &Manifest, pin: &Pin) -> Result<Manifest> {
+        let places = self.places(call, Some(pin), Route::Direct)?;
+        let call = call.offline(self.offline_by);
+        let files = at_once(manifest.files(), |file| {
+            if file.digest.is_some() {
+                return file.clone();
+            }
+            let tagged = places
+                .of_file(&file.path)
+                .and_then(|location| match location {
+                    Location::Document(urls) => call.retrying(&urls, |_, url| tag(&call, url)),
+                    Location::Member(_) => Ok(None),
+                });
+            // Perhaps it is not wanted; if it is, the pull fails.
+            let tagged = tagged.unwrap_or_else(|error| {
+                debug!(file = %file.path, %error, "no tag of a file");
+                None
+            });
+            let (digest, size_bytes) = tagged.unzip();
+            ManifestFile {
+                digest,
+                size_bytes: file.size_bytes.or(size_bytes.flatten()),
+                ..file.clone()
+            }
+        });
+        call.cancel.check()?;
+        manifest.with_files(files, self.label())
+    }
+
     fn remote(
         &self,
         info: &ModelInfo,
@@ -134,13 +194,46 @@ impl Hub {
         let missing = || Error::registry(url, "the Hub does not state the commit");
         let commit = commit.ok_or_else(missing)?;
         let manifest = info.manifest(&commit, url)?;
+        // Names that are refused need no digests.
+        let is_complete = manifest.files().iter().all(|file| file.digest.is_some())
+            || !manifest.faults().is_empty();
+        if !is_complete {
+            let mut incomplete = self.incomplete.lock();
+            incomplete.insert(manifest.digest(), manifest.clone());
+        }
+        let remote = RemoteModel::of_contents(model, &self.identity.key, manifest);
         Ok(RemoteModel {
             commit: Some(commit.clone()),
             metadata: info.metadata(),
             pin: Some(Pin::new(id, PinState::Commit(commit), "")),
-            ..RemoteModel::of_contents(model, &self.identity.key, manifest)
+            contents: remote.contents.filter(|_| is_complete),
+            ..remote
         })
     }
+}
+
+/// Returns what the tag of a file says if it is a digest, and the size if it is known. The Hub tells both of a large file before it redirects
+/// to where that is.
+fn tag(call: &Call, url: &Url) -> Result<Option<(Checksum, Option<u64>)>, Failure> {
+    let options = GetOptions {
+        range: Some(0..1),
+        until: Some(LINKED_ETAG),
+        ..GetOptions::default()
+    };
+    let body = call.body(url, &options)?;
+    let header = |name| body.headers.iter().find(|(other, _)| other == name);
+    let (tag, size) = match header(LINKED_ETAG) {
+        Some((_, tag)) => {
+            let size = header(LINKED_SIZE).and_then(|(_, size)| size.parse().ok());
+            (Some(tag), size)
+        }
+        None => {
+            let length = body.length.filter(|_| !body.is_range);
+            (body.validators.etag.as_ref(), body.total.or(length))
+        }
+    };
+    let digest = tag.and_then(|tag| checksum_of_tag(tag));
+    Ok(digest.map(|digest| (digest, size)))
 }
 
 impl Source for Hub {
@@ -186,18 +279,12 @@ impl Source for Hub {
         if path.split('/').count() > MAX_ID_SEGMENTS {
             return Err(not_found(full));
         }
-        let url = self.url(&format!(
-            "api/models/{}/revision/{}?blobs=true",
-            encode_path(path),
-            encode_component(revision)
-        ))?;
-        let (json, _) = self
-            .query(call, &url)
+        let (info, url) = self
+            .about(call, path, revision)
             .map_err(|error| read_refusal(error, &full, revision))?;
-        let info = ModelInfo::parse(&json, &url)?;
         // The id says which capitals are meant.
-        let path = match info.id.eq_ignore_ascii_case(path) {
-            true => &info.id,
+        let path = match info.id().eq_ignore_ascii_case(path) {
+            true => info.id(),
             false => path,
         };
         let model = self.identity.model(path, revision, &self.endpoint)?;
@@ -225,7 +312,7 @@ impl Source for Hub {
             let (json, next) = self.query(call, &url)?;
             for info in ModelInfo::parse_list(&json, &url)? {
                 // A name that cannot be a folder here could not be pulled either.
-                let model = self.identity.model(&info.id, DEFAULT_REVISION, &url);
+                let model = self.identity.model(info.id(), DEFAULT_REVISION, &url);
                 if let (Ok(model), Some(sha)) = (model, &info.sha) {
                     let digest = Digest::of(sha.as_bytes());
                     found.push(RemoteModel {
@@ -241,6 +328,20 @@ impl Source for Hub {
             }
         }
         Ok(found)
+    }
+
+    fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
+        let pin = model.pin.as_ref().ok_or_else(|| super::no_pin(self))?;
+        let found = self.incomplete.lock().get(&model.manifest_digest).cloned();
+        let manifest = match found {
+            Some(manifest) => manifest,
+            None => {
+                let commit = pin.state.commit().unwrap_or_default();
+                let (info, url) = self.about(call, &pin.repo, commit)?;
+                info.manifest(commit, &url)?
+            }
+        };
+        self.with_digests(call, &manifest, pin)
     }
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {

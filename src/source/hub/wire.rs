@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{Metadata, RemoteMetadata};
@@ -17,28 +18,55 @@ use crate::url::Url;
 /// The largest answer that is read, in bytes: a repository of some ten thousand files.
 pub(super) const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
-/// A model as the Hub describes it; most is left out where it lists many.
+/// A model as the Hub describes it; most is left out where it lists many, or by mirrors. What only describes may be
+/// anything.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ModelInfo {
-    pub(super) id: String,
+    id: Option<String>,
+    /// What older mirrors call the id.
+    model_id: Option<String>,
     /// The commit that the revision names.
     pub(super) sha: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     private: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     gated: Gated,
-    #[serde(default, rename = "pipeline_tag")]
+    #[serde(default, deserialize_with = "lenient", rename = "pipeline_tag")]
     pipeline_tag: Option<String>,
-    #[serde(default, rename = "library_name")]
+    #[serde(default, deserialize_with = "lenient", rename = "library_name")]
     library_name: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    tags: Vec<Value>,
+    #[serde(default, deserialize_with = "lenient")]
     downloads: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
     likes: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
     last_modified: Option<String>,
-    #[serde(default)]
-    siblings: Vec<SiblingWire>,
+    siblings: Option<Vec<SiblingWire>>,
+}
+
+/// Reads what only describes a model: anything else than expected says nothing.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
+}
+
+/// Reads a digest, which may be missing or empty, but not malformed.
+fn digest<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    let value = Some(value).filter(|value| !value.is_null() && value != "");
+    let read = value.map(T::deserialize).transpose();
+    read.map_err(serde::de::Error::custom)
 }
 
 /// `false`, or how one gets access.
@@ -56,12 +84,14 @@ enum Gated {
 struct SiblingWire {
     rfilename: String,
     size: Option<u64>,
+    #[serde(default, deserialize_with = "digest")]
     blob_id: Option<GitBlobId>,
     lfs: Option<LfsWire>,
 }
 
 #[derive(Debug, Deserialize)]
 struct LfsWire {
+    #[serde(default, deserialize_with = "digest")]
     sha256: Option<Digest>,
     size: Option<u64>,
 }
@@ -71,14 +101,30 @@ impl ModelInfo {
         serde_json::from_slice(json).map_err(|error| malformed(url, error))
     }
 
+    /// Reads a list; an entry that cannot be read is left out.
     pub(super) fn parse_list(json: &[u8], url: &Url) -> Result<Vec<Self>> {
-        serde_json::from_slice(json).map_err(|error| malformed(url, error))
+        let entries: Option<Vec<Value>> =
+            serde_json::from_slice(json).map_err(|error| malformed(url, error))?;
+        let entries = entries.into_iter().flatten();
+        Ok(entries
+            .filter_map(|entry| Self::deserialize(entry).ok())
+            .collect())
+    }
+
+    /// The id, which may be missing.
+    pub(super) fn id(&self) -> &str {
+        let id = self.id.as_deref().or(self.model_id.as_deref());
+        id.unwrap_or_default()
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().filter_map(Value::as_str)
     }
 
     /// The files, with what each is checked by: large ones by their digest, the others by the id that git gives them.
     pub(super) fn manifest(&self, commit: &str, url: &Url) -> Result<Manifest> {
         let (mut files, mut unusable) = (Vec::new(), BTreeMap::new());
-        for sibling in &self.siblings {
+        for sibling in self.siblings.iter().flatten() {
             let path = match RelPath::parse(&sibling.rfilename) {
                 Ok(path) => path,
                 Err(error) => {
@@ -112,12 +158,9 @@ impl ModelInfo {
         };
         add("type", json!(self.pipeline_tag.as_deref().map(model_type)));
         add("pipeline_tag", json!(self.pipeline_tag));
-        add("tags", json!(self.tags));
+        add("tags", json!(self.tags().collect::<Vec<_>>()));
         add("library_name", json!(self.library_name));
-        let license = self
-            .tags
-            .iter()
-            .find_map(|tag| tag.strip_prefix("license:"));
+        let license = self.tags().find_map(|tag| tag.strip_prefix("license:"));
         add("license", json!(license));
         add("gated", self.gated.to_json());
         add("private", json!(self.private));
@@ -159,6 +202,15 @@ fn model_type(task: &str) -> &'static str {
         }
         task if task.ends_with("-classification") => "classification",
         _ => "other",
+    }
+}
+
+/// Reads what a tag of a file says it is checked by: the SHA-256 of a large one, the id that git gives any other.
+pub(super) fn checksum_of_tag(tag: &str) -> Option<Checksum> {
+    let tag = tag.trim_start_matches("W/").trim_matches('"');
+    match tag.len() {
+        64 => tag.parse().ok().map(Checksum::Sha256),
+        _ => tag.parse().ok().map(Checksum::GitBlob),
     }
 }
 

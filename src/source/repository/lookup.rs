@@ -50,6 +50,7 @@ impl Repository {
         ErrorKind::NotSynced {
             source_name: self.label(),
             references,
+            source: None,
         }
         .into()
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::catalog::registry::{
-    Example, RefInfo, RemoteListing, SourceInfo, SourceKind, SyncReport,
+    Example, FailedRegistry, RefInfo, RemoteListing, SourceInfo, SourceKind, SyncReport,
 };
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::is_commit_id;
@@ -102,8 +102,9 @@ impl Source for Repository {
         let ErrorKind::NotSynced { references, .. } = error.kind() else {
             return Err(error);
         };
-        self.sync_missing(call, references)?;
-        self.look_up(path, version)
+        let failed = self.sync_missing(call, references)?;
+        let found = self.look_up(path, version);
+        found.map_err(|error| because(error, failed.first()))
     }
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
@@ -117,14 +118,16 @@ impl Source for Repository {
         if missing.is_empty() || !call.may_sync() {
             return Ok(listing);
         }
-        match self.sync_missing(call, &missing.concat()) {
-            Ok(()) => self.list_cached(filter),
-            Err(error) if error.is_cancelled() => Err(error),
-            Err(error) => {
-                warn!(error = %chain(&error), "the registries of {} cannot be synced", self.label());
-                Ok(listing)
-            }
+        let failed = self.sync_refs(call, &missing.concat(), false).failed;
+        call.cancel.check()?;
+        let mut listing = self.list_cached(filter)?;
+        for failure in &mut listing.failures {
+            let mut failed = failed.iter();
+            let cause = failed.find(|failed| failed.reference == failure.reference);
+            let error = std::mem::replace(&mut failure.error, ErrorKind::Cancelled.into());
+            failure.error = because(error, cause);
         }
+        Ok(listing)
     }
 
     fn examples(&self) -> Result<Vec<Example>> {
@@ -264,6 +267,16 @@ impl Source for Repository {
         let fork = self.for_repo(repo);
         Some(fork.map(|fork| Arc::new(fork) as _))
     }
+}
+
+/// Adds to the error of a registry that is not synced why a sync failed.
+fn because(error: Error, failed: Option<&FailedRegistry>) -> Error {
+    error.map_kind(|mut kind| {
+        if let (ErrorKind::NotSynced { source, .. }, Some(failed)) = (&mut kind, failed) {
+            *source = Some(chain(&failed.error).into());
+        }
+        kind
+    })
 }
 
 impl SourceKind {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Repository;
 use super::discover::{Discovered, Discovery, ServedRegistry};
@@ -13,7 +13,7 @@ use crate::catalog::PinState;
 use crate::catalog::registry::{
     FailedRegistry, RegistryMode, SkippedRegistry, SyncReport, SyncedRegistry,
 };
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
@@ -62,21 +62,25 @@ impl Repository {
         all
     }
 
-    /// Syncs what a lookup lacks, where the app wants that.
-    pub(super) fn sync_missing(&self, call: &Call, references: &[String]) -> Result<()> {
+    /// Syncs what a lookup lacks, where the app wants that; returns the registries that failed.
+    ///
+    /// # Errors
+    /// The failure of the first if all of them did.
+    pub(super) fn sync_missing(
+        &self,
+        call: &Call,
+        references: &[String],
+    ) -> Result<Vec<FailedRegistry>> {
         info!(
             source = self.label(),
             refs = references.join(", "),
             "syncing what is missing"
         );
         let mut report = self.sync_refs(call, references, false);
-        if !report.failed.is_empty() && report.synced.is_empty() && report.skipped.is_empty() {
-            return Err(report.failed.swap_remove(0).error);
+        match report.synced.is_empty() && report.skipped.is_empty() && !report.failed.is_empty() {
+            true => Err(report.failed.swap_remove(0).error),
+            false => Ok(report.failed),
         }
-        for failed in report.failed {
-            warn!(error = %chain(&failed.error), "a registry of {} cannot be synced", self.label());
-        }
-        Ok(())
     }
 
     fn outcome(&self, reference: Option<&str>, synced: Result<Option<Head>>) -> SyncReport {

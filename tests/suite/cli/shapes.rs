@@ -79,10 +79,17 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::NotSynced {
             source_name: text("mf6/test"),
             references: vec![text("develop"), text("master")],
+            source: None,
+        }),
+        Error::from(ErrorKind::NotSynced {
+            source_name: text("mf6/test"),
+            references: vec![text("develop")],
+            source: words("connection refused (https://git.example.org/o/n)"),
         }),
         Error::from(ErrorKind::NotSynced {
             source_name: text("o/n"),
             references: Vec::new(),
+            source: None,
         }),
         Error::from(ErrorKind::Config {
             message: text("models.toml is no TOML"),

@@ -1,9 +1,10 @@
 //! Answers of the Hub that are malformed, hostile or short of facts.
 
-use modelrack::{Manager, PullOptions, RemoteOptions};
+use modelrack::{Manager, PullOptions, RemoteOptions, SearchOptions};
 use serde_json::{Value, json};
 
-use crate::sources::hub::machine::{Machine, WHISPER};
+use crate::sources::hub::machine::{Machine, WHISPER, WHISPER_BYTES, whisper};
+use crate::support::disk::write_files;
 use crate::support::server::Rule;
 use crate::support::{address, bytes};
 
@@ -64,7 +65,7 @@ fn hostile_names_of_files_are_refused_before_anything_is_fetched() {
         let machine = Machine::new();
         let siblings: Vec<Value> = names
             .iter()
-            .map(|name| json!({"rfilename": name, "size": 1}))
+            .map(|name| json!({"rfilename": name, "size": 1, "blobId": "0".repeat(40)}))
             .collect();
         serve(&machine, &json!(siblings));
         let error = machine.pull("hf/o/n").unwrap_err();
@@ -92,7 +93,13 @@ fn sizes_that_are_missing_show_when_the_files_come() {
     let report = machine.pull("hf/o/n").unwrap();
     assert_eq!(report.files_unverified, ["a.txt"]);
     assert_eq!(report.total_bytes, 8 + 6 + 7);
-    assert_eq!(machine.requests().len(), 1 + 3, "{:?}", machine.requests());
+    // For the model, for the tag of the file that has no digest, and for the files.
+    assert_eq!(
+        machine.requests().len(),
+        1 + 1 + 3,
+        "{:?}",
+        machine.requests()
+    );
     let again = machine.pull("hf/o/n").unwrap();
     assert_eq!(
         again.outcome,
@@ -196,4 +203,143 @@ fn a_file_that_the_hub_names_and_does_not_have_is_told() {
     assert_eq!(error.code(), "NETWORK_ERROR");
     assert!(crate::support::chain(&error).contains("config.json"));
     assert!(machine.installed().is_empty());
+}
+
+#[test]
+fn what_only_describes_a_model_may_be_anything() {
+    let good = || {
+        json!({"id": "o/n", "sha": COMMIT, "siblings": [
+            {"rfilename": "a.txt", "size": 6, "blobId": "ce013625030ba8dba906f756967f9e9ca394464a"},
+        ]})
+    };
+    for (key, value) in [
+        ("tags", json!(null)),
+        ("tags", json!("gguf")),
+        ("tags", json!(["license:mit", null, 7])),
+        ("private", json!(null)),
+        ("private", json!("no")),
+        ("gated", json!(null)),
+        ("gated", json!({"mode": "auto"})),
+        ("pipeline_tag", json!(["text-generation"])),
+        ("library_name", json!(3)),
+        ("downloads", json!("1,234")),
+        ("likes", json!(-1)),
+        ("lastModified", json!(1_700_000_000)),
+        ("id", json!(null)),
+        ("modelId", json!("o/n")),
+    ] {
+        let machine = Machine::new();
+        let mut about = good();
+        about[key] = value.clone();
+        machine.hub.server().put(ABOUT, about.to_string());
+        serve_file(&machine, "a.txt", "hello\n");
+        let report = machine.pull("hf/o/n");
+        let report = report.unwrap_or_else(|error| panic!("{key} {value}: {error:?}"));
+        assert_eq!(report.files_unverified, Vec::<String>::new(), "{key}");
+        // The same in a list, where it takes nothing else with it.
+        let mut entry = about.clone();
+        entry["modelId"] = json!("o/n");
+        let list = json!([null, {"tags": 1}, entry, {"id": "o/other", "sha": COMMIT}]);
+        machine.hub.server().put(
+            "/api/models?search=n&sort=downloads&direction=-1&limit=100&full=true",
+            list.to_string(),
+        );
+        let options = SearchOptions::default().remote(true);
+        let found = machine.manager().search("n", &options).unwrap().remote;
+        let names: Vec<String> = found.iter().map(|it| it.model.to_string()).collect();
+        assert_eq!(names, ["hf/o/n main", "hf/o/other main"], "{key} {value}");
+    }
+    // What is checked, or decides what is fetched, stays strict.
+    for (key, value) in [
+        ("size", json!("6")),
+        ("size", json!(-6)),
+        ("blobId", json!("xyz")),
+        ("blobId", json!(7)),
+        ("lfs", json!({"sha256": "ab"})),
+        ("rfilename", json!(null)),
+    ] {
+        let machine = Machine::new();
+        let mut about = good();
+        about["siblings"][0][key] = value.clone();
+        machine.hub.server().put(ABOUT, about.to_string());
+        let error = machine.pull("hf/o/n").unwrap_err();
+        assert_eq!(error.code(), "REGISTRY_ERROR", "{key} {value}");
+    }
+    for siblings in [json!(null), json!([])] {
+        let machine = Machine::new();
+        serve(&machine, &siblings);
+        let detail = machine
+            .manager()
+            .remote_detail(&address("hf/o/n"), &RemoteOptions::default())
+            .unwrap();
+        assert_eq!(detail.files.len(), 0);
+    }
+}
+
+#[test]
+fn digests_that_a_mirror_does_not_list_come_from_the_files() {
+    let strict = PullOptions::default().require_hashes(true);
+    for status in [404, 400] {
+        let mirror = || {
+            let (machine, repo, commit) = Machine::with_whisper();
+            let queries = Rule::path_starts("/api/").and(|request| !request.query().is_empty());
+            machine.hub.server().rule(queries.status(status));
+            (machine, repo, commit)
+        };
+        let (machine, ..) = mirror();
+        let report = machine.manager().pull(&address(WHISPER), &strict).unwrap();
+        assert_eq!(report.files_unverified, Vec::<String>::new());
+        machine
+            .rack
+            .assert_files("hf/openai/whisper-tiny main", &whisper());
+        machine.hub.server().reset_counts();
+        machine.pull(WHISPER).unwrap();
+        assert_eq!(machine.requests().len(), 2, "it is known to be installed");
+        // Other bytes of the same length, small and large.
+        for place in ["config.json", "/cdn/"] {
+            let (machine, ..) = mirror();
+            let whole = Rule::path_contains(place)
+                .and(|request| request.header("range") != Some("bytes=0-0"));
+            machine.hub.server().rule(whole.flip(5));
+            let error = machine.pull(WHISPER).unwrap_err();
+            assert_eq!(error.code(), "HASH_MISMATCH", "{place}: {error:?}");
+            assert!(machine.installed().is_empty());
+        }
+        // What the Hub's own tools have is found.
+        let (machine, _, commit) = mirror();
+        let home = tempfile::tempdir().unwrap();
+        let model = "hub/models--openai--whisper-tiny/snapshots";
+        let snapshot = home.path().join(model).join(commit);
+        for (name, bytes) in whisper() {
+            write_files(&snapshot, &[(name, &bytes)]);
+        }
+        let environment = machine.rack.environment();
+        let environment = environment.variable("HF_HOME", home.path());
+        let manager = machine.manager_in(environment);
+        let report = manager.pull(&address(WHISPER), &strict).unwrap();
+        let bytes = (report.bytes_fetched, report.bytes_reused);
+        assert_eq!(bytes, (0, WHISPER_BYTES));
+    }
+}
+
+#[test]
+fn a_tag_that_is_no_digest_vouches_for_nothing() {
+    let hello = "ce013625030ba8dba906f756967f9e9ca394464a";
+    for (tag, is_verified) in [
+        (format!("\"{hello}\""), true),
+        (format!("W/\"{hello}\""), true),
+        (hello.to_owned(), true),
+        (format!("\"{}\"", modelrack::Digest::of(b"hello\n")), true),
+        ("\"65f1-6\"".to_owned(), false),
+        ("\"b1946ac92492d2347c6235b4d2611184\"".to_owned(), false),
+        (format!("\"{hello}-gzip\""), false),
+    ] {
+        let machine = Machine::new();
+        serve(&machine, &json!([{"rfilename": "a.txt"}]));
+        serve_file(&machine, "a.txt", "hello\n");
+        let rule = Rule::path_ends("/a.txt").header("etag", &tag);
+        machine.hub.server().rule(rule);
+        let report = machine.pull("hf/o/n").unwrap();
+        assert_eq!(report.files_unverified.is_empty(), is_verified, "{tag}");
+    }
 }

@@ -7,7 +7,7 @@ use super::{
     tree_of,
 };
 use crate::sources::repository::models::ModelsToml;
-use crate::support::address;
+use crate::support::{address, chain};
 
 impl Host {
     fn automatic(&self, keys: &str) -> ModelManager {
@@ -164,4 +164,34 @@ fn what_cannot_be_synced_is_the_reason() {
     let listing = manager.list_remote(&RemoteOptions::default()).unwrap();
     assert_eq!((listing.models.len(), listing.failures.len()), (3, 1));
     assert_eq!(listing.failures[0].reference.as_deref(), Some("gone"));
+}
+
+#[test]
+fn what_cannot_be_synced_says_why() {
+    let host = Host::new();
+    host.repo.commit("master", tree());
+    host.repo.commit("broken", tree_of("= broken"));
+    let manager = host.automatic(&refs_key(&["master", "broken", "gone"]));
+    let listing = manager.list_remote(&RemoteOptions::default()).unwrap();
+    assert_eq!(listing.models.len(), 3);
+    let told = listing.failures.iter().map(|it| chain(&it.error));
+    let told: Vec<String> = told.collect();
+    for (reference, reason) in [
+        ("broken", "the registry is malformed"),
+        ("gone", "ref 'mf6/test@gone' does not exist"),
+    ] {
+        let expected = format!("the registry of 'mf6/test' at {reference} has not been synced: ");
+        let found = told.iter().find(|told| told.starts_with(&expected));
+        assert!(found.is_some_and(|told| told.contains(reason)), "{told:?}");
+    }
+    assert!(
+        listing
+            .failures
+            .iter()
+            .all(|it| it.error.code() == "NOT_SYNCED")
+    );
+    let error = manager
+        .get_remote(&address("mf6/test@gone/x"), &RemoteOptions::default())
+        .unwrap_err();
+    assert!(chain(&error).contains("does not exist"), "{error:?}");
 }
