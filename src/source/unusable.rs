@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::catalog::registry::{FailedRegistry, RemoteListing, SourceKind, SyncReport};
+use crate::catalog::registry::{
+    FailedRegistry, RemoteListing, SkippedRegistry, SourceKind, SyncReport,
+};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, Result, chain};
 use crate::http::call::Call;
 use crate::source::places::Places;
-use crate::source::{Identity, ListFilter, Route, Source, SyncRequest};
+use crate::source::{Identity, ListFilter, QUERIED_DIRECTLY, Route, Source, SyncRequest};
 
 #[derive(Debug)]
 pub(super) struct Unusable {
@@ -16,6 +18,7 @@ pub(super) struct Unusable {
     pub(super) kind: SourceKind,
     /// What stands for its URL.
     pub(super) location: String,
+    /// Whether it would keep a registry; else it would be queried directly.
     pub(super) can_list: bool,
     pub(super) reason: Error,
 }
@@ -70,10 +73,15 @@ impl Source for Unusable {
     }
 
     fn sync(&self, _: &Call, _: &SyncRequest<'_>) -> SyncReport {
-        let key = &*self.identity.key;
-        SyncReport {
-            failed: vec![FailedRegistry::new(key, self.label(), self.error())],
-            ..SyncReport::default()
+        let (key, label) = (&*self.identity.key, self.label());
+        let mut report = SyncReport::default();
+        if self.can_list {
+            let failed = FailedRegistry::new(key, label, self.error());
+            report.failed.push(failed);
+        } else {
+            let skipped = SkippedRegistry::new(key, label, QUERIED_DIRECTLY);
+            report.skipped.push(skipped);
         }
+        report
     }
 }

@@ -75,6 +75,22 @@ fn a_setting_of_the_network_stops_nothing_that_needs_no_network() {
 }
 
 #[test]
+fn a_hub_that_cannot_be_reached_keeps_no_registry_from_being_synced() {
+    let rack = Rack::with_model();
+    let sources = "[sources.hf]\nhub = \"https://huggingface.co\"\n";
+    let environment = rack.environment().variable("HF_ENDPOINT", "nonsense");
+    let mount = Mount::new(rack.config().bootstrap(sources)).environment(environment);
+    for line in ["sync", "list --remote", "pull g/m"] {
+        let ran = run_line(&mount, line);
+        assert_eq!(
+            (ran.code, ran.err.contains("HF_ENDPOINT")),
+            (0, false),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
 fn a_setting_of_the_network_is_named_by_what_needs_it() {
     for (variable, line) in [
         (("SSL_CERT_FILE", "~/no/such.pem"), "sync"),
