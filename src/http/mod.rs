@@ -569,7 +569,7 @@ impl Body {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 _ if cancel.is_cancelled() => return Err(Failure::last(ErrorKind::Cancelled)),
                 // All is here, however the connection ends.
-                Err(_) if self.length == Some(self.at) => return Ok(0),
+                Err(_) if self.length.is_some_and(|length| self.at >= length) => return Ok(0),
                 Ok(0) if self.length.is_some_and(|length| self.at < length) => {
                     ended_early(&self.url)
                 }

@@ -113,7 +113,7 @@ impl Body {
     fn request_rest(&mut self, origin: &mut Origin, cancel: &CancelToken) -> Result<(), Failure> {
         let asked = origin.options.range.as_ref().filter(|_| self.is_range);
         let begin = asked.map_or(0, |range| range.start);
-        let end = self.length.map(|length| begin + length);
+        let end = self.length.map(|length| begin.saturating_add(length));
         let end = end.or(asked.map(|range| range.end)).unwrap_or(u64::MAX);
         let from = begin + self.at;
         let validator = strong(&self.validators).filter(|_| !origin.has_refuted);
@@ -138,13 +138,14 @@ impl Body {
         self.url = rest.url.clone();
         if rest.is_range {
             let total = rest.total.filter(|_| end == u64::MAX);
-            self.length = self.length.or(total.map(|total| total - begin));
+            let length = total.and_then(|total| total.checked_sub(begin));
+            self.length = self.length.or(length);
             self.reader = rest.reader;
         } else {
             // It knows no ranges, or takes what it has for another state.
             origin.has_refuted = true;
             rest.skip(from, cancel)?;
-            self.reader = Box::new(rest.reader.take(end - from));
+            self.reader = Box::new(rest.reader.take(end.saturating_sub(from)));
         }
         Ok(())
     }

@@ -2,6 +2,9 @@
 //!
 //! Whole files that this machine has are cloned first where that works, see `clones`.
 //!
+//! What arrives of a part is listed as it comes, see `intake` and the journal of the store, so that a pull which failed or was
+//! killed goes on in the middle of it. A member of a zip only does so within one run: the state of its decoder is not kept.
+//!
 //! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
 //! more than one job is hashed in order, see `hashing`.
