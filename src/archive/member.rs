@@ -44,7 +44,7 @@ pub(crate) enum MemberError {
 /// A file of an archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
-    /// The unchecked name, with `/` between components.
+    /// The unchecked name, with `/` between components and without `./` at its beginning.
     pub(crate) name: Box<str>,
     /// The size of the content.
     pub(crate) size_bytes: u64,
@@ -129,7 +129,7 @@ impl Member {
             Err(reason) => refused(reason.into()),
             Ok(Some(mut file)) => {
                 let name = str::from_utf8(file.name_raw());
-                let is_same = name.is_ok_and(|name| below_itself(&name) == &*self.name)
+                let is_same = name.is_ok_and(|name| below_itself(name) == &*self.name)
                     && file.compression() == self.method
                     && file.compressed_size() == self.compressed_bytes
                     && file.flags().as_u16() & ENCRYPTED == 0;
