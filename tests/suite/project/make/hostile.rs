@@ -140,8 +140,9 @@ fn damaged_archives_are_refused() {
     refused(
         b"<html>no zip</html>".to_vec(),
         "REGISTRY_ERROR",
-        "the archive",
+        "a web page",
     );
+    refused(b"no zip".to_vec(), "REGISTRY_ERROR", "the archive");
     refused(Vec::new(), "REGISTRY_ERROR", "the archive");
 }
 

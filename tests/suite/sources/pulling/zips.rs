@@ -434,10 +434,10 @@ fn a_pull_that_failed_anywhere_goes_on() {
     for k in 1..=4 {
         let site = Site::of_release(&files);
         let server = site.forge.server();
-        server.rule(Rule::path_starts(ZIP).nth(k).status(404));
+        server.rule(Rule::path_starts(ZIP).nth(k).status(410));
         if k == 4 {
             // Where a redirect led before is asked first, and after a failure the release again.
-            server.rule(Rule::path_starts(ZIP).nth(k).status(404));
+            server.rule(Rule::path_starts(ZIP).nth(k).status(410));
         }
         // An asset that is not there may be one that only the interface gives.
         server.rule(Rule::path_starts("/api/v3/").times(1).status(404));
