@@ -243,7 +243,7 @@ fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {
 }
 
 /// Returns the text of a registry.
-pub(super) fn utf8<'t>(text: &'t [u8], path: &Path) -> Result<&'t str> {
+fn utf8<'t>(text: &'t [u8], path: &Path) -> Result<&'t str> {
     std::str::from_utf8(text)
         .map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))
 }

@@ -25,7 +25,7 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
             model_output,
         } => {
             let [target, path, output] =
-                [target, path.as_str(), model_output].map(|word| in_command(word));
+                [target, path.as_str(), model_output].map(in_command);
             format!(
                 "Run '{registry} add {path} --id {target} --model-output {output} --entrypoint \
                  {module}:NAME' to state which function took its place, or '{registry} sync \

@@ -71,7 +71,7 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
     let walked = walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)?;
     let left_behind = walked.left_behind.iter();
     let mut tree = FolderFiles {
-        left_behind: left_behind.map(|name| below(prefix, name).into()).collect(),
+        left_behind: left_behind.map(|name| below(prefix, name)).collect(),
         ..FolderFiles::default()
     };
     for file in walked.files {

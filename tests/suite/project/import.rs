@@ -170,6 +170,22 @@ fn a_modelops_registry_is_imported_completely() {
 }
 
 #[test]
+fn a_registry_in_utf_16_is_imported() {
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let place = Place::new();
+        let text = format!("\u{feff}{}", bundle());
+        let wide: Vec<u8> = text.encode_utf16().flat_map(order).collect();
+        let file = place.temp.path().join("registry.yaml");
+        fs::write(&file, wide).unwrap();
+        let report = place
+            .project()
+            .import(&file, &ImportOptions::default())
+            .unwrap();
+        assert_eq!(ids(&report).len(), 2);
+    }
+}
+
+#[test]
 fn an_entry_whose_data_is_elsewhere_is_kept_with_the_digest_that_is_known() {
     let place = Place::new();
     let path = place.project().root().join("data/observed.csv");

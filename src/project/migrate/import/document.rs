@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{json, yaml};
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::MAX_REGISTRY_BYTES;
-use crate::project::registry::utf8;
+use crate::project::scan::formats::decode;
 
 /// What is accepted, for the error about anything else.
 const ACCEPTED: &str = "a registry.yaml of modelops, with 'models' or 'targets', or a model_registry.json, with 'models'";
@@ -67,7 +67,5 @@ fn read_text(path: &Path) -> Result<String> {
         let message = format!("has more than the {MAX_REGISTRY_BYTES} bytes that it may have");
         return Err(Error::registry(path.display(), message));
     }
-    // Some programs begin a UTF-8 file with a byte order mark.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    utf8(text, path).map(str::to_owned)
+    decode(&bytes).map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))
 }

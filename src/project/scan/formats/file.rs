@@ -241,8 +241,8 @@ pub(crate) fn text_of_bytes(bytes: &[u8]) -> String {
     decode(bytes).unwrap_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect())
 }
 
-/// Returns a text without a byte-order mark; else the message for the encoding that it begins with, and the cause.
-fn decode(bytes: &[u8]) -> Result<String, (&'static str, String)> {
+/// Returns a text, UTF-8 or with the mark of UTF-16, without that mark; else the message for its encoding, and the cause.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, (&'static str, String)> {
     let because = |message, cause: &dyn fmt::Display| (message, cause.to_string());
     if let Some(units) = utf16(bytes) {
         let text = String::from_utf16(&units);

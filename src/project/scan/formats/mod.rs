@@ -78,8 +78,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use description::{Description, Extent};
-pub(crate) use file::text_of_bytes;
 pub use file::{MAX_HEAD_BYTES, ModelFile};
+pub(crate) use file::{decode, text_of_bytes};
 pub(crate) use hub::{is_companion, is_configuration, is_weights};
 pub(crate) use modflow::outputs_of_run;
 

@@ -105,7 +105,7 @@ pub(crate) fn is_weights(file_name: &str) -> bool {
 /// Returns whether a file has a name that libraries give to what they keep beside weights.
 pub(crate) fn is_companion(file_name: &str) -> bool {
     let is_so = |name: &&str| file_name.starts_with(*name) || file_name.ends_with(*name);
-    COMPANIONS.iter().any(|name| is_so(&name))
+    COMPANIONS.iter().any(is_so)
 }
 
 fn read(file: &ModelFile) -> Result<Option<Description>> {
