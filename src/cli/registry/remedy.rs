@@ -24,8 +24,7 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
             module,
             model_output,
         } => {
-            let [target, path, output] =
-                [target, path.as_str(), model_output].map(in_command);
+            let [target, path, output] = [target, path.as_str(), model_output].map(in_command);
             format!(
                 "Run '{registry} add {path} --id {target} --model-output {output} --entrypoint \
                  {module}:NAME' to state which function took its place, or '{registry} sync \
