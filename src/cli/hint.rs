@@ -271,7 +271,7 @@ fn literal(name: &str) -> String {
 /// Quotes a word that a shell would take apart.
 fn shell_quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    match word.chars().all(is_plain) {
+    match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{word}'"),
     }
