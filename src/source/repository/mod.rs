@@ -104,6 +104,12 @@ impl Source for Repository {
         };
         let failed = self.sync_missing(call, references)?;
         let found = self.look_up(path, version);
+        if found.is_ok() {
+            for failed in &failed {
+                let error = chain(&failed.error);
+                warn!(%error, "a registry of {} cannot be synced", self.label());
+            }
+        }
         found.map_err(|error| because(error, failed.first()))
     }
 

@@ -133,7 +133,7 @@ fn a_sync_that_nobody_asked_for_fails_with_a_warning() {
     let ran = run_line(&mount, "list --remote");
     let warning = ran.err.lines().next().unwrap_or_default();
     assert!(
-        warning.starts_with("warning: the registries of t cannot be synced: "),
+        warning.starts_with("warning: the registry of 't' at main has not been synced: "),
         "{}",
         ran.err
     );
