@@ -157,8 +157,8 @@ fn a_part_or_range_that_is_killed_goes_on_where_it_was() {
 
 /// How many bytes the journal of the one partial lists.
 fn listed_bytes(site: &Site) -> Option<u64> {
-    let cache = site.machine.cache().into_iter();
-    let partial = cache.filter(|name| !name.ends_with(".lock")).last()?;
+    let mut cache = site.machine.cache().into_iter();
+    let partial = cache.rfind(|name| !name.ends_with(".lock"))?;
     let path = site.machine.store().join("cache").join(partial);
     let journal = std::fs::read_to_string(path.join("journal")).ok()?;
     let ranges = journal.lines().filter_map(|line| {

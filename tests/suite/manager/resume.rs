@@ -259,7 +259,7 @@ fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
             report.bytes_fetched,
             report.total_bytes - report.bytes_reused
         );
-        assert!(recorder.retries() >= 8 << 20 / 400_000, "each is told");
+        assert!(recorder.retries() >= (8 << 20) / 400_000, "each is told");
         let no_longer = CancelToken::new();
         rack.manager()
             .remove(&address("g/m v1"), &no_longer)
