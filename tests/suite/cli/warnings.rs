@@ -1,15 +1,12 @@
 //! Warnings: said once, on the stream for messages, whatever the form of the results.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::sync::{Arc, Mutex};
 
 use modelrack::cli::Mount;
 use serde_json::json;
-use tracing::field::{Field, Visit};
-use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher, span};
 
-use super::{Ran, Sinks, models, mount, run_line, run_words};
+use super::{Sinks, models, mount, run_line, run_words};
+use crate::support::log::logged;
 use crate::support::rack::Rack;
 use crate::support::server::{Rule, Server};
 
@@ -96,7 +93,7 @@ fn a_record_that_cannot_be_rewritten_is_read_as_well_as_can_be() {
     assert!(ran.out.starts_with("g/m\tv1\t"), "{}", ran.out);
     let expected = "registry.json is damaged; using what is known of it (1 model), as it cannot be restored now: ";
     assert!(ran.err.contains(expected), "{}", ran.err);
-    let cause = format!("now: cannot lock {}", lock.display());
+    let cause = format!(" lock {}: ", lock.display());
     assert!(ran.err.contains(&cause), "{}", ran.err);
 }
 
@@ -137,47 +134,11 @@ fn a_sync_that_nobody_asked_for_says_why_it_failed() {
     assert!(said.contains("500"), "{}", ran.err);
 }
 
-/// Keeps every event as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Message<'a>(&'a mut String);
-        impl Visit for Message<'_> {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                writeln!(self.0, "{}={value:?}", field.name()).unwrap();
-            }
-        }
-        event.record(&mut Message(&mut self.0.lock().unwrap()));
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[test]
 fn a_parent_with_a_log_of_its_own_has_the_warnings_there() {
     let rack = damaged();
-    let log = Log::default();
-    // While there is one listener only, an event that another thread meets first counts as one that nobody wants.
-    let _second = Dispatch::new(Log::default());
-    let ran: Ran = dispatcher::with_default(&Dispatch::new(log.clone()), || models(&rack, "list"));
+    let (ran, log) = logged(|| models(&rack, "list"));
     ran.quiet_success();
-    let log = log.0.lock().unwrap();
     assert!(log.contains("was damaged and is restored"), "{log}");
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod hub;
+pub(crate) mod log;
 pub(crate) mod platform;
 pub(crate) mod rack;
 pub(crate) mod recorder;

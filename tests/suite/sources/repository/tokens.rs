@@ -1,14 +1,10 @@
 //! Tokens of the environment: where they go, and that nobody sees them.
 
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
-
 use modelrack::{Environment, Manager, PullOptions, SyncOptions};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber, span};
 
 use super::{Host, assets, refs_key, registry, sync, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
+use crate::support::log::logged;
 use crate::support::server::{Request, Rule, Server};
 use crate::support::{address, chain};
 
@@ -180,18 +176,12 @@ fn nobody_sees_it() {
     host.repo.require_token("another");
     let environment: Environment = host.environment().variable("GITHUB_TOKEN", TOKEN);
     let manager = host.manager_in(&plain(&["develop", "0123456"]), environment);
-    let log = Log::default();
-    // While there is one listener only, an event that another thread meets first counts as one that nobody wants.
-    let _second = tracing::Dispatch::new(Log::default());
-    let report = tracing::subscriber::with_default(log.clone(), || {
-        manager.sync(&SyncOptions::default()).unwrap()
-    });
+    let (report, log) = logged(|| manager.sync(&SyncOptions::default()).unwrap());
     let sources = manager.sources().unwrap();
     let mut shown = format!("{manager:?}{report:?}{sources:?}");
     for failed in &report.failed {
         shown += &chain(&failed.error);
     }
-    let log = log.0.lock().unwrap().clone();
     assert!(log.contains("/o/models/info/refs"), "{log}");
     shown += &log;
     let basic = BASIC.strip_prefix("Basic ").unwrap();
@@ -218,9 +208,7 @@ fn a_line_end_is_no_part_of_a_token() {
 fn sync_and_pull(host: &Host, variable: &str, reference: &str) -> String {
     let environment = host.environment().variable(variable, TOKEN);
     let manager = host.manager_in(&plain(&[reference]), environment.clone());
-    let log = Log::default();
-    let _second = tracing::Dispatch::new(Log::default());
-    tracing::subscriber::with_default(log.clone(), || {
+    let ((), log) = logged(|| {
         let told = sync(&manager);
         assert!(told.starts_with("synced"), "{told}");
         // Also by another process, to which nobody said anything yet.
@@ -230,7 +218,6 @@ fn sync_and_pull(host: &Host, variable: &str, reference: &str) -> String {
             std::fs::remove_dir_all(host.rack.store()).unwrap();
         }
     });
-    let log = log.0.lock().unwrap();
     let warned = log
         .lines()
         .filter(|line| line.contains("refuses the token"));
@@ -335,39 +322,5 @@ fn a_refused_token_is_named_where_nothing_helps() {
             "{told}"
         );
         assert!(!told.contains(TOKEN), "{told}");
-    }
-}
-
-/// Keeps every event as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut Line(&mut self.0.lock().unwrap()));
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Line<'a>(&'a mut String);
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.push_str(&format!("{field}={value:?}\n"));
     }
 }
