@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use crate::config::RetryPolicy;
+use crate::time::of_timestamp;
 
 /// The aspect of a failure that decides whether to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,14 +69,20 @@ pub(crate) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let wait = parse_http_date(value)?.duration_since(now);
+    // What a system cannot represent is long past.
+    let date = of_timestamp(http_timestamp(value)?);
+    let wait = date.and_then(|date| date.duration_since(now).ok());
     Some(wait.unwrap_or_default())
 }
 
 /// Parses an HTTP date (section 5.6.7).
 pub(super) fn parse_http_date(value: &str) -> Option<SystemTime> {
+    of_timestamp(http_timestamp(value)?)
+}
+
+fn http_timestamp(value: &str) -> Option<jiff::Timestamp> {
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
-    crate::time::of_timestamp(parser.parse_timestamp(value).ok()?)
+    parser.parse_timestamp(value).ok()
 }
 
 #[cfg(test)]

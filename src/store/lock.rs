@@ -192,6 +192,7 @@ mod tests {
         let old = std::time::SystemTime::now() - 2 * RECORD_LIMIT;
         let file = fs::OpenOptions::new().write(true).open(&left).unwrap();
         file.set_modified(old).unwrap();
+        drop(file);
         assert!(!unreal().stand_in().unwrap(), "it is removed");
         assert!(unreal().stand_in().unwrap());
         assert!(!left.exists());

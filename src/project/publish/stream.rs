@@ -97,7 +97,9 @@ impl Stream {
             let is_skipped = |name: &str, _: &Path, _: bool| options.skip.as_deref() == Some(name);
             let walked = walk(path, Links::Follow, &options.cancel, &is_skipped)?;
             let names = walked.left_behind.iter();
-            left_behind.extend(names.map(|name| path.join(name).display().to_string()));
+            // With the separators of the system throughout.
+            let paths = names.map(|name| path.join(name).components().collect::<PathBuf>());
+            left_behind.extend(paths.map(|path| path.display().to_string()));
             for file in walked.files {
                 if let Some(fault) = file.fault {
                     return Err(Error::argument(format!("{} {fault}", file.path.display())));
