@@ -3,9 +3,11 @@
 //! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
+mod body;
 pub(crate) mod builtin;
 pub(crate) mod call;
 mod coding;
+mod failure;
 mod file;
 mod page;
 mod resume;
@@ -13,7 +15,6 @@ pub(crate) mod retry;
 pub(crate) mod token;
 pub(crate) mod transport;
 
-use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,17 +23,19 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::config::RetryPolicy;
-use crate::error::{AuthFailure, BoxError, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::settings::Offline;
 use crate::url::{Scheme, Url};
 
+pub(crate) use body::Body;
+pub(crate) use failure::{Failure, network};
+
 use answer::Access;
-use builtin::io_message;
-use page::PageSigns;
-use resume::{Origin, ended_early};
-use retry::{Fault, decide};
+use failure::is_of_the_server;
+use resume::Origin;
+use retry::decide;
 use token::Token;
 use transport::{Request, Response, Transport};
 
@@ -93,93 +96,10 @@ impl Validators {
     }
 }
 
-/// A response body that is being received.
-pub(crate) struct Body {
-    /// Where the bytes come from, after redirects.
-    pub(crate) url: Url,
-    /// Whether this is the requested range and not the whole document.
-    pub(crate) is_range: bool,
-    /// The size of the body, if the server announces it.
-    pub(crate) length: Option<u64>,
-    /// The size of the whole document, for a range and if the server announces it.
-    pub(crate) total: Option<u64>,
-    pub(crate) validators: Validators,
-    /// The reference to the next page of a list.
-    pub(crate) next: Option<String>,
-    /// All headers, for a request with [`GetOptions::until`].
-    pub(crate) headers: Vec<(String, String)>,
-    /// How much has been read.
-    at: u64,
-    /// How to request the rest; `None` if that is impossible.
-    origin: Option<Origin>,
-    page: PageSigns,
-    reader: Box<dyn Read + Send>,
-}
-
 /// The response to a request that may be conditional.
 pub(crate) enum Answer {
     Body(Box<Body>),
     Unchanged,
-}
-
-/// A failed request: the error, and whether to try again.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    pub(crate) fault: Fault,
-    /// Whether the request that failed carried a token.
-    had_token: bool,
-}
-
-impl Failure {
-    pub(crate) fn last(error: impl Into<Error>) -> Self {
-        Self {
-            error: error.into(),
-            fault: Fault::Final,
-            had_token: false,
-        }
-    }
-
-    pub(crate) fn transient(error: impl Into<Error>) -> Self {
-        Self {
-            error: error.into(),
-            fault: Fault::Transient,
-            had_token: false,
-        }
-    }
-
-    /// Whether the server lets nobody in who comes with these credentials, or none; some say that there is nothing.
-    fn is_denial(&self) -> bool {
-        match self.error.kind() {
-            ErrorKind::Authentication { .. } => true,
-            _ => self.error.status() == Some(404),
-        }
-    }
-
-    /// Whether a token is the likely cause of a denial.
-    fn blames_token(&self, options: &GetOptions) -> bool {
-        match self.error.kind() {
-            _ if !self.had_token => false,
-            ErrorKind::Authentication { failure, .. } => *failure != AuthFailure::Gated,
-            // A server with codes of its own says what it means.
-            ErrorKind::Network {
-                status: Some(404),
-                server_code: None,
-                ..
-            } => !options.may_be_missing,
-            _ => false,
-        }
-    }
-
-    /// Of a request that failed with a token and without it, the failure that tells more: this one, with the token,
-    /// unless the other may pass or is an answer.
-    fn or(self, without: Self, options: &GetOptions) -> Self {
-        let is_answer = options.may_be_missing && without.error.status() == Some(404);
-        match without.is_denial() && !is_answer {
-            true => self,
-            false => without,
-        }
-    }
 }
 
 /// Sends requests through a transport. Clones share it.
@@ -529,119 +449,4 @@ impl Client {
             accept(url, body.read_whole(max_bytes, cancel)?)
         })
     }
-}
-
-fn is_of_the_server(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Network { .. }
-            | ErrorKind::RateLimited { .. }
-            | ErrorKind::Authentication { .. }
-            | ErrorKind::Certificate { .. }
-            | ErrorKind::Proxy { .. }
-            | ErrorKind::HashMismatch { .. }
-            | ErrorKind::SizeMismatch { .. }
-            | ErrorKind::Registry { .. }
-            | ErrorKind::WebPage { .. }
-    )
-}
-
-impl Body {
-    /// Reads some bytes; returns 0 at the end. If the connection fails, the rest is requested, see `resume`.
-    pub(crate) fn read(
-        &mut self,
-        buffer: &mut [u8],
-        cancel: &CancelToken,
-    ) -> Result<usize, Failure> {
-        self.refuse_page(cancel)?;
-        match self.page.replay(buffer) {
-            0 => {}
-            replayed => return Ok(replayed),
-        }
-        let read = self.receive(buffer, cancel)?;
-        self.page.passed(&buffer[..read]);
-        Ok(read)
-    }
-
-    fn receive(&mut self, buffer: &mut [u8], cancel: &CancelToken) -> Result<usize, Failure> {
-        loop {
-            let failure = match self.reader.read(buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                _ if cancel.is_cancelled() => return Err(Failure::last(ErrorKind::Cancelled)),
-                // All is here, however the connection ends.
-                Err(_) if self.length.is_some_and(|length| self.at >= length) => return Ok(0),
-                Ok(0) if self.length.is_some_and(|length| self.at < length) => {
-                    ended_early(&self.url)
-                }
-                Ok(read) => {
-                    self.at += read as u64;
-                    return Ok(read);
-                }
-                Err(error) => {
-                    let message = io_message(&error);
-                    let error = network(&self.url, None, message, Some(error.into()));
-                    Failure::transient(error)
-                }
-            };
-            self.go_on(failure, cancel)?;
-        }
-    }
-
-    /// Reads the whole body, up to `max_bytes`.
-    pub(crate) fn read_whole(
-        &mut self,
-        max_bytes: u64,
-        cancel: &CancelToken,
-    ) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
-        self.copy_to(max_bytes, cancel, &mut |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
-        Ok(bytes)
-    }
-
-    /// Passes the whole body on in pieces, up to `max_bytes`; returns its size.
-    pub(crate) fn copy_to(
-        &mut self,
-        max_bytes: u64,
-        cancel: &CancelToken,
-        take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<u64, Failure> {
-        let check = |size_bytes: u64, url: &Url| match size_bytes > max_bytes {
-            true => {
-                let message = format!("the document is larger than {max_bytes} bytes");
-                Err(Failure::last(Error::registry(url, message)))
-            }
-            false => Ok(()),
-        };
-        check(self.length.unwrap_or_default(), &self.url)?;
-        let mut buffer = vec![0_u8; 64 << 10];
-        let mut total = 0_u64;
-        loop {
-            let read = self.read(&mut buffer, cancel)?;
-            if read == 0 {
-                break;
-            }
-            total += read as u64;
-            check(total, &self.url)?;
-            take(&buffer[..read]).map_err(Failure::last)?;
-        }
-        Ok(total)
-    }
-}
-
-pub(crate) fn network(
-    url: &Url,
-    status: Option<u16>,
-    message: &str,
-    source: Option<BoxError>,
-) -> Error {
-    Error::from(ErrorKind::Network {
-        url: Box::new(url.clone()),
-        status,
-        message: message.to_owned(),
-        server_code: None,
-        source,
-    })
 }
