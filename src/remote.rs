@@ -85,9 +85,10 @@
 //! ```
 
 pub use crate::catalog::registry::{
-    CachedRegistry, Example, FailedRegistry, RefInfo, RegistryFailure, RegistryMode, RemoteListing,
-    SkippedRegistry, SourceInfo, SourceKind, SyncReport, SyncedRegistry,
+    CachedRegistry, Example, RefInfo, RegistryFailure, RegistryMode, RemoteListing, SourceInfo,
+    SourceKind,
 };
+pub use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
 pub use crate::catalog::{Facts, LocalState, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::lookup::list::RemoteOptions;

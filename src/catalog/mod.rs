@@ -1,6 +1,7 @@
 //! What sources offer.
 
 pub(crate) mod registry;
+pub(crate) mod sync;
 
 use std::fmt;
 use std::sync::Arc;

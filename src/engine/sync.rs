@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::catalog::registry::SyncReport;
+use crate::catalog::sync::SyncReport;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::call::Call;

@@ -5,7 +5,8 @@ mod model_manager;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::registry::{Example, RemoteListing, SourceInfo, SyncReport};
+use crate::catalog::registry::{Example, RemoteListing, SourceInfo};
+use crate::catalog::sync::SyncReport;
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::local::copy::{CopyOptions, CopyReport};

@@ -57,9 +57,9 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use tracing::warn;
 
 use crate::catalog::registry::{
-    Example, RegistryFailure, RemoteListing, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
-    label,
+    Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, label,
 };
+use crate::catalog::sync::{SkippedRegistry, SyncReport};
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};

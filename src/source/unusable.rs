@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::catalog::registry::{
-    FailedRegistry, RemoteListing, SkippedRegistry, SourceKind, SyncReport,
-};
+use crate::catalog::registry::{RemoteListing, SourceKind};
+use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, Result, chain};
 use crate::http::call::Call;

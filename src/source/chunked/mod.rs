@@ -20,10 +20,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::catalog::registry::{
-    FailedRegistry, RegistryMode, RemoteListing, SkippedRegistry, SourceInfo, SourceKind,
-    SyncReport, SyncedRegistry,
-};
+use crate::catalog::registry::{RegistryMode, RemoteListing, SourceInfo, SourceKind};
+use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, IoContext, Result};

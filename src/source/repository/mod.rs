@@ -19,9 +19,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use crate::catalog::registry::{
-    Example, FailedRegistry, RefInfo, RemoteListing, SourceInfo, SourceKind, SyncReport,
-};
+use crate::catalog::registry::{Example, RefInfo, RemoteListing, SourceInfo, SourceKind};
+use crate::catalog::sync::{FailedRegistry, SyncReport};
 use crate::catalog::{Pin, PinState, RemoteModel};
 use crate::digest::is_commit_id;
 use crate::error::{Error, ErrorKind, Result, chain};

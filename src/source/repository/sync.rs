@@ -10,9 +10,8 @@ use super::discover::{Discovered, Discovery, ServedRegistry};
 use super::index::{self, Cached, Head, Origin};
 use super::refs::Refs;
 use crate::catalog::PinState;
-use crate::catalog::registry::{
-    FailedRegistry, RegistryMode, SkippedRegistry, SyncReport, SyncedRegistry,
-};
+use crate::catalog::registry::RegistryMode;
+use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::modelstoml::Registry;
