@@ -28,7 +28,9 @@ fn told(workshop: &Workshop, ran: &Ran) -> String {
         .replace(escaped.trim_matches('"'), "<temp>");
     let text = plain(&stable(&workshop.machine, &text));
     let mut told = String::new();
-    for line in text.lines() {
+    // What takes long on a slow machine is told while it lasts.
+    let lines = text.lines().filter(|line| !line.starts_with("Hashing "));
+    for line in lines {
         let line = match line.contains("<temp>") {
             true => line.replace("\\\\", "/").replace('\\', "/"),
             false => line.to_owned(),
