@@ -267,15 +267,21 @@ fn a_network_that_cuts_every_body_brings_a_model_all_the_same() {
     }
 }
 
-#[test]
-fn a_body_that_brings_nothing_new_is_given_up() {
-    let rack = Rack::new();
+/// Publishes a model of one file in one chunk of 2,000 bytes.
+fn publish_one_chunk(rack: &Rack) -> ([(&'static str, Vec<u8>); 1], Published) {
     let files = [("a.bin", bytes(2000, 1))];
     let how = Publication {
         chunk_bytes: 2000,
         ..Publication::default()
     };
     let published = rack.publish_as("g/m v1", &files, &how);
+    (files, published)
+}
+
+#[test]
+fn a_body_that_brings_nothing_new_is_given_up() {
+    let rack = Rack::new();
+    let (files, published) = publish_one_chunk(&rack);
     // 700 bytes come, and then no more; on with the rest at the mirror, or the next pull.
     let chunks = || chunks_but(&[&published]);
     rack.server.rule(chunks().nth(1).cut_after(700));
@@ -308,12 +314,7 @@ fn what_does_not_fit_behind_what_was_kept_is_fetched_from_the_beginning() {
         },
     ] {
         let rack = Rack::new();
-        let files = [("a.bin", bytes(2000, 1))];
-        let how = Publication {
-            chunk_bytes: 2000,
-            ..Publication::default()
-        };
-        let published = rack.publish_as("g/m v1", &files, &how);
+        let (files, published) = publish_one_chunk(&rack);
         let chunks = || chunks_but(&[&published]);
         rack.server.rule(chunks().nth(1).cut_after(700));
         rack.server.rule(chunks().status(404));

@@ -196,25 +196,15 @@ fn a_name_comes_before_a_path_of_the_repository() {
     let report = pull(&site.manager(), "testmodels@develop/mf6/alpha", None).unwrap();
     assert_eq!(report.model.to_string(), "mf6/test/mf6/alpha develop");
     let pattern = "testmodels@develop/mf6/*".parse().unwrap();
-    let plans = site
-        .manager()
-        .plan_matching(&pattern, &PullOptions::default());
-    let plans: Vec<_> = plans
-        .unwrap()
-        .iter()
-        .map(|it| it.model.to_string())
-        .collect();
-    assert_eq!(plans, ["mf6/test/mf6/alpha develop"]);
+    let planned = |site: &Site| -> Vec<String> {
+        let manager = site.manager();
+        let plans = manager.plan_matching(&pattern, &PullOptions::default());
+        let plans = plans.unwrap();
+        plans.iter().map(|plan| plan.model.to_string()).collect()
+    };
+    assert_eq!(planned(&site), ["mf6/test/mf6/alpha develop"]);
     let site = Site::of(&files[..2], |toml| toml);
-    let plans = site
-        .manager()
-        .plan_matching(&pattern, &PullOptions::default());
-    let plans: Vec<_> = plans
-        .unwrap()
-        .iter()
-        .map(|it| it.model.to_string())
-        .collect();
-    assert_eq!(plans, ["mf6/test/alpha develop"]);
+    assert_eq!(planned(&site), ["mf6/test/alpha develop"]);
 }
 
 #[test]
