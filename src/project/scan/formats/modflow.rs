@@ -100,3 +100,9 @@ fn words(line: &str) -> Vec<&str> {
     }
     words
 }
+
+/// Returns a path with the separator of all systems, and without a dot in front.
+fn portable(path: &str) -> String {
+    let path = path.replace('\\', "/");
+    path.strip_prefix("./").unwrap_or(&path).to_owned()
+}

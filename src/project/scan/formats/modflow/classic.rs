@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::description::{Description, MAX_ENTRIES, short_text};
-use super::outputs::portable;
+use super::portable;
 use super::{description, lines};
 
 /// The types of files that are not packages: listings and data.

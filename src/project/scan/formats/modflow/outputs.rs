@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::file::text_of_bytes;
-use super::{MAX_NAME_FILE_BYTES, classic, lines, simulation};
+use super::{MAX_NAME_FILE_BYTES, classic, lines, portable, simulation};
 use crate::project::scan::left_out::Surroundings;
 use crate::relpath::below;
 
@@ -87,10 +87,4 @@ fn of_simulation(name_file: &str, read: &dyn Fn(&str, u64) -> String) -> BTreeSe
 /// Returns whether a word is the type of a file, such as `GWF6` or `GWF6-GWT6`.
 fn is_type(word: &str) -> bool {
     word.ends_with('6') && word.starts_with(|c: char| c.is_ascii_alphabetic())
-}
-
-/// Returns a path with the separator of all systems, and without a dot in front.
-pub(super) fn portable(path: &str) -> String {
-    let path = path.replace('\\', "/");
-    path.strip_prefix("./").unwrap_or(&path).to_owned()
 }
