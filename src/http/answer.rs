@@ -77,6 +77,7 @@ fn body(
         next: links.find_map(|(_, link)| next_page(link)),
         headers,
         at: 0,
+        cut: None,
         page: page.refused(is_beginning && !origin.options.has_digest),
         // Ranges of encoded bytes cannot be told from ranges of what they decode to.
         origin: Some(origin).filter(|_| codings.is_empty()),
