@@ -1,7 +1,11 @@
 //! A part or range as it arrives: hashed, and noted in the journal, over as many responses as it takes.
+//!
+//! Its bytes are counted into the digests of what it is a piece of as soon as they are written, and taken back from them when
+//! they are dropped.
 
 use std::ops::Range;
 
+use super::hashing::PiecewiseDigests;
 use crate::digest::{Checksum, Expected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::journal::STEP_BYTES;
@@ -11,6 +15,8 @@ use crate::store::partial::PartialWriter;
 #[derive(Debug)]
 pub(super) struct Intake<'a> {
     partial: &'a PartialWriter,
+    /// Those that cover more than this range.
+    digests: &'a PiecewiseDigests,
     range: Range<u64>,
     digest: Option<Checksum>,
     expected: Expected,
@@ -27,9 +33,11 @@ impl<'a> Intake<'a> {
         range: Range<u64>,
         digest: Option<Checksum>,
         partial: &'a PartialWriter,
+        digests: &'a PiecewiseDigests,
     ) -> Self {
         Self {
             partial,
+            digests,
             expected: Expected::new(digest, range.end - range.start),
             digest,
             until: range.start,
@@ -51,19 +59,23 @@ impl<'a> Intake<'a> {
 
     /// Adds bytes that an unfinished pull has written and listed.
     pub(super) fn keep(&mut self, piece: &[u8]) {
-        self.expected.update(piece);
-        self.until += piece.len() as u64;
+        self.add(piece);
         (self.noted, self.is_listed) = (self.until, true);
     }
 
     /// Adds bytes that are written now.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<()> {
-        self.expected.update(piece);
-        self.until += piece.len() as u64;
+        self.add(piece);
         match self.until - self.noted >= STEP_BYTES {
             true => self.note(),
             false => Ok(()),
         }
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        self.expected.update(piece);
+        self.digests.arrived(&self.range, self.until, piece);
+        self.until += piece.len() as u64;
     }
 
     fn note(&mut self) -> Result<()> {
@@ -95,10 +107,8 @@ impl<'a> Intake<'a> {
     /// Begins again, with the same bytes.
     pub(super) fn restart(&mut self) {
         let is_listed = self.is_listed;
-        *self = Self {
-            is_listed,
-            ..Self::new(self.range.clone(), self.digest, self.partial)
-        };
+        self.empty();
+        self.is_listed = is_listed;
     }
 
     /// Begins again, and takes back what the journal lists.
@@ -106,8 +116,13 @@ impl<'a> Intake<'a> {
         if self.is_listed {
             self.partial.forget(&self.range)?;
         }
-        *self = Self::new(self.range.clone(), self.digest, self.partial);
+        self.empty();
         Ok(())
+    }
+
+    fn empty(&mut self) {
+        self.digests.withdraw(&self.range);
+        *self = Self::new(self.range.clone(), self.digest, self.partial, self.digests);
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Round<'a> {
     pub(super) transfer: &'a Transfer<'a>,
     pub(super) receiver: Receiver<'a>,
     pub(super) jobs: Mutex<VecDeque<Job>>,
-    pub(super) written: WrittenBytes,
+    pub(super) written: Arc<WrittenBytes>,
     digests: PiecewiseDigests,
     full_responses: FullResponses,
 }
@@ -88,16 +88,13 @@ impl<'a> Round<'a> {
         let runs = members::runs(places, manifest, in_zip)?;
         jobs.extend(runs.into_iter().map(Job::Members));
         let receiver = Receiver::new(transfer.call, transfer.tally, transfer.partial, number);
+        let written = Arc::new(WrittenBytes::new(files, written, receiver.stop.clone()));
         Ok(Self {
             transfer,
             jobs: Mutex::new(jobs),
-            written: WrittenBytes {
-                files,
-                ranges: Mutex::new(written),
-                stop: receiver.stop.clone(),
-            },
             receiver,
-            digests: PiecewiseDigests::of(manifest, &ranged),
+            digests: PiecewiseDigests::of(manifest, &ranged, written.clone()),
+            written,
             full_responses: FullResponses::default(),
         })
     }
@@ -190,6 +187,7 @@ impl<'a> Round<'a> {
             return Ok(false);
         };
         let mut check = Check::of(&expected, part.size_bytes);
+        let range = part.range();
         let mut at = 0;
         while at < part.size_bytes {
             self.receiver.stop.check()?;
@@ -198,16 +196,19 @@ impl<'a> Round<'a> {
             let piece = &mut buffer[..piece_bytes];
             if let Err(error) = from.files.read(from.range.start + at, piece) {
                 debug!(%error, "cannot reuse bytes of this machine");
+                self.digests.withdraw(&range);
                 return Ok(false);
             }
             check.update(piece);
             self.write(offsets, at, piece)?;
+            self.digests.arrived(&range, range.start + at, piece);
             at += piece.len() as u64;
             self.transfer.partial.touch();
         }
         let is_right = check.finish() == expected;
         if !is_right {
             debug!(%expected, "bytes of this machine are damaged");
+            self.digests.withdraw(&range);
         }
         Ok(is_right)
     }
@@ -234,7 +235,7 @@ impl<'a> Round<'a> {
             ..
         } = *self.transfer;
         let part = manifest.parts()[index];
-        let mut intake = Intake::new(part.range(), part.digest, partial);
+        let mut intake = Intake::new(part.range(), part.digest, partial, &self.digests);
         self.take_kept(&mut intake, offsets, kept_bytes, buffer)?;
         tally.kept(kept_bytes);
         let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
@@ -336,14 +337,16 @@ impl<'a> Round<'a> {
         if self.full_responses.hand_over(index, &range) {
             return Ok(());
         }
-        // The digest of the part is hashed from its files, once all of its ranges are there.
-        let mut intake = Intake::new(range.clone(), None, self.transfer.partial);
+        let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
         let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
             let mut body = self.receiver.get_range(url, missing, &options(&part))?;
             if body.is_range {
                 self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
+            } else {
+                // Whoever receives the part whole writes the range from its beginning.
+                intake.restart();
             }
             Ok(body.is_range)
         })?;
@@ -433,7 +436,7 @@ impl<'a> Round<'a> {
         partial.note(&range)?;
         tally.done(manifest, range.clone(), parts);
         self.written.ranges.lock().insert(&range);
-        self.digests.advance(&range, &self.written, buffer)
+        self.digests.advance(&range, buffer)
     }
 
     /// Hashes what is left of every digest; returns the parts that turned out wrong, with what is wrong with each.

@@ -10,6 +10,7 @@
 //! more than one job is hashed in order, see `hashing`.
 
 mod clones;
+mod early;
 mod full_response;
 mod hashing;
 mod intake;

@@ -7,7 +7,7 @@ use super::resume::partial;
 use crate::support::disk::flip;
 use crate::support::rack::{Rack, chunks_but};
 use crate::support::registry::{Publication, Published};
-use crate::support::server::{Request, Rule};
+use crate::support::server::{Gate, Request, Rule};
 use crate::support::{address, bytes};
 
 /// `g/m v1` of one file of 33 MiB and a bit in one chunk.
@@ -150,6 +150,35 @@ fn a_wrong_range_is_fetched_again_until_the_part_is_right() {
     rack.assert_files("g/m v1", &[("large.bin", file)]);
     assert_eq!(ranges(&rack, &published).len(), 5 + 1 + 5);
     assert!(report.bytes_fetched > report.total_bytes);
+}
+
+#[test]
+fn a_range_whose_bytes_were_dropped_comes_again_alone() {
+    for workers in [1, 4] {
+        let (rack, published, file) = large();
+        // Its wrong bytes are all here before it turns out to be too long.
+        let first = Rule::when(|request| request.header("range") == Some(RANGES[0])).times(1);
+        rack.server.rule(first.chunked().flip(77).overlong(1));
+        let options = PullOptions::default().concurrency(workers);
+        rack.manager().pull(&address("g/m v1"), &options).unwrap();
+        rack.assert_files("g/m v1", &[("large.bin", file)]);
+        assert_eq!(ranges(&rack, &published).len(), 5 + 1, "{workers}");
+    }
+}
+
+#[test]
+fn ranges_that_come_before_the_first_are_hashed_when_their_turn_comes() {
+    let (rack, published, file) = large();
+    let others = Gate::new();
+    let first = Rule::when(|request| request.header("range") == Some(RANGES[0]));
+    rack.server.rule(first.hold_after(1 << 20, &others));
+    let last = Rule::when(|request| request.header("range") == Some(RANGES[3]));
+    let open = others.clone();
+    rack.server.rule(last.on_bytes(1, move || open.open()));
+    let options = PullOptions::default().concurrency(2);
+    rack.manager().pull(&address("g/m v1"), &options).unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+    assert_eq!(ranges(&rack, &published).len(), 5);
 }
 
 #[test]
