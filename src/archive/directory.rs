@@ -9,7 +9,7 @@ use std::path::Path;
 use super::end::{self, TAIL_BYTES};
 use super::member::{ENTRY_BYTES, Member, NO_ENTRY, in_archive};
 use super::{number, unreadable};
-use crate::digest::check_size;
+use crate::digest::{Digest, check_size};
 use crate::error::{BoxError, IoContext, Result};
 use crate::platform;
 use crate::relpath::common_folder;
@@ -18,12 +18,17 @@ use crate::relpath::common_folder;
 #[derive(Debug)]
 pub(crate) struct Directory {
     location: String,
+    /// Everything from the directory to the end of the archive, and what that hashes to: it identifies the archive, as it
+    /// says where every member is, and the checksum of each.
+    pub(crate) range: Range<u64>,
+    pub(crate) digest: Digest,
     /// The files, in the order of their names.
     members: Vec<Member>,
 }
 
 impl Directory {
-    /// Reads the directory in at most two ranges: the last 64 KiB of the archive, then whatever precedes them.
+    /// Reads the directory in at most two ranges: the last 64 KiB of the archive and, if it begins before them, everything
+    /// from its beginning on, so that all of it is of one state of the archive.
     ///
     /// `location` names the archive in errors, `size_bytes` is its size, and `read` returns a range of it.
     ///
@@ -47,14 +52,17 @@ impl Directory {
         };
         let refused = |reason| unreadable(location, "the archive", reason);
         let tail_start = size_bytes.saturating_sub(TAIL_BYTES);
-        let mut bytes = read(tail_start..size_bytes)?;
-        let (entries, directory) = end::read(&bytes, tail_start).map_err(refused)?;
-        bytes.truncate((directory.end - tail_start) as usize);
-        match directory.start.checked_sub(tail_start) {
-            Some(before) => drop(bytes.drain(..before as usize)),
-            None => drop(bytes.splice(..0, read(directory.start..tail_start)?)),
-        }
-        let mut members = read_entries(&bytes, entries).map_err(refused)?;
+        let tail = read(tail_start..size_bytes)?;
+        let (entries, directory) = end::read(&tail, tail_start).map_err(refused)?;
+        let range = directory.start..size_bytes;
+        let bytes = match directory.start.checked_sub(tail_start) {
+            Some(before) => tail[before as usize..].to_vec(),
+            None => Some(read(range.clone())?)
+                .filter(|bytes| bytes.ends_with(&tail))
+                .ok_or_else(|| refused("it changed while it was read".into()))?,
+        };
+        let entries_bytes = (directory.end - directory.start) as usize;
+        let mut members = read_entries(&bytes[..entries_bytes], entries).map_err(refused)?;
         place(&mut members, directory.start).map_err(|reason| refused(reason.into()))?;
         members.retain(|member| !member.name.ends_with('/'));
         members.sort_by(|a, b| a.name.cmp(&b.name));
@@ -62,8 +70,12 @@ impl Directory {
         for member in namesakes.filter(|same| same.len() > 1).flatten() {
             member.fault = Some("it occurs more than once");
         }
-        let location = location.to_string();
-        Ok(Self { location, members })
+        Ok(Self {
+            location: location.to_string(),
+            range,
+            digest: Digest::of(&bytes),
+            members,
+        })
     }
 
     /// Reads the directory of an archive on disk. `location` names the archive in errors.
@@ -77,6 +89,11 @@ impl Directory {
             platform::read_exact_at(file, &mut bytes, range.start).at("read", path)?;
             Ok(bytes)
         })
+    }
+
+    /// Returns how many bytes there are from the directory on.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.range.end - self.range.start) as usize
     }
 
     /// Finds a file by its name.

@@ -1,12 +1,12 @@
 //! A file of an archive: its entry in the directory, and its content.
 
-use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io::{self, Cursor, Read};
 use std::ops::Range;
 
-use zip::read::{ArchiveOffset, Config, ZipFileEntry, read_zipfile_from_stream_with_options};
-use zip::{CompressionMethod, ZipArchive, ZipReadOptions};
+use flate2::read::DeflateDecoder;
+use zip::read::{ArchiveOffset, Config, ZipFileEntry};
+use zip::{CompressionMethod, ZipArchive};
 
 use super::{number, unreadable};
 use crate::digest::{check_digest, check_size};
@@ -17,6 +17,9 @@ use crate::relpath::shown;
 pub(super) const ENTRY_BYTES: usize = 46;
 /// The fixed part of a local header, in bytes.
 const LOCAL_HEADER_BYTES: u64 = 30;
+/// The numbers of the compressions in a header.
+const STORED: u64 = 0;
+const DEFLATED: u64 = 8;
 /// The flags for encrypted data, strong encryption, and an encrypted directory.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
 /// The file type in a Unix mode.
@@ -101,6 +104,11 @@ impl Member {
         self.header_offset..self.end
     }
 
+    /// Returns whether its data is the content as it is.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.method == CompressionMethod::Stored
+    }
+
     /// Decodes the member from a stream that is at its local header, and reads nothing past its data.
     ///
     /// `take` receives the content piece by piece, at most [`Member::size_bytes`] of it, before it is verified.
@@ -112,47 +120,75 @@ impl Member {
         buffer: &mut [u8],
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<(), MemberError> {
-        let error = |reason| unreadable(location, &in_archive(&self.name), reason);
-        let refused = |reason: BoxError| Err(MemberError::Refused(error(reason)));
-        let span = Span {
-            data: RefCell::new(stream.take(self.end - self.header_offset)),
-            failure: Cell::default(),
+        self.read_header(stream, location)?;
+        self.decode_data(stream, location, buffer, take)
+    }
+
+    /// Reads the local header, and compares it with the directory; returns all of it.
+    pub(crate) fn read_header(
+        &self,
+        stream: &mut dyn Read,
+        location: &dyn Display,
+    ) -> Result<Vec<u8>, MemberError> {
+        let refused = |reason: &str| Err(MemberError::Refused(self.error(location, reason.into())));
+        let mut header = vec![0; LOCAL_HEADER_BYTES as usize];
+        stream.read_exact(&mut header).map_err(MemberError::Read)?;
+        if !header.starts_with(b"PK\x03\x04") {
+            return refused("it is not where the directory says");
+        }
+        let [flags, method, name_bytes, extra_bytes] =
+            [6..8, 8..10, 26..28, 28..30].map(|field| number(&header[field]));
+        let bytes = LOCAL_HEADER_BYTES + name_bytes + extra_bytes;
+        if bytes + self.compressed_bytes > self.end - self.header_offset {
+            return refused("it overlaps what follows");
+        }
+        header.resize(bytes as usize, 0);
+        let variable = &mut header[LOCAL_HEADER_BYTES as usize..];
+        stream.read_exact(variable).map_err(MemberError::Read)?;
+        let (name, extra) = variable.split_at(name_bytes as usize);
+        let is_same = str::from_utf8(name).is_ok_and(|name| below_itself(name) == &*self.name)
+            && !has_other_name(extra, name)
+            && method == if self.is_stored() { STORED } else { DEFLATED }
+            && flags & u64::from(ENCRYPTED) == 0;
+        match is_same {
+            true => Ok(header),
+            false => refused("its local header differs from the directory"),
+        }
+    }
+
+    /// As [`Member::decode`], from a stream that is at the data.
+    pub(crate) fn decode_data(
+        &self,
+        stream: &mut dyn Read,
+        location: &dyn Display,
+        buffer: &mut [u8],
+        take: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<(), MemberError> {
+        let error = |reason| self.error(location, reason);
+        let mut data = Data {
+            data: stream.take(self.compressed_bytes),
+            failure: None,
         };
-        let options = ZipReadOptions::new()
-            .override_compressed_size(self.compressed_bytes)
-            .ignore_encryption_flag(true)
-            // `copy` checks these two, and reports what they are instead.
-            .override_uncompressed_size(u64::MAX)
-            .ignore_crc32(true);
-        let decoded = match read_zipfile_from_stream_with_options(&mut &span, options) {
-            Ok(None) => refused("it is not where the directory says".into()),
-            Err(reason) => refused(reason.into()),
-            Ok(Some(mut file)) => {
-                let name = str::from_utf8(file.name_raw());
-                let is_same = name.is_ok_and(|name| below_itself(name) == &*self.name)
-                    && file.compression() == self.method
-                    && file.compressed_size() == self.compressed_bytes
-                    && file.flags().as_u16() & ENCRYPTED == 0;
-                let decoded = if !is_same {
-                    refused("its local header differs from the directory".into())
-                } else if self.compressed_bytes > span.left() {
-                    refused("it overlaps what follows".into())
-                } else {
-                    span.set_left(self.compressed_bytes);
-                    self.copy(&mut file, &error, buffer, take)
-                };
-                let left = span.left();
-                // When dropped, the crate's reader reads the rest of the member from the stream.
-                span.set_left(0);
-                let continues = || error("its data continues past its end".into());
-                match decoded {
-                    Ok(()) if left > 0 => Err(MemberError::Damaged(continues())),
-                    decoded => decoded,
-                }
+        let (copied, read_bytes) = if self.is_stored() {
+            let copied = self.copy(&mut data, &error, buffer, take);
+            (copied, self.compressed_bytes)
+        } else {
+            let mut content = DeflateDecoder::new(&mut data);
+            let copied = self.copy(&mut content, &error, buffer, take);
+            (copied, content.total_in())
+        };
+        match (data.failure, copied) {
+            (Some(failure), _) => Err(MemberError::Read(failure)),
+            (None, Ok(())) if read_bytes < self.compressed_bytes => {
+                let error = error("its data continues past its end".into());
+                Err(MemberError::Damaged(error))
             }
-        };
-        let failure = span.failure.take().map(MemberError::Read);
-        failure.map_or(decoded, Err)
+            (None, copied) => copied,
+        }
+    }
+
+    fn error(&self, location: &dyn Display, reason: BoxError) -> Error {
+        unreadable(location, &in_archive(&self.name), reason)
     }
 
     /// Copies the content, and checks its size and checksum.
@@ -186,7 +222,7 @@ impl Member {
     }
 }
 
-/// Reads until the buffer is full or the content ends: the crate decodes at most 8 KiB of data at once.
+/// Reads until the buffer is full or the content ends: a decoder gives what it has of its input.
 fn fill<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -202,6 +238,18 @@ fn fill<'b>(content: &mut dyn Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]
 fn below_itself(name: &str) -> &str {
     let below = name.strip_prefix("./").filter(|below| !below.is_empty());
     below.unwrap_or(name)
+}
+
+/// Returns whether an extra field of a local header gives another name, see section 4.6.9 of the format.
+fn has_other_name(mut extra: &[u8], name: &[u8]) -> bool {
+    while let Some((head, rest)) = extra.split_first_chunk::<4>() {
+        let (field, behind) = rest.split_at(rest.len().min(number(&head[2..]) as usize));
+        if head.starts_with(b"up") && field.get(5..) != Some(name) {
+            return true;
+        }
+        extra = behind;
+    }
+    false
 }
 
 /// Names a member in an error.
@@ -230,37 +278,23 @@ fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     (!is_possible).then_some("its sizes are impossible")
 }
 
-/// A stream up to the end of a member.
-struct Span<'s> {
-    data: RefCell<io::Take<&'s mut dyn Read>>,
-    /// The error of the stream, which its reader may have replaced.
-    failure: Cell<Option<io::Error>>,
+/// The data of a member, which ends too early only if the stream does.
+struct Data<'s> {
+    data: io::Take<&'s mut dyn Read>,
+    /// The error of the stream, which a decoder may replace.
+    failure: Option<io::Error>,
 }
 
-impl Span<'_> {
-    fn left(&self) -> u64 {
-        self.data.borrow().limit()
-    }
-
-    fn set_left(&self, bytes: u64) {
-        self.data.borrow_mut().set_limit(bytes);
-    }
-}
-
-impl Read for &Span<'_> {
+impl Read for Data<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut data = self.data.borrow_mut();
-        // The last byte comes alone, so that it stays if the data ends before it.
-        let wanted = match data.limit() {
-            0 => return Ok(0),
-            left => (left - 1).clamp(1, buffer.len() as u64) as usize,
-        };
-        let failure = match data.read(&mut buffer[..wanted]) {
-            Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+        let failure = match self.data.read(buffer) {
+            Ok(0) if self.data.limit() > 0 && !buffer.is_empty() => {
+                io::ErrorKind::UnexpectedEof.into()
+            }
             Err(error) => error,
             read => return read,
         };
-        self.failure.set(Some(failure));
+        self.failure = Some(failure);
         Err(io::Error::other("the stream failed"))
     }
 }

@@ -1,7 +1,7 @@
-//! Zip archives, read by the `zip` crate behind a guard that takes them for hostile.
+//! Zip archives, read with the `zip` crate behind a guard that takes them for hostile.
 //!
 //! A directory at the end of the archive describes every member, so that a few members of a large archive are read from
-//! a few ranges of it. The crate reads the entries of the directory and decodes the members. The guard refuses:
+//! a few ranges of it. The crate reads the entries of the directory. The guard refuses:
 //!
 //! - archives that readers understand differently: two end records, a directory elsewhere or with more or fewer entries
 //!   than stated, overlapping members. The crate would search the whole archive for a better directory. Up to 64 KiB that
