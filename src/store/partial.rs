@@ -5,7 +5,8 @@
 //! ├── partial.json     which model, who writes it, why it stopped
 //! ├── manifest.json    the manifest that it is of
 //! ├── journal          which ranges of the stream are written, see `journal`
-//! ├── sizes            a line "<file> <size> <0 or 1>." for each measured file, and whether its bytes are here
+//! ├── sizes            a line "<file> <size> <0 or 1>." for each measured file, and whether its bytes are here, and lines
+//! │                    "<file> <bytes>." for one that is being measured, of which that much has come
 //! ├── clone            only while a file is cloned, see `clone`
 //! ├── intent.json      only while it moves into its place, see `change`
 //! └── files/           the model's future folder
@@ -132,13 +133,15 @@ impl Partial {
         self.dir.join("files")
     }
 
-    /// Returns the number of bytes that are here: as the journal says or, as long as files are being measured, those of
-    /// the files that have arrived.
+    /// Returns the number of bytes that are here: as the journal says or, as long as files are being measured, what has come
+    /// of them.
     pub(crate) fn bytes(&self) -> u64 {
         if self.record.total_size.is_none() {
-            let files: HashMap<_, _> = self.measured().into_iter().collect();
-            let here = files.values().filter(|file| file.is_here);
-            return here.map(|file| file.size_bytes).sum();
+            let mut bytes = read_begun(&self.dir);
+            for (index, file) in self.measured() {
+                bytes.insert(index, if file.is_here { file.size_bytes } else { 0 });
+            }
+            return bytes.values().sum();
         }
         self.journal().bytes()
     }
@@ -340,15 +343,29 @@ impl PartialWriter {
         read_sizes(&self.dir)
     }
 
+    /// Returns how much has come of each file that earlier pulls began to measure, by index.
+    pub(crate) fn begun(&self) -> HashMap<usize, u64> {
+        read_begun(&self.dir)
+    }
+
     /// Records that a file was measured.
     pub(crate) fn note_measured(&self, index: usize, file: &MeasuredFile) -> Result<()> {
+        let is_here = u8::from(file.is_here);
+        self.note_size(&format!("{index} {} {is_here}.\n", file.size_bytes))
+    }
+
+    /// Records how much has come of a file that is being measured.
+    pub(crate) fn note_begun(&self, index: usize, bytes: u64) -> Result<()> {
+        self.note_size(&format!("{index} {bytes}.\n"))
+    }
+
+    fn note_size(&self, line: &str) -> Result<()> {
         let path = self.dir.join("sizes");
         let mut sizes = self.sizes.lock();
         let out = match &mut *sizes {
             Some(out) => out,
             none => none.insert(journal::append(&path)?),
         };
-        let line = format!("{index} {} {}.\n", file.size_bytes, u8::from(file.is_here));
         out.write_all(line.as_bytes()).at("write", &path)
     }
 
@@ -447,19 +464,40 @@ fn is_older_than(path: &Path, age: Duration) -> bool {
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
-/// Reads the measured files; malformed lines are skipped.
+/// Reads the measured files.
 fn read_sizes(dir: &Path) -> Vec<(usize, MeasuredFile)> {
+    let lines = read_numbers(dir).into_iter();
+    let measured = lines.filter_map(|line| match line[..] {
+        [index, size_bytes, is_here] => Some((
+            usize::try_from(index).ok()?,
+            MeasuredFile {
+                size_bytes,
+                is_here: is_here == 1,
+            },
+        )),
+        _ => None,
+    });
+    measured.collect()
+}
+
+/// Reads how much has come of files that are being measured; a later line wins.
+fn read_begun(dir: &Path) -> HashMap<usize, u64> {
+    let lines = read_numbers(dir).into_iter();
+    let begun = lines.filter_map(|line| match line[..] {
+        [index, bytes] => Some((usize::try_from(index).ok()?, bytes)),
+        _ => None,
+    });
+    begun.collect()
+}
+
+/// Reads the lines about sizes; malformed ones are skipped.
+fn read_numbers(dir: &Path) -> Vec<Vec<u64>> {
     let text = fs::read_to_string(dir.join("sizes")).unwrap_or_default();
-    let line = |line: &str| {
-        let mut words = line.strip_suffix('.')?.split(' ');
-        let index = words.next()?.parse().ok()?;
-        let file = MeasuredFile {
-            size_bytes: words.next()?.parse().ok()?,
-            is_here: words.next()? == "1",
-        };
-        Some((index, file))
+    let numbers = |line: &str| {
+        let words = line.strip_suffix('.')?.split(' ');
+        words.map(|word| word.parse().ok()).collect()
     };
-    text.lines().filter_map(line).collect()
+    text.lines().filter_map(numbers).collect()
 }
 
 #[cfg(test)]

@@ -3,32 +3,26 @@
 //! A model is one stream of bytes, cut at the sizes of its files, so nothing has a place before they are known. A file of
 //! unknown size is fetched into the partial with the request that reveals its size; a large one is left to the transfer.
 //! What is in the partial then is verified and used like anything that an unfinished pull left.
+//!
+//! A file that is interrupted goes on where it was, even if no response states its size: its bytes are of a commit, which
+//! never changes, and where there is a digest, that covers all of them. Only a server without ranges sends it anew.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{self, File};
-use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::digest::{Checksum, Expected};
-use crate::disk::space::check_space;
+use tracing::debug;
+
+use super::arriving::ArrivingFile;
+use crate::digest::Checksum;
 use crate::engine::transfer::plan::MAX_WORKERS;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
-use crate::error::{Error, IoContext, Result};
-use crate::http::{Failure, GetOptions};
+use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::mutex::Mutex;
-use crate::relpath::RelPath;
 use crate::source::places::{Location, Places};
-use crate::store::layout::file_in;
 use crate::store::partial::{MeasuredFile, PartialWriter};
-use crate::url::Url;
-
-/// A larger file is left to the transfer, which goes on where it was after a crash: few enough bytes to be fetched again, and
-/// enough of them to make the second request of such a file cheap.
-const MEASURED_BYTES: u64 = 4 << 20;
-/// After this much of a body of unknown length, the free space on the disk is checked again.
-const SPACE_STEP_BYTES: u64 = 8 << 20;
 
 /// Learns the sizes that a manifest lacks.
 #[derive(Debug)]
@@ -73,10 +67,13 @@ impl Measuring<'_> {
         self.tally.measuring(files.len() as u64, known as u64);
         let jobs = Mutex::new(unknown.clone());
         let found = Mutex::new(measured);
+        let begun = self.partial.begun();
+        let resumed_bytes = AtomicU64::new(0);
         let workers = workers.unwrap_or(MAX_WORKERS);
         work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
+            let begun_bytes = begun.get(&index).copied().unwrap_or(0);
             let file = self
-                .measure(index, buffer)
+                .measure(index, begun_bytes, &resumed_bytes, buffer)
                 .map_err(|error| match error.is_cancelled() {
                     true => error,
                     false => error.step(files[index].path.to_string()),
@@ -94,10 +91,11 @@ impl Measuring<'_> {
         let sizes: Vec<u64> = measured.iter().map(|file| file.size_bytes).collect();
         let is_here = |index: &usize| measured[*index].is_here;
         let arrived = unknown.into_iter().filter(is_here);
+        let arrived_bytes: u64 = arrived.map(|index| sizes[index]).sum();
         Ok(Measurement {
             manifest: self.unmeasured.measured(&sizes, self.location)?,
             here: (0..files.len()).filter(is_here).collect(),
-            new_bytes: arrived.map(|index| sizes[index]).sum(),
+            new_bytes: arrived_bytes.saturating_sub(resumed_bytes.into_inner()),
         })
     }
 
@@ -122,60 +120,36 @@ impl Measuring<'_> {
     }
 
     /// Learns the size of one file. Unless it is large, it is in the partial then.
-    fn measure(&self, index: usize, buffer: &mut [u8]) -> Result<MeasuredFile> {
+    fn measure(
+        &self,
+        index: usize,
+        begun_bytes: u64,
+        resumed_bytes: &AtomicU64,
+        buffer: &mut [u8],
+    ) -> Result<MeasuredFile> {
         let file = &self.unmeasured.files()[index];
         let urls = match self.places.of_file(&file.path)? {
             Location::Document(urls) => urls,
             Location::Member(member) => return Ok(MeasuredFile::missing(member.size_bytes)),
         };
-        let path = file_in(&self.partial.files_dir(), &file.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).at("create", parent)?;
-        }
-        self.receiver.with_mirrors(urls, |url| {
-            let options = GetOptions {
-                has_digest: file.digest.is_some(),
-                ..GetOptions::default()
-            };
-            let mut body = self.receiver.get(url, &options)?;
-            if let Some(size_bytes) = body.length.filter(|length| *length > MEASURED_BYTES) {
-                return Ok(MeasuredFile::missing(size_bytes));
-            }
-            let step = body.length.unwrap_or(SPACE_STEP_BYTES);
-            let mut room_bytes = 0;
-            let created = File::create(&path).at("create", &path);
-            let mut out = created.map_err(Failure::last)?;
-            let mut expected = Expected::new(file.digest, body.length.unwrap_or_default());
-            let mut take = |at: u64, piece: &[u8]| {
-                if at >= room_bytes {
-                    check_space(self.partial.dir(), step)?;
-                    room_bytes = at + step;
+        let (partial, receiver) = (self.partial, self.receiver);
+        let mut arriving = ArrivingFile::open((index, file), begun_bytes, partial, receiver)?;
+        let measured = self.receiver.with_mirrors(urls, |url| {
+            let is_resumed = arriving.here_bytes() > 0;
+            match arriving.fetch(url, buffer) {
+                // No fault of the server, which is asked for all of it.
+                Err(failure) if is_resumed && is_wrong(&failure.error) => {
+                    debug!(error = %failure.error, "fetching a file from its beginning");
+                    arriving.fetch(url, buffer)
                 }
-                if at == 0 && file.digest.is_none() {
-                    refuse_pointer(url, &file.path, piece)?;
-                }
-                expected.update(piece);
-                out.write_all(piece).at("write", &path)
-            };
-            let size_bytes = self.receiver.receive_any(&mut body, buffer, &mut take)?;
-            if let Err(error) = expected.met(|| format!("the response from {url}")) {
-                return Err(self.receiver.explain(&mut body, Failure::transient(error)));
+                result => result,
             }
-            Ok(MeasuredFile {
-                size_bytes,
-                is_here: true,
-            })
-        })
+        });
+        resumed_bytes.fetch_add(arriving.resumed_bytes, Ordering::Relaxed);
+        measured
     }
 }
 
-/// Refuses the pointer to a file in [Git LFS], which servers send instead of the file, if no digest would show it.
-///
-/// [Git LFS]: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-fn refuse_pointer(url: &Url, path: &RelPath, beginning: &[u8]) -> Result<()> {
-    if beginning.starts_with(b"version https://git-lfs.github.com/spec/") {
-        let message = format!("the server sent a Git LFS pointer instead of the file '{path}'");
-        return Err(Error::registry(url, message));
-    }
-    Ok(())
+fn is_wrong(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::HashMismatch { .. })
 }

@@ -1,5 +1,6 @@
 //! Pull: resolve → plan → transfer → commit.
 
+mod arriving;
 mod attempt;
 mod commit;
 pub(crate) mod downloads;

@@ -92,6 +92,36 @@ fn sizes_that_turned_out_are_kept() {
 }
 
 #[test]
+fn what_has_come_of_a_file_of_unknown_size_is_kept() {
+    let layout = store("begun");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let partial = claim(&layout, &model);
+    partial.note_begun(0, 3).unwrap();
+    partial.note_begun(2, 1).unwrap();
+    partial.note_begun(0, 4).unwrap();
+    let path = partial.dir().join("sizes");
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"0 77").unwrap();
+    let again = claim(&layout, &model);
+    assert_eq!(again.begun(), HashMap::from([(0, 4), (2, 1)]));
+    assert_eq!(again.measured(), []);
+    let mut unmeasured = Partial::read(again.dir()).unwrap();
+    unmeasured.record.total_size = None;
+    assert_eq!(unmeasured.bytes(), 5);
+    let here = MeasuredFile {
+        size_bytes: 5,
+        is_here: true,
+    };
+    again.note_measured(0, &here).unwrap();
+    assert_eq!(
+        unmeasured.bytes(),
+        6,
+        "a file that is measured has its size"
+    );
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
 fn writes_go_to_the_files_they_belong_to() {
     let layout = store("write");
     let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());

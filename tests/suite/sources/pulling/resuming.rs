@@ -194,6 +194,69 @@ fn a_file_that_failed_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_file_whose_size_no_response_states_goes_on_where_it_was() {
+    let files = model("m", &[("heads.bin", bytes(5 << 20, 1))]);
+    let name_file = "# m\n".len() as u64;
+    for change in [without_sizes, without_hashes] {
+        let site = Site::of(&files, change);
+        let server = site.forge.server();
+        let heads = || Rule::path_ends("heads.bin");
+        server.rule(heads().nth(1).chunked().cut_after(3 << 20));
+        server.rule(heads().status(404));
+        site.pull_with("mf6/test/m", &one_at_a_time()).unwrap_err();
+        server.clear_rules();
+        server.rule(heads().chunked());
+        let report = site.pull("mf6/test/m").unwrap();
+        assert_eq!(report.bytes_resumed, (3 << 20) - 1, "{report:?}");
+        assert_eq!(report.bytes_fetched, (2 << 20) + 1 + name_file);
+        site.assert_installed("mf6/test/m develop", "m", &files);
+    }
+}
+
+#[test]
+fn a_file_of_unknown_size_that_cannot_go_on_begins_anew() {
+    let files = model("m", &[("heads.bin", bytes(5 << 20, 1))]);
+    let heads = || Rule::path_ends("heads.bin");
+    let fail = |site: &Site| {
+        let server = site.forge.server();
+        server.rule(heads().nth(1).chunked().cut_after(3 << 20));
+        server.rule(heads().status(404));
+        site.pull_with("mf6/test/m", &one_at_a_time()).unwrap_err();
+        server.clear_rules();
+        server.rule(heads().chunked());
+    };
+    // From a server without ranges.
+    for change in [without_sizes, without_hashes] {
+        let site = Site::of(&files, change);
+        fail(&site);
+        site.forge.server().clear_rules();
+        let whole = heads().chunked().ignore_range();
+        site.forge.server().rule(whole);
+        let report = site.pull("mf6/test/m").unwrap();
+        assert_eq!(report.bytes_resumed, 0);
+        site.assert_installed("mf6/test/m develop", "m", &files);
+    }
+    // Where what is here is wrong, or not all here.
+    let site = Site::of(&files, without_sizes);
+    fail(&site);
+    let partial = site.rack.store().join("cache").join(&site.rack.cache()[0]);
+    flip(&partial.join("files").join("heads.bin"), 7);
+    site.forge.server().reset_counts();
+    site.pull("mf6/test/m").unwrap();
+    assert_eq!(site.asked_for("heads.bin").len(), 2);
+    site.assert_installed("mf6/test/m develop", "m", &files);
+    for change in [without_sizes, without_hashes] {
+        let site = Site::of(&files, change);
+        fail(&site);
+        let partial = site.rack.store().join("cache").join(&site.rack.cache()[0]);
+        fs::write(partial.join("files").join("heads.bin"), &files[1].1[..9]).unwrap();
+        let report = site.pull("mf6/test/m").unwrap();
+        assert_eq!(report.bytes_resumed, 8);
+        site.assert_installed("mf6/test/m develop", "m", &files);
+    }
+}
+
+#[test]
 fn retries_do_not_hide_what_was_resumed() {
     let site = Site::of(&alpha(), without_sizes);
     let server = site.forge.server();
