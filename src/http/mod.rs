@@ -81,19 +81,6 @@ impl Validators {
     pub(crate) fn is_some(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
     }
-
-    /// Whether they belong to different states. The nodes of one host may have different tags for the same state, and a
-    /// proxy that compresses makes a tag weak.
-    pub(crate) fn differ(&self, other: &Self) -> bool {
-        let is_same_time =
-            self.last_modified.is_some() && self.last_modified == other.last_modified;
-        match (&self.etag, &other.etag) {
-            (Some(one), Some(other)) => {
-                one.trim_start_matches("W/") != other.trim_start_matches("W/") && !is_same_time
-            }
-            _ => false,
-        }
-    }
 }
 
 /// The response to a request that may be conditional.

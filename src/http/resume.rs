@@ -116,7 +116,9 @@ impl Body {
         let end = self.length.map(|length| begin.saturating_add(length));
         let end = end.or(asked.map(|range| range.end)).unwrap_or(u64::MAX);
         let from = begin + self.at;
-        let validator = strong(&self.validators).filter(|_| !origin.has_refuted);
+        // What is checked needs none, and the nodes of a server may have tags of their own.
+        let is_needed = !origin.has_refuted && !origin.options.is_checked;
+        let validator = strong(&self.validators).filter(|_| is_needed);
         let options = GetOptions {
             range: Some(from..end),
             if_range: validator.cloned(),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::archive::{Directory, Member};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::http::Validators;
 use crate::manifest::Manifest;
 use crate::relpath::{RelPath, below};
 use crate::source::template::UrlTemplate;
@@ -56,8 +55,6 @@ pub(crate) struct Zip {
     /// Where it is, and then its other places; never empty.
     pub(crate) urls: Vec<Url>,
     pub(crate) directory: Directory,
-    /// The validators of the state that the directory is of.
-    pub(crate) validators: Validators,
     /// The media type to request.
     pub(crate) accept: Option<&'static str>,
     /// Where it lies, when it was fetched whole.

@@ -14,7 +14,7 @@ use crate::disk::space::check_space;
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
-use crate::http::{Body, Failure, GetOptions, Validators};
+use crate::http::{Body, Failure, GetOptions};
 use crate::mutex::Mutex;
 use crate::source::places::Zip;
 use crate::url::Url;
@@ -153,7 +153,6 @@ impl ZipOpener<'_> {
             Zip {
                 urls: vec![url],
                 directory,
-                validators: Validators::default(),
                 accept: None,
                 kept: Some(path.to_owned()),
             },
@@ -173,7 +172,7 @@ impl ZipOpener<'_> {
         let first = self.with_body(urls, Some(0..1), &mut |body| {
             if body.is_range {
                 body.read_whole(1, &self.call.cancel)?;
-                return Ok(Some((body.total, body.validators.clone())));
+                return Ok(Some(body.total));
             }
             size_bytes = body.length;
             if self.call.whole_archives {
@@ -182,18 +181,16 @@ impl ZipOpener<'_> {
             Ok(None)
         });
         let location = &urls[0];
-        let (size_bytes, validators) = match first? {
-            Some((Some(size_bytes), validators)) => (size_bytes, validators),
-            Some((None, _)) => return whole(None),
+        let size_bytes = match first? {
+            Some(Some(size_bytes)) => size_bytes,
+            Some(None) => return whole(None),
             None => return Ok(Opening::OnlyWhole { size_bytes }),
         };
         let mut is_same = true;
         let directory = Directory::read(location, size_bytes, &mut |range| {
             let length = range.end - range.start;
             self.with_body(urls, Some(range), &mut |body| {
-                is_same = body.is_range
-                    && body.total == Some(size_bytes)
-                    && !validators.differ(&body.validators);
+                is_same = body.is_range && body.total == Some(size_bytes);
                 if !is_same {
                     let message = "the zip changed while it was read";
                     return Err(Failure::last(Error::registry(location, message)));
@@ -208,7 +205,6 @@ impl ZipOpener<'_> {
         let zip = Zip {
             urls: urls.to_vec(),
             directory: directory?,
-            validators,
             accept: self.accept,
             kept: None,
         };

@@ -13,6 +13,7 @@ pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod partial;
+pub(crate) mod raw_members;
 pub(crate) mod record;
 mod records;
 pub(crate) mod staging;

@@ -8,6 +8,7 @@
 //! ├── sizes            a line "<file> <size> <0 or 1>." for each measured file, and whether its bytes are here, and lines
 //! │                    "<file> <bytes>." for one that is being measured, of which that much has come
 //! ├── clone            only while a file is cloned, see `clone`
+//! ├── members/         only of a zip: what has come of its large members, see `raw_members`
 //! ├── intent.json      only while it moves into its place, see `change`
 //! └── files/           the model's future folder
 //! ```
@@ -32,7 +33,7 @@ use crate::catalog::RemoteModel;
 use crate::digest::Digest;
 use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
-use crate::manifest::{Manifest, ManifestFile};
+use crate::manifest::{Manifest, ManifestFile, Part};
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
 use crate::platform;
@@ -43,6 +44,7 @@ use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
 use crate::store::journal::{self, Journal};
 use crate::store::layout::{Layout, file_in};
+use crate::store::raw_members::RawMembers;
 use crate::store::staging;
 
 /// A journal that has not been touched for this long is abandoned.
@@ -148,6 +150,11 @@ impl Partial {
 
     pub(crate) fn journal(&self) -> RangeSet {
         journal::read(&self.dir.join("journal"))
+    }
+
+    /// Returns what is here of the members of a zip in this state.
+    pub(crate) fn raw_members(&self, state: &Digest) -> RawMembers {
+        RawMembers::of(&self.dir, state)
     }
 
     /// Returns the files that were measured, by their indexes.
@@ -315,6 +322,28 @@ impl PartialWriter {
             self.resumed = journal::read(self.journal.path());
         }
         Ok(())
+    }
+
+    /// Prepares for members of a zip in this state. What is here of another state goes, but members that are complete and
+    /// have a digest.
+    pub(crate) fn begin_members(
+        &mut self,
+        state: &Digest,
+        manifest: &Manifest,
+    ) -> Result<RawMembers> {
+        let members = RawMembers::of(&self.dir, state);
+        if !members.is_begun() {
+            let is_unsure =
+                |part: &&Part| part.digest.is_none() || !self.resumed.contains(&part.range());
+            let unsure = manifest.parts().iter().filter(is_unsure);
+            let unsure: RangeSet = unsure.map(Part::range).collect();
+            for range in self.resumed.intersection(&unsure).iter() {
+                self.forget(&range)?;
+                self.resumed.remove(&range);
+            }
+            members.begin()?;
+        }
+        Ok(members)
     }
 
     /// Records that a range is written.

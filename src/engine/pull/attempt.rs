@@ -14,6 +14,8 @@ use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::local_copies::local_sizes;
+use crate::engine::transfer::members::largest_member;
+use crate::engine::transfer::plan::Leftovers;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
 use crate::error::{Error, ErrorKind, Result, chain};
@@ -113,13 +115,26 @@ impl Attempt<'_> {
         }
         let manifest = Arc::new(manifest);
         partial.take_from_others(store.layout(), &manifest, &self.pull.call.cancel)?;
-        let found = partial.resumed(&manifest);
-        let plan = engine.plan_transfer(model, &manifest, places, &found, self.records)?;
+        let mut members = None;
+        if let Some(zip) = places.zip().filter(|_| !places.is_shared()) {
+            let begun = partial.begin_members(&zip.directory.digest, &manifest)?;
+            members = Some(begun).filter(|_| zip.kept.is_none());
+        }
+        let mut left = Leftovers {
+            ranges: partial.resumed(&manifest),
+            members,
+        };
+        let plan = engine.plan_transfer(model, &manifest, places, &left, self.records)?;
+        let workers = plan.workers(self.concurrency);
         let total_bytes = manifest.known_bytes();
-        check_space(
-            partial.dir(),
-            total_bytes.saturating_sub(plan.bytes_resumed),
-        )?;
+        let missing_bytes = total_bytes.saturating_sub(plan.bytes_resumed);
+        check_space(partial.dir(), missing_bytes)?;
+        if let Some(members) = &mut left.members {
+            let member_bytes = largest_member(places, &manifest, &plan.tasks)?;
+            let room_bytes = member_bytes.saturating_mul(workers as u64);
+            let room = check_space(partial.dir(), missing_bytes.saturating_add(room_bytes));
+            members.has_room = room.is_ok();
+        }
         report.outcome = PullOutcome::Installed;
         report.files = manifest.files().len() as u64;
         report.total_bytes = total_bytes;
@@ -129,10 +144,10 @@ impl Attempt<'_> {
         tally.expect(&manifest);
         tally.phase(Phase::Chunks);
         partial.lay_out(&manifest)?;
-        let workers = plan.workers(self.concurrency);
         let transfer = Transfer {
             manifest: &manifest,
             partial,
+            members: left.members.as_ref(),
             places,
             call: self.pull.call,
             tally,

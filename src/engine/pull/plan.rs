@@ -11,12 +11,11 @@ use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::transfer;
 use crate::engine::transfer::local_copies::{LocalCopies, local_sizes};
-use crate::engine::transfer::plan::{TransferPlan, plan};
+use crate::engine::transfer::plan::{Leftovers, TransferPlan, plan};
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
-use crate::range_set::RangeSet;
 use crate::source::places::Places;
 use crate::store::partial::{MeasuredFile, Partial, find_partials};
 use crate::store::record::{ModelRecord, Records};
@@ -220,8 +219,13 @@ impl Engine {
         let places = offer.places(call)?;
         let mut partials = find_partials(self.store.layout()).into_iter();
         let own = partials.find(|partial| partial.is_of(model, manifest));
-        let found = own.map(|partial| partial.journal()).unwrap_or_default();
-        let plan = self.plan_transfer(model, manifest, &places, &found, records)?;
+        let members =
+            |partial: &Partial| Some(partial.raw_members(&places.zip()?.directory.digest));
+        let left = Leftovers {
+            ranges: own.as_ref().map(Partial::journal).unwrap_or_default(),
+            members: own.as_ref().and_then(members),
+        };
+        let plan = self.plan_transfer(model, manifest, &places, &left, records)?;
         Ok(PullPlan {
             total_bytes: manifest.known_bytes(),
             bytes_to_fetch: plan.bytes_to_fetch,
@@ -279,25 +283,23 @@ impl Engine {
         plan
     }
 
-    /// Decides where each byte comes from; `found` is what the journal of the partial has.
+    /// Decides where each byte comes from.
     pub(crate) fn plan_transfer(
         &self,
         model: &ModelRef,
         manifest: &Manifest,
         places: &Places,
-        found: &RangeSet,
+        left: &Leftovers,
         records: &Records,
     ) -> Result<TransferPlan> {
         let elsewhere = places.elsewhere();
         let copies = LocalCopies::find(&self.store, records, model, manifest, elsewhere);
-        let mut plan = plan(manifest, found, &copies, places.has_ranges());
+        let mut plan = plan(manifest, &left.ranges, &copies, places.has_ranges());
         match places {
-            Places::Zip { zip, .. } => {
-                (plan.requests, plan.bytes_to_fetch) = match zip.kept {
-                    Some(_) => (0, 0),
-                    None => transfer::members::cost(places, manifest, &plan.tasks)?,
-                };
+            Places::Zip { zip, .. } if zip.kept.is_some() => {
+                (plan.requests, plan.bytes_to_fetch) = (0, 0);
             }
+            Places::Zip { .. } => transfer::members::plan(places, manifest, left, &mut plan)?,
             Places::WholeZip { size_bytes } if plan.requests > 0 => {
                 (plan.requests, plan.bytes_to_fetch) =
                     (1, size_bytes.unwrap_or(plan.bytes_to_fetch));

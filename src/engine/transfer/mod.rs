@@ -3,7 +3,7 @@
 //! Whole files that this machine has are cloned first where that works, see `clones`.
 //!
 //! What arrives of a part is listed as it comes, see `intake` and the journal of the store, so that a pull which failed or was
-//! killed goes on in the middle of it. A member of a zip only does so within one run: the state of its decoder is not kept.
+//! killed goes on in the middle of it. For that, large members of a zip are kept as they came, see `raw_members` of the store.
 //!
 //! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
 //! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
@@ -36,6 +36,7 @@ use crate::manifest::Manifest;
 use crate::range_set::RangeSet;
 use crate::source::places::Places;
 use crate::store::partial::PartialWriter;
+use crate::store::raw_members::RawMembers;
 
 /// How often a part is fetched again whose ranges are all there but wrong together.
 const MAX_ROUNDS: usize = 3;
@@ -44,6 +45,8 @@ const MAX_ROUNDS: usize = 3;
 pub(crate) struct Transfer<'a> {
     pub(crate) manifest: &'a Arc<Manifest>,
     pub(crate) partial: &'a PartialWriter,
+    /// Where large members of a zip are kept while they come.
+    pub(crate) members: Option<&'a RawMembers>,
     pub(crate) places: &'a Places,
     pub(crate) call: &'a Call,
     pub(crate) tally: &'a Tally,

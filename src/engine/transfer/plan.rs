@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::engine::transfer::local_copies::{LocalCopies, LocalCopy};
 use crate::manifest::Manifest;
 use crate::range_set::RangeSet;
+use crate::store::raw_members::RawMembers;
 
 /// A part larger than this is fetched in ranges, so that several connections share it and a restart keeps what is there.
 const SPLIT_BYTES: u64 = 32 << 20;
@@ -28,10 +29,20 @@ pub(crate) enum Origin {
     Partial,
     /// This machine has them elsewhere.
     Local(LocalCopy),
-    /// The source, in one piece; as many bytes of its beginning may be in the partial.
+    /// The source, in one piece; as many bytes of its beginning may be in the partial. Of a member of a zip, these are bytes
+    /// of the zip.
     Network { kept_bytes: u64 },
     /// The source, in these ranges of the stream, in order; the rest is in the partial.
     Ranges(Vec<Range<u64>>),
+}
+
+/// What an unfinished pull left.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// The ranges that its journal lists.
+    pub(crate) ranges: RangeSet,
+    /// What it has of members of the very zip that they come from now.
+    pub(crate) members: Option<RawMembers>,
 }
 
 /// A part to bring in, and all the places where its bytes belong.
@@ -248,7 +259,7 @@ mod tests {
         assert_eq!(
             planned(false).bytes_resumed,
             0,
-            "members of a zip are fetched whole"
+            "what is here of members of a zip is planned with them"
         );
     }
 

@@ -103,7 +103,8 @@ impl<'a> Receiver<'a> {
     }
 
     /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
-    /// document if the server does not support ranges, or if the document has changed since the first range.
+    /// document if the server does not support ranges, or if the document has changed since the first range. Where something
+    /// else shows that, the nodes of a server may have tags of their own.
     pub(crate) fn get_range(
         &self,
         url: &Url,
@@ -114,7 +115,10 @@ impl<'a> Receiver<'a> {
         let known = self.ranged.lock().get(&key).cloned();
         let options = GetOptions {
             range: Some(range),
-            if_range: known.as_ref().and_then(|known| known.validator.clone()),
+            if_range: known
+                .as_ref()
+                .filter(|_| !options.is_checked)
+                .and_then(|known| known.validator.clone()),
             ..options.clone()
         };
         if let Some(known) = known.filter(|known| known.target != *url) {

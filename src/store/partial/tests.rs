@@ -122,6 +122,39 @@ fn what_has_come_of_a_file_of_unknown_size_is_kept() {
 }
 
 #[test]
+fn members_of_another_state_of_a_zip_go_unless_a_digest_vouches_for_them() {
+    let layout = store("members");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let [one, other] = [b"one", b"two"].map(|state| Digest::of(state));
+    let mut partial = claim(&layout, &model);
+    partial.lay_out(&manifest()).unwrap();
+    let members = partial.begin_members(&one, &manifest()).unwrap();
+    members.extend(1, 0).unwrap().write_all(b"12345").unwrap();
+    // The first chunk, and half of the second.
+    partial.note(&(0..5)).unwrap();
+
+    let mut again = claim(&layout, &model);
+    let members = again.begin_members(&one, &manifest()).unwrap();
+    assert_eq!((members.bytes(0), members.bytes(1)), (0, 5));
+    assert_eq!(again.resumed(&manifest()), set([0..5]));
+    members.extend(1, 3).unwrap().write_all(b"x").unwrap();
+    assert_eq!(fs::read(members.path(1)).unwrap(), b"123x");
+    let mut full = members;
+    full.has_room = false;
+    assert!(full.extend(0, 0).is_none());
+
+    let members = again.begin_members(&other, &manifest()).unwrap();
+    assert_eq!(members.bytes(1), 0);
+    assert_eq!(again.resumed(&manifest()), set([0..4]));
+    let mut again = claim(&layout, &model);
+    assert_eq!(again.resumed(&manifest()), set([0..4]));
+    // As if it had never been there.
+    let members = again.begin_members(&one, &manifest()).unwrap();
+    assert_eq!(members.bytes(1), 0);
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
 fn writes_go_to_the_files_they_belong_to() {
     let layout = store("write");
     let partial = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 
 use super::program::{Running, finish, rack as program};
-use super::site::{CHUNK, LARGE, MIDDLE, Site, lists};
+use super::site::{CHUNK, LARGE, MIDDLE, Site, listed_bytes, lists};
 use crate::support::bytes;
 use crate::support::rack::Rack;
 use crate::support::server::Rule;
@@ -138,7 +138,10 @@ fn a_part_or_range_that_is_killed_goes_on_where_it_was() {
         site.machine.server.rule(site.chunks().stall_after(cut));
         let line = format!("pull g/m v1 --concurrency {concurrency} --quiet");
         let mut running = Running::start(program(&site.machine, &line));
-        running.wait_until(|| listed_bytes(&site).is_some_and(|bytes| bytes >= least));
+        running.wait_until(|| {
+            let partial = site.machine.partial();
+            partial.is_some_and(|partial| listed_bytes(&partial) >= least)
+        });
         assert!(running.kill().1);
         site.machine.server.clear_rules();
         let left;
@@ -153,27 +156,6 @@ fn a_part_or_range_that_is_killed_goes_on_where_it_was() {
     assert_eq!(site.chunk_bytes_sent(), total - resumed);
     site.check(&["m"], "the end");
     site.assert_clean();
-}
-
-/// How many bytes the journal of the one partial lists.
-fn listed_bytes(site: &Site) -> Option<u64> {
-    let mut cache = site.machine.cache().into_iter();
-    let partial = cache.rfind(|name| !name.ends_with(".lock"))?;
-    let path = site.machine.store().join("cache").join(partial);
-    let journal = std::fs::read_to_string(path.join("journal")).ok()?;
-    let ranges = journal.lines().filter_map(|line| {
-        let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
-        Some((begin.parse().ok()?, end.parse().ok()?))
-    });
-    let mut ranges: Vec<(u64, u64)> = ranges.collect();
-    ranges.sort_unstable();
-    let mut until = 0;
-    let new = ranges.into_iter().map(|(begin, end)| {
-        let new = end.saturating_sub(begin.max(until));
-        until = until.max(end);
-        new
-    });
-    Some(new.sum())
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod readme;
 mod recording;
 #[cfg(feature = "author")]
 mod registry;
+mod repository_kills;
 mod shapes;
 mod site;
 pub(crate) mod snapshot;

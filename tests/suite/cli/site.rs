@@ -1,6 +1,8 @@
 //! A machine whose processes are killed, and what must hold then.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -152,4 +154,22 @@ impl Site {
 pub(crate) fn lists(list: &Value, name: &str) -> bool {
     let mut models = list["models"].as_array().unwrap().iter();
     models.any(|model| model["model"] == name)
+}
+
+/// How many bytes the journal of an unfinished pull lists.
+pub(crate) fn listed_bytes(partial: &Path) -> u64 {
+    let journal = fs::read_to_string(partial.join("journal")).unwrap_or_default();
+    let ranges = journal.lines().filter_map(|line| {
+        let (begin, end) = line.strip_suffix('.')?.split_once('-')?;
+        Some((begin.parse().ok()?, end.parse().ok()?))
+    });
+    let mut ranges: Vec<(u64, u64)> = ranges.collect();
+    ranges.sort_unstable();
+    let mut until = 0;
+    let new = ranges.into_iter().map(|(begin, end)| {
+        let new = end.saturating_sub(begin.max(until));
+        until = until.max(end);
+        new
+    });
+    new.sum()
 }

@@ -143,6 +143,13 @@ impl Rack {
         names_in(&self.store().join("cache"))
     }
 
+    /// The folder of the one unfinished pull.
+    pub(crate) fn partial(&self) -> Option<PathBuf> {
+        let mut cache = self.cache().into_iter();
+        let name = cache.rfind(|name| !name.ends_with(".lock"))?;
+        Some(self.store().join("cache").join(name))
+    }
+
     /// `registry.json` of the store.
     pub(crate) fn record(&self) -> Value {
         serde_json::from_slice(&fs::read(self.store().join("registry.json")).unwrap()).unwrap()

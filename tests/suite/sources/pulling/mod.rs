@@ -3,6 +3,7 @@
 mod addresses;
 mod archives;
 mod hostile;
+mod members;
 mod repairs;
 mod resuming;
 mod unsized_files;
