@@ -365,7 +365,9 @@ fn pull(url: &str, home: &Path, tools: &str) -> Result<()> {
         .bootstrap(format!("[sources.hf]\nhub = \"{url}\"\n"))
         .data_dir(home.join("models"))
         .cache_dir(home.join("cache"));
-    let environment = Environment::empty(System::Linux, home).variable("HF_HOME", tools);
+    let environment = Environment::empty(System::Linux, home)
+        .boot("bench")
+        .variable("HF_HOME", tools);
     let address: ModelAddress = format!("hf/{REPO}").parse()?;
     let started = Instant::now();
     let manager = ModelManager::builder(config)

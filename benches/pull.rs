@@ -437,7 +437,7 @@ fn manager(url: &str, store: &str) -> ModelManager {
         .registry_url(url)
         .data_dir(store.join("models"))
         .cache_dir(store.join("registries"));
-    let environment = Environment::empty(System::Linux, store);
+    let environment = Environment::empty(System::Linux, store).boot("bench");
     ModelManager::builder(config)
         .environment(environment)
         .build()

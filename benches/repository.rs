@@ -451,7 +451,7 @@ fn manager(url: &str, home: &str) -> ModelManager {
         .data_dir(home.join("models"))
         .cache_dir(home.join("cache"));
     ModelManager::builder(config)
-        .environment(Environment::empty(System::Linux, home))
+        .environment(Environment::empty(System::Linux, home).boot("bench"))
         .build()
 }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::platform::{self, System};
 
-/// Environment variables, command-line arguments and the home folder, as a value.
+/// Environment variables, command-line arguments, the home folder and the name of this boot, as a value.
 ///
 /// A manager reads that of the process, unless it is given another one:
 ///
@@ -32,6 +32,7 @@ pub struct Environment {
     arguments: Vec<OsString>,
     home: Option<PathBuf>,
     system: System,
+    boot: Option<String>,
 }
 
 impl Environment {
@@ -47,6 +48,7 @@ impl Environment {
             arguments: std::env::args_os().collect(),
             home: std::env::home_dir(),
             system: platform::SYSTEM,
+            boot: platform::boot_id(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Environment {
             arguments: Vec::new(),
             home: Some(home.into()),
             system,
+            boot: None,
         }
     }
 
@@ -73,6 +76,28 @@ impl Environment {
     pub fn arguments<I: IntoIterator<Item = T>, T: Into<OsString>>(mut self, arguments: I) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Sets what names this run of the system, from its start to its end: whatever a restart changes.
+    ///
+    /// Without it, a pull [waits until the disk has the files](crate::installed#after-a-power-cut). [`Environment::of_process`]
+    /// takes it from the system, if that is Linux. A test can tell what another boot finds:
+    ///
+    /// ```
+    /// use modelrack::Environment;
+    /// use modelrack::config::System;
+    ///
+    /// let before = Environment::empty(System::Linux, "/home/tester").boot("1");
+    /// let after = before.clone().boot("2");
+    /// ```
+    #[must_use]
+    pub fn boot(mut self, id: impl Into<String>) -> Self {
+        self.boot = Some(id.into());
+        self
+    }
+
+    pub(crate) fn boot_id(&self) -> Option<&str> {
+        self.boot.as_deref()
     }
 
     /// Returns the text of a variable, trimmed; an empty one counts as unset.

@@ -35,12 +35,39 @@
 //!   "manifest_hash": "<sha256>", "total_size": 12, "file_count": 1, "installed_at": "2026-01-31T12:00:00Z",
 //!   "source": "weights", "type": "classification", "tags": ["digits"], "metadata": {"description": "…"},
 //!   "offered_hash": "<sha256>", "pin": {"repo": "o/n", "commit": "<commit>", "root": "mf6/test001a"},
-//!   "annotation": {"type": "classification", "metadata": {"accuracy": 0.9, "description": null}}
+//!   "annotation": {"type": "classification", "metadata": {"accuracy": 0.9, "description": null}},
+//!   "unsettled": "<boot>"
 //! }}}}
 //! ```
 //!
-//! The last three lines are optional: a store that another implementation of this format wrote has none of them. Unknown
+//! The last four lines are optional: a store that another implementation of this format wrote has none of them. Unknown
 //! fields are ignored when the file is read, and kept when it is changed.
+//!
+//! # After a power cut
+//!
+//! On Linux, a pull of a model of which nothing is installed yet does not wait until the disk has all files, if the store is on
+//! a local file system of a kind that stays with its machine: not FAT, exFAT or NTFS, nor the file system of a container.
+//! Its record is on the disk, and says under which boot of the system the model was installed (`unsettled`). Everywhere else,
+//! and with [`Config::durable`](crate::Config::durable), a pull ends when the disk has the files.
+//!
+//! When the system has been restarted since, the model is listed as [`Status::Unverified`]. Before its folder is returned or
+//! its files are copied, they are verified, once; then it is like any other. If bytes are lost, [`Manager::path`] and
+//! [`Manager::get`] fail with [`ErrorKind::Damaged`], [`Manager::verify`] can repair the model, and
+//! [`Manager::pull`], [`ManagerExt::ensure`] and [`Manager::copy`] do. Only what is lost is fetched.
+//!
+//! Verifying a model, and pulling or copying it again a minute or more after it was installed, makes sure that the disk has
+//! it, and records that; so does any other pull, for some models at a time. Whoever only reads changes nothing, so after a
+//! regular restart, too, a model may have to be verified. A disk that is unplugged while the system runs is not noticed, and
+//! copies of a store are verified on the machines that they are made for: [`Config::durable`](crate::Config::durable) is for
+//! these.
+//!
+//! [`Manager::path`]: crate::Manager::path
+//! [`Manager::get`]: crate::Manager::get
+//! [`Manager::verify`]: crate::Manager::verify
+//! [`Manager::pull`]: crate::Manager::pull
+//! [`Manager::copy`]: crate::Manager::copy
+//! [`ManagerExt::ensure`]: crate::ManagerExt::ensure
+//! [`ErrorKind::Damaged`]: crate::ErrorKind::Damaged
 //!
 //! # Reports of your own
 //!

@@ -2,7 +2,7 @@
 //!
 //! Models come from static, content-addressed registries, from Git-hosted repositories that publish a `models.toml`, and
 //! from the Hugging Face Hub. Every byte is verified, an interrupted pull resumes, and an update fetches only what changed.
-//! What is listed as installed is complete. I/O is blocking, on the crate's own threads; there is no async runtime.
+//! What is listed as available is complete. I/O is blocking, on the crate's own threads; there is no async runtime.
 //!
 //! # Quick start
 //!
@@ -115,6 +115,7 @@
 //! | [`InvalidRef`](ErrorKind::InvalidRef), [`InvalidArgument`](ErrorKind::InvalidArgument) | a name or option is invalid or ambiguous | ask again; `choices` has the possible meanings |
 //! | [`ModelNotFound`](ErrorKind::ModelNotFound), [`VersionNotFound`](ErrorKind::VersionNotFound) | no source offers it | suggest the names in `near` |
 //! | [`NotInstalled`](ErrorKind::NotInstalled), [`FolderMissing`](ErrorKind::FolderMissing) | it is not on this machine | pull it, as [`ManagerExt::ensure`] does |
+//! | [`Damaged`](ErrorKind::Damaged) | it lost bytes in a power cut | repair it with [`Manager::verify`] or [`Manager::pull`] |
 //! | [`NotSynced`](ErrorKind::NotSynced) | a registry is not cached | call [`Manager::sync`], or configure [`Config::auto_sync`] |
 //! | [`Offline`](ErrorKind::Offline) | the network is needed, and offline mode is on | use what is installed |
 //! | [`Network`](ErrorKind::Network), [`RateLimited`](ErrorKind::RateLimited) | requests failed after all retries | try again later, after [`Error::retry_after`]; a pull resumes |
@@ -145,6 +146,12 @@
 //! All calls block. An async program calls them on a thread for blocking work. A [`Manager`] is shared between threads, and
 //! needs no lock. A pull uses from 4 to 16 threads of its own ([`Config::concurrency`]); handlers of progress and transports
 //! are called on them. Processes share a store safely: files are locked, and replaced as a whole.
+//!
+//! # Crashes and power cuts
+//!
+//! A process can be killed at any moment: what is installed stays, a pull resumes, and nothing incomplete is listed. The same
+//! holds if the system stops. What it may not have written to the disk by then is listed as unverified, and verified before
+//! it is used; see [`installed`](installed#after-a-power-cut). With [`Config::durable`], a pull waits for the disk instead.
 //!
 //! # Offline
 //!

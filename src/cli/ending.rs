@@ -94,7 +94,9 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::IndexNotFound { .. }
         | ErrorKind::Offline { .. }
         | ErrorKind::RateLimited { .. } => 5,
-        ErrorKind::HashMismatch { .. } | ErrorKind::SizeMismatch { .. } => DAMAGED,
+        ErrorKind::HashMismatch { .. }
+        | ErrorKind::SizeMismatch { .. }
+        | ErrorKind::Damaged { .. } => DAMAGED,
         ErrorKind::Storage { .. }
         | ErrorKind::FolderMissing { .. }
         | ErrorKind::Exists { .. }

@@ -88,6 +88,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::FolderMissing { model, .. } => {
             format!("restore it with '{path} pull {model}'")
         }
+        ErrorKind::Damaged { model, .. } => {
+            format!("repair it with '{path} verify --repair {model}'")
+        }
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
             format!("choose one of: {}", choices.join(", "))
         }

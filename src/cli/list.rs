@@ -15,12 +15,13 @@ use crate::{ListOptions, ModelRef, RemoteOptions};
 
 const STATUS: &str = "modelrack_status";
 const EXAMPLES_FLAG: &str = "modelrack_examples";
-const STATUSES: [Status; 5] = [
+const STATUSES: [Status; 6] = [
     Status::Available,
     Status::Pending,
     Status::Downloading,
     Status::Error,
     Status::Deleted,
+    Status::Unverified,
 ];
 
 pub(super) const EXAMPLES: &str = "

@@ -52,7 +52,7 @@
 //! | `<APP>_MODELS_DIR`, `<APP>_MODELS_CACHE_DIR` | the store; the folder of cached registries |
 //! | `<APP>_MODELS_CONFIG` | the user's file, which must then exist |
 //! | `<APP>_MODELS_REGISTRY_URL` | the URL of the source without a name |
-//! | `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC` | as [`Config::offline`] and [`Config::auto_sync`] |
+//! | `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC`, `<APP>_MODELS_DURABLE` | as [`Config::offline`], [`Config::auto_sync`] and [`Config::durable`] |
 //! | `GH_TOKEN`, `GITHUB_TOKEN` | the token for the server of repositories; the first that is set |
 //! | `GITHUB_SERVER_URL`, `GITHUB_API_URL` | that server, for repositories whose source names none |
 //! | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, else the file at `HF_TOKEN_PATH` or in `HF_HOME` | the token for sources of the Hub |
@@ -117,6 +117,7 @@ pub use crate::platform::System;
 /// let config = Config::new("tool")
 ///     .offline(false)
 ///     .auto_sync(true)
+///     .durable(true)
 ///     .concurrency(8)
 ///     .max_pulls(2)
 ///     .http(HttpConfig::default());
@@ -132,6 +133,7 @@ pub struct Config {
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) offline: bool,
     pub(crate) auto_sync: bool,
+    pub(crate) durable: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
     pub(crate) http: HttpConfig,
@@ -151,6 +153,7 @@ impl Config {
             config_file: None,
             offline: false,
             auto_sync: false,
+            durable: false,
             concurrency: None,
             max_pulls: None,
             http: HttpConfig::default(),
@@ -210,6 +213,15 @@ impl Config {
     #[must_use]
     pub fn auto_sync(mut self, auto_sync: bool) -> Self {
         self.auto_sync = auto_sync;
+        self
+    }
+
+    /// Sets whether a pull only ends when the disk has the files (`fsync`); `<APP>_MODELS_DURABLE` turns it on, too. Default:
+    /// `false`: where it is safe, the system writes them in its own time, and after a power cut, what it may have lost is
+    /// [verified before it is used](crate::installed#after-a-power-cut). [`Config`] has an example.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
         self
     }
 

@@ -1,4 +1,4 @@
-//! How anything gets a name in the store: written beside it, synced, renamed.
+//! How anything gets a name in the store: written beside it, synced, renamed. What is easily made again is not synced.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +16,13 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut new = NewFile::create(path)?;
     new.write(bytes)?;
     new.commit()
+}
+
+/// Replaces a file in the same way, but without waiting for the disk: after a power cut, it may be any file, or none.
+pub(crate) fn replace_file_unsynced(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut new = NewFile::create(path)?;
+    new.write(bytes)?;
+    new.put_in_place()
 }
 
 /// A file that is written under another name first. Dropped without [`NewFile::commit`], it is gone.
@@ -66,14 +73,20 @@ impl NewFile {
     }
 
     pub(crate) fn commit(mut self) -> Result<()> {
-        if let Some(file) = self.file.take() {
-            platform::sync_file(&file).at("sync", &self.path)?;
+        if let Some(file) = &self.file {
+            platform::sync_file(file).at("sync", &self.path)?;
         }
-        rename(&self.temporary, &self.path).at("write", &self.path)?;
-        debug!(path = %self.path.display(), "written");
+        self.put_in_place()?;
         if let Some(parent) = self.path.parent() {
             platform::sync_folder(parent).at("sync", parent)?;
         }
+        Ok(())
+    }
+
+    fn put_in_place(&mut self) -> Result<()> {
+        drop(self.file.take());
+        rename(&self.temporary, &self.path).at("write", &self.path)?;
+        debug!(path = %self.path.display(), "written");
         Ok(())
     }
 }

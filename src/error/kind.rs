@@ -155,6 +155,15 @@ pub enum ErrorKind {
         /// The path of the folder.
         path: PathBuf,
     },
+    /// An installed model lost bytes when the system stopped, before they were on the disk.
+    Damaged {
+        /// The model, as `group/model version`.
+        model: String,
+        /// How many of its files differ from its manifest; at least one.
+        files: usize,
+        /// The path of the first of them, in the model's folder.
+        first: String,
+    },
     /// The index of a registry does not exist: the URL of the source may be wrong.
     IndexNotFound {
         /// The URL of the index.
@@ -376,7 +385,9 @@ impl ErrorKind {
             | Self::Proxy { .. } => "NETWORK_ERROR",
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::HashMismatch { .. } | Self::SizeMismatch { .. } => "HASH_MISMATCH",
+            Self::HashMismatch { .. } | Self::SizeMismatch { .. } | Self::Damaged { .. } => {
+                "HASH_MISMATCH"
+            }
             Self::FolderMissing { .. }
             | Self::Storage { .. }
             | Self::Exists { .. }

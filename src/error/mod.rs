@@ -31,6 +31,7 @@
 //!         ErrorKind::NotSynced { source_name, references, .. } => format!("sync {source_name} {references:?} first"),
 //!         ErrorKind::NotInstalled { model, near } => format!("pull {model} first; installed are {near:?}"),
 //!         ErrorKind::FolderMissing { model, path } => format!("pull {model} again: {} is gone", path.display()),
+//!         ErrorKind::Damaged { model, files, first } => format!("repair {model}: {files} files, such as {first}"),
 //!         _ => return None,
 //!     })
 //! }

@@ -65,6 +65,24 @@ impl fmt::Display for ErrorKind {
             Self::FolderMissing { model, path } => {
                 write!(f, "the folder of '{model}' is missing: {}", path.display())
             }
+            Self::Damaged {
+                model,
+                files: 1,
+                first,
+            } => {
+                write!(
+                    f,
+                    "'{model}' is damaged: '{first}' was lost when the system stopped"
+                )
+            }
+            Self::Damaged {
+                model,
+                files,
+                first,
+            } => write!(
+                f,
+                "'{model}' is damaged: {files} files, such as '{first}', were lost when the system stopped"
+            ),
             Self::IndexNotFound { url, .. } => write!(f, "not found ({url})"),
             Self::OriginUnknown { source_name } => write!(
                 f,

@@ -31,7 +31,7 @@ pub use model_manager::{ModelManager, ModelManagerBuilder};
 /// Everything that can be done with models.
 ///
 /// The trait is object-safe and thread-safe: an app holds an `Arc<dyn Manager>`, and any number of threads call its methods
-/// at once. Readers never wait. Pulls of the same model wait for each other, in other processes, too, and then find it
+/// at once. Readers wait for nobody. Pulls of the same model wait for each other, in other processes, too, and then find it
 /// installed; pulls of different models are independent; removing a model waits for a pull of it.
 ///
 /// Every method can fail with [`ErrorKind::Config`] if the configuration is invalid, and with [`ErrorKind::Storage`],
@@ -121,7 +121,8 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are installed and none is given;
-    /// [`ErrorKind::HashMismatch`] if its manifest is damaged.
+    /// [`ErrorKind::HashMismatch`] if its manifest is damaged; [`ErrorKind::Damaged`] if it was installed shortly before the
+    /// system stopped and, as [verifying it](crate::installed#after-a-power-cut) shows, lost bytes.
     fn get(&self, model: &ModelAddress) -> Result<InstalledDetail>;
 
     /// Returns what a source offers under a name, from its index alone.
@@ -302,7 +303,8 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::NotInstalled`]; [`ErrorKind::Several`] with the failures.
     fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport>;
 
-    /// Returns the folder of an installed model.
+    /// Returns the folder of an installed model. If the system was restarted before the model was known to be on the disk, its
+    /// files are [verified](crate::installed#after-a-power-cut) first, once.
     ///
     /// ```
     /// use modelrack::{Manager, ManagerExt};
@@ -544,7 +546,7 @@ pub trait ManagerExt: Manager {
         self.pull(&address, &PullOptions::default())
     }
 
-    /// Returns the folder of a model, and pulls it first if it is not installed or its folder is missing.
+    /// Returns the folder of a model, and pulls it first if it is not installed, its folder is missing, or it is damaged.
     ///
     /// ```
     /// use modelrack::ManagerExt;
@@ -568,10 +570,11 @@ pub trait ManagerExt: Manager {
         }
     }
 
-    /// Returns whether a model is installed and its folder exists; see [`ManagerExt`] for an example.
+    /// Returns whether a model is installed and can be used; see [`ManagerExt`] for an example.
     ///
     /// # Errors
-    /// Those of [`Manager::path`], except [`ErrorKind::NotInstalled`] and [`ErrorKind::FolderMissing`].
+    /// Those of [`Manager::path`], except [`ErrorKind::NotInstalled`], [`ErrorKind::FolderMissing`] and
+    /// [`ErrorKind::Damaged`].
     fn is_installed<A: TryInto<ModelAddress, Error: Into<Error>>>(&self, model: A) -> Result<bool> {
         match self.path(&model.try_into().map_err(Into::into)?) {
             Ok(_) => Ok(true),
@@ -586,6 +589,8 @@ impl<M: Manager + ?Sized> ManagerExt for M {}
 fn is_absent(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::NotInstalled { .. } | ErrorKind::FolderMissing { .. }
+        ErrorKind::NotInstalled { .. }
+            | ErrorKind::FolderMissing { .. }
+            | ErrorKind::Damaged { .. }
     )
 }

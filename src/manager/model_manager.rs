@@ -25,6 +25,7 @@ use crate::progress::{Progress, Silent};
 use crate::settings::Settings;
 use crate::source::Sources;
 use crate::store::Store;
+use crate::store::durability::Durability;
 use crate::store::layout::Layout;
 
 /// The models of one app on this machine.
@@ -131,7 +132,12 @@ impl ModelManager {
         let environment = environment.unwrap_or_else(Environment::of_process);
         let settings = Settings::read(&setup.config, &environment)?;
         let sources = Sources::open(&settings, &environment, setup.transport.clone())?;
-        let store = Store::new(Layout::new(settings.store_dir.clone(), &settings.app));
+        let durability = Durability {
+            boot: environment.boot_id().map(str::to_owned),
+            always_syncs: settings.durable,
+        };
+        let layout = Layout::new(settings.store_dir.clone(), &settings.app);
+        let store = Store::new(layout, durability);
         let engine = Engine::new(settings, store, sources, setup.progress.clone());
         Ok(self.engine.get_or_init(|| engine))
     }

@@ -6,7 +6,9 @@
 //! |---|---|
 //! | `write_all_at`, `read_exact_at` | write and read at an offset of a file that other threads use as well |
 //! | `try_lock` | locks a file, unless another process has locked it |
+//! | `boot_id` | returns what names this run of the system, if the system names it |
 //! | `is_shared` | returns whether other machines may have the file system of a file, too, and not know of its locks |
+//! | `is_fixed` | returns whether what was written to a file and not synced is only lost if this system stops |
 //! | `swap` | exchanges two folders atomically, if the system can |
 //! | `link_folder` | creates a link to a folder, if the system lets this user |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
@@ -15,6 +17,7 @@
 //! | `sync_file`, `sync_data` | make what was written to a file durable |
 //! | `sync_folder` | makes a rename durable, if the file system can |
 //! | `sync_all_files` | makes everything written so far durable at once, if the system can |
+//! | `forget_cached` | has the system read a file from the disk again, if it can be told to |
 //! | `may_be_alive` | returns whether a process that held a lock may still be running |
 //! | `host_name` | returns the name of this machine |
 //! | `UNLINKS_OPEN_FILES` | whether an open file can be removed |

@@ -54,35 +54,65 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<TryLock> {
     }
 }
 
+/// Reads what Linux [names each boot]; its containers see the same name.
+///
+/// [names each boot]: https://docs.kernel.org/admin-guide/sysctl/kernel.html#random
+pub(crate) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
 /// The file systems that one machine has for itself. Network file systems may keep locks to themselves (`nolock` of NFS,
 /// `localflock` of Lustre), and what FUSE brings may be one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const OWN: [u32; 14] = [
+const FIXED: [u32; 10] = [
     0x0000_ef53, // ext2, ext3, ext4
     0x5846_5342, // XFS
     0x9123_683e, // btrfs
     0x0102_1994, // tmpfs
     0x8584_58f6, // ramfs
-    0x794c_7630, // overlayfs
     0x2fc1_2fc1, // ZFS
     0xf2f5_2010, // F2FS
     0xca45_1a4e, // bcachefs
     0x3153_464a, // JFS
-    0x0000_4d44, // FAT
-    0x2011_bab0, // exFAT
-    0x7366_746e, // NTFS
     0x0000_f15f, // eCryptfs
 ];
 
+/// Those that it has for itself and that leave it: on sticks and cards, which are pulled out while it runs, and in images of
+/// containers, which other machines run.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn is_shared(file: &File) -> bool {
+const PORTABLE: [u32; 4] = [
+    0x0000_4d44, // FAT
+    0x2011_bab0, // exFAT
+    0x7366_746e, // NTFS
+    0x794c_7630, // overlayfs
+];
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_on(file: &File, file_systems: &[u32]) -> bool {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "the number has 32 bits, in a type that differs between processors"
     )]
     let number = rustix::fs::fstatfs(file).map(|told| told.f_type as u32);
-    !number.is_ok_and(|number| OWN.contains(&number))
+    number.is_ok_and(|number| file_systems.contains(&number))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn is_shared(file: &File) -> bool {
+    !(is_on(file, &FIXED) || is_on(file, &PORTABLE))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn is_fixed(file: &File) -> bool {
+    is_on(file, &FIXED)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn is_fixed(_: &File) -> bool {
+    false
 }
 
 #[cfg(target_vendor = "apple")]
@@ -203,6 +233,15 @@ pub(crate) fn sync_all_files(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+#[cfg(target_os = "linux")]
+pub(crate) fn forget_cached(file: &File) {
+    // What it cannot forget is read from memory, as it would be anyway.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn forget_cached(_: &File) {}
+
 /// Returns whether a path still leads to an open file.
 fn is_at(file: &File, path: &Path) -> bool {
     let same = |a: &Metadata, b: &Metadata| a.dev() == b.dev() && a.ino() == b.ino();
@@ -281,6 +320,22 @@ mod tests {
         Errno::NODEV,
         Errno::STALE,
     ];
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_boot_has_one_name() {
+        assert!(boot_id().is_some());
+        assert_eq!(boot_id(), boot_id());
+    }
+
+    #[test]
+    fn a_file_of_which_the_system_forgets_what_it_knows_is_the_same() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        std::fs::write(&path, "bytes").unwrap();
+        forget_cached(&File::open(&path).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"bytes");
+    }
 
     #[test]
     fn a_folder_that_cannot_be_synced_is_told_from_a_disk_that_fails() {

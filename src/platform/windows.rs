@@ -100,6 +100,16 @@ pub(crate) fn sync_all_files(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
+pub(crate) fn forget_cached(_: &File) {}
+
+pub(crate) fn boot_id() -> Option<String> {
+    None
+}
+
+pub(crate) fn is_fixed(_: &File) -> bool {
+    false
+}
+
 /// A server of files enforces the locks of all its clients.
 pub(crate) fn is_shared(_: &File) -> bool {
     false

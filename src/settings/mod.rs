@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) cache_dir: PathBuf,
     pub(crate) offline: Offline,
     pub(crate) auto_sync: bool,
+    /// Whether pulls wait for the disk.
+    pub(crate) durable: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
     pub(crate) http: HttpConfig,
@@ -139,6 +141,7 @@ impl Settings {
                 _ => config.offline.into(),
             },
             auto_sync: config.auto_sync || env.flag(&config.variable("AUTO_SYNC")),
+            durable: config.durable || env.flag(&config.variable("DURABLE")),
             concurrency: config.concurrency,
             max_pulls: config.max_pulls,
             http,

@@ -17,7 +17,8 @@ use crate::store::layout::file_in;
 pub(crate) struct FileSet {
     manifest: Arc<Manifest>,
     root: PathBuf,
-    /// `None` if nothing is written.
+    is_writable: bool,
+    /// `None` if nobody waits for the disk.
     flusher: Option<Flusher>,
     open: Mutex<HashMap<usize, Arc<OpenFile>>>,
 }
@@ -31,15 +32,21 @@ impl FileSet {
         Self {
             manifest,
             root,
+            is_writable: false,
             flusher: None,
             open: Mutex::default(),
         }
     }
 
-    /// Creates a set of files that are written too, with what brings them to the disk.
-    pub(crate) fn writable(manifest: Arc<Manifest>, root: PathBuf, flusher: Flusher) -> Self {
+    /// Creates a set of files that are written too, with what brings them to the disk, if somebody waits for that.
+    pub(crate) fn writable(
+        manifest: Arc<Manifest>,
+        root: PathBuf,
+        flusher: Option<Flusher>,
+    ) -> Self {
         Self {
-            flusher: Some(flusher),
+            is_writable: true,
+            flusher,
             ..Self::new(manifest, root)
         }
     }
@@ -60,7 +67,7 @@ impl FileSet {
         let path = file_in(&self.root, &self.manifest.files()[file].path);
         let opened = OpenOptions::new()
             .read(true)
-            .write(self.flusher.is_some())
+            .write(self.is_writable)
             .open(&path)
             .at("open", &path)?;
         let opened = Arc::new(OpenFile::new(opened, path));

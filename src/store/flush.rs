@@ -1,4 +1,5 @@
-//! Syncs large files while they are still being written, so that little is left to sync at the end.
+//! Syncs large files while they are still being written, so that little is left to sync at the end. A pull that does not wait
+//! for the disk has none of this: the system begins to write in its own time.
 //!
 //! One thread syncs one file after the other, and nobody waits for it before the end: a file that is offered while it is
 //! busy is offered again with its next bytes. It starts when enough of a file is written, so small files never need it.

@@ -11,7 +11,8 @@
 //!
 //! If the machine itself stops, a line may be on the disk and its bytes not. So a line states that the bytes were written,
 //! not that they still are, and not that they are right: a pull that resumes hashes them again, along with the rest of
-//! their part. Bytes that the journal does not list are worth nothing.
+//! their part; those that no digest covers are forgotten first, see `partial`. Bytes that the journal does not list are worth
+//! nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{IoContext, Result};
 use crate::mutex::Mutex;
+use crate::platform;
 use crate::range_set::RangeSet;
 
 /// The sign of a range that is wrong.
@@ -59,6 +61,15 @@ impl Journal {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns whether what is written where it lies is only lost if this system stops.
+    pub(super) fn is_on_fixed_disk(&self) -> bool {
+        self.open
+            .lock()
+            .file
+            .as_ref()
+            .is_some_and(platform::is_fixed)
     }
 
     /// Records that a range is written.

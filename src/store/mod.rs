@@ -3,10 +3,12 @@
 //! Readers take no lock, because every file is replaced in one step. Writers hold the lock of the model that they change
 //! and, while `registry.json` changes, the lock of that file too.
 //!
-//! A model moves into or out of its place in several steps, see `change`; what `registry.json` lists is always complete.
+//! A model moves into or out of its place in several steps, see `change`; what `registry.json` lists is always complete, and
+//! says so where a power cut may have changed that, see `durability`.
 
 mod change;
 mod clone;
+pub(crate) mod durability;
 pub(crate) mod files;
 mod flush;
 pub(crate) mod journal;
@@ -21,7 +23,7 @@ pub(crate) mod staging;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
@@ -31,6 +33,7 @@ use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
+use durability::Durability;
 use layout::Layout;
 use lock::FileLock;
 use partial::{find_partials, remove_partial};
@@ -40,6 +43,9 @@ use record::Records;
 #[derive(Debug)]
 pub(crate) struct Store {
     layout: Layout,
+    durability: Durability,
+    /// The installations that were verified although their records say they are unsettled.
+    verified: Mutex<HashSet<(ModelRef, SystemTime)>>,
     /// Serialises the writers of this process, also where the file system has no locks.
     writing: Mutex<()>,
     /// The models that threads of this process are pulling or removing.
@@ -75,9 +81,11 @@ impl Drop for ModelLock<'_> {
 
 impl Store {
     /// Makes a handle; nothing is read or written.
-    pub(crate) fn new(layout: Layout) -> Self {
+    pub(crate) fn new(layout: Layout, durability: Durability) -> Self {
         Self {
             layout,
+            durability,
+            verified: Mutex::default(),
             writing: Mutex::new(()),
             busy: Mutex::default(),
         }

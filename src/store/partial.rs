@@ -17,6 +17,10 @@
 //! held by any other writer, however that may have ended. Where locks do not work, or may not reach other machines, two
 //! processes may pull one model at once: then the second sees that the first still touches its journal, makes a partial of
 //! its own, and begins with a copy of what the first has.
+//!
+//! Neither its records nor its journal are synced, see `durability`. After a power cut, the journal may list bytes that the
+//! disk never got, so of a partial that another boot of the system left, only what digests cover is used: they show what is
+//! wrong. Where nothing names the boots, all of it is.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -31,7 +35,7 @@ use tracing::debug;
 
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
-use crate::disk::write::replace_file;
+use crate::disk::write::replace_file_unsynced;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile, Part};
 use crate::model::ModelRef;
@@ -71,6 +75,9 @@ pub(crate) struct PartialRecord {
     pub(crate) model_type: Option<String>,
     pub(crate) process: u32,
     pub(crate) host: String,
+    /// The boot of the system under which it was written last, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) boot: Option<String>,
     /// Why the last pull ended, if it could still record that.
     #[serde(default)]
     pub(crate) last_error: Option<String>,
@@ -169,6 +176,11 @@ impl Partial {
         manifest.is_measured().then_some(manifest)
     }
 
+    /// Returns whether it was written last under this boot of the system, as far as boots have names.
+    fn is_of_boot(&self, boot: Option<&str>) -> bool {
+        boot.is_none() || self.record.boot.as_deref() == boot
+    }
+
     /// Returns whether nobody seems to be writing it, without the help of a lock.
     pub(crate) fn is_idle(&self) -> bool {
         let process = self.record.process;
@@ -178,30 +190,38 @@ impl Partial {
     }
 }
 
+/// Whose partial to take over or make.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) remote: &'a RemoteModel,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) model_type: Option<&'a str>,
+    /// Whether the model's lock keeps everybody else off.
+    pub(crate) is_alone: bool,
+    /// What names this run of the system, if anything does.
+    pub(crate) boot: Option<&'a str>,
+    /// The same, if the files may be left to the system, which writes them in its own time.
+    pub(crate) unsettled: Option<&'a str>,
+}
+
 /// A partial that this process writes.
 #[derive(Debug)]
 pub(crate) struct PartialWriter {
     dir: PathBuf,
     record: PartialRecord,
     journal: Journal,
+    /// The boot to record if the files are left to the system; `None` if they are to be synced.
+    unsettled: Option<String>,
     /// What the journal had at first.
     resumed: RangeSet,
     sizes: Mutex<Option<File>>,
 }
 
 impl PartialWriter {
-    /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock; `is_alone` is
-    /// whether that keeps everybody else off.
-    pub(crate) fn claim(
-        layout: &Layout,
-        remote: &RemoteModel,
-        manifest: &Manifest,
-        model_type: Option<String>,
-        is_alone: bool,
-    ) -> Result<Self> {
-        let dir = claim_dir(layout, remote, is_alone)?;
-        let begun = Self::begin(dir.clone(), remote, manifest, model_type);
-        begun.inspect_err(|_| {
+    /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock.
+    pub(crate) fn claim(layout: &Layout, claim: &Claim<'_>) -> Result<Self> {
+        let dir = claim_dir(layout, claim.remote, claim.is_alone)?;
+        Self::begin(dir.clone(), claim).inspect_err(|_| {
             // As on a full disk: without its record it is of no use.
             if Partial::read(&dir).is_none() {
                 let _ = staging::remove(&dir);
@@ -209,14 +229,13 @@ impl PartialWriter {
         })
     }
 
-    fn begin(
-        dir: PathBuf,
-        remote: &RemoteModel,
-        manifest: &Manifest,
-        model_type: Option<String>,
-    ) -> Result<Self> {
+    fn begin(dir: PathBuf, claim: &Claim<'_>) -> Result<Self> {
+        let Claim {
+            remote, manifest, ..
+        } = *claim;
+        let left = Partial::read(&dir);
         let journal = Journal::open(dir.join("journal"))?;
-        let writer = Self {
+        let mut writer = Self {
             record: PartialRecord {
                 group: remote.model.group().to_owned(),
                 model: remote.model.model().to_owned(),
@@ -226,21 +245,48 @@ impl PartialWriter {
                 file_count: manifest.files().len() as u64,
                 started_at: SystemTime::now(),
                 source: Some(remote.source.clone()),
-                model_type,
+                model_type: claim.model_type.map(str::to_owned),
                 process: std::process::id(),
                 host: platform::host_name(),
+                boot: claim.boot.map(str::to_owned),
                 last_error: None,
             },
+            unsettled: claim
+                .unsettled
+                .filter(|_| journal.is_on_fixed_disk())
+                .map(str::to_owned),
             resumed: journal::read(journal.path()),
             dir,
             journal,
             sizes: Mutex::default(),
         };
+        if !left.is_some_and(|left| left.is_of_boot(claim.boot)) {
+            writer.forget_unproven(manifest)?;
+        }
         writer.write_record()?;
-        replace_file(&writer.dir.join("manifest.json"), manifest.json())?;
+        replace_file_unsynced(&writer.dir.join("manifest.json"), manifest.json())?;
         let resumed_bytes = writer.resumed.bytes();
         debug!(path = %writer.dir.display(), resumed_bytes, "partial");
         Ok(writer)
+    }
+
+    /// Forgets what no digest covers. It is written to the journal before the record says that it is of this boot.
+    fn forget_unproven(&mut self, manifest: &Manifest) -> Result<()> {
+        let proven = proven(&self.resumed, manifest);
+        if proven != self.resumed {
+            self.journal.forget(&(0..u64::MAX))?;
+            proven
+                .iter()
+                .try_for_each(|range| self.journal.note(&range))?;
+        }
+        for (index, file) in self.measured() {
+            let digest = manifest.files().get(index).and_then(|file| file.digest);
+            if file.is_here && digest.is_none() {
+                self.note_measured(index, &MeasuredFile::missing(file.size_bytes))?;
+            }
+        }
+        self.resumed = proven;
+        Ok(())
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -253,8 +299,14 @@ impl PartialWriter {
 
     /// Returns the files, to be written once they are laid out.
     pub(crate) fn files(&self, manifest: &Arc<Manifest>) -> FileSet {
-        let flusher = Flusher::new(self.journal.path().to_owned());
+        let is_synced = self.unsettled.is_none();
+        let flusher = is_synced.then(|| Flusher::new(self.journal.path().to_owned()));
         FileSet::writable(manifest.clone(), self.files_dir(), flusher)
+    }
+
+    /// Returns the boot to record, because the files are left to the system; `None` if they are to be synced.
+    pub(crate) fn unsettled(&self) -> Option<&str> {
+        self.unsettled.as_deref()
     }
 
     /// Replaces one of the model's files by a clone of another file. It must be laid out and not open.
@@ -291,6 +343,9 @@ impl PartialWriter {
         let others = find_partials(layout).into_iter();
         for other in others.filter(|other| other.dir != self.dir && other.is_of(&model, manifest)) {
             let mut new = other.journal();
+            if !other.is_of_boot(self.record.boot.as_deref()) {
+                new = proven(&new, manifest);
+            }
             self.resumed.iter().for_each(|own| new.remove(&own));
             if new.is_empty() {
                 continue;
@@ -404,7 +459,7 @@ impl PartialWriter {
         self.record.manifest_hash = manifest.digest();
         self.record.total_size = manifest.total_bytes();
         self.write_record()?;
-        replace_file(&self.dir.join("manifest.json"), manifest.json())?;
+        replace_file_unsynced(&self.dir.join("manifest.json"), manifest.json())?;
         let ranges = here.iter().map(|index| manifest.files()[*index].range());
         for range in ranges.filter(|range| !range.is_empty()) {
             self.note(&range)?;
@@ -447,8 +502,15 @@ impl PartialWriter {
     fn write_record(&self) -> Result<()> {
         let json = serde_json::to_vec(&self.record);
         let json = json.map_err(|error| Error::internal(error.to_string()))?;
-        replace_file(&self.dir.join("partial.json"), &json)
+        replace_file_unsynced(&self.dir.join("partial.json"), &json)
     }
+}
+
+/// Returns the ranges that parts with digests cover: none as long as sizes are unknown, and so where the parts are.
+fn proven(ranges: &RangeSet, manifest: &Manifest) -> RangeSet {
+    let parts = manifest.parts().iter();
+    let covered = parts.filter(|part| part.digest.is_some());
+    ranges.intersection(&covered.map(Part::range).collect())
 }
 
 /// Makes a partial's folder, or takes over one that nobody is writing.

@@ -39,6 +39,9 @@ pub(crate) struct ModelRecord {
     /// What takes precedence over whatever its source states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) annotation: Option<Annotation>,
+    /// The boot under which it was installed, as long as its files are not known to be on the disk; see `durability`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsettled: Option<String>,
 }
 
 /// Changes to the record of an installed model. What is left out stays as it is.
@@ -101,6 +104,7 @@ impl ModelRecord {
             offered_hash: None,
             pin: None,
             annotation: None,
+            unsettled: None,
         }
     }
 
@@ -151,6 +155,17 @@ impl ModelRecord {
         Self::changed(entry, &["pin"], |record| {
             record.pin = Some(pin.clone());
             record.offered() == offered
+        })
+    }
+
+    /// Returns an entry with another boot under which it is unsettled, if it is still of this installation.
+    pub(crate) fn marked(entry: &Value, of: &Self, boot: Option<&str>) -> Option<Value> {
+        Self::changed(entry, &["unsettled"], |record| {
+            let is_same = record.manifest_hash == of.manifest_hash
+                && record.installed_at == of.installed_at
+                && record.unsettled == of.unsettled;
+            record.unsettled = boot.map(str::to_owned);
+            is_same
         })
     }
 

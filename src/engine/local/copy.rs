@@ -104,8 +104,14 @@ impl Engine {
     ) -> Result<CopyReport> {
         let records = self.records()?;
         let pulled = match self.reading(address)?.find_installed(&records) {
-            Ok(model) if self.store.layout().model_dir(&model).is_dir() => Err((records, model)),
-            // A folder that was removed by hand is restored.
+            Ok(model)
+                if records
+                    .get(&model)
+                    .is_some_and(|record| self.is_usable(&model, record, &options.pull.cancel)) =>
+            {
+                Err((records, model))
+            }
+            // A folder that was removed by hand is restored, and so is what a power cut took.
             Ok(model) => Ok(self.pull(&ModelAddress::from(&model), &options.pull)?),
             Err(error) if matches!(error.kind(), ErrorKind::NotInstalled { .. }) => {
                 Ok(self.pull(address, &options.pull)?)
@@ -120,6 +126,9 @@ impl Engine {
             .detail(&records, model.clone())
             .and_then(|detail| copy_files(&detail, destination, options));
         let report = copied.map_err(|error| error.step(format!("copy {model}")))?;
+        if let Some(record) = records.get(&model) {
+            self.store.settle_if_due(&model, record);
+        }
         Ok(CopyReport { pulled, ..report })
     }
 }

@@ -1,6 +1,5 @@
 //! What is installed, and which pulls have not ended.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -11,7 +10,7 @@ use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::engine::pull::selection::Selection;
-use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
+use crate::error::{Error, Result};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelAddress, ModelName, ModelRef};
 use crate::setters::setters;
@@ -69,6 +68,7 @@ impl Scope {
 ///         Status::Pending | Status::Downloading => "being pulled",
 ///         Status::Error => "pull it again; the pull resumes",
 ///         Status::Deleted => "its folder is gone; pull it again",
+///         Status::Unverified => "verified before it is used, since the system was restarted",
 ///         _ => status.as_str(),
 ///     }
 /// }
@@ -90,6 +90,9 @@ pub enum Status {
     Error,
     /// Recorded, but its folder is gone; a pull restores it.
     Deleted,
+    /// Installed, but not known to have been on the disk when the system was restarted or lost power. It is verified before it
+    /// is used; see [after a power cut](crate::installed#after-a-power-cut).
+    Unverified,
 }
 
 impl Status {
@@ -102,6 +105,7 @@ impl Status {
             Self::Downloading => "downloading",
             Self::Error => "error",
             Self::Deleted => "deleted",
+            Self::Unverified => "unverified",
         }
     }
 }
@@ -150,7 +154,7 @@ pub struct InstalledModel {
     /// The model.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// [`Status::Available`], or [`Status::Deleted`] if its folder is gone.
+    /// [`Status::Available`], [`Status::Unverified`], or [`Status::Deleted`] if its folder is gone.
     pub status: Status,
     /// Its folder.
     #[serde(serialize_with = "crate::report::path")]
@@ -353,10 +357,10 @@ impl Engine {
         let path = self.store.layout().model_dir(&model);
         let Selection { include, exclude } = Selection::recorded(record);
         InstalledModel {
-            status: if path.is_dir() {
-                Status::Available
-            } else {
-                Status::Deleted
+            status: match path.is_dir() {
+                true if self.store.is_unverified(&model, record) => Status::Unverified,
+                true => Status::Available,
+                false => Status::Deleted,
             },
             path,
             manifest_digest: record.offered(),
@@ -447,9 +451,8 @@ impl Engine {
     }
 
     pub(crate) fn detail(&self, records: &Records, model: ModelRef) -> Result<InstalledDetail> {
-        let record = records.get(&model);
-        let record = record.ok_or_else(|| Error::internal("an installed model has no record"))?;
-        self.existing_dir(&model)?;
+        let record = record_of(records, &model)?;
+        self.usable_dir(&model, record)?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
         Ok(InstalledDetail::new(
             self.installed(model, record),
@@ -458,19 +461,13 @@ impl Engine {
     }
 
     pub(crate) fn path(&self, address: &ModelAddress) -> Result<PathBuf> {
-        let model = self.reading(address)?.find_installed(&self.records()?)?;
-        self.existing_dir(&model)
+        let records = self.records()?;
+        let model = self.reading(address)?.find_installed(&records)?;
+        self.usable_dir(&model, record_of(&records, &model)?)
     }
+}
 
-    fn existing_dir(&self, model: &ModelRef) -> Result<PathBuf> {
-        let path = self.store.layout().model_dir(model);
-        match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => Ok(path),
-            Err(error) if !is_missing(&error) => Err(error).at("find", &path),
-            _ => {
-                let model = model.to_string();
-                Err(ErrorKind::FolderMissing { model, path }.into())
-            }
-        }
-    }
+fn record_of<'a>(records: &'a Records, model: &ModelRef) -> Result<&'a ModelRecord> {
+    let record = records.get(model);
+    record.ok_or_else(|| Error::internal("an installed model has no record"))
 }

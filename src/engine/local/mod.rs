@@ -6,4 +6,5 @@ pub(crate) mod list;
 pub(crate) mod prune;
 pub(crate) mod remove;
 pub(crate) mod update;
+mod usable;
 pub(crate) mod verify;

@@ -239,7 +239,7 @@ impl Engine {
         Ok(report)
     }
 
-    fn verify_model(
+    pub(super) fn verify_model(
         &self,
         model: &ModelRef,
         record: &ModelRecord,
@@ -272,6 +272,9 @@ impl Engine {
                 let path = path.to_string_lossy().replace('\\', "/");
                 verified.damaged.push(DamagedFile::new(path, damage));
             }
+        }
+        if verified.damaged.is_empty() && verified.unchecked.is_empty() {
+            self.store.trust(model, record);
         }
         Ok(verified)
     }

@@ -25,7 +25,7 @@ use crate::progress::Phase;
 use crate::source::Route;
 use crate::source::places::Places;
 use crate::store::ModelLock;
-use crate::store::partial::PartialWriter;
+use crate::store::partial::{Claim, PartialWriter};
 use crate::store::record::Records;
 
 /// How long an abandoned partial is kept.
@@ -86,11 +86,17 @@ impl Attempt<'_> {
         };
         report.files_unverified = check_hashes(&manifest, self.pull.options.require_hashes)?;
         store.expire_partials(PARTIAL_AGE, &offer.remote.model);
+        store.settle_some(self.records);
         let model_type = self.pull.options.type_of(&offer.remote);
-        let layout = store.layout();
-        let is_alone = self.lock.is_real();
-        let mut partial =
-            PartialWriter::claim(layout, &offer.remote, &manifest, model_type, is_alone)?;
+        let claim = Claim {
+            remote: &offer.remote,
+            manifest: &manifest,
+            model_type: model_type.as_deref(),
+            is_alone: self.lock.is_real(),
+            boot: store.boot(),
+            unsettled: store.boot_to_mark(&offer.remote.model),
+        };
+        let mut partial = PartialWriter::claim(store.layout(), &claim)?;
         let filled = self.fill(offer, manifest, places, &mut partial, report);
         if let Err(error) = &filled {
             partial.fail(chain(error));

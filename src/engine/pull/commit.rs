@@ -1,21 +1,17 @@
-//! The end of a pull: what is verified becomes durable, moves into its place and is recorded.
+//! The end of a pull: what is verified becomes durable, unless that is left to the system, moves into its place and is
+//! recorded.
 
-use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::catalog::RemoteModel;
 use crate::disk::write::replace_file;
-use crate::error::{IoContext, Result};
+use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::platform;
 use crate::store::ModelLock;
-use crate::store::layout::file_in;
+use crate::store::durability::sync_files;
 use crate::store::partial::{PartialWriter, find_partials, remove_partial};
 use crate::store::record::{Annotation, ModelRecord};
-
-/// Above this number of files, one call that syncs the whole file system is quicker than one for each.
-const SYNC_EACH: usize = 64;
 
 /// Installs a partial whose bytes are all verified; returns the model's folder.
 pub(crate) fn commit(
@@ -27,10 +23,12 @@ pub(crate) fn commit(
 ) -> Result<PathBuf> {
     let store = lock.store();
     let files = partial.files_dir();
-    sync(&files, manifest).inspect_err(|_| {
-        // A system reports only once that it could not write: what the journal lists must come again.
-        let _ = partial.forget(&(0..u64::MAX));
-    })?;
+    if partial.unsettled().is_none() {
+        sync_files(&files, manifest).inspect_err(|_| {
+            // A system reports only once that it could not write: what the journal lists must come again.
+            let _ = partial.forget(&(0..u64::MAX));
+        })?;
+    }
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();
     let mut record = ModelRecord {
@@ -40,6 +38,7 @@ pub(crate) fn commit(
         metadata: remote.metadata.to_map(),
         offered_hash: Some(remote.manifest_digest).filter(|offered| *offered != manifest.digest()),
         pin: remote.pin.clone(),
+        unsettled: partial.unsettled().map(str::to_owned),
         ..ModelRecord::new(manifest, SystemTime::now())
     };
     if let Some(annotation) = annotation {
@@ -55,21 +54,4 @@ pub(crate) fn commit(
         }
     }
     Ok(path)
-}
-
-/// Makes the model's files durable before anything lists them.
-fn sync(dir: &std::path::Path, manifest: &Manifest) -> Result<()> {
-    if manifest.files().len() > SYNC_EACH && platform::sync_all_files(dir).at("sync", dir)? {
-        return Ok(());
-    }
-    for file in manifest.files() {
-        let path = file_in(dir, &file.path);
-        // Windows syncs only what is open for writing.
-        OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|file| platform::sync_file(&file))
-            .at("sync", &path)?;
-    }
-    Ok(())
 }

@@ -69,7 +69,7 @@ impl Engine {
             let record = records.get(&model)?;
             let is_found = is_wanted(&model, record)
                 && Selection::recorded(record) == options.selection()
-                && self.store.layout().model_dir(&model).is_dir();
+                && self.is_usable(&model, record, &options.cancel);
             is_found.then(|| PullTarget::Installed(model, record.clone()))
         })
     }
@@ -87,6 +87,7 @@ impl Engine {
         if let Some(annotation) = options.annotation() {
             self.store.annotate(model, &annotation)?;
         }
+        self.store.settle_if_due(model, record);
         let path = self.store.layout().model_dir(model);
         Ok(PullReport {
             source: record.source.clone().unwrap_or_default(),

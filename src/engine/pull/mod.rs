@@ -343,13 +343,21 @@ impl Engine {
         let concurrency = options.concurrency.or(self.settings.concurrency);
         concurrency.map_or(Ok(()), check_concurrency)?;
         let path = self.store.layout().model_dir(model);
-        let installed = |records: &Records| -> Result<Option<PullReport>> {
+        let mut unusable = None;
+        let mut installed = |records: &Records| -> Result<Option<PullReport>> {
             let record = records.get(model).filter(|record| {
-                !options.force && record.offered() == remote.manifest_digest && path.is_dir()
+                !options.force
+                    && record.offered() == remote.manifest_digest
+                    && unusable.as_ref() != Some(*record)
             });
             let Some(record) = record else {
                 return Ok(None);
             };
+            // What a power cut took comes again; the rest is taken from the copy that is there.
+            if !self.is_usable(model, record, &pull.call.cancel) {
+                unusable = Some(record.clone());
+                return Ok(None);
+            }
             let report = self.report_installed(model, record, options)?;
             Ok(Some(PullReport {
                 source: remote.source.clone(),

@@ -174,8 +174,10 @@ impl Engine {
         self.store.check_place(records, model)?;
         let record = records.get(model);
         let is_same = |record: &ModelRecord| record.offered() == offer.remote.manifest_digest;
-        let installed =
-            record.is_some_and(is_same) && self.store.layout().model_dir(model).is_dir();
+        // What has to be verified first may have to be fetched; a plan does not find out.
+        let is_sure = |record: &ModelRecord| !self.store.is_unverified(model, record);
+        let installed = record.is_some_and(|record| is_same(record) && is_sure(record))
+            && self.store.layout().model_dir(model).is_dir();
         let manifest = self.manifest(records, &offer, call)?;
         let unverified = check_hashes(&manifest, options.require_hashes)?;
         let plan = if installed && !options.force && manifest.is_measured() {

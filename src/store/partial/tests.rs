@@ -12,9 +12,32 @@ fn claim(layout: &Layout, model: &ModelRef) -> PartialWriter {
 }
 
 fn claim_with(layout: &Layout, model: &ModelRef, is_alone: bool) -> PartialWriter {
-    let manifest = manifest();
-    let remote = RemoteModel::new(model.clone(), "", manifest.digest());
-    PartialWriter::claim(layout, &remote, &manifest, None, is_alone).unwrap()
+    claim_under(None, layout, model, &manifest(), is_alone)
+}
+
+fn claim_under(
+    boot: Option<&str>,
+    layout: &Layout,
+    model: &ModelRef,
+    manifest: &Manifest,
+    is_alone: bool,
+) -> PartialWriter {
+    let claim = Claim {
+        remote: &RemoteModel::new(model.clone(), "", manifest.digest()),
+        manifest,
+        model_type: None,
+        is_alone,
+        boot,
+        unsettled: None,
+    };
+    PartialWriter::claim(layout, &claim).unwrap()
+}
+
+/// Two files, of which only the first has a digest.
+fn half_proven() -> Manifest {
+    let json = br#"{"total_size":9,"files":[{"path":"a","size":5,
+        "sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},{"path":"b","size":4}]}"#;
+    Manifest::parse(json.to_vec(), "here").unwrap()
 }
 
 fn set<const N: usize>(ranges: [Range<u64>; N]) -> RangeSet {
@@ -218,5 +241,57 @@ fn a_partial_that_is_closed_still_records() {
     writer.note(&(2..4)).unwrap();
     let partial = Partial::read(writer.dir()).unwrap();
     assert_eq!(partial.journal(), set([0..4]));
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn of_what_another_boot_left_only_that_is_kept_which_digests_cover() {
+    let layout = store("boots");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let manifest = half_proven();
+    let claim = |boot| claim_under(boot, &layout, &model, &manifest, true);
+    let here = MeasuredFile {
+        size_bytes: 4,
+        is_here: true,
+    };
+    let first = claim(Some("1"));
+    first.lay_out(&manifest).unwrap();
+    first.note(&(0..9)).unwrap();
+    for index in [0, 1] {
+        first.note_measured(index, &here).unwrap();
+    }
+    drop(first);
+    assert_eq!(claim(Some("1")).resumed(&manifest), set([0..9]));
+    let second = claim(Some("2"));
+    assert_eq!(second.resumed(&manifest), set([0..5]));
+    let measured: HashMap<_, _> = second.measured().into_iter().collect();
+    assert_eq!(measured[&0], here);
+    assert_eq!(measured[&1], MeasuredFile::missing(4), "its size is known");
+    // Whatever was forgotten stays so under the boot that forgot it, and what it fetches itself is kept.
+    second.note(&(5..7)).unwrap();
+    drop(second);
+    assert_eq!(claim(Some("2")).resumed(&manifest), set([0..7]));
+    // Without a record, nobody knows which boot it was.
+    fs::write(claim(Some("2")).dir().join("partial.json"), "").unwrap();
+    assert_eq!(claim(Some("2")).resumed(&manifest), set([0..5]));
+    fs::remove_dir_all(layout.root()).unwrap();
+}
+
+#[test]
+fn what_another_boot_left_is_not_copied_without_a_digest() {
+    let layout = store("copied-boots");
+    let model = ModelRef::new("g", "m", "v").unwrap();
+    let manifest = Arc::new(half_proven());
+    let mut first = claim_under(Some("1"), &layout, &model, &manifest, false);
+    // As if another host had written it a moment ago.
+    first.record.host = "another-host.example".into();
+    first.write_record().unwrap();
+    first.lay_out(&manifest).unwrap();
+    first.note(&(0..9)).unwrap();
+    let mut second = claim_under(Some("2"), &layout, &model, &manifest, false);
+    assert_ne!(first.dir(), second.dir());
+    let never = CancelToken::new();
+    second.take_from_others(&layout, &manifest, &never).unwrap();
+    assert_eq!(second.resumed(&manifest), set([0..5]));
     fs::remove_dir_all(layout.root()).unwrap();
 }

@@ -176,6 +176,16 @@ fn errors() -> Vec<Error> {
             model: text("g/m v1"),
             path: PathBuf::from("store/g/m/v1"),
         }),
+        Error::from(ErrorKind::Damaged {
+            model: text("g/m v1"),
+            files: 1,
+            first: text("model.bin"),
+        }),
+        Error::from(ErrorKind::Damaged {
+            model: text("g/m v1"),
+            files: 3,
+            first: text("model.bin"),
+        }),
         Error::from(ErrorKind::NotRegistered {
             id: text("sri"),
             near: vec![text("sir")],

@@ -13,6 +13,7 @@ mod index;
 mod names;
 mod partials;
 mod plans;
+mod power_cuts;
 mod pull;
 mod ranges;
 mod redirects;
