@@ -8,6 +8,7 @@
 //! | `small` | 5,000 files of 1 KiB, a chunk each, on 16 connections |
 //! | `latency` | 500 of them from a server 50 ms away |
 //! | `throttled` | a server that gives each connection 20 MiB/s |
+//! | `https` | 2 GiB in 8 MiB chunks over TLS 1.3, and how often the pull calls the system to write |
 //!
 //! Server, pull and bare loop are processes of their own; pull and bare loop take turns.
 //!
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
-use modelrack::config::System;
+use modelrack::config::{HttpConfig, System};
 use modelrack::project::{Project, PublishOptions};
 use modelrack::{
     Config, Digest, Environment, Manager, Manifest, ModelAddress, ModelManager, ModelRef,
@@ -38,7 +39,7 @@ use serde_json::{Value, json};
 use server::{Rule, Server};
 use support::{
     Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, role, run_role, say,
-    say_usage, seconds,
+    say_usage, seconds, tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -46,6 +47,8 @@ const MIB: u64 = 1 << 20;
 const MODEL: &str = "bench/model";
 /// What DESIGN.md asks of any pull.
 const PEAK_BAR: f64 = (64 * MIB) as f64;
+/// How often a pull of 2 GiB may call the system to write.
+const WRITES_BAR: f64 = 10_000.0;
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -69,12 +72,16 @@ fn main() -> Result<()> {
     if arguments.wants("throttled") {
         throttled(&arguments, &folder.below("throttled")?)?;
     }
+    if arguments.wants("https") {
+        https(&arguments, &folder.below("https")?)?;
+    }
     Ok(())
 }
 
 fn play(name: &str, arguments: &[String]) -> Result<()> {
     match (name, arguments) {
         ("serve", [folder, rate, delay]) => serve(folder, rate.parse()?, delay.parse()?),
+        ("serve-https", [folder]) => until_told(&tls::serve(Path::new(folder))?),
         ("pull", [url, version, store]) => pull(url, version, store),
         ("update", [url, store]) => update(url, store),
         ("bare", [url, jobs, target, connections, digest @ ..]) => bare::run(
@@ -108,7 +115,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
         ));
         let jobs = folder.join("jobs");
         bare::write_jobs(&jobs, &chunk_jobs(&registry, "plain")?)?;
-        let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+        let server = ServerProcess::of_folder(&registry, 0, Duration::ZERO)?;
         let digest = file_digest(&registry, "hashed")?;
         for (version, what, digest) in [
             ("plain", "no digest for each file", None),
@@ -141,7 +148,7 @@ fn chunks_and_update(arguments: &Arguments, folder: &Folder) -> Result<()> {
             mebibytes(chunk as f64)
         ));
         let store = folder.below("store")?;
-        let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+        let server = ServerProcess::of_folder(&registry, 0, Duration::ZERO)?;
         run_pull(&server, "hashed", store.path())?;
         change(&data, size / 2 + chunk / 3, size / 100)?;
         publish_as(&data, &registry, "hashed", chunk)?;
@@ -173,7 +180,7 @@ fn large(arguments: &Arguments, folder: &Folder) -> Result<()> {
     fs::remove_file(&data)?;
     let jobs = folder.join("jobs");
     bare::write_jobs(&jobs, &range_jobs(&registry, "one", 8 * MIB)?)?;
-    let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+    let server = ServerProcess::of_folder(&registry, 0, Duration::ZERO)?;
     let mut table = Table::new(format!("large: {} in one chunk", mebibytes(size as f64)));
     // The bare loop hashes each range alone, which no digest covers; one digest over all is more than it does.
     let pair = Pair {
@@ -199,7 +206,7 @@ fn small(arguments: &Arguments, folder: &Folder) -> Result<()> {
     small_files(&registry, "small", count, KIB)?;
     let jobs = folder.join("jobs");
     bare::write_jobs(&jobs, &chunk_jobs(&registry, "small")?)?;
-    let server = ServerProcess::start(&registry, 0, Duration::ZERO)?;
+    let server = ServerProcess::of_folder(&registry, 0, Duration::ZERO)?;
     let mut table = Table::new(format!("small: {count} files of 1 KiB, a chunk each"));
     let pair = Pair {
         runs: arguments.runs(9),
@@ -223,7 +230,7 @@ fn latency(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let delay = Duration::from_millis(50);
     let registry = folder.join("registry");
     small_files(&registry, "small", count, KIB)?;
-    let server = ServerProcess::start(&registry, 0, delay)?;
+    let server = ServerProcess::of_folder(&registry, 0, delay)?;
     let mut table = Table::new(format!("latency: {count} files of 1 KiB, 50 ms away"));
     let mut times = Series::default();
     for _ in 0..arguments.runs(3) {
@@ -248,7 +255,7 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
     publish_as(&data, &registry, "chunks", 8 * MIB)?;
     publish_as(&data, &registry, "one", size)?;
     let ideal = size as f64 / (RATE as f64 * 4.0);
-    let server = ServerProcess::start(&registry, RATE, Duration::ZERO)?;
+    let server = ServerProcess::of_folder(&registry, RATE, Duration::ZERO)?;
     let mut table = Table::new(format!(
         "throttled: {} from a server that gives each connection 20 MiB/s",
         mebibytes(size as f64)
@@ -283,6 +290,71 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
         let beside = format!("bare {}, bytes ÷ rate {}", bare.times(), seconds(ideal));
         table.limit(what, ours.median(), bare.median() * 1.1, seconds, &beside);
     }
+    drop(server);
+    table.print();
+    Ok(())
+}
+
+fn https(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let size = arguments.size(2048 * MIB, 64 * MIB);
+    let chunk = size / 256;
+    let data = folder.join("weights.bin");
+    let registry = folder.join("registry");
+    need_room(folder.path(), 4 * size)?;
+    write_random(&data, size, 5)?;
+    publish_as(&data, &registry, "hashed", chunk)?;
+    fs::remove_file(&data)?;
+    without_file_digests(&registry, "hashed", "plain")?;
+    let digest = file_digest(&registry, "hashed")?;
+    let jobs = folder.join("jobs");
+    bare::write_jobs(&jobs, &chunk_jobs(&registry, "plain")?)?;
+    let server = ServerProcess::start("serve-https", &[&*registry.to_string_lossy()])?;
+    let pair = Pair {
+        runs: arguments.runs(5),
+        folder,
+        server: &server,
+        version: "plain",
+        jobs: &jobs,
+        connections: 4,
+        target: Target::OneFile,
+        digest: None,
+        size,
+    };
+    let mut table = Table::new(format!(
+        "https: {} in chunks of {}",
+        mebibytes(size as f64),
+        mebibytes(chunk as f64)
+    ));
+    let [mut ours, mut bare, mut peak] = [const { Series::new() }; 3];
+    let [mut our_work, mut bare_work] = [const { Series::new() }; 2];
+    let [mut our_calls, mut bare_calls] = [const { Series::new() }; 2];
+    for _ in 0..pair.runs {
+        let numbers = run_bare(&pair, None)?;
+        bare.add(numbers.need("seconds")?);
+        bare_work.extend(numbers.get("processor_seconds"));
+        bare_calls.extend(numbers.get("write_calls"));
+        let store = folder.below("store")?;
+        let numbers = run_pull(&server, pair.version, store.path())?;
+        ours.add(numbers.need("seconds")?);
+        our_work.extend(numbers.get("processor_seconds"));
+        our_calls.extend(numbers.get("write_calls"));
+        peak.extend(numbers.get("peak_bytes"));
+        let address = ModelAddress::parse(MODEL, Some(pair.version))?;
+        let pulled = manager(&server.url, &store.path().to_string_lossy()).path(&address)?;
+        if bare::digest_of(&pulled.join("weights.bin"))? != digest {
+            return Err("a wrong file was installed".into());
+        }
+    }
+    table.ratio("beside the bare loop", &ours, ("bare", &bare), 1.25);
+    if our_calls.largest().is_some() {
+        table.pair("  processors", &our_work, ("bare", &bare_work));
+        let calls = |calls: f64| format!("{calls:.0}");
+        let beside = format!("bare {}", calls(bare_calls.median()));
+        // A quick run has as many chunks, whose ends cost most of its calls.
+        let bar = arguments.size(WRITES_BAR, WRITES_BAR / 2.0);
+        table.limit("  calls to write", our_calls.median(), bar, calls, &beside);
+    }
+    table.memory("  peak memory", peak.largest(), PEAK_BAR);
     drop(server);
     table.print();
     Ok(())
@@ -391,9 +463,13 @@ struct ServerProcess {
 
 impl ServerProcess {
     /// Serves a folder; `rate` is the bytes a second for each connection, 0 for as many as there are.
-    fn start(folder: &Path, rate: u64, delay: Duration) -> Result<Self> {
+    fn of_folder(folder: &Path, rate: u64, delay: Duration) -> Result<Self> {
         let (rate, delay) = (rate.to_string(), delay.as_millis().to_string());
-        let mut child = role("serve", [&*folder.to_string_lossy(), &rate, &delay])?
+        Self::start("serve", &[&*folder.to_string_lossy(), &rate, &delay])
+    }
+
+    fn start(name: &str, arguments: &[&str]) -> Result<Self> {
+        let mut child = role(name, arguments)?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -424,8 +500,13 @@ fn serve(folder: &str, rate: u64, delay_millis: u64) -> Result<()> {
         rule = rule.throttle(rate);
     }
     server.rule(rule.delay(Duration::from_millis(delay_millis)));
+    until_told(&server.url())
+}
+
+/// Prints a server's URL, and waits for the end of the input.
+fn until_told(url: &str) -> Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "{}", server.url())?;
+    writeln!(out, "{url}")?;
     out.flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
@@ -433,7 +514,10 @@ fn serve(folder: &str, rate: u64, delay_millis: u64) -> Result<()> {
 
 fn manager(url: &str, store: &str) -> ModelManager {
     let store = Path::new(store);
+    let mut http = HttpConfig::default();
+    http.certificates = vec![tls::authority()];
     let config = Config::new("bench")
+        .http(http)
         .registry_url(url)
         .data_dir(store.join("models"))
         .cache_dir(store.join("registries"));

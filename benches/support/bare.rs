@@ -3,6 +3,8 @@
 //! Threads with a connection each, kept alive; each takes one job after the other, reads with one buffer, hashes what it
 //! reads and writes it to its place in a file that has its size from the start; in the end the file is synced.
 //!
+//! TLS gives up 16 KiB at a time, so that the loop fills its buffer before it hashes and writes.
+//!
 //! With a digest of the whole file, its bytes are hashed a second time, in order: a thread that has done a job reads back
 //! what is there without a gap, unless another is at it, and the last of it is read back in the end.
 
@@ -10,14 +12,15 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use rustls::ClientConfig;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Result, say, say_usage};
+use crate::support::{Result, say, say_usage, tls};
 
 /// As large as what a pull reads at once.
 const BUFFER: usize = 256 << 10;
@@ -63,6 +66,8 @@ fn read_jobs(path: &Path) -> Result<Vec<Job>> {
 /// What the threads share.
 struct Shared<'a> {
     host: &'a str,
+    /// For https.
+    tls: Option<Arc<ClientConfig>>,
     /// What the paths of requests begin with, empty for the top; with a query the whole of them.
     base: &'a str,
     jobs: &'a [Job],
@@ -82,7 +87,11 @@ pub(crate) fn run(
     digest: Option<&str>,
 ) -> Result<()> {
     let jobs = read_jobs(jobs)?;
-    let place = url.strip_prefix("http://").ok_or("no http URL")?;
+    let (scheme, place) = url.split_once("://").ok_or("no URL")?;
+    let tls = match scheme {
+        "https" => Some(tls::client()?),
+        _ => None,
+    };
     let (host, base) = place.split_at(place.find('/').unwrap_or(place.len()));
     let started = Instant::now();
     let each = target.is_dir();
@@ -91,6 +100,7 @@ pub(crate) fn run(
     }
     let shared = Shared {
         host,
+        tls,
         base,
         jobs: &jobs,
         target,
@@ -124,6 +134,34 @@ pub(crate) fn run(
     Ok(())
 }
 
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+fn connect(shared: &Shared<'_>) -> Result<Box<dyn Stream>> {
+    if let Some(config) = &shared.tls {
+        return Ok(Box::new(tls::connect(config.clone(), shared.host)?));
+    }
+    let stream = TcpStream::connect(shared.host)?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
+/// Reads some of a body, of which this much is left.
+fn read(stream: &mut dyn Stream, buffer: &mut [u8], left: u64, fills: bool) -> Result<usize> {
+    let wanted = buffer.len().min(usize::try_from(left)?);
+    let mut filled = 0;
+    loop {
+        match stream.read(&mut buffer[filled..wanted])? {
+            0 => return Err("the body ended early".into()),
+            read => filled += read,
+        }
+        if filled == wanted || !fills {
+            return Ok(filled);
+        }
+    }
+}
+
 fn work(shared: &Shared<'_>) -> Result<()> {
     let (host, base, target) = (shared.host, shared.base, shared.target);
     let each = target.is_dir();
@@ -132,8 +170,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
     } else {
         Some(File::options().write(true).open(target)?)
     };
-    let mut stream = TcpStream::connect(host)?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(shared)?;
     let mut buffer = vec![0; BUFFER];
     loop {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
@@ -162,7 +199,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
                 &mut made
             }
         };
-        let (mut begin, mut filled) = read_head(&mut stream, &mut buffer, job.size)?;
+        let (mut begin, mut filled) = read_head(&mut *stream, &mut buffer, job.size)?;
         let mut hasher = Sha256::new();
         let mut left = job.size;
         loop {
@@ -176,10 +213,7 @@ fn work(shared: &Shared<'_>) -> Result<()> {
                 break;
             }
             begin = 0;
-            filled = stream.read(&mut buffer)?;
-            if filled == 0 {
-                return Err("the body ended early".into());
-            }
+            filled = read(&mut *stream, &mut buffer, left, shared.tls.is_some())?;
         }
         let actual = hex(hasher);
         if job.begin.is_none() && actual != job.digest {
@@ -187,6 +221,19 @@ fn work(shared: &Shared<'_>) -> Result<()> {
         }
         if let Some(whole) = &shared.whole {
             whole.done(shared.jobs, number, &mut buffer)?;
+        }
+    }
+}
+
+/// Returns the SHA-256 digest of a file.
+#[allow(dead_code, reason = "not every benchmark compares files")]
+pub(crate) fn digest_of(path: &Path) -> Result<String> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; BUFFER]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(hasher)),
+            read => hasher.update(&buffer[..read]),
         }
     }
 }
@@ -281,7 +328,7 @@ fn sync_system(folder: &Path) -> Result<()> {
 }
 
 /// Reads until the body begins; returns where in the buffer it begins, and how far the buffer is filled.
-fn read_head(stream: &mut TcpStream, buffer: &mut [u8], size: u64) -> Result<(usize, usize)> {
+fn read_head(stream: &mut dyn Stream, buffer: &mut [u8], size: u64) -> Result<(usize, usize)> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..])?;

@@ -15,6 +15,8 @@
     reason = "each benchmark uses its own part, and prints what it measured"
 )]
 
+pub(crate) mod tls;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::OsStr;
@@ -229,8 +231,18 @@ pub(crate) fn processor_seconds() -> Option<f64> {
     Some((user + system) / 100.0)
 }
 
-/// Prints what a role used of memory and processors, where the system tells.
+/// How often this process called the system to write: `syscw` of proc(5). `None` on other systems than Linux.
+pub(crate) fn write_calls() -> Option<u64> {
+    let io = fs::read_to_string("/proc/self/io").ok()?;
+    let calls = io.lines().find_map(|line| line.strip_prefix("syscw:"))?;
+    calls.trim().parse().ok()
+}
+
+/// Prints what a role used of memory, processors and calls to write, where the system tells.
 pub(crate) fn say_usage() {
+    if let Some(calls) = write_calls() {
+        say("write_calls", calls);
+    }
     if let Some(bytes) = peak_bytes() {
         say("peak_bytes", bytes);
     }
