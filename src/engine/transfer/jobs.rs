@@ -338,29 +338,30 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
-        let is_range = self.receiver.with_mirrors(self.urls(index)?, |url| {
+        let whole = self.receiver.with_mirrors(self.urls(index)?, |url| {
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
             let mut body = self.receiver.get_range(url, missing, &options(&part))?;
-            if body.is_range {
-                self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
-            } else {
+            if !body.is_range {
                 // Whoever receives the part whole writes the range from its beginning.
                 intake.restart();
+                return Ok(Some(body));
             }
-            Ok(body.is_range)
+            self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
+            Ok(None)
         })?;
-        if is_range {
-            self.complete_range(&part, range, buffer)
-        } else if self.full_responses.claim(index, &range) {
-            self.fetch_full(index, &part, buffer)
-        } else {
-            Ok(())
+        match whole {
+            None => self.complete_range(&part, range, buffer),
+            Some(body) if self.full_responses.claim(index, &range) => {
+                self.take_full(index, &part, body, buffer)
+            }
+            Some(_) => Ok(()),
         }
     }
 
-    /// Receives a part whole and writes those of its ranges that nobody else writes.
-    fn fetch_full(&self, index: usize, part: &Part, buffer: &mut [u8]) -> Result<()> {
+    /// Receives a part whole, at first from a response that is here, and writes those of its ranges that nobody else
+    /// writes.
+    fn take_full(&self, index: usize, part: &Part, body: Body, buffer: &mut [u8]) -> Result<()> {
         self.jobs.lock().retain(|job| match job {
             Job::Range(other, range) if *other == index => {
                 self.full_responses.own(index, range);
@@ -371,10 +372,15 @@ impl<'a> Round<'a> {
         let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
         // How much of each range that the stream has reached is for it to write.
         let mut reached: Vec<Range<u64>> = Vec::new();
+        // Of another size, it is a page to sign in, for example, which may not come again.
+        let mut here = Some(body).filter(|body| body.length == Some(part.size_bytes));
         self.receiver.with_mirrors(self.urls(index)?, |url| {
             reached.clear();
             self.full_responses.begin(index);
-            let mut body = self.receiver.get(url, &options(part))?;
+            let mut body = match here.take() {
+                Some(body) => body,
+                None => self.receiver.get(url, &options(part))?,
+            };
             let mut take = |at: u64, piece: &[u8]| {
                 let begin = part.offset + at;
                 let end = begin + piece.len() as u64;
