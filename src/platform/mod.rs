@@ -10,7 +10,6 @@
 //! | `is_shared` | returns whether other machines may have the file system of a file, too, and not know of its locks |
 //! | `is_fixed` | returns whether what was written to a file and not synced is only lost if this system stops |
 //! | `swap` | exchanges two folders atomically, if the system can |
-//! | `link_folder` | creates a link to a folder, if the system lets this user |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
 //! | `available_bytes` | returns the space available to this process on the file system of a folder, if that says so |
 //! | `make_room` | gives a file that is to be written its size, if the file system can |

@@ -153,10 +153,6 @@ pub(crate) fn swap(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-pub(crate) fn link_folder(to: &Path, link: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(to, link)
-}
-
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn clone_file(from: &Path, to: &Path) -> io::Result<()> {
     let clone = File::create_new(to)?;

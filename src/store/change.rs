@@ -53,7 +53,8 @@ impl Store {
         let model = &lock.model;
         self.check_folders(model)?;
         let entry = record.to_entry()?;
-        let own = self.layout.record_in(&partial_dir.join("files"));
+        let files = staging::bulk(partial_dir).join("files");
+        let own = self.layout.record_in(&files);
         replace_file(&own, entry.to_string().as_bytes())?;
         self.write_intent(partial_dir, model, Some(entry.clone()))?;
         // Moved even if the files seem to have arrived: the record of what they replace may be the same to the second.
@@ -125,7 +126,8 @@ impl Store {
 
     /// Moves the files of a partial to the model's place, and what is there aside; in one step where the system can.
     fn put_in_place(&self, dir: &Path, model: &ModelRef) -> Result<()> {
-        let (staged, aside) = (&dir.join("files"), &dir.join("old"));
+        let bulk = staging::bulk(dir);
+        let (staged, aside) = (&bulk.join("files"), &bulk.join("old"));
         let target = &self.layout.model_dir(model);
         let parent = target.parent().unwrap_or(self.layout.root());
         for _ in 0..3 {
@@ -190,7 +192,7 @@ impl Store {
     ) -> Result<Option<Value>> {
         let target = self.layout.model_dir(model);
         if target.exists() {
-            let aside = dir.join("old");
+            let aside = staging::bulk(dir).join("old");
             remove_tree(&aside)?;
             rename(&target, &aside).at("remove", &target)?;
         }
@@ -206,8 +208,11 @@ impl Store {
         let target = self.layout.model_dir(model);
         staging::remove(dir)?;
         if target.exists() {
-            rename(&target, dir).at("remove", &target)?;
-            remove_tree(dir)?;
+            let beside = staging::beside(&self.layout, model, dir);
+            remove_tree(&beside)?;
+            let aside = rename(&target, dir).map(|()| dir);
+            let aside = aside.or_else(|_| rename(&target, &beside).map(|()| &*beside));
+            remove_tree(aside.at("remove", &target)?)?;
         }
         let removed = self.update_records(Patience::Long, |entries| entries.remove(model))?;
         self.remove_empty_above(&target);
@@ -269,6 +274,10 @@ impl Store {
         let entries = entries.into_iter().flatten().flatten();
         let read = |dir: PathBuf| {
             let json = fs::read(dir.join("intent.json")).ok()?;
+            if !staging::bulk(&dir).is_dir() {
+                // Its disk is away.
+                return None;
+            }
             let intent: Option<Intent> = serde_json::from_slice(&json).ok();
             let intent = intent.filter(Intent::is_readable);
             let Some((model, intent)) = intent.and_then(|it| Some((it.model_ref()?, it))) else {
@@ -300,7 +309,7 @@ impl Store {
             let removed = self.finish_removal(dir, model, patience);
             return removed.map(|_| ());
         };
-        if !self.has_arrived(model, &entry) && dir.join("files").is_dir() {
+        if !self.has_arrived(model, &entry) && staging::bulk(dir).join("files").is_dir() {
             self.put_in_place(dir, model)?;
         }
         self.finish_install(dir, model, &entry, patience)

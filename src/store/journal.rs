@@ -22,7 +22,6 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{IoContext, Result};
 use crate::mutex::Mutex;
-use crate::platform;
 use crate::range_set::RangeSet;
 
 /// The sign of a range that is wrong.
@@ -61,15 +60,6 @@ impl Journal {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Returns whether what is written where it lies is only lost if this system stops.
-    pub(super) fn is_on_fixed_disk(&self) -> bool {
-        self.open
-            .lock()
-            .file
-            .as_ref()
-            .is_some_and(platform::is_fixed)
     }
 
     /// Records that a range is written.

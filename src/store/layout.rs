@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <model key>.lock           held while one model is pulled or removed
-//! <model key>-<manifest>/    see `partial`; a link if the model's place is on another disk, see `staging`
+//! <model key>-<manifest>/    see `partial`; without the files if the model's place is on another disk, see `staging`
 //! ```
 //!
 //! Folder names are the names themselves, percent-encoded where some file system would refuse them or where they would

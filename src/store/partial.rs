@@ -7,9 +7,10 @@
 //! ├── journal          which ranges of the stream are written, see `journal`
 //! ├── sizes            a line "<file> <size> <0 or 1>." for each measured file, and whether its bytes are here, and lines
 //! │                    "<file> <bytes>." for one that is being measured, of which that much has come
+//! ├── intent.json      only while it moves into its place, see `change`
+//! ├── beside           only if the model's place is on another disk: where the rest is, see `staging`
 //! ├── clone            only while a file is cloned, see `clone`
 //! ├── members/         only of a zip: what has come of its large members, see `raw_members`
-//! ├── intent.json      only while it moves into its place, see `change`
 //! └── files/           the model's future folder
 //! ```
 //!
@@ -111,6 +112,7 @@ impl MeasuredFile {
 #[derive(Debug, Clone)]
 pub(crate) struct Partial {
     pub(crate) dir: PathBuf,
+    bulk: PathBuf,
     pub(crate) record: PartialRecord,
     pub(crate) touched_at: SystemTime,
 }
@@ -125,8 +127,11 @@ impl Partial {
     pub(crate) fn read(dir: &Path) -> Option<Self> {
         let record = serde_json::from_slice(&fs::read(dir.join("partial.json")).ok()?).ok()?;
         let journal = fs::metadata(dir.join("journal")).ok()?;
+        let bulk = staging::bulk(dir);
+        bulk.is_dir().then_some(())?;
         Some(Self {
             dir: dir.to_owned(),
+            bulk,
             record,
             touched_at: journal.modified().ok()?,
         })
@@ -139,7 +144,7 @@ impl Partial {
     }
 
     pub(crate) fn files_dir(&self) -> PathBuf {
-        self.dir.join("files")
+        self.bulk.join("files")
     }
 
     /// Returns the number of bytes that are here: as the journal says or, as long as files are being measured, what has come
@@ -161,7 +166,7 @@ impl Partial {
 
     /// Returns what is here of the members of a zip in this state.
     pub(crate) fn raw_members(&self, state: &Digest) -> RawMembers {
-        RawMembers::of(&self.dir, state)
+        RawMembers::of(&self.bulk, state)
     }
 
     /// Returns the files that were measured, by their indexes.
@@ -208,6 +213,8 @@ pub(crate) struct Claim<'a> {
 #[derive(Debug)]
 pub(crate) struct PartialWriter {
     dir: PathBuf,
+    /// Where the files and clones are.
+    bulk: PathBuf,
     record: PartialRecord,
     journal: Journal,
     /// The boot to record if the files are left to the system; `None` if they are to be synced.
@@ -235,6 +242,8 @@ impl PartialWriter {
         } = *claim;
         let left = Partial::read(&dir);
         let journal = Journal::open(dir.join("journal"))?;
+        let bulk = staging::bulk(&dir);
+        let is_fixed = File::open(&bulk).is_ok_and(|folder| platform::is_fixed(&folder));
         let mut writer = Self {
             record: PartialRecord {
                 group: remote.model.group().to_owned(),
@@ -251,11 +260,9 @@ impl PartialWriter {
                 boot: claim.boot.map(str::to_owned),
                 last_error: None,
             },
-            unsettled: claim
-                .unsettled
-                .filter(|_| journal.is_on_fixed_disk())
-                .map(str::to_owned),
+            unsettled: claim.unsettled.filter(|_| is_fixed).map(str::to_owned),
             resumed: journal::read(journal.path()),
+            bulk,
             dir,
             journal,
             sizes: Mutex::default(),
@@ -293,8 +300,13 @@ impl PartialWriter {
         &self.dir
     }
 
+    /// Returns the folder on whose disk the files will be.
+    pub(crate) fn bulk_dir(&self) -> &Path {
+        &self.bulk
+    }
+
     pub(crate) fn files_dir(&self) -> PathBuf {
-        self.dir.join("files")
+        self.bulk.join("files")
     }
 
     /// Returns the files, to be written once they are laid out.
@@ -313,7 +325,7 @@ impl PartialWriter {
     pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
         let to = file_in(&self.files_dir(), &file.path);
         let size_bytes = file.size_bytes.unwrap_or(0);
-        clone_over(from, &self.dir.join("clone"), &to, size_bytes)
+        clone_over(from, &self.bulk.join("clone"), &to, size_bytes)
     }
 
     /// Returns the ranges that the journal had at first, as far as the files reach. In a file without a digest, nothing else
@@ -386,7 +398,7 @@ impl PartialWriter {
         state: &Digest,
         manifest: &Manifest,
     ) -> Result<RawMembers> {
-        let members = RawMembers::of(&self.dir, state);
+        let members = RawMembers::of(&self.bulk, state);
         if !members.is_begun() {
             let is_unsure =
                 |part: &&Part| part.digest.is_none() || !self.resumed.contains(&part.range());

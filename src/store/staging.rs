@@ -1,19 +1,23 @@
 //! The folders of the cache in which models are built, and to which removed ones are moved.
 //!
 //! A folder moves into its place, and out of it, in one step, which only works within one file system. A model's place may
-//! be on another than the cache: its group is a link to a larger disk, or that disk is mounted there. Then the folder lies
-//! hidden beside the place, and the cache has a link to it.
+//! be on another than the cache: its group is a link to a larger disk, or that disk is mounted there. Then what is bulky
+//! lies in a hidden folder beside the place, and the file `beside` in the folder of the cache has its path, relative to the
+//! store: not every file system has links.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::write::{remove_tree, rename};
-use crate::error::{IoContext, Result};
+use crate::disk::write::{remove_tree, rename, replace_file};
+use crate::error::{Error, IoContext, Result};
 use crate::model::ModelRef;
-use crate::platform;
-use crate::store::layout::Layout;
+use crate::relpath::RelPath;
+use crate::store::layout::{Layout, file_in};
+
+/// The name of the file that says where the bulk is.
+const BESIDE: &str = "beside";
 
 /// Creates a folder of the cache from which a model can be moved to its place; returns `false` if there is one already.
 /// Nothing that would make the move impossible is left to be found out after the model was fetched.
@@ -24,33 +28,41 @@ pub(super) fn create(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bo
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         created => created.at("create", dir)?,
     }
-    let fits = fits(layout, model, dir);
-    if !matches!(fits, Ok(true)) {
-        fs::remove_dir(dir).at("remove", dir)?;
+    let made = fits(layout, model, dir).and_then(|fits| match fits {
+        true => Ok(()),
+        false => set_apart(layout, model, dir),
+    });
+    if made.is_err() {
+        let _ = remove(dir);
     }
-    if !fits? {
-        let beside = nearest(layout, model).join(hidden(layout, dir));
-        remove_tree(&beside)?;
-        fs::create_dir(&beside).at("create", &beside)?;
-        let linked = fs::canonicalize(&beside).and_then(|to| platform::link_folder(&to, dir));
-        if let Err(error) = linked {
-            let _ = fs::remove_dir(&beside);
-            return Err(error).at("link to another disk at", dir);
-        }
-    }
-    Ok(true)
+    made.map(|()| true)
+}
+
+/// Puts the bulk of a folder beside the model's place.
+fn set_apart(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<()> {
+    let beside = beside(layout, model, dir);
+    let below = beside.strip_prefix(layout.root()).ok();
+    let below = below
+        .and_then(Path::to_str)
+        .map(|path| path.replace('\\', "/"));
+    let below = below.ok_or_else(|| Error::internal("a place of a model is not in the store"))?;
+    remove_tree(&beside)?;
+    // First, so that nothing is there that nobody finds.
+    replace_file(&dir.join(BESIDE), below.as_bytes())?;
+    fs::create_dir(&beside).at("create", &beside)
 }
 
 /// Returns whether a model can be moved from this folder of the cache to its place.
 pub(super) fn fits(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bool> {
-    if !dir.is_dir() {
+    let bulk = bulk(dir);
+    if !bulk.is_dir() {
         // Its disk is away.
         return Ok(false);
     }
     let nearest = nearest(layout, model);
     let mut name = hidden(layout, dir);
     name.push(".tmp");
-    let (probe, arrived) = (nearest.join(name), dir.join("probe"));
+    let (probe, arrived) = (nearest.join(name), bulk.join("probe"));
     // Only the system knows: two mounts of one disk are as far from each other as two disks.
     let moved = match fs::create_dir(&probe) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -65,21 +77,25 @@ pub(super) fn fits(layout: &Layout, model: &ModelRef, dir: &Path) -> Result<bool
 
 /// Removes a folder of the cache with everything in it, wherever it lies.
 pub(crate) fn remove(dir: &Path) -> Result<()> {
-    let Some(beside) = linked(dir) else {
-        return remove_tree(dir);
-    };
-    remove_tree(&beside)?;
-    // To Windows, a link to a folder is a folder.
-    let removed = fs::remove_file(dir).or_else(|_| fs::remove_dir(dir));
-    removed.at("remove", dir)
+    remove_tree(&bulk(dir))?;
+    remove_tree(dir)
 }
 
-/// Returns where a folder of the cache lies, if it is a link that was made here.
-pub(crate) fn linked(dir: &Path) -> Option<PathBuf> {
-    let beside = fs::read_link(dir).ok()?;
-    let (name, own) = (beside.file_name()?.to_str()?, dir.file_name()?.to_str()?);
-    let is_ours = name.starts_with('.') && name.strip_suffix(own)?.ends_with('-');
-    is_ours.then_some(beside)
+/// Returns where the bulk of a folder of the cache lies: there, or beside the model's place. Its disk may be away.
+pub(crate) fn bulk(dir: &Path) -> PathBuf {
+    let beside = || {
+        let path = RelPath::parse(&fs::read_to_string(dir.join(BESIDE)).ok()?).ok()?;
+        // Nothing else may be taken for it.
+        let (name, own) = (path.components().last()?, dir.file_name()?.to_str()?);
+        let is_ours = name.starts_with('.') && name.strip_suffix(own)?.ends_with('-');
+        is_ours.then_some(file_in(dir.parent()?.parent()?, &path))
+    };
+    beside().unwrap_or_else(|| dir.to_owned())
+}
+
+/// Returns the place of the bulk of a folder that is on the disk of the model's place.
+pub(super) fn beside(layout: &Layout, model: &ModelRef, dir: &Path) -> PathBuf {
+    nearest(layout, model).join(hidden(layout, dir))
 }
 
 /// Returns the folder above a model's place that is nearest to it, of those that exist.
@@ -96,4 +112,33 @@ fn hidden(layout: &Layout, dir: &Path) -> OsString {
     name.push("-");
     name.push(dir.file_name().unwrap_or_default());
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_hidden_folder_of_its_own_name_is_taken_for_the_bulk() {
+        let store = tempfile::tempdir().unwrap();
+        let dir = store.path().join("cache").join("0a-1b");
+        fs::create_dir_all(&dir).unwrap();
+        assert_eq!(bulk(&dir), dir);
+        for bad in [
+            "",
+            "g/m",
+            "g/0a-1b",
+            "g/.rack-0a-1c",
+            "g/.rack0a-1b",
+            "../.rack-0a-1b",
+            "/g/.rack-0a-1b",
+            "g\\.rack-0a-1b",
+        ] {
+            fs::write(dir.join(BESIDE), bad).unwrap();
+            assert_eq!(bulk(&dir), dir, "{bad}");
+        }
+        fs::write(dir.join(BESIDE), "g/%61/.rack-0a-1b").unwrap();
+        let below = store.path().join("g").join("%61");
+        assert_eq!(bulk(&dir), below.join(".rack-0a-1b"));
+    }
 }

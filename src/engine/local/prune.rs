@@ -174,17 +174,19 @@ impl Engine {
     /// Returns whether a path in the cache is a folder that is of no use: not a partial, nor about to become one, nor about
     /// to be finished.
     fn is_leftover(&self, path: &Path) -> bool {
-        let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-        (is_dir(path) || staging::linked(path).is_some_and(|beside| is_dir(&beside)))
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+            && staging::bulk(path).is_dir()
             && Partial::read(path).is_none()
             && !path.join("intent.json").exists()
             && !self.store.is_locked(path)
     }
 }
 
+/// The size on disk of what a folder of the cache has.
 fn bytes_below(dir: &Path) -> u64 {
     let mut bytes = 0;
-    let mut folders = vec![dir.to_owned()];
+    let mut folders = vec![dir.to_owned(), staging::bulk(dir)];
+    folders.dedup();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type() {

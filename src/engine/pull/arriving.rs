@@ -140,7 +140,7 @@ impl<'a> ArrivingFile<'a> {
         let mut room_bytes = 0;
         let mut take = |at: u64, piece: &[u8]| {
             if at >= room_bytes {
-                check_space(self.partial.dir(), space_step)?;
+                check_space(self.partial.bulk_dir(), space_step)?;
                 room_bytes = at + space_step;
             }
             if self.here_bytes == 0 && self.listed.digest.is_none() {

@@ -134,11 +134,11 @@ impl Attempt<'_> {
         let workers = plan.workers(self.concurrency);
         let total_bytes = manifest.known_bytes();
         let missing_bytes = total_bytes.saturating_sub(plan.bytes_resumed);
-        check_space(partial.dir(), missing_bytes)?;
+        check_space(partial.bulk_dir(), missing_bytes)?;
         if let Some(members) = &mut left.members {
             let member_bytes = largest_member(places, &manifest, &plan.tasks)?;
             let room_bytes = member_bytes.saturating_mul(workers as u64);
-            let room = check_space(partial.dir(), missing_bytes.saturating_add(room_bytes));
+            let room = check_space(partial.bulk_dir(), missing_bytes.saturating_add(room_bytes));
             members.has_room = room.is_ok();
         }
         report.outcome = PullOutcome::Installed;

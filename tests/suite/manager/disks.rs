@@ -82,6 +82,10 @@ fn an_unfinished_pull_lies_where_the_model_will() {
     fail();
     let name = format!(".rack-{}", rack.cache()[0]);
     assert_eq!(names_in(disk.path()), [name.as_str()]);
+    // Without a link: not every file system has them.
+    let partial = rack.store().join("cache").join(&rack.cache()[0]);
+    assert!(fs::symlink_metadata(&partial).unwrap().is_dir());
+    assert_eq!(names_in(&disk.path().join(&name)), ["files"]);
     assert_eq!(rack.listed().1, ["g/m v1"]);
     let resumed = rack.pull("g/m v1").unwrap();
     assert!(resumed.bytes_resumed >= 4 * CHUNK as u64, "{resumed:?}");
@@ -98,10 +102,13 @@ fn an_unfinished_pull_lies_where_the_model_will() {
 
     // Of one that a crash left without its record, too.
     fail();
-    let partial = disk.path().join(&name).join("partial.json");
-    fs::remove_file(partial).unwrap();
+    fs::remove_file(partial.join("partial.json")).unwrap();
     let pruned = manager.prune(&manager.plan_prune().unwrap()).unwrap();
     assert_eq!(pruned.removed.leftovers.len(), 1);
+    assert!(
+        pruned.removed.bytes >= 4 * CHUNK as u64,
+        "also beside the place"
+    );
     assert_clean(&rack, disk.path(), &[]);
 }
 
