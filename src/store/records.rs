@@ -125,23 +125,42 @@ impl Store {
         Ok(())
     }
 
-    /// Finds every folder, from this one on, that has a manifest of ours.
+    /// Finds every folder, from this one on, that has a manifest of ours. Links are followed last, as those of groups to
+    /// other disks, and no folder is walked twice: they could lead in a circle.
     pub(super) fn scan(&self, folder: &Path) -> Vec<(ModelRef, Value)> {
         let mut found = Vec::new();
         let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
+        let mut links = Vec::new();
+        let root = fs::canonicalize(self.layout.root()).unwrap_or_default();
+        let mut walked = vec![root.clone()];
+        loop {
+            let Some(folder) = folders.pop() else {
+                let Some(link) = links.pop() else {
+                    return found;
+                };
+                let leads_to = fs::canonicalize(&link).ok().filter(|to| {
+                    to.is_dir()
+                        && !root.starts_with(to)
+                        && !walked.iter().any(|it| to.starts_with(it))
+                });
+                walked.extend(leads_to.inspect(|_| folders.push(link)));
+                continue;
+            };
             if let Some(entry) = self.scan_model(&folder) {
                 found.push(entry);
                 continue;
             }
-            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-            // A link is not followed: it could lead anywhere, or in a circle.
-            let below = entries
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path());
-            folders.extend(below.filter(|path| *path != self.layout.cache()));
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let (path, kind) = (entry.path(), entry.file_type());
+                let is_own = path == self.layout.cache()
+                    || entry.file_name().as_encoded_bytes().starts_with(b".");
+                match kind {
+                    Ok(kind) if kind.is_dir() && !is_own => folders.push(path),
+                    Ok(kind) if kind.is_symlink() && !is_own => links.push(path),
+                    _ => {}
+                }
+            }
         }
-        found
     }
 
     fn scan_model(&self, dir: &Path) -> Option<(ModelRef, Value)> {

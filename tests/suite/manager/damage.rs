@@ -9,7 +9,7 @@ use modelrack::{CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, V
 use serde_json::json;
 
 use crate::support::disk::names_in;
-use crate::support::platform::read_only;
+use crate::support::platform::{link_folder, read_only};
 use crate::support::rack::{Rack, sample};
 use crate::support::{PATIENCE, address, chain, in_background};
 
@@ -73,6 +73,38 @@ fn a_record_that_is_gone_is_restored() {
     let rack = installed();
     let before = rack.record();
     fs::remove_file(rack.store().join("registry.json")).unwrap();
+    assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
+    assert_eq!(rack.record(), before);
+}
+
+#[test]
+fn models_in_linked_groups_are_restored_and_circles_are_not_walked() {
+    let rack = installed();
+    let (store, disk) = (rack.store(), rack.temp.path().join("disk"));
+    fs::create_dir(&disk).unwrap();
+    fs::rename(store.join("g"), disk.join("g")).unwrap();
+    if !link_folder(&disk.join("g"), &store.join("g")) {
+        return;
+    }
+    fs::rename(store.join("h"), disk.join("h")).unwrap();
+    fs::create_dir(store.join("h")).unwrap();
+    assert!(link_folder(
+        &disk.join("h").join("n"),
+        &store.join("h").join("n")
+    ));
+    let circles = [
+        (&store, store.join("h").join("store")),
+        (&rack.temp.path().to_owned(), store.join("above")),
+        (&disk.join("g"), disk.join("g").join("itself")),
+        (&store.join("h"), disk.join("g").join("back")),
+        (&disk.join("gone"), store.join("gone")),
+    ];
+    for (to, link) in circles {
+        assert!(link_folder(to, &link));
+    }
+    let before = rack.record();
+    fs::remove_file(store.join("registry.json.bak")).unwrap();
+    fs::write(store.join("registry.json"), "{").unwrap();
     assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
     assert_eq!(rack.record(), before);
 }
