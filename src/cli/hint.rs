@@ -159,10 +159,15 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Authentication {
             failure,
             token_origin: Some(origin),
+            token_variable,
             ..
         } => match failure {
             AuthFailure::Gated => format!(
                 "accept the terms on the web page of the model, as the user of the token in {origin}"
+            ),
+            _ if token_variable.is_none() => format!(
+                "correct the user and password in {origin}, or ask the operator of the source for \
+                 access"
             ),
             _ => format!("put a valid token with access into {origin}, or remove the one there"),
         },

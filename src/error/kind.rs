@@ -307,7 +307,8 @@ pub enum ErrorKind {
         failure: AuthFailure,
         /// The environment variable whose token the server accepts; `None` if credentials belong in the source's URL.
         token_variable: Option<&'static str>,
-        /// Where the token that was sent came from: an environment variable, or the path of a file; `None` if none was.
+        /// Where the token that was sent came from: an environment variable, or the path of a file; or, without
+        /// `token_variable`, the setting with the URL whose user and password were sent. `None` if none were.
         token_origin: Option<String>,
     },
     /// The certificate of a server, or of a proxy, is not accepted.

@@ -187,11 +187,15 @@ impl fmt::Display for ErrorKind {
                 url,
                 failure,
                 token_origin,
-                ..
+                token_variable,
             } => match failure {
                 AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
                 AuthFailure::Refused if let Some(origin) = token_origin => {
-                    write!(f, "the server refuses the token in {origin} ({url})")
+                    let what = match token_variable {
+                        Some(_) => "token",
+                        None => "user and password",
+                    };
+                    write!(f, "the server refuses the {what} in {origin} ({url})")
                 }
                 AuthFailure::Refused => write!(f, "the server denies access ({url})"),
                 AuthFailure::Forbidden => {

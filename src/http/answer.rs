@@ -38,9 +38,9 @@ pub(super) fn read(
 pub(super) struct Access<'a> {
     /// The value of the `Authorization` header.
     pub(super) authorization: Option<Secret>,
-    /// The variable or file that the token in it came from.
+    /// The variable or file that the token in it came from, or the setting that the user and password did.
     pub(super) origin: Option<&'a str>,
-    /// The environment variable that may hold a token.
+    /// The environment variable that may hold a token; none where a user and password are sent.
     pub(super) token_variable: Option<&'static str>,
 }
 

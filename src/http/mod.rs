@@ -191,16 +191,15 @@ impl Client {
         options: &GetOptions,
         cancel: &CancelToken,
     ) -> Result<Option<Answer>, Failure> {
-        let token = self.token(url);
+        let authorization = url.basic_authorization();
+        let token = self.token(url).filter(|_| authorization.is_none());
         let access = Access {
-            authorization: url.basic_authorization(),
-            origin: None,
+            authorization,
+            origin: url.setting().map(AsRef::as_ref),
             token_variable: token.map(|token| token.variable),
         };
         let credential = token.and_then(|token| Some((token, token.credential.as_ref()?)));
-        let (Some((token, credential)), None, false) =
-            (credential, &access.authorization, self.is_offline())
-        else {
+        let (Some((token, credential)), false) = (credential, self.is_offline()) else {
             return self.follow(url, options, &access, cancel);
         };
         let without = || self.follow(url, options, &access, cancel);

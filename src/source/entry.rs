@@ -158,7 +158,8 @@ fn read_entry(key: &str, value: Value, origin: &str) -> Result<Option<Entry>> {
 
 /// Reads a URL; `at` names where it is configured.
 pub(crate) fn parse_url(text: &str, at: &str) -> Result<Url> {
-    Url::parse(text).map_err(|error| Error::config_from(format!("{at} is not a usable URL"), error))
+    let url = Url::parse(text).map(|url| url.set_in(at));
+    url.map_err(|error| Error::config_from(format!("{at} is not a usable URL"), error))
 }
 
 fn unknown_key(at: &str, key: &str, known: &[&str]) -> Error {

@@ -14,6 +14,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 
@@ -112,7 +113,15 @@ pub struct Url {
     /// Percent-encoded, starting with a slash.
     path: String,
     query: Option<String>,
-    credentials: Option<Secret>,
+    credentials: Option<Credentials>,
+}
+
+/// User and password of a URL.
+#[derive(Clone, PartialEq, Eq)]
+struct Credentials {
+    text: Secret,
+    /// The setting that has them.
+    setting: Option<Arc<str>>,
 }
 
 /// The error of parsing a URL.
@@ -165,7 +174,10 @@ impl Url {
         let end = rest.find(['/', '?', '\\']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let (credentials, host) = match authority.rsplit_once('@') {
-            Some((user, host)) => (Some(Secret::new(user)), host),
+            Some((user, host)) => {
+                let (text, setting) = (Secret::new(user), None);
+                (Some(Credentials { text, setting }), host)
+            }
             None => (None, authority),
         };
         // A colon without a port means the port of the scheme (RFC 3986, section 6.2.3).
@@ -262,7 +274,7 @@ impl Url {
     /// Returns the `Authorization` header for the user and password of the URL, if it has any; [`Url`] has an example.
     #[must_use]
     pub fn basic_authorization(&self) -> Option<Secret> {
-        let credentials = percent_decode(self.credentials.as_ref()?.expose());
+        let credentials = percent_decode(self.credentials.as_ref()?.text.expose());
         let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
         Some(Secret::new(format!("Basic {encoded}")))
     }
@@ -333,10 +345,23 @@ impl Url {
         let text = self.expose();
         match (&self.credentials, text.split_once("://")) {
             (Some(credentials), Some((scheme, rest))) => {
-                Secret::new(format!("{scheme}://{}@{rest}", credentials.expose()))
+                Secret::new(format!("{scheme}://{}@{rest}", credentials.text.expose()))
             }
             _ => Secret::new(text),
         }
+    }
+
+    /// Notes which setting has the user and password, such as a variable or a key of the configuration.
+    pub(crate) fn set_in(mut self, setting: impl Into<Arc<str>>) -> Self {
+        if let Some(credentials) = &mut self.credentials {
+            credentials.setting = Some(setting.into());
+        }
+        self
+    }
+
+    /// Returns the setting that has the user and password, if that is known.
+    pub(crate) fn setting(&self) -> Option<&Arc<str>> {
+        self.credentials.as_ref()?.setting.as_ref()
     }
 
     /// Returns the URL with a different query.

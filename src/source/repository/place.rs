@@ -8,7 +8,7 @@ use crate::model::check_version;
 use crate::relpath::{RelPath, check_component};
 use crate::source::Entry;
 use crate::source::entry::parse_url;
-use crate::source::template::{UrlTemplate, base};
+use crate::source::template::UrlTemplate;
 use crate::url::Url;
 #[cfg(feature = "author")]
 use crate::{settings::Settings, source::entry::read_entries};
@@ -37,6 +37,9 @@ struct EntryWire {
     archive: Option<String>,
 }
 
+/// The server that is meant when none is named.
+const GITHUB: &str = "https://github.com";
+
 /// The server that repositories are on when their configuration names none.
 #[derive(Debug, Clone)]
 pub(super) struct Host {
@@ -47,14 +50,9 @@ pub(super) struct Host {
 impl Host {
     /// Reads it from the environment. Default: GitHub.
     pub(super) fn read(env: &Environment) -> Result<Self> {
-        let url = |name: &str, default: &str| {
-            parse_url(&env.get(name).unwrap_or_else(|| default.to_owned()), name)
-        };
-        let server = url("GITHUB_SERVER_URL", "https://github.com")?;
-        let api = url(
-            "GITHUB_API_URL",
-            default_api(&server).with_credentials().expose(),
-        )?;
+        let url = |name: &str| env.get(name).map(|text| parse_url(&text, name));
+        let server = url("GITHUB_SERVER_URL").unwrap_or_else(|| Ok(Url::parse(GITHUB)?))?;
+        let api = url("GITHUB_API_URL").unwrap_or_else(|| Ok(default_api(&server)))?;
         Ok(Self { server, api })
     }
 
@@ -97,7 +95,7 @@ impl RepositoryPlace {
                 .map_err(|error| Error::config_from(format!("{at} is not a usable URL"), error))?;
             match needed.iter().find(|part| !template.has(part)) {
                 Some(part) => Err(Error::config(format!("{at} lacks {part}"))),
-                None => Ok(Some(template)),
+                None => Ok(Some(template.set_in(&at))),
             }
         };
         let place = match &wire.server {
@@ -244,18 +242,17 @@ fn default_api(server: &Url) -> Url {
 }
 
 fn default_raw(server: &Url) -> UrlTemplate {
-    UrlTemplate::new(if is_github(server) {
-        "https://raw.githubusercontent.com/{repo}/{ref}/{path}".to_owned()
-    } else {
-        format!("{}/{{repo}}/raw/{{ref}}/{{path}}", base(server))
-    })
+    match is_github(server) {
+        true => UrlTemplate::new("https://raw.githubusercontent.com/{repo}/{ref}/{path}"),
+        false => UrlTemplate::below(server, "{repo}/raw/{ref}/{path}"),
+    }
 }
 
 /// The server's own archives first: those of the interface count against its limit.
 fn default_archives(server: &Url, api: &Url) -> Vec<UrlTemplate> {
     vec![
-        UrlTemplate::new(format!("{}/{{repo}}/archive/{{ref}}.zip", base(server))),
-        UrlTemplate::new(format!("{}/repos/{{repo}}/zipball/{{ref}}", base(api))),
+        UrlTemplate::below(server, "{repo}/archive/{ref}.zip"),
+        UrlTemplate::below(api, "repos/{repo}/zipball/{ref}"),
     ]
 }
 

@@ -23,7 +23,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::near::nearest;
 use crate::relpath::RelPath;
 use crate::source::places::Places;
-use crate::source::template::{UrlTemplate, base};
+use crate::source::template::UrlTemplate;
 use crate::source::{self, Context, Entry, Identity, ListFilter, Route, Source, choose_version};
 use crate::url::Url;
 
@@ -104,7 +104,7 @@ impl Source for Listing {
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
         let pin = pin.ok_or_else(|| source::no_pin(self))?;
         Ok(Places::Files {
-            url: UrlTemplate::new(format!("{}/{{repo}}/{{path}}", base(&self.url))),
+            url: UrlTemplate::below(&self.url, "{repo}/{path}"),
             repo: pin.repo.clone(),
             commit: VERSION.to_owned(),
             root: pin.root.clone(),

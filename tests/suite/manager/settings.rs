@@ -95,6 +95,38 @@ fn missing_and_refused_credentials_are_told_apart() {
 }
 
 #[test]
+fn a_refused_password_is_named_by_the_setting_that_has_it() {
+    for status in [401, 403] {
+        let rack = Rack::with_model();
+        rack.server.rule(Rule::any().status(status));
+        let url = rack.server.url().replace("http://", "http://me:s3cret@");
+        let bare = rack.bare_config();
+        let key = format!("[sources.s]\nurl = \"{url}\"\n");
+        let variable = rack
+            .environment()
+            .variable("RACK_MODELS_REGISTRY_URL", &url);
+        for (config, environment, expected) in [
+            (bare.clone().registry_url(&url), None, "registry_url"),
+            (bare.clone(), Some(variable), "RACK_MODELS_REGISTRY_URL"),
+            (
+                bare.clone().bootstrap(key),
+                None,
+                "the configuration of rack: sources.s.url",
+            ),
+        ] {
+            let manager = ModelManager::builder(config)
+                .environment(environment.unwrap_or(rack.environment()))
+                .build();
+            let error = manager.list_remote(&RemoteOptions::default()).unwrap_err();
+            let shown = chain(&error);
+            let named = format!("refuses the user and password in {expected} (");
+            assert!(shown.contains(&named), "{shown}");
+            assert!(!format!("{shown}{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn a_password_goes_nowhere_in_the_clear() {
     let rack = Rack::new();
     let url = "http://user:s3cret@models.invalid/";

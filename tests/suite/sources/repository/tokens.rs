@@ -1,6 +1,6 @@
 //! Tokens of the environment: where they go, and that nobody sees them.
 
-use modelrack::{Environment, Manager, PullOptions, SyncOptions};
+use modelrack::{Environment, Manager, ModelManager, PullOptions, SyncOptions};
 
 use super::{Host, assets, refs_key, registry, sync, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
@@ -168,6 +168,31 @@ fn a_password_in_the_url_of_a_server_goes_to_that_server_only() {
     }
     let shown = format!("{manager:?}{:?}", manager.sources().unwrap());
     assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_refused_password_of_a_server_is_named_by_the_key_that_has_it() {
+    let rejects = |manager: &ModelManager, place: &str, setting: &str| {
+        let report = manager.sync(&SyncOptions::default()).unwrap();
+        let shown = chain(&report.failed[0].error);
+        let named = format!("refuses the user and password in {setting} (");
+        assert!(shown.contains(&named), "{place}: {shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    };
+    for place in ["/releases/", "/info/refs", "/raw/"] {
+        let host = Host::new();
+        let refusal = Rule::path_contains(place).status(401);
+        host.forge.server().rule(refusal);
+        let url = host.forge.url().replace("//", "//me:s3cret@");
+        let source = host.source(&refs_key(&["develop"]));
+        let manager = host.manager_of(&source.replace(&host.forge.url(), &url));
+        let setting = "the configuration of rack: sources.testmodels.server";
+        rejects(&manager, place, setting);
+        let environment = host.rack.environment();
+        let environment = environment.variable("GITHUB_SERVER_URL", &url);
+        let manager = host.manager_in(&plain(&["develop"]), environment);
+        rejects(&manager, place, "GITHUB_SERVER_URL");
+    }
 }
 
 #[test]
