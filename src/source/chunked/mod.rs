@@ -76,6 +76,7 @@ impl super::Kind for Kind {
                     kind: SourceKind::CHUNKED,
                     can_list: true,
                     reason,
+                    cached: None,
                 };
                 return Ok(unusable.into());
             }

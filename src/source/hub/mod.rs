@@ -94,6 +94,7 @@ impl super::Kind for Kind {
                         kind: SourceKind::HUB,
                         can_list: false,
                         reason,
+                        cached: None,
                     };
                     return Ok(unusable.into());
                 }

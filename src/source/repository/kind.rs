@@ -22,21 +22,14 @@ impl source::Kind for Kind {
     }
 
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
-        let env = &context.environment;
-        let has_server = entry.text("server").is_some();
-        if let Some(reason) = Host::read(env).err().filter(|_| !has_server) {
-            let unusable = Unusable {
-                location: entry.text("repo").unwrap_or_default().to_owned(),
-                identity: entry.identity,
-                kind: SourceKind::REPOSITORY,
-                can_list: true,
-                reason,
-            };
-            return Ok(unusable.into());
-        }
-        let place = RepositoryPlace::of_entry(&entry, env)?;
+        let host = Host::read(&context.environment);
+        let (host, unknown) = match host {
+            Err(reason) if entry.text("server").is_none() => (Host::github(), Some(reason)),
+            host => (host, None),
+        };
+        let place = RepositoryPlace::of_entry(&entry, host)?;
         let repository = Repository::new(entry.identity, place, false, context);
-        Ok(Arc::new(repository))
+        Ok(repository.on(unknown))
     }
 
     fn tokens(&self, env: &Environment) -> Vec<Token> {
@@ -67,23 +60,28 @@ impl source::Kind for Kind {
         let adopt = |host: Host| {
             let place = host.place(repo);
             let place = place.map_err(|error| Error::argument(error.to_string()))?;
-            Ok(not_configured(place, context))
+            Ok(not_configured(place, context).on(None))
         };
         Some(Host::read(&context.environment).and_then(adopt))
     }
 
     fn recover(&self, key: &str, context: &Context) -> Option<Arc<dyn Source>> {
         let refs = cached_refs(&context.cache_dir, key);
-        let mut place = Host::read(&context.environment).ok()?.place(key).ok()?;
+        let (host, unknown) = match Host::read(&context.environment) {
+            Ok(host) => (host, None),
+            Err(reason) => (Host::github().ok()?, Some(reason)),
+        };
+        let mut place = host.place(key).ok()?;
         let server = place.server.to_string();
+        let is_there = |of: &str| unknown.is_some() || of == server;
         let heads = refs.iter().filter_map(|reference| {
             let cache = RegistryCache::of_ref(&context.cache_dir, key, reference);
             Some(Cached::open(&cache).ok()??.head)
         });
         let mut origins = heads.map(|head| head.origin);
-        origins.find(|origin| origin.fork && origin.repo == key && origin.server == server)?;
+        origins.find(|origin| origin.fork && origin.repo == key && is_there(&origin.server))?;
         place.refs = refs;
-        Some(not_configured(place, context))
+        Some(not_configured(place, context).on(unknown))
     }
 }
 
@@ -95,10 +93,29 @@ fn password(token: &str) -> String {
 }
 
 /// A repository that the configuration does not name goes by its own name.
-fn not_configured(place: RepositoryPlace, context: &Context) -> Arc<dyn Source> {
+fn not_configured(place: RepositoryPlace, context: &Context) -> Repository {
     let identity = Identity {
         key: place.repo.clone(),
         name: place.repo.clone(),
     };
-    Arc::new(Repository::new(identity, place, true, context))
+    Repository::new(identity, place, true, context)
+}
+
+impl Repository {
+    /// Makes a source of it; if its server is unknown for some reason, one that has only what is cached.
+    fn on(mut self, unknown: Option<Error>) -> Arc<dyn Source> {
+        let Some(reason) = unknown else {
+            return Arc::new(self);
+        };
+        self.is_of_any_server = true;
+        let unusable = Unusable {
+            location: self.place.repo.clone(),
+            identity: self.identity.clone(),
+            kind: SourceKind::REPOSITORY,
+            can_list: true,
+            reason,
+            cached: Some(Box::new(self)),
+        };
+        unusable.into()
+    }
 }

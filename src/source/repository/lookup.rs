@@ -35,7 +35,7 @@ impl Repository {
         let origin = &head.origin;
         origin.reference == reference
             && origin.name == self.identity.name
-            && origin.server == self.place.server.to_string()
+            && (self.is_of_any_server || origin.server == self.place.server.to_string())
             && (origin.fork || origin.repo == self.place.repo)
     }
 

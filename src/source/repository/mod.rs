@@ -44,6 +44,8 @@ struct Repository {
     place: RepositoryPlace,
     /// Whether the repository is not the one that the configuration names here.
     is_fork: bool,
+    /// Whether its server is unknown, so that what is cached is taken for its own wherever it came from.
+    is_of_any_server: bool,
     cache_dir: PathBuf,
     zips: OpenedZips,
 }
@@ -54,6 +56,7 @@ impl Repository {
             identity,
             place,
             is_fork,
+            is_of_any_server: false,
             cache_dir: context.cache_dir.clone(),
             zips: OpenedZips::default(),
         }
@@ -65,6 +68,7 @@ impl Repository {
             identity: self.identity.clone(),
             place: self.place.with_repo(repo)?,
             is_fork: self.is_fork || self.place.repo != repo,
+            is_of_any_server: self.is_of_any_server,
             cache_dir: self.cache_dir.clone(),
             zips: OpenedZips::default(),
         })

@@ -56,6 +56,13 @@ impl Host {
         Ok(Self { server, api })
     }
 
+    /// GitHub, whatever the environment says.
+    pub(super) fn github() -> Result<Self> {
+        let server = Url::parse(GITHUB)?;
+        let api = default_api(&server);
+        Ok(Self { server, api })
+    }
+
     /// Describes a repository there.
     pub(super) fn place(&self, repo: &str) -> Result<RepositoryPlace> {
         Ok(RepositoryPlace::at(self.server.clone(), repo)?.with_api(self.api.clone()))
@@ -84,8 +91,9 @@ pub(crate) struct RepositoryPlace {
 }
 
 impl RepositoryPlace {
-    /// Reads where a repository is. Each place that is left out follows from the one before.
-    pub(super) fn of_entry(entry: &Entry, env: &Environment) -> Result<Self> {
+    /// Reads where a repository is, on `host` unless the entry names a server. Each place that is left out follows from the
+    /// one before.
+    pub(super) fn of_entry(entry: &Entry, host: Result<Host>) -> Result<Self> {
         let wire: EntryWire = entry.read()?;
         let named = |error: Error| Error::config(entry.at(&error.to_string()));
         let template = |text: &Option<String>, key: &str, needed: &[&str]| {
@@ -100,7 +108,7 @@ impl RepositoryPlace {
         };
         let place = match &wire.server {
             Some(server) => Self::at(entry.url("server", server)?, &*wire.repo),
-            None => Host::read(env)?.place(&wire.repo),
+            None => host?.place(&wire.repo),
         };
         let mut place = place.map_err(named)?;
         if let Some(api) = &wire.api {
@@ -265,7 +273,7 @@ pub(crate) fn place_of(
 ) -> Result<RepositoryPlace> {
     for entry in read_entries(settings)? {
         if entry.is_of(&super::Kind) {
-            let place = RepositoryPlace::of_entry(&entry, env)?;
+            let place = RepositoryPlace::of_entry(&entry, Host::read(env))?;
             if place.repo == repo {
                 return Ok(place);
             }
@@ -326,7 +334,7 @@ mod tests {
             let env = Environment::empty(crate::platform::System::Linux, "/no-such-home");
             let settings = crate::settings::Settings::read(&config, &env).unwrap();
             let entries = crate::source::entry::read_entries(&settings).unwrap();
-            RepositoryPlace::of_entry(&entries[0], &env).unwrap()
+            RepositoryPlace::of_entry(&entries[0], Host::read(&env)).unwrap()
         };
         let own =
             read("server = \"https://git.example.com\"\napi = \"https://git.example.com/own/\"");

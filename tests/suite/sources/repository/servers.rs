@@ -4,7 +4,9 @@ use modelrack::{Manager, SyncOptions};
 
 use super::{Host, REGISTRY, models_at, offered, refs_key, sync, sync_with, tree, tree_of};
 use crate::sources::repository::models::ModelsToml;
+use crate::support::log::logged;
 use crate::support::server::Rule;
+use crate::support::{address, chain};
 
 #[test]
 fn a_server_that_has_files_elsewhere() {
@@ -85,19 +87,52 @@ fn the_environment_says_where_repositories_are_that_do_not_say_it() {
     let manager = host.manager_in(plain, elsewhere);
     let error = manager.list_remote(&Default::default()).unwrap_err();
     assert_eq!(error.code(), "NOT_SYNCED");
+    host.paths();
     for (name, value) in [
         ("GITHUB_SERVER_URL", "git.invalid"),
         ("GITHUB_API_URL", "ftp://x"),
     ] {
         let environment = host.rack.environment().variable(name, value);
-        let told = sync(&host.manager_in(plain, environment));
+        let manager = host.manager_in(plain, environment);
+        let told = sync(&manager);
         assert!(
             told.starts_with(&format!(
                 "failed testmodels@- CONFIG_ERROR {name} is not a usable URL: "
             )),
             "{told}"
         );
+        // What was cached can be looked up, and nothing else.
+        let (listed, log) = logged(|| offered(&manager));
+        assert_eq!(listed, models_at("testmodels", "develop"));
+        assert!(
+            log.contains("is listed as it was cached") && log.contains(name),
+            "{log}"
+        );
+        assert_eq!(manager.sources().unwrap()[0].versions, Some(3));
+        let model = address(&listed[0]);
+        let refused = [
+            manager.plan_pull(&model, &Default::default()).unwrap_err(),
+            manager.pull(&model, &Default::default()).unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.code(), "CONFIG_ERROR");
+            assert!(chain(&error).contains(name), "{error:?}");
+        }
+        assert!(host.paths().is_empty());
     }
+}
+
+#[test]
+fn a_repository_that_is_not_configured_is_listed_without_its_server_too() {
+    let host = Host::new();
+    let options = SyncOptions::default().repo("o/models").reference("develop");
+    let manager = host.manager_in("", host.environment());
+    manager.sync(&options).unwrap();
+    assert_eq!(offered(&manager), models_at("o/models", "develop"));
+    let environment = host.rack.environment();
+    let environment = environment.variable("GITHUB_SERVER_URL", "git.invalid");
+    let manager = host.manager_in("", environment);
+    assert_eq!(offered(&manager), models_at("o/models", "develop"));
 }
 
 #[test]
