@@ -39,7 +39,7 @@ impl<In: Transport> Connector<In> for Dialer {
         if let Some(transport) = chained {
             return Ok(Some(Either::A(transport)));
         }
-        let stream = Arc::new(self.dial(details)?);
+        let stream = Arc::new(self.dial(details, connect)?);
         stream.set_nodelay(true)?;
         let handle: Weak<TcpStream> = Arc::downgrade(&stream);
         (details.register_shutdown)(handle)?;
@@ -61,19 +61,24 @@ enum Event<T> {
 }
 
 /// Ends the wait for a connection.
-struct Waker(Sender<Event<TcpStream>>);
+struct Waker<T>(Sender<Event<T>>);
 
-impl ShutdownHandle for Waker {
+impl<T: Send> ShutdownHandle for Waker<T> {
     fn shutdown(&self) {
         let _ = self.0.send(Event::Cancelled);
     }
 }
 
 impl Dialer {
-    fn dial(&self, details: &ConnectionDetails<'_>) -> Result<TcpStream, Error> {
+    /// Connects to one of the addresses of a host.
+    pub(super) fn dial<T: Send + 'static>(
+        &self,
+        details: &ConnectionDetails<'_>,
+        connect: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
         let events = mpsc::channel();
         let waker = Arc::new(Waker(events.0.clone()));
-        let handle: Weak<Waker> = Arc::downgrade(&waker);
+        let handle: Weak<Waker<T>> = Arc::downgrade(&waker);
         (details.register_shutdown)(handle)?;
         self.race(&details.addrs, *time_left(details).after, events, connect)
     }
@@ -170,7 +175,8 @@ fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
 fn timed(error: io::Error, reason: Timeout) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(reason),
-        _ => Error::Io(error),
+        // It may be one of ureq's own within.
+        _ => error.into(),
     }
 }
 

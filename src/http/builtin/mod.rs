@@ -8,13 +8,14 @@ mod dial;
 mod no_proxy;
 mod proxy;
 mod resolver;
+mod socks;
 mod tls;
 
 use std::fmt;
 use std::sync::Weak;
 
 use ureq::unversioned::transport::time::{Duration, Instant};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, SocksConnector};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use crate::config::HttpConfig;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,7 @@ use crate::url::{Scheme, Url};
 use dial::Dialer;
 use proxy::{HttpProxy, Proxy, TunnelRefused};
 use resolver::CachingResolver;
+use socks::Socks;
 use tls::Tls;
 
 /// The built-in transport: ureq with persistent connections.
@@ -88,7 +90,7 @@ impl UreqTransport {
         }
         agents.retain(|agent| agent.owner.strong_count() > 0);
         let chain =
-            ().chain(SocksConnector::default())
+            ().chain(Socks::new(self.dialer.clone()))
                 .chain(HttpProxy::new(self.agent_config(None)))
                 .chain(self.dialer.clone())
                 .chain(self.tls.clone());

@@ -106,7 +106,7 @@ fn authorization(proxy: &ureq::Proxy) -> Option<Secret> {
     Some(Secret::new(format!("Basic {encoded}")))
 }
 
-fn speaks_http(proxy: &ureq::Proxy) -> bool {
+pub(super) fn speaks_http(proxy: &ureq::Proxy) -> bool {
     matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
 }
 
