@@ -9,21 +9,24 @@ pub(crate) mod call;
 mod coding;
 mod failure;
 mod file;
+mod mirrors;
 mod page;
 mod resume;
 pub(crate) mod retry;
 pub(crate) mod token;
 pub(crate) mod transport;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 use crate::config::RetryPolicy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::settings::Offline;
@@ -33,9 +36,7 @@ pub(crate) use body::Body;
 pub(crate) use failure::{Failure, network};
 
 use answer::Access;
-use failure::is_of_the_server;
 use resume::Origin;
-use retry::decide;
 use token::Token;
 use transport::{Request, Response, Transport};
 
@@ -96,6 +97,8 @@ pub(crate) struct Client {
     policy: RetryPolicy,
     tokens: Arc<[Token]>,
     offline: Offline,
+    /// Which servers could not be reached with all tries, and when.
+    unreachable: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl Client {
@@ -109,6 +112,7 @@ impl Client {
             policy,
             tokens: Arc::default(),
             offline,
+            unreachable: Arc::default(),
         }
     }
 
@@ -355,84 +359,5 @@ impl Client {
                 })
             }
         }
-    }
-
-    /// Tries each mirror in turn, and each as often as the policy allows, until `attempt` succeeds. Returns the error of
-    /// the first mirror if none does.
-    ///
-    /// `notify` is called before each wait with the number of the next try, the length of the wait and its cause.
-    pub(crate) fn with_retries<T>(
-        &self,
-        mirrors: &[Url],
-        cancel: &CancelToken,
-        notify: &dyn Fn(u32, Duration, &Error),
-        mut attempt: impl FnMut(usize, &Url) -> Result<T, Failure>,
-    ) -> Result<T> {
-        let mut first_error = None;
-        for (mirror, url) in mirrors.iter().enumerate() {
-            let mut tried = 0;
-            loop {
-                tried += 1;
-                let Failure { error, fault, .. } = match attempt(mirror, url) {
-                    Ok(value) => return Ok(value),
-                    Err(failure) => failure,
-                };
-                if cancel.is_cancelled() || error.is_cancelled() {
-                    return Err(ErrorKind::Cancelled.into());
-                }
-                // A full disk, for example, would fail with every mirror.
-                if !is_of_the_server(&error) {
-                    return Err(error);
-                }
-                let Some(wait) = decide(&self.policy, fault, tried, retry::random()) else {
-                    first_error.get_or_insert(error);
-                    break;
-                };
-                let wait_millis = wait.as_millis();
-                debug!(%url, error = %error, attempt = tried + 1, wait_millis, "retry");
-                notify(tried + 1, wait, &error);
-                if cancel.wait(wait) {
-                    return Err(ErrorKind::Cancelled.into());
-                }
-            }
-        }
-        Err(first_error.unwrap_or_else(|| Error::internal("no URL to request")))
-    }
-
-    /// Fetches a document of any size from the first mirror that has it, into a target that `create` makes for each try.
-    /// Returns the target, the number of bytes, and the mirror's URL.
-    #[cfg(feature = "author")]
-    pub(crate) fn fetch_into<T>(
-        &self,
-        mirrors: &[Url],
-        options: &GetOptions,
-        max_bytes: u64,
-        cancel: &CancelToken,
-        create: impl Fn() -> Result<T>,
-        write: impl Fn(&mut T, &[u8]) -> Result<()>,
-    ) -> Result<(T, u64, Url)> {
-        self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
-            let mut body = self.body(url, options, cancel)?;
-            let mut target = create().map_err(Failure::last)?;
-            let mut take = |piece: &[u8]| write(&mut target, piece);
-            let bytes = body.copy_to(max_bytes, cancel, &mut take)?;
-            Ok((target, bytes, url.clone()))
-        })
-    }
-
-    /// Fetches a small document from the first mirror that has it.
-    ///
-    /// `accept` checks it; a document that it rejects with a transient failure is fetched again.
-    pub(crate) fn document<T>(
-        &self,
-        mirrors: &[Url],
-        max_bytes: u64,
-        cancel: &CancelToken,
-        accept: impl Fn(&Url, Vec<u8>) -> Result<T, Failure>,
-    ) -> Result<T> {
-        self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
-            let mut body = self.body(url, &GetOptions::default(), cancel)?;
-            accept(url, body.read_whole(max_bytes, cancel)?)
-        })
     }
 }

@@ -121,6 +121,16 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_never_answers_is_given_up_before_a_user_is() {
+        let http = crate::config::HttpConfig::default();
+        let wait = |tried| decide(&http.retry, Fault::Transient, tried, 0.0);
+        let waits: Vec<Duration> = (1..).map_while(wait).collect();
+        let tries = u32::try_from(waits.len()).unwrap() + 1;
+        let total = http.connect_timeout * tries + waits.iter().sum::<Duration>();
+        assert_eq!(total, Duration::from_secs(47));
+    }
+
+    #[test]
     fn retry_after_in_both_forms() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let parse = |text| parse_retry_after(text, now);
