@@ -90,6 +90,7 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Authentication { .. } => 8,
         ErrorKind::Network { .. }
         | ErrorKind::Certificate { .. }
+        | ErrorKind::Tls { .. }
         | ErrorKind::Proxy { .. }
         | ErrorKind::IndexNotFound { .. }
         | ErrorKind::Offline { .. }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::session::Session;
-use crate::error::{AuthFailure, CertificateProblem};
+use crate::error::{AuthFailure, CertificateProblem, TlsProblem};
 use crate::manifest::RelPath;
 use crate::{Error, ErrorKind};
 
@@ -204,6 +204,18 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
                  added to its subject alternative names"
                     .into()
             }
+            _ => "check the URL; if it is right, tell the operator of the server".into(),
+        },
+        ErrorKind::Tls { problem, .. } => match problem {
+            TlsProblem::NotTls => {
+                "check the scheme and the port in the URL: plain http is written http://".into()
+            }
+            TlsProblem::NothingInCommon => {
+                "have the operator of the server turn on TLS 1.2 or 1.3".into()
+            }
+            TlsProblem::ClientCertificate => "ask the operator of the server for access by a \
+                 password or a token: certificates of clients are not supported"
+                .into(),
             _ => "check the URL; if it is right, tell the operator of the server".into(),
         },
         ErrorKind::Proxy {

@@ -38,6 +38,20 @@ pub enum CertificateProblem {
     Invalid,
 }
 
+/// Why there is no secure connection to a server. The [module documentation](crate::error) has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// Something else than TLS is spoken on this port, usually plain HTTP.
+    NotTls,
+    /// The server has no version or no cipher suite of TLS that is accepted here: older ones than TLS 1.2 are not.
+    NothingInCommon,
+    /// The server requires a certificate of the client.
+    ClientCertificate,
+    /// The server ended the handshake for another reason, or did not keep to its rules.
+    Failed,
+}
+
 /// What went wrong. The [module documentation](crate::error) has an example for every kind.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -320,6 +334,15 @@ pub enum ErrorKind {
         /// The problem, as a sentence about the certificate: "it has expired".
         message: String,
     },
+    /// There is no secure connection to a server, or to a proxy, for another reason than its certificate.
+    Tls {
+        /// The URL of the request.
+        url: Box<Url>,
+        /// The kind of problem.
+        problem: TlsProblem,
+        /// The problem, as a sentence: "the port does not speak TLS".
+        message: String,
+    },
     /// A proxy refuses a request, or a connection to a server.
     Proxy {
         /// The URL of the request.
@@ -383,6 +406,7 @@ impl ErrorKind {
             Self::Network { .. }
             | Self::IndexNotFound { .. }
             | Self::Certificate { .. }
+            | Self::Tls { .. }
             | Self::Proxy { .. } => "NETWORK_ERROR",
             Self::Offline { .. } => "OFFLINE",
             Self::RateLimited { .. } => "RATE_LIMITED",

@@ -10,7 +10,7 @@
 //! A program handles the kinds that it can do something about, and shows the others. What a caller can do:
 //!
 //! ```
-//! use modelrack::error::{AuthFailure, CertificateProblem};
+//! use modelrack::error::{AuthFailure, CertificateProblem, TlsProblem};
 //! use modelrack::{Error, ErrorKind};
 //!
 //! /// The model, or how it was named.
@@ -56,6 +56,8 @@
 //!             format!("trust the authority of {url}, or do not use it")
 //!         }
 //!         ErrorKind::Certificate { url, message, .. } => format!("{url} needs another certificate: {message}"),
+//!         ErrorKind::Tls { url, problem: TlsProblem::NotTls, .. } => format!("is it http instead of https? {url}"),
+//!         ErrorKind::Tls { url, message, .. } => format!("ask the operator of {url}: {message}"),
 //!         ErrorKind::Proxy { proxy, status: 407, authorized: false, variable, .. } => {
 //!             format!("{proxy} needs a user and password in {variable:?}")
 //!         }
@@ -150,7 +152,7 @@ use std::time::Duration;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub(crate) use io::{IoContext, is_missing};
-pub use kind::{AuthFailure, CertificateProblem, ErrorKind};
+pub use kind::{AuthFailure, CertificateProblem, ErrorKind, TlsProblem};
 
 pub use crate::digest::InvalidDigest;
 pub use crate::relpath::InvalidName;

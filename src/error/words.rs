@@ -107,6 +107,9 @@ impl fmt::Display for ErrorKind {
                     "the server's certificate is not accepted: {message} ({url})"
                 )
             }
+            Self::Tls { url, message, .. } => {
+                write!(f, "cannot establish a secure connection: {message} ({url})")
+            }
             Self::Proxy {
                 url,
                 proxy,

@@ -73,6 +73,7 @@ pub(super) fn is_of_the_server(error: &Error) -> bool {
             | ErrorKind::RateLimited { .. }
             | ErrorKind::Authentication { .. }
             | ErrorKind::Certificate { .. }
+            | ErrorKind::Tls { .. }
             | ErrorKind::Proxy { .. }
             | ErrorKind::HashMismatch { .. }
             | ErrorKind::SizeMismatch { .. }

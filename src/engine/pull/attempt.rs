@@ -205,6 +205,7 @@ fn is_of_source(error: &Error) -> bool {
             | ErrorKind::Registry { .. }
             | ErrorKind::Network { .. }
             | ErrorKind::Certificate { .. }
+            | ErrorKind::Tls { .. }
             | ErrorKind::Proxy { .. }
             | ErrorKind::WebPage { .. }
     )

@@ -14,11 +14,12 @@ mod tls;
 use std::fmt;
 use std::sync::Weak;
 
+use ureq::Timeout;
 use ureq::unversioned::transport::time::{Duration, Instant};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use crate::config::HttpConfig;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::http::transport::{Request, Response, Transport, TransportError};
 use crate::mutex::Mutex;
 use crate::progress::{CancelState, CancelToken};
@@ -108,6 +109,38 @@ impl UreqTransport {
         agent
     }
 
+    /// Explains an error of ureq.
+    fn failed(&self, error: ureq::Error, url: &Url, proxy: Option<&Proxy>) -> TransportError {
+        let way = proxy.map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
+        if let Some(refused) = tls::problem(&error) {
+            return TransportError::known(tls::refusal(refused, url, &way), false);
+        }
+        let error = match (error, proxy) {
+            (ureq::Error::Other(inner), Some(proxy))
+                if let Some(&TunnelRefused { status }) = inner.downcast_ref() =>
+            {
+                return TransportError::known(proxy.refusal(url, status), status >= 500);
+            }
+            (ureq::Error::Other(inner), _) => match inner.downcast::<Error>() {
+                Ok(known) => return TransportError::known(*known, false),
+                Err(inner) => ureq::Error::Other(inner),
+            },
+            (other, _) => other,
+        };
+        let (what, transient) = describe(&error);
+        let limit = match error {
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                format!(" after {} s", self.config.connect_timeout.as_secs_f32())
+            }
+            _ => String::new(),
+        };
+        TransportError {
+            message: format!("{what}{limit}{way}"),
+            transient,
+            source: Some(error.into()),
+        }
+    }
+
     fn agent_config(&self, proxy: Option<ureq::Proxy>) -> ureq::config::Config {
         ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -161,7 +194,7 @@ impl Transport for UreqTransport {
             call = call.header("proxy-authorization", credentials.expose());
         }
         let response = call.call();
-        let response = response.map_err(|error| transport_error(error, url, proxy.as_ref()))?;
+        let response = response.map_err(|error| self.failed(error, url, proxy.as_ref()))?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         if let Some(proxy) = forwards.filter(|_| status >= 400 && proxy::made(&head)) {
@@ -200,50 +233,9 @@ fn time_left(details: &ConnectionDetails<'_>) -> NextTimeout {
 }
 
 /// Describes an error of ureq, and tells whether the request may succeed later.
-fn transport_error(error: ureq::Error, url: &Url, proxy: Option<&Proxy>) -> TransportError {
-    let error = match error {
-        ureq::Error::Other(inner) => match (inner.downcast::<TunnelRefused>(), proxy) {
-            (Ok(refused), Some(proxy)) => {
-                let refusal = proxy.refusal(url, refused.status);
-                return TransportError::known(refusal, refused.status >= 500);
-            }
-            (Ok(refused), None) => ureq::Error::Other(refused),
-            (Err(inner), _) => match inner.downcast::<Error>() {
-                Ok(known) => return TransportError::known(*known, false),
-                Err(inner) => ureq::Error::Other(inner),
-            },
-        },
-        other => other,
-    };
-    if let Some(rustls::Error::InvalidCertificate(refused)) = tls_error(&error) {
-        let (problem, message) = certificate::explain(refused);
-        let refused = ErrorKind::Certificate {
-            url: Box::new(url.clone()),
-            problem,
-            message,
-        };
-        return TransportError::known(refused, false);
-    }
-    let (message, transient) = describe(&error);
-    let way = proxy.map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
-    TransportError {
-        message: format!("{message}{way}"),
-        transient,
-        source: Some(error.into()),
-    }
-}
-
-fn tls_error(error: &ureq::Error) -> Option<&rustls::Error> {
-    match error {
-        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
-        _ => None,
-    }
-}
-
 fn describe(error: &ureq::Error) -> (&'static str, bool) {
-    use ureq::{Error, Timeout};
+    use ureq::Error;
     match error {
-        _ if tls_error(error).is_some() => ("cannot establish a secure connection", false),
         Error::HostNotFound => ("host not found", true),
         Error::Timeout(Timeout::Connect | Timeout::Resolve) => ("connection timed out", true),
         Error::Timeout(_) => (STALLED, true),

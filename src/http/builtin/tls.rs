@@ -14,11 +14,12 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
-use super::certificate::Verifier;
+use super::certificate::{self, Verifier};
 use super::time_left;
 use crate::config::HttpConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, TlsProblem};
 use crate::platform;
+use crate::url::Url;
 
 /// Puts connections into TLS where the scheme asks for it. Clones share the certificates, which are read when they are
 /// needed.
@@ -42,7 +43,7 @@ impl Tls {
     /// Reads the certificates to trust, unless they have been.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there are none.
+    /// [`ErrorKind::Config`] if there are none.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
@@ -114,12 +115,67 @@ impl<In: Transport> Connector<In> for Tls {
         let clock = details.current_time.clone();
         let mut socket = TransportAdapter::new(transport.boxed(), clock);
         socket.set_timeout(time_left(details));
-        tls.complete_io(&mut socket)?;
+        // What TLS says of a handshake must be told from what it says of data later.
+        tls.complete_io(&mut socket).map_err(|error| {
+            let refused = error.downcast::<rustls::Error>();
+            refused.map_or_else(ureq::Error::from, |refused| {
+                ureq::Error::Other(refused.into())
+            })
+        })?;
         let config = details.config;
         Ok(Some(Either::B(Secured {
             stream: StreamOwned::new(tls, socket),
             buffers: LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size()),
         })))
+    }
+}
+
+/// Returns what TLS says is wrong with a connection: anything in a handshake; after it, only that the other side ended it,
+/// for which a certificate of the client may be missing.
+pub(super) fn problem(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Other(error) => error.downcast_ref(),
+        ureq::Error::Io(error) => {
+            let error = error.get_ref()?.downcast_ref();
+            error.filter(|error| matches!(error, rustls::Error::AlertReceived(_)))
+        }
+        _ => None,
+    }
+}
+
+/// The error of a connection that TLS refuses; `way` says which way it goes.
+pub(super) fn refusal(error: &rustls::Error, url: &Url, way: &str) -> ErrorKind {
+    use rustls::{AlertDescription as Alert, Error as E, InvalidMessage};
+    let url = Box::new(url.clone());
+    let (problem, message) = match error {
+        E::InvalidCertificate(error) => {
+            let (problem, message) = certificate::explain(error);
+            return ErrorKind::Certificate {
+                url,
+                problem,
+                message,
+            };
+        }
+        E::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => (TlsProblem::NotTls, "the port does not speak TLS".into()),
+        E::PeerIncompatible(_)
+        | E::AlertReceived(
+            Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity,
+        ) => (
+            TlsProblem::NothingInCommon,
+            "the server has no version or cipher suite of TLS that is accepted here".into(),
+        ),
+        E::AlertReceived(Alert::CertificateRequired) => (
+            TlsProblem::ClientCertificate,
+            "the server requires a certificate of the client".into(),
+        ),
+        other => (TlsProblem::Failed, format!("the handshake failed: {other}")),
+    };
+    ErrorKind::Tls {
+        url,
+        problem,
+        message: format!("{message}{way}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use modelrack::error::{AuthFailure, BoxError, CertificateProblem};
+use modelrack::error::{AuthFailure, BoxError, CertificateProblem, TlsProblem};
 use modelrack::transport::Url;
 use modelrack::{Error, ErrorKind};
 use serde_json::{Value, json};
@@ -31,6 +31,14 @@ fn step(step: &str, source: Error) -> Error {
 
 fn certificate(problem: CertificateProblem, message: &str) -> Error {
     Error::from(ErrorKind::Certificate {
+        url: url(),
+        problem,
+        message: message.to_owned(),
+    })
+}
+
+fn tls(problem: TlsProblem, message: &str) -> Error {
+    Error::from(ErrorKind::Tls {
         url: url(),
         problem,
         message: message.to_owned(),
@@ -301,6 +309,19 @@ fn errors() -> Vec<Error> {
         ),
         certificate(CertificateProblem::Expired, "it has expired"),
         certificate(CertificateProblem::OtherHost, "it is for a.example only"),
+        tls(TlsProblem::NotTls, "the port does not speak TLS"),
+        tls(
+            TlsProblem::NothingInCommon,
+            "the server has no version or cipher suite of TLS that is accepted here",
+        ),
+        tls(
+            TlsProblem::ClientCertificate,
+            "the server requires a certificate of the client",
+        ),
+        tls(
+            TlsProblem::Failed,
+            "the handshake failed: received fatal alert: InternalError",
+        ),
         proxy(407, false, Some("HTTPS_PROXY")),
         proxy(407, true, None),
         proxy(403, false, Some("HTTPS_PROXY")),

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use modelrack::config::HttpConfig;
-use modelrack::error::CertificateProblem;
+use modelrack::error::{CertificateProblem, TlsProblem};
 use modelrack::{ErrorKind, Manager, ModelManager, PullOptions, PullReport, Result};
 
 use crate::support::rack::{Rack, quick_http};
@@ -117,6 +119,64 @@ fn a_certificate_that_is_refused_is_seen_once_and_explained() {
         assert!(message.contains(words), "{certificate}: {message}");
         assert_eq!(front.connections(), 1, "{certificate}");
     }
+}
+
+#[test]
+fn a_handshake_that_fails_is_tried_once_and_explained() {
+    use TlsProblem::{ClientCertificate, Failed, NotTls, NothingInCommon};
+    let rack = Rack::with_model();
+    // The alerts are protocol_version, handshake_failure and internal_error.
+    for (front, problem) in [
+        (
+            TlsFront::answering(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+            NotTls,
+        ),
+        (TlsFront::answering(b"SSH-2.0-OpenSSH_9.6\r\n"), NotTls),
+        (
+            TlsFront::answering(&[21, 3, 1, 0, 2, 2, 70]),
+            NothingInCommon,
+        ),
+        (
+            TlsFront::answering(&[21, 3, 3, 0, 2, 2, 40]),
+            NothingInCommon,
+        ),
+        (TlsFront::answering(&[21, 3, 3, 0, 2, 2, 80]), Failed),
+        (
+            TlsFront::for_certified_clients(rack.server.port()),
+            ClientCertificate,
+        ),
+    ] {
+        let mut http = quick_http();
+        http.certificates = vec![TlsFront::authority()];
+        let config = rack.bare_config().http(http).registry_url(front.url());
+        let error = rack
+            .manager_of(config)
+            .pull(&address("g/m v1"), &PullOptions::default())
+            .unwrap_err();
+        let ErrorKind::Tls { problem: shown, .. } = error.kind() else {
+            panic!("{problem:?}: {error:?}");
+        };
+        assert_eq!(*shown, problem, "{error}");
+        assert_eq!(error.code(), "NETWORK_ERROR");
+        assert_eq!(front.connections(), 1, "{error}");
+    }
+    assert!(rack.server.requests().is_empty());
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_waited_for_as_long_as_the_error_says() {
+    let rack = Rack::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut http = quick_http();
+    http.connect_timeout = Duration::from_millis(50);
+    let registry = format!("https://{}", silent.local_addr().unwrap());
+    let config = rack.bare_config().http(http).registry_url(registry);
+    let error = rack
+        .manager_of(config)
+        .pull(&address("g/m v1"), &PullOptions::default())
+        .unwrap_err();
+    let shown = chain(&error);
+    assert!(shown.contains("timed out after 0.05 s"), "{shown}");
 }
 
 #[test]

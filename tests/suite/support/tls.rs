@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::root;
 
@@ -33,22 +35,45 @@ impl TlsFront {
     }
 
     pub(crate) fn with(certificate: &str, port: u16) -> Self {
+        let config = Arc::new(config(certificate, WebPkiClientVerifier::no_client_auth()));
+        Self::start(move |stream| serve(stream, config.clone(), port))
+    }
+
+    /// Lets in only who has a certificate of its own.
+    pub(crate) fn for_certified_clients(port: u16) -> Self {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(Self::authority()).unwrap();
+        roots.add(authority).unwrap();
+        let provider = Arc::new(rustls_graviola::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+        let config = Arc::new(config("server", verifier.build().unwrap()));
+        Self::start(move |stream| serve(stream, config.clone(), port))
+    }
+
+    /// Answers whatever comes first with these bytes.
+    pub(crate) fn answering(bytes: &'static [u8]) -> Self {
+        Self::start(move |mut stream| {
+            let mut header = [0; 5];
+            stream.read_exact(&mut header).ok()?;
+            let length = u16::from_be_bytes([header[3], header[4]]);
+            stream.read_exact(&mut vec![0; length.into()]).ok()?;
+            stream.write_all(bytes).ok()
+        })
+    }
+
+    fn start(serve: impl Fn(TcpStream) -> Option<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own = listener.local_addr().unwrap().port();
-        let config = Arc::new(config(certificate));
+        let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
-        let count = connections.clone();
+        let (count, serve) = (connections.clone(), Arc::new(serve));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let config = config.clone();
-                std::thread::spawn(move || serve(stream, config, port));
+                let serve = serve.clone();
+                std::thread::spawn(move || serve(stream));
             }
         });
-        Self {
-            port: own,
-            connections,
-        }
+        Self { port, connections }
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -78,13 +103,13 @@ fn file(name: &str) -> PathBuf {
     suite.join("support").join("tls").join(name)
 }
 
-fn config(name: &str) -> ServerConfig {
+fn config(name: &str, clients: Arc<dyn ClientCertVerifier>) -> ServerConfig {
     let certificate = CertificateDer::from_pem_file(TlsFront::pem(name)).unwrap();
     let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
     ServerConfig::builder_with_provider(Arc::new(rustls_graviola::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate], key)
         .unwrap()
 }
@@ -96,8 +121,11 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, port: u16) -> Option<()> 
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        if client.read(&mut byte).ok()? == 0 {
-            return None;
+        match client.read(&mut byte) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            // What is not read would take back what was sent, such as an alert.
+            Err(_) => return io::copy(&mut client.sock, &mut io::sink()).map(drop).ok(),
         }
         head.push(byte[0]);
     }
