@@ -111,6 +111,12 @@ fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[serde(try_from = "String")]
 pub struct GitBlobId([u8; 20]);
 
+impl From<[u8; 20]> for GitBlobId {
+    fn from(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for GitBlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(&self.0, f)

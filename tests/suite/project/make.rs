@@ -4,6 +4,7 @@ mod hostile;
 mod leftovers;
 mod local;
 mod remote;
+mod staged;
 
 use std::fs;
 use std::path::PathBuf;

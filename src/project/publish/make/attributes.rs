@@ -6,6 +6,10 @@
 //!
 //! [attributes]: https://git-scm.com/docs/gitattributes
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use crate::glob::Glob;
 use crate::relpath::{below, shown};
 
@@ -58,6 +62,24 @@ impl Default for Attributes {
 }
 
 impl Attributes {
+    /// Reads the attributes for the folder `root` of a work tree, and for those in it.
+    pub(super) fn of_work_tree(top: &Path, root: &str, names: &[String]) -> Self {
+        let above: Vec<&str> = root.split('/').filter(|it| !it.is_empty()).collect();
+        let above = (0..above.len()).map(|depth| below(&above[..depth].join("/"), NAME));
+        let is_one = |name: &&String| name.rsplit('/').next() == Some(NAME);
+        let within = names.iter().filter(is_one).map(|name| below(root, name));
+        let mut attributes = Self::default();
+        for path in above.chain(within) {
+            let mut text = Vec::new();
+            let file = File::open(top.join(&path));
+            let read = file.and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+            if read.is_ok() {
+                attributes.add_file(&path, &text);
+            }
+        }
+        attributes
+    }
+
     /// Adds the attributes in a file of the repository. That at its top comes first, since only it defines macros.
     pub(super) fn add_file(&mut self, path: &str, text: &[u8]) {
         let folder = path.strip_suffix(NAME).unwrap_or_default();

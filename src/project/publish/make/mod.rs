@@ -2,7 +2,7 @@
 //!
 //! What is indexed is what will be served: the archive of the repository at a ref, or a zip of a release. A local folder
 //! can be indexed instead, to try things out; the same files give the same registry, byte for byte. A file that attributes of
-//! git may change in the archive is read as the server serves it by itself.
+//! git may change in the archive is read as the server serves it by itself, and one of a work tree as git has staged it.
 //!
 //! A folder with a name file is a model, named after its path below the folder that is indexed. Everything below it belongs
 //! to it, even where that belongs to another model too. Left out are the outputs of a run (`.lst .hds .hed .cbb .cbc .bud
@@ -11,40 +11,32 @@
 //! model is refused, since a server does not serve what it leads to.
 
 mod attributes;
+mod hash;
 mod models;
 mod origin;
+mod staged;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 use tracing::info;
 
 use crate::config::Config;
-use crate::digest::Hasher;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::transport::Transport;
 use crate::model::ModelName;
-use crate::modelstoml::{Document, FileEntry, ProjectRegistry};
+use crate::modelstoml::{Document, ProjectRegistry};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::project::item::listed;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
-use crate::project::scan::pointer::PointerCheck;
-use crate::relpath::below;
 use crate::setters::setters;
 use crate::store::lock::RECORD_LIMIT;
 
 use models::{Models, Naming, find};
-use origin::IndexedFolder;
-
-/// How much of a file is read at once, in bytes.
-const BUFFER_BYTES: usize = 64 << 10;
 
 /// A repository at a ref; [`MakeOrigin`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,6 +217,7 @@ setters!(MakeOptions {
 /// for note in &report.notes {
 ///     println!("note: {note}");
 /// }
+/// println!("left out: {:?}", report.left_out);
 /// assert_eq!(report.models, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -246,6 +239,8 @@ pub struct MakeReport {
     pub total_bytes: u64,
     /// What the publisher should know, each as a sentence; may be empty.
     pub notes: Vec<String>,
+    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind.
+    pub left_out: Vec<String>,
 }
 
 impl Project {
@@ -289,10 +284,11 @@ impl Project {
                 folder.location
             )));
         }
-        let files = hash_files(&folder, &found.files, options)?;
-        let mut of_folder = folder.notes.clone();
-        of_folder.extend(folder.note_of_changes(&found.files));
-        let notes = notes(of_folder, found.nested, &folder.tree.left_behind);
+        let (files, of_files) = folder.hash_files(&found.files, options)?;
+        let mut notes = folder.notes.clone();
+        notes.extend(of_files);
+        notes.extend(folder.note_of_changes(&found.files));
+        notes.extend(note_of_nested(found.nested));
         let Models {
             models, examples, ..
         } = found;
@@ -304,6 +300,7 @@ impl Project {
             total_bytes: files.values().filter_map(|file| file.size_bytes).sum(),
             source: folder.location,
             notes,
+            left_out: folder.tree.left_behind,
         };
         let made = Document {
             root: Some(folder.root),
@@ -321,42 +318,6 @@ impl Project {
         info!(path = %path.display(), models = report.models, "made a registry");
         Ok(report)
     }
-}
-
-/// Hashes files on all processors.
-fn hash_files(
-    folder: &IndexedFolder,
-    names: &BTreeSet<&str>,
-    options: &MakeOptions,
-) -> Result<BTreeMap<String, FileEntry>> {
-    let server = folder.server.as_ref().filter(|_| options.urls);
-    let hash = |buffer: &mut Vec<u8>, name: &str| {
-        let path = below(&folder.root, name);
-        let (mut hasher, mut size_bytes) = (Hasher::default(), 0);
-        let mut pointer = PointerCheck::default();
-        if let Some(served) = folder.hash_served(&path, &options.cancel)? {
-            (hasher, pointer, size_bytes) = served;
-        } else {
-            folder.tree.read(name, buffer, &mut |piece| {
-                hasher.update(piece);
-                pointer.update(piece);
-                size_bytes += piece.len() as u64;
-                options.cancel.check()
-            })?;
-        }
-        pointer.finish(format_args!("{name} of {}", folder.location))?;
-        let url = server.map(|server| server.url(folder.asset.as_deref(), &path));
-        let file = FileEntry {
-            digest: Some(hasher.finish()),
-            size_bytes: Some(size_bytes),
-            url: url.transpose()?.map(|url| url.to_string()),
-            ..FileEntry::default()
-        };
-        Ok((name.to_owned(), file))
-    };
-    let names: Vec<&str> = names.iter().copied().collect();
-    let files = names.into_par_iter();
-    files.map_init(|| vec![0; BUFFER_BYTES], hash).collect()
 }
 
 /// Reads the registry that will be replaced.
@@ -398,19 +359,13 @@ impl ProjectRegistry {
     }
 }
 
-fn notes(mut notes: Vec<String>, nested: usize, left_behind: &[String]) -> Vec<String> {
-    match nested {
-        0 => {}
-        1 => notes.push("a model is in the folder of another, so its files belong to both".into()),
-        several => notes.push(format!(
+/// Says in a sentence that models are in the folders of others.
+fn note_of_nested(models: usize) -> Option<String> {
+    match models {
+        0 => None,
+        1 => Some("a model is in the folder of another, so its files belong to both".into()),
+        several => Some(format!(
             "{several} models are in the folders of others, so their files belong to both"
         )),
     }
-    if !left_behind.is_empty() {
-        notes.push(format!(
-            "left out what a system, an editor or a download tool left behind: {}",
-            listed(left_behind)
-        ));
-    }
-    notes
 }

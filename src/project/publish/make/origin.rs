@@ -1,25 +1,24 @@
 //! Opening what is indexed: a folder in the archive of a repository, in a zip of a release, or on this machine.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::attributes::{self, Attributes};
+use super::hash::Content;
+use super::staged::Staged;
 use super::tree::{Archive, Tree};
 use super::{MakeOptions, MakeOrigin, RepositoryRef};
 use crate::archive::{Directory, MAX_ARCHIVE_BYTES};
-use crate::digest::Hasher;
 use crate::disk::write::NewFile;
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::http::call::Call;
 use crate::http::{Client, GetOptions};
 use crate::progress::{CancelToken, Silent};
-use crate::project::scan::pointer::PointerCheck;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below, shown};
 use crate::settings::Settings;
@@ -42,6 +41,8 @@ pub(super) struct IndexedFolder {
     /// What the publisher should know about it, each as a sentence.
     pub(super) notes: Vec<String>,
     pub(super) server: Option<Server>,
+    /// What git has staged of it, if that is known.
+    pub(super) staged: Option<Staged>,
     /// By which its files may differ from those that the server serves.
     attributes: Attributes,
     /// For fetching files that differ, if they are in an archive.
@@ -187,16 +188,12 @@ impl Server {
 }
 
 impl IndexedFolder {
-    /// Hashes a file as the server serves it, if that may be in another form than it is packed. `path` is its path in the
+    /// Fetches a file as the server serves it, if that may be in another form than it is packed. `path` is its path in the
     /// repository.
     ///
     /// # Errors
     /// Those of the network; [`ErrorKind::Cancelled`].
-    pub(super) fn hash_served(
-        &self,
-        path: &str,
-        cancel: &CancelToken,
-    ) -> Result<Option<(Hasher, PointerCheck, u64)>> {
+    pub(super) fn fetch_served(&self, path: &str, cancel: &CancelToken) -> Result<Option<Content>> {
         let (Some(server), Some(client)) = (&self.server, &self.client) else {
             return Ok(None);
         };
@@ -204,23 +201,24 @@ impl IndexedFolder {
             return Ok(None);
         }
         let urls = [server.url(None, path)?];
-        let create = || Ok((Hasher::default(), PointerCheck::default()));
-        let write = |(hasher, pointer): &mut (Hasher, PointerCheck), piece: &[u8]| {
-            hasher.update(piece);
-            pointer.update(piece);
+        let create = || Ok(Content::default());
+        let write = |content: &mut Content, piece: &[u8]| {
+            content.update(piece);
             Ok(())
         };
         let options = GetOptions::default();
-        let ((hasher, pointer), size_bytes, _) =
+        let (content, ..) =
             client.fetch_into(&urls, &options, MAX_ARCHIVE_BYTES, cancel, create, write)?;
-        Ok(Some((hasher, pointer, size_bytes)))
+        Ok(Some(content))
     }
 
-    /// Says in a sentence which of these files git may have changed when it checked them out.
+    /// Says in a sentence which of these files git may have changed when it checked them out, if what it has staged is not known.
     pub(super) fn note_of_changes(&self, names: &BTreeSet<&str>) -> Option<String> {
         let may_change = |name: &&&str| self.attributes.may_change(&below(&self.root, name));
         let mut changed = names.iter().filter(may_change);
-        let first = changed.next().filter(|_| self.client.is_none())?;
+        let first = changed
+            .next()
+            .filter(|_| self.client.is_none() && self.staged.is_none())?;
         let (first, count) = (shown(first), 1 + changed.count());
         Some(format!(
             "git may have changed {count} of the files, such as '{first}', when it checked them out, as {} says; a \
@@ -298,6 +296,7 @@ impl MakeOptions {
             top: name_of(root).or(name_of(&server.place.repo)),
             notes: attributes.note().into_iter().collect(),
             server: Some(server),
+            staged: None,
             attributes,
             client: Some(client),
         })
@@ -330,10 +329,12 @@ impl MakeOptions {
             "the folder is not in a work tree of git, so the registry has no root: its files have to be at the top of \
              their repository",
         );
-        let attributes = match &in_work_tree {
-            Some(root) => attributes_in_work_tree(&folder, root, &tree.names)?,
-            None => Attributes::default(),
-        };
+        let (mut staged, mut attributes) = (None, Attributes::default());
+        if let Some(root) = &in_work_tree {
+            let top = top_of_work_tree(&folder, root)?;
+            staged = Staged::read(&top, root);
+            attributes = Attributes::of_work_tree(&top, root, &tree.names);
+        }
         let root = in_work_tree.unwrap_or_default();
         if !root.is_empty() {
             RelPath::parse(&root)
@@ -351,30 +352,18 @@ impl MakeOptions {
             asset: None,
             notes: note.map(str::to_owned).into_iter().collect(),
             server,
+            staged,
             attributes,
             client: None,
         })
     }
 }
 
-/// Reads the attributes of git for a folder, whose path in its work tree is `root`, and for those in it.
-fn attributes_in_work_tree(folder: &Path, root: &str, names: &[String]) -> Result<Attributes> {
+/// Returns the top of the work tree in which a folder has the path `root`.
+fn top_of_work_tree(folder: &Path, root: &str) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder).at("read", folder)?;
-    let above: Vec<&str> = root.split('/').filter(|it| !it.is_empty()).collect();
-    let top = folder.ancestors().nth(above.len()).unwrap_or(&folder);
-    let above = (0..above.len()).map(|depth| below(&above[..depth].join("/"), attributes::NAME));
-    let is_one = |name: &&String| name.rsplit('/').next() == Some(attributes::NAME);
-    let within = names.iter().filter(is_one).map(|name| below(root, name));
-    let mut attributes = Attributes::default();
-    for path in above.chain(within) {
-        let mut text = Vec::new();
-        let file = File::open(top.join(&path));
-        let read = file.and_then(|file| file.take(attributes::MAX_BYTES).read_to_end(&mut text));
-        if read.is_ok() {
-            attributes.add_file(&path, &text);
-        }
-    }
-    Ok(attributes)
+    let depth = root.split('/').filter(|it| !it.is_empty()).count();
+    Ok(folder.ancestors().nth(depth).unwrap_or(&folder).to_owned())
 }
 
 /// Returns the last segment of a path.

@@ -122,6 +122,14 @@ impl Tree {
         }
     }
 
+    /// Returns the size of a file of this machine, in bytes; 0 if that cannot be told.
+    pub(super) fn size_of(&self, name: &str) -> u64 {
+        match &self.content {
+            Content::Folder { path, .. } => fs::metadata(path.join(name)).map_or(0, |of| of.len()),
+            Content::Archive { .. } => 0,
+        }
+    }
+
     /// Passes on a file in pieces, each at most as large as the buffer, until `take` fails.
     ///
     /// # Errors

@@ -53,6 +53,10 @@ fn it_says_what_was_made_and_of_what() {
         make(&rack, &forge, &[&archive[..], &["--quiet"]].concat()).quiet_success(),
         ""
     );
+    let work = rack.temp.path().join("work");
+    write_files(&work, &[("mf6/a/mfsim.nam~", b"x")]);
+    let ran = make(&rack, &forge, &["--path", text(&work)]);
+    assert!(ran.err.contains("left behind: mf6/a/mfsim.nam~"), "{ran:?}");
 
     let asset = [
         "--asset-file",
@@ -71,7 +75,7 @@ fn it_says_what_was_made_and_of_what() {
         json,
         serde_json::json!({
             "path": text(&path), "source": url, "models": 1, "examples": 1, "files": 1,
-            "total_bytes": 3, "notes": [],
+            "total_bytes": 3, "notes": [], "left_out": [],
         })
     );
 }

@@ -1,0 +1,216 @@
+//! Hashing files as those who pull will get them.
+//!
+//! Of a work tree, that is what git has staged: the same as on the disk, or the same with other line ends. The publisher is told
+//! of everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::MakeOptions;
+use super::origin::IndexedFolder;
+use crate::digest::{Check, Hasher};
+use crate::error::Result;
+use crate::manifest::{Checksum, GitBlobId};
+use crate::modelstoml::FileEntry;
+use crate::progress::CancelToken;
+use crate::project::scan::pointer::PointerCheck;
+use crate::relpath::{below, shown};
+
+/// How much of a file is read at once, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The files of a registry, and what the publisher should know about them.
+pub(super) type HashedFiles = (BTreeMap<String, FileEntry>, Vec<String>);
+
+/// What is learned from the bytes of a file.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    hasher: Hasher,
+    pub(super) pointer: PointerCheck,
+    pub(super) size_bytes: u64,
+}
+
+/// Whether a file is what a server serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is, or nothing else is known.
+    Served,
+    /// It differs from what git has staged.
+    Changed,
+    /// Git does not have it.
+    Untracked,
+}
+
+impl Content {
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+        self.pointer.update(piece);
+        self.size_bytes += piece.len() as u64;
+    }
+}
+
+impl IndexedFolder {
+    /// Hashes files on all processors.
+    pub(super) fn hash_files(
+        &self,
+        names: &BTreeSet<&str>,
+        options: &MakeOptions,
+    ) -> Result<HashedFiles> {
+        let server = self.server.as_ref().filter(|_| options.urls);
+        let hash = |buffer: &mut Vec<u8>, name: &str| {
+            let path = below(&self.root, name);
+            let (content, state) = self.read_as_served(name, &path, buffer, &options.cancel)?;
+            let location = format_args!("{name} of {}", self.location);
+            content.pointer.finish(location)?;
+            let url = server.map(|server| server.url(self.asset.as_deref(), &path));
+            let file = FileEntry {
+                digest: Some(content.hasher.finish()),
+                size_bytes: Some(content.size_bytes),
+                url: url.transpose()?.map(|url| url.to_string()),
+                ..FileEntry::default()
+            };
+            Ok((name.to_owned(), file, state))
+        };
+        let names: Vec<&str> = names.iter().copied().collect();
+        let hashed = names.into_par_iter();
+        let hashed = hashed.map_init(|| vec![0; BUFFER_BYTES], hash);
+        let hashed: Vec<(String, FileEntry, State)> = hashed.collect::<Result<_>>()?;
+        let notes = [State::Changed, State::Untracked]
+            .into_iter()
+            .filter_map(|state| {
+                let mut of_state = hashed.iter().filter(|(_, _, of_file)| *of_file == state);
+                let (first, ..) = of_state.next()?;
+                note(state, first, 1 + of_state.count())
+            });
+        let notes = notes.collect();
+        let files = hashed.into_iter().map(|(name, file, _)| (name, file));
+        Ok((files.collect(), notes))
+    }
+
+    /// Reads a file as the server serves it, as far as that is known. `path` is its path in the repository.
+    fn read_as_served(
+        &self,
+        name: &str,
+        path: &str,
+        buffer: &mut [u8],
+        cancel: &CancelToken,
+    ) -> Result<(Content, State)> {
+        if let Some(served) = self.fetch_served(path, cancel)? {
+            return Ok((served, State::Served));
+        }
+        let mut read = |take: &mut dyn FnMut(&[u8])| {
+            self.tree.read(name, buffer, &mut |piece| {
+                take(piece);
+                cancel.check()
+            })
+        };
+        let mut content = Content::default();
+        let Some(staged) = &self.staged else {
+            read(&mut |piece| content.update(piece))?;
+            return Ok((content, State::Served));
+        };
+        let Some(blob) = staged.blob(path) else {
+            read(&mut |piece| content.update(piece))?;
+            return Ok((content, State::Untracked));
+        };
+        let mut check = Blob::new(blob, self.tree.size_of(name));
+        read(&mut |piece| {
+            content.update(piece);
+            check.update(piece);
+        })?;
+        if check.matches() {
+            return Ok((content, State::Served));
+        }
+        // Git may have changed the line ends when it checked the file out.
+        let mut ends = LineEnds::default();
+        read(&mut |piece| drop(ends.convert(piece)))?;
+        if ends.converted > 0 {
+            let mut text = Content::default();
+            let mut check = Blob::new(blob, content.size_bytes - ends.converted);
+            let mut ends = LineEnds::default();
+            let mut update = |piece: &[u8]| {
+                text.update(piece);
+                check.update(piece);
+            };
+            read(&mut |piece| update(&ends.convert(piece)))?;
+            update(ends.end());
+            if check.matches() {
+                return Ok((text, State::Served));
+            }
+        }
+        Ok((content, State::Changed))
+    }
+}
+
+fn note(state: State, first: &str, count: usize) -> Option<String> {
+    let first = shown(first);
+    match state {
+        State::Served => None,
+        State::Changed => Some(format!(
+            "{count} of the files differ from what git has staged, such as '{first}': they were changed since, or git changed them \
+             when it checked them out; a server serves what is committed"
+        )),
+        State::Untracked => Some(format!(
+            "{count} of the files are not in git, such as '{first}': a server serves them only when they are committed"
+        )),
+    }
+}
+
+/// Tells whether bytes are a blob of git.
+struct Blob {
+    expected: Checksum,
+    check: Check,
+}
+
+impl Blob {
+    fn new(id: GitBlobId, size_bytes: u64) -> Self {
+        let expected = Checksum::GitBlob(id);
+        Self {
+            check: Check::of(&expected, size_bytes),
+            expected,
+        }
+    }
+
+    fn update(&mut self, piece: &[u8]) {
+        self.check.update(piece);
+    }
+
+    fn matches(self) -> bool {
+        self.check.finish() == self.expected
+    }
+}
+
+/// Converts the ends of lines to those that git commits, piece by piece.
+#[derive(Debug, Default)]
+struct LineEnds {
+    /// Whether the last byte was a `\r`, which is not passed on yet.
+    is_open: bool,
+    /// How many were converted.
+    converted: u64,
+}
+
+impl LineEnds {
+    fn convert(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(piece.len() + 1);
+        for byte in piece {
+            if mem::take(&mut self.is_open) {
+                match byte {
+                    b'\n' => self.converted += 1,
+                    _ => text.push(b'\r'),
+                }
+            }
+            match byte {
+                b'\r' => self.is_open = true,
+                byte => text.push(*byte),
+            }
+        }
+        text
+    }
+
+    /// Returns what remains.
+    fn end(&self) -> &'static [u8] {
+        if self.is_open { b"\r" } else { b"" }
+    }
+}
