@@ -108,3 +108,10 @@ pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
         _ => shown.join(", "),
     }
 }
+
+/// Returns paths in order, each once.
+pub(crate) fn in_order(mut paths: Vec<String>) -> Vec<String> {
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}

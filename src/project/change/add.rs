@@ -14,10 +14,11 @@ use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::project::item::{FailedPath, RegisteredItem};
+use crate::project::item::{FailedPath, RegisteredItem, in_order};
+use crate::project::scan::candidate::Candidate;
 use crate::project::scan::hash::{FileHashes, HashProgress};
 use crate::project::scan::left_out::is_of_tool;
-use crate::project::scan::survey::{Candidate, Survey};
+use crate::project::scan::survey::Survey;
 use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -83,7 +84,8 @@ pub struct AddOptions {
     /// The id of the model or target. Default: the name of the file without its extension, or of the folder; its path if
     /// that is taken; the name of the class if a file has several; for a target, the name of the function.
     pub id: Option<String>,
-    /// The version. Default: the one that the file states, else 1.0.0; if something changed, the next patch version.
+    /// The version. Default: the one that the file states, else 1.0.0; if something changed, the next patch version, or the
+    /// one that has these files already.
     pub version: Option<String>,
     /// The name that people read. Default: what the file states, else the id.
     pub name: Option<String>,
@@ -190,8 +192,8 @@ impl Project {
     /// the storage errors if the registry cannot be read or written; [`Locked`](crate::ErrorKind::Locked);
     /// [`Cancelled`](crate::ErrorKind::Cancelled).
     pub fn add(&mut self, paths: &[PathBuf], options: &AddOptions) -> Result<AddReport> {
-        let given = self.overrides(options)?;
         let mut survey = Survey::default();
+        let given = self.overrides(options, &mut survey.left_behind)?;
         for path in paths {
             if let Err(error) = self.survey_named(path, options, &mut survey) {
                 survey.faults.push((path.display().to_string(), error));
@@ -213,7 +215,7 @@ impl Project {
         let mut report = AddReport {
             registry: self.registry_path(),
             failed: faults.collect(),
-            left_out: survey.left_behind.into_iter().collect(),
+            left_out: in_order(survey.left_behind),
             ..AddReport::default()
         };
         report.processed = found + report.failed.len();
@@ -255,7 +257,8 @@ impl Project {
         self.survey(&path, survey)
     }
 
-    fn overrides(&self, options: &AddOptions) -> Result<Overrides> {
+    /// Reads the options, and adds to `left_behind` what was passed over in folders of data and code.
+    fn overrides(&self, options: &AddOptions, left_behind: &mut Vec<String>) -> Result<Overrides> {
         if let Some(id) = &options.id {
             ModelName::parse(id).map_err(Error::argument_name)?;
         }
@@ -266,8 +269,10 @@ impl Project {
             let words = words.iter().map(|word| word.trim().to_owned());
             words.filter(|word| !word.is_empty()).collect::<Vec<_>>()
         };
-        let files_of =
-            |paths: &[PathBuf]| self.files_at_all(paths.iter().map(|path| self.path_of(path)));
+        let mut files_of = |paths: &[PathBuf]| {
+            let paths = paths.iter().map(|path| self.path_of(path));
+            self.files_at_all(paths, left_behind)
+        };
         Ok(Overrides {
             id: options.id.clone(),
             version: options.version.clone(),
@@ -286,14 +291,18 @@ impl Project {
         })
     }
 
-    /// Returns the files at some paths of the project, and below those that are folders; each once, in order.
+    /// Returns the files at some paths of the project, and below those that are folders; each once, in order. What is passed
+    /// over there is added to `left_behind`.
     pub(crate) fn files_at_all(
         &self,
         paths: impl IntoIterator<Item = Result<String>>,
+        left_behind: &mut Vec<String>,
     ) -> Result<Vec<RelPath>> {
         let mut files = BTreeSet::new();
         for path in paths {
-            files.extend(self.files_at(&path?)?.files);
+            let found = self.files_at(&path?)?;
+            files.extend(found.files);
+            left_behind.extend(found.left_behind);
         }
         Ok(files.into_iter().collect())
     }

@@ -6,9 +6,9 @@ use super::ids::Ids;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
+use crate::project::scan::candidate::Candidate;
 use crate::project::scan::hash::FileHashes;
 use crate::project::scan::python::{Entrypoint, ModelClass, TargetFunction};
-use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 
 /// The description of a model, as its files, another registry or the caller state it.

@@ -16,10 +16,10 @@ use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
 use crate::progress::CancelToken;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
-use crate::project::item::FailedPath;
+use crate::project::item::{FailedPath, in_order};
+use crate::project::scan::candidate::Candidate;
 use crate::project::scan::hash::{FileHashes, HashProgress};
 use crate::project::scan::python::{Entrypoint, ModelClass, Module, Symbol};
-use crate::project::scan::survey::Candidate;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 
@@ -98,6 +98,7 @@ setters!(ResyncOptions {
 /// for failed in &report.failed {
 ///     println!("{} stays as it is: {}", failed.path, failed.error);
 /// }
+/// println!("left out: {:?}", report.left_out);
 /// assert_eq!((difference.changed[0].id.as_str(), difference.unchanged), ("sir", 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -117,6 +118,8 @@ pub struct ResyncReport {
     pub difference: Difference,
     /// What cannot be registered as it is now, each with the error; its entry stays as it is.
     pub failed: Vec<FailedPath>,
+    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind.
+    pub left_out: Vec<String>,
 }
 
 /// The registered files of a project as they are now.
@@ -125,6 +128,7 @@ struct Snapshot {
     candidates: BTreeMap<String, Option<Candidate>>,
     hashes: FileHashes,
     failed: Vec<FailedPath>,
+    left_behind: Vec<String>,
     time: SystemTime,
 }
 
@@ -149,6 +153,7 @@ impl Project {
             Ok(report)
         })?;
         report.failed.extend(snapshot.failed);
+        report.left_out = snapshot.left_behind;
         Ok(report)
     }
 
@@ -162,6 +167,7 @@ impl Project {
         let mut plan = self.planned(|registry| snapshot.update(registry));
         plan.report.dry_run = true;
         plan.report.failed.extend(snapshot.failed);
+        plan.report.left_out = snapshot.left_behind;
         Ok(plan)
     }
 
@@ -179,11 +185,13 @@ impl Project {
             .map(|path| (path.to_owned(), self.look_again(path)))
             .collect();
         let (mut candidates, mut failed) = (BTreeMap::new(), Vec::new());
+        let mut left_behind = Vec::new();
         let mut files: BTreeSet<RelPath> = BTreeSet::new();
         for (path, candidate) in read {
             match candidate {
-                Ok(candidate) => {
-                    if let Some(candidate) = &candidate {
+                Ok(mut candidate) => {
+                    if let Some(candidate) = &mut candidate {
+                        left_behind.append(&mut candidate.left_behind);
                         files.extend(candidate.files.iter().cloned());
                         let functions = candidate.functions().iter();
                         let stated = functions.flat_map(|function| &function.data);
@@ -203,6 +211,7 @@ impl Project {
             candidates,
             hashes: self.hash_files(&files, &options.cancel, progress)?,
             failed,
+            left_behind: in_order(left_behind),
             time,
         })
     }

@@ -32,7 +32,8 @@
 //! }
 //! ```
 //!
-//! For a folder, `file_path` is the folder, `file_size_bytes` the size of all its files, and `hash` is empty. What `make`
+//! For a folder, `file_path` is the folder, `file_size_bytes` the size of all its files, and `hash` is empty; so they are for
+//! parts, but that `file_path` is the first. What `make`
 //! found is not in the report: it has neither versions nor times.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, TargetEntry};
 use crate::project::home::Project;
+use crate::project::scan::formats::PartName;
 use crate::relpath::{RelPath, check_distinct};
 use crate::time::rfc3339_micros;
 
@@ -330,6 +332,9 @@ fn own_size(entry: &ModelEntry, version: &RegisteredVersion) -> u64 {
     own.map_or_else(|| version.total_bytes(), |facts| facts.size_bytes)
 }
 
+/// Returns the file that was registered, unless it is only the first part of the model.
 fn own_file<'a>(entry: &ModelEntry, version: &'a RegisteredVersion) -> Option<&'a FileFacts> {
-    version.files.get(&RelPath::parse(&entry.path).ok()?)
+    let path = RelPath::parse(&entry.path).ok()?;
+    let is_part = PartName::of(path.components().last()?).is_some();
+    version.files.get(&path).filter(|_| !is_part)
 }

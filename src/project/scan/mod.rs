@@ -1,6 +1,8 @@
 //! Finds models among the files of a project, reads what they say about themselves, and hashes them.
 
+pub(crate) mod candidate;
 pub mod formats;
+mod groups;
 pub(crate) mod hash;
 pub(crate) mod left_out;
 pub(crate) mod pointer;

@@ -1,88 +1,25 @@
-//! What the files of a project say about models and targets.
+//! Finding the models and targets among the files of a project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::iter;
 use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::{Error, IoContext, Result};
 use crate::project::home::Project;
-use crate::project::scan::formats::{self, Description, Extent, ModelFile};
+use crate::project::scan::candidate::Candidate;
+use crate::project::scan::formats::{self, ModelFile};
+use crate::project::scan::groups::{Group, Groups, parts_of};
 use crate::project::scan::left_out::is_output_of_run;
-use crate::project::scan::python::{self, Entrypoint, ModelClass, Module, TargetFunction};
+use crate::project::scan::python::{self, Entrypoint, Module};
 use crate::project::scan::walk::{FolderFiles, IS_LINK, files_below, folder_of};
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, below};
 
 /// The format of models that are code.
 pub(crate) const PYTHON: &str = "python";
 /// The format whose folders contain the output of runs next to the model.
 pub(crate) const MODFLOW: &str = "modflow";
-
-/// A file, or a folder with all its files, that may be a model or have targets.
-#[derive(Debug, Default)]
-pub(crate) struct Candidate {
-    /// Its path in the project, `.` for the project's folder.
-    pub(crate) path: String,
-    /// The path from which an id is made: without the extension of a file; for the project's folder, its name.
-    pub(crate) plain_path: String,
-    /// Its files, in order.
-    pub(crate) files: Vec<RelPath>,
-    /// The format that recognized it.
-    pub(crate) format: Option<&'static str>,
-    pub(crate) description: Description,
-    /// What it defines, if it is code.
-    pub(crate) module: Option<Module>,
-}
-
-impl Candidate {
-    /// Returns the last component of the path from which an id is made.
-    pub(crate) fn stem(&self) -> &str {
-        self.plain_path.rsplit('/').next().unwrap_or_default()
-    }
-
-    /// Returns the classes and functions that are models, if it is code.
-    pub(crate) fn classes(&self) -> &[ModelClass] {
-        self.module.as_ref().map_or(&[], |module| &module.models)
-    }
-
-    /// Returns the functions that are targets, if it is code.
-    pub(crate) fn functions(&self) -> &[TargetFunction] {
-        self.module.as_ref().map_or(&[], |module| &module.targets)
-    }
-
-    /// Returns the class of a name; without a name, the only class.
-    pub(crate) fn class(&self, name: Option<&str>) -> Option<&ModelClass> {
-        named_or_only(self.classes(), name, |class| &class.name)
-    }
-
-    /// Returns the function of a name; without a name, the only function.
-    pub(crate) fn function(&self, name: Option<&str>) -> Option<&TargetFunction> {
-        named_or_only(self.functions(), name, |function| &function.name)
-    }
-
-    /// Returns the file, unless it is a folder.
-    pub(crate) fn file(&self) -> Option<&RelPath> {
-        self.files.first().filter(|file| file.as_str() == self.path)
-    }
-
-    /// Returns the error of a folder where a target is needed.
-    pub(crate) fn is_no_target(&self) -> Error {
-        let message = format!("'{}' is not a file, and cannot be a target", self.path);
-        Error::argument(message).naming(&self.path)
-    }
-
-    /// Returns whether it is certainly a model or has targets. Of a module, that depends on what it defines.
-    fn is_known(&self) -> bool {
-        let is_empty = self.classes().is_empty() && self.functions().is_empty();
-        self.format.is_some() && !(self.module.is_some() && is_empty)
-    }
-
-    fn is_of_folder(&self) -> bool {
-        self.description.extent == Extent::Folder
-    }
-}
 
 /// What was found below the given paths.
 #[derive(Debug, Default)]
@@ -90,28 +27,76 @@ pub(crate) struct Survey {
     pub(crate) candidates: Vec<Candidate>,
     pub(crate) faults: Vec<(String, Error)>,
     /// What was passed over, as a system, an editor or a download tool left it behind.
-    pub(crate) left_behind: BTreeSet<String>,
+    pub(crate) left_behind: Vec<String>,
 }
 
 impl Project {
     /// Reads a file or folder as one model, whatever it contains.
     pub(crate) fn look_at(&self, path: &str) -> Result<Candidate> {
-        let mut survey = Survey::default();
-        self.survey_one(path, &mut survey)?;
-        let candidate = survey.candidates.pop();
-        candidate.ok_or_else(|| Error::internal("a path that is no candidate"))
+        let FolderFiles {
+            files, left_behind, ..
+        } = self.files_at(path)?;
+        let candidate = match files.as_slice() {
+            [file] if file.as_str() == path => self.file(file)?,
+            _ => self.folder(path, files),
+        };
+        Ok(Candidate {
+            left_behind,
+            ..candidate
+        })
+    }
+
+    /// Reads a file as one model. One of its parts stands for all of them.
+    fn file(&self, file: &RelPath) -> Result<Candidate> {
+        let read = self.read_file(file)?;
+        if read.part_name().is_none() {
+            return Ok(read);
+        }
+        let (folder, all) = (folder_of(file.as_str()), parts_of(file.as_str()));
+        let place = self.root().join(folder);
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(&place).at("read", &place)? {
+            let name = entry.at("read", &place)?.file_name();
+            let path = name.to_str().map(|name| match folder {
+                "." => name.to_owned(),
+                folder => below(folder, name),
+            });
+            if let Some(path) = path.filter(|path| parts_of(path) == all) {
+                parts.push(RelPath::parse_argument(&path)?);
+            }
+        }
+        parts.sort_unstable();
+        self.parts(parts).map_err(|(_, error)| error)
+    }
+
+    /// Returns the parts of a model as one model, or the first that cannot be read.
+    fn parts(&self, files: Vec<RelPath>) -> Result<Candidate, (String, Error)> {
+        let read = files.iter().map(|file| {
+            let read = self.read_file(file);
+            read.map_err(|error| (file.to_string(), error))
+        });
+        let mut read = read.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let mut main = read.next().unwrap_or_default();
+        for other in read.filter(|other| other.format == main.format) {
+            main.description.complete(other.description);
+        }
+        if let Some(part) = main.part_name().filter(|part| !part.stem.is_empty()) {
+            let folder = &main.path[..main.path.rfind('/').map_or(0, |at| at + 1)];
+            let plain = format!("{folder}{}{}", part.stem, part.ending);
+            main.plain_path = without_extension(&plain).to_owned();
+        }
+        Ok(Candidate { files, ..main })
     }
 
     /// Adds a file or folder as one model, whatever it contains.
     pub(crate) fn survey_one(&self, path: &str, survey: &mut Survey) -> Result<()> {
-        let FolderFiles {
-            files, left_behind, ..
-        } = self.files_at(path)?;
-        survey.left_behind.extend(left_behind);
-        survey.candidates.push(match files.as_slice() {
-            [file] if file.as_str() == path => self.read_file(file)?,
-            _ => self.folder(path, files),
-        });
+        let mut candidate = self.look_at(path)?;
+        survey.left_behind.append(&mut candidate.left_behind);
+        // Each of its parts may be named.
+        let is_there = |other: &Candidate| other.path == candidate.path;
+        if candidate.part_name().is_none() || !survey.candidates.iter().any(is_there) {
+            survey.candidates.push(candidate);
+        }
         Ok(())
     }
 
@@ -139,8 +124,8 @@ impl Project {
         fault.map_or(Ok(below), |(_, error)| Err(error))
     }
 
-    /// Finds the models below a path. A file that a format recognizes is a model, or its folder is, as the format says, or as
-    /// its name and those of the files beside it do. If there are none, all files are one model.
+    /// Finds the models below a path. A file that a format recognizes is a model, or one of a group of files that is, as the
+    /// format says, or as its name and those of the files beside it do. If there are none, all files are one model.
     pub(crate) fn survey(&self, path: &str, survey: &mut Survey) -> Result<()> {
         if !self.metadata_at(path)?.is_dir() {
             return self.survey_one(path, survey);
@@ -149,39 +134,34 @@ impl Project {
         survey.left_behind.extend(tree.left_behind);
         let files = tree.files.into_par_iter();
         let read: Vec<_> = files.map(|file| (self.read_file(&file), file)).collect();
-        let with_company = with_company(&read);
-        let folders = outermost(read.iter().filter_map(|(read, file)| {
-            let folder = folder_of(file.as_str());
-            let is_of_folder = match read {
-                Ok(read) => read.is_of_folder() || with_company.contains(folder),
-                Err(_) => formats::is_configuration(name_of(file)),
-            };
-            is_of_folder.then_some(folder)
-        }));
-        // The files of each folder, or why it cannot be registered.
-        let mut of_folders: BTreeMap<&str, Result<Vec<RelPath>, (String, Error)>> = BTreeMap::new();
+        let groups = Groups::of(&read);
+        // The files of each group, or why it cannot be registered.
+        let mut grouped: BTreeMap<Group<'_>, Result<Vec<RelPath>, (String, Error)>> =
+            BTreeMap::new();
         let (mut unknown, mut faults) = (Vec::new(), Vec::new());
         let before = (survey.candidates.len(), survey.faults.len());
         for (fault, error) in tree.faults {
-            match above(&folders, &fault) {
-                Some(folder) => {
-                    let fault = (folder.to_owned(), error);
-                    of_folders.entry(folder).or_insert(Err(fault));
-                }
-                None => faults.push((fault, error)),
-            }
+            let Some(group) = groups.of_path(&fault) else {
+                faults.push((fault, error));
+                continue;
+            };
+            let at = match group {
+                Group::Folder(folder) => folder.to_owned(),
+                Group::Parts(_) => fault,
+            };
+            grouped.entry(group).or_insert(Err((at, error)));
         }
         for (read, file) in read {
-            match (above(&folders, file.as_str()), read) {
+            match (groups.of_path(file.as_str()), read) {
                 // Without what describes it, the folder would be another model.
-                (Some(folder), Err(error))
-                    if folder == folder_of(file.as_str())
+                (Some(group), Err(error))
+                    if group == Group::Folder(folder_of(file.as_str()))
                         && formats::is_configuration(name_of(&file)) =>
                 {
-                    of_folders.insert(folder, Err((file.to_string(), error)));
+                    grouped.insert(group, Err((file.to_string(), error)));
                 }
-                (Some(folder), _) => {
-                    if let Ok(files) = of_folders.entry(folder).or_insert(Ok(Vec::new())) {
+                (Some(group), _) => {
+                    if let Ok(files) = grouped.entry(group).or_insert(Ok(Vec::new())) {
                         files.push(file);
                     }
                 }
@@ -190,9 +170,13 @@ impl Project {
                 (None, Err(error)) => survey.faults.push((file.to_string(), error)),
             }
         }
-        for (folder, files) in of_folders {
-            match files {
-                Ok(files) => survey.candidates.push(self.folder(folder, files)),
+        for (group, files) in grouped {
+            let candidate = files.and_then(|files| match group {
+                Group::Folder(folder) => Ok(self.folder(folder, files)),
+                Group::Parts(_) => self.parts(files),
+            });
+            match candidate {
+                Ok(candidate) => survey.candidates.push(candidate),
                 Err(fault) => survey.faults.push(fault),
             }
         }
@@ -310,45 +294,9 @@ impl Project {
     }
 }
 
-/// Returns the folders that are models by what is in them, whatever library wrote it: beside something that libraries keep
-/// beside weights, the only weights, or weights with a name that libraries give to those of any model.
-fn with_company(read: &[(Result<Candidate>, RelPath)]) -> BTreeSet<&str> {
-    let mut weights: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut accompanied = BTreeSet::new();
-    for (read, file) in read {
-        let (folder, name) = (folder_of(file.as_str()), name_of(file));
-        if formats::is_companion(name) {
-            accompanied.insert(folder);
-        }
-        let format = read.as_ref().ok().and_then(|read| read.format);
-        if matches!(format, Some("safetensors" | "gguf")) {
-            weights.entry(folder).or_default().push(name);
-        }
-    }
-    weights.retain(|folder, names| {
-        // A project has files of its own at its top.
-        let is_only = names.len() == 1 && *folder != ".";
-        let is_of_any = || names.iter().any(|name| formats::is_weights(name));
-        accompanied.contains(folder) && (is_only || is_of_any())
-    });
-    weights.into_keys().collect()
-}
-
-fn name_of(file: &RelPath) -> &str {
+/// Returns the last component of a path.
+pub(super) fn name_of(file: &RelPath) -> &str {
     file.components().last().unwrap_or_default()
-}
-
-/// Returns the item of a name; without a name, the only item.
-fn named_or_only<'a, T>(
-    items: &'a [T],
-    name: Option<&str>,
-    name_of: fn(&T) -> &str,
-) -> Option<&'a T> {
-    match (name, items) {
-        (Some(name), _) => items.iter().find(|item| name_of(item) == name),
-        (None, [only]) => Some(only),
-        (None, _) => None,
-    }
 }
 
 /// Returns a path without the extension of its last component.
@@ -358,20 +306,4 @@ fn without_extension(path: &str) -> &str {
         Some(at) if at > 0 => &path[..name + at],
         _ => path,
     }
-}
-
-/// Returns the folder among `folders` in which a path lies, however deep.
-fn above<'f, 'p>(folders: &'f BTreeSet<String>, path: &'p str) -> Option<&'f str> {
-    let parent = |folder: &&'p str| (*folder != ".").then_some(folder_of(folder));
-    let mut parents = iter::successors(parent(&path), parent);
-    parents
-        .find_map(|folder| folders.get(folder))
-        .map(String::as_str)
-}
-
-/// Returns the folders that do not lie in any of the others.
-fn outermost<'a>(folders: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    let all: BTreeSet<String> = folders.map(str::to_owned).collect();
-    let outer = all.iter().filter(|folder| above(&all, folder).is_none());
-    outer.cloned().collect()
 }

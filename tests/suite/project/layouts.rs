@@ -1,9 +1,9 @@
 //! What makes one model: the files of libraries, as they write them.
 
-use modelrack::project::Project;
+use modelrack::project::{AddOptions, Project};
 use serde_json::json;
 
-use super::folder::{Folder, failures, files_of, ids, weights};
+use super::folder::{Folder, failures, files_of, gguf, gnn, ids, weights};
 
 /// Adds a folder, and returns the ids with the number of their files.
 fn added(files: &[(&str, &[u8])], path: &str) -> Vec<(String, usize)> {
@@ -233,4 +233,124 @@ fn a_model_that_a_program_wrote_may_be_large() {
     let report = folder.add(&["big.md"]);
     assert_eq!(failures(&report.failed), []);
     assert_eq!(ids(&report), ["big"]);
+}
+
+#[test]
+fn split_models_in_one_folder_are_as_many_models() {
+    for (ending, bytes) in [
+        ("gguf", gguf(&[])),
+        ("safetensors", weights(&[4])),
+        ("fp16.safetensors", weights(&[4])),
+    ] {
+        let names = [
+            "a-00001-of-00002",
+            "a-00002-of-00002",
+            "b-00001-of-00003",
+            "b-00002-of-00003",
+            "b-00003-of-00003",
+        ];
+        let paths = names.map(|name| format!("m/{name}.{ending}"));
+        let files = paths.iter().map(|path| (path.as_str(), bytes.clone()));
+        let mut files: Vec<_> = files.collect();
+        files.push(("m/README.md", b"# Two models".to_vec()));
+        let folder = Folder::with(&files);
+        let report = folder.add(&["m"]);
+        assert_eq!(failures(&report.failed), []);
+        let stem = ending
+            .strip_suffix("safetensors")
+            .unwrap_or_default()
+            .trim_end_matches('.');
+        let id = |name: &str| format!("{name}.{stem}").trim_end_matches('.').to_owned();
+        assert_eq!(ids(&report), [id("a"), id("b")]);
+        let project = folder.project();
+        assert_eq!(files_of(&project, &id("a")), paths[..2]);
+        assert_eq!(files_of(&project, &id("b")), paths[2..]);
+        assert_eq!(folder.findings(), [""; 0]);
+        assert!(folder.sync(&Default::default()).difference.is_empty());
+        // Each part stands for its model.
+        let report = folder.add(&[&paths[4], &paths[2], &paths[3]]);
+        assert_eq!((report.processed, report.unchanged), (1, vec![id("b")]));
+    }
+}
+
+#[test]
+fn a_part_that_changes_changes_its_model_alone() {
+    let folder = Folder::with(&[
+        ("m/a-1-of-2.gguf", gguf(&[])),
+        ("m/a-2-of-2.gguf", gguf(&[])),
+        ("m/b-1-of-2.gguf", gguf(&[])),
+        ("m/b-2-of-2.gguf", gguf(&[])),
+    ]);
+    folder.add(&["m"]);
+    folder.write(&[("m/b-2-of-2.gguf", gguf(&[("general.name", "x")]))]);
+    let report = folder.sync(&Default::default());
+    let changed: Vec<&str> = report
+        .difference
+        .changed
+        .iter()
+        .map(|item| item.id.as_str())
+        .collect();
+    assert_eq!((changed, report.difference.unchanged), (vec!["b"], 1));
+    // One that cannot be read is told of, and the others of its model are not registered without it.
+    folder.write(&[
+        ("m/c-1-of-2.gguf", gguf(&[])),
+        ("m/c-2-of-2.gguf", b"GGUF".to_vec()),
+    ]);
+    let report = folder.add(&["m"]);
+    assert_eq!((ids(&report).len(), report.unchanged.len()), (0, 2));
+    assert_eq!(failures(&report.failed)[0].0, "m/c-2-of-2.gguf");
+}
+
+#[test]
+fn parts_are_a_model_of_their_own_only_where_nothing_binds_them() {
+    let part = |name: &str| (format!("m/{name}.safetensors"), weights(&[4]));
+    let two = ["a-1-of-2", "a-2-of-2", "model-1-of-2", "model-2-of-2"].map(part);
+    let named = |files: &'static [usize], more: &[(&'static str, &str)]| {
+        let parts = files
+            .iter()
+            .map(|at| (two[*at].0.clone(), two[*at].1.clone()));
+        let more = more
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+        let folder = Folder::new();
+        for (name, bytes) in parts.chain(more) {
+            folder.write(&[(&*name, bytes)]);
+        }
+        folder
+    };
+    let count = |more: &[(&'static str, &str)]| {
+        let report = named(&[0, 1, 2, 3], more).add(&["m"]);
+        assert_eq!(failures(&report.failed), []);
+        report.registered.len()
+    };
+    assert_eq!(count(&[]), 2);
+    assert_eq!(count(&[("m/notes.txt", "x")]), 2);
+    assert_eq!(
+        count(&[("m/model.safetensors.index.json", "{\"weight_map\": {}}")]),
+        1
+    );
+    assert_eq!(
+        count(&[("m/config.json", "{\"model_type\": \"llama\"}")]),
+        1
+    );
+    assert_eq!(count(&[("m/tokenizer.json", "{}")]), 1);
+    assert_eq!(count(&[("m/agent.md", &gnn("Agent", ""))]), 3);
+    // An id makes a folder one model, and a split model is its folder if it is alone there.
+    let folder = named(&[0, 1, 2, 3], &[]);
+    assert_eq!(
+        folder
+            .add_with(&["m"], &AddOptions::default().id("x"))
+            .registered[0]
+            .files,
+        4
+    );
+    let folder = named(&[0, 1], &[("m/README.md", "# One")]);
+    assert_eq!(folder.add(&["."]).registered[0].files, 3);
+    // What is for a model is none.
+    let folder = Folder::with(&[
+        ("m/a-1-of-2.gguf", gguf(&[])),
+        ("m/a-2-of-2.gguf", gguf(&[])),
+        ("m/mmproj.gguf", gguf(&[("general.type", "mmproj")])),
+    ]);
+    assert_eq!(folder.add(&["m"]).registered[0].files, 3);
 }

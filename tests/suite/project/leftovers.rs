@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use modelrack::project::{AddOptions, Project, PublishOptions, StatusOptions};
+use modelrack::project::{
+    AddOptions, ImportOptions, Project, PublishOptions, ResyncOptions, StatusOptions,
+};
 
 use super::folder::{Folder, failures, files_of, ids, weights};
 use crate::support::rack::model_ref;
@@ -162,4 +164,44 @@ fn pointers_are_not_published() {
         );
     }
     assert!(!registry.path().join("models.json").exists());
+}
+
+#[test]
+fn leftovers_are_reported_when_models_are_synced_and_imported() {
+    let folder = littered();
+    folder.write(&[
+        ("d/a.csv", "1"),
+        ("d/a.csv~", "0"),
+        ("code/x.py", "x = 1\n"),
+        ("code/x.py~", ""),
+    ]);
+    let with = |mut paths: Vec<String>| {
+        paths.extend(["code/x.py~".to_owned(), "d/a.csv~".to_owned()]);
+        paths.sort();
+        paths
+    };
+    // In folders of data and code as well.
+    let needed = AddOptions::default()
+        .data([folder.path("d")])
+        .code([folder.path("code")]);
+    let report = folder.add_with(&["m"], &needed);
+    assert_eq!(failures(&report.failed), []);
+    assert_eq!(report.left_out, with(sorted(&LEFT_OUT)));
+    for report in [
+        folder.sync(&ResyncOptions::default()),
+        folder.plan_sync(&ResyncOptions::default()),
+    ] {
+        assert!(report.difference.is_empty());
+        assert_eq!(report.left_out, sorted(&LEFT_OUT));
+    }
+    folder.write(&[(
+        "registry.yaml",
+        "models:\n  n:\n    path: m\n    data: [d]\n    code: [code]\n",
+    )]);
+    let (file, options) = (folder.path("registry.yaml"), ImportOptions::default());
+    let plan = folder.project().plan_import(&file, &options).unwrap();
+    assert_eq!(plan.report.left_out, with(sorted(&LEFT_OUT)));
+    let report = folder.project().import(&file, &options).unwrap();
+    assert_eq!(failures(&report.failed), []);
+    assert_eq!(report.left_out, with(sorted(&LEFT_OUT)));
 }

@@ -33,7 +33,7 @@ use crate::project::change::plan::RegistryPlan;
 use crate::project::change::register::Register;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
-use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem};
+use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem, in_order};
 use crate::project::scan::hash::{FileHashes, HashProgress};
 use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
@@ -108,6 +108,7 @@ setters!(ImportOptions {
 /// for failed in &report.failed {
 ///     println!("{}: {}", failed.path, failed.error);
 /// }
+/// println!("left out: {:?}", report.left_out);
 /// for note in &report.notes {
 ///     println!("{:?}: {}", note.entity, note.message);
 /// }
@@ -131,6 +132,8 @@ pub struct ImportReport {
     pub unchanged: Vec<String>,
     /// What could not be registered, each with its error.
     pub failed: Vec<FailedPath>,
+    /// The paths that were passed over, in order: a system, an editor or a download tool left them behind.
+    pub left_out: Vec<String>,
     /// The target sets that are new or gained targets, in order.
     pub target_sets: Vec<String>,
     /// What the publisher should know: where the other registry was stale, what was left out, and how entries changed that
@@ -240,6 +243,9 @@ impl Project {
             let found = distinct(&mut ids, id).and(found);
             targets.extend(report.check(ItemKind::Target, id, path, found));
         }
+        let left_behind = models.iter().map(|model| &model.at.left_behind);
+        let left_behind = left_behind.chain(targets.iter().map(|target| &target.at.left_behind));
+        report.left_out = in_order(left_behind.flatten().cloned().collect());
         let registry = self.registry();
         let of_models = models.iter().flat_map(|model| model.needed(registry));
         let of_targets = targets.iter().flat_map(|target| target.needed(registry));
@@ -286,12 +292,13 @@ impl Project {
     }
 
     /// Returns the files at paths of another registry, and below those that are folders. A file that is elsewhere for now is added
-    /// to `elsewhere` as well, with what that registry knows of it.
+    /// to `elsewhere` as well, with what that registry knows of it, and what is passed over to `left_behind`.
     fn find_imported(
         &self,
         paths: &[String],
         known: &Files,
         elsewhere: &mut Files,
+        left_behind: &mut Vec<String>,
     ) -> Result<Vec<RelPath>> {
         let (mut found, mut files) = (Vec::new(), BTreeSet::new());
         for path in paths {
@@ -303,7 +310,7 @@ impl Project {
                 (there, _) => found.push(there?),
             }
         }
-        files.extend(self.files_at_all(found.into_iter().map(Ok))?);
+        files.extend(self.files_at_all(found.into_iter().map(Ok), left_behind)?);
         Ok(files.into_iter().collect())
     }
 }

@@ -12,7 +12,7 @@ use crate::project::change::candidate::{Details, ModelCandidate, entrypoint_of, 
 use crate::project::change::difference::ItemChange;
 use crate::project::change::register::{Register, next_version};
 use crate::project::home::Project;
-use crate::project::scan::survey::Candidate;
+use crate::project::scan::candidate::Candidate;
 use crate::relpath::RelPath;
 
 /// A model whose files exist.
@@ -38,18 +38,22 @@ impl<'a> ModelImport<'a> {
         for version in imported.versions.keys().chain(&imported.current) {
             ModelRef::new("", "m", version).map_err(Error::argument_name)?;
         }
-        let at = project.look_at(&project.imported_path(&imported.path)?)?;
+        let mut at = project.look_at(&project.imported_path(&imported.path)?)?;
         if at.files.is_empty() {
             let message = format!("there are no files below '{}'", at.path);
             return Err(Error::argument(message).naming(&at.path));
         }
         let mut elsewhere = Files::new();
+        let mut find = |paths: &[String]| {
+            project.find_imported(paths, known, &mut elsewhere, &mut at.left_behind)
+        };
+        let (data, code) = (find(&imported.data)?, find(&imported.code)?);
         Ok(Self {
             id,
             imported,
             at,
-            data: project.find_imported(&imported.data, known, &mut elsewhere)?,
-            code: project.find_imported(&imported.code, known, &mut elsewhere)?,
+            data,
+            code,
             elsewhere,
         })
     }

@@ -7,7 +7,7 @@ use crate::project::change::candidate::{Overrides, TargetCandidate, symbol_of};
 use crate::project::change::difference::ItemChange;
 use crate::project::change::register::Register;
 use crate::project::home::Project;
-use crate::project::scan::survey::Candidate;
+use crate::project::scan::candidate::Candidate;
 use crate::relpath::RelPath;
 
 /// A target whose files exist.
@@ -15,7 +15,7 @@ use crate::relpath::RelPath;
 pub(super) struct TargetImport<'a> {
     pub(super) id: &'a str,
     imported: &'a ImportedTarget,
-    at: Candidate,
+    pub(super) at: Candidate,
     pub(super) path: RelPath,
     data: Vec<RelPath>,
     /// The data files that only the code names, if they exist.
@@ -34,15 +34,17 @@ impl<'a> TargetImport<'a> {
         if id.is_empty() || id.chars().any(char::is_control) {
             return Err(Error::argument("the id is empty or has control characters"));
         }
-        let at = project.look_at(&project.imported_path(&imported.path)?)?;
+        let mut at = project.look_at(&project.imported_path(&imported.path)?)?;
         let path = at.file().cloned().ok_or_else(|| at.is_no_target())?;
         let mut elsewhere = Files::new();
+        let left_behind = &mut at.left_behind;
+        let data = project.find_imported(&imported.data, known, &mut elsewhere, left_behind)?;
         let mut import = Self {
             id,
             imported,
             at,
             path,
-            data: project.find_imported(&imported.data, known, &mut elsewhere)?,
+            data,
             stated: Vec::new(),
             elsewhere,
         };

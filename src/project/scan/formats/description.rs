@@ -130,21 +130,6 @@ fn one_line(text: &str, max_chars: usize) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// Returns whether a file is one of several parts, such as `model-00001-of-00003.safetensors`: its name has a dash, a number,
-/// `-of-` and a number that is not 1, before its extension or extensions.
-pub(super) fn is_part(file_name: &str) -> bool {
-    let number = |text: &str| {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| text.parse().unwrap_or(u64::MAX))
-    };
-    file_name.match_indices("-of-").any(|(at, of)| {
-        let part = file_name[..at].rsplit(['-', '_']).next().and_then(number);
-        let count = file_name[at + of.len()..].split(['.', '-', '_']).next();
-        part.zip(count.and_then(number))
-            .is_some_and(|(part, count)| part <= count && count > 1)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,31 +160,5 @@ mod tests {
         description.fact("beyond", Some(u64::MAX));
         description.fact("most", Some(i64::MAX));
         assert_eq!(description.metadata.keys().collect::<Vec<_>>(), ["most"]);
-    }
-
-    #[test]
-    fn parts_are_recognized_by_their_names() {
-        for name in [
-            "model-00001-of-00003.safetensors",
-            "big-q4-00002-of-00002.gguf",
-            "a-1-of-3.gguf",
-            "model_0-of-12.safetensors",
-            "a-of-b-000001-of-000163.safetensors",
-            "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
-            "00001-of-00003",
-        ] {
-            assert!(is_part(name), "{name}");
-        }
-        for name in [
-            "model.gguf",
-            "model-00001-of-00001.safetensors",
-            "best-of-3.gguf",
-            "a-4-of-3.gguf",
-            "a-1-of-.gguf",
-            "of.gguf",
-            "",
-        ] {
-            assert!(!is_part(name), "{name}");
-        }
     }
 }

@@ -22,8 +22,9 @@ mod words;
 use serde_json::Value;
 
 use super::BuiltIn;
-use super::description::{Description, is_part, long_text, short_text};
+use super::description::{Description, long_text, short_text};
 use super::file::ModelFile;
+use super::part::PartName;
 use crate::error::Result;
 
 use cursor::Cursor;
@@ -49,7 +50,7 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
     let tensors = read_tensors(&mut cursor, count, &keys)?;
     let mut description = describe(&keys, &tensors);
     let is_split = keys.get("split.count").and_then(Value::as_u64) > Some(1);
-    let is_part = is_split || is_part(file.file_name());
+    let is_part = is_split || PartName::of(file.file_name()).is_some();
     description.tensors(is_part, count, tensors.parameters);
     description.fact("gguf_version", Some(version));
     Ok(Some(description))

@@ -70,6 +70,7 @@ mod gnn;
 mod hub;
 pub(crate) mod json;
 mod modflow;
+mod part;
 mod safetensors;
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,7 @@ pub use file::{MAX_HEAD_BYTES, ModelFile};
 pub(crate) use file::{decode, text_of_bytes};
 pub(crate) use hub::{is_companion, is_configuration, is_weights};
 pub(crate) use modflow::outputs_of_run;
+pub(crate) use part::PartName;
 
 use crate::error::Result;
 

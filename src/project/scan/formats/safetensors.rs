@@ -18,11 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::BuiltIn;
-use super::description::{
-    Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, is_part, long_text, short_text,
-};
+use super::description::{Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, long_text, short_text};
 use super::file::ModelFile;
 use super::json::UniqueKeys;
+use super::part::PartName;
 use crate::error::Result;
 
 use header::HeaderWire;
@@ -57,7 +56,7 @@ fn read(file: &ModelFile) -> Result<Option<Description>> {
         .filter_map(|tensor| short_text(&tensor.dtype));
     let dtypes: BTreeSet<String> = dtypes.collect();
     let dtypes: Vec<String> = dtypes.into_iter().take(MAX_ENTRIES).collect();
-    let is_part = is_part(file.file_name());
+    let is_part = PartName::of(file.file_name()).is_some();
     let mut description = Description::default();
     description.tensors(is_part, header.tensors.len() as u64, parameters);
     description.fact("dtypes", Some(dtypes));

@@ -610,3 +610,32 @@ fn the_examples_of_the_publishers_commands_work() {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }
 }
+
+#[test]
+fn whatever_is_passed_over_is_said_in_the_same_words() {
+    let workshop = Workshop::new();
+    let registry = b"models:\n  tiny: {path: weights}\n";
+    write_files(
+        &workshop.root(),
+        &[
+            ("weights/w.bin~", b"old"),
+            ("registry.yaml", registry),
+            ("weights/mfsim.nam", b"x"),
+        ],
+    );
+    for line in [
+        "add {p}/weights --id tiny",
+        "sync",
+        "sync --dry-run",
+        "import {p}/registry.yaml",
+        "publish {p}/weights --to {temp}/public",
+    ] {
+        let ran = workshop.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        let said = "left out what a system, an editor or a download tool left behind: ";
+        assert!(
+            ran.err.contains(said) && ran.err.contains("w.bin~"),
+            "{line}: {ran:?}"
+        );
+    }
+}

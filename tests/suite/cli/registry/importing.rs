@@ -115,6 +115,7 @@ fn the_document_of_an_import() {
             ],
             "unchanged": [],
             "failed": null,
+            "left_out": [],
             "target_sets": ["main"],
             "notes": [{
                 "entity": {"kind": "model", "id": "sir"},

@@ -28,6 +28,7 @@ use super::BuiltIn;
 use super::description::{Description, Extent, short_text};
 use super::file::{ModelFile, if_known};
 use super::json::{UniqueKeys, standard};
+use super::part::PartName;
 use crate::error::Result;
 
 /// The largest file that is read, in bytes: the index of a model with 90,000 tensors has 9 MB.
@@ -98,7 +99,8 @@ pub(crate) fn is_configuration(file_name: &str) -> bool {
 
 /// Returns whether a file has a name that a library gives to the weights of any model: that of the model is its folder's.
 pub(crate) fn is_weights(file_name: &str) -> bool {
-    let stem = file_name.split('.').next().unwrap_or_default();
+    let before_dot = || file_name.split('.').next().unwrap_or_default();
+    let stem = PartName::of(file_name).map_or_else(before_dot, |part| part.stem);
     WEIGHTS.contains(&stem)
 }
 
