@@ -86,7 +86,8 @@ pub struct ModelEntry {
     /// What it is; may be empty.
     #[serde(default)]
     pub description: String,
-    /// The current version, which is the highest: that of the files as they were last registered.
+    /// The current version: that of the files as they were last registered. It is the highest, unless they are again as an
+    /// earlier one has them.
     #[serde(rename(serialize = "version"))]
     pub current: String,
     /// Its type, such as `classification`.

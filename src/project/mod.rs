@@ -62,7 +62,7 @@
 //! description = "A compartment model"         # optional, as are type, tags and everything after `path`
 //! type = "other"
 //! tags = ["epidemiology"]
-//! current = "1.0.1"                           # the highest version: the one in [models] and [files]
+//! current = "1.0.1"                           # the version in [models] and [files]: the highest, or one gone back to
 //! path = "models/sir.py"                      # what was registered: a file, or a folder with everything in it
 //! format = "python"                           # the format that read it
 //! entrypoint = "models.sir:SIR"

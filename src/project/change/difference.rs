@@ -150,7 +150,7 @@ impl ItemChange {
         });
         let changed = after.iter().filter(|(path, facts)| {
             let old = before.get(*path);
-            old.is_some_and(|old| old != *facts)
+            old.is_some_and(|old| !old.match_file(facts))
         });
         let only_in = |files: &Files, other: &Files| {
             let files = files.keys().filter(|path| !other.contains_key(*path));

@@ -81,10 +81,8 @@ impl<'a> Register<'a> {
         let files = candidate.at.files.iter().chain(entry.needed());
         let now = self.version(files, said.metadata.clone())?;
         let stated = said.version.as_deref();
-        if let Some(version) = next_version(before, &now, given.version.as_deref(), stated)? {
-            entry.versions.insert(version.clone(), now);
-            entry.current = version;
-        }
+        let next = next_version(before, &now, given.version.as_deref(), stated)?;
+        entry.put_current(next, now);
         self.put_model(id, entry);
         Ok(())
     }
@@ -148,9 +146,12 @@ impl<'a> Register<'a> {
             return Err(Error::argument(message));
         }
         let data = candidate.data(before, given, self.hashes);
-        let files = self.facts(data.iter().chain([candidate.path]))?;
+        let mut files = self.facts(data.iter().chain([candidate.path]))?;
+        let same = before.filter(|before| are_same(&before.files, &files));
+        if let Some(before) = same {
+            complete(&mut files, &before.files);
+        }
         let digest = digest_of(&files);
-        let same = before.filter(|before| before.digest == digest);
         let target = TargetEntry {
             path: candidate.path.clone(),
             entrypoint,
@@ -210,7 +211,57 @@ impl<'a> Register<'a> {
     }
 }
 
-/// Returns the version that a model gets; `None` if it keeps the current one.
+impl ModelEntry {
+    /// Makes a state the current version, which is new or has these files already; without a name, it is that which is
+    /// current. A version that is registered stays as it is, but for sizes that were unknown.
+    pub(crate) fn put_current(&mut self, name: Option<String>, now: RegisteredVersion) {
+        self.current = name.unwrap_or_else(|| self.current.clone());
+        let Some(registered) = self.versions.get_mut(&self.current) else {
+            self.versions.insert(self.current.clone(), now);
+            return;
+        };
+        let mut files = now.files;
+        complete(&mut files, &registered.files);
+        registered.files = files;
+        registered.digest = digest_of(&registered.files);
+    }
+
+    /// Returns the highest version that is the same as a state.
+    fn version_of(&self, now: &RegisteredVersion) -> Option<&str> {
+        let mut history = self.history().into_iter().rev();
+        let known = history.find(|(_, version)| version.is_same(now));
+        known.map(|(name, _)| name)
+    }
+}
+
+impl RegisteredVersion {
+    /// Returns whether a state has the same files, where the sizes of some may be unknown.
+    pub(crate) fn is_same(&self, now: &Self) -> bool {
+        self.digest == now.digest || are_same(&self.files, &now.files)
+    }
+}
+
+/// Returns whether files are the same, where the sizes of some may be unknown.
+fn are_same(one: &Files, other: &Files) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len()
+        && pairs.all(|((path, facts), (other_path, other))| {
+            path == other_path && (facts.match_file(other) || other.match_file(facts))
+        })
+}
+
+/// Adds sizes that are unknown, of the same files.
+fn complete(files: &mut Files, others: &Files) {
+    let unknown = files
+        .iter_mut()
+        .filter(|(_, facts)| facts.known_bytes().is_none());
+    for (path, facts) in unknown {
+        *facts = others.get(path).copied().unwrap_or(*facts);
+    }
+}
+
+/// Returns the version that a model gets, which is one that it had if its files are those of that; `None` if it keeps the
+/// current one.
 pub(crate) fn next_version(
     before: Option<&ModelEntry>,
     now: &RegisteredVersion,
@@ -223,21 +274,29 @@ pub(crate) fn next_version(
     let Some(before) = before else {
         return Ok(Some(given.or(stated).unwrap_or(version::FIRST).to_owned()));
     };
-    let current = before.current.as_str();
-    let is_same = before
-        .current()
-        .is_some_and(|before| before.digest == now.digest);
+    let is_of = |name: &str| {
+        let version = before.versions.get(name);
+        version.is_some_and(|version| version.is_same(now))
+    };
+    let history = before.history();
+    let highest = history.last().map_or(&*before.current, |(name, _)| *name);
+    let is_current = is_of(&before.current);
     // A version that the file states only counts if it is new: else it does not distinguish the new state from the old.
     let wanted = given.or(stated.filter(|stated| !before.versions.contains_key(*stated)));
     match wanted {
-        None if is_same => Ok(None),
-        None => Ok(Some(version::next_patch(current))),
-        Some(wanted) if wanted == current && is_same => Ok(None),
+        None if is_current => Ok(None),
+        None => {
+            let known = before.version_of(now).map(str::to_owned);
+            Ok(known.or_else(|| Some(version::next_patch(highest))))
+        }
+        Some(wanted) if is_of(wanted) && (wanted == before.current || !is_current) => {
+            Ok(Some(wanted.to_owned()))
+        }
         Some(wanted) if before.versions.contains_key(wanted) => Err(Error::argument(format!(
-            "version '{wanted}' is already registered: choose one above {current}"
+            "version '{wanted}' is already registered: choose one above {highest}"
         ))),
-        Some(wanted) if version::compare(wanted, current).is_lt() => Err(Error::argument(format!(
-            "version '{wanted}' is below the current {current}: choose a higher one"
+        Some(wanted) if version::compare(wanted, highest).is_lt() => Err(Error::argument(format!(
+            "version '{wanted}' is below the highest, {highest}: choose a higher one"
         ))),
         Some(wanted) => Ok(Some(wanted.to_owned())),
     }

@@ -147,7 +147,8 @@ impl Project {
             let mut report = snapshot.update(&mut after);
             report.needs_force &= !options.force;
             report.applied = !report.needs_force && !report.difference.is_empty();
-            if report.applied {
+            if !report.needs_force {
+                // Without a difference, it may know sizes that were unknown.
                 *registry = after;
             }
             Ok(report)

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use modelrack::project::{
-    ImportNote, ImportOptions, ImportReport, ItemKind, Project, StatusOptions,
+    ImportNote, ImportOptions, ImportReport, ItemKind, Project, ResyncOptions, StatusOptions,
 };
 use modelrack::{Digest, Result};
 use tempfile::TempDir;
@@ -220,11 +220,35 @@ fn an_entry_whose_data_is_elsewhere_is_kept_with_the_digest_that_is_known() {
     assert_eq!(format!("sha256:{}", facts.digest), digest(DATA));
     fs::write(&path, b"other").unwrap();
     assert!(status(&place.project())[0].contains("changed since it was registered"));
-    fs::write(&path, data).unwrap();
+    fs::write(&path, &data).unwrap();
     assert_eq!(
         status(&place.project()),
         ["model sir: No target uses output 'prevalence'"]
     );
+    // It is the same version as before, of which more is known.
+    let before = |project: &Project| {
+        let (entry, version) = project.registry().current("sir").unwrap();
+        let target = &project.registry().targets["incidence"];
+        (
+            entry.versions.len(),
+            version.registered_at,
+            target.registered_at,
+        )
+    };
+    let known = before(&place.project());
+    let report = place.project().resync(&ResyncOptions::default()).unwrap();
+    assert!(report.difference.is_empty() && !report.applied);
+    assert_eq!(before(&place.project()), known);
+    let bytes = |project: &Project| {
+        let (_, version) = project.registry().current("sir").unwrap();
+        version.total_bytes()
+    };
+    assert_eq!(bytes(&place.project()), (MODEL.len() + DATA.len()) as u64);
+    // It goes elsewhere once more, and the other registry still knows only its digest.
+    fs::remove_file(&path).unwrap();
+    let report = place.import("registry.yaml", &bundle()).unwrap();
+    assert_eq!(report.unchanged, ["incidence", "sir"]);
+    assert_eq!(bytes(&place.project()), (MODEL.len() + DATA.len()) as u64);
 }
 
 #[test]

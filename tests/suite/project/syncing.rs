@@ -385,7 +385,10 @@ fn failures_leave_the_entry_and_the_rest_is_synced() {
     let failed = failures(&report.failed);
     let paths: Vec<&str> = failed.iter().map(|(path, _)| *path).collect();
     assert_eq!(paths, ["m.md", "sir.py"]);
-    assert!(failed[0].1.contains("below the current 2.0"), "{failed:?}");
+    assert!(
+        failed[0].1.contains("below the highest, 2.0:"),
+        "{failed:?}"
+    );
     assert!(failed[1].1.contains("line 1"), "{failed:?}");
     assert_eq!(folder.project().registry().entries["m"], before);
 }

@@ -112,8 +112,8 @@ fn a_lower_version_is_refused() {
     folder.write(&[("m.md", gnn("M", "# changed"))]);
     let text = folder.text();
     for (number, reason) in [
-        ("1.9.9", "below the current 2.0.0"),
-        ("2.0.0-rc1", "below the current 2.0.0"),
+        ("1.9.9", "below the highest, 2.0.0"),
+        ("2.0.0-rc1", "below the highest, 2.0.0"),
         ("2.0.0", "already registered"),
         ("a\\b", "backslash"),
         ("", "empty"),
@@ -227,4 +227,42 @@ fn a_changed_description_is_no_new_version() {
     let project = folder.project();
     let entry = &project.registry().entries["w"];
     assert_eq!((entry.versions.len(), entry.tags.len()), (1, 1));
+}
+
+#[test]
+fn files_that_are_as_an_earlier_version_has_them_are_that_version_again() {
+    let folder = Folder::with(&[("m/a.txt", "1"), ("m/b.txt", "2")]);
+    folder.add_with(&["m"], &AddOptions::default().id("m"));
+    let first = folder.project().registry().entries["m"].versions["1.0.0"].clone();
+    // A file goes elsewhere, which is registered, and returns.
+    folder.rename("m/b.txt", "away/b.txt");
+    assert!(folder.sync(&ResyncOptions::default().force(true)).applied);
+    assert_eq!(current(&folder, "m"), "1.0.1");
+    folder.rename("away/b.txt", "m/b.txt");
+    let report = folder.sync(&ResyncOptions::default());
+    let fields = &report.difference.changed[0].fields;
+    assert_eq!(fields[0].to_string(), "version: 1.0.1 -> 1.0.0");
+    let project = folder.project();
+    let entry = &project.registry().entries["m"];
+    assert_eq!((entry.versions.len(), entry.current.as_str()), (2, "1.0.0"));
+    assert_eq!(entry.versions["1.0.0"], first);
+    // The same by registering, also where the version is given.
+    folder.write(&[("m/b.txt", "3")]);
+    let report = folder.add(&["m"]);
+    assert_eq!(report.registered[0].version.as_deref(), Some("1.0.2"));
+    folder.write(&[("m/b.txt", "2")]);
+    for options in [AddOptions::default(), version("1.0.0")] {
+        folder.add_with(&["m"], &options.id("m"));
+        assert_eq!(current(&folder, "m"), "1.0.0");
+    }
+    // What is new comes after the highest.
+    folder.write(&[("m/b.txt", "4")]);
+    let lower = folder.add_with(&["m"], &version("1.0.1.5").id("m"));
+    assert!(
+        failures(&lower.failed)[0]
+            .1
+            .contains("below the highest, 1.0.2")
+    );
+    folder.sync(&ResyncOptions::default());
+    assert_eq!(current(&folder, "m"), "1.0.3");
 }

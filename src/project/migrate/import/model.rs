@@ -240,10 +240,9 @@ impl<'a> ModelImport<'a> {
             (None, Some(lost)) => after(lost, stated),
             (Some(highest), lost) => {
                 entry.current.clone_from(&highest);
-                if entry
-                    .current()
-                    .is_some_and(|has| has.digest == current.digest)
-                {
+                let has = entry.current();
+                if has.is_some_and(|has| has.is_same(&current)) {
+                    entry.put_current(None, current);
                     return Ok(());
                 }
                 let next = match lost.filter(|lost| version::compare(lost, &highest).is_gt()) {
@@ -251,14 +250,16 @@ impl<'a> ModelImport<'a> {
                     None => next_version(Some(entry), &current, None, stated)?,
                 };
                 let next = next.unwrap_or_else(|| version::next_patch(&highest));
-                notes.push(format!(
-                    "its files differ from version {highest}, and became {next}"
-                ));
+                notes.push(match entry.versions.contains_key(&next) {
+                    true => {
+                        format!("its files differ from version {highest}, and are those of {next}")
+                    }
+                    false => format!("its files differ from version {highest}, and became {next}"),
+                });
                 next
             }
         };
-        entry.versions.insert(name.clone(), current);
-        entry.current = name;
+        entry.put_current(Some(name), current);
         Ok(())
     }
 }
