@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
-use crate::error::{Error, ErrorKind, IoContext, Result, is_missing};
+use crate::error::{Error, ErrorKind, IoContext, Result, chain, is_missing};
 use crate::modelstoml::{FileFacts, Files};
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind, listed};
@@ -173,15 +173,19 @@ impl Project {
         }
         let targets = self.registry().targets.values();
         folders.extend(targets.map(|target| folder_of(target.path.as_str())));
-        for file in self.models_in(&folders, &known) {
-            findings.push(Finding::new(
-                Category::Untracked,
-                None,
-                format!("'{file}' is not registered, and looks like a model or target"),
-                Remedy::Add {
-                    path: file.to_string(),
-                },
-            ));
+        for (file, fault) in self.models_in(&folders, &known) {
+            let path = file.to_string();
+            let (message, remedy) = match fault {
+                None => (
+                    format!("'{file}' is not registered, and looks like a model or target"),
+                    Remedy::Add { path },
+                ),
+                Some(fault) => (
+                    format!("Not registered, and cannot be: {}", chain(&fault)),
+                    Remedy::CorrectFile { path: file },
+                ),
+            };
+            findings.push(Finding::new(Category::Untracked, None, message, remedy));
         }
         Ok(())
     }
@@ -191,8 +195,13 @@ impl Project {
             .is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// Returns the unregistered models and targets directly in some folders.
-    fn models_in(&self, folders: &BTreeSet<&str>, known: &BTreeSet<&RelPath>) -> Vec<RelPath> {
+    /// Returns the unregistered models and targets directly in some folders, and what is wrong with those of a known format that
+    /// cannot be read.
+    fn models_in(
+        &self,
+        folders: &BTreeSet<&str>,
+        known: &BTreeSet<&RelPath>,
+    ) -> Vec<(RelPath, Option<Error>)> {
         let mut found = Vec::new();
         for folder in folders.iter().filter(|folder| self.has_folder(folder)) {
             let entries = fs::read_dir(self.root().join(folder))
@@ -209,9 +218,15 @@ impl Project {
                 RelPath::parse(&path).ok()
             });
             let new = names.filter(|path| !known.contains(path));
-            found.extend(new.filter(|path| self.is_model(path)));
+            found.extend(new.filter_map(|path| {
+                match self.is_model(&path) {
+                    Ok(is_model) => is_model.then_some((path, None)),
+                    Err(error) => matches!(error.kind(), ErrorKind::Registry { .. })
+                        .then_some((path, Some(error))),
+                }
+            }));
         }
-        found.sort_unstable();
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         found
     }
 }

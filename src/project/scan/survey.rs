@@ -263,15 +263,19 @@ impl Project {
     }
 
     /// Returns whether a file is certainly a model or has targets.
-    pub(crate) fn is_model(&self, file: &RelPath) -> bool {
-        self.read_file(file).is_ok_and(|read| read.is_known())
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) if it is of a known format, but malformed; the storage errors.
+    pub(crate) fn is_model(&self, file: &RelPath) -> Result<bool> {
+        Ok(self.read_file(file)?.is_known())
     }
 
     /// Returns whether a path that cannot be in a registry is a model, or cannot be read because of its name.
     fn may_be_model(&self, path: &str) -> bool {
         if let Ok(link) = RelPath::parse(path) {
             // If nothing is there, its name on disk is not UTF-8.
-            return fs::symlink_metadata(self.locate(&link)).is_err() || self.is_model(&link);
+            return fs::symlink_metadata(self.locate(&link)).is_err()
+                || self.is_model(&link).unwrap_or(false);
         }
         let extension = path.rsplit('.').next().unwrap_or_default();
         let name = RelPath::parse(&format!("model.{extension}"));

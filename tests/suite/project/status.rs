@@ -4,9 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::time::{Duration, SystemTime};
 
 use modelrack::CancelToken;
-use modelrack::project::{AddOptions, Finding, ResyncOptions, Severity, StatusOptions};
+use modelrack::project::{AddOptions, Finding, Remedy, ResyncOptions, Severity, StatusOptions};
 
-use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, weights};
+use super::folder::{AGENT, Folder, SIR, TARGET, failures, gguf, gnn, ids, weights};
 use crate::support::platform::link_folder;
 
 /// The findings of a project without errors.
@@ -375,4 +375,40 @@ fn an_empty_project_has_no_findings() {
     let folder = Folder::with(&[("m.gguf", gguf(&[]))]);
     check(&folder, "nothing", &[]);
     assert!(!folder.path(".registry").exists());
+}
+
+#[test]
+fn what_looks_like_a_model_and_cannot_be_registered_is_told_with_its_line() {
+    let folder = Folder::with(&[("models/a.md", gnn("A", ""))]);
+    let broken = gnn("B", "").replace("o[2]", "o[2");
+    folder.write(&[
+        ("models/b.md", broken.as_str()),
+        (
+            "models/c.md",
+            "## StateSpaceBlock\ns[1]\n## GNNSection\nC\n",
+        ),
+        (
+            "models/README.md",
+            "# Models\n\n## ModelName\nis a section of GNN.\n",
+        ),
+    ]);
+    let report = folder.add(&["models"]);
+    assert_eq!(ids(&report), ["a"]);
+    let expected = [
+        "line 6: the brackets of 'o' are not closed (models/b.md)",
+        "the section 'ModelName' is missing (models/c.md)",
+    ];
+    let failed = failures(&report.failed);
+    let told: Vec<&str> = failed.iter().map(|(_, fault)| fault.as_str()).collect();
+    assert_eq!((report.processed, told), (3, expected.to_vec()));
+    let findings = folder.findings();
+    let expected = expected
+        .map(|fault| format!("warning untracked -: Not registered, and cannot be: {fault}"));
+    assert_eq!(findings, expected);
+    let remedies = folder.status().findings.into_iter();
+    let remedies: Vec<_> = remedies.filter_map(|finding| finding.remedy).collect();
+    assert!(
+        matches!(&remedies[0], Remedy::CorrectFile { path } if path.as_str() == "models/b.md"),
+        "{remedies:?}"
+    );
 }

@@ -69,6 +69,7 @@ mod gguf;
 mod gnn;
 mod hub;
 pub(crate) mod json;
+mod lines;
 mod modflow;
 mod part;
 mod safetensors;

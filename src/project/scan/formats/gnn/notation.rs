@@ -16,6 +16,36 @@ pub(super) fn variables(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns the variable of a line of `StateSpaceBlock` whose brackets are not closed.
+pub(super) fn unclosed(line: &str) -> Option<&str> {
+    let mut rest = item(line);
+    loop {
+        let (name, after) = identifier(rest)?;
+        let Some(after) = brackets(after)? else {
+            return Some(name);
+        };
+        rest = after.trim_start_matches(|c: char| c.is_whitespace() || SEPARATORS.contains(&c));
+    }
+}
+
+/// Returns what is wrong with a line of `Connections`, if it is certainly meant to be one.
+pub(super) fn connection_fault(line: &str) -> Option<&'static str> {
+    let text = item(line).split(':').next().unwrap_or_default().trim_end();
+    if let Some(mut rest) = text.strip_prefix('(') {
+        while let Some(after) = variable(rest) {
+            if after.starts_with(OPERATORS) {
+                return Some("a group is not closed");
+            }
+            match after.strip_prefix(SEPARATORS) {
+                Some(next) => rest = next,
+                None => break,
+            }
+        }
+    }
+    let is_one = operand(text)?.starts_with(OPERATORS);
+    (is_one && text.ends_with(OPERATORS)).then_some("a connection leads nowhere")
+}
+
 /// Returns how many connections a line of `Connections` declares: one for each operator between two operands, so that
 /// `a-b-c` has two. A group such as `(A,B)` is one operand. A line of another form has none.
 pub(super) fn connections(line: &str) -> usize {
@@ -84,6 +114,11 @@ fn identifier(text: &str) -> Option<(&str, &str)> {
 
 /// Returns what follows brackets with all that they enclose; nothing follows brackets that are not closed.
 fn indices(text: &str) -> Option<&str> {
+    brackets(text).map(Option::unwrap_or_default)
+}
+
+/// Returns what follows brackets, `None` if these are not closed; `None` if the text does not begin with any.
+fn brackets(text: &str) -> Option<Option<&str>> {
     let text = text.trim_start();
     let mut depth = 0_usize;
     let is_end = |c: char| {
@@ -95,7 +130,7 @@ fn indices(text: &str) -> Option<&str> {
         depth == 0
     };
     text.starts_with('[')
-        .then(|| text.split_once(is_end).map_or("", |(_, rest)| rest))
+        .then(|| text.split_once(is_end).map(|(_, after)| after))
 }
 
 /// Returns a line without its comment and without the bullet of a list.
@@ -127,6 +162,40 @@ mod tests {
         ];
         for (line, names) in cases {
             assert_eq!(variables(line).collect::<Vec<_>>(), names, "{line}");
+        }
+    }
+
+    #[test]
+    fn faults_are_what_is_certainly_one() {
+        for (line, name) in [
+            ("A[2,2  # 2]", Some("A")),
+            ("s[1] B[2, o[3]", Some("B")),
+            ("- D[3", Some("D")),
+            ("A[2,2]", None),
+            ("A [[2], 2] B", None),
+            ("see A[3", None),
+            ("", None),
+        ] {
+            assert_eq!(unclosed(line), name, "{line}");
+        }
+        let (open, nowhere) = (
+            Some("a group is not closed"),
+            Some("a connection leads nowhere"),
+        );
+        for (line, fault) in [
+            ("D>", nowhere),
+            ("D>s -  # s", nowhere),
+            ("(A,B->C", open),
+            ("(A->C", open),
+            ("(A,B)->C", None),
+            ("(see the non-linear case", None),
+            ("What follows -", None),
+            ("-----", None),
+            ("D>s: the prior >", None),
+            ("D", None),
+            ("", None),
+        ] {
+            assert_eq!(connection_fault(line), fault, "{line}");
         }
     }
 

@@ -1,40 +1,67 @@
 //! The sections of a markdown text.
 
-use std::collections::HashMap;
+/// The sections that are read. Their names may be in any case.
+#[rustfmt::skip]
+const SECTIONS: [&str; 13] = [
+    "GNNSection", "GNNVersionAndFlags", "ModelName", "ModelAnnotation", "StateSpaceBlock", "Connections",
+    "InitialParameterization", "ActInfOntologyAnnotation", "ModelParameters", "ModelVersion", "Version", "Footer",
+    "Signature",
+];
 
-/// The lines of each section, by its name in lower case; those before the first heading under the empty name.
+/// Follows a text line by line.
 #[derive(Debug)]
-pub(super) struct Outline<'a>(HashMap<String, Vec<&'a str>>);
+pub(super) struct Outline {
+    /// The section of the last line: empty before the first heading, `None` in a section that is not read.
+    section: Option<&'static str>,
+    /// The mark of the code block that the last line is in, and the number of these at its start.
+    fence: Option<(char, usize)>,
+}
 
-impl<'a> Outline<'a> {
-    /// Splits a text at its second-level headings, without its fenced code blocks. Sections of the same name are joined.
-    pub(super) fn of(text: &'a str) -> Self {
-        let mut sections: HashMap<String, Vec<&str>> = HashMap::new();
-        let mut section = sections.entry(String::new()).or_default();
-        let mut open = None;
-        for line in text.lines() {
-            match (open, fence(line)) {
-                (Some(opening), Some((marks, ""))) if marks.starts_with(opening) => open = None,
-                (Some(_), _) => {}
-                (None, Some((marks, _))) => open = Some(marks),
-                (None, None) => match heading(line) {
-                    Some(name) => section = sections.entry(name.to_ascii_lowercase()).or_default(),
-                    None => section.push(line),
-                },
-            }
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The heading of a section that is read.
+    Heading(&'static str),
+    /// A line of such a section.
+    Text(&'static str),
+    /// Anything else, such as fenced code.
+    Other,
+}
+
+impl Outline {
+    /// Begins at the top of a text.
+    pub(super) fn new() -> Self {
+        Self {
+            section: Some(""),
+            fence: None,
         }
-        Self(sections)
     }
 
-    /// Returns whether there is a section of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(&name.to_ascii_lowercase())
-    }
-
-    /// Returns the lines of the section of this name.
-    pub(super) fn lines(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let section = self.0.get(&name.to_ascii_lowercase());
-        section.into_iter().flatten().copied()
+    /// Takes the next line, and returns what it is. A section begins at a heading of the second level.
+    pub(super) fn next(&mut self, line: &str) -> Role {
+        match (self.fence, fence(line)) {
+            (Some((mark, count)), Some((of_line, ""))) => {
+                if of_line.starts_with(mark) && of_line.len() >= count {
+                    self.fence = None;
+                }
+                Role::Other
+            }
+            (Some(_), _) => Role::Other,
+            (None, Some((marks, _))) => {
+                self.fence = marks.chars().next().map(|mark| (mark, marks.len()));
+                Role::Other
+            }
+            (None, None) => match (heading(line), self.section) {
+                (None, None) => Role::Other,
+                (None, Some(section)) => Role::Text(section),
+                (Some(name), _) => {
+                    let mut known = SECTIONS.into_iter();
+                    let known = known.find(|section| section.eq_ignore_ascii_case(name));
+                    self.section = known;
+                    known.map_or(Role::Other, Role::Heading)
+                }
+            },
+        }
     }
 }
 
@@ -87,11 +114,20 @@ mod tests {
 
     #[test]
     fn fenced_code_is_omitted() {
-        let text = "top\r\n## A\n```\n## B\n~~~\n````\n## C\nc\n~~~ gnn\nno\n``` \n~~~ x\n ~~~~\n## c:\nd\n```a`b";
-        let outline = Outline::of(text);
-        assert_eq!(outline.lines("").collect::<Vec<_>>(), ["top"]);
-        assert!(outline.has("a") && !outline.has("B"));
-        assert_eq!(outline.lines("C").collect::<Vec<_>>(), ["c", "d", "```a`b"]);
-        assert!(!Outline::of("```\n## A").has("A"));
+        let text = "top\r\n## Version\n```\n## Footer\n~~~\n````\n## ModelName\nc\n~~~ gnn\nno\n``` \n~~~ x\n ~~~~\n\
+            ## modelname:\nd\n```a`b\n## Other\ne";
+        let mut outline = Outline::new();
+        let roles = text.lines().map(|line| (outline.next(line), line));
+        let roles: Vec<_> = roles.filter(|(role, _)| *role != Role::Other).collect();
+        let expected = [
+            (Role::Text(""), "top"),
+            (Role::Heading("Version"), "## Version"),
+            (Role::Heading("ModelName"), "## ModelName"),
+            (Role::Text("ModelName"), "c"),
+            (Role::Heading("ModelName"), "## modelname:"),
+            (Role::Text("ModelName"), "d"),
+            (Role::Text("ModelName"), "```a`b"),
+        ];
+        assert_eq!(roles, expected);
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::super::description::{Extent, MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS};
@@ -83,27 +85,11 @@ fn a_state_space_without_variables_is_refused() {
 }
 
 #[test]
-fn only_models_are_refused_for_their_size_or_encoding() {
+fn only_models_are_refused_for_their_encoding() {
     let folder = ModelFolder::new();
-    let large = format!("{LEAST}{}", "#\n".repeat(MAX_TEXT_BYTES as usize / 2));
-    let refusal = folder.refusal(&FORMAT, "a.md", large.as_bytes());
-    assert_eq!(
-        refusal,
-        "more than 33554432 bytes are not read as text (a.md)"
-    );
-    let other = "# Log\n".repeat(MAX_TEXT_BYTES as usize / 5);
-    assert!(
-        folder
-            .read(&FORMAT, "b.md", other.as_bytes())
-            .unwrap()
-            .is_none()
-    );
     let latin = [LEAST.as_bytes(), b"\xe9"].concat();
     let refusal = folder.refusal(&FORMAT, "c.md", &latin);
-    assert!(
-        refusal.starts_with("the file is not UTF-8 text (c.md): "),
-        "{refusal}"
-    );
+    assert_eq!(refusal, "the file is not UTF-8 text (c.md): line 5");
     assert!(
         folder
             .read(&FORMAT, "d.md", b"# caf\xe9")
@@ -148,4 +134,70 @@ fn long_texts_are_cut() {
 fn damaged_files_cause_no_panic() {
     let text = "# Tags: π\n## ModelName:\nT\n```\n## B\n```\n## StateSpaceBlock\nπ[π[3,'], s[1\n## Connections\n(a,π)->c-d:x\n";
     ModelFolder::new().damage(&FORMAT, "a.md", text.as_bytes());
+}
+
+#[test]
+fn models_may_be_of_any_size() {
+    let folder = ModelFolder::new();
+    let mut text = LEAST.to_owned();
+    while text.len() < 33 << 20 {
+        text.push_str("# 0.25, 0.25, 0.25, 0.25\n");
+    }
+    let long = "x".repeat(3 * MAX_LINE_BYTES);
+    write!(
+        text,
+        "o[2]\n## InitialParameterization\n{long}\n## Connections\ns-o\n"
+    )
+    .unwrap();
+    let model = folder.model(&FORMAT, "a.md", text.as_bytes());
+    assert_eq!(
+        (&model.metadata["variables"], &model.metadata["connections"]),
+        (&2.into(), &1.into())
+    );
+    // What is counted has to be in lines that can be kept.
+    writeln!(text, "{long}").unwrap();
+    let lines = text.lines().count();
+    assert_eq!(
+        folder.refusal(&FORMAT, "a.md", text.as_bytes()),
+        format!("line {lines}: it has more than 1048576 bytes (a.md)")
+    );
+}
+
+#[test]
+fn more_variables_than_can_be_kept_are_not_counted() {
+    let mut text = LEAST.to_owned();
+    for number in 0..=MAX_VARIABLES {
+        writeln!(text, "a{number}[1]").unwrap();
+    }
+    let model = ModelFolder::new().model(&FORMAT, "a.md", text.as_bytes());
+    assert_eq!(model.metadata.get("variables"), None);
+}
+
+#[test]
+fn what_is_certainly_wrong_is_refused_with_its_lines() {
+    let folder = ModelFolder::new();
+    for (text, expected) in [
+        (
+            "## ModelName\nT\n## StateSpaceBlock\nA[2,2]\nB[2,2 # 2]\n## Connections\nA>\n(A,B->A\nA-B\n",
+            "line 5: the brackets of 'B' are not closed; line 7: a connection leads nowhere; line 8: a group is not closed",
+        ),
+        (
+            "## GNNSection\nS\n## StateSpaceBlock\nA[2]\n",
+            "the section 'ModelName' is missing",
+        ),
+        (
+            "## GNNVersionAndFlags\nGNN v1\n## ModelName\nT\n",
+            "the sections 'StateSpaceBlock' and 'Connections' are missing",
+        ),
+        (
+            "## ModelName\nT\n## StateSpaceBlock\nA[\n",
+            "line 4: the brackets of 'A' are not closed",
+        ),
+    ] {
+        let refusal = folder.refusal(&FORMAT, "m/a.md", text.as_bytes());
+        assert_eq!(refusal, format!("{expected} (m/a.md)"));
+    }
+    let many = format!("{LEAST}{}", "A[1\n".repeat(9));
+    let refusal = folder.refusal(&FORMAT, "a.md", many.as_bytes());
+    assert_eq!(refusal.matches("line ").count(), MAX_FAULTS, "{refusal}");
 }
