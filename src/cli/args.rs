@@ -28,6 +28,7 @@ pub(super) const QUERY: &str = "modelrack_query";
 pub(super) const SOURCE: &str = "modelrack_source";
 pub(super) const REF: &str = "modelrack_ref";
 pub(super) const REPO: &str = "modelrack_repo";
+pub(super) const ALL: &str = "modelrack_all";
 pub(super) const REMOTE: &str = "modelrack_remote";
 pub(super) const TYPE: &str = "modelrack_type";
 pub(super) const FORCE: &str = "modelrack_force";

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
+use terminal_size::terminal_size_of;
+use unicode_width::UnicodeWidthStr;
+
 use crate::mutex::Mutex;
 use crate::{CancelToken, Environment, Error, ErrorKind};
 
@@ -60,28 +63,64 @@ pub struct Console {
     pub(super) out_is_terminal: bool,
     pub(super) err_is_terminal: bool,
     pub(super) in_is_terminal: bool,
-    width: Option<usize>,
+    width: Width,
 }
 
-/// The stream of messages, on whose last line a bar may be drawn.
+/// How wide the terminals are.
+#[derive(Clone, Copy)]
+enum Width {
+    Unknown,
+    Columns(usize),
+    /// Those of the process, whose windows people resize.
+    OfProcess,
+}
+
+/// The stream of messages, in whose last lines progress may be drawn.
 struct Messages {
     out: Box<dyn Write + Send>,
-    /// How wide the bar is; 0 if there is none.
-    bar_columns: usize,
+    /// The lines of progress, the last of which the cursor is in.
+    drawn: Vec<String>,
 }
 
 impl Messages {
-    /// Writes a text in place of the bar. Failing to write it is not an error.
+    /// Writes a text in place of the lines of progress. Failing to write it is not an error.
     fn write(&mut self, text: &str) {
-        let blank = match std::mem::take(&mut self.bar_columns) {
-            0 => String::new(),
-            columns => format!("\r{}\r", " ".repeat(columns)),
+        let text = match &*std::mem::take(&mut self.drawn) {
+            [] => text.to_owned(),
+            // Without escape sequences, which not every terminal knows.
+            [line] => format!("\r{}\r{text}", " ".repeat(line.width())),
+            lines => format!("{}\u{1b}[J{text}", to_first(lines)),
         };
-        let text = format!("{blank}{text}");
         let _ = self
             .out
             .write_all(text.as_bytes())
             .and_then(|()| self.out.flush());
+    }
+
+    /// Draws lines of progress in place of those before.
+    fn draw(&mut self, lines: Vec<String>) {
+        let before = std::mem::take(&mut self.drawn);
+        let text = match (&*before, &*lines) {
+            ([] | [_], [line]) => {
+                let columns = before.first().map_or(0, |before| before.width());
+                let rest = columns.saturating_sub(line.width());
+                format!("\r{line}{}", " ".repeat(rest))
+            }
+            _ => {
+                let lines: Vec<String> = lines.iter().map(|line| format!("{line}\u{1b}[K")).collect();
+                format!("{}{}\u{1b}[J", to_first(&before), lines.join("\n"))
+            }
+        };
+        self.write(&text);
+        self.drawn = lines;
+    }
+}
+
+/// Moves the cursor from the end of lines to their beginning.
+fn to_first(lines: &[String]) -> String {
+    match lines.len() {
+        0 | 1 => "\r".to_owned(),
+        several => format!("\r\u{1b}[{}A", several - 1),
     }
 }
 
@@ -111,14 +150,13 @@ impl Console {
     /// Uses the streams of the process; [`Console`] has an example.
     #[must_use]
     pub fn standard() -> Self {
-        let size = terminal_size::terminal_size_of(io::stderr());
         let out = BufWriter::with_capacity(64 << 10, io::stdout());
         Self {
             input: Arc::new(Mutex::new(io::BufReader::new(io::stdin()))),
             out_is_terminal: io::stdout().is_terminal(),
             err_is_terminal: io::stderr().is_terminal(),
             in_is_terminal: io::stdin().is_terminal(),
-            width: size.map(|(width, _)| usize::from(width.0)),
+            width: Width::OfProcess,
             ..Self::new(out, io::stderr())
         }
     }
@@ -130,13 +168,13 @@ impl Console {
             out: Arc::new(Mutex::new(out)),
             err: Arc::new(Mutex::new(Messages {
                 out: Box::new(err),
-                bar_columns: 0,
+                drawn: Vec::new(),
             })),
             input: Arc::new(Mutex::new(io::empty())),
             out_is_terminal: false,
             err_is_terminal: false,
             in_is_terminal: false,
-            width: None,
+            width: Width::Unknown,
         }
     }
 
@@ -155,19 +193,29 @@ impl Console {
             out_is_terminal: true,
             err_is_terminal: true,
             in_is_terminal: true,
-            width: Some(width),
+            width: Width::Columns(width),
             ..self
         }
     }
 
     /// Returns the width of the terminal for status.
     pub(super) fn width(&self) -> usize {
-        self.width.unwrap_or(80).max(20)
+        let width = match self.width {
+            Width::Unknown => None,
+            Width::Columns(columns) => Some(columns),
+            Width::OfProcess => terminal_size_of(io::stderr()).map(|(width, _)| width.0.into()),
+        };
+        width.unwrap_or(80).max(20)
     }
 
     /// Returns the width of the terminal for results; `None` if there is none, or it is unknown.
     pub(super) fn columns(&self) -> Option<usize> {
-        self.width.filter(|_| self.out_is_terminal)
+        match self.width {
+            _ if !self.out_is_terminal => None,
+            Width::Unknown => None,
+            Width::Columns(columns) => Some(columns),
+            Width::OfProcess => terminal_size_of(io::stdout()).map(|(width, _)| width.0.into()),
+        }
     }
 
     /// Prints a result.
@@ -183,28 +231,26 @@ impl Console {
         write(&mut *self.out.lock())
     }
 
-    /// Prints status, in place of the bar if there is one.
+    /// Prints status, in place of the lines of progress if there are any, and below the results so far.
     pub(super) fn note(&self, text: impl fmt::Display) {
+        // What cannot be written now is reported when the run ends.
+        let _ = self.flush();
         self.err.lock().write(&format!("{text}\n"));
     }
 
     /// Prints status without ending the line.
     pub(super) fn draw(&self, text: &str) {
+        let _ = self.flush();
         self.err.lock().write(text);
     }
 
-    /// Draws a bar in place of the one before.
-    pub(super) fn draw_bar(&self, bar: &str) {
+    /// Draws lines of progress in place of those before; none removes them.
+    pub(super) fn draw_progress(&self, lines: Vec<String>) {
         let mut err = self.err.lock();
-        let columns = bar.chars().count();
-        let padding = std::mem::take(&mut err.bar_columns).saturating_sub(columns);
-        err.write(&format!("\r{bar}{}", " ".repeat(padding)));
-        err.bar_columns = columns;
-    }
-
-    /// Removes the bar.
-    pub(super) fn erase_bar(&self) {
-        self.err.lock().write("");
+        match lines.is_empty() {
+            true => err.write(""),
+            false => err.draw(lines),
+        }
     }
 
     /// Writes results that are still buffered.
@@ -235,13 +281,18 @@ impl Console {
         }
     }
 
-    /// Returns whether status is coloured: `NO_COLOR` overrides `CLICOLOR_FORCE`, which overrides the terminal.
-    pub(super) fn colours(&self, env: &Environment) -> bool {
-        let is_refused = env.get("TERM").as_deref() == Some("dumb")
-            || env.get("CLICOLOR").as_deref() == Some("0");
-        let is_wanted = env.flag("CLICOLOR_FORCE") || self.err_is_terminal && !is_refused;
+    /// Returns whether a stream is coloured that is a terminal or is not: `NO_COLOR` overrides `CLICOLOR_FORCE`, which
+    /// overrides the terminal.
+    pub(super) fn is_coloured(is_terminal: bool, env: &Environment) -> bool {
+        let is_refused = is_dumb(env) || env.get("CLICOLOR").as_deref() == Some("0");
+        let is_wanted = env.flag("CLICOLOR_FORCE") || is_terminal && !is_refused;
         is_wanted && env.get("NO_COLOR").is_none()
     }
+}
+
+/// Returns whether the terminal only prints one line after another.
+pub(super) fn is_dumb(env: &Environment) -> bool {
+    env.get("TERM").as_deref() == Some("dumb")
 }
 
 impl fmt::Debug for Console {
@@ -257,15 +308,39 @@ impl fmt::Debug for Console {
 mod tests {
     use super::*;
 
+    fn lines<const N: usize>(lines: [&str; N]) -> Vec<String> {
+        lines.map(str::to_owned).to_vec()
+    }
+
     #[test]
     fn a_message_takes_the_place_of_the_bar() {
         let (console, _, err) = Console::captured();
-        console.draw_bar("half done");
+        console.draw_progress(lines(["half done: 日本"]));
         console.note("warning: a mirror");
-        console.draw_bar("done");
-        console.erase_bar();
-        let gone = " ".repeat("half done".len());
-        let expected = format!("\rhalf done\r{gone}\rwarning: a mirror\n\rdone\r    \r");
+        console.draw_progress(lines(["done"]));
+        console.draw_progress(lines([]));
+        let gone = " ".repeat("half done: 1234".len());
+        let expected = format!("\rhalf done: 日本\r{gone}\rwarning: a mirror\n\rdone\r    \r");
         assert_eq!(err.text(), expected);
+    }
+
+    #[test]
+    fn lines_of_progress_grow_shrink_and_go() {
+        let (console, _, err) = Console::captured();
+        console.draw_progress(lines(["one"]));
+        console.draw_progress(lines(["one", "two"]));
+        console.draw_progress(lines(["two"]));
+        console.draw_progress(lines([]));
+        let (two, one) = ("\rone\u{1b}[K\ntwo\u{1b}[K\u{1b}[J", "\r\u{1b}[1Atwo\u{1b}[K\u{1b}[J");
+        assert_eq!(err.text(), format!("\rone{two}{one}\r   \r"));
+    }
+
+    #[test]
+    fn messages_come_below_the_results_before_them() {
+        let both = Captured::default();
+        let console = Console::new(BufWriter::new(both.clone()), both.clone());
+        console.print("result").unwrap();
+        console.note("note");
+        assert_eq!(both.text(), "result\nnote\n");
     }
 }

@@ -244,10 +244,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::WebPage { .. } => "open the URL in a browser: the server or the network may \
              ask to sign in; check the URL of the source, too"
             .into(),
-        ErrorKind::NoSource => {
-            let url = variable("REGISTRY_URL");
-            format!("set {url} to the URL of a registry")
-        }
+        ErrorKind::NoSource => session.how_to_add_a_source(),
         ErrorKind::Collision { .. } => format!("remove the other one first with '{path} remove'"),
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,

@@ -1,6 +1,7 @@
 //! `info`: show the details of a model, or the sources.
 
 use clap::{ArgMatches, Command};
+use serde_json::Value;
 
 use super::args::{self, Which, flag, is_set};
 use super::ending::CliResult;
@@ -9,8 +10,8 @@ use super::session::Session;
 use super::table::Table;
 use super::{Mount, sources};
 use crate::installed::InstalledDetail;
-use crate::manifest::ManifestFile;
-use crate::remote::{LocalState, RemoteDetail};
+use crate::manifest::{Checksum, ManifestFile};
+use crate::remote::{LocalState, RemoteDetail, SourceInfo};
 use crate::{Metadata, RemoteOptions};
 
 pub(super) const EXAMPLES: &str = "
@@ -45,13 +46,17 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 
 fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
     let model = &detail.installed;
+    let installed = match session.console.out_is_terminal {
+        true => format!("{} ({})", session.when(model.installed_at), render::utc(model.installed_at)),
+        false => render::utc(model.installed_at),
+    };
     let mut fields = vec![
         ("model", model.model.name().to_string()),
         ("version", model.model.version().to_owned()),
         ("path", model.path.display().to_string()),
-        ("size", render::size(model.total_bytes)),
-        ("installed", render::utc(model.installed_at)),
-        ("source", or_dash(model.source.as_deref())),
+        ("size", size_and_files(Some(model.total_bytes), Some(model.files))),
+        ("installed", installed),
+        ("source", label(session, model.source.as_deref())),
         ("manifest", model.manifest_digest.to_string()),
     ];
     fields.extend(model.commit.clone().map(|commit| ("commit", commit)));
@@ -65,46 +70,65 @@ fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {
     let remote = &detail.remote;
     let installed = match remote.local {
         LocalState::Absent => "no",
+        LocalState::Outdated => "in another state",
         _ => "yes",
-    };
-    let size = remote.total_bytes.map(render::size);
-    let chunks = match detail.chunk_bytes {
-        Some(bytes) => format!("{} of {}", detail.parts, render::size(bytes)),
-        None => detail.parts.to_string(),
     };
     let mut fields = vec![
         ("model", remote.model.name().to_string()),
         ("version", remote.model.version().to_owned()),
         ("installed", installed.to_owned()),
-        ("size", size.unwrap_or_else(|| "unknown".into())),
-        ("chunks", chunks),
+        ("size", size_and_files(remote.total_bytes, remote.files)),
+        ("source", label(session, Some(&remote.source))),
         ("manifest", remote.manifest_digest.to_string()),
     ];
+    let chunks = detail.chunk_bytes.map(render::size);
+    let chunks = chunks.map(|size| format!("{} of {size}", detail.parts));
+    fields.extend(chunks.map(|chunks| ("chunks", chunks)));
     fields.extend(remote.alias_of.clone().map(|target| ("alias of", target)));
     fields.extend(remote.commit.clone().map(|commit| ("commit", commit)));
     let metadata = remote.metadata.to_map();
     print_fields(session, fields, &metadata, &detail.files)
 }
 
-/// Prints the fields and metadata of a model, and a table of its files.
+fn size_and_files(bytes: Option<u64>, files: Option<u64>) -> String {
+    let size = bytes.map_or_else(|| "unknown".to_owned(), render::size);
+    match files {
+        Some(files) => format!("{size} in {}", render::count(files, "file")),
+        None => size,
+    }
+}
+
+/// Returns how people call the source with a key: by its name, or else its location.
+fn label(session: &Session, key: Option<&str>) -> String {
+    // A configuration that cannot be read is no reason to say nothing.
+    let sources = session.manager.sources().unwrap_or_default();
+    let source = sources.iter().find(|source| Some(&*source.key) == key);
+    or_dash(source.map(SourceInfo::label).as_deref().or(key))
+}
+
+/// Prints the fields and metadata of a model, and a table of its files. A terminal gets no metadata that say nothing.
 fn print_fields<'a>(
     session: &Session,
     mut fields: Vec<(&'a str, String)>,
     metadata: &'a Metadata,
     files: &[ManifestFile],
 ) -> CliResult {
-    for (key, value) in metadata {
-        let text = value.as_str().map(str::to_owned);
-        fields.push((key, text.unwrap_or_else(|| value.to_string())));
-    }
-    session.console.print(render::fields(&fields))?;
+    let facts = metadata.iter().map(|(key, value)| (&**key, text_of(value)));
+    let is_shown = |(_, value): &(_, String)| {
+        let says_nothing = matches!(&**value, "" | "0" | "false" | "null");
+        !(says_nothing && session.console.out_is_terminal)
+    };
+    fields.extend(facts.filter(is_shown));
+    session.print_fields(&fields)?;
     if session.output.quiet {
         return Ok(());
     }
     let rows = files.iter().map(|file| {
         let learned = if file.is_learned { " (learned)" } else { "" };
-        let digest = file.digest.as_ref();
-        let digest = digest.map(|digest| format!("{digest}{learned}"));
+        let digest = file.digest.as_ref().map(|digest| match digest {
+            Checksum::Sha256(_) => format!("sha256:{digest}{learned}"),
+            Checksum::GitBlob(_) => format!("git:{digest}{learned}"),
+        });
         [
             file.path.to_string(),
             or_dash(file.size_bytes.map(render::size).as_deref()),
@@ -112,5 +136,20 @@ fn print_fields<'a>(
         ]
     });
     session.console.print("")?;
-    Table::new(["FILE", "SIZE", "DIGEST"], rows).print(session)
+    Table::new(["FILE", "SIZE", "DIGEST"], rows)
+        .named_by(1)
+        .cut()
+        .print(session)
+}
+
+/// Shows a value of the metadata; lists of texts without their quotes.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            items.join(", ")
+        }
+        other => other.to_string(),
+    }
 }

@@ -5,11 +5,12 @@ use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, positional, string, text};
 use super::ending::CliResult;
-use super::offers::print_offers;
+use super::offers::{Detail, print_offers};
+use super::render::or_dash;
 use super::session::Session;
 use super::table::Table;
 use super::{Mount, render};
-use crate::installed::{Listing, PartialModel, Status};
+use crate::installed::{InstalledModel, Listing, PartialModel, Status};
 use crate::remote::Example;
 use crate::{ListOptions, ModelRef, RemoteOptions};
 
@@ -26,7 +27,8 @@ const STATUSES: [Status; 6] = [
 
 pub(super) const EXAMPLES: &str = "
     list                                           installed models and unfinished pulls
-    list --remote                                  models that can be pulled
+    list --remote                                  models that can be pulled; many are summed up
+    list --remote --all                            each of them
     list --remote --source mf6/test --ref develop  the models of one branch
     list --quiet                                   only names
 ";
@@ -38,6 +40,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .args([
             positional(args::NAME, "NAME").help("Only this model, or the models of this group"),
             flag(args::REMOTE).help("List the models that the sources offer"),
+            flag(args::ALL)
+                .help("List each model on a terminal, however many there are")
+                .requires(args::REMOTE),
             args::source(mount),
             args::reference(mount, "Only models of this ref"),
             args::model_type(),
@@ -70,7 +75,11 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let mut listing = session.manager.list_remote(&options)?;
         let models = &mut listing.models;
         models.retain(|remote| is_named(&remote.model, name));
-        return print_offers(session, models, &listing.failures);
+        let detail = match name.is_some() || is_set(matches, args::ALL) {
+            true => Detail::Each,
+            false => Detail::SumsOfMany,
+        };
+        return print_offers(session, models, &listing.failures, detail);
     }
     let status = text(matches, STATUS);
     let mut statuses = STATUSES.into_iter();
@@ -115,6 +124,7 @@ fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
     });
     Table::new(["EXAMPLE", "REF", "MODELS"], rows)
         .named_by(1)
+        .cut()
         .or_note("No cached registry has examples.")
         .print(session)
 }
@@ -126,13 +136,14 @@ fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> C
     };
     let path = &session.path;
     let nothing = format!("{what} Run '{path} list --remote' to see what can be pulled.");
-    let row = |model: &ModelRef, status: String, size, time| {
+    let row = |model: &ModelRef, status: String, size, time, source: &Option<String>| {
         [
             model.name().to_string(),
             model.version().to_owned(),
             status,
             size,
-            render::time(time),
+            session.when(time),
+            or_dash(source.as_deref()),
         ]
     };
     let installed = listing.models.iter().map(|of| {
@@ -140,18 +151,59 @@ fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> C
         let is_selection = !(of.include.is_empty() && of.exclude.is_empty());
         let files = if is_selection { " (some files)" } else { "" };
         let status = format!("{}{files}", of.status.as_str());
-        row(&of.model, status, size, of.installed_at)
+        row(&of.model, status, size, of.installed_at, &of.source)
     });
+    // What an update left is no model of its own.
+    let is_installed = |model: &ModelRef| listing.models.iter().any(|of| of.model == *model);
+    let is_row = |of: &&PartialModel| of.status != Status::Error || !is_installed(&of.model);
     let partials = listing.partials.iter().filter(|_| !session.output.quiet);
-    let partials = partials.map(|of| {
+    let partials: Vec<&PartialModel> = partials.filter(is_row).collect();
+    let unfinished = partials.iter().map(|of| {
         let status = of.status.as_str().to_owned();
-        row(&of.model, status, downloaded(of), of.touched_at)
+        row(&of.model, status, downloaded(of), of.touched_at, &of.source)
     });
-    let head = ["MODEL", "VERSION", "STATUS", "SIZE", "SINCE"];
-    Table::new(head, installed.chain(partials))
+    let head = ["MODEL", "VERSION", "STATUS", "SIZE", "SINCE", "SOURCE"];
+    Table::new(head, installed.chain(unfinished))
         .named_by(2)
+        .state(2)
+        .cut()
         .or_note(nothing)
-        .print(session)
+        .print(session)?;
+    session.sum_up(&sums(path, listing, &partials))
+}
+
+/// Describes how many models there are, and how to complete those that are not whole.
+fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String> {
+    let mut counts = Vec::new();
+    if !listing.models.is_empty() {
+        let size = listing.models.iter().map(|of| of.total_bytes).sum();
+        let models = render::count(listing.models.len(), "model");
+        counts.push(format!("{models}, {}", render::size(size)));
+    }
+    let (unfinished, running): (Vec<&PartialModel>, Vec<_>) =
+        partials.iter().partition(|of| of.status == Status::Error);
+    for (number, state) in [(running.len(), "being pulled"), (unfinished.len(), "unfinished")] {
+        if number > 0 {
+            counts.push(format!("{number} {state}"));
+        }
+    }
+    let mut lines = Vec::new();
+    if !counts.is_empty() {
+        lines.push(counts.join("; "));
+    }
+    lines.extend(match unfinished.as_slice() {
+        [] => None,
+        [one] => Some(format!("'{path} pull {}' resumes the unfinished pull", one.model)),
+        _ => Some(format!("'{path} pull MODEL VERSION' resumes an unfinished pull")),
+    });
+    let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted;
+    let deleted: Vec<_> = listing.models.iter().filter(is_deleted).collect();
+    lines.extend(match deleted.as_slice() {
+        [] => None,
+        [one] => Some(format!("'{path} pull {}' restores the deleted folder", one.model)),
+        _ => Some(format!("'{path} pull MODEL VERSION' restores a deleted folder")),
+    });
+    lines
 }
 
 /// Describes how much of an unfinished pull is downloaded.

@@ -67,7 +67,7 @@ impl Meter {
     /// Removes the bar, so that the next output begins on a clean line.
     pub(super) fn clear(&self) {
         self.0.state.lock().pulls.clear();
-        self.0.console.erase_bar();
+        self.0.console.draw_progress(Vec::new());
     }
 }
 
@@ -137,7 +137,7 @@ impl Drawing {
     fn draw_line(&self, state: &mut State, line: impl FnOnce(usize) -> String) {
         let width = self.console.width() - 1;
         let line: String = line(width).chars().take(width).collect();
-        self.console.draw_bar(&line);
+        self.console.draw_progress(vec![line]);
         state.drawn_at = Some(Instant::now());
     }
 
@@ -223,7 +223,7 @@ impl Progress for Meter {
                 state.pulls.insert(model.clone(), transferred.clone());
                 state.ended.insert(model.clone());
                 if state.ended.len() == state.pulls.len() {
-                    drawing.console.erase_bar();
+                    drawing.console.draw_progress(Vec::new());
                 }
             }
         }
@@ -252,7 +252,7 @@ impl HashProgress for Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.0.state.lock().done = true;
-        self.0.console.erase_bar();
+        self.0.console.draw_progress(Vec::new());
         self.0.ended.notify_all();
     }
 }

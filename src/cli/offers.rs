@@ -1,5 +1,8 @@
 //! Printing what sources offer, for `list --remote` and `search --remote`.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Serialize;
 
 use super::ending::{CliResult, reported};
@@ -16,15 +19,32 @@ struct Offers<'a> {
     failures: &'a [RegistryFailure],
 }
 
+/// How much is printed of many offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// A row for each.
+    Each,
+    /// A row for each source and ref, on a terminal.
+    SumsOfMany,
+}
+
+/// More offers than this are many.
+const MANY: usize = 50;
+
 /// Prints offers, and the registries that could not be read. A registry that failed decides how the command ends; one that
 /// was never synced does not.
 pub(super) fn print_offers(
     session: &Session,
     models: &[RemoteModel],
     failures: &[RegistryFailure],
+    detail: Detail,
 ) -> CliResult {
     session.show(&Offers { models, failures }, || {
-        print_table(session, models)?;
+        let is_for_people = session.console.out_is_terminal && !session.output.quiet;
+        match detail == Detail::SumsOfMany && models.len() > MANY && is_for_people {
+            true => print_sums(session, models),
+            false => print_table(session, models),
+        }?;
         note_failures(session, failures);
         Ok(())
     })?;
@@ -55,9 +75,81 @@ fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
     let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
     Table::new(head, rows)
         .named_by(2)
+        .state(2)
         .cut()
         .or_note("No source offers such a model.")
-        .print(session)
+        .print(session)?;
+    match models {
+        [] => Ok(()),
+        models => session.sum_up(&[Sum::of(models).to_string()]),
+    }
+}
+
+/// How many offers there are, and what is installed of them.
+#[derive(Default)]
+struct Sum {
+    models: usize,
+    installed: usize,
+    updates: usize,
+}
+
+impl Sum {
+    fn of(models: &[RemoteModel]) -> Self {
+        let mut sum = Self::default();
+        models.iter().for_each(|remote| sum.add(remote));
+        sum
+    }
+
+    fn add(&mut self, remote: &RemoteModel) {
+        self.models += 1;
+        self.installed += usize::from(remote.local != LocalState::Absent);
+        self.updates += usize::from(remote.local == LocalState::Outdated);
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&render::count(self.models, "model"))?;
+        if self.installed > 0 {
+            write!(f, ", {} installed", self.installed)?;
+        }
+        if self.updates > 0 {
+            write!(f, ", {} with an update", self.updates)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints how much each source offers, by ref where it has refs.
+fn print_sums(session: &Session, models: &[RemoteModel]) -> CliResult {
+    let sources = session.manager.sources()?;
+    let place = |key: &str| sources.iter().position(|source| source.key == key);
+    let mut sums: BTreeMap<(Option<usize>, &str, Option<&str>), Sum> = BTreeMap::new();
+    for remote in models {
+        let place = place(&remote.source);
+        let has_refs = place.is_some_and(|place| !sources[place].refs.is_empty());
+        let reference = has_refs.then(|| remote.model.version());
+        let sum = sums.entry((place, &remote.source, reference));
+        sum.or_default().add(remote);
+    }
+    let or_none = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
+    let rows = sums.iter().map(|((place, key, reference), sum)| {
+        let label = place.map_or_else(|| (*key).to_owned(), |place| sources[place].label());
+        [
+            label,
+            or_dash(*reference),
+            sum.models.to_string(),
+            or_none(sum.installed),
+            or_none(sum.updates),
+        ]
+    });
+    let head = ["SOURCE", "REF", "MODELS", "INSTALLED", "UPDATES"];
+    Table::new(head, rows).named_by(1).print(session)?;
+    let path = &session.path;
+    session.sum_up(&[
+        Sum::of(models).to_string(),
+        format!("'{path} list --remote NAME' lists those of a group, and --all all of them"),
+    ])
 }
 
 fn note_failures(session: &Session, failures: &[RegistryFailure]) {

@@ -109,7 +109,15 @@ fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
         ]
     });
     let head = ["MODEL", "VERSION", "STATE", "FILES", "TO DOWNLOAD"];
-    Table::new(head, rows).print(session)
+    Table::new(head, rows).named_by(2).state(2).print(session)?;
+    let installed = plans.iter().filter(|plan| plan.installed).count();
+    let installed = match installed {
+        0 => String::new(),
+        number => format!(", {number} installed"),
+    };
+    let bytes = plans.iter().map(|plan| plan.bytes_to_fetch).sum();
+    let models = render::count(plans.len(), "model");
+    session.sum_up(&[format!("{models}{installed}: {} to download", render::size(bytes))])
 }
 
 fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
@@ -121,16 +129,24 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
         format!("{} in {count}", render::size(bytes))
     };
     let to_download = size(plan.bytes_to_fetch, plan.requests, "request");
-    let fields = [
+    let mut fields = vec![
         ("model", plan.model.to_string()),
         ("size", size(plan.total_bytes, plan.files, "file")),
         ("to download", to_download),
-        ("from this store", render::size(plan.bytes_reused)),
-        ("from an unfinished pull", render::size(plan.bytes_resumed)),
-        ("files without a digest", plan.files_unverified.to_string()),
-        ("files of unknown size", plan.files_unsized.to_string()),
     ];
-    Ok(session.console.print(render::fields(&fields))?)
+    for (name, bytes) in [
+        ("from this store", plan.bytes_reused),
+        ("from an unfinished pull", plan.bytes_resumed),
+    ] {
+        fields.extend((bytes > 0).then(|| (name, render::size(bytes))));
+    }
+    for (name, files) in [
+        ("files without a digest", plan.files_unverified),
+        ("files of unknown size", plan.files_unsized),
+    ] {
+        fields.extend((files > 0).then(|| (name, files.to_string())));
+    }
+    session.print_fields(&fields)
 }
 
 fn print_pulled(session: &Session, report: &PullReport) -> CliResult {

@@ -9,15 +9,13 @@ use super::{Mount, render};
 use crate::installed::{RemoveReport, Scope, Status};
 use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, ModelRef};
 
-const ALL: &str = "modelrack_all";
-
 pub(super) const EXAMPLES: &str = "
     remove fast-whisper/tiny fp16      one version
     remove fast-whisper/tiny --all -y  all versions, without confirmation
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
-    let all = flag(ALL).help("Remove all versions of the model");
+    let all = flag(args::ALL).help("Remove all versions of the model");
     command
         .about("Remove an installed model")
         .args(args::model(mount, Which::Installed, true))
@@ -26,7 +24,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let report = match is_set(matches, ALL) {
+    let report = match is_set(matches, args::ALL) {
         true => remove_all(session, text(matches, args::MODEL).unwrap_or_default()),
         false => remove_one(session, &args::address(matches)?),
     }?;

@@ -1,7 +1,11 @@
-//! Sizes, times and names for people, and text that cannot control their terminal.
+//! Sizes, times and names for people, in the width of their terminal, and text that cannot control it.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
+
+use clap::builder::styling::AnsiColor;
+use unicode_width::UnicodeWidthStr;
 
 use crate::relpath::is_invisible;
 
@@ -111,20 +115,91 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Shows a time to the minute, in UTC, such as `2026-01-31 12:00`.
-pub(super) fn time(time: SystemTime) -> String {
-    let time = crate::time::rfc3339(time);
-    time.get(..16).unwrap_or_default().replace('T', " ")
+/// Shows how long something took, such as `0.2s` or `2m 15s`.
+pub(super) fn elapsed(elapsed: Duration) -> String {
+    match elapsed.as_millis() {
+        // Rounded up, since nothing takes no time.
+        millis @ 0..1000 => format!("0.{}s", millis.div_ceil(100).clamp(1, 9)),
+        _ => duration(elapsed),
+    }
 }
 
-/// The same, with the name of the time zone.
+/// Shows a time to the minute, such as `2026-01-31 12:00 UTC`.
 pub(super) fn utc(time: SystemTime) -> String {
-    format!("{} UTC", self::time(time))
+    let time = crate::time::rfc3339(time);
+    let minute = time.get(..16).unwrap_or_default();
+    format!("{} UTC", minute.replace('T', " "))
 }
 
-/// Shows how long ago a time was, such as `2m 15s ago`.
-pub(super) fn age(time: SystemTime) -> String {
-    format!("{} ago", duration(time.elapsed().unwrap_or_default()))
+/// Shows how long before another a time was, such as `3 hours ago`.
+///
+/// Clocks are set back, and differ between machines that share a disk: a time that has not come yet is shown as it is.
+pub(super) fn age(time: SystemTime, now: SystemTime) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let ahead = time.duration_since(now).unwrap_or_default();
+    if ahead.as_secs() >= MINUTE {
+        return utc(time);
+    }
+    let seconds = now.duration_since(time).unwrap_or_default().as_secs();
+    let (unit, noun) = match seconds {
+        0..MINUTE => return "just now".to_owned(),
+        MINUTE..HOUR => (MINUTE, "minute"),
+        HOUR..DAY => (HOUR, "hour"),
+        _ if seconds < 60 * DAY => (DAY, "day"),
+        _ if seconds < 730 * DAY => (30 * DAY, "month"),
+        _ => (365 * DAY, "year"),
+    };
+    format!("{} ago", count(seconds / unit, noun))
+}
+
+/// Returns the colour of a word for a state; `None` for one that needs no attention.
+pub(super) fn state_colour(state: &str) -> Option<AnsiColor> {
+    match state {
+        "available" | "installed" | "synced" => Some(AnsiColor::Green),
+        "pending" | "downloading" | "update" | "not synced" => Some(AnsiColor::Yellow),
+        "error" | "deleted" => Some(AnsiColor::Red),
+        _ => None,
+    }
+}
+
+/// Colours a text.
+pub(super) fn shade(colour: AnsiColor, text: &str) -> String {
+    let style = colour.on_default();
+    format!("{style}{text}{style:#}")
+}
+
+/// Cuts a text to a number of columns, with an ellipsis in place of the rest.
+pub(super) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return text.into();
+    }
+    let Some(room) = columns.checked_sub(1) else {
+        return "".into();
+    };
+    // Characters may combine, so that the width of a text is not the sum of theirs; some combine without end.
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let ends = ends.take(8 * columns);
+    let end = ends.take_while(|end| text[..*end].width() <= room).last();
+    let end = end.unwrap_or_default();
+    format!("{}…", text[..end].trim_end()).into()
+}
+
+/// Breaks a text between words into lines of a number of columns. One with a path or URL stays whole, so that it can be
+/// copied.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    if text.contains(['/', '\\']) {
+        return vec![text.to_owned()];
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => line.extend([" ", word]),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Shows a count with its noun, such as `1 file` or `2 files`.
@@ -155,13 +230,22 @@ pub(super) fn source_at_ref(source: &str, reference: Option<&str>) -> String {
     }
 }
 
-/// Formats named values, one a line.
-pub(super) fn fields(fields: &[(&str, String)]) -> String {
+/// Formats named values, each on a line of its own, or on several if it is wider than the terminal.
+pub(super) fn fields(fields: &[(&str, String)], columns: Option<usize>) -> String {
+    /// The least that values get of a narrow terminal.
+    const LEAST: usize = 12;
     let names: Vec<String> = fields.iter().map(|(name, _)| safe(name) + ":").collect();
-    let width = names.iter().map(String::len).max().unwrap_or_default();
-    let lines = names.iter().zip(fields);
-    let lines = lines.map(|(name, (_, value))| format!("{name:width$} {}", safe(value)));
-    lines.collect::<Vec<_>>().join("\n")
+    let width = names.iter().map(|name| name.width()).max().unwrap_or_default();
+    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(width + 1).max(LEAST));
+    let mut lines = Vec::new();
+    for (name, (_, value)) in names.iter().zip(fields) {
+        let indent = " ".repeat(width - name.width());
+        let value = wrapped(&safe(value), room);
+        lines.push(format!("{name}{indent} {}", value[0]));
+        let rest = value[1..].iter();
+        lines.extend(rest.map(|line| format!("{} {line}", " ".repeat(width))));
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -193,6 +277,65 @@ mod tests {
             (count(1, "file"), count(0, "file")),
             ("1 file".into(), "0 files".into())
         );
+    }
+
+    #[test]
+    fn ages_are_for_people_and_a_clock_that_went_back_makes_none_up() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let before = |seconds| age(now - Duration::from_secs(seconds), now);
+        for (seconds, expected) in [
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (3 * 3600 + 59, "3 hours ago"),
+            (47 * 3600, "1 day ago"),
+            (59 * 86_400, "59 days ago"),
+            (60 * 86_400, "2 months ago"),
+            (729 * 86_400, "24 months ago"),
+            (730 * 86_400, "2 years ago"),
+        ] {
+            assert_eq!(before(seconds), expected);
+        }
+        let after = |seconds| age(now + Duration::from_secs(seconds), now);
+        assert_eq!(after(59), "just now");
+        assert_eq!(after(3600), "2027-01-15 09:00 UTC");
+    }
+
+    #[test]
+    fn what_took_less_than_a_second_took_some_time() {
+        for (millis, expected) in [(0, "0.1s"), (1, "0.1s"), (200, "0.2s"), (999, "0.9s"), (1000, "1s")] {
+            assert_eq!(elapsed(Duration::from_millis(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn text_is_cut_by_the_columns_that_it_takes() {
+        let joined = "e\u{301}e\u{301}e\u{301}e\u{301}";
+        for (text, columns, expected) in [
+            ("model", 5, "model"),
+            ("model", 4, "mod…"),
+            ("a model", 3, "a…"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("日本", 2, "…"),
+            (joined, 4, joined),
+            (joined, 3, "e\u{301}e\u{301}…"),
+            ("model", 1, "…"),
+            ("model", 0, ""),
+        ] {
+            assert_eq!(cut(text, columns), expected, "{text} {columns}");
+        }
+    }
+
+    #[test]
+    fn values_are_broken_between_words_unless_there_is_a_path_in_them() {
+        let path = "/a path/that stays";
+        let about = "日本 words, an extraordinarily long one and more";
+        let all = [("id", path), ("about", about)].map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(fields(&all, None), format!("id:    {path}\nabout: {about}"));
+        let expected = "id:    /a path/that stays\nabout: 日本 words,\n       an\n       \
+                        extraordinarily\n       long one and\n       more";
+        assert_eq!(fields(&all, Some(10)), expected);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use clap::{ArgMatches, Command};
 use super::Mount;
 use super::args::{self, flag, is_set, positional, string, text};
 use super::ending::CliResult;
-use super::offers::print_offers;
-use super::render::or_dash;
+use super::offers::{Detail, print_offers};
+use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::Table;
 use crate::SearchOptions;
@@ -39,7 +39,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let query = text(matches, args::QUERY).unwrap_or_default();
     let report = session.manager.search(query, &options)?;
     match is_remote {
-        true => print_offers(session, &report.remote, &report.failures),
+        true => print_offers(session, &report.remote, &report.failures, Detail::Each),
         false => session.show_list("models", &report.installed, || {
             print_installed(session, &report.installed)
         }),
@@ -54,12 +54,16 @@ fn print_installed(session: &Session, models: &[InstalledModel]) -> CliResult {
         [
             model.model.name().to_string(),
             model.model.version().to_owned(),
+            model.status.as_str().to_owned(),
+            render::size(model.total_bytes),
             or_dash(model.model_type.as_deref()),
             or_dash(model.description()),
         ]
     });
-    Table::new(["MODEL", "VERSION", "TYPE", "DESCRIPTION"], rows)
+    let head = ["MODEL", "VERSION", "STATUS", "SIZE", "TYPE", "DESCRIPTION"];
+    Table::new(head, rows)
         .named_by(2)
+        .state(2)
         .cut()
         .or_note(nothing)
         .print(session)

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::ArgMatches;
 use clap::builder::styling::AnsiColor;
@@ -14,12 +15,14 @@ use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, dispatcher};
 
 use super::args::{self, is_set};
-use super::console::Console;
+use super::console::{Console, is_dumb};
 use super::ending::{CliError, CliResult};
 use super::meter::Meter;
-use super::render::{SafeJson, safe};
+use super::render::{self, SafeJson, safe};
 use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
+use crate::settings::Settings;
+use crate::time::rfc3339;
 use crate::{CancelToken, Manager, PullOptions, Result};
 
 pub(super) struct Session {
@@ -30,7 +33,12 @@ pub(super) struct Session {
     pub(super) cancel: CancelToken,
     /// The command as the user typed it, up to the name of the mount.
     pub(super) path: String,
-    pub(super) colours: bool,
+    /// Whether status is coloured.
+    is_coloured: bool,
+    /// Whether results are.
+    pub(super) results_coloured: bool,
+    /// Whether progress is drawn over and over in the same lines.
+    is_animated: bool,
     warnings: Warnings,
     /// The name of the command that runs.
     pub(super) verb: &'static str,
@@ -52,10 +60,12 @@ impl Session {
         };
         let typed = || typed_command(environment.command_line(), &mount.name, verb?);
         let path = mount.invoked_as.clone().or_else(typed);
-        let colours = console.colours(&environment);
-        let label = paint(colours, AnsiColor::Yellow, "warning:");
+        let is_coloured = Console::is_coloured(console.err_is_terminal, &environment);
+        let label = paint(is_coloured, AnsiColor::Yellow, "warning:");
         Self {
-            colours,
+            is_coloured,
+            results_coloured: Console::is_coloured(console.out_is_terminal, &environment),
+            is_animated: console.err_is_terminal && !is_dumb(&environment),
             warnings: Warnings::new(console.clone(), label),
             path: path.unwrap_or_else(|| mount.example_path()),
             verb: verb.map_or("", |verb| verb.name),
@@ -130,6 +140,50 @@ impl Session {
         }
     }
 
+    /// Prints lines below a table that sum it up, on a terminal only: elsewhere, programs read the table.
+    pub(super) fn sum_up(&self, lines: &[String]) -> CliResult {
+        if self.console.out_is_terminal && !lines.is_empty() {
+            self.say("")?;
+            lines.iter().try_for_each(|line| self.say(line))?;
+        }
+        Ok(())
+    }
+
+    /// Shows a time: how long ago it was to people, and exactly to programs.
+    pub(super) fn when(&self, time: SystemTime) -> String {
+        match self.console.out_is_terminal {
+            true => render::age(time, SystemTime::now()),
+            false => rfc3339(time),
+        }
+    }
+
+    /// Returns where everything is; `None` if the parent has a manager of its own, or a setting is wrong.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        let environment = self.mount.open_environment();
+        let settings = Settings::read(&self.mount.config, &environment);
+        settings.ok().filter(|_| self.mount.manager.is_none())
+    }
+
+    /// Describes how a user adds a source.
+    pub(super) fn how_to_add_a_source(&self) -> String {
+        let variable = self.mount.config.variable("REGISTRY_URL");
+        let variable = format!("set {variable} to the URL of a registry");
+        match self.settings() {
+            Some(settings) => format!(
+                "write a line such as sources.NAME.url = \"https://models.example.org\" into {}, or \
+                 {variable}",
+                settings.config_file.display()
+            ),
+            None => variable,
+        }
+    }
+
+    /// Prints named values.
+    pub(super) fn print_fields(&self, fields: &[(&str, String)]) -> CliResult {
+        let fields = render::fields(fields, self.console.columns());
+        Ok(self.console.print(fields)?)
+    }
+
     /// Prints a line of status, even with `--quiet`.
     pub(super) fn warn(&self, line: impl Display) {
         self.console.note(safe(&line.to_string()));
@@ -149,9 +203,14 @@ impl Session {
         }
     }
 
-    /// Makes a text bold and coloured, if status is coloured.
+    /// Makes a text of status bold and coloured, if status is coloured.
     pub(super) fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        paint(self.colours, colour, text)
+        paint(self.is_coloured, colour, text)
+    }
+
+    /// The same for a text of results.
+    pub(super) fn paint_result(&self, colour: AnsiColor, text: &str) -> String {
+        paint(self.results_coloured, colour, text)
     }
 
     /// Returns whether nothing needs to be asked.

@@ -1,7 +1,13 @@
 //! Printing the sources and their state, for `info` without a model.
 
+use std::path::Path;
+use std::time::SystemTime;
+
+use clap::builder::styling::AnsiColor;
+use unicode_width::UnicodeWidthStr;
+
 use super::ending::CliResult;
-use super::render::{self, or_dash};
+use super::render::{self, cut, or_dash, safe};
 use super::session::Session;
 use super::table::Table;
 use crate::remote::{RefInfo, SourceInfo, SourceKind};
@@ -13,14 +19,106 @@ const HEAD: [&str; 10] = [
 pub(super) fn print(session: &Session) -> CliResult {
     let sources = session.manager.sources()?;
     session.show_list("sources", &sources, || {
-        Table::new(HEAD, sources.iter().flat_map(rows))
-            .or_note("No source is configured.")
-            .print(session)
+        if session.console.out_is_terminal && !session.output.quiet {
+            print_folders(session)?;
+            sources.iter().try_for_each(|source| print_block(session, source))?;
+        } else if !sources.is_empty() {
+            return Table::new(HEAD, sources.iter().flat_map(|source| rows(session, source)))
+                .print(session);
+        }
+        print_advice(session, &sources)
     })
 }
 
+/// Prints where everything is, if the manager is one of the configuration.
+fn print_folders(session: &Session) -> CliResult {
+    let Some(settings) = session.settings() else {
+        return Ok(());
+    };
+    let file = &settings.config_file;
+    let missing = if file.exists() { "" } else { " (does not exist)" };
+    let show = |path: &Path| path.display().to_string();
+    session.print_fields(&[
+        ("models", show(&settings.store_dir)),
+        ("registries", show(&settings.cache_dir)),
+        ("sources", format!("{}{missing}", show(file))),
+    ])
+}
+
+/// Prints a source on a terminal: its name and place, and below it a line for each ref.
+fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
+    const INDENT: &str = "  ";
+    let console = &session.console;
+    let columns = console.columns().unwrap_or(usize::MAX);
+    let (label, kind) = (safe(&source.label()), source.kind);
+    let place = match source.name.as_str() {
+        "" => format!("({kind})"),
+        _ => safe(&format!("({}, {kind})", source.locations.join(" "))),
+    };
+    let label = cut(&label, columns);
+    let place = cut(&place, columns.saturating_sub(label.width() + INDENT.len()));
+    let label = session.paint_result(AnsiColor::Cyan, &label);
+    console.print(format!("\n{label}{INDENT}{place}"))?;
+    let rows: Vec<_> = match source.refs.is_empty() {
+        true => vec![row_of_all(source)],
+        false => source.refs.iter().map(|of| row_of_ref(source, of)).collect(),
+    };
+    let table = Table::new([""; 5], rows).state(1).cut();
+    let columns = columns.saturating_sub(INDENT.len());
+    let lines = table.aligned(false, Some(columns), session.results_coloured);
+    let mut lines = lines.iter();
+    Ok(lines.try_for_each(|line| console.print(format!("{INDENT}{line}")))?)
+}
+
+/// Returns the ref, the commit or state, the number of models, the age and what is unusual of a registry.
+fn row_of_ref(source: &SourceInfo, of: &RefInfo) -> [String; 5] {
+    let Some(cached) = &of.cached else {
+        let [models, age, unusual] = ["-"; 3].map(str::to_owned);
+        return [of.reference.clone(), "not synced".to_owned(), models, age, unusual];
+    };
+    let state = render::short_commit(cached.commit.as_deref());
+    let mut unusual = Vec::new();
+    if !source.locations.contains(&cached.repo) {
+        unusual.push(format!("of {}", cached.repo));
+    }
+    if !of.is_configured {
+        unusual.push("not configured".to_owned());
+    }
+    [
+        of.reference.clone(),
+        state.unwrap_or(cached.mode.as_str()).to_owned(),
+        render::count(cached.versions, "model"),
+        format!("synced {}", render::age(cached.fetched_at, SystemTime::now())),
+        or_dash(Some(&unusual.join(", "))),
+    ]
+}
+
+/// The same of a source without refs.
+fn row_of_all(source: &SourceInfo) -> [String; 5] {
+    let models = source.versions.map(|versions| render::count(versions, "model"));
+    let state = match (source.kind, source.fetched_at) {
+        (SourceKind::HUB, _) => "asked whenever it is needed".to_owned(),
+        (_, None) => "not synced".to_owned(),
+        (_, Some(time)) => format!("synced {}", render::age(time, SystemTime::now())),
+    };
+    let [none, age, unusual] = ["-"; 3].map(str::to_owned);
+    [models.unwrap_or(none), state, "-".to_owned(), age, unusual]
+}
+
+/// Says what to do about sources that are missing or not synced.
+fn print_advice(session: &Session, sources: &[SourceInfo]) -> CliResult {
+    if sources.is_empty() {
+        session.note(format!("No source is configured: {}.", session.how_to_add_a_source()));
+    }
+    let is_missing = |of: &RefInfo| of.is_configured && of.cached.is_none();
+    match sources.iter().any(|source| source.refs.iter().any(is_missing)) {
+        true => session.sum_up(&[format!("'{} sync' fetches what is not synced", session.path)]),
+        false => Ok(()),
+    }
+}
+
 /// Returns a row for each ref of a source, or one for a source without refs.
-fn rows(source: &SourceInfo) -> Vec<[String; 10]> {
+fn rows(session: &Session, source: &SourceInfo) -> Vec<[String; 10]> {
     let location = source.locations.join(" ");
     let row =
         |location: &str,
@@ -48,7 +146,7 @@ fn rows(source: &SourceInfo) -> Vec<[String; 10]> {
             Some(cached.mode.as_str().replace('_', " ")),
             render::short_commit(cached.commit.as_deref()).map(str::to_owned),
             Some(cached.versions.to_string()),
-            Some(render::age(cached.fetched_at)),
+            Some(session.when(cached.fetched_at)),
         ];
         row(&cached.repo, cells)
     };
@@ -61,6 +159,6 @@ fn rows(source: &SourceInfo) -> Vec<[String; 10]> {
         (_, None) => Some("not cached".to_owned()),
     };
     let versions = source.versions.map(|versions| versions.to_string());
-    let age = source.fetched_at.map(render::age);
+    let age = source.fetched_at.map(|time| session.when(time));
     vec![row(&location, [None, state, None, None, versions, age])]
 }

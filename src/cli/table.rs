@@ -7,14 +7,21 @@ use unicode_width::UnicodeWidthStr;
 
 use super::console::Console;
 use super::ending::CliResult;
-use super::render::safe;
+use super::render::{cut, safe, shade, state_colour};
 use super::session::Session;
 
-/// A table: aligned below a head on a terminal; tab-separated and without a head elsewhere, for programs.
+/// The space between two columns.
+const GAP: usize = 2;
+/// The fewest columns of a terminal in which a text still says something.
+const LEAST: usize = 12;
+
+/// A table: aligned below a head on a terminal, and no wider than it; elsewhere, tab-separated, whole and without a head,
+/// for programs.
 pub(super) struct Table<const N: usize> {
     head: [&'static str; N],
     rows: Vec<[String; N]>,
     names: usize,
+    state: Option<usize>,
     is_cut: bool,
     note: Option<String>,
 }
@@ -29,18 +36,25 @@ impl<const N: usize> Table<N> {
             head,
             rows: rows.collect(),
             names: 0,
+            state: None,
             is_cut: false,
             note: None,
         }
     }
 
-    /// Says that the first columns name a row. With `--quiet`, only they are printed.
+    /// Says that the first columns name a row. A terminal shows them in any case, and with `--quiet`, only they are printed.
     pub(super) fn named_by(mut self, columns: usize) -> Self {
         self.names = columns;
         self
     }
 
-    /// Cuts the last column to fit the terminal, so that no line wraps because of it.
+    /// Says which column has the state of a row, whose words are coloured.
+    pub(super) fn state(mut self, column: usize) -> Self {
+        self.state = Some(column);
+        self
+    }
+
+    /// Says that the last column is text, which is cut on a terminal before other columns are left out.
     pub(super) fn cut(mut self) -> Self {
         self.is_cut = true;
         self
@@ -63,26 +77,93 @@ impl<const N: usize> Table<N> {
             self.note.iter().for_each(|note| session.note(note));
             return Ok(());
         }
-        Ok(console.print(self.format(console))?)
+        Ok(console.print(self.format(console, session.results_coloured))?)
     }
 
-    fn format(mut self, console: &Console) -> String {
-        /// The columns that the last one gets however narrow the terminal is.
-        const LEAST: usize = 20;
-        if !console.out_is_terminal {
-            let lines: Vec<String> = self.rows.iter().map(|row| row.join("\t")).collect();
-            return lines.join("\n");
-        }
-        self.rows.insert(0, self.head.map(str::to_owned));
-        if let Some(columns) = console.columns().filter(|_| self.is_cut) {
-            let widths = widths(&self.rows).into_iter().rev().skip(1);
-            let before: usize = widths.map(|width| width + 2).sum();
-            let room = columns.saturating_sub(before).max(LEAST);
-            for cell in self.rows.iter_mut().filter_map(|row| row.last_mut()) {
-                *cell = cut(cell, room);
+    fn format(&self, console: &Console, is_coloured: bool) -> String {
+        let lines = match console.out_is_terminal {
+            true => self.aligned(true, console.columns(), is_coloured),
+            false => self.plain(is_coloured),
+        };
+        lines.join("\n")
+    }
+
+    /// Formats the rows below each other, with or without the head, for a terminal of a number of columns.
+    pub(super) fn aligned(
+        &self,
+        has_head: bool,
+        columns: Option<usize>,
+        is_coloured: bool,
+    ) -> Vec<String> {
+        let head = has_head.then(|| self.head.map(str::to_owned));
+        let layout = self.layout(head.as_ref(), columns);
+        let line = |row: &[String; N], is_coloured| {
+            let mut line = String::new();
+            let mut before = 0;
+            for &(column, width) in &layout {
+                let cell = cut(&row[column], width);
+                // No spaces at the end of a line.
+                line.extend(std::iter::repeat_n(' ', before));
+                before = width - cell.width() + GAP;
+                line.push_str(&self.coloured(column, &cell, is_coloured));
+            }
+            line.truncate(line.trim_end().len());
+            line
+        };
+        let head = head.iter().map(|head| line(head, false));
+        let rows = self.rows.iter().map(|row| line(row, is_coloured));
+        head.chain(rows).collect()
+    }
+
+    fn plain(&self, is_coloured: bool) -> Vec<String> {
+        let line = |row: &[String; N]| {
+            let cells = row.iter().enumerate();
+            let cells = cells.map(|(column, cell)| self.coloured(column, cell, is_coloured));
+            cells.collect::<Vec<_>>().join("\t")
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    fn coloured(&self, column: usize, cell: &str, is_coloured: bool) -> String {
+        let colour = state_colour(cell).filter(|_| is_coloured && self.state == Some(column));
+        colour.map_or_else(|| cell.to_owned(), |colour| shade(colour, cell))
+    }
+
+    /// Returns the columns that are shown, each with its width.
+    fn layout(&self, head: Option<&[String; N]>, room: Option<usize>) -> Vec<(usize, usize)> {
+        let says_something = |column: &usize| {
+            *column < self.names || self.rows.iter().any(|row| row[*column] != "-")
+        };
+        let width = |column: usize| {
+            let rows = head.into_iter().chain(&self.rows);
+            rows.map(|row| row[column].width()).max().unwrap_or_default()
+        };
+        let shown = (0..N).filter(says_something);
+        let mut shown: Vec<_> = shown.map(|column| (column, width(column))).collect();
+        let excess = |shown: &[(usize, usize)]| {
+            let total: usize = shown.iter().map(|(_, width)| width + GAP).sum();
+            room.map_or(0, |room| total.saturating_sub(room + GAP))
+        };
+        while shown.len() > self.names.max(1)
+            && excess(&shown) > 0
+            && let Some(&(column, width)) = shown.last()
+        {
+            let least = excess(&shown) + LEAST;
+            if self.is_cut && column + 1 == N && width >= least {
+                let last = shown.len() - 1;
+                shown[last].1 -= excess(&shown);
+            } else {
+                shown.pop();
             }
         }
-        aligned(&self.rows).join("\n")
+        // Only the names are left.
+        while excess(&shown) > 0
+            && let Some((_, width)) = shown.iter_mut().max_by_key(|(_, width)| *width)
+            && *width > 1
+        {
+            *width -= 1;
+        }
+        shown
     }
 }
 
@@ -102,52 +183,84 @@ fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
     array::from_fn(|column| width(column).unwrap_or_default())
 }
 
-/// Cuts a text to a number of columns.
-fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    for c in text.chars() {
-        cut.push(c);
-        // Leave room for the ellipsis.
-        if cut.width() + 1 > columns {
-            cut.pop();
-            break;
-        }
-    }
-    format!("{}…", cut.trim_end())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn table<const N: usize>(head: [&'static str; N], rows: &[[&str; N]]) -> Table<N> {
+        Table::new(head, rows.iter().map(|row| row.map(str::to_owned)))
+    }
+
+    fn terminal(columns: usize) -> Console {
+        Console::captured().0.terminal(columns, std::io::empty())
+    }
+
     #[test]
     fn a_table_is_for_people_or_for_programs() {
-        let rows = [["日本", "a\u{1b}[2J"], ["x", "y"]];
-        let table = || Table::new(["A", "B"], rows.map(|row| row.map(str::to_owned)));
+        let table = table(["A", "B"], &[["日本", "a\u{1b}[2J"], ["x", "y"]]);
         let (console, _, _) = Console::captured();
-        assert_eq!(table().format(&console), "日本\ta\\u{1b}[2J\nx\ty");
-        let console = console.terminal(80, std::io::empty());
+        assert_eq!(table.format(&console, false), "日本\ta\\u{1b}[2J\nx\ty");
         assert_eq!(
-            table().format(&console),
+            table.format(&terminal(80), false),
             "A     B\n日本  a\\u{1b}[2J\nx     y"
         );
     }
 
     #[test]
     fn text_is_cut_to_the_terminal() {
-        let table = |text: &str| Table::new(["ID", "TEXT"], [["model", text].map(str::to_owned)]);
-        let console = |width| Console::captured().0.terminal(width, std::io::empty());
         let long = "日本 words that go on and on";
-        let shown = |width| table(long).cut().format(&console(width));
+        let table = |text: &str| table(["ID", "TEXT"], &[["model", text]]).named_by(1).cut();
+        let shown = |columns| table(long).format(&terminal(columns), false);
         assert_eq!(shown(35), format!("ID     TEXT\nmodel  {long}"));
         assert_eq!(shown(34), "ID     TEXT\nmodel  日本 words that go on and…");
-        assert_eq!(shown(20), "ID     TEXT\nmodel  日本 words that go…");
+        assert_eq!(shown(19), "ID     TEXT\nmodel  日本 words…");
+        assert_eq!(shown(18), "ID\nmodel", "too little is left for the text");
         let (piped, _, _) = Console::captured();
-        assert_eq!(table(long).cut().format(&piped), format!("model\t{long}"));
-        let escaped = table(&"\u{1b}".repeat(9)).cut().format(&console(30));
+        assert_eq!(table(long).format(&piped, false), format!("model\t{long}"));
+        let escaped = table(&"\u{1b}".repeat(9)).format(&terminal(30), false);
         assert!(escaped.lines().all(|line| line.width() <= 30), "{escaped}");
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_for_programs_only() {
+        let rows = [["a/model", "-", "-", "12 B", "-"], ["b", "v1", "-", "-", "-"]];
+        let table = table(["MODEL", "VERSION", "TYPE", "SIZE", "TEXT"], &rows).named_by(2).cut();
+        assert_eq!(
+            table.format(&terminal(80), false),
+            "MODEL    VERSION  SIZE\na/model  -        12 B\nb        v1       -"
+        );
+        let (piped, _, _) = Console::captured();
+        assert_eq!(table.format(&piped, false), "a/model\t-\t-\t12 B\t-\nb\tv1\t-\t-\t-");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let rows = [
+            ["mf6/test/test001a_Tharmonic", "develop", "installed", "1.2 GB", "日本語の説明、長い"],
+            ["模型/日本語の長い名前", "e\u{301}\u{1b}[1m", "-", "-", "short"],
+        ];
+        for columns in 1..100 {
+            for names in 0..3 {
+                let head = ["MODEL", "VERSION", "STATE", "SIZE", "TEXT"];
+                let text = table(head, &rows).named_by(names).cut().format(&terminal(columns), false);
+                // Each name keeps a column.
+                let least = if names == 2 { 4 } else { 1 };
+                for line in text.lines() {
+                    assert!(line.width() <= columns.max(least), "{columns}: {text}");
+                }
+                assert_eq!(text.lines().count(), 3);
+            }
+        }
+    }
+
+    #[test]
+    fn states_are_coloured_and_nothing_moves() {
+        let rows = [["a", "installed", "x"], ["b", "-", "update"]];
+        let table = table(["MODEL", "STATE", "TEXT"], &rows).state(1);
+        let coloured = table.format(&terminal(80), true);
+        assert_eq!(
+            coloured,
+            "MODEL  STATE      TEXT\na      \u{1b}[32minstalled\u{1b}[0m  x\nb      -          update"
+        );
     }
 }

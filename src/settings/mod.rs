@@ -14,6 +14,9 @@ pub(crate) struct Settings {
     pub(crate) app: String,
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
+    /// The user's file with `[sources]`, which need not exist.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands name it"))]
+    pub(crate) config_file: PathBuf,
     pub(crate) offline: Offline,
     pub(crate) auto_sync: bool,
     /// Whether pulls wait for the disk.
@@ -136,6 +139,7 @@ impl Settings {
             app: config.app.clone(),
             store_dir,
             cache_dir,
+            config_file: overlay,
             offline: match config.variable("OFFLINE") {
                 variable if env.flag(&variable) => Offline::Variable(variable),
                 _ => config.offline.into(),

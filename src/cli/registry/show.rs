@@ -29,7 +29,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let ids = project::ids(matches);
     let detail = project.show(ids.first().map_or("", String::as_str))?;
     session.show(&detail, || {
-        session.console.print(render::fields(&fields(&detail)))?;
+        session.print_fields(&fields(&detail))?;
         for (head, lines) in sections(&detail) {
             if !lines.is_empty() {
                 session.console.print(format!("\n{head}:"))?;

@@ -101,7 +101,7 @@ fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResu
         if findings.is_empty() || quiet && severity != Severity::Error {
             continue;
         }
-        session.console.print(session.paint(colour, head))?;
+        session.console.print(session.paint_result(colour, head))?;
         for finding in findings {
             session.print(format!("  {finding}"))?;
             if let Some(remedy) = &finding.remedy {

@@ -24,8 +24,9 @@ mod site;
 pub(crate) mod snapshot;
 mod updating;
 mod warnings;
+mod widths;
 
-use std::io::{BufRead, Cursor};
+use std::io::{self, BufRead, Cursor};
 
 use clap::Command;
 use modelrack::cli::{Captured, Console, Mount, models_command, run};
@@ -70,6 +71,8 @@ pub(crate) enum Sinks {
     Captured,
     /// A terminal of 100 columns, at which somebody types this.
     Terminal(&'static str),
+    /// A terminal of so many columns.
+    Columns(usize),
 }
 
 /// `rack models …` on the machine of a rack.
@@ -96,7 +99,8 @@ pub(crate) fn run_words(mount: &Mount, words: &[&str], sinks: Sinks) -> Ran {
     let line = ["rack", "models"].iter().chain(words);
     let (console, out, err) = match sinks {
         Sinks::Captured => Console::captured(),
-        Sinks::Terminal(typed) => at_terminal(Cursor::new(typed)),
+        Sinks::Terminal(typed) => at_terminal(100, Cursor::new(typed)),
+        Sinks::Columns(columns) => at_terminal(columns, io::empty()),
     };
     let matches = match parent.try_get_matches_from(line) {
         Ok(matches) => matches,
@@ -113,9 +117,12 @@ pub(crate) fn run_words(mount: &Mount, words: &[&str], sinks: Sinks) -> Ran {
     }
 }
 
-fn at_terminal(typed: impl BufRead + Send + 'static) -> (Console, Captured, Captured) {
+fn at_terminal(
+    columns: usize,
+    typed: impl BufRead + Send + 'static,
+) -> (Console, Captured, Captured) {
     let (console, out, err) = Console::captured();
-    (console.terminal(100, typed), out, err)
+    (console.terminal(columns, typed), out, err)
 }
 
 /// What clap says when it refuses a command line, or prints a help text.
