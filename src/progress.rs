@@ -1,9 +1,10 @@
-//! What a pull reports while it runs, and how to cancel it.
+//! What operations report while they run, and how to cancel them.
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`Progress`] | receives the events of pulls; an app implements it |
-//! | [`ProgressEvent`], [`Phase`], [`TransferState`] | what is reported |
+//! | [`Progress`] | receives what is reported; an app implements it |
+//! | [`ProgressEvent`], [`Phase`], [`TransferState`] | what a pull reports |
+//! | [`Step`], [`Task`] | what other operations report |
 //! | [`Silent`] | ignores all events |
 //! | [`Download`] | a pull that is running, as [`Manager::downloads`](crate::Manager::downloads) returns it |
 //! | [`CancelToken`] | cancels an operation from another thread |
@@ -32,8 +33,8 @@
 //!             ProgressEvent::Phase(now) => {
 //!                 eprintln!("{model}: {}, {} files in {} parts", now.phase.as_str(), now.files_total, now.parts_total);
 //!             }
-//!             ProgressEvent::Retrying { attempt, wait, reason } => {
-//!                 eprintln!("{model}: {reason}; attempt {attempt} follows in {} s", wait.as_secs());
+//!             ProgressEvent::Retrying { attempt, attempts, wait, reason } => {
+//!                 eprintln!("{model}: {reason}; attempt {attempt} of {attempts} follows in {} s", wait.as_secs());
 //!             }
 //!             _ => {}
 //!         }
@@ -57,7 +58,7 @@
 //!
 //! [`Pending`](ProgressEvent::Pending) comes if [`Config::max_pulls`](crate::Config::max_pulls) other pulls are running,
 //! and [`Waiting`](ProgressEvent::Waiting) if another thread or process is pulling the same model. A pull that fails or is
-//! cancelled ends without [`Finished`](ProgressEvent::Finished); the call returns its error. Several threads may report
+//! cancelled ends with [`Failed`](ProgressEvent::Failed) instead of [`Finished`](ProgressEvent::Finished). Several threads may report
 //! events of one pull at once, which can then arrive slightly out of order: use the largest `bytes_done`.
 //!
 //! Bytes arrive in the first phase in two cases only:
@@ -68,21 +69,27 @@
 //!   those of the zip in every pull that waits for it, and `bytes_network` counts it in the pull that fetches it. Both are
 //!   zero again once the zip is there.
 
+mod cancel;
+mod step;
+
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
-use crate::mutex::{Condvar, Mutex};
 
-/// Receives the events of pulls. It is called on the threads that transfer, several at once, and must not block.
+pub(crate) use cancel::CancelState;
+pub use cancel::CancelToken;
+pub use step::{Step, Task};
+
+/// Receives what operations report. It is called on the threads that do the work, several at once, and must not block.
 ///
 /// The [module documentation](self) has an example and the order of events.
 pub trait Progress: Send + Sync + fmt::Debug {
-    /// Receives an event. The [module documentation](self) has an example and the order of events.
+    /// Receives an event of a pull. The [module documentation](self) has an example and the order of events.
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent);
+
+    /// Receives how far an operation is that works on several things; [`Step`] has an example. Default: ignores it.
+    fn on_step(&self, _step: &Step<'_>) {}
 }
 
 /// Ignores all events; the default of a manager.
@@ -164,6 +171,8 @@ pub enum ProgressEvent {
     Retrying {
         /// The number of the next attempt; 2 is the first retry.
         attempt: u32,
+        /// How many attempts there are at most.
+        attempts: u32,
         /// The wait before it.
         wait: Duration,
         /// Why the last attempt failed.
@@ -171,6 +180,8 @@ pub enum ProgressEvent {
     },
     /// The model is verified and installed.
     Finished(TransferState),
+    /// The pull failed or was cancelled; the call returns its error.
+    Failed,
 }
 
 /// The state of a pull; all zero until the manifest is known.
@@ -283,185 +294,5 @@ impl Download {
             transferred: TransferState::new(Phase::Manifest),
             remaining: None,
         }
-    }
-}
-
-/// Cancels an operation from another thread. Clones share their state.
-///
-/// ```
-/// use modelrack::{CancelToken, Manager, PullOptions};
-///
-/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
-/// let cancel = CancelToken::new();
-/// let options = PullOptions::default().cancel(cancel.clone());
-/// // In a handler of Ctrl-C, or when a window closes:
-/// cancel.cancel();
-///
-/// let error = manager.pull(&"digits/logistic v1".parse()?, &options).unwrap_err();
-/// assert!(error.is_cancelled());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// A transport or a loop of an app's own waits on the token, or registers a callback:
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use modelrack::CancelToken;
-///
-/// let token = CancelToken::new();
-/// assert!(!token.wait(Duration::from_millis(1)), "the time is over, and nobody cancelled");
-/// token.on_cancel(|| println!("closing the connection"));
-///
-/// let child = token.child();
-/// token.cancel();
-/// assert!(child.is_cancelled() && child.wait(Duration::from_secs(60)));
-/// assert!(child.check().is_err());
-/// ```
-#[derive(Clone, Default)]
-pub struct CancelToken(Arc<CancelState>);
-
-#[derive(Default)]
-pub(crate) struct CancelState {
-    cancelled: AtomicBool,
-    callbacks: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
-    woken: Condvar,
-    /// Tokens that are cancelled with this one.
-    children: Mutex<Vec<std::sync::Weak<CancelState>>>,
-}
-
-impl CancelToken {
-    /// Creates a token that is not cancelled; [`CancelToken`] has an example.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Cancels this token, its clones and its children, for good. Operations that use it stop within a second.
-    /// [`CancelToken`] has an example.
-    pub fn cancel(&self) {
-        Self::cancel_state(&self.0);
-    }
-
-    fn cancel_state(state: &CancelState) {
-        let callbacks = {
-            let mut callbacks = state.callbacks.lock();
-            state.cancelled.store(true, Ordering::SeqCst);
-            std::mem::take(&mut *callbacks)
-        };
-        state.woken.notify_all();
-        for callback in callbacks {
-            callback();
-        }
-        let children = std::mem::take(&mut *state.children.lock());
-        for child in children.iter().filter_map(std::sync::Weak::upgrade) {
-            Self::cancel_state(&child);
-        }
-    }
-
-    /// Returns whether the token is cancelled; [`CancelToken`] has an example.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::SeqCst)
-    }
-
-    /// Returns [`ErrorKind::Cancelled`] if the token is cancelled, for use between the steps of longer
-    /// work. [`CancelToken`] has an example.
-    pub fn check(&self) -> Result<()> {
-        match self.is_cancelled() {
-            true => Err(ErrorKind::Cancelled.into()),
-            false => Ok(()),
-        }
-    }
-
-    /// Waits until the token is cancelled, for at most `time`, and returns whether it is cancelled. [`CancelToken`] has an
-    /// example.
-    #[must_use]
-    pub fn wait(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        let mut guard = self.0.callbacks.lock();
-        while !self.is_cancelled() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            guard = self.0.woken.wait_timeout(guard, left);
-        }
-        true
-    }
-
-    /// Runs a callback when the token is cancelled, or at once if it already is. A transport uses this to abort reads.
-    /// [`CancelToken`] has an example.
-    pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
-        let mut callbacks = self.0.callbacks.lock();
-        if self.is_cancelled() {
-            drop(callbacks);
-            callback();
-        } else {
-            callbacks.push(Box::new(callback));
-        }
-    }
-
-    /// Creates a token that is cancelled with this one, and can be cancelled without it. [`CancelToken`] has an example.
-    #[must_use]
-    pub fn child(&self) -> Self {
-        let child = Self::new();
-        let mut children = self.0.children.lock();
-        children.retain(|child| child.strong_count() > 0);
-        children.push(Arc::downgrade(&child.0));
-        drop(children);
-        if self.is_cancelled() {
-            child.cancel();
-        }
-        child
-    }
-
-    /// Returns a handle that tells whether any clone of this token is still in use.
-    pub(crate) fn downgrade(&self) -> std::sync::Weak<CancelState> {
-        Arc::downgrade(&self.0)
-    }
-
-    /// Returns whether the handle belongs to this token.
-    pub(crate) fn is(&self, state: &std::sync::Weak<CancelState>) -> bool {
-        std::ptr::eq(Arc::as_ptr(&self.0), state.as_ptr())
-    }
-}
-
-impl fmt::Debug for CancelToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelToken")
-            .field("cancelled", &self.is_cancelled())
-            .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cancelling_wakes_and_calls_back_once() {
-        let token = CancelToken::new();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        token.on_cancel(move || sender.send(()).unwrap());
-        let child = token.child();
-        let waiter = std::thread::spawn({
-            let child = child.clone();
-            move || child.wait(Duration::from_secs(60))
-        });
-        token.cancel();
-        token.cancel();
-        assert!(waiter.join().unwrap());
-        assert!(child.is_cancelled());
-        receiver.recv().unwrap();
-        assert!(receiver.recv().is_err());
-    }
-
-    #[test]
-    fn a_cancelled_child_leaves_its_parent() {
-        let token = CancelToken::new();
-        token.child().cancel();
-        assert!(!token.is_cancelled());
-        assert!(!token.wait(Duration::ZERO));
     }
 }

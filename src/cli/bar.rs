@@ -1,118 +1,360 @@
-//! What a progress bar says.
+//! What the lines of progress say.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::render::{count, duration, size};
-use crate::progress::{Phase, TransferState};
+use unicode_width::UnicodeWidthStr;
+
+use super::render::{count, cut, duration, size};
+use crate::progress::{Phase, Step, TransferState};
+
+/// A pull whose line says nothing new for so long is waiting for bytes.
+const STALLED: Duration = Duration::from_secs(5);
+/// The most and the fewest cells of a bar; a text that is cut keeps twice the latter.
+const CELLS: (usize, usize) = (30, 6);
+
+/// A pull that has begun.
+#[derive(Debug)]
+pub(super) struct PullLine {
+    pub(super) state: TransferState,
+    pub(super) waiting: Option<Wait>,
+    pub(super) has_ended: bool,
+    started: Instant,
+    /// When bytes came last.
+    moved: Instant,
+}
+
+/// What a pull waits for.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// Fewer pulls of others.
+    Turn,
+    /// The next attempt of a request: until when, which of how many retries, and why.
+    Retry {
+        until: Instant,
+        retry: u32,
+        retries: u32,
+        reason: String,
+    },
+}
+
+impl PullLine {
+    pub(super) fn new(state: TransferState, now: Instant) -> Self {
+        Self {
+            state,
+            waiting: None,
+            has_ended: false,
+            started: now,
+            moved: now,
+        }
+    }
+
+    /// Takes a later state into account. Events may overtake each other, and the bar never moves back.
+    pub(super) fn advance(&mut self, state: &TransferState, now: Instant) {
+        if self.state.bytes_network > state.bytes_network {
+            return;
+        }
+        if here(&self.state) != here(state) || self.state.files_done != state.files_done {
+            self.moved = now;
+            self.waiting = None;
+        }
+        self.state.clone_from(state);
+    }
+
+    /// Returns whether there is anything to show but a name.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = &self.state;
+        state.phase != Phase::Manifest || state.files_total > 0 || state.bytes_in_flight > 0
+    }
+
+    /// `big/m64 v1 [====>    ] 34%  22.8 / 67.1 MB  7.9 MB/s  5s left`, as wide as the terminal allows.
+    pub(super) fn format(&self, name: &str, now: Instant, columns: usize) -> String {
+        let state = &self.state;
+        if !self.has_begun() {
+            let what = match self.waiting {
+                Some(Wait::Turn) => "waiting for its turn",
+                _ => "looking up",
+            };
+            let part = self.wait(now).unwrap_or_else(|| Part::whole(what));
+            return fitting(name, None, &[part], columns);
+        }
+        if state.phase == Phase::Extracting {
+            return fitting(name, None, &[Part::whole("installing")], columns);
+        }
+        let mut parts = vec![Part::whole(done_of_total(state))];
+        match self.wait(now) {
+            Some(wait) => parts.push(wait),
+            None => {
+                let (speed, left) = speed(state, now.duration_since(self.started));
+                parts.push(Part::whole(format!("{}/s", size(speed))));
+                let left = left.map(|left| format!("{} left", duration(left)));
+                parts.extend(left.map(Part::whole));
+            }
+        }
+        fitting(name, Some(percent(state)), &parts, columns)
+    }
+
+    /// Describes what the pull waits for, if it does.
+    fn wait(&self, now: Instant) -> Option<Part> {
+        match &self.waiting {
+            Some(Wait::Retry {
+                until,
+                retry,
+                retries,
+                reason,
+            }) => {
+                let wait = duration(until.saturating_duration_since(now));
+                Some(Part {
+                    text: format!("retrying in {wait}: {reason}"),
+                    end: format!(" ({retry} of {retries})"),
+                })
+            }
+            Some(Wait::Turn) => None,
+            None => {
+                let silent = now.duration_since(self.moved);
+                let text = || format!("no byte for {}", duration(silent));
+                (silent >= STALLED).then(|| Part::whole(text()))
+            }
+        }
+    }
+
+    /// `45% of 858.0 MB (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`
+    pub(super) fn plain(&self, now: Instant) -> String {
+        let (state, elapsed) = (&self.state, now.duration_since(self.started));
+        let (speed, left) = speed(state, elapsed);
+        let left = left.map(|left| format!(", remaining: {}", duration(left)));
+        let total = match state.total_bytes {
+            _ if counts_files(state) => count(state.files_total, "file"),
+            // Servers do not always state the size of an archive.
+            0 if is_archive(state) => "?".to_owned(),
+            bytes => size(bytes),
+        };
+        format!(
+            "{}% of {total} ({}/s, elapsed: {}{})",
+            percent(state),
+            size(speed),
+            duration(elapsed),
+            left.unwrap_or_default()
+        )
+    }
+}
+
+/// The sum of several pulls: `12 models done, 4 under way  22.8 MB  7.9 MB/s`.
+pub(super) fn sum(pulls: &[&PullLine], now: Instant, columns: usize) -> String {
+    let ended = pulls.iter().filter(|pull| pull.has_ended).count();
+    let name = format!("{} done, {} under way", count(ended, "model"), pulls.len() - ended);
+    let bytes = pulls.iter().map(|pull| pull.state.bytes_network).sum();
+    let started = pulls.iter().map(|pull| pull.started).min().unwrap_or(now);
+    let speed = per_second(bytes, now.duration_since(started));
+    let parts = [size(bytes), format!("{}/s", size(speed))].map(Part::whole);
+    fitting(&name, None, &parts, columns)
+}
+
+/// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`
+pub(super) fn step(step: &Step<'_>) -> String {
+    let mut task = step.task.as_str().to_owned();
+    task[..1].make_ascii_uppercase();
+    let bytes = match step.total_bytes {
+        0 => String::new(),
+        total => format!(", {}", bytes_of(step.bytes_done, total)),
+    };
+    let subject = step.subject.map(|subject| format!(": {subject}"));
+    let (done, total) = (step.done, step.total);
+    format!("{task} {done} of {total}{bytes}{}", subject.unwrap_or_default())
+}
+
+/// Returns how much of a step is done: of the bytes, or of the things where bytes are not counted.
+pub(super) fn percent_of(step: &Step<'_>) -> u64 {
+    match step.total_bytes {
+        0 => share(step.done, step.total),
+        total => share(step.bytes_done, total),
+    }
+}
+
+/// A part of a line: a text that may be cut if it has an end, which then stays.
+struct Part {
+    text: String,
+    end: String,
+}
+
+impl Part {
+    /// A part that is whole or left out.
+    fn whole(text: impl Into<String>) -> Self {
+        let (text, end) = (text.into(), String::new());
+        Self { text, end }
+    }
+
+    fn width(&self) -> usize {
+        self.text.width() + self.end.width()
+    }
+
+    /// Returns as much as fits, if that says something.
+    fn fit(&self, columns: usize) -> Option<String> {
+        if self.width() <= columns {
+            return Some(format!("{}{}", self.text, self.end));
+        }
+        let left = columns.checked_sub(self.end.width())?;
+        let says_something = !self.end.is_empty() && left >= 2 * CELLS.1;
+        says_something.then(|| format!("{}{}", cut(&self.text, left), self.end))
+    }
+}
+
+/// Puts as much behind a name as fits: a bar, if the share that is done is known, and the first of some parts.
+fn fitting(name: &str, percent: Option<u64>, parts: &[Part], columns: usize) -> String {
+    let share = percent.map(|percent| Part::whole(format!("{percent:>3}%")));
+    let parts: Vec<&Part> = share.iter().chain(parts).collect();
+    let all: usize = parts.iter().map(|part| part.width() + 2).sum();
+    // The name keeps half of a narrow terminal.
+    let name = cut(name, columns.saturating_sub(all).max(columns / 2));
+    let room = columns.saturating_sub(name.width());
+    let mut tail = String::new();
+    for part in parts {
+        let Some(part) = part.fit(room.saturating_sub(tail.width() + 2)) else {
+            break;
+        };
+        tail += &format!("  {part}");
+    }
+    let cells = room.saturating_sub(tail.width() + 2).min(CELLS.0);
+    match percent {
+        Some(percent) if cells >= CELLS.1 => {
+            let filled = usize::try_from(percent).unwrap_or(100) * cells / 100;
+            let tip = if filled < cells { ">" } else { "" };
+            let bar = "=".repeat(filled) + tip;
+            // One space is enough in front of the share.
+            format!("{name} [{bar:cells$}]{}", &tail[1..])
+        }
+        _ => format!("{name}{tail}"),
+    }
+}
 
 /// Returns whether a pull waits for an archive that is downloaded as a whole.
-pub(super) fn is_archive(transferred: &TransferState) -> bool {
-    transferred.phase == Phase::Manifest && transferred.files_total == 0
+fn is_archive(state: &TransferState) -> bool {
+    state.phase == Phase::Manifest && state.files_total == 0
 }
 
 /// Returns whether files are counted, since their sizes are not known yet.
-fn counts_files(transferred: &TransferState) -> bool {
-    transferred.phase == Phase::Manifest && transferred.files_total > 0
+fn counts_files(state: &TransferState) -> bool {
+    state.phase == Phase::Manifest && state.files_total > 0
 }
 
 /// Returns how much is done: of the bytes, or of the files while the number of bytes is unknown.
-pub(super) fn percent(transferred: &TransferState) -> u64 {
-    let received = transferred.bytes_done + transferred.bytes_in_flight;
-    let (done, total) = match counts_files(transferred) {
-        true => (transferred.files_done, transferred.files_total),
-        false => (received, transferred.total_bytes),
-    };
+pub(super) fn percent(state: &TransferState) -> u64 {
+    match counts_files(state) {
+        true => share(state.files_done, state.files_total),
+        false => share(here(state), state.total_bytes),
+    }
+}
+
+fn share(done: u64, total: u64) -> u64 {
     let percent = u128::from(done.min(total)) * 100 / u128::from(total.max(1));
     u64::try_from(percent).unwrap_or(100)
 }
 
+fn here(state: &TransferState) -> u64 {
+    state.bytes_done + state.bytes_in_flight
+}
+
+fn done_of_total(state: &TransferState) -> String {
+    match state.total_bytes {
+        _ if counts_files(state) => format!("{} / {} files", state.files_done, state.files_total),
+        0 => size(here(state)),
+        total => bytes_of(here(state), total),
+    }
+}
+
+/// Shows a part of some bytes, with one unit where it is the same: `22.8 / 67.1 MB`.
+fn bytes_of(part: u64, total: u64) -> String {
+    let (part, total) = (size(part.min(total)), size(total));
+    match (part.split_once(' '), total.split_once(' ')) {
+        (Some((number, unit)), Some((_, of))) if unit == of => format!("{number} / {total}"),
+        _ => format!("{part} / {total}"),
+    }
+}
+
 /// Returns the bytes a second over the network, and how long the rest takes at that speed.
-fn speed(transferred: &TransferState, elapsed: Duration) -> (u64, Option<Duration>) {
-    let left = transferred
+fn speed(state: &TransferState, elapsed: Duration) -> (u64, Option<Duration>) {
+    let left = state
         .total_bytes
-        .checked_sub(transferred.bytes_done + transferred.bytes_in_flight)
-        .filter(|_| transferred.phase != Phase::Manifest || transferred.total_bytes > 0);
-    let millis = elapsed.as_millis().max(1);
-    let speed =
-        u64::try_from(u128::from(transferred.bytes_network) * 1000 / millis).unwrap_or(u64::MAX);
+        .checked_sub(here(state))
+        .filter(|_| state.phase != Phase::Manifest || state.total_bytes > 0);
+    let speed = per_second(state.bytes_network, elapsed);
     let seconds = left.and_then(|left| left.checked_div(speed));
     (speed, seconds.map(Duration::from_secs))
 }
 
-/// `Downloading [======>     ] 45% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`, as wide as the terminal allows.
-pub(super) fn bar(transferred: &TransferState, elapsed: Duration, width: usize) -> String {
-    let (speed, left) = speed(transferred, elapsed);
-    let percent = percent(transferred);
-    let verb = match transferred.phase {
-        Phase::Extracting => "Installing",
-        _ => "Downloading",
-    };
-    let left = left.map_or_else(|| "?".to_owned(), duration);
-    let tail = format!(
-        "{percent:>3}% ({}/s, elapsed: {}, remaining: {left})",
-        size(speed),
-        duration(elapsed)
-    );
-    let room = width.saturating_sub(verb.len() + tail.len() + 4).min(40);
-    if room < 5 {
-        return format!("{verb} {tail}");
-    }
-    let filled = usize::try_from(percent).unwrap_or(100) * room / 100;
-    let mut cells = "=".repeat(filled);
-    if filled < room {
-        cells.push('>');
-    }
-    format!("{verb} [{cells:room$}] {tail}")
-}
-
-/// `45% of 858.0 MB (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)`
-pub(super) fn plain(transferred: &TransferState, elapsed: Duration) -> String {
-    let (speed, left) = speed(transferred, elapsed);
-    let left = left.map(|left| format!(", remaining: {}", duration(left)));
-    let total = match transferred.total_bytes {
-        _ if counts_files(transferred) => count(transferred.files_total, "file"),
-        // Servers do not always state the size of an archive.
-        0 if is_archive(transferred) => "?".to_owned(),
-        bytes => size(bytes),
-    };
-    format!(
-        "{}% of {total} ({}/s, elapsed: {}{})",
-        percent(transferred),
-        size(speed),
-        duration(elapsed),
-        left.unwrap_or_default()
-    )
+fn per_second(bytes: u64, elapsed: Duration) -> u64 {
+    let millis = elapsed.as_millis().max(1);
+    u64::try_from(u128::from(bytes) * 1000 / millis).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn transferred(total: u64, done: u64, network: u64) -> TransferState {
-        let mut transferred = TransferState::new(Phase::Chunks);
-        transferred.total_bytes = total;
-        transferred.bytes_done = done;
-        transferred.bytes_network = network;
-        transferred
+    fn state(total: u64, done: u64, network: u64) -> TransferState {
+        let mut state = TransferState::new(Phase::Chunks);
+        (state.total_bytes, state.bytes_done, state.bytes_network) = (total, done, network);
+        state
+    }
+
+    /// The pull, and when it has gone on for some seconds.
+    fn after(seconds: u64, state: TransferState) -> (PullLine, Instant) {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(seconds);
+        let mut pull = PullLine::new(TransferState::new(state.phase), start);
+        pull.advance(&state, now);
+        (pull, now)
     }
 
     #[test]
-    fn a_bar_says_share_speed_and_times() {
-        let line = bar(
-            &transferred(858_000_000, 156_000_000, 156_000_000),
-            Duration::from_secs(30),
-            120,
+    fn a_bar_says_what_comes_how_much_of_it_how_fast_and_how_long() {
+        let (pull, now) = after(3, state(67_100_000, 22_800_000, 22_800_000));
+        for (columns, expected) in [
+            (99, "big/m64 v1 [==========>                   ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
+            (79, "big/m64 v1 [=======>               ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
+            (59, "big/m64 v1   33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
+            (45, "big/m64 v1   33%  22.8 / 67.1 MB  7.6 MB/s"),
+            (19, "big/m64 v1   33%"),
+            (12, "big/m…   33%"),
+        ] {
+            assert_eq!(pull.format("big/m64 v1", now, columns), expected, "{columns}");
+        }
+        for columns in 1..120 {
+            for name in ["", "日本語/日本語の長い名前 develop", "m"] {
+                let line = pull.format(name, now, columns);
+                assert!(line.width() <= columns, "{columns}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bar_says_what_it_waits_for() {
+        let (mut pull, now) = after(3, state(1000, 500, 500));
+        let later = now + Duration::from_secs(20);
+        assert_eq!(pull.format("m", later, 60), "m [==========>         ]  50%  500 / 1.0 KB  no byte for 20s");
+        let long = "connection refused (https://models.example.org/data/1234567890)";
+        pull.waiting = Some(Wait::Retry {
+            until: now + Duration::from_secs(4),
+            retry: 2,
+            retries: 3,
+            reason: long.to_owned(),
+        });
+        assert_eq!(
+            pull.format("g/m v1", now, 79),
+            "g/m v1   50%  500 B / 1.0 KB  retrying in 4s: connection refused (htt… (2 of 3)"
         );
         assert_eq!(
-            line,
-            "Downloading [=======>                                ]  18% (5.2 MB/s, elapsed: 30s, remaining: 2m 15s)"
+            pull.format("g/m v1", now, 150),
+            format!("g/m v1 [=========>        ]  50%  500 B / 1.0 KB  retrying in 4s: {long} (2 of 3)")
         );
-        for width in [60, 79, 200] {
-            let line = bar(&transferred(100, 50, 50), Duration::from_secs(1), width);
-            assert!(line.len() <= width, "{line}");
-        }
-        assert!(bar(&transferred(0, 0, 0), Duration::from_secs(1), 80).contains("0%"));
-        assert!(bar(&transferred(10, 10, 0), Duration::ZERO, 80).contains("100%"));
+        // Bytes end the wait.
+        pull.advance(&state(1000, 600, 600), now);
+        assert!(pull.format("m", now, 80).contains("/s"));
+        pull.advance(&state(1000, 550, 550), now);
+        assert!(pull.format("m", now, 80).contains(" 60%"), "the bar never moves back");
+        pull = PullLine::new(TransferState::default(), now);
+        assert_eq!(pull.format("m", now, 80), "m  looking up");
+        pull.waiting = Some(Wait::Turn);
+        assert_eq!(pull.format("m", now, 80), "m  waiting for its turn");
     }
 
     #[test]
@@ -120,25 +362,31 @@ mod tests {
         let mut learning = TransferState::new(Phase::Manifest);
         (learning.files_total, learning.files_done) = (200, 50);
         learning.bytes_network = 1000;
-        let (second, line) = (
-            Duration::from_secs(1),
-            bar(&learning, Duration::from_secs(1), 120),
-        );
-        assert!(
-            line.ends_with("25% (1.0 KB/s, elapsed: 1s, remaining: ?)"),
-            "{line}"
-        );
-        assert_eq!(
-            plain(&learning, second),
-            "25% of 200 files (1.0 KB/s, elapsed: 1s)"
-        );
+        let (pull, now) = after(1, learning);
+        assert_eq!(pull.plain(now), "25% of 200 files (1.0 KB/s, elapsed: 1s)");
+        let line = pull.format("m", now, 60);
+        assert!(line.ends_with(" 25%  50 / 200 files  1.0 KB/s"), "{line}");
     }
 
     #[test]
-    fn a_line_says_the_same() {
-        assert_eq!(
-            plain(&transferred(1000, 500, 500), Duration::from_secs(2)),
-            "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
-        );
+    fn a_plain_line_says_the_same() {
+        let (pull, now) = after(2, state(1000, 500, 500));
+        assert_eq!(pull.plain(now), "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)");
+        let mut waiting = TransferState::new(Phase::Manifest);
+        (waiting.total_bytes, waiting.bytes_in_flight, waiting.bytes_network) = (4000, 1000, 1000);
+        let (pull, now) = after(1, waiting);
+        assert_eq!(pull.plain(now), "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)");
+    }
+
+    #[test]
+    fn steps_count_things_and_bytes() {
+        use crate::progress::Task;
+        let mut syncing = Step::new(Task::Syncing, 3).at("mf6/test", 1);
+        assert_eq!(step(&syncing), "Syncing 1 of 3: mf6/test");
+        assert_eq!(percent_of(&syncing), 33);
+        (syncing.bytes_done, syncing.total_bytes) = (2_100_000_000, 4_000_000_000);
+        assert_eq!(step(&syncing), "Syncing 1 of 3, 2.1 / 4.0 GB: mf6/test");
+        assert_eq!(percent_of(&syncing), 52);
+        assert_eq!(step(&Step::new(Task::Verifying, 0)), "Verifying 0 of 0");
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let destination = args::path(matches, DESTINATION);
     let pull = session.pull_options(matches);
     let options = CopyOptions::default().force(is_set(matches, args::FORCE));
-    let report = session.metered(|meter| {
+    let work = format!("Looking up {address}");
+    let report = session.metered_as(&work, |meter| {
         let options = options.pull(pull.progress(meter));
         session.manager.copy(&address, &destination, &options)
     })?;

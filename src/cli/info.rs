@@ -36,7 +36,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let options = RemoteOptions::default()
             .offline(session.output.offline)
             .cancel(session.cancel.clone());
-        let detail = session.manager.remote_detail(&address, &options)?;
+        let work = format!("Looking up {address}");
+        let detail = session
+            .metered_as(&work, |_| session.manager.remote_detail(&address, &options))?;
         session.show(&detail, || print_remote(session, &detail))
     } else {
         let detail = session.manager.get(&address)?;

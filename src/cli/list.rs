@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, positional, string, text};
 use super::ending::CliResult;
-use super::offers::{Detail, print_offers};
+use super::offers::{Detail, SOURCES, print_offers};
 use super::render::or_dash;
 use super::session::Session;
 use super::table::Table;
@@ -72,7 +72,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return session.show_list("examples", &examples, print);
     }
     if is_set(matches, args::REMOTE) {
-        let mut listing = session.manager.list_remote(&options)?;
+        let mut listing =
+            session.metered_as(SOURCES, |_| session.manager.list_remote(&options))?;
         let models = &mut listing.models;
         models.retain(|remote| is_named(&remote.model, name));
         let detail = match name.is_some() || is_set(matches, args::ALL) {

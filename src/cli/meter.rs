@@ -1,231 +1,297 @@
-//! Draws progress: a bar on a terminal, and a plain line now and then elsewhere.
+//! Draws progress: lines that change on a terminal, and a plain line now and then elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::bar::{bar, is_archive, percent, plain};
+use super::bar::{self, PullLine, Wait};
 use super::console::Console;
+use super::render::{cut, duration, safe};
 #[cfg(feature = "author")]
-use super::render::size;
-use super::render::{count, duration, safe};
+use super::render::{count, size};
 use crate::mutex::{Condvar, Mutex};
-use crate::progress::{Phase, TransferState};
+use crate::progress::{Step, TransferState};
 #[cfg(feature = "author")]
 use crate::project::{HashCounts, HashProgress};
 use crate::{ModelRef, Progress, ProgressEvent};
 
-/// How long nothing is drawn: work that is over by then needs no bar.
+/// How long nothing is drawn: work that is over by then needs no line.
 const QUIET_START: Duration = Duration::from_millis(250);
-/// The shortest time between two drawings.
+/// The same for work without a transfer where there is no terminal.
+const PLAIN_START: Duration = Duration::from_secs(2);
+/// How often lines are drawn.
 const FRAME: Duration = Duration::from_millis(100);
-/// How often the bar moves if no event arrives.
-const TICK: Duration = Duration::from_secs(1);
-/// Without a terminal, a line is printed this often, or whenever this much more is done.
+/// Without a terminal, a line is printed this often, or whenever this much more is done, but not more often than this.
 const PLAIN_EVERY: Duration = Duration::from_secs(30);
 const PLAIN_PERCENT: u64 = 10;
-/// The shortest wait that is announced.
+const PLAIN_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest wait that is announced where there is no terminal.
 const LONG_WAIT: Duration = Duration::from_secs(5);
+/// Work that takes longer says for how long it has gone on.
+const LONG: Duration = Duration::from_secs(3);
+/// How many pulls have a line of their own.
+const MOST_LINES: usize = 8;
 
-/// Receives the events of pulls and of hashing, and draws their sum. Dropping it removes the bar.
-pub(super) struct Meter(Arc<Drawing>);
+/// What is drawn, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Nothing,
+    /// Lines, one below the other.
+    Plain,
+    /// Lines that take the place of those before.
+    Animated,
+}
 
-/// What the meter shares with the thread that moves the bar.
-struct Drawing {
+/// Receives the progress of operations, and draws it from a thread of its own, so that nothing that works waits for a
+/// terminal. Dropping it removes the lines.
+pub(super) struct Meter {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the meter shares with the thread that draws.
+struct Shared {
     console: Console,
-    enabled: bool,
+    style: Style,
     state: Mutex<State>,
     ended: Condvar,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The pulls that have begun, each with its latest state. Those that ended stay until all have.
-    pulls: BTreeMap<ModelRef, TransferState>,
-    ended: BTreeSet<ModelRef>,
-    started: Instant,
-    drawn_at: Option<Instant>,
-    printed_percent: u64,
-    done: bool,
+    /// What is done while nothing is pulled, how much of it, and since when.
+    work: String,
+    work_percent: u64,
+    work_since: Instant,
+    /// The pulls that have begun. Those that ended stay until all have.
+    pulls: BTreeMap<ModelRef, PullLine>,
+    printed: Option<Printed>,
+    has_ended: bool,
+}
+
+/// The plain line that was printed last.
+#[derive(Debug)]
+struct Printed {
+    subject: String,
+    percent: u64,
+    at: Instant,
 }
 
 impl Meter {
-    pub(super) fn new(console: Console, enabled: bool) -> Arc<Self> {
-        let drawing = Arc::new(Drawing {
+    /// `work` says what is done until there is something else to say.
+    pub(super) fn new(console: Console, style: Style, work: &str) -> Arc<Self> {
+        let shared = Arc::new(Shared {
             console,
-            enabled,
-            state: Mutex::new(State::new()),
+            style,
+            state: Mutex::new(State::new(work, Instant::now())),
             ended: Condvar::default(),
         });
-        if drawing.enabled && drawing.console.err_is_terminal {
-            tick(&drawing);
-        }
-        Arc::new(Self(drawing))
+        let start = || {
+            let drawing = shared.clone();
+            let thread = Builder::new().name("modelrack-meter".into());
+            thread.spawn(move || drawing.draw_until_the_end())
+        };
+        // Without the thread, nothing is drawn.
+        let thread = (style != Style::Nothing).then(start).and_then(Result::ok);
+        Arc::new(Self {
+            shared,
+            thread: Mutex::new(thread),
+        })
     }
 
-    /// Removes the bar, so that the next output begins on a clean line.
-    pub(super) fn clear(&self) {
-        self.0.state.lock().pulls.clear();
-        self.0.console.draw_progress(Vec::new());
+    /// Removes the lines for good, so that the next output begins on a clean line.
+    pub(super) fn finish(&self) {
+        self.shared.state.lock().has_ended = true;
+        self.shared.ended.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+            self.shared.console.draw_progress(Vec::new());
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Shared {
+    fn draw_until_the_end(&self) {
+        let mut state = self.state.lock();
+        let mut wait = QUIET_START;
+        loop {
+            state = self.ended.wait_timeout(state, wait);
+            if state.has_ended {
+                return;
+            }
+            let now = Instant::now();
+            match self.style {
+                Style::Animated => {
+                    // It leaves the last column free, as some terminals wrap there.
+                    let lines = state.lines(now, self.console.width() - 1);
+                    drop(state);
+                    self.console.draw_progress(lines);
+                }
+                Style::Plain => {
+                    let line = state.plain(now);
+                    drop(state);
+                    line.iter().for_each(|line| self.console.note(line));
+                }
+                Style::Nothing => return,
+            }
+            state = self.state.lock();
+            wait = FRAME;
+        }
     }
 }
 
 impl State {
-    fn new() -> Self {
+    fn new(work: &str, now: Instant) -> Self {
         Self {
+            work: safe(work),
+            work_percent: 0,
+            work_since: now,
             pulls: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            started: Instant::now(),
-            drawn_at: None,
-            printed_percent: 0,
-            done: false,
+            printed: None,
+            has_ended: false,
         }
     }
 
-    /// Returns the sum of all pulls; `None` before one has something to show.
-    fn sum(&self) -> Option<TransferState> {
-        let has_begun = |pull: &&TransferState| {
-            pull.phase != Phase::Manifest || pull.files_total > 0 || pull.bytes_in_flight > 0
+    fn set_work(&mut self, work: &str, percent: u64) {
+        // Until something else is done.
+        self.pulls.clear();
+        self.work = safe(work);
+        self.work_percent = percent;
+    }
+
+    /// Returns the line of a pull, which begins if there is none.
+    fn pull(&mut self, model: &ModelRef, now: Instant) -> &mut PullLine {
+        if !self.pulls.contains_key(model) && self.pulls.values().all(|pull| pull.has_ended) {
+            self.pulls.clear();
+            self.printed = None;
+        }
+        let pull = self.pulls.entry(model.clone());
+        pull.or_insert_with(|| PullLine::new(TransferState::default(), now))
+    }
+
+    fn running(&self) -> impl Iterator<Item = (&ModelRef, &PullLine)> {
+        self.pulls.iter().filter(|(_, pull)| !pull.has_ended)
+    }
+
+    /// Returns the lines for a terminal: of each pull, and of their sum if there are several; else what is done.
+    fn lines(&self, now: Instant, columns: usize) -> Vec<String> {
+        let running = self.running().take(MOST_LINES);
+        let line = |(model, pull): (&ModelRef, &PullLine)| {
+            pull.format(&safe(&model.to_string()), now, columns)
         };
-        let mut pulls = self.pulls.values().filter(has_begun);
-        let mut sum = pulls.next()?.clone();
-        for pull in pulls {
-            // Until the size of one pull is known, files are counted; from then on, bytes.
-            if pull.phase == Phase::Chunks {
-                sum.phase = Phase::Chunks;
+        let mut lines: Vec<String> = running.map(line).collect();
+        if lines.is_empty() && !self.work.is_empty() {
+            lines.push(cut(&self.work_for(now), columns).into_owned());
+        }
+        if self.pulls.len() > 1 && !lines.is_empty() {
+            let pulls: Vec<&PullLine> = self.pulls.values().collect();
+            lines.push(bar::sum(&pulls, now, columns));
+        }
+        lines
+    }
+
+    fn work_for(&self, now: Instant) -> String {
+        let elapsed = now.duration_since(self.work_since);
+        match elapsed >= LONG {
+            true => format!("{} ({})", self.work, duration(elapsed)),
+            false => self.work.clone(),
+        }
+    }
+
+    /// Returns the line that is due where there is no terminal.
+    fn plain(&mut self, now: Instant) -> Option<String> {
+        let mut running = self.running().filter(|(_, pull)| pull.has_begun());
+        let (subject, percent, text) = match (running.next(), running.count()) {
+            (None, _) if now.duration_since(self.work_since) < PLAIN_START => return None,
+            (None, _) => (String::new(), self.work_percent, self.work_for(now)),
+            (Some((model, pull)), 0) => {
+                let model = safe(&model.to_string());
+                let text = format!("{model}: {}", pull.plain(now));
+                (model, bar::percent(&pull.state), text)
             }
-            sum.files_total += pull.files_total;
-            sum.files_done += pull.files_done;
-            sum.bytes_done += pull.bytes_done;
-            sum.bytes_network += pull.bytes_network;
-            if is_archive(&sum) && is_archive(pull) {
-                // All of them wait for the same archive.
-                sum.total_bytes = sum.total_bytes.max(pull.total_bytes);
-                sum.bytes_in_flight = sum.bytes_in_flight.max(pull.bytes_in_flight);
-            } else {
-                sum.total_bytes += pull.total_bytes;
-                sum.bytes_in_flight += pull.bytes_in_flight;
+            (Some(_), _) => {
+                let pulls: Vec<&PullLine> = self.pulls.values().collect();
+                let ended = pulls.iter().filter(|pull| pull.has_ended).count();
+                (ended.to_string(), 0, bar::sum(&pulls, now, usize::MAX))
             }
-        }
-        Some(sum)
-    }
-
-    fn name(&self) -> String {
-        match self.pulls.len() {
-            1 => self.pulls.keys().map(ToString::to_string).collect(),
-            several => count(several, "model"),
-        }
-    }
-
-    /// Takes a pull into account. If all others have ended, the bar starts anew.
-    fn begin(&mut self) {
-        if self.ended.len() == self.pulls.len() {
-            *self = Self::new();
-        }
-    }
-
-    /// Returns whether it is too early for a drawing.
-    fn is_early(&self) -> bool {
-        let is_recent = |at: Instant| at.elapsed() < FRAME;
-        self.started.elapsed() < QUIET_START || self.drawn_at.is_some_and(is_recent)
-    }
-}
-
-impl Drawing {
-    /// Draws a line in place of the one before. It leaves the last column free, as some terminals wrap there.
-    fn draw_line(&self, state: &mut State, line: impl FnOnce(usize) -> String) {
-        let width = self.console.width() - 1;
-        let line: String = line(width).chars().take(width).collect();
-        self.console.draw_progress(vec![line]);
-        state.drawn_at = Some(Instant::now());
-    }
-
-    fn draw(&self, state: &mut State) {
-        let Some(latest) = state.sum().filter(|_| !state.is_early()) else {
-            return;
         };
-        let elapsed = state.started.elapsed();
-        if self.console.err_is_terminal {
-            self.draw_line(state, |width| bar(&latest, elapsed, width));
-            return;
+        let is_due = self.printed.as_ref().is_none_or(|printed| {
+            let pause = now.duration_since(printed.at);
+            let is_more = printed.subject != subject || percent >= printed.percent + PLAIN_PERCENT;
+            pause >= PLAIN_PAUSE && (is_more || pause >= PLAIN_EVERY)
+        });
+        if !is_due || text.is_empty() {
+            return None;
         }
-        let percent = percent(&latest);
-        let is_overdue = |at: Instant| at.elapsed() > PLAIN_EVERY;
-        if percent < state.printed_percent + PLAIN_PERCENT && !state.drawn_at.is_none_or(is_overdue)
-        {
-            return;
-        }
-        let line = plain(&latest, elapsed);
-        self.console.note(format!("{}: {line}", state.name()));
-        state.printed_percent = percent;
-        state.drawn_at = Some(Instant::now());
+        let at = now;
+        self.printed = Some(Printed {
+            subject,
+            percent,
+            at,
+        });
+        Some(text)
     }
-}
-
-/// Moves the bar while no event arrives, until the meter is dropped.
-fn tick(drawing: &Arc<Drawing>) {
-    let shared = drawing.clone();
-    let ticker = move || {
-        let mut state = shared.state.lock();
-        while !state.done {
-            state = shared.ended.wait_timeout(state, TICK);
-            if !state.done {
-                shared.draw(&mut state);
-            }
-        }
-    };
-    // Without the thread, the bar moves only when events arrive.
-    let _ = std::thread::Builder::new()
-        .name("modelrack-meter".into())
-        .spawn(ticker);
 }
 
 impl Progress for Meter {
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
-        let drawing = &self.0;
-        if !drawing.enabled {
+        let Shared { console, style, .. } = &*self.shared;
+        if *style == Style::Nothing {
             return;
         }
-        // If another thread is drawing, the event is dropped: a transfer must not wait for a terminal.
-        let Some(mut state) = drawing.state.try_lock() else {
-            return;
-        };
+        let (mut state, now) = (self.shared.state.lock(), Instant::now());
+        let pull = state.pull(model, now);
         match event {
-            ProgressEvent::Pending => {}
+            ProgressEvent::Pending => pull.waiting = Some(Wait::Turn),
             ProgressEvent::Waiting { holder } => {
+                drop(state);
                 let holder = safe(holder.as_deref().unwrap_or("another process"));
-                let console = &drawing.console;
                 console.note(format!("Waiting for {holder}, which is pulling {model}"));
             }
             ProgressEvent::Phase(transferred) => {
-                if !state.pulls.contains_key(model) {
-                    state.begin();
-                }
-                state.pulls.insert(model.clone(), transferred.clone());
+                pull.waiting = None;
+                pull.state.clone_from(transferred);
             }
-            ProgressEvent::Advanced(transferred) => {
-                // Events may overtake each other, and the bar never moves back.
-                let latest = state.pulls.get(model);
-                if latest.is_none_or(|latest| latest.bytes_network <= transferred.bytes_network) {
-                    state.pulls.insert(model.clone(), transferred.clone());
-                }
-                drawing.draw(&mut state);
-            }
-            ProgressEvent::Retrying { wait, reason, .. } => {
-                if *wait >= LONG_WAIT {
-                    let (wait, reason) = (duration(*wait), safe(reason));
-                    let console = &drawing.console;
-                    console.note(format!("Trying again in {wait}: {reason}"));
+            ProgressEvent::Advanced(transferred) => pull.advance(transferred, now),
+            ProgressEvent::Retrying {
+                attempt,
+                attempts,
+                wait,
+                reason,
+            } => {
+                let reason = safe(reason);
+                if *style == Style::Animated {
+                    pull.waiting = Some(Wait::Retry {
+                        until: now + *wait,
+                        retry: attempt.saturating_sub(1),
+                        retries: attempts.saturating_sub(1),
+                        reason,
+                    });
+                } else if *wait >= LONG_WAIT {
+                    drop(state);
+                    console.note(format!("Trying again in {}: {reason}", duration(*wait)));
                 }
             }
             ProgressEvent::Finished(transferred) => {
-                state.pulls.insert(model.clone(), transferred.clone());
-                state.ended.insert(model.clone());
-                if state.ended.len() == state.pulls.len() {
-                    drawing.console.draw_progress(Vec::new());
-                }
+                pull.state.clone_from(transferred);
+                pull.has_ended = true;
             }
+            ProgressEvent::Failed => pull.has_ended = true,
+        }
+    }
+
+    fn on_step(&self, step: &Step<'_>) {
+        if self.shared.style != Style::Nothing {
+            let mut state = self.shared.state.lock();
+            state.set_work(&bar::step(step), bar::percent_of(step));
         }
     }
 }
@@ -233,34 +299,21 @@ impl Progress for Meter {
 #[cfg(feature = "author")]
 impl HashProgress for Meter {
     fn on_hashed(&self, counts: HashCounts) {
-        let drawing = &self.0;
-        if !drawing.enabled || !drawing.console.err_is_terminal {
+        if self.shared.style == Style::Nothing {
             return;
         }
-        if let Some(mut state) = drawing.state.try_lock()
-            && !state.is_early()
-        {
-            let (done, total) = (counts.files_done, counts.files_total);
-            let bytes = size(counts.bytes_done);
-            drawing.draw_line(&mut state, |_| {
-                format!("Hashing {done}/{total} files, {bytes}")
-            });
-        }
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.0.state.lock().done = true;
-        self.0.console.draw_progress(Vec::new());
-        self.0.ended.notify_all();
+        let (done, total) = (counts.files_done, counts.files_total);
+        let (files, bytes) = (count(total, "file"), size(counts.bytes_done));
+        let percent = (100 * done).checked_div(total).unwrap_or(100);
+        let mut state = self.shared.state.lock();
+        state.set_work(&format!("Hashing {done} of {files}, {bytes}"), percent);
     }
 }
 
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meter")
-            .field("enabled", &self.0.enabled)
+            .field("style", &self.shared.style)
             .finish_non_exhaustive()
     }
 }
@@ -268,66 +321,132 @@ impl fmt::Debug for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::{Phase, Task};
 
-    #[test]
-    fn a_zip_that_several_pulls_wait_for_counts_once() {
-        let mut waiting = TransferState::new(Phase::Manifest);
-        (waiting.total_bytes, waiting.bytes_in_flight) = (4000, 1000);
-        let mut fetching = waiting.clone();
-        fetching.bytes_network = 1000;
-        let models = ["a", "b"].map(|name| ModelRef::new("g", name, "v").unwrap());
-        let state = State {
-            pulls: models.into_iter().zip([fetching, waiting]).collect(),
-            ..State::new()
-        };
-        let sum = state.sum().unwrap();
-        assert_eq!(
-            plain(&sum, Duration::from_secs(1)),
-            "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"
-        );
+    fn model(name: &str) -> ModelRef {
+        ModelRef::new("g", name, "v").unwrap()
     }
 
-    /// Returns what is drawn of hashing that has been under way for a while.
-    #[cfg(feature = "author")]
-    fn drawn_of_hashing(terminal: Option<usize>, enabled: bool) -> String {
-        let (console, out, err) = Console::captured();
-        let console = match terminal {
-            Some(width) => console.terminal(width, std::io::empty()),
-            None => console,
+    fn meter(style: Style, work: &str) -> Arc<Meter> {
+        // No thread draws: the tests ask for the lines.
+        let meter = Meter::new(Console::captured().0, Style::Nothing, work);
+        let mut meter = Arc::into_inner(meter).unwrap();
+        Arc::get_mut(&mut meter.shared).unwrap().style = style;
+        Arc::new(meter)
+    }
+
+    fn chunks(total: u64, done: u64) -> TransferState {
+        let mut state = TransferState::new(Phase::Chunks);
+        (state.files_total, state.total_bytes) = (1, total);
+        (state.bytes_done, state.bytes_network) = (done, done);
+        state
+    }
+
+    impl Meter {
+        fn lines_after(&self, seconds: u64) -> Vec<String> {
+            let state = self.shared.state.lock();
+            state.lines(state.work_since + Duration::from_secs(seconds), 60)
+        }
+
+        fn plain_after(&self, millis: u64) -> Option<String> {
+            let mut state = self.shared.state.lock();
+            let now = state.work_since + Duration::from_millis(millis);
+            state.plain(now)
+        }
+    }
+
+    #[test]
+    fn work_has_a_line_until_something_is_pulled_and_after_it() {
+        let meter = meter(Style::Animated, "Looking up g/a\u{7}");
+        assert_eq!(meter.lines_after(1), ["Looking up g/a\\u{7}"]);
+        assert_eq!(meter.lines_after(4), ["Looking up g/a\\u{7} (4s)"]);
+        meter.on_event(&model("a"), &ProgressEvent::Phase(TransferState::default()));
+        assert_eq!(meter.lines_after(0), ["g/a v  looking up"]);
+        meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 500)));
+        let lines = meter.lines_after(1);
+        assert!(lines.len() == 1 && lines[0].starts_with("g/a v [==") && lines[0].contains(" 50%"), "{lines:?}");
+        meter.on_event(&model("a"), &ProgressEvent::Finished(chunks(1000, 1000)));
+        assert_eq!(meter.lines_after(1), ["Looking up g/a\\u{7}"]);
+        meter.on_step(&Step::new(Task::Checking, 3).at("g/b v", 1));
+        assert_eq!(meter.lines_after(1), ["Checking 1 of 3: g/b v"]);
+    }
+
+    #[test]
+    fn several_pulls_have_a_line_each_and_a_sum() {
+        let meter = meter(Style::Animated, "");
+        assert_eq!(meter.lines_after(9), [""; 0]);
+        for (name, done) in [("a", 1000), ("b", 250), ("c", 0)] {
+            meter.on_event(&model(name), &ProgressEvent::Phase(chunks(1000, done)));
+        }
+        meter.on_event(&model("a"), &ProgressEvent::Finished(chunks(1000, 1000)));
+        let lines = meter.lines_after(1);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].starts_with("g/b v [") && lines[1].starts_with("g/c v ["), "{lines:?}");
+        assert!(lines[2].starts_with("1 model done, 2 under way  1.2 KB  1."), "{lines:?}");
+        meter.on_event(&model("b"), &ProgressEvent::Failed);
+        meter.on_event(&model("c"), &ProgressEvent::Failed);
+        assert_eq!(meter.lines_after(1), [""; 0]);
+        meter.on_event(&model("d"), &ProgressEvent::Pending);
+        assert_eq!(meter.lines_after(1), ["g/d v  waiting for its turn"], "the sum starts anew");
+    }
+
+    #[test]
+    fn a_retry_is_said_in_the_line_and_ends_with_the_next_bytes() {
+        let meter = meter(Style::Animated, "");
+        meter.on_event(&model("a"), &ProgressEvent::Phase(chunks(1000, 100)));
+        let retrying = ProgressEvent::Retrying {
+            attempt: 3,
+            attempts: 4,
+            wait: Duration::from_secs(60),
+            reason: "connection\nrefused".to_owned(),
         };
-        let hashed = |files_done| HashCounts {
+        meter.on_event(&model("a"), &retrying);
+        let line = meter.lines_after(0).remove(0);
+        assert!(line.contains("retrying in ") && line.ends_with(" (2 of 3)"), "{line}");
+        assert!(!line.contains('\n'), "{line:?}");
+        meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 200)));
+        assert!(!meter.lines_after(0)[0].contains("retrying"));
+    }
+
+    #[test]
+    fn plain_lines_come_at_most_once_a_second() {
+        let meter = meter(Style::Plain, "Looking up g/a");
+        assert_eq!(meter.plain_after(1900), None);
+        assert_eq!(meter.plain_after(2000).as_deref(), Some("Looking up g/a"));
+        meter.on_event(&model("a"), &ProgressEvent::Phase(chunks(1000, 0)));
+        assert_eq!(meter.plain_after(2900), None, "too soon");
+        assert!(meter.plain_after(3000).unwrap().starts_with("g/a v: 0% of 1.0 KB ("));
+        meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 99)));
+        assert_eq!(meter.plain_after(9000), None, "too little more");
+        meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 100)));
+        assert!(meter.plain_after(9000).unwrap().starts_with("g/a v: 10% of "));
+        assert!(meter.plain_after(39_000).is_some(), "half a minute later");
+    }
+
+    #[cfg(feature = "author")]
+    #[test]
+    fn hashing_counts_files_and_bytes() {
+        let meter = meter(Style::Animated, "");
+        meter.on_hashed(HashCounts {
             files_total: 1000,
-            files_done,
+            files_done: 20,
             bytes_done: 5_200_000,
-        };
-        let meter = Meter::new(console, enabled);
-        meter.on_hashed(hashed(1));
-        assert_eq!(err.text(), "", "nothing is drawn at once");
-        meter.0.state.lock().started = Instant::now().checked_sub(QUIET_START).unwrap();
-        meter.on_hashed(hashed(20));
-        // Too soon for another.
-        meter.on_hashed(hashed(21));
-        drop(meter);
-        assert_eq!(out.text(), "");
-        err.text()
+        });
+        assert_eq!(meter.lines_after(1), ["Hashing 20 of 1000 files, 5.2 MB"]);
     }
 
-    #[cfg(feature = "author")]
     #[test]
-    fn hashing_is_drawn_on_a_terminal_and_goes() {
-        let line = "Hashing 20/1000 files, 5.2 MB";
-        let gone = " ".repeat(line.len());
-        assert_eq!(
-            drawn_of_hashing(Some(80), true),
-            format!("\r{line}\r{gone}\r")
-        );
-        assert_eq!(drawn_of_hashing(Some(80), false), "");
-        assert_eq!(drawn_of_hashing(None, true), "");
-        let narrow = &line[..19];
-        let gone = " ".repeat(narrow.len());
-        assert_eq!(
-            drawn_of_hashing(Some(20), true),
-            format!("\r{narrow}\r{gone}\r")
-        );
+    fn lines_are_drawn_and_gone_in_the_end_and_nobody_is_disturbed_who_wants_none() {
+        for (style, is_drawn) in [(Style::Animated, true), (Style::Nothing, false)] {
+            let (console, out, err) = Console::captured();
+            let console = console.terminal(20, std::io::empty());
+            let meter = Meter::new(console, style, "Looking up a model");
+            while is_drawn && err.text().is_empty() {
+                std::thread::yield_now();
+            }
+            meter.finish();
+            let line = if is_drawn { "\rLooking up a model\r                  \r" } else { "" };
+            assert_eq!((err.text().as_str(), out.text().as_str()), (line, ""));
+        }
     }
 }

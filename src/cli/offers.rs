@@ -28,6 +28,9 @@ pub(super) enum Detail {
     SumsOfMany,
 }
 
+/// What is said while sources that take long are asked.
+pub(super) const SOURCES: &str = "Looking up what the sources offer";
+
 /// More offers than this are many.
 const MANY: usize = 50;
 

@@ -51,25 +51,30 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     options.model_type = string(matches, args::TYPE);
     let (manager, is_dry_run) = (&session.manager, is_set(matches, args::DRY_RUN));
     let model = text(matches, args::MODEL).unwrap_or_default();
+    let work = format!("Looking up {model}");
     if ModelPattern::is_pattern(model) {
         let pattern = ModelPattern::parse(model, text(matches, args::VERSION))?;
         if is_dry_run {
-            let plans = session
-                .metered(|meter| manager.plan_matching(&pattern, &options.progress(meter)))?;
+            let plans = session.metered_as(&work, |meter| {
+                manager.plan_matching(&pattern, &options.progress(meter))
+            })?;
             return session.show_list("models", &plans, || print_plans(session, &plans));
         }
-        let report =
-            session.metered(|meter| manager.pull_matching(&pattern, &options.progress(meter)))?;
+        let report = session.metered_as(&work, |meter| {
+            manager.pull_matching(&pattern, &options.progress(meter))
+        })?;
         session.show(&report, || print_matching(session, &report))?;
         return reported(report.failed.iter().map(|failed| &failed.error));
     }
     let address = args::address(matches)?;
     if is_dry_run {
-        let plan =
-            session.metered(|meter| manager.plan_pull(&address, &options.progress(meter)))?;
+        let plan = session.metered_as(&work, |meter| {
+            manager.plan_pull(&address, &options.progress(meter))
+        })?;
         return session.show(&plan, || print_plan(session, &plan));
     }
-    let report = session.metered(|meter| manager.pull(&address, &options.progress(meter)))?;
+    let report =
+        session.metered_as(&work, |meter| manager.pull(&address, &options.progress(meter)))?;
     session.show(&report, || print_pulled(session, &report))
 }
 

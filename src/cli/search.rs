@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::Mount;
 use super::args::{self, flag, is_set, positional, string, text};
 use super::ending::CliResult;
-use super::offers::{Detail, print_offers};
+use super::offers::{Detail, SOURCES, print_offers};
 use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::Table;
@@ -37,7 +37,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .cancel(session.cancel.clone());
     options.source = string(matches, args::SOURCE);
     let query = text(matches, args::QUERY).unwrap_or_default();
-    let report = session.manager.search(query, &options)?;
+    let work = if is_remote { SOURCES } else { "" };
+    let report = session.metered_as(work, |_| session.manager.search(query, &options))?;
     match is_remote {
         true => print_offers(session, &report.remote, &report.failures, Detail::Each),
         false => session.show_list("models", &report.installed, || {

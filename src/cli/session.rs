@@ -17,7 +17,7 @@ use tracing::{Dispatch, dispatcher};
 use super::args::{self, is_set};
 use super::console::{Console, is_dumb};
 use super::ending::{CliError, CliResult};
-use super::meter::Meter;
+use super::meter::{Meter, Style};
 use super::render::{self, SafeJson, safe};
 use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
@@ -250,11 +250,24 @@ impl Session {
 
     /// Runs an operation with a meter that draws its progress.
     pub(super) fn metered<T>(&self, run: impl FnOnce(Arc<Meter>) -> Result<T>) -> Result<T> {
-        // A bar would garble the lines of --verbose, which say more.
-        let shown = !self.output.json && !self.output.quiet && !self.output.verbose;
-        let meter = Meter::new(self.console.clone(), shown);
+        self.metered_as("", run)
+    }
+
+    /// The same; until the operation says how far it is, the meter says what it does, such as `Looking up g/m`.
+    pub(super) fn metered_as<T>(
+        &self,
+        work: &str,
+        run: impl FnOnce(Arc<Meter>) -> Result<T>,
+    ) -> Result<T> {
+        // Progress would garble the lines of --verbose, which say more.
+        let style = match self.output.json || self.output.quiet || self.output.verbose {
+            true => Style::Nothing,
+            false if self.is_animated => Style::Animated,
+            false => Style::Plain,
+        };
+        let meter = Meter::new(self.console.clone(), style, work);
         let result = run(meter.clone());
-        meter.clear();
+        meter.finish();
         result
     }
 }

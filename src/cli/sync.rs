@@ -41,7 +41,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     options.source = string(matches, args::SOURCE);
     options.reference = string(matches, args::REF);
     options.repo = string(matches, args::REPO);
-    let report = session.manager.sync(&options)?;
+    let report = session.metered(|meter| session.manager.sync(&options.progress(meter)))?;
     session.show(&report, || print(session, &report))?;
     reported(report.failed.iter().map(|failed| &failed.error))
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::catalog::sync::SyncReport;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::model::{ModelRef, check_version};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::setters::setters;
 use crate::source::{Source, SyncRequest, at_once};
 use crate::store::record::Records;
@@ -16,6 +17,9 @@ use crate::store::record::Records;
 /// Which registries to sync, and how. Default: all that are configured.
 ///
 /// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
 /// use modelrack::{CancelToken, Manager, SyncOptions};
 ///
 /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
@@ -23,7 +27,8 @@ use crate::store::record::Records;
 ///     .source("digits")
 ///     .force(true)
 ///     .offline(false)
-///     .cancel(CancelToken::new());
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
 /// assert_eq!(manager.sync(&options)?.synced.len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -51,6 +56,8 @@ pub struct SyncOptions {
     pub offline: bool,
     /// Cancels the sync.
     pub cancel: CancelToken,
+    /// Receives a [`Step`] for each source that is done. Default: the manager's own handler.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 setters!(SyncOptions {
@@ -60,6 +67,7 @@ setters!(SyncOptions {
     force: bool,
     offline: bool,
     cancel: CancelToken,
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// Why the registries of installed models could not be refreshed, by source and version.
@@ -77,7 +85,14 @@ impl Engine {
             reference: options.reference.as_deref(),
             force: options.force,
         };
-        let reports = at_once(&sources, |source| source.sync(&call, &request));
+        let progress = self.progress_of(&options.progress);
+        let (first, done) = (Step::new(Task::Syncing, sources.len() as u64), AtomicU64::new(0));
+        progress.on_step(&first);
+        let reports = at_once(&sources, |source| {
+            let report = source.sync(&call, &request);
+            progress.on_step(&first.at(&source.label(), done.fetch_add(1, Relaxed) + 1));
+            report
+        });
         call.cancel.check()?;
         let mut all = SyncReport::default();
         reports.into_iter().for_each(|report| all.extend(report));

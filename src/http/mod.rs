@@ -360,4 +360,9 @@ impl Client {
             }
         }
     }
+
+    /// Returns how often a request is made at most.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.policy.retries.saturating_add(1)
+    }
 }

@@ -12,6 +12,7 @@ use crate::engine::local::list::InstalledDetail;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{ErrorKind, IoContext, Result};
 use crate::model::{ModelAddress, ModelRef};
+use crate::progress::{Progress, Step, Task};
 use crate::setters::setters;
 use crate::store::layout::file_in;
 
@@ -122,9 +123,10 @@ impl Engine {
             Ok(pulled) => (self.records()?, pulled.model.clone(), Some(pulled)),
             Err((records, model)) => (records, model, None),
         };
+        let progress = self.progress_of(&options.pull.progress);
         let copied = self
             .detail(&records, model.clone())
-            .and_then(|detail| copy_files(&detail, destination, options));
+            .and_then(|detail| copy_files(&detail, destination, options, progress));
         let report = copied.map_err(|error| error.step(format!("copy {model}")))?;
         if let Some(record) = records.get(&model) {
             self.store.settle_if_due(&model, record);
@@ -137,6 +139,7 @@ fn copy_files(
     detail: &InstalledDetail,
     destination: &Path,
     options: &CopyOptions,
+    progress: &dyn Progress,
 ) -> Result<CopyReport> {
     let destination = std::path::absolute(destination).at("find", destination)?;
     let dir = &detail.installed.path;
@@ -160,8 +163,11 @@ fn copy_files(
             Ok(_) => return Err(ErrorKind::Exists { path: to }.into()),
         }
     }
+    let first = Step::new(Task::Copying, to_copy.len() as u64);
+    let name = report.model.to_string();
     for (from, to) in to_copy {
         options.pull.cancel.check()?;
+        progress.on_step(&first.at(&name, report.copied));
         copy_file(&from, &to)?;
         report.copied += 1;
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::manifest::{FileContent, Manifest};
 use crate::model::{ModelAddress, ModelRef};
-use crate::progress::{CancelToken, Progress};
+use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::setters::setters;
 use crate::store::record::Records;
 
@@ -265,7 +265,10 @@ impl Engine {
         let call = call.with_progress(options.progress.as_ref());
         let mut failed = self.refresh_origins(&models, &records, &call)?;
         let mut report = UpdateReport::default();
+        let progress = self.progress_of(&options.progress);
+        let first = Step::new(Task::Checking, models.len() as u64);
         for model in models {
+            progress.on_step(&first.at(&model.to_string(), report.entries.len() as u64));
             let Some(record) = records.get(&model) else {
                 continue;
             };

@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -20,7 +21,7 @@ use crate::engine::pull::{PullOptions, PullReport};
 use crate::error::{ErrorKind, Result, is_missing};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
-use crate::progress::{CancelToken, Progress};
+use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::setters::setters;
 use crate::source::Route;
 use crate::store::files::FileSet;
@@ -224,11 +225,25 @@ impl Engine {
             None => records.iter().map(|(model, _)| model).collect(),
         };
         let mut report = VerifyReport::default();
+        let recorded = models.iter().filter_map(|model| records.get(model));
+        let first = Step {
+            total_bytes: recorded.map(|record| record.total_size).sum(),
+            ..Step::new(Task::Verifying, models.len() as u64)
+        };
+        let bytes = AtomicU64::new(0);
         for model in models {
             let Some(record) = records.get(&model) else {
                 continue;
             };
-            let mut verified = self.verify_model(&model, record, &options.cancel)?;
+            let name = model.to_string();
+            let hashing = Hashing {
+                cancel: &options.cancel,
+                progress: self.progress_of(&options.progress),
+                step: first.at(&name, report.models.len() as u64),
+                bytes: &bytes,
+            };
+            hashing.count(0);
+            let mut verified = self.verify_model(&model, record, &hashing)?;
             if options.repair && !verified.damaged.is_empty() {
                 let repaired = self.repair(&records, &model, record, options);
                 verified.repaired =
@@ -243,7 +258,7 @@ impl Engine {
         &self,
         model: &ModelRef,
         record: &ModelRecord,
-        cancel: &CancelToken,
+        hashing: &Hashing<'_>,
     ) -> Result<VerifiedModel> {
         let layout = self.store.layout();
         let dir = layout.model_dir(model);
@@ -254,7 +269,7 @@ impl Engine {
                 let unchecked = unchecked.map(|file| manifest.files()[file].path.to_string());
                 verified.unchecked = unchecked.collect();
                 let damaged;
-                (verified.bytes, damaged) = verify_files(&dir, manifest, cancel)?;
+                (verified.bytes, damaged) = verify_files(&dir, manifest, hashing)?;
                 let damaged = damaged.into_iter();
                 verified.damaged = damaged
                     .map(|(path, what)| DamagedFile::new(path, what))
@@ -313,11 +328,32 @@ impl Engine {
     }
 }
 
+/// The hashing of one model, which can be cancelled, and is followed.
+struct Hashing<'a> {
+    cancel: &'a CancelToken,
+    progress: &'a dyn Progress,
+    step: Step<'a>,
+    /// The bytes of all models that were hashed.
+    bytes: &'a AtomicU64,
+}
+
+impl Hashing<'_> {
+    fn count(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        let hashed = self.bytes.fetch_add(bytes, Relaxed) + bytes;
+        self.progress.on_step(&Step {
+            // What is damaged is hashed twice.
+            bytes_done: hashed.min(self.step.total_bytes),
+            ..self.step
+        });
+    }
+}
+
 /// Hashes everything, on as many threads as there are processors; returns the number of bytes, and the damaged files.
 fn verify_files(
     dir: &Path,
     manifest: Manifest,
-    cancel: &CancelToken,
+    hashing: &Hashing<'_>,
 ) -> Result<(u64, BTreeMap<String, Damage>)> {
     let files = FileSet::new(Arc::new(manifest), dir.to_owned());
     let manifest = files.manifest();
@@ -345,8 +381,7 @@ fn verify_files(
         .iter()
         .map(|(range, _)| range.end - range.start)
         .sum();
-    let check = |range: &Range<u64>, expected: Checksum| match hash(&files, range, expected, cancel)
-    {
+    let check = |range: &Range<u64>, expected| match hash(&files, range, expected, hashing) {
         None => Some(Damage::Unreadable),
         Some(actual) => (actual != expected).then_some(Damage::WrongDigest),
     };
@@ -370,7 +405,7 @@ fn verify_files(
             }
         }
     }
-    cancel.check()?;
+    hashing.cancel.check()?;
     Ok((bytes, damaged))
 }
 
@@ -379,18 +414,19 @@ fn hash(
     files: &FileSet,
     range: &Range<u64>,
     expected: Checksum,
-    cancel: &CancelToken,
+    hashing: &Hashing<'_>,
 ) -> Option<Checksum> {
     let mut check = Check::of(&expected, range.end - range.start);
     let mut buffer = vec![0_u8; BUFFER_BYTES];
     let mut at = range.start;
-    while at < range.end && !cancel.is_cancelled() {
+    while at < range.end && !hashing.cancel.is_cancelled() {
         let length = usize::try_from(range.end - at).unwrap_or(usize::MAX);
         let piece_bytes = length.min(buffer.len());
         let piece = &mut buffer[..piece_bytes];
         files.read(at, piece).ok()?;
         check.update(piece);
         at += piece.len() as u64;
+        hashing.count(piece.len());
     }
     Some(check.finish())
 }

@@ -324,6 +324,7 @@ impl Engine {
             }
         };
         result.map_err(|error| {
+            download.tally.failed();
             info!(%model, error = %chain(&error), "pull failed");
             error.step(format!("pull {model}"))
         })
@@ -383,6 +384,7 @@ impl Engine {
         let unchanged = records.filter(|records| records.get(model).is_none() && !path.exists());
         let records = unchanged.map_or_else(|| self.records(), Ok)?;
         if let Some(report) = installed(&records)? {
+            tally.finished();
             return Ok(report);
         }
         self.store.check_place(&records, model)?;

@@ -32,6 +32,8 @@ pub(crate) struct Tally {
     target: OnceLock<DownloadTarget>,
     pub(crate) cancel: CancelToken,
     progress: Arc<dyn Progress>,
+    /// How often a request is made at most.
+    attempts: u32,
     started: Instant,
     counts: Counts,
     /// The bytes that each file still lacks.
@@ -75,6 +77,7 @@ impl Arrivals for Tally {
         let reason = error.to_string();
         self.emit(&ProgressEvent::Retrying {
             attempt,
+            attempts: self.attempts,
             wait,
             reason,
         });
@@ -88,6 +91,7 @@ impl Tally {
             target: OnceLock::new(),
             cancel: call.cancel.clone(),
             progress: call.progress.clone(),
+            attempts: call.client.attempts(),
             started: Instant::now(),
             counts: Counts::default(),
             missing: Mutex::default(),
@@ -228,6 +232,10 @@ impl Tally {
 
     pub(crate) fn finished(&self) {
         self.emit(&ProgressEvent::Finished(self.transferred()));
+    }
+
+    pub(crate) fn failed(&self) {
+        self.emit(&ProgressEvent::Failed);
     }
 
     fn advanced(&self) {

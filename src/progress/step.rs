@@ -1,0 +1,117 @@
+//! What operations report that are not pulls.
+
+/// What an operation does that works on several things one after another, or at once.
+///
+/// ```
+/// use modelrack::progress::Task;
+///
+/// fn describe(task: Task) -> &'static str {
+///     match task {
+///         Task::Syncing => "asking the sources",
+///         Task::Checking => "looking for updates",
+///         Task::Verifying => "hashing",
+///         Task::Copying => "copying",
+///         _ => task.as_str(),
+///     }
+/// }
+///
+/// assert_eq!(describe(Task::Verifying), "hashing");
+/// assert_eq!(Task::Copying.as_str(), "copying");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// [`Manager::sync`](crate::Manager::sync) fetches the registries of sources.
+    Syncing,
+    /// [`Manager::update`](crate::Manager::update) and [`check_update`](crate::Manager::check_update) compare installed
+    /// models with their sources.
+    Checking,
+    /// [`Manager::verify`](crate::Manager::verify) hashes the files of installed models.
+    Verifying,
+    /// [`Manager::copy`](crate::Manager::copy) copies the files of a model.
+    Copying,
+}
+
+impl Task {
+    /// Returns the name that messages use; [`Task`] has an example.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Syncing => "syncing",
+            Self::Checking => "checking",
+            Self::Verifying => "verifying",
+            Self::Copying => "copying",
+        }
+    }
+}
+
+/// How far an operation is.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use modelrack::progress::{Step, Task};
+/// use modelrack::{Manager, ManagerExt, ModelRef, Progress, ProgressEvent, VerifyOptions};
+///
+/// /// Keeps lines such as "verifying digits/logistic v1: 0 of 1, 20 of 500 bytes".
+/// #[derive(Debug, Default)]
+/// struct Log(Mutex<Vec<String>>);
+///
+/// impl Progress for Log {
+///     fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
+///
+///     fn on_step(&self, step: &Step<'_>) {
+///         let Step { done, total, bytes_done, total_bytes, .. } = step;
+///         let what = format!("{} {}", step.task.as_str(), step.subject.unwrap_or_default());
+///         self.0.lock().unwrap().push(format!("{what}: {done} of {total}, {bytes_done} of {total_bytes} bytes"));
+///     }
+/// }
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// manager.pull_model("digits/logistic v1")?;
+/// let log = Arc::new(Log::default());
+/// manager.verify(&VerifyOptions::default().progress(log.clone()))?;
+/// assert!(log.0.lock().unwrap()[0].starts_with("verifying digits/logistic v1: 0 of 1, 0 of "));
+/// assert_eq!(Step::new(Task::Syncing, 3).done, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Step<'a> {
+    /// What the operation does.
+    pub task: Task,
+    /// What it works on, or has just completed: a model, or what people call a source.
+    pub subject: Option<&'a str>,
+    /// The number of things that are done: models, sources, or, when a model is copied, files.
+    pub done: u64,
+    /// The number of all things.
+    pub total: u64,
+    /// The bytes that are done; zero if the operation does not count bytes.
+    pub bytes_done: u64,
+    /// All bytes; zero if the operation does not count bytes.
+    pub total_bytes: u64,
+}
+
+impl<'a> Step<'a> {
+    /// Creates the first step of an operation on a number of things; [`Step`] has an example.
+    #[must_use]
+    pub fn new(task: Task, total: u64) -> Self {
+        Self {
+            task,
+            subject: None,
+            done: 0,
+            total,
+            bytes_done: 0,
+            total_bytes: 0,
+        }
+    }
+
+    /// The same step, of a subject, when a number of things is done.
+    pub(crate) fn at(self, subject: &'a str, done: u64) -> Self {
+        Self {
+            subject: Some(subject),
+            done,
+            ..self
+        }
+    }
+}
