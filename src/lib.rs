@@ -63,7 +63,7 @@
 //! | [`pull`] | what a pull is asked to do, what it will do and what it did |
 //! | [`installed`] | what is installed; verifying, updating, copying, pruning and removing it |
 //! | [`manifest`] | the files of a version, and what they are verified with |
-//! | [`progress`] | what a pull reports, and how to cancel it |
+//! | [`progress`] | what operations report, and how to cancel them |
 //! | [`transport`] | how requests reach servers, and URLs |
 //! | [`error`] | errors, and the errors of parsing |
 //! | `cli` | the command, with the feature `cli` |
@@ -137,9 +137,9 @@
 //!
 //! # Progress and cancelling
 //!
-//! A [`Progress`] handler receives the events of pulls; [`progress`] describes their order. [`Manager::downloads`] returns
-//! what is running. A [`CancelToken`] or [`Manager::cancel`] ends a pull within a second, from any thread; it resumes when
-//! the model is pulled again.
+//! A [`Progress`] handler receives the events of pulls and the steps of other operations; [`progress`] describes their order.
+//! [`Manager::downloads`] returns what is running. A [`CancelToken`] or [`Manager::cancel`] ends a pull within a second, from
+//! any thread; it resumes when the model is pulled again.
 //!
 //! # Threads and blocking
 //!

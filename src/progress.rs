@@ -58,8 +58,9 @@
 //!
 //! [`Pending`](ProgressEvent::Pending) comes if [`Config::max_pulls`](crate::Config::max_pulls) other pulls are running,
 //! and [`Waiting`](ProgressEvent::Waiting) if another thread or process is pulling the same model. A pull that fails or is
-//! cancelled ends with [`Failed`](ProgressEvent::Failed) instead of [`Finished`](ProgressEvent::Finished). Several threads may report
-//! events of one pull at once, which can then arrive slightly out of order: use the largest `bytes_done`.
+//! cancelled ends with [`Failed`](ProgressEvent::Failed) instead of [`Finished`](ProgressEvent::Finished); one that finds the
+//! model installed reports nothing, or `Finished` after it has waited. Several threads may report events of one pull at once,
+//! which can then arrive slightly out of order: use the largest `bytes_done`.
 //!
 //! Bytes arrive in the first phase in two cases only:
 //!

@@ -141,7 +141,11 @@ impl PullLine {
 /// The sum of several pulls: `12 models done, 4 under way  22.8 MB  7.9 MB/s`.
 pub(super) fn sum(pulls: &[&PullLine], now: Instant, columns: usize) -> String {
     let ended = pulls.iter().filter(|pull| pull.has_ended).count();
-    let name = format!("{} done, {} under way", count(ended, "model"), pulls.len() - ended);
+    let name = format!(
+        "{} done, {} under way",
+        count(ended, "model"),
+        pulls.len() - ended
+    );
     let bytes = pulls.iter().map(|pull| pull.state.bytes_network).sum();
     let started = pulls.iter().map(|pull| pull.started).min().unwrap_or(now);
     let speed = per_second(bytes, now.duration_since(started));
@@ -159,7 +163,10 @@ pub(super) fn step(step: &Step<'_>) -> String {
     };
     let subject = step.subject.map(|subject| format!(": {subject}"));
     let (done, total) = (step.done, step.total);
-    format!("{task} {done} of {total}{bytes}{}", subject.unwrap_or_default())
+    format!(
+        "{task} {done} of {total}{bytes}{}",
+        subject.unwrap_or_default()
+    )
 }
 
 /// Returns how much of a step is done: of the bytes, or of the things where bytes are not counted.
@@ -297,26 +304,39 @@ mod tests {
     }
 
     /// The pull, and when it has gone on for some seconds.
-    fn after(seconds: u64, state: TransferState) -> (PullLine, Instant) {
+    fn after(seconds: u64, state: &TransferState) -> (PullLine, Instant) {
         let start = Instant::now();
         let now = start + Duration::from_secs(seconds);
         let mut pull = PullLine::new(TransferState::new(state.phase), start);
-        pull.advance(&state, now);
+        pull.advance(state, now);
         (pull, now)
     }
 
     #[test]
     fn a_bar_says_what_comes_how_much_of_it_how_fast_and_how_long() {
-        let (pull, now) = after(3, state(67_100_000, 22_800_000, 22_800_000));
+        let (pull, now) = after(3, &state(67_100_000, 22_800_000, 22_800_000));
         for (columns, expected) in [
-            (99, "big/m64 v1 [==========>                   ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
-            (79, "big/m64 v1 [=======>               ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
-            (59, "big/m64 v1   33%  22.8 / 67.1 MB  7.6 MB/s  5s left"),
+            (
+                99,
+                "big/m64 v1 [=========>                    ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left",
+            ),
+            (
+                79,
+                "big/m64 v1 [========>                 ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left",
+            ),
+            (
+                59,
+                "big/m64 v1 [=>    ]  33%  22.8 / 67.1 MB  7.6 MB/s  5s left",
+            ),
             (45, "big/m64 v1   33%  22.8 / 67.1 MB  7.6 MB/s"),
-            (19, "big/m64 v1   33%"),
+            (19, "big/m64…   33%"),
             (12, "big/m…   33%"),
         ] {
-            assert_eq!(pull.format("big/m64 v1", now, columns), expected, "{columns}");
+            assert_eq!(
+                pull.format("big/m64 v1", now, columns),
+                expected,
+                "{columns}"
+            );
         }
         for columns in 1..120 {
             for name in ["", "日本語/日本語の長い名前 develop", "m"] {
@@ -328,9 +348,12 @@ mod tests {
 
     #[test]
     fn a_bar_says_what_it_waits_for() {
-        let (mut pull, now) = after(3, state(1000, 500, 500));
+        let (mut pull, now) = after(3, &state(1000, 500, 500));
         let later = now + Duration::from_secs(20);
-        assert_eq!(pull.format("m", later, 60), "m [==========>         ]  50%  500 / 1.0 KB  no byte for 20s");
+        assert_eq!(
+            pull.format("m", later, 60),
+            "m [=========>        ]  50%  500 B / 1.0 KB  no byte for 20s"
+        );
         let long = "connection refused (https://models.example.org/data/1234567890)";
         pull.waiting = Some(Wait::Retry {
             until: now + Duration::from_secs(4),
@@ -344,13 +367,18 @@ mod tests {
         );
         assert_eq!(
             pull.format("g/m v1", now, 150),
-            format!("g/m v1 [=========>        ]  50%  500 B / 1.0 KB  retrying in 4s: {long} (2 of 3)")
+            format!(
+                "g/m v1 [===============>              ]  50%  500 B / 1.0 KB  retrying in 4s: {long} (2 of 3)"
+            )
         );
         // Bytes end the wait.
         pull.advance(&state(1000, 600, 600), now);
         assert!(pull.format("m", now, 80).contains("/s"));
         pull.advance(&state(1000, 550, 550), now);
-        assert!(pull.format("m", now, 80).contains(" 60%"), "the bar never moves back");
+        assert!(
+            pull.format("m", now, 80).contains(" 60%"),
+            "the bar never moves back"
+        );
         pull = PullLine::new(TransferState::default(), now);
         assert_eq!(pull.format("m", now, 80), "m  looking up");
         pull.waiting = Some(Wait::Turn);
@@ -362,7 +390,7 @@ mod tests {
         let mut learning = TransferState::new(Phase::Manifest);
         (learning.files_total, learning.files_done) = (200, 50);
         learning.bytes_network = 1000;
-        let (pull, now) = after(1, learning);
+        let (pull, now) = after(1, &learning);
         assert_eq!(pull.plain(now), "25% of 200 files (1.0 KB/s, elapsed: 1s)");
         let line = pull.format("m", now, 60);
         assert!(line.ends_with(" 25%  50 / 200 files  1.0 KB/s"), "{line}");
@@ -370,12 +398,22 @@ mod tests {
 
     #[test]
     fn a_plain_line_says_the_same() {
-        let (pull, now) = after(2, state(1000, 500, 500));
-        assert_eq!(pull.plain(now), "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)");
+        let (pull, now) = after(2, &state(1000, 500, 500));
+        assert_eq!(
+            pull.plain(now),
+            "50% of 1.0 KB (250 B/s, elapsed: 2s, remaining: 2s)"
+        );
         let mut waiting = TransferState::new(Phase::Manifest);
-        (waiting.total_bytes, waiting.bytes_in_flight, waiting.bytes_network) = (4000, 1000, 1000);
-        let (pull, now) = after(1, waiting);
-        assert_eq!(pull.plain(now), "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)");
+        (
+            waiting.total_bytes,
+            waiting.bytes_in_flight,
+            waiting.bytes_network,
+        ) = (4000, 1000, 1000);
+        let (pull, now) = after(1, &waiting);
+        assert_eq!(
+            pull.plain(now),
+            "25% of 4.0 KB (1.0 KB/s, elapsed: 1s, remaining: 3s)"
+        );
     }
 
     #[test]

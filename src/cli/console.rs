@@ -107,7 +107,8 @@ impl Messages {
                 format!("\r{line}{}", " ".repeat(rest))
             }
             _ => {
-                let lines: Vec<String> = lines.iter().map(|line| format!("{line}\u{1b}[K")).collect();
+                let lines: Vec<String> =
+                    lines.iter().map(|line| format!("{line}\u{1b}[K")).collect();
                 format!("{}{}\u{1b}[J", to_first(&before), lines.join("\n"))
             }
         };
@@ -331,7 +332,10 @@ mod tests {
         console.draw_progress(lines(["one", "two"]));
         console.draw_progress(lines(["two"]));
         console.draw_progress(lines([]));
-        let (two, one) = ("\rone\u{1b}[K\ntwo\u{1b}[K\u{1b}[J", "\r\u{1b}[1Atwo\u{1b}[K\u{1b}[J");
+        let (two, one) = (
+            "\rone\u{1b}[K\ntwo\u{1b}[K\u{1b}[J",
+            "\r\u{1b}[1Atwo\u{1b}[K\u{1b}[J",
+        );
         assert_eq!(err.text(), format!("\rone{two}{one}\r   \r"));
     }
 

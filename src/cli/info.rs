@@ -5,14 +5,15 @@ use serde_json::Value;
 
 use super::args::{self, Which, flag, is_set};
 use super::ending::CliResult;
+use super::list::downloaded;
 use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::Table;
-use super::{Mount, sources};
-use crate::installed::InstalledDetail;
+use super::{Mount, sources, unfinished};
+use crate::installed::{InstalledDetail, PartialModel};
 use crate::manifest::{Checksum, ManifestFile};
 use crate::remote::{LocalState, RemoteDetail, SourceInfo};
-use crate::{Metadata, RemoteOptions};
+use crate::{ErrorKind, Metadata, RemoteOptions};
 
 pub(super) const EXAMPLES: &str = "
     info                                  the sources
@@ -37,11 +38,22 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             .offline(session.output.offline)
             .cancel(session.cancel.clone());
         let work = format!("Looking up {address}");
-        let detail = session
-            .metered_as(&work, |_| session.manager.remote_detail(&address, &options))?;
+        let detail =
+            session.metered_as(&work, |_| session.manager.remote_detail(&address, &options))?;
         session.show(&detail, || print_remote(session, &detail))
     } else {
-        let detail = session.manager.get(&address)?;
+        let detail = session.manager.get(&address);
+        if let Err(error) = &detail
+            && matches!(error.kind(), ErrorKind::NotInstalled { .. })
+            && !session.output.json
+        {
+            // The error then says what to do.
+            let pulls = unfinished::find(session, &address)?;
+            pulls
+                .iter()
+                .try_for_each(|pull| print_unfinished(session, pull))?;
+        }
+        let detail = detail?;
         session.show(&detail, || print_installed(session, &detail))
     }
 }
@@ -49,14 +61,21 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
     let model = &detail.installed;
     let installed = match session.console.out_is_terminal {
-        true => format!("{} ({})", session.when(model.installed_at), render::utc(model.installed_at)),
+        true => format!(
+            "{} ({})",
+            session.when(model.installed_at),
+            render::utc(model.installed_at)
+        ),
         false => render::utc(model.installed_at),
     };
     let mut fields = vec![
         ("model", model.model.name().to_string()),
         ("version", model.model.version().to_owned()),
         ("path", model.path.display().to_string()),
-        ("size", size_and_files(Some(model.total_bytes), Some(model.files))),
+        (
+            "size",
+            size_and_files(Some(model.total_bytes), Some(model.files)),
+        ),
         ("installed", installed),
         ("source", label(session, model.source.as_deref())),
         ("manifest", model.manifest_digest.to_string()),
@@ -66,6 +85,20 @@ fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
         fields.extend((!globs.is_empty()).then(|| (key, globs.join(" "))));
     }
     print_fields(session, fields, &model.metadata, detail.files())
+}
+
+/// Prints how far a pull is, and why it stopped.
+fn print_unfinished(session: &Session, pull: &PartialModel) -> CliResult {
+    let mut fields = vec![
+        ("model", pull.model.name().to_string()),
+        ("version", pull.model.version().to_owned()),
+        ("status", pull.status.as_str().to_owned()),
+        ("downloaded", downloaded(pull)),
+        ("since", session.when(pull.touched_at)),
+        ("source", label(session, pull.source.as_deref())),
+    ];
+    fields.extend(pull.last_error.clone().map(|error| ("error", error)));
+    session.print_fields(&fields)
 }
 
 fn print_remote(session: &Session, detail: &RemoteDetail) -> CliResult {

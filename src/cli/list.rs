@@ -72,8 +72,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return session.show_list("examples", &examples, print);
     }
     if is_set(matches, args::REMOTE) {
-        let mut listing =
-            session.metered_as(SOURCES, |_| session.manager.list_remote(&options))?;
+        let mut listing = session.metered_as(SOURCES, |_| session.manager.list_remote(&options))?;
         let models = &mut listing.models;
         models.retain(|remote| is_named(&remote.model, name));
         let detail = match name.is_some() || is_set(matches, args::ALL) {
@@ -130,7 +129,11 @@ fn print_examples(session: &Session, examples: &[Example]) -> CliResult {
         .print(session)
 }
 
-fn print_installed(session: &Session, listing: &Listing, is_filtered: bool) -> CliResult {
+pub(super) fn print_installed(
+    session: &Session,
+    listing: &Listing,
+    is_filtered: bool,
+) -> CliResult {
     let what = match is_filtered {
         true => "No installed model matches.",
         false => "No model is installed.",
@@ -183,7 +186,10 @@ fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String
     }
     let (unfinished, running): (Vec<&PartialModel>, Vec<_>) =
         partials.iter().partition(|of| of.status == Status::Error);
-    for (number, state) in [(running.len(), "being pulled"), (unfinished.len(), "unfinished")] {
+    for (number, state) in [
+        (running.len(), "being pulled"),
+        (unfinished.len(), "unfinished"),
+    ] {
         if number > 0 {
             counts.push(format!("{number} {state}"));
         }
@@ -194,21 +200,31 @@ fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String
     }
     lines.extend(match unfinished.as_slice() {
         [] => None,
-        [one] => Some(format!("'{path} pull {}' resumes the unfinished pull", one.model)),
-        _ => Some(format!("'{path} pull MODEL VERSION' resumes an unfinished pull")),
+        [one] => Some(format!(
+            "'{path} pull {}' resumes the unfinished pull",
+            one.model
+        )),
+        _ => Some(format!(
+            "'{path} pull MODEL VERSION' resumes an unfinished pull"
+        )),
     });
     let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted;
     let deleted: Vec<_> = listing.models.iter().filter(is_deleted).collect();
     lines.extend(match deleted.as_slice() {
         [] => None,
-        [one] => Some(format!("'{path} pull {}' restores the deleted folder", one.model)),
-        _ => Some(format!("'{path} pull MODEL VERSION' restores a deleted folder")),
+        [one] => Some(format!(
+            "'{path} pull {}' restores the deleted folder",
+            one.model
+        )),
+        _ => Some(format!(
+            "'{path} pull MODEL VERSION' restores a deleted folder"
+        )),
     });
     lines
 }
 
 /// Describes how much of an unfinished pull is downloaded.
-fn downloaded(partial: &PartialModel) -> String {
+pub(super) fn downloaded(partial: &PartialModel) -> String {
     let done = render::size(partial.bytes_done);
     match (partial.total_bytes, partial.files) {
         (Some(total), _) => format!("{done} of {}", render::size(total)),

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::bar::{self, PullLine, Wait};
 use super::console::Console;
-use super::render::{cut, duration, safe};
 #[cfg(feature = "author")]
 use super::render::{count, size};
+use super::render::{cut, duration, safe};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Step, TransferState};
 #[cfg(feature = "author")]
@@ -171,7 +171,10 @@ impl State {
     fn pull(&mut self, model: &ModelRef, now: Instant) -> &mut PullLine {
         if !self.pulls.contains_key(model) && self.pulls.values().all(|pull| pull.has_ended) {
             self.pulls.clear();
-            self.printed = None;
+            // What is printed next is about something else.
+            self.printed
+                .iter_mut()
+                .for_each(|printed| printed.subject.clear());
         }
         let pull = self.pulls.entry(model.clone());
         pull.or_insert_with(|| PullLine::new(TransferState::default(), now))
@@ -364,7 +367,10 @@ mod tests {
         assert_eq!(meter.lines_after(0), ["g/a v  looking up"]);
         meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 500)));
         let lines = meter.lines_after(1);
-        assert!(lines.len() == 1 && lines[0].starts_with("g/a v [==") && lines[0].contains(" 50%"), "{lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].starts_with("g/a v [==") && lines[0].contains(" 50%"),
+            "{lines:?}"
+        );
         meter.on_event(&model("a"), &ProgressEvent::Finished(chunks(1000, 1000)));
         assert_eq!(meter.lines_after(1), ["Looking up g/a\\u{7}"]);
         meter.on_step(&Step::new(Task::Checking, 3).at("g/b v", 1));
@@ -381,13 +387,23 @@ mod tests {
         meter.on_event(&model("a"), &ProgressEvent::Finished(chunks(1000, 1000)));
         let lines = meter.lines_after(1);
         assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[0].starts_with("g/b v [") && lines[1].starts_with("g/c v ["), "{lines:?}");
-        assert!(lines[2].starts_with("1 model done, 2 under way  1.2 KB  1."), "{lines:?}");
+        assert!(
+            lines[0].starts_with("g/b v [") && lines[1].starts_with("g/c v ["),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].starts_with("1 model done, 2 under way  1.2 KB  1."),
+            "{lines:?}"
+        );
         meter.on_event(&model("b"), &ProgressEvent::Failed);
         meter.on_event(&model("c"), &ProgressEvent::Failed);
         assert_eq!(meter.lines_after(1), [""; 0]);
         meter.on_event(&model("d"), &ProgressEvent::Pending);
-        assert_eq!(meter.lines_after(1), ["g/d v  waiting for its turn"], "the sum starts anew");
+        assert_eq!(
+            meter.lines_after(1),
+            ["g/d v  waiting for its turn"],
+            "the sum starts anew"
+        );
     }
 
     #[test]
@@ -402,7 +418,10 @@ mod tests {
         };
         meter.on_event(&model("a"), &retrying);
         let line = meter.lines_after(0).remove(0);
-        assert!(line.contains("retrying in ") && line.ends_with(" (2 of 3)"), "{line}");
+        assert!(
+            line.contains("retrying in ") && line.ends_with(" (2 of 3)"),
+            "{line}"
+        );
         assert!(!line.contains('\n'), "{line:?}");
         meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 200)));
         assert!(!meter.lines_after(0)[0].contains("retrying"));
@@ -415,11 +434,21 @@ mod tests {
         assert_eq!(meter.plain_after(2000).as_deref(), Some("Looking up g/a"));
         meter.on_event(&model("a"), &ProgressEvent::Phase(chunks(1000, 0)));
         assert_eq!(meter.plain_after(2900), None, "too soon");
-        assert!(meter.plain_after(3000).unwrap().starts_with("g/a v: 0% of 1.0 KB ("));
+        assert!(
+            meter
+                .plain_after(3000)
+                .unwrap()
+                .starts_with("g/a v: 0% of 1.0 KB (")
+        );
         meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 99)));
         assert_eq!(meter.plain_after(9000), None, "too little more");
         meter.on_event(&model("a"), &ProgressEvent::Advanced(chunks(1000, 100)));
-        assert!(meter.plain_after(9000).unwrap().starts_with("g/a v: 10% of "));
+        assert!(
+            meter
+                .plain_after(9000)
+                .unwrap()
+                .starts_with("g/a v: 10% of ")
+        );
         assert!(meter.plain_after(39_000).is_some(), "half a minute later");
     }
 
@@ -445,7 +474,11 @@ mod tests {
                 std::thread::yield_now();
             }
             meter.finish();
-            let line = if is_drawn { "\rLooking up a model\r                  \r" } else { "" };
+            let line = if is_drawn {
+                "\rLooking up a model\r                  \r"
+            } else {
+                ""
+            };
             assert_eq!((err.text().as_str(), out.text().as_str()), (line, ""));
         }
     }

@@ -28,6 +28,10 @@
 //! begin with `modelrack_`, and they have no short forms. A parent that defines one of them itself, as a global argument,
 //! leaves ours out with [`Mount::without`] and passes its value on with [`Mount::output`].
 //!
+//! On a terminal, tables are no wider than it, colours say state, and whatever takes longer than a quarter of a second says how
+//! far it is. Elsewhere, tables are tab-separated and whole, and progress is a plain line now and then; with `--json` or
+//! `--quiet`, there is none.
+//!
 //! Warnings of the library go to the stream for messages, each once; not with `--quiet`, and not below a subscriber of the
 //! parent's, which receives them as [log events](crate#log-levels).
 //!
@@ -88,6 +92,7 @@ mod sources;
 mod sync;
 mod table;
 mod trace;
+mod unfinished;
 mod update;
 mod verify;
 

@@ -135,7 +135,13 @@ fn print_sums(session: &Session, models: &[RemoteModel]) -> CliResult {
         let sum = sums.entry((place, &remote.source, reference));
         sum.or_default().add(remote);
     }
-    let or_none = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
+    let or_none = |number: usize| {
+        if number == 0 {
+            "-".to_owned()
+        } else {
+            number.to_string()
+        }
+    };
     let rows = sums.iter().map(|((place, key, reference), sum)| {
         let label = place.map_or_else(|| (*key).to_owned(), |place| sources[place].label());
         [

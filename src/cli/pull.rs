@@ -73,9 +73,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         })?;
         return session.show(&plan, || print_plan(session, &plan));
     }
-    let report =
-        session.metered_as(&work, |meter| manager.pull(&address, &options.progress(meter)))?;
-    session.show(&report, || print_pulled(session, &report))
+    let report = session.metered_as(&work, |meter| {
+        manager.pull(&address, &options.progress(meter))
+    })?;
+    session.show(&report, || {
+        print_pulled(session, &report)?;
+        session.say(report.path.display())
+    })
 }
 
 fn print_matching(session: &Session, report: &MatchingReport) -> CliResult {
@@ -122,7 +126,10 @@ fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
     };
     let bytes = plans.iter().map(|plan| plan.bytes_to_fetch).sum();
     let models = render::count(plans.len(), "model");
-    session.sum_up(&[format!("{models}{installed}: {} to download", render::size(bytes))])
+    session.sum_up(&[format!(
+        "{models}{installed}: {} to download",
+        render::size(bytes)
+    )])
 }
 
 fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
@@ -156,11 +163,11 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
 
 fn print_pulled(session: &Session, report: &PullReport) -> CliResult {
     warn_unverified(session, report);
-    session.say(describe(report))
+    session.say(describe(report, "Installed"))
 }
 
-/// Describes what a pull did.
-pub(super) fn describe(report: &PullReport) -> String {
+/// Describes what a pull did; `verb` says so of a model that was not there in this state.
+pub(super) fn describe(report: &PullReport, verb: &str) -> String {
     let alias = report.alias_of.as_ref();
     let alias = alias.map(|target| format!(" (= {target})"));
     let model = format!("{}{}", report.model, alias.unwrap_or_default());
@@ -168,11 +175,11 @@ pub(super) fn describe(report: &PullReport) -> String {
         return format!("{model} is already installed");
     }
     format!(
-        "Installed {model}: {}, {}; downloaded {} in {}",
+        "{verb} {model}: {}, {}; downloaded {} in {}",
         render::count(report.files, "file"),
         render::size(report.total_bytes),
         render::size(report.bytes_fetched),
-        render::duration(report.elapsed)
+        render::elapsed(report.elapsed)
     )
 }
 

@@ -5,9 +5,9 @@ use clap::{ArgMatches, Command};
 use super::args::{self, Which, flag, is_set, text};
 use super::ending::CliResult;
 use super::session::Session;
-use super::{Mount, render};
-use crate::installed::{RemoveReport, Scope, Status};
-use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName, ModelRef};
+use super::{Mount, render, unfinished};
+use crate::installed::{PartialModel, RemoveReport, Scope, Status};
+use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
 
 pub(super) const EXAMPLES: &str = "
     remove fast-whisper/tiny fp16      one version
@@ -17,7 +17,7 @@ pub(super) const EXAMPLES: &str = "
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let all = flag(args::ALL).help("Remove all versions of the model");
     command
-        .about("Remove an installed model")
+        .about("Remove an installed model, or what an unfinished pull left")
         .args(args::model(mount, Which::Installed, true))
         .arg(all.conflicts_with(args::VERSION))
         .args(args::yes(mount))
@@ -41,33 +41,58 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
     let options = ListOptions::default().scope(Scope::Model(name.clone()));
     let versions = session.manager.list(&options)?.models;
     let address = ModelAddress::from(&name);
-    let pulled = being_pulled(session, &address)?;
-    if pulled.is_none() && versions.is_empty() {
+    let pulls = unfinished::find(session, &address)?;
+    if pulls.is_empty() && versions.is_empty() {
         // Fails, with similar names.
         session.manager.path(&address)?;
     }
-    let size = render::size(versions.iter().map(|model| model.total_bytes).sum());
-    let number = render::count(versions.len(), "version");
+    let is_installed = |pull: &&PartialModel| versions.iter().any(|of| of.model == pull.model);
+    let halves = pulls
+        .iter()
+        .filter(|pull| !unfinished::is_running(pull) && !is_installed(pull));
+    let halves: Vec<&PartialModel> = halves.collect();
+    let mut number = render::count(versions.len(), "version");
+    match (versions.len(), halves.len()) {
+        (_, 0) => {}
+        (0, halves) => number = render::count(halves, "unfinished pull"),
+        (_, halves) => number += &format!(" and {}", render::count(halves, "unfinished pull")),
+    }
+    let bytes = versions.iter().map(|model| model.total_bytes);
+    let bytes = bytes.chain(halves.iter().map(|half| half.bytes_done));
+    let size = render::size(bytes.sum());
     session.confirm(&format!("Remove {number} of {name} ({size})?"))?;
-    tell_of_wait(session, pulled.as_ref());
+    tell_of_wait(session, &pulls);
     Ok(session.manager.remove_all(&name, &session.cancel)?)
 }
 
 fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveReport> {
     let manager = &session.manager;
     let found = manager.path(address).and_then(|_| manager.get(address));
-    let pulled = being_pulled(session, address)?;
+    let pulls = unfinished::find(session, address)?;
     let question = match found {
         Ok(detail) => {
             let size = render::size(detail.installed.total_bytes);
             format!("Remove {} ({size})?", detail.installed.model)
         }
-        Err(error) => match (error.kind(), &pulled) {
-            (ErrorKind::NotInstalled { .. }, Some(model)) => {
-                format!("Remove {model} once it has been pulled?")
+        Err(error) => match (error.kind(), pulls.as_slice()) {
+            (ErrorKind::NotInstalled { .. }, [pull]) if unfinished::is_running(pull) => {
+                format!("Remove {} once it has been pulled?", pull.model)
             }
-            // A pull that has not written anything yet, or that the address means in another form.
-            (ErrorKind::NotInstalled { .. }, None) if session.is_confirmed() => {
+            (ErrorKind::NotInstalled { .. }, [half]) => format!(
+                "Remove the unfinished pull of {} ({})?",
+                half.model,
+                render::size(half.bytes_done)
+            ),
+            (ErrorKind::NotInstalled { .. }, [_, _, ..]) => {
+                return Err(Error::from(ErrorKind::InvalidRef {
+                    input: address.to_string(),
+                    message: "has unfinished pulls of several versions".into(),
+                    choices: pulls.iter().map(|pull| pull.model.to_string()).collect(),
+                })
+                .into());
+            }
+            // A pull that has not written anything yet.
+            (ErrorKind::NotInstalled { .. }, []) if session.is_confirmed() => {
                 return Ok(manager.remove(address, &session.cancel)?);
             }
             (
@@ -81,27 +106,16 @@ fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveRepo
         },
     };
     session.confirm(&question)?;
-    tell_of_wait(session, pulled.as_ref());
+    tell_of_wait(session, &pulls);
     Ok(manager.remove(address, &session.cancel)?)
 }
 
-fn tell_of_wait(session: &Session, pulled: Option<&ModelRef>) {
-    if let Some(model) = pulled {
-        session.note(format!("Waiting for the pull of {model} to end"));
+/// Says which pull a removal waits for.
+fn tell_of_wait(session: &Session, pulls: &[PartialModel]) {
+    let mut running = pulls
+        .iter()
+        .filter(|pull| pull.status == Status::Downloading);
+    if let Some(pull) = running.next() {
+        session.note(format!("Waiting for the pull of {} to end", pull.model));
     }
-}
-
-/// Returns the model of a pull that is running and that the removal waits for.
-fn being_pulled(session: &Session, address: &ModelAddress) -> CliResult<Option<ModelRef>> {
-    let options = ListOptions::default().status(Status::Downloading);
-    let partials = session.manager.list(&options)?.partials.into_iter();
-    let is_meant = |model: &ModelRef| {
-        let (name, version) = (model.name(), model.version());
-        *address == name.into()
-            || *address == model.into()
-            || format!("{name}@{version}")
-                .parse()
-                .is_ok_and(|typed: ModelAddress| typed == *address)
-    };
-    Ok(partials.map(|partial| partial.model).find(is_meant))
 }

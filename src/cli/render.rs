@@ -235,8 +235,14 @@ pub(super) fn fields(fields: &[(&str, String)], columns: Option<usize>) -> Strin
     /// The least that values get of a narrow terminal.
     const LEAST: usize = 12;
     let names: Vec<String> = fields.iter().map(|(name, _)| safe(name) + ":").collect();
-    let width = names.iter().map(|name| name.width()).max().unwrap_or_default();
-    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(width + 1).max(LEAST));
+    let width = names
+        .iter()
+        .map(|name| name.width())
+        .max()
+        .unwrap_or_default();
+    let room = columns.map_or(usize::MAX, |columns| {
+        columns.saturating_sub(width + 1).max(LEAST)
+    });
     let mut lines = Vec::new();
     for (name, (_, value)) in names.iter().zip(fields) {
         let indent = " ".repeat(width - name.width());
@@ -303,7 +309,13 @@ mod tests {
 
     #[test]
     fn what_took_less_than_a_second_took_some_time() {
-        for (millis, expected) in [(0, "0.1s"), (1, "0.1s"), (200, "0.2s"), (999, "0.9s"), (1000, "1s")] {
+        for (millis, expected) in [
+            (0, "0.1s"),
+            (1, "0.1s"),
+            (200, "0.2s"),
+            (999, "0.9s"),
+            (1000, "1s"),
+        ] {
             assert_eq!(elapsed(Duration::from_millis(millis)), expected);
         }
     }

@@ -21,10 +21,15 @@ pub(super) fn print(session: &Session) -> CliResult {
     session.show_list("sources", &sources, || {
         if session.console.out_is_terminal && !session.output.quiet {
             print_folders(session)?;
-            sources.iter().try_for_each(|source| print_block(session, source))?;
+            sources
+                .iter()
+                .try_for_each(|source| print_block(session, source))?;
         } else if !sources.is_empty() {
-            return Table::new(HEAD, sources.iter().flat_map(|source| rows(session, source)))
-                .print(session);
+            return Table::new(
+                HEAD,
+                sources.iter().flat_map(|source| rows(session, source)),
+            )
+            .print(session);
         }
         print_advice(session, &sources)
     })
@@ -36,7 +41,11 @@ fn print_folders(session: &Session) -> CliResult {
         return Ok(());
     };
     let file = &settings.config_file;
-    let missing = if file.exists() { "" } else { " (does not exist)" };
+    let missing = if file.exists() {
+        ""
+    } else {
+        " (does not exist)"
+    };
     let show = |path: &Path| path.display().to_string();
     session.print_fields(&[
         ("models", show(&settings.store_dir)),
@@ -61,7 +70,11 @@ fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
     console.print(format!("\n{label}{INDENT}{place}"))?;
     let rows: Vec<_> = match source.refs.is_empty() {
         true => vec![row_of_all(source)],
-        false => source.refs.iter().map(|of| row_of_ref(source, of)).collect(),
+        false => source
+            .refs
+            .iter()
+            .map(|of| row_of_ref(source, of))
+            .collect(),
     };
     let table = Table::new([""; 5], rows).state(1).cut();
     let columns = columns.saturating_sub(INDENT.len());
@@ -73,8 +86,14 @@ fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
 /// Returns the ref, the commit or state, the number of models, the age and what is unusual of a registry.
 fn row_of_ref(source: &SourceInfo, of: &RefInfo) -> [String; 5] {
     let Some(cached) = &of.cached else {
-        let [models, age, unusual] = ["-"; 3].map(str::to_owned);
-        return [of.reference.clone(), "not synced".to_owned(), models, age, unusual];
+        let [models, age, unusual] = [""; 3].map(str::to_owned);
+        return [
+            of.reference.clone(),
+            "not synced".to_owned(),
+            models,
+            age,
+            unusual,
+        ];
     };
     let state = render::short_commit(cached.commit.as_deref());
     let mut unusual = Vec::new();
@@ -88,31 +107,45 @@ fn row_of_ref(source: &SourceInfo, of: &RefInfo) -> [String; 5] {
         of.reference.clone(),
         state.unwrap_or(cached.mode.as_str()).to_owned(),
         render::count(cached.versions, "model"),
-        format!("synced {}", render::age(cached.fetched_at, SystemTime::now())),
-        or_dash(Some(&unusual.join(", "))),
+        format!(
+            "synced {}",
+            render::age(cached.fetched_at, SystemTime::now())
+        ),
+        unusual.join(", "),
     ]
 }
 
 /// The same of a source without refs.
 fn row_of_all(source: &SourceInfo) -> [String; 5] {
-    let models = source.versions.map(|versions| render::count(versions, "model"));
+    let models = source
+        .versions
+        .map(|versions| render::count(versions, "model"));
     let state = match (source.kind, source.fetched_at) {
         (SourceKind::HUB, _) => "asked whenever it is needed".to_owned(),
         (_, None) => "not synced".to_owned(),
         (_, Some(time)) => format!("synced {}", render::age(time, SystemTime::now())),
     };
-    let [none, age, unusual] = ["-"; 3].map(str::to_owned);
-    [models.unwrap_or(none), state, "-".to_owned(), age, unusual]
+    let [commit, age, unusual] = [""; 3].map(str::to_owned);
+    [models.unwrap_or_default(), state, commit, age, unusual]
 }
 
 /// Says what to do about sources that are missing or not synced.
 fn print_advice(session: &Session, sources: &[SourceInfo]) -> CliResult {
     if sources.is_empty() {
-        session.note(format!("No source is configured: {}.", session.how_to_add_a_source()));
+        session.note(format!(
+            "No source is configured: {}.",
+            session.how_to_add_a_source()
+        ));
     }
     let is_missing = |of: &RefInfo| of.is_configured && of.cached.is_none();
-    match sources.iter().any(|source| source.refs.iter().any(is_missing)) {
-        true => session.sum_up(&[format!("'{} sync' fetches what is not synced", session.path)]),
+    match sources
+        .iter()
+        .any(|source| source.refs.iter().any(is_missing))
+    {
+        true => session.sum_up(&[format!(
+            "'{} sync' fetches what is not synced",
+            session.path
+        )]),
         false => Ok(()),
     }
 }

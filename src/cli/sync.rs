@@ -1,9 +1,11 @@
 //! `sync`: update the cached registries of the sources.
 
+use clap::builder::styling::AnsiColor;
 use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, string};
 use super::ending::{CliResult, reported};
+use super::render::safe;
 use super::session::Session;
 use super::{Mount, render};
 use crate::SyncOptions;
@@ -63,7 +65,21 @@ fn print(session: &Session, report: &SyncReport) -> CliResult {
     }
     for registry in &report.failed {
         let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
-        session.warn(format!("Failed {name}: {}", chain(&registry.error)));
+        let failed = session.paint(AnsiColor::Red, "Failed");
+        let failure = safe(&format!("{name}: {}", chain(&registry.error)));
+        session.console.note(format!("{failed} {failure}"));
     }
-    Ok(())
+    let counts = [
+        (report.synced.len(), "synced"),
+        (report.skipped.len(), "skipped"),
+        (report.failed.len(), "failed"),
+    ];
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<String> = counts
+        .map(|(number, state)| format!("{number} {state}"))
+        .collect();
+    match report.synced.len() + report.skipped.len() + report.failed.len() {
+        0 | 1 => Ok(()),
+        _ => session.sum_up(&[counts.join(", ")]),
+    }
 }

@@ -132,11 +132,16 @@ impl<const N: usize> Table<N> {
     /// Returns the columns that are shown, each with its width.
     fn layout(&self, head: Option<&[String; N]>, room: Option<usize>) -> Vec<(usize, usize)> {
         let says_something = |column: &usize| {
-            *column < self.names || self.rows.iter().any(|row| row[*column] != "-")
+            *column < self.names || {
+                let mut cells = self.rows.iter().map(|row| row[*column].as_str());
+                cells.any(|cell| !matches!(cell, "" | "-"))
+            }
         };
         let width = |column: usize| {
             let rows = head.into_iter().chain(&self.rows);
-            rows.map(|row| row[column].width()).max().unwrap_or_default()
+            rows.map(|row| row[column].width())
+                .max()
+                .unwrap_or_default()
         };
         let shown = (0..N).filter(says_something);
         let mut shown: Vec<_> = shown.map(|column| (column, width(column))).collect();
@@ -223,26 +228,49 @@ mod tests {
 
     #[test]
     fn columns_that_say_nothing_are_for_programs_only() {
-        let rows = [["a/model", "-", "-", "12 B", "-"], ["b", "v1", "-", "-", "-"]];
-        let table = table(["MODEL", "VERSION", "TYPE", "SIZE", "TEXT"], &rows).named_by(2).cut();
+        let rows = [
+            ["a/model", "-", "-", "12 B", "-"],
+            ["b", "v1", "-", "-", "-"],
+        ];
+        let table = table(["MODEL", "VERSION", "TYPE", "SIZE", "TEXT"], &rows)
+            .named_by(2)
+            .cut();
         assert_eq!(
             table.format(&terminal(80), false),
             "MODEL    VERSION  SIZE\na/model  -        12 B\nb        v1       -"
         );
         let (piped, _, _) = Console::captured();
-        assert_eq!(table.format(&piped, false), "a/model\t-\t-\t12 B\t-\nb\tv1\t-\t-\t-");
+        assert_eq!(
+            table.format(&piped, false),
+            "a/model\t-\t-\t12 B\t-\nb\tv1\t-\t-\t-"
+        );
     }
 
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         let rows = [
-            ["mf6/test/test001a_Tharmonic", "develop", "installed", "1.2 GB", "日本語の説明、長い"],
-            ["模型/日本語の長い名前", "e\u{301}\u{1b}[1m", "-", "-", "short"],
+            [
+                "mf6/test/test001a_Tharmonic",
+                "develop",
+                "installed",
+                "1.2 GB",
+                "日本語の説明、長い",
+            ],
+            [
+                "模型/日本語の長い名前",
+                "e\u{301}\u{1b}[1m",
+                "-",
+                "-",
+                "short",
+            ],
         ];
         for columns in 1..100 {
             for names in 0..3 {
                 let head = ["MODEL", "VERSION", "STATE", "SIZE", "TEXT"];
-                let text = table(head, &rows).named_by(names).cut().format(&terminal(columns), false);
+                let text = table(head, &rows)
+                    .named_by(names)
+                    .cut()
+                    .format(&terminal(columns), false);
                 // Each name keeps a column.
                 let least = if names == 2 { 4 } else { 1 };
                 for line in text.lines() {

@@ -1,5 +1,7 @@
 //! `update`: show and apply what changed at the sources.
 
+use std::fmt;
+
 use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
@@ -61,13 +63,16 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     error.unwrap_or(Ok(()))
 }
 
+/// Prints what is not up to date, and how much is.
 fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
-    let mut changed = 0;
+    let mut sum = Sum::default();
     for entry in entries {
         let model = &entry.model;
+        sum.add(entry);
         match (&entry.freshness, &entry.applied) {
             // Said above.
             (Freshness::Absent(_), _) => Ok(()),
+            (Freshness::UpToDate, _) if entries.len() > 1 => Ok(()),
             (Freshness::UpToDate, _) => session.say(format!("{model}: up to date")),
             (Freshness::Gone(_), _) => {
                 session.print(format!("{model}: no longer offered by its source"))
@@ -75,20 +80,72 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
             (Freshness::Unknown(error), _) => {
                 session.print(format!("{model}: unknown: {}", chain(error)))
             }
-            (Freshness::Changed(_), Some(applied)) => session.say(describe(applied)),
-            (Freshness::Changed(change), None) => {
-                changed += 1;
-                print_change(session, &model.to_string(), change)
+            (Freshness::Changed(change), Some(applied)) => {
+                session.say(describe(applied, "Updated"))?;
+                print_files(session, change)
             }
+            (Freshness::Changed(change), None) => print_change(session, &model.to_string(), change),
         }?;
+    }
+    if entries.len() > 1 {
+        session.say(&sum)?;
     }
     if entries.is_empty() {
         session.note("No model is installed.");
-    } else if changed > 0 && !apply {
+    } else if sum.changed > 0 && !apply {
         let path = &session.path;
         session.note(format!("Run '{path} update --apply' to apply the changes."));
     }
     Ok(())
+}
+
+/// How many models are in which state.
+#[derive(Default)]
+struct Sum {
+    up_to_date: usize,
+    changed: usize,
+    updated: usize,
+    gone: usize,
+    unknown: usize,
+    /// To download of what has changed, and downloaded of what is updated.
+    bytes: u64,
+}
+
+impl Sum {
+    fn add(&mut self, entry: &UpdateEntry) {
+        let count = match (&entry.freshness, &entry.applied) {
+            (Freshness::Changed(_), Some(applied)) => {
+                self.bytes += applied.bytes_fetched;
+                &mut self.updated
+            }
+            (Freshness::Changed(change), None) => {
+                self.bytes += change.plan.bytes_to_fetch;
+                &mut self.changed
+            }
+            (Freshness::UpToDate, _) => &mut self.up_to_date,
+            (Freshness::Gone(_), _) => &mut self.gone,
+            (Freshness::Unknown(_) | Freshness::Absent(_), _) => &mut self.unknown,
+        };
+        *count += 1;
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = render::size(self.bytes);
+        let states = [
+            (self.up_to_date, "up to date".to_owned()),
+            (self.changed, format!("changed ({bytes} to download)")),
+            (self.updated, format!("updated ({bytes} downloaded)")),
+            (self.gone, "no longer offered".to_owned()),
+            (self.unknown, "unknown".to_owned()),
+        ];
+        let states = states.iter().filter(|(number, _)| *number > 0);
+        let states: Vec<String> = states
+            .map(|(number, state)| format!("{number} {state}"))
+            .collect();
+        f.write_str(&states.join(", "))
+    }
 }
 
 fn print_change(session: &Session, model: &str, change: &Change) -> CliResult {
@@ -102,6 +159,10 @@ fn print_change(session: &Session, model: &str, change: &Change) -> CliResult {
         render::size(plan.bytes_to_fetch),
         render::size(plan.total_bytes)
     ))?;
+    print_files(session, change)
+}
+
+fn print_files(session: &Session, change: &Change) -> CliResult {
     let changes = [
         ('+', &change.added),
         ('~', &change.changed),

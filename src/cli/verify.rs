@@ -7,7 +7,7 @@ use super::ending::{CliError, CliResult};
 use super::session::Session;
 use super::{Mount, render};
 use crate::VerifyOptions;
-use crate::installed::VerifiedModel;
+use crate::installed::{VerifiedModel, VerifyReport};
 
 const REPAIR: &str = "modelrack_repair";
 
@@ -35,11 +35,30 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             session.note("No model is installed.");
         }
         let mut models = report.models.iter();
-        models.try_for_each(|verified| print(session, verified))
+        models.try_for_each(|verified| print(session, verified))?;
+        match report.models.len() {
+            0 | 1 => Ok(()),
+            _ => session.sum_up(&[sum(&report)]),
+        }
     })?;
     match report.models.iter().all(VerifiedModel::is_whole) {
         true => Ok(()),
         false => Err(CliError::Damaged),
+    }
+}
+
+/// Describes how many models are as they should be.
+fn sum(report: &VerifyReport) -> String {
+    let models = render::count(report.models.len(), "model");
+    let bytes = report.models.iter().map(|verified| verified.bytes).sum();
+    let damaged = report
+        .models
+        .iter()
+        .filter(|verified| !verified.is_whole())
+        .count();
+    match damaged {
+        0 => format!("{models} ok, {}", render::size(bytes)),
+        number => format!("{number} of {models} damaged"),
     }
 }
 

@@ -60,7 +60,10 @@ impl Engine {
     }
 
     /// Returns the handler of progress that an operation was given, or the manager's own.
-    pub(crate) fn progress_of<'a>(&'a self, own: &'a Option<Arc<dyn Progress>>) -> &'a dyn Progress {
+    pub(crate) fn progress_of<'a>(
+        &'a self,
+        own: &'a Option<Arc<dyn Progress>>,
+    ) -> &'a dyn Progress {
         own.as_ref().unwrap_or(&self.progress).as_ref()
     }
 

@@ -86,7 +86,10 @@ impl Engine {
             force: options.force,
         };
         let progress = self.progress_of(&options.progress);
-        let (first, done) = (Step::new(Task::Syncing, sources.len() as u64), AtomicU64::new(0));
+        let (first, done) = (
+            Step::new(Task::Syncing, sources.len() as u64),
+            AtomicU64::new(0),
+        );
         progress.on_step(&first);
         let reports = at_once(&sources, |source| {
             let report = source.sync(&call, &request);

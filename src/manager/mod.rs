@@ -270,7 +270,7 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::get`].
     fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel>;
 
-    /// Removes one version of a model.
+    /// Removes one version of a model, or what an unfinished pull has left of it.
     ///
     /// ```
     /// use modelrack::{CancelToken, Manager, ManagerExt};
@@ -283,7 +283,7 @@ pub trait Manager: Send + Sync + Debug {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are installed and none is given.
+    /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are there and none is given.
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport>;
 
     /// Removes all versions of a model, and continues after a failure.

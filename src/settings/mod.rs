@@ -15,7 +15,10 @@ pub(crate) struct Settings {
     pub(crate) store_dir: PathBuf,
     pub(crate) cache_dir: PathBuf,
     /// The user's file with `[sources]`, which need not exist.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only commands name it"))]
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only commands name it")
+    )]
     pub(crate) config_file: PathBuf,
     pub(crate) offline: Offline,
     pub(crate) auto_sync: bool,

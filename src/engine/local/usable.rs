@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 
 use tracing::info;
 
 use crate::engine::Engine;
-use crate::engine::local::verify::DamagedFile;
+use crate::engine::local::verify::{DamagedFile, Hashing};
 use crate::error::{ErrorKind, IoContext, Result, is_missing};
 use crate::model::ModelRef;
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Step, Task};
 use crate::store::record::ModelRecord;
 
 impl Engine {
@@ -51,7 +52,18 @@ impl Engine {
             return Ok(Vec::new());
         }
         info!(%model, "verifying what may not have reached the disk before the system was restarted");
-        Ok(self.verify_model(model, record, cancel)?.damaged)
+        let (name, bytes) = (model.to_string(), AtomicU64::new(0));
+        let step = Step {
+            total_bytes: record.total_size,
+            ..Step::new(Task::Verifying, 1)
+        };
+        let hashing = Hashing {
+            cancel,
+            progress: self.progress.as_ref(),
+            step: step.at(&name, 0),
+            bytes: &bytes,
+        };
+        Ok(self.verify_model(model, record, &hashing)?.damaged)
     }
 
     fn existing_dir(&self, model: &ModelRef) -> Result<PathBuf> {

@@ -329,12 +329,12 @@ impl Engine {
 }
 
 /// The hashing of one model, which can be cancelled, and is followed.
-struct Hashing<'a> {
-    cancel: &'a CancelToken,
-    progress: &'a dyn Progress,
-    step: Step<'a>,
+pub(super) struct Hashing<'a> {
+    pub(super) cancel: &'a CancelToken,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) step: Step<'a>,
     /// The bytes of all models that were hashed.
-    bytes: &'a AtomicU64,
+    pub(super) bytes: &'a AtomicU64,
 }
 
 impl Hashing<'_> {

@@ -114,6 +114,14 @@ impl Reading {
         &self.names
     }
 
+    /// Whether a version has a name that the address may mean, and the version if one is named.
+    pub(crate) fn is_of(&self, model: &ModelRef) -> bool {
+        self.names.iter().any(|(name, version)| {
+            let version = version.as_deref();
+            name == model.name() && version.is_none_or(|version| version == model.version())
+        })
+    }
+
     /// The full names that sources may have, each with its version when that can be told without asking.
     pub(crate) fn expected(&self) -> impl Iterator<Item = (ModelName, Option<&str>)> {
         self.candidates.iter().filter_map(|at| {

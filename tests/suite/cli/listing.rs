@@ -66,7 +66,8 @@ fn list_shows_models_and_partials_and_asks_nobody() {
     assert_eq!(rows[0][2..4], ["available", "10.2 KB"]);
     assert_eq!(rows[2][2..4], ["error", "2.0 KB of 5.0 KB"]);
     // A terminal gets a head, and columns below it.
-    let ran = run_words(&mount(&rack), &["list"], Sinks::Terminal(""));
+    let plain = mount(&rack).environment(rack.environment().variable("NO_COLOR", "1"));
+    let ran = run_words(&plain, &["list"], Sinks::Terminal(""));
     let lines: Vec<&str> = ran.out.lines().collect();
     assert!(
         lines[0].starts_with("MODEL     VERSION  STATUS     SIZE"),
@@ -246,7 +247,11 @@ fn info_without_a_model_shows_the_sources_and_asks_nobody() {
             .ends_with('Z')
     );
     let mount = Mount::new(rack.bare_config()).environment(rack.environment());
-    assert_eq!(run_line(&mount, "info").err, "No source is configured.\n");
+    let said = run_line(&mount, "info").err;
+    let expected = "No source is configured: write a line such as sources.NAME.url = \"https://models.example.org\" into ";
+    assert!(said.starts_with(expected), "{said}");
+    let rest = "models.toml, or set RACK_MODELS_REGISTRY_URL to the URL of a registry.\n";
+    assert!(said.ends_with(rest), "{said}");
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn info_shows_a_model_here_or_at_its_source() {
     for line in [
         "model:       h/n\n",
         "version:     v1\n",
-        "size:        5 B\n",
+        "size:        5 B in 1 file\n",
         "description: Counts sheep\n",
         "accuracy:    0.97\n",
     ] {

@@ -22,11 +22,15 @@ fn typed(rack: &Rack, line: &str, typed: &'static str) -> Ran {
     run_words(&mount(rack), &words, Sinks::Terminal(typed))
 }
 
-const QUESTIONS: [(&str, &str); 3] = [
+const QUESTIONS: [(&str, &str); 4] = [
     ("remove g/m v1", "Remove g/m v1 (10.2 KB)? [y/N] "),
     (
         "remove g/m --all",
-        "Remove 1 version of g/m (10.2 KB)? [y/N] ",
+        "Remove 1 version and 1 unfinished pull of g/m (12.2 KB)? [y/N] ",
+    ),
+    (
+        "remove g/m v2",
+        "Remove the unfinished pull of g/m v2 (2.0 KB)? [y/N] ",
     ),
     ("prune", "Remove 1 unfinished pull (2.0 KB)? [y/N] "),
 ];
@@ -34,7 +38,8 @@ const QUESTIONS: [(&str, &str); 3] = [
 fn is_done(rack: &Rack, line: &str) -> bool {
     let (models, partials) = rack.listed();
     match line {
-        "prune" => partials.is_empty(),
+        "prune" | "remove g/m v2" => partials.is_empty(),
+        "remove g/m --all" => partials.is_empty() && models.is_empty(),
         _ => models.is_empty(),
     }
 }
@@ -145,4 +150,40 @@ fn clearing_is_confirmed_by_either_name_of_the_flag() {
         assert_eq!(ran.code, 0, "{ran:?}");
         assert!(ran.out.contains("Removed the registry"), "{ran:?}");
     }
+}
+
+#[test]
+fn a_half_is_removed_as_a_whole_would_be() {
+    let rack = furnished();
+    // What is installed is not what was asked for.
+    let ran = models(&rack, "remove g/m v2 -y");
+    assert_eq!(ran.quiet_success(), "Removed g/m v2\nFreed 2.0 KB\n");
+    assert_eq!(rack.listed(), (vec!["g/m v1".to_owned()], vec![]));
+    assert_eq!(models(&rack, "remove g/m v2 -y").code, 4);
+    let rack = furnished();
+    models(&rack, "remove g/m v1 -y").success();
+    let report = models(&rack, "remove g/m --all -y --json").json();
+    assert_eq!(report["removed"][0]["version"], "v2");
+    assert_eq!(
+        (report["bytes_freed"].as_u64(), rack.cache()),
+        (Some(2048), vec![])
+    );
+}
+
+#[test]
+fn info_of_a_half_says_how_far_it_is_and_how_to_go_on() {
+    let rack = furnished();
+    let ran = models(&rack, "info g/m v2");
+    assert_eq!(ran.code, 4, "{ran:?}");
+    for line in [
+        "status:     error\n",
+        "downloaded: 2.0 KB of 5.0 KB\n",
+        "error:      ",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    assert_eq!(
+        models(&rack, "info g/m v2 --json").json()["error"]["code"],
+        "NOT_INSTALLED"
+    );
 }

@@ -75,7 +75,11 @@ fn update_applies_for_people_too_and_tells_what_is_gone() {
     two_states(&rack);
     let out = models(&rack, "update --apply").success();
     assert!(
-        out.starts_with("Installed g/m v1: 3 files, 3.1 KB; downloaded 10 B in "),
+        out.starts_with("Updated g/m v1: 3 files, 3.1 KB; downloaded 10 B in "),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("\n  + d.txt\n  ~ b.txt\n  - c.txt\n"),
         "{out}"
     );
     crate::support::registry::serve_index(&rack.server, &json!({}));
@@ -175,7 +179,13 @@ fn a_failure_for_one_of_several_models_is_told_and_the_others_go_on() {
         "the reason is missing: {}",
         ran.out
     );
-    assert!(ran.out.contains("Installed g/n v1"), "{}", ran.out);
+    assert!(ran.out.contains("Updated g/n v1"), "{}", ran.out);
+    assert!(
+        ran.out
+            .ends_with("\n1 updated (5 B downloaded), 1 unknown\n"),
+        "{}",
+        ran.out
+    );
     assert!(ran.err.contains("500"), "{}", ran.err);
     let ran = super::models(&rack, "update --json");
     assert_eq!((ran.code, ran.err.as_str()), (5, ""));
@@ -183,4 +193,39 @@ fn a_failure_for_one_of_several_models_is_told_and_the_others_go_on() {
     assert_eq!(report["models"][0]["state"], "unknown");
     assert_eq!(report["models"][0]["error"]["code"], "NETWORK_ERROR");
     assert_eq!(report["models"][1]["state"], "up_to_date");
+}
+
+#[test]
+fn of_many_models_those_that_are_up_to_date_are_only_counted() {
+    let rack = Rack::with_model();
+    for model in ["g/n v1", "g/o v1"] {
+        rack.publish(model, &[("n.bin", b"old")]);
+    }
+    for model in ["g/m v1", "g/n v1", "g/o v1"] {
+        rack.pull(model).unwrap();
+    }
+    assert_eq!(models(&rack, "update").quiet_success(), "3 up to date\n");
+    rack.publish("g/n v1", &[("n.bin", b"newer")]);
+    let ran = models(&rack, "update");
+    assert_eq!(
+        ran.out,
+        "g/n v1: changed, 5 B of 5 B to download\n  ~ n.bin\n2 up to date, 1 changed (5 B to download)\n"
+    );
+    assert_eq!(
+        ran.err,
+        "Run 'rack models update --apply' to apply the changes.\n"
+    );
+    let quiet = models(&rack, "update --quiet").quiet_success();
+    assert_eq!(quiet, "g/n v1: changed, 5 B of 5 B to download\n");
+    let mut index = rack.index();
+    index["g"].as_object_mut().unwrap().remove("o");
+    crate::support::registry::serve_index(&rack.server, &index);
+    let ran = models(&rack, "update");
+    assert_eq!(
+        (ran.code, ran.err.contains("models: ")),
+        (3, false),
+        "{ran:?}"
+    );
+    let sum = "\n1 up to date, 1 changed (5 B to download), 1 no longer offered\n";
+    assert!(ran.out.ends_with(sum), "{}", ran.out);
 }

@@ -97,7 +97,7 @@ fn who_waits_is_told_and_may_be_cancelled() {
             go_on.open();
             let result = waited.recv_timeout(PATIENCE).unwrap().unwrap();
             assert_eq!(result.outcome, PullOutcome::AlreadyInstalled);
-            assert_eq!(recorder.story(), ["waiting", "phase manifest"]);
+            assert_eq!(recorder.story(), ["waiting", "phase manifest", "finished"]);
         }
     }
     assert_eq!(
@@ -248,7 +248,7 @@ fn removing_waits_for_the_first_pull_of_a_model() {
 }
 
 #[test]
-fn removing_what_a_failed_pull_did_not_install_is_as_ever() {
+fn removing_waits_for_a_pull_that_fails_and_takes_what_it_left() {
     let rack = Rack::new();
     let published = rack.publish("g/m v1", &sample());
     let (under_way, go_on) = (Gate::new(), Gate::new());
@@ -260,11 +260,11 @@ fn removing_what_a_failed_pull_did_not_install_is_as_ever() {
     assert!(under_way.wait(PATIENCE));
     let recorder = Recorder::calling(move |_, _| go_on.open());
     let second = rack.manager_with(Arc::new(recorder));
-    let error = second
-        .remove(&address("g/m v1"), &CancelToken::new())
-        .unwrap_err();
-    assert_eq!(error.code(), "NOT_INSTALLED");
+    let remove = || second.remove(&address("g/m v1"), &CancelToken::new());
+    assert_eq!(remove().unwrap().removed.len(), 1);
     pulled.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    assert_eq!(rack.listed(), (vec![], vec![]));
+    assert_eq!(remove().unwrap_err().code(), "NOT_INSTALLED");
 }
 
 #[test]
