@@ -113,7 +113,7 @@ pub struct Url {
     /// Percent-encoded, starting with a slash.
     path: String,
     query: Option<String>,
-    credentials: Option<Credentials>,
+    credentials: Option<Box<Credentials>>,
 }
 
 /// User and password of a URL.
@@ -176,7 +176,7 @@ impl Url {
         let (credentials, host) = match authority.rsplit_once('@') {
             Some((user, host)) => {
                 let (text, setting) = (Secret::new(user), None);
-                (Some(Credentials { text, setting }), host)
+                (Some(Box::new(Credentials { text, setting })), host)
             }
             None => (None, authority),
         };
