@@ -54,9 +54,9 @@ pub(crate) fn try_lock(path: &Path) -> io::Result<TryLock> {
     }
 }
 
-/// Reads what Linux [names each boot]; its containers see the same name.
+/// Reads [how Linux names each boot]. Containers see the same name, or one that each start of them changes.
 ///
-/// [names each boot]: https://docs.kernel.org/admin-guide/sysctl/kernel.html#random
+/// [how Linux names each boot]: https://docs.kernel.org/admin-guide/sysctl/kernel.html#random
 pub(crate) fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = id.trim();
