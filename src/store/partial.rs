@@ -20,8 +20,8 @@
 //! its own, and begins with a copy of what the first has.
 //!
 //! Neither its records nor its journal are synced, see `durability`. After a power cut, the journal may list bytes that the
-//! disk never got, so of a partial that another boot of the system left, only what digests cover is used: they show what is
-//! wrong. Where nothing names the boots, all of it is.
+//! disk never got, so of a partial that another boot of the system left, only what digests or the checksums of a zip cover is
+//! used: they show what is wrong. Where nothing names the boots, all of it is.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -286,9 +286,17 @@ impl PartialWriter {
                 .iter()
                 .try_for_each(|range| self.journal.note(&range))?;
         }
+        let has_digest = |index: usize| {
+            let file = manifest.files().get(index);
+            file.is_some_and(|file| file.digest.is_some())
+        };
+        for index in self.begun().into_keys() {
+            if !has_digest(index) {
+                self.note_begun(index, 0)?;
+            }
+        }
         for (index, file) in self.measured() {
-            let digest = manifest.files().get(index).and_then(|file| file.digest);
-            if file.is_here && digest.is_none() {
+            if file.is_here && !has_digest(index) {
                 self.note_measured(index, &MeasuredFile::missing(file.size_bytes))?;
             }
         }

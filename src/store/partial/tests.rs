@@ -259,6 +259,7 @@ fn of_what_another_boot_left_only_that_is_kept_which_digests_cover() {
     first.note(&(0..9)).unwrap();
     for index in [0, 1] {
         first.note_measured(index, &here).unwrap();
+        first.note_begun(index, 3).unwrap();
     }
     drop(first);
     assert_eq!(claim(Some("1")).resumed(&manifest), set([0..9]));
@@ -267,6 +268,7 @@ fn of_what_another_boot_left_only_that_is_kept_which_digests_cover() {
     let measured: HashMap<_, _> = second.measured().into_iter().collect();
     assert_eq!(measured[&0], here);
     assert_eq!(measured[&1], MeasuredFile::missing(4), "its size is known");
+    assert_eq!(second.begun(), HashMap::from([(0, 3), (1, 0)]));
     // Whatever was forgotten stays so under the boot that forgot it, and what it fetches itself is kept.
     second.note(&(5..7)).unwrap();
     drop(second);

@@ -4,6 +4,7 @@ use modelrack::cli::Mount;
 use serde_json::{Value, json};
 
 use super::{Sinks, cells, models, mount, run_line, run_words};
+use crate::support::disk::flip;
 use crate::support::rack::{Rack, sample};
 use crate::support::registry::{HandMade, Publication, serve_index};
 use crate::support::server::Rule;
@@ -395,4 +396,28 @@ fn entries_that_are_left_out_are_said_once() {
             .count(),
         0
     );
+}
+
+#[test]
+fn what_a_power_cut_took_is_listed_named_and_repaired() {
+    let rack = Rack::with_model();
+    rack.pull("g/m v1").unwrap();
+    let mut record = rack.record();
+    record["g"]["m"]["v1"]["unsettled"] = json!("another boot");
+    std::fs::write(rack.store().join("registry.json"), record.to_string()).unwrap();
+    flip(&rack.dir_of("g/m v1").join("labels.txt"), 0);
+    let status = || models(&rack, "list --json").json()["models"][0]["status"].clone();
+    assert_eq!(status(), "unverified");
+    let listed = models(&rack, "list --status unverified --quiet").success();
+    assert_eq!(listed.trim(), "g/m\tv1");
+    for line in ["path g/m v1", "info g/m v1"] {
+        let ran = models(&rack, line);
+        assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
+        for told in ["'labels.txt' was lost", "models verify --repair g/m v1'"] {
+            assert!(ran.err.contains(told), "{ran:?}");
+        }
+    }
+    models(&rack, "verify --repair g/m v1").success();
+    assert_eq!(status(), "available");
+    models(&rack, "path g/m v1").quiet_success();
 }
