@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::document::{Document, Faults, LeftOut, ListedModel, Tables, without_source};
-use super::metadata;
+use super::metadata::Entries;
+use super::pieces::each_piece;
 use crate::catalog::Metadata;
 use crate::error::Result;
 use crate::relpath::shown;
 
 /// A registry at a ref. Names in it are checked when [`Registry::each_model`] passes them on.
 #[derive(Debug)]
-pub(crate) struct Registry {
-    document: Document,
+pub(crate) struct Registry<'t> {
+    document: Document<'t>,
     faults: Faults,
     metadata: BTreeMap<String, Metadata>,
     reference: String,
@@ -20,21 +21,29 @@ pub(crate) struct Registry {
     pub(crate) asset: Option<String>,
 }
 
-impl Registry {
+impl<'t> Registry<'t> {
     /// Parses a registry that was found at `reference`; `location` names it in errors.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when it is malformed, has an unknown major `schema_version`, or
     /// names a `root` or zip that cannot be one.
-    pub(crate) fn parse(text: &str, reference: &str, location: &dyn Display) -> Result<Self> {
-        let mut tables = Tables::parse(text, location)?;
-        let (document, faults) = tables.listed_document()?;
-        let metadata = tables.take("entries")?.map(metadata::of_entries);
+    pub(crate) fn parse(text: &'t str, reference: &str, location: &'t dyn Display) -> Result<Self> {
+        let (mut tables, mut entries) = (Tables::new(location), Entries::default());
+        each_piece(text, location, |piece| {
+            let left = tables.take(piece)?;
+            left.map_or(Ok(()), |piece| {
+                entries.take(piece, &mut tables.room, location)
+            })
+        })?;
+        tables.check_version()?;
+        let Tables {
+            document, faults, ..
+        } = tables;
         Ok(Self {
             asset: document.check_asset(location)?,
             document,
             faults,
-            metadata: metadata.unwrap_or_default(),
+            metadata: entries.metadata(),
             reference: reference.to_owned(),
         })
     }
@@ -85,8 +94,9 @@ mod tests {
 
     const HASH: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-    fn parse(text: &str) -> Result<Registry> {
-        Registry::parse(&text.replace("HASH", HASH), "develop", &"here")
+    fn parse(text: &str) -> Result<Registry<'static>> {
+        let text = text.replace("HASH", HASH);
+        Registry::parse(text.leak(), "develop", &"here")
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The tables that every reader knows, and the one parser.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::{self, Display};
+use std::mem::size_of_val;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
-#[cfg(feature = "author")]
-use toml::Table;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeArray, DeString, DeValue, ValueDeserializer};
 use toml::{Spanned, Value};
 
+use super::pieces::{Piece, Room, Text, entry_bytes};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{ManifestFile, write_listing};
@@ -21,16 +23,16 @@ pub(crate) const REGISTRY_FILE: &str = "models.toml";
 /// The largest `models.toml` that is read, in bytes: about half a million files.
 pub(crate) const MAX_REGISTRY_BYTES: u64 = 64 << 20;
 
-/// The tables that every reader knows. Names in them are not checked yet.
+/// The tables that every reader knows, with names of a text that lives as long. They are not checked yet.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Document {
+pub(crate) struct Document<'t> {
     pub(crate) root: Option<String>,
     pub(crate) asset: Option<String>,
-    pub(crate) files: BTreeMap<String, FileEntry>,
+    pub(crate) files: BTreeMap<Cow<'t, str>, FileEntry>,
     /// Model → names of files.
-    pub(crate) models: BTreeMap<String, Vec<String>>,
+    pub(crate) models: Lists<'t>,
     /// Example → names of models.
-    pub(crate) examples: BTreeMap<String, Vec<String>>,
+    pub(crate) examples: Lists<'t>,
 }
 
 /// What a registry says about a file.
@@ -76,136 +78,358 @@ pub(super) struct Faults {
     pub(super) examples: BTreeMap<String, String>,
 }
 
-/// The tables of a registry that are not read yet.
+/// A table that every reader knows.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Files,
+    Models,
+    Examples,
+}
+
+const KNOWN: [(&str, Known); 3] = [
+    ("files", Known::Files),
+    ("models", Known::Models),
+    ("examples", Known::Examples),
+];
+
+/// Reads the tables that every reader knows, each entry by itself: one that cannot be read leaves the others be.
 pub(super) struct Tables<'t> {
-    tables: DeTable<'t>,
-    text: &'t str,
+    pub(super) document: Document<'t>,
+    pub(super) faults: Faults,
+    pub(super) room: Room,
+    /// The tables that had a header.
+    headers: Vec<&'static str>,
+    /// At the top, and in `[_meta]`.
+    versions: [Option<Value>; 2],
     location: &'t dyn Display,
 }
 
 impl<'t> Tables<'t> {
-    /// Parses a registry; `location` names it in errors.
-    pub(super) fn parse(text: &'t str, location: &'t dyn Display) -> Result<Self> {
-        let tables = DeTable::parse(text).map_err(|error| malformed(&error, text, location))?;
-        Ok(Self {
-            tables: tables.into_inner(),
-            text,
+    /// `location` names the registry in errors.
+    pub(super) fn new(location: &'t dyn Display) -> Self {
+        Self {
+            document: Document::default(),
+            faults: Faults::default(),
+            room: Room::default(),
+            headers: Vec::new(),
+            versions: [None, None],
             location,
-        })
+        }
     }
 
-    /// Takes the value of a key, if there is one.
-    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
-        let value = self.tables.remove(key);
-        value.map(|value| self.read(value)).transpose()
-    }
-
-    /// Takes the tables that every reader knows.
+    /// Takes what every reader knows of a piece, and returns what is left.
     ///
     /// # Errors
-    /// [`Registry`](crate::error::ErrorKind::Registry) when one is malformed, or the major `schema_version` is unknown.
-    pub(super) fn document(&mut self) -> Result<Document> {
-        let document = Document {
-            root: self.take("root")?,
-            asset: self.take("asset")?,
-            files: self.take("files")?.unwrap_or_default(),
-            models: self.take("models")?.unwrap_or_default(),
-            examples: self.take("examples")?.unwrap_or_default(),
+    /// [`Registry`](crate::error::ErrorKind::Registry) when a table is malformed, or there is too much.
+    pub(super) fn take(&mut self, mut piece: Piece<'t>) -> Result<Option<Piece<'t>>> {
+        let text = piece.text;
+        let known = |name: &DeString<'_>| KNOWN.iter().find(|(known, _)| known == name);
+        let Some(table) = piece.table.first() else {
+            self.take_top(&mut piece)?;
+            return Ok(Some(piece));
         };
-        let meta = self.tables.get("_meta").map(Spanned::get_ref);
+        let Some((header, known)) = known(table) else {
+            if table == "_meta" && piece.table.len() == 1 {
+                let version = piece.values.get("schema_version").cloned();
+                self.take_version(1, version, text)?;
+            }
+            return Ok(Some(piece));
+        };
+        if piece.has_header && piece.table.len() == 1 {
+            if self.headers.contains(header) {
+                return Err(duplicate(header, text, self.location));
+            }
+            self.headers.push(header);
+        }
+        match piece.table.len() {
+            1 => self.entries(*known, piece.value(), text)?,
+            2 => {
+                let name = piece.table.swap_remove(1);
+                self.entry(*known, name, piece.value(), text)?;
+            }
+            // A table in an entry, which has none.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Takes the keys in front of the first table.
+    fn take_top(&mut self, piece: &mut Piece<'t>) -> Result<()> {
+        let text = piece.text;
+        for (name, known) in KNOWN {
+            if let Some(entries) = piece.values.remove(name) {
+                self.entries(known, entries, text)?;
+            }
+        }
+        let texts = [
+            ("root", &mut self.document.root),
+            ("asset", &mut self.document.asset),
+        ];
+        for (name, place) in texts {
+            if let Some(value) = piece.values.remove(name) {
+                *place = Some(read(value, text, self.location)?);
+            }
+        }
+        let meta = piece.values.get("_meta").map(Spanned::get_ref);
         let of_meta = meta.and_then(|meta| meta.get("schema_version")).cloned();
-        let version = self.tables.remove("schema_version").or(of_meta);
-        let version: Option<Value> = version.map(|value| self.read(value)).transpose()?;
-        if version.is_some_and(|version| !is_known(&version)) {
+        self.take_version(1, of_meta, text)?;
+        let version = piece.values.remove("schema_version");
+        self.take_version(0, version, text)
+    }
+
+    fn take_version(
+        &mut self,
+        place: usize,
+        value: Option<Spanned<DeValue<'t>>>,
+        text: Text<'_>,
+    ) -> Result<()> {
+        if let Some(value) = value {
+            self.versions[place] = Some(read(value, text, self.location)?);
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, known: Known, value: Spanned<DeValue<'t>>, text: Text<'_>) -> Result<()> {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(entries) => {
+                for (name, value) in entries {
+                    self.entry(known, name.into_inner(), value, text)?;
+                }
+                Ok(())
+            }
+            other => {
+                let other = Spanned::new(span, other);
+                read::<BTreeMap<String, Value>>(other, text, self.location).map(|_| ())
+            }
+        }
+    }
+
+    fn entry(
+        &mut self,
+        known: Known,
+        name: DeString<'t>,
+        value: Spanned<DeValue<'t>>,
+        text: Text<'_>,
+    ) -> Result<()> {
+        let names = match known {
+            Known::Files => return self.file(name, value, text),
+            Known::Models | Known::Examples => names(value),
+        };
+        let names = names.map_err(|error| reason(&error, text));
+        let (lists, faults) = match known {
+            Known::Models => (&mut self.document.models, &mut self.faults.models),
+            _ => (&mut self.document.examples, &mut self.faults.examples),
+        };
+        let is_known = lists.contains_key(&name) || faults.contains_key(&*name);
+        if is_known {
+            return Err(duplicate(&name, text, self.location));
+        }
+        match names {
+            Ok(names) => {
+                let bytes = names
+                    .iter()
+                    .map(|name| size_of_val(name) + owned_bytes(name));
+                let bytes = bytes.sum::<usize>() + owned_bytes(&name);
+                let entry = entry_bytes::<DeString<'_>, Vec<DeString<'_>>>();
+                self.room.take(bytes + entry, self.location)?;
+                lists.insert(name, names);
+            }
+            Err(fault) => {
+                let bytes = entry_bytes::<String, String>() + name.len() + fault.len();
+                self.room.take(bytes, self.location)?;
+                faults.insert(name.into_owned(), fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        name: DeString<'t>,
+        value: Spanned<DeValue<'t>>,
+        text: Text<'_>,
+    ) -> Result<()> {
+        let file = FileEntry::deserialize(ValueDeserializer::from(value));
+        let file = file.unwrap_or_else(|error| FileEntry {
+            fault: Some(reason(&error, text)),
+            ..FileEntry::default()
+        });
+        let texts = [&file.url, &file.fault].into_iter().flatten();
+        let bytes = texts.map(String::len).sum::<usize>() + owned_bytes(&name);
+        let entry = entry_bytes::<DeString<'_>, FileEntry>();
+        self.room.take(bytes + entry, self.location)?;
+        match self.document.files.entry(name) {
+            Entry::Vacant(place) => _ = place.insert(file),
+            Entry::Occupied(mut known) => {
+                if !known.get_mut().add(file) {
+                    return Err(duplicate(known.key(), text, self.location));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the first entry that cannot be read, if there is one.
+    #[cfg(feature = "author")]
+    pub(super) fn fault(&self) -> Option<&str> {
+        let of_files = self.document.files.values();
+        let of_files = of_files.filter_map(|file| file.fault.as_ref());
+        let Faults { models, examples } = &self.faults;
+        let mut all = of_files.chain(models.values()).chain(examples.values());
+        all.next().map(String::as_str)
+    }
+
+    /// Checks what concerns all entries.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) when the major `schema_version` is unknown.
+    pub(super) fn check_version(&self) -> Result<()> {
+        let version = self.versions.iter().flatten().next();
+        if version.is_some_and(|version| !is_known(version)) {
             let message = "the registry's schema_version is not supported; only version 1 is";
             return Err(Error::registry(self.location, message));
         }
-        Ok(document)
-    }
-
-    /// Takes the tables that every reader knows, each entry by itself: one that cannot be read leaves the others be.
-    ///
-    /// # Errors
-    /// Those of [`Tables::document`], for what concerns all entries.
-    pub(super) fn listed_document(&mut self) -> Result<(Document, Faults)> {
-        let (mut files, faults) = self.take_each::<FileEntry>("files")?;
-        files.extend(faults.into_iter().map(|(name, fault)| {
-            let fault = Some(fault);
-            (
-                name,
-                FileEntry {
-                    fault,
-                    ..FileEntry::default()
-                },
-            )
-        }));
-        let (models, of_models) = self.take_each("models")?;
-        let (examples, of_examples) = self.take_each("examples")?;
-        let faults = Faults {
-            models: of_models,
-            examples: of_examples,
-        };
-        let document = Document {
-            files,
-            models,
-            examples,
-            ..self.document()?
-        };
-        Ok((document, faults))
-    }
-
-    /// Takes the entries of a table, and what is wrong with those that cannot be read.
-    fn take_each<T: DeserializeOwned>(
-        &mut self,
-        key: &str,
-    ) -> Result<(BTreeMap<String, T>, BTreeMap<String, String>)> {
-        let (mut entries, mut faults) = (BTreeMap::new(), BTreeMap::new());
-        let Some(value) = self.tables.remove(key) else {
-            return Ok((entries, faults));
-        };
-        let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(table) => {
-                for (name, value) in table {
-                    let name = name.into_inner().into_owned();
-                    match T::deserialize(ValueDeserializer::from(value)) {
-                        Ok(entry) => _ = entries.insert(name, entry),
-                        Err(error) => _ = faults.insert(name, reason(&error, self.text)),
-                    }
-                }
-            }
-            other => entries = self.read(Spanned::new(span, other))?,
-        }
-        Ok((entries, faults))
-    }
-
-    /// Takes everything that is left.
-    #[cfg(feature = "author")]
-    pub(super) fn rest(&mut self) -> Result<Table> {
-        let rest = DeValue::Table(std::mem::take(&mut self.tables));
-        self.read(Spanned::new(0..0, rest))
-    }
-
-    fn read<T: DeserializeOwned>(&self, value: Spanned<DeValue<'t>>) -> Result<T> {
-        T::deserialize(ValueDeserializer::from(value))
-            .map_err(|error| malformed(&error, self.text, self.location))
+        Ok(())
     }
 }
 
-fn malformed(error: &toml::de::Error, text: &str, location: &dyn Display) -> Error {
+/// The names in a list.
+fn names<'t>(value: Spanned<DeValue<'t>>) -> Result<Vec<DeString<'t>>, toml::de::Error> {
+    let is_text = |value: &Spanned<DeValue<'_>>| value.get_ref().is_str();
+    let is_list = value
+        .get_ref()
+        .as_array()
+        .is_some_and(|list| list.iter().all(is_text));
+    match value.get_ref() {
+        DeValue::Array(_) if is_list => {}
+        _ => {
+            let names = Vec::<String>::deserialize(ValueDeserializer::from(value))?;
+            return Ok(names.into_iter().map(DeString::from).collect());
+        }
+    }
+    let list = match value.into_inner() {
+        DeValue::Array(list) => list,
+        _ => DeArray::new(),
+    };
+    let names = list.into_iter().map(|name| match name.into_inner() {
+        DeValue::String(name) => name,
+        _ => DeString::default(),
+    });
+    Ok(names.collect())
+}
+
+/// What a name takes beside the text of the registry.
+fn owned_bytes(name: &DeString<'_>) -> usize {
+    match name {
+        DeString::Borrowed(_) => 0,
+        DeString::Owned(name) => name.capacity(),
+    }
+}
+
+/// Deserializes a value; `location` names the registry in errors.
+pub(super) fn read<T: DeserializeOwned>(
+    value: Spanned<DeValue<'_>>,
+    text: Text<'_>,
+    location: &dyn Display,
+) -> Result<T> {
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|error| malformed(&error, text, location))
+}
+
+pub(super) fn malformed(error: &toml::de::Error, text: Text<'_>, location: &dyn Display) -> Error {
     Error::registry_from(location, "the registry is malformed", reason(error, text))
 }
 
+pub(super) fn duplicate(name: &str, text: Text<'_>, location: &dyn Display) -> Error {
+    let reason = format!(
+        "line {} or below: duplicate key '{}'",
+        text.line,
+        shown(name)
+    );
+    Error::registry_from(location, "the registry is malformed", reason)
+}
+
 /// What the parser says, with the line.
-fn reason(error: &toml::de::Error, text: &str) -> String {
+fn reason(error: &toml::de::Error, text: Text<'_>) -> String {
     let reason = error.message().trim().replace('\n', ", ");
-    match error.span().and_then(|span| text.get(..span.start)) {
-        Some(before) => format!("line {}: {reason}", before.matches('\n').count() + 1),
+    match error.span().and_then(|span| text.text.get(..span.start)) {
+        Some(before) => format!(
+            "line {}: {reason}",
+            text.line + before.matches('\n').count()
+        ),
         None => reason,
     }
 }
 
-impl Document {
+impl FileEntry {
+    /// Adds what another piece of the registry says about the same file; returns whether it says something else.
+    fn add(&mut self, other: Self) -> bool {
+        let is_twice = (self.digest.is_some() && other.digest.is_some())
+            || (self.size_bytes.is_some() && other.size_bytes.is_some())
+            || (self.url.is_some() && other.url.is_some())
+            || (self.fault.is_some() || other.fault.is_some());
+        let is_nothing = other == Self::default();
+        self.digest = self.digest.or(other.digest);
+        self.size_bytes = self.size_bytes.or(other.size_bytes);
+        self.url = self.url.take().or(other.url);
+        !is_twice && !is_nothing
+    }
+}
+
+/// Lists of names by their names.
+pub(crate) type Lists<'t> = BTreeMap<Cow<'t, str>, Vec<Cow<'t, str>>>;
+
+/// Copies lists with the names in them.
+#[cfg(feature = "author")]
+pub(crate) fn owned_lists<'n, N>(lists: BTreeMap<N, Vec<N>>) -> Lists<'static>
+where
+    N: Into<Cow<'n, str>>,
+{
+    let owned = |name: N| Cow::Owned(name.into().into_owned());
+    let lists = lists.into_iter();
+    let lists = lists.map(|(name, list)| (owned(name), list.into_iter().map(owned).collect()));
+    lists.collect()
+}
+
+#[cfg(feature = "author")]
+impl Document<'_> {
+    /// Copies the names of the text.
+    pub(super) fn into_owned(self) -> Document<'static> {
+        let files = self.files.into_iter();
+        let files = files.map(|(name, file)| (Cow::Owned(name.into_owned()), file));
+        Document {
+            root: self.root,
+            asset: self.asset,
+            files: files.collect(),
+            models: owned_lists(self.models),
+            examples: owned_lists(self.examples),
+        }
+    }
+
+    /// Copies everything but the names.
+    pub(super) fn borrowed(&self) -> Document<'_> {
+        fn borrowed<'a>(name: &'a Cow<'_, str>) -> Cow<'a, str> {
+            Cow::Borrowed(name)
+        }
+        let list = |(name, list)| -> (Cow<'_, str>, Vec<Cow<'_, str>>) {
+            let list: &Vec<Cow<'_, str>> = list;
+            (borrowed(name), list.iter().map(borrowed).collect())
+        };
+        let files = self.files.iter();
+        Document {
+            root: self.root.clone(),
+            asset: self.asset.clone(),
+            files: files
+                .map(|(name, file)| (borrowed(name), file.clone()))
+                .collect(),
+            models: self.models.iter().map(list).collect(),
+            examples: self.examples.iter().map(list).collect(),
+        }
+    }
+}
+
+impl Document<'_> {
     /// Returns what is said about a file, and its path in the repository or zip; `reference` is the ref of the registry.
     pub(super) fn file(&self, name: &str, reference: &str) -> (Option<&FileEntry>, String) {
         let entry = self.files.get(name);
@@ -233,7 +457,7 @@ impl Document {
         if let Some(root) = self.root().filter(|root| !root.is_empty()) {
             check("root", root)?;
         }
-        let of_url = |(name, file): (&String, &FileEntry)| {
+        let of_url = |(name, file): (&Cow<'_, str>, &FileEntry)| {
             let path = path_of(file.url.as_deref().filter(|url| may_be_zip(url))?)?;
             let last = path.rsplit('/').next()?;
             let is_another = name.rsplit('/').next() != Some(last);
@@ -262,6 +486,7 @@ impl Document {
     ) -> Result<()> {
         let twins = twins(self.models.keys().map(|it| without_source(it, source)));
         for (listed, files) in &self.models {
+            let listed: &str = listed;
             let name = without_source(listed, source);
             let model = match ModelName::parse(&below(source, name)) {
                 Err(error) => Err(error.to_string()),
@@ -282,7 +507,7 @@ impl Document {
         &'a self,
         listed: &'a str,
         name: &'a str,
-        files: &[String],
+        files: &[Cow<'_, str>],
         reference: &str,
     ) -> Result<ListedModel<'a>, String> {
         let (mut by_path, mut unusable) = (BTreeMap::new(), BTreeMap::new());

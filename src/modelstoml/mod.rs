@@ -7,8 +7,11 @@
 mod consumer;
 mod document;
 mod metadata;
+mod pieces;
 #[cfg(feature = "author")]
 mod project;
+#[cfg(feature = "author")]
+mod reader;
 #[cfg(feature = "author")]
 pub(crate) mod version;
 #[cfg(feature = "author")]
@@ -16,7 +19,7 @@ mod write;
 
 pub(crate) use consumer::Registry;
 #[cfg(feature = "author")]
-pub(crate) use document::{Document, FileEntry};
+pub(crate) use document::{Document, FileEntry, owned_lists};
 pub(crate) use document::{MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
 #[cfg(feature = "author")]
 pub(crate) use metadata::storable;
@@ -24,3 +27,5 @@ pub(crate) use metadata::storable;
 pub use project::{FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry};
 #[cfg(feature = "author")]
 pub(crate) use project::{digest_of, total_bytes};
+#[cfg(feature = "author")]
+pub(crate) use write::TextFacts;

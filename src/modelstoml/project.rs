@@ -1,5 +1,6 @@
 //! A registry as its project reads it: the models with their history, the targets, and sets of targets.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::SystemTime;
@@ -8,8 +9,10 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::document::{self, Document, FileEntry, Tables};
-use super::metadata::json_table;
+use super::document::{self, Document, FileEntry};
+use super::metadata::{json_table, metadata_bytes};
+use super::pieces::{entry_bytes, map_bytes};
+use super::reader::{read_project, toml_bytes};
 use super::{version, write};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
@@ -71,7 +74,7 @@ pub struct ProjectRegistry {
     /// How much the targets of a set count, by the name of the set and their ids, where another program says so; may be empty.
     pub target_weights: BTreeMap<String, BTreeMap<String, f64>>,
     /// What `make` found, models without a history; its `root` is that of the whole registry.
-    pub(crate) made: Document,
+    pub(crate) made: Document<'static>,
     /// What other programs keep in the file.
     pub(crate) others: Table,
 }
@@ -204,40 +207,51 @@ impl FileFacts {
 impl ProjectRegistry {
     /// Parses a registry; `location` names it in errors.
     pub(crate) fn parse(text: &str, location: &dyn Display) -> Result<Self> {
-        let mut tables = Tables::parse(text, location)?;
+        let (mut registry, document) = read_project(text, location)?;
         if write::is_cut_short(text) {
             let message = "the end of the registry is missing";
             return Err(Error::registry(location, message));
         }
-        let mut registry = Self {
-            made: tables.document()?,
-            entries: tables.take("entries")?.unwrap_or_default(),
-            targets: tables.take("targets")?.unwrap_or_default(),
-            target_sets: tables.take("target_sets")?.unwrap_or_default(),
-            target_weights: tables.take("target_weights")?.unwrap_or_default(),
-            others: tables.rest()?,
-        };
-        let joined = registry.join();
+        let joined = registry.join(document);
         joined.map_err(|fault| Error::registry(location, fault))?;
         Ok(registry)
     }
 
-    /// Moves what the tables for all readers say about registered models into their entries.
-    fn join(&mut self) -> Result<(), String> {
-        let Document { files, models, .. } = &mut self.made;
+    /// Takes over what the tables for all readers say: about registered models into their entries.
+    fn join(&mut self, document: Document<'_>) -> Result<(), String> {
+        let Document {
+            mut files,
+            mut models,
+            ..
+        } = document;
         let mut listed = BTreeSet::new();
         for (id, entry) in &mut self.entries {
-            let of_entry = models.remove(id).unwrap_or_default();
-            let joined = entry.join(id, &of_entry, files);
+            let of_entry = models.remove(id.as_str()).unwrap_or_default();
+            let joined = entry.join(id, &of_entry, &files);
             joined.map_err(|fault| format!("[entries.{id}] {fault}"))?;
             listed.extend(of_entry);
         }
-        let of_made: BTreeSet<&String> = models.values().flatten().collect();
+        let of_made: BTreeSet<&Cow<'_, str>> = models.values().flatten().collect();
         files.retain(|name, _| !listed.contains(name) || of_made.contains(name));
+        self.made = Document {
+            files,
+            models,
+            ..document
+        }
+        .into_owned();
         for target in self.targets.values_mut() {
             settle_digest(&mut target.digest, &target.files);
         }
         Ok(())
+    }
+
+    /// About how many bytes of memory the models and targets take.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let entries = self.entries.iter();
+        let entries = entries.map(|(id, entry)| id.len() + entry.kept_bytes());
+        let targets = self.targets.iter();
+        let targets = targets.map(|(id, target)| id.len() + target.kept_bytes());
+        entries.chain(targets).sum()
     }
 
     /// Returns a model and its current version, if it is registered; [`ProjectRegistry`] has an example.
@@ -259,20 +273,20 @@ impl ProjectRegistry {
 
     /// Returns the tables for all readers: the current versions, of two that differ on a file the later one, and what
     /// `make` found.
-    pub(super) fn document(&self) -> Document {
-        let mut document = self.made.clone();
+    pub(super) fn document(&self) -> Document<'_> {
+        let mut document = self.made.borrowed();
         let entries = self.entries.iter();
         let mut current: Vec<_> = entries
             .filter_map(|(id, entry)| Some((id, entry.current()?)))
             .collect();
         current.sort_by_key(|(_, version)| version.registered_at);
         for (id, version) in current {
-            let names: Vec<String> = version.files.keys().map(RelPath::to_string).collect();
-            for (name, facts) in names.iter().zip(version.files.values()) {
-                let entry = document.files.entry(name.clone()).or_default();
+            for (path, facts) in &version.files {
+                let entry = document.files.entry(path.as_str().into()).or_default();
                 (entry.digest, entry.size_bytes) = (Some(facts.digest), facts.known_bytes());
             }
-            document.models.insert(id.clone(), names);
+            let names = version.files.keys().map(|path| path.as_str().into());
+            document.models.insert(id.into(), names.collect());
         }
         document
     }
@@ -293,8 +307,8 @@ impl ModelEntry {
     fn join(
         &mut self,
         id: &str,
-        listed: &[String],
-        stated: &BTreeMap<String, FileEntry>,
+        listed: &[Cow<'_, str>],
+        stated: &BTreeMap<Cow<'_, str>, FileEntry>,
     ) -> Result<(), String> {
         ModelName::parse(id).map_err(|error| error.to_string())?;
         if self.path != "." {
@@ -323,6 +337,18 @@ impl ModelEntry {
         Ok(())
     }
 
+    /// About how many bytes of memory it takes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let versions = self.versions.iter().map(|(name, version)| {
+            name.len() + files_bytes(&version.files) + metadata_bytes(&version.metadata)
+        });
+        entry_bytes::<String, Self>()
+            + map_bytes::<String, RegisteredVersion>(self.versions.len())
+            + versions.sum::<usize>()
+            + toml_bytes(&self.others)
+            + self.description.len()
+    }
+
     /// Returns the current version, which others can pull; [`ProjectRegistry`] has an example.
     #[must_use]
     pub fn current(&self) -> Option<&RegisteredVersion> {
@@ -344,6 +370,13 @@ impl ModelEntry {
     }
 }
 
+impl TargetEntry {
+    /// About how many bytes of memory it takes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        entry_bytes::<String, Self>() + files_bytes(&self.files) + toml_bytes(&self.others)
+    }
+}
+
 impl RegisteredVersion {
     /// Returns the total size of its files; [`ProjectRegistry`] has an example.
     #[must_use]
@@ -356,6 +389,11 @@ impl RegisteredVersion {
 pub(crate) fn total_bytes(files: &Files) -> u64 {
     let sizes = files.values().map(|facts| facts.size_bytes);
     sizes.fold(0, u64::saturating_add)
+}
+
+fn files_bytes(files: &Files) -> usize {
+    let names = files.keys().map(|path| path.as_str().len());
+    map_bytes::<RelPath, FileFacts>(files.len()) + names.sum::<usize>()
 }
 
 /// The digest of files: of their names, sizes and digests, in the order of names.

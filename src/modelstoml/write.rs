@@ -1,14 +1,15 @@
 //! Writing a registry: the same registry as the same text, in an order that keeps its diffs readable.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
-use toml::Table;
+use toml::Value;
 
 use super::document::{Document, FileEntry, LeftOut, MAX_REGISTRY_BYTES};
 use super::metadata::toml_table;
 use super::project::{Files, ModelEntry, ProjectRegistry, TargetEntry};
-use crate::digest::Digest;
+use super::reader::MAX_KEPT_BYTES;
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::relpath::RelPath;
 use crate::time::rfc3339_micros;
@@ -26,22 +27,79 @@ pub(super) fn is_cut_short(text: &str) -> bool {
     is_part && !lines.any(|line| line.trim_end() == END)
 }
 
+/// What is known of a text without keeping it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextFacts {
+    pub(crate) size_bytes: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Counts and hashes a text.
+#[derive(Default)]
+struct Measure {
+    size_bytes: u64,
+    hasher: Hasher,
+}
+
+impl Write for Measure {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.size_bytes += text.len() as u64;
+        self.hasher.update(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Passes a text on in larger pieces.
+struct Pieces<'o> {
+    out: &'o mut dyn FnMut(&[u8]) -> Result<()>,
+    held: String,
+    failure: Result<()>,
+}
+
+impl Write for Pieces<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.held.push_str(text);
+        if self.held.len() >= 64 << 10 {
+            self.failure = (self.out)(self.held.as_bytes());
+            self.held.clear();
+        }
+        self.failure.as_ref().map_err(|_| fmt::Error).copied()
+    }
+}
+
 impl ProjectRegistry {
-    /// Returns the text of the registry.
-    pub(crate) fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write(&mut text);
-        text
+    /// Returns the size and the digest of the text.
+    pub(crate) fn measure(&self) -> TextFacts {
+        let mut facts = Measure::default();
+        // Counting does not fail.
+        let _ = self.write(&mut facts);
+        TextFacts {
+            size_bytes: facts.size_bytes,
+            digest: facts.hasher.finish(),
+        }
     }
 
-    fn write(&self, out: &mut String) -> fmt::Result {
+    /// Writes the text piece by piece: that of a large registry need not be in memory.
+    ///
+    /// # Errors
+    /// Whatever `out` fails with.
+    pub(crate) fn write_to(&self, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut pieces = Pieces {
+            out,
+            held: String::new(),
+            failure: Ok(()),
+        };
+        let _ = self.write(&mut pieces);
+        pieces.failure?;
+        (pieces.out)(pieces.held.as_bytes())
+    }
+
+    fn write(&self, out: &mut dyn Write) -> fmt::Result {
         let document = self.document();
         writeln!(out, "{HEAD}\nschema_version = \"1.0\"")?;
         // Keys of the top go before its tables.
-        let others = self.others.clone();
-        let (tables, keys): (Table, Table) = others.into_iter().partition(|(_, v)| v.is_table());
-        write_values(out, &keys)?;
+        let (tables, keys): (Vec<_>, Vec<_>) = self.others.iter().partition(|(_, v)| v.is_table());
+        write_values(out, keys)?;
         write_document(out, &document)?;
         for (id, entry) in &self.entries {
             write_entry(out, id, entry, &document)?;
@@ -61,24 +119,27 @@ impl ProjectRegistry {
                 writeln!(out, "{} = {}", key_of(target), toml::Value::Float(*weight))?;
             }
         }
-        for (key, value) in &tables {
+        for (key, value) in tables {
             writeln!(out, "\n[{}]", key_of(key))?;
-            write_values(out, value.as_table().unwrap_or(&Table::new()))?;
+            write_values(out, value.as_table().into_iter().flatten())?;
         }
         writeln!(out, "\n{END}")
     }
 
-    /// Checks the registry, and the size of its text, as consumers will; `source` is the name of the source that serves it,
+    /// Checks the registry, and the size of its text in bytes, as consumers will; `source` is the name of the source that serves it,
     /// and `location` names the registry in errors.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when nobody could read it.
-    pub(crate) fn check(&self, text: &str, source: &str, location: &dyn Display) -> Result<()> {
-        if text.len() as u64 > MAX_REGISTRY_BYTES {
-            let bytes = text.len();
+    pub(crate) fn check(&self, bytes: u64, source: &str, location: &dyn Display) -> Result<()> {
+        if bytes > MAX_REGISTRY_BYTES {
             let message = format!(
                 "the registry would have {bytes} bytes; at most {MAX_REGISTRY_BYTES} are allowed"
             );
+            return Err(Error::registry(location, message));
+        }
+        if self.kept_bytes() > MAX_KEPT_BYTES {
+            let message = "the registry would have more entries than can be read";
             return Err(Error::registry(location, message));
         }
         let document = self.document();
@@ -92,7 +153,7 @@ impl ProjectRegistry {
     }
 }
 
-fn write_document(out: &mut String, document: &Document) -> fmt::Result {
+fn write_document(out: &mut dyn Write, document: &Document<'_>) -> fmt::Result {
     write_text(out, "root", document.root.as_deref())?;
     write_text(out, "asset", document.asset.as_deref())?;
     writeln!(out, "\n[files]")?;
@@ -131,7 +192,12 @@ fn inline(file: &FileEntry) -> String {
     }
 }
 
-fn write_entry(out: &mut String, id: &str, entry: &ModelEntry, document: &Document) -> fmt::Result {
+fn write_entry(
+    out: &mut dyn Write,
+    id: &str,
+    entry: &ModelEntry,
+    document: &Document<'_>,
+) -> fmt::Result {
     let id = key_of(id);
     writeln!(out, "\n[entries.{id}]")?;
     write_text(out, "name", Some(&entry.name))?;
@@ -162,7 +228,7 @@ fn write_entry(out: &mut String, id: &str, entry: &ModelEntry, document: &Docume
     Ok(())
 }
 
-fn write_target(out: &mut String, id: &str, target: &TargetEntry) -> fmt::Result {
+fn write_target(out: &mut dyn Write, id: &str, target: &TargetEntry) -> fmt::Result {
     let table = format!("targets.{}", key_of(id));
     // Required keys are written even when they are empty.
     writeln!(out, "\n[{table}]\npath = {}", quoted(target.path.as_str()))?;
@@ -174,17 +240,17 @@ fn write_target(out: &mut String, id: &str, target: &TargetEntry) -> fmt::Result
     write_files(out, &table, &target.files, None)
 }
 
-fn write_state(out: &mut String, registered_at: SystemTime, digest: &Digest) -> fmt::Result {
+fn write_state(out: &mut dyn Write, registered_at: SystemTime, digest: &Digest) -> fmt::Result {
     let time = rfc3339_micros(registered_at);
     writeln!(out, "registered_at = {time}\ndigest = \"sha256:{digest}\"")
 }
 
 /// Writes the files of a version or target, except for those that `[files]` states.
 fn write_files(
-    out: &mut String,
+    out: &mut dyn Write,
     table: &str,
     files: &Files,
-    stated: Option<&Document>,
+    stated: Option<&Document<'_>>,
 ) -> fmt::Result {
     let mut is_first = true;
     for (path, facts) in files {
@@ -206,14 +272,17 @@ fn write_files(
 }
 
 /// Writes each value on one line.
-fn write_values(out: &mut String, table: &Table) -> fmt::Result {
-    for (key, value) in table {
+fn write_values<'v>(
+    out: &mut dyn Write,
+    values: impl IntoIterator<Item = (&'v String, &'v Value)>,
+) -> fmt::Result {
+    for (key, value) in values {
         writeln!(out, "{} = {value}", key_of(key))?;
     }
     Ok(())
 }
 
-fn write_text(out: &mut String, key: &str, value: Option<&str>) -> fmt::Result {
+fn write_text(out: &mut dyn Write, key: &str, value: Option<&str>) -> fmt::Result {
     match value {
         None | Some("") => Ok(()),
         Some(value) => writeln!(out, "{key} = {}", quoted(value)),
@@ -221,7 +290,7 @@ fn write_text(out: &mut String, key: &str, value: Option<&str>) -> fmt::Result {
 }
 
 fn write_array<S: AsRef<str>>(
-    out: &mut String,
+    out: &mut dyn Write,
     key: &str,
     values: impl IntoIterator<Item = S>,
 ) -> fmt::Result {

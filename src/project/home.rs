@@ -169,7 +169,7 @@ impl Project {
             root,
             file,
             base: found.digest,
-            registry: found.registry,
+            registry: found.registry.unwrap_or_default(),
             unsaved: false,
             recovered: found.damage,
             kept_aside: None,
@@ -270,7 +270,9 @@ impl Project {
         let known = self.base.filter(|_| is_of_base);
         let mut found = self.file.read(known.map(|base| (base, &self.registry)))?;
         if !self.unsaved {
-            self.registry = std::mem::take(&mut found.registry);
+            if let Some(registry) = found.registry.take() {
+                self.registry = registry;
+            }
             self.base = found.digest;
         } else if found.digest != self.base {
             return Err(Error::registry(
@@ -278,11 +280,26 @@ impl Project {
                 "another program has changed it since the change that could not be written; open the project again",
             ));
         }
-        let mut registry = self.registry.clone();
-        let outcome = act(&mut registry)?;
-        registry.settle_root(path_in_work_tree(&self.root)?, &self.registry_path())?;
-        if registry != self.registry || found.damage.is_some() {
-            self.registry = registry;
+        // A large registry is not copied to be changed: what is on disk is the copy, unless there is a change that is not.
+        let before = self.registry.measure();
+        let copy = self.unsaved.then(|| self.registry.clone());
+        let outcome = match self.change_in_memory(act) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                match copy {
+                    Some(copy) => self.registry = copy,
+                    None => {
+                        // Until it is read, the one in memory is of no text.
+                        self.base = None;
+                        let before = self.file.read(None)?;
+                        self.registry = before.registry.unwrap_or_default();
+                        self.base = before.digest;
+                    }
+                }
+                return Err(error);
+            }
+        };
+        if self.registry.measure() != before || found.damage.is_some() {
             self.unsaved = true;
         }
         self.kept_aside = None;
@@ -293,26 +310,36 @@ impl Project {
         Ok(outcome)
     }
 
+    fn change_in_memory<T>(
+        &mut self,
+        act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = act(&mut self.registry)?;
+        let path = self.registry_path();
+        self.registry
+            .settle_root(path_in_work_tree(&self.root)?, &path)?;
+        Ok(outcome)
+    }
+
     fn write(&mut self, found: &OnDisk) -> Result<()> {
         let max_bytes = self.options.max_bytes.unwrap_or(MAX_REGISTRY_BYTES);
         let max_bytes = max_bytes.min(MAX_REGISTRY_BYTES);
-        let is_too_large = |text: &str| text.len() as u64 > max_bytes;
         let (mut registry, mut dropped) = (Cow::Borrowed(&self.registry), Vec::new());
-        let mut text = registry.render();
-        if is_too_large(&text)
+        let mut text = registry.measure();
+        if text.size_bytes > max_bytes
             && let Some(keep) = self.options.keep_versions
         {
             dropped = registry.to_mut().drop_versions(keep.max(1));
-            text = registry.render();
+            text = registry.measure();
         }
-        if is_too_large(&text) {
+        if text.size_bytes > max_bytes {
             return Err(Error::from(ErrorKind::RegistryTooLarge {
                 path: self.registry_path(),
-                size_bytes: text.len() as u64,
+                size_bytes: text.size_bytes,
                 max_bytes,
             }));
         }
-        let aside = self.file.write(&registry, &text, "", found);
+        let aside = self.file.write(&registry, "", found);
         if aside.is_err() {
             // A damaged one may have been set aside already.
             self.base = self.file.read(None).ok().and_then(|found| found.digest);
@@ -322,7 +349,7 @@ impl Project {
             self.registry = smaller;
         }
         self.dropped = dropped;
-        self.base = Some(Digest::of(text.as_bytes()));
+        self.base = Some(text.digest);
         self.recovered = None;
         self.unsaved = false;
         Ok(())

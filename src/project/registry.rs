@@ -1,13 +1,13 @@
 //! The file of a registry: locked while it changes, backed up before it is replaced, recovered when it is damaged.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::info;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::disk::write::{NewFile, rename, replace_file};
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry, REGISTRY_FILE};
@@ -28,12 +28,11 @@ pub(super) struct RegistryFile {
 /// A registry as it is on disk.
 #[derive(Debug)]
 pub(super) struct OnDisk {
-    pub(super) registry: ProjectRegistry,
-    /// The text of the file; `None` if there is none.
-    text: Option<Vec<u8>>,
+    /// `None` if it is the one that is known.
+    pub(super) registry: Option<ProjectRegistry>,
     /// Whether the text becomes the backup, because `make` could not restore all of it.
     is_kept: bool,
-    /// The digest of the text.
+    /// The digest of the text; `None` if there is none.
     pub(super) digest: Option<Digest>,
     /// What is wrong with the file, if the registry is that of the backup.
     pub(super) damage: Option<String>,
@@ -85,7 +84,7 @@ impl RegistryFile {
     }
 
     /// Reads the registry, or its backup if it is damaged or missing. A text with the digest in `known` is not parsed
-    /// again: it is the text of the registry beside it.
+    /// again: it is the text of the registry beside it, of which there need not be two.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedRegistry`] when the backup does not help either; the storage errors.
@@ -101,9 +100,17 @@ impl RegistryFile {
             (Some(text), _) if text.trim_ascii().is_empty() && backup.is_file() => {
                 damaged("it is empty")
             }
-            (Some(_), Some((known, registry))) if digest == Some(known) => Ok(registry.clone()),
+            (Some(_), Some((known, registry))) if digest == Some(known) => {
+                return Ok(OnDisk {
+                    registry: None,
+                    is_kept: is_more_than_made(registry),
+                    digest,
+                    damage: None,
+                });
+            }
             (Some(text), _) => parse(text, &path),
         };
+        drop(text);
         let (registry, damage) = match read {
             Ok(registry) => (registry, None),
             Err(error) => {
@@ -115,8 +122,7 @@ impl RegistryFile {
         };
         Ok(OnDisk {
             is_kept: damage.is_none() && is_more_than_made(&registry),
-            registry,
-            text,
+            registry: Some(registry),
             digest,
             damage,
         })
@@ -144,32 +150,30 @@ impl RegistryFile {
         }))
     }
 
-    /// Replaces the registry on disk, under the lock under which it was read; returns where a damaged one is kept. `text` is
-    /// that of `registry`, and `source` the name of the source that will serve it. A registry that `make` can restore
-    /// is not backed up.
+    /// Replaces the registry on disk, under the lock under which it was read; returns where a damaged one is kept. `source` is
+    /// the name of the source that will serve it. A registry that `make` can restore is not backed up.
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] when nobody could read it; the storage errors, which leave the old registry or its backup.
     pub(super) fn write(
         &self,
         registry: &ProjectRegistry,
-        text: &str,
         source: &str,
         found: &OnDisk,
     ) -> Result<Option<PathBuf>> {
         let path = self.path();
-        registry.check(text, source, &path.display())?;
+        registry.check(registry.measure().size_bytes, source, &path.display())?;
         self.remove_leftovers();
         let ignored = path.with_file_name(".gitignore");
-        if found.text.is_none() && is_more_than_made(registry) && !ignored.exists() {
+        if found.digest.is_none() && is_more_than_made(registry) && !ignored.exists() {
             replace_file(&ignored, IGNORED.as_bytes())?;
         }
         // The new one is on disk before the old one is replaced.
         let mut new = NewFile::create(&path)?;
-        new.write(text.as_bytes())?;
+        registry.write_to(&mut |piece| new.write(piece))?;
         let mut aside = None;
-        match &found.text {
-            Some(text) if found.is_kept => replace_file(&self.backup(), text)?,
+        match found.digest {
+            Some(digest) if found.is_kept => self.back_up(digest)?,
             Some(_) if found.damage.is_some() => {
                 aside = (1_u64..)
                     .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
@@ -183,6 +187,27 @@ impl RegistryFile {
         new.commit()?;
         info!(path = %path.display(), "registry written");
         Ok(aside)
+    }
+
+    /// Copies the registry, which has this digest, to its backup.
+    fn back_up(&self, digest: Digest) -> Result<()> {
+        let path = self.path();
+        let mut file = fs::File::open(&path).at("read", &path)?;
+        let mut backup = NewFile::create(&self.backup())?;
+        let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 64 << 10]);
+        loop {
+            let length = file.read(&mut buffer).at("read", &path)?;
+            if length == 0 {
+                break;
+            }
+            hasher.update(&buffer[..length]);
+            backup.write(&buffer[..length])?;
+        }
+        if hasher.finish() != digest {
+            let message = "another program is changing it: try again";
+            return Err(Error::registry(path.display(), message));
+        }
+        backup.commit()
     }
 
     /// Removes temporary files of killed programs.

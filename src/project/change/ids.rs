@@ -20,7 +20,7 @@ impl Ids {
     pub(crate) fn of(registry: &ProjectRegistry) -> Self {
         let mut ids = Self::default();
         for id in registry.made.models.keys() {
-            ids.names.insert(id.to_lowercase(), id.clone());
+            ids.names.insert(id.to_lowercase(), id.to_string());
         }
         for (id, entry) in &registry.entries {
             ids.add_model(id, &entry.path);

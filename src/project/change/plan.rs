@@ -1,7 +1,7 @@
 //! Changes that are planned before they are made.
 
 use crate::error::{Error, Result};
-use crate::modelstoml::ProjectRegistry;
+use crate::modelstoml::{ProjectRegistry, TextFacts};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 
@@ -28,7 +28,7 @@ use crate::project::home::Project;
 pub struct RegistryPlan<R> {
     /// What the change will do.
     pub report: R,
-    before: ProjectRegistry,
+    before: TextFacts,
     after: ProjectRegistry,
 }
 
@@ -38,11 +38,10 @@ impl Project {
         &self,
         change: impl FnOnce(&mut ProjectRegistry) -> R,
     ) -> RegistryPlan<R> {
-        let before = self.registry().clone();
-        let mut after = before.clone();
+        let mut after = self.registry().clone();
         RegistryPlan {
             report: change(&mut after),
-            before,
+            before: self.registry().measure(),
             after,
         }
     }
@@ -55,7 +54,7 @@ impl Project {
     pub fn apply<R>(&mut self, plan: &RegistryPlan<R>, cancel: &CancelToken) -> Result<()> {
         let path = self.registry_path();
         self.change(cancel, |registry| {
-            if *registry != plan.before {
+            if registry.measure() != plan.before {
                 let message = "the registry was changed since the plan was made";
                 return Err(Error::registry(path.display(), message));
             }

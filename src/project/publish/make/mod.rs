@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::http::transport::Transport;
 use crate::model::ModelName;
-use crate::modelstoml::{Document, ProjectRegistry};
+use crate::modelstoml::{Document, ProjectRegistry, owned_lists};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
@@ -302,18 +302,19 @@ impl Project {
             notes,
             left_out: folder.tree.left_behind,
         };
+        let files = files.into_iter();
         let made = Document {
             root: Some(folder.root),
             asset: folder.asset,
-            files,
-            models,
-            examples,
+            files: files.map(|(name, file)| (name.into(), file)).collect(),
+            models: owned_lists(models),
+            examples: owned_lists(examples),
         };
         file.locked(RECORD_LIMIT, &options.cancel, || {
             let mut found = read_replaceable(&file)?;
-            found.registry.take_made(made, &path)?;
-            let registry = &found.registry;
-            file.write(registry, &registry.render(), &options.name, &found)
+            let mut registry = found.registry.take().unwrap_or_default();
+            registry.take_made(made, &path)?;
+            file.write(&registry, &options.name, &found)
         })?;
         info!(path = %path.display(), models = report.models, "made a registry");
         Ok(report)
@@ -337,9 +338,10 @@ impl ProjectRegistry {
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] if models that are registered beside it are elsewhere, or have the same names.
-    fn take_made(&mut self, made: Document, path: &Path) -> Result<()> {
+    fn take_made(&mut self, made: Document<'static>, path: &Path) -> Result<()> {
         let root = made.root.as_deref().unwrap_or_default();
-        let same = self.entries.keys().find(|id| made.models.contains_key(*id));
+        let mut ids = self.entries.keys();
+        let same = ids.find(|id| made.models.contains_key(id.as_str()));
         let fault = if self.has_entries() && self.root() != root {
             let own = self.root();
             format!("the models registered there are below '{own}', and these are below '{root}'")
