@@ -32,7 +32,7 @@ pub struct RemoteModel {
     #[serde(flatten)]
     pub model: ModelRef,
     /// The key of the source; empty for the one given by a plain registry URL.
-    pub source: String,
+    pub source: Arc<str>,
     /// The state that is offered: the digest of its manifest, or, if its registry does not state the sizes of its files, of
     /// what it does state. It differs whenever a file does.
     #[serde(rename = "manifest_hash")]
@@ -53,13 +53,13 @@ pub struct RemoteModel {
     pub metadata: RemoteMetadata,
     /// Where its files are, for sources that name them by place.
     #[serde(skip)]
-    pub(crate) pin: Option<Pin>,
+    pub(crate) pin: Option<Box<Pin>>,
     /// What it consists of, where that came along.
     #[serde(skip)]
     pub(crate) contents: Option<Arc<Manifest>>,
     /// Where its files are listed, for sources that keep lists of their own.
     #[serde(skip)]
-    pub(crate) listing: Option<ListingPlace>,
+    pub(crate) listing: Option<Box<ListingPlace>>,
 }
 
 /// Whether a version that a source offers is installed, and in which state.
@@ -184,7 +184,7 @@ impl RemoteModel {
     /// Creates an offer without an alias or metadata; for [implementations of
     /// `Manager`](crate::remote#reports-of-your-own).
     #[must_use]
-    pub fn new(model: ModelRef, source: impl Into<String>, manifest_digest: Digest) -> Self {
+    pub fn new(model: ModelRef, source: impl Into<Arc<str>>, manifest_digest: Digest) -> Self {
         Self {
             model,
             source: source.into(),
@@ -230,7 +230,7 @@ impl RemoteModel {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct RemoteMetadata(Option<Box<RawValue>>);
+pub struct RemoteMetadata(Option<Arc<RawValue>>);
 
 /// The keys of [`RemoteMetadata`] that have a fixed meaning; it has an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,7 +248,7 @@ impl RemoteMetadata {
     /// Keeps a value that is an object; `None` for another.
     pub(crate) fn of_json(json: Box<RawValue>) -> Option<Self> {
         let is_object = json.get().trim_start().starts_with('{');
-        is_object.then_some(Self(Some(json)))
+        is_object.then(|| Self(Some(json.into())))
     }
 
     /// Returns the object as the registry has it; `{}` if it has none. [`RemoteMetadata`] has an example.

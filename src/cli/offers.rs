@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::ending::{CliResult, reported};
 use super::render::{self, or_dash};
 use super::session::Session;
-use super::table::Table;
+use super::table::{Table, print_plain};
 use crate::ErrorKind;
 use crate::error::chain;
-use crate::remote::{LocalState, RegistryFailure, RemoteModel};
+use crate::remote::{Facts, LocalState, RegistryFailure, RemoteModel};
 
 #[derive(Serialize)]
 struct Offers<'a> {
@@ -58,13 +58,18 @@ pub(super) fn print_offers(
 }
 
 fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
+    // Versions of a model often share what is said about them.
+    let (mut said, mut facts) = ("", Facts::default());
     let rows = models.iter().map(|remote| {
         let state = match remote.local {
             LocalState::Current => "installed",
             LocalState::Outdated => "update",
             _ => "-",
         };
-        let facts = remote.metadata.facts();
+        if !std::ptr::eq(said, remote.metadata.json()) {
+            said = remote.metadata.json();
+            facts = remote.metadata.facts();
+        }
         let alias = remote.alias_of.as_ref().map(|target| format!("= {target}"));
         [
             remote.model.name().to_string(),
@@ -72,9 +77,13 @@ fn print_table(session: &Session, models: &[RemoteModel]) -> CliResult {
             state.to_owned(),
             or_dash(remote.total_bytes.map(render::size).as_deref()),
             or_dash(facts.model_type.as_deref()),
-            or_dash(alias.or(facts.description).as_deref()),
+            or_dash(alias.as_deref().or(facts.description.as_deref())),
         ]
     });
+    let is_for_programs = session.output.quiet || !session.console.out_is_terminal;
+    if is_for_programs && !models.is_empty() {
+        return print_plain(session, 2, rows);
+    }
     let head = ["MODEL", "VERSION", "STATE", "SIZE", "TYPE", "DESCRIPTION"];
     Table::new(head, rows)
         .named_by(2)

@@ -11,6 +11,9 @@ use crate::relpath::is_invisible;
 
 /// Escapes the characters of a foreign text that would control the terminal.
 pub(super) fn safe(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match is_hidden(c) {

@@ -172,6 +172,30 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// Prints rows for programs as they come, tab-separated: there may be too many for a table. With `--quiet`, only the first
+/// `names` cells of each are printed.
+pub(super) fn print_plain<const N: usize>(
+    session: &Session,
+    names: usize,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> CliResult {
+    let (columns, between) = match session.output.quiet {
+        true => (names, " "),
+        false => (N, "\t"),
+    };
+    let print = |out: &mut dyn Write| {
+        for row in rows {
+            for (column, cell) in row[..columns].iter().enumerate() {
+                let before = if column == 0 { "" } else { between };
+                write!(out, "{before}{}", safe(cell))?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    };
+    Ok(session.console.with_out(print)?)
+}
+
 /// Formats lines with their columns below each other.
 pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let widths = widths(rows);

@@ -99,7 +99,7 @@ impl ModelName {
         check_version(&version)?;
         Ok(ModelRef {
             name: self,
-            version,
+            version: version.into(),
         })
     }
 }
@@ -147,7 +147,8 @@ impl FromStr for ModelName {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelRef {
     name: ModelName,
-    version: String,
+    // Shared by the models of a ref.
+    version: Arc<str>,
 }
 
 impl ModelRef {
@@ -157,6 +158,12 @@ impl ModelRef {
     /// Those of [`ModelName::new`] and [`ModelName::version`].
     pub fn new(group: &str, model: &str, version: &str) -> Result<Self, InvalidName> {
         ModelName::new(group, model)?.version(version)
+    }
+
+    /// Joins parts that were checked before they were written.
+    pub(crate) fn checked(group: Arc<str>, model: Arc<str>, version: Arc<str>) -> Self {
+        let name = ModelName { group, model };
+        Self { name, version }
     }
 
     /// Returns the name without the version; [`ModelRef`] has an example.

@@ -4,6 +4,7 @@
 //! <cache dir>/<app>/models/registries/<source>/
 //! ├── models.json          a chunked registry's index, as served
 //! ├── models.meta.json     where it came from, its validator, when
+//! ├── models.index         the same in a form that reads fast
 //! └── <ref>/
 //!     ├── models.toml      a repository's registry at that ref, as served
 //!     ├── models.meta.json
@@ -14,7 +15,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,26 @@ pub(crate) struct CachedMeta {
     pub(crate) public_key: Option<String>,
     #[serde(with = "crate::time")]
     pub(crate) fetched_at: SystemTime,
+}
+
+/// Tells a file from another that is put in its place later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    bytes: u64,
+    /// In nanoseconds since 1970.
+    modified: u64,
+}
+
+impl Stamp {
+    /// `None` where the system does not tell.
+    pub(crate) fn of(file: &File) -> Option<Self> {
+        let metadata = file.metadata().ok()?;
+        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self {
+            bytes: metadata.len(),
+            modified: modified.as_nanos().try_into().ok()?,
+        })
+    }
 }
 
 impl RegistryCache {
@@ -125,19 +146,17 @@ impl RegistryCache {
         NewFile::create(&self.index_path())
     }
 
-    /// Replaces the copy, with the form that reads fast where there is one.
+    /// Replaces the copy, with the form that reads fast.
     pub(crate) fn commit(
         &self,
         document: NewFile,
-        index: Option<NewFile>,
+        index: NewFile,
         meta: &CachedMeta,
     ) -> Result<()> {
         // Between the writes there must be no validator that vouches for another copy.
         remove_file(&self.meta_path()).at("write", &self.meta_path())?;
         document.commit()?;
-        if let Some(index) = index {
-            index.commit()?;
-        }
+        index.commit()?;
         self.write_meta(meta)
     }
 
@@ -172,7 +191,7 @@ impl RegistryCache {
         if self.document != "models.json" {
             return remove_tree(&self.dir);
         }
-        let paths = [self.meta_path(), self.document_path()];
+        let paths = [self.meta_path(), self.index_path(), self.document_path()];
         let mut paths = paths.iter();
         paths.try_for_each(|path| remove_file(path).at("remove", path))
     }

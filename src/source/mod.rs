@@ -37,6 +37,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod chunked;
+pub(crate) mod compiled;
 mod entry;
 mod hub;
 pub(crate) mod places;
@@ -387,18 +388,22 @@ impl Identity {
 /// How many of the entries that are left out of a registry are said.
 const LEFT_OUT_SHOWN: usize = 5;
 
-/// Says which entries of a registry are left out, and why.
-fn warn_left_out(location: impl fmt::Display, left_out: &[String]) {
-    if left_out.is_empty() {
+/// How many of them are remembered.
+const MAX_LEFT_OUT: usize = 1000;
+
+/// Says which of `count` entries of a registry are left out, and why.
+fn warn_left_out(location: impl fmt::Display, left_out: &[impl fmt::Display], count: usize) {
+    if count == 0 {
         return;
     }
-    let (entries, is) = match left_out.len() {
+    let (entries, is) = match count {
         1 => ("an entry".to_owned(), "is"),
         several => (format!("{several} entries"), "are"),
     };
-    let mut shown = left_out[..left_out.len().min(LEFT_OUT_SHOWN)].to_vec();
-    if left_out.len() > LEFT_OUT_SHOWN {
-        shown.push(format!("and {} more", left_out.len() - LEFT_OUT_SHOWN));
+    let shown = left_out.iter().take(LEFT_OUT_SHOWN);
+    let mut shown: Vec<String> = shown.map(|reason| reason.to_string()).collect();
+    if count > shown.len() {
+        shown.push(format!("and {} more", count - shown.len()));
     }
     let reasons = shown.join("; ");
     warn!("{entries} of the registry {is} left out: {reasons} ({location})");

@@ -351,7 +351,7 @@ impl Engine {
             Err(error) => return Err(error.step(format!("check {model}"))),
         };
         if offer.remote.manifest_digest == record.offered() {
-            if apply && offer.remote.pin != record.pin {
+            if apply && offer.remote.pin.as_deref() != record.pin.as_ref() {
                 self.repin(&offer.remote, &call.cancel)?;
             }
             return Ok((Freshness::UpToDate, None));
@@ -373,7 +373,7 @@ impl Engine {
     /// Records another commit that has exactly the installed files.
     fn repin(&self, remote: &RemoteModel, cancel: &CancelToken) -> Result<()> {
         let _lock = self.store.lock_model(&remote.model, cancel, &|_| {})?;
-        match &remote.pin {
+        match remote.pin.as_deref() {
             Some(pin) => self.store.repin(&remote.model, remote.manifest_digest, pin),
             None => Ok(()),
         }

@@ -305,7 +305,7 @@ impl Engine {
         let source = self.source_of(model, record)?;
         let remote = RemoteModel {
             metadata: (&record.metadata).into(),
-            pin: record.pin.clone(),
+            pin: record.pin.clone().map(Box::new),
             ..RemoteModel::new(model.clone(), &*source.identity().key, record.offered())
         };
         let call = self.call(options.offline, &options.cancel);

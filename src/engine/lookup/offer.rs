@@ -43,7 +43,7 @@ impl Offer {
 
     /// Returns where the bytes are.
     pub(crate) fn places(&self, call: &Call) -> Result<Places> {
-        let pin = self.remote.pin.as_ref();
+        let pin = self.remote.pin.as_deref();
         self.source.places(call, pin, self.route)
     }
 }
@@ -113,7 +113,7 @@ impl Engine {
             return Ok(offer);
         }
         let location = offer.source.label();
-        let Some(pin) = offer.remote.pin.clone() else {
+        let Some(pin) = offer.remote.pin.as_deref().cloned() else {
             return Err(Error::argument(format!(
                 "'{location}' offers only whole models, so files cannot be included or excluded"
             )));
@@ -132,11 +132,11 @@ impl Engine {
             manifest_digest: selected.digest(),
             files: Some(selected.files().len() as u64),
             total_bytes: selected.total_bytes(),
-            pin: Some(Pin {
+            pin: Some(Box::new(Pin {
                 include: selection.include.clone(),
                 exclude: selection.exclude.clone(),
                 ..pin
-            }),
+            })),
             contents: Some(Arc::new(selected)),
             ..offer.remote
         };

@@ -32,12 +32,12 @@ pub(crate) fn commit(
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();
     let mut record = ModelRecord {
-        source: Some(remote.source.clone()),
+        source: Some(remote.source.to_string()),
         model_type: facts.model_type,
         tags: facts.tags,
         metadata: remote.metadata.to_map(),
         offered_hash: Some(remote.manifest_digest).filter(|offered| *offered != manifest.digest()),
-        pin: remote.pin.clone(),
+        pin: remote.pin.as_deref().cloned(),
         unsettled: partial.unsettled().map(str::to_owned),
         ..ModelRecord::new(manifest, SystemTime::now())
     };

@@ -361,7 +361,7 @@ impl Engine {
             }
             let report = self.report_installed(model, record, options)?;
             Ok(Some(PullReport {
-                source: remote.source.clone(),
+                source: remote.source.to_string(),
                 alias_of: remote.alias_of.clone(),
                 elapsed: started.elapsed(),
                 ..report
@@ -396,7 +396,7 @@ impl Engine {
             records: &records,
         };
         let mut report = PullReport::new(model.clone(), path, remote.manifest_digest);
-        report.source.clone_from(&remote.source);
+        report.source = remote.source.to_string();
         report.alias_of.clone_from(&remote.alias_of);
         attempt.run(offer, &mut report)?;
         report.elapsed = started.elapsed();

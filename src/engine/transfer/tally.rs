@@ -103,7 +103,7 @@ impl Tally {
     pub(crate) fn identify(&self, remote: &RemoteModel, model_type: Option<String>) {
         self.target.get_or_init(|| DownloadTarget {
             model: remote.model.clone(),
-            source: remote.source.clone(),
+            source: remote.source.to_string(),
             model_type,
             total_bytes: remote.total_bytes,
             files: remote.files,

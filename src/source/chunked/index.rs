@@ -1,26 +1,41 @@
 //! The index of a chunked registry: fetched, revalidated, checked against its signature, and cached.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 use std::time::SystemTime;
 
 use minisign_verify::{PublicKey, Signature};
+use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
 use super::{MAX_INDEX_BYTES, wire};
 use crate::digest::{Digest, Hasher};
+use crate::disk::write::replace_file;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::http::call::Call;
 use crate::http::{Answer, Failure, GetOptions, Validators};
-use crate::source::cache::{CachedMeta, RegistryCache};
+use crate::source::Identity;
+use crate::source::cache::{CachedMeta, RegistryCache, Stamp};
+use crate::source::compiled::{Compiled, Compiler};
 use crate::url::{Scheme, Url};
 
 /// The largest signature that is read, in bytes; real ones have about 300.
 const MAX_SIGNATURE_BYTES: u64 = 4096;
 
+/// What a compiled index was compiled of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Origin {
+    /// The name of the source, with which names of models begin.
+    name: String,
+    /// The cached copy; `None` where the system cannot tell it from another.
+    document: Option<Stamp>,
+}
+
 #[derive(Debug)]
 pub(super) struct Index {
+    /// Of the source.
+    identity: Identity,
     /// Where it is, at the registry itself and then at each mirror; never empty.
     urls: Vec<Url>,
     /// The variable, or the key of a file, that the first of them follows from.
@@ -32,16 +47,18 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new(
+        identity: &Identity,
         bases: &[Url],
         origin: String,
         public_key: Option<String>,
-        cache: RegistryCache,
+        cache_dir: &Path,
     ) -> Self {
         Self {
+            identity: identity.clone(),
             urls: bases.iter().map(|base| base.join("models.json")).collect(),
             origin,
             public_key,
-            cache,
+            cache: RegistryCache::of_source(cache_dir, &identity.key),
         }
     }
 
@@ -50,36 +67,78 @@ impl Index {
         Some(self.cache.any_meta()?.fetched_at)
     }
 
-    /// Opens the cached copy; `None` when there is none that came from here and was checked with the configured key.
-    pub(super) fn cached(&self) -> Result<Option<File>> {
-        let meta = self.cached_meta();
-        meta.map(|_| self.cache.open()).transpose()
-    }
-
-    fn cached_meta(&self) -> Option<CachedMeta> {
+    /// What is known of the cached copy; `None` when there is none that came from here and was checked with the configured key.
+    pub(super) fn cached_meta(&self) -> Option<CachedMeta> {
         let url = self.urls[0].to_string();
         self.cache.meta(&url, self.public_key.as_deref())
     }
 
-    /// Opens the index: the cached copy when the server says that it is still current, or when offline. Also returns
-    /// whether another index came than the one that was cached. With `force`, it is fetched in any case.
-    pub(super) fn open(&self, call: &Call, force: bool) -> Result<(File, bool)> {
+    /// Reads the cached copy in its compiled form, which is compiled anew unless it is of exactly this copy and whole.
+    pub(super) fn read<T>(&self, read: impl Fn(&mut Compiled<Origin>) -> Result<T>) -> Result<T> {
+        let document = self.cache.open()?;
+        let path = self.cache.index_path();
+        let origin = Origin {
+            name: self.identity.name.clone(),
+            document: Stamp::of(&document),
+        };
+        let compiled = self.cache.open_index().and_then(|file| match file {
+            Some(file) => Compiled::open(file, &path),
+            None => Ok(None),
+        });
+        if let Ok(Some(mut compiled)) = compiled
+            && compiled.head.origin == origin
+            && origin.document.is_some()
+        {
+            match read(&mut compiled) {
+                Err(error) if matches!(error.kind(), ErrorKind::DamagedCache { .. }) => {}
+                result => return result,
+            }
+        }
+        debug!(path = %path.display(), "compiling the index anew");
+        let mut bytes = Vec::new();
+        self.compile(document, origin, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        if let Err(error) = replace_file(&path, &bytes) {
+            // A cache that cannot be written is read more slowly.
+            debug!(%error, "the compiled index cannot be kept");
+        }
+        let compiled = Compiled::open(Cursor::new(bytes), &path)?;
+        read(&mut compiled.ok_or_else(|| Error::internal("a compiled index cannot be read"))?)
+    }
+
+    /// Compiles a document; one that offers nothing of what it lists is refused.
+    fn compile(
+        &self,
+        document: File,
+        origin: Origin,
+        out: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut compiler = Compiler::new(out);
+        let reader = BufReader::with_capacity(256 << 10, document);
+        let rest = wire::compile(reader, &self.identity, &self.urls[0], &mut compiler)?;
+        compiler.finish(origin, 0, &rest).map(|_| ())
+    }
+
+    /// Brings the cached copy up to date, unless offline; returns whether another index came than the one that was cached.
+    /// With `force`, it is fetched in any case.
+    pub(super) fn refresh(&self, call: &Call, force: bool) -> Result<bool> {
         let is_local = |url: &Url| url.scheme() == Scheme::File;
+        let cached = self.cached_meta();
         if call.is_offline() && !self.urls.iter().any(is_local) {
-            return match self.cached()? {
-                Some(file) => Ok((file, false)),
-                None => Err(call
-                    .client
-                    .offline_error(format!("the index {}", self.urls[0]))),
+            let needed = || format!("the index {}", self.urls[0]);
+            return match cached {
+                Some(_) => Ok(false),
+                None => Err(call.client.offline_error(needed())),
             };
         }
-        let cached = self.cached_meta();
         let mut is_new = false;
         call.retrying(&self.urls, |mirror, url| {
             // A validator means something only to the server that gave it.
             let known = cached.as_ref().filter(|_| mirror == 0 && !force);
             let known = known.map(|meta| meta.validators.clone());
-            let fetched = self.refresh(call, known.unwrap_or_default(), url)?;
+            let fetched = self.fetch(call, known.unwrap_or_default(), url)?;
             let before = cached.as_ref().and_then(|meta| meta.digest);
             is_new = fetched.is_some() && (force || fetched != before);
             if mirror > 0 {
@@ -101,17 +160,12 @@ impl Index {
                 kind => kind,
             })
         })?;
-        Ok((self.cache.open()?, is_new))
+        Ok(is_new)
     }
 
     /// Fetches the index into the cache unless the server says that the copy there is still current; returns its digest if
     /// it fetched one.
-    fn refresh(
-        &self,
-        call: &Call,
-        known: Validators,
-        url: &Url,
-    ) -> Result<Option<Digest>, Failure> {
+    fn fetch(&self, call: &Call, known: Validators, url: &Url) -> Result<Option<Digest>, Failure> {
         let options = GetOptions {
             known,
             ..GetOptions::default()
@@ -170,7 +224,13 @@ impl Index {
             (None, None) => {}
         }
         // A document that is not an index does not replace the cached copy.
-        wire::check_shape(BufReader::with_capacity(256 << 10, reread()?), url)
+        let document = reread()?;
+        let origin = Origin {
+            name: self.identity.name.clone(),
+            document: Stamp::of(&document),
+        };
+        let mut index = self.cache.begin_index().map_err(Failure::last)?;
+        self.compile(document, origin, &mut |piece| index.write(piece))
             .map_err(Failure::last)?;
         let digest = hasher.finish();
         let meta = CachedMeta {
@@ -181,7 +241,7 @@ impl Index {
             fetched_at: SystemTime::now(),
         };
         self.cache
-            .commit(file, None, &meta)
+            .commit(file, index, &meta)
             .map_err(Failure::last)?;
         Ok(Some(digest))
     }

@@ -9,13 +9,11 @@
 //! The index states the digest of each manifest, and a manifest that of each chunk, so trusting the index is enough.
 
 mod index;
+mod lookup;
 mod wire;
 
 #[cfg(feature = "author")]
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -24,11 +22,10 @@ use crate::catalog::registry::{RegistryMode, RemoteListing, SourceInfo, SourceKi
 use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
-use crate::source::cache::RegistryCache;
 use crate::source::places::{Places, data_urls};
 use crate::source::unusable::Unusable;
 use crate::source::{
@@ -37,6 +34,7 @@ use crate::source::{
 use crate::url::Url;
 
 use index::Index;
+use wire::Rest;
 
 /// The largest index that is read, in bytes: about half a million versions.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
@@ -86,9 +84,10 @@ impl super::Kind for Kind {
         for (index, mirror) in wire.mirrors.iter().enumerate() {
             bases.push(entry.url(&format!("mirrors[{index}]"), mirror)?);
         }
-        let cache = RegistryCache::of_source(&context.cache_dir, &entry.identity.key);
+        let (identity, cache_dir) = (&entry.identity, &context.cache_dir);
+        let (at, key) = (entry.at("url"), wire.public_key);
         Ok(Arc::new(Chunked {
-            index: Index::new(&bases, entry.at("url"), wire.public_key, cache),
+            index: Index::new(identity, &bases, at, key, cache_dir),
             identity: entry.identity,
             bases,
         }))
@@ -96,21 +95,6 @@ impl super::Kind for Kind {
 }
 
 impl Chunked {
-    fn read(&self, mut file: File) -> Result<wire::Contents> {
-        let mut text = Vec::new();
-        // Its size was checked when it was fetched.
-        file.read_to_end(&mut text)
-            .at("read", Path::new("models.json"))?;
-        wire::read_all(&text, &self.identity, self.index_url())
-    }
-
-    /// Reads what is offered; what is left out is said.
-    fn offers(&self, file: File) -> Result<Vec<RemoteModel>> {
-        let contents = self.read(file)?;
-        warn_left_out(self.index_url(), &contents.left_out);
-        Ok(contents.models)
-    }
-
     fn index_url(&self) -> Url {
         self.bases[0].join("models.json")
     }
@@ -130,8 +114,21 @@ impl Source for Chunked {
     }
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
-        let mut models = self.offers(self.index.open(call, false)?.0)?;
-        models.retain(|remote| filter.wants(remote.model.version()));
+        self.index.refresh(call, false)?;
+        let (models, rest) = self.index.read(|compiled| {
+            let rows = compiled.rows()?;
+            let source = Arc::from(self.identity.key.as_str());
+            let mut models = Vec::with_capacity(rows.size_hint().0);
+            for row in rows {
+                let row = row?;
+                if filter.wants(row.model.version()) {
+                    models.push(lookup::remote(&source, row));
+                }
+            }
+            let rest: Rest = compiled.rest()?;
+            Ok((models, rest))
+        })?;
+        warn_left_out(self.index_url(), &rest.left_out, rest.count);
         Ok(RemoteListing {
             models,
             failures: Vec::new(),
@@ -139,15 +136,10 @@ impl Source for Chunked {
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
-        let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
-        let reader = BufReader::with_capacity(256 << 10, self.index.open(call, false)?.0);
-        let index = self.index_url();
-        match wire::read_model(reader, group, model, &index)? {
-            wire::Lookup::Found(versions) => {
-                wire::choose(versions, &self.identity, (group, model), version, &index)
-            }
-            wire::Lookup::Near(near) => Err(self.identity.not_found(path, near)),
-        }
+        self.index.refresh(call, false)?;
+        let (identity, location) = (&self.identity, self.index_url());
+        self.index
+            .read(|compiled| lookup::find(compiled, identity, path, version, &location))
     }
 
     fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
@@ -173,21 +165,26 @@ impl Source for Chunked {
     }
 
     fn info(&self) -> SourceInfo {
-        let fetched_at = self.index.fetched_at();
-        let cached = fetched_at.and_then(|_| self.index.cached().ok()?);
+        let cached = self.index.cached_meta();
         let Identity { key, name } = &self.identity;
         SourceInfo {
             locations: self.locations(),
-            fetched_at,
-            versions: cached.and_then(|file| Some(self.read(file).ok()?.models.len())),
+            fetched_at: self.index.fetched_at(),
+            versions: cached.and_then(|_| self.index.read(|it| Ok(it.head.models)).ok()),
             ..SourceInfo::new(key, name, self.kind())
         }
     }
 
     fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
-        let synced = self.index.open(call, request.force);
-        let synced = synced.and_then(|(file, is_new)| Ok((is_new, self.offers(file)?.len())));
+        let synced = self.index.refresh(call, request.force).and_then(|is_new| {
+            let (versions, rest) = self.index.read(|compiled| {
+                let rest: Rest = compiled.rest()?;
+                Ok((compiled.head.models, rest))
+            })?;
+            warn_left_out(self.index_url(), &rest.left_out, rest.count);
+            Ok((is_new, versions))
+        });
         let mut report = SyncReport::default();
         match synced {
             Ok((true, versions)) => report.synced.push(SyncedRegistry {

@@ -1,21 +1,22 @@
-//! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so a
-//! lookup skips everything that it does not need.
+//! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so it
+//! is read one model at a time, and compiled.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
 use std::io::Read;
+use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::catalog::{RemoteMetadata, RemoteModel};
+use crate::catalog::RemoteMetadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::model::{ModelName, ModelRef};
-use crate::near::nearest;
+use crate::model::ModelName;
 use crate::relpath::{self, below, shown};
-use crate::source::{Identity, choose_version};
+use crate::source::compiled::{Compiler, Row};
+use crate::source::{Identity, MAX_LEFT_OUT};
 
 /// How long a chain of aliases may be.
 const MAX_ALIASES: usize = 16;
@@ -34,8 +35,11 @@ pub(super) struct Entry {
 
 type Versions = BTreeMap<String, Entry>;
 
-/// Reads the versions of a model, each by itself.
+/// Reads the versions of a model, each by itself if one of them cannot be read.
 fn read_versions(json: &RawValue) -> Result<Versions, serde_json::Error> {
+    if let Ok(versions) = serde_json::from_str(json.get()) {
+        return Ok(versions);
+    }
     let versions: BTreeMap<String, &RawValue> = serde_json::from_str(json.get())?;
     let read = |json: &RawValue| serde_json::from_str(json.get());
     let versions = versions.into_iter().map(|(version, json)| {
@@ -91,48 +95,37 @@ fn manifest_of(versions: &Versions, version: &str) -> Result<Digest, String> {
     Err(format!("the aliases of version '{version}' form a loop"))
 }
 
-/// A version that can be offered.
-struct Judged {
-    model: ModelRef,
-    digest: Digest,
-    /// For an alias without metadata, those of the version it names.
-    of_target: Option<Box<RawValue>>,
-}
-
 fn judge(
     name: &ModelName,
     versions: &Versions,
     twins: &HashSet<String>,
     version: &str,
-) -> Result<Judged, String> {
+) -> Result<Row, String> {
     let model = name.clone().version(version);
     let model = model.map_err(|error| error.to_string())?;
     if !twins.is_empty() && twins.contains(&version.to_lowercase()) {
         return Err(format!("version '{}' {TWIN}", shown(version)));
     }
     let digest = manifest_of(versions, version)?;
-    let of_target = || {
-        let entry = versions.get(version)?;
-        let target = versions.get(entry.alias_of.as_deref()?)?;
-        target.metadata.clone().filter(|_| entry.metadata.is_none())
-    };
-    Ok(Judged {
+    let entry = versions.get(version);
+    let alias_of = entry.and_then(|entry| entry.alias_of.as_deref());
+    // An alias without metadata has those of the version it names.
+    let target = alias_of.and_then(|target| versions.get(target));
+    let mut metadata = [entry, target].into_iter().flatten();
+    let metadata = metadata.find_map(|entry| entry.metadata.clone());
+    Ok(Row {
         model,
         digest,
-        of_target: of_target(),
-    })
-}
-
-fn remote(identity: &Identity, judged: Judged, entry: Entry) -> RemoteModel {
-    let metadata = entry.metadata.or(judged.of_target);
-    RemoteModel {
-        alias_of: entry.alias_of,
+        alias_of: alias_of.map(Arc::from),
+        root: Arc::default(),
+        files: None,
+        bytes: None,
+        place: None,
         // What only describes may be of any type.
-        metadata: metadata
+        about: metadata
             .and_then(RemoteMetadata::of_json)
             .unwrap_or_default(),
-        ..RemoteModel::new(judged.model, &*identity.key, judged.digest)
-    }
+    })
 }
 
 fn name_of(identity: &Identity, group: &str, model: &str) -> Result<ModelName, String> {
@@ -144,228 +137,155 @@ fn name_of(identity: &Identity, group: &str, model: &str) -> Result<ModelName, S
     ModelName::new(&group, model).map_err(|error| error.to_string())
 }
 
-/// What an index offers.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    /// In the order of names.
-    pub(super) models: Vec<RemoteModel>,
-    /// What is wrong with the entries that are left out.
-    pub(super) left_out: Vec<String>,
+/// An entry that is not offered.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct LeftOut {
+    /// The model as the index names it: `group/model`.
+    pub(super) path: String,
+    /// `None` for all versions.
+    pub(super) version: Option<String>,
+    pub(super) reason: String,
 }
 
-/// Reads everything; `location` names the index in errors.
+/// What an index has beside what it offers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rest {
+    /// The first entries that are left out.
+    pub(super) left_out: Vec<LeftOut>,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+impl Rest {
+    fn leave_out(&mut self, path: String, version: Option<&str>, reason: String) {
+        self.count += 1;
+        if self.left_out.len() < MAX_LEFT_OUT {
+            let version = version.map(str::to_owned);
+            self.left_out.push(LeftOut {
+                path,
+                version,
+                reason,
+            });
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            Some(_) => write!(f, "{}: {}", shown(&self.path), self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+/// Reads an index and passes on what it offers; `location` names the index in errors.
 ///
 /// # Errors
-/// [`Registry`](crate::error::ErrorKind::Registry) when it is malformed, or has entries of which none can be offered.
-pub(super) fn read_all(
-    json: &[u8],
+/// [`Registry`](crate::error::ErrorKind::Registry) when it is malformed, or has entries of which none can be offered;
+/// whatever the compiler fails with.
+pub(super) fn compile(
+    reader: impl Read,
     identity: &Identity,
     location: impl Display,
-) -> Result<Contents> {
-    let malformed = |error| malformed(&location, error);
-    let mut all = Contents::default();
-    let groups = match serde_json::from_slice(json) {
-        Ok(groups) => groups,
-        Err(_) => read_each(json, &mut all.left_out).map_err(malformed)?,
+    compiler: &mut Compiler<'_>,
+) -> Result<Rest> {
+    let mut contents = Contents {
+        identity,
+        compiler,
+        rest: Rest::default(),
+        without_versions: Vec::new(),
+        failure: Ok(()),
     };
-    all.judge(groups, identity);
-    match all.left_out.first() {
-        Some(reason) if all.models.is_empty() => {
-            Err(Error::registry(location, format!("in the index, {reason}")))
-        }
-        _ => Ok(all),
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    let read = Members {
+        group: None,
+        contents: &mut contents,
+    };
+    let read = read.deserialize(&mut deserializer);
+    let read = read.and_then(|()| deserializer.end());
+    std::mem::replace(&mut contents.failure, Ok(()))?;
+    read.map_err(|error| Error::registry_from(&location, "the index is malformed", error))?;
+    let Contents {
+        mut rest,
+        without_versions,
+        ..
+    } = contents;
+    for name in compiler.remove_twins(without_versions) {
+        let reason = format!("the name '{name}' {TWIN}");
+        let path = name.strip_prefix(&identity.name).unwrap_or(&name);
+        rest.leave_out(path.trim_start_matches('/').to_owned(), None, reason);
     }
-}
-
-type Groups = BTreeMap<String, BTreeMap<String, Versions>>;
-
-/// Reads an index of which some entry cannot be read, each entry by itself.
-fn read_each(json: &[u8], left_out: &mut Vec<String>) -> Result<Groups, serde_json::Error> {
-    let groups: BTreeMap<String, BTreeMap<String, &RawValue>> = serde_json::from_slice(json)?;
-    let mut read = Groups::new();
-    for (group, models) in groups {
-        let mut readable = BTreeMap::new();
-        for (model, json) in models {
-            match read_versions(json) {
-                Ok(versions) => _ = readable.insert(model, versions),
-                Err(error) => {
-                    let name = shown(&below(&group, &model));
-                    left_out.push(format!("the model '{name}': {}", words(&error)));
-                }
-            }
+    match rest.left_out.first() {
+        Some(first) if compiler.is_empty() => {
+            Err(Error::registry(location, format!("in the index, {first}")))
         }
-        read.insert(group, readable);
-    }
-    Ok(read)
-}
-
-impl Contents {
-    fn judge(&mut self, groups: Groups, identity: &Identity) {
-        let pair = |group: &str, model: &str| format!("{group}\0{model}");
-        let names = groups.iter().flat_map(|(group, models)| {
-            let models = models.keys();
-            models.map(move |model| pair(group, model))
-        });
-        let may_meet = twins(names);
-        let versions = groups.values().flat_map(BTreeMap::values);
-        self.models.reserve(versions.map(BTreeMap::len).sum());
-        for (group, models) in groups {
-            for (model, versions) in models {
-                let is_twin = || may_meet.contains(&pair(&group, &model).to_lowercase());
-                let name = match name_of(identity, &group, &model) {
-                    Ok(name) if may_meet.is_empty() || !is_twin() => name,
-                    Ok(name) => {
-                        self.left_out.push(format!("the name '{name}' {TWIN}"));
-                        continue;
-                    }
-                    Err(reason) => {
-                        self.left_out.push(reason);
-                        continue;
-                    }
-                };
-                let twins = twins(versions.keys());
-                // Aliases look at other entries, so all are judged before they are taken apart.
-                let judged = versions.keys();
-                let judged = judged.map(|version| judge(&name, &versions, &twins, version));
-                let judged: Vec<_> = judged.collect();
-                for (judged, entry) in judged.into_iter().zip(versions.into_values()) {
-                    match judged {
-                        Ok(judged) => self.models.push(remote(identity, judged, entry)),
-                        Err(reason) => self.left_out.push(format!("{name}: {reason}")),
-                    }
-                }
-            }
-        }
+        _ => Ok(rest),
     }
 }
 
 /// Checks everything, before an index is published; `location` names it in errors.
 #[cfg(feature = "author")]
 pub(super) fn check(json: &[u8], location: impl Display) -> Result<()> {
-    let contents = read_all(json, &Identity::default(), &location)?;
-    match contents.left_out.first() {
-        Some(reason) => Err(Error::registry(location, format!("in the index, {reason}"))),
+    let mut nowhere = |_: &[u8]| Ok(());
+    let mut compiler = Compiler::new(&mut nowhere);
+    let rest = compile(json, &Identity::default(), &location, &mut compiler)?;
+    match rest.left_out.first() {
+        Some(first) => Err(Error::registry(location, format!("in the index, {first}"))),
         None => Ok(()),
     }
 }
 
-fn malformed(location: impl Display, error: serde_json::Error) -> Error {
-    // What was said here while reading comes back as the parser's word.
-    Error::registry_from(location, "the index is malformed", error)
+/// What is read of an index.
+struct Contents<'a, 'o> {
+    identity: &'a Identity,
+    compiler: &'a mut Compiler<'o>,
+    rest: Rest,
+    /// The names of models of which no version is offered.
+    without_versions: Vec<String>,
+    /// Why it could not be written.
+    failure: Result<()>,
 }
 
-/// Checks that it is an object of groups of models, whatever is said of them; nothing is kept.
-pub(super) fn check_shape(reader: impl Read, location: impl Display) -> Result<()> {
-    visit(reader, Members::default(), location)
-}
-
-/// What a lookup found.
-#[derive(Debug)]
-pub(super) enum Lookup {
-    Found(Versions),
-    /// Names (`group/model`) that come near.
-    Near(Vec<String>),
-}
-
-/// Reads the versions of one model; `location` names the index in errors.
-pub(super) fn read_model(
-    reader: impl Read,
-    group: &str,
-    model: &str,
-    location: impl Display,
-) -> Result<Lookup> {
-    let mut search = Search {
-        group,
-        model,
-        found: None,
-        has_twin: false,
-        others: Vec::new(),
-    };
-    let members = Members {
-        group: None,
-        search: Some(&mut search),
-    };
-    visit(reader, members, &location)?;
-    let Some(versions) = search.found else {
-        let names = search.others.iter().map(String::as_str);
-        return Ok(Lookup::Near(nearest(&below(group, model), names)));
-    };
-    if search.has_twin {
-        let name = below(group, model);
-        let message = format!("in the index, the name '{name}' {TWIN}");
-        return Err(Error::registry(location, message));
-    }
-    Ok(Lookup::Found(versions))
-}
-
-/// Picks the version asked for, or the only one; `location` names the index in errors.
-pub(super) fn choose(
-    mut versions: Versions,
-    identity: &Identity,
-    (group, model): (&str, &str),
-    version: Option<&str>,
-    location: impl Display,
-) -> Result<RemoteModel> {
-    let refuse = |reason| Error::registry(&location, format!("in the index, {reason}"));
-    let name = name_of(identity, group, model).map_err(refuse)?;
-    let twins = twins(versions.keys());
-    let judge = |version: &str| judge(&name, &versions, &twins, version);
-    let wanted = version.filter(|version| versions.contains_key(*version));
-    let chosen = match wanted.map(&judge) {
-        Some(judged) => judged.map_err(refuse)?,
-        None => {
-            // What is left out of listings is no choice.
-            let (mut offered, mut faults) = (Vec::new(), Vec::new());
-            for version in versions.keys() {
-                match judge(version) {
-                    Ok(_) => offered.push(version.as_str()),
-                    Err(fault) => faults.push(fault),
+impl Contents<'_, '_> {
+    fn model(&mut self, group: &str, model: &str, json: &RawValue) {
+        let path = below(group, model);
+        let named = read_versions(json).map_err(|error| {
+            let name = shown(&path);
+            format!("the model '{name}': {}", words(&error))
+        });
+        let named =
+            named.and_then(|versions| Ok((name_of(self.identity, group, model)?, versions)));
+        let (name, versions) = match named {
+            Ok(named) => named,
+            Err(reason) => return self.rest.leave_out(path, None, reason),
+        };
+        let twins = twins(versions.keys());
+        let mut is_offered = false;
+        for version in versions.keys() {
+            match judge(&name, &versions, &twins, version) {
+                Ok(row) if self.failure.is_ok() => {
+                    self.failure = self.compiler.add(&row);
+                    is_offered = true;
                 }
+                Ok(_) => {}
+                Err(reason) => self.rest.leave_out(path.clone(), Some(version), reason),
             }
-            if offered.is_empty() && !faults.is_empty() {
-                return Err(refuse(faults.swap_remove(0)));
-            }
-            let is_real = |version: &&&str| versions[**version].alias_of.is_none();
-            let mut real = offered.iter().filter(is_real);
-            let only = match (real.next(), real.next()) {
-                (Some(only), None) => Some(*only),
-                _ => None,
-            };
-            let version = choose_version(&name.to_string(), &offered, version.or(only))?;
-            judge(version).map_err(refuse)?
         }
-    };
-    let entry = versions.remove(chosen.model.version());
-    Ok(remote(identity, chosen, entry.unwrap_or_default()))
+        if !is_offered {
+            self.without_versions.push(name.to_string());
+        }
+    }
 }
 
-/// A model that is looked for while an index is read.
-struct Search<'a> {
-    group: &'a str,
-    model: &'a str,
-    found: Option<Versions>,
-    /// Whether another name differs from it only in case.
-    has_twin: bool,
-    /// The names of all other models, for suggestions.
-    others: Vec<String>,
-}
-
-/// Reads past an object of groups of models, or of the models of a group.
-#[derive(Default)]
-struct Members<'m, 'a> {
+/// Reads an object of groups of models, or of the models of a group.
+struct Members<'m, 'a, 'o> {
     /// The group that the models are of; `None` for the object of groups.
     group: Option<&'m str>,
-    search: Option<&'m mut Search<'a>>,
+    contents: &'m mut Contents<'a, 'o>,
 }
 
-fn visit(reader: impl Read, members: Members<'_, '_>, location: impl Display) -> Result<()> {
-    let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    let read = members.deserialize(&mut deserializer);
-    let read = read.and_then(|()| deserializer.end());
-    read.map_err(|error| malformed(location, error))
-}
-
-impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Members<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -373,46 +293,31 @@ impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Members<'_, '_> {
+impl<'de> Visitor<'de> for Members<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (&self.search, self.group) {
-            (None, _) => "an object of groups of models",
-            (Some(_), None) => "an object of groups",
-            (Some(_), Some(_)) => "an object of models",
+        f.write_str(match self.group {
+            None => "an object of groups of models",
+            Some(_) => "an object of models",
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            let Some(group) = self.group else {
-                map.next_value_seed(Members {
+            match self.group {
+                None => map.next_value_seed(Members {
                     group: Some(&name),
-                    search: self.search.as_deref_mut(),
-                })?;
-                continue;
-            };
-            match &mut self.search {
-                Some(search) if (group, name.as_str()) == (search.group, search.model) => {
+                    contents: &mut *self.contents,
+                })?,
+                Some(group) => {
                     let json: Box<RawValue> = map.next_value()?;
-                    search.found = Some(read_versions(&json).map_err(A::Error::custom)?);
+                    self.contents.model(group, &name, &json);
                 }
-                Some(search) => {
-                    map.next_value::<IgnoredAny>()?;
-                    search.has_twin |= is_twin(group, search.group) && is_twin(&name, search.model);
-                    search.others.push(below(group, &name));
-                }
-                None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
         Ok(())
     }
-}
-
-/// Whether a system that ignores case takes both names for one.
-fn is_twin(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && a.to_lowercase() == b.to_lowercase())
 }
 
 #[cfg(test)]

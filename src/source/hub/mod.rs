@@ -206,7 +206,7 @@ impl Hub {
         Ok(RemoteModel {
             commit: Some(commit.clone()),
             metadata: info.metadata(),
-            pin: Some(Pin::new(id, PinState::Commit(commit), "")),
+            pin: Some(Pin::new(id, PinState::Commit(commit), "").into()),
             contents: remote.contents.filter(|_| is_complete),
             ..remote
         })
@@ -332,7 +332,7 @@ impl Source for Hub {
     }
 
     fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
-        let pin = model.pin.as_ref().ok_or_else(|| super::no_pin(self))?;
+        let pin = model.pin.as_deref().ok_or_else(|| super::no_pin(self))?;
         let found = self.incomplete.lock().get(&model.manifest_digest).cloned();
         let manifest = match found {
             Some(manifest) => manifest,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 
-use super::index::Cached;
+use super::index;
 use super::place::{self, Host, RepositoryPlace};
 use super::{Kind, Repository};
 use crate::catalog::registry::SourceKind;
@@ -76,7 +76,7 @@ impl source::Kind for Kind {
         let is_there = |of: &str| unknown.is_some() || of == server;
         let heads = refs.iter().filter_map(|reference| {
             let cache = RegistryCache::of_ref(&context.cache_dir, key, reference);
-            Some(Cached::open(&cache).ok()??.head)
+            Some(index::open(&cache).ok()??.head)
         });
         let mut origins = heads.map(|head| head.origin);
         origins.find(|origin| origin.fork && origin.repo == key && is_there(&origin.server))?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::Repository;
-use super::index::{Cached, Head, Row};
+use super::index::{self, Cached, Head, Rest};
 use crate::catalog::registry::{CachedRegistry, Example, RegistryMode, RemoteListing};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::near::nearest;
 use crate::source::cache::{RegistryCache, cached_refs};
+use crate::source::compiled::Row;
 use crate::source::{ListFilter, Source};
 
 impl Repository {
@@ -19,7 +20,7 @@ impl Repository {
 
     /// Opens the cached registry of a ref, unless it belongs to another repository than the one configured now.
     pub(super) fn cached(&self, reference: &str) -> Result<Option<Cached>> {
-        let cached = Cached::open(&self.cache(reference))?;
+        let cached = index::open(&self.cache(reference))?;
         Ok(cached.filter(|cached| self.is_current(&cached.head, reference)))
     }
 
@@ -55,19 +56,18 @@ impl Repository {
         .into()
     }
 
-    pub(super) fn remote(&self, head: &Head, row: Row) -> Result<RemoteModel> {
-        let (origin, key) = (&head.origin, &self.identity.key);
-        let model = self.identity.model(&row.path, &origin.reference, key)?;
-        let pin = Pin::new(&*origin.repo, origin.state.clone(), row.root);
-        Ok(RemoteModel {
+    pub(super) fn remote(&self, head: &Head, row: Row) -> RemoteModel {
+        let origin = &head.origin;
+        let pin = Pin::new(&*origin.repo, origin.state.clone(), &*row.root);
+        RemoteModel {
             commit: pin.state.commit().map(str::to_owned),
-            files: Some(row.files),
+            files: row.files,
             total_bytes: row.bytes,
             metadata: row.about,
-            pin: Some(pin),
-            listing: Some(row.place),
-            ..RemoteModel::new(model, key, row.digest)
-        })
+            pin: Some(pin.into()),
+            listing: row.place.map(Box::new),
+            ..RemoteModel::new(row.model, &*self.identity.key, row.digest)
+        }
     }
 
     pub(super) fn look_up(&self, path: &str, version: Option<&str>) -> Result<RemoteModel> {
@@ -75,8 +75,8 @@ impl Repository {
             return self.look_up_anywhere(path);
         };
         let mut cached = self.synced(reference)?;
-        match take(cached.models()?, path) {
-            Ok(row) => self.remote(&cached.head, row),
+        match self.take(models(&mut cached)?, path) {
+            Ok(row) => Ok(self.remote(&cached.head, row)),
             Err(near) => {
                 self.refuse_left_out(&mut cached, path)?;
                 Err(self.at_other_refs(path, reference, near))
@@ -88,8 +88,8 @@ impl Repository {
     fn at_other_refs(&self, path: &str, reference: &str, near: Vec<String>) -> Error {
         let has_it = |reference: &String| {
             let cached = self.cached(reference).ok().flatten();
-            let rows = cached.and_then(|mut cached| cached.models().ok());
-            rows.is_some_and(|rows| take(rows, path).is_ok())
+            let rows = cached.and_then(|mut cached| models(&mut cached).ok());
+            rows.is_some_and(|rows| self.take(rows, path).is_ok())
         };
         let refs: Vec<String> = self.refs().into_iter().filter(has_it).collect();
         if refs.is_empty() {
@@ -105,7 +105,7 @@ impl Repository {
 
     /// Says why a registry does not offer a model that it lists.
     fn refuse_left_out(&self, cached: &mut Cached, path: &str) -> Result<()> {
-        match cached.left_out()?.remove(path) {
+        match cached.rest::<Rest>()?.left_out.remove(path) {
             Some(reason) => {
                 let location = format!("{}@{}", self.label(), cached.head.origin.reference);
                 let message = format!("model '{}': {reason}", self.identity.full_name(path));
@@ -121,8 +121,8 @@ impl Repository {
         let mut left_out = Ok(());
         for reference in self.refs() {
             match self.cached(&reference)? {
-                Some(mut cached) => match take(cached.models()?, path) {
-                    Ok(row) => found.push(self.remote(&cached.head, row)?),
+                Some(mut cached) => match self.take(models(&mut cached)?, path) {
+                    Ok(row) => found.push(self.remote(&cached.head, row)),
                     Err(names) => {
                         near.extend(names);
                         left_out = left_out.and_then(|()| self.refuse_left_out(&mut cached, path));
@@ -167,8 +167,8 @@ impl Repository {
                 let Some(mut cached) = cached else {
                     return Ok(self.expects(&reference));
                 };
-                for row in cached.models()? {
-                    listing.models.push(self.remote(&cached.head, row)?);
+                for row in models(&mut cached)? {
+                    listing.models.push(self.remote(&cached.head, row));
                 }
                 Ok(false)
             });
@@ -204,7 +204,7 @@ impl Repository {
             let Some(mut cached) = self.cached(&reference)? else {
                 continue;
             };
-            for (example, models) in cached.examples()? {
+            for (example, models) in cached.rest::<Rest>()?.examples {
                 // A model that no reference can name could not be pulled either.
                 let named = |path: &String| self.identity.model(path, &reference, "").ok();
                 let name = self.identity.full_name(&example);
@@ -222,17 +222,19 @@ impl Repository {
         let reference = model.model.version();
         let mut cached = self.synced(reference)?;
         let digest = model.manifest_digest;
-        let known = model.listing.map(|place| cached.manifest(&place, digest));
-        if let Some(Ok(manifest)) = known {
-            return Ok(manifest);
+        let known = model.listing.as_deref();
+        if let Some(Ok(json)) = known.map(|place| cached.list(place, digest)) {
+            return Manifest::parse_listing(json, cached.path().display());
         }
         // It was found in another state of the registry, or is installed.
-        let mut rows = cached.models()?.into_iter();
-        let row = rows.find(|row| row.digest == digest).ok_or_else(|| {
+        let mut rows = models(&mut cached)?.into_iter();
+        let place = rows.find(|row| row.digest == digest);
+        let place = place.and_then(|row| row.place).ok_or_else(|| {
             let message = format!("the registry now has another state of {}", model.model);
             Error::registry(self.label(), message)
         })?;
-        cached.manifest(&row.place, digest)
+        let json = cached.list(&place, digest)?;
+        Manifest::parse_listing(json, cached.path().display())
     }
 
     /// What is known of the cached registry of a ref.
@@ -252,18 +254,30 @@ impl Repository {
         let cached = self.cached(reference).ok().flatten();
         cached.map_or(u64::MAX, |cached| cached.head.files as u64)
     }
+
+    /// Takes the row of a name, or of a path as it is in the repository; else the names that come near.
+    fn take(&self, mut rows: Vec<Row>, path: &str) -> Result<Row, Vec<String>> {
+        let name = self.identity.full_name(path);
+        let name = name.rsplit_once('/').unwrap_or(("", &name));
+        let by_name =
+            rows.binary_search_by(|Row { model, .. }| (model.group(), model.model()).cmp(&name));
+        let by_path = || {
+            let mut all = rows.iter();
+            let at = all.position(|row| *row.root == *path && !path.is_empty())?;
+            all.all(|row| *row.root != *path).then_some(at)
+        };
+        if let Some(at) = by_name.ok().or_else(by_path) {
+            return Ok(rows.swap_remove(at));
+        }
+        let names: Vec<String> = rows
+            .iter()
+            .map(|row| self.identity.path_of(&row.model))
+            .collect();
+        Err(nearest(path, names.iter().map(String::as_str)))
+    }
 }
 
-/// Takes the row of a name, or of a path as it is in the repository; else the names that come near.
-fn take(mut rows: Vec<Row>, path: &str) -> Result<Row, Vec<String>> {
-    let by_name = rows.binary_search_by(|row| row.path.as_str().cmp(path));
-    let by_path = || {
-        let mut all = rows.iter();
-        let at = all.position(|row| row.root == path && !path.is_empty())?;
-        all.all(|row| row.root != path).then_some(at)
-    };
-    match by_name.ok().or_else(by_path) {
-        Some(at) => Ok(rows.swap_remove(at)),
-        None => Err(nearest(path, rows.iter().map(|row| row.path.as_str()))),
-    }
+/// All models of a cached registry, in the order of names.
+fn models(cached: &mut Cached) -> Result<Vec<Row>> {
+    cached.rows()?.collect()
 }

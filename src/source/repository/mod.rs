@@ -31,7 +31,6 @@ use crate::source::places::Places;
 use crate::source::zips::{OpenedZips, Opening, drop_kept};
 use crate::source::{Context, Identity, ListFilter, Prefetched, Route, Source, SyncRequest};
 
-pub(crate) use index::Cached;
 use place::RepositoryPlace;
 
 /// How repositories become sources.
@@ -145,7 +144,7 @@ impl Source for Repository {
 
     fn manifest(&self, call: &Call, model: &RemoteModel, route: Route) -> Result<Manifest> {
         let manifest = self.listed_manifest(model)?;
-        let Places::Zip { zip, root, .. } = self.places(call, model.pin.as_ref(), route)? else {
+        let Places::Zip { zip, root, .. } = self.places(call, model.pin.as_deref(), route)? else {
             return Ok(manifest);
         };
         let members = manifest
@@ -184,7 +183,7 @@ impl Source for Repository {
             }
             PinState::Release { tag, asset } => {
                 let cache = self.cache(tag);
-                let revision = Cached::open(&cache)?.map(|cached| cached.head.origin.revision);
+                let revision = index::open(&cache)?.map(|cached| cached.head.origin.revision);
                 let keep = cache.archive_path(revision.as_deref().unwrap_or(tag));
                 Ok(match self.open_asset(call, &place, (tag, asset), &keep)? {
                     Opening::Open(zip) => Places::Zip {

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::Repository;
 use super::discover::{Discovered, Discovery, ServedRegistry};
-use super::index::{self, Cached, Head, Origin};
+use super::index::{self, Head, Origin};
 use super::refs::Refs;
 use crate::catalog::PinState;
 use crate::catalog::registry::RegistryMode;
@@ -170,7 +170,7 @@ impl Sync<'_> {
         if self.force {
             return None;
         }
-        let mut cached = Cached::open(cache).ok()??;
+        let mut cached = index::open(cache).ok()??;
         let (repository, origin) = (self.repository, &cached.head.origin);
         let place = &repository.place;
         let is_same = repository.is_current(&cached.head, reference)
@@ -231,7 +231,7 @@ impl Sync<'_> {
             public_key: None,
             fetched_at: SystemTime::now(),
         };
-        cache.commit(document, Some(index), &meta)?;
+        cache.commit(document, index, &meta)?;
         cache.drop_archives(&head.origin.revision);
         Ok(head)
     }

@@ -138,7 +138,7 @@ impl Listing {
         }
         let contents = Manifest::of_files(files, VERSION, &self.url)?;
         Ok(RemoteModel {
-            pin: Some(Pin::new(name, PinState::Commit(VERSION.into()), "")),
+            pin: Some(Pin::new(name, PinState::Commit(VERSION.into()), "").into()),
             ..RemoteModel::of_contents(model, &self.identity.key, contents)
         })
     }

@@ -1,7 +1,9 @@
 //! Where an index comes from: the server, the cache, a folder, several sources.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use modelrack::transport::Url;
 use modelrack::{Manager, ManagerExt, ModelAddress, PullOptions, RemoteOptions, SearchOptions};
@@ -390,4 +392,85 @@ fn an_index_that_came_damaged_is_fetched_anew_and_does_not_replace_a_good_one() 
         offered(&manager, &RemoteOptions::default()),
         ["g/m v1", "g/m v2"]
     );
+}
+
+/// The only file of this name that is cached of registries.
+fn cached(rack: &Rack, name: &str) -> PathBuf {
+    let folders = fs::read_dir(rack.index_cache().join("registries")).unwrap();
+    let mut files = folders.map(|folder| folder.unwrap().path().join(name));
+    files.find(|path| path.is_file()).unwrap()
+}
+
+#[test]
+fn a_compiled_index_that_is_damaged_is_compiled_anew() {
+    type Spoil = fn(&mut Vec<u8>);
+    let damages: [(&str, Spoil); 7] = [
+        ("empty", Vec::clear),
+        ("cut", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("cut at the end", |bytes| _ = bytes.pop()),
+        ("a flipped bit at the start", |bytes| bytes[5] ^= 1),
+        ("a flipped bit at the end", |bytes| {
+            *bytes.last_mut().unwrap() ^= 1;
+        }),
+        ("the older format", |bytes| {
+            *bytes = b"{\"format\":1,\"models\":0}\n{\"models\":[]}\n".to_vec();
+        }),
+        ("no text", |bytes| bytes.fill(0xff)),
+    ];
+    let rack = Rack::with_model();
+    let offline = RemoteOptions::default().offline(true);
+    assert_eq!(
+        offered(&rack.manager(), &RemoteOptions::default()),
+        ["g/m v1"]
+    );
+    let path = cached(&rack, "models.index");
+    let whole = fs::read(&path).unwrap();
+    let look_up = || rack.manager().get_remote(&address("g/m"), &offline);
+    for (what, spoil) in damages {
+        for list in [true, false] {
+            let mut bytes = whole.clone();
+            spoil(&mut bytes);
+            fs::write(&path, bytes).unwrap();
+            match list {
+                true => assert_eq!(offered(&rack.manager(), &offline), ["g/m v1"], "{what}"),
+                false => assert_eq!(look_up().unwrap().model.version(), "v1", "{what}"),
+            }
+            assert!(fs::read(&path).unwrap() == whole, "{what}");
+        }
+    }
+    // One that cannot be kept is no harm.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(offered(&rack.manager(), &offline), ["g/m v1"]);
+}
+
+#[test]
+fn a_compiled_index_of_another_copy_is_not_believed() {
+    let rack = Rack::with_model();
+    let offline = RemoteOptions::default().offline(true);
+    assert_eq!(
+        offered(&rack.manager(), &RemoteOptions::default()),
+        ["g/m v1"]
+    );
+    let (index, document) = (cached(&rack, "models.index"), cached(&rack, "models.json"));
+    let before = fs::read(&index).unwrap();
+    let text = fs::read_to_string(&document).unwrap();
+    let modified = fs::metadata(&document).unwrap().modified().unwrap();
+    // Of the same length, and written a second later.
+    fs::write(&document, text.replace("\"v1\"", "\"v9\"")).unwrap();
+    let file = fs::File::options().write(true).open(&document).unwrap();
+    file.set_modified(modified + Duration::from_secs(1))
+        .unwrap();
+    assert_eq!(offered(&rack.manager(), &offline), ["g/m v9"]);
+    assert!(fs::read(&index).unwrap() != before);
+    // Of another length, and of the same time.
+    fs::write(&document, text.replace("\"v1\"", "\"v10\"")).unwrap();
+    let file = fs::File::options().write(true).open(&document).unwrap();
+    file.set_modified(modified + Duration::from_secs(1))
+        .unwrap();
+    assert_eq!(offered(&rack.manager(), &offline), ["g/m v10"]);
+    // What is compiled is read again, and not what it was compiled of.
+    let compiled = fs::metadata(&index).unwrap().modified().unwrap();
+    assert_eq!(offered(&rack.manager(), &offline), ["g/m v10"]);
+    assert_eq!(fs::metadata(&index).unwrap().modified().unwrap(), compiled);
 }

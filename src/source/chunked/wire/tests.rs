@@ -1,8 +1,14 @@
 //! Tests of reading an index.
 
+use std::io::Cursor;
+use std::path::Path;
+
+use super::super::index::Origin;
+use super::super::lookup;
 use super::*;
+use crate::catalog::RemoteModel;
 use crate::error::ErrorKind;
-use crate::url::Url;
+use crate::source::compiled::Compiled;
 
 fn identity(name: &str) -> Identity {
     Identity {
@@ -19,13 +25,33 @@ fn index(text: &str) -> String {
 const INDEX: &str = r##"{"g":{"m":{"v1":{"hash":"#A"},"v2":{"hash":"#B","metadata":{"type":"x"}},"latest":{"alias_of":"v2"}},
     "only":{"v1":{"hash":"#A"},"stable":{"alias_of":"v1"}}},"a/b":{"c":{"v":{"hash":"#A","new":1}}}}"##;
 
+fn compiled(text: &str, source: &str) -> Result<Compiled<Origin>> {
+    let mut bytes = Vec::new();
+    let mut write = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    let mut compiler = Compiler::new(&mut write);
+    let rest = compile(
+        index(text).as_bytes(),
+        &identity(source),
+        "here",
+        &mut compiler,
+    )?;
+    compiler.finish(Origin::default(), 0, &rest)?;
+    Ok(Compiled::open(Cursor::new(bytes), Path::new("here"))?.unwrap())
+}
+
+fn read_all(text: &str, source: &str) -> Result<Vec<RemoteModel>> {
+    let mut compiled = compiled(text, source)?;
+    let rows = compiled.rows()?;
+    let models = rows.map(|row| Ok(lookup::remote(&"k".into(), row?)));
+    models.collect()
+}
+
 fn find(text: &str, path: &str, version: Option<&str>) -> Result<RemoteModel> {
-    let (group, model) = path.rsplit_once('/').unwrap_or(("", path));
-    let url = Url::parse("https://models.example.org/models.json").unwrap();
-    match read_model(index(text).as_bytes(), group, model, &url)? {
-        Lookup::Found(versions) => choose(versions, &identity(""), (group, model), version, &url),
-        Lookup::Near(near) => Err(identity("").not_found(path, near)),
-    }
+    let mut compiled = compiled(text, "")?;
+    lookup::find(&mut compiled, &identity(""), path, version, "here")
 }
 
 #[test]
@@ -52,12 +78,8 @@ fn finds_what_is_asked_for() {
 
 #[test]
 fn reads_everything_in_order() {
-    let all = read_all(index(INDEX).as_bytes(), &identity("weights"), "here").unwrap();
-    let names: Vec<_> = all
-        .models
-        .iter()
-        .map(|remote| remote.model.to_string())
-        .collect();
+    let all = read_all(INDEX, "weights").unwrap();
+    let names: Vec<_> = all.iter().map(|remote| remote.model.to_string()).collect();
     assert_eq!(
         names,
         [
@@ -88,10 +110,7 @@ fn refuses_malformed_and_hostile_indexes() {
         r##"{"g":{"m":{"v":{"hash":"#A"}}}"##,
         r##"{"g":{"m":{"v":{"hash":"#A"}}}} trailing"##,
     ] {
-        assert!(
-            read_all(index(bad).as_bytes(), &identity(""), "here").is_err(),
-            "{bad}"
-        );
+        assert!(read_all(bad, "").is_err(), "{bad}");
         let error = find(bad, "g/m", Some("v")).unwrap_err();
         assert_eq!(error.code(), "REGISTRY_ERROR", "{bad}");
     }
@@ -107,7 +126,7 @@ fn refuses_malformed_and_hostile_indexes() {
         "",
     ] {
         let text = format!(r##"{{"{name}":{{"m":{{"v":{{"hash":"#A"}}}}}}}}"##);
-        let refused = read_all(index(&text).as_bytes(), &identity(""), "here");
+        let refused = read_all(&text, "");
         assert!(refused.is_err() || name.is_empty(), "{name}");
     }
 }
@@ -119,33 +138,53 @@ fn deep_nesting_is_no_crash() {
         r#"{{"g":{{"m":{{"v":{{"hash":"{}","metadata":{open}1{close}}}}}}}}}"#,
         "a".repeat(64)
     );
-    let all = read_all(text.as_bytes(), &identity(""), "here").unwrap();
-    let metadata = &all.models[0].metadata;
+    let all = read_all(&text, "").unwrap();
+    let metadata = &all[0].metadata;
     assert!(metadata.to_map().is_empty());
     assert_eq!(metadata.facts(), crate::catalog::Facts::default());
-    assert!(read_model(text.as_bytes(), "g", "m", "here").is_ok());
-    assert!(matches!(
-        read_model(text.as_bytes(), "g", "other", "here"),
-        Ok(Lookup::Near(_))
-    ));
     let text = text.replace(r#"{"a":"#, "[").replace("1}", "1]");
-    assert!(read_all(text.as_bytes(), &identity(""), "here").is_err());
+    assert!(read_all(&text, "").is_err());
 }
 
 #[test]
 fn what_is_left_out_is_said() {
-    let text = index(
-        r##"{"con":{"m":{"v":{"hash":"#A"}}},"g":{"m":{"v":{"hash":"zz"},"w":{"hash":"#A"},"x":{"alias_of":"v"}},"n":7}}"##,
-    );
-    let all = read_all(text.as_bytes(), &identity(""), "here").unwrap();
-    assert_eq!(all.models.len(), 1);
+    let text = r##"{"con":{"m":{"v":{"hash":"#A"}}},"g":{"m":{"v":{"hash":"zz"},"w":{"hash":"#A"},"x":{"alias_of":"v"}},"n":7}}"##;
+    let mut compiled = compiled(text, "").unwrap();
+    assert_eq!(compiled.head.models, 1);
+    let rest: Rest = compiled.rest().unwrap();
+    let left_out: Vec<_> = rest.left_out.iter().map(ToString::to_string).collect();
+    assert_eq!(rest.count, 4);
     assert_eq!(
-        all.left_out,
+        left_out,
         [
-            "the model 'g/n': invalid type: integer `7`, expected a map",
             "the name 'con' has a component that Windows reserves for a device",
             "g/m: version 'v': a SHA-256 digest has 64 hexadecimal digits, and a git id has 40",
             "g/m: version 'x': a SHA-256 digest has 64 hexadecimal digits, and a git id has 40",
+            "the model 'g/n': invalid type: integer `7`, expected a map",
         ]
     );
+}
+
+#[test]
+fn no_more_is_remembered_of_what_is_left_out_than_anybody_reads() {
+    let versions: Vec<_> = (0..3000)
+        .map(|number| format!(r#""{number}":{{}}"#))
+        .collect();
+    let text = format!(
+        r##"{{"g":{{"m":{{"v":{{"hash":"#A"}}}},"n":{{{}}}}}}}"##,
+        versions.join(",")
+    );
+    let rest: Rest = compiled(&text, "").unwrap().rest().unwrap();
+    assert_eq!((rest.left_out.len(), rest.count), (MAX_LEFT_OUT, 3000));
+}
+
+#[test]
+fn of_a_name_that_occurs_twice_all_versions_count_and_the_last_of_each() {
+    let text =
+        r##"{"g":{"m":{"v":{"hash":"#A"},"w":{"hash":"#A"}}},"g":{"m":{"v":{"hash":"#B"}}}}"##;
+    let all = read_all(text, "").unwrap();
+    let shown = all
+        .iter()
+        .map(|offer| (offer.model.version(), offer.manifest_digest.as_bytes()[0]));
+    assert_eq!(shown.collect::<Vec<_>>(), [("v", 0xbb), ("w", 0xaa)]);
 }

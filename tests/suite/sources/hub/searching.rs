@@ -39,7 +39,7 @@ fn the_hub_is_asked_and_says_what_it_knows() {
         ]
     );
     let tiny = &report.remote[1];
-    assert_eq!(tiny.source, "hf");
+    assert_eq!(&*tiny.source, "hf");
     assert_eq!(tiny.commit.as_deref(), Some(commit.as_str()));
     let facts = tiny.metadata.facts();
     assert_eq!(facts.model_type.as_deref(), Some("audio-to-text"));

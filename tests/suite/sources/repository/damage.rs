@@ -45,8 +45,7 @@ fn a_damaged_index_is_missing_or_says_so_and_a_sync_mends_it() {
             bytes[middle] ^= 0x80;
         }),
         ("another format", |bytes| {
-            let text = String::from_utf8(std::mem::take(bytes)).unwrap();
-            *bytes = text.replace("\"format\":1", "\"format\":2").into_bytes();
+            replace(bytes, b"\"format\":2", b"\"format\":3");
         }),
     ];
     for (what, spoil) in damages {
@@ -81,12 +80,22 @@ fn a_damaged_index_is_missing_or_says_so_and_a_sync_mends_it() {
     }
 }
 
+/// Replaces a text by another of the same length, wherever it is.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    for at in 0..=bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + from.len()].copy_from_slice(to);
+        }
+    }
+}
+
 #[test]
 fn damage_in_the_list_of_a_model_s_files_is_seen_when_it_is_read() {
     let (host, manager) = synced();
     let index = file(&host, "develop", "models.index");
-    let text = fs::read_to_string(&index).unwrap();
-    fs::write(&index, text.replace("twri.nam", "TWRI.nam")).unwrap();
+    let mut bytes = fs::read(&index).unwrap();
+    replace(&mut bytes, b"twri.nam", b"TWRI.nam");
+    fs::write(&index, bytes).unwrap();
     let model = address("mf6/test@develop/ex-gwf-twri01");
     let error = manager
         .remote_detail(&model, &RemoteOptions::default())
