@@ -26,7 +26,9 @@ use modelrack::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use server::Server;
-use support::{Arguments, Folder, Result, Series, Start, Table, role, seconds, time};
+use support::{
+    Arguments, Folder, Result, Series, Start, Table, role, run_role, say, say_usage, seconds, time,
+};
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -58,6 +60,14 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
             }
         }
         ("remote", [folder, url]) => json_of(folder, url, &mut out)?,
+        ("offers", [folder, url]) => {
+            let remote = RemoteOptions::default().offline(true);
+            say(
+                "found",
+                manager(folder, url).list_remote(&remote)?.models.len(),
+            );
+            say_usage();
+        }
         ("parse", [index]) => drop(std::hint::black_box(parse(&fs::read(index)?)?)),
         _ => return Err(format!("no such role: {name}").into()),
     }
@@ -89,6 +99,8 @@ fn installed(arguments: &Arguments, folder: &Folder) -> Result<()> {
 
 fn remote(arguments: &Arguments, folder: &Folder, metadata: bool) -> Result<()> {
     const BAR: f64 = 0.200;
+    const LISTING_BAR: f64 = 0.050;
+    const PEAK_BAR: f64 = (40 << 20) as f64;
     let count = arguments.size(100_000, 1000);
     let index = index(count, metadata)?;
     let index_path = folder.join("models.json");
@@ -111,6 +123,13 @@ fn remote(arguments: &Arguments, folder: &Folder, metadata: bool) -> Result<()> 
     })?;
     let whole_parse = processes(runs, "parse", &[&index_path.to_string_lossy()])?;
     let whole = processes(runs, "remote", &[&path, &url])?;
+    let [mut listing, mut peak] = [const { Series::new() }; 2];
+    for _ in 0..runs {
+        let numbers = run_role("offers", [&path, &url])?;
+        assert_eq!(numbers.need("found")?, count as f64, "all are listed");
+        listing.add(numbers.need("process_seconds")?);
+        peak.extend(numbers.get("peak_bytes"));
+    }
     let mut table = Table::new(format!(
         "remote: list_remote of {count} versions {} metadata, index of {:.1} MB",
         if metadata { "with" } else { "without" },
@@ -127,6 +146,8 @@ fn remote(arguments: &Arguments, folder: &Folder, metadata: bool) -> Result<()> 
     table.limit("  with JSON", with_json.median(), BAR, seconds, "");
     let beside = typed(&whole_parse);
     table.limit("process, JSON", whole.median(), BAR, seconds, &beside);
+    table.limit("process", listing.median(), LISTING_BAR, seconds, "");
+    table.memory("  peak memory", peak.largest(), PEAK_BAR);
     table.print();
     Ok(())
 }

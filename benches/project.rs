@@ -5,7 +5,7 @@
 //! | `one` | 20,000 files of 4 KiB as one model: registered, registered again, checked by size and time, checked whole |
 //! | `many` | the same files as 20,000 models of a format, each read for what it says |
 //!
-//! Beside them `sha256sum` hashes the same files, where that is installed; beside the memory stands the registry's size.
+//! Beside them `sha256sum` hashes the same files, where that is installed; below the memory stands the registry's size.
 //! What is timed runs in processes of its own.
 
 mod support;
@@ -23,6 +23,8 @@ use support::{
 /// How many files lie in a folder.
 const FOLDER_FILES: usize = 100;
 const FILE_BYTES: usize = 4 << 10;
+/// What a process may need for 20,000 models.
+const PEAK_BAR: f64 = (120 << 20) as f64;
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -115,11 +117,9 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
             None => table.row(what, &seconds(series.median()), ""),
         }
     }
-    if let Some(peak) = peak.largest() {
-        let bytes = fs::metadata(registry.join("models.toml"))?.len();
-        let beside = format!("registry {}", mebibytes(bytes as f64));
-        table.row("  peak memory", &mebibytes(peak), &beside);
-    }
+    table.memory("  peak memory", peak.largest(), PEAK_BAR);
+    let bytes = fs::metadata(registry.join("models.toml"))?.len();
+    table.row("  registry", &mebibytes(bytes as f64), "");
     table.print();
     Ok(())
 }
