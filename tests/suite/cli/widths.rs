@@ -111,7 +111,10 @@ impl Shop {
         let words = ["models"].into_iter().chain(line.split(' '));
         let matches = models_command(&mount).try_get_matches_from(words).unwrap();
         let _ = run(&mount, &matches);
-        shown.text()
+        // On a slow machine, progress stood in a line before.
+        let shown = shown.text();
+        let last = |line: &str| line.rsplit('\r').next().unwrap_or_default().to_owned() + "\n";
+        shown.lines().map(last).collect()
     }
 
     /// Offers so many models more.
