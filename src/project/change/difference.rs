@@ -109,13 +109,12 @@ impl Difference {
 }
 
 /// The fields of models and targets that are compared, by their keys in machine output.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 12] = [
     "version",
     "path",
     "name",
     "description",
     "type",
-    "status",
     "tags",
     "format",
     "entrypoint",

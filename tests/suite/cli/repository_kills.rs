@@ -8,7 +8,6 @@ use super::program::{Running, finish, rack as program};
 use super::site::listed_bytes;
 use crate::sources::repository::models::{ModelsToml, NamedFile, below};
 use crate::support::bytes;
-use crate::support::disk::files_below;
 use crate::support::forge::{Forge, Repo, zip, zip_stored};
 use crate::support::rack::Rack;
 use crate::support::server::{Request, Rule};
@@ -114,13 +113,9 @@ fn members_that_are_killed_go_on_where_they_were() {
         for cut in [MIB + MIB / 2, MIB + MIB / 4] {
             here += WORKERS * (cut - MIB / 2);
             let stall = Rule::when(is_large).stall_after(cut);
-            site.kill_when(&pull, stall, |partial| {
-                let raw = files_below(&partial.join("members"));
-                let raw: u64 = raw.values().map(|bytes| bytes.len() as u64).sum();
-                match is_stored {
-                    true => listed_bytes(partial) + WORKERS * MIB / 2 >= here,
-                    false => raw >= here,
-                }
+            site.kill_when(&pull, stall, |partial| match is_stored {
+                true => listed_bytes(partial) + WORKERS * MIB / 2 >= here,
+                false => kept_bytes(&partial.join("members")) >= here,
             });
         }
         let plan = finish(site.command("pull m/large --dry-run --json")).json();
@@ -138,6 +133,16 @@ fn members_that_are_killed_go_on_where_they_were() {
         site.machine
             .assert_files("m/large current", &inside(&files));
     }
+}
+
+/// How much the files below a folder have, which may go meanwhile.
+fn kept_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() => kept_bytes(&entry.path()),
+        found => found.map_or(0, |found| found.len()),
+    });
+    sizes.sum()
 }
 
 fn inside(files: &[NamedFile]) -> Vec<(&str, &[u8])> {

@@ -184,7 +184,13 @@ fn kept_bytes_that_are_wrong_come_again() {
                     5000,
                 ),
             }
-            site.pull_release("mf6/test/alpha").unwrap();
+            // At once: it is no fault of the server.
+            let recorder = Arc::new(Recorder::default());
+            let options = PullOptions::default().progress(recorder.clone());
+            site.pull_release_with("mf6/test/alpha", &options).unwrap();
+            let events = recorder.events();
+            let is_retry = |event: &ProgressEvent| matches!(event, ProgressEvent::Retrying { .. });
+            assert!(!events.iter().any(is_retry), "{events:?}");
             site.assert_installed(ALPHA, "alpha", &files);
         }
     }
