@@ -409,22 +409,22 @@ impl Document<'_> {
 
     /// Copies everything but the names.
     pub(super) fn borrowed(&self) -> Document<'_> {
-        fn borrowed<'a>(name: &'a Cow<'_, str>) -> Cow<'a, str> {
-            Cow::Borrowed(name)
+        fn borrowed<'a>(lists: &'a Lists<'_>) -> Lists<'a> {
+            let lists = lists.iter().map(|(name, list)| {
+                let list = list.iter().map(|name| Cow::Borrowed(&**name));
+                (Cow::Borrowed(&**name), list.collect())
+            });
+            lists.collect()
         }
-        let list = |(name, list)| -> (Cow<'_, str>, Vec<Cow<'_, str>>) {
-            let list: &Vec<Cow<'_, str>> = list;
-            (borrowed(name), list.iter().map(borrowed).collect())
-        };
         let files = self.files.iter();
         Document {
             root: self.root.clone(),
             asset: self.asset.clone(),
             files: files
-                .map(|(name, file)| (borrowed(name), file.clone()))
+                .map(|(name, file)| (Cow::Borrowed(&**name), file.clone()))
                 .collect(),
-            models: self.models.iter().map(list).collect(),
-            examples: self.examples.iter().map(list).collect(),
+            models: borrowed(&self.models),
+            examples: borrowed(&self.examples),
         }
     }
 }

@@ -284,7 +284,7 @@ impl Iterator for Rows<'_> {
 impl Rows<'_> {
     fn row(&self, record: &Record) -> Option<Row> {
         // Zero stands for none.
-        let place = |number: u32| Some(usize::try_from(number).ok()?.checked_sub(1)?);
+        let place = |number: u32| usize::try_from(number).ok()?.checked_sub(1);
         let word = |number| Some(self.words.get(place(number)?)?.clone());
         let [group, model, version, root, alias_of, about] = record.words;
         let [files, bytes, at, length] = record.numbers;

@@ -401,7 +401,7 @@ fn warn_left_out(location: impl fmt::Display, left_out: &[impl fmt::Display], co
         several => (format!("{several} entries"), "are"),
     };
     let shown = left_out.iter().take(LEFT_OUT_SHOWN);
-    let mut shown: Vec<String> = shown.map(|reason| reason.to_string()).collect();
+    let mut shown: Vec<String> = shown.map(ToString::to_string).collect();
     if count > shown.len() {
         shown.push(format!("and {} more", count - shown.len()));
     }
