@@ -409,7 +409,7 @@ fn what_a_power_cut_took_is_listed_named_and_repaired() {
     let status = || models(&rack, "list --json").json()["models"][0]["status"].clone();
     assert_eq!(status(), "unverified");
     let listed = models(&rack, "list --status unverified --quiet").success();
-    assert_eq!(listed.trim(), "g/m\tv1");
+    assert_eq!(listed.trim(), "g/m v1");
     for line in ["path g/m v1", "info g/m v1"] {
         let ran = models(&rack, line);
         assert_eq!((ran.code, ran.out.as_str()), (6, ""), "{ran:?}");
