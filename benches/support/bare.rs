@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Result, say, say_usage, tls};
 
 /// As large as what a pull reads at once.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 512 << 10;
 
 /// A request, and where its bytes belong.
 pub(crate) struct Job {

@@ -20,7 +20,7 @@ use crate::progress::CancelToken;
 use crate::url::Url;
 
 /// How long a read waits for more than the first bytes: unnoticed by those who watch the progress, and long enough to
-/// fill a buffer of 256 KiB on any connection of more than 2.5 MiB/s.
+/// fill a worker's 512 KiB on any connection of more than 5 MiB/s.
 const GATHERING: Duration = Duration::from_millis(100);
 
 /// A response body that is being received.

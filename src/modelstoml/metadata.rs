@@ -12,10 +12,11 @@ use crate::catalog::Metadata;
 use crate::error::Result;
 
 /// The fields of an entry that describe the model to others, and their names there.
-const FIELDS: [(&str, &str); 7] = [
+const FIELDS: [(&str, &str); 8] = [
     ("name", "name"),
     ("description", "description"),
     ("type", "type"),
+    ("status", "status"),
     ("tags", "tags"),
     ("entrypoint", "entrypoint"),
     ("outputs", "outputs"),

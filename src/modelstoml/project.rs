@@ -96,6 +96,9 @@ pub struct ModelEntry {
     /// Its type, such as `classification`.
     #[serde(rename = "type")]
     pub model_type: Option<String>,
+    /// Where it is in its life, in a word of the publisher, such as `draft`, `stable`, `deprecated` or `archived`; `None` if
+    /// nobody said so.
+    pub status: Option<String>,
     /// Keywords to find it by; may be empty.
     #[serde(default)]
     pub tags: BTreeSet<String>,

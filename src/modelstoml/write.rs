@@ -203,6 +203,7 @@ fn write_entry(
     write_text(out, "name", Some(&entry.name))?;
     write_text(out, "description", Some(&entry.description))?;
     write_text(out, "type", entry.model_type.as_deref())?;
+    write_text(out, "status", entry.status.as_deref())?;
     write_array(out, "tags", &entry.tags)?;
     write_text(out, "current", Some(&entry.current))?;
     write_text(out, "path", Some(&entry.path))?;

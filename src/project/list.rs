@@ -24,10 +24,11 @@ use crate::setters::setters;
 ///
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
-/// let options = AddOptions::default().model_type("epidemiology").tags(["compartments"]);
+/// let options = AddOptions::default().model_type("epidemiology").status("draft").tags(["compartments"]);
 /// project.add(&[folder.path().join("models/sir.py")], &options)?;
-/// let select = SelectOptions::default().model_type("epidemiology").tag("compartments");
+/// let select = SelectOptions::default().model_type("epidemiology").status("draft").tag("compartments");
 /// assert_eq!(project.list(&select).models[0].id, "sir");
+/// assert!(select.selects(&project.registry().entries["sir"]));
 /// assert!(project.list(&select.tag("other")).models.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -36,14 +37,28 @@ use crate::setters::setters;
 pub struct SelectOptions {
     /// Only models of this type.
     pub model_type: Option<String>,
+    /// Only models with this status.
+    pub status: Option<String>,
     /// Only models with this tag.
     pub tag: Option<String>,
 }
 
 setters!(SelectOptions {
     model_type: Some(impl Into<String>),
+    status: Some(impl Into<String>),
     tag: Some(impl Into<String>),
 });
+
+impl SelectOptions {
+    /// Returns whether a model is among those to list. [`SelectOptions`] has an example.
+    #[must_use]
+    pub fn selects(&self, model: &ModelEntry) -> bool {
+        let is = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        is(&self.model_type, &model.model_type)
+            && is(&self.status, &model.status)
+            && self.tag.as_ref().is_none_or(|tag| model.tags.contains(tag))
+    }
+}
 
 /// What is registered, in the order of ids, as [`Project::list`] returns it.
 ///
@@ -215,14 +230,9 @@ impl Project {
     /// Lists what is registered; [`RegistryListing`] has an example.
     #[must_use]
     pub fn list(&self, options: &SelectOptions) -> RegistryListing<'_> {
-        let SelectOptions { model_type, tag } = options;
-        let is_selected = |entry: &ModelEntry| {
-            (model_type.is_none() || entry.model_type == *model_type)
-                && tag.as_ref().is_none_or(|tag| entry.tags.contains(tag))
-        };
         let registry = self.registry();
         let models = registry.entries.iter();
-        let models = models.filter(|(_, entry)| is_selected(entry));
+        let models = models.filter(|(_, entry)| options.selects(entry));
         RegistryListing {
             models: models.map(ModelSummary::new).collect(),
             targets: registry.targets.iter().map(TargetSummary::new).collect(),
@@ -230,8 +240,8 @@ impl Project {
         }
     }
 
-    /// Returns the models that have every word of a query in their id, name, description, tags, type, outputs or metadata, in
-    /// either case, in the order of ids. [`RegistryListing`] has an example.
+    /// Returns the models that have every word of a query in their id, name, description, tags, type, status, outputs or
+    /// metadata, in either case, in the order of ids. [`RegistryListing`] has an example.
     #[must_use]
     pub fn search(&self, query: &str) -> Vec<ModelSummary<'_>> {
         let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
@@ -341,9 +351,18 @@ fn contents(files: &Files) -> Vec<FileSummary<'_>> {
 fn text_of(id: &str, entry: &ModelEntry) -> String {
     let metadata = entry.current().map(|version| &version.metadata);
     let (name, description, model_type) = (&entry.name, &entry.description, &entry.model_type);
-    let (tags, outputs) = (&entry.tags, &entry.outputs);
+    let (status, tags, outputs) = (&entry.status, &entry.tags, &entry.outputs);
     let mut text = String::new();
-    let all = json!([id, name, description, model_type, tags, outputs, metadata]);
+    let all = json!([
+        id,
+        name,
+        description,
+        model_type,
+        status,
+        tags,
+        outputs,
+        metadata
+    ]);
     push_text(&mut text, &all);
     text
 }

@@ -59,8 +59,9 @@
 //!
 //! [entries.sir]
 //! name = "SIR"                                # the name that people read
-//! description = "A compartment model"         # optional, as are type, tags and everything after `path`
+//! description = "A compartment model"         # optional, as are type, status, tags and all after `path`
 //! type = "other"
+//! status = "stable"                           # where it is in its life, in a word of the publisher
 //! tags = ["epidemiology"]
 //! current = "1.0.1"                           # the version in [models] and [files]: the highest, or one gone back to
 //! path = "models/sir.py"                      # what was registered: a file, or a folder with everything in it

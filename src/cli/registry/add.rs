@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
-use super::{PATHS, TAG, notes};
+use super::{PATHS, STATUS, TAG, notes};
 use crate::cli::Mount;
 use crate::cli::args::{self, all, option, positional, string};
 use crate::cli::ending::{CliResult, reported};
@@ -26,6 +26,7 @@ pub(super) const EXAMPLES: &str = "
     registry add weights/ --id tiny --type embedding            a folder as one model
     registry add models/sir.py --data data/observed.csv         code with its data
     registry add targets/incidence.py --model-output incidence  a target
+    registry add models/sir.py --status deprecated              the life of a model
 ";
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {
@@ -53,6 +54,8 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
             option(args::NAME, "NAME").help("The display name [default: the one in the file]"),
             option(DESCRIPTION, "TEXT").help("A short description [default: the one in the file]"),
             option(args::TYPE, "TYPE").help("The type, such as classification"),
+            option(STATUS, "STATUS")
+                .help("Where it is in its life, such as draft, stable, deprecated or archived"),
             list(TAG, "TAG").help("A tag; may be repeated or separated by commas"),
             option(ENTRYPOINT, "MODULE:NAME")
                 .help("The class or function [default: the one that the code declares]"),
@@ -82,6 +85,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     options.name = string(matches, args::NAME);
     options.description = string(matches, DESCRIPTION);
     options.model_type = string(matches, args::TYPE);
+    options.status = string(matches, STATUS);
     options.entrypoint = string(matches, ENTRYPOINT);
     options.model_output = string(matches, MODEL_OUTPUT);
     options.target_set = string(matches, TARGET_SET);

@@ -4,42 +4,39 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
-use super::{TAG, notes, project};
+use super::{STATUS, TAG, notes, project};
 use crate::cli::Mount;
-use crate::cli::args::{self, flag, is_set, option, string};
+use crate::cli::args::{self, flag, is_set};
 use crate::cli::ending::CliResult;
 use crate::cli::render::{self, or_dash};
 use crate::cli::session::Session;
 use crate::cli::table::Table;
-use crate::project::{ModelSummary, Project, RegistryListing, SelectOptions};
+use crate::project::{ModelSummary, Project, RegistryListing};
 
 const TARGETS: &str = "modelrack_targets";
 
 pub(super) const EXAMPLES: &str = "
     registry list                   the models
     registry list --type embedding  some of them
+    registry list --status draft    those that are not ready
     registry list --targets         the targets
 ";
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("List the registered models, or the targets")
+        .args(project::selection())
         .args([
-            args::model_type(),
-            option(TAG, "TAG").help("Only with this tag"),
             flag(TARGETS)
                 .help("List the targets and their sets")
-                .conflicts_with_all([args::TYPE, TAG]),
+                .conflicts_with_all([args::TYPE, STATUS, TAG]),
             project::folder(),
         ])
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let project = project::open(session, matches)?;
-    let listing = project.list(&SelectOptions {
-        model_type: string(matches, args::TYPE),
-        tag: string(matches, TAG),
-    });
+    let listing = project.list(&project::selected(matches));
     session.show(&listing, || match is_set(matches, TARGETS) {
         true => print_targets(session, &project, &listing),
         false => {

@@ -24,6 +24,7 @@ use super::{Mount, Verb};
 
 const PATHS: &str = "modelrack_paths";
 const TAG: &str = "modelrack_tag";
+const STATUS: &str = "modelrack_status";
 const OUTPUT: &str = "modelrack_output";
 
 /// The commands, in the order of the help.

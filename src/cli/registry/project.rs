@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::values;
+use super::{STATUS, TAG, values};
 use crate::Result;
 use crate::cli::Mount;
-use crate::cli::args::{self, Which, complete, option, positional, value};
+use crate::cli::args::{self, Which, complete, option, positional, string, value};
 use crate::cli::session::Session;
-use crate::project::{Project, ProjectOptions};
+use crate::project::{Project, ProjectOptions, SelectOptions};
 
 const PROJECT: &str = "modelrack_project";
 const MAX_SIZE: &str = "modelrack_max-size";
@@ -35,6 +35,24 @@ pub(super) fn limits() -> [Arg; 2] {
             .help("If it would be larger, keep only the N highest versions of each model")
             .value_parser(value_parser!(u16).range(1..).map(usize::from)),
     ]
+}
+
+/// Creates the options that select registered models.
+pub(super) fn selection() -> [Arg; 3] {
+    [
+        args::model_type(),
+        option(STATUS, "STATUS").help("Only with this status, such as deprecated"),
+        option(TAG, "TAG").help("Only with this tag"),
+    ]
+}
+
+/// Returns which registered models are selected.
+pub(super) fn selected(matches: &ArgMatches) -> SelectOptions {
+    let mut options = SelectOptions::default();
+    options.model_type = string(matches, args::TYPE);
+    options.status = string(matches, STATUS);
+    options.tag = string(matches, TAG);
+    options
 }
 
 /// Creates an argument for ids of models and targets.

@@ -10,7 +10,8 @@ use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 
 pub(super) const EXAMPLES: &str = "
-    registry search 'active inference'  with both words
+    registry search 'active inference'    with both words
+    registry search agent --status stable  those that are ready
 ";
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {
@@ -18,14 +19,18 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .required(true)
         .help("The words to find; all must occur, in upper or lower case");
     command
-        .about("Find registered models by id, name, description, tags, type and metadata")
-        .args([query, project::folder()])
+        .about("Find registered models by id, name, description, tags, type, status and metadata")
+        .arg(query)
+        .args(project::selection())
+        .arg(project::folder())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let project = project::open(session, matches)?;
     let query = text(matches, args::QUERY).unwrap_or_default();
-    let models = project.search(query);
+    let select = project::selected(matches);
+    let mut models = project.search(query);
+    models.retain(|model| select.selects(model.entry));
     session.show_list("models", &models, || {
         let registry = project.registry();
         if registry.entries.is_empty() && registry.targets.is_empty() {

@@ -53,6 +53,7 @@ fn fields(detail: &ItemDetail<'_>) -> Vec<(&'static str, String)> {
                 ("name", entry.name.clone()),
                 ("description", entry.description.clone()),
                 ("type", or_empty(&entry.model_type)),
+                ("status", or_empty(&entry.status)),
                 ("tags", tags.join(", ")),
                 ("version", entry.current.clone()),
                 ("path", entry.path.clone()),

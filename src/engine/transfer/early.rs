@@ -9,7 +9,7 @@ use crate::mutex::Mutex;
 /// connections needs more than one of them for its buffers. Four connections that are as fast as each other, each with a
 /// range of 8 MiB, are at most this far ahead.
 const EARLY_BYTES: usize = 24 << 20;
-/// The size of a block: what a worker receives at once.
+/// The size of a block: half of what a worker receives at once, so that the last of a range wastes little.
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// The memory for the early bytes of one pull: so many blocks, which are used again and again.

@@ -8,7 +8,7 @@ use crate::mutex::Mutex;
 use crate::progress::CancelToken;
 
 /// How much a worker reads at once: large enough that calls cost nothing, small enough to stay in the processor's cache.
-const BUFFER_BYTES: usize = 256 << 10;
+const BUFFER_BYTES: usize = 512 << 10;
 
 /// Does all jobs on this number of threads, each with a buffer of its own. A job may add jobs. The first failure stops the
 /// other threads and is returned.

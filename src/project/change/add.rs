@@ -36,6 +36,7 @@ use crate::setters::setters;
 ///     .name("SIR")
 ///     .description("A compartment model of an epidemic")
 ///     .model_type("epidemiology")
+///     .status("draft")
 ///     .tags(["compartments", "seir"])
 ///     .entrypoint("models.sir:SIR")
 ///     .outputs(["prevalence", "incidence"])
@@ -93,6 +94,8 @@ pub struct AddOptions {
     pub description: Option<String>,
     /// Its type, such as `classification`. Default: what the file states.
     pub model_type: Option<String>,
+    /// Where it is in its life, such as `draft`, `stable`, `deprecated` or `archived`. Default: what is registered.
+    pub status: Option<String>,
     /// Keywords to find it by, in addition to those that are registered.
     pub tags: Vec<String>,
     /// What is run, such as `package.module:Class`. Default: what the code declares.
@@ -119,6 +122,7 @@ setters!(AddOptions {
     name: Some(impl Into<String>),
     description: Some(impl Into<String>),
     model_type: Some(impl Into<String>),
+    status: Some(impl Into<String>),
     tags: [impl Into<String>],
     entrypoint: Some(impl Into<String>),
     outputs: [impl Into<String>],
@@ -280,6 +284,7 @@ impl Project {
                 name: options.name.clone(),
                 description: options.description.clone(),
                 model_type: options.model_type.clone(),
+                status: options.status.clone(),
                 entrypoint: options.entrypoint.clone(),
                 outputs: Some(words(&options.outputs)).filter(|outputs| !outputs.is_empty()),
             },

@@ -17,6 +17,7 @@ pub(crate) struct Details {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) model_type: Option<String>,
+    pub(crate) status: Option<String>,
     pub(crate) entrypoint: Option<String>,
     pub(crate) outputs: Option<Vec<String>>,
 }
@@ -69,6 +70,7 @@ impl Details {
             name: self.name.or(other.name),
             description: self.description.or(other.description),
             model_type: self.model_type.or(other.model_type),
+            status: self.status.or(other.status),
             entrypoint: self.entrypoint.or(other.entrypoint),
             outputs: self.outputs.or(other.outputs),
         }
@@ -81,6 +83,7 @@ impl Details {
             name: stated(&entry.name),
             description: stated(&entry.description),
             model_type: entry.model_type.clone(),
+            status: entry.status.clone(),
             entrypoint: entry.entrypoint.clone(),
             outputs: Some(entry.outputs.clone()).filter(|outputs| !outputs.is_empty()),
         }
@@ -92,6 +95,7 @@ impl Details {
             name: self.name.filter(|_| !keys.contains("name")),
             description: self.description.filter(|_| !keys.contains("description")),
             model_type: self.model_type.filter(|_| !keys.contains("type")),
+            status: self.status.filter(|_| !keys.contains("status")),
             entrypoint: self.entrypoint.filter(|_| !keys.contains("entrypoint")),
             outputs: self.outputs.filter(|_| !keys.contains("outputs")),
         }
@@ -103,6 +107,7 @@ impl Details {
             self.name.is_some().then_some("name"),
             self.description.is_some().then_some("description"),
             self.model_type.is_some().then_some("type"),
+            self.status.is_some().then_some("status"),
             self.entrypoint.is_some().then_some("entrypoint"),
             self.outputs.is_some().then_some("outputs"),
         ];
@@ -120,6 +125,7 @@ impl ModelEntry {
         self.name = details.name.unwrap_or_default();
         self.description = details.description.unwrap_or_default();
         self.model_type = details.model_type.filter(|text| !text.is_empty());
+        self.status = details.status.filter(|text| !text.is_empty());
         self.entrypoint = details.entrypoint.filter(|text| !text.is_empty());
         self.outputs = details.outputs.unwrap_or_default();
     }
@@ -142,6 +148,7 @@ impl ModelCandidate<'_> {
             name: Some(class.name.clone()),
             description: class.description.clone(),
             model_type: None,
+            status: None,
             entrypoint: file.and_then(|file| entrypoint_of(file, &class.name)),
             outputs: class.outputs.clone(),
         });

@@ -109,12 +109,13 @@ impl Difference {
 }
 
 /// The fields of models and targets that are compared, by their keys in machine output.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "version",
     "path",
     "name",
     "description",
     "type",
+    "status",
     "tags",
     "format",
     "entrypoint",

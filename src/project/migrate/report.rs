@@ -20,7 +20,7 @@
 //!   "registered_at": "2025-09-29T12:00:00Z",
 //!   "version": "1.0.0",
 //!   "metadata": { "variables": 13, "connections": 11 },
-//!   "name": "Active Inference POMDP Agent", "description": "…", "type": null, "tags": [], "format": "gnn",
+//!   "name": "Active Inference POMDP Agent", "description": "…", "type": null, "status": null, "tags": [], "format": "gnn",
 //!   "entrypoint": null, "outputs": [], "data": [], "code": [], "given": [],
 //!   "created_at": "2025-09-29T12:00:00Z", "updated_at": "2025-09-29T12:00:00Z", "current_version": "1.0.0",
 //!   "versions": {
@@ -272,6 +272,7 @@ fn model((id, entry): (&String, &ModelEntry)) -> Model {
         "name": entry.name,
         "description": entry.description,
         "type": entry.model_type,
+        "status": entry.status,
         "tags": entry.tags,
         "format": entry.format,
         "entrypoint": entry.entrypoint,

@@ -365,6 +365,7 @@ fn metadata_of(entry: &ModelEntry, version: &RegisteredVersion) -> Metadata {
         ("name", Value::from(entry.name.clone())),
         ("description", entry.description.clone().into()),
         ("type", entry.model_type.clone().into()),
+        ("status", entry.status.clone().into()),
         ("entrypoint", entry.entrypoint.clone().into()),
         ("tags", entry.tags.iter().cloned().collect()),
         ("outputs", entry.outputs.clone().into()),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use modelrack::project::{AddOptions, ItemKind, Project};
+use modelrack::project::{AddOptions, ItemKind, Project, SelectOptions};
 use modelrack::{CancelToken, ErrorKind};
 use serde_json::json;
 
@@ -97,4 +97,29 @@ fn an_unknown_id_is_reported_with_similar_ones() {
     }
     // If one id is unknown, the other entry stays as well.
     assert_eq!(fs::read(folder.project().registry_path()).unwrap(), before);
+}
+
+#[test]
+fn models_are_selected_by_where_they_are_in_their_lives() {
+    let folder = Folder::registered();
+    let status = |status: &str| AddOptions::default().status(status);
+    folder.add_with(&["models/agent.md"], &status("draft"));
+    folder.add_with(&["models/tiny.safetensors"], &status("deprecated"));
+    let listed = |select: SelectOptions| {
+        let project = folder.project();
+        let models = project.list(&select).models.into_iter();
+        models.map(|model| model.id.to_owned()).collect::<Vec<_>>()
+    };
+    let select = SelectOptions::default;
+    assert_eq!(listed(select().status("draft")), ["agent"]);
+    assert_eq!(listed(select().status("stable")), [""; 0]);
+    assert_eq!(listed(select().status("draft").model_type("x")), [""; 0]);
+    // It is found, it stays when the files change, and it changes by hand.
+    assert_eq!(folder.project().search("deprecated")[0].id, "tiny");
+    folder.edit("models/agent.md", "s-B", "");
+    let change = &folder.sync(&Default::default()).difference.changed[0];
+    assert_eq!(change.fields.len(), 1, "{change:?}");
+    assert_eq!(listed(select().status("draft")), ["agent"]);
+    folder.add_with(&["models/agent.md"], &status("stable"));
+    assert_eq!(listed(select().status("stable")), ["agent"]);
 }

@@ -311,6 +311,7 @@ fn described(fields: &Fields<'_>) -> ImportedModel {
             name: name.filter(|name| !name.is_empty()),
             description: text("description"),
             model_type: text("type"),
+            status: text("status"),
             entrypoint: text("entrypoint"),
             outputs: fields.texts("outputs"),
         },
