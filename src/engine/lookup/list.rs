@@ -101,7 +101,9 @@ impl Engine {
         });
         let in_order = |pair: &[RemoteModel]| pair[0].model <= pair[1].model;
         if !all.models.windows(2).all(in_order) {
-            all.models.sort_by(|a, b| a.model.cmp(&b.model));
+            // In place: a copy of 100,000 offers is large.
+            all.models
+                .sort_unstable_by(|a, b| (&a.model, &a.source).cmp(&(&b.model, &b.source)));
         }
         Ok(all)
     }
