@@ -3,6 +3,7 @@
 //! | part | measures |
 //! |---|---|
 //! | `pull` | 12 files, one of them of 1.5 GiB, beside a bare loop and beside the Hub's own client in Python |
+//! | `limited` | the same from a Hub that gives each connection 20 MiB/s, beside a bare loop with sixteen |
 //! | `resume` | what is fetched again after the pull was killed half-way |
 //! | `cache` | the pull when the cache of the Hub's own tools has the large file |
 //!
@@ -33,10 +34,10 @@ use std::time::{Duration, Instant};
 use hub::Hub;
 use modelrack::config::System;
 use modelrack::{Config, Digest, Environment, Manager, ModelAddress, ModelManager, PullOptions};
-use server::Server;
+use server::{Rule, Server};
 use support::{
-    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, role, run_role, say,
-    say_usage, seconds,
+    Arguments, Folder, Numbers, Result, Series, Start, Table, check_bytes, mebibytes, role,
+    run_role, say, say_usage, seconds,
 };
 
 const MIB: u64 = 1 << 20;
@@ -64,6 +65,10 @@ const SMALL_FILES: [&str; 11] = [
 /// How much of a large file a pull asks for at once, and on how many connections.
 const RANGE: u64 = 8 * MIB;
 const CONNECTIONS: u64 = 4;
+/// What a connection brings in a second, how many a pull has at most, and how many times as long as a bare loop it may take.
+const RATE: u64 = 20 * MIB;
+const MOST_CONNECTIONS: u64 = 16;
+const LIMITED_BAR: f64 = 1.15;
 /// How often to look whether half has come.
 const GLANCE: Duration = Duration::from_millis(1);
 /// Downloads a repository and prints its numbers as a role does.
@@ -87,6 +92,9 @@ fn main() -> Result<()> {
     if arguments.wants("pull") {
         beside_others(&arguments, &host, &folder.below("pull")?)?;
     }
+    if arguments.wants("limited") {
+        limited(&arguments, &host, &folder.below("limited")?)?;
+    }
     if arguments.wants("resume") {
         resume(&arguments, &host, &folder.below("resume")?)?;
     }
@@ -99,9 +107,9 @@ fn main() -> Result<()> {
 fn play(name: &str, arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (name, arguments.as_slice()) {
-        ("bare", [url, jobs, target]) => {
-            let connections = usize::try_from(CONNECTIONS)?;
-            bare::run(url, Path::new(jobs), Path::new(target), connections, None)
+        ("bare", [url, jobs, target, connections]) => {
+            let (jobs, target) = (Path::new(jobs), Path::new(target));
+            bare::run(url, jobs, target, connections.parse()?, None)
         }
         ("pull", [url, home, tools]) => pull(url, Path::new(home), tools),
         _ => Err(format!("no such role: {name}").into()),
@@ -116,7 +124,7 @@ fn beside_others(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<
     for _ in 0..arguments.runs(5) {
         bare.add(host, || {
             let place = folder.below("bare")?;
-            host.fetch_bare(&place.join("jobs"), &place.join(WEIGHTS))
+            host.fetch_bare(&place.join("jobs"), &place.join(WEIGHTS), CONNECTIONS)
         })?;
         ours.add(host, || {
             let home = folder.below("home")?;
@@ -154,6 +162,42 @@ fn beside_others(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<
     Ok(())
 }
 
+fn limited(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
+    let server = host.server();
+    server.rule(Rule::any().throttle(RATE));
+    let [mut ours, mut bare]: [Runs; 2] = Default::default();
+    let digest = host.weights.to_string();
+    for _ in 0..arguments.runs(5) {
+        bare.add(host, || {
+            let place = folder.below("bare")?;
+            let weights = place.join(WEIGHTS);
+            let numbers = host.fetch_bare(&place.join("jobs"), &weights, MOST_CONNECTIONS)?;
+            check_bytes(&weights, &digest)?;
+            Ok(numbers)
+        })?;
+        ours.add(host, || {
+            let home = folder.below("home")?;
+            let numbers = host.pull(home.path(), &home.join("tools"))?;
+            let installed = home.join("models").join("hf").join(REPO).join("main");
+            check_bytes(&installed.join(WEIGHTS), &digest)?;
+            Ok(numbers)
+        })?;
+    }
+    server.clear_rules();
+    let rate = mebibytes(RATE as f64);
+    let what = format!("{}, {rate}/s a connection", host.what());
+    let mut table = Table::new(format!("limited: {what}"));
+    let beside = format!("bare, {MOST_CONNECTIONS} connections");
+    let bar = LIMITED_BAR;
+    table.ratio("nothing said", &ours.times, (&beside, &bare.times), bar);
+    let ideal = host.total_bytes() as f64 / (RATE * MOST_CONNECTIONS) as f64;
+    table.row("  bytes ÷ rate", "", &seconds(ideal));
+    table.row("over the network", &ours.network(), "");
+    table.memory("peak memory", ours.peak.largest(), PEAK_BAR);
+    table.print();
+    Ok(())
+}
+
 fn resume(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     let [mut missing, mut fetched] = [const { Series::new() }; 2];
     let mut ours = Runs::default();
@@ -184,7 +228,7 @@ fn cache(arguments: &Arguments, host: &Host, folder: &Folder) -> Result<()> {
     let blobs = tools.join(&repository).join("blobs");
     fs::create_dir_all(&blobs)?;
     let blob = blobs.join(host.weights.to_string());
-    host.fetch_bare(&folder.join("jobs"), &blob)?;
+    host.fetch_bare(&folder.join("jobs"), &blob, CONNECTIONS)?;
     let mut ours = Runs::default();
     for _ in 0..arguments.runs(5) {
         let home = folder.below("home")?;
@@ -308,7 +352,7 @@ impl Host {
     }
 
     /// Fetches the weights with the bare loop.
-    fn fetch_bare(&self, jobs: &Path, target: &Path) -> Result<Numbers> {
+    fn fetch_bare(&self, jobs: &Path, target: &Path, connections: u64) -> Result<Numbers> {
         let range = |begin: u64| bare::Job {
             digest: self.weights.to_string(),
             offset: begin,
@@ -318,7 +362,11 @@ impl Host {
         let begins = (0..self.weights_bytes).step_by(usize::try_from(RANGE)?);
         bare::write_jobs(jobs, &begins.map(range).collect::<Vec<_>>())?;
         let (jobs, target) = (jobs.to_string_lossy(), target.to_string_lossy());
-        run_role("bare", [&*self.storage_url()?, &*jobs, &*target])
+        let connections = connections.to_string();
+        run_role(
+            "bare",
+            [&*self.storage_url()?, &*jobs, &*target, &*connections],
+        )
     }
 
     /// Where the weights are: what the Hub redirects to.

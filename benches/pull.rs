@@ -7,7 +7,8 @@
 //! | `large` | 1.5 GiB in one chunk, which comes in ranges |
 //! | `small` | 5,000 files of 1 KiB, a chunk each, on 16 connections |
 //! | `latency` | 500 of them from a server 50 ms away |
-//! | `throttled` | a server that gives each connection 20 MiB/s |
+//! | `throttled` | a server that gives each connection 20 MiB/s, asked on four connections |
+//! | `unsaid` | 2 GiB of the same server, with nothing said about connections, beside sixteen |
 //! | `https` | 2 GiB in 8 MiB chunks over TLS 1.3, and how often the pull calls the system to write |
 //!
 //! Server, pull and bare loop are processes of their own; pull and bare loop take turns.
@@ -38,8 +39,8 @@ use modelrack::{
 use serde_json::{Value, json};
 use server::{Rule, Server};
 use support::{
-    Arguments, Folder, Numbers, Result, Series, Start, Table, mebibytes, role, run_role, say,
-    say_usage, seconds, tls,
+    Arguments, Folder, Numbers, Result, Series, Start, Table, check_bytes, mebibytes, role,
+    run_role, say, say_usage, seconds, tls,
 };
 
 const KIB: u64 = 1 << 10;
@@ -69,8 +70,10 @@ fn main() -> Result<()> {
     if arguments.wants("latency") {
         latency(&arguments, &folder.below("latency")?)?;
     }
-    if arguments.wants("throttled") {
-        throttled(&arguments, &folder.below("throttled")?)?;
+    for (part, rows) in [("throttled", FOUR), ("unsaid", UNSAID)] {
+        if arguments.wants(part) {
+            throttled(&arguments, &rows, part, &folder.below(part)?)?;
+        }
     }
     if arguments.wants("https") {
         https(&arguments, &folder.below("https")?)?;
@@ -82,7 +85,10 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
     match (name, arguments) {
         ("serve", [folder, rate, delay]) => serve(folder, rate.parse()?, delay.parse()?),
         ("serve-https", [folder]) => until_told(&tls::serve(Path::new(folder))?),
-        ("pull", [url, version, store]) => pull(url, version, store),
+        ("pull", [url, version, store, connections @ ..]) => {
+            let connections = connections.first().map(|count| count.parse()).transpose()?;
+            pull(url, version, store, connections)
+        }
         ("update", [url, store]) => update(url, store),
         ("bare", [url, jobs, target, connections, digest @ ..]) => bare::run(
             url,
@@ -245,19 +251,49 @@ fn latency(arguments: &Arguments, folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
+/// What a throttled server is asked for, and how.
+struct Throttled {
+    bytes: u64,
+    quick_bytes: u64,
+    runs: usize,
+    /// How many connections the pull is told to use, and how many the bare loop uses.
+    said: Option<usize>,
+    bare: usize,
+    bar: f64,
+}
+
+const FOUR: Throttled = Throttled {
+    bytes: 320 * MIB,
+    quick_bytes: 64 * MIB,
+    runs: 3,
+    said: Some(4),
+    bare: 4,
+    bar: 1.1,
+};
+const UNSAID: Throttled = Throttled {
+    bytes: 2048 * MIB,
+    quick_bytes: 256 * MIB,
+    runs: 5,
+    said: None,
+    bare: 16,
+    bar: 1.15,
+};
+
+fn throttled(arguments: &Arguments, rows: &Throttled, part: &str, folder: &Folder) -> Result<()> {
     const RATE: u64 = 20 * MIB;
-    let size = arguments.size(320 * MIB, 64 * MIB);
+    let size = arguments.size(rows.bytes, rows.quick_bytes);
     let data = folder.join("weights.bin");
     let registry = folder.join("registry");
-    need_room(folder.path(), 5 * size)?;
+    need_room(folder.path(), 4 * size)?;
     write_random(&data, size, 3)?;
     publish_as(&data, &registry, "chunks", 8 * MIB)?;
     publish_as(&data, &registry, "one", size)?;
-    let ideal = size as f64 / (RATE as f64 * 4.0);
+    fs::remove_file(&data)?;
+    let digest = file_digest(&registry, "chunks")?;
+    let ideal = size as f64 / (RATE as f64 * rows.bare as f64);
     let server = ServerProcess::of_folder(&registry, RATE, Duration::ZERO)?;
     let mut table = Table::new(format!(
-        "throttled: {} from a server that gives each connection 20 MiB/s",
+        "{part}: {} from a server that gives each connection 20 MiB/s",
         mebibytes(size as f64)
     ));
     let jobs = folder.join("jobs");
@@ -271,24 +307,33 @@ fn throttled(arguments: &Arguments, folder: &Folder) -> Result<()> {
     {
         bare::write_jobs(&jobs, &list)?;
         let pair = Pair {
-            runs: arguments.runs(3),
+            runs: arguments.runs(rows.runs),
             folder,
             server: &server,
             version,
             jobs: &jobs,
-            connections: 4,
+            connections: rows.bare,
             target: Target::OneFile,
             digest: None,
             size,
         };
-        let (mut ours, mut bare) = (Series::default(), Series::default());
+        let [mut ours, mut bare, mut peak] = [const { Series::new() }; 3];
         for _ in 0..pair.runs {
             bare.add(run_bare(&pair, None)?.need("seconds")?);
             let store = folder.below("store")?;
-            ours.add(run_pull(&server, version, store.path())?.need("seconds")?);
+            let path = store.path().to_string_lossy();
+            let said = rows.said.map(|count| count.to_string());
+            let words = [&*server.url, version, &path].into_iter();
+            let numbers = run_role("pull", words.chain(said.as_deref()))?;
+            ours.add(numbers.need("seconds")?);
+            peak.extend(numbers.get("peak_bytes"));
+            let installed = store.join("models").join(MODEL).join(version);
+            check_bytes(&installed.join("weights.bin"), &digest)?;
         }
-        let beside = format!("bare {}, bytes ÷ rate {}", bare.times(), seconds(ideal));
-        table.limit(what, ours.median(), bare.median() * 1.1, seconds, &beside);
+        let beside = format!("bare, {} connections", rows.bare);
+        table.ratio(what, &ours, (&beside, &bare), rows.bar);
+        table.row("  bytes ÷ rate", "", &seconds(ideal));
+        table.memory("  peak memory", peak.largest(), PEAK_BAR);
     }
     drop(server);
     table.print();
@@ -527,10 +572,11 @@ fn manager(url: &str, store: &str) -> ModelManager {
         .build()
 }
 
-fn pull(url: &str, version: &str, store: &str) -> Result<()> {
+fn pull(url: &str, version: &str, store: &str, connections: Option<usize>) -> Result<()> {
     let started = Instant::now();
     let address = ModelAddress::parse(MODEL, Some(version))?;
-    let report = manager(url, store).pull(&address, &PullOptions::default())?;
+    let options = PullOptions::default().concurrency(connections);
+    let report = manager(url, store).pull(&address, &options)?;
     say("seconds", started.elapsed().as_secs_f64());
     say("fetched_bytes", report.bytes_fetched);
     say_usage();

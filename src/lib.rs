@@ -144,7 +144,7 @@
 //! # Threads and blocking
 //!
 //! All calls block. An async program calls them on a thread for blocking work. A [`Manager`] is shared between threads, and
-//! needs no lock. A pull uses from 4 to 16 threads of its own ([`Config::concurrency`]); handlers of progress and transports
+//! needs no lock. A pull uses up to 16 threads of its own ([`Config::concurrency`]); handlers of progress and transports
 //! are called on them. Processes share a store safely: files are locked, and replaced as a whole.
 //!
 //! # Crashes and power cuts

@@ -22,9 +22,12 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use sha2::{Digest, Sha256};
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -151,6 +154,24 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Compares every byte of a file with its SHA-256.
+pub(crate) fn check_bytes(path: &Path, digest: &str) -> Result<()> {
+    let (mut file, mut hasher) = (fs::File::open(path)?, Sha256::new());
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+    let actual = hasher.finalize();
+    let actual: String = actual.iter().map(|byte| format!("{byte:02x}")).collect();
+    match actual == digest {
+        true => Ok(()),
+        false => Err(format!("{} has wrong bytes", path.display()).into()),
     }
 }
 

@@ -225,8 +225,8 @@ impl Config {
         self
     }
 
-    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: from 4 to 16, depending on the parts and the server.
-    /// [`Config`] has an example.
+    /// Sets how many parts a pull fetches at once, from 1 to 16. Default: 4 at first, then more, up to 16, as long as they bring
+    /// more bytes a second, and fewer when a server refuses them. [`Config`] has an example.
     #[must_use]
     pub fn concurrency(mut self, workers: usize) -> Self {
         self.concurrency = Some(workers);

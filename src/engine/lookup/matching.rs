@@ -14,7 +14,8 @@ use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::{named_source, read_pattern};
 use crate::engine::pull::plan::{PullPlan, PullTarget};
 use crate::engine::pull::{PullOptions, PullReport};
-use crate::engine::transfer::plan::MAX_WORKERS;
+use crate::engine::transfer::connections::Connections;
+use crate::engine::transfer::pace::MAX_CONNECTIONS;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
@@ -114,10 +115,11 @@ impl Engine {
         let connections = options
             .concurrency
             .or(self.settings.concurrency)
-            .unwrap_or(MAX_WORKERS);
+            .unwrap_or(MAX_CONNECTIONS);
         let models = MODELS_AT_ONCE.min(connections);
         let each = options.clone().concurrency(connections / models);
-        work_off(&jobs, models, &options.cancel.child(), |target, _| {
+        let threads = Connections::new(Some(models), options.cancel.child());
+        work_off(&jobs, &threads, |target, _| {
             let pulled = self.run_target(target, &each);
             let mut report = done.lock();
             match pulled {

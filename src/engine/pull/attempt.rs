@@ -15,6 +15,7 @@ use crate::engine::lookup::offer::Offer;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::local_copies::local_sizes;
 use crate::engine::transfer::members::largest_member;
+use crate::engine::transfer::pace::MAX_CONNECTIONS;
 use crate::engine::transfer::plan::Leftovers;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
@@ -131,13 +132,13 @@ impl Attempt<'_> {
             members,
         };
         let plan = engine.plan_transfer(model, &manifest, places, &left, self.records)?;
-        let workers = plan.workers(self.concurrency);
         let total_bytes = manifest.known_bytes();
         let missing_bytes = total_bytes.saturating_sub(plan.bytes_resumed);
         check_space(partial.bulk_dir(), missing_bytes)?;
         if let Some(members) = &mut left.members {
             let member_bytes = largest_member(places, &manifest, &plan.tasks)?;
-            let room_bytes = member_bytes.saturating_mul(workers as u64);
+            let connections = self.concurrency.unwrap_or(MAX_CONNECTIONS);
+            let room_bytes = member_bytes.saturating_mul(connections as u64);
             let room = check_space(partial.bulk_dir(), missing_bytes.saturating_add(room_bytes));
             members.has_room = room.is_ok();
         }
@@ -157,8 +158,9 @@ impl Attempt<'_> {
             places,
             call: self.pull.call,
             tally,
+            connections: self.concurrency,
         };
-        report.bytes_fetched += transfer.run(plan, workers)?;
+        report.bytes_fetched += transfer.run(plan)?;
         tally.phase(Phase::Extracting);
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
@@ -177,7 +179,8 @@ impl Attempt<'_> {
         partial: &mut PartialWriter,
         report: &mut PullReport,
     ) -> Result<(Manifest, u64)> {
-        let receiver = Receiver::new(self.pull.call, self.pull.tally, partial, 0);
+        let connections = self.concurrency.unwrap_or(MAX_CONNECTIONS);
+        let receiver = Receiver::new(self.pull.call, self.pull.tally, partial, Some(connections));
         let (store, model) = (&self.engine.store, &offer.remote.model);
         let measuring = Measuring {
             unmeasured,
@@ -188,7 +191,7 @@ impl Attempt<'_> {
             tally: self.pull.tally,
             local_sizes: &local_sizes(store, self.records, model, unmeasured),
         };
-        let measured = measuring.run(self.concurrency);
+        let measured = measuring.run();
         report.bytes_fetched += receiver.network_bytes();
         let measured = measured?;
         partial.set_manifest(&measured.manifest, &measured.here)?;

@@ -14,7 +14,6 @@ use tracing::debug;
 
 use super::arriving::ArrivingFile;
 use crate::digest::Checksum;
-use crate::engine::transfer::plan::MAX_WORKERS;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
 use crate::engine::transfer::workers::work_off;
@@ -49,7 +48,7 @@ pub(crate) struct Measurement {
 }
 
 impl Measuring<'_> {
-    pub(crate) fn run(&self, workers: Option<usize>) -> Result<Measurement> {
+    pub(crate) fn run(&self) -> Result<Measurement> {
         let files = self.unmeasured.files();
         let mut measured: Vec<Option<MeasuredFile>> = vec![None; files.len()];
         for (index, file) in self.partial.measured() {
@@ -69,8 +68,7 @@ impl Measuring<'_> {
         let found = Mutex::new(measured);
         let begun = self.partial.begun();
         let resumed_bytes = AtomicU64::new(0);
-        let workers = workers.unwrap_or(MAX_WORKERS);
-        work_off(&jobs, workers, &self.receiver.stop, |index, buffer| {
+        work_off(&jobs, &self.receiver.connections, |index, buffer| {
             let begun_bytes = begun.get(&index).copied().unwrap_or(0);
             let file = self
                 .measure(index, begun_bytes, &resumed_bytes, buffer)

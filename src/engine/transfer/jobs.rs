@@ -1,5 +1,6 @@
 //! What the workers of a transfer do.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::receive::Receiver;
 use crate::digest::Check;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Body, Failure, GetOptions};
-use crate::manifest::Part;
+use crate::manifest::{Manifest, Part};
 use crate::mutex::Mutex;
 use crate::range_set::RangeSet;
 use crate::source::places::{Location, Places};
@@ -53,7 +54,7 @@ impl<'a> Round<'a> {
     pub(super) fn new(
         transfer: &'a Transfer<'a>,
         files: Arc<FileSet>,
-        tasks: Vec<Task>,
+        mut tasks: Vec<Task>,
         mut written: RangeSet,
         number: usize,
     ) -> Result<Self> {
@@ -63,6 +64,8 @@ impl<'a> Round<'a> {
         let mut jobs = VecDeque::new();
         let mut ranged = Vec::new();
         let mut in_zip = Vec::new();
+        // What takes longest comes first, so that the workers end together; what belongs to one file stays in order.
+        tasks.sort_by_cached_key(|task| Reverse(largest_file(manifest, task.part)));
         for task in tasks {
             match &task.origin {
                 Origin::Ranges(ranges) => {
@@ -87,7 +90,14 @@ impl<'a> Round<'a> {
         }
         let runs = members::runs(places, manifest, in_zip)?;
         jobs.extend(runs.into_iter().map(Job::Members));
-        let receiver = Receiver::new(transfer.call, transfer.tally, transfer.partial, number);
+        let Transfer {
+            call,
+            tally,
+            partial,
+            connections,
+            ..
+        } = *transfer;
+        let receiver = Receiver::new(call, tally, partial, connections).from_mirror(number);
         let written = Arc::new(WrittenBytes::new(files, written, receiver.stop.clone()));
         Ok(Self {
             transfer,
@@ -108,6 +118,11 @@ impl<'a> Round<'a> {
             }
             Job::Members(tasks) => members::fetch(self, &tasks, buffer),
         }
+    }
+
+    /// Leaves a job to the other workers; it comes next.
+    pub(super) fn give_back(&self, job: Job) {
+        self.jobs.lock().push_front(job);
     }
 
     pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
@@ -149,8 +164,11 @@ impl<'a> Round<'a> {
                 Origin::Network { kept_bytes } => kept_bytes,
                 _ => 0,
             };
-            let fetched = self.fetch_part(task.part, &offsets, kept_bytes, buffer);
-            fetched.map_err(|error| self.name_part(task.part, error))?;
+            let fetched = self.fetch_part(task, &offsets, kept_bytes, buffer);
+            let is_there = fetched.map_err(|error| self.name_part(task.part, error))?;
+            if !is_there {
+                return Ok(());
+            }
         }
         for offset in &offsets {
             self.complete(*offset..*offset + part.size_bytes, 1, buffer)?;
@@ -220,25 +238,25 @@ impl<'a> Round<'a> {
     }
 
     /// Fetches a part, from behind what an unfinished pull kept of it. If that does not fit, it is no fault of the server,
-    /// which is asked for all of the part.
+    /// which is asked for all of the part. Returns `false` if the rest is left to another worker.
     fn fetch_part(
         &self,
-        index: usize,
+        task: &Task,
         offsets: &[u64],
         kept_bytes: u64,
         buffer: &mut [u8],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Transfer {
             manifest,
             partial,
             tally,
             ..
         } = *self.transfer;
-        let part = manifest.parts()[index];
+        let part = manifest.parts()[task.part];
         let mut intake = Intake::new(part.range(), part.digest, partial, &self.digests);
         self.take_kept(&mut intake, offsets, kept_bytes, buffer)?;
         tally.kept(kept_bytes);
-        let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
+        let fetched = self.receiver.with_mirrors(self.urls(task.part)?, |url| {
             let is_resumed = intake.here_bytes() > 0;
             match self.fetch_rest(url, &part, offsets, &mut intake, buffer) {
                 Err(failure) if is_resumed && is_unfit(&failure.error) => {
@@ -250,7 +268,20 @@ impl<'a> Round<'a> {
             }
         });
         tally.landed(kept_bytes);
-        fetched
+        if fetched.is_err() && self.receiver.is_withdrawn() {
+            // Whoever goes on hashes all of it.
+            self.digests.withdraw(&part.range());
+            let origin = match intake.here_bytes() {
+                here if here == part.size_bytes => Origin::Partial,
+                kept_bytes => Origin::Network { kept_bytes },
+            };
+            self.give_back(Job::Part(Task {
+                origin,
+                ..task.clone()
+            }));
+            return Ok(false);
+        }
+        fetched.map(|()| true)
     }
 
     /// Hashes what an unfinished pull kept of a part, and writes it to the part's other places.
@@ -338,7 +369,7 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
-        let whole = self.receiver.with_mirrors(self.urls(index)?, |url| {
+        let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
             let mut body = self.receiver.get_range(url, missing, &options(&part))?;
@@ -349,7 +380,19 @@ impl<'a> Round<'a> {
             }
             self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
             Ok(None)
-        })?;
+        });
+        let missing = intake.missing();
+        let whole = match fetched {
+            Err(_) if self.receiver.is_withdrawn() && !missing.is_empty() => {
+                if missing.start > range.start {
+                    self.complete_range(&part, range.start..missing.start, buffer)?;
+                }
+                self.give_back(Job::Range(index, missing));
+                return Ok(());
+            }
+            Err(_) if self.receiver.is_withdrawn() => None,
+            fetched => fetched?,
+        };
         match whole {
             None => self.complete_range(&part, range, buffer),
             Some(body) if self.full_responses.claim(index, &range) => {
@@ -362,6 +405,7 @@ impl<'a> Round<'a> {
     /// Receives a part whole, at first from a response that is here, and writes those of its ranges that nobody else
     /// writes.
     fn take_full(&self, index: usize, part: &Part, body: Body, buffer: &mut [u8]) -> Result<()> {
+        self.receiver.connections.keep();
         self.jobs.lock().retain(|job| match job {
             Job::Range(other, range) if *other == index => {
                 self.full_responses.own(index, range);
@@ -481,6 +525,13 @@ impl<'a> Round<'a> {
         }
         Ok(wrong)
     }
+}
+
+/// Returns the size of the largest file that has bytes of a part.
+fn largest_file(manifest: &Manifest, part: usize) -> u64 {
+    let files = manifest.files_in(manifest.parts()[part].range());
+    let sizes = files.filter_map(|file| manifest.files()[file].size_bytes);
+    sizes.max().unwrap_or_default()
 }
 
 /// How a part is requested that is a document of its own.

@@ -5,11 +5,12 @@
 //! What arrives of a part is listed as it comes, see `intake` and the journal of the store, so that a pull which failed or was
 //! killed goes on in the middle of it. For that, large members of a zip are kept as they came, see `raw_members` of the store.
 //!
-//! Workers on a rayon pool of the pull's own take one job after the other. A job reads with one buffer, hashes what it
-//! reads and writes it to its place in the files at once, so memory does not grow with the model. A digest that covers
-//! more than one job is hashed in order, see `hashing`.
+//! Workers on a rayon pool of the pull's own take one job after the other, as many as there are connections; `pace` decides
+//! how many help. A job reads with one buffer, hashes what it reads and writes it to its place in the files at once, so
+//! memory does not grow with the model. A digest that covers more than one job is hashed in order, see `hashing`.
 
 mod clones;
+pub(crate) mod connections;
 mod early;
 mod full_response;
 mod hashing;
@@ -17,6 +18,7 @@ mod intake;
 mod jobs;
 pub(crate) mod local_copies;
 pub(crate) mod members;
+pub(crate) mod pace;
 pub(crate) mod plan;
 pub(crate) mod receive;
 pub(crate) mod tally;
@@ -50,11 +52,13 @@ pub(crate) struct Transfer<'a> {
     pub(crate) places: &'a Places,
     pub(crate) call: &'a Call,
     pub(crate) tally: &'a Tally,
+    /// How many connections the user wants; `None` for as many as help.
+    pub(crate) connections: Option<usize>,
 }
 
 impl Transfer<'_> {
-    /// Runs the plan with as many threads; returns how many bytes came over the network.
-    pub(crate) fn run(&self, plan: TransferPlan, workers: usize) -> Result<u64> {
+    /// Runs the plan; returns how many bytes came over the network.
+    pub(crate) fn run(&self, plan: TransferPlan) -> Result<u64> {
         let mut tasks = plan.tasks;
         clones::clone_files(self, &mut tasks)?;
         let files = Arc::new(self.partial.files(self.manifest));
@@ -62,7 +66,7 @@ impl Transfer<'_> {
         let mut written = RangeSet::default();
         for number in 0.. {
             let round = Round::new(self, files.clone(), tasks, written, number)?;
-            let done = work_off(&round.jobs, workers, &round.receiver.stop, |job, buffer| {
+            let done = work_off(&round.jobs, &round.receiver.connections, |job, buffer| {
                 round.run(job, buffer)
             });
             network_bytes += round.receiver.network_bytes();

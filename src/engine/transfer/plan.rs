@@ -9,18 +9,13 @@ use crate::range_set::RangeSet;
 use crate::store::raw_members::RawMembers;
 
 /// A part larger than this is fetched in ranges, so that several connections share it and a restart keeps what is there.
-const SPLIT_BYTES: u64 = 32 << 20;
-/// The length of such a range: small enough that the last ones end at about the same time, large enough that requests are
-/// cheap.
+const SPLIT_BYTES: u64 = 2 * RANGE_BYTES;
+/// The length of such a range: small enough that the last ones end at about the same time on sixteen connections, large
+/// enough that requests are cheap.
 const RANGE_BYTES: u64 = 8 << 20;
 /// The maximum number of ranges in a plan, which bounds its memory whatever a manifest states: 2 TiB of large parts. Further
 /// parts are fetched whole.
 const MAX_RANGES: u64 = 1 << 18;
-/// Below this size, latency and not bandwidth limits how fast parts arrive.
-const SMALL_PART_BYTES: u64 = 1 << 20;
-/// How many parts are fetched at once by default, and at most: that many if they are small.
-const DEFAULT_WORKERS: usize = 4;
-pub(crate) const MAX_WORKERS: usize = 16;
 
 /// Where the bytes of a part come from.
 #[derive(Debug, Clone)]
@@ -146,22 +141,6 @@ pub(crate) fn plan(
     plan
 }
 
-impl TransferPlan {
-    /// Returns how many threads run it, unless the user decides that.
-    pub(crate) fn workers(&self, wanted: Option<usize>) -> usize {
-        let average = self
-            .bytes_to_fetch
-            .checked_div(self.requests as u64)
-            .unwrap_or(u64::MAX);
-        let default = if average < SMALL_PART_BYTES {
-            MAX_WORKERS
-        } else {
-            DEFAULT_WORKERS
-        };
-        wanted.unwrap_or(default).clamp(1, MAX_WORKERS)
-    }
-}
-
 /// Cuts a large part into the ranges that it is fetched in, always at the same places, so that a restart goes on with each.
 pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
@@ -173,6 +152,8 @@ pub(crate) fn ranges_of(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LARGE_BYTES: u64 = 4 * RANGE_BYTES + 1;
 
     fn manifest(sizes: &[(u64, &str)]) -> Manifest {
         let total: u64 = sizes.iter().map(|(size, _)| size).sum();
@@ -220,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_large_part_comes_in_ranges() {
-        let manifest = manifest(&[(5, "a"), (SPLIT_BYTES + 1, "b")]);
+        let manifest = manifest(&[(5, "a"), (LARGE_BYTES, "b")]);
         let plan = plan(
             &manifest,
             &RangeSet::from_iter([5 + RANGE_BYTES..5 + 2 * RANGE_BYTES]),
@@ -232,13 +213,13 @@ mod tests {
         };
         assert_eq!(ranges.len(), 4);
         assert_eq!(ranges[0], 5..5 + RANGE_BYTES);
-        assert_eq!(ranges[3], 5 + SPLIT_BYTES..5 + SPLIT_BYTES + 1);
+        assert_eq!(ranges[3], 4 + LARGE_BYTES..5 + LARGE_BYTES);
         assert_eq!(plan.bytes_resumed, RANGE_BYTES);
     }
 
     #[test]
     fn what_an_unfinished_range_or_part_has_is_not_fetched_again() {
-        let manifest = manifest(&[(40, "a"), (SPLIT_BYTES + 1, "b")]);
+        let manifest = manifest(&[(40, "a"), (LARGE_BYTES, "b")]);
         let second = 40 + RANGE_BYTES;
         let found = RangeSet::from_iter([0..30, 40..second + 5, second + 7..second + 9]);
         let planned = |has_ranges| plan(&manifest, &found, &LocalCopies::default(), has_ranges);
@@ -252,10 +233,7 @@ mod tests {
         assert_eq!(ranges[0], second + 5..second + RANGE_BYTES);
         assert_eq!(ranges.len(), 4);
         assert_eq!(plan.bytes_resumed, 30 + RANGE_BYTES + 5);
-        assert_eq!(
-            plan.bytes_to_fetch + plan.bytes_resumed,
-            40 + SPLIT_BYTES + 1
-        );
+        assert_eq!(plan.bytes_to_fetch + plan.bytes_resumed, 40 + LARGE_BYTES);
         assert_eq!(
             planned(false).bytes_resumed,
             0,
@@ -265,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_large_part_that_occurs_twice_keeps_its_beginning() {
-        let manifest = manifest(&[(SPLIT_BYTES + 1, "a"), (SPLIT_BYTES + 1, "a")]);
+        let manifest = manifest(&[(LARGE_BYTES, "a"), (LARGE_BYTES, "a")]);
         let found = RangeSet::from_iter([0..RANGE_BYTES + 3, 3 * RANGE_BYTES..4 * RANGE_BYTES]);
         let plan = plan(&manifest, &found, &LocalCopies::default(), true);
         let Origin::Network { kept_bytes } = plan.tasks[0].origin else {
@@ -275,22 +253,7 @@ mod tests {
             (kept_bytes, plan.bytes_resumed),
             (RANGE_BYTES + 3, RANGE_BYTES + 3)
         );
-        assert_eq!(plan.bytes_to_fetch, SPLIT_BYTES + 1 - kept_bytes);
+        assert_eq!(plan.bytes_to_fetch, LARGE_BYTES - kept_bytes);
         assert_eq!(plan.requests, 1);
-    }
-
-    #[test]
-    fn many_small_parts_get_more_workers() {
-        let plan = |bytes, requests| TransferPlan {
-            tasks: vec![],
-            bytes_to_fetch: bytes,
-            bytes_reused: 0,
-            bytes_resumed: 0,
-            requests,
-        };
-        assert_eq!(plan(5000 * 1000, 5000).workers(None), 16);
-        assert_eq!(plan(2 << 30, 256).workers(None), 4);
-        assert_eq!(plan(0, 0).workers(None), 4);
-        assert_eq!(plan(1, 1).workers(Some(2)), 2);
     }
 }

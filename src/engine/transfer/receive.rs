@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::engine::transfer::connections::Connections;
 use crate::engine::transfer::tally::Tally;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::{Arrivals, Call};
@@ -17,14 +18,13 @@ use crate::url::Url;
 /// Receives what the workers of one pull request.
 #[derive(Debug)]
 pub(crate) struct Receiver<'a> {
-    /// Cancelled by [`Receiver::stop`].
     call: Call,
     tally: &'a Tally,
     partial: &'a PartialWriter,
+    pub(crate) connections: Connections,
     pub(crate) stop: CancelToken,
     /// The mirror that worked last.
     mirror: AtomicUsize,
-    network_bytes: AtomicU64,
     /// Documents that were served in ranges, by URL.
     ranged: Mutex<HashMap<String, RangeOrigin>>,
 }
@@ -39,31 +39,34 @@ struct RangeOrigin {
 }
 
 impl<'a> Receiver<'a> {
-    /// `first_mirror` comes first until another one works.
+    /// Receives over as many connections as wanted, or as help.
     pub(crate) fn new(
         call: &Call,
         tally: &'a Tally,
         partial: &'a PartialWriter,
-        first_mirror: usize,
+        connections: Option<usize>,
     ) -> Self {
         let stop = call.cancel.child();
         Self {
-            call: Call {
-                cancel: stop.clone(),
-                ..call.clone()
-            },
+            call: call.clone(),
             tally,
             partial,
+            connections: Connections::new(connections, stop.clone()),
             stop,
-            mirror: AtomicUsize::new(first_mirror),
-            network_bytes: AtomicU64::new(0),
+            mirror: AtomicUsize::default(),
             ranged: Mutex::default(),
         }
     }
 
+    /// Begins with this mirror, which comes first until another one works.
+    pub(crate) fn from_mirror(self, number: usize) -> Self {
+        self.mirror.store(number, Ordering::Relaxed);
+        self
+    }
+
     /// Returns how many bytes arrived, failed attempts included.
     pub(crate) fn network_bytes(&self) -> u64 {
-        self.network_bytes.load(Ordering::Relaxed)
+        self.connections.bytes()
     }
 
     /// Tries the mirrors of a document, each as often as the client's policy says, until `attempt` succeeds.
@@ -93,13 +96,38 @@ impl<'a> Receiver<'a> {
             })
     }
 
-    /// Requests a document, or a range of it, that is a part of a model: what has no digest is of a commit.
+    /// Requests a document, or a range of it, that is a part of a model: what has no digest is of a commit. Fails as if
+    /// cancelled if the connection is one too many, see [`Receiver::is_withdrawn`].
     pub(crate) fn get(&self, url: &Url, options: &GetOptions) -> Result<Body, Failure> {
         let options = GetOptions {
             is_checked: true,
             ..options.clone()
         };
-        self.call.body(url, &options)
+        let answer = self.connections.waiting(|cancel| {
+            let call = Call {
+                cancel: cancel.clone(),
+                ..self.call.clone()
+            };
+            call.body(url, &options)
+        });
+        match &answer {
+            Ok(_) => self.connections.answered(),
+            Err(failure) if self.connections.failed(failure) => {
+                return Err(Failure::last(ErrorKind::Cancelled));
+            }
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// Reads some bytes of a body; returns 0 at the end.
+    pub(crate) fn read(&self, body: &mut Body, buffer: &mut [u8]) -> Result<usize, Failure> {
+        self.connections.waiting(|cancel| body.read(buffer, cancel))
+    }
+
+    /// Whether the calling worker has to leave what is left of its job to another one, although nothing has failed for good.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.connections.is_withdrawn()
     }
 
     /// Requests a range, directly from where redirects led the first time as long as that works. The response is the whole
@@ -200,7 +228,7 @@ impl<'a> Receiver<'a> {
                 .unwrap_or(usize::MAX)
                 .clamp(1, buffer.len());
             // Once all is there, one more read ends the body, so that the connection can be reused, or shows a surplus.
-            let read = match body.read(&mut buffer[..length], &self.stop) {
+            let read = match self.read(body, &mut buffer[..length]) {
                 Ok(read) => read,
                 Err(failure) => break Err(failure),
             };
@@ -223,7 +251,7 @@ impl<'a> Receiver<'a> {
     /// Counts bytes that arrived.
     pub(crate) fn count(&self, bytes: u64) {
         self.tally.received(bytes);
-        self.network_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.connections.count(bytes);
         self.partial.touch();
     }
 

@@ -3,21 +3,24 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::connections::Connections;
 use crate::error::{Error, Result};
 use crate::mutex::Mutex;
-use crate::progress::CancelToken;
 
 /// How much a worker reads at once: large enough that calls cost nothing, small enough to stay in the processor's cache.
 const BUFFER_BYTES: usize = 512 << 10;
 
-/// Does all jobs on this number of threads, each with a buffer of its own. A job may add jobs. The first failure stops the
-/// other threads and is returned.
+/// Does all jobs, on a thread for each connection, with a buffer of its own. A job may add jobs. The first failure stops
+/// the other threads and is returned.
 pub(crate) fn work_off<J: Send>(
     jobs: &Mutex<VecDeque<J>>,
-    workers: usize,
-    stop: &CancelToken,
+    connections: &Connections,
     work: impl Fn(J, &mut [u8]) -> Result<()> + Sync,
 ) -> Result<()> {
+    let workers = connections.workers(jobs.lock().len());
+    if workers == 0 {
+        return Ok(());
+    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(workers)
         .thread_name(|index| format!("modelrack-{index}"))
@@ -27,15 +30,12 @@ pub(crate) fn work_off<J: Send>(
     let first: Mutex<Option<Error>> = Mutex::default();
     let work_on = || {
         let mut buffer = vec![0_u8; BUFFER_BYTES];
-        while !stop.is_cancelled() {
-            let Some(job) = jobs.lock().pop_front() else {
-                return;
-            };
+        while let Some(job) = connections.next(jobs) {
             let done = catch_unwind(AssertUnwindSafe(|| work(job, &mut buffer)))
                 .unwrap_or_else(|_| Err(Error::internal("a worker panicked")));
             if let Err(error) = done {
                 first.lock().get_or_insert(error);
-                stop.cancel();
+                connections.stop.cancel();
             }
         }
     };
@@ -46,6 +46,7 @@ pub(crate) fn work_off<J: Send>(
             let (work_on, dispatch) = (&work_on, dispatch.clone());
             scope.spawn(move |_| tracing::dispatcher::with_default(&dispatch, work_on));
         }
+        connections.attend(jobs);
     });
     first.lock().take().map_or(Ok(()), Err)
 }

@@ -38,6 +38,7 @@ pub(crate) struct UreqTransport {
     config: HttpConfig,
     tls: Tls,
     dialer: Dialer,
+    resolver: CachingResolver,
     agents: Mutex<Vec<Agent>>,
 }
 
@@ -59,10 +60,12 @@ enum Route {
 impl UreqTransport {
     /// Proxies and certificates are only looked at when a request needs them.
     pub(crate) fn new(config: HttpConfig) -> Self {
+        let dialer = Dialer::default();
         Self {
             tls: Tls::new(&config),
             config,
-            dialer: Dialer::default(),
+            resolver: CachingResolver::new(dialer.clone()),
+            dialer,
             agents: Mutex::default(),
         }
     }
@@ -96,8 +99,7 @@ impl UreqTransport {
                 .chain(self.dialer.clone())
                 .chain(self.tls.clone());
         let config = self.agent_config(proxy.map(Proxy::for_ureq));
-        let agent =
-            ureq::Agent::with_parts(config, chain, CachingResolver::new(self.dialer.clone()));
+        let agent = ureq::Agent::with_parts(config, chain, self.resolver.clone());
         agents.push(Agent {
             owner: cancel.downgrade(),
             route,

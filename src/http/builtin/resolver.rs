@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
@@ -19,20 +20,18 @@ use crate::mutex::Mutex;
 /// How long an address is used: a common time to live of names whose address changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
-/// A resolver that caches what the system's resolver returns.
-#[derive(Debug)]
+/// A resolver that caches what the system's resolver returns. Clones share it.
+#[derive(Debug, Clone)]
 pub(super) struct CachingResolver {
-    system: DefaultResolver,
     dialer: Dialer,
-    known: Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>,
+    known: Arc<Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>>,
 }
 
 impl CachingResolver {
     pub(super) fn new(dialer: Dialer) -> Self {
         Self {
-            system: DefaultResolver::default(),
             dialer,
-            known: Mutex::default(),
+            known: Arc::default(),
         }
     }
 
@@ -42,7 +41,7 @@ impl CachingResolver {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<Vec<SocketAddr>, ureq::Error> {
-        let resolved = self.system.resolve(uri, config, timeout);
+        let resolved = DefaultResolver::default().resolve(uri, config, timeout);
         let resolved = resolved.map_err(|error| match error {
             // The system's error has no kind of its own.
             ureq::Error::Io(error) => io::Error::new(io::ErrorKind::NotFound, error).into(),

@@ -3,6 +3,7 @@
 mod cancel;
 mod clones;
 mod concurrency;
+mod connections;
 mod damage;
 mod disks;
 mod faults;

@@ -13,8 +13,8 @@ use super::stream::{Keeper, Written, ZipStream};
 use super::{here_bytes, is_kept, kept_bytes, member};
 use crate::archive::{Member, MemberError};
 use crate::digest::{Digest, Expected, check_size};
-use crate::engine::transfer::jobs::Round;
-use crate::engine::transfer::plan::Task;
+use crate::engine::transfer::jobs::{Job, Round};
+use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Failure, GetOptions};
 use crate::source::places::Zip;
@@ -51,10 +51,18 @@ pub(in crate::engine::transfer) fn fetch(
     let fetched = round
         .receiver
         .with_mirrors(zip.urls.clone(), |url| run.go_on(url, buffer));
-    fetched.map_err(|error| match tasks.get(run.done) {
-        Some(task) => round.name_part(task.part, error),
-        None => error,
-    })
+    match (fetched, tasks.get(run.done)) {
+        (Err(_), Some(_)) if round.receiver.is_withdrawn() => {
+            let mut rest = tasks[run.done..].to_vec();
+            rest[0].origin = Origin::Network {
+                kept_bytes: run.here_bytes,
+            };
+            round.give_back(Job::Members(rest));
+            Ok(())
+        }
+        (Err(error), Some(task)) => Err(round.name_part(task.part, error)),
+        (fetched, _) => fetched,
+    }
 }
 
 /// Members that one request fetches, and how far they have come.

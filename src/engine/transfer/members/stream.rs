@@ -52,7 +52,7 @@ impl<'s, 'a> ZipStream<'s, 'a> {
 
 impl Read for ZipStream<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.body.read(buffer, &self.round.receiver.stop) {
+        match self.round.receiver.read(&mut self.body, buffer) {
             Ok(read) => {
                 self.at += read as u64;
                 // What an archive on disk gives came over the network before, and was counted then.

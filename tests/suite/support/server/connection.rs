@@ -27,8 +27,8 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<(
         piece: vec![0; PIECE],
         head_bytes: 0,
     };
-    while let Some(request) = connection.read_request(&mut window, id)? {
-        let then = connection.answer(&request)?;
+    while let Some(mut request) = connection.read_request(&mut window, id)? {
+        let then = connection.answer(&mut request)?;
         if then == Then::Reset {
             return Ok(());
         }
@@ -99,13 +99,13 @@ impl Connection<'_> {
         self.stream.read_exact(&mut head)
     }
 
-    fn answer(&mut self, request: &Request) -> io::Result<Then> {
+    fn answer(&mut self, request: &mut Request) -> io::Result<Then> {
+        let mut flight = Flight::begin(self.shared, request);
         let behaviour = {
             let mut rules = lock(&self.shared.rules);
             rules.iter_mut().find_map(|rule| rule.take(request))
         };
         let behaviour = behaviour.unwrap_or_default();
-        let mut flight = Flight::begin(self.shared, request.clone());
         for event in &behaviour.before {
             if matches!(event, Event::Raw(_)) {
                 flight.land();
@@ -223,7 +223,12 @@ impl Connection<'_> {
             }
             if let Some(rate) = rate.filter(|_| sent > 0) {
                 self.out.flush()?;
-                self.pause(Duration::from_secs_f64(slice as f64 / rate as f64))?;
+                let sharing = match behaviour.is_rate_shared {
+                    true => lock(&self.shared.log).in_flight,
+                    false => 1,
+                };
+                let time = slice as f64 * sharing as f64 / rate as f64;
+                self.pause(Duration::from_secs_f64(time))?;
             }
             let until_event = events.peek().map_or(u64::MAX, |(offset, _)| offset - sent);
             let length = slice.min(total - sent).min(until_event);

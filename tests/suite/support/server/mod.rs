@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -66,6 +66,9 @@ struct Shared {
     /// Clones of the sockets in use, to shut them down from outside.
     open: Mutex<HashMap<u64, TcpStream>>,
     accepted: AtomicU64,
+    /// How many connections may be open; 0 for any number.
+    most: AtomicUsize,
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -196,6 +199,16 @@ impl Server {
         self.log().connections
     }
 
+    /// From now on, closes each connection that would be one more than `most` as soon as it is there.
+    pub(crate) fn limit_connections(&self, most: usize) {
+        self.shared.most.store(most, Ordering::SeqCst);
+    }
+
+    /// How many connections were closed for that.
+    pub(crate) fn connections_refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::SeqCst)
+    }
+
     /// The most requests that were being answered at once.
     ///
     /// An answer counts until its last piece is handed to the socket, so a client that sends its requests one after the
@@ -278,11 +291,12 @@ struct Flight<'a> {
 }
 
 impl<'a> Flight<'a> {
-    fn begin(shared: &'a Shared, request: Request) -> Self {
-        let request = Arc::new(Mutex::new(request));
+    fn begin(shared: &'a Shared, request: &mut Request) -> Self {
         let mut log = lock(&shared.log);
-        log.requests.push(Arc::clone(&request));
         log.in_flight += 1;
+        request.in_flight = log.in_flight;
+        let request = Arc::new(Mutex::new(request.clone()));
+        log.requests.push(Arc::clone(&request));
         log.max_in_flight = log.max_in_flight.max(log.in_flight);
         drop(log);
         shared.arrived.notify_all();
@@ -364,6 +378,11 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, running: &Sender<()>) {
             thread::yield_now();
             continue;
         };
+        let most = shared.most.load(Ordering::SeqCst);
+        if most > 0 && lock(&shared.open).len() >= most {
+            shared.refused.fetch_add(1, Ordering::SeqCst);
+            continue;
+        }
         let id = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
         lock(&shared.log).connections += 1;
         lock(&shared.open).insert(id, clone);

@@ -13,6 +13,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(String, String)>,
     /// The connection it came on, counted from 1 over the life of the server.
     pub(crate) connection: u64,
+    /// How many requests were being answered when it came, itself included.
+    pub(crate) in_flight: usize,
     /// The status answered; 0 while there is none.
     pub(crate) status: u16,
     /// Body bytes sent, without the framing of chunks.
@@ -41,6 +43,7 @@ impl Request {
             target,
             headers,
             connection,
+            in_flight: 0,
             status: 0,
             body_bytes: 0,
             query_at,

@@ -44,6 +44,7 @@ pub(super) struct Behaviour {
     /// What happens at which offset of the body, in order.
     pub(super) events: Vec<(u64, Event)>,
     pub(super) bytes_per_second: Option<u64>,
+    pub(super) is_rate_shared: bool,
 }
 
 /// What happens before an answer or in the middle of its body.
@@ -263,6 +264,11 @@ impl Rule {
     /// Sends at most `bytes` bytes per second on each connection.
     pub(crate) fn throttle(self, bytes: u64) -> Self {
         self.with(|to| to.bytes_per_second = Some(bytes.max(1)))
+    }
+
+    /// Sends at most `bytes` bytes per second on all connections together.
+    pub(crate) fn throttle_all(self, bytes: u64) -> Self {
+        self.throttle(bytes).with(|to| to.is_rate_shared = true)
     }
 }
 

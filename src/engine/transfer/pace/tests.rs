@@ -1,0 +1,285 @@
+//! Servers as numbers, and a clock that is one.
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+const STEP: Duration = Duration::from_millis(10);
+
+/// What a server gives.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    /// Bytes a second, for each connection and for all together.
+    each: u64,
+    total: u64,
+    /// How many connections it takes.
+    most: usize,
+    latency: Duration,
+}
+
+const OPEN: Server = Server {
+    each: 20 * MIB,
+    total: u64::MAX,
+    most: usize::MAX,
+    latency: Duration::from_millis(1),
+};
+
+/// What became of a transfer.
+#[derive(Debug, Default)]
+struct Course {
+    bytes: u64,
+    refused: Vec<Duration>,
+    /// Each number of connections that the pace allowed, and since when.
+    limits: Vec<(Duration, usize)>,
+}
+
+impl Course {
+    fn last(&self) -> usize {
+        self.limits.last().unwrap().1
+    }
+
+    /// The most refusals within a minute.
+    fn refusals(&self) -> usize {
+        let within = |first: &Duration| {
+            let later = self.refused.iter().filter(|at| *at >= first);
+            later
+                .filter(|at| **at - *first < Duration::from_secs(60))
+                .count()
+        };
+        self.refused.iter().map(within).max().unwrap_or_default()
+    }
+}
+
+/// Transfers without an end for so many seconds.
+fn run(server: Server, seconds: u64) -> Course {
+    let mut pace = Pace::new();
+    let mut course = Course::default();
+    // When each open connection was opened, and whether it is answered.
+    let mut open: Vec<(Duration, bool)> = Vec::new();
+    let mut at = Duration::ZERO;
+    while at < Duration::from_secs(seconds) {
+        let moment = |open: &[(Duration, bool)], bytes| Moment {
+            at,
+            bytes,
+            open: open.len(),
+            answered: open.iter().filter(|(_, is_answered)| *is_answered).count(),
+        };
+        open.truncate(pace.limit());
+        while pace.may_open(moment(&open, course.bytes)) {
+            open.push((at, false));
+        }
+        let mut index = 0;
+        while let Some((since, is_answered)) = open.get(index).copied() {
+            let now = moment(&open, course.bytes);
+            if is_answered || at - since < server.latency {
+                index += 1;
+            } else if now.answered < server.most {
+                open[index].1 = true;
+                index += 1;
+            } else {
+                course.refused.push(at);
+                let refusal = Refusal {
+                    is_first: true,
+                    has_status: false,
+                    retry_after: None,
+                };
+                assert!(pace.refused(now, refusal));
+                open.remove(index);
+            }
+        }
+        let answered = moment(&open, 0).answered as u64;
+        course.bytes += (server.each * answered).min(server.total) / 100;
+        pace.look(moment(&open, course.bytes));
+        if course
+            .limits
+            .last()
+            .is_none_or(|(_, limit)| *limit != pace.limit())
+        {
+            course.limits.push((at, pace.limit()));
+        }
+        at += STEP;
+    }
+    course
+}
+
+#[test]
+fn connections_that_help_are_there_soon() {
+    for (latency, soon, lost_millis) in [(1, 600, 350), (50, 900, 500), (200, 3_000, 2_000)] {
+        let latency = Duration::from_millis(latency);
+        let course = run(Server { latency, ..OPEN }, 10);
+        assert_eq!(course.last(), 16, "{course:?}");
+        assert!(
+            course.limits.last().unwrap().0 < Duration::from_millis(soon),
+            "{course:?}"
+        );
+        let all = 10 * 16 * OPEN.each;
+        let lost = 1000 * (all - course.bytes) / (16 * OPEN.each);
+        assert!(lost < lost_millis, "{lost} ms lost at {latency:?}");
+    }
+}
+
+#[test]
+fn connections_that_do_not_help_are_tried_seldom_and_go() {
+    for total in [10 * MIB, 80 * MIB, 90 * MIB] {
+        let course = run(Server { total, ..OPEN }, 120);
+        assert_eq!(course.last(), 4, "{course:?}");
+        let trials = course.limits.iter().filter(|(_, limit)| *limit > 4);
+        assert!(trials.count() <= 4, "{course:?}");
+        // All the time that there were more than four, together.
+        let mut ends = course.limits.iter().skip(1).map(|(at, _)| *at);
+        let tried = course
+            .limits
+            .iter()
+            .map(|(at, limit)| match (limit, ends.next()) {
+                (4, _) | (_, None) => Duration::ZERO,
+                (_, Some(end)) => end - *at,
+            });
+        assert!(
+            tried.sum::<Duration>() < Duration::from_secs(5),
+            "{course:?}"
+        );
+    }
+}
+
+#[test]
+fn as_many_as_help_and_no_more() {
+    // Half of a doubling counts, a tenth does not.
+    for (total, expected) in [(100, 8), (160, 8), (170, 8), (240, 16)] {
+        let course = run(
+            Server {
+                total: total * MIB,
+                ..OPEN
+            },
+            9,
+        );
+        assert_eq!(course.last(), expected, "{total}: {course:?}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_few_connections_has_few_to_refuse() {
+    for most in 1..16 {
+        for latency in [1, 30, 400].map(Duration::from_millis) {
+            let course = run(
+                Server {
+                    most,
+                    latency,
+                    ..OPEN
+                },
+                600,
+            );
+            assert!(course.refusals() <= 3, "{most}, {latency:?}: {course:?}");
+            // Four, or as many as there may be, bring as much as in a transfer that tries no more.
+            let least = 4.min(most) as u64 * OPEN.each;
+            let late = Duration::from_secs(2) + 3 * latency;
+            assert!(
+                course.bytes >= least * (600 - late.as_secs()),
+                "{most}: {course:?}"
+            );
+        }
+    }
+}
+
+fn settled(open: usize) -> (Pace, Moment) {
+    let mut pace = Pace::new();
+    (pace.limit, pace.proven) = (open, open);
+    pace.step = Step::Resting { until: None };
+    let at = Duration::from_secs(100);
+    (
+        pace,
+        Moment {
+            at,
+            bytes: 0,
+            open,
+            answered: open,
+        },
+    )
+}
+
+#[test]
+fn a_server_that_limits_requests_gets_half_as_many_once() {
+    let refusal = Refusal {
+        is_first: false,
+        has_status: true,
+        retry_after: Some(Duration::from_secs(40)),
+    };
+    let (mut pace, mut now) = settled(16);
+    let mut given_up = 0;
+    while pace.refused(now, refusal) {
+        given_up += 1;
+        now.open -= 1;
+    }
+    assert_eq!(
+        (given_up, pace.limit()),
+        (8, 8),
+        "the others wait as they are told"
+    );
+    now.at += Duration::from_secs(39);
+    pace.look(now);
+    assert!(
+        matches!(pace.step, Step::Resting { .. }),
+        "as long as the server asks for"
+    );
+    now.at += Duration::from_secs(1);
+    pace.look(now);
+    assert!(matches!(pace.step, Step::Opening { .. }));
+}
+
+#[test]
+fn who_is_refused_gives_up_its_connection() {
+    let lost = Refusal {
+        is_first: false,
+        has_status: false,
+        retry_after: None,
+    };
+    let first = Refusal {
+        is_first: true,
+        ..lost
+    };
+    let status = Refusal {
+        has_status: true,
+        ..lost
+    };
+    // How many there are, how one is refused, whether it is one too many, and how many there may be then.
+    for (open, refusal, expected, limit) in [
+        (1, first, false, 1),
+        (1, status, false, 1),
+        (16, first, true, 15),
+        (16, status, true, 8),
+        (16, lost, false, 16),
+        (2, status, true, 1),
+    ] {
+        let (mut pace, now) = settled(open);
+        let is_surplus = pace.refused(now, refusal);
+        assert_eq!(
+            (is_surplus, pace.limit()),
+            (expected, limit),
+            "{open}, {refusal:?}"
+        );
+    }
+}
+
+#[test]
+fn one_that_stalls_is_replaced_later_each_time() {
+    let mut pace = Pace::new();
+    let mut stalled = |seconds| pace.is_stalled(Duration::from_secs(seconds));
+    assert_eq!(
+        [2, 3, 5, 6, 11, 12].map(&mut stalled),
+        [false, true, false, true, false, true]
+    );
+}
+
+#[test]
+fn nothing_is_decided_without_bytes() {
+    let mut pace = Pace::new();
+    let mut now = Moment {
+        at: Duration::ZERO,
+        bytes: 0,
+        open: 4,
+        answered: 4,
+    };
+    for _ in 0..100 {
+        pace.look(now);
+        now.at += Duration::from_millis(50);
+    }
+    assert_eq!(pace.limit(), 4);
+}

@@ -1,0 +1,198 @@
+//! How many connections a pull has when nobody says how many.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use modelrack::config::HttpConfig;
+use modelrack::{Manager, PullOptions};
+
+use crate::support::log::logged;
+use crate::support::rack::{CHUNK, Rack, chunks_but, quick_http};
+use crate::support::recorder::Recorder;
+use crate::support::registry::Published;
+use crate::support::{address, bytes};
+
+/// So slow that a pull lasts for seconds, in which connections are added.
+const BYTES_PER_SECOND: u64 = 8 << 10;
+const CHUNKS: usize = 120;
+
+/// A model of many chunks.
+fn many_chunks() -> (Rack, Published) {
+    let rack = Rack::new();
+    let published = rack.publish("g/m v1", &[("a.bin", bytes(CHUNKS * CHUNK, 1))]);
+    (rack, published)
+}
+
+/// Without retries, so that each failure that counts as one ends the pull.
+fn no_retries() -> HttpConfig {
+    let mut http = quick_http();
+    http.retry.retries = 0;
+    http
+}
+
+/// Pulls, and returns what was logged. The model is complete, and nothing was retried.
+#[track_caller]
+fn pull(rack: &Rack, http: HttpConfig) -> String {
+    rack.server.reset_counts();
+    let recorder = Arc::new(Recorder::default());
+    let options = PullOptions::default().progress(recorder.clone());
+    let manager = rack.manager_of(rack.config_of(http));
+    let (pulled, log) = logged(|| manager.pull(&address("g/m v1"), &options));
+    pulled.unwrap();
+    rack.assert_files("g/m v1", &[("a.bin", bytes(CHUNKS * CHUNK, 1))]);
+    assert_eq!(recorder.retries(), 0);
+    log
+}
+
+/// How many answers to requests for chunks had this status.
+fn answers(rack: &Rack, published: &Published, status: u16) -> usize {
+    let requests = rack.server.requests();
+    let chunks = rack.chunk_requests(&[published]);
+    let answered = requests.iter().filter(|request| request.status == status);
+    answered
+        .filter(|request| chunks.contains(&request.path))
+        .count()
+}
+
+#[test]
+fn a_server_that_drops_the_fifth_connection_is_asked_for_few() {
+    let (rack, published) = many_chunks();
+    rack.server
+        .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+    // The one that asked for the index is still open.
+    rack.server.limit_connections(1 + 4);
+    let log = pull(&rack, no_retries());
+    let refused = rack.server.connections_refused();
+    assert!((1..=3).contains(&refused), "{refused}");
+    assert_eq!(answers(&rack, &published, 200), CHUNKS, "each came once");
+    assert!(
+        rack.server.connections() <= 1 + 4,
+        "none was given up for another"
+    );
+    for line in [
+        "connections=8",
+        "connections=4",
+        "why=\"the server refuses connections\"",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_fewer_than_a_pull_begins_with_refuses_each_once() {
+    for most in [1, 2] {
+        let (rack, published) = many_chunks();
+        rack.server
+            .rule(chunks_but(&[&published]).throttle(2 * BYTES_PER_SECOND));
+        rack.server.limit_connections(1 + most);
+        pull(&rack, no_retries());
+        assert_eq!(rack.server.connections_refused(), 4 - most as u64);
+        assert_eq!(answers(&rack, &published, 200), CHUNKS);
+    }
+}
+
+#[test]
+fn a_server_that_answers_six_requests_at_once_has_few_to_refuse() {
+    for retry_after in [None, Some("7200")] {
+        for status in [429, 503] {
+            let (rack, published) = many_chunks();
+            let busy = chunks_but(&[&published]).and(|request| request.in_flight > 6);
+            let busy = busy.status(status);
+            rack.server.rule(match retry_after {
+                Some(seconds) => busy.header("retry-after", seconds),
+                None => busy,
+            });
+            rack.server
+                .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+            pull(&rack, no_retries());
+            let refused = answers(&rack, &published, status);
+            assert!((1..=3).contains(&refused), "{refused} times {status}");
+            assert_eq!(answers(&rack, &published, 200), CHUNKS, "each came once");
+        }
+    }
+}
+
+#[test]
+fn connections_that_share_a_rate_cost_nothing() {
+    let (rack, published) = many_chunks();
+    rack.server
+        .rule(chunks_but(&[&published]).throttle_all(2 * BYTES_PER_SECOND));
+    let log = pull(&rack, no_retries());
+    assert!(log.contains("connections=8"), "{log}");
+    let requests = rack.chunk_requests(&[&published]);
+    assert_eq!(requests.len(), CHUNKS, "each was asked for once");
+    assert_eq!(answers(&rack, &published, 200), CHUNKS);
+}
+
+#[test]
+fn one_that_stalls_is_replaced_and_what_came_over_it_is_kept() {
+    // Nobody waits that long.
+    let mut http = no_retries();
+    http.stall_timeout = Duration::from_secs(3600);
+    for (stalled_after, expected) in [
+        (None, None),
+        (Some(0), None),
+        (Some(100), Some("bytes=100-1023")),
+    ] {
+        let (rack, published) = many_chunks();
+        let rule = chunks_but(&[&published]).nth(3);
+        rack.server.rule(match stalled_after {
+            Some(bytes) => rule.stall_after(bytes),
+            None => rule.stall(),
+        });
+        rack.server
+            .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+        let log = pull(&rack, http.clone());
+        assert!(log.contains("it brings nothing while others do"), "{log}");
+        assert_eq!(rack.chunk_requests(&[&published]).len(), CHUNKS + 1);
+        let requests = rack.server.requests();
+        let ranges: Vec<_> = requests
+            .iter()
+            .filter_map(|request| request.header("range"))
+            .collect();
+        assert_eq!(ranges, Vec::from_iter(expected), "{stalled_after:?}");
+    }
+}
+
+#[test]
+fn few_parts_need_few_connections() {
+    let rack = Rack::new();
+    let published = rack.publish("g/m v1", &[("a", bytes(3 * CHUNK, 1))]);
+    rack.server
+        .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+    rack.server.reset_counts();
+    rack.pull("g/m v1").unwrap();
+    assert!(rack.server.connections() <= 1 + 3);
+}
+
+#[test]
+fn as_many_as_the_user_says_stay_as_many() {
+    for concurrency in [2, 6] {
+        let (rack, published) = many_chunks();
+        let slowly = chunks_but(&[&published]).throttle(2 * BYTES_PER_SECOND);
+        rack.server.rule(slowly);
+        rack.server.reset_counts();
+        let options = PullOptions::default().concurrency(concurrency);
+        rack.manager().pull(&address("g/m v1"), &options).unwrap();
+        assert_eq!(rack.server.max_in_flight(), concurrency);
+        assert!(rack.server.connections() <= 1 + concurrency as u64);
+    }
+}
+
+#[test]
+fn the_parts_of_large_files_come_first() {
+    let rack = Rack::new();
+    let files = [("a", 2), ("b", 5), ("c", 3)];
+    let files = files.map(|(name, chunks)| (name, bytes(chunks * CHUNK, chunks as u64)));
+    let published = rack.publish("g/m v1", &files);
+    rack.server.reset_counts();
+    let options = PullOptions::default().concurrency(1);
+    rack.manager().pull(&address("g/m v1"), &options).unwrap();
+    let [a, b, c] = files.map(|(_, bytes)| {
+        let digests = bytes
+            .chunks(CHUNK)
+            .map(|chunk| format!("/data/{}", modelrack::Digest::of(chunk)));
+        digests.collect::<Vec<_>>()
+    });
+    assert_eq!(rack.chunk_requests(&[&published]), [b, c, a].concat());
+}
