@@ -250,6 +250,7 @@ impl Console {
         let mut err = self.err.lock();
         match lines.is_empty() {
             true => err.write(""),
+            false if err.drawn == lines => {}
             false => err.draw(lines),
         }
     }
@@ -329,6 +330,7 @@ mod tests {
     fn lines_of_progress_grow_shrink_and_go() {
         let (console, _, err) = Console::captured();
         console.draw_progress(lines(["one"]));
+        console.draw_progress(lines(["one", "two"]));
         console.draw_progress(lines(["one", "two"]));
         console.draw_progress(lines(["two"]));
         console.draw_progress(lines([]));
