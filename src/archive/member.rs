@@ -113,6 +113,7 @@ impl Member {
     ///
     /// `take` receives the content piece by piece, at most [`Member::size_bytes`] of it, before it is verified.
     /// `location` names the archive in errors.
+    #[cfg(any(test, feature = "author"))]
     pub(crate) fn decode(
         &self,
         stream: &mut dyn Read,

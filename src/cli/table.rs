@@ -1,6 +1,5 @@
 //! Tables for people and for programs.
 
-use std::array;
 use std::io::Write;
 
 use unicode_width::UnicodeWidthStr;
@@ -194,22 +193,6 @@ pub(super) fn print_plain<const N: usize>(
         Ok(())
     };
     Ok(session.console.with_out(print)?)
-}
-
-/// Formats lines with their columns below each other.
-pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let widths = widths(rows);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths);
-        let cells = cells.map(|(cell, width)| cell.clone() + &" ".repeat(width - cell.width()));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
-}
-
-fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
-    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
-    array::from_fn(|column| width(column).unwrap_or_default())
 }
 
 #[cfg(test)]

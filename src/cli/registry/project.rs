@@ -48,11 +48,11 @@ pub(super) fn selection() -> [Arg; 3] {
 
 /// Returns which registered models are selected.
 pub(super) fn selected(matches: &ArgMatches) -> SelectOptions {
-    let mut options = SelectOptions::default();
-    options.model_type = string(matches, args::TYPE);
-    options.status = string(matches, STATUS);
-    options.tag = string(matches, TAG);
-    options
+    SelectOptions {
+        model_type: string(matches, args::TYPE),
+        status: string(matches, STATUS),
+        tag: string(matches, TAG),
+    }
 }
 
 /// Creates an argument for ids of models and targets.

@@ -1,7 +1,10 @@
 //! `registry show`: a registered model or target in detail.
 
+use std::array;
+
 use clap::{ArgMatches, Command};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::project;
 use crate::Metadata;
@@ -9,7 +12,6 @@ use crate::cli::Mount;
 use crate::cli::ending::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
-use crate::cli::table::aligned;
 use crate::manifest::RelPath;
 use crate::project::{FileSummary, ItemDetail};
 
@@ -131,4 +133,20 @@ fn files(files: &[FileSummary<'_>]) -> Vec<String> {
 fn paths(paths: &[RelPath]) -> String {
     let paths: Vec<&str> = paths.iter().map(RelPath::as_str).collect();
     paths.join(", ")
+}
+
+/// Formats lines with their columns below each other.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let widths = widths(rows);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths);
+        let cells = cells.map(|(cell, width)| cell.clone() + &" ".repeat(width - cell.width()));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
+    array::from_fn(|column| width(column).unwrap_or_default())
 }

@@ -97,7 +97,7 @@ impl<'a> Round<'a> {
             connections,
             ..
         } = *transfer;
-        let receiver = Receiver::new(call, tally, partial, connections).from_mirror(number);
+        let receiver = Receiver::new(call, tally, partial, connections).beginning_at(number);
         let written = Arc::new(WrittenBytes::new(files, written, receiver.stop.clone()));
         Ok(Self {
             transfer,

@@ -59,7 +59,7 @@ impl<'a> Receiver<'a> {
     }
 
     /// Begins with this mirror, which comes first until another one works.
-    pub(crate) fn from_mirror(self, number: usize) -> Self {
+    pub(crate) fn beginning_at(self, number: usize) -> Self {
         self.mirror.store(number, Ordering::Relaxed);
         self
     }

@@ -20,11 +20,14 @@ use crate::mutex::Mutex;
 /// How long an address is used: a common time to live of names whose address changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
+/// The addresses of hosts, and when they were looked up.
+type Known = HashMap<String, (Instant, Vec<SocketAddr>)>;
+
 /// A resolver that caches what the system's resolver returns. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct CachingResolver {
     dialer: Dialer,
-    known: Arc<Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl CachingResolver {

@@ -18,7 +18,7 @@ use crate::support::{address, bytes, chain};
 
 const MIB: u64 = 1 << 20;
 /// A pull that fails has written all but what its buffers still had.
-const SLACK: u64 = 300 << 10;
+const SLACK: u64 = 600 << 10;
 
 type Pack = fn(&[NamedFile]) -> Vec<u8>;
 const PACKS: [Pack; 2] = [zip::<String, Vec<u8>>, zip_stored::<String, Vec<u8>>];
