@@ -266,8 +266,8 @@ impl State {
         if let Some((worker, connection)) = stalled {
             debug!(
                 worker,
-                why = "it brings nothing while others do",
-                "replacing a connection"
+                why = "others bring bytes, and it does not",
+                "replacing a connection that stalls"
             );
             connection.is_withdrawn = true;
             connection.standing = Standing::New;

@@ -6,7 +6,7 @@ use super::program::{Running, finish, rack as program};
 use super::site::{CHUNK, LARGE, MIDDLE, Site, listed_bytes, lists};
 use crate::support::bytes;
 use crate::support::rack::Rack;
-use crate::support::server::Rule;
+use crate::support::server::{Request, Rule};
 
 const RANGE: u64 = 8 << 20;
 const WORKERS: u64 = 2;
@@ -130,12 +130,15 @@ fn a_part_or_range_that_is_killed_goes_on_where_it_was() {
     ];
     site.offer("m", files);
     let total = (2 * MIDDLE + LARGE) as u64;
-    // At first both parts stop in the middle of their third step; then, one at a time, they come whole, and the first range
-    // of the last stops there.
+    // At first two ranges of the largest part stop in the middle of their third step; then, one at a time, all of them come
+    // whole, and the next part stops there.
     let mut resumed = 0;
-    for (concurrency, least) in [(2, 4 * STEP), (1, 2 * MIDDLE as u64 + 2 * STEP)] {
+    for (concurrency, least) in [(2, 4 * STEP), (1, LARGE as u64 + 2 * STEP)] {
+        let is_stalled =
+            move |request: &Request| concurrency == 2 || request.header("range").is_none();
         let cut = 2 * STEP + STEP / 2;
-        site.machine.server.rule(site.chunks().stall_after(cut));
+        let stalled = site.chunks().and(is_stalled).stall_after(cut);
+        site.machine.server.rule(stalled);
         let line = format!("pull g/m v1 --concurrency {concurrency} --quiet");
         let mut running = Running::start(program(&site.machine, &line));
         running.wait_until(|| {
