@@ -109,22 +109,6 @@ impl Member {
         self.method == CompressionMethod::Stored
     }
 
-    /// Decodes the member from a stream that is at its local header, and reads nothing past its data.
-    ///
-    /// `take` receives the content piece by piece, at most [`Member::size_bytes`] of it, before it is verified.
-    /// `location` names the archive in errors.
-    #[cfg(any(test, feature = "author"))]
-    pub(crate) fn decode(
-        &self,
-        stream: &mut dyn Read,
-        location: &dyn Display,
-        buffer: &mut [u8],
-        take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<(), MemberError> {
-        self.read_header(stream, location)?;
-        self.decode_data(stream, location, buffer, take)
-    }
-
     /// Reads the local header, and compares it with the directory; returns all of it.
     pub(crate) fn read_header(
         &self,
@@ -157,8 +141,12 @@ impl Member {
         }
     }
 
-    /// As [`Member::decode`], from a stream that is at the data.
-    pub(crate) fn decode_data(
+    /// Decodes the member from a stream that is behind its local header, see [`Member::read_header`], and reads nothing
+    /// past its data.
+    ///
+    /// `take` receives the content piece by piece, at most [`Member::size_bytes`] of it, before it is verified.
+    /// `location` names the archive in errors.
+    pub(crate) fn decode(
         &self,
         stream: &mut dyn Read,
         location: &dyn Display,

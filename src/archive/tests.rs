@@ -47,6 +47,7 @@ fn decode(bytes: &[u8], member: &Member) -> Result<Vec<u8>, MemberError> {
 
 fn decode_from(mut stream: impl Read, member: &Member) -> Result<Vec<u8>, MemberError> {
     let mut content = Vec::new();
+    member.read_header(&mut stream, &"x.zip")?;
     member.decode(&mut stream, &"x.zip", &mut [0; 7], &mut |piece| {
         content.extend(piece);
         assert!(content.len() as u64 <= member.size_bytes);
@@ -558,6 +559,7 @@ fn nothing_more_is_read_for_a_member_that_nobody_takes() {
     let directory = directory(&bytes).unwrap();
     let member = directory.member("a").unwrap().unwrap();
     let mut stream = &bytes[..];
+    member.read_header(&mut stream, &"x.zip").unwrap();
     let taken = member.decode(&mut stream, &"x.zip", &mut [0; 100], &mut |_| {
         Err(ErrorKind::Cancelled.into())
     });

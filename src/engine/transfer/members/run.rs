@@ -171,7 +171,7 @@ impl<'r, 'a> Run<'r, 'a> {
                 if let Some(members) = members.filter(|_| is_stored && self.here_bytes == 0) {
                     members.keep(task.part, &header);
                 }
-                member.decode_data(&mut source, &location, buffer, &mut |piece| {
+                member.decode(&mut source, &location, buffer, &mut |piece| {
                     round.receiver.stop.check()?;
                     expected.update(piece);
                     round.write(&offsets, written, piece)?;

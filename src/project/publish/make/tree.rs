@@ -204,6 +204,7 @@ impl Archive {
         let decoded = file
             .seek(SeekFrom::Start(member.range().start))
             .map_err(MemberError::Read)
+            .and_then(|_| member.read_header(&mut file, url))
             .and_then(|_| member.decode(&mut file, url, buffer, take));
         decoded.map_err(|error| match error {
             MemberError::Read(source) => {
