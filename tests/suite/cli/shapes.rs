@@ -378,14 +378,16 @@ fn the_document_of_every_error() {
 
 /// Text without what is another each time: times, folders, the server's port.
 pub(super) fn stable(rack: &Rack, text: &str) -> String {
-    let temp = Value::from(rack.temp.path().display().to_string()).to_string();
+    let temp = rack.temp.path().display().to_string();
+    let in_json = Value::from(temp.as_str()).to_string();
     let mut stable = String::new();
     for line in text.lines() {
         let line = line
-            .replace(temp.trim_matches('"'), "<temp>")
+            .replace(in_json.trim_matches('"'), "<temp>")
+            .replace(&temp, "<temp>")
             .replace(&rack.server.url(), "<server>");
         let line = if line.contains("<temp>") {
-            line.replace("\\\\", "/")
+            line.replace("\\\\", "/").replace('\\', "/")
         } else {
             line
         };

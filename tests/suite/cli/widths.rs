@@ -43,17 +43,17 @@ impl Shop {
             "likes": 0,
             "gated": false,
         });
-        rack.publish_as("farm/sheep v1", &sample(), &described(metadata));
+        rack.publish_as("barn/sheep v1", &sample(), &described(metadata));
         let metadata = json!({"description": "日本語の説明、とても長い文章です。まだまだ続きます", "type": "text"});
         let files = [
             ("模型.bin", bytes(3 * CHUNK, 1)),
             ("b.txt", b"old".to_vec()),
         ];
-        rack.publish_as("farm/日本語 v1", &files, &described(metadata));
+        rack.publish_as("barn/日本語 v1", &files, &described(metadata));
         let control = json!({"description": "rings \u{7} and \u{1b}[31mcolours"});
-        rack.publish_as("farm/bell v1", &[("x", b"x")], &described(control));
+        rack.publish_as("barn/bell v1", &[("x", b"x")], &described(control));
         let half = rack.publish(
-            "farm/a-model-with-a-name-that-is-longer-than-most v1",
+            "barn/a-model-with-a-name-that-is-longer-than-most v1",
             &[("half.bin", bytes(5000, 7))],
         );
         let tree = below("mf6", &small_models());
@@ -66,8 +66,8 @@ impl Shop {
 
         shop.run("sync --source mf6/test --ref develop").success();
         for line in [
-            "pull weights/farm/sheep v1",
-            "pull weights/farm/日本語 v1",
+            "pull weights/barn/sheep v1",
+            "pull weights/barn/日本語 v1",
             "pull mf6/test@develop/test001a_Tharmonic",
         ] {
             shop.run(line).success();
@@ -77,7 +77,7 @@ impl Shop {
         let broken = chunks_but(&[&half])
             .and(move |request| request.path != index && request.path != manifest);
         rack.server.rule(broken.nth(3).status(404));
-        let line = "pull weights/farm/a-model-with-a-name-that-is-longer-than-most --concurrency 1";
+        let line = "pull weights/barn/a-model-with-a-name-that-is-longer-than-most --concurrency 1";
         assert_eq!(shop.run(line).code, 5);
         rack.server.clear_rules();
         shop
@@ -147,11 +147,11 @@ const WIDTHS: [usize; 4] = [60, 80, 100, 160];
 /// Commands whose results are tables.
 const TABLES: [&str; 6] = [
     "list",
-    "list --remote weights/farm",
+    "list --remote weights/barn",
     "list --examples",
     "search sheep",
     "search sheep --remote",
-    "pull weights/farm/* --dry-run",
+    "pull weights/barn/* --dry-run",
 ];
 
 #[test]
@@ -161,7 +161,9 @@ fn every_command_at_four_widths() {
     let mut show = |line: &str| {
         for columns in WIDTHS {
             let shown = stable(&shop.rack, &shop.shown(line, columns));
-            let shown = shown.replace(&shop.forge.url(), "<host>");
+            let shown = shown
+                .replace(&shop.forge.url(), "<host>")
+                .replace("<temp>/home/AppData/Roaming", "<temp>/home/.config");
             text += &format!(
                 "$ {line}   ({columns} columns)\n{}\n",
                 without_minutes(&shown)
@@ -170,18 +172,18 @@ fn every_command_at_four_widths() {
     };
     TABLES.iter().for_each(|line| show(line));
     show("info");
-    show("info weights/farm/sheep");
-    show("info weights/farm/sheep v1 --remote");
+    show("info weights/barn/sheep");
+    show("info weights/barn/sheep v1 --remote");
     show("info mf6/test/test001a_Tharmonic");
-    show("pull weights/farm/bell v1 --dry-run");
+    show("pull weights/barn/bell v1 --dry-run");
     show("verify");
     show("update");
-    show("remove weights/farm/none");
+    show("remove weights/barn/none");
     flip(
-        &shop.rack.store().join("weights/farm/sheep/v1/labels.txt"),
+        &shop.rack.store().join("weights/barn/sheep/v1/labels.txt"),
         1,
     );
-    shop.rack.publish("farm/日本語 v1", &[("b.txt", b"new")]);
+    shop.rack.publish("barn/日本語 v1", &[("b.txt", b"new")]);
     show("verify");
     show("update");
     shop.offer_many();
@@ -213,7 +215,7 @@ fn no_table_is_wider_than_the_terminal() {
         }
     }
     // A pipe gets everything, however long.
-    let whole = shop.run("list --remote weights/farm").success();
+    let whole = shop.run("list --remote weights/barn").success();
     assert!(whole.contains("in each of four languages"), "{whole}");
     assert!(
         whole.lines().all(|line| line.split('\t').count() == 6),
@@ -262,9 +264,9 @@ fn ages_are_for_people_and_times_for_programs() {
     let ago = SystemTime::now() - Duration::from_secs(3 * 3600 + 60);
     let seconds = ago.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let ago = jiff::Timestamp::from_second(seconds.as_secs().try_into().unwrap()).unwrap();
-    shop.set_time("weights/farm/sheep", "v1", &ago.to_string());
+    shop.set_time("weights/barn/sheep", "v1", &ago.to_string());
     // By a clock that has since been set back.
-    shop.set_time("weights/farm/日本語", "v1", "2107-01-02T03:04:05Z");
+    shop.set_time("weights/barn/日本語", "v1", "2107-01-02T03:04:05Z");
     let ran = shop.run_at("list", 160);
     assert!(ran.out.contains("  3 hours ago "), "{}", ran.out);
     assert!(ran.out.contains("  2107-01-02 03:04 UTC "), "{}", ran.out);
