@@ -41,7 +41,7 @@ use support::{
 };
 
 const MIB: u64 = 1 << 20;
-/// What DESIGN.md asks of any pull.
+/// The most memory that any pull may take.
 const PEAK_BAR: f64 = (64 * MIB) as f64;
 /// How many times as fast as the Python client it asks a pull to be.
 const PYTHON_BAR: f64 = 3.0;

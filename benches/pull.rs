@@ -20,23 +20,26 @@
 
 #[path = "support/bare.rs"]
 mod bare;
+#[path = "support/published.rs"]
+mod published;
 #[path = "../tests/suite/support/server/mod.rs"]
 mod server;
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use modelrack::config::{HttpConfig, System};
-use modelrack::project::{Project, PublishOptions};
 use modelrack::{
-    Config, Digest, Environment, Manager, Manifest, ModelAddress, ModelManager, ModelRef,
-    PullOptions, UpdateOptions,
+    Config, Environment, Manager, ModelAddress, ModelManager, PullOptions, UpdateOptions,
 };
-use serde_json::{Value, json};
+use published::{
+    MIB, MODEL, change, chunk_jobs, file_digest, need_room, publish_as, range_jobs, small_files,
+    without_file_digests, write_random,
+};
 use server::{Rule, Server};
 use support::{
     Arguments, Folder, Numbers, Result, Series, Start, Table, check_bytes, mebibytes, role,
@@ -44,9 +47,7 @@ use support::{
 };
 
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const MODEL: &str = "bench/model";
-/// What DESIGN.md asks of any pull.
+/// The most memory that any pull may take.
 const PEAK_BAR: f64 = (64 * MIB) as f64;
 /// How often a pull of 2 GiB may call the system to write.
 const WRITES_BAR: f64 = 10_000.0;
@@ -595,175 +596,4 @@ fn update(url: &str, store: &str) -> Result<()> {
     say("fetched_bytes", fetched);
     say_usage();
     Ok(())
-}
-
-// What is pulled.
-
-/// Writes bytes that do not compress, and syncs them so that nothing is left to write while something is timed.
-fn write_random(path: &Path, size: u64, seed: u64) -> Result<()> {
-    let mut random = Random::new(seed);
-    let mut file = File::create(path)?;
-    let mut buffer = vec![0; usize::try_from(MIB)?];
-    let mut left = size;
-    while left > 0 {
-        let length = usize::try_from(left.min(MIB))?;
-        random.fill(&mut buffer[..length]);
-        file.write_all(&buffer[..length])?;
-        left -= length as u64;
-    }
-    Ok(file.sync_all()?)
-}
-
-/// Gives a stretch of a file other bytes.
-fn change(path: &Path, begin: u64, length: u64) -> Result<()> {
-    use std::io::{Seek, SeekFrom};
-    let mut bytes = vec![0; usize::try_from(length)?];
-    Random::new(99).fill(&mut bytes);
-    let mut file = File::options().write(true).open(path)?;
-    file.seek(SeekFrom::Start(begin))?;
-    file.write_all(&bytes)?;
-    Ok(file.sync_all()?)
-}
-
-/// Marsaglia's xorshift64: quick, and random enough that nothing compresses.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for piece in bytes.chunks_mut(8) {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            piece.copy_from_slice(&self.0.to_le_bytes()[..piece.len()]);
-        }
-    }
-}
-
-fn need_room(folder: &Path, bytes: u64) -> Result<()> {
-    let free = fs4::available_space(folder)?;
-    if free < bytes {
-        let (free, bytes) = (mebibytes(free as f64), mebibytes(bytes as f64));
-        return Err(format!(
-            "{} has {free} left, and {bytes} are needed: choose another with --dir",
-            folder.display()
-        )
-        .into());
-    }
-    Ok(())
-}
-
-fn publish_as(data: &Path, registry: &Path, version: &str, chunk_bytes: u64) -> Result<()> {
-    let name = MODEL.parse::<modelrack::ModelName>()?;
-    let model: ModelRef = name.version(version)?;
-    let options = PublishOptions::default().chunk_bytes(chunk_bytes);
-    Project::publish_files(&[data.to_owned()], &model, registry, &options)?;
-    Ok(())
-}
-
-/// Enters a version with the files of another, less their digests: the plain form of a manifest.
-fn without_file_digests(registry: &Path, from: &str, to: &str) -> Result<()> {
-    let mut manifest: Value = serde_json::from_slice(&fs::read(manifest_path(registry, from)?)?)?;
-    for file in manifest["files"].as_array_mut().into_iter().flatten() {
-        file.as_object_mut()
-            .ok_or("a file is no object")?
-            .remove("sha256");
-    }
-    enter(registry, to, &manifest)
-}
-
-/// Writes a registry of many small files by hand, a chunk each, with the sizes of the chunks.
-fn small_files(registry: &Path, version: &str, count: u32, size: u64) -> Result<()> {
-    let data = registry.join("data");
-    fs::create_dir_all(&data)?;
-    fs::write(registry.join("models.json"), "{}")?;
-    let mut random = Random::new(4);
-    let mut bytes = vec![0; usize::try_from(size)?];
-    let (mut chunks, mut files) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        random.fill(&mut bytes);
-        let digest = Digest::of(&bytes).to_string();
-        fs::write(data.join(&digest), &bytes)?;
-        chunks.push(digest);
-        files.push(json!({"path": format!("{:02}/{number:04}.bin", number / 100), "size": size}));
-    }
-    let manifest = json!({
-        "total_size": size * u64::from(count),
-        "chunk_size": size,
-        "chunk_sizes": vec![size; chunks.len()],
-        "chunks": chunks,
-        "files": files,
-    });
-    enter(registry, version, &manifest)
-}
-
-/// Writes a manifest and enters it in the index.
-fn enter(registry: &Path, version: &str, manifest: &Value) -> Result<()> {
-    let text = serde_json::to_vec(manifest)?;
-    let digest = Digest::of(&text).to_string();
-    fs::write(registry.join("data").join(&digest), text)?;
-    let index_path = registry.join("models.json");
-    let mut index: Value = serde_json::from_slice(&fs::read(&index_path)?)?;
-    let (group, model) = MODEL.split_once('/').ok_or("no group")?;
-    index[group][model][version] = json!({"hash": digest});
-    Ok(fs::write(index_path, serde_json::to_vec(&index)?)?)
-}
-
-fn manifest_path(registry: &Path, version: &str) -> Result<PathBuf> {
-    let index: Value = serde_json::from_slice(&fs::read(registry.join("models.json"))?)?;
-    let (group, model) = MODEL.split_once('/').ok_or("no group")?;
-    let digest = index[group][model][version]["hash"].as_str();
-    Ok(registry.join("data").join(digest.ok_or("no such version")?))
-}
-
-fn manifest(registry: &Path, version: &str) -> Result<Manifest> {
-    let path = manifest_path(registry, version)?;
-    Ok(Manifest::parse(fs::read(&path)?, path.display())?)
-}
-
-/// The digest of the one file of a version.
-fn file_digest(registry: &Path, version: &str) -> Result<String> {
-    let manifest = manifest(registry, version)?;
-    let [file] = manifest.files() else {
-        return Err("more than one file".into());
-    };
-    Ok(file.digest.ok_or("a file without a digest")?.to_string())
-}
-
-/// What the bare loop asks for: each chunk whole.
-fn chunk_jobs(registry: &Path, version: &str) -> Result<Vec<bare::Job>> {
-    let manifest = manifest(registry, version)?;
-    let mut offset = 0;
-    let mut jobs = Vec::new();
-    for part in manifest.parts() {
-        jobs.push(bare::Job {
-            digest: part.digest.ok_or("a chunk without a digest")?.to_string(),
-            offset,
-            size: part.size_bytes,
-            begin: None,
-        });
-        offset += part.size_bytes;
-    }
-    Ok(jobs)
-}
-
-/// What the bare loop asks for: the one chunk in ranges.
-fn range_jobs(registry: &Path, version: &str, range: u64) -> Result<Vec<bare::Job>> {
-    let manifest = manifest(registry, version)?;
-    let [part] = manifest.parts() else {
-        return Err("more than one chunk".into());
-    };
-    let digest = part.digest.ok_or("a chunk without a digest")?.to_string();
-    let count = part.size_bytes.div_ceil(range);
-    Ok((0..count)
-        .map(|index| bare::Job {
-            digest: digest.clone(),
-            offset: index * range,
-            size: range.min(part.size_bytes - index * range),
-            begin: Some(index * range),
-        })
-        .collect())
 }

@@ -54,7 +54,7 @@ use support::{
 
 /// How long a server lets wait that is far away.
 const FAR: Duration = Duration::from_millis(50);
-/// What DESIGN.md asks of any pull.
+/// The most memory that any pull may take.
 const PEAK_BAR: f64 = (64 << 20) as f64;
 
 fn main() -> Result<()> {
