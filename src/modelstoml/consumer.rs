@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::document::{Document, Faults, LeftOut, ListedModel, Tables, without_source};
+use super::document::{Document, LeftOut, ListedModel, without_source};
 use super::metadata::Entries;
 use super::pieces::each_piece;
+use super::tables::{Faults, Tables};
 use crate::catalog::Metadata;
 use crate::error::Result;
 use crate::relpath::shown;

@@ -12,6 +12,7 @@ mod pieces;
 mod project;
 #[cfg(feature = "author")]
 mod reader;
+mod tables;
 #[cfg(feature = "author")]
 pub(crate) mod version;
 #[cfg(feature = "author")]

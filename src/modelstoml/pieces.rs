@@ -13,7 +13,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use toml_parser::Source;
 use toml_parser::lexer::{Lexer, TokenKind};
 
-use super::document::malformed;
+use super::tables::malformed;
 use crate::error::{Error, Result};
 
 /// About how large a piece is, in bytes.

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-use super::document::{Document, Tables, duplicate, read};
+use super::document::Document;
 use super::pieces::{Piece, Room, Text, each_piece, entry_bytes, map_bytes};
 use super::project::{FileFacts, Files, ModelEntry, ProjectRegistry, TargetEntry};
+use super::tables::{Tables, duplicate, read};
 use crate::error::{Error, Result};
 use crate::relpath::{RelPath, shown};
 

@@ -1,4 +1,12 @@
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::*;
+use crate::catalog::RemoteModel;
+use crate::progress::CancelToken;
 
 fn store(name: &str) -> Layout {
     let root =
