@@ -31,6 +31,7 @@ pub(super) const REPO: &str = "modelrack_repo";
 pub(super) const ALL: &str = "modelrack_all";
 pub(super) const REMOTE: &str = "modelrack_remote";
 pub(super) const TYPE: &str = "modelrack_type";
+pub(super) const TAG: &str = "modelrack_tag";
 pub(super) const FORCE: &str = "modelrack_force";
 pub(super) const DRY_RUN: &str = "modelrack_dry-run";
 pub(super) const CONCURRENCY: &str = "modelrack_concurrency";
@@ -64,6 +65,13 @@ pub(super) fn option(id: &'static str, value: &'static str) -> Arg {
     Arg::new(id)
         .long(id.trim_start_matches(PREFIX))
         .value_name(value)
+}
+
+/// Creates an option that may be repeated, and whose value may be several, separated by commas.
+pub(super) fn list(id: &'static str, value: &'static str) -> Arg {
+    option(id, value)
+        .action(ArgAction::Append)
+        .value_delimiter(',')
 }
 
 /// Creates a positional argument.

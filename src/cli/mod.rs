@@ -76,6 +76,7 @@ mod ending;
 mod hint;
 mod info;
 mod list;
+mod metadata;
 mod meter;
 mod mount;
 mod offers;
@@ -91,6 +92,7 @@ mod session;
 mod sources;
 mod sync;
 mod table;
+mod tag;
 mod trace;
 mod unfinished;
 mod update;
@@ -168,6 +170,7 @@ const VERBS: &[Verb] = &[
     verb!(update),
     verb!(verify),
     verb!(copy, "cp"),
+    verb!(tag),
     verb!(prune),
     verb!(clear),
     verb!(sync),

@@ -59,22 +59,36 @@ pub(crate) struct ModelRecord {
 ///     ("reviewed_by".to_owned(), "Ada".into()),
 ///     ("description".to_owned(), serde_json::Value::Null),
 /// ]);
-/// let annotation = Annotation::default().model_type("image-classification").tags(["reviewed"]).metadata(metadata);
+/// let annotation = Annotation::default()
+///     .model_type("image-classification")
+///     .add_tags(["reviewed"])
+///     .remove_tags(["images"])
+///     .metadata(metadata);
 /// let model = manager.annotate(&"digits/logistic v1".parse()?, &annotation)?;
 /// assert_eq!(model.model_type.as_deref(), Some("image-classification"));
+/// assert_eq!(model.tags, ["digits", "reviewed"]);
 /// assert_eq!(model.metadata["reviewed_by"], "Ada");
 /// assert_eq!(model.description(), None, "`null` has removed it");
+///
+/// let only = Annotation::default().tags(["mine"]);
+/// assert_eq!(manager.annotate(&"digits/logistic v1".parse()?, &only)?.tags, ["mine"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Annotation {
-    /// The type, such as `text-generation`.
+    /// The type, such as `text-generation`; an empty one removes the type.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub model_type: Option<String>,
     /// The tags, in place of those that are recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Tags to add.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_tags: Vec<String>,
+    /// Tags to remove, unless they are added as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_tags: Vec<String>,
     /// Metadata to add or replace; a key whose value is `null` is removed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Metadata,
@@ -83,8 +97,45 @@ pub struct Annotation {
 setters!(Annotation {
     model_type: Some(impl Into<String>),
     tags: Some([impl Into<String>]),
+    add_tags: [impl Into<String>],
+    remove_tags: [impl Into<String>],
     metadata: Metadata,
 });
+
+impl Annotation {
+    /// Returns what becomes of the tags that are recorded.
+    fn tagged(&self, recorded: &[String]) -> Vec<String> {
+        let mut tags = self.tags.as_deref().unwrap_or(recorded).to_vec();
+        tags.retain(|tag| !self.remove_tags.contains(tag));
+        add_missing(&mut tags, &self.add_tags);
+        tags
+    }
+
+    /// Adds a later annotation, which takes precedence.
+    fn extend(&mut self, later: &Self) {
+        if later.model_type.is_some() {
+            self.model_type.clone_from(&later.model_type);
+        }
+        if later.tags.is_some() {
+            self.tags.clone_from(&later.tags);
+            self.add_tags.clear();
+            self.remove_tags.clear();
+        }
+        self.add_tags.retain(|tag| !later.remove_tags.contains(tag));
+        self.remove_tags.retain(|tag| !later.add_tags.contains(tag));
+        add_missing(&mut self.add_tags, &later.add_tags);
+        add_missing(&mut self.remove_tags, &later.remove_tags);
+        self.metadata.extend(later.metadata.clone());
+    }
+}
+
+fn add_missing(tags: &mut Vec<String>, more: &[String]) {
+    for tag in more {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+}
 
 /// The fields that an annotation changes.
 const ANNOTATED: [&str; 4] = ["type", "tags", "metadata", "annotation"];
@@ -108,25 +159,30 @@ impl ModelRecord {
         }
     }
 
-    /// Changes what is recorded, and keeps the annotation.
+    /// Changes what is recorded, and keeps the annotation. The metadata, too, state the type and the tags.
     pub(crate) fn annotate(&mut self, new: &Annotation) {
-        let kept = self.annotation.get_or_insert_default();
-        if let Some(model_type) = &new.model_type {
-            self.model_type = Some(model_type.clone());
-            kept.model_type = Some(model_type.clone());
-        }
-        if let Some(tags) = &new.tags {
-            self.tags.clone_from(tags);
-            kept.tags = Some(tags.clone());
-        }
         for (key, value) in &new.metadata {
-            if value.is_null() {
-                self.metadata.remove(key);
-            } else {
-                self.metadata.insert(key.clone(), value.clone());
-            }
-            kept.metadata.insert(key.clone(), value.clone());
+            self.state(key, value.clone());
         }
+        if let Some(model_type) = &new.model_type {
+            self.model_type = (!model_type.is_empty()).then(|| model_type.clone());
+            self.state("type", self.model_type.clone().into());
+        }
+        let tags = new.tagged(&self.tags);
+        if tags != self.tags {
+            let stated = (!tags.is_empty()).then(|| tags.clone());
+            self.state("tags", stated.into());
+            self.tags = tags;
+        }
+        self.annotation.get_or_insert_default().extend(new);
+    }
+
+    /// Sets a key of the metadata; `null` removes it.
+    fn state(&mut self, key: &str, value: Value) {
+        match value {
+            Value::Null => self.metadata.remove(key),
+            value => self.metadata.insert(key.to_owned(), value),
+        };
     }
 
     /// Returns an entry with an annotation. What this version does not know stays as it was. `None` if the entry is

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
-use super::{PATHS, STATUS, TAG, notes};
+use super::{PATHS, STATUS, notes};
 use crate::cli::Mount;
-use crate::cli::args::{self, all, option, positional, string};
+use crate::cli::args::{self, all, list, option, positional, string};
 use crate::cli::ending::{CliResult, reported};
 use crate::cli::session::Session;
 use crate::project::{AddOptions, AddReport};
@@ -31,7 +31,6 @@ pub(super) const EXAMPLES: &str = "
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {
     let several = |option: Arg| option.action(ArgAction::Append);
-    let list = |id, value| several(option(id, value)).value_delimiter(',');
     let files = |id| several(path_option(id, "PATH"));
     command
         .disable_version_flag(true)
@@ -56,7 +55,7 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
             option(args::TYPE, "TYPE").help("The type, such as classification"),
             option(STATUS, "STATUS")
                 .help("Where it is in its life, such as draft, stable, deprecated or archived"),
-            list(TAG, "TAG").help("A tag; may be repeated or separated by commas"),
+            list(args::TAG, "TAG").help("A tag; may be repeated or separated by commas"),
             option(ENTRYPOINT, "MODULE:NAME")
                 .help("The class or function [default: the one that the code declares]"),
             list(OUTPUTS, "NAME").help(
@@ -75,7 +74,7 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut project = project::open(session, matches)?;
     let mut options = AddOptions::default()
-        .tags(all::<String>(matches, TAG))
+        .tags(all::<String>(matches, args::TAG))
         .outputs(all::<String>(matches, OUTPUTS))
         .data(all::<PathBuf>(matches, DATA))
         .code(all::<PathBuf>(matches, CODE))

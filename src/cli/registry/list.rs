@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
 
-use super::{STATUS, TAG, notes, project};
+use super::{STATUS, notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, flag, is_set};
 use crate::cli::ending::CliResult;
@@ -29,7 +29,7 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .args([
             flag(TARGETS)
                 .help("List the targets and their sets")
-                .conflicts_with_all([args::TYPE, STATUS, TAG]),
+                .conflicts_with_all([args::TYPE, STATUS, args::TAG]),
             project::folder(),
         ])
 }

@@ -23,7 +23,6 @@ use super::session::Session;
 use super::{Mount, Verb};
 
 const PATHS: &str = "modelrack_paths";
-const TAG: &str = "modelrack_tag";
 const STATUS: &str = "modelrack_status";
 const OUTPUT: &str = "modelrack_output";
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::{STATUS, TAG, values};
+use super::{STATUS, values};
 use crate::Result;
 use crate::cli::Mount;
 use crate::cli::args::{self, Which, complete, option, positional, string, value};
@@ -42,7 +42,7 @@ pub(super) fn selection() -> [Arg; 3] {
     [
         args::model_type(),
         option(STATUS, "STATUS").help("Only with this status, such as deprecated"),
-        option(TAG, "TAG").help("Only with this tag"),
+        option(args::TAG, "TAG").help("Only with this tag"),
     ]
 }
 
@@ -51,7 +51,7 @@ pub(super) fn selected(matches: &ArgMatches) -> SelectOptions {
     SelectOptions {
         model_type: string(matches, args::TYPE),
         status: string(matches, STATUS),
-        tag: string(matches, TAG),
+        tag: string(matches, args::TAG),
     }
 }
 

@@ -13,8 +13,12 @@ impl Engine {
         address: &ModelAddress,
         annotation: &Annotation,
     ) -> Result<InstalledModel> {
-        let model = self.reading(address)?.find_installed(&self.records()?)?;
-        let record = self.store.annotate(&model, annotation)?;
+        let records = self.records()?;
+        let model = self.reading(address)?.find_installed(&records)?;
+        let record = match *annotation == Annotation::default() {
+            true => records.get(&model).cloned(),
+            false => self.store.annotate(&model, annotation)?,
+        };
         let record = record.ok_or_else(|| ErrorKind::NotInstalled {
             model: model.to_string(),
             near: Vec::new(),

@@ -22,6 +22,7 @@ mod repository_kills;
 mod shapes;
 mod site;
 pub(crate) mod snapshot;
+mod tagging;
 mod updating;
 mod warnings;
 mod widths;

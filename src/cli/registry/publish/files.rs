@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::{GROUP, METADATA};
 use crate::cli::args::{self, all, text};
-use crate::cli::registry::values;
+use crate::cli::metadata;
 use crate::cli::session::Session;
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishReport};
@@ -21,7 +21,7 @@ pub(super) fn publish(
     options: PublishOptions,
 ) -> Result<PublishReport> {
     let options = options
-        .metadata(values::metadata(&all(matches, METADATA))?)
+        .metadata(metadata::parse(&all(matches, METADATA))?)
         .skip(format!(".{}", session.mount.config.app()));
     let model = model_ref(matches, paths)?;
     Project::publish_files(paths, &model, to, &options)
