@@ -319,15 +319,29 @@ impl<R> Records<R> {
         self.0.iter().flat_map(|(group, models)| {
             models.iter().flat_map(move |(model, versions)| {
                 versions.iter().filter_map(move |(version, record)| {
-                    match ModelRef::new(group, model, version) {
-                        Ok(model) => Some((model, record)),
-                        Err(error) => {
-                            tracing::warn!(%error, "an entry of registry.json is left out");
-                            None
-                        }
-                    }
+                    Some((entry_of(group, model, version)?, record))
                 })
             })
         })
     }
+
+    /// Returns the same as [`Records::iter`], by value.
+    pub(crate) fn into_models(self) -> impl Iterator<Item = (ModelRef, R)> {
+        self.0.into_iter().flat_map(|(group, models)| {
+            models.into_iter().flat_map(move |(model, versions)| {
+                let group = group.clone();
+                versions.into_iter().filter_map(move |(version, record)| {
+                    Some((entry_of(&group, &model, &version)?, record))
+                })
+            })
+        })
+    }
+}
+
+/// Returns the name of an entry, if it could be that of a folder.
+fn entry_of(group: &str, model: &str, version: &str) -> Option<ModelRef> {
+    let named = ModelRef::new(group, model, version);
+    named
+        .inspect_err(|error| tracing::warn!(%error, "an entry of registry.json is left out"))
+        .ok()
 }

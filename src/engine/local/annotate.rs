@@ -23,6 +23,6 @@ impl Engine {
             model: model.to_string(),
             near: Vec::new(),
         })?;
-        Ok(self.installed(model, &record))
+        Ok(self.installed(model, record))
     }
 }

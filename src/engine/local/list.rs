@@ -353,12 +353,12 @@ impl InstalledDetail {
 }
 
 impl Engine {
-    pub(crate) fn installed(&self, model: ModelRef, record: &ModelRecord) -> InstalledModel {
+    pub(crate) fn installed(&self, model: ModelRef, record: ModelRecord) -> InstalledModel {
         let path = self.store.layout().model_dir(&model);
-        let Selection { include, exclude } = Selection::recorded(record);
+        let Selection { include, exclude } = Selection::recorded(&record);
         InstalledModel {
             status: match path.is_dir() {
-                true if self.store.is_unverified(&model, record) => Status::Unverified,
+                true if self.store.is_unverified(&model, &record) => Status::Unverified,
                 true => Status::Available,
                 false => Status::Deleted,
             },
@@ -368,12 +368,12 @@ impl Engine {
             total_bytes: record.total_size,
             files: record.file_count,
             installed_at: record.installed_at,
-            source: record.source.clone(),
-            model_type: record.model_type.clone(),
-            tags: record.tags.clone(),
+            source: record.source,
+            model_type: record.model_type,
+            tags: record.tags,
             include,
             exclude,
-            metadata: record.metadata.clone(),
+            metadata: record.metadata,
             model,
         }
     }
@@ -391,9 +391,9 @@ impl Engine {
                 && (options.model_type.is_none() || options.model_type == *model_type)
         };
         let has_status = |status| options.status.is_none_or(|wanted| wanted == status);
-        let records = self.records()?;
-        let models = records
-            .iter()
+        let models = self
+            .records()?
+            .into_models()
             .filter(|(model, record)| is_wanted(model, &record.source, &record.model_type))
             .map(|(model, record)| self.installed(model, record))
             .filter(|model| has_status(model.status))
@@ -455,7 +455,7 @@ impl Engine {
         self.usable_dir(&model, record)?;
         let manifest = self.store.manifest(&model, record.manifest_hash)?;
         Ok(InstalledDetail::new(
-            self.installed(model, record),
+            self.installed(model, record.clone()),
             manifest,
         ))
     }
