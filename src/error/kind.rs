@@ -365,6 +365,11 @@ pub enum ErrorKind {
         /// The failures, in order; never empty.
         errors: Vec<Error>,
     },
+    /// An implementation of [`Manager`](crate::Manager) leaves a method out.
+    Unsupported {
+        /// The name of the method.
+        method: &'static str,
+    },
     /// An invariant of this crate does not hold: a bug in it.
     Internal {
         /// The invariant.
@@ -429,6 +434,7 @@ impl ErrorKind {
             Self::WebPage { .. } => "REGISTRY_ERROR",
             Self::Cancelled => "CANCELLED",
             Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
+            Self::Unsupported { .. } => "UNSUPPORTED",
             Self::Internal { .. } => "INTERNAL_ERROR",
         }
     }

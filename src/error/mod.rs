@@ -126,6 +126,7 @@
 //!             let all: Vec<String> = errors.iter().map(advise).collect();
 //!             format!("{message}: {}", all.join("; "))
 //!         }
+//!         ErrorKind::Unsupported { method } => format!("implement Manager::{method}"),
 //!         ErrorKind::Internal { message } => format!("report a bug: {message}"),
 //!         _ => about_the_name(error)
 //!             .or_else(|| about_the_network(error))

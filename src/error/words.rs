@@ -212,6 +212,9 @@ impl fmt::Display for ErrorKind {
                 }
             },
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Unsupported { method } => {
+                write!(f, "the manager does not implement '{method}'")
+            }
             Self::Internal { message } => write!(f, "internal error: {message}"),
         }
     }

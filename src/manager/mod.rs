@@ -52,6 +52,36 @@ pub use model_manager::{ModelManager, ModelManagerBuilder};
 /// assert_eq!(installed[0].model.to_string(), "digits/logistic v1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Managers of your own
+///
+/// Every method has a default, so that a fake for tests implements only what the program under test calls, and so that the trait
+/// can grow. [`Manager::pull`] and [`Manager::pull_matching`] plan and execute, [`Manager::downloads`] and [`Manager::cancel`]
+/// find nothing, and the others fail with [`ErrorKind::Unsupported`]. A manager that wraps another forwards all of them.
+///
+/// ```
+/// use modelrack::{ErrorKind, Manager, ManagerExt, ModelAddress};
+///
+/// #[derive(Debug)]
+/// struct Fake;
+///
+/// impl Manager for Fake {
+///     fn path(&self, _: &ModelAddress) -> modelrack::Result<std::path::PathBuf> {
+///         Ok("tests/data/tiny".into())
+///     }
+/// }
+///
+/// assert_eq!(Fake.ensure("whisper/tiny")?, std::path::Path::new("tests/data/tiny"));
+/// let error = Fake.pull_model("whisper/tiny").unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::Unsupported { method: "plan_pull" }));
+/// # Ok::<(), modelrack::Error>(())
+/// ```
+///
+/// What they return is made with the constructors of the [reports](crate::installed#reports-of-your-own).
+#[allow(
+    unused_variables,
+    reason = "the documentation shows the names of arguments that a default does not need"
+)]
 pub trait Manager: Send + Sync + Debug {
     /// Lists what is installed, and unfinished pulls.
     ///
@@ -67,7 +97,9 @@ pub trait Manager: Send + Sync + Debug {
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn list(&self, options: &ListOptions) -> Result<Listing>;
+    fn list(&self, options: &ListOptions) -> Result<Listing> {
+        unsupported("list")
+    }
 
     /// Lists what the sources offer, in the order of names.
     ///
@@ -88,7 +120,9 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::Network`], [`ErrorKind::RateLimited`] and [`ErrorKind::Authentication`] if a request fails;
     /// [`ErrorKind::Offline`] and [`ErrorKind::NotSynced`] if a registry is not cached; [`ErrorKind::Registry`] if it is
     /// malformed.
-    fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing>;
+    fn list_remote(&self, options: &RemoteOptions) -> Result<RemoteListing> {
+        unsupported("list_remote")
+    }
 
     /// Lists the examples that the synced registries of repositories define: models that belong together.
     ///
@@ -104,7 +138,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::Registry`] if a cached registry is damaged.
-    fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>>;
+    fn examples(&self, options: &RemoteOptions) -> Result<Vec<Example>> {
+        unsupported("examples")
+    }
 
     /// Returns an installed model with its files.
     ///
@@ -123,7 +159,9 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are installed and none is given;
     /// [`ErrorKind::HashMismatch`] if its manifest is damaged; [`ErrorKind::Damaged`] if it was installed shortly before the
     /// system stopped and, as [verifying it](crate::installed#after-a-power-cut) shows, lost bytes.
-    fn get(&self, model: &ModelAddress) -> Result<InstalledDetail>;
+    fn get(&self, model: &ModelAddress) -> Result<InstalledDetail> {
+        unsupported("get")
+    }
 
     /// Returns what a source offers under a name, from its index alone.
     ///
@@ -139,7 +177,9 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// [`ErrorKind::ModelNotFound`] and [`ErrorKind::VersionNotFound`]; [`ErrorKind::InvalidRef`] if there are several
     /// versions and none is given; those of [`Manager::list_remote`].
-    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel>;
+    fn get_remote(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteModel> {
+        unsupported("get_remote")
+    }
 
     /// Returns what a source offers under a name, with its files. It fetches the manifest, but no file.
     ///
@@ -156,7 +196,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::get_remote`], and [`ErrorKind::HashMismatch`] for the manifest.
-    fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail>;
+    fn remote_detail(&self, model: &ModelAddress, options: &RemoteOptions) -> Result<RemoteDetail> {
+        unsupported("remote_detail")
+    }
 
     /// Returns the plan of a pull, and changes nothing in the store.
     ///
@@ -174,7 +216,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::remote_detail`].
-    fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan>;
+    fn plan_pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullPlan> {
+        unsupported("plan_pull")
+    }
 
     /// Executes a plan as it stands, with the options that it was made with; nothing is resolved again.
     ///
@@ -182,7 +226,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::pull`]; [`ErrorKind::InvalidArgument`] for a plan that another implementation made.
-    fn execute(&self, plan: &PullPlan) -> Result<PullReport>;
+    fn execute(&self, plan: &PullPlan) -> Result<PullReport> {
+        unsupported("execute")
+    }
 
     /// Pulls a model, unless it is installed in exactly the state that its source offers. The same as
     /// [`Manager::plan_pull`] and [`Manager::execute`].
@@ -205,7 +251,9 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::remote_detail`]; [`ErrorKind::HashMismatch`] and [`ErrorKind::SizeMismatch`] if bytes are still
     /// wrong after all retries; [`ErrorKind::InsufficientSpace`]; [`ErrorKind::Cancelled`]. In any case, what was installed
     /// stays, and what was fetched is kept for the next attempt.
-    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport>;
+    fn pull(&self, model: &ModelAddress, options: &PullOptions) -> Result<PullReport> {
+        self.execute(&self.plan_pull(model, options)?)
+    }
 
     /// Returns the plans of the pulls of all models that match a pattern, in the order of names.
     ///
@@ -225,7 +273,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::list_remote`]; [`ErrorKind::ModelNotFound`] if no model matches.
-    fn plan_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<Vec<PullPlan>>;
+    fn plan_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<Vec<PullPlan>> {
+        unsupported("plan_matching")
+    }
 
     /// Executes plans as they stand, several at once, with the options of the first. A pull that fails is listed in the report.
     /// Models of one commit come from its archive if that takes less than file by file.
@@ -234,7 +284,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`]; [`ErrorKind::InvalidArgument`] for a plan that another implementation made.
-    fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport>;
+    fn execute_all(&self, plans: &[PullPlan]) -> Result<MatchingReport> {
+        unsupported("execute_all")
+    }
 
     /// Pulls all models that match a pattern. The same as [`Manager::plan_matching`] and [`Manager::execute_all`].
     ///
@@ -249,7 +301,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::plan_matching`] and [`Manager::execute_all`].
-    fn pull_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<MatchingReport>;
+    fn pull_matching(&self, names: &ModelPattern, options: &PullOptions) -> Result<MatchingReport> {
+        self.execute_all(&self.plan_matching(names, options)?)
+    }
 
     /// Changes the recorded type, tags and metadata of an installed model, and returns the model with them. The change
     /// outlasts updates and further pulls, whatever the source states; it ends when the model is removed.
@@ -268,7 +322,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::get`].
-    fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel>;
+    fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel> {
+        unsupported("annotate")
+    }
 
     /// Removes one version of a model, or what an unfinished pull has left of it.
     ///
@@ -284,7 +340,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::NotInstalled`]; [`ErrorKind::InvalidRef`] if several versions are there and none is given.
-    fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport>;
+    fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {
+        unsupported("remove")
+    }
 
     /// Removes all versions of a model, and continues after a failure.
     ///
@@ -301,7 +359,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::NotInstalled`]; [`ErrorKind::Several`] with the failures.
-    fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport>;
+    fn remove_all(&self, name: &ModelName, cancel: &CancelToken) -> Result<RemoveReport> {
+        unsupported("remove_all")
+    }
 
     /// Returns the folder of an installed model. If the system was restarted before the model was known to be on the disk, its
     /// files are [verified](crate::installed#after-a-power-cut) first, once.
@@ -318,7 +378,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::get`], and [`ErrorKind::FolderMissing`].
-    fn path(&self, model: &ModelAddress) -> Result<PathBuf>;
+    fn path(&self, model: &ModelAddress) -> Result<PathBuf> {
+        unsupported("path")
+    }
 
     /// Compares installed models with what their sources offer. It fetches the manifests of changed models, but no files.
     ///
@@ -342,7 +404,9 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// For a single model, those of [`Manager::remote_detail`], also if its source no longer offers it, and
     /// [`ErrorKind::NotInstalled`] if it is neither installed nor offered. For several models, these errors are in the report.
-    fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
+    fn check_update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
+        unsupported("check_update")
+    }
 
     /// Compares installed models with what their sources offer, and pulls those that changed.
     ///
@@ -359,7 +423,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::check_update`] and [`Manager::pull`].
-    fn update(&self, options: &UpdateOptions) -> Result<UpdateReport>;
+    fn update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
+        unsupported("update")
+    }
 
     /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;
     /// it is in the report.
@@ -382,7 +448,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::NotInstalled`]; those of [`Manager::pull`] if a repair fails.
-    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport>;
+    fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
+        unsupported("verify")
+    }
 
     /// Copies the files of a model into a folder, with its folders, and pulls the model first if necessary.
     ///
@@ -400,7 +468,9 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// Those of [`Manager::pull`]; [`ErrorKind::Exists`] if a file with different content is there, in which case nothing is
     /// copied.
-    fn copy(&self, model: &ModelAddress, to: &Path, options: &CopyOptions) -> Result<CopyReport>;
+    fn copy(&self, model: &ModelAddress, to: &Path, options: &CopyOptions) -> Result<CopyReport> {
+        unsupported("copy")
+    }
 
     /// Finds the models that have every word of a query in their name, description, type or tags, in either case.
     ///
@@ -415,7 +485,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for an empty query; those of [`Manager::list_remote`].
-    fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport>;
+    fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
+        unsupported("search")
+    }
 
     /// Returns what [`Manager::prune`] would remove: what unfinished pulls left, except those that are running.
     ///
@@ -429,17 +501,23 @@ pub trait Manager: Send + Sync + Debug {
     /// assert!(report.in_use.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn plan_prune(&self) -> Result<PrunePlan>;
+    fn plan_prune(&self) -> Result<PrunePlan> {
+        unsupported("plan_prune")
+    }
 
     /// Removes what a plan lists, except what has come into use since.
     ///
     /// [`Manager::plan_prune`] has an example.
-    fn prune(&self, plan: &PrunePlan) -> Result<PruneReport>;
+    fn prune(&self, plan: &PrunePlan) -> Result<PruneReport> {
+        unsupported("prune")
+    }
 
     /// Returns the pulls of this process that have not ended, including those whose model is still being resolved.
     ///
     /// [`Download`] has an example.
-    fn downloads(&self) -> Vec<Download>;
+    fn downloads(&self) -> Vec<Download> {
+        Vec::new()
+    }
 
     /// Cancels the pulls of a model, or of all its versions if none is given, and returns their number.
     ///
@@ -454,7 +532,9 @@ pub trait Manager: Send + Sync + Debug {
     /// assert_eq!(cancelled, 0, "nothing is being pulled");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn cancel(&self, model: &ModelAddress) -> usize;
+    fn cancel(&self, model: &ModelAddress) -> usize {
+        0
+    }
 
     /// Returns the configured sources, and what is known of their registries on this machine. No request is made.
     ///
@@ -467,7 +547,9 @@ pub trait Manager: Send + Sync + Debug {
     /// assert!(source.fetched_at.is_none(), "nothing has been fetched yet");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn sources(&self) -> Result<Vec<SourceInfo>>;
+    fn sources(&self) -> Result<Vec<SourceInfo>> {
+        unsupported("sources")
+    }
 
     /// Syncs registries, all at once. A registry that fails is listed in the report, and does not keep the others from
     /// syncing.
@@ -484,7 +566,9 @@ pub trait Manager: Send + Sync + Debug {
     /// # Errors
     /// [`ErrorKind::Offline`]; [`ErrorKind::InvalidArgument`] for a source that is not configured;
     /// [`ErrorKind::InvalidRef`] for an invalid ref.
-    fn sync(&self, options: &SyncOptions) -> Result<SyncReport>;
+    fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
+        unsupported("sync")
+    }
 
     /// Returns the cached registries that [`Manager::clear`] would remove.
     ///
@@ -500,7 +584,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for a source that is not configured.
-    fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
+    fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        unsupported("plan_clear")
+    }
 
     /// Removes cached registries, and returns those that are gone. Installed models stay.
     ///
@@ -515,7 +601,9 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// # Errors
     /// Those of [`Manager::plan_clear`].
-    fn clear(&self, options: &ClearOptions) -> Result<ClearPlan>;
+    fn clear(&self, options: &ClearOptions) -> Result<ClearPlan> {
+        unsupported("clear")
+    }
 }
 
 /// Shorthand for the common cases, on any [`Manager`].
@@ -585,6 +673,11 @@ pub trait ManagerExt: Manager {
 }
 
 impl<M: Manager + ?Sized> ManagerExt for M {}
+
+/// Answers for a method that an implementation of [`Manager`] leaves out.
+fn unsupported<T>(method: &'static str) -> Result<T> {
+    Err(ErrorKind::Unsupported { method }.into())
+}
 
 fn is_absent(error: &Error) -> bool {
     matches!(

@@ -1,10 +1,11 @@
 //! The tree below parents that are built by hand, whatever these have themselves.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use modelrack::cli::{Console, Flag, Mount, Output, models_command, run};
-use modelrack::{Config, Environment};
+use modelrack::{Config, Environment, Manager, ManagerExt, ModelAddress, Result};
 
 use super::recording::Recording;
 use super::{Ran, refused};
@@ -362,4 +363,35 @@ fn a_tree_without_a_command_explains_itself() {
         "{}",
         err.text()
     );
+}
+
+#[test]
+fn a_fake_manager_implements_only_what_is_called() {
+    #[derive(Debug)]
+    struct Fake;
+    impl Manager for Fake {
+        fn path(&self, model: &ModelAddress) -> Result<PathBuf> {
+            Ok(PathBuf::from("fakes").join(model.to_string()))
+        }
+    }
+    let fake: Arc<dyn Manager> = Arc::new(Fake);
+    let tiny = PathBuf::from("fakes").join("tiny");
+    assert_eq!(fake.ensure("tiny").unwrap(), tiny);
+    assert!(fake.is_installed("tiny").unwrap());
+    assert_eq!(fake.cancel(&"tiny".parse().unwrap()), 0);
+    let mount = mount(&Recording::new()).manager(fake);
+    let ran = super::run_line(&mount, "path tiny");
+    assert_eq!(ran.quiet_success(), format!("{}\n", tiny.display()));
+    // What it cannot do is refused by name, whichever method a default would call.
+    for (line, method) in [
+        ("list", "list"),
+        ("pull g/m", "plan_pull"),
+        ("pull g/*", "plan_matching"),
+    ] {
+        let ran = super::run_line(&mount, &format!("{line} --json"));
+        let error = &ran.json()["error"];
+        assert_eq!((ran.code, &error["code"]), (1, &"UNSUPPORTED".into()));
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&format!("'{method}'")), "{message}");
+    }
 }

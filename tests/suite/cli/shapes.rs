@@ -104,6 +104,9 @@ fn errors() -> Vec<Error> {
             source: words("expected '='"),
         }),
         Error::from(ErrorKind::NoSource),
+        Error::from(ErrorKind::Unsupported {
+            method: "plan_pull",
+        }),
         Error::from(ErrorKind::Registry {
             location: text("https://models.example.org/models.json"),
             message: text("the index is malformed"),
