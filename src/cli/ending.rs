@@ -148,6 +148,9 @@ pub(super) fn report(session: &Session, result: CliResult) -> u8 {
     } else {
         print(session, &error);
         hint.iter().for_each(|hint| print_hint(session, hint));
+        if let ErrorKind::NoSource = error.kind() {
+            session.print_example_source();
+        }
     }
     exit_code(error.kind())
 }

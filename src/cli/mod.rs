@@ -83,6 +83,7 @@ mod offers;
 mod path;
 mod prune;
 mod pull;
+mod reference;
 #[cfg(feature = "author")]
 mod registry;
 mod remove;
@@ -237,11 +238,13 @@ fn add_tree(command: Command, mount: &Mount) -> Command {
     ";
     let app = mount.config.app();
     let about = format!("Find, download, verify and remove the models of {app}");
+    let examples = args::examples(mount, EXAMPLES);
     let command = command
         .about(mount.about.clone().unwrap_or(about))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(args::tree_flags(mount))
-        .after_help(args::examples(mount, EXAMPLES));
+        .after_long_help(reference::reference(mount, &examples))
+        .after_help(examples);
     Verb::add_all(VERBS, command, mount)
 }

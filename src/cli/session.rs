@@ -164,17 +164,29 @@ impl Session {
         settings.ok().filter(|_| self.mount.manager.is_none())
     }
 
-    /// Describes how a user adds a source.
+    /// Describes how a user adds a source; [`Self::print_example_source`] shows what goes into the file.
     pub(super) fn how_to_add_a_source(&self) -> String {
         let variable = self.mount.config.variable("REGISTRY_URL");
         let variable = format!("set {variable} to the URL of a registry");
         match self.settings() {
             Some(settings) => format!(
-                "write a line such as sources.NAME.url = \"https://models.example.org\" into {}, or \
-                 {variable}",
+                "write a source into {}, or {variable}",
                 settings.config_file.display()
             ),
             None => variable,
+        }
+    }
+
+    /// Prints the lines of a source, as they can be copied into the user's file.
+    pub(super) fn print_example_source(&self) {
+        const LINES: [&str; 3] = [
+            "[sources.weights]",
+            "url = \"https://models.example.org\"",
+            "# or: hub = \"https://huggingface.co\", or: repo = \"OWNER/NAME\"",
+        ];
+        if self.settings().is_some() {
+            let lines = LINES.map(|line| format!("  {line}"));
+            lines.iter().for_each(|line| self.console.note(line));
         }
     }
 

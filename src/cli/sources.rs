@@ -136,6 +136,9 @@ fn print_advice(session: &Session, sources: &[SourceInfo]) -> CliResult {
             "No source is configured: {}.",
             session.how_to_add_a_source()
         ));
+        if !session.output.quiet {
+            session.print_example_source();
+        }
     }
     let is_missing = |of: &RefInfo| of.is_configured && of.cached.is_none();
     match sources

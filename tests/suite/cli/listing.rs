@@ -1,5 +1,7 @@
 //! Commands that look: `list`, `search`, `info`, `path`.
 
+use std::fs;
+
 use modelrack::cli::Mount;
 use serde_json::{Value, json};
 
@@ -247,12 +249,44 @@ fn info_without_a_model_shows_the_sources_and_asks_nobody() {
             .unwrap()
             .ends_with('Z')
     );
-    let mount = Mount::new(rack.bare_config()).environment(rack.environment());
+}
+
+#[test]
+fn whoever_has_no_source_reads_what_to_write_and_where() {
+    let rack = Rack::new();
+    let file = rack.temp.path().join("models.toml");
+    let environment = rack.environment().variable("RACK_MODELS_CONFIG", &file);
+    let mount = Mount::new(rack.bare_config()).environment(environment);
+    let how = format!(
+        "write a source into {}, or set RACK_MODELS_REGISTRY_URL to the URL of a registry",
+        file.display()
+    );
+    fs::write(&file, "").unwrap();
     let said = run_line(&mount, "info").err;
-    let expected = "No source is configured: write a line such as sources.NAME.url = \"https://models.example.org\" into ";
-    assert!(said.starts_with(expected), "{said}");
-    let rest = "models.toml, or set RACK_MODELS_REGISTRY_URL to the URL of a registry.\n";
-    assert!(said.ends_with(rest), "{said}");
+    let lines = said.strip_prefix(&format!("No source is configured: {how}.\n"));
+    let lines: Vec<&str> = lines.unwrap().lines().map(str::trim).collect();
+    let error = run_line(&mount, "pull g/m");
+    assert_eq!(error.code, 1);
+    assert!(error.err.contains(&format!("hint: {how}\n")), "{error:?}");
+    let copied: Vec<&str> = error.err.lines().skip(2).map(str::trim).collect();
+    assert_eq!(copied, lines);
+    let error = run_line(&mount, "pull g/m --json");
+    assert_eq!(error.json()["error"]["hint"], how);
+    assert_eq!(error.err, "");
+    // As they are, and with each of what the comment offers instead.
+    let [table, url, others] = *lines else {
+        panic!("{lines:?}")
+    };
+    let (hub, repo) = others.split_once(", or: ").unwrap();
+    for (line, kind) in [
+        (url, "chunked"),
+        (hub.strip_prefix("# or: ").unwrap(), "hub"),
+        (repo, "repository"),
+    ] {
+        fs::write(&file, format!("{table}\n{line}\n{others}\n")).unwrap();
+        let sources = run_line(&mount, "info --json").json();
+        assert_eq!(sources["sources"][0]["kind"], kind, "{line}");
+    }
 }
 
 #[test]

@@ -92,6 +92,36 @@ fn every_command_of_the_readme_is_understood() {
 }
 
 #[test]
+fn the_end_of_the_long_help_has_what_the_readme_lists() {
+    let mount = Mount::new(Config::new("my-tool")).name("ai");
+    let help = models_command(&mount).render_long_help().to_string();
+    let (_, end) = help.split_once("\nEnvironment:\n").unwrap();
+    let path = root().join("README.md");
+    let text = fs::read_to_string(path).unwrap();
+    let mut rows = 0;
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let first = line.split('|').nth(1).unwrap().trim();
+        let name = match first.trim_matches('`').strip_prefix("<APP>") {
+            Some(suffix) => format!("MY_TOOL{suffix}"),
+            None if first.parse::<u8>().is_ok() => first.to_owned(),
+            None => continue,
+        };
+        rows += 1;
+        let named = |line: &str| line.split_whitespace().next() == Some(&name);
+        assert!(end.lines().any(named), "{name}: {help}");
+    }
+    assert!(rows > 15, "{rows}");
+    assert!(end.contains("\n  ~/.config/my-tool/models.toml, "), "{end}");
+    assert!(end.contains("'my-tool ai info'"), "{end}");
+    assert!(
+        !models_command(&mount)
+            .render_help()
+            .to_string()
+            .contains(end)
+    );
+}
+
+#[test]
 fn shell_is_split_into_words() {
     for (line, expected) in [
         ("rack models list # all of them", vec!["list"]),
