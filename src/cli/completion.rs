@@ -1,6 +1,6 @@
 //! Completing names in the shell, from local files only: a shell must not wait for the network.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::Arg;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -13,8 +13,10 @@ use crate::{ListOptions, Manager, ModelRef, RemoteOptions, Result};
 pub(super) fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
     let mount = mount.clone();
     arg.add(ArgValueCompleter::new(move |current: &OsStr| {
-        let manager = mount.open_manager(mount.open_environment());
-        let names = find(manager.as_ref(), which).unwrap_or_default();
+        let environment = mount.open_environment();
+        let words = environment.command_line().to_vec();
+        let manager = mount.open_manager(environment);
+        let names = find(manager.as_ref(), which, current, &words).unwrap_or_default();
         #[allow(
             unused_mut,
             reason = "paths complete arguments of the publisher's side only"
@@ -37,12 +39,18 @@ fn beginning_with(current: &OsStr, mut names: Vec<String>) -> Vec<CompletionCand
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-fn find(manager: &dyn Manager, which: Which) -> Result<Vec<String>> {
+/// Finds the names for an argument of which `current` is typed, in a command line of these words.
+fn find(
+    manager: &dyn Manager,
+    which: Which,
+    current: &OsStr,
+    words: &[OsString],
+) -> Result<Vec<String>> {
     match which {
-        Which::Installed => addresses(manager, &installed(manager)?),
-        Which::Offered => addresses(manager, &offered(manager)?),
-        Which::InstalledVersions => Ok(versions(&installed(manager)?)),
-        Which::OfferedVersions => Ok(versions(&offered(manager)?)),
+        Which::Installed => addresses(manager, &installed(manager)?, current),
+        Which::Offered => addresses(manager, &offered(manager)?, current),
+        Which::InstalledVersions => Ok(versions(&installed(manager)?, words)),
+        Which::OfferedVersions => Ok(versions(&offered(manager)?, words)),
         Which::Sources => {
             let sources = manager.sources()?.into_iter();
             let names = sources.flat_map(|source| [source.key, source.name]);
@@ -69,23 +77,40 @@ fn offered(manager: &dyn Manager) -> Result<Vec<ModelRef>> {
     Ok(models.map(|remote| remote.model).collect())
 }
 
-fn versions(models: &[ModelRef]) -> Vec<String> {
-    let versions = models.iter().map(ModelRef::version);
-    versions.map(str::to_owned).collect()
+/// Lists the versions of the model that one of the words names; of all models if none does.
+fn versions(models: &[ModelRef], words: &[OsString]) -> Vec<String> {
+    let is_named = |model: &&ModelRef| {
+        let name = OsString::from(model.name().to_string());
+        words.contains(&name)
+    };
+    let mut of: Vec<&ModelRef> = models.iter().filter(is_named).collect();
+    if of.is_empty() {
+        of.extend(models);
+    }
+    of.iter().map(|model| model.version().to_owned()).collect()
 }
 
-/// Lists the addresses of models: their names and, for those of a named source, `source@ref/model`.
-fn addresses(manager: &dyn Manager, models: &[ModelRef]) -> Result<Vec<String>> {
-    let names = models.iter().map(|model| model.name().to_string());
-    let mut names: Vec<String> = names.collect();
+/// Lists the names of models or, once an `@` is typed, their addresses with it: `group/model@version` and, for those of a
+/// named source, `source@ref/model`.
+fn addresses(manager: &dyn Manager, models: &[ModelRef], current: &OsStr) -> Result<Vec<String>> {
+    if !current.to_string_lossy().contains('@') {
+        return Ok(models
+            .iter()
+            .map(|model| model.name().to_string())
+            .collect());
+    }
+    let addresses = models
+        .iter()
+        .map(|model| format!("{}@{}", model.name(), model.version()));
+    let mut addresses: Vec<String> = addresses.collect();
     for source in manager.sources()? {
-        names.extend(models.iter().filter_map(|model| {
+        addresses.extend(models.iter().filter_map(|model| {
             let name = model.name().to_string();
             let path = name.strip_prefix(&source.name)?.strip_prefix('/')?;
             Some(format!("{}@{}/{path}", source.name, model.version()))
         }));
     }
-    Ok(names)
+    Ok(addresses)
 }
 
 /// Lists the ids of the project that a folder belongs to.
