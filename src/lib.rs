@@ -265,6 +265,7 @@ mod report;
 mod secret;
 mod setters;
 mod settings;
+mod size;
 mod source;
 mod store;
 mod time;

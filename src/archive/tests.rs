@@ -583,9 +583,9 @@ fn finds_damage_in_data() {
             a().with(|a| a.crc32 = 0),
         ),
         ("a has digest", with_data(deflate(b"context"))),
-        ("a has 7 bytes, expected 8", a().with(|a| a.size = 8)),
-        ("a has 7 bytes, expected 6", a().with(|a| a.size = 6)),
-        ("a has 1 bytes, expected 0", a().with(|a| a.size = 0)),
+        ("a has 7 B, expected 8 B", a().with(|a| a.size = 8)),
+        ("a has 7 B, expected 6 B", a().with(|a| a.size = 6)),
+        ("a has 1 B, expected 0 B", a().with(|a| a.size = 0)),
         ("incomplete deflate stream", with_data(good[..4].to_vec())),
         (
             "incomplete deflate stream",

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::render::{count, cut, duration, size};
+use super::render::{count, countdown, cut, duration, size};
 use crate::progress::{Phase, Step, TransferState};
 
 /// A pull whose line says nothing new for so long is waiting for bytes.
@@ -102,9 +102,12 @@ impl PullLine {
                 retries,
                 reason,
             }) => {
-                let wait = duration(until.saturating_duration_since(now));
+                let when = match until.saturating_duration_since(now) {
+                    Duration::ZERO => String::new(),
+                    left => format!(" in {}", countdown(left)),
+                };
                 Some(Part {
-                    text: format!("retrying in {wait}: {reason}"),
+                    text: format!("retrying{when}: {reason}"),
                     end: format!(" ({retry} of {retries})"),
                 })
             }
@@ -365,6 +368,16 @@ mod tests {
             pull.format("g/m v1", now, 79),
             "g/m v1   50%  500 B / 1.0 KB  retrying in 4s: connection refused (htt… (2 of 3)"
         );
+        for (millis, expected) in [
+            (1, "  retrying in 4s: "),
+            (3001, "  retrying in 1s: "),
+            (3999, "  retrying in 1s: "),
+            (4000, "  retrying: "),
+            (9000, "  retrying: "),
+        ] {
+            let line = pull.format("g/m v1", now + Duration::from_millis(millis), 150);
+            assert!(line.contains(expected), "{millis}: {line}");
+        }
         assert_eq!(
             pull.format("g/m v1", now, 150),
             format!(

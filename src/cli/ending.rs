@@ -184,7 +184,7 @@ fn print_hint(session: &Session, hint: &str) {
 }
 
 fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
-    let document = json!({
+    let mut document = json!({
         "error": {
             "code": error.code(),
             "message": chain(error),
@@ -193,6 +193,9 @@ fn print_json(session: &Session, error: &Error, hint: Option<&str>) {
             "retry_after": error.retry_after().map(|wait| wait.as_secs()),
         }
     });
+    for (name, bytes) in error.kind().exact_bytes() {
+        document["error"][name] = bytes.into();
+    }
     // If this cannot be printed either, only the exit code tells.
     let _ = session.json(&document);
 }

@@ -10,7 +10,7 @@ use super::bar::{self, PullLine, Wait};
 use super::console::Console;
 #[cfg(feature = "author")]
 use super::render::{count, size};
-use super::render::{cut, duration, safe};
+use super::render::{countdown, cut, duration, safe};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Step, TransferState};
 #[cfg(feature = "author")]
@@ -280,7 +280,7 @@ impl Progress for Meter {
                     });
                 } else if *wait >= LONG_WAIT {
                     drop(state);
-                    console.note(format!("Trying again in {}: {reason}", duration(*wait)));
+                    console.note(format!("Trying again in {}: {reason}", countdown(*wait)));
                 }
             }
             ProgressEvent::Finished(transferred) => {

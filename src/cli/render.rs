@@ -8,6 +8,7 @@ use clap::builder::styling::AnsiColor;
 use unicode_width::UnicodeWidthStr;
 
 use crate::relpath::is_invisible;
+pub(super) use crate::size::size;
 
 /// Escapes the characters of a foreign text that would control the terminal.
 pub(super) fn safe(text: &str) -> String {
@@ -90,23 +91,6 @@ impl<W: Write> Write for SafeJson<W> {
     }
 }
 
-/// Shows a number of bytes in decimal units, rounded to one decimal place.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    // 999.95 would round to 1000.0.
-    while value >= 999.95 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
 /// Shows a duration in its two largest units, such as `2m 15s`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -116,6 +100,11 @@ pub(super) fn duration(duration: Duration) -> String {
         3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
     }
+}
+
+/// Shows how long is still to be waited, rounded up: nothing that waits has no time left.
+pub(super) fn countdown(left: Duration) -> String {
+    duration(left.saturating_add(Duration::from_nanos(999_999_999)))
 }
 
 /// Shows how long something took, such as `0.2s` or `2m 15s`.
@@ -262,18 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_durations_are_short() {
-        for (bytes, expected) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 KB"),
-            (999_949, "999.9 KB"),
-            (999_950, "1.0 MB"),
-            (5_200_000, "5.2 MB"),
-            (u64::MAX, "18.4 EB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
+    fn durations_and_counts_are_short() {
         for (seconds, expected) in [
             (5, "5s"),
             (150, "2m 30s"),

@@ -1,6 +1,5 @@
 //! Room on a disk, asked for before it is needed.
 
-use std::fs;
 use std::path::Path;
 
 use crate::error::{ErrorKind, Result};
@@ -13,11 +12,11 @@ const SPACE_MARGIN_BYTES: u64 = 1 << 20;
 /// say how much it has may have enough.
 pub(crate) fn check_space(dir: &Path, needed_bytes: u64) -> Result<()> {
     let available_bytes = platform::available_bytes(dir).unwrap_or(u64::MAX);
-    if needed_bytes > 0 && needed_bytes.saturating_add(SPACE_MARGIN_BYTES) > available_bytes {
+    let with_margin = needed_bytes.saturating_add(SPACE_MARGIN_BYTES);
+    if needed_bytes > 0 && with_margin > available_bytes {
         return Err(ErrorKind::InsufficientSpace {
-            // It may be a link to another disk.
-            path: fs::read_link(dir).unwrap_or_else(|_| dir.to_owned()),
-            needed_bytes,
+            path: dir.to_owned(),
+            needed_bytes: with_margin,
             available_bytes,
         }
         .into());

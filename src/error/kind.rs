@@ -290,7 +290,7 @@ pub enum ErrorKind {
     InsufficientSpace {
         /// A path on the full file system.
         path: PathBuf,
-        /// The space needed; zero if a write failed because the disk is full.
+        /// The space needed, with some for what the store itself writes; zero if a write failed because the disk is full.
         needed_bytes: u64,
         /// The space available.
         available_bytes: u64,
@@ -436,6 +436,34 @@ impl ErrorKind {
             Self::Several { errors, .. } => errors.first().map_or("INTERNAL_ERROR", Error::code),
             Self::Unsupported { .. } => "UNSUPPORTED",
             Self::Internal { .. } => "INTERNAL_ERROR",
+        }
+    }
+
+    /// Returns the numbers of bytes that the message rounds, by the names of their fields.
+    pub(crate) fn exact_bytes(&self) -> Vec<(&'static str, u64)> {
+        match *self {
+            Self::SizeMismatch {
+                expected_bytes,
+                actual_bytes,
+                ..
+            } => vec![
+                ("expected_bytes", expected_bytes),
+                ("actual_bytes", actual_bytes),
+            ],
+            Self::RegistryTooLarge {
+                size_bytes,
+                max_bytes,
+                ..
+            } => vec![("size_bytes", size_bytes), ("max_bytes", max_bytes)],
+            Self::InsufficientSpace {
+                needed_bytes: needed_bytes @ 1..,
+                available_bytes,
+                ..
+            } => vec![
+                ("needed_bytes", needed_bytes),
+                ("available_bytes", available_bytes),
+            ],
+            _ => Vec::new(),
         }
     }
 

@@ -403,12 +403,16 @@ impl fmt::Display for Error {
     }
 }
 
-/// Writes `code` and `message`: the form of an error inside a report.
+/// Writes `code`, `message` and the numbers that it rounds: the form of an error inside a report.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Error", 2)?;
+        let exact = self.kind().exact_bytes();
+        let mut fields = serializer.serialize_struct("Error", 2 + exact.len())?;
         fields.serialize_field("code", self.code())?;
         fields.serialize_field("message", &chain(self))?;
+        for (name, bytes) in exact {
+            fields.serialize_field(name, &bytes)?;
+        }
         fields.end()
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{AuthFailure, ErrorKind};
 use crate::relpath::shown;
+use crate::size::sizes_apart;
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,8 +40,11 @@ impl fmt::Display for ErrorKind {
                 size_bytes,
                 max_bytes,
             } => {
-                write!(f, "the registry would have {size_bytes} bytes, more than ")?;
-                write!(f, "the limit of {max_bytes} ({})", path.display())
+                let ([size, max], path) = (sizes_apart(*size_bytes, *max_bytes), path.display());
+                write!(
+                    f,
+                    "the registry would have {size}, more than the limit of {max} ({path})"
+                )
             }
             Self::InvalidRef { input, message, .. } => write!(f, "'{input}' {message}"),
             Self::ModelNotFound { model, .. } => write!(f, "no source offers the model '{model}'"),
@@ -145,9 +149,12 @@ impl fmt::Display for ErrorKind {
             } => write!(f, "{what} has digest {actual}, expected {expected}"),
             Self::SizeMismatch {
                 what,
-                expected_bytes: expected,
-                actual_bytes: actual,
-            } => write!(f, "{what} has {actual} bytes, expected {expected}"),
+                expected_bytes,
+                actual_bytes,
+            } => {
+                let [actual, expected] = sizes_apart(*actual_bytes, *expected_bytes);
+                write!(f, "{what} has {actual}, expected {expected}")
+            }
             Self::Unverifiable { files: 1, first } => write!(f, "no digest for '{first}'"),
             Self::Unverifiable { files, first } => {
                 write!(f, "no digests for {files} files, such as '{first}'")
@@ -168,15 +175,18 @@ impl fmt::Display for ErrorKind {
             }
             Self::InsufficientSpace {
                 path,
-                needed_bytes: needed,
-                available_bytes: available,
-            } => match needed {
-                0 => write!(f, "no space left on the disk of {}", path.display()),
-                _ => {
-                    write!(f, "not enough space on the disk of {}: ", path.display())?;
-                    write!(f, "{needed} bytes needed, {available} available")
-                }
-            },
+                needed_bytes: 0,
+                ..
+            } => write!(f, "no space left on the disk of {}", path.display()),
+            Self::InsufficientSpace {
+                path,
+                needed_bytes,
+                available_bytes,
+            } => {
+                let [needed, free] = sizes_apart(*needed_bytes, *available_bytes);
+                write!(f, "not enough space: {needed} needed, {free} free ")?;
+                write!(f, "on the disk of {}", path.display())
+            }
             Self::Locked {
                 path,
                 holder,

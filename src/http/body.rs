@@ -17,6 +17,7 @@ use super::resume::{Origin, ended_early};
 use super::{Failure, Validators, network};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::CancelToken;
+use crate::size::size;
 use crate::url::Url;
 
 /// How long a read waits for more than the first bytes: unnoticed by those who watch the progress, and long enough to
@@ -159,7 +160,7 @@ impl Body {
     ) -> Result<u64, Failure> {
         let check = |size_bytes: u64, url: &Url| match size_bytes > max_bytes {
             true => {
-                let message = format!("the document is larger than {max_bytes} bytes");
+                let message = format!("the document is larger than {}", size(max_bytes));
                 Err(Failure::last(Error::registry(url, message)))
             }
             false => Ok(()),

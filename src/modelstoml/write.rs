@@ -12,6 +12,7 @@ use super::reader::MAX_KEPT_BYTES;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::relpath::RelPath;
+use crate::size::sizes_apart;
 use crate::time::rfc3339_micros;
 
 /// The first line of a registry. One that has it but not [`END`] was cut short, wherever that was.
@@ -133,9 +134,8 @@ impl ProjectRegistry {
     /// [`ErrorKind::Registry`](crate::ErrorKind::Registry) when nobody could read it.
     pub(crate) fn check(&self, bytes: u64, source: &str, location: &dyn Display) -> Result<()> {
         if bytes > MAX_REGISTRY_BYTES {
-            let message = format!(
-                "the registry would have {bytes} bytes; at most {MAX_REGISTRY_BYTES} are allowed"
-            );
+            let [bytes, most] = sizes_apart(bytes, MAX_REGISTRY_BYTES);
+            let message = format!("the registry would have {bytes}; at most {most} are allowed");
             return Err(Error::registry(location, message));
         }
         if self.kept_bytes() > MAX_KEPT_BYTES {

@@ -12,6 +12,7 @@ use crate::disk::write::{NewFile, rename, replace_file};
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::modelstoml::{MAX_REGISTRY_BYTES, ProjectRegistry, REGISTRY_FILE};
 use crate::progress::CancelToken;
+use crate::size::sizes_apart;
 use crate::store::lock::FileLock;
 
 /// Keys in which other programs state when and how they made a registry.
@@ -255,9 +256,8 @@ fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
         return Ok(None);
     };
     if metadata.len() > MAX_REGISTRY_BYTES {
-        let bytes = metadata.len();
-        let message =
-            format!("the registry has {bytes} bytes; at most {MAX_REGISTRY_BYTES} are allowed");
+        let [bytes, most] = sizes_apart(metadata.len(), MAX_REGISTRY_BYTES);
+        let message = format!("the registry has {bytes}; at most {most} are allowed");
         return Err(Error::registry(path.display(), message));
     }
     fs::read(path).at("read", path).map(Some)

@@ -93,6 +93,20 @@ pub(crate) fn bulk(dir: &Path) -> PathBuf {
     beside().unwrap_or_else(|| dir.to_owned())
 }
 
+/// Returns the folder that people know on the disk of a path: those in which models are built are known to nobody.
+pub(crate) fn known_place<'p>(layout: &'p Layout, path: &'p Path) -> &'p Path {
+    if path.starts_with(layout.cache()) {
+        return layout.root();
+    }
+    let prefix = hidden(layout, Path::new(""));
+    let is_hidden = |dir: &&Path| {
+        let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(prefix.as_encoded_bytes())
+    };
+    let hidden = path.ancestors().find(is_hidden);
+    hidden.and_then(Path::parent).unwrap_or(path)
+}
+
 /// Returns the place of the bulk of a folder that is on the disk of the model's place.
 pub(super) fn beside(layout: &Layout, model: &ModelRef, dir: &Path) -> PathBuf {
     nearest(layout, model).join(hidden(layout, dir))
@@ -117,6 +131,21 @@ fn hidden(layout: &Layout, dir: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_by_a_folder_that_people_know() {
+        let layout = Layout::new(PathBuf::from("/s"), "rack");
+        let known =
+            |parts: &[&str]| known_place(&layout, &parts.iter().collect::<PathBuf>()).to_owned();
+        let group = Path::new("/s").join("g");
+        assert_eq!(
+            known(&["/s", "cache", "0a-1b", "files", "a.bin"]),
+            Path::new("/s")
+        );
+        assert_eq!(known(&["/s", "g", ".rack-0a-1b", "files", "a.bin"]), group);
+        assert_eq!(known(&["/s", "g"]), group);
+        assert_eq!(known(&["/elsewhere"]), Path::new("/elsewhere"));
+    }
 
     #[test]
     fn nothing_but_a_hidden_folder_of_its_own_name_is_taken_for_the_bulk() {

@@ -35,6 +35,7 @@ use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
 use crate::setters::setters;
 use crate::store::record::{Annotation, Records};
+use crate::store::staging::known_place;
 
 use attempt::{Attempt, Pull};
 
@@ -325,6 +326,12 @@ impl Engine {
         };
         result.map_err(|error| {
             download.tally.failed();
+            let error = error.map_kind(|mut kind| {
+                if let ErrorKind::InsufficientSpace { path, .. } = &mut kind {
+                    *path = known_place(self.store.layout(), path).to_owned();
+                }
+                kind
+            });
             info!(%model, error = %chain(&error), "pull failed");
             error.step(format!("pull {model}"))
         })

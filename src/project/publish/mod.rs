@@ -32,6 +32,7 @@ use crate::project::home::Project;
 use crate::project::item::ItemKind;
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
+use crate::size::sizes_apart;
 
 /// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
 /// versions, and fetched again after an error in less time.
@@ -333,10 +334,11 @@ fn write_version(
         .collect::<Result<_>>()?;
     let manifest = Manifest::of_chunks(&files, &chunks, options.chunk_bytes)
         .map_err(|error| Error::argument(chain(&error)))?;
-    let bytes = manifest.json().len();
-    if bytes as u64 > MAX_MANIFEST_BYTES {
+    let bytes = manifest.json().len() as u64;
+    if bytes > MAX_MANIFEST_BYTES {
+        let [bytes, most] = sizes_apart(bytes, MAX_MANIFEST_BYTES);
         return Err(Error::argument(format!(
-            "the manifest would have {bytes} bytes, and {MAX_MANIFEST_BYTES} are allowed: choose larger chunks"
+            "the manifest would have {bytes}, and at most {most} are allowed: choose larger chunks"
         )));
     }
     let path = data.join(manifest.digest().to_string());

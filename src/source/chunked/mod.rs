@@ -26,6 +26,8 @@ use crate::error::{Error, Result};
 use crate::http::Failure;
 use crate::http::call::Call;
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
+#[cfg(feature = "author")]
+use crate::size::sizes_apart;
 use crate::source::places::{Places, data_urls};
 use crate::source::unusable::Unusable;
 use crate::source::{
@@ -211,8 +213,8 @@ impl SourceKind {
 pub(crate) fn check_index(json: &[u8], location: impl Display) -> Result<()> {
     let bytes = json.len() as u64;
     if bytes > MAX_INDEX_BYTES {
-        let allowed = format!("more than the {MAX_INDEX_BYTES} allowed");
-        let message = format!("the index would have {bytes} bytes, {allowed}");
+        let [bytes, most] = sizes_apart(bytes, MAX_INDEX_BYTES);
+        let message = format!("the index would have {bytes}; at most {most} are allowed");
         return Err(Error::registry(location, message));
     }
     wire::check(json, location)

@@ -201,11 +201,20 @@ fn a_model_that_does_not_fit_is_refused_before_its_first_byte() {
         return;
     };
     let report = publish(&machine, 3 << 20);
-    fill(&disk.filler(), 4 << 20);
+    fill(&disk.filler(), 6 << 20);
     let ran = run(&machine, &disk, "pull g/m v1 --json");
     assert_full(&ran);
     let message = ran.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("3145728 bytes needed, "), "{message}");
+    let store = disk.root.join("store");
+    let expected = format!(" MB free on the disk of {}", store.display());
+    assert!(
+        message.contains("not enough space: 4.2 MB needed, "),
+        "{message}"
+    );
+    assert!(message.ends_with(&expected), "{message}");
+    let (needed, margin) = (3 << 20, 1 << 20);
+    assert_eq!(ran.json()["error"]["needed_bytes"], needed + margin);
+    assert!(ran.json()["error"]["available_bytes"].as_u64().unwrap() < needed + margin);
     assert_eq!(machine.chunk_requests(&[&report]), Vec::<String>::new());
     partial_bytes(&machine, &disk);
     let ran = run(&machine, &disk, "pull g/m v1");
@@ -232,7 +241,14 @@ fn a_disk_that_fills_up_on_the_way_ends_the_pull_and_the_next_goes_on() {
     machine
         .server
         .rule(rule.on_request(move || fill(&filler, u64::MAX)));
-    assert_full(&run(&machine, &disk, "pull g/m v1 --json --concurrency 1"));
+    let ran = run(&machine, &disk, "pull g/m v1 --json --concurrency 1");
+    assert_full(&ran);
+    let message = ran.json()["error"]["message"].as_str().unwrap().to_owned();
+    let expected = format!(
+        "no space left on the disk of {}",
+        disk.root.join("store").display()
+    );
+    assert!(message.ends_with(&expected), "{message}");
     let done = partial_bytes(&machine, &disk);
     assert_eq!(done, 1 << 20);
     // Still full: again refused, and again nothing lost.

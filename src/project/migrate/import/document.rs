@@ -10,6 +10,7 @@ use super::{json, yaml};
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::MAX_REGISTRY_BYTES;
 use crate::project::scan::formats::decode;
+use crate::size::size;
 
 /// What is accepted, for the error about anything else.
 const ACCEPTED: &str = "a registry.yaml of modelops, with 'models' or 'targets', or a model_registry.json, with 'models'";
@@ -64,7 +65,8 @@ fn read_text(path: &Path) -> Result<String> {
         .read_to_end(&mut bytes)
         .at("read", path)?;
     if bytes.len() as u64 > MAX_REGISTRY_BYTES {
-        let message = format!("has more than the {MAX_REGISTRY_BYTES} bytes that it may have");
+        let most = size(MAX_REGISTRY_BYTES);
+        let message = format!("has more than the {most} that it may have");
         return Err(Error::registry(path.display(), message));
     }
     decode(&bytes).map_err(|_| Error::registry(path.display(), "the registry is not UTF-8"))

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
 use crate::project::scan::pointer::PointerCheck;
 use crate::relpath::RelPath;
+use crate::size::size;
 
 /// The most that [`ModelFile::head`] reads of a file, in bytes: enough to recognise a format. [`ModelFile`] has an example.
 pub const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -150,7 +151,8 @@ impl ModelFile {
 
     /// Reads the whole file.
     pub(crate) fn bytes(&self, max_bytes: u64) -> Result<Vec<u8>> {
-        let message = format_args!("more than {max_bytes} bytes are not read as text");
+        let most = size(max_bytes);
+        let message = format_args!("more than {most} are not read as text");
         self.ensure(self.size_bytes <= max_bytes, message)?;
         let mut bytes = Vec::new();
         let mut limited = self.reopen()?.take(max_bytes.saturating_add(1));
@@ -326,10 +328,7 @@ mod tests {
         assert_eq!(marked.head_text().unwrap(), "a\r\nπ");
         assert_eq!(marked.text(marked.size_bytes()).unwrap(), "a\r\nπ");
         let large = marked.text(marked.size_bytes() - 1).unwrap_err();
-        assert_eq!(
-            large.to_string(),
-            "more than 7 bytes are not read as text (a)"
-        );
+        assert_eq!(large.to_string(), "more than 7 B are not read as text (a)");
         let latin = folder.file("b", b"caf\xe9").text(100).unwrap_err();
         assert_eq!(latin.to_string(), "the file is not UTF-8 text (b)");
         assert_eq!(latin.code(), "REGISTRY_ERROR");

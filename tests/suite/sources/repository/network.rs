@@ -155,7 +155,7 @@ fn a_document_beyond_its_limit_is_not_read_on() {
         let told = sync(&host.manager(&["develop"]));
         assert!(
             told.starts_with(
-                "failed mf6/test@develop REGISTRY_ERROR the document is larger than 67108864 bytes"
+                "failed mf6/test@develop REGISTRY_ERROR the document is larger than 67.1 MB"
             ),
             "{told}"
         );
