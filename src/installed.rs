@@ -8,7 +8,7 @@
 //! | [`VerifyOptions`], [`VerifyReport`], [`VerifiedModel`], [`DamagedFile`], [`Damage`] | verifying |
 //! | [`UpdateOptions`], [`UpdateReport`], [`UpdateEntry`], [`Freshness`], [`Change`] | updating |
 //! | [`CopyOptions`], [`CopyReport`] | copying into a workspace |
-//! | [`RemoveReport`], [`PrunePlan`], [`PruneReport`], [`PrunedPartial`] | removing models and partials |
+//! | [`RemoveReport`], [`PruneOptions`], [`PrunePlan`], [`PruneReport`], [`PrunedPartial`] | removing models and partials |
 //!
 //! [`Manager`](crate::Manager) has an example for each operation.
 //!
@@ -113,7 +113,7 @@ pub use crate::engine::local::copy::{CopyOptions, CopyReport};
 pub use crate::engine::local::list::{
     InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, Scope, Status,
 };
-pub use crate::engine::local::prune::{PrunePlan, PruneReport, PrunedPartial};
+pub use crate::engine::local::prune::{PruneOptions, PrunePlan, PruneReport, PrunedPartial};
 pub use crate::engine::local::remove::RemoveReport;
 pub use crate::engine::local::update::{
     Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport,

@@ -258,6 +258,7 @@ pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;
 pub mod pull;
+mod quantity;
 mod range_set;
 mod relpath;
 pub mod remote;

@@ -2,11 +2,13 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Command};
+use serde::Serialize;
 
 use super::args::{self, flag, is_set, option, positional, string, text};
 use super::ending::CliResult;
-use super::offers::{Detail, SOURCES, print_offers};
+use super::offers::{Detail, Offers, SOURCES, note_not_shown, print_offers};
 use super::render::or_dash;
+use super::selection::{self, Selection};
 use super::session::Session;
 use super::table::Table;
 use super::{Mount, render};
@@ -30,6 +32,8 @@ pub(super) const EXAMPLES: &str = "
     list --remote                                  models that can be pulled; many are summed up
     list --remote --all                            each of them
     list --remote --source mf6/test --ref develop  the models of one branch
+    list --filter 'size>1GB' --filter 'age>30d'    large and old ones
+    list --remote --sort size --limit 10           the ten largest
     list --quiet                                   only names
 ";
 
@@ -54,6 +58,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("List the examples of the registries, with their models")
                 .conflicts_with_all([STATUS, args::TYPE]),
         ])
+        .args(selection::options().map(|option| option.conflicts_with(EXAMPLES_FLAG)))
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
@@ -71,15 +76,23 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         let print = || print_examples(session, &examples);
         return session.show_list("examples", &examples, print);
     }
+    let mut selection = Selection::new(matches);
     if is_set(matches, args::REMOTE) {
         let mut listing = session.metered_as(SOURCES, |_| session.manager.list_remote(&options))?;
         let models = &mut listing.models;
         models.retain(|remote| is_named(&remote.model, name));
-        let detail = match name.is_some() || is_set(matches, args::ALL) {
+        selection.apply(models);
+        let is_each = name.is_some() || is_set(matches, args::ALL) || selection.is_limited();
+        let detail = match is_each {
             true => Detail::Each,
             false => Detail::SumsOfMany,
         };
-        return print_offers(session, models, &listing.failures, detail);
+        let offers = Offers {
+            models,
+            failures: &listing.failures,
+            not_shown: selection.not_shown,
+        };
+        return print_offers(session, &offers, detail);
     }
     let status = text(matches, STATUS);
     let mut statuses = STATUSES.into_iter();
@@ -96,9 +109,29 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     };
     listing.models.retain(|model| is_wanted(&model.model));
     listing.partials.retain(|partial| is_wanted(&partial.model));
+    selection.apply(&mut listing.models);
+    selection.apply(&mut listing.partials);
     let filters = [args::NAME, args::SOURCE, args::REF, args::TYPE, STATUS];
     let is_filtered = filters.iter().any(|id| text(matches, id).is_some());
-    session.show(&listing, || print_installed(session, &listing, is_filtered))
+    let is_filtered = is_filtered || selection.is_filtered();
+    let shown = Shown {
+        listing: &listing,
+        not_shown: selection.not_shown,
+    };
+    session.show(&shown, || {
+        print_installed(session, &listing, is_filtered)?;
+        note_not_shown(session, selection.not_shown);
+        Ok(())
+    })
+}
+
+/// What of the store is shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    listing: &'a Listing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_shown: Option<usize>,
 }
 
 /// Returns whether a model has this name, or belongs to the group of this name.

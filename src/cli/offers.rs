@@ -13,10 +13,14 @@ use crate::ErrorKind;
 use crate::error::chain;
 use crate::remote::{Facts, LocalState, RegistryFailure, RemoteModel};
 
+/// What sources offer, and what could not be read of it.
 #[derive(Serialize)]
-struct Offers<'a> {
-    models: &'a [RemoteModel],
-    failures: &'a [RegistryFailure],
+pub(super) struct Offers<'a> {
+    pub(super) models: &'a [RemoteModel],
+    pub(super) failures: &'a [RegistryFailure],
+    /// How many models a limit leaves out, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_shown: Option<usize>,
 }
 
 /// How much is printed of many offers.
@@ -36,18 +40,17 @@ const MANY: usize = 50;
 
 /// Prints offers, and the registries that could not be read. A registry that failed decides how the command ends; one that
 /// was never synced does not.
-pub(super) fn print_offers(
-    session: &Session,
-    models: &[RemoteModel],
-    failures: &[RegistryFailure],
-    detail: Detail,
-) -> CliResult {
-    session.show(&Offers { models, failures }, || {
+pub(super) fn print_offers(session: &Session, offers: &Offers<'_>, detail: Detail) -> CliResult {
+    let Offers {
+        models, failures, ..
+    } = *offers;
+    session.show(offers, || {
         let is_for_people = session.console.out_is_terminal && !session.output.quiet;
         match detail == Detail::SumsOfMany && models.len() > MANY && is_for_people {
             true => print_sums(session, models),
             false => print_table(session, models),
         }?;
+        note_not_shown(session, offers.not_shown);
         note_failures(session, failures);
         Ok(())
     })?;
@@ -168,6 +171,14 @@ fn print_sums(session: &Session, models: &[RemoteModel]) -> CliResult {
         Sum::of(models).to_string(),
         format!("'{path} list --remote NAME' lists those of a group, and --all all of them"),
     ])
+}
+
+/// Says how many rows a limit leaves out.
+pub(super) fn note_not_shown(session: &Session, number: Option<usize>) {
+    if let Some(number @ 1..) = number {
+        let models = render::count(number, "more model");
+        session.note(format!("{models} not shown"));
+    }
 }
 
 fn note_failures(session: &Session, failures: &[RegistryFailure]) {

@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::Mount;
 use super::args::{self, flag, is_set, positional, string, text};
 use super::ending::CliResult;
-use super::offers::{Detail, SOURCES, print_offers};
+use super::offers::{Detail, Offers, SOURCES, print_offers};
 use super::render::{self, or_dash};
 use super::session::Session;
 use super::table::Table;
@@ -40,7 +40,14 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let work = if is_remote { SOURCES } else { "" };
     let report = session.metered_as(work, |_| session.manager.search(query, &options))?;
     match is_remote {
-        true => print_offers(session, &report.remote, &report.failures, Detail::Each),
+        true => {
+            let offers = Offers {
+                models: &report.remote,
+                failures: &report.failures,
+                not_shown: None,
+            };
+            print_offers(session, &offers, Detail::Each)
+        }
         false => session.show_list("models", &report.installed, || {
             print_installed(session, &report.installed)
         }),

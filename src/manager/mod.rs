@@ -11,7 +11,7 @@ use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::local::copy::{CopyOptions, CopyReport};
 use crate::engine::local::list::{InstalledDetail, InstalledModel, ListOptions, Listing};
-use crate::engine::local::prune::{PrunePlan, PruneReport};
+use crate::engine::local::prune::{PruneOptions, PrunePlan, PruneReport};
 use crate::engine::local::remove::RemoveReport;
 use crate::engine::local::update::{UpdateOptions, UpdateReport};
 use crate::engine::local::verify::{VerifyOptions, VerifyReport};
@@ -493,15 +493,16 @@ pub trait Manager: Send + Sync + Debug {
     ///
     /// ```
     /// use modelrack::Manager;
+    /// use modelrack::installed::PruneOptions;
     ///
     /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
-    /// let plan = manager.plan_prune()?;
+    /// let plan = manager.plan_prune(&PruneOptions::default())?;
     /// println!("{} unfinished pulls, {} bytes", plan.partials.len(), plan.bytes);
     /// let report = manager.prune(&plan)?;
     /// assert!(report.in_use.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn plan_prune(&self) -> Result<PrunePlan> {
+    fn plan_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
         unsupported("plan_prune")
     }
 

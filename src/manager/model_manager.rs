@@ -15,10 +15,10 @@ use crate::http::transport::Transport;
 use crate::manager::{
     Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Example,
     InstalledDetail, InstalledModel, ListOptions, Listing, Manager, MatchingReport, ModelAddress,
-    ModelName, ModelPattern, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport,
-    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
-    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, VerifyOptions,
-    VerifyReport,
+    ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport, PullOptions, PullPlan,
+    PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport,
+    SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport,
+    VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -247,8 +247,8 @@ impl Manager for ModelManager {
         self.engine()?.search(query, options)
     }
 
-    fn plan_prune(&self) -> Result<PrunePlan> {
-        self.engine()?.plan_prune()
+    fn plan_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
+        self.engine()?.plan_prune(options)
     }
 
     fn prune(&self, plan: &PrunePlan) -> Result<PruneReport> {

@@ -14,7 +14,6 @@ mod search;
 mod show;
 mod status;
 mod sync;
-mod values;
 
 use clap::{ArgMatches, Command};
 

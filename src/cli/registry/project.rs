@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::builder::TypedValueParser as _;
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::{STATUS, values};
+use super::STATUS;
 use crate::Result;
 use crate::cli::Mount;
 use crate::cli::args::{self, Which, complete, option, positional, string, value};
 use crate::cli::session::Session;
 use crate::project::{Project, ProjectOptions, SelectOptions};
+use crate::quantity::ByteSize;
 
 const PROJECT: &str = "modelrack_project";
 const MAX_SIZE: &str = "modelrack_max-size";
@@ -30,7 +31,7 @@ pub(super) fn limits() -> [Arg; 2] {
     [
         option(MAX_SIZE, "SIZE")
             .help("The largest registry to write, such as 10MB [default: 64MiB]")
-            .value_parser(values::size),
+            .value_parser(value_parser!(ByteSize)),
         option(KEEP_VERSIONS, "N")
             .help("If it would be larger, keep only the N highest versions of each model")
             .value_parser(value_parser!(u16).range(1..).map(usize::from)),
@@ -73,7 +74,7 @@ pub(super) fn path_option(id: &'static str, value: &'static str) -> Arg {
 /// Opens the project, and says so if its registry was read from the backup.
 pub(super) fn open(session: &Session, matches: &ArgMatches) -> Result<Project> {
     let options = ProjectOptions::default()
-        .max_bytes(value(matches, MAX_SIZE).copied())
+        .max_bytes(value(matches, MAX_SIZE).map(|ByteSize(bytes)| *bytes))
         .keep_versions(value(matches, KEEP_VERSIONS).copied());
     let project = match value::<PathBuf>(matches, PROJECT) {
         Some(folder) => Project::open(folder, &options)?,

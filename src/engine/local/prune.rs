@@ -3,21 +3,62 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
 use crate::engine::Engine;
 use crate::error::{IoContext, Result, chain};
 use crate::model::ModelRef;
+use crate::setters::setters;
 use crate::store::partial::{Partial, find_partials, remove_partial};
 use crate::store::staging;
 use serde::Serialize;
+
+/// Which unfinished pulls to prune. Default: all that nobody is using.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use modelrack::Manager;
+/// use modelrack::installed::PruneOptions;
+///
+/// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let month = Duration::from_secs(30 * 24 * 60 * 60);
+/// let plan = manager.plan_prune(&PruneOptions::default().older_than(month))?;
+/// for partial in &plan.partials {
+///     assert!(partial.touched_at.elapsed()? > month);
+/// }
+/// manager.prune(&plan)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PruneOptions {
+    /// Only what was last written to longer ago than this. Default: of any age.
+    pub older_than: Option<Duration>,
+}
+
+setters!(PruneOptions {
+    older_than: impl Into<Option<Duration>>,
+});
+
+impl PruneOptions {
+    /// Returns whether something that was last written to at a time is to go. A time that is unknown or has yet to come is
+    /// of no age.
+    fn covers(&self, touched_at: Option<SystemTime>, now: SystemTime) -> bool {
+        let age = || now.duration_since(touched_at?).ok();
+        self.older_than
+            .is_none_or(|least| age().is_some_and(|age| age > least))
+    }
+}
 
 /// What a prune removes: everything in the store that interrupted operations left and nobody is using.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
+/// use modelrack::installed::PruneOptions;
 /// use modelrack::{CancelToken, Manager, ModelRef, Progress, ProgressEvent, PullOptions};
 ///
 /// /// Cancels a pull as soon as its first bytes have arrived.
@@ -37,9 +78,10 @@ use serde::Serialize;
 /// let options = PullOptions::default().cancel(cancel.clone()).progress(Arc::new(Impatient(cancel)));
 /// manager.pull(&"digits/logistic v1".parse()?, &options).unwrap_err();
 ///
-/// let plan = manager.plan_prune()?;
+/// let plan = manager.plan_prune(&PruneOptions::default())?;
 /// for partial in &plan.partials {
 ///     println!("{}: {} bytes in {}", partial.model, partial.bytes, partial.path.display());
+///     println!("  written to {:?} ago", partial.touched_at.elapsed()?);
 /// }
 /// println!("{} bytes, and {} other folders", plan.bytes, plan.leftovers.len());
 ///
@@ -74,14 +116,22 @@ pub struct PrunedPartial {
     pub path: PathBuf,
     /// Its size on disk.
     pub bytes: u64,
+    /// When the pull last wrote to it.
+    #[serde(serialize_with = "crate::time::serialize")]
+    pub touched_at: SystemTime,
 }
 
 impl PrunedPartial {
-    /// Creates the entry of an unfinished pull; for [implementations of
+    /// Creates the entry of an unfinished pull that has just ended; for [implementations of
     /// `Manager`](crate::installed#reports-of-your-own).
     #[must_use]
     pub fn new(model: ModelRef, path: PathBuf, bytes: u64) -> Self {
-        Self { model, path, bytes }
+        Self {
+            model,
+            path,
+            bytes,
+            touched_at: SystemTime::now(),
+        }
     }
 }
 
@@ -92,13 +142,14 @@ pub struct PruneReport {
     /// What is gone.
     #[serde(flatten)]
     pub removed: PrunePlan,
-    /// Models whose unfinished pulls remain, because they have been resumed since.
+    /// Models whose unfinished pulls remain, because they are running.
     pub in_use: Vec<ModelRef>,
 }
 
 impl Engine {
     /// Returns what a prune would remove.
-    pub(crate) fn plan_prune(&self) -> Result<PrunePlan> {
+    pub(crate) fn plan_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {
+        let now = SystemTime::now();
         // What a crash interrupted is finished, not removed.
         self.records()?;
         let layout = self.store.layout();
@@ -107,10 +158,12 @@ impl Engine {
             let Some(model) = partial.record.model_ref() else {
                 continue;
             };
-            if !self.store.is_busy(&model) {
+            if options.covers(Some(partial.touched_at), now) && !self.store.is_busy(&model) {
                 let bytes = partial.bytes();
-                plan.partials
-                    .push(PrunedPartial::new(model, partial.dir, bytes));
+                plan.partials.push(PrunedPartial {
+                    touched_at: partial.touched_at,
+                    ..PrunedPartial::new(model, partial.dir, bytes)
+                });
             }
         }
         plan.partials
@@ -121,7 +174,9 @@ impl Engine {
             entries => entries.at("read", &cache)?,
         };
         let folders = entries.flatten().map(|entry| entry.path());
-        let leftovers = folders.filter(|path| self.is_leftover(path));
+        let touched_at = |path: &Path| fs::metadata(path).ok()?.modified().ok();
+        let leftovers =
+            folders.filter(|path| self.is_leftover(path) && options.covers(touched_at(path), now));
         plan.leftovers = leftovers.collect();
         plan.leftovers.sort();
         let partial_bytes: u64 = plan.partials.iter().map(|partial| partial.bytes).sum();
@@ -162,9 +217,12 @@ impl Engine {
                 Err(error) => warn!(error = %chain(&error), "a leftover cannot be removed"),
             }
         }
-        let remaining = find_partials(self.store.layout()).into_iter();
-        for model in remaining.filter_map(|partial| partial.record.model_ref()) {
-            if !report.in_use.contains(&model) {
+        let is_planned = |dir: &Path| plan.partials.iter().any(|of| of.path == dir);
+        for partial in find_partials(self.store.layout()) {
+            if let Some(model) = partial.record.model_ref()
+                && (is_planned(&partial.dir) || self.store.is_busy(&model))
+                && !report.in_use.contains(&model)
+            {
                 report.in_use.push(model);
             }
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tracing::info;
 
 use crate::engine::Engine;
-use crate::engine::local::prune::PrunePlan;
+use crate::engine::local::prune::{PruneOptions, PrunePlan};
 use crate::engine::lookup::reading::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelAddress, ModelRef};
@@ -58,7 +58,7 @@ impl Engine {
 
     /// Removes what the unfinished pull of the one version that is meant has left; fails with `error` if there is none.
     fn remove_unfinished(&self, reading: &Reading, error: Error) -> Result<RemoveReport> {
-        let plan = self.plan_prune()?;
+        let plan = self.plan_prune(&PruneOptions::default())?;
         let pulled = plan.partials.iter().map(|partial| &partial.model);
         let pulled: BTreeSet<&ModelRef> = pulled.filter(|model| reading.is_of(model)).collect();
         match pulled.len() {
@@ -86,7 +86,7 @@ impl Engine {
 
     /// Removes what unfinished pulls of some models left, and nobody is using.
     fn prune_pulls(&self, is_wanted: impl Fn(&ModelRef) -> bool) -> Result<PrunePlan> {
-        let mut plan = self.plan_prune()?;
+        let mut plan = self.plan_prune(&PruneOptions::default())?;
         plan.partials.retain(|partial| is_wanted(&partial.model));
         plan.leftovers.clear();
         Ok(self.prune(&plan)?.removed)

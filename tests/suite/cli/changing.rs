@@ -1,6 +1,7 @@
 //! Commands that change the store: `pull`, `remove`, `update`, `verify`, `copy`, `prune`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -8,6 +9,7 @@ use super::{Sinks, models, mount, run_words};
 use crate::support::disk::{files_below, names_in, write_files};
 use crate::support::rack::{Rack, sample};
 use crate::support::registry::HandMade;
+use crate::support::server::Rule;
 
 #[test]
 fn pull_says_what_it_took_and_the_second_one_says_that_it_is_there() {
@@ -188,15 +190,45 @@ fn prune_removes_what_unfinished_pulls_left() {
         .as_str()
         .unwrap()
         .to_owned();
-    let rule = crate::support::server::Rule::path_starts("/data/");
-    let rule = rule.and(move |request| !request.path.contains(&manifest));
-    rack.server.rule(rule.nth(4).status(404));
+    let chunk = || {
+        let (rule, manifest) = (Rule::path_starts("/data/"), manifest.clone());
+        rule.and(move |request| !request.path.contains(&manifest))
+    };
+    rack.server.rule(chunk().nth(4).status(404));
     assert_eq!(models(&rack, "pull g/m v1 --concurrency 1").code, 5);
-    write_files(
-        &rack.store().join("cache").join("debris"),
-        &[("x", b"12345")],
-    );
+    // By when the pull has last written to it, or the folder was.
+    let partial = rack.partial().unwrap();
+    let debris = rack.store().join("cache").join("debris");
+    let old = SystemTime::now() - Duration::from_secs(40 * 86_400);
+    let journal = partial.join("journal");
+    write_files(&debris, &[("x", b"12345")]);
+    File::options()
+        .append(true)
+        .open(journal)
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    for (line, sizes) in [
+        ("prune --dry-run --json", (1, 1)),
+        ("prune --dry-run --json --older-than 30d", (1, 0)),
+        ("prune --dry-run --json --older-than 60d", (0, 0)),
+    ] {
+        let plan = models(&rack, line).json();
+        let count = |key: &str| plan[key].as_array().unwrap().len();
+        assert_eq!((count("removed"), count("leftovers")), sizes, "{line}");
+    }
+    let out = models(&rack, "prune --dry-run").quiet_success();
+    assert!(out.starts_with("g/m\tv1\t3.1 KB\t"), "{out}");
     assert_eq!(rack.listed().1, ["g/m v1"]);
+    let removed = models(&rack, "prune -y --older-than 60d").quiet_success();
+    assert_eq!(removed, "There is nothing to remove.\n");
+    let report = models(&rack, "prune -y --older-than 30d --json").json();
+    assert_eq!(report["removed"][0]["model"], "m");
+    assert_eq!(report["in_use"], json!([]));
+    assert!(debris.exists());
+    assert_eq!(models(&rack, "prune --older-than 30 -y").code, 2);
+    rack.server.rule(chunk().nth(4).status(404));
+    assert_eq!(models(&rack, "pull g/m v1 --concurrency 1").code, 5);
     let out = models(&rack, "prune -y").quiet_success();
     assert!(
         out.starts_with("Removed ") && out.contains("\nFreed "),

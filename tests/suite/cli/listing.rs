@@ -101,6 +101,79 @@ fn list_shows_models_and_partials_and_asks_nobody() {
 }
 
 #[test]
+fn lists_are_sorted_and_cut_and_say_what_is_left_out() {
+    let rack = furnished();
+    // The registry states no sizes, so nothing moves.
+    for (line, expected, note) in [
+        (
+            "list --sort size",
+            vec!["g/m v1", "h/n v1", "k/broken v1"],
+            "",
+        ),
+        (
+            "list --sort size --limit 1",
+            vec!["g/m v1"],
+            "2 more models not shown\n",
+        ),
+        (
+            "list --limit 3",
+            vec!["g/m v1", "h/n v1", "k/broken v1"],
+            "",
+        ),
+        (
+            "list --remote --sort size --limit 2",
+            vec!["g/m latest", "g/m v1"],
+            "3 more models not shown\n",
+        ),
+        (
+            "list --remote --sort age --limit 4",
+            vec!["g/m latest", "g/m v1", "g/m v2", "h/n v1"],
+            "1 more model not shown\n",
+        ),
+    ] {
+        let ran = models(&rack, line);
+        assert_eq!(
+            (ran.code, names(&ran.out), ran.err.as_str()),
+            (
+                0,
+                expected.iter().map(|name| (*name).to_owned()).collect(),
+                note
+            ),
+            "{line}"
+        );
+    }
+    rack.pull("g/m v2").unwrap();
+    let set = |version: &str, at: &str| {
+        let path = rack.store().join("registry.json");
+        let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        record["g"]["m"][version]["installed_at"] = at.into();
+        std::fs::write(&path, record.to_string()).unwrap();
+    };
+    set("v1", "2026-01-02T00:00:00Z");
+    set("v2", "2026-01-01T00:00:00Z");
+    let out = models(&rack, "list g --sort age").quiet_success();
+    assert_eq!(names(&out), ["g/m v2", "g/m v1"]);
+    let out = models(&rack, "list g --filter age>30d --filter size<1KB").quiet_success();
+    assert_eq!(names(&out), ["g/m v2"]);
+    for line in ["list --limit 1 --json", "list --remote --limit 1 --json"] {
+        let document = models(&rack, line).json();
+        assert_eq!(document["models"].as_array().unwrap().len(), 1, "{line}");
+        assert_eq!(
+            document["not_shown"],
+            if line.contains("remote") { 4 } else { 3 }
+        );
+    }
+    let ran = models(&rack, "list --filter weight>1GB");
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("there is no field 'weight'; fields are size, age, name"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn list_narrows_by_name_status_type_and_source() {
     let rack = furnished();
     for (line, expected) in [
@@ -118,6 +191,24 @@ fn list_narrows_by_name_status_type_and_source() {
         ("list --remote g", vec!["g/m latest", "g/m v1", "g/m v2"]),
         ("list --remote --type text", vec!["g/m latest", "g/m v2"]),
         ("list --remote nothing", vec![]),
+        ("list --filter size>1KB", vec!["g/m v1", "k/broken v1"]),
+        (
+            "list --filter size>1KB --filter status=error",
+            vec!["k/broken v1"],
+        ),
+        (
+            "list --filter age<1h",
+            vec!["g/m v1", "h/n v1", "k/broken v1"],
+        ),
+        ("list --filter age>1h", vec![]),
+        (
+            "list --remote --filter name=g/*",
+            vec!["g/m latest", "g/m v1", "g/m v2"],
+        ),
+        (
+            "list --remote --filter status=absent",
+            vec!["g/m latest", "g/m v2", "k/broken v1"],
+        ),
     ] {
         let ran = models(&rack, line);
         assert_eq!(names(&ran.out), expected, "{line}");

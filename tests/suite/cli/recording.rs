@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use modelrack::installed::{
-    Annotation, CopyReport, InstalledDetail, InstalledModel, Listing, PrunePlan, PruneReport,
-    RemoveReport, UpdateReport, VerifyReport,
+    Annotation, CopyReport, InstalledDetail, InstalledModel, Listing, PruneOptions, PrunePlan,
+    PruneReport, RemoveReport, UpdateReport, VerifyReport,
 };
 use modelrack::progress::Download;
 use modelrack::pull::MatchingReport;
@@ -149,7 +149,7 @@ impl Manager for Recording {
         Ok(SearchReport::default())
     }
 
-    fn plan_prune(&self) -> Result<PrunePlan> {
+    fn plan_prune(&self, _: &PruneOptions) -> Result<PrunePlan> {
         self.note("plan_prune")?;
         Ok(PrunePlan::default())
     }

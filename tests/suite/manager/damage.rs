@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use modelrack::installed::PruneOptions;
 use modelrack::pull::PullOutcome;
 use modelrack::{CancelToken, ListOptions, Manager, PullOptions, RemoteOptions, VerifyOptions};
 use serde_json::json;
@@ -310,7 +311,9 @@ fn hostile_leftovers_in_the_cache_are_harmless() {
     manager
         .pull(&address("g/m v1"), &PullOptions::default().force(true))
         .unwrap();
-    manager.prune(&manager.plan_prune().unwrap()).unwrap();
+    manager
+        .prune(&manager.plan_prune(&PruneOptions::default()).unwrap())
+        .unwrap();
     rack.assert_files("g/m v1", &sample());
     assert_eq!(rack.listed().0, ["g/m v1", "h/n v1"]);
     assert!(!names_in(&cache).contains(&"c".to_owned()));

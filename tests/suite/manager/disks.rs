@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use modelrack::installed::Damage;
+use modelrack::installed::{Damage, PruneOptions};
 use modelrack::pull::PullOutcome;
 use modelrack::{CancelToken, Manager, PullOptions, UpdateOptions, VerifyOptions};
 use tempfile::TempDir;
@@ -96,14 +96,18 @@ fn an_unfinished_pull_lies_where_the_model_will() {
         .unwrap();
     fail();
     let manager = rack.manager();
-    let pruned = manager.prune(&manager.plan_prune().unwrap()).unwrap();
+    let pruned = manager
+        .prune(&manager.plan_prune(&PruneOptions::default()).unwrap())
+        .unwrap();
     assert_eq!(pruned.removed.partials.len(), 1);
     assert_clean(&rack, disk.path(), &[]);
 
     // Of one that a crash left without its record, too.
     fail();
     fs::remove_file(partial.join("partial.json")).unwrap();
-    let pruned = manager.prune(&manager.plan_prune().unwrap()).unwrap();
+    let pruned = manager
+        .prune(&manager.plan_prune(&PruneOptions::default()).unwrap())
+        .unwrap();
     assert_eq!(pruned.removed.leftovers.len(), 1);
     assert!(
         pruned.removed.bytes >= 4 * CHUNK as u64,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use modelrack::installed::{PruneReport, Status};
+use modelrack::installed::{PruneOptions, PruneReport, Status};
 use modelrack::{
     CancelToken, CopyOptions, ErrorKind, ListOptions, Manager, ManagerExt, ModelName, PullOptions,
     SearchOptions,
@@ -220,7 +220,9 @@ fn removing_all_versions_goes_on_past_a_failure() {
 
 fn prune(rack: &Rack) -> PruneReport {
     let manager = rack.manager();
-    manager.prune(&manager.plan_prune().unwrap()).unwrap()
+    manager
+        .prune(&manager.plan_prune(&PruneOptions::default()).unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -269,7 +271,7 @@ fn prune_removes_partials_but_not_one_in_use() {
                 ("g/n v1".into(), Status::Downloading)
             ]
         );
-        let plan = other.plan_prune().unwrap();
+        let plan = other.plan_prune(&PruneOptions::default()).unwrap();
         assert_eq!(plan.partials.len(), 1);
         assert_eq!(plan.partials[0].model, model_ref("g/m v1"));
         assert!(plan.bytes > 0);

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
-use super::{PATHS, notes, values};
+use super::{PATHS, notes};
 use crate::cli::args::{self, Which, all, complete, option, positional, text, value};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 use crate::project::{DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport};
+use crate::quantity::ByteSize;
 use crate::transport::Url;
 use crate::{Error, Result};
 
@@ -56,7 +57,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             option(CHUNK_SIZE, "SIZE")
                 .help("The size of a chunk, such as 8MiB or 500KB")
                 .default_value("8MiB")
-                .value_parser(values::size),
+                .value_parser(value_parser!(ByteSize)),
             option(ALIAS, "VERSION")
                 .help("Another name for the version, such as latest; may be repeated")
                 .action(ArgAction::Append),
@@ -74,10 +75,12 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let paths: Vec<PathBuf> = all(matches, PATHS);
     let to = args::path(matches, TO);
     let project = project::open(session, matches)?;
+    let chunk_bytes = value(matches, CHUNK_SIZE);
+    let chunk_bytes = chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes);
     let options = PublishOptions::default()
         .aliases(all::<String>(matches, ALIAS))
         .group(text(matches, GROUP).unwrap_or_default())
-        .chunk_bytes(*value(matches, CHUNK_SIZE).unwrap_or(&DEFAULT_CHUNK_BYTES))
+        .chunk_bytes(chunk_bytes)
         .cancel(session.cancel.clone());
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
