@@ -276,7 +276,10 @@ impl ProjectRegistry {
 
     /// Returns the tables for all readers: the current versions, of two that differ on a file the later one, and what
     /// `make` found.
-    pub(super) fn document(&self) -> Document<'_> {
+    pub(super) fn document(&self) -> Cow<'_, Document<'_>> {
+        if self.entries.is_empty() {
+            return Cow::Borrowed(&self.made);
+        }
         let mut document = self.made.borrowed();
         let entries = self.entries.iter();
         let mut current: Vec<_> = entries
@@ -291,7 +294,7 @@ impl ProjectRegistry {
             let names = version.files.keys().map(|path| path.as_str().into());
             document.models.insert(id.into(), names.collect());
         }
-        document
+        Cow::Owned(document)
     }
 }
 

@@ -255,15 +255,26 @@ impl Project {
         cancel: &CancelToken,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
     ) -> Result<T> {
+        self.change_if(cancel, act, |_| true)
+    }
+
+    /// Changes the registry as [`Project::change`] does, unless the outcome is not wanted: then the change has no effect.
+    pub(super) fn change_if<T>(
+        &mut self,
+        cancel: &CancelToken,
+        act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+        is_wanted: impl FnOnce(&T) -> bool,
+    ) -> Result<T> {
         let folder = self.root.join(REGISTRY_DIR);
         own(&folder, fs::Metadata::is_dir, "folder")?;
         let limit = self.options.lock_limit.unwrap_or(RECORD_LIMIT);
-        RegistryFile::new(folder).locked(limit, cancel, || self.change_alone(act))
+        RegistryFile::new(folder).locked(limit, cancel, || self.change_alone(act, is_wanted))
     }
 
     fn change_alone<T>(
         &mut self,
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
+        is_wanted: impl FnOnce(&T) -> bool,
     ) -> Result<T> {
         // An unsaved or recovered registry differs from the text on disk.
         let is_of_base = !self.unsaved && self.recovered.is_none();
@@ -283,22 +294,11 @@ impl Project {
         // A large registry is not copied to be changed: what is on disk is the copy, unless there is a change that is not.
         let before = self.registry.measure();
         let copy = self.unsaved.then(|| self.registry.clone());
-        let outcome = match self.change_in_memory(act) {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                match copy {
-                    Some(copy) => self.registry = copy,
-                    None => {
-                        // Until it is read, the one in memory is of no text.
-                        self.base = None;
-                        let before = self.file.read(None)?;
-                        self.registry = before.registry.unwrap_or_default();
-                        self.base = before.digest;
-                    }
-                }
-                return Err(error);
-            }
-        };
+        let outcome = self.change_in_memory(act);
+        if !outcome.as_ref().is_ok_and(is_wanted) {
+            self.restore(copy)?;
+        }
+        let outcome = outcome?;
         if self.registry.measure() != before || found.damage.is_some() {
             self.unsaved = true;
         }
@@ -308,6 +308,20 @@ impl Project {
             self.write(&found)?;
         }
         Ok(outcome)
+    }
+
+    /// Takes back a change, to a copy of the registry or to the one on disk.
+    fn restore(&mut self, copy: Option<ProjectRegistry>) -> Result<()> {
+        if let Some(copy) = copy {
+            self.registry = copy;
+            return Ok(());
+        }
+        // Until it is read, the one in memory is of no text; and there need not be two.
+        (self.base, self.registry) = (None, ProjectRegistry::default());
+        let before = self.file.read(None)?;
+        self.registry = before.registry.unwrap_or_default();
+        self.base = before.digest;
+        Ok(())
     }
 
     fn change_in_memory<T>(

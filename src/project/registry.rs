@@ -84,32 +84,35 @@ impl RegistryFile {
         outcome
     }
 
-    /// Reads the registry, or its backup if it is damaged or missing. A text with the digest in `known` is not parsed
+    /// Reads the registry, or its backup if it is damaged or missing. A text with the digest in `known` is not read into memory
     /// again: it is the text of the registry beside it, of which there need not be two.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedRegistry`] when the backup does not help either; the storage errors.
     pub(super) fn read(&self, known: Option<(Digest, &ProjectRegistry)>) -> Result<OnDisk> {
         let (path, backup) = (self.path(), self.backup());
+        if let Some((known, registry)) = known
+            && is_there(&path)?
+            && self.each_piece(|_| Ok(()))? == known
+        {
+            return Ok(OnDisk {
+                registry: None,
+                is_kept: is_more_than_made(registry),
+                digest: Some(known),
+                damage: None,
+            });
+        }
         let text = read_whole(&path)?;
         let digest = text.as_deref().map(Digest::of);
         let damaged = |message: &str| Err(Error::registry(path.display(), message));
-        let read = match (text.as_deref(), known) {
-            (None, _) if backup.is_file() => damaged("it is missing"),
-            (None, _) => Ok(ProjectRegistry::default()),
+        let read = match text.as_deref() {
+            None if backup.is_file() => damaged("it is missing"),
+            None => Ok(ProjectRegistry::default()),
             // A power failure can leave an empty file.
-            (Some(text), _) if text.trim_ascii().is_empty() && backup.is_file() => {
+            Some(text) if text.trim_ascii().is_empty() && backup.is_file() => {
                 damaged("it is empty")
             }
-            (Some(_), Some((known, registry))) if digest == Some(known) => {
-                return Ok(OnDisk {
-                    registry: None,
-                    is_kept: is_more_than_made(registry),
-                    digest,
-                    damage: None,
-                });
-            }
-            (Some(text), _) => parse(text, &path),
+            Some(text) => parse(text, &path),
         };
         drop(text);
         let (registry, damage) = match read {
@@ -192,23 +195,27 @@ impl RegistryFile {
 
     /// Copies the registry, which has this digest, to its backup.
     fn back_up(&self, digest: Digest) -> Result<()> {
+        let mut backup = NewFile::create(&self.backup())?;
+        if self.each_piece(|piece| backup.write(piece))? != digest {
+            let message = "another program is changing it: try again";
+            return Err(Error::registry(self.path().display(), message));
+        }
+        backup.commit()
+    }
+
+    /// Passes on the text in pieces; returns its digest.
+    fn each_piece(&self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<Digest> {
         let path = self.path();
         let mut file = fs::File::open(&path).at("read", &path)?;
-        let mut backup = NewFile::create(&self.backup())?;
         let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 64 << 10]);
         loop {
             let length = file.read(&mut buffer).at("read", &path)?;
             if length == 0 {
-                break;
+                return Ok(hasher.finish());
             }
             hasher.update(&buffer[..length]);
-            backup.write(&buffer[..length])?;
+            take(&buffer[..length])?;
         }
-        if hasher.finish() != digest {
-            let message = "another program is changing it: try again";
-            return Err(Error::registry(path.display(), message));
-        }
-        backup.commit()
     }
 
     /// Removes temporary files of killed programs.
@@ -251,16 +258,23 @@ pub(super) fn own(
     }
 }
 
-fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
-    let Some(metadata) = own(path, fs::Metadata::is_file, "file")? else {
-        return Ok(None);
-    };
-    if metadata.len() > MAX_REGISTRY_BYTES {
-        let [bytes, most] = sizes_apart(metadata.len(), MAX_REGISTRY_BYTES);
+/// Returns whether there is a registry, which is not too large.
+fn is_there(path: &Path) -> Result<bool> {
+    let metadata = own(path, fs::Metadata::is_file, "file")?;
+    let bytes = metadata.as_ref().map_or(0, fs::Metadata::len);
+    if bytes > MAX_REGISTRY_BYTES {
+        let [bytes, most] = sizes_apart(bytes, MAX_REGISTRY_BYTES);
         let message = format!("the registry has {bytes}; at most {most} are allowed");
         return Err(Error::registry(path.display(), message));
     }
-    fs::read(path).at("read", path).map(Some)
+    Ok(metadata.is_some())
+}
+
+fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {
+    let is_there = is_there(path)?;
+    is_there
+        .then(|| fs::read(path).at("read", path))
+        .transpose()
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<ProjectRegistry> {

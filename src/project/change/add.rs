@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -223,6 +224,7 @@ impl Project {
             ..AddReport::default()
         };
         report.processed = found + report.failed.len();
+        let candidates = survey.candidates;
         self.change(&options.cancel, |registry| {
             let mut register = Register::new(registry, &hashes, now);
             let mut check = |path: &str, outcome: Result<()>| {
@@ -230,11 +232,15 @@ impl Project {
                 let failed = outcome.err().map(|error| FailedPath { path, error });
                 report.failed.extend(failed);
             };
-            for model in &models {
-                check(&model.at.path, register.model(model, &given));
-            }
-            for target in &targets {
-                check(target.path.as_str(), register.target(target, &given));
+            // One after the other, so that none is in memory twice.
+            for candidate in candidates {
+                let at = slice::from_ref(&candidate);
+                for model in models_of(at, &given) {
+                    check(&model.at.path, register.model(&model, &given));
+                }
+                for target in targets_of(at, &given)? {
+                    check(target.path.as_str(), register.target(&target, &given));
+                }
             }
             (report.registered, report.unchanged) = register.outcome();
             Ok(())

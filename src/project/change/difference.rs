@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::modelstoml::{Files, ModelEntry, ProjectRegistry, TargetEntry};
+use crate::modelstoml::{Files, ModelEntry, TargetEntry};
 use crate::project::item::ItemKind;
 use crate::relpath::RelPath;
 
@@ -81,30 +81,17 @@ impl Difference {
         self.changed.is_empty() && self.dropped.is_empty()
     }
 
-    pub(crate) fn between(before: &ProjectRegistry, after: &ProjectRegistry) -> Self {
-        let models = before.entries.iter().map(|(id, old)| {
-            let new = after.entries.get(id);
-            let change = new.map(|new| ItemChange::of_model(id, old, new));
-            (ItemKind::Model, id, change)
-        });
-        let targets = before.targets.iter().map(|(id, old)| {
-            let new = after.targets.get(id);
-            let change = new.map(|new| ItemChange::of_target(id, old, new));
-            (ItemKind::Target, id, change)
-        });
-        let mut difference = Self::default();
-        for (kind, id, change) in models.chain(targets) {
-            let files = change.as_ref().map(|change| change.files_removed.clone());
-            if files.as_ref().is_none_or(|files| !files.is_empty()) {
-                let (id, files) = (id.clone(), files.unwrap_or_default());
-                difference.dropped.push(Dropped { kind, id, files });
-            }
-            match change {
-                Some(change) if change.is_empty() => difference.unchanged += 1,
-                change => difference.changed.extend(change),
-            }
+    /// Adds how a model or target changed; `None` if it no longer exists.
+    pub(crate) fn add(&mut self, kind: ItemKind, id: &str, change: Option<ItemChange>) {
+        let files = change.as_ref().map(|change| change.files_removed.clone());
+        if files.as_ref().is_none_or(|files| !files.is_empty()) {
+            let (id, files) = (id.to_owned(), files.unwrap_or_default());
+            self.dropped.push(Dropped { kind, id, files });
         }
-        difference
+        match change {
+            Some(change) if change.is_empty() => self.unchanged += 1,
+            change => self.changed.extend(change),
+        }
     }
 }
 

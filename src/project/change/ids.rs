@@ -1,6 +1,6 @@
 //! Indexes of the registered ids.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::modelstoml::ProjectRegistry;
@@ -10,8 +10,8 @@ use crate::modelstoml::ProjectRegistry;
 pub(crate) struct Ids {
     /// Ids in lower case → ids.
     names: HashMap<String, String>,
-    /// Files and folders → the ids that were registered from each, including entries that have moved since.
-    at: HashMap<String, BTreeSet<String>>,
+    /// Files and folders → the ids that were registered from each, in order, including entries that have moved since.
+    at: HashMap<String, Vec<String>>,
     /// Entrypoints of targets → their ids, including targets that have changed since.
     targets: HashMap<String, String>,
 }
@@ -34,7 +34,9 @@ impl Ids {
     pub(crate) fn add_model(&mut self, id: &str, path: &str) {
         self.names.insert(id.to_lowercase(), id.to_owned());
         let at = self.at.entry(path.to_owned()).or_default();
-        at.insert(id.to_owned());
+        if let Err(place) = at.binary_search_by(|other| other.as_str().cmp(id)) {
+            at.insert(place, id.to_owned());
+        }
     }
 
     pub(crate) fn add_target(&mut self, id: &str, entrypoint: &str) {

@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
 
 use super::candidate::{ModelCandidate, Overrides, TargetCandidate, entrypoint_of, symbol_of};
-use super::difference::Difference;
+use super::difference::{Difference, ItemChange};
 use super::plan::RegistryPlan;
 use super::register::Register;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
 use crate::progress::CancelToken;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
-use crate::project::item::{FailedPath, in_order};
+use crate::project::item::{FailedPath, ItemKind, in_order};
 use crate::project::scan::candidate::Candidate;
 use crate::project::scan::hash::{FileHashes, HashProgress};
 use crate::project::scan::python::{Entrypoint, ModelClass, Module, Symbol};
@@ -142,17 +142,14 @@ impl Project {
     /// Those of [`Project::add`].
     pub fn resync(&mut self, options: &ResyncOptions) -> Result<ResyncReport> {
         let snapshot = self.snapshot(options)?;
-        let mut report = self.change(&options.cancel, |registry| {
-            let mut after = registry.clone();
-            let mut report = snapshot.update(&mut after);
+        let update = |registry: &mut ProjectRegistry| {
+            let mut report = snapshot.update(registry);
             report.needs_force &= !options.force;
             report.applied = !report.needs_force && !report.difference.is_empty();
-            if !report.needs_force {
-                // Without a difference, it may know sizes that were unknown.
-                *registry = after;
-            }
             Ok(report)
-        })?;
+        };
+        let is_wanted = |report: &ResyncReport| !report.needs_force;
+        let mut report = self.change_if(&options.cancel, update, is_wanted)?;
         report.failed.extend(snapshot.failed);
         report.left_out = snapshot.left_behind;
         Ok(report)
@@ -185,23 +182,24 @@ impl Project {
             .into_par_iter()
             .map(|path| (path.to_owned(), self.look_again(path)))
             .collect();
-        let (mut candidates, mut failed) = (BTreeMap::new(), Vec::new());
-        let mut left_behind = Vec::new();
-        let mut files: BTreeSet<RelPath> = BTreeSet::new();
-        for (path, candidate) in read {
-            match candidate {
-                Ok(mut candidate) => {
-                    if let Some(candidate) = &mut candidate {
-                        left_behind.append(&mut candidate.left_behind);
-                        files.extend(candidate.files.iter().cloned());
-                        let functions = candidate.functions().iter();
-                        let stated = functions.flat_map(|function| &function.data);
-                        files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
-                    }
-                    candidates.insert(path, candidate);
+        let (mut failed, mut left_behind) = (Vec::new(), Vec::new());
+        let candidates = read
+            .into_iter()
+            .filter_map(|(path, candidate)| match candidate {
+                Ok(candidate) => Some((path, candidate)),
+                Err(error) => {
+                    failed.push(FailedPath { path, error });
+                    None
                 }
-                Err(error) => failed.push(FailedPath { path, error }),
-            }
+            });
+        let mut candidates: BTreeMap<_, _> = candidates.collect();
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
+        for candidate in candidates.values_mut().flatten() {
+            left_behind.append(&mut candidate.left_behind);
+            files.extend(candidate.files.iter().cloned());
+            let functions = candidate.functions().iter();
+            let stated = functions.flat_map(|function| &function.data);
+            files.extend(stated.filter_map(|path| RelPath::parse(path).ok()));
         }
         files.extend(entries.flat_map(ModelEntry::needed).cloned());
         files.extend(targets.flat_map(|target| target.data.iter().cloned()));
@@ -231,43 +229,59 @@ impl Project {
 }
 
 impl Snapshot {
-    /// Updates a registry, and returns what differs.
+    /// Updates a registry, and returns what differs. One model or target after the other: a registry may be too large to be in
+    /// memory twice.
     fn update(&self, registry: &mut ProjectRegistry) -> ResyncReport {
-        let (before, mut failed) = (registry.clone(), Vec::new());
+        let (mut difference, mut failed) = (Difference::default(), Vec::new());
+        let models: Vec<String> = registry.entries.keys().cloned().collect();
+        let targets: Vec<String> = registry.targets.keys().cloned().collect();
         let mut register = Register::new(registry, &self.hashes, self.time);
-        for (id, entry) in &before.entries {
-            let updated = match self.candidates.get(&entry.path) {
+        for id in &models {
+            let Some(before) = register.registry.entries.get(id).cloned() else {
+                continue;
+            };
+            let updated = match self.candidates.get(&before.path) {
                 // It could not be read, which is reported, or was added meanwhile.
-                None => continue,
+                None => Ok(()),
                 Some(None) => {
                     register.registry.entries.remove(id);
-                    continue;
+                    Ok(())
                 }
-                Some(Some(at)) => update_model(&mut register, id, entry, at),
+                Some(Some(at)) => update_model(&mut register, id, &before, at),
             };
+            let entries = &mut register.registry.entries;
             if let Err(error) = updated {
                 // An entry that cannot be updated stays as it was.
-                register.registry.entries.insert(id.clone(), entry.clone());
-                let path = entry.path.clone();
+                entries.insert(id.clone(), before.clone());
+                let path = before.path.clone();
                 failed.push(FailedPath { path, error });
             }
+            let after = entries.get(id);
+            let change = after.map(|after| ItemChange::of_model(id, &before, after));
+            difference.add(ItemKind::Model, id, change);
         }
-        for (id, target) in &before.targets {
-            let updated = match self.candidates.get(target.path.as_str()) {
-                None => continue,
+        for id in &targets {
+            let Some(before) = register.registry.targets.get(id).cloned() else {
+                continue;
+            };
+            let updated = match self.candidates.get(before.path.as_str()) {
+                None => Ok(()),
                 Some(None) => {
                     register.registry.remove_target(id);
-                    continue;
+                    Ok(())
                 }
-                Some(Some(at)) => update_target(&mut register, id, target, at),
+                Some(Some(at)) => update_target(&mut register, id, &before, at),
             };
+            let targets = &mut register.registry.targets;
             if let Err(error) = updated {
-                register.registry.targets.insert(id.clone(), target.clone());
-                let path = target.path.to_string();
+                targets.insert(id.clone(), before.clone());
+                let path = before.path.to_string();
                 failed.push(FailedPath { path, error });
             }
+            let after = targets.get(id);
+            let change = after.map(|after| ItemChange::of_target(id, &before, after));
+            difference.add(ItemKind::Target, id, change);
         }
-        let difference = Difference::between(&before, registry);
         ResyncReport {
             needs_force: !difference.dropped.is_empty(),
             difference,

@@ -140,6 +140,8 @@ impl Project {
             BTreeMap::new();
         let (mut unknown, mut faults) = (Vec::new(), Vec::new());
         let before = (survey.candidates.len(), survey.faults.len());
+        // A list that grows is copied whenever it does.
+        survey.candidates.reserve(read.len());
         for (fault, error) in tree.faults {
             let Some(group) = groups.of_path(&fault) else {
                 faults.push((fault, error));

@@ -3,7 +3,9 @@
 use std::fs;
 
 use modelrack::CancelToken;
-use modelrack::project::{AddOptions, Category, Difference, ItemKind, Remedy, ResyncOptions};
+use modelrack::project::{
+    AddOptions, Category, Difference, ItemKind, ProjectOptions, Remedy, ResyncOptions,
+};
 
 use super::folder::{Folder, SIR, TARGET, failures, gguf, gnn, weights};
 
@@ -163,6 +165,27 @@ fn nothing_is_dropped_without_force() {
         assert_eq!(left.errors, 0, "{what}");
         assert_eq!(left.warnings, 0, "{what}");
     }
+}
+
+#[test]
+fn a_sync_that_needs_force_leaves_the_project_as_it_was() {
+    let folder = Folder::registered();
+    folder.delete("models/agent.md");
+    let mut project = folder.project();
+    let before = project.registry().clone();
+    assert!(project.resync(&options()).unwrap().needs_force);
+    assert!(*project.registry() == before);
+    // So does one that finds a change that could not be written.
+    project.set_options(&ProjectOptions::default().max_bytes(100));
+    let named = AddOptions::default().name("Other");
+    let paths = [folder.path("models/sir.py")];
+    project.add(&paths, &named).unwrap_err();
+    let unsaved = project.registry().clone();
+    assert!(unsaved != before);
+    project.set_options(&ProjectOptions::default());
+    assert!(project.resync(&options()).unwrap().needs_force);
+    assert!(*project.registry() == unsaved);
+    assert!(*folder.project().registry() == unsaved, "it is written now");
 }
 
 #[test]
