@@ -1,5 +1,6 @@
 //! Listing what the sources offer.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::catalog::registry::{Example, RemoteListing};
@@ -74,7 +75,7 @@ impl Engine {
         };
         let (mut all, mut is_any_read) = (RemoteListing::default(), false);
         for source in self.listing_sources(options.source.as_deref())? {
-            let listing = match source.list(&call, filter) {
+            let mut listing = match source.list(&call, filter) {
                 Err(error) if error.is_cancelled() => return Err(error),
                 Err(error) => RemoteListing {
                     failures: vec![source.identity().failure(None, error)],
@@ -83,11 +84,11 @@ impl Engine {
                 Ok(listing) => listing,
             };
             is_any_read |= listing.failures.is_empty() || !listing.models.is_empty();
-            if all.models.is_empty() {
-                all.models = listing.models;
-            } else {
-                all.models.extend(listing.models);
+            // The larger list stays where it is, and the smaller one is copied.
+            if all.models.len() < listing.models.len() {
+                mem::swap(&mut all.models, &mut listing.models);
             }
+            all.models.append(&mut listing.models);
             all.failures.extend(listing.failures);
         }
         if !is_any_read && !all.failures.is_empty() {
@@ -99,12 +100,10 @@ impl Engine {
                     remote.metadata.facts().model_type.as_deref() == Some(wanted)
                 })
         });
-        let in_order = |pair: &[RemoteModel]| pair[0].model <= pair[1].model;
-        if !all.models.windows(2).all(in_order) {
-            // In place: a copy of 100,000 offers is large.
-            all.models
-                .sort_unstable_by(|a, b| (&a.model, &a.source).cmp(&(&b.model, &b.source)));
-        }
+        let order =
+            |a: &RemoteModel, b: &RemoteModel| (&a.model, &a.source).cmp(&(&b.model, &b.source));
+        // In place: a copy of 100,000 offers is large.
+        all.models.sort_unstable_by(order);
         Ok(all)
     }
 
