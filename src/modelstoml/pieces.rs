@@ -77,7 +77,7 @@ pub(super) fn each_piece<'t>(
     let (mut table, mut is_element, mut line) = (Vec::new(), false, 1);
     while let Some(bounds) = statements.piece() {
         let Bounds { range, header } = bounds.map_err(|TooLarge { at }| {
-            let line = line + lines(&text[..at]);
+            let line = line + lines(&text.as_bytes()[..at]);
             let message = format!("line {line}: the statement is too large");
             Error::registry(location, message)
         })?;
@@ -108,7 +108,7 @@ pub(super) fn each_piece<'t>(
                 };
             }
         }
-        line += lines(text.text);
+        line += lines(text.text.as_bytes());
         take(Piece {
             table: table.clone(),
             is_element,
@@ -120,8 +120,35 @@ pub(super) fn each_piece<'t>(
     Ok(())
 }
 
-fn lines(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte == b'\n').count()
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// Finds the lines of faults. A piece may have one on each line, so its lines are not counted anew for each.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The line that the piece begins on, as no other does.
+    first: usize,
+    /// How many lines end in front of each of its blocks.
+    before: Vec<usize>,
+}
+
+impl Lines {
+    const BLOCK_BYTES: usize = 1 << 10;
+
+    /// Returns the line of the registry that a byte of a piece is on; `None` if it has no such byte.
+    pub(super) fn of(&mut self, text: Text<'_>, at: usize) -> Option<usize> {
+        let (first, text) = (text.line, text.text.as_bytes());
+        if self.first != first {
+            (self.first, self.before) = (first, vec![0]);
+            for (index, block) in text.chunks(Self::BLOCK_BYTES).enumerate() {
+                self.before.push(self.before[index] + lines(block));
+            }
+        }
+        let block = at / Self::BLOCK_BYTES;
+        let before = text.get(block * Self::BLOCK_BYTES..at).map(lines)?;
+        Some(first + self.before.get(block)? + before)
+    }
 }
 
 /// Finds the ends of statements.
@@ -368,6 +395,19 @@ mod tests {
         assert!(pieces(&names).is_ok());
         let deep = format!("x = {}1{}", "[".repeat(100), "]".repeat(100));
         assert!(pieces(&deep).is_err(), "the parser has its own bound");
+    }
+
+    #[test]
+    fn lines_are_found_in_any_order() {
+        let text: String = (0..600).map(|line| "x".repeat(line % 9) + "\n").collect();
+        let mut lines = Lines::default();
+        for line in [1, 5] {
+            let text = Text { text: &text, line };
+            for at in (0..=text.text.len()).rev() {
+                let before = text.text[..at].matches('\n').count();
+                assert_eq!(lines.of(text, at), Some(line + before));
+            }
+        }
     }
 
     #[test]

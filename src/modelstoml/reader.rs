@@ -10,7 +10,7 @@ use toml::{Spanned, Table, Value};
 use super::document::Document;
 use super::pieces::{Piece, Room, Text, each_piece, entry_bytes, map_bytes};
 use super::project::{FileFacts, Files, ModelEntry, ProjectRegistry, TargetEntry};
-use super::tables::{Tables, duplicate, read};
+use super::tables::{Tables, duplicate, read, table};
 use crate::error::{Error, Result};
 use crate::relpath::{RelPath, shown};
 
@@ -107,6 +107,12 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Takes a piece of what other programs keep.
+    fn other(&mut self, piece: Piece<'t>) -> Result<()> {
+        let room = &mut self.tables.room;
+        add(&mut self.others, piece, room, self.location).map(drop)
+    }
+
     /// Takes entries that are values of keys.
     fn entries(&mut self, kind: Kind, entries: Spanned<DeValue<'t>>, text: Text<'t>) -> Result<()> {
         for (id, value) in table(entries, text, self.location)? {
@@ -149,12 +155,8 @@ impl<'t> Reader<'t> {
             let inserted = insert(&mut open.values, &piece.table[..2], false, DeTable::new());
             return inserted.map_err(|name| duplicate(&name, text, location));
         }
-        let bytes = table_bytes(&piece.values, piece.table.len());
-        open.bytes += bytes;
-        room.take(bytes, location)?;
-        let is_next = piece.is_element && piece.has_header;
-        let inserted = insert(&mut open.values, &piece.table, is_next, piece.values);
-        inserted.map_err(|name| duplicate(&name, text, location))
+        open.bytes += add(&mut open.values, piece, room, location)?;
+        Ok(())
     }
 
     /// Types the entries that are open.
@@ -186,16 +188,6 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Takes a piece of what other programs keep.
-    fn other(&mut self, piece: Piece<'t>) -> Result<()> {
-        let (text, location) = (piece.text, self.location);
-        let bytes = table_bytes(&piece.values, piece.table.len());
-        self.tables.room.take(bytes, location)?;
-        let is_next = piece.is_element && piece.has_header;
-        let inserted = insert(&mut self.others, &piece.table, is_next, piece.values);
-        inserted.map_err(|name| duplicate(&name, text, location))
-    }
-
     fn finish(mut self) -> Result<(ProjectRegistry, Document<'t>)> {
         self.complete()?;
         self.tables.check_version()?;
@@ -213,22 +205,6 @@ impl<'t> Reader<'t> {
             ..ProjectRegistry::default()
         };
         Ok((registry, self.tables.document))
-    }
-}
-
-/// Takes a value that has to be a table.
-fn table<'t>(
-    value: Spanned<DeValue<'t>>,
-    text: Text<'_>,
-    location: &dyn Display,
-) -> Result<DeTable<'t>> {
-    let span = value.span();
-    match value.into_inner() {
-        DeValue::Table(table) => Ok(table),
-        other => {
-            let other = Spanned::new(span, other);
-            read::<Table>(other, text, location).map(|_| DeTable::new())
-        }
     }
 }
 
@@ -251,6 +227,21 @@ fn take_files(
         }
     }
     Ok(())
+}
+
+/// Adds a piece to the table that it is below; returns about how many bytes it takes.
+fn add<'t>(
+    table: &mut DeTable<'t>,
+    piece: Piece<'t>,
+    room: &mut Room,
+    location: &dyn Display,
+) -> Result<usize> {
+    let bytes = table_bytes(&piece.values, piece.table.len());
+    room.take(bytes, location)?;
+    let is_next = piece.is_element && piece.has_header;
+    let inserted = insert(table, &piece.table, is_next, piece.values);
+    inserted.map_err(|name| duplicate(&name, piece.text, location))?;
+    Ok(bytes)
 }
 
 /// Adds values to the table of these names, to the last element where it is an array of them, or to the next one.

@@ -6,11 +6,11 @@ use std::fmt::Display;
 use std::mem::size_of_val;
 
 use serde::de::{Deserialize, DeserializeOwned};
-use toml::de::{DeArray, DeString, DeValue, ValueDeserializer};
-use toml::{Spanned, Value};
+use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Table, Value};
 
 use super::document::{Document, FileEntry};
-use super::pieces::{Piece, Room, Text, entry_bytes};
+use super::pieces::{Lines, Piece, Room, Text, entry_bytes};
 use crate::error::{Error, Result};
 use crate::relpath::shown;
 
@@ -44,6 +44,7 @@ pub(super) struct Tables<'t> {
     headers: Vec<&'static str>,
     /// At the top, and in `[_meta]`.
     versions: [Option<Value>; 2],
+    lines: Lines,
     location: &'t dyn Display,
 }
 
@@ -56,6 +57,7 @@ impl<'t> Tables<'t> {
             room: Room::default(),
             headers: Vec::new(),
             versions: [None, None],
+            lines: Lines::default(),
             location,
         }
     }
@@ -133,19 +135,9 @@ impl<'t> Tables<'t> {
     }
 
     fn entries(&mut self, known: Known, value: Spanned<DeValue<'t>>, text: Text<'_>) -> Result<()> {
-        let span = value.span();
-        match value.into_inner() {
-            DeValue::Table(entries) => {
-                for (name, value) in entries {
-                    self.entry(known, name.into_inner(), value, text)?;
-                }
-                Ok(())
-            }
-            other => {
-                let other = Spanned::new(span, other);
-                read::<BTreeMap<String, Value>>(other, text, self.location).map(|_| ())
-            }
-        }
+        let entries = table(value, text, self.location)?;
+        let mut entries = entries.into_iter();
+        entries.try_for_each(|(name, value)| self.entry(known, name.into_inner(), value, text))
     }
 
     fn entry(
@@ -159,7 +151,7 @@ impl<'t> Tables<'t> {
             Known::Files => return self.file(name, value, text),
             Known::Models | Known::Examples => names(value),
         };
-        let names = names.map_err(|error| reason(&error, text));
+        let names = names.map_err(|error| reason(&error, text, &mut self.lines));
         let (lists, faults) = match known {
             Known::Models => (&mut self.document.models, &mut self.faults.models),
             _ => (&mut self.document.examples, &mut self.faults.examples),
@@ -195,7 +187,7 @@ impl<'t> Tables<'t> {
     ) -> Result<()> {
         let file = FileEntry::deserialize(ValueDeserializer::from(value));
         let file = file.unwrap_or_else(|error| FileEntry {
-            fault: Some(reason(&error, text)),
+            fault: Some(reason(&error, text, &mut self.lines)),
             ..FileEntry::default()
         });
         let texts = [&file.url, &file.fault].into_iter().flatten();
@@ -270,6 +262,19 @@ fn owned_bytes(name: &DeString<'_>) -> usize {
     }
 }
 
+/// Takes a value that has to be a table; `location` names the registry in errors.
+pub(super) fn table<'t>(
+    value: Spanned<DeValue<'t>>,
+    text: Text<'_>,
+    location: &dyn Display,
+) -> Result<DeTable<'t>> {
+    let span = value.span();
+    match value.into_inner() {
+        DeValue::Table(table) => Ok(table),
+        other => read::<Table>(Spanned::new(span, other), text, location).map(|_| DeTable::new()),
+    }
+}
+
 /// Deserializes a value; `location` names the registry in errors.
 pub(super) fn read<T: DeserializeOwned>(
     value: Spanned<DeValue<'_>>,
@@ -281,7 +286,8 @@ pub(super) fn read<T: DeserializeOwned>(
 }
 
 pub(super) fn malformed(error: &toml::de::Error, text: Text<'_>, location: &dyn Display) -> Error {
-    Error::registry_from(location, "the registry is malformed", reason(error, text))
+    let reason = reason(error, text, &mut Lines::default());
+    Error::registry_from(location, "the registry is malformed", reason)
 }
 
 pub(super) fn duplicate(name: &str, text: Text<'_>, location: &dyn Display) -> Error {
@@ -294,13 +300,10 @@ pub(super) fn duplicate(name: &str, text: Text<'_>, location: &dyn Display) -> E
 }
 
 /// What the parser says, with the line.
-fn reason(error: &toml::de::Error, text: Text<'_>) -> String {
+fn reason(error: &toml::de::Error, text: Text<'_>, lines: &mut Lines) -> String {
     let reason = error.message().trim().replace('\n', ", ");
-    match error.span().and_then(|span| text.text.get(..span.start)) {
-        Some(before) => format!(
-            "line {}: {reason}",
-            text.line + before.matches('\n').count()
-        ),
+    match error.span().and_then(|span| lines.of(text, span.start)) {
+        Some(line) => format!("line {line}: {reason}"),
         None => reason,
     }
 }
