@@ -1,6 +1,9 @@
 //! How many connections a pull has when nobody says how many.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use modelrack::config::HttpConfig;
@@ -10,17 +13,34 @@ use crate::support::log::logged;
 use crate::support::rack::{CHUNK, Rack, chunks_but, quick_http};
 use crate::support::recorder::Recorder;
 use crate::support::registry::Published;
+use crate::support::server::{Request, Rule};
 use crate::support::{address, bytes};
 
-/// So slow that a pull lasts for seconds, in which connections are added.
+/// So slow that all chunks together take seconds, in which connections are added.
 const BYTES_PER_SECOND: u64 = 8 << 10;
 const CHUNKS: usize = 120;
+/// How many chunks are still slow after what a test waits for, so that the pull can answer to that.
+const SLOW_AFTER: usize = 16;
 
 /// A model of many chunks.
 fn many_chunks() -> (Rack, Published) {
     let rack = Rack::new();
     let published = rack.publish("g/m v1", &[("a.bin", bytes(CHUNKS * CHUNK, 1))]);
     (rack, published)
+}
+
+/// The requests for chunks until what a test waits for is seen, and some more.
+fn chunks_until(
+    published: &Published,
+    is_seen: impl Fn(&Request) -> bool + Send + Sync + 'static,
+) -> Rule {
+    let after = AtomicUsize::new(0);
+    chunks_but(&[published]).and(move |request| {
+        if after.load(SeqCst) > 0 || is_seen(request) {
+            after.fetch_add(1, SeqCst);
+        }
+        after.load(SeqCst) <= SLOW_AFTER
+    })
 }
 
 /// Without retries, so that each failure that counts as one ends the pull.
@@ -57,8 +77,9 @@ fn answers(rack: &Rack, published: &Published, status: u16) -> usize {
 #[test]
 fn a_server_that_drops_the_fifth_connection_is_asked_for_few() {
     let (rack, published) = many_chunks();
+    let is_refused = |request: &Request| request.refused > 0;
     rack.server
-        .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+        .rule(chunks_until(&published, is_refused).throttle(BYTES_PER_SECOND));
     // The one that asked for the index is still open.
     rack.server.limit_connections(1 + 4);
     let log = pull(&rack, no_retries());
@@ -96,14 +117,19 @@ fn a_server_that_answers_six_requests_at_once_has_few_to_refuse() {
     for retry_after in [None, Some("7200")] {
         for status in [429, 503] {
             let (rack, published) = many_chunks();
+            let refused = Arc::new(AtomicBool::new(false));
             let busy = chunks_but(&[&published]).and(|request| request.in_flight > 6);
-            let busy = busy.status(status);
+            let refuse = Arc::clone(&refused);
+            let busy = busy
+                .status(status)
+                .on_request(move || refuse.store(true, SeqCst));
             rack.server.rule(match retry_after {
                 Some(seconds) => busy.header("retry-after", seconds),
                 None => busy,
             });
+            let is_refused = move |_: &Request| refused.load(SeqCst);
             rack.server
-                .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
+                .rule(chunks_until(&published, is_refused).throttle(BYTES_PER_SECOND));
             pull(&rack, no_retries());
             let refused = answers(&rack, &published, status);
             assert!((1..=3).contains(&refused), "{refused} times {status}");
@@ -115,43 +141,68 @@ fn a_server_that_answers_six_requests_at_once_has_few_to_refuse() {
 #[test]
 fn connections_that_share_a_rate_cost_nothing() {
     let (rack, published) = many_chunks();
-    rack.server
-        .rule(chunks_but(&[&published]).throttle_all(2 * BYTES_PER_SECOND));
+    // Until those that were added are gone: as many requests in a row find few others.
+    let (is_more, alone) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let is_over = move |request: &Request| {
+        match request.in_flight {
+            ..=4 => _ = alone.fetch_add(1, SeqCst),
+            _ => alone.store(0, SeqCst),
+        }
+        is_more.fetch_or(request.in_flight > 4, SeqCst) && alone.load(SeqCst) >= 8
+    };
+    let slow = chunks_until(&published, is_over);
+    rack.server.rule(slow.throttle_all(2 * BYTES_PER_SECOND));
     let log = pull(&rack, no_retries());
-    assert!(log.contains("connections=8"), "{log}");
+    for line in ["connections=8", "connections=4"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
     let requests = rack.chunk_requests(&[&published]);
     assert_eq!(requests.len(), CHUNKS, "each was asked for once");
     assert_eq!(answers(&rack, &published, 200), CHUNKS);
 }
 
-#[test]
-fn one_that_stalls_is_replaced_and_what_came_over_it_is_kept() {
+/// Pulls while one connection stalls for good; returns the ranges that were asked for.
+#[track_caller]
+fn ranges_after(stall: fn(Rule) -> Rule) -> Vec<String> {
     // Nobody waits that long.
     let mut http = no_retries();
     http.stall_timeout = Duration::from_secs(3600);
-    for (stalled_after, expected) in [
-        (None, None),
-        (Some(0), None),
-        (Some(100), Some("bytes=100-1023")),
-    ] {
-        let (rack, published) = many_chunks();
-        let rule = chunks_but(&[&published]).nth(3);
-        rack.server.rule(match stalled_after {
-            Some(bytes) => rule.stall_after(bytes),
-            None => rule.stall(),
-        });
-        rack.server
-            .rule(chunks_but(&[&published]).throttle(BYTES_PER_SECOND));
-        let log = pull(&rack, http.clone());
-        assert!(log.contains("others bring bytes, and it does not"), "{log}");
-        assert_eq!(rack.chunk_requests(&[&published]).len(), CHUNKS + 1);
-        let requests = rack.server.requests();
-        let ranges: Vec<_> = requests
-            .iter()
-            .filter_map(|request| request.header("range"))
-            .collect();
-        assert_eq!(ranges, Vec::from_iter(expected), "{stalled_after:?}");
-    }
+    let (rack, published) = many_chunks();
+    // Until a chunk is asked for again.
+    let (paths, again) = (Mutex::new(HashSet::new()), Arc::new(AtomicBool::new(false)));
+    let is_again = Arc::clone(&again);
+    let counted = chunks_but(&[&published]).and(move |request| {
+        let is_new = paths.lock().unwrap().insert(request.path.clone());
+        again.fetch_or(!is_new, SeqCst);
+        true
+    });
+    rack.server.rule(stall(counted.nth(3)));
+    let slow = chunks_until(&published, move |_| is_again.load(SeqCst));
+    rack.server.rule(slow.throttle(BYTES_PER_SECOND));
+    let log = pull(&rack, http);
+    assert!(log.contains("others bring bytes, and it does not"), "{log}");
+    assert_eq!(rack.chunk_requests(&[&published]).len(), CHUNKS + 1);
+    let requests = rack.server.requests();
+    let ranges = requests.iter().filter_map(|it| it.header("range"));
+    ranges.map(str::to_owned).collect()
+}
+
+#[test]
+fn one_that_stalls_before_it_answers_is_replaced() {
+    assert_eq!(ranges_after(Rule::stall), [""; 0]);
+}
+
+#[test]
+fn one_that_stalls_after_its_header_is_replaced() {
+    assert_eq!(ranges_after(|rule| rule.stall_after(0)), [""; 0]);
+}
+
+#[test]
+fn one_that_stalls_is_replaced_and_what_came_over_it_is_kept() {
+    assert_eq!(
+        ranges_after(|rule| rule.stall_after(100)),
+        ["bytes=100-1023"]
+    );
 }
 
 #[test]

@@ -295,6 +295,7 @@ impl<'a> Flight<'a> {
         let mut log = lock(&shared.log);
         log.in_flight += 1;
         request.in_flight = log.in_flight;
+        request.refused = shared.refused.load(Ordering::SeqCst);
         let request = Arc::new(Mutex::new(request.clone()));
         log.requests.push(Arc::clone(&request));
         log.max_in_flight = log.max_in_flight.max(log.in_flight);

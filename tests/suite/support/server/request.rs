@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) connection: u64,
     /// How many requests were being answered when it came, itself included.
     pub(crate) in_flight: usize,
+    /// How many connections the server had refused when it came.
+    pub(crate) refused: u64,
     /// The status answered; 0 while there is none.
     pub(crate) status: u16,
     /// Body bytes sent, without the framing of chunks.
@@ -44,6 +46,7 @@ impl Request {
             headers,
             connection,
             in_flight: 0,
+            refused: 0,
             status: 0,
             body_bytes: 0,
             query_at,
