@@ -8,6 +8,7 @@
 //! | `directory` | one model of ten files out of a release's zip of 100,000 |
 //! | `archive` | all models of a commit through its archive, beside file by file |
 //! | `registry` | sync, list, search and look up 10,000 models of 100,000 files; sync beside a typed parse alone |
+//! | `hostile` | registries of 60 MiB, of entries that cannot be read: as those who pull and as their own project read them |
 //! | `make` | making a registry of 5,190 files of 77 MB in a folder, beside two threads that hash them |
 //!
 //! The host is in this process, so that it counts what went over the network; what is timed runs in processes of its
@@ -35,11 +36,11 @@ use std::time::{Duration, Instant};
 
 use forge::Forge;
 use hosted::{
-    REFERENCE, REPO, host, large_registry, made_models, model_path, of_one_model, release,
-    release_of_many, small_files, write_models,
+    REFERENCE, REPO, host, host_text, large_registry, made_models, model_path, of_one_model,
+    registry_of, release, release_of_many, small_files, write_models,
 };
 use modelrack::config::System;
-use modelrack::project::{MakeOptions, MakeOrigin, Project};
+use modelrack::project::{MakeOptions, MakeOrigin, Project, ProjectOptions};
 use modelrack::{
     Config, Digest, Environment, Manager, ModelAddress, ModelManager, ModelPattern, PullOptions,
     RemoteOptions, SearchOptions, SyncOptions,
@@ -56,6 +57,9 @@ use support::{
 const FAR: Duration = Duration::from_millis(50);
 /// The most memory that any pull may take.
 const PEAK_BAR: f64 = (64 << 20) as f64;
+/// The most memory that any registry may take, and the most time.
+const HOSTILE_PEAK_BAR: f64 = (256 << 20) as f64;
+const HOSTILE_BAR: f64 = 3.0;
 
 fn main() -> Result<()> {
     let arguments = match Start::read()? {
@@ -81,6 +85,9 @@ fn main() -> Result<()> {
     }
     if arguments.wants("registry") {
         registry(&arguments, &folder.below("registry")?)?;
+    }
+    if arguments.wants("hostile") {
+        hostile(&arguments, &folder.below("hostile")?)?;
     }
     if arguments.wants("make") {
         make(&arguments, &folder.below("make")?)?;
@@ -108,6 +115,11 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
         ("list", [url, home]) => timed(|| list(&manager(url, home))),
         ("search", [url, home, query]) => timed(|| search(&manager(url, home), query)),
         ("look-up", [url, home, model]) => timed(|| look_up(&manager(url, home), model)),
+        ("try-sync", [url, home]) => timed(|| Ok(sync(&manager(url, home)).is_ok().into())),
+        ("try-open", [project]) => timed(|| {
+            let opened = Project::open(project, &ProjectOptions::default());
+            Ok(opened.is_ok().into())
+        }),
         ("make", [models, output]) => timed(|| make_registry(models, output)),
         ("hash", [models]) => timed(|| hash_all(Path::new(models))),
         _ => Err(format!("no such role: {name}").into()),
@@ -322,6 +334,55 @@ fn registry(arguments: &Arguments, folder: &Folder) -> Result<()> {
         table.limit("  process", whole.median(), BAR, seconds, "");
         if let Some(peak) = peak.largest() {
             table.row("  peak memory", &mebibytes(peak), "");
+        }
+    }
+    table.print();
+    Ok(())
+}
+
+fn hostile(arguments: &Arguments, folder: &Folder) -> Result<()> {
+    let bytes = arguments.size(60 << 20, 1 << 20);
+    let size = mebibytes(bytes as f64);
+    let mut table = Table::new(format!("hostile: registries of {size}"));
+    let kinds: [(&str, &str, fn(usize) -> String); 4] = [
+        ("files that are numbers", "[files]\n", |it| {
+            format!("f{it} = 1\n")
+        }),
+        ("lists of numbers", "[models]\n", |it| {
+            format!("m{it} = [1]\n")
+        }),
+        ("lists of one file", "[models]\n", |it| {
+            format!("m{it} = [\"\"]\n")
+        }),
+        ("empty tables", "", |it| format!("[x.t{it}.y.z]\n")),
+    ];
+    for (what, head, entry) in kinds {
+        let text = registry_of(head, entry, bytes);
+        let project = folder.lasting("project")?;
+        fs::create_dir(project.join(".registry"))?;
+        fs::write(project.join(".registry/models.toml"), &text)?;
+        let forge = Forge::start();
+        host_text(&forge, text);
+        for reader in ["those who pull", "its project"] {
+            let [mut times, mut peak] = [const { Series::new() }; 2];
+            let mut outcome = "refused";
+            for _ in 0..arguments.runs(3) {
+                let numbers = match reader {
+                    "its project" => run_role("try-open", [&project])?,
+                    _ => {
+                        let machine = Machine::new(&forge, folder)?;
+                        run_role("try-sync", [&*machine.url, &*machine.home()])?
+                    }
+                };
+                if numbers.need("found")? > 0.0 {
+                    outcome = "read";
+                }
+                times.add(numbers.need("seconds")?);
+                peak.extend(numbers.get("peak_bytes"));
+            }
+            let what = format!("{what}, {reader}");
+            table.limit(&what, times.median(), HOSTILE_BAR, seconds, outcome);
+            table.memory("  peak memory", peak.largest(), HOSTILE_PEAK_BAR);
         }
     }
     table.print();

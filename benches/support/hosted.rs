@@ -29,6 +29,25 @@ pub(crate) fn host(forge: &Forge, registry: &ModelsToml, files: &[NamedFile]) {
     forge.repo(REPO).commit(REFERENCE, tree);
 }
 
+/// Commits a registry, whatever it is.
+pub(crate) fn host_text(forge: &Forge, registry: String) {
+    let tree = vec![(REGISTRY.to_owned(), registry.into_bytes())];
+    forge.repo(REPO).commit(REFERENCE, tree);
+}
+
+/// As many entries as fit into a text of so many bytes.
+pub(crate) fn registry_of(head: &str, entry: fn(usize) -> String, bytes: usize) -> String {
+    let mut text = head.to_owned();
+    for number in 0.. {
+        let entry = entry(number);
+        if text.len() + entry.len() > bytes {
+            break;
+        }
+        text.push_str(&entry);
+    }
+    text
+}
+
 /// Files of 1 KiB that do not compress, named as the bare loop asks for them.
 pub(crate) fn small_files(count: usize) -> Vec<NamedFile> {
     let mut random = Rng::with_seed(4);
