@@ -156,20 +156,20 @@ pub(super) fn sum(pulls: &[&PullLine], now: Instant, columns: usize) -> String {
     fitting(&name, None, &parts, columns)
 }
 
-/// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`
+/// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`, `Downloading all.zip, 45.0 / 120.0 MB`
 pub(super) fn step(step: &Step<'_>) -> String {
     let mut task = step.task.as_str().to_owned();
     task[..1].make_ascii_uppercase();
-    let bytes = match step.total_bytes {
-        0 => String::new(),
-        total => format!(", {}", bytes_of(step.bytes_done, total)),
+    let bytes = match (step.bytes_done, step.total_bytes) {
+        (0, 0) => String::new(),
+        (done, 0) => format!(", {}", size(done)),
+        (done, total) => format!(", {}", bytes_of(done, total)),
     };
-    let subject = step.subject.map(|subject| format!(": {subject}"));
-    let (done, total) = (step.done, step.total);
-    format!(
-        "{task} {done} of {total}{bytes}{}",
-        subject.unwrap_or_default()
-    )
+    match (step.subject, step.total) {
+        (Some(only), 1) => format!("{task} {only}{bytes}"),
+        (Some(one), total) => format!("{task} {} of {total}{bytes}: {one}", step.done),
+        (None, total) => format!("{task} {} of {total}{bytes}", step.done),
+    }
 }
 
 /// Returns how much of a step is done: of the bytes, or of the things where bytes are not counted.
@@ -439,5 +439,12 @@ mod tests {
         assert_eq!(step(&syncing), "Syncing 1 of 3, 2.1 / 4.0 GB: mf6/test");
         assert_eq!(percent_of(&syncing), 52);
         assert_eq!(step(&Step::new(Task::Verifying, 0)), "Verifying 0 of 0");
+        let mut hashing = Step::new(Task::Hashing, 1000);
+        (hashing.done, hashing.bytes_done) = (20, 5_200_000);
+        assert_eq!(step(&hashing), "Hashing 20 of 1000, 5.2 MB");
+        let mut archive = Step::new(Task::Downloading, 1).at("all.zip", 0);
+        assert_eq!(step(&archive), "Downloading all.zip");
+        (archive.bytes_done, archive.total_bytes) = (5_200_000, 10_400_000);
+        assert_eq!(step(&archive), "Downloading all.zip, 5.2 / 10.4 MB");
     }
 }

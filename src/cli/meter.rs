@@ -8,13 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::bar::{self, PullLine, Wait};
 use super::console::Console;
-#[cfg(feature = "author")]
-use super::render::{count, size};
 use super::render::{countdown, cut, duration, safe};
 use crate::mutex::{Condvar, Mutex};
 use crate::progress::{Step, TransferState};
-#[cfg(feature = "author")]
-use crate::project::{HashCounts, HashProgress};
 use crate::{ModelRef, Progress, ProgressEvent};
 
 /// How long nothing is drawn: work that is over by then needs no line.
@@ -299,20 +295,6 @@ impl Progress for Meter {
     }
 }
 
-#[cfg(feature = "author")]
-impl HashProgress for Meter {
-    fn on_hashed(&self, counts: HashCounts) {
-        if self.shared.style == Style::Nothing {
-            return;
-        }
-        let (done, total) = (counts.files_done, counts.files_total);
-        let (files, bytes) = (count(total, "file"), size(counts.bytes_done));
-        let percent = (100 * done).checked_div(total).unwrap_or(100);
-        let mut state = self.shared.state.lock();
-        state.set_work(&format!("Hashing {done} of {files}, {bytes}"), percent);
-    }
-}
-
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meter")
@@ -450,18 +432,6 @@ mod tests {
                 .starts_with("g/a v: 10% of ")
         );
         assert!(meter.plain_after(39_000).is_some(), "half a minute later");
-    }
-
-    #[cfg(feature = "author")]
-    #[test]
-    fn hashing_counts_files_and_bytes() {
-        let meter = meter(Style::Animated, "");
-        meter.on_hashed(HashCounts {
-            files_total: 1000,
-            files_done: 20,
-            bytes_done: 5_200_000,
-        });
-        assert_eq!(meter.lines_after(1), ["Hashing 20 of 1000 files, 5.2 MB"]);
     }
 
     #[test]

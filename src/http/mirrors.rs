@@ -71,8 +71,8 @@ impl Client {
         since.is_some_and(|since| since.elapsed() < AVOIDED)
     }
 
-    /// Fetches a document of any size from the first mirror that has it, into a target that `create` makes for each try.
-    /// Returns the target, the number of bytes, and the mirror's URL.
+    /// Fetches a document of any size from the first mirror that has it, into a target that `create` makes for each try
+    /// from the length that the server states. Returns the target, the number of bytes, and the mirror's URL.
     #[cfg(feature = "author")]
     pub(crate) fn fetch_into<T>(
         &self,
@@ -80,12 +80,12 @@ impl Client {
         options: &GetOptions,
         max_bytes: u64,
         cancel: &CancelToken,
-        create: impl Fn() -> Result<T>,
+        create: impl Fn(Option<u64>) -> Result<T>,
         write: impl Fn(&mut T, &[u8]) -> Result<()>,
     ) -> Result<(T, u64, Url)> {
         self.with_retries(mirrors, cancel, &|_, _, _| {}, |_, url| {
             let mut body = self.body(url, options, cancel)?;
-            let mut target = create().map_err(Failure::last)?;
+            let mut target = create(body.length).map_err(Failure::last)?;
             let mut take = |piece: &[u8]| write(&mut target, piece);
             let bytes = body.copy_to(max_bytes, cancel, &mut take)?;
             Ok((target, bytes, url.clone()))

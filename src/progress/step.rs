@@ -11,6 +11,8 @@
 ///         Task::Checking => "looking for updates",
 ///         Task::Verifying => "hashing",
 ///         Task::Copying => "copying",
+///         Task::Downloading | Task::Reading => "getting the archive",
+///         Task::Hashing | Task::Chunking => "publishing",
 ///         _ => task.as_str(),
 ///     }
 /// }
@@ -30,6 +32,14 @@ pub enum Task {
     Verifying,
     /// [`Manager::copy`](crate::Manager::copy) copies the files of a model.
     Copying,
+    /// `Project::make` downloads an archive.
+    Downloading,
+    /// `Project::make` reads which files an archive or a folder has, and what they say.
+    Reading,
+    /// A publisher's files are hashed.
+    Hashing,
+    /// `Project::publish` cuts a model into chunks, and writes those that are new.
+    Chunking,
 }
 
 impl Task {
@@ -41,6 +51,10 @@ impl Task {
             Self::Checking => "checking",
             Self::Verifying => "verifying",
             Self::Copying => "copying",
+            Self::Downloading => "downloading",
+            Self::Reading => "reading",
+            Self::Hashing => "hashing",
+            Self::Chunking => "chunking",
         }
     }
 }
@@ -80,15 +94,15 @@ impl Task {
 pub struct Step<'a> {
     /// What the operation does.
     pub task: Task,
-    /// What it works on, or has just completed: a model, or what people call a source.
+    /// What it works on, or has just completed: a model, what people call a source, an archive or a folder.
     pub subject: Option<&'a str>,
-    /// The number of things that are done: models, sources, or, when a model is copied, files.
+    /// The number of things that are done: models, sources, files, or, when a model is published, chunks.
     pub done: u64,
     /// The number of all things.
     pub total: u64,
     /// The bytes that are done; zero if the operation does not count bytes.
     pub bytes_done: u64,
-    /// All bytes; zero if the operation does not count bytes.
+    /// All bytes; zero if the operation does not count bytes, or their number is not known before.
     pub total_bytes: u64,
 }
 

@@ -15,7 +15,6 @@
 //! | [`PublishOptions`], [`PublishReport`] | publishing |
 //! | [`MakeOptions`], [`MakeOrigin`], [`MakeReport`] | making the registry of many models at once |
 //! | [`ImportOptions`], [`ImportReport`], [`WrittenReport`] | exchanging registries with other programs |
-//! | [`HashProgress`], [`HashCounts`] | progress |
 //! | [`formats`], [`ModelFormat`] | reading what files say about themselves |
 //!
 //! # Example
@@ -107,6 +106,7 @@ mod migrate;
 mod publish;
 mod registry;
 mod scan;
+mod tally;
 mod work_tree;
 
 pub use crate::modelstoml::{
@@ -129,4 +129,3 @@ pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
 pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};
-pub use scan::hash::{HashCounts, HashProgress};

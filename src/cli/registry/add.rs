@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
-use super::{PATHS, STATUS, notes};
+use super::{PATHS, READING, STATUS, notes};
 use crate::cli::Mount;
 use crate::cli::args::{self, all, list, option, positional, string};
 use crate::cli::ending::{CliResult, reported};
@@ -89,7 +89,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     options.model_output = string(matches, MODEL_OUTPUT);
     options.target_set = string(matches, TARGET_SET);
     let paths: Vec<PathBuf> = all(matches, PATHS);
-    let report = session.metered(|meter| project.add(&paths, &options.progress(meter)))?;
+    let report = session.metered_as(READING, |meter| {
+        project.add(&paths, &options.progress(meter))
+    })?;
     notes::note_changes(session, &project);
     session.show(&report, || print(session, &report))?;
     reported(report.failed.iter().map(|failed| &failed.error))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, value_parser};
 
-use super::{notes, project};
+use super::{READING, notes, project};
 use crate::cli::Mount;
 use crate::cli::args::{self, flag, is_set, positional};
 use crate::cli::ending::{CliResult, reported};
@@ -40,7 +40,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut project = project::open(session, matches)?;
     let options = ImportOptions::default().cancel(session.cancel.clone());
     let file = args::path(matches, FILE);
-    let report = session.metered(|meter| {
+    let report = session.metered_as(READING, |meter| {
         let options = options.progress(meter);
         match is_set(matches, args::DRY_RUN) {
             true => Ok(project.plan_import(&file, &options)?.report),

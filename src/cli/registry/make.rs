@@ -64,7 +64,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .urls(is_set(matches, URLS))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
-    let report = Project::make(&options)?;
+    let work = match &options.origin {
+        MakeOrigin::Archive { repository, .. } | MakeOrigin::Asset { repository, .. } => {
+            format!("Looking up {}", repository.repo)
+        }
+        _ => String::new(),
+    };
+    let report = session.metered_as(&work, |meter| Project::make(&options.progress(meter)))?;
     session.show(&report, || print(session, &report))
 }
 

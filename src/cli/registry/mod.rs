@@ -24,6 +24,8 @@ use super::{Mount, Verb};
 const PATHS: &str = "modelrack_paths";
 const STATUS: &str = "modelrack_status";
 const OUTPUT: &str = "modelrack_output";
+/// What most of the commands do first.
+const READING: &str = "Reading the files";
 
 /// The commands, in the order of the help.
 const VERBS: &[Verb] = &[

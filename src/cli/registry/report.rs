@@ -25,7 +25,8 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let project = project::open(session, matches)?;
-    let report = project.report(&args::path(matches, OUTPUT))?;
+    let output = args::path(matches, OUTPUT);
+    let report = session.metered_as("Writing the report", |_| project.report(&output))?;
     session.show(&report, || {
         session.say(format!(
             "Wrote {}: {}, {}, {}",

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use serde::Serialize;
 
 use super::remedy::suggestion;
-use super::{notes, project};
+use super::{READING, notes, project};
 use crate::cli::args::{flag, is_set};
 use crate::cli::ending::{CliError, CliResult, NOT_PUBLISHABLE};
 use crate::cli::session::Session;
@@ -64,7 +64,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let options = StatusOptions::default()
         .deep(is_set(matches, DEEP))
         .cancel(session.cancel.clone());
-    let report = session.metered(|meter| project.status(&options.progress(meter)))?;
+    let report = session.metered_as(READING, |meter| project.status(&options.progress(meter)))?;
     session.show(&document(session, &report), || {
         print(session, &project, &report)
     })?;

@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
-use super::{notes, project};
+use super::{READING, notes, project};
 use crate::Error;
 use crate::cli::args::{self, flag, is_set};
 use crate::cli::ending::{CliResult, failed, reported};
@@ -32,7 +32,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let options = ResyncOptions::default()
         .force(is_set(matches, args::FORCE))
         .cancel(session.cancel.clone());
-    let report = session.metered(|meter| {
+    let report = session.metered_as(READING, |meter| {
         let options = options.progress(meter);
         match is_set(matches, args::DRY_RUN) {
             true => Ok(project.plan_resync(&options)?.report),

@@ -13,11 +13,11 @@ use super::ids::Ids;
 use super::register::Register;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress};
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, RegisteredItem, in_order};
 use crate::project::scan::candidate::Candidate;
-use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::hash::FileHashes;
 use crate::project::scan::left_out::is_of_tool;
 use crate::project::scan::survey::Survey;
 use crate::project::scan::walk::IS_LINK;
@@ -56,15 +56,18 @@ use crate::setters::setters;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use modelrack::CancelToken;
-/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions};
+/// use modelrack::progress::Step;
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
+/// use modelrack::{CancelToken, ModelRef, Progress, ProgressEvent};
 ///
 /// #[derive(Debug)]
 /// struct Count;
 ///
-/// impl HashProgress for Count {
-///     fn on_hashed(&self, counts: HashCounts) {
-///         eprintln!("{} of {} files, {} bytes", counts.files_done, counts.files_total, counts.bytes_done);
+/// impl Progress for Count {
+///     fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
+///
+///     fn on_step(&self, step: &Step<'_>) {
+///         eprintln!("{} {} of {} files, {} bytes", step.task.as_str(), step.done, step.total, step.bytes_done);
 ///     }
 /// }
 ///
@@ -113,8 +116,8 @@ pub struct AddOptions {
     pub target_set: Option<String>,
     /// Cancels the operation.
     pub cancel: CancelToken,
-    /// Receives the progress of the hashing.
-    pub progress: Option<Arc<dyn HashProgress>>,
+    /// Receives how far the hashing is.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 setters!(AddOptions {
@@ -132,7 +135,7 @@ setters!(AddOptions {
     model_output: Some(impl Into<String>),
     target_set: Some(impl Into<String>),
     cancel: CancelToken,
-    progress: Some(Arc<dyn HashProgress>),
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What was registered, as [`Project::add`] returns it.

@@ -13,12 +13,12 @@ use super::plan::RegistryPlan;
 use super::register::Register;
 use crate::error::{Error, Result};
 use crate::modelstoml::{ModelEntry, ProjectRegistry, TargetEntry};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress};
 use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemKind, in_order};
 use crate::project::scan::candidate::Candidate;
-use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::hash::FileHashes;
 use crate::project::scan::python::{Entrypoint, ModelClass, Module, Symbol};
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -29,23 +29,15 @@ use crate::setters::setters;
 /// use std::sync::Arc;
 ///
 /// use modelrack::CancelToken;
-/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions, ResyncOptions};
-///
-/// #[derive(Debug)]
-/// struct Count;
-///
-/// impl HashProgress for Count {
-///     fn on_hashed(&self, counts: HashCounts) {
-///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
-///     }
-/// }
+/// use modelrack::progress::Silent;
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, ResyncOptions};
 ///
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
 /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
 /// std::fs::remove_file(folder.path().join("models/peak.safetensors"))?;
 ///
-/// let options = ResyncOptions::default().cancel(CancelToken::new()).progress(Arc::new(Count));
+/// let options = ResyncOptions::default().cancel(CancelToken::new()).progress(Arc::new(Silent));
 /// assert!(project.resync(&options)?.needs_force, "`peak` would be dropped");
 /// assert!(project.resync(&options.force(true))?.applied);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -57,14 +49,14 @@ pub struct ResyncOptions {
     pub force: bool,
     /// Cancels the operation.
     pub cancel: CancelToken,
-    /// Receives the progress of the hashing.
-    pub progress: Option<Arc<dyn HashProgress>>,
+    /// Receives how far the hashing is; [`AddOptions`](crate::project::AddOptions) has an example.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 setters!(ResyncOptions {
     force: bool,
     cancel: CancelToken,
-    progress: Some(Arc<dyn HashProgress>),
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What updating the registry changed, or would change.

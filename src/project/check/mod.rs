@@ -13,10 +13,9 @@ pub(crate) use self::files::is_absence;
 pub use self::finding::{Category, Finding, Remedy, Severity};
 use crate::error::Result;
 use crate::modelstoml::ProjectRegistry;
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress};
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind};
-use crate::project::scan::hash::HashProgress;
 use crate::project::work_tree::path_in_work_tree;
 use crate::setters::setters;
 
@@ -26,21 +25,13 @@ use crate::setters::setters;
 /// use std::sync::Arc;
 ///
 /// use modelrack::CancelToken;
-/// use modelrack::project::{AddOptions, HashCounts, HashProgress, Project, ProjectOptions, StatusOptions};
-///
-/// #[derive(Debug)]
-/// struct Count;
-///
-/// impl HashProgress for Count {
-///     fn on_hashed(&self, counts: HashCounts) {
-///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
-///     }
-/// }
+/// use modelrack::progress::Silent;
+/// use modelrack::project::{AddOptions, Project, ProjectOptions, StatusOptions};
 ///
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
 /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
-/// let options = StatusOptions::default().deep(true).cancel(CancelToken::new()).progress(Arc::new(Count));
+/// let options = StatusOptions::default().deep(true).cancel(CancelToken::new()).progress(Arc::new(Silent));
 /// let report = project.status(&options)?;
 /// assert_eq!(report.files_hashed, report.files);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -52,14 +43,14 @@ pub struct StatusOptions {
     pub deep: bool,
     /// Cancels the operation.
     pub cancel: CancelToken,
-    /// Receives the progress of the hashing.
-    pub progress: Option<Arc<dyn HashProgress>>,
+    /// Receives how far the hashing is; [`AddOptions`](crate::project::AddOptions) has an example.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 setters!(StatusOptions {
     deep: bool,
     cancel: CancelToken,
-    progress: Some(Arc<dyn HashProgress>),
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// The state of a project, as [`Project::status`] returns it.

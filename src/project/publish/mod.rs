@@ -11,14 +11,16 @@ mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::index::add_to_index;
-use self::stream::Stream;
+use self::stream::{Part, Stream};
 use crate::catalog::Metadata;
 use crate::digest::{Checksum, Digest};
 use crate::disk::write::replace_file;
@@ -26,10 +28,11 @@ use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::modelstoml::{ModelEntry, RegisteredVersion};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
+use crate::project::tally::Tally;
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 use crate::size::sizes_apart;
@@ -48,6 +51,9 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// How to publish models.
 ///
 /// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
 /// use modelrack::project::{Project, PublishOptions};
 /// use modelrack::remote::Metadata;
 /// use modelrack::{CancelToken, ModelRef};
@@ -62,7 +68,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 ///     .metadata(Metadata::from_iter([("type".to_owned(), "audio-to-text".into())]))
 ///     .group("speech")
 ///     .skip(".tool")
-///     .cancel(CancelToken::new());
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
 /// let model = ModelRef::new("whisper", "tiny", "fp16")?;
 /// let report = Project::publish_files(&[weights], &model, &registry, &options)?;
 /// assert_eq!((report.files, report.total_bytes, report.chunks), (1, 3000, 3));
@@ -87,6 +94,8 @@ pub struct PublishOptions {
     pub skip: Option<String>,
     /// Cancels the operation.
     pub cancel: CancelToken,
+    /// Receives how far the hashing and the chunking are; [`AddOptions`](crate::project::AddOptions) has an example.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 impl Default for PublishOptions {
@@ -98,6 +107,7 @@ impl Default for PublishOptions {
             group: "models".to_owned(),
             skip: None,
             cancel: CancelToken::new(),
+            progress: None,
         }
     }
 }
@@ -109,6 +119,7 @@ setters!(PublishOptions {
     group: impl Into<String>,
     skip: Some(impl Into<String>),
     cancel: CancelToken,
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What was published, as [`Project::publish`] returns it for each model.
@@ -198,7 +209,7 @@ impl Project {
                 return Err(Error::argument(message));
             }
         }
-        self.check_publishable(&ids, &options.cancel)?;
+        self.check_publishable(&ids, options)?;
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
@@ -237,10 +248,13 @@ impl Project {
     }
 
     /// Refuses projects with errors, and models whose files have changed.
-    fn check_publishable(&self, ids: &BTreeSet<&str>, cancel: &CancelToken) -> Result<()> {
+    fn check_publishable(&self, ids: &BTreeSet<&str>, options: &PublishOptions) -> Result<()> {
         // Everything is read anyway, and a changed file with the same size and time must not be published.
-        let options = StatusOptions::default().deep(true).cancel(cancel.clone());
-        let status = self.status(&options)?;
+        let status = self.status(&StatusOptions {
+            deep: true,
+            cancel: options.cancel.clone(),
+            progress: options.progress.clone(),
+        })?;
         let prevents = |finding: &&Finding| {
             let is_stale = finding.category == Category::Stale;
             let is_of_chosen = finding
@@ -303,11 +317,18 @@ fn write_version(
     let data = registry.join("data");
     fs::create_dir_all(&data).at("create", &data)?;
     let ranges = stream.chunks(options.chunk_bytes);
-    let write = |range: &std::ops::Range<u64>| {
-        if options.cancel.is_cancelled() {
-            return Err(Error::from(ErrorKind::Cancelled));
-        }
-        let (digest, is_new) = stream.write_chunk(range, &data)?;
+    let (name, progress) = (model.to_string(), options.progress.as_deref());
+    let begin = |task, total: usize, total_bytes| {
+        let step = Step {
+            total_bytes,
+            ..Step::new(task, total as u64).at(&name, 0)
+        };
+        Tally::new(step, progress, &options.cancel)
+    };
+    let tally = begin(Task::Chunking, ranges.len(), stream.size_bytes());
+    let write = |range: &Range<u64>| {
+        let (digest, is_new) = stream.write_chunk(range, &data, &tally)?;
+        tally.complete();
         Ok(((range.end - range.start, digest), is_new))
     };
     let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
@@ -316,14 +337,28 @@ fn write_version(
     let new: BTreeSet<(u64, Digest)> = new.map(|(chunk, _)| *chunk).collect();
     let (chunks_written, bytes_written) = (new.len(), new.iter().map(|(bytes, _)| bytes).sum());
     let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
+    // A file that is a single chunk has been hashed already.
+    let of_chunk = |part: &Part| {
+        let range = part.range();
+        let chunk = ranges.binary_search_by_key(&range.start, |chunk| chunk.start);
+        chunk
+            .ok()
+            .filter(|chunk| ranges[*chunk] == range)
+            .map(|chunk| chunks[chunk].1)
+    };
+    let others = stream.parts.iter().filter(|part| of_chunk(part).is_none());
+    let (others, bytes) = others.fold((0, 0), |(n, bytes), part| (n + 1, bytes + part.size_bytes));
+    let tally = begin(Task::Hashing, others, bytes);
     let files = stream.parts.par_iter();
     let files: Vec<ManifestFile> = files
         .map(|part| {
-            let range = part.range();
-            // A file that is a single chunk has been hashed already.
-            let digest = match ranges.binary_search_by_key(&range.start, |chunk| chunk.start) {
-                Ok(chunk) if ranges[chunk] == range => chunks[chunk].1,
-                _ => stream.hash(&range)?,
+            let digest = match of_chunk(part) {
+                Some(digest) => digest,
+                None => {
+                    let digest = stream.hash(&part.range(), &tally)?;
+                    tally.complete();
+                    digest
+                }
             };
             Ok(ManifestFile {
                 size_bytes: Some(part.size_bytes),

@@ -12,6 +12,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::platform;
 use crate::project::scan::pointer::{MAX_POINTER_BYTES, PointerCheck};
 use crate::project::scan::walk::{Links, walk};
+use crate::project::tally::Tally;
 use crate::relpath::{RelPath, check_distinct};
 
 /// How much of a file is read at once.
@@ -114,6 +115,10 @@ impl Stream {
         })
     }
 
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.range().end)
+    }
+
     /// Cuts the stream into chunks.
     pub(super) fn chunks(&self, chunk_bytes: u64) -> Vec<Range<u64>> {
         let sizes: Vec<u64> = self.parts.iter().map(|part| part.size_bytes).collect();
@@ -134,18 +139,23 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn hash(&self, range: &Range<u64>) -> Result<Digest> {
+    pub(super) fn hash(&self, range: &Range<u64>, tally: &Tally<'_>) -> Result<Digest> {
         let mut hasher = Hasher::default();
         self.read(range, &mut |piece| {
             hasher.update(piece);
-            Ok(())
+            tally.advance(piece.len())
         })?;
         Ok(hasher.finish())
     }
 
     /// Writes a chunk into a folder, unless it exists; returns its digest, and whether it was written.
-    pub(super) fn write_chunk(&self, range: &Range<u64>, folder: &Path) -> Result<(Digest, bool)> {
-        let digest = self.hash(range)?;
+    pub(super) fn write_chunk(
+        &self,
+        range: &Range<u64>,
+        folder: &Path,
+        tally: &Tally<'_>,
+    ) -> Result<(Digest, bool)> {
+        let digest = self.hash(range, tally)?;
         let path = folder.join(digest.to_string());
         if is_intact(&path, digest, range.end - range.start) {
             return Ok((digest, false));

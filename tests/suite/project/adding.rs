@@ -1,14 +1,13 @@
 //! Registering: what becomes a model or target, with which id and description.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use modelrack::CancelToken;
 use modelrack::project::formats::{Description, ModelFile, ModelFormat};
-use modelrack::project::{AddOptions, HashCounts, HashProgress, ItemKind, Project, ProjectOptions};
+use modelrack::project::{AddOptions, ItemKind, Project, ProjectOptions};
 use serde_json::json;
 
 use super::folder::{
-    AGENT, Folder, SIR, TARGET, failures, files_of, gguf, gnn, ids, weights, weights_saying,
+    AGENT, Folder, SIR, TARGET, failures, files_of, gguf, ids, weights, weights_saying,
 };
 use crate::support::chain;
 
@@ -310,40 +309,6 @@ fn custom_formats_are_tried_first() {
         project.registry().entries["b"].format.as_deref(),
         Some("plain")
     );
-}
-
-#[test]
-fn hashing_reports_progress_and_can_be_cancelled() {
-    #[derive(Debug, Default)]
-    struct Seen(Mutex<Vec<HashCounts>>);
-    impl HashProgress for Seen {
-        fn on_hashed(&self, counts: HashCounts) {
-            self.0.lock().unwrap().push(counts);
-        }
-    }
-    let names: Vec<String> = (0..20).map(|number| format!("m/{number}.md")).collect();
-    let texts: Vec<(&str, String)> = names.iter().map(|name| (&**name, gnn(name, ""))).collect();
-    let folder = Folder::with(&texts);
-    let seen = Arc::new(Seen::default());
-    let progress = options().progress(seen.clone());
-    assert_eq!(folder.add_with(&["m"], &progress).registered.len(), 20);
-    let seen = seen.0.lock().unwrap();
-    let total: u64 = texts.iter().map(|(_, text)| text.len() as u64).sum();
-    assert_eq!(seen.len(), 20);
-    assert!(seen.iter().all(|hashed| hashed.files_total == 20));
-    assert_eq!(seen.iter().map(|hashed| hashed.files_done).max(), Some(20));
-    assert_eq!(
-        seen.iter().map(|hashed| hashed.bytes_done).max(),
-        Some(total)
-    );
-    let cancel = CancelToken::new();
-    cancel.cancel();
-    let before = folder.snapshot();
-    let error = folder
-        .try_add(&["m"], &options().cancel(cancel))
-        .unwrap_err();
-    assert_eq!(error.code(), "CANCELLED");
-    assert_eq!(folder.snapshot(), before);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod layouts;
 mod leftovers;
 mod make;
 mod outside;
+mod progress;
 mod publish;
 mod recorded;
 mod recovery;

@@ -8,6 +8,7 @@ use clap::ArgMatches;
 use super::{GROUP, METADATA};
 use crate::cli::args::{self, all, text};
 use crate::cli::metadata;
+use crate::cli::registry::READING;
 use crate::cli::session::Session;
 use crate::error::IoContext;
 use crate::project::{Project, PublishOptions, PublishReport};
@@ -24,8 +25,10 @@ pub(super) fn publish(
         .metadata(metadata::parse(&all(matches, METADATA))?)
         .skip(format!(".{}", session.mount.config.app()));
     let model = model_ref(matches, paths)?;
-    Project::publish_files(paths, &model, to, &options)
-        .map_err(|error| error.step(format!("publish {model}")))
+    let published = session.metered_as(READING, |meter| {
+        Project::publish_files(paths, &model, to, &options.progress(meter))
+    });
+    published.map_err(|error| error.step(format!("publish {model}")))
 }
 
 fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
-use super::{PATHS, notes};
+use super::{PATHS, READING, notes};
 use crate::cli::args::{self, Which, all, complete, option, positional, text, value};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
@@ -97,7 +97,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return Err(Error::argument(message).into());
     }
     notes::note_empty(session, &project);
-    let reports = project.publish(&ids, &to, &options)?;
+    let reports = session.metered_as(READING, |meter| {
+        project.publish(&ids, &to, &options.progress(meter))
+    })?;
     session.show_list("models", &reports, || {
         let mut reports = reports.iter();
         reports.try_for_each(|report| print(session, report))?;

@@ -28,13 +28,13 @@ use self::model::ModelImport;
 use self::target::TargetImport;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::{FileFacts, Files, ProjectRegistry};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress};
 use crate::project::change::plan::RegistryPlan;
 use crate::project::change::register::Register;
 use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem, in_order};
-use crate::project::scan::hash::{FileHashes, HashProgress};
+use crate::project::scan::hash::FileHashes;
 use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
@@ -45,16 +45,8 @@ use crate::setters::setters;
 /// use std::sync::Arc;
 ///
 /// use modelrack::CancelToken;
-/// use modelrack::project::{AddOptions, HashCounts, HashProgress, ImportOptions, Project, ProjectOptions};
-///
-/// #[derive(Debug)]
-/// struct Count;
-///
-/// impl HashProgress for Count {
-///     fn on_hashed(&self, counts: HashCounts) {
-///         eprintln!("{} of {} files", counts.files_done, counts.files_total);
-///     }
-/// }
+/// use modelrack::progress::Silent;
+/// use modelrack::project::{AddOptions, ImportOptions, Project, ProjectOptions};
 ///
 /// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
 /// let mut project = Project::open(folder.path(), &ProjectOptions::default())?;
@@ -66,7 +58,7 @@ use crate::setters::setters;
 /// #     outputs: [prevalence, incidence]
 /// # targets: {}
 /// # "#)?;
-/// let options = ImportOptions::default().cancel(CancelToken::new()).progress(Arc::new(Count));
+/// let options = ImportOptions::default().cancel(CancelToken::new()).progress(Arc::new(Silent));
 /// let plan = project.plan_import(&folder.path().join("registry.yaml"), &options)?;
 /// assert!(plan.report.dry_run && project.registry().entries.is_empty());
 /// project.apply(&plan, &CancelToken::new())?;
@@ -78,13 +70,13 @@ use crate::setters::setters;
 pub struct ImportOptions {
     /// Cancels the operation.
     pub cancel: CancelToken,
-    /// Receives the progress of the hashing.
-    pub progress: Option<Arc<dyn HashProgress>>,
+    /// Receives how far the hashing is; [`AddOptions`](crate::project::AddOptions) has an example.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 setters!(ImportOptions {
     cancel: CancelToken,
-    progress: Some(Arc<dyn HashProgress>),
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What was imported, or would be.

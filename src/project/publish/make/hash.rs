@@ -14,8 +14,9 @@ use crate::digest::{Check, Hasher};
 use crate::error::Result;
 use crate::manifest::{Checksum, GitBlobId};
 use crate::modelstoml::FileEntry;
-use crate::progress::CancelToken;
+use crate::progress::{Step, Task};
 use crate::project::scan::pointer::PointerCheck;
+use crate::project::tally::Tally;
 use crate::relpath::{below, shown};
 
 /// How much of a file is read at once, in bytes.
@@ -59,9 +60,12 @@ impl IndexedFolder {
         options: &MakeOptions,
     ) -> Result<HashedFiles> {
         let server = self.server.as_ref().filter(|_| options.urls);
+        let step = Step::new(Task::Hashing, names.len() as u64);
+        let tally = Tally::new(step, options.progress.as_deref(), &options.cancel);
         let hash = |buffer: &mut Vec<u8>, name: &str| {
             let path = below(&self.root, name);
-            let (content, state) = self.read_as_served(name, &path, buffer, &options.cancel)?;
+            let (content, state) = self.read_as_served(name, &path, buffer, &tally)?;
+            tally.complete();
             let location = format_args!("{name} of {}", self.location);
             content.pointer.finish(location)?;
             let url = server.map(|server| server.url(self.asset.as_deref(), &path));
@@ -95,15 +99,15 @@ impl IndexedFolder {
         name: &str,
         path: &str,
         buffer: &mut [u8],
-        cancel: &CancelToken,
+        tally: &Tally<'_>,
     ) -> Result<(Content, State)> {
-        if let Some(served) = self.fetch_served(path, cancel)? {
+        if let Some(served) = self.fetch_served(path, tally)? {
             return Ok((served, State::Served));
         }
         let mut read = |take: &mut dyn FnMut(&[u8])| {
             self.tree.read(name, buffer, &mut |piece| {
                 take(piece);
-                cancel.check()
+                tally.advance(piece.len())
             })
         };
         let mut content = Content::default();

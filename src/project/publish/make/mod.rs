@@ -30,7 +30,7 @@ use crate::glob::Glob;
 use crate::http::transport::Transport;
 use crate::model::ModelName;
 use crate::modelstoml::{Document, ProjectRegistry, owned_lists};
-use crate::progress::CancelToken;
+use crate::progress::{CancelToken, Progress};
 use crate::project::home::Project;
 use crate::project::registry::{GENERATED, OnDisk, RegistryFile};
 use crate::setters::setters;
@@ -105,6 +105,9 @@ pub enum MakeOrigin {
 /// How to make a registry.
 ///
 /// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::progress::Silent;
 /// use modelrack::project::{MakeOptions, MakeOrigin, Project, RepositoryRef};
 /// use modelrack::{CancelToken, Config, Environment};
 ///
@@ -122,7 +125,8 @@ pub enum MakeOrigin {
 ///     .urls(true)
 ///     .offline(true)
 ///     .environment(Environment::of_process())
-///     .cancel(CancelToken::new());
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
 /// let report = Project::make(&options)?;
 /// assert!(std::fs::read_to_string(report.path)?.contains("mf6/test/ex-gwf"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -165,6 +169,8 @@ pub struct MakeOptions {
     pub offline: bool,
     /// Cancels the operation.
     pub cancel: CancelToken,
+    /// Receives how far the download and the hashing are; [`AddOptions`](crate::project::AddOptions) has an example.
+    pub progress: Option<Arc<dyn Progress>>,
 }
 
 impl MakeOptions {
@@ -182,6 +188,7 @@ impl MakeOptions {
             urls: false,
             offline: false,
             cancel: CancelToken::new(),
+            progress: None,
         }
     }
 }
@@ -195,6 +202,7 @@ setters!(MakeOptions {
     urls: bool,
     offline: bool,
     cancel: CancelToken,
+    progress: Some(Arc<dyn Progress>),
 });
 
 /// What was made, as [`Project::make`] returns it.

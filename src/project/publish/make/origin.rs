@@ -18,7 +18,8 @@ use crate::env::Environment;
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::http::call::Call;
 use crate::http::{Client, GetOptions};
-use crate::progress::{CancelToken, Silent};
+use crate::progress::{CancelToken, Silent, Step, Task};
+use crate::project::tally::Tally;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below, shown};
 use crate::settings::Settings;
@@ -145,8 +146,18 @@ impl Server {
             None => (place.archive_urls(reference)?, format!("ref '{at}'")),
         };
         let path = own.with_file_name("archive.zip");
-        let create = || NewFile::create(&path);
-        let (cancel, write) = (&options.cancel, NewFile::write);
+        let (cancel, progress) = (&options.cancel, options.progress.as_deref());
+        let create = |length: Option<u64>| {
+            let step = Step {
+                total_bytes: length.unwrap_or_default(),
+                ..Step::new(Task::Downloading, 1).at(asset.unwrap_or(&place.repo), 0)
+            };
+            Ok((NewFile::create(&path)?, Tally::new(step, progress, cancel)))
+        };
+        let write = |(file, tally): &mut (NewFile, Tally<'_>), piece: &[u8]| {
+            file.write(piece)?;
+            tally.advance(piece.len())
+        };
         let fetch = |urls: &[Url], accept| {
             let options = GetOptions {
                 accept,
@@ -167,7 +178,7 @@ impl Server {
                 fetched = fetch(&[url], Some(ASSET_BYTES));
             }
         }
-        let (file, _, url) = fetched.map_err(|error| match error.kind() {
+        let ((file, _), _, url) = fetched.map_err(|error| match error.kind() {
             ErrorKind::Network {
                 url,
                 status: Some(404 | 410),
@@ -193,7 +204,7 @@ impl IndexedFolder {
     ///
     /// # Errors
     /// Those of the network; [`ErrorKind::Cancelled`].
-    pub(super) fn fetch_served(&self, path: &str, cancel: &CancelToken) -> Result<Option<Content>> {
+    pub(super) fn fetch_served(&self, path: &str, tally: &Tally<'_>) -> Result<Option<Content>> {
         let (Some(server), Some(client)) = (&self.server, &self.client) else {
             return Ok(None);
         };
@@ -201,12 +212,12 @@ impl IndexedFolder {
             return Ok(None);
         }
         let urls = [server.url(None, path)?];
-        let create = || Ok(Content::default());
+        let create = |_| Ok(Content::default());
         let write = |content: &mut Content, piece: &[u8]| {
             content.update(piece);
-            Ok(())
+            tally.advance(piece.len())
         };
-        let options = GetOptions::default();
+        let (options, cancel) = (GetOptions::default(), tally.cancel);
         let (content, ..) =
             client.fetch_into(&urls, &options, MAX_ARCHIVE_BYTES, cancel, create, write)?;
         Ok(Some(content))
@@ -246,6 +257,13 @@ impl MakeOptions {
         }
     }
 
+    /// Says that an archive or a folder is read.
+    fn reads(&self, what: &str) {
+        if let Some(progress) = &self.progress {
+            progress.on_step(&Step::new(Task::Reading, 1).at(what, 0));
+        }
+    }
+
     fn settings(&self) -> Result<(Settings, Environment)> {
         let environment = self.environment.clone();
         let environment = environment.unwrap_or_else(Environment::of_process);
@@ -272,6 +290,7 @@ impl MakeOptions {
         }
         let client = sources.client.with_offline(self.offline);
         let archive = server.fetch(asset, &client, own, self)?;
+        self.reads(asset.unwrap_or(&repository.repo));
         let top = match asset {
             Some(_) => "",
             None => archive.directory.top_folder().ok_or_else(|| {
@@ -322,6 +341,7 @@ impl MakeOptions {
             let message = format!("{} is not a folder", path.display());
             return Err(Error::argument(message));
         }
+        self.reads(&path.display().to_string());
         let folder = std::path::absolute(path).at("read", path)?;
         let tree = Tree::of_folder(&folder, own, &self.cancel)?;
         let in_work_tree = path_in_work_tree(&folder)?;

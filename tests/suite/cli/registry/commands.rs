@@ -29,7 +29,9 @@ fn told(workshop: &Workshop, ran: &Ran) -> String {
     let text = plain(&stable(&workshop.machine, &text));
     let mut told = String::new();
     // What takes long on a slow machine is told while it lasts.
-    let lines = text.lines().filter(|line| !line.starts_with("Hashing "));
+    let steps = ["Reading ", "Hashing ", "Chunking "];
+    let lines = text.lines();
+    let lines = lines.filter(|line| !steps.iter().any(|step| line.starts_with(step)));
     for line in lines {
         let line = match line.contains("<temp>") {
             true => line.replace("\\\\", "/").replace('\\', "/"),

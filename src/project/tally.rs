@@ -1,0 +1,59 @@
+//! Counting what several threads have done of a step.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::error::Result;
+use crate::progress::{CancelToken, Progress, Silent, Step};
+
+/// A step that several threads take together, which is followed and can be cancelled.
+#[derive(Debug)]
+pub(super) struct Tally<'a> {
+    step: Step<'a>,
+    done: AtomicU64,
+    bytes: AtomicU64,
+    progress: &'a dyn Progress,
+    pub(super) cancel: &'a CancelToken,
+}
+
+impl<'a> Tally<'a> {
+    /// Begins a step of which nothing is done.
+    pub(super) fn new(
+        step: Step<'a>,
+        progress: Option<&'a dyn Progress>,
+        cancel: &'a CancelToken,
+    ) -> Self {
+        let progress = progress.unwrap_or(&Silent);
+        progress.on_step(&step);
+        Self {
+            step,
+            done: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            progress,
+            cancel,
+        }
+    }
+
+    /// Counts bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+    pub(super) fn advance(&self, bytes: usize) -> Result<()> {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+        self.report();
+        self.cancel.check()
+    }
+
+    /// Counts one of the things.
+    pub(super) fn complete(&self) {
+        self.done.fetch_add(1, Relaxed);
+        self.report();
+    }
+
+    fn report(&self) {
+        self.progress.on_step(&Step {
+            done: self.done.load(Relaxed),
+            bytes_done: self.bytes.load(Relaxed),
+            ..self.step
+        });
+    }
+}
