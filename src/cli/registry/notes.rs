@@ -6,8 +6,9 @@ use super::remedy::few;
 use crate::cli::ending::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
-use crate::error::chain;
+use crate::error::{chain, is_missing};
 use crate::project::{FailedPath, ItemKind, Project, RegisteredItem};
+use crate::{Error, ErrorKind};
 
 /// Says what a change did to the registry besides what was asked for.
 pub(super) fn note_changes(session: &Session, project: &Project) {
@@ -78,15 +79,55 @@ fn describe(item: &RegisteredItem) -> String {
     format!("{what}{before}: {files}, {size}")
 }
 
-/// Says what could not be registered.
+/// Says what could not be registered: its path, and then why.
 pub(super) fn warn_failed(session: &Session, failed: &[FailedPath]) {
     for failed in failed {
-        let (message, path) = (chain(&failed.error), &failed.path);
-        // The message may name the path itself, or something below it.
-        let mut named = failed.error.path().into_iter().flat_map(Path::ancestors);
-        session.warn(match named.any(|named| named.ends_with(path)) {
-            true => format!("Failed {message}"),
-            false => format!("Failed {path}: {message}"),
-        });
+        let (path, reason) = (path_of(failed), reason(&failed.error));
+        session.warn(format!("Failed {path}: {reason}"));
     }
+}
+
+/// Returns the path that failed, or what the error names below it.
+fn path_of(failed: &FailedPath) -> String {
+    let below = failed.error.path().and_then(|named| {
+        let mut above = named.ancestors();
+        let above = above.find(|above| above.ends_with(&failed.path))?;
+        named.strip_prefix(above).ok()
+    });
+    let below = below.unwrap_or(Path::new("")).components();
+    let below = below.map(|component| component.as_os_str().to_string_lossy());
+    below.fold(failed.path.clone(), |path, component| {
+        format!("{path}/{component}")
+    })
+}
+
+/// Describes an error without the path that it names.
+fn reason(error: &Error) -> String {
+    let what = match (error.kind(), error.path()) {
+        (ErrorKind::Storage { source, .. }, _) if is_missing(source) => {
+            "no such file or folder".to_owned()
+        }
+        (ErrorKind::Storage { action, source, .. }, _) => format!("cannot {action} it: {source}"),
+        (ErrorKind::Permission { action, .. }, _) => format!("no permission to {action} it"),
+        (
+            ErrorKind::Registry {
+                message, source, ..
+            },
+            Some(_),
+        ) => match source {
+            Some(source) => format!("{message}: {source}"),
+            None => message.clone(),
+        },
+        (ErrorKind::InvalidArgument { message }, Some(named)) => {
+            let named = named.display();
+            let begins = [format!("'{named}' "), format!("{named} ")];
+            let mut rest = begins
+                .iter()
+                .filter_map(|begin| message.strip_prefix(begin));
+            rest.next().unwrap_or(message).to_owned()
+        }
+        _ => return chain(error),
+    };
+    let steps = error.steps().iter();
+    steps.map(|step| format!("{step}: ")).collect::<String>() + &what
 }

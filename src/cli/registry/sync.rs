@@ -45,6 +45,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         notes::note_left_out(session, &report.left_out);
         notes::warn_failed(session, &report.failed);
         notes::note_empty(session, &project);
+        if report.processed > 0 {
+            session.say(sum(&report))?;
+        }
         session.say(outcome(session, &report))
     })?;
     if report.needs_force && !report.dry_run {
@@ -52,6 +55,29 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return failed(session, Error::argument(message));
     }
     reported(report.failed.iter().map(|failed| &failed.error))
+}
+
+/// Counts what became, or would become, of all that was registered.
+fn sum(report: &ResyncReport) -> String {
+    let Difference {
+        changed,
+        dropped,
+        unchanged,
+        ..
+    } = &report.difference;
+    let whole = dropped.iter().filter(|dropped| dropped.files.is_empty());
+    let failed = report.failed.len();
+    let (change, drop) = match report.applied {
+        true => ("changed", "dropped"),
+        false => ("to change", "to drop"),
+    };
+    format!(
+        "Processed {}: {} {change}, {} {drop}, {} unchanged, {failed} failed",
+        report.processed,
+        changed.len(),
+        whole.count(),
+        unchanged.saturating_sub(failed),
+    )
 }
 
 /// Describes the outcome in one sentence.

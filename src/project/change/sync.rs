@@ -91,12 +91,14 @@ setters!(ResyncOptions {
 ///     println!("{} stays as it is: {}", failed.path, failed.error);
 /// }
 /// println!("left out: {:?}", report.left_out);
-/// assert_eq!((difference.changed[0].id.as_str(), difference.unchanged), ("sir", 2));
+/// assert_eq!((difference.changed[0].id.as_str(), difference.unchanged, report.processed), ("sir", 2, 3));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ResyncReport {
+    /// The number of models and targets that are registered.
+    pub processed: usize,
     /// Whether this is the report of a plan.
     pub dry_run: bool,
     /// Whether the registry was changed: `false` in a plan, if nothing differs, and if something would be dropped without
@@ -275,6 +277,7 @@ impl Snapshot {
             difference.add(ItemKind::Target, id, change);
         }
         ResyncReport {
+            processed: models.len() + targets.len(),
             needs_force: !difference.dropped.is_empty(),
             difference,
             failed,

@@ -296,7 +296,7 @@ impl Project {
         let mut notes = folder.notes.clone();
         notes.extend(of_files);
         notes.extend(folder.note_of_changes(&found.files));
-        notes.extend(note_of_nested(found.nested));
+        notes.extend(note_of_nested(&found.nested));
         let Models {
             models, examples, ..
         } = found;
@@ -370,12 +370,13 @@ impl ProjectRegistry {
 }
 
 /// Says in a sentence that models are in the folders of others.
-fn note_of_nested(models: usize) -> Option<String> {
-    match models {
-        0 => None,
-        1 => Some("a model is in the folder of another, so its files belong to both".into()),
-        several => Some(format!(
-            "{several} models are in the folders of others, so their files belong to both"
-        )),
-    }
+fn note_of_nested(nested: &[[String; 2]]) -> Option<String> {
+    let [inner, outer] = nested.first()?;
+    Some(match nested.len() {
+        1 => format!("'{inner}' is in the folder of '{outer}': its files belong to both"),
+        several => format!(
+            "{several} models are in the folders of others, such as '{inner}' in that of '{outer}': their files \
+             belong to both"
+        ),
+    })
 }

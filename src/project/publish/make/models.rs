@@ -33,8 +33,8 @@ pub(super) struct Models<'a> {
     pub(super) models: BTreeMap<String, Vec<String>>,
     /// Example → its models, flow models first.
     pub(super) examples: BTreeMap<String, Vec<String>>,
-    /// The number of models in the folder of another model.
-    pub(super) nested: usize,
+    /// The models in the folder of another model, each with the nearest of those.
+    pub(super) nested: Vec<[String; 2]>,
 }
 
 /// Finds the models among files, which are sorted. Each folder with a name file is a model, with everything below the
@@ -61,14 +61,17 @@ pub(super) fn find<'a>(
         false => common_folder(folders.iter().copied()),
     };
     let mut found = Models::default();
-    for folder in &folders {
-        let path = match *folder {
+    let name_of = |folder: &str| -> Result<String> {
+        let path = match folder {
             "" => naming
                 .top
                 .ok_or_else(|| refuse("the model at the top has no name".into()))?,
             path => path,
         };
-        let model = below(naming.prefix, path);
+        Ok(below(naming.prefix, path))
+    };
+    for folder in &folders {
+        let model = name_of(folder)?;
         ModelName::parse(&model).map_err(|error| refuse(format!("a model's folder: {error}")))?;
         let files = files_below(names, folder);
         if found.models.insert(model.clone(), files.to_vec()).is_some() {
@@ -81,12 +84,17 @@ pub(super) fn find<'a>(
             .map_or((inner, false), |(first, _)| (first, true));
         if is_below || naming.is_release && !first.is_empty() {
             let example = below(naming.prefix, &below(common, first));
-            found.examples.entry(example).or_default().push(model);
+            found
+                .examples
+                .entry(example)
+                .or_default()
+                .push(model.clone());
         }
-        let mut above = folder.match_indices('/').map(|(at, _)| &folder[..at]);
-        let is_nested = above.any(|above| folders.contains(above))
-            || !folder.is_empty() && folders.contains("");
-        found.nested += usize::from(is_nested);
+        let above = folder.rmatch_indices('/').map(|(at, _)| &folder[..at]);
+        let mut above = above.chain((!folder.is_empty()).then_some(""));
+        if let Some(above) = above.find(|above| folders.contains(above)) {
+            found.nested.push([model, name_of(above)?]);
+        }
     }
     for file in &found.files {
         RelPath::parse(file).map_err(|error| refuse(error.to_string()))?;
@@ -154,7 +162,7 @@ mod tests {
             ]
         );
         assert_eq!(found.files.len(), 4);
-        assert_eq!(found.nested, 0);
+        assert!(found.nested.is_empty());
         let found = find_in(&names, "", "*.nam").unwrap();
         assert!(found.models.contains_key("b"));
         assert_eq!(find_in(&names, "", "*.tdis").unwrap(), Models::default());
@@ -173,7 +181,14 @@ mod tests {
             sizes,
             [("mf6/test/a", 3), ("mf6/test/a/in", 2), ("mf6/test/top", 4)]
         );
-        assert_eq!((found.files.len(), found.nested), (4, 2));
+        let nested = [
+            ["mf6/test/a", "mf6/test/top"],
+            ["mf6/test/a/in", "mf6/test/a"],
+        ];
+        assert_eq!(
+            (found.files.len(), found.nested),
+            (4, nested.map(|of| of.map(str::to_owned)).to_vec())
+        );
     }
 
     #[test]

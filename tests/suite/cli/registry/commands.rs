@@ -230,17 +230,33 @@ fn only_the_essential_is_quiet() {
 #[test]
 fn a_failure_names_its_path_once() {
     let workshop = Workshop::new();
-    let files: [(&str, &[u8]); 2] = [("cut.safetensors", b"{"), (".git/tiny.bin", b"tiny")];
+    let files: [(&str, &[u8]); 3] = [
+        ("cut.safetensors", b"{"),
+        (".git/tiny.bin", b"tiny"),
+        (
+            "below/w.bin",
+            b"# xet version 0\nfilesize = 9\nhash = 'x'\n",
+        ),
+    ];
     write_files(&workshop.root(), &files);
     for (line, expected) in [
-        // The message names the path, or a file below it.
+        (
+            "add nothing.md",
+            "Failed nothing.md: no such file or folder\n",
+        ),
+        // The error names the path, or a file below it.
         (
             "add .git/tiny.bin",
-            "Failed '.git/tiny.bin' belongs to a tool, and is not a model\n",
+            "Failed .git/tiny.bin: belongs to a tool, and is not a model\n",
         ),
         (
             "add cut.safetensors",
-            "Failed the file is shorter than the length of a header (cut.safetensors)\n",
+            "Failed cut.safetensors: the file is shorter than the length of a header\n",
+        ),
+        (
+            "add below --id below",
+            "Failed below/w.bin: the file is a pointer of Xet: the file that it stands for was not \
+             fetched, which 'git xet checkout' does\n",
         ),
         // It does not.
         (

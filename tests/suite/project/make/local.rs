@@ -128,7 +128,10 @@ fn nested_models_are_noted() {
     );
     let report = publisher.make(&publisher.of_folder("plain")).unwrap();
     assert_eq!((report.models, report.files, report.total_bytes), (2, 3, 3));
-    assert!(report.notes[1].starts_with("a model is in"), "{report:?}");
+    assert_eq!(
+        report.notes[1],
+        "'a/b' is in the folder of 'a': its files belong to both"
+    );
     let made = publisher.made();
     assert_eq!(made.matches("    \"a/b/x\",\n").count(), 2, "{made}");
 }
