@@ -9,6 +9,7 @@ another; everything else is as it was printed. With `--write`, the pictures in R
 import difflib
 import hashlib
 import http.server
+import json
 import os
 import re
 import shutil
@@ -23,9 +24,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(ROOT, "README.md")
 MODEL = "whisper/tiny fp16"
 # How far the pull is when it is shown. The speed, which goes down by then, has as many digits as the one that replaces it.
-HALFWAY = re.compile(r"  24\.2 / 43\.2 MB  (\d\d\.\d) MB/s  1s left")
+HALFWAY = re.compile(r"  25\.2 / 43\.2 MB  (\d\d\.\d MB/s  \ds) left")
 REPLACED = [
-    (HALFWAY, "17.3"),
+    (HALFWAY, "21.3 MB/s  1s"),
     (re.compile(r"43\.2 MB in (\d+(?:\.\d)?)s"), "2"),
     (re.compile(r"14 B in (\d+(?:\.\d)?)s"), "0.2"),
 ]
@@ -42,6 +43,16 @@ class Registry(http.server.ThreadingHTTPServer):
         self.kept_back = set()
         self.go_on = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def keep_back_after(self, count):
+        """Keeps all chunks but so many back, which come first in the manifest."""
+        index = self.json("models.json")
+        manifest = self.json("data", index["whisper"]["tiny"]["fp16"]["hash"])
+        self.kept_back = set(manifest["chunks"][count:])
+
+    def json(self, *path):
+        with open(os.path.join(self.folder, *path), encoding="utf-8") as file:
+            return json.load(file)
 
 
 class Files(http.server.BaseHTTPRequestHandler):
@@ -87,7 +98,7 @@ class Machine:
             file.write(content)
 
     def publish(self, layers):
-        """Publishes the model with another configuration; returns its chunks in order."""
+        """Publishes the model with another configuration."""
         self.write("tiny/config.json", f'{{"layers": {layers}}}\n'.encode())
         line = "registry publish tiny --to registry --group whisper --version fp16 --quiet"
         subprocess.run([self.rack, "models", *line.split()], cwd=self.folder, env=self.environment, check=True)
@@ -106,9 +117,7 @@ def noise(size):
 
 def pull(machine):
     machine.publish(4)
-    folder = os.path.join(machine.folder, "registry", "data")
-    large = [name for name in os.listdir(folder) if os.path.getsize(os.path.join(folder, name)) > 1_000_000]
-    machine.registry.kept_back = set(sorted(large)[3:])
+    machine.registry.keep_back_after(4)
     line = f"rack models pull {MODEL}"
     running = machine.start(line)
     running.until(lambda terminal: HALFWAY.search("\n".join(terminal.screen())), line)

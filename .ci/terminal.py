@@ -37,7 +37,7 @@ class Terminal:
         end = time.monotonic() + PATIENCE
         while not condition(self):
             if not self.read(end):
-                sys.exit(f"{what}: there is only {self.plain()!r}")
+                sys.exit(f"{what}: there is only {self.plain()[-400:]!r}")
 
     def read(self, end):
         """Reads some more; false at the end, or when the time has come."""
