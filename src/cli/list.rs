@@ -231,29 +231,27 @@ fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String
     if !counts.is_empty() {
         lines.push(counts.join("; "));
     }
-    lines.extend(match unfinished.as_slice() {
-        [] => None,
-        [one] => Some(format!(
-            "'{path} pull {}' resumes the unfinished pull",
-            one.model
-        )),
-        _ => Some(format!(
-            "'{path} pull MODEL VERSION' resumes an unfinished pull"
-        )),
-    });
+    let unfinished = unfinished.iter().map(|of| &of.model);
+    lines.extend(remedy(path, unfinished, "resumes", "unfinished pull"));
     let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted;
-    let deleted: Vec<_> = listing.models.iter().filter(is_deleted).collect();
-    lines.extend(match deleted.as_slice() {
-        [] => None,
-        [one] => Some(format!(
-            "'{path} pull {}' restores the deleted folder",
-            one.model
-        )),
-        _ => Some(format!(
-            "'{path} pull MODEL VERSION' restores a deleted folder"
-        )),
-    });
+    let deleted = listing.models.iter().filter(is_deleted);
+    let deleted = deleted.map(|of| &of.model);
+    lines.extend(remedy(path, deleted, "restores", "deleted folder"));
     lines
+}
+
+/// Says which command makes models whole that are not.
+fn remedy<'a>(
+    path: &str,
+    mut models: impl Iterator<Item = &'a ModelRef>,
+    does: &str,
+    what: &str,
+) -> Option<String> {
+    let first = models.next()?;
+    Some(match models.next() {
+        None => format!("'{path} pull {first}' {does} the {what}"),
+        Some(_) => format!("'{path} pull MODEL VERSION' {does} one of the {what}s"),
+    })
 }
 
 /// Describes how much of an unfinished pull is downloaded.
