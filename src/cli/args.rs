@@ -107,8 +107,14 @@ pub(super) enum Which {
     InstalledVersions,
     /// Versions in cached registries.
     OfferedVersions,
+    /// Versions and names of installed models.
+    InstalledOrVersions,
+    /// Versions and names in cached registries.
+    OfferedOrVersions,
     /// Keys and names of sources.
     Sources,
+    /// Those, and names of installed models.
+    InstalledOrSources,
     /// Refs, configured or cached.
     Refs,
     /// Ids in the project of the current folder.
@@ -122,8 +128,16 @@ pub(super) enum Which {
 impl Which {
     fn versions(self) -> Self {
         match self {
-            Self::Installed => Self::InstalledVersions,
+            Self::Installed | Self::InstalledOrSources => Self::InstalledVersions,
             _ => Self::OfferedVersions,
+        }
+    }
+
+    /// What completes the words behind the first model of several.
+    pub(super) fn versions_or_more(self) -> Self {
+        match self {
+            Self::Installed => Self::InstalledOrVersions,
+            _ => Self::OfferedOrVersions,
         }
     }
 }

@@ -51,10 +51,20 @@ fn find(
         Which::Offered => addresses(manager, &offered(manager)?, current),
         Which::InstalledVersions => Ok(versions(&installed(manager)?, words)),
         Which::OfferedVersions => Ok(versions(&offered(manager)?, words)),
-        Which::Sources => {
-            let sources = manager.sources()?.into_iter();
-            let names = sources.flat_map(|source| [source.key, source.name]);
-            Ok(names.collect())
+        Which::InstalledOrVersions | Which::OfferedOrVersions => {
+            let models = match which {
+                Which::InstalledOrVersions => installed(manager),
+                _ => offered(manager),
+            }?;
+            let mut names = versions(&models, words);
+            names.extend(addresses(manager, &models, current)?);
+            Ok(names)
+        }
+        Which::Sources => sources(manager),
+        Which::InstalledOrSources => {
+            let mut names = addresses(manager, &installed(manager)?, current)?;
+            names.extend(sources(manager)?);
+            Ok(names)
         }
         Which::Refs => {
             let sources = manager.sources()?.into_iter();
@@ -64,6 +74,12 @@ fn find(
         #[cfg(feature = "author")]
         Which::Registered | Which::RegisteredOrPaths => registered(".".as_ref()),
     }
+}
+
+fn sources(manager: &dyn Manager) -> Result<Vec<String>> {
+    let sources = manager.sources()?.into_iter();
+    let names = sources.flat_map(|source| [source.key, source.name]);
+    Ok(names.collect())
 }
 
 fn installed(manager: &dyn Manager) -> Result<Vec<ModelRef>> {

@@ -1,35 +1,35 @@
 //! `copy`: copy a model's files into a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command, value_parser};
 
-use super::args::{self, Which, flag, is_set, option, positional};
+use super::args::{self, Which, flag, is_set, positional, text};
 use super::ending::CliResult;
 use super::session::Session;
+use super::several::is_known;
 use super::{Mount, render};
-use crate::CopyOptions;
 use crate::installed::CopyReport;
+use crate::{CopyOptions, Error, ModelAddress};
 
 const DESTINATION: &str = "modelrack_destination";
 
 pub(super) const EXAMPLES: &str = "
-    copy fast-whisper/tiny@fp16 ./workspace  one version
+    copy fast-whisper/tiny ./workspace       the only version
+    copy fast-whisper/tiny fp16 ./workspace  one of several
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
-    let [model, _] = args::model(mount, Which::Installed, true);
     command
-        // A parent may propagate its own `--version`, which would be a second one here.
-        .disable_version_flag(true)
+        // Two words are MODEL and DEST.
+        .allow_missing_positional(true)
         .about("Copy a model's files into a folder, and pull the model first if necessary")
+        .args(args::model(mount, Which::Installed, true))
         .args([
-            model,
             positional(DESTINATION, "DEST")
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
                 .help("The folder; it is created if it does not exist"),
-            option(args::VERSION, "VERSION").help("The version of the model"),
             flag(args::FORCE).help("Replace files that differ"),
             args::concurrency(),
         ])
@@ -38,6 +38,9 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let address = args::address(matches)?;
     let destination = args::path(matches, DESTINATION);
+    if text(matches, args::VERSION).is_none() {
+        refuse_version(session, &address, &destination)?;
+    }
     let pull = session.pull_options(matches);
     let options = CopyOptions::default().force(is_set(matches, args::FORCE));
     let work = format!("Looking up {address}");
@@ -46,6 +49,29 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         session.manager.copy(&address, &destination, &options)
     })?;
     session.show(&report, || session.say(describe(&report)))
+}
+
+/// Refuses a folder that does not exist and is called like a version of the model: the folder was forgotten.
+fn refuse_version(session: &Session, model: &ModelAddress, destination: &Path) -> CliResult {
+    let (name, word) = (model.to_string(), destination.to_string_lossy());
+    let Ok(version) = ModelAddress::parse(&name, Some(&word)) else {
+        return Ok(());
+    };
+    let is_version = || {
+        // What is installed is copied without asking its source.
+        let offline = session.output.offline || is_known(session, model, Which::Installed, true);
+        is_known(session, &version, Which::Installed, true)
+            || is_known(session, &version, Which::Offered, offline)
+    };
+    if destination.exists() || !is_version() {
+        return Ok(());
+    }
+    let path = &session.path;
+    Err(Error::argument(format!(
+        "'{word}' is a version of {name}, and there is no such folder: '{path} copy {name} {word} \
+         DEST' copies that version, './{word}' creates the folder"
+    ))
+    .into())
 }
 
 fn describe(report: &CopyReport) -> String {

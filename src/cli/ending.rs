@@ -178,7 +178,7 @@ fn print(session: &Session, error: &Error) {
     }
 }
 
-fn print_hint(session: &Session, hint: &str) {
+pub(super) fn print_hint(session: &Session, hint: &str) {
     let label = session.paint(AnsiColor::Cyan, "hint:");
     session.console.note(format!("{label} {}", safe(hint)));
 }

@@ -3,58 +3,108 @@
 use clap::{ArgMatches, Command};
 use serde_json::Value;
 
-use super::args::{self, Which, flag, is_set};
+use super::args::{self, Which, flag, is_set, text};
 use super::ending::CliResult;
-use super::list::downloaded;
+use super::list::{self, downloaded};
+use super::offers::{Detail, Offers, print_offers};
 use super::render::{self, or_dash};
 use super::session::Session;
+use super::several::is_known;
 use super::table::Table;
 use super::{Mount, sources, unfinished};
 use crate::installed::{InstalledDetail, PartialModel};
 use crate::manifest::{Checksum, ManifestFile};
 use crate::remote::{LocalState, RemoteDetail, SourceInfo};
-use crate::{ErrorKind, Metadata, RemoteOptions};
+use crate::{Error, ErrorKind, ListOptions, Metadata, ModelAddress, RemoteOptions, Result};
 
 pub(super) const EXAMPLES: &str = "
     info                                  the sources
+    info mf6/test                         one of them
     info fast-whisper/tiny fp16           an installed model
-    info fast-whisper/tiny fp16 --remote  a model that can be pulled
+    info fast-whisper/tiny --remote       the versions that can be pulled
+    info fast-whisper/tiny fp16 --remote  one of them
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let [model, version] = args::model(mount, Which::InstalledOrSources, false);
     let remote = flag(args::REMOTE).help("Show the model as its source offers it");
     command
-        .about("Show the details of a model; without one, the sources and their state")
-        .args(args::model(mount, Which::Installed, false))
-        .arg(remote.requires(args::MODEL))
+        .about("Show a model or its versions, a source, or all sources")
+        .args([
+            model.value_name("MODEL|SOURCE").help(
+                "The model: group/model, group/model@version or source@ref/model; or the key or \
+                 name of a source",
+            ),
+            version,
+            remote.requires(args::MODEL),
+        ])
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let Some(address) = args::optional_address(matches)? else {
-        return sources::print(session);
+        return sources::print(session, None);
     };
-    if is_set(matches, args::REMOTE) {
-        let options = RemoteOptions::default()
-            .offline(session.output.offline)
-            .cancel(session.cancel.clone());
-        let work = format!("Looking up {address}");
-        let detail =
-            session.metered_as(&work, |_| session.manager.remote_detail(&address, &options))?;
-        session.show(&detail, || print_remote(session, &detail))
-    } else {
-        let detail = session.manager.get(&address);
-        if let Err(error) = &detail
-            && matches!(error.kind(), ErrorKind::NotInstalled { .. })
-            && !session.output.json
-        {
-            // The error then says what to do.
-            let pulls = unfinished::find(session, &address)?;
-            pulls
-                .iter()
-                .try_for_each(|pull| print_unfinished(session, pull))?;
-        }
-        let detail = detail?;
-        session.show(&detail, || print_installed(session, &detail))
+    let word = text(matches, args::MODEL).filter(|_| text(matches, args::VERSION).is_none());
+    if let Some(name) = word
+        && sources::is_any_called(session, name)?
+        // A model may have the name of a source.
+        && !is_known(session, &address, Which::Installed, true)
+    {
+        return sources::print(session, Some(name));
+    }
+    match is_set(matches, args::REMOTE) {
+        true => show_remote(session, &address),
+        false => show_installed(session, &address),
+    }
+}
+
+fn show_remote(session: &Session, address: &ModelAddress) -> CliResult {
+    let options = RemoteOptions::default()
+        .offline(session.output.offline)
+        .cancel(session.cancel.clone());
+    let (manager, work) = (&session.manager, format!("Looking up {address}"));
+    let detail = session.metered_as(&work, |_| manager.remote_detail(address, &options));
+    let error = match detail {
+        Ok(detail) => return session.show(&detail, || print_remote(session, &detail)),
+        Err(error) => error,
+    };
+    let versions = versions(error)?;
+    let mut listing = session.metered_as(&work, |_| manager.list_remote(&options))?;
+    let models = &mut listing.models;
+    models.retain(|remote| versions.contains(&remote.model.to_string()));
+    let offers = Offers {
+        models,
+        failures: &[],
+        not_shown: None,
+    };
+    print_offers(session, &offers, Detail::Each)
+}
+
+fn show_installed(session: &Session, address: &ModelAddress) -> CliResult {
+    let error = match session.manager.get(address) {
+        Ok(detail) => return session.show(&detail, || print_installed(session, &detail)),
+        Err(error) => error,
+    };
+    if matches!(error.kind(), ErrorKind::NotInstalled { .. }) && !session.output.json {
+        // The error then says what to do.
+        let pulls = unfinished::find(session, address)?;
+        let mut pulls = pulls.iter();
+        pulls.try_for_each(|pull| print_unfinished(session, pull))?;
+    }
+    let versions = versions(error)?;
+    let mut listing = session.manager.list(&ListOptions::default())?;
+    let models = &mut listing.models;
+    models.retain(|installed| versions.contains(&installed.model.to_string()));
+    let is_same = |of: &PartialModel| models.iter().any(|it| it.model.name() == of.model.name());
+    listing.partials.retain(is_same);
+    session.show(&listing, || list::print_installed(session, &listing, true))
+}
+
+/// Returns the versions among which an address does not choose; fails with any other error.
+fn versions(error: Error) -> Result<Vec<String>> {
+    match error.kind() {
+        ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => Ok(choices.clone()),
+        _ => Err(error),
     }
 }
 

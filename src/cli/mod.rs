@@ -84,6 +84,7 @@ mod offers;
 mod path;
 mod prune;
 mod pull;
+mod pulls;
 mod reference;
 #[cfg(feature = "author")]
 mod registry;
@@ -92,6 +93,7 @@ mod render;
 mod search;
 mod selection;
 mod session;
+mod several;
 mod sources;
 mod sync;
 mod table;

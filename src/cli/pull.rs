@@ -1,15 +1,13 @@
-//! `pull`: download a model.
+//! `pull`: download models.
 
 use clap::{ArgAction, ArgMatches, Command};
 
-use super::args::{self, Which, all, flag, is_set, option, string, text};
-use super::ending::{CliResult, reported};
+use super::args::{self, Which, all, flag, is_set, option, string};
+use super::ending::CliResult;
 use super::session::Session;
-use super::table::Table;
-use super::{Mount, render};
-use crate::error::chain;
-use crate::pull::{MatchingReport, PullOutcome};
-use crate::{ModelPattern, PullPlan, PullReport};
+use super::{Mount, pulls, render, several};
+use crate::pull::PullOutcome;
+use crate::{PullPlan, PullReport};
 
 const INCLUDE: &str = "modelrack_include";
 const EXCLUDE: &str = "modelrack_exclude";
@@ -18,6 +16,7 @@ const REQUIRE_HASHES: &str = "modelrack_require-hashes";
 pub(super) const EXAMPLES: &str = "
     pull fast-whisper/tiny fp16                     one version
     pull fast-whisper/tiny@fp16                     the same
+    pull whisper/tiny@fp16 whisper/base             several models at once
     pull fast-whisper/tiny --dry-run                show how much it would download
     pull mf6/test@develop/test001a                  from a branch of a repository
     pull hf/openai/whisper-tiny --include '*.json'  some of the files
@@ -27,8 +26,8 @@ pub(super) const EXAMPLES: &str = "
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let globs = |id| option(id, "GLOB").action(ArgAction::Append);
     command
-        .about("Download and verify a model, or resume an interrupted pull")
-        .args(args::model(mount, Which::Offered, true))
+        .about("Download and verify models, or resume interrupted pulls")
+        .args(several::models(mount, Which::Offered, true))
         .args([
             flag(args::FORCE).help("Replace a model that is already installed with a new copy"),
             flag(args::DRY_RUN).help("Only show what would be downloaded"),
@@ -50,23 +49,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .require_hashes(is_set(matches, REQUIRE_HASHES));
     options.model_type = string(matches, args::TYPE);
     let (manager, is_dry_run) = (&session.manager, is_set(matches, args::DRY_RUN));
-    let model = text(matches, args::MODEL).unwrap_or_default();
-    let work = format!("Looking up {model}");
-    if ModelPattern::is_pattern(model) {
-        let pattern = ModelPattern::parse(model, text(matches, args::VERSION))?;
-        if is_dry_run {
-            let plans = session.metered_as(&work, |meter| {
-                manager.plan_matching(&pattern, &options.progress(meter))
-            })?;
-            return session.show_list("models", &plans, || print_plans(session, &plans));
-        }
-        let report = session.metered_as(&work, |meter| {
-            manager.pull_matching(&pattern, &options.progress(meter))
-        })?;
-        session.show(&report, || print_matching(session, &report))?;
-        return reported(report.failed.iter().map(|failed| &failed.error));
-    }
-    let address = args::address(matches)?;
+    let words = several::words(session, matches, Which::Offered)?;
+    let address = match words.as_slice() {
+        [word] if !word.is_pattern() => word.address()?,
+        _ if is_dry_run => return pulls::plan(session, &words, &options),
+        _ => return pulls::run(session, &words, &options),
+    };
+    let work = format!("Looking up {address}");
     if is_dry_run {
         let plan = session.metered_as(&work, |meter| {
             manager.plan_pull(&address, &options.progress(meter))
@@ -80,56 +69,6 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         print_pulled(session, &report)?;
         session.say(report.path.display())
     })
-}
-
-fn print_matching(session: &Session, report: &MatchingReport) -> CliResult {
-    for pulled in &report.pulled {
-        print_pulled(session, pulled)?;
-    }
-    for failed in &report.failed {
-        session.warn(format!("Failed: {}", chain(&failed.error)));
-    }
-    session.say(sum(report))
-}
-
-fn sum(report: &MatchingReport) -> String {
-    let models = render::count(report.pulled.len(), "model");
-    let failed = match report.failed.len() {
-        0 => String::new(),
-        failed => format!(", {failed} failed"),
-    };
-    let files = report.pulled.iter().map(|pulled| pulled.bytes_fetched);
-    let fetched = render::size(report.bytes_archives + files.sum::<u64>());
-    let archives = match report.bytes_archives {
-        0 => String::new(),
-        bytes => format!(", {} of it as archives", render::size(bytes)),
-    };
-    format!("{models}{failed}: {fetched} downloaded{archives}")
-}
-
-fn print_plans(session: &Session, plans: &[PullPlan]) -> CliResult {
-    let rows = plans.iter().map(|plan| {
-        [
-            plan.model.name().to_string(),
-            plan.model.version().to_owned(),
-            if plan.installed { "installed" } else { "-" }.to_owned(),
-            render::count(plan.files, "file"),
-            render::size(plan.bytes_to_fetch),
-        ]
-    });
-    let head = ["MODEL", "VERSION", "STATE", "FILES", "TO DOWNLOAD"];
-    Table::new(head, rows).named_by(2).state(2).print(session)?;
-    let installed = plans.iter().filter(|plan| plan.installed).count();
-    let installed = match installed {
-        0 => String::new(),
-        number => format!(", {number} installed"),
-    };
-    let bytes = plans.iter().map(|plan| plan.bytes_to_fetch).sum();
-    let models = render::count(plans.len(), "model");
-    session.sum_up(&[format!(
-        "{models}{installed}: {} to download",
-        render::size(bytes)
-    )])
 }
 
 fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
@@ -161,7 +100,7 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
     session.print_fields(&fields)
 }
 
-fn print_pulled(session: &Session, report: &PullReport) -> CliResult {
+pub(super) fn print_pulled(session: &Session, report: &PullReport) -> CliResult {
     warn_unverified(session, report);
     session.say(describe(report, "Installed"))
 }

@@ -1,34 +1,60 @@
 //! `remove`: remove installed models.
 
+use std::fmt;
+
 use clap::{ArgMatches, Command};
 
-use super::args::{self, Which, flag, is_set, text};
+use super::args::{self, Which, flag, is_set};
 use super::ending::CliResult;
 use super::session::Session;
+use super::several::{self, Failures};
 use super::{Mount, render, unfinished};
 use crate::installed::{PartialModel, RemoveReport, Scope, Status};
 use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
 
 pub(super) const EXAMPLES: &str = "
     remove fast-whisper/tiny fp16      one version
+    remove whisper/tiny whisper/base   several models
     remove fast-whisper/tiny --all -y  all versions, without confirmation
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
-    let all = flag(args::ALL).help("Remove all versions of the model");
     command
-        .about("Remove an installed model, or what an unfinished pull left")
-        .args(args::model(mount, Which::Installed, true))
-        .arg(all.conflicts_with(args::VERSION))
+        .about("Remove installed models, or what unfinished pulls left")
+        .args(several::models(mount, Which::Installed, true))
+        .arg(flag(args::ALL).help("Remove all versions of each model"))
         .args(args::yes(mount))
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let report = match is_set(matches, args::ALL) {
-        true => remove_all(session, text(matches, args::MODEL).unwrap_or_default()),
-        false => remove_one(session, &args::address(matches)?),
-    }?;
-    session.show(&report, || {
+    let words = several::words(session, matches, Which::Installed)?;
+    let is_all = is_set(matches, args::ALL);
+    if is_all && words.iter().any(|word| word.version.is_some()) {
+        return Err(Error::argument("--all removes all versions: name none").into());
+    }
+    let mut failures = Failures::of(&words);
+    let mut removals = Vec::new();
+    for word in &words {
+        let plan = || match is_all {
+            true => plan_all(session, &word.name),
+            false => plan_one(session, word.address()?),
+        };
+        let plan = failures.keep(word, plan())?;
+        removals.extend(plan.map(|removal| (word, removal)));
+    }
+    if !removals.is_empty() {
+        let all = removals.iter().map(|(_, removal)| removal.to_string());
+        let all: Vec<String> = all.collect();
+        session.confirm(&format!("Remove {}?", all.join(", ")))?;
+    }
+    let mut report = RemoveReport::default();
+    for (word, removal) in &removals {
+        if let Some(removed) = failures.keep(word, removal.run(session))? {
+            report.removed.extend(removed.removed);
+            report.bytes_freed += removed.bytes_freed;
+        }
+    }
+    failures.show(session, &report, || {
         for model in &report.removed {
             session.say(format!("Removed {model}"))?;
         }
@@ -36,7 +62,42 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     })
 }
 
-fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
+/// What is to be removed.
+struct Removal {
+    target: Target,
+    /// What the question calls it.
+    subject: String,
+    bytes: Option<u64>,
+    pulls: Vec<PartialModel>,
+}
+
+enum Target {
+    Version(ModelAddress),
+    AllVersions(ModelName),
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.subject)?;
+        match self.bytes {
+            Some(bytes) => write!(f, " ({})", render::size(bytes)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Removal {
+    fn run(&self, session: &Session) -> CliResult<RemoveReport> {
+        tell_of_wait(session, &self.pulls);
+        let (manager, cancel) = (&session.manager, &session.cancel);
+        Ok(match &self.target {
+            Target::Version(address) => manager.remove(address, cancel),
+            Target::AllVersions(name) => manager.remove_all(name, cancel),
+        }?)
+    }
+}
+
+fn plan_all(session: &Session, name: &str) -> CliResult<Removal> {
     let name: ModelName = name.parse().map_err(Error::from)?;
     let options = ListOptions::default().scope(Scope::Model(name.clone()));
     let versions = session.manager.list(&options)?.models;
@@ -59,29 +120,30 @@ fn remove_all(session: &Session, name: &str) -> CliResult<RemoveReport> {
     }
     let bytes = versions.iter().map(|model| model.total_bytes);
     let bytes = bytes.chain(halves.iter().map(|half| half.bytes_done));
-    let size = render::size(bytes.sum());
-    session.confirm(&format!("Remove {number} of {name} ({size})?"))?;
-    tell_of_wait(session, &pulls);
-    Ok(session.manager.remove_all(&name, &session.cancel)?)
+    Ok(Removal {
+        subject: format!("{number} of {name}"),
+        bytes: Some(bytes.sum()),
+        target: Target::AllVersions(name),
+        pulls,
+    })
 }
 
-fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveReport> {
+fn plan_one(session: &Session, address: ModelAddress) -> CliResult<Removal> {
     let manager = &session.manager;
-    let found = manager.path(address).and_then(|_| manager.get(address));
-    let pulls = unfinished::find(session, address)?;
-    let question = match found {
+    let found = manager.path(&address).and_then(|_| manager.get(&address));
+    let pulls = unfinished::find(session, &address)?;
+    let (subject, bytes) = match found {
         Ok(detail) => {
-            let size = render::size(detail.installed.total_bytes);
-            format!("Remove {} ({size})?", detail.installed.model)
+            let bytes = detail.installed.total_bytes;
+            (detail.installed.model.to_string(), Some(bytes))
         }
         Err(error) => match (error.kind(), pulls.as_slice()) {
             (ErrorKind::NotInstalled { .. }, [pull]) if unfinished::is_running(pull) => {
-                format!("Remove {} once it has been pulled?", pull.model)
+                (format!("{} once it has been pulled", pull.model), None)
             }
-            (ErrorKind::NotInstalled { .. }, [half]) => format!(
-                "Remove the unfinished pull of {} ({})?",
-                half.model,
-                render::size(half.bytes_done)
+            (ErrorKind::NotInstalled { .. }, [half]) => (
+                format!("the unfinished pull of {}", half.model),
+                Some(half.bytes_done),
             ),
             (ErrorKind::NotInstalled { .. }, [_, _, ..]) => {
                 return Err(Error::from(ErrorKind::InvalidRef {
@@ -93,7 +155,7 @@ fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveRepo
             }
             // A pull that has not written anything yet.
             (ErrorKind::NotInstalled { .. }, []) if session.is_confirmed() => {
-                return Ok(manager.remove(address, &session.cancel)?);
+                (address.to_string(), None)
             }
             (
                 ErrorKind::NotInstalled { .. }
@@ -102,12 +164,15 @@ fn remove_one(session: &Session, address: &ModelAddress) -> CliResult<RemoveRepo
                 _,
             ) => return Err(error.into()),
             // A damaged model can be removed, too.
-            _ => format!("Remove {address}, which is damaged?"),
+            _ => (format!("{address}, which is damaged"), None),
         },
     };
-    session.confirm(&question)?;
-    tell_of_wait(session, &pulls);
-    Ok(manager.remove(address, &session.cancel)?)
+    Ok(Removal {
+        target: Target::Version(address),
+        subject,
+        bytes,
+        pulls,
+    })
 }
 
 /// Says which pull a removal waits for.

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::Mount;
-use super::args::{self, flag, is_set, positional, string, text};
+use super::args::{self, all, flag, is_set, positional, string};
 use super::ending::CliResult;
 use super::offers::{Detail, Offers, SOURCES, print_offers};
 use super::render::{self, or_dash};
@@ -13,16 +13,17 @@ use crate::SearchOptions;
 use crate::installed::InstalledModel;
 
 pub(super) const EXAMPLES: &str = "
-    search whisper               installed models
-    search 'tiny fp16' --remote  models that can be pulled
+    search whisper             installed models
+    search tiny fp16 --remote  models that can be pulled
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Find models by name, description, type and tags")
         .args([
-            positional(args::QUERY, "QUERY")
+            positional(args::QUERY, "WORD")
                 .required(true)
+                .num_args(1..)
                 .help("Words that must all occur, in upper or lower case"),
             flag(args::REMOTE).help("Search the models that the sources offer"),
             args::source(mount).requires(args::REMOTE),
@@ -36,9 +37,9 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
     options.source = string(matches, args::SOURCE);
-    let query = text(matches, args::QUERY).unwrap_or_default();
+    let query = all::<String>(matches, args::QUERY).join(" ");
     let work = if is_remote { SOURCES } else { "" };
-    let report = session.metered_as(work, |_| session.manager.search(query, &options))?;
+    let report = session.metered_as(work, |_| session.manager.search(&query, &options))?;
     match is_remote {
         true => {
             let offers = Offers {

@@ -23,7 +23,7 @@ use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
 use crate::settings::Settings;
 use crate::time::rfc3339;
-use crate::{CancelToken, Manager, PullOptions, Result};
+use crate::{CancelToken, Manager, PullOptions};
 
 pub(super) struct Session {
     pub(super) mount: Mount,
@@ -261,16 +261,19 @@ impl Session {
     }
 
     /// Runs an operation with a meter that draws its progress.
-    pub(super) fn metered<T>(&self, run: impl FnOnce(Arc<Meter>) -> Result<T>) -> Result<T> {
+    pub(super) fn metered<T, E>(
+        &self,
+        run: impl FnOnce(Arc<Meter>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.metered_as("", run)
     }
 
     /// The same; until the operation says how far it is, the meter says what it does, such as `Looking up g/m`.
-    pub(super) fn metered_as<T>(
+    pub(super) fn metered_as<T, E>(
         &self,
         work: &str,
-        run: impl FnOnce(Arc<Meter>) -> Result<T>,
-    ) -> Result<T> {
+        run: impl FnOnce(Arc<Meter>) -> Result<T, E>,
+    ) -> Result<T, E> {
         // Progress would garble the lines of --verbose, which say more.
         let style = match self.output.json || self.output.quiet || self.output.verbose {
             true => Style::Nothing,

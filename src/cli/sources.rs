@@ -1,4 +1,4 @@
-//! Printing the sources and their state, for `info` without a model.
+//! Printing sources and their state, for `info`.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,14 +16,33 @@ const HEAD: [&str; 10] = [
     "SOURCE", "NAME", "KIND", "LOCATION", "REF", "STATE", "MODE", "COMMIT", "VERSIONS", "CACHED",
 ];
 
-pub(super) fn print(session: &Session) -> CliResult {
+/// Returns whether a source has this name or key.
+pub(super) fn is_any_called(session: &Session, name: &str) -> CliResult<bool> {
     let sources = session.manager.sources()?;
+    Ok(sources.iter().any(|source| is_called(source, name)))
+}
+
+fn is_called(source: &SourceInfo, name: &str) -> bool {
+    !name.is_empty() && (source.name == name || source.key == name)
+}
+
+/// Prints all sources, or the one with a name or key.
+pub(super) fn print(session: &Session, wanted: Option<&str>) -> CliResult {
+    let mut sources = session.manager.sources()?;
+    if let Some(wanted) = wanted {
+        sources.retain(|source| is_called(source, wanted));
+    }
     session.show_list("sources", &sources, || {
         if session.console.out_is_terminal && !session.output.quiet {
-            print_folders(session)?;
-            sources
-                .iter()
-                .try_for_each(|source| print_block(session, source))?;
+            if wanted.is_none() {
+                print_folders(session)?;
+            }
+            for source in &sources {
+                if wanted.is_none() {
+                    session.console.print("")?;
+                }
+                print_block(session, source)?;
+            }
         } else if !sources.is_empty() {
             return Table::new(
                 HEAD,
@@ -67,7 +86,7 @@ fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
     let label = cut(&label, columns);
     let place = cut(&place, columns.saturating_sub(label.width() + INDENT.len()));
     let label = session.paint_result(AnsiColor::Cyan, &label);
-    console.print(format!("\n{label}{INDENT}{place}"))?;
+    console.print(format!("{label}{INDENT}{place}"))?;
     let rows: Vec<_> = match source.refs.is_empty() {
         true => vec![row_of_all(source)],
         false => source

@@ -2,9 +2,10 @@
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, Which, flag, is_set};
+use super::args::{Which, flag, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
+use super::several::{self, Failures};
 use super::{Mount, render};
 use crate::VerifyOptions;
 use crate::installed::{VerifiedModel, VerifyReport};
@@ -14,24 +15,41 @@ const REPAIR: &str = "modelrack_repair";
 pub(super) const EXAMPLES: &str = "
     verify                             all models
     verify fast-whisper/tiny --repair  repair one model
+    verify whisper/tiny whisper/base   several models
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Verify the files of installed models against their manifests")
-        .args(args::model(mount, Which::Installed, false))
+        .args(several::models(mount, Which::Installed, false))
         .arg(flag(REPAIR).help("Download damaged parts again, and nothing else"))
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let mut options = VerifyOptions::default()
+    let words = several::words(session, matches, Which::Installed)?;
+    let options = VerifyOptions::default()
         .repair(is_set(matches, REPAIR))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
-    options.model = args::optional_address(matches)?;
-    let report = session.metered(|meter| session.manager.verify(&options.progress(meter)))?;
-    session.show(&report, || {
-        if report.models.is_empty() {
+    let mut failures = Failures::of(&words);
+    let report = session.metered(|meter| -> CliResult<_> {
+        let options = options.progress(meter);
+        if words.is_empty() {
+            return Ok(session.manager.verify(&options)?);
+        }
+        let mut report = VerifyReport::default();
+        for word in &words {
+            let verify = |address| session.manager.verify(&options.clone().model(address));
+            let verified = word.address().and_then(verify).map_err(CliError::from);
+            let verified = failures.keep(word, verified)?;
+            report
+                .models
+                .extend(verified.into_iter().flat_map(|of| of.models));
+        }
+        Ok(report)
+    })?;
+    failures.show(session, &report, || {
+        if report.models.is_empty() && words.is_empty() {
             session.note("No model is installed.");
         }
         let mut models = report.models.iter();

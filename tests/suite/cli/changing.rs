@@ -1,6 +1,7 @@
 //! Commands that change the store: `pull`, `remove`, `update`, `verify`, `copy`, `prune`.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -172,9 +173,30 @@ fn copy_keeps_folders_pulls_first_and_never_overwrites_unasked() {
     assert_eq!(copy(&["--quiet"]).quiet_success(), "");
     // Under its short name, with the version apart.
     let other = rack.temp.path().join("other");
-    let words = ["cp", "g/m", other.to_str().unwrap(), "--version", "v1"];
+    let words = ["cp", "g/m", "v1", other.to_str().unwrap()];
     run_words(&mount(&rack), &words, Sinks::Captured).success();
     assert_eq!(files_below(&other).len(), 3);
+}
+
+#[test]
+fn a_copy_is_no_folder_that_is_called_like_a_version() {
+    let rack = Rack::with_model();
+    rack.publish("g/m v2", &sample());
+    rack.pull("g/m v1").unwrap();
+    rack.server.reset_counts();
+    // Installed; offered, as the cached index says; and at a source that has to be asked first.
+    let fresh = Rack::with_model();
+    for (rack, version) in [(&rack, "v1"), (&rack, "v2"), (&fresh, "v1")] {
+        let ran = models(rack, &format!("copy g/m {version}"));
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+        let expected = format!("'{version}' is a version of g/m, and there is no such folder: ");
+        assert!(ran.err.contains(&expected), "{ran:?}");
+        let advice = format!("'rack models copy g/m {version} DEST' copies that version");
+        assert!(ran.err.contains(&advice), "{ran:?}");
+        assert!(!Path::new(version).exists());
+    }
+    assert_eq!(rack.server.requests().len(), 0, "what is installed is here");
+    assert_eq!(fresh.listed().0, Vec::<String>::new());
 }
 
 #[test]

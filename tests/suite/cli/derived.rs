@@ -180,7 +180,7 @@ fn the_arguments_run_as_a_variant_as_a_field_and_deeper() {
 
 #[test]
 fn the_commands_run_below_a_variant_and_among_the_parents_own() {
-    let words = "tool weights cp g/m folder --version v1 --json";
+    let words = "tool weights cp g/m v1 folder --json";
     let (mount, manager, _) = recorded(words);
     let Below::Weights(command) = Below::try_parse_from(line(words)).unwrap();
     assert_eq!(command.run_with(&mount).code(), 130);

@@ -138,6 +138,12 @@ fn cases() -> Vec<Case> {
             "INVALID_ARGUMENT",
         ),
         case("an empty query", "search \u{a0}", 2, "INVALID_ARGUMENT"),
+        case(
+            "all versions and one of them",
+            "remove g/m v1 --all",
+            2,
+            "INVALID_ARGUMENT",
+        ),
         case("nobody to ask", "remove g/m v1", 2, "INVALID_ARGUMENT")
             .prepare(|rack| drop(rack.pull("g/m v1").unwrap())),
         case("an unknown model", "pull g/n v1", 3, "MODEL_NOT_FOUND"),
@@ -175,13 +181,7 @@ fn cases() -> Vec<Case> {
         }),
         case("other bytes", "pull g/m v1", 6, "HASH_MISMATCH")
             .prepare(|rack| spoil_chunks(rack, |rule| rule.flip(1))),
-        case(
-            "a file in the way",
-            "copy g/m ws --version v1",
-            7,
-            "STORAGE_ERROR",
-        )
-        .mount(|rack| {
+        case("a file in the way", "copy g/m v1 ws", 7, "STORAGE_ERROR").mount(|rack| {
             let error = Error::from(ErrorKind::Storage {
                 action: "write",
                 path: rack.store().join("x"),
@@ -341,14 +341,13 @@ fn a_command_line_that_means_nothing_is_refused_by_the_parser() {
     for line in [
         "dance",
         "pull",
-        "pull a b c",
+        "path a b c",
         "pull g/m --concurrency 0",
         "pull g/m --concurrency 17",
         "pull g/m --concurrency many",
         "list --status somehow",
         "list --remote --status available",
         "list -j",
-        "remove g/m v1 --all",
         "info --remote",
         "copy g/m",
         "search",

@@ -281,7 +281,13 @@ fn search_finds_words_in_names_descriptions_types_and_tags() {
     for (line, expected) in [
         (&["search", "SHEEP"][..], vec!["h/n v1"]),
         (&["search", "wool counts"], vec!["h/n v1"]),
+        (&["search", "wool", "counts"], vec!["h/n v1"]),
+        (
+            &["search", "--remote", "wool", "counts h/n"],
+            vec!["h/n v1"],
+        ),
         (&["search", "wool cattle"], vec![]),
+        (&["search", "wool", "cattle"], vec![]),
         (&["search", "g/m"], vec!["g/m v1"]),
         (&["search", "text"], vec![]),
         (
@@ -307,6 +313,8 @@ fn search_finds_words_in_names_descriptions_types_and_tags() {
         let ran = run_words(&mount(&rack), &words, Sinks::Terminal(""));
         assert_eq!(ran.out, "h/n v1\n", "{line}");
     }
+    let row = models(&rack, "search sheep").quiet_success();
+    assert_eq!(cells(&row)[0][2..4], ["available", "5 B"]);
     let report = models(&rack, "search sheep --json").json();
     assert_eq!(report["models"][0]["model"], "n");
 }
@@ -421,6 +429,65 @@ fn info_shows_a_model_here_or_at_its_source() {
     let report = models(&rack, "info h/n v1 --remote --json").json();
     assert_eq!(report["installed"], true);
     assert_eq!(models(&rack, "info g/m v2").code, 4);
+}
+
+#[test]
+fn info_of_several_versions_lists_them() {
+    let rack = furnished();
+    rack.pull("g/m latest").unwrap();
+    rack.server.reset_counts();
+    let out = models(&rack, "info g/m").quiet_success();
+    assert_eq!(names(&out), ["g/m latest", "g/m v1"]);
+    assert_eq!(cells(&out)[1][2..4], ["available", "10.2 KB"]);
+    assert_eq!(rack.server.requests().len(), 0);
+    let report = models(&rack, "info g/m --json").json();
+    assert_eq!(report["models"].as_array().unwrap().len(), 2);
+    assert_eq!(report["partials"], json!([]));
+
+    let out = models(&rack, "info g/m --remote").quiet_success();
+    let rows = cells(&out);
+    let shown = rows.iter().map(|row| (row[1], row[2], row[5]));
+    let expected = [
+        ("latest", "installed", "= v2"),
+        ("v1", "installed", "-"),
+        ("v2", "-", "-"),
+    ];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+    assert_eq!(rack.data_requests(), Vec::<String>::new());
+    let report = models(&rack, "info g/m --remote --json").json();
+    assert_eq!(report["models"][0]["alias_of"], "v2");
+}
+
+#[test]
+fn info_of_a_source_shows_it_alone() {
+    let rack = Rack::with_model();
+    let url = rack.server.url();
+    let toml = format!(
+        "[sources.one]\nurl = \"{url}\"\nname = \"first\"\n[sources.two]\nurl = \"{url}/2\"\n"
+    );
+    let environment = rack.environment().variable("NO_COLOR", "1");
+    let mount = Mount::new(rack.bare_config().bootstrap(toml)).environment(environment);
+    for word in ["one", "first"] {
+        let out = run_line(&mount, &format!("info {word}")).quiet_success();
+        let rows = cells(&out);
+        assert_eq!((rows.len(), &rows[0][..2]), (1, &["one", "first"][..]));
+        let report = run_line(&mount, &format!("info {word} --json")).json();
+        let sources = report["sources"].as_array().unwrap();
+        assert_eq!((sources.len(), &sources[0]["key"]), (1, &json!("one")));
+        let ran = run_words(&mount, &["info", word], Sinks::Terminal(""));
+        assert!(ran.out.starts_with("first  ("), "{ran:?}");
+        assert_eq!(ran.out.lines().count(), 2, "{ran:?}");
+    }
+    assert_eq!(rack.server.requests().len(), 0);
+    assert_eq!(run_line(&mount, "info fir").code, 4);
+    // A model comes before a source of the same name.
+    run_line(&mount, "pull first/g/m v1").success();
+    let other = Mount::new(rack.bare_config().bootstrap(
+        "[sources.other]\nname = \"first/g/m\"\nurl = \"https://models.example.org\"\n",
+    ));
+    let other = other.environment(rack.environment());
+    let out = run_line(&other, "info first/g/m").quiet_success();
+    assert!(out.starts_with("model:"), "{out}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod recording;
 #[cfg(feature = "author")]
 mod registry;
 mod repository_kills;
+mod several;
 mod shapes;
 mod site;
 pub(crate) mod snapshot;

@@ -30,7 +30,7 @@ const LINES: [(&str, &str); 12] = [
     ("path g/m v1", "path g/m v1"),
     ("update --apply", "update"),
     ("verify g/m --repair", "verify repair=true"),
-    ("cp g/m folder --version v1", "copy g/m v1 to folder"),
+    ("cp g/m v1 folder", "copy g/m v1 to folder"),
     ("prune", "plan_prune"),
 ];
 
@@ -250,12 +250,7 @@ fn parents_may_pass_their_version_on() {
         .propagate_version(true)
         .subcommand(models_command(&mount));
     parent.clone().debug_assert();
-    let ran = run_below(
-        &parent,
-        &mount,
-        &["models"],
-        "models cp g/m folder --version v1",
-    );
+    let ran = run_below(&parent, &mount, &["models"], "models cp g/m v1 folder");
     assert_eq!(manager.calls(), ["copy g/m v1 to folder"], "{ran:?}");
 }
 

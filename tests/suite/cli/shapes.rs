@@ -457,6 +457,9 @@ fn the_document_of_every_command() {
     run("search latest --remote --json");
     run("info g/m v1 --json");
     run("info --json");
+    run("info g/m --json");
+    run("info g/m --remote --json");
+    run("pull g/m@v1 g/m@latest --json");
     run("path g/m v1 --json");
     run("copy g/m@v1 <temp>/copy --json");
     run("verify g/m v1 --json");

@@ -172,6 +172,7 @@ fn every_command_at_four_widths() {
     };
     TABLES.iter().for_each(|line| show(line));
     show("info");
+    show("info mf6/test");
     show("info weights/barn/sheep");
     show("info weights/barn/sheep v1 --remote");
     show("info mf6/test/test001a_Tharmonic");

@@ -1,0 +1,227 @@
+//! Commands that take several models: which words are models, and what becomes of those that fail.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use clap::{Arg, ArgAction, ArgMatches};
+use serde::Serialize;
+
+use super::args::{self, Which, all, complete, positional, text};
+use super::ending::{CliError, CliResult, print_hint, reported};
+use super::hint::hint;
+use super::session::Session;
+use super::{Mount, unfinished};
+use crate::error::chain;
+use crate::{Error, ErrorKind, ModelAddress, ModelPattern, ModelRef, RemoteOptions, Result};
+
+/// A model as it was typed: a name, often with the version behind `@`, and the version if that was the second word.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+}
+
+impl Word {
+    pub(super) fn is_pattern(&self) -> bool {
+        ModelPattern::is_pattern(&self.name)
+    }
+
+    pub(super) fn address(&self) -> Result<ModelAddress> {
+        ModelAddress::parse(&self.name, self.version.as_deref())
+    }
+
+    pub(super) fn pattern(&self) -> Result<ModelPattern> {
+        ModelPattern::parse(&self.name, self.version.as_deref())
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.version {
+            Some(version) => write!(f, " {version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Creates the arguments MODEL and VERSION of a command that takes several models.
+pub(super) fn models(mount: &Mount, which: Which, required: bool) -> [Arg; 2] {
+    let [model, _] = args::model(mount, which, required);
+    let more = positional(args::VERSION, "VERSION|MODEL")
+        .action(ArgAction::Append)
+        .num_args(0..)
+        .help(
+            "The version; may be omitted if there is only one. Or more models, each with its version \
+             after '@': a second word is a version unless it has an '@' or is the name of a model",
+        );
+    [model, complete(more, mount, which.versions_or_more())]
+}
+
+/// Reads the models of a command line. The second word is the version of the first model, unless it is a model's name.
+pub(super) fn words(session: &Session, matches: &ArgMatches, which: Which) -> CliResult<Vec<Word>> {
+    let Some(first) = text(matches, args::MODEL) else {
+        return Ok(Vec::new());
+    };
+    let mut more = all::<String>(matches, args::VERSION);
+    let has_version = match more.first() {
+        Some(second) => !is_model(session, first, second, which)?,
+        None => false,
+    };
+    let version = has_version.then(|| more.remove(0));
+    let first = Word {
+        name: first.to_owned(),
+        version,
+    };
+    let more = more.into_iter().map(|name| Word {
+        name,
+        version: None,
+    });
+    Ok([first].into_iter().chain(more).collect())
+}
+
+/// Returns whether a second word is another model, rather than the version of the first. That is told by how it is written,
+/// else by what this machine knows of both; the sources are asked only if it may be a model of one whose models have any name.
+fn is_model(session: &Session, first: &str, second: &str, which: Which) -> CliResult<bool> {
+    if ModelPattern::is_pattern(second) {
+        return Ok(true);
+    }
+    let model = ModelAddress::parse(second, None);
+    let (Ok(model), true) = (model, second.contains(['/', '@'])) else {
+        return Ok(false);
+    };
+    // Names of branches and tags, too, have such characters.
+    let version = ModelAddress::parse(first, Some(second));
+    if !first.contains('@') && version.is_ok_and(|it| is_known(session, &it, which, true)) {
+        return Ok(false);
+    }
+    if first.contains('@') || second.contains('@') {
+        return Ok(true);
+    }
+    if is_known(session, &model, which, true) {
+        return Ok(true);
+    }
+    if which == Which::Installed {
+        return Ok(false);
+    }
+    let sources = session.manager.sources()?;
+    let below = |name: &String| second.strip_prefix(name.as_str())?.strip_prefix('/');
+    let mut names = sources
+        .iter()
+        .flat_map(|source| [&source.name, &source.key]);
+    if names.any(|name| !name.is_empty() && below(name).is_some()) {
+        return Ok(true);
+    }
+    let has_any_name = sources.iter().any(|source| source.name.is_empty());
+    Ok(has_any_name && is_known(session, &model, which, session.output.offline))
+}
+
+/// Returns whether there is such a model: installed or half pulled, or at a source.
+pub(super) fn is_known(
+    session: &Session,
+    model: &ModelAddress,
+    which: Which,
+    offline: bool,
+) -> bool {
+    let result = match which {
+        Which::Installed => session.manager.get(model).map(drop),
+        _ => {
+            let options = RemoteOptions::default()
+                .offline(offline)
+                .cancel(session.cancel.clone());
+            let find = |_| session.manager.get_remote(model, &options).map(drop);
+            session.metered_as(&format!("Looking up {model}"), find)
+        }
+    };
+    match result.as_ref().map_err(Error::kind) {
+        Ok(()) => true,
+        // There is more than one version of it.
+        Err(ErrorKind::InvalidRef { choices, .. }) => !choices.is_empty(),
+        Err(ErrorKind::HashMismatch { .. } | ErrorKind::Damaged { .. }) => true,
+        Err(ErrorKind::NotInstalled { .. }) => {
+            unfinished::find(session, model).is_ok_and(|pulls| !pulls.is_empty())
+        }
+        Err(_) => false,
+    }
+}
+
+/// What failed of the work on several models. If there is only one, its failure is that of the command.
+pub(super) struct Failures {
+    is_one: bool,
+    failed: Vec<Failure>,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    /// The model as it was typed, or else as it is called.
+    address: String,
+    /// The model, if it is known.
+    #[serde(flatten)]
+    model: Option<ModelRef>,
+    error: Error,
+}
+
+/// The document of a command for several models: its report, and what failed.
+#[derive(Serialize)]
+struct Document<'a, R> {
+    #[serde(flatten)]
+    report: &'a R,
+    failed: &'a [Failure],
+}
+
+impl Failures {
+    pub(super) fn of(words: &[Word]) -> Self {
+        Self {
+            is_one: words.len() < 2,
+            failed: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.failed.len()
+    }
+
+    /// Notes that the work on a model failed.
+    pub(super) fn push(&mut self, model: ModelRef, error: Error) {
+        self.failed.push(Failure {
+            address: model.to_string(),
+            model: Some(model),
+            error,
+        });
+    }
+
+    /// Passes a result on. A failure is kept for the end, so that the work goes on with the other models.
+    pub(super) fn keep<T>(&mut self, word: &Word, result: CliResult<T>) -> CliResult<Option<T>> {
+        match result {
+            Ok(result) => Ok(Some(result)),
+            Err(CliError::Library(error)) if !self.is_one && !error.is_cancelled() => {
+                self.failed.push(Failure {
+                    address: word.to_string(),
+                    model: None,
+                    error,
+                });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Prints the result of a command and what failed; the first failure determines the exit code.
+    pub(super) fn show(
+        &self,
+        session: &Session,
+        report: &impl Serialize,
+        print: impl FnOnce() -> CliResult,
+    ) -> CliResult {
+        let errors = || self.failed.iter().map(|failure| &failure.error);
+        let failed = &self.failed;
+        session.show(&Document { report, failed }, || {
+            print()?;
+            errors().for_each(|error| session.warn(format!("Failed: {}", chain(error))));
+            let hints: BTreeSet<_> = errors().filter_map(|error| hint(session, error)).collect();
+            hints.iter().for_each(|hint| print_hint(session, hint));
+            Ok(())
+        })?;
+        reported(errors())
+    }
+}
