@@ -14,27 +14,24 @@ from terminal import Terminal
 
 # Prints the line that is being edited, whole, so that nothing depends on how a shell redraws it.
 SHOW = "\x07"
-# How each shell starts, what makes it quiet and lets it show its line, and what turns completion on.
+# How each shell starts, what makes it quiet and lets it show its line, and what turns on the commands alone.
 SHELLS = {
     "bash": (
         ["--norc", "--noprofile", "-i"],
         "PS1='> '; bind 'set enable-bracketed-paste off'; bind -x '\"\\C-g\": echo \"<<$READLINE_LINE>>\"'\n",
-        {
-            "static": "source <(rack completions bash)\n",
-            "dynamic": "source <(COMPLETE=bash rack); COMP_WORDBREAKS=${COMP_WORDBREAKS//[@:]}\n",
-        },
+        "source <(rack completions bash)",
     ),
     "zsh": (
         ["-f", "-i"],
         "PS1='> '; unset zle_bracketed_paste; autoload -U compinit; compinit -u\n"
         'show() { print -r -- "<<$BUFFER>>"; zle reset-prompt }; zle -N show; bindkey "^G" show\n',
-        {"static": "source <(rack completions zsh)\n", "dynamic": "source <(COMPLETE=zsh rack)\n"},
+        "source <(rack completions zsh)",
     ),
     "fish": (
         ["--no-config", "-i"],
         "function fish_prompt; echo '> '; end; set -g fish_autosuggestion_enabled 0\n"
         "bind \\cg 'echo \"<<\"(commandline)\">>\"; commandline -f repaint'\n",
-        {"static": "rack completions fish | source\n", "dynamic": "COMPLETE=fish rack | source\n"},
+        "rack completions fish | source",
     ),
 }
 # What is typed before TAB, and the line that it becomes, or several words that are offered.
@@ -66,13 +63,22 @@ def line_of(terminal):
     return re.sub(r"[\r\n]", "", shown[-1]).rstrip() if shown else None
 
 
+def names_too(name):
+    """The line of README.md that turns on names in a shell."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "README.md")
+    with open(path, encoding="utf-8") as readme:
+        lines = [line.split("  #")[0] for line in readme if f"COMPLETE={name} tool" in line]
+    return lines[0].replace("tool", "rack")
+
+
 def check(name, kind, environment):
-    arguments, quiet, sources = SHELLS[name]
+    arguments, quiet, commands_only = SHELLS[name]
+    turn_on = commands_only if kind == "static" else names_too(name)
     for typed, expected in CASES[kind]:
         what = f"{name}, {kind}: {typed!r}"
         shell = Terminal([name, *arguments], environment)
         # In two pieces, so that the echo of the command is not its output.
-        shell.type(quiet + sources[kind] + "echo rea''dy\n")
+        shell.type(f"{quiet}{turn_on}\necho rea''dy\n")
         shell.until(lambda shell: "ready" in shell.plain(), what)
         shell.forget()
         if isinstance(expected, list):
