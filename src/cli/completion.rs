@@ -33,7 +33,8 @@ pub(super) fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
 
 fn beginning_with(current: &OsStr, mut names: Vec<String>) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
-    names.retain(|name| name.starts_with(&*current));
+    // The source of a plain URL has no name.
+    names.retain(|name| !name.is_empty() && name.starts_with(&*current));
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(CompletionCandidate::new).collect()
@@ -144,6 +145,27 @@ fn registered(folder: &std::path::Path) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::project::{AddOptions, Project, ProjectOptions};
+
+    #[test]
+    fn versions_are_those_of_the_model_that_is_typed() {
+        let model = |name, version| ModelRef::new("g", name, version).unwrap();
+        let models = [model("m", "v1"), model("m", "v2"), model("n", "v3")];
+        let of = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            versions(&models, &words)
+        };
+        assert_eq!(of("tool models remove g/m "), ["v1", "v2"]);
+        assert_eq!(of("tool models remove g/n v"), ["v3"]);
+        assert_eq!(of("tool models remove g/o "), ["v1", "v2", "v3"]);
+    }
+
+    #[test]
+    fn the_source_without_a_name_is_not_offered() {
+        let names = vec![String::new(), "digits".to_owned()];
+        let candidates = beginning_with("".as_ref(), names);
+        let values = candidates.iter().map(CompletionCandidate::get_value);
+        assert_eq!(values.collect::<Vec<_>>(), ["digits"]);
+    }
 
     #[test]
     fn ids_of_the_project_complete() {
