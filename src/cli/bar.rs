@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthStr;
 
 use super::render::{count, countdown, cut, duration, size};
-use crate::progress::{Phase, Step, TransferState};
+use crate::progress::{Phase, Step, Task, TransferState};
 
 /// A pull whose line says nothing new for so long is waiting for bytes.
 const STALLED: Duration = Duration::from_secs(5);
@@ -156,27 +156,35 @@ pub(super) fn sum(pulls: &[&PullLine], now: Instant, columns: usize) -> String {
     fitting(&name, None, &parts, columns)
 }
 
-/// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`, `Downloading all.zip, 45.0 / 120.0 MB`
+/// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`, `Downloading all.zip, 45.0 / 120.0 MB`, `Syncing 1 of 3: mf6/test@develop 41%`
 pub(super) fn step(step: &Step<'_>) -> String {
     let mut task = step.task.as_str().to_owned();
     task[..1].make_ascii_uppercase();
+    let (done, total, is_of_subject) = (step.done, step.total, is_of_subject(step));
     let bytes = match (step.bytes_done, step.total_bytes) {
         (0, 0) => String::new(),
-        (done, 0) => format!(", {}", size(done)),
-        (done, total) => format!(", {}", bytes_of(done, total)),
+        (here, all) if all > 0 && is_of_subject => format!(" {}%", share(here, all)),
+        (here, 0) => format!(", {}", size(here)),
+        (here, all) => format!(", {}", bytes_of(here, all)),
     };
-    match (step.subject, step.total) {
+    match (step.subject, total) {
         (Some(only), 1) => format!("{task} {only}{bytes}"),
-        (Some(one), total) => format!("{task} {} of {total}{bytes}: {one}", step.done),
-        (None, total) => format!("{task} {} of {total}{bytes}", step.done),
+        (Some(one), _) if is_of_subject => format!("{task} {done} of {total}: {one}{bytes}"),
+        (Some(one), _) => format!("{task} {done} of {total}{bytes}: {one}"),
+        (None, _) => format!("{task} {done} of {total}{bytes}"),
     }
+}
+
+/// Returns whether the bytes of a step are those of its subject alone.
+fn is_of_subject(step: &Step<'_>) -> bool {
+    step.task == Task::Syncing
 }
 
 /// Returns how much of a step is done: of the bytes, or of the things where bytes are not counted.
 pub(super) fn percent_of(step: &Step<'_>) -> u64 {
     match step.total_bytes {
-        0 => share(step.done, step.total),
-        total => share(step.bytes_done, total),
+        total if total > 0 && !is_of_subject(step) => share(step.bytes_done, total),
+        _ => share(step.done, step.total),
     }
 }
 
@@ -431,13 +439,12 @@ mod tests {
 
     #[test]
     fn steps_count_things_and_bytes() {
-        use crate::progress::Task;
-        let mut syncing = Step::new(Task::Syncing, 3).at("mf6/test", 1);
-        assert_eq!(step(&syncing), "Syncing 1 of 3: mf6/test");
-        assert_eq!(percent_of(&syncing), 33);
-        (syncing.bytes_done, syncing.total_bytes) = (2_100_000_000, 4_000_000_000);
-        assert_eq!(step(&syncing), "Syncing 1 of 3, 2.1 / 4.0 GB: mf6/test");
-        assert_eq!(percent_of(&syncing), 52);
+        let mut verifying = Step::new(Task::Verifying, 3).at("g/m v1", 1);
+        assert_eq!(step(&verifying), "Verifying 1 of 3: g/m v1");
+        assert_eq!(percent_of(&verifying), 33);
+        (verifying.bytes_done, verifying.total_bytes) = (2_100_000_000, 4_000_000_000);
+        assert_eq!(step(&verifying), "Verifying 1 of 3, 2.1 / 4.0 GB: g/m v1");
+        assert_eq!(percent_of(&verifying), 52);
         assert_eq!(step(&Step::new(Task::Verifying, 0)), "Verifying 0 of 0");
         let mut hashing = Step::new(Task::Hashing, 1000);
         (hashing.done, hashing.bytes_done) = (20, 5_200_000);
@@ -446,5 +453,16 @@ mod tests {
         assert_eq!(step(&archive), "Downloading all.zip");
         (archive.bytes_done, archive.total_bytes) = (5_200_000, 10_400_000);
         assert_eq!(step(&archive), "Downloading all.zip, 5.2 / 10.4 MB");
+    }
+
+    #[test]
+    fn a_sync_counts_registries_and_the_bytes_of_one() {
+        let mut syncing = Step::new(Task::Syncing, 3).at("mf6/test@develop", 1);
+        assert_eq!(step(&syncing), "Syncing 1 of 3: mf6/test@develop");
+        (syncing.bytes_done, syncing.total_bytes) = (410, 1000);
+        assert_eq!(step(&syncing), "Syncing 1 of 3: mf6/test@develop 41%");
+        assert_eq!(percent_of(&syncing), 33);
+        syncing.total_bytes = 0;
+        assert_eq!(step(&syncing), "Syncing 1 of 3: mf6/test@develop, 410 B");
     }
 }

@@ -224,6 +224,15 @@ impl Console {
         writeln!(self.out.lock(), "{text}")
     }
 
+    /// Prints a result at once, in place of the lines of progress if there are any.
+    pub(super) fn print_at_once(&self, text: impl fmt::Display) {
+        let mut err = self.err.lock();
+        err.write("");
+        let mut out = self.out.lock();
+        // What cannot be written now is reported when the run ends.
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+
     /// Calls a function with the stream of results.
     pub(super) fn with_out<T>(
         &self,
@@ -339,6 +348,16 @@ mod tests {
             "\r\u{1b}[1Atwo\u{1b}[K\u{1b}[J",
         );
         assert_eq!(err.text(), format!("\rone{two}{one}\r   \r"));
+    }
+
+    #[test]
+    fn a_result_takes_the_place_of_the_bar_and_is_there_at_once() {
+        let both = Captured::default();
+        let console = Console::new(BufWriter::new(both.clone()), both.clone());
+        console.draw_progress(lines(["half"]));
+        console.print_at_once("result");
+        console.draw_progress(lines(["done"]));
+        assert_eq!(both.text(), "\rhalf\r    \rresult\n\rdone");
     }
 
     #[test]

@@ -30,7 +30,8 @@
 //!
 //! On a terminal, tables are no wider than it, colours say state, and whatever takes longer than a quarter of a second says how
 //! far it is. Elsewhere, tables are tab-separated and whole, and progress is a plain line now and then; with `--json` or
-//! `--quiet`, there is none.
+//! `--quiet`, there is none. `sync` prints each registry as soon as it is done, so the order of its lines may differ from run
+//! to run; its document has the order of the configuration.
 //!
 //! Warnings of the library go to the stream for messages, each once; not with `--quiet`, and not below a subscriber of the
 //! parent's, which receives them as [log events](crate#log-levels).

@@ -1,16 +1,26 @@
 //! `sync`: update the cached registries of the sources.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use clap::builder::styling::AnsiColor;
 use clap::{ArgMatches, Command};
 
 use super::args::{self, flag, is_set, option, string};
+use super::console::Console;
 use super::ending::{CliResult, reported};
+use super::meter::Meter;
 use super::render::safe;
 use super::session::Session;
-use super::{Mount, render};
-use crate::SyncOptions;
+use super::{Mount, Output, render};
 use crate::error::chain;
+use crate::mutex::Mutex;
+use crate::progress::Step;
 use crate::remote::SyncReport;
+use crate::{ModelRef, Progress, ProgressEvent, SyncOptions};
+
+/// The reason of what did not have to be fetched.
+const UP_TO_DATE: &str = "up to date";
 
 pub(super) const EXAMPLES: &str = "
     sync                                             all registries
@@ -43,43 +53,111 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     options.source = string(matches, args::SOURCE);
     options.reference = string(matches, args::REF);
     options.repo = string(matches, args::REPO);
-    let report = session.metered(|meter| session.manager.sync(&options.progress(meter)))?;
-    session.show(&report, || print(session, &report))?;
+    let printer = Arc::new(Printer::new(session));
+    let report = session.metered(|meter| {
+        let progress = Following {
+            printer: printer.clone(),
+            meter,
+        };
+        session.manager.sync(&options.progress(Arc::new(progress)))
+    })?;
+    session.show(&report, || {
+        printer.print(&report);
+        sum_up(session, &report)
+    })?;
     reported(report.failed.iter().map(|failed| &failed.error))
 }
 
-fn print(session: &Session, report: &SyncReport) -> CliResult {
-    for registry in &report.synced {
-        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
-        let commit = render::short_commit(registry.commit.as_deref());
-        let commit = commit.map(|commit| format!(" ({commit})"));
-        let models = render::count(registry.versions, "model");
-        session.say(format!(
-            "Synced {name}{}: {models}",
-            commit.unwrap_or_default()
-        ))?;
+/// Prints what became of registries: of each as soon as it is known, and once.
+#[derive(Debug)]
+struct Printer {
+    console: Console,
+    output: Output,
+    failed: String,
+    printed: Mutex<HashSet<String>>,
+}
+
+impl Printer {
+    fn new(session: &Session) -> Self {
+        Self {
+            console: session.console.clone(),
+            output: session.output,
+            failed: session.paint(AnsiColor::Red, "Failed"),
+            printed: Mutex::default(),
+        }
     }
-    for registry in &report.skipped {
-        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
-        session.say(format!("Skipped {name}: {}", registry.reason))?;
+
+    fn print(&self, report: &SyncReport) {
+        if self.output.json {
+            return;
+        }
+        let name = render::source_at_ref;
+        let synced = report.synced.iter().map(|it| {
+            let commit = render::short_commit(it.commit.as_deref());
+            let commit = commit.map(|commit| format!(" ({commit})"));
+            let models = render::count(it.versions, "model");
+            let name = name(&it.name, it.reference.as_deref());
+            format!("Synced {name}{}: {models}", commit.unwrap_or_default())
+        });
+        let skipped = report.skipped.iter().map(|it| {
+            let name = name(&it.name, it.reference.as_deref());
+            format!("Skipped {name}: {}", it.reason)
+        });
+        for line in synced.chain(skipped).filter(|line| self.is_new(line)) {
+            if !self.output.quiet {
+                self.console.print_at_once(safe(&line));
+            }
+        }
+        let failed = report.failed.iter().map(|it| {
+            let name = name(&it.name, it.reference.as_deref());
+            format!("{name}: {}", chain(&it.error))
+        });
+        for line in failed.filter(|line| self.is_new(line)) {
+            let failed = &self.failed;
+            self.console.note(format!("{failed} {}", safe(&line)));
+        }
     }
-    for registry in &report.failed {
-        let name = render::source_at_ref(&registry.name, registry.reference.as_deref());
-        let failed = session.paint(AnsiColor::Red, "Failed");
-        let failure = safe(&format!("{name}: {}", chain(&registry.error)));
-        session.console.note(format!("{failed} {failure}"));
+
+    fn is_new(&self, line: &str) -> bool {
+        self.printed.lock().insert(line.to_owned())
     }
+}
+
+/// Follows a sync: prints what is done, and draws the rest.
+#[derive(Debug)]
+struct Following {
+    printer: Arc<Printer>,
+    meter: Arc<Meter>,
+}
+
+impl Progress for Following {
+    fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
+        self.meter.on_event(model, event);
+    }
+
+    fn on_step(&self, step: &Step<'_>) {
+        self.meter.on_step(step);
+        step.synced.iter().for_each(|done| self.printer.print(done));
+    }
+}
+
+/// Prints one sum of several registries.
+fn sum_up(session: &Session, report: &SyncReport) -> CliResult {
+    let up_to_date = report.skipped.iter().filter(|it| it.reason == UP_TO_DATE);
+    let up_to_date = up_to_date.count();
     let counts = [
         (report.synced.len(), "synced"),
-        (report.skipped.len(), "skipped"),
+        (up_to_date, UP_TO_DATE),
+        (report.skipped.len() - up_to_date, "skipped"),
         (report.failed.len(), "failed"),
     ];
+    let all: usize = counts.iter().map(|(number, _)| number).sum();
     let counts = counts.iter().filter(|(number, _)| *number > 0);
     let counts: Vec<String> = counts
         .map(|(number, state)| format!("{number} {state}"))
         .collect();
-    match report.synced.len() + report.skipped.len() + report.failed.len() {
+    match all {
         0 | 1 => Ok(()),
-        _ => session.sum_up(&[counts.join(", ")]),
+        _ => session.say(counts.join(", ")),
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::catalog::sync::SyncReport;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::model::{ModelRef, check_version};
-use crate::progress::{CancelToken, Progress, Step, Task};
+use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
+use crate::source::syncing::Syncing;
 use crate::source::{Source, SyncRequest, at_once};
 use crate::store::record::Records;
 
@@ -56,7 +56,8 @@ pub struct SyncOptions {
     pub offline: bool,
     /// Cancels the sync.
     pub cancel: CancelToken,
-    /// Receives a [`Step`] for each source that is done. Default: the manager's own handler.
+    /// Receives a [`Step`](crate::progress::Step) with the report of each registry as soon as it is done. Default: the
+    /// manager's own handler.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -81,21 +82,16 @@ impl Engine {
             return Err(call.client.offline_error("registries"));
         }
         let sources = self.sources_to_sync(options)?;
-        let request = SyncRequest {
+        let mut request = SyncRequest {
             reference: options.reference.as_deref(),
             force: options.force,
+            syncing: None,
         };
-        let progress = self.progress_of(&options.progress);
-        let (first, done) = (
-            Step::new(Task::Syncing, sources.len() as u64),
-            AtomicU64::new(0),
-        );
-        progress.on_step(&first);
-        let reports = at_once(&sources, |source| {
-            let report = source.sync(&call, &request);
-            progress.on_step(&first.at(&source.label(), done.fetch_add(1, Relaxed) + 1));
-            report
-        });
+        let registries = sources.iter().map(|source| source.registries(&request));
+        let progress = options.progress.as_ref().unwrap_or(&self.progress);
+        let syncing = Syncing::begin(progress.clone(), registries.sum::<usize>() as u64);
+        request.syncing = Some(&syncing);
+        let reports = at_once(&sources, |source| source.sync(&call, &request));
         call.cancel.check()?;
         let mut all = SyncReport::default();
         reports.into_iter().for_each(|report| all.extend(report));

@@ -176,6 +176,7 @@ impl Body {
             total += read as u64;
             check(total, &self.url)?;
             take(&buffer[..read]).map_err(Failure::last)?;
+            self.tell(total);
         }
         Ok(total)
     }

@@ -60,10 +60,18 @@ impl Origin {
 }
 
 impl Body {
-    /// Has somebody told of the tries.
+    /// Has somebody told of the tries, and of what arrives.
     pub(super) fn watched_by(&mut self, arrivals: &Option<Arc<dyn Arrivals>>) {
         if let Some(origin) = &mut self.origin {
             origin.arrivals.clone_from(arrivals);
+        }
+    }
+
+    /// Tells how much of it is here.
+    pub(super) fn tell(&self, here: u64) {
+        let origin = self.origin.as_ref();
+        if let Some(arrivals) = origin.and_then(|origin| origin.arrivals.as_ref()) {
+            arrivals.document(here, self.length.unwrap_or(0));
         }
     }
 

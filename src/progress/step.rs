@@ -1,5 +1,7 @@
 //! What operations report that are not pulls.
 
+use crate::catalog::sync::SyncReport;
+
 /// What an operation does that works on several things one after another, or at once.
 ///
 /// ```
@@ -89,21 +91,24 @@ impl Task {
 /// assert_eq!(Step::new(Task::Syncing, 3).done, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Step<'a> {
     /// What the operation does.
     pub task: Task,
-    /// What it works on, or has just completed: a model, what people call a source, an archive or a folder.
+    /// What it works on, or has just completed: a model, an archive or a folder; in a sync, a registry that is not done.
     pub subject: Option<&'a str>,
-    /// The number of things that are done: models, sources, files, or, when a model is published, chunks.
+    /// The number of things that are done: models, registries, files, or, when a model is published, chunks.
     pub done: u64,
     /// The number of all things.
     pub total: u64,
-    /// The bytes that are done; zero if the operation does not count bytes.
+    /// The bytes that are done, in a sync those of the subject; zero if the operation does not count bytes.
     pub bytes_done: u64,
-    /// All bytes; zero if the operation does not count bytes, or their number is not known before.
+    /// All bytes, in a sync those of the subject; zero if the operation does not count bytes, or their number is not known
+    /// before.
     pub total_bytes: u64,
+    /// What a sync did with the registry that is done now: a report with this one. `None` in all other steps.
+    pub synced: Option<&'a SyncReport>,
 }
 
 impl<'a> Step<'a> {
@@ -117,6 +122,7 @@ impl<'a> Step<'a> {
             total,
             bytes_done: 0,
             total_bytes: 0,
+            synced: None,
         }
     }
 

@@ -43,6 +43,7 @@ mod hub;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;
+pub(crate) mod syncing;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,7 @@ use crate::model::{ModelName, ModelRef};
 use crate::near::nearest;
 use crate::relpath::below;
 use crate::source::places::Places;
+use crate::source::syncing::Syncing;
 
 pub(crate) use entry::Entry;
 pub(crate) use sources::Sources;
@@ -178,14 +180,19 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         }
     }
 
-    /// Brings its registries up to date; one that fails does not keep the others from it. Nothing to do for a source
-    /// that keeps none.
-    fn sync(&self, _call: &Call, _request: &SyncRequest<'_>) -> SyncReport {
-        let key = &*self.identity().key;
-        SyncReport {
-            skipped: vec![SkippedRegistry::new(key, self.label(), QUERIED_DIRECTLY)],
+    /// How many registries a sync is about.
+    fn registries(&self, _request: &SyncRequest<'_>) -> usize {
+        1
+    }
+
+    /// Brings its registries up to date, each by [`SyncRequest::registry`]; one that fails does not keep the others from
+    /// it. Nothing to do for a source that keeps none.
+    fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
+        let (key, label) = (&*self.identity().key, self.label());
+        request.registry(call, &label, |_| SyncReport {
+            skipped: vec![SkippedRegistry::new(key, &label, QUERIED_DIRECTLY)],
             ..SyncReport::default()
-        }
+        })
     }
 
     /// Brings up to date what it knows of these versions before installed models are compared with it; returns those
@@ -309,6 +316,23 @@ pub(crate) struct SyncRequest<'a> {
     pub(crate) reference: Option<&'a str>,
     /// Fetch even what is unchanged.
     pub(crate) force: bool,
+    /// Who follows it, if anybody does.
+    pub(crate) syncing: Option<&'a Arc<Syncing>>,
+}
+
+impl SyncRequest<'_> {
+    /// Syncs one registry, which people call `name`.
+    pub(crate) fn registry(
+        &self,
+        call: &Call,
+        name: &str,
+        sync: impl FnOnce(&Call) -> SyncReport,
+    ) -> SyncReport {
+        match self.syncing {
+            Some(syncing) => syncing.follow(call, name, sync),
+            None => sync(call),
+        }
+    }
 }
 
 /// Which way bytes may come.

@@ -138,16 +138,18 @@ impl Source for Unusable {
         self.refuse()
     }
 
-    fn sync(&self, _: &Call, _: &SyncRequest<'_>) -> SyncReport {
+    fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
-        let mut report = SyncReport::default();
-        if self.can_list {
-            let failed = FailedRegistry::new(key, label, self.error());
-            report.failed.push(failed);
-        } else {
-            let skipped = SkippedRegistry::new(key, label, QUERIED_DIRECTLY);
-            report.skipped.push(skipped);
-        }
-        report
+        request.registry(call, &label, |_| {
+            let mut report = SyncReport::default();
+            if self.can_list {
+                let failed = FailedRegistry::new(key, &label, self.error());
+                report.failed.push(failed);
+            } else {
+                let skipped = SkippedRegistry::new(key, &label, QUERIED_DIRECTLY);
+                report.skipped.push(skipped);
+            }
+            report
+        })
     }
 }

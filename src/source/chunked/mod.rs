@@ -178,8 +178,16 @@ impl Source for Chunked {
     }
 
     fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
+        request.registry(call, &self.label(), |call| {
+            self.sync_index(call, request.force)
+        })
+    }
+}
+
+impl Chunked {
+    fn sync_index(&self, call: &Call, force: bool) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
-        let synced = self.index.refresh(call, request.force).and_then(|is_new| {
+        let synced = self.index.refresh(call, force).and_then(|is_new| {
             let (versions, rest) = self.index.read(|compiled| {
                 let rest: Rest = compiled.rest()?;
                 Ok((compiled.head.models, rest))

@@ -126,7 +126,9 @@ impl Source for Repository {
         if missing.is_empty() || !call.may_sync() {
             return Ok(listing);
         }
-        let failed = self.sync_refs(call, &missing.concat(), false).failed;
+        let failed = self
+            .sync_refs(call, &missing.concat(), &SyncRequest::default())
+            .failed;
         call.cancel.check()?;
         let mut listing = self.list_cached(filter)?;
         for failure in &mut listing.failures {
@@ -233,14 +235,22 @@ impl Source for Repository {
 
     fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
         match request.reference {
-            Some(reference) => self.sync_refs(call, &[reference.to_owned()], request.force),
-            None => self.sync_refs(call, &self.place.refs, request.force),
+            Some(reference) => self.sync_refs(call, &[reference.to_owned()], request),
+            None => self.sync_refs(call, &self.place.refs, request),
+        }
+    }
+
+    fn registries(&self, request: &SyncRequest<'_>) -> usize {
+        match request.reference {
+            Some(_) => 1,
+            // Without any, the default branch.
+            None => self.place.refs.len().max(1),
         }
     }
 
     fn refresh(&self, call: &Call, versions: &BTreeSet<&str>) -> Vec<(String, Error)> {
         let mut own = Vec::new();
-        let mut report = SyncReport::default();
+        let (request, mut report) = (SyncRequest::default(), SyncReport::default());
         // A commit does not move.
         for reference in versions.iter().filter(|version| !is_commit_id(version)) {
             // What was synced from a fork is synced from there again.
@@ -249,13 +259,13 @@ impl Source for Repository {
             let fork = fork.and_then(|fork| self.for_repo(&fork.head.origin.repo).ok());
             match fork {
                 Some(fork) => {
-                    report.extend(fork.sync_refs(call, &[(*reference).to_owned()], false));
+                    report.extend(fork.sync_refs(call, &[(*reference).to_owned()], &request));
                 }
                 None => own.push((*reference).to_owned()),
             }
         }
         if !own.is_empty() {
-            report.extend(self.sync_refs(call, &own, false));
+            report.extend(self.sync_refs(call, &own, &request));
         }
         let failed = report.failed.into_iter();
         failed

@@ -17,7 +17,7 @@ use crate::http::call::Call;
 use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
 use crate::source::cache::{CachedMeta, RegistryCache};
-use crate::source::{Source, UP_TO_DATE, at_once};
+use crate::source::{Source, SyncRequest, UP_TO_DATE, at_once};
 
 /// The sync of one repository under way.
 struct Sync<'a> {
@@ -30,7 +30,12 @@ struct Sync<'a> {
 
 impl Repository {
     /// Syncs refs, all at once; the default branch when there are none.
-    pub(super) fn sync_refs(&self, call: &Call, references: &[String], force: bool) -> SyncReport {
+    pub(super) fn sync_refs(
+        &self,
+        call: &Call,
+        references: &[String],
+        request: &SyncRequest<'_>,
+    ) -> SyncReport {
         let label = self.label();
         let sync = Sync {
             repository: self,
@@ -39,7 +44,7 @@ impl Repository {
                 place: &self.place,
                 label: &label,
             },
-            force,
+            force: request.force,
             refs: Mutex::default(),
         };
         let default_branch;
@@ -49,11 +54,18 @@ impl Repository {
                     default_branch = [branch];
                     &default_branch[..]
                 }
-                Err(error) => return self.outcome(None, Err(error)),
+                Err(error) => {
+                    return request.registry(call, &label, |_| self.outcome(None, Err(error)));
+                }
             },
             references => references,
         };
-        let sync = |reference: &String| self.outcome(Some(reference), sync.registry(reference));
+        let sync = |reference: &String| {
+            let name = format!("{label}@{reference}");
+            request.registry(call, &name, |call| {
+                self.outcome(Some(reference), sync.registry(call, reference))
+            })
+        };
         let mut all = SyncReport::default();
         for report in at_once(references, sync) {
             all.extend(report);
@@ -75,7 +87,7 @@ impl Repository {
             refs = references.join(", "),
             "syncing what is missing"
         );
-        let mut report = self.sync_refs(call, references, false);
+        let mut report = self.sync_refs(call, references, &SyncRequest::default());
         match report.synced.is_empty() && report.skipped.is_empty() && !report.failed.is_empty() {
             true => Err(report.failed.swap_remove(0).error),
             false => Ok(report.failed),
@@ -131,16 +143,17 @@ impl Sync<'_> {
     }
 
     /// Brings the registry of one ref up to date; `None` when it was.
-    fn registry(&self, reference: &str) -> Result<Option<Head>> {
+    fn registry(&self, call: &Call, reference: &str) -> Result<Option<Head>> {
         let cache = self.repository.cache(reference);
         let cached = self.usable_copy(&cache, reference);
         let known = cached.as_ref().map(|(origin, _)| origin);
-        let found = match self.discovery.in_release(reference, known)? {
+        let discovery = Discovery {
+            call,
+            ..self.discovery
+        };
+        let found = match discovery.in_release(reference, known)? {
             Some(found) => found,
-            None => {
-                self.discovery
-                    .under_version_control(reference, self.refs()?.as_ref(), known)?
-            }
+            None => discovery.under_version_control(reference, self.refs()?.as_ref(), known)?,
         };
         let meta = match (found, cached) {
             // Not every server has validators.

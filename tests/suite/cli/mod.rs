@@ -23,6 +23,7 @@ mod several;
 mod shapes;
 mod site;
 pub(crate) mod snapshot;
+mod syncing;
 mod tagging;
 mod updating;
 mod warnings;
