@@ -205,8 +205,9 @@
 //!
 //! Versions follow semantic versioning. Beyond the Rust API, these are stable: error codes, exit codes, the keys of `--json`
 //! output, and the formats on disk and on the wire. They only gain additions, and readers ignore fields that they do not
-//! know. Types are `#[non_exhaustive]` where they may grow. The texts of errors and of the command may change with any
-//! release, and so may the output of the command for people. The crate needs Rust 1.95 or later.
+//! know. Types are `#[non_exhaustive]` where they may grow, and every method of [`Manager`] has a default. The texts of errors
+//! and of the command may change with any release, and so may the output of the command for people. The crate needs Rust 1.95
+//! or later.
 //!
 //! # Glossary
 //!

@@ -141,10 +141,9 @@ fn registered(folder: &std::path::Path) -> Result<Vec<String>> {
     Ok(ids.cloned().collect())
 }
 
-#[cfg(all(test, feature = "author"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::{AddOptions, Project, ProjectOptions};
 
     #[test]
     fn versions_are_those_of_the_model_that_is_typed() {
@@ -167,8 +166,11 @@ mod tests {
         assert_eq!(values.collect::<Vec<_>>(), ["digits"]);
     }
 
+    #[cfg(feature = "author")]
     #[test]
     fn ids_of_the_project_complete() {
+        use crate::project::{AddOptions, Project, ProjectOptions};
+
         let folder = tempfile::tempdir().unwrap();
         let below = folder.path().join("below");
         std::fs::create_dir(&below).unwrap();

@@ -36,6 +36,12 @@
 //! Warnings of the library go to the stream for messages, each once; not with `--quiet`, and not below a subscriber of the
 //! parent's, which receives them as [log events](crate#log-levels).
 //!
+//! # Completion
+//!
+//! With the feature `unstable-completion`, models, versions, sources and refs complete in the shell, from local files only, if
+//! the parent begins with `clap_complete::CompleteEnv::with_factory(Cli::command).complete()`. The README has the line that
+//! turns it on in each shell.
+//!
 //! # Exit codes
 //!
 //! | exit | codes in `--json` |
