@@ -7,7 +7,7 @@ use clap::{ArgMatches, Command};
 use super::args::{self, Which, flag, is_set};
 use super::ending::CliResult;
 use super::session::Session;
-use super::several::{self, Failures};
+use super::several::{self, Failures, Word};
 use super::{Mount, render, unfinished};
 use crate::installed::{PartialModel, RemoveReport, Scope, Status};
 use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
@@ -33,14 +33,16 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         return Err(Error::argument("--all removes all versions: name none").into());
     }
     let mut failures = Failures::of(&words);
-    let mut removals = Vec::new();
+    let mut removals: Vec<(&Word, Removal)> = Vec::new();
     for word in &words {
         let plan = || match is_all {
             true => plan_all(session, &word.name),
             false => plan_one(session, word.address()?),
         };
         let plan = failures.keep(word, plan())?;
-        removals.extend(plan.map(|removal| (word, removal)));
+        // Once, however often it is named.
+        let is_new = |plan: &Removal| removals.iter().all(|(_, of)| of.subject != plan.subject);
+        removals.extend(plan.filter(is_new).map(|plan| (word, plan)));
     }
     if !removals.is_empty() {
         let all = removals.iter().map(|(_, removal)| removal.to_string());

@@ -41,10 +41,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         for word in &words {
             let verify = |address| session.manager.verify(&options.clone().model(address));
             let verified = word.address().and_then(verify).map_err(CliError::from);
-            let verified = failures.keep(word, verified)?;
-            report
-                .models
-                .extend(verified.into_iter().flat_map(|of| of.models));
+            let verified = failures.keep(word, verified)?.unwrap_or_default();
+            for model in verified.models {
+                // Once, however often it is named.
+                if report.models.iter().all(|of| of.model != model.model) {
+                    report.models.push(model);
+                }
+            }
         }
         Ok(report)
     })?;

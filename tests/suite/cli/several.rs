@@ -140,6 +140,13 @@ fn a_branch_with_slashes_is_told_from_a_model_without_asking() {
         forge.url()
     );
     let mount = Mount::new(rack.bare_config().bootstrap(sources)).environment(rack.environment());
+    // By the name of its source, even if nothing else is known of it.
+    for second in ["mf6/test/other", "testmodels/other"] {
+        let line = format!("pull mf6/test/test001a_Tharmonic {second} --json");
+        let report = run_line(&mount, &line).json();
+        assert_eq!(report["failed"][1]["address"], second, "{report}");
+    }
+    assert_eq!(forge.server().connections(), 0);
     run_line(&mount, "sync").success();
     forge.server().reset_counts();
     let planned = |line: &str| run_line(&mount, &format!("pull {line} --dry-run")).success();
@@ -172,7 +179,7 @@ fn several_are_removed_after_one_question() {
     let ran = typed(&rack, "remove g/m h/n", "n\n");
     assert!(ran.err.starts_with(question), "{ran:?}");
     assert_eq!((ran.code, rack.listed().0.len()), (1, 2));
-    let ran = typed(&rack, "remove g/m h/n", "y\n");
+    let ran = typed(&rack, "remove g/m h/n g/m@v1", "y\n");
     assert_eq!((ran.code, ran.err.as_str()), (0, question));
     assert_eq!(ran.out, "Removed g/m v1\nRemoved h/n v1\nFreed 10.2 KB\n");
 
@@ -207,7 +214,7 @@ fn several_are_removed_after_one_question() {
 fn several_are_verified_and_the_damage_of_one_is_told() {
     let rack = installed();
     rack.pull("h/n v2").unwrap();
-    let out = models(&rack, "verify g/m h/n").quiet_success();
+    let out = models(&rack, "verify g/m h/n h/n@v1").quiet_success();
     assert_eq!(out.lines().count(), 3, "all versions of the second: {out}");
     flip(&rack.dir_of("h/n v2").join("n.txt"), 0);
     let ran = models(&rack, "verify g/m h/n@v2 --json");
