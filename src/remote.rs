@@ -51,7 +51,7 @@
 //! use modelrack::manifest::{ManifestFile, RelPath};
 //! use modelrack::remote::{
 //!     CachedRegistry, ClearPlan, ClearedRegistry, FailedRegistry, RefInfo, RegistryFailure, RegistryMode,
-//!     RemoteDetail, RemoteListing, RemoteModel, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
+//!     RemoteDetail, RemoteListing, RemoteModel, SkipReason, SkippedRegistry, SourceInfo, SourceKind, SyncReport,
 //!     SyncedRegistry,
 //! };
 //! use modelrack::{Digest, Error, ErrorKind, ModelRef};
@@ -76,7 +76,7 @@
 //!
 //! let mut report = SyncReport::default();
 //! report.synced.push(SyncedRegistry::new("mf6", "mf6/test", RegistryMode::VersionControlled));
-//! report.skipped.push(SkippedRegistry::new("weights", "weights", "up to date"));
+//! report.skipped.push(SkippedRegistry::new("weights", "weights", SkipReason::UpToDate));
 //! report.failed.push(FailedRegistry::new("hf", "hf", offline()));
 //!
 //! let mut plan = ClearPlan::default();
@@ -88,7 +88,9 @@ pub use crate::catalog::registry::{
     CachedRegistry, Example, RefInfo, RegistryFailure, RegistryMode, RemoteListing, SourceInfo,
     SourceKind,
 };
-pub use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
+pub use crate::catalog::sync::{
+    FailedRegistry, SkipReason, SkippedRegistry, SyncReport, SyncedRegistry,
+};
 pub use crate::catalog::{Facts, LocalState, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
 pub use crate::engine::lookup::list::RemoteOptions;

@@ -16,7 +16,7 @@ use crate::error::{Error, chain};
 ///     println!("{}@{:?}: {} versions at {:?}", registry.name, registry.reference, registry.versions, registry.commit);
 /// }
 /// for registry in &report.skipped {
-///     println!("{}@{:?} is skipped: {}", registry.name, registry.reference, registry.reason);
+///     println!("{}@{:?} is skipped: {}", registry.name, registry.reference, registry.reason.as_str());
 /// }
 /// for registry in &report.failed {
 ///     println!("{}@{:?} failed: {}", registry.name, registry.reference, registry.error);
@@ -88,15 +88,36 @@ pub struct SkippedRegistry {
     /// The ref; `None` for a source without refs.
     #[serde(rename = "ref")]
     pub reference: Option<String>,
-    /// Why, such as `up to date`.
+    /// Why.
     #[serde(flatten, serialize_with = "skipped")]
-    pub reason: &'static str,
+    pub reason: SkipReason,
+}
+
+/// Why a registry did not have to be fetched; [`SyncReport`] has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// It has not changed.
+    UpToDate,
+    /// Its source keeps none: every lookup asks the source itself.
+    QueriedDirectly,
+}
+
+impl SkipReason {
+    /// Returns the text that `--json` uses; [`SyncReport`] has an example.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up to date",
+            Self::QueriedDirectly => "queried directly",
+        }
+    }
 }
 
 impl SkippedRegistry {
     /// Creates a registry of a source without refs that was not fetched; for [implementations of
     /// `Manager`](crate::remote#reports-of-your-own).
-    pub fn new(source: impl Into<String>, name: impl Into<String>, reason: &'static str) -> Self {
+    pub fn new(source: impl Into<String>, name: impl Into<String>, reason: SkipReason) -> Self {
         Self {
             source: source.into(),
             name: name.into(),
@@ -135,8 +156,8 @@ impl FailedRegistry {
     }
 }
 
-fn skipped<S: Serializer>(reason: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let error = None;
+fn skipped<S: Serializer>(reason: &SkipReason, serializer: S) -> Result<S::Ok, S::Error> {
+    let (reason, error) = (reason.as_str(), None);
     Reason { reason, error }.serialize(serializer)
 }
 

@@ -16,11 +16,8 @@ use super::{Mount, Output, render};
 use crate::error::chain;
 use crate::mutex::Mutex;
 use crate::progress::Step;
-use crate::remote::SyncReport;
+use crate::remote::{SkipReason, SyncReport};
 use crate::{ModelRef, Progress, ProgressEvent, SyncOptions};
-
-/// The reason of what did not have to be fetched.
-const UP_TO_DATE: &str = "up to date";
 
 pub(super) const EXAMPLES: &str = "
     sync                                             all registries
@@ -101,7 +98,7 @@ impl Printer {
         });
         let skipped = report.skipped.iter().map(|it| {
             let name = name(&it.name, it.reference.as_deref());
-            format!("Skipped {name}: {}", it.reason)
+            format!("Skipped {name}: {}", it.reason.as_str())
         });
         for line in synced.chain(skipped).filter(|line| self.is_new(line)) {
             if !self.output.quiet {
@@ -143,11 +140,14 @@ impl Progress for Following {
 
 /// Prints one sum of several registries.
 fn sum_up(session: &Session, report: &SyncReport) -> CliResult {
-    let up_to_date = report.skipped.iter().filter(|it| it.reason == UP_TO_DATE);
+    let up_to_date = report
+        .skipped
+        .iter()
+        .filter(|it| it.reason == SkipReason::UpToDate);
     let up_to_date = up_to_date.count();
     let counts = [
         (report.synced.len(), "synced"),
-        (up_to_date, UP_TO_DATE),
+        (up_to_date, SkipReason::UpToDate.as_str()),
         (report.skipped.len() - up_to_date, "skipped"),
         (report.failed.len(), "failed"),
     ];

@@ -61,7 +61,7 @@ use tracing::warn;
 use crate::catalog::registry::{
     Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind, label,
 };
-use crate::catalog::sync::{SkippedRegistry, SyncReport};
+use crate::catalog::sync::{SkipReason, SkippedRegistry, SyncReport};
 use crate::catalog::{Pin, RemoteModel};
 use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
@@ -190,7 +190,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     fn sync(&self, call: &Call, request: &SyncRequest<'_>) -> SyncReport {
         let (key, label) = (&*self.identity().key, self.label());
         request.registry(call, &label, |_| SyncReport {
-            skipped: vec![SkippedRegistry::new(key, &label, QUERIED_DIRECTLY)],
+            skipped: vec![SkippedRegistry::new(
+                key,
+                &label,
+                SkipReason::QueriedDirectly,
+            )],
             ..SyncReport::default()
         })
     }
@@ -248,11 +252,6 @@ pub(crate) struct Context {
     /// Where registries are cached.
     pub(crate) cache_dir: PathBuf,
 }
-
-/// A sync that found nothing to do.
-const UP_TO_DATE: &str = "up to date";
-/// A sync of a source that keeps no registry.
-const QUERIED_DIRECTLY: &str = "queried directly";
 
 /// What is installed without a record of its origin cannot be fetched again.
 fn no_pin(source: &dyn Source) -> Error {

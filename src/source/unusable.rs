@@ -7,13 +7,13 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::catalog::registry::{Example, RegistryFailure, RemoteListing, SourceInfo, SourceKind};
-use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport};
+use crate::catalog::sync::{FailedRegistry, SkipReason, SkippedRegistry, SyncReport};
 use crate::catalog::{Pin, RemoteModel};
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::source::places::Places;
-use crate::source::{Identity, ListFilter, QUERIED_DIRECTLY, Route, Source, SyncRequest};
+use crate::source::{Identity, ListFilter, Route, Source, SyncRequest};
 
 #[derive(Debug)]
 pub(super) struct Unusable {
@@ -146,7 +146,7 @@ impl Source for Unusable {
                 let failed = FailedRegistry::new(key, &label, self.error());
                 report.failed.push(failed);
             } else {
-                let skipped = SkippedRegistry::new(key, &label, QUERIED_DIRECTLY);
+                let skipped = SkippedRegistry::new(key, &label, SkipReason::QueriedDirectly);
                 report.skipped.push(skipped);
             }
             report

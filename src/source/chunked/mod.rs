@@ -19,7 +19,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::catalog::registry::{RegistryMode, RemoteListing, SourceInfo, SourceKind};
-use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
+use crate::catalog::sync::{
+    FailedRegistry, SkipReason, SkippedRegistry, SyncReport, SyncedRegistry,
+};
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, Result};
@@ -202,7 +204,7 @@ impl Chunked {
                 ..SyncedRegistry::new(key, label, RegistryMode::Chunked)
             }),
             Ok((false, _)) => {
-                let skipped = SkippedRegistry::new(key, label, super::UP_TO_DATE);
+                let skipped = SkippedRegistry::new(key, label, SkipReason::UpToDate);
                 report.skipped.push(skipped);
             }
             Err(error) => report.failed.push(FailedRegistry::new(key, label, error)),

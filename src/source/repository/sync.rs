@@ -11,13 +11,15 @@ use super::index::{self, Head, Origin};
 use super::refs::Refs;
 use crate::catalog::PinState;
 use crate::catalog::registry::RegistryMode;
-use crate::catalog::sync::{FailedRegistry, SkippedRegistry, SyncReport, SyncedRegistry};
+use crate::catalog::sync::{
+    FailedRegistry, SkipReason, SkippedRegistry, SyncReport, SyncedRegistry,
+};
 use crate::error::{Error, Result};
 use crate::http::call::Call;
 use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
 use crate::source::cache::{CachedMeta, RegistryCache};
-use crate::source::{Source, SyncRequest, UP_TO_DATE, at_once};
+use crate::source::{Source, SyncRequest, at_once};
 
 /// The sync of one repository under way.
 struct Sync<'a> {
@@ -111,7 +113,7 @@ impl Repository {
             }
             Ok(None) => report.skipped.push(SkippedRegistry {
                 reference,
-                ..SkippedRegistry::new(key, label, UP_TO_DATE)
+                ..SkippedRegistry::new(key, label, SkipReason::UpToDate)
             }),
             Err(error) => report.failed.push(FailedRegistry {
                 reference,

@@ -176,7 +176,8 @@ fn told(report: &SyncReport) -> String {
         writeln!(
             told,
             "skipped {}@{reference} {}",
-            skipped.name, skipped.reason
+            skipped.name,
+            skipped.reason.as_str()
         )
         .unwrap();
     }

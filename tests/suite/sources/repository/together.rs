@@ -25,7 +25,7 @@ fn one_that_fails_keeps_no_other_from_it() {
     let skipped: Vec<_> = report
         .skipped
         .iter()
-        .map(|s| (&*s.source, s.reason))
+        .map(|s| (&*s.source, s.reason.as_str()))
         .collect();
     assert_eq!(skipped, [("hf", "queried directly")]);
     let failed: Vec<_> = report
