@@ -1,17 +1,20 @@
 //! Whether the registered files exist and are unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
 use crate::error::{Error, ErrorKind, IoContext, Result, chain, is_missing};
 use crate::modelstoml::{FileFacts, Files};
+use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind, listed};
 use crate::project::scan::survey::MODFLOW;
-use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
-use crate::relpath::RelPath;
+use crate::project::scan::walk::{FolderFiles, Links, files_below, folder_of, walk};
+use crate::relpath::{RelPath, below};
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
 /// may have been written after.
@@ -137,8 +140,12 @@ impl Project {
         Ok((is_older && !deep).then_some(State::Same))
     }
 
-    /// Finds unregistered files in the folders of models, and unregistered models and targets beside registered ones.
-    pub(super) fn check_untracked(&self, findings: &mut Vec<Finding>) -> Result<()> {
+    /// Finds unregistered files in the folders of models, and unregistered models and targets beside and below registered ones.
+    pub(super) fn check_untracked(
+        &self,
+        cancel: &CancelToken,
+        findings: &mut Vec<Finding>,
+    ) -> Result<()> {
         let owners = self.owners();
         let known: BTreeSet<&RelPath> =
             owners.iter().flat_map(|owner| owner.files.keys()).collect();
@@ -173,7 +180,7 @@ impl Project {
         }
         let targets = self.registry().targets.values();
         folders.extend(targets.map(|target| folder_of(target.path.as_str())));
-        for (file, fault) in self.models_in(&folders, &known) {
+        for (file, fault) in self.models_in(&folders, &known, cancel)? {
             let path = file.to_string();
             let (message, remedy) = match fault {
                 None => (
@@ -195,39 +202,41 @@ impl Project {
             .is_ok_and(|metadata| metadata.is_dir())
     }
 
-    /// Returns the unregistered models and targets directly in some folders, and what is wrong with those of a known format that
-    /// cannot be read.
+    /// Returns the unregistered models and targets below some folders, and what is wrong with those of a known format that cannot
+    /// be read. Folders that are models themselves are checked apart, and of the project's folder only what is directly in it.
     fn models_in(
         &self,
         folders: &BTreeSet<&str>,
         known: &BTreeSet<&RelPath>,
-    ) -> Vec<(RelPath, Option<Error>)> {
-        let mut found = Vec::new();
+        cancel: &CancelToken,
+    ) -> Result<Vec<(RelPath, Option<Error>)>> {
+        let entries = self.registry().entries.values();
+        let models: BTreeSet<&str> = entries.map(|entry| entry.path.as_str()).collect();
+        let mut files: BTreeSet<RelPath> = BTreeSet::new();
         for folder in folders.iter().filter(|folder| self.has_folder(folder)) {
-            let entries = fs::read_dir(self.root().join(folder))
-                .into_iter()
-                .flatten()
-                .flatten();
-            let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-            let names = files.filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                let path = match *folder {
-                    "." => name,
-                    folder => format!("{folder}/{name}"),
-                };
-                RelPath::parse(&path).ok()
-            });
-            let new = names.filter(|path| !known.contains(path));
-            found.extend(new.filter_map(|path| {
-                match self.is_model(&path) {
-                    Ok(is_model) => is_model.then_some((path, None)),
-                    Err(error) => matches!(error.kind(), ErrorKind::Registry { .. })
-                        .then_some((path, Some(error))),
-                }
-            }));
+            let prefix = if *folder == "." { "" } else { folder };
+            let is_left_out = |name: &str, path: &Path, is_folder: bool| match is_folder {
+                true => prefix.is_empty() || models.contains(&*below(prefix, name)),
+                false => self.is_own(path),
+            };
+            let walked = walk(
+                &self.root().join(prefix),
+                Links::Refuse,
+                cancel,
+                &is_left_out,
+            )?;
+            let names = walked.files.into_iter().filter(|file| file.fault.is_none());
+            let paths = names.filter_map(|file| RelPath::parse(&below(prefix, &file.name)).ok());
+            files.extend(paths.filter(|path| !known.contains(path)));
         }
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        found
+        let read = files
+            .into_par_iter()
+            .filter_map(|path| match self.is_model(&path) {
+                Ok(is_model) => is_model.then_some((path, None)),
+                Err(error) => matches!(error.kind(), ErrorKind::Registry { .. })
+                    .then_some((path, Some(error))),
+            });
+        Ok(read.collect())
     }
 }
 

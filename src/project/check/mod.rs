@@ -126,7 +126,7 @@ impl Project {
         let mut findings = Vec::from_iter(self.check_root()?);
         self.check_files(options, &mut report, &mut findings)?;
         self.check_code(&mut findings);
-        self.check_untracked(&mut findings)?;
+        self.check_untracked(&options.cancel, &mut findings)?;
         check_outputs(registry, &mut findings);
         let key = |f: &Finding| (f.severity, f.entity.clone(), f.category, f.message.clone());
         findings.sort_by_cached_key(key);

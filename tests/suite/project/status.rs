@@ -387,6 +387,7 @@ fn what_looks_like_a_model_and_cannot_be_registered_is_told_with_its_line() {
             "models/c.md",
             "## StateSpaceBlock\ns[1]\n## GNNSection\nC\n",
         ),
+        ("models/later/d.md", "## ModelName\nD\n## GNNSection\nD\n"),
         (
             "models/README.md",
             "# Models\n\n## ModelName\nis a section of GNN.\n",
@@ -397,10 +398,11 @@ fn what_looks_like_a_model_and_cannot_be_registered_is_told_with_its_line() {
     let expected = [
         "line 6: the brackets of 'o' are not closed (models/b.md)",
         "the section 'ModelName' is missing (models/c.md)",
+        "the sections 'StateSpaceBlock' and 'Connections' are missing (models/later/d.md)",
     ];
     let failed = failures(&report.failed);
     let told: Vec<&str> = failed.iter().map(|(_, fault)| fault.as_str()).collect();
-    assert_eq!((report.processed, told), (3, expected.to_vec()));
+    assert_eq!((report.processed, told), (4, expected.to_vec()));
     let findings = folder.findings();
     let expected = expected
         .map(|fault| format!("warning untracked -: Not registered, and cannot be: {fault}"));

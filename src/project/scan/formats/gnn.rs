@@ -184,9 +184,9 @@ impl Reader {
         }
     }
 
-    /// Returns whether the file has sections that only models have.
+    /// Returns whether the file has sections that only models have together.
     fn looks_like_a_model(&self) -> bool {
-        let own = OWN_SECTIONS.iter();
+        let own = OWN_SECTIONS.iter().chain(&["Connections"]);
         own.filter(|name| self.sections.contains(*name)).count() > 1
     }
 

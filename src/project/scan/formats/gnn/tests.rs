@@ -186,6 +186,10 @@ fn what_is_certainly_wrong_is_refused_with_its_lines() {
             "the section 'ModelName' is missing",
         ),
         (
+            "## StateSpaceBlock\nA[2]\n## Connections\nA-A\n",
+            "the section 'ModelName' is missing",
+        ),
+        (
             "## GNNVersionAndFlags\nGNN v1\n## ModelName\nT\n",
             "the sections 'StateSpaceBlock' and 'Connections' are missing",
         ),
