@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::formats::{self, ModelFormat};
-use super::registry::{OnDisk, RegistryFile, own};
+use super::registry::{OnDisk, RegistryFile, real};
 use super::work_tree::{path_in_work_tree, slashed};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -57,7 +57,32 @@ const REGISTRY_DIR: &str = ".registry";
 /// assert_eq!(project.registry().entries["tiny"].format.as_deref(), Some("weights"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+///
+/// A registry in another place, of drafts whose versions do not count:
+///
+/// ```
+/// use modelrack::project::{AddOptions, Project, ProjectOptions};
+///
+/// # let folder = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/project.rs"));
+/// let registry = folder.path().join("build/drafts.toml");
+/// let options = ProjectOptions::default()
+///     .registry_path(&registry)
+///     .backup(false)
+///     .auto_version(false)
+///     .extract_metadata(false);
+/// let mut project = Project::open(folder.path(), &options)?;
+/// let model = [folder.path().join("models/sir.py")];
+/// project.add(&model, &AddOptions::default())?;
+/// std::fs::write(&model[0], std::fs::read_to_string(&model[0])?.replace("0.3", "0.4"))?;
+/// project.add(&model, &AddOptions::default())?;
+///
+/// let entry = &project.registry().entries["sir"];
+/// assert_eq!((entry.current.as_str(), entry.versions.len()), ("1.0.0", 1));
+/// assert!(entry.description.is_empty());
+/// assert!(registry.is_file() && !registry.with_extension("toml.bak").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProjectOptions {
     /// Formats that are tried before the built-in ones, in this order. Default: none.
@@ -69,6 +94,31 @@ pub struct ProjectOptions {
     pub keep_versions: Option<usize>,
     /// How long a change waits for another program that is changing the registry. Default: 30 s.
     pub lock_limit: Option<Duration>,
+    /// The file of the registry, or a folder with a `models.toml`. What is registered stays relative to the project's folder.
+    /// Default: `.registry/models.toml` in that folder.
+    pub registry_path: Option<PathBuf>,
+    /// Whether a change keeps the registry that it replaces, from which a damaged one is read. Default: `true`.
+    pub backup: bool,
+    /// Whether a model that changed gets the next patch version. Default: `true`; else [`Project::add`] and [`Project::resync`]
+    /// replace its current version, unless another one is stated.
+    pub auto_version: bool,
+    /// Whether what files say about models is registered: names, descriptions, types, tags and metadata. Default: `true`.
+    pub extract_metadata: bool,
+}
+
+impl Default for ProjectOptions {
+    fn default() -> Self {
+        Self {
+            formats: Vec::new(),
+            max_bytes: None,
+            keep_versions: None,
+            lock_limit: None,
+            registry_path: None,
+            backup: true,
+            auto_version: true,
+            extract_metadata: true,
+        }
+    }
 }
 
 setters!(ProjectOptions {
@@ -76,6 +126,10 @@ setters!(ProjectOptions {
     max_bytes: impl Into<Option<u64>>,
     keep_versions: impl Into<Option<usize>>,
     lock_limit: impl Into<Option<Duration>>,
+    registry_path: Some(impl Into<PathBuf>),
+    backup: bool,
+    auto_version: bool,
+    extract_metadata: bool,
 });
 
 /// A publisher's folder with its registry, `.registry/models.toml`.
@@ -161,9 +215,11 @@ impl Project {
             let message = format!("{} is not a folder", folder.display());
             return Err(Error::argument(message));
         }
-        let folder = root.join(REGISTRY_DIR);
-        own(&folder, fs::Metadata::is_dir, "folder")?;
-        let file = RegistryFile::new(folder);
+        let file = match &options.registry_path {
+            Some(path) => RegistryFile::at(path)?,
+            None => RegistryFile::new(root.join(REGISTRY_DIR)),
+        };
+        file.check_folder()?;
         let found = file.read(None)?;
         let mut project = Self {
             root,
@@ -182,7 +238,8 @@ impl Project {
     }
 
     /// Opens the project that a folder belongs to: the nearest folder that has a registry, from the folder itself upwards; the
-    /// folder itself if there is none. [`Project`] has an example.
+    /// folder itself if there is none, or if the registry is [elsewhere](field@ProjectOptions::registry_path). [`Project`] has an
+    /// example.
     ///
     /// # Errors
     /// Those of [`Project::open`].
@@ -190,13 +247,17 @@ impl Project {
         let folder = folder.as_ref();
         let start = real(folder).at("open", folder)?;
         let has_registry = |folder: &&Path| RegistryFile::new(folder.join(REGISTRY_DIR)).exists();
-        let root = start.ancestors().find(has_registry);
+        let root = match options.registry_path {
+            None => start.ancestors().find(has_registry),
+            Some(_) => None,
+        };
         Self::open(root.unwrap_or(&start), options)
     }
 
-    /// Replaces the options. With a larger limit, [`Project::save`] can write a change that was too large. [`Project`] has an
-    /// example.
+    /// Replaces the options, except for the place of the registry. With a larger limit, [`Project::save`] can write a change that
+    /// was too large. [`Project`] has an example.
     pub fn set_options(&mut self, options: &ProjectOptions) {
+        self.file.has_backup = options.backup;
         let formats = options.formats.iter().cloned();
         self.formats = formats.chain(formats::builtin()).collect();
         self.options = options.clone();
@@ -265,10 +326,10 @@ impl Project {
         act: impl FnOnce(&mut ProjectRegistry) -> Result<T>,
         is_wanted: impl FnOnce(&T) -> bool,
     ) -> Result<T> {
-        let folder = self.root.join(REGISTRY_DIR);
-        own(&folder, fs::Metadata::is_dir, "folder")?;
+        self.file.check_folder()?;
         let limit = self.options.lock_limit.unwrap_or(RECORD_LIMIT);
-        RegistryFile::new(folder).locked(limit, cancel, || self.change_alone(act, is_wanted))
+        let file = self.file.clone();
+        file.locked(limit, cancel, || self.change_alone(act, is_wanted))
     }
 
     fn change_alone<T>(
@@ -369,6 +430,15 @@ impl Project {
         Ok(())
     }
 
+    pub(super) fn options(&self) -> &ProjectOptions {
+        &self.options
+    }
+
+    /// Returns whether a path is that of a file of the registry itself.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        self.file.is_own(path)
+    }
+
     /// Returns where a file of the project is on disk.
     pub(super) fn locate(&self, path: &RelPath) -> PathBuf {
         path.below(&self.root)
@@ -410,7 +480,9 @@ impl Project {
         };
         match slashed(below) {
             None => refuse("has a name that is not UTF-8"),
-            Some(_) if below.starts_with(REGISTRY_DIR) => refuse("belongs to the registry itself"),
+            Some(_) if below.starts_with(REGISTRY_DIR) || self.file.is_own(&real) => {
+                refuse("belongs to the registry itself")
+            }
             Some(text) if text.is_empty() => Ok(".".into()),
             Some(text) => {
                 RelPath::parse_argument(&text)?;
@@ -454,14 +526,4 @@ impl ProjectRegistry {
         }
         dropped
     }
-}
-
-/// Returns a path with links resolved, without the prefix that Windows adds.
-fn real(path: &Path) -> io::Result<PathBuf> {
-    let real = fs::canonicalize(path)?;
-    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
-    let is_of_drive = |text: &&str| text.as_bytes().get(1) == Some(&b':');
-    Ok(plain
-        .filter(is_of_drive)
-        .map_or_else(|| real.clone(), PathBuf::from))
 }

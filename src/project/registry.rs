@@ -1,5 +1,6 @@
 //! The file of a registry: locked while it changes, backed up before it is replaced, recovered when it is damaged.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,10 +21,15 @@ pub(super) const GENERATED: [&str; 3] = ["generated_at", "devtools_version", "_m
 /// The content of the `.gitignore` that is written with the first registry.
 const IGNORED: &str = "*.bak\n*.lock\n*.tmp\n*.damaged-*\n";
 
-/// `models.toml` in a folder, with its backup and its lock beside it.
-#[derive(Debug)]
+/// The file of a registry, with its backup and its lock beside it.
+#[derive(Debug, Clone)]
 pub(super) struct RegistryFile {
     folder: PathBuf,
+    name: String,
+    /// Whether what a change replaces is kept.
+    pub(super) has_backup: bool,
+    /// Whether the folder has nothing else, so that it gets a `.gitignore`.
+    is_alone: bool,
 }
 
 /// A registry as it is on disk.
@@ -40,17 +46,71 @@ pub(super) struct OnDisk {
 }
 
 impl RegistryFile {
-    /// Returns the registry in a folder, which need not exist.
+    /// Returns the registry in a folder of its own, which need not exist.
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self {
+            folder,
+            name: REGISTRY_FILE.to_owned(),
+            has_backup: true,
+            is_alone: true,
+        }
+    }
+
+    /// Returns the registry at a path, or in the folder at that path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when it has no name, or one that is not UTF-8.
+    pub(super) fn at(path: &Path) -> Result<Self> {
+        let (folder, name) = match (path.parent(), path.file_name()) {
+            _ if path.is_dir() => (path, Some(REGISTRY_FILE)),
+            (Some(folder), Some(name)) => (folder, name.to_str()),
+            _ => (path, None),
+        };
+        let name = name.ok_or_else(|| {
+            Error::argument(format!(
+                "{} cannot be the file of a registry",
+                path.display()
+            ))
+        })?;
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let absolute = || std::path::absolute(folder).at("find", folder);
+        Ok(Self {
+            folder: real(folder).or_else(|_| absolute())?,
+            name: name.to_owned(),
+            has_backup: true,
+            is_alone: false,
+        })
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.join(REGISTRY_FILE)
+        self.folder.join(&self.name)
     }
 
     fn backup(&self) -> PathBuf {
-        self.folder.join(format!("{REGISTRY_FILE}.bak"))
+        self.folder.join(format!("{}.bak", self.name))
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.folder.join(format!(".{}.lock", self.name))
+    }
+
+    /// Returns whether a path is that of the registry, or of what is kept beside it.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(OsStr::to_str);
+        let rest = name.and_then(|name| name.strip_prefix(&*self.name));
+        let is_beside = |rest: &str| {
+            matches!(rest, "" | ".bak") || rest.starts_with(".damaged-") || rest.ends_with(".tmp")
+        };
+        path.parent() == Some(&self.folder) && (rest.is_some_and(is_beside) || path == self.lock())
+    }
+
+    /// Refuses a folder that is a link or a file.
+    pub(super) fn check_folder(&self) -> Result<()> {
+        own(&self.folder, fs::Metadata::is_dir, "folder").map(drop)
     }
 
     /// Returns whether the registry or its backup exists.
@@ -70,7 +130,7 @@ impl RegistryFile {
         act: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let is_new = !self.folder.is_dir();
-        let path = self.folder.join(format!(".{REGISTRY_FILE}.lock"));
+        let path = self.lock();
         own(&path, fs::Metadata::is_file, "file")?;
         let waiting = |holder: Option<String>| {
             info!(path = %path.display(), holder, "waiting for another program");
@@ -169,7 +229,8 @@ impl RegistryFile {
         registry.check(registry.measure().size_bytes, source, &path.display())?;
         self.remove_leftovers();
         let ignored = path.with_file_name(".gitignore");
-        if found.digest.is_none() && is_more_than_made(registry) && !ignored.exists() {
+        let is_first = found.digest.is_none() && is_more_than_made(registry);
+        if self.is_alone && is_first && !ignored.exists() {
             replace_file(&ignored, IGNORED.as_bytes())?;
         }
         // The new one is on disk before the old one is replaced.
@@ -177,10 +238,10 @@ impl RegistryFile {
         registry.write_to(&mut |piece| new.write(piece))?;
         let mut aside = None;
         match found.digest {
-            Some(digest) if found.is_kept => self.back_up(digest)?,
+            Some(digest) if found.is_kept && self.has_backup => self.back_up(digest)?,
             Some(_) if found.damage.is_some() => {
                 aside = (1_u64..)
-                    .map(|number| path.with_file_name(format!("{REGISTRY_FILE}.damaged-{number}")))
+                    .map(|number| path.with_file_name(format!("{}.damaged-{number}", self.name)))
                     .find(|aside| !aside.exists());
                 if let Some(aside) = &aside {
                     rename(&path, aside).at("set aside", &path)?;
@@ -223,7 +284,9 @@ impl RegistryFile {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_ours = name.starts_with("models.toml.") || name.starts_with(".gitignore.");
+            let rest = name.strip_prefix(&*self.name);
+            let is_ours =
+                rest.is_some_and(|rest| rest.starts_with('.')) || name.starts_with(".gitignore.");
             if is_ours && name.ends_with(".tmp") {
                 // A failure is harmless.
                 let _ = fs::remove_file(entry.path());
@@ -243,7 +306,7 @@ fn is_more_than_made(registry: &ProjectRegistry) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Registry`] when it is of another kind; the storage errors.
-pub(super) fn own(
+fn own(
     path: &Path,
     is_right: impl Fn(&fs::Metadata) -> bool,
     kind: &str,
@@ -268,6 +331,16 @@ fn is_there(path: &Path) -> Result<bool> {
         return Err(Error::registry(path.display(), message));
     }
     Ok(metadata.is_some())
+}
+
+/// Returns a path with links resolved, without the prefix that Windows adds.
+pub(super) fn real(path: &Path) -> io::Result<PathBuf> {
+    let real = fs::canonicalize(path)?;
+    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let is_of_drive = |text: &&str| text.as_bytes().get(1) == Some(&b':');
+    Ok(plain
+        .filter(is_of_drive)
+        .map_or_else(|| real.clone(), PathBuf::from))
 }
 
 fn read_whole(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -27,6 +27,7 @@ pub(super) const EXAMPLES: &str = "
     registry add models/sir.py --data data/observed.csv         code with its data
     registry add targets/incidence.py --model-output incidence  a target
     registry add models/sir.py --status deprecated              the life of a model
+    registry add models/sir.py --registry drafts.toml           a registry of its own
 ";
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {
@@ -66,9 +67,10 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
             files(CODE).help("A file or folder of code that the model needs; may be repeated"),
             option(MODEL_OUTPUT, "NAME").help("Register a target that uses this output"),
             option(TARGET_SET, "SET").help("Add the targets to this set"),
-            project::folder(),
         ])
-        .args(project::limits())
+        .args(project::facts())
+        .args(project::place())
+        .args(project::changes())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

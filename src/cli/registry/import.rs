@@ -31,9 +31,9 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
                      folder",
                 ),
             flag(args::DRY_RUN).help("Only show what would be registered"),
-            project::folder(),
         ])
-        .args(project::limits())
+        .args(project::place())
+        .args(project::changes())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

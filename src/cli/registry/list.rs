@@ -26,12 +26,10 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("List the registered models, or the targets")
         .args(project::selection())
-        .args([
-            flag(TARGETS)
-                .help("List the targets and their sets")
-                .conflicts_with_all([args::TYPE, STATUS, args::TAG]),
-            project::folder(),
-        ])
+        .args([flag(TARGETS)
+            .help("List the targets and their sets")
+            .conflicts_with_all([args::TYPE, STATUS, args::TAG])])
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
@@ -66,6 +64,7 @@ pub(super) fn print_models(session: &Session, models: &[ModelSummary<'_>]) -> Cl
             model.id.to_owned(),
             model.entry.current.clone(),
             or_dash(model.entry.model_type.as_deref()),
+            or_dash(model.entry.status.as_deref()),
             model.files.to_string(),
             render::size(model.total_bytes),
             or_dash(Some(&model.entry.name)),
@@ -76,6 +75,7 @@ pub(super) fn print_models(session: &Session, models: &[ModelSummary<'_>]) -> Cl
         "MODEL",
         "VERSION",
         "TYPE",
+        "STATUS",
         "FILES",
         "SIZE",
         "NAME",

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use clap::{ArgMatches, Command};
 
-use super::project::path_option;
+use super::project::{self, path_option};
 use super::{OUTPUT, notes};
 use crate::cli::args::{self, flag, is_set, option, string, text, value};
 use crate::cli::ending::CliResult;
@@ -51,12 +51,15 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
             path_option(OUTPUT, "DIR")
                 .help("The folder for models.toml")
                 .default_value(".registry"),
+            project::registry()
+                .help("The file to write, instead of models.toml in a folder")
+                .conflicts_with(OUTPUT),
             flag(URLS).help("Add a URL to each file, for readers that need it"),
         ])
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let options = MakeOptions::new(session.mount.config.clone(), origin(matches)?)
+    let mut options = MakeOptions::new(session.mount.config.clone(), origin(matches)?)
         .environment(session.mount.open_environment())
         .name(text(matches, args::NAME).unwrap_or_default())
         .namefile(text(matches, NAMEFILE).unwrap_or_default())
@@ -64,6 +67,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .urls(is_set(matches, URLS))
         .offline(session.output.offline)
         .cancel(session.cancel.clone());
+    options.registry_path = project::registry_path(matches);
     let work = match &options.origin {
         MakeOrigin::Archive { repository, .. } | MakeOrigin::Asset { repository, .. } => {
             format!("Looking up {}", repository.repo)

@@ -20,7 +20,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Remove models and targets from the registry, but keep their files")
         .arg(ids.help("Models and targets"))
-        .arg(project::folder())
+        .args(project::place())
+        .arg(project::no_backup())
         .args(args::yes(mount))
 }
 

@@ -20,7 +20,8 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .help("The folder for model_registry.json, its summary and one folder for each model");
     command
         .about("Write model_registry.json for other tools")
-        .args([output, project::folder()])
+        .arg(output)
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

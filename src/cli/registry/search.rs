@@ -22,7 +22,7 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .about("Find registered models by id, name, description, tags, type, status and metadata")
         .arg(query)
         .args(project::selection())
-        .arg(project::folder())
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

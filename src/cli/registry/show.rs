@@ -23,7 +23,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         .about("Show a registered model or target in detail")
         .arg(project::ids_arg(mount).help("The model or target"))
-        .arg(project::folder())
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

@@ -55,8 +55,8 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .args([
             flag(DEEP).help("Hash every file, not only those whose size or time differs"),
             flag(STRICT).help("Fail on warnings as well"),
-            project::folder(),
         ])
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

@@ -22,9 +22,10 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
         .args([
             flag(args::DRY_RUN).help("Only show what would change"),
             flag(args::FORCE).help("Drop what no longer exists"),
-            project::folder(),
         ])
-        .args(project::limits())
+        .args(project::facts())
+        .args(project::place())
+        .args(project::changes())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

@@ -207,6 +207,7 @@ impl Project {
                 survey.faults.push((path.display().to_string(), error));
             }
         }
+        self.forget_metadata(&mut survey.candidates);
         let models = models_of(&survey.candidates, &given);
         let targets = targets_of(&survey.candidates, &given)?;
         let found = models.len() + targets.len();
@@ -228,8 +229,9 @@ impl Project {
         };
         report.processed = found + report.failed.len();
         let candidates = survey.candidates;
+        let auto_version = self.options().auto_version;
         self.change(&options.cancel, |registry| {
-            let mut register = Register::new(registry, &hashes, now);
+            let mut register = Register::new(registry, &hashes, now, auto_version);
             let mut check = |path: &str, outcome: Result<()>| {
                 let path = path.to_owned();
                 let failed = outcome.err().map(|error| FailedPath { path, error });
@@ -252,6 +254,13 @@ impl Project {
             info!(id = item.id, "registered");
         }
         Ok(report)
+    }
+
+    /// Drops what files say about models, if that is not wanted.
+    pub(crate) fn forget_metadata(&self, candidates: &mut [Candidate]) {
+        if !self.options().extract_metadata {
+            candidates.iter_mut().for_each(Candidate::forget_metadata);
+        }
     }
 
     fn survey_named(&self, path: &Path, options: &AddOptions, survey: &mut Survey) -> Result<()> {

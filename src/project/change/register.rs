@@ -23,6 +23,8 @@ pub(crate) struct Register<'a> {
     pub(crate) registry: &'a mut ProjectRegistry,
     pub(crate) ids: Ids,
     pub(crate) hashes: &'a FileHashes,
+    /// Whether a model that changed gets the next version.
+    auto_version: bool,
     /// A time just before the files were hashed.
     now: SystemTime,
     registered: Vec<RegisteredItem>,
@@ -35,11 +37,13 @@ impl<'a> Register<'a> {
         registry: &'a mut ProjectRegistry,
         hashes: &'a FileHashes,
         now: SystemTime,
+        auto_version: bool,
     ) -> Self {
         Self {
             ids: Ids::of(registry),
             registry,
             hashes,
+            auto_version,
             now,
             registered: Vec::new(),
             unchanged: Vec::new(),
@@ -81,7 +85,14 @@ impl<'a> Register<'a> {
         let files = candidate.at.files.iter().chain(entry.needed());
         let now = self.version(files, said.metadata.clone())?;
         let stated = said.version.as_deref();
-        let next = next_version(before, &now, given.version.as_deref(), stated)?;
+        let wanted = [given.version.as_deref(), stated];
+        let mut next = next_version(before, &now, wanted[0], wanted[1])?;
+        let is_wanted = |next: &String| before.is_none() || wanted.contains(&Some(next));
+        if !self.auto_version && !next.as_ref().is_none_or(is_wanted) {
+            // Another state of the current version, in place of the one that is registered.
+            entry.versions.remove(&entry.current);
+            next = None;
+        }
         entry.put_current(next, now);
         self.put_model(id, entry);
         Ok(())

@@ -124,6 +124,7 @@ struct Snapshot {
     failed: Vec<FailedPath>,
     left_behind: Vec<String>,
     time: SystemTime,
+    auto_version: bool,
 }
 
 impl Project {
@@ -206,6 +207,7 @@ impl Project {
             failed,
             left_behind: in_order(left_behind),
             time,
+            auto_version: self.options().auto_version,
         })
     }
 
@@ -213,7 +215,8 @@ impl Project {
     fn look_again(&self, path: &str) -> Result<Option<Candidate>> {
         match self.metadata_at(path) {
             Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
-                let candidate = self.look_at(path)?;
+                let mut candidate = self.look_at(path)?;
+                self.forget_metadata(std::slice::from_mut(&mut candidate));
                 Ok(Some(candidate).filter(|candidate| !candidate.files.is_empty()))
             }
             Err(error) if !is_absence(&error) => Err(error),
@@ -229,7 +232,7 @@ impl Snapshot {
         let (mut difference, mut failed) = (Difference::default(), Vec::new());
         let models: Vec<String> = registry.entries.keys().cloned().collect();
         let targets: Vec<String> = registry.targets.keys().cloned().collect();
-        let mut register = Register::new(registry, &self.hashes, self.time);
+        let mut register = Register::new(registry, &self.hashes, self.time, self.auto_version);
         for id in &models {
             let Some(before) = register.registry.entries.get(id).cloned() else {
                 continue;

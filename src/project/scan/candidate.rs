@@ -1,5 +1,7 @@
 //! What may be a model or have targets, with what its files say about it.
 
+use std::mem;
+
 use crate::error::Error;
 use crate::project::scan::formats::{Description, Extent, PartName};
 use crate::project::scan::python::{ModelClass, Module, TargetFunction};
@@ -24,6 +26,19 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// Drops what it says about itself, except for its version and what is needed to run it.
+    pub(crate) fn forget_metadata(&mut self) {
+        let said = mem::take(&mut self.description);
+        self.description.version = said.version;
+        self.description.extent = said.extent;
+        if let Some(module) = &mut self.module {
+            module
+                .models
+                .iter_mut()
+                .for_each(|class| class.description = None);
+        }
+    }
+
     /// Returns the last component of the path from which an id is made.
     pub(crate) fn stem(&self) -> &str {
         self.plain_path.rsplit('/').next().unwrap_or_default()

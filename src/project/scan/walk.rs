@@ -68,7 +68,8 @@ pub(crate) fn files_below(project: &Project, folder: &str) -> Result<FolderFiles
             (project.locate(&path), folder)
         }
     };
-    let walked = walk(&start, Links::Refuse, &CancelToken::new(), &|_, _, _| false)?;
+    let is_own = |_: &str, path: &Path, _| project.is_own(path);
+    let walked = walk(&start, Links::Refuse, &CancelToken::new(), &is_own)?;
     let left_behind = walked.left_behind.iter();
     let mut tree = FolderFiles {
         left_behind: left_behind.map(|name| below(prefix, name)).collect(),

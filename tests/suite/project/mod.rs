@@ -20,6 +20,7 @@ mod safety;
 mod searching;
 mod singles;
 mod status;
+mod switches;
 mod syncing;
 mod versions;
 mod walkthrough;

@@ -67,8 +67,8 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                      tags='[\"a\"]'; @FILE reads a JSON object; may be repeated",
                 )
                 .action(ArgAction::Append),
-            project::folder(),
         ])
+        .args(project::place())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {

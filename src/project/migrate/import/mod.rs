@@ -318,7 +318,7 @@ fn distinct<'a>(ids: &mut BTreeSet<&'a str>, id: &'a str) -> Result<()> {
 impl Import<'_> {
     fn register(self, registry: &mut ProjectRegistry) -> ImportReport {
         let mut report = self.report;
-        let mut register = Register::new(registry, &self.hashes, self.now);
+        let mut register = Register::new(registry, &self.hashes, self.now, true);
         for model in &self.models {
             let notes = model.register(&mut register);
             report.add_notes(ItemKind::Model, model.id, &model.at.path, notes);

@@ -1,5 +1,6 @@
 //! A model of another registry, and its files.
 
+use std::slice;
 use std::time::SystemTime;
 
 use super::entries::{ImportedModel, ImportedVersion};
@@ -39,6 +40,7 @@ impl<'a> ModelImport<'a> {
             ModelRef::new("", "m", version).map_err(Error::argument_name)?;
         }
         let mut at = project.look_at(&project.imported_path(&imported.path)?)?;
+        project.forget_metadata(slice::from_mut(&mut at));
         if at.files.is_empty() {
             let message = format!("there are no files below '{}'", at.path);
             return Err(Error::argument(message).naming(&at.path));

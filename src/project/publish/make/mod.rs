@@ -132,6 +132,9 @@ pub enum MakeOrigin {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// The registry gets another name with [`registry_path`](field@Self::registry_path), as in
+/// [`ProjectOptions`](crate::project::ProjectOptions).
+///
 /// A [`transport`](field@Self::transport) of your own reaches servers in another way; see
 /// [`transport`](crate::transport):
 ///
@@ -163,6 +166,9 @@ pub struct MakeOptions {
     pub namefile: String,
     /// The folder that `models.toml` is written to. Default: `.registry`.
     pub output: PathBuf,
+    /// The file to write, if it has another name or is not alone in its folder. Default: `models.toml` in
+    /// [`output`](field@Self::output).
+    pub registry_path: Option<PathBuf>,
     /// Whether to state the URL of each file, for readers that do not build it themselves. Default: `false`.
     pub urls: bool,
     /// Open no socket. Default: as configured.
@@ -185,6 +191,7 @@ impl MakeOptions {
             name: String::new(),
             namefile: "mfsim.nam".to_owned(),
             output: PathBuf::from(".registry"),
+            registry_path: None,
             urls: false,
             offline: false,
             cancel: CancelToken::new(),
@@ -199,6 +206,7 @@ setters!(MakeOptions {
     name: impl Into<String>,
     namefile: impl Into<String>,
     output: impl Into<PathBuf>,
+    registry_path: Some(impl Into<PathBuf>),
     urls: bool,
     offline: bool,
     cancel: CancelToken,
@@ -265,7 +273,10 @@ impl Project {
     /// names or are elsewhere; [`ErrorKind::DamagedRegistry`] if the file there is not a registry; the network and
     /// storage errors; [`ErrorKind::Locked`]; [`ErrorKind::Cancelled`].
     pub fn make(options: &MakeOptions) -> Result<MakeReport> {
-        let file = RegistryFile::new(options.output.clone());
+        let file = match &options.registry_path {
+            Some(path) => RegistryFile::at(path)?,
+            None => RegistryFile::new(options.output.clone()),
+        };
         let path = file.path();
         if !options.name.is_empty() {
             ModelName::parse(&options.name).map_err(Error::argument_name)?;

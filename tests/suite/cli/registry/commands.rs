@@ -280,6 +280,7 @@ fn tables_are_for_programs_without_a_terminal() {
                 "agent",
                 "1.0.0",
                 "other",
+                "-",
                 "1",
                 "135 B",
                 "Agent",
@@ -289,12 +290,22 @@ fn tables_are_for_programs_without_a_terminal() {
                 "sir",
                 "1.0.0",
                 "-",
+                "-",
                 "1",
                 "298 B",
                 "SIR",
                 "Susceptible, infected, recovered."
             ],
-            ["tiny", "1.0.0", "embedding", "2", "3.0 KB", "tiny", "-"],
+            [
+                "tiny",
+                "1.0.0",
+                "embedding",
+                "-",
+                "2",
+                "3.0 KB",
+                "tiny",
+                "-"
+            ],
         ]
     );
     let out = workshop.run("list --targets").quiet_success();

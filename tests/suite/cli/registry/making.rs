@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::{Ran, Sinks, mount, run_words};
-use crate::support::disk::write_files;
+use crate::support::disk::{names_in, write_files};
 use crate::support::forge::{Forge, zip};
 use crate::support::rack::Rack;
 
@@ -133,4 +133,23 @@ fn what_does_not_go_together_is_refused() {
     let offline = ["--repo", "o/models", "--ref", "develop", "--offline"];
     assert_eq!(make(&rack, &forge, &offline).code, 5);
     assert_eq!(forge.server().connections(), 0);
+}
+
+#[test]
+fn a_registry_may_have_another_name() {
+    let (rack, forge) = rack();
+    let work = rack.temp.path().join("work");
+    let file = rack.temp.path().join("made").join("test.toml");
+    let words = [
+        "registry",
+        "make",
+        "--path",
+        text(&work),
+        "--registry",
+        text(&file),
+    ];
+    run_words(&mount(&rack), &words, Sinks::Captured).success();
+    assert_eq!(names_in(&rack.temp.path().join("made")), ["test.toml"]);
+    let both = make(&rack, &forge, &words[2..]);
+    assert_eq!(both.code, 2, "{both:?}");
 }

@@ -1,6 +1,7 @@
 //! The publisher's commands: `registry …`.
 
 mod commands;
+mod elsewhere;
 mod importing;
 mod making;
 mod processes;
