@@ -7,6 +7,7 @@
 //! | [`Annotation`] | what to change of a model's record |
 //! | [`VerifyOptions`], [`VerifyReport`], [`VerifiedModel`], [`DamagedFile`], [`Damage`] | verifying |
 //! | [`UpdateOptions`], [`UpdateReport`], [`UpdateEntry`], [`Freshness`], [`Change`] | updating |
+//! | [`UsageOptions`], [`UsageReport`], [`ModelUsage`] | what takes space on the disk |
 //! | [`CopyOptions`], [`CopyReport`] | copying into a workspace |
 //! | [`RemoveReport`], [`PruneOptions`], [`PrunePlan`], [`PruneReport`], [`PrunedPartial`] | removing models and partials |
 //!
@@ -76,8 +77,8 @@
 //!
 //! ```
 //! use modelrack::installed::{
-//!     Change, CopyReport, Damage, DamagedFile, Freshness, InstalledDetail, InstalledModel, Listing,
-//!     PartialModel, PrunePlan, PrunedPartial, Status, UpdateEntry, VerifiedModel,
+//!     Change, CopyReport, Damage, DamagedFile, Freshness, InstalledDetail, InstalledModel, Listing, ModelUsage,
+//!     PartialModel, PrunePlan, PrunedPartial, Status, UpdateEntry, UsageReport, VerifiedModel,
 //! };
 //! use modelrack::pull::PullPlan;
 //! use modelrack::{Digest, Manifest, ModelRef};
@@ -104,6 +105,8 @@
 //!
 //! let copied = CopyReport::new(model.clone(), "/workspace".into());
 //! assert_eq!(copied.copied, 0);
+//! let mut usage = UsageReport::default();
+//! usage.models.push(ModelUsage::new(model.clone(), "/models/whisper/tiny/fp16".into()));
 //! let mut plan = PrunePlan::default();
 //! plan.partials.push(PrunedPartial::new(model, "/models/.cache/1".into(), 512));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -118,6 +121,7 @@ pub use crate::engine::local::remove::RemoveReport;
 pub use crate::engine::local::update::{
     Change, Freshness, UpdateEntry, UpdateOptions, UpdateReport,
 };
+pub use crate::engine::local::usage::{ModelUsage, UsageOptions, UsageReport};
 pub use crate::engine::local::verify::{
     Damage, DamagedFile, VerifiedModel, VerifyOptions, VerifyReport,
 };

@@ -79,6 +79,7 @@ mod completion;
 mod console;
 mod copy;
 mod derive;
+mod du;
 mod ending;
 mod filter;
 mod hint;
@@ -183,6 +184,7 @@ const VERBS: &[Verb] = &[
     verb!(verify),
     verb!(copy, "cp"),
     verb!(tag),
+    verb!(du),
     verb!(prune),
     verb!(clear),
     verb!(sync),

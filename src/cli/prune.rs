@@ -13,10 +13,10 @@ use crate::quantity::TimeSpan;
 const OLDER_THAN: &str = "modelrack_older-than";
 
 pub(super) const EXAMPLES: &str = "
-    prune                     after confirmation
-    prune --older-than 30d    only what no pull has written to for 30 days
-    prune --dry-run           show what would be removed
-    prune -y                  without confirmation
+    prune                   after confirmation
+    prune --older-than 30d  only what no pull has written to for 30 days
+    prune --dry-run         show what would be removed
+    prune -y                without confirmation
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

@@ -3,4 +3,5 @@
 
 pub(crate) mod names;
 pub(crate) mod space;
+pub(crate) mod usage;
 pub(crate) mod write;

@@ -14,6 +14,7 @@ use crate::engine::local::list::{InstalledDetail, InstalledModel, ListOptions, L
 use crate::engine::local::prune::{PruneOptions, PrunePlan, PruneReport};
 use crate::engine::local::remove::RemoveReport;
 use crate::engine::local::update::{UpdateOptions, UpdateReport};
+use crate::engine::local::usage::{UsageOptions, UsageReport};
 use crate::engine::local::verify::{VerifyOptions, VerifyReport};
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::matching::MatchingReport;
@@ -487,6 +488,25 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::InvalidArgument`] for an empty query; those of [`Manager::list_remote`].
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
         unsupported("search")
+    }
+
+    /// Counts what models, unfinished pulls and cached registries take on the disk. Nothing is hashed, and no request is made.
+    ///
+    /// ```
+    /// use modelrack::installed::UsageOptions;
+    /// use modelrack::{Manager, ManagerExt};
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// manager.pull_model("digits/logistic v1")?;
+    /// let report = manager.disk_usage(&UsageOptions::default())?;
+    /// println!("{} models, {} bytes with all that belongs to them", report.models.len(), report.bytes);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotInstalled`] for a model that is named.
+    fn disk_usage(&self, options: &UsageOptions) -> Result<UsageReport> {
+        unsupported("disk_usage")
     }
 
     /// Returns what [`Manager::prune`] would remove: what unfinished pulls left, except those that are running.

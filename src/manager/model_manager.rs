@@ -18,7 +18,7 @@ use crate::manager::{
     ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport, PullOptions, PullPlan,
     PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport,
     SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport,
-    VerifyOptions, VerifyReport,
+    UsageOptions, UsageReport, VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -245,6 +245,10 @@ impl Manager for ModelManager {
 
     fn search(&self, query: &str, options: &SearchOptions) -> Result<SearchReport> {
         self.engine()?.search(query, options)
+    }
+
+    fn disk_usage(&self, options: &UsageOptions) -> Result<UsageReport> {
+        self.engine()?.disk_usage(options)
     }
 
     fn plan_prune(&self, options: &PruneOptions) -> Result<PrunePlan> {

@@ -12,6 +12,7 @@
 //! | `swap` | exchanges two folders atomically, if the system can |
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
 //! | `available_bytes` | returns the space available to this process on the file system of a folder, if that says so |
+//! | `disk_blocks` | returns what a file takes on the disk and, if it has several names and the system tells, what they share |
 //! | `make_room` | gives a file that is to be written its size, if the file system can |
 //! | `sync_file`, `sync_data` | make what was written to a file durable |
 //! | `sync_folder` | makes a rename durable, if the file system can |
@@ -31,6 +32,9 @@ mod windows;
 pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+/// What all names of a file have in common: its device, and its number there.
+pub(crate) type FileId = (u64, u64);
 
 /// What came of trying to lock a file.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, RenameFlags, StatVfs};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::TryLock;
+use super::{FileId, TryLock};
 
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
@@ -178,6 +178,13 @@ pub(crate) fn available_bytes(folder: &Path) -> Option<u64> {
 fn room(told: &StatVfs) -> Option<u64> {
     let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
     (bytes(told.f_blocks) > 0).then(|| bytes(told.f_bavail))
+}
+
+pub(crate) fn disk_blocks(file: &Metadata) -> (u64, Option<FileId>) {
+    // Of 512 bytes, whatever the file system's own are.
+    let bytes = file.blocks().saturating_mul(512);
+    let id = (file.nlink() > 1).then(|| (file.dev(), file.ino()));
+    (bytes, id)
 }
 
 /// Some file systems cannot extend a file before it is written.

@@ -119,6 +119,13 @@ impl Partial {
             && self.record.model_ref().as_ref() == Some(model)
     }
 
+    /// Returns the folders that it consists of: two if its files are on another disk.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.dir.clone(), self.bulk.clone()];
+        folders.dedup();
+        folders
+    }
+
     pub(crate) fn files_dir(&self) -> PathBuf {
         self.bulk.join("files")
     }

@@ -7,4 +7,5 @@ pub(crate) mod prune;
 pub(crate) mod remove;
 pub(crate) mod update;
 mod usable;
+pub(crate) mod usage;
 pub(crate) mod verify;

@@ -259,3 +259,34 @@ fn prune_removes_what_unfinished_pulls_left() {
     assert_eq!(rack.listed().1, Vec::<String>::new());
     assert_eq!(rack.cache(), Vec::<String>::new());
 }
+
+#[test]
+fn du_shows_the_largest_first_and_sums_up() {
+    let rack = Rack::with_model();
+    let ran = models(&rack, "du");
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    assert_eq!(
+        ran.err,
+        "No model is installed, and no registry is cached.\n"
+    );
+    rack.publish("g/n v1", &[("n", crate::support::bytes(100_000, 1))]);
+    rack.pull("g/m v1").unwrap();
+    rack.pull("g/n v1").unwrap();
+    let out = models(&rack, "du").quiet_success();
+    let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    let kinds: Vec<[&str; 2]> = rows.iter().map(|row| [row[0], row[2]]).collect();
+    assert_eq!(kinds[..2], [["g/n", "model"], ["g/m", "model"]]);
+    assert_eq!(kinds[2][1], "registry");
+    let terminal = run_words(&mount(&rack), &["du", "g/n@v1"], Sinks::Terminal(""));
+    let lines: Vec<&str> = terminal.out.lines().collect();
+    assert!(
+        lines[0].starts_with("NAME  VERSION  KIND   SIZE"),
+        "{lines:?}"
+    );
+    assert!(lines.last().unwrap().ends_with(" on the disk"), "{lines:?}");
+    let report = models(&rack, "du g/n --json").json();
+    assert_eq!(report["models"][0]["model"], "n");
+    assert_eq!(report["models"][0]["bytes"], report["bytes"]);
+    assert_eq!(report["partials"], json!([]));
+    assert_eq!(models(&rack, "du g/none").code, 4);
+}

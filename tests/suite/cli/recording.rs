@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use modelrack::installed::{
     Annotation, CopyReport, InstalledDetail, InstalledModel, Listing, PruneOptions, PrunePlan,
-    PruneReport, RemoveReport, UpdateReport, VerifyReport,
+    PruneReport, RemoveReport, UpdateReport, UsageOptions, UsageReport, VerifyReport,
 };
 use modelrack::progress::Download;
 use modelrack::pull::MatchingReport;
@@ -147,6 +147,11 @@ impl Manager for Recording {
     fn search(&self, query: &str, _: &SearchOptions) -> Result<SearchReport> {
         self.note(format!("search {query}"))?;
         Ok(SearchReport::default())
+    }
+
+    fn disk_usage(&self, _: &UsageOptions) -> Result<UsageReport> {
+        self.note("disk_usage")?;
+        Ok(UsageReport::default())
     }
 
     fn plan_prune(&self, _: &PruneOptions) -> Result<PrunePlan> {

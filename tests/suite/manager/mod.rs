@@ -21,6 +21,7 @@ mod redirects;
 mod resume;
 mod settings;
 mod update;
+mod usage;
 mod verify;
 mod waits;
 mod workspace;
