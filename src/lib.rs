@@ -261,6 +261,7 @@ pub mod project;
 pub mod pull;
 mod quantity;
 mod range_set;
+mod rate_limit;
 mod relpath;
 pub mod remote;
 mod report;

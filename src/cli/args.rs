@@ -11,6 +11,8 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 #[cfg(feature = "unstable-completion")]
 pub(super) use super::completion::complete;
 use super::{Flag, Mount};
+use crate::config::RateLimit;
+use crate::quantity::ByteSize;
 use crate::{ModelAddress, Result};
 
 /// The start of every id.
@@ -35,6 +37,7 @@ pub(super) const TAG: &str = "modelrack_tag";
 pub(super) const FORCE: &str = "modelrack_force";
 pub(super) const DRY_RUN: &str = "modelrack_dry-run";
 pub(super) const CONCURRENCY: &str = "modelrack_concurrency";
+pub(super) const LIMIT_RATE: &str = "modelrack_limit-rate";
 
 /// Returns the flags of every command, without those that the parent defines.
 pub(super) fn tree_flags(mount: &Mount) -> impl Iterator<Item = Arg> {
@@ -167,6 +170,14 @@ pub(super) fn concurrency() -> Arg {
         .help_heading("Network options")
 }
 
+/// Creates the option that limits how fast bytes come.
+pub(super) fn limit_rate() -> Arg {
+    option(LIMIT_RATE, "SIZE")
+        .help("Download at most so many bytes a second in all, such as 20M; 0 for no limit")
+        .value_parser(value_parser!(ByteSize))
+        .help_heading("Network options")
+}
+
 /// Creates the flag that confirms a destructive command, unless the parent defines it.
 pub(super) fn yes(mount: &Mount) -> Option<Arg> {
     let yes = flag(YES).short('y').help("Do not ask for confirmation");
@@ -220,6 +231,11 @@ pub(super) fn is_set(matches: &ArgMatches, id: &str) -> bool {
 /// Returns the number of parallel downloads that the user asks for.
 pub(super) fn workers(matches: &ArgMatches) -> Option<usize> {
     value::<u8>(matches, CONCURRENCY).map(|workers| usize::from(*workers))
+}
+
+/// Returns the limit of how fast bytes come that the user asks for.
+pub(super) fn rate_limit(matches: &ArgMatches) -> Option<RateLimit> {
+    value(matches, LIMIT_RATE).map(|ByteSize(bytes)| RateLimit::new(*bytes))
 }
 
 /// Formats the examples of a help text. Each line has a command, without the words before it, and a description.

@@ -32,6 +32,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("The folder; it is created if it does not exist"),
             flag(args::FORCE).help("Replace files that differ"),
             args::concurrency(),
+            args::limit_rate(),
         ])
 }
 

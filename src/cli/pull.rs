@@ -20,6 +20,7 @@ pub(super) const EXAMPLES: &str = "
     pull fast-whisper/tiny --dry-run                show how much it would download
     pull mf6/test@develop/test001a                  from a branch of a repository
     pull hf/openai/whisper-tiny --include '*.json'  some of the files
+    pull fast-whisper/tiny --limit-rate 20M         leave some of the network to others
     pull 'mf6/test@develop/*'                       all models of a branch
 ";
 
@@ -37,6 +38,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("Record this type instead of the source's, such as text-generation"),
             flag(REQUIRE_HASHES).help("Refuse a model if a file has no digest"),
             args::concurrency(),
+            args::limit_rate(),
         ])
 }
 

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use super::Mount;
 
 /// The variables of an app, without their prefix.
-const OWN_VARIABLES: [(&str, &str); 7] = [
+const OWN_VARIABLES: [(&str, &str); 8] = [
     ("DIR", "where models are installed"),
     ("CACHE_DIR", "where registries are cached"),
     ("CONFIG", "the file of sources"),
     ("REGISTRY_URL", "the URL of a registry"),
     ("OFFLINE", "1: as --offline"),
     ("AUTO_SYNC", "1: sync registries when they are needed"),
+    ("LIMIT_RATE", "as --limit-rate"),
     ("DURABLE", "1: wait until the disk has what was pulled"),
 ];
 

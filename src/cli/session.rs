@@ -256,6 +256,7 @@ impl Session {
     pub(super) fn pull_options(&self, matches: &ArgMatches) -> PullOptions {
         PullOptions::default()
             .concurrency(args::workers(matches))
+            .rate_limit(args::rate_limit(matches))
             .offline(self.output.offline)
             .cancel(self.cancel.clone())
     }

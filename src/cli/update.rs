@@ -26,7 +26,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Show what changed at the sources; --apply updates the installed models")
         .args(args::model(mount, Which::Installed, false))
         .arg(flag(APPLY).help("Download what changed, and nothing else"))
-        .arg(args::concurrency())
+        .args([args::concurrency(), args::limit_rate()])
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
@@ -34,6 +34,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let mut options = UpdateOptions::default()
         .offline(session.output.offline)
         .concurrency(args::workers(matches))
+        .rate_limit(args::rate_limit(matches))
         .cancel(session.cancel.clone());
     options.model = args::optional_address(matches)?;
     let report = session.metered(|meter| {

@@ -2,6 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
+use super::args;
 use super::args::{Which, flag, is_set};
 use super::ending::{CliError, CliResult};
 use super::session::Session;
@@ -23,6 +24,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Verify the files of installed models against their manifests")
         .args(several::models(mount, Which::Installed, false))
         .arg(flag(REPAIR).help("Download damaged parts again, and nothing else"))
+        .arg(args::limit_rate())
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
@@ -30,6 +32,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let options = VerifyOptions::default()
         .repair(is_set(matches, REPAIR))
         .offline(session.output.offline)
+        .rate_limit(args::rate_limit(matches))
         .cancel(session.cancel.clone());
     let mut failures = Failures::of(&words);
     let report = session.metered(|meter| -> CliResult<_> {

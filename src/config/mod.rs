@@ -5,6 +5,7 @@
 //! | [`Config`] | what an app says about its models |
 //! | [`Environment`], [`System`] | the variables and the home folder that are read, as a value |
 //! | [`HttpConfig`], [`ProxyConfig`], [`RetryPolicy`] | how the built-in transport reaches servers |
+//! | [`RateLimit`] | how many bytes a second may be downloaded |
 //!
 //! # Layers
 //!
@@ -53,6 +54,7 @@
 //! | `<APP>_MODELS_CONFIG` | the user's file, which must then exist |
 //! | `<APP>_MODELS_REGISTRY_URL` | the URL of the source without a name |
 //! | `<APP>_MODELS_OFFLINE`, `<APP>_MODELS_AUTO_SYNC`, `<APP>_MODELS_DURABLE` | as [`Config::offline`], [`Config::auto_sync`] and [`Config::durable`] |
+//! | `<APP>_MODELS_LIMIT_RATE` | as [`Config::rate_limit`]: bytes a second, such as `20M`; `0` for no limit |
 //! | `GH_TOKEN`, `GITHUB_TOKEN` | the token for the server of repositories; the first that is set |
 //! | `GITHUB_SERVER_URL`, `GITHUB_API_URL` | that server, for repositories whose source names none |
 //! | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, else the file at `HF_TOKEN_PATH` or in `HF_HOME` | the token for sources of the Hub |
@@ -79,6 +81,7 @@ use crate::secret::Secret;
 
 pub use crate::env::Environment;
 pub use crate::platform::System;
+pub use crate::rate_limit::RateLimit;
 
 /// What an app says about its models. Creating one reads neither files nor the environment.
 ///
@@ -112,7 +115,7 @@ pub use crate::platform::System;
 ///
 /// ```
 /// use modelrack::Config;
-/// use modelrack::config::HttpConfig;
+/// use modelrack::config::{HttpConfig, RateLimit};
 ///
 /// let config = Config::new("tool")
 ///     .offline(false)
@@ -120,6 +123,7 @@ pub use crate::platform::System;
 ///     .durable(true)
 ///     .concurrency(8)
 ///     .max_pulls(2)
+///     .rate_limit(RateLimit::new(20_000_000))
 ///     .http(HttpConfig::default());
 /// ```
 #[derive(Debug, Clone)]
@@ -136,6 +140,7 @@ pub struct Config {
     pub(crate) durable: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) http: HttpConfig,
 }
 
@@ -156,6 +161,7 @@ impl Config {
             durable: false,
             concurrency: None,
             max_pulls: None,
+            rate_limit: None,
             http: HttpConfig::default(),
         }
     }
@@ -238,6 +244,14 @@ impl Config {
     #[must_use]
     pub fn max_pulls(mut self, pulls: usize) -> Self {
         self.max_pulls = Some(pulls);
+        self
+    }
+
+    /// Limits how fast this manager downloads, indexes and manifests included; `<APP>_MODELS_LIMIT_RATE` overrides it. Default:
+    /// no limit. [`Config`] has an example.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 

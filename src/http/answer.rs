@@ -11,7 +11,7 @@ use super::transport::Response;
 use super::{Answer, Body, Failure, Validators};
 use crate::error::{AuthFailure, ErrorKind, Result};
 use crate::secret::Secret;
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 /// Interprets a response that is not a redirect; `None` if it is not the range that was requested.
 pub(super) fn read(
@@ -69,7 +69,10 @@ fn body(
     let page = PageSigns::new(&origin.url, access.token_variable, content_type);
     let headers = origin.options.until.map(|_| response.headers.clone());
     let headers = headers.unwrap_or_default();
+    let limit = origin.client.rate_limit();
     let body = Body {
+        limit: limit.filter(|_| url.scheme() != Scheme::File).cloned(),
+        paid_until: Duration::ZERO,
         is_range: sent.is_some(),
         length: length.filter(|_| codings.is_empty()),
         total: sent.and_then(|sent| sent.total),

@@ -17,6 +17,7 @@ use super::resume::{Origin, ended_early};
 use super::{Failure, Validators, network};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::CancelToken;
+use crate::rate_limit::RateLimit;
 use crate::size::size;
 use crate::url::Url;
 
@@ -46,6 +47,9 @@ pub(crate) struct Body {
     /// How to request the rest; `None` if that is impossible.
     pub(super) origin: Option<Origin>,
     pub(super) page: PageSigns,
+    /// How fast it may come, and until when nothing more may be read for that.
+    pub(super) limit: Option<RateLimit>,
+    pub(super) paid_until: Duration,
     pub(super) reader: Box<dyn Read + Send>,
 }
 
@@ -62,9 +66,18 @@ impl Body {
             0 => {}
             replayed => return Ok(replayed),
         }
-        let read = self.gather(buffer, cancel, GATHERING)?;
+        let most = self.limit.as_ref().map(RateLimit::piece_bytes);
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        let length = buffer.len().min(most.unwrap_or(usize::MAX));
+        let read = self.gather(&mut buffer[..length], cancel, GATHERING)?;
         self.page.passed(&buffer[..read]);
         Ok(read)
+    }
+
+    /// Waits until what has been read is within the limit of how fast it may come; returns whether that took time.
+    pub(crate) fn hold_back(&self, cancel: &CancelToken) -> bool {
+        let limit = self.limit.as_ref();
+        limit.is_some_and(|limit| limit.wait_until(self.paid_until, cancel))
     }
 
     fn gather(
@@ -107,6 +120,7 @@ impl Body {
     }
 
     fn read_once(&mut self, buffer: &mut [u8], cancel: &CancelToken) -> Result<usize, Failure> {
+        let since = self.limit.as_ref().map(RateLimit::now);
         let read = loop {
             match self.reader.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -122,6 +136,9 @@ impl Body {
             }
             Ok(read) => {
                 self.at += read as u64;
+                if let (Some(limit), Some(since)) = (&self.limit, since) {
+                    self.paid_until = limit.take(since, read as u64);
+                }
                 Ok(read)
             }
             Err(error) => {
@@ -177,6 +194,7 @@ impl Body {
             check(total, &self.url)?;
             take(&buffer[..read]).map_err(Failure::last)?;
             self.tell(total);
+            self.hold_back(cancel);
         }
         Ok(total)
     }
@@ -226,6 +244,8 @@ mod tests {
             cut: None,
             origin: None,
             page: PageSigns::new(&url, None, None),
+            limit: None,
+            paid_until: Duration::ZERO,
             reader: Box::new(Records { left: records, end }),
             url,
         }

@@ -8,6 +8,7 @@ use tracing::debug;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::{CancelToken, Progress};
+use crate::rate_limit::RateLimit;
 use crate::settings::Offline;
 use crate::url::Url;
 
@@ -54,6 +55,17 @@ impl Call {
     pub(crate) fn with_progress(self, progress: Option<&Arc<dyn Progress>>) -> Self {
         let progress = progress.cloned().unwrap_or(self.progress);
         Self { progress, ..self }
+    }
+
+    /// The same call, limited by this instead of what is configured, when there is something.
+    pub(crate) fn with_rate_limit(self, limit: Option<&RateLimit>) -> Self {
+        match limit {
+            Some(limit) => Self {
+                client: self.client.with_rate(Ok(Some(limit.clone()))),
+                ..self
+            },
+            None => self,
+        }
     }
 
     /// Keeps the call off the network when `offline` says so.

@@ -28,8 +28,9 @@ use crate::config::RetryPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mutex::Mutex;
 use crate::progress::CancelToken;
+use crate::rate_limit::RateLimit;
 use crate::secret::Secret;
-use crate::settings::Offline;
+use crate::settings::{ConfiguredRate, Offline};
 use crate::url::{Scheme, Url};
 
 pub(crate) use body::Body;
@@ -97,6 +98,7 @@ pub(crate) struct Client {
     policy: RetryPolicy,
     tokens: Arc<[Token]>,
     offline: Offline,
+    rate: ConfiguredRate,
     /// Which servers could not be reached with all tries, and when.
     unreachable: Arc<Mutex<HashMap<String, Instant>>>,
 }
@@ -112,6 +114,7 @@ impl Client {
             policy,
             tokens: Arc::default(),
             offline,
+            rate: Ok(None),
             unreachable: Arc::default(),
         }
     }
@@ -149,6 +152,20 @@ impl Client {
             offline,
             ..self.clone()
         }
+    }
+
+    /// Returns the client with a limit of how fast bytes come.
+    pub(crate) fn with_rate(&self, rate: ConfiguredRate) -> Self {
+        Self {
+            rate,
+            ..self.clone()
+        }
+    }
+
+    /// Returns how fast bytes may come, if that is limited.
+    pub(crate) fn rate_limit(&self) -> Option<&RateLimit> {
+        let limit = self.rate.as_ref().ok()?.as_ref();
+        limit.filter(|limit| limit.is_limit())
     }
 
     pub(crate) fn is_offline(&self) -> bool {
@@ -325,6 +342,8 @@ impl Client {
             file::get(&request(&headers), options.range.as_ref())
         } else if self.is_offline() {
             return Err(Failure::last(self.offline_error(url.to_string())));
+        } else if let Err(message) = &self.rate {
+            return Err(Failure::last(Error::config(&**message)));
         } else {
             if let Some(authorization) = authorization {
                 if url.scheme() != Scheme::Https && !url.is_loopback() {

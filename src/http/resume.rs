@@ -25,7 +25,7 @@ use crate::url::Url;
 /// What a body was requested with.
 #[derive(Debug)]
 pub(super) struct Origin {
-    client: Client,
+    pub(super) client: Client,
     /// Before redirects: where they lead may be for a moment only.
     pub(super) url: Url,
     pub(super) options: GetOptions,
@@ -169,6 +169,7 @@ impl Body {
                 0 => return Err(ended_early(&self.url)),
                 read => bytes -= read as u64,
             }
+            self.hold_back(cancel);
         }
         Ok(())
     }

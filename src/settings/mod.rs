@@ -1,11 +1,14 @@
 //! What holds once all layers are read: the configuration, the user's file, the environment.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{Config, HttpConfig, ProxyConfig, check_concurrency};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
+use crate::quantity::ByteSize;
+use crate::rate_limit::RateLimit;
 use crate::secret::Secret;
 
 /// Everything that is settled once the environment and the user's file are read.
@@ -26,12 +29,16 @@ pub(crate) struct Settings {
     pub(crate) durable: bool,
     pub(crate) concurrency: Option<usize>,
     pub(crate) max_pulls: Option<usize>,
+    pub(crate) rate: ConfiguredRate,
     pub(crate) http: HttpConfig,
     /// Files with `[sources]`, later ones over earlier ones.
     pub(crate) layers: Vec<Layer>,
     /// The URL of the one source without a key.
     pub(crate) registry_url: Option<Layer>,
 }
+
+/// How fast bytes may come, or what is wrong with the variable that says so.
+pub(crate) type ConfiguredRate = Result<Option<RateLimit>, Arc<str>>;
 
 /// Whether the network may be used, and what forbids it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,6 +158,7 @@ impl Settings {
             durable: config.durable || env.flag(&config.variable("DURABLE")),
             concurrency: config.concurrency,
             max_pulls: config.max_pulls,
+            rate: rate_of(env, &config.variable("LIMIT_RATE"), config),
             http,
             layers,
             registry_url: registry_url.map(|(origin, text)| Layer { origin, text }),
@@ -194,6 +202,14 @@ fn read_overlay(path: &Path, is_required: bool) -> Result<Option<String>> {
             let message = format!("cannot read {}", path.display());
             Err(Error::config_from(message, error))
         }
+    }
+}
+
+fn rate_of(env: &Environment, variable: &str, config: &Config) -> ConfiguredRate {
+    match env.get(variable).map(|text| text.parse()) {
+        None => Ok(config.rate_limit.clone()),
+        Some(Ok(ByteSize(bytes))) => Ok(Some(RateLimit::new(bytes))),
+        Some(Err(error)) => Err(format!("{variable}: {error}").into()),
     }
 }
 
@@ -246,6 +262,31 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(error.code(), "CONFIG_ERROR");
+    }
+
+    #[test]
+    fn a_limit_of_the_rate_that_is_wrong_is_told_when_the_network_is_needed() {
+        let config = Config::new("app").rate_limit(RateLimit::new(5));
+        for (value, expected) in [
+            (None, Ok(Some(5))),
+            (Some("20M"), Ok(Some(20_000_000))),
+            (Some("0"), Ok(Some(0))),
+            (
+                Some("fast"),
+                Err("APP_MODELS_LIMIT_RATE: expected a number of bytes, such as 8MiB or 500KB"),
+            ),
+        ] {
+            let env = match value {
+                Some(value) => env().variable("APP_MODELS_LIMIT_RATE", value),
+                None => env(),
+            };
+            let rate = settings(&config, &env).unwrap().rate;
+            let rate = rate.map(|limit| limit.map(|limit| limit.bytes_per_second()));
+            assert_eq!(
+                rate.as_ref().map_err(|it| &**it),
+                expected.as_ref().map_err(|it| *it)
+            );
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Sources {
         };
         let client = Client::new(transport, settings.http.retry, settings.offline.clone());
         let sources = Self {
-            client: client.with_tokens(tokens),
+            client: client.with_tokens(tokens).with_rate(settings.rate.clone()),
             context,
             configured,
             all: Mutex::new(Arc::new([])),

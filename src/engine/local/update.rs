@@ -17,6 +17,7 @@ use crate::http::call::Call;
 use crate::manifest::{FileContent, Manifest};
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress, Step, Task};
+use crate::rate_limit::RateLimit;
 use crate::setters::setters;
 use crate::store::record::Records;
 
@@ -25,6 +26,7 @@ use crate::store::record::Records;
 /// ```
 /// use std::sync::Arc;
 ///
+/// use modelrack::config::RateLimit;
 /// use modelrack::progress::Silent;
 /// use modelrack::{CancelToken, Manager, ManagerExt, UpdateOptions};
 ///
@@ -34,6 +36,7 @@ use crate::store::record::Records;
 ///     .model("digits/logistic latest".parse()?)
 ///     .offline(false)
 ///     .concurrency(2)
+///     .rate_limit(RateLimit::new(20_000_000))
 ///     .cancel(CancelToken::new())
 ///     .progress(Arc::new(Silent));
 /// assert_eq!(manager.check_update(&options)?.entries.len(), 1);
@@ -48,6 +51,8 @@ pub struct UpdateOptions {
     pub offline: bool,
     /// How many parts a pull fetches at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
     pub concurrency: Option<usize>,
+    /// Limits how fast bytes of pulls come, together with everything else that has a clone of this limit. Default: as configured.
+    pub rate_limit: Option<RateLimit>,
     /// Cancels the update.
     pub cancel: CancelToken,
     /// Receives the events of pulls. Default: the manager's own handler.
@@ -58,6 +63,7 @@ setters!(UpdateOptions {
     model: Some(ModelAddress),
     offline: bool,
     concurrency: impl Into<Option<usize>>,
+    rate_limit: impl Into<Option<RateLimit>>,
     cancel: CancelToken,
     progress: Some(Arc<dyn Progress>),
 });
@@ -262,7 +268,9 @@ impl Engine {
         let one = models.len() == 1;
         let is_named = one && options.model.is_some();
         let call = self.call(options.offline, &options.cancel.child());
-        let call = call.with_progress(options.progress.as_ref());
+        let call = call
+            .with_rate_limit(options.rate_limit.as_ref())
+            .with_progress(options.progress.as_ref());
         let mut failed = self.refresh_origins(&models, &records, &call)?;
         let mut report = UpdateReport::default();
         let progress = self.progress_of(&options.progress);
@@ -360,7 +368,8 @@ impl Engine {
         let mut pull = PullOptions::default()
             .offline(options.offline)
             .cancel(options.cancel.clone())
-            .concurrency(options.concurrency);
+            .concurrency(options.concurrency)
+            .rate_limit(options.rate_limit.clone());
         pull.progress.clone_from(&options.progress);
         let plan = self.plan_offer(records, offer, &pull, call);
         let plan = plan.map_err(|error| error.step(format!("check {model}")))?;

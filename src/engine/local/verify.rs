@@ -22,6 +22,7 @@ use crate::error::{ErrorKind, Result, is_missing};
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Progress, Step, Task};
+use crate::rate_limit::RateLimit;
 use crate::setters::setters;
 use crate::source::Route;
 use crate::store::files::FileSet;
@@ -33,6 +34,7 @@ use crate::store::record::{ModelRecord, Records};
 /// ```
 /// use std::sync::Arc;
 ///
+/// use modelrack::config::RateLimit;
 /// use modelrack::progress::Silent;
 /// use modelrack::{CancelToken, Manager, ManagerExt, VerifyOptions};
 ///
@@ -42,6 +44,7 @@ use crate::store::record::{ModelRecord, Records};
 ///     .model("digits/logistic v1".parse()?)
 ///     .repair(true)
 ///     .offline(false)
+///     .rate_limit(RateLimit::new(20_000_000))
 ///     .cancel(CancelToken::new())
 ///     .progress(Arc::new(Silent));
 /// assert!(manager.verify(&options)?.models[0].is_whole());
@@ -56,6 +59,8 @@ pub struct VerifyOptions {
     pub repair: bool,
     /// Open no socket. Default: as configured.
     pub offline: bool,
+    /// Limits how fast bytes of repairs come, together with everything else that has a clone of this limit. Default: as configured.
+    pub rate_limit: Option<RateLimit>,
     /// Cancels the verification.
     pub cancel: CancelToken,
     /// Receives the events of repairs. Default: the manager's own handler.
@@ -66,6 +71,7 @@ setters!(VerifyOptions {
     model: Some(ModelAddress),
     repair: bool,
     offline: bool,
+    rate_limit: impl Into<Option<RateLimit>>,
     cancel: CancelToken,
     progress: Some(Arc<dyn Progress>),
 });
@@ -309,6 +315,7 @@ impl Engine {
             ..RemoteModel::new(model.clone(), &*source.identity().key, record.offered())
         };
         let call = self.call(options.offline, &options.cancel);
+        let call = call.with_rate_limit(options.rate_limit.as_ref());
         // The registry may have moved on; what is repaired is what is installed.
         let target = match self.store.manifest(model, record.manifest_hash) {
             Ok(manifest) => PullTarget::Offer(Offer::new(remote, source), Some(manifest)),
@@ -322,6 +329,7 @@ impl Engine {
         let mut pull = PullOptions::default()
             .force(true)
             .offline(options.offline)
+            .rate_limit(options.rate_limit.clone())
             .cancel(options.cancel.clone());
         pull.progress.clone_from(&options.progress);
         self.run_target(&target, &pull)

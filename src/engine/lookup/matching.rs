@@ -15,7 +15,7 @@ use crate::engine::lookup::reading::{named_source, read_pattern};
 use crate::engine::pull::plan::{PullPlan, PullTarget};
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::transfer::connections::Connections;
-use crate::engine::transfer::pace::MAX_CONNECTIONS;
+use crate::engine::transfer::pace::fixed_connections;
 use crate::engine::transfer::workers::work_off;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
@@ -115,7 +115,7 @@ impl Engine {
         let connections = options
             .concurrency
             .or(self.settings.concurrency)
-            .unwrap_or(MAX_CONNECTIONS);
+            .unwrap_or_else(|| fixed_connections(self.pull_call(options).client.rate_limit()));
         let models = MODELS_AT_ONCE.min(connections);
         let each = options.clone().concurrency(connections / models);
         let threads = Connections::new(Some(models), options.cancel.child());
@@ -259,7 +259,7 @@ impl Engine {
         options: &PullOptions,
         report: &mut MatchingReport,
     ) -> Result<Vec<PathBuf>> {
-        let call = self.call(options.offline, &options.cancel);
+        let call = self.pull_call(options);
         let records = self.records()?;
         let mut wanted: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
         for offer in offers {

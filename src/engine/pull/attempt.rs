@@ -15,7 +15,7 @@ use crate::engine::lookup::offer::Offer;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::local_copies::local_sizes;
 use crate::engine::transfer::members::largest_member;
-use crate::engine::transfer::pace::MAX_CONNECTIONS;
+use crate::engine::transfer::pace::{MAX_CONNECTIONS, fixed_connections};
 use crate::engine::transfer::plan::Leftovers;
 use crate::engine::transfer::receive::Receiver;
 use crate::engine::transfer::tally::Tally;
@@ -179,7 +179,8 @@ impl Attempt<'_> {
         partial: &mut PartialWriter,
         report: &mut PullReport,
     ) -> Result<(Manifest, u64)> {
-        let connections = self.concurrency.unwrap_or(MAX_CONNECTIONS);
+        let limit = self.pull.call.client.rate_limit();
+        let connections = self.concurrency.unwrap_or_else(|| fixed_connections(limit));
         let receiver = Receiver::new(self.pull.call, self.pull.tally, partial, Some(connections));
         let (store, model) = (&self.engine.store, &offer.remote.model);
         let measuring = Measuring {

@@ -33,6 +33,7 @@ use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::model::{ModelAddress, ModelRef};
 use crate::progress::{CancelToken, Phase, Progress};
+use crate::rate_limit::RateLimit;
 use crate::setters::setters;
 use crate::store::record::{Annotation, Records};
 use crate::store::staging::known_place;
@@ -44,6 +45,7 @@ use attempt::{Attempt, Pull};
 /// ```
 /// use std::sync::Arc;
 ///
+/// use modelrack::config::RateLimit;
 /// use modelrack::progress::Silent;
 /// use modelrack::{CancelToken, Manager, PullOptions};
 ///
@@ -51,6 +53,7 @@ use attempt::{Attempt, Pull};
 /// let options = PullOptions::default()
 ///     .force(true)
 ///     .concurrency(2)
+///     .rate_limit(RateLimit::new(20_000_000))
 ///     .model_type("image-classification")
 ///     .require_hashes(true)
 ///     .offline(false)
@@ -75,6 +78,8 @@ pub struct PullOptions {
     pub force: bool,
     /// How many parts are fetched at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
     pub concurrency: Option<usize>,
+    /// Limits how fast bytes come, together with everything else that has a clone of this limit. Default: as configured.
+    pub rate_limit: Option<RateLimit>,
     /// Pull only files that match one of these patterns, such as `*.safetensors` or `onnx/`. Default: all files.
     pub include: Vec<String>,
     /// Pull no file that matches one of these patterns.
@@ -94,6 +99,7 @@ pub struct PullOptions {
 setters!(PullOptions {
     force: bool,
     concurrency: impl Into<Option<usize>>,
+    rate_limit: impl Into<Option<RateLimit>>,
     include: [impl Into<String>],
     exclude: [impl Into<String>],
     model_type: Some(impl Into<String>),
@@ -236,8 +242,9 @@ impl Engine {
         self.pull_target(&download, target, None, options, &call)
     }
 
-    fn pull_call(&self, options: &PullOptions) -> Call {
+    pub(crate) fn pull_call(&self, options: &PullOptions) -> Call {
         let call = self.call(options.offline, &options.cancel.child());
+        let call = call.with_rate_limit(options.rate_limit.as_ref());
         call.with_progress(options.progress.as_ref())
     }
 

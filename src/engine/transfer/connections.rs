@@ -29,6 +29,8 @@ pub(crate) struct Connections {
     pub(crate) stop: CancelToken,
     started: Instant,
     bytes: AtomicU64,
+    /// Those that a limit of the rate held back.
+    held_back: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -83,6 +85,7 @@ impl Connections {
             stop,
             started: Instant::now(),
             bytes: AtomicU64::new(0),
+            held_back: AtomicU64::new(0),
             changed: Condvar::default(),
         }
     }
@@ -143,6 +146,7 @@ impl Connections {
         Moment {
             at: self.started.elapsed(),
             bytes: self.bytes(),
+            held_back: self.held_back.load(Ordering::Relaxed),
             open: count(|standing| standing != Standing::Closed),
             answered: count(|standing| standing == Standing::Answered),
         }
@@ -151,6 +155,11 @@ impl Connections {
     /// Counts bytes that arrived.
     pub(super) fn count(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that a limit of the rate held back.
+    pub(super) fn held_back(&self, bytes: u64) {
+        self.held_back.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Returns how many bytes arrived, failed attempts included.

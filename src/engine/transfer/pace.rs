@@ -13,6 +13,15 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use crate::rate_limit::RateLimit;
+
+/// Returns how many connections a transfer has that cannot find out how many help.
+pub(crate) fn fixed_connections(limit: Option<&RateLimit>) -> usize {
+    limit.map_or(MAX_CONNECTIONS, |limit| {
+        limit.connections(FIRST_CONNECTIONS, MAX_CONNECTIONS)
+    })
+}
+
 /// How many connections a transfer begins with, and how many it has at most.
 pub(crate) const FIRST_CONNECTIONS: usize = 4;
 pub(crate) const MAX_CONNECTIONS: usize = 16;
@@ -38,8 +47,9 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Moment {
     /// Since its beginning.
     pub(super) at: Duration,
-    /// What has arrived.
+    /// What has arrived, and what of it a limit of the rate has held back.
     pub(super) bytes: u64,
+    pub(super) held_back: u64,
     /// How many connections there are.
     pub(super) open: usize,
     /// How many of them have been answered.
@@ -79,6 +89,7 @@ enum Step {
     Measuring {
         since: Duration,
         bytes: u64,
+        held_back: u64,
         window: Duration,
     },
     /// For good if there is no end.
@@ -133,13 +144,17 @@ impl Pace {
             Step::Measuring {
                 since,
                 bytes,
+                held_back,
                 window,
             } => {
                 let time = now.at.saturating_sub(since);
                 let bytes = now.bytes.saturating_sub(bytes);
+                let held_back = now.held_back.saturating_sub(held_back);
                 if time >= window && bytes == 0 {
                     // The workers are busy with this machine.
                     self.measure(now, window);
+                } else if time >= window && held_back.saturating_mul(2) >= bytes {
+                    self.keep(now, per_second(bytes, time));
                 } else if time >= window {
                     self.judge(now, per_second(bytes, time), time >= window * WINDOWS);
                 }
@@ -156,8 +171,15 @@ impl Pace {
         self.step = Step::Measuring {
             since: now.at,
             bytes: now.bytes,
+            held_back: now.held_back,
             window,
         };
+    }
+
+    /// Stays with what there is while more connections would only share the limit of the rate.
+    fn keep(&mut self, now: Moment, rate: u64) {
+        self.decided(rate, "the limit of the rate is reached");
+        self.rest(now.at, None);
     }
 
     /// Decides after a window, or after the last one.

@@ -122,7 +122,14 @@ impl<'a> Receiver<'a> {
 
     /// Reads some bytes of a body; returns 0 at the end.
     pub(crate) fn read(&self, body: &mut Body, buffer: &mut [u8]) -> Result<usize, Failure> {
-        self.connections.waiting(|cancel| body.read(buffer, cancel))
+        let read = self
+            .connections
+            .waiting(|cancel| body.read(buffer, cancel))?;
+        // It does not wait for the server now.
+        if body.hold_back(&self.stop) {
+            self.connections.held_back(read as u64);
+        }
+        Ok(read)
     }
 
     /// Whether the calling worker has to leave what is left of its job to another one, although nothing has failed for good.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::models;
+use super::{Sinks, models, mount, run_words};
 use crate::support::bytes;
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack};
@@ -228,4 +228,54 @@ fn of_many_models_those_that_are_up_to_date_are_only_counted() {
     );
     let sum = "\n1 up to date, 1 changed (5 B to download), 1 no longer offered\n";
     assert!(ran.out.ends_with(sum), "{}", ran.out);
+}
+
+#[test]
+fn whatever_downloads_takes_a_limit_of_the_rate_over_that_of_the_environment() {
+    let rack = Rack::with_model();
+    let set = |value| rack.environment().variable("RACK_MODELS_LIMIT_RATE", value);
+    let run = |value, line: &str| {
+        let mount = mount(&rack).environment(set(value));
+        run_words(
+            &mount,
+            &line.split(' ').collect::<Vec<_>>(),
+            Sinks::Captured,
+        )
+    };
+    let workspace = rack.temp.path().join("workspace");
+    let copy = format!("copy g/m@v1 {}", workspace.display());
+    let check = |line: &str, prepare: &dyn Fn()| {
+        prepare();
+        let ran = run("fast", line);
+        assert!(
+            ran.code != 0
+                && ran
+                    .err
+                    .contains("RACK_MODELS_LIMIT_RATE: expected a number"),
+            "{line}: {ran:?}"
+        );
+        let ran = run("fast", &format!("{line} --limit-rate 500MB"));
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    };
+    check("pull g/m v1", &|| {});
+    check("update --apply", &|| {
+        rack.publish("g/m v1", &[("a", bytes(3000, 3))]);
+    });
+    check("verify --repair", &|| {
+        flip(&rack.dir_of("g/m v1").join("a"), 7)
+    });
+    check(&copy, &|| {
+        models(&rack, "remove g/m v1 -y").success().clear()
+    });
+    assert_eq!(run("20M", "pull g/m v1 --force").code, 0);
+    // What needs no network does not mind.
+    assert_eq!(run("fast", "list").code, 0);
+    let ran = models(&rack, "pull g/m v1 --limit-rate fast");
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("expected a number of bytes, such as 8MiB or 500KB"),
+        "{}",
+        ran.err
+    );
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use modelrack::config::HttpConfig;
+use modelrack::config::{HttpConfig, RateLimit};
 use modelrack::{Manager, PullOptions};
 
 use crate::support::log::logged;
@@ -136,6 +136,19 @@ fn a_server_that_answers_six_requests_at_once_has_few_to_refuse() {
             assert_eq!(answers(&rack, &published, 200), CHUNKS, "each came once");
         }
     }
+}
+
+#[test]
+fn a_limit_of_the_rate_is_not_shared_between_more_connections() {
+    let (rack, _) = many_chunks();
+    let options = PullOptions::default().rate_limit(RateLimit::new(150_000));
+    let manager = rack.manager();
+    let (pulled, log) = logged(|| manager.pull(&address("g/m v1"), &options));
+    pulled.unwrap();
+    rack.assert_files("g/m v1", &[("a.bin", bytes(CHUNKS * CHUNK, 1))]);
+    assert!(log.contains("the limit of the rate is reached"), "{log}");
+    assert!(!log.contains("connections=8"), "{log}");
+    assert!(rack.server.connections() <= 1 + 4);
 }
 
 #[test]

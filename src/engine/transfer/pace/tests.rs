@@ -14,6 +14,8 @@ struct Server {
     /// How many connections it takes.
     most: usize,
     latency: Duration,
+    /// Whether it is a limit of the rate that makes the total.
+    is_limited: bool,
 }
 
 const OPEN: Server = Server {
@@ -21,12 +23,14 @@ const OPEN: Server = Server {
     total: u64::MAX,
     most: usize::MAX,
     latency: Duration::from_millis(1),
+    is_limited: false,
 };
 
 /// What became of a transfer.
 #[derive(Debug, Default)]
 struct Course {
     bytes: u64,
+    held_back: u64,
     refused: Vec<Duration>,
     /// Each number of connections that the pace allowed, and since when.
     limits: Vec<(Duration, usize)>,
@@ -57,19 +61,20 @@ fn run(server: Server, seconds: u64) -> Course {
     let mut open: Vec<(Duration, bool)> = Vec::new();
     let mut at = Duration::ZERO;
     while at < Duration::from_secs(seconds) {
-        let moment = |open: &[(Duration, bool)], bytes| Moment {
+        let moment = |open: &[(Duration, bool)], bytes, held_back| Moment {
             at,
             bytes,
+            held_back,
             open: open.len(),
             answered: open.iter().filter(|(_, is_answered)| *is_answered).count(),
         };
         open.truncate(pace.limit());
-        while pace.may_open(moment(&open, course.bytes)) {
+        while pace.may_open(moment(&open, course.bytes, course.held_back)) {
             open.push((at, false));
         }
         let mut index = 0;
         while let Some((since, is_answered)) = open.get(index).copied() {
-            let now = moment(&open, course.bytes);
+            let now = moment(&open, course.bytes, course.held_back);
             if is_answered || at - since < server.latency {
                 index += 1;
             } else if now.answered < server.most {
@@ -86,9 +91,13 @@ fn run(server: Server, seconds: u64) -> Course {
                 open.remove(index);
             }
         }
-        let answered = moment(&open, 0).answered as u64;
-        course.bytes += (server.each * answered).min(server.total) / 100;
-        pace.look(moment(&open, course.bytes));
+        let answered = moment(&open, 0, 0).answered as u64;
+        let given = server.each * answered;
+        course.bytes += given.min(server.total) / 100;
+        if server.is_limited && given > server.total {
+            course.held_back += server.total / 100;
+        }
+        pace.look(moment(&open, course.bytes, course.held_back));
         if course
             .limits
             .last()
@@ -141,6 +150,21 @@ fn connections_that_do_not_help_are_tried_seldom_and_go() {
 }
 
 #[test]
+fn a_limit_of_the_rate_is_not_shared_between_more_connections() {
+    for (total, expected) in [(10, [4].as_slice()), (100, &[4, 8]), (1000, &[4, 8, 16])] {
+        let total = total * MIB;
+        let limited = Server {
+            total,
+            is_limited: true,
+            ..OPEN
+        };
+        let course = run(limited, 120);
+        let limits: Vec<usize> = course.limits.iter().map(|(_, limit)| *limit).collect();
+        assert_eq!(limits, expected, "{total}");
+    }
+}
+
+#[test]
 fn as_many_as_help_and_no_more() {
     // Half of a doubling counts, a tenth does not.
     for (total, expected) in [(100, 8), (160, 8), (170, 8), (240, 16)] {
@@ -189,6 +213,7 @@ fn settled(open: usize) -> (Pace, Moment) {
         Moment {
             at,
             bytes: 0,
+            held_back: 0,
             open,
             answered: open,
         },
@@ -274,6 +299,7 @@ fn nothing_is_decided_without_bytes() {
     let mut now = Moment {
         at: Duration::ZERO,
         bytes: 0,
+        held_back: 0,
         open: 4,
         answered: 4,
     };
