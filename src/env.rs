@@ -174,6 +174,21 @@ impl Environment {
         })
     }
 
+    /// Returns whether more than ASCII can be shown: unless the locale names another encoding than UTF-8. Consoles of Windows
+    /// show all there is, in every code page, and where there is no locale, as in containers, terminals take UTF-8.
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "only commands show anything")
+    )]
+    pub(crate) fn is_utf8(&self) -> bool {
+        let locale = self.first(&["LC_ALL", "LC_CTYPE", "LANG"]);
+        let is_utf8 = |locale: String| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        };
+        self.system == System::Windows || locale.is_none_or(is_utf8)
+    }
+
     #[cfg_attr(
         not(feature = "cli"),
         allow(dead_code, reason = "only messages of commands quote the command line")
@@ -241,10 +256,9 @@ impl Environment {
     }
 
     fn in_home(&self, below: &[&str]) -> Result<PathBuf> {
-        let home = self
-            .home
-            .clone()
-            .ok_or_else(|| Error::config("the home folder is unknown: set HOME"))?;
+        // A relative one would be another folder in each.
+        let home = self.home.clone().filter(|home| home.has_root());
+        let home = home.ok_or_else(|| Error::config("the home folder is unknown: set HOME"))?;
         Ok(below.iter().fold(home, |path, name| path.join(name)))
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use terminal_size::terminal_size_of;
 use unicode_width::UnicodeWidthStr;
 
+use super::render::Room;
 use crate::mutex::Mutex;
 use crate::{CancelToken, Environment, Error, ErrorKind};
 
@@ -64,6 +65,8 @@ pub struct Console {
     pub(super) err_is_terminal: bool,
     pub(super) in_is_terminal: bool,
     width: Width,
+    /// Whether the locale has more than ASCII.
+    is_utf8: bool,
 }
 
 /// How wide the terminals are.
@@ -176,6 +179,7 @@ impl Console {
             err_is_terminal: false,
             in_is_terminal: false,
             width: Width::Unknown,
+            is_utf8: true,
         }
     }
 
@@ -199,24 +203,38 @@ impl Console {
         }
     }
 
-    /// Returns the width of the terminal for status.
-    pub(super) fn width(&self) -> usize {
-        let width = match self.width {
+    /// The same in the locale of an environment: what it lacks is shown in ASCII.
+    pub(super) fn in_locale(self, environment: &Environment) -> Self {
+        let is_utf8 = environment.is_utf8();
+        Self { is_utf8, ..self }
+    }
+
+    /// Returns the room in a line of status. The last column stays free, as some terminals wrap there.
+    pub(super) fn status_room(&self) -> Room {
+        let columns = match self.width {
             Width::Unknown => None,
             Width::Columns(columns) => Some(columns),
             Width::OfProcess => terminal_size_of(io::stderr()).map(|(width, _)| width.0.into()),
         };
-        width.unwrap_or(80).max(20)
+        // What has no columns does not say how many it has.
+        let columns = columns.filter(|columns| *columns > 0).unwrap_or(80);
+        Room::new(columns - 1, self.is_utf8)
     }
 
     /// Returns the width of the terminal for results; `None` if there is none, or it is unknown.
     pub(super) fn columns(&self) -> Option<usize> {
-        match self.width {
+        let columns = match self.width {
             _ if !self.out_is_terminal => None,
             Width::Unknown => None,
             Width::Columns(columns) => Some(columns),
             Width::OfProcess => terminal_size_of(io::stdout()).map(|(width, _)| width.0.into()),
-        }
+        };
+        columns.filter(|columns| *columns > 0)
+    }
+
+    /// Returns the room in a line of results: all there is where the terminal does not end it.
+    pub(super) fn room(&self) -> Room {
+        Room::new(self.columns().unwrap_or(usize::MAX), self.is_utf8)
     }
 
     /// Prints a result.
@@ -245,7 +263,12 @@ impl Console {
     pub(super) fn note(&self, text: impl fmt::Display) {
         // What cannot be written now is reported when the run ends.
         let _ = self.flush();
-        self.err.lock().write(&format!("{text}\n"));
+        let mut text = format!("{text}\n");
+        if !self.is_utf8 {
+            // In place of the parts of URLs that are not shown.
+            text = text.replace('…', "...");
+        }
+        self.err.lock().write(&text);
     }
 
     /// Prints status without ending the line.

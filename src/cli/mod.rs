@@ -71,6 +71,7 @@ macro_rules! verb {
     };
 }
 
+mod activity;
 mod args;
 mod bar;
 mod clear;
@@ -92,6 +93,7 @@ mod offers;
 mod path;
 mod prune;
 mod pull;
+mod pull_line;
 mod pulls;
 mod reference;
 #[cfg(feature = "author")]

@@ -9,7 +9,7 @@ use super::ending::CliResult;
 use super::session::Session;
 
 pub(super) const EXAMPLES: &str = r#"
-    path fast-whisper/tiny fp16  for scripts: cd "$(…)"
+    path fast-whisper/tiny fp16  for scripts: cd "$(...)"
 "#;
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

@@ -162,20 +162,41 @@ pub(super) fn shade(colour: AnsiColor, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Cuts a text to a number of columns, with an ellipsis in place of the rest.
-pub(super) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
-    if text.width() <= columns {
-        return text.into();
+/// How much fits into a line, and how a text is cut to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) columns: usize,
+    /// What stands for the rest of a text.
+    ellipsis: &'static str,
+}
+
+impl Room {
+    /// Without UTF-8, the ellipsis is three dots.
+    pub(super) const fn new(columns: usize, is_utf8: bool) -> Self {
+        let ellipsis = if is_utf8 { "…" } else { "..." };
+        Self { columns, ellipsis }
     }
-    let Some(room) = columns.checked_sub(1) else {
-        return "".into();
-    };
-    // Characters may combine, so that the width of a text is not the sum of theirs; some combine without end.
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    let ends = ends.take(8 * columns);
-    let end = ends.take_while(|end| text[..*end].width() <= room).last();
-    let end = end.unwrap_or_default();
-    format!("{}…", text[..end].trim_end()).into()
+
+    /// Returns another number of columns in the same place.
+    pub(super) fn of(self, columns: usize) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// Cuts a text, with an ellipsis in place of the rest.
+    pub(super) fn cut(self, text: &str) -> Cow<'_, str> {
+        if text.width() <= self.columns {
+            return text.into();
+        }
+        let Some(room) = self.columns.checked_sub(self.ellipsis.width()) else {
+            return ".".repeat(self.columns).into();
+        };
+        // Characters may combine, so that the width of a text is not the sum of theirs; some combine without end.
+        let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+        let ends = ends.take(8 * self.columns);
+        let end = ends.take_while(|end| text[..*end].width() <= room).last();
+        let end = end.unwrap_or_default();
+        format!("{}{}", text[..end].trim_end(), self.ellipsis).into()
+    }
 }
 
 /// Breaks a text between words into lines of a number of columns. One with a path or URL stays whole, so that it can be
@@ -316,7 +337,19 @@ mod tests {
             ("model", 1, "…"),
             ("model", 0, ""),
         ] {
-            assert_eq!(cut(text, columns), expected, "{text} {columns}");
+            let cut = Room::new(columns, true).cut(text);
+            assert_eq!(cut, expected, "{text} {columns}");
+        }
+        for (text, columns, expected) in [
+            ("model", 5, "model"),
+            ("a longer model", 9, "a long..."),
+            ("日本語モデル", 9, "日本語..."),
+            ("model", 3, "..."),
+            ("model", 2, ".."),
+            ("model", 0, ""),
+        ] {
+            let cut = Room::new(columns, false).cut(text);
+            assert_eq!(cut, expected, "{text} {columns}");
         }
     }
 

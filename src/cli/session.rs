@@ -49,6 +49,7 @@ impl Session {
     pub(super) fn open(mount: &Mount, tree: &ArgMatches, verb: Option<&Verb>) -> Self {
         let environment = mount.open_environment();
         let console = mount.console.clone().unwrap_or_else(Console::standard);
+        let console = console.in_locale(&environment);
         let levels = std::iter::successors(Some(tree), |matches| Some(matches.subcommand()?.1));
         let anywhere = |id: &str| levels.clone().any(|matches| is_set(matches, id));
         let output = Output {

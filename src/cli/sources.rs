@@ -7,7 +7,7 @@ use clap::builder::styling::AnsiColor;
 use unicode_width::UnicodeWidthStr;
 
 use super::ending::CliResult;
-use super::render::{self, cut, or_dash, safe};
+use super::render::{self, or_dash, safe};
 use super::session::Session;
 use super::table::Table;
 use crate::remote::{RefInfo, SourceInfo, SourceKind};
@@ -77,14 +77,15 @@ fn print_folders(session: &Session) -> CliResult {
 fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
     const INDENT: &str = "  ";
     let console = &session.console;
-    let columns = console.columns().unwrap_or(usize::MAX);
+    let room = console.room();
     let (label, kind) = (safe(&source.label()), source.kind);
     let place = match source.name.as_str() {
         "" => format!("({kind})"),
         _ => safe(&format!("({}, {kind})", source.locations.join(" "))),
     };
-    let label = cut(&label, columns);
-    let place = cut(&place, columns.saturating_sub(label.width() + INDENT.len()));
+    let label = room.cut(&label);
+    let left = room.columns.saturating_sub(label.width() + INDENT.len());
+    let place = room.of(left).cut(&place);
     let label = session.paint_result(AnsiColor::Cyan, &label);
     console.print(format!("{label}{INDENT}{place}"))?;
     let rows: Vec<_> = match source.refs.is_empty() {
@@ -96,8 +97,8 @@ fn print_block(session: &Session, source: &SourceInfo) -> CliResult {
             .collect(),
     };
     let table = Table::new([""; 5], rows).state(1).cut();
-    let columns = columns.saturating_sub(INDENT.len());
-    let lines = table.aligned(false, Some(columns), session.results_coloured);
+    let room = room.of(room.columns.saturating_sub(INDENT.len()));
+    let lines = table.aligned(false, room, session.results_coloured);
     let mut lines = lines.iter();
     Ok(lines.try_for_each(|line| console.print(format!("{INDENT}{line}")))?)
 }

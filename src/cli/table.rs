@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::console::Console;
 use super::ending::CliResult;
-use super::render::{cut, safe, shade, state_colour};
+use super::render::{Room, safe, shade, state_colour};
 use super::session::Session;
 
 /// The space between two columns.
@@ -81,26 +81,21 @@ impl<const N: usize> Table<N> {
 
     fn format(&self, console: &Console, is_coloured: bool) -> String {
         let lines = match console.out_is_terminal {
-            true => self.aligned(true, console.columns(), is_coloured),
+            true => self.aligned(true, console.room(), is_coloured),
             false => self.plain(is_coloured),
         };
         lines.join("\n")
     }
 
-    /// Formats the rows below each other, with or without the head, for a terminal of a number of columns.
-    pub(super) fn aligned(
-        &self,
-        has_head: bool,
-        columns: Option<usize>,
-        is_coloured: bool,
-    ) -> Vec<String> {
+    /// Formats the rows below each other, with or without the head, in the room that there is.
+    pub(super) fn aligned(&self, has_head: bool, room: Room, is_coloured: bool) -> Vec<String> {
         let head = has_head.then(|| self.head.map(str::to_owned));
-        let layout = self.layout(head.as_ref(), columns);
+        let layout = self.layout(head.as_ref(), room.columns);
         let line = |row: &[String; N], is_coloured| {
             let mut line = String::new();
             let mut before = 0;
             for &(column, width) in &layout {
-                let cell = cut(&row[column], width);
+                let cell = room.of(width).cut(&row[column]);
                 // No spaces at the end of a line.
                 line.extend(std::iter::repeat_n(' ', before));
                 before = width - cell.width() + GAP;
@@ -129,7 +124,7 @@ impl<const N: usize> Table<N> {
     }
 
     /// Returns the columns that are shown, each with its width.
-    fn layout(&self, head: Option<&[String; N]>, room: Option<usize>) -> Vec<(usize, usize)> {
+    fn layout(&self, head: Option<&[String; N]>, columns: usize) -> Vec<(usize, usize)> {
         let says_something = |column: &usize| {
             *column < self.names || {
                 let mut cells = self.rows.iter().map(|row| row[*column].as_str());
@@ -146,7 +141,7 @@ impl<const N: usize> Table<N> {
         let mut shown: Vec<_> = shown.map(|column| (column, width(column))).collect();
         let excess = |shown: &[(usize, usize)]| {
             let total: usize = shown.iter().map(|(_, width)| width + GAP).sum();
-            room.map_or(0, |room| total.saturating_sub(room + GAP))
+            total.saturating_sub(columns.saturating_add(GAP))
         };
         while shown.len() > self.names.max(1)
             && excess(&shown) > 0

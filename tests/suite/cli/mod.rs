@@ -25,6 +25,7 @@ mod site;
 pub(crate) mod snapshot;
 mod syncing;
 mod tagging;
+mod terminals;
 mod updating;
 mod warnings;
 mod widths;

@@ -18,13 +18,13 @@ use crate::support::rack::{CHUNK, Rack, chunks_but, sample};
 use crate::support::registry::{Publication, digest};
 
 /// A store and two sources, of which much can be said.
-struct Shop {
-    rack: Rack,
+pub(super) struct Shop {
+    pub(super) rack: Rack,
     forge: Forge,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let shop = Self {
             rack: Rack::new(),
             forge: Forge::start(),
@@ -83,7 +83,7 @@ impl Shop {
         shop
     }
 
-    fn mount(&self) -> Mount {
+    pub(super) fn mount(&self) -> Mount {
         let sources = format!(
             "[sources.weights]\nurl = \"{}\"\n[sources.testmodels]\nrepo = \"o/models\"\nname = \
              \"mf6/test\"\nserver = \"{}\"\nrefs = [\"develop\", \"master\"]\n",
@@ -94,11 +94,11 @@ impl Shop {
         Mount::new(self.rack.bare_config().bootstrap(sources)).environment(environment)
     }
 
-    fn run(&self, line: &str) -> Ran {
+    pub(super) fn run(&self, line: &str) -> Ran {
         run_line(&self.mount(), line)
     }
 
-    fn run_at(&self, line: &str, columns: usize) -> Ran {
+    pub(super) fn run_at(&self, line: &str, columns: usize) -> Ran {
         let words: Vec<&str> = line.split(' ').collect();
         run_words(&self.mount(), &words, Sinks::Columns(columns))
     }
@@ -137,7 +137,7 @@ impl Shop {
 }
 
 /// The columns that a text takes.
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     let is_wide = |c: char| matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{ffe6}');
     text.chars().map(|c| 1 + usize::from(is_wide(c))).sum()
 }
@@ -145,7 +145,7 @@ fn width(text: &str) -> usize {
 const WIDTHS: [usize; 4] = [60, 80, 100, 160];
 
 /// Commands whose results are tables.
-const TABLES: [&str; 6] = [
+pub(super) const TABLES: [&str; 6] = [
     "list",
     "list --remote weights/barn",
     "list --examples",
