@@ -5,6 +5,7 @@
 //! | [`ListOptions`], [`Scope`], [`Status`] | which models to list |
 //! | [`Listing`], [`InstalledModel`], [`InstalledDetail`], [`PartialModel`] | what is installed, and unfinished pulls |
 //! | [`Annotation`] | what to change of a model's record |
+//! | [`InstallOptions`], [`InstallReport`] | installing a model from files that were made by hand |
 //! | [`VerifyOptions`], [`VerifyReport`], [`VerifiedModel`], [`DamagedFile`], [`Damage`] | verifying |
 //! | [`UpdateOptions`], [`UpdateReport`], [`UpdateEntry`], [`Freshness`], [`Change`] | updating |
 //! | [`UsageOptions`], [`UsageReport`], [`ModelUsage`] | what takes space on the disk |
@@ -41,8 +42,8 @@
 //! }}}}
 //! ```
 //!
-//! The last four lines are optional: a store that another implementation of this format wrote has none of them. Unknown
-//! fields are ignored when the file is read, and kept when it is changed.
+//! The last four lines are optional: a store that another implementation of this format wrote has none of them. A model that
+//! was made by hand has `"made_by_hand": true` in place of `source`. Unknown fields are ignored when the file is read, and kept when it is changed.
 //!
 //! # After a power cut
 //!
@@ -77,8 +78,8 @@
 //!
 //! ```
 //! use modelrack::installed::{
-//!     Change, CopyReport, Damage, DamagedFile, Freshness, InstalledDetail, InstalledModel, Listing, ModelUsage,
-//!     PartialModel, PrunePlan, PrunedPartial, Status, UpdateEntry, UsageReport, VerifiedModel,
+//!     Change, CopyReport, Damage, DamagedFile, Freshness, InstallReport, InstalledDetail, InstalledModel, Listing,
+//!     ModelUsage, PartialModel, PrunePlan, PrunedPartial, Status, UpdateEntry, UsageReport, VerifiedModel,
 //! };
 //! use modelrack::pull::PullPlan;
 //! use modelrack::{Digest, Manifest, ModelRef};
@@ -91,6 +92,7 @@
 //! installed.tags = vec!["speech".to_owned()];
 //! let mut listing = Listing::default();
 //! listing.models.push(installed.clone());
+//! assert!(InstallReport::new(installed.clone()).left_out.is_empty());
 //! listing.partials.push(PartialModel::new(model.clone(), Status::Error));
 //! let detail = InstalledDetail::new(installed, manifest);
 //! assert!(detail.files().is_empty());
@@ -113,6 +115,7 @@
 //! ```
 
 pub use crate::engine::local::copy::{CopyOptions, CopyReport};
+pub use crate::engine::local::install::{InstallOptions, InstallReport};
 pub use crate::engine::local::list::{
     InstalledDetail, InstalledModel, ListOptions, Listing, PartialModel, Scope, Status,
 };

@@ -233,7 +233,6 @@ pub(crate) fn is_device_name(component: &str) -> bool {
 ///
 /// # Errors
 /// [`InvalidName`] with the later of the two.
-#[cfg(feature = "author")]
 pub(crate) fn check_distinct<'a>(
     paths: impl IntoIterator<Item = &'a RelPath>,
 ) -> Result<(), InvalidName> {

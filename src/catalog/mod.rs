@@ -60,6 +60,9 @@ pub struct RemoteModel {
     /// Where its files are listed, for sources that keep lists of their own.
     #[serde(skip)]
     pub(crate) listing: Option<Box<ListingPlace>>,
+    /// Whether somebody made its files by hand: no source offers it.
+    #[serde(skip)]
+    pub(crate) is_made_by_hand: bool,
 }
 
 /// Whether a version that a source offers is installed, and in which state.
@@ -198,7 +201,13 @@ impl RemoteModel {
             pin: None,
             contents: None,
             listing: None,
+            is_made_by_hand: false,
         }
+    }
+
+    /// The key of the source to record.
+    pub(crate) fn source_key(&self) -> Option<String> {
+        (!self.is_made_by_hand).then(|| self.source.to_string())
     }
 
     /// Makes the offer of a source whose files are known.

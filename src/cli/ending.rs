@@ -70,7 +70,7 @@ pub(super) fn reported<'a>(failures: impl IntoIterator<Item = &'a Error>) -> Cli
 }
 
 /// The exit code for damaged files.
-const DAMAGED: u8 = 6;
+pub(super) const DAMAGED: u8 = 6;
 /// The exit code for a failing disk or output.
 const STORAGE: u8 = 7;
 /// The exit code for a project with errors.

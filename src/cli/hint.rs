@@ -246,6 +246,9 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             .into(),
         ErrorKind::NoSource => session.how_to_add_a_source(),
         ErrorKind::Collision { .. } => format!("remove the other one first with '{path} remove'"),
+        ErrorKind::Exists { .. } if session.verb == "tag" => {
+            format!("remove the model first with '{path} remove', or choose another version")
+        }
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,
     })

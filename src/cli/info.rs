@@ -118,6 +118,10 @@ fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
         ),
         false => render::utc(model.installed_at),
     };
+    let source = match model.made_by_hand {
+        true => "none, made by hand".to_owned(),
+        false => label(session, model.source.as_deref()),
+    };
     let mut fields = vec![
         ("model", model.model.name().to_string()),
         ("version", model.model.version().to_owned()),
@@ -127,7 +131,7 @@ fn print_installed(session: &Session, detail: &InstalledDetail) -> CliResult {
             size_and_files(Some(model.total_bytes), Some(model.files)),
         ),
         ("installed", installed),
-        ("source", label(session, model.source.as_deref())),
+        ("source", source),
         ("manifest", model.manifest_digest.to_string()),
     ];
     fields.extend(model.commit.clone().map(|commit| ("commit", commit)));

@@ -233,7 +233,7 @@ fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String
     }
     let unfinished = unfinished.iter().map(|of| &of.model);
     lines.extend(remedy(path, unfinished, "resumes", "unfinished pull"));
-    let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted;
+    let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted && !of.made_by_hand;
     let deleted = listing.models.iter().filter(is_deleted);
     let deleted = deleted.map(|of| &of.model);
     lines.extend(remedy(path, deleted, "restores", "deleted folder"));

@@ -209,6 +209,16 @@ impl Session {
         }
     }
 
+    /// Says which paths are not part of what was read.
+    pub(super) fn note_left_out(&self, paths: &[String]) {
+        if !paths.is_empty() {
+            self.note(format!(
+                "left out what a system, an editor or a download tool left behind: {}",
+                render::few(paths)
+            ));
+        }
+    }
+
     /// Prints a warning, unless it has been printed; not with `--quiet`.
     pub(super) fn warning(&self, text: impl Display) {
         if !self.output.quiet {

@@ -1,27 +1,37 @@
-//! `tag`: change what is recorded of an installed model.
+//! `tag`: change what is recorded of an installed model, or record one that was made by hand.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
 
-use super::args::{self, Which, all, list, option, string};
-use super::ending::CliResult;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::args::{self, Which, all, list, option, string, value};
+use super::ending::{CliError, CliResult};
 use super::session::Session;
-use super::{Mount, metadata};
-use crate::installed::{Annotation, InstalledModel};
-use crate::{Error, Metadata, Result};
+use super::{Mount, metadata, render};
+use crate::installed::{Annotation, InstallOptions, InstalledModel};
+use crate::{Error, ErrorKind, Metadata, ModelAddress, Result};
 
 const UNTAG: &str = "modelrack_untag";
 const SET: &str = "modelrack_set";
 const UNSET: &str = "modelrack_unset";
+const FROM: &str = "modelrack_from";
 
 pub(super) const EXAMPLES: &str = "
-    tag fast-whisper/tiny fp16 --type audio-to-text --tag reviewed  set the type, add a tag
-    tag fast-whisper/tiny --untag draft --set reviewed_by=Ada       remove a tag, set a key
+    tag fast-whisper/tiny --type audio-to-text --tag reviewed  set the type, add a tag
+    tag fast-whisper/tiny --untag draft --set reviewer=Ada     remove a tag, set a key
+    tag mine/tiny v1 --from ./weights                          install a model of your own
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let keys = |option: Arg| option.action(ArgAction::Append);
     command
-        .about("Change the type, tags and metadata that are recorded of an installed model")
+        .about("Change what is recorded of an installed model, or install one made by hand")
+        .long_about(
+            "Change what is recorded of an installed model, or install one made by hand\n\n\
+             A model that is not installed is installed from the files that --from names, or from \
+             those that somebody put into its folder in the store. They are hashed, and never replace \
+             what is there.",
+        )
         .args(args::model(mount, Which::Installed, true))
         .args([
             option(args::TYPE, "TYPE")
@@ -31,13 +41,55 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
             keys(option(SET, "KEY=VALUE"))
                 .help("Set a key of the metadata; may be repeated; @FILE reads a JSON object"),
             keys(option(UNSET, "KEY")).help("Remove a key of the metadata; may be repeated"),
+            option(FROM, "PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("Install the model from this file or folder; it is cloned or copied"),
         ])
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let address = args::address(matches)?;
-    let model = session.manager.annotate(&address, &annotation(matches)?)?;
-    session.show(&model, || session.say(describe(&model)))
+    let mut options = InstallOptions::default()
+        .annotation(annotation(matches)?)
+        .cancel(session.cancel.clone());
+    options.from = value(matches, FROM).cloned();
+    if options.from.is_some() {
+        return install(session, &address, options);
+    }
+    let absent = match session.manager.annotate(&address, &options.annotation) {
+        Ok(model) => return session.show(&model, || session.say(describe(&model))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotInstalled { .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    match install(session, &address, options) {
+        Err(CliError::Library(error))
+            if matches!(
+                error.kind(),
+                ErrorKind::FolderMissing { .. } | ErrorKind::InvalidRef { .. }
+            ) =>
+        {
+            Err(absent.into())
+        }
+        result => result,
+    }
+}
+
+fn install(session: &Session, address: &ModelAddress, options: InstallOptions) -> CliResult {
+    let work = format!("Hashing {address}");
+    let report = session.metered_as(&work, |meter| {
+        session.manager.install(address, &options.progress(meter))
+    })?;
+    session.note_left_out(&report.left_out);
+    let model = &report.installed;
+    session.show(&report, || {
+        session.say(format!(
+            "Installed {}: {}, {}",
+            model.model,
+            render::count(model.files, "file"),
+            render::size(model.total_bytes)
+        ))?;
+        session.say(model.path.display())
+    })
 }
 
 fn annotation(matches: &ArgMatches) -> Result<Annotation> {

@@ -81,6 +81,10 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
             (Freshness::Unknown(error), _) => {
                 session.print(format!("{model}: unknown: {}", chain(error)))
             }
+            (Freshness::NoSource, _) if entries.len() > 1 => Ok(()),
+            (Freshness::NoSource, _) => session.say(format!(
+                "{model}: made by hand, so there is no source to ask"
+            )),
             (Freshness::Changed(change), Some(applied)) => {
                 session.say(describe(applied, "Updated"))?;
                 print_files(session, change)
@@ -108,6 +112,7 @@ struct Sum {
     updated: usize,
     gone: usize,
     unknown: usize,
+    made_by_hand: usize,
     /// To download of what has changed, and downloaded of what is updated.
     bytes: u64,
 }
@@ -125,6 +130,7 @@ impl Sum {
             }
             (Freshness::UpToDate, _) => &mut self.up_to_date,
             (Freshness::Gone(_), _) => &mut self.gone,
+            (Freshness::NoSource, _) => &mut self.made_by_hand,
             (Freshness::Unknown(_) | Freshness::Absent(_), _) => &mut self.unknown,
         };
         *count += 1;
@@ -140,6 +146,7 @@ impl fmt::Display for Sum {
             (self.updated, format!("updated ({bytes} downloaded)")),
             (self.gone, "no longer offered".to_owned()),
             (self.unknown, "unknown".to_owned()),
+            (self.made_by_hand, "made by hand".to_owned()),
         ];
         let states = states.iter().filter(|(number, _)| *number > 0);
         let states: Vec<String> = states

@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 
 use super::args;
 use super::args::{Which, flag, is_set};
-use super::ending::{CliError, CliResult};
+use super::ending::{CliError, CliResult, DAMAGED};
 use super::session::Session;
 use super::several::{self, Failures};
 use super::{Mount, render};
@@ -36,7 +36,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .cancel(session.cancel.clone());
     let mut failures = Failures::of(&words);
     let report = session.metered(|meter| -> CliResult<_> {
-        let options = options.progress(meter);
+        let options = options.clone().progress(meter);
         if words.is_empty() {
             return Ok(session.manager.verify(&options)?);
         }
@@ -65,9 +65,16 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
             _ => session.sum_up(&[sum(&report)]),
         }
     })?;
-    match report.models.iter().all(VerifiedModel::is_whole) {
-        true => Ok(()),
-        false => Err(CliError::Damaged),
+    let mut damaged = report.models.iter().filter(|of| !of.is_whole()).peekable();
+    match damaged.peek() {
+        None => Ok(()),
+        Some(_) if options.repair => {
+            for VerifiedModel { model, .. } in damaged {
+                session.note(format!("{model} was made by hand: no source has its files"));
+            }
+            Err(CliError::Reported { exit: DAMAGED })
+        }
+        Some(_) => Err(CliError::Damaged),
     }
 }
 

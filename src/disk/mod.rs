@@ -1,7 +1,9 @@
-//! How this crate touches the disk: a file is replaced as a whole, room is checked before it is needed, and names are
-//! encoded so that every file system takes them.
+//! How this crate touches the disk: a file is replaced as a whole, room is checked before it is needed, names are
+//! encoded so that every file system takes them, and folders are walked without what systems and tools leave in them.
 
+pub(crate) mod leftovers;
 pub(crate) mod names;
 pub(crate) mod space;
 pub(crate) mod usage;
+pub(crate) mod walk;
 pub(crate) mod write;

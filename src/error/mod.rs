@@ -312,7 +312,6 @@ impl Error {
     }
 
     /// States the path that the message names.
-    #[cfg(feature = "author")]
     pub(crate) fn naming(mut self, path: impl AsRef<Path>) -> Self {
         self.0.path = Some(path.as_ref().to_owned());
         self
@@ -335,7 +334,6 @@ impl Error {
     }
 
     /// Creates the error of an invalid name in an argument.
-    #[cfg(feature = "author")]
     #[allow(clippy::needless_pass_by_value, reason = "it is what map_err passes")]
     pub(crate) fn argument_name(name: InvalidName) -> Self {
         Self::argument(name.to_string())

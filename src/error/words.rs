@@ -168,7 +168,7 @@ impl fmt::Display for ErrorKind {
             }
             Self::Exists { path } => {
                 let path = path.display();
-                write!(f, "{path} already exists with different content")
+                write!(f, "{path} exists already and is not overwritten")
             }
             Self::Collision { model, other } => {
                 write!(f, "cannot store '{model}' beside {other}")

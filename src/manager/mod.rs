@@ -10,6 +10,7 @@ use crate::catalog::sync::SyncReport;
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::engine::clear::{ClearOptions, ClearPlan};
 use crate::engine::local::copy::{CopyOptions, CopyReport};
+use crate::engine::local::install::{InstallOptions, InstallReport};
 use crate::engine::local::list::{InstalledDetail, InstalledModel, ListOptions, Listing};
 use crate::engine::local::prune::{PruneOptions, PrunePlan, PruneReport};
 use crate::engine::local::remove::RemoveReport;
@@ -325,6 +326,35 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::get`].
     fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel> {
         unsupported("annotate")
+    }
+
+    /// Installs a model from files that were made by hand or by another program. They are hashed, and from then on the model
+    /// is like any other, except that no source has it: an update passes it over, and a pull replaces it only with
+    /// [`PullOptions::force`].
+    ///
+    /// ```
+    /// use modelrack::Manager;
+    /// use modelrack::installed::InstallOptions;
+    ///
+    /// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// # let weights = folder.path().join("tiny.gguf");
+    /// std::fs::write(&weights, "GGUF")?;
+    /// let report = manager.install(&"mine/tiny v1".parse()?, &InstallOptions::default().from(&weights))?;
+    /// assert_eq!(std::fs::read(report.installed.path.join("tiny.gguf"))?, b"GGUF");
+    ///
+    /// // What is there is never replaced.
+    /// let again = manager.install(&"mine/tiny v1".parse()?, &InstallOptions::default().from(&weights));
+    /// assert_eq!(again.unwrap_err().code(), "STORAGE_ERROR");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] if there is such a model, or something else in its place; [`ErrorKind::FolderMissing`] if its
+    /// files are to be in its place already, and are not; [`ErrorKind::InvalidRef`] without a version;
+    /// [`ErrorKind::InvalidArgument`] if there is no file, or one that no model can have; [`ErrorKind::Collision`];
+    /// [`ErrorKind::HashMismatch`] if a file changes meanwhile.
+    fn install(&self, model: &ModelAddress, options: &InstallOptions) -> Result<InstallReport> {
+        unsupported("install")
     }
 
     /// Removes one version of a model, or what an unfinished pull has left of it.

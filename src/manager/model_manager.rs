@@ -14,11 +14,11 @@ use crate::error::Result;
 use crate::http::transport::Transport;
 use crate::manager::{
     Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Example,
-    InstalledDetail, InstalledModel, ListOptions, Listing, Manager, MatchingReport, ModelAddress,
-    ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport, PullOptions, PullPlan,
-    PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport,
-    SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport,
-    UsageOptions, UsageReport, VerifyOptions, VerifyReport,
+    InstallOptions, InstallReport, InstalledDetail, InstalledModel, ListOptions, Listing, Manager,
+    MatchingReport, ModelAddress, ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport,
+    PullOptions, PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions,
+    RemoveReport, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
+    UpdateReport, UsageOptions, UsageReport, VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -213,6 +213,10 @@ impl Manager for ModelManager {
 
     fn annotate(&self, model: &ModelAddress, annotation: &Annotation) -> Result<InstalledModel> {
         self.engine()?.annotate(model, annotation)
+    }
+
+    fn install(&self, model: &ModelAddress, options: &InstallOptions) -> Result<InstallReport> {
+        self.engine()?.install(model, options)
     }
 
     fn remove(&self, model: &ModelAddress, cancel: &CancelToken) -> Result<RemoveReport> {

@@ -38,7 +38,7 @@ pub enum Task {
     Downloading,
     /// `Project::make` reads which files an archive or a folder has, and what they say.
     Reading,
-    /// A publisher's files are hashed.
+    /// A publisher's files are hashed, or those of a model that [`Manager::install`](crate::Manager::install) takes.
     Hashing,
     /// `Project::publish` cuts a model into chunks, and writes those that are new.
     Chunking,

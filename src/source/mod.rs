@@ -35,6 +35,7 @@
 //!   [`Pin`] says where exactly its files come from, even after the registry has moved on.
 //! - Offline, a source answers from its cache or fails with [`ErrorKind::Offline`] or [`ErrorKind::NotSynced`].
 
+pub(crate) mod by_hand;
 pub(crate) mod cache;
 pub(crate) mod chunked;
 pub(crate) mod compiled;

@@ -40,11 +40,11 @@ pub(crate) enum Places {
     WholeZip { size_bytes: Option<u64> },
 }
 
-/// Folders of another tool, in which nothing is changed.
+/// Folders of another tool or of a person, in which nothing is changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Elsewhere {
     /// Where each file is named by what it is checked by.
-    pub(crate) blobs: PathBuf,
+    pub(crate) blobs: Option<PathBuf>,
     /// Where the files of the commit have their own names: links to the former, or files where there are no links.
     pub(crate) snapshot: PathBuf,
 }

@@ -12,9 +12,11 @@ use serde_json::Value;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, ErrorKind, IoContext, Result, chain};
+use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::platform;
 
+use super::durability::sync_files;
 use super::partial::remove_partial;
 use super::record::ModelRecord;
 use super::records::Patience;
@@ -70,6 +72,31 @@ impl Store {
         }
         info!(%model, "installed");
         Ok(self.layout.model_dir(model))
+    }
+
+    /// Records a model whose files somebody put into its place. The lock proves that nobody else is changing it.
+    pub(crate) fn adopt(
+        &self,
+        lock: &ModelLock<'_>,
+        manifest: &Manifest,
+        mut record: ModelRecord,
+    ) -> Result<()> {
+        let model = &lock.model;
+        self.check_folders(model)?;
+        let dir = self.layout.model_dir(model);
+        record.unsettled = self.boot_in(&dir).map(str::to_owned);
+        if record.unsettled.is_none() {
+            sync_files(&dir, manifest)?;
+        }
+        let entry = record.to_entry()?;
+        replace_file(&self.layout.manifest_in(&dir), manifest.json())?;
+        replace_file(&self.layout.record_in(&dir), entry.to_string().as_bytes())?;
+        self.update_records(Patience::Long, |entries| {
+            entries.insert(model, entry);
+            Some(())
+        })?;
+        info!(%model, "recorded");
+        Ok(())
     }
 
     /// Refuses to move a model into the folder of another, or over those of others, that were installed since it was

@@ -80,6 +80,14 @@ impl Store {
             .filter(|_| !self.durability.always_syncs && !replaces)
     }
 
+    /// Returns the boot under which files count as written that somebody put into a folder of the store; `None` if they are to
+    /// be synced.
+    pub(super) fn boot_in(&self, dir: &Path) -> Option<&str> {
+        let is_fixed = || File::open(dir).is_ok_and(|folder| platform::is_fixed(&folder));
+        self.boot()
+            .filter(|_| !self.durability.always_syncs && is_fixed())
+    }
+
     /// Returns whether the system stopped before it is known to have written a model's files, and nobody has verified them.
     pub(crate) fn is_unverified(&self, model: &ModelRef, record: &ModelRecord) -> bool {
         let boot = record.unsettled.as_deref();

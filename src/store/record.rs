@@ -24,6 +24,9 @@ pub(crate) struct ModelRecord {
     /// The key of the source it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<String>,
+    /// Whether somebody made its files by hand: no source has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) made_by_hand: bool,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub(crate) model_type: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -149,6 +152,7 @@ impl ModelRecord {
             file_count: manifest.files().len() as u64,
             installed_at,
             source: None,
+            made_by_hand: false,
             model_type: None,
             tags: Vec::new(),
             metadata: Map::new(),

@@ -101,7 +101,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 
 fn print(session: &Session, report: &AddReport) -> CliResult {
     notes::print_registered(session, "Registered", &report.registered)?;
-    notes::note_left_out(session, &report.left_out);
+    session.note_left_out(&report.left_out);
     notes::warn_failed(session, &report.failed);
     session.say(format!(
         "Processed {}: {} registered, {} unchanged, {} failed",

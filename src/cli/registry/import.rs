@@ -67,7 +67,7 @@ fn print(session: &Session, report: &ImportReport) -> CliResult {
             None => note.message.clone(),
         });
     }
-    notes::note_left_out(session, &report.left_out);
+    session.note_left_out(&report.left_out);
     notes::warn_failed(session, &report.failed);
     session.say(format!(
         "Processed {}: {} {done}, {} unchanged, {} failed",

@@ -4,8 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use clap::{ArgMatches, Command};
 
+use super::OUTPUT;
 use super::project::{self, path_option};
-use super::{OUTPUT, notes};
 use crate::cli::args::{self, flag, is_set, option, string, text, value};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
@@ -89,7 +89,7 @@ fn print(session: &Session, report: &MakeReport) -> CliResult {
         report.source
     ))?;
     report.notes.iter().for_each(|note| session.note(note));
-    notes::note_left_out(session, &report.left_out);
+    session.note_left_out(&report.left_out);
     Ok(())
 }
 

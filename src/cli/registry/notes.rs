@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::remedy::few;
 use crate::cli::ending::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
@@ -24,16 +23,6 @@ pub(super) fn note_changes(session: &Session, project: &Project) {
         session.note(format!(
             "dropped the oldest versions, as the registry would have been too large: {}",
             dropped.join(", ")
-        ));
-    }
-}
-
-/// Says what was passed over.
-pub(super) fn note_left_out(session: &Session, paths: &[String]) {
-    if !paths.is_empty() {
-        session.note(format!(
-            "left out what a system, an editor or a download tool left behind: {}",
-            few(paths)
         ));
     }
 }

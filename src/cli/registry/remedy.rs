@@ -1,5 +1,6 @@
 //! Suggestions for remedying findings, with the command as it is mounted.
 
+use crate::cli::render::few;
 use crate::cli::session::Session;
 use crate::manifest::RelPath;
 use crate::project::Remedy;
@@ -50,20 +51,6 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
     }
 }
 
-/// Lists the first of many names.
-pub(super) fn few(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| name.escape_debug().to_string());
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Quotes a path so that every shell takes it as one word; `PATH` stands for a path that a shell might expand.
 fn in_command(path: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
@@ -94,16 +81,5 @@ mod tests {
         ] {
             assert_eq!(in_command(path), expected);
         }
-    }
-
-    #[test]
-    fn a_suggestion_names_a_few_of_many_outputs() {
-        let names = |count| {
-            (0..count)
-                .map(|number| format!("out{number}"))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(few(&names(5)), "out0, out1, out2, out3, out4");
-        assert_eq!(few(&names(40)), "out0, out1, out2, out3, out4 and 35 more");
     }
 }

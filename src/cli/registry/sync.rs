@@ -43,7 +43,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     notes::note_changes(session, &project);
     session.show(&report, || {
         print(session, &report.difference)?;
-        notes::note_left_out(session, &report.left_out);
+        session.note_left_out(&report.left_out);
         notes::warn_failed(session, &report.failed);
         notes::note_empty(session, &project);
         if report.processed > 0 {

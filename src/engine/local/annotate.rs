@@ -13,10 +13,10 @@ impl Engine {
         address: &ModelAddress,
         annotation: &Annotation,
     ) -> Result<InstalledModel> {
-        let records = self.records()?;
+        let mut records = self.records()?;
         let model = self.reading(address)?.find_installed(&records)?;
         let record = match *annotation == Annotation::default() {
-            true => records.get(&model).cloned(),
+            true => records.remove(&model),
             false => self.store.annotate(&model, annotation)?,
         };
         let record = record.ok_or_else(|| ErrorKind::NotInstalled {

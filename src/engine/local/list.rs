@@ -170,8 +170,10 @@ pub struct InstalledModel {
     /// When it was installed, to the second.
     #[serde(serialize_with = "crate::time::serialize")]
     pub installed_at: SystemTime,
-    /// The key of the source it came from; `None` if another implementation installed it.
+    /// The key of the source it came from; `None` if it was made by hand, or another implementation installed it.
     pub source: Option<String>,
+    /// Whether it was [installed](crate::Manager::install) from files that somebody made: no source has it.
+    pub made_by_hand: bool,
     /// The commit that its files belong to; `None` if its source has no commits.
     pub commit: Option<String>,
     /// Its type, such as `text-generation`; `None` if neither its registry nor an [`Annotation`](crate::installed::Annotation)
@@ -203,6 +205,7 @@ impl InstalledModel {
             files: 0,
             installed_at: SystemTime::now(),
             source: None,
+            made_by_hand: false,
             model_type: None,
             tags: Vec::new(),
             include: Vec::new(),
@@ -369,6 +372,7 @@ impl Engine {
             files: record.file_count,
             installed_at: record.installed_at,
             source: record.source,
+            made_by_hand: record.made_by_hand,
             model_type: record.model_type,
             tags: record.tags,
             include,

@@ -111,6 +111,8 @@ pub enum Freshness {
     Gone(Error),
     /// The source could not be reached, or its registry could not be read.
     Unknown(Error),
+    /// It was made by hand, and has no source.
+    NoSource,
     /// It is not installed, and this is the digest of the state that the source offers. Only
     /// [`Manager::check_update`](crate::Manager::check_update) returns it, of a model that is named.
     Absent(Digest),
@@ -172,6 +174,7 @@ impl Serialize for UpdateEntry {
             Freshness::Changed(change) => ("changed", Some(change), None),
             Freshness::Gone(error) => ("gone", None, Some(error)),
             Freshness::Unknown(error) => ("unknown", None, Some(error)),
+            Freshness::NoSource => ("no_source", None, None),
             Freshness::Absent(_) => ("not_installed", None, None),
         };
         let same = match &self.freshness {
@@ -232,6 +235,7 @@ impl Serialize for UpdateEntry {
 ///         }
 ///         Freshness::Gone(error) => println!("  no longer offered: {error}"),
 ///         Freshness::Unknown(error) => println!("  not compared: {error}"),
+///         Freshness::NoSource => println!("  made by hand"),
 ///         Freshness::Absent(offered) => println!("  not installed; {offered} can be pulled"),
 ///         _ => {}
 ///     }
@@ -283,6 +287,7 @@ impl Engine {
             let source = record.source.clone().unwrap_or_default();
             let origin = (source, model.version().to_owned());
             let compared = match failed.get_mut(&origin) {
+                _ if record.made_by_hand => Ok((Freshness::NoSource, None)),
                 // Why stands with the first model that it concerns.
                 Some(reason) => Err(reason.take().unwrap_or_else(|| {
                     Error::from(ErrorKind::NotSynced {

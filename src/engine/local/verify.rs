@@ -55,7 +55,8 @@ use crate::store::record::{ModelRecord, Records};
 pub struct VerifyOptions {
     /// The model. Default: all installed models.
     pub model: Option<ModelAddress>,
-    /// Repair damaged models. Only the damaged parts are fetched.
+    /// Repair damaged models. Only the damaged parts are fetched. A model that was made by hand has no source, and stays
+    /// damaged.
     pub repair: bool,
     /// Open no socket. Default: as configured.
     pub offline: bool,
@@ -250,7 +251,7 @@ impl Engine {
             };
             hashing.count(0);
             let mut verified = self.verify_model(&model, record, &hashing)?;
-            if options.repair && !verified.damaged.is_empty() {
+            if options.repair && !verified.damaged.is_empty() && !record.made_by_hand {
                 let repaired = self.repair(&records, &model, record, options);
                 verified.repaired =
                     Some(repaired.map_err(|error| error.step(format!("repair {model}")))?);
@@ -346,7 +347,7 @@ pub(super) struct Hashing<'a> {
 }
 
 impl Hashing<'_> {
-    fn count(&self, bytes: usize) {
+    pub(super) fn count(&self, bytes: usize) {
         let bytes = bytes as u64;
         let hashed = self.bytes.fetch_add(bytes, Relaxed) + bytes;
         self.progress.on_step(&Step {

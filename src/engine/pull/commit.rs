@@ -32,7 +32,8 @@ pub(crate) fn commit(
     replace_file(&store.layout().manifest_in(&files), manifest.json())?;
     let facts = remote.metadata.facts();
     let mut record = ModelRecord {
-        source: Some(remote.source.to_string()),
+        source: remote.source_key(),
+        made_by_hand: remote.is_made_by_hand,
         model_type: facts.model_type,
         tags: facts.tags,
         metadata: remote.metadata.to_map(),

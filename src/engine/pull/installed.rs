@@ -26,7 +26,8 @@ impl Engine {
         })
     }
 
-    /// Finds the installed model if its source cannot be asked, because the pull is offline and nothing is cached.
+    /// Finds the installed model if it was made by hand, or if its source cannot be asked, because the pull is offline and
+    /// nothing is cached.
     pub(super) fn find_unreachable(
         &self,
         records: &Records,
@@ -34,6 +35,14 @@ impl Engine {
         options: &PullOptions,
         error: &Error,
     ) -> Option<PullTarget> {
+        if let Ok(model) = reading.find_installed(records)
+            && let Some(record) = records.get(&model)
+            && record.made_by_hand
+            && !options.force
+        {
+            let is_usable = self.is_usable(&model, record, &options.cancel);
+            return is_usable.then(|| PullTarget::Installed(model, record.clone()));
+        }
         // The one registry that may have it is that of the version meant when none is named.
         let missing = match error.kind() {
             ErrorKind::Offline { .. } => None,

@@ -361,8 +361,9 @@ impl Engine {
         let mut unusable = None;
         let mut installed = |records: &Records| -> Result<Option<PullReport>> {
             let record = records.get(model).filter(|record| {
-                !options.force
-                    && record.offered() == remote.manifest_digest
+                let is_replaced = options.force || remote.is_made_by_hand;
+                !is_replaced
+                    && (record.made_by_hand || record.offered() == remote.manifest_digest)
                     && unusable.as_ref() != Some(*record)
             });
             let Some(record) = record else {
@@ -374,6 +375,9 @@ impl Engine {
                 return Ok(None);
             }
             let report = self.report_installed(model, record, options)?;
+            if record.made_by_hand {
+                return Ok(Some(report));
+            }
             Ok(Some(PullReport {
                 source: remote.source.to_string(),
                 alias_of: remote.alias_of.clone(),
@@ -402,6 +406,9 @@ impl Engine {
             return Ok(report);
         }
         self.store.check_place(&records, model)?;
+        if remote.is_made_by_hand {
+            self.refuse_existing(model)?;
+        }
         let attempt = Attempt {
             engine: self,
             pull,

@@ -68,8 +68,11 @@ impl LocalCopies {
             }
         }
         if let Some(elsewhere) = elsewhere {
-            let by_checksum: Vec<_> = missing.keys().map(|sum| (*sum, sum.to_string())).collect();
-            copies.add_files(&mut missing, &elsewhere.blobs, by_checksum.into_iter());
+            if let Some(blobs) = &elsewhere.blobs {
+                let by_checksum: Vec<_> =
+                    missing.keys().map(|sum| (*sum, sum.to_string())).collect();
+                copies.add_files(&mut missing, blobs, by_checksum.into_iter());
+            }
             let files = wanted.files().iter();
             let by_name = files.filter_map(|file| Some((file.digest?, file.path.to_string())));
             copies.add_files(&mut missing, &elsewhere.snapshot, by_name);

@@ -11,6 +11,8 @@ use tracing::info;
 use super::candidate::{Details, ModelCandidate, Overrides, TargetCandidate, symbol_of};
 use super::ids::Ids;
 use super::register::Register;
+use crate::disk::leftovers::is_of_tool;
+use crate::disk::walk::IS_LINK;
 use crate::error::{Error, Result};
 use crate::model::ModelName;
 use crate::progress::{CancelToken, Progress};
@@ -18,9 +20,7 @@ use crate::project::home::Project;
 use crate::project::item::{FailedPath, RegisteredItem, in_order};
 use crate::project::scan::candidate::Candidate;
 use crate::project::scan::hash::FileHashes;
-use crate::project::scan::left_out::is_of_tool;
 use crate::project::scan::survey::Survey;
-use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 

@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{Category, Finding, Remedy, StatusOptions, StatusReport};
+use crate::disk::walk::{Links, walk};
 use crate::error::{Error, ErrorKind, IoContext, Result, chain, is_missing};
 use crate::modelstoml::{FileFacts, Files};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
 use crate::project::item::{ItemId, ItemKind, listed};
 use crate::project::scan::survey::MODFLOW;
-use crate::project::scan::walk::{FolderFiles, Links, files_below, folder_of, walk};
+use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::{RelPath, below};
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use crate::disk::walk::IS_LINK;
 use crate::error::{Error, IoContext, Result};
 use crate::project::home::Project;
 use crate::project::scan::candidate::Candidate;
@@ -13,7 +14,7 @@ use crate::project::scan::formats::{self, ModelFile};
 use crate::project::scan::groups::{Group, Groups, parts_of};
 use crate::project::scan::left_out::is_output_of_run;
 use crate::project::scan::python::{self, Entrypoint, Module};
-use crate::project::scan::walk::{FolderFiles, IS_LINK, files_below, folder_of};
+use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
 use crate::relpath::{RelPath, below};
 
 /// The format of models that are code.

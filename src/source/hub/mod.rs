@@ -395,7 +395,7 @@ fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Option<Elsewhere> {
         Some(path.below(cache))
     };
     Some(Elsewhere {
-        blobs: folder("blobs")?,
+        blobs: Some(folder("blobs")?),
         snapshot: folder(&format!("snapshots/{commit}"))?,
     })
 }

@@ -90,7 +90,7 @@ impl PartialWriter {
                 total_size: manifest.total_bytes(),
                 file_count: manifest.files().len() as u64,
                 started_at: SystemTime::now(),
-                source: Some(remote.source.to_string()),
+                source: remote.source_key(),
                 model_type: claim.model_type.map(str::to_owned),
                 process: std::process::id(),
                 host: platform::host_name(),

@@ -199,7 +199,7 @@ fn parents_may_have_flags_of_the_same_names_ids_and_letters() {
                 number("model", "vehicle"),
                 number("version", "api"),
                 number("name", "called"),
-                number("source", "from"),
+                number("source", "origin"),
                 number("force", "strength"),
                 flag("concurrency", "parallel"),
                 flag("status", "state"),

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use modelrack::installed::{
-    Annotation, CopyReport, InstalledDetail, InstalledModel, Listing, PruneOptions, PrunePlan,
-    PruneReport, RemoveReport, UpdateReport, UsageOptions, UsageReport, VerifyReport,
+    Annotation, CopyReport, InstallOptions, InstallReport, InstalledDetail, InstalledModel,
+    Listing, PruneOptions, PrunePlan, PruneReport, RemoveReport, UpdateReport, UsageOptions,
+    UsageReport, VerifyReport,
 };
 use modelrack::progress::Download;
 use modelrack::pull::MatchingReport;
@@ -110,6 +111,10 @@ impl Manager for Recording {
 
     fn annotate(&self, model: &ModelAddress, _: &Annotation) -> Result<InstalledModel> {
         self.note_only(format!("annotate {model}"))
+    }
+
+    fn install(&self, model: &ModelAddress, _: &InstallOptions) -> Result<InstallReport> {
+        self.note_only(format!("install {model}"))
     }
 
     fn remove(&self, model: &ModelAddress, _: &CancelToken) -> Result<RemoveReport> {

@@ -154,7 +154,7 @@ fn print(session: &Session, report: &PublishReport) -> CliResult {
     for alias in &report.aliases {
         session.say(format!("{alias} is another name for it"))?;
     }
-    notes::note_left_out(session, &report.left_out);
+    session.note_left_out(&report.left_out);
     if let Some(before) = report.replaced {
         session.note(format!(
             "the version had other content before ({before}): those who have it are offered an \

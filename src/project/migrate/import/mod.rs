@@ -26,6 +26,7 @@ use tracing::info;
 use self::entries::{Imported, ImportedModel};
 use self::model::ModelImport;
 use self::target::TargetImport;
+use crate::disk::walk::IS_LINK;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::{FileFacts, Files, ProjectRegistry};
 use crate::progress::{CancelToken, Progress};
@@ -35,7 +36,6 @@ use crate::project::check::is_absence;
 use crate::project::home::Project;
 use crate::project::item::{FailedPath, ItemId, ItemKind, RegisteredItem, in_order};
 use crate::project::scan::hash::FileHashes;
-use crate::project::scan::walk::IS_LINK;
 use crate::relpath::RelPath;
 use crate::setters::setters;
 

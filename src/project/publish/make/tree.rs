@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::archive::{Directory, MemberError};
+use crate::disk::leftovers::{Surroundings, left_behind};
+use crate::disk::walk::{Links, Walked, walk};
 use crate::disk::write::NewFile;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::glob::Glob;
 use crate::progress::CancelToken;
 use crate::project::scan::formats::outputs_of_run;
-use crate::project::scan::left_out::{Surroundings, is_left_out, is_output_of_run, left_behind};
-use crate::project::scan::walk::{Links, Walked, walk};
+use crate::project::scan::left_out::{is_left_out, is_output_of_run};
 use crate::relpath::below;
 use crate::url::Url;
 

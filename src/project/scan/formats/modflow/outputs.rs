@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::file::text_of_bytes;
 use super::{MAX_NAME_FILE_BYTES, classic, lines, portable, simulation};
-use crate::project::scan::left_out::Surroundings;
+use crate::disk::leftovers::Surroundings;
 use crate::relpath::below;
 
 /// How much of the files that a simulation lists is read, in bytes: the options, which name outputs, come first.
