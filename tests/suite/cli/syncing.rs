@@ -113,9 +113,12 @@ fn a_sync_ends_with_a_sum_and_programs_get_the_order_of_the_configuration() {
     assert_eq!(document["failed"][0]["ref"], "gone");
 }
 
-/// Keeps how far a sync was: what is done, of how many, and the bytes of one that is not.
+/// How far a sync was: what is done, of how many, and the name and bytes of one that is not.
+type StepOf = (u64, u64, String, u64, u64);
+
+/// Keeps how far a sync was, and what it said was done.
 #[derive(Debug, Default)]
-struct Steps(Mutex<Vec<(u64, u64, String, u64, u64)>>, Mutex<Vec<String>>);
+struct Steps(Mutex<Vec<StepOf>>, Mutex<Vec<String>>);
 
 impl Progress for Steps {
     fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
