@@ -197,9 +197,12 @@
 //!
 //! Events go to [`tracing`]; the library never prints. **warn**: something was repaired or skipped that somebody should know
 //! of, such as a damaged record. The message is a whole sentence, and the field `error`, if there is one, is the cause; the
-//! command prints both, unless it runs below a subscriber of the parent's, or with `--quiet`. **info**: the beginning and end of operations, such as "installed". **debug**: each request
-//! with its status and time, each retry, each operation on files. **error** is not used, since errors are returned. No event
-//! shows a secret.
+//! command prints both, unless it runs below a subscriber of the parent's, or with `--quiet`. **info**: the beginning and end
+//! of operations, such as "installed". **debug**: each request with its status and time, each retry, each operation on files.
+//! **error** is not used, since errors are returned. No event shows a secret.
+//!
+//! Measure no downloads while a filter says `trace`, for whichever crate: the HTTP library then has an event for every 16
+//! bytes, which costs time even if it is filtered out.
 //!
 //! # What versions promise
 //!
