@@ -86,8 +86,9 @@ fn is_model(session: &Session, first: &str, second: &str, which: Which) -> CliRe
     if ModelPattern::is_pattern(second) {
         return Ok(true);
     }
-    let model = ModelAddress::parse(second, None);
-    let (Ok(model), true) = (model, second.contains(['/', '@'])) else {
+    // Where models have groups, a name without one is no model's.
+    let may_be_model = second.contains(['/', '@']) || !first.contains('/');
+    let (Ok(model), true) = (ModelAddress::parse(second, None), may_be_model) else {
         return Ok(false);
     };
     // Names of branches and tags, too, have such characters.

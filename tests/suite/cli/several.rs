@@ -127,6 +127,21 @@ fn a_second_word_is_the_version_unless_it_is_a_model() {
 }
 
 #[test]
+fn models_without_a_group_are_told_from_versions_too() {
+    let rack = Rack::new();
+    rack.publish("tiny v1", &[("t.bin", b"tiny")]);
+    rack.publish("base v1", &[("b.bin", b"base")]);
+    models(&rack, "pull tiny base").success();
+    assert_eq!(rack.listed().0, ["base v1", "tiny v1"]);
+    let out = models(&rack, "pull tiny v1 --dry-run").quiet_success();
+    assert_eq!(out, "tiny v1 is already installed\n");
+    models(&rack, "remove tiny v1 -y").success();
+    models(&rack, "pull tiny v1").success();
+    models(&rack, "remove tiny base -y").success();
+    assert_eq!(rack.listed().0, Vec::<String>::new());
+}
+
+#[test]
 fn a_branch_with_slashes_is_told_from_a_model_without_asking() {
     let (rack, forge) = (Rack::new(), Forge::start());
     let files = small_models();
