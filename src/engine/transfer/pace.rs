@@ -216,8 +216,10 @@ impl Pace {
             return false;
         }
         let is_on_trial = refusal.is_first || self.before.is_some();
+        // A server that refused an addition may have taken a part of it, and refuse that next.
         let was_cut = matches!(self.step, Step::Resting { until: Some(_) });
-        if !is_on_trial && (!refusal.has_status || (was_cut && now.open <= self.limit)) {
+        let is_enough = was_cut && now.open <= self.limit && self.room(now.at) == 0;
+        if !is_on_trial && (!refusal.has_status || is_enough) {
             return false;
         }
         self.refusals

@@ -250,6 +250,24 @@ fn a_server_that_limits_requests_gets_half_as_many_once() {
 }
 
 #[test]
+fn a_server_that_took_a_part_of_an_addition_by_chance_gets_fewer_still() {
+    let refusal = Refusal {
+        is_first: false,
+        has_status: true,
+        retry_after: None,
+    };
+    let (mut pace, mut now) = settled(16);
+    pace.before = Some((8, 1000));
+    for (open, limit) in [(16, 15), (15, 7), (7, 3)] {
+        now.open = open;
+        assert!(pace.refused(now, refusal), "{open}");
+        assert_eq!(pace.limit(), limit);
+    }
+    now.open = 3;
+    assert!(!pace.refused(now, refusal), "it refused three");
+}
+
+#[test]
 fn who_is_refused_gives_up_its_connection() {
     let lost = Refusal {
         is_first: false,
