@@ -1,5 +1,6 @@
 //! https without a proxy between: a server of a folder, and connections to it for the bare loop. Both use the certificates
-//! of the tests.
+//! of the tests, which are valid for a century: crates that make certificates sign with C, or with a dozen crates more, and
+//! nothing that is measured depends on who made one.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};

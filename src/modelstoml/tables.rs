@@ -14,6 +14,9 @@ use super::pieces::{Lines, Piece, Room, Text, entry_bytes};
 use crate::error::{Error, Result};
 use crate::relpath::shown;
 
+/// What the allocator adds to a short text or list of its own.
+const ALLOCATION_BYTES: usize = 24;
+
 /// The entries that cannot be read, and why.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -166,13 +169,14 @@ impl<'t> Tables<'t> {
                     .iter()
                     .map(|name| size_of_val(name) + owned_bytes(name));
                 let bytes = bytes.sum::<usize>() + owned_bytes(&name);
-                let entry = entry_bytes::<DeString<'_>, Vec<DeString<'_>>>();
+                let entry = entry_bytes::<DeString<'_>, Vec<DeString<'_>>>() + ALLOCATION_BYTES;
                 self.room.take(bytes + entry, self.location)?;
                 lists.insert(name, names);
             }
             Err(fault) => {
-                let bytes = entry_bytes::<String, String>() + name.len() + fault.len();
-                self.room.take(bytes, self.location)?;
+                let bytes = entry_bytes::<String, String>() + name.len() + fault.capacity();
+                self.room
+                    .take(bytes + 2 * ALLOCATION_BYTES, self.location)?;
                 faults.insert(name.into_owned(), fault);
             }
         }
@@ -191,7 +195,8 @@ impl<'t> Tables<'t> {
             ..FileEntry::default()
         });
         let texts = [&file.url, &file.fault].into_iter().flatten();
-        let bytes = texts.map(String::len).sum::<usize>() + owned_bytes(&name);
+        let texts = texts.map(|text| text.capacity() + ALLOCATION_BYTES);
+        let bytes = texts.sum::<usize>() + owned_bytes(&name);
         let entry = entry_bytes::<DeString<'_>, FileEntry>();
         self.room.take(bytes + entry, self.location)?;
         match self.document.files.entry(name) {
@@ -247,11 +252,13 @@ fn names<'t>(value: Spanned<DeValue<'t>>) -> Result<Vec<DeString<'t>>, toml::de:
         DeValue::Array(list) => list,
         _ => DeArray::new(),
     };
-    let names = list.into_iter().map(|name| match name.into_inner() {
+    // Collected, the names would keep the room of the values, which is more.
+    let mut names = Vec::with_capacity(list.len());
+    names.extend(list.into_iter().map(|name| match name.into_inner() {
         DeValue::String(name) => name,
         _ => DeString::default(),
-    });
-    Ok(names.collect())
+    }));
+    Ok(names)
 }
 
 /// What a name takes beside the text of the registry.
