@@ -3,10 +3,11 @@
 //! Of a work tree, that is what git has staged: the same as on the disk, or the same with other line ends. The publisher is told
 //! of everything else.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 
 use super::MakeOptions;
 use super::origin::IndexedFolder;
@@ -23,7 +24,10 @@ use crate::relpath::{below, shown};
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// The files of a registry, and what the publisher should know about them.
-pub(super) type HashedFiles = (BTreeMap<String, FileEntry>, Vec<String>);
+pub(super) type HashedFiles = (BTreeMap<Cow<'static, str>, FileEntry>, Vec<String>);
+
+/// A file of a registry.
+type HashedFile = (Cow<'static, str>, FileEntry, State);
 
 /// What is learned from the bytes of a file.
 #[derive(Debug, Default)]
@@ -62,25 +66,25 @@ impl IndexedFolder {
         let server = self.server.as_ref().filter(|_| options.urls);
         let step = Step::new(Task::Hashing, names.len() as u64);
         let tally = Tally::new(step, options.progress.as_deref(), &options.cancel);
-        let hash = |buffer: &mut Vec<u8>, name: &str| {
+        let hash = |buffer: &mut Vec<u8>, (name, file, state): &mut HashedFile| -> Result<()> {
             let path = below(&self.root, name);
-            let (content, state) = self.read_as_served(name, &path, buffer, &tally)?;
+            let (content, of_file) = self.read_as_served(name, &path, buffer, &tally)?;
             tally.complete();
             let location = format_args!("{name} of {}", self.location);
             content.pointer.finish(location)?;
             let url = server.map(|server| server.url(self.asset.as_deref(), &path));
-            let file = FileEntry {
-                digest: Some(content.hasher.finish()),
-                size_bytes: Some(content.size_bytes),
-                url: url.transpose()?.map(|url| url.to_string()),
-                ..FileEntry::default()
-            };
-            Ok((name.to_owned(), file, state))
+            file.url = url.transpose()?.map(|url| url.to_string());
+            file.digest = Some(content.hasher.finish());
+            file.size_bytes = Some(content.size_bytes);
+            *state = of_file;
+            Ok(())
         };
-        let names: Vec<&str> = names.iter().copied().collect();
-        let hashed = names.into_par_iter();
-        let hashed = hashed.map_init(|| vec![0; BUFFER_BYTES], hash);
-        let hashed: Vec<(String, FileEntry, State)> = hashed.collect::<Result<_>>()?;
+        let names = names.iter().map(|name| Cow::Owned((*name).to_owned()));
+        let files = names.map(|name| (name, FileEntry::default(), State::Served));
+        let mut hashed: Vec<HashedFile> = files.collect();
+        // In place: a list of the results would be put together from others, which are as large.
+        let buffer = || vec![0; BUFFER_BYTES];
+        hashed.par_iter_mut().try_for_each_init(buffer, hash)?;
         let notes = [State::Changed, State::Untracked]
             .into_iter()
             .filter_map(|state| {

@@ -321,11 +321,10 @@ impl Project {
             notes,
             left_out: folder.tree.left_behind,
         };
-        let files = files.into_iter();
         let made = Document {
             root: Some(folder.root),
             asset: folder.asset,
-            files: files.map(|(name, file)| (name.into(), file)).collect(),
+            files,
             models: owned_lists(models),
             examples: owned_lists(examples),
         };

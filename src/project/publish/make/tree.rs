@@ -67,13 +67,17 @@ impl Tree {
         let faults = files
             .iter()
             .filter_map(|file| Some((file.name.clone(), file.fault?)));
+        let content = Content::Folder {
+            faults: faults.collect(),
+            path: path.to_owned(),
+        };
+        let mut names: Vec<String> = files.into_iter().map(|file| file.name).collect();
+        // They are where the files were, which took more.
+        names.shrink_to_fit();
         Ok(Self {
-            content: Content::Folder {
-                faults: faults.collect(),
-                path: path.to_owned(),
-            },
-            names: files.into_iter().map(|file| file.name).collect(),
+            names,
             left_behind,
+            content,
         })
     }
 
