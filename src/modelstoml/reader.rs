@@ -196,9 +196,10 @@ impl<'t> Reader<'t> {
             return Err(Error::registry_from(self.location, message, fault));
         }
         let mut others = self.others;
+        // Collected, a map has full nodes; those that were inserted in order are half full.
         let registry = ProjectRegistry {
-            entries: self.entries,
-            targets: self.targets,
+            entries: self.entries.into_iter().collect(),
+            targets: self.targets.into_iter().collect(),
             target_sets: take(&mut others, "target_sets", self.location)?,
             target_weights: take(&mut others, "target_weights", self.location)?,
             others: value("the registry", others, self.location)?,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -208,8 +207,11 @@ impl Project {
             }
         }
         self.forget_metadata(&mut survey.candidates);
-        let models = models_of(&survey.candidates, &given);
-        let targets = targets_of(&survey.candidates, &given)?;
+        let (mut models, mut targets) = (Vec::new(), Vec::new());
+        for at in &survey.candidates {
+            models.extend(models_of(at, &given));
+            targets.extend(targets_of(at, &given)?);
+        }
         let found = models.len() + targets.len();
         if (given.id.is_some() || given.version.is_some()) && found > 1 {
             return Err(Error::argument(format!(
@@ -238,12 +240,11 @@ impl Project {
                 report.failed.extend(failed);
             };
             // One after the other, so that none is in memory twice.
-            for candidate in candidates {
-                let at = slice::from_ref(&candidate);
-                for model in models_of(at, &given) {
-                    check(&model.at.path, register.model(&model, &given));
+            for at in candidates {
+                for model in models_of(&at, &given) {
+                    check(&at.path, register.model(&model, &given));
                 }
-                for target in targets_of(at, &given)? {
+                for target in targets_of(&at, &given)? {
                     check(target.path.as_str(), register.target(&target, &given));
                 }
             }
@@ -343,12 +344,12 @@ impl Project {
         let stated: Vec<RelPath> = stated.filter(|path| self.has_file(path)).collect();
         let mut files: BTreeSet<&RelPath> = given.data.iter().chain(&given.code).collect();
         files.extend(&stated);
+        files.extend(models.iter().flat_map(|model| &model.at.files));
         let ids = Ids::of(registry);
-        for model in models {
-            files.extend(&model.at.files);
-            let before = model.entry(registry, &ids, given).into_iter();
-            files.extend(before.flat_map(|(_, entry)| entry.needed()));
-        }
+        let before = models.iter();
+        let before = before.filter_map(|model| model.entry(registry, &ids, given));
+        files.extend(before.flat_map(|(_, entry)| entry.needed()));
+        drop(ids);
         let of_targets: BTreeSet<&RelPath> = targets.iter().map(|target| target.path).collect();
         let before = registry.targets.values();
         let before = before.filter(|before| of_targets.contains(&before.path));
@@ -358,58 +359,41 @@ impl Project {
     }
 }
 
-/// Returns the models among the candidates.
-fn models_of<'a>(candidates: &'a [Candidate], given: &Overrides) -> Vec<ModelCandidate<'a>> {
-    let mut models = Vec::new();
-    if given.model_output.is_some() {
-        return models;
-    }
+/// Returns the models in a candidate.
+fn models_of<'a>(at: &'a Candidate, given: &Overrides) -> Vec<ModelCandidate<'a>> {
     let named = given.details.entrypoint.as_deref().map(symbol_of);
-    for at in candidates {
-        let classes = at.classes();
-        let chosen = classes
-            .iter()
-            .find(|class| Some(class.name.as_str()) == named);
-        let is_one_of_several = classes.len() > 1;
-        let model = |class| ModelCandidate {
-            at,
-            class,
-            is_one_of_several,
-        };
-        match classes {
-            // Code that declares neither is a model, because the caller named it.
-            [] if named.is_none() && !at.functions().is_empty() => {}
-            [_, _, ..] if chosen.is_none() => {
-                models.extend(classes.iter().map(|class| model(Some(class))));
-            }
-            _ => models.push(model(chosen.or(classes.first()))),
-        }
+    let classes = at.classes();
+    let chosen = named.and_then(|name| at.class(Some(name)));
+    let model = |class| ModelCandidate {
+        at,
+        class,
+        is_one_of_several: classes.len() > 1,
+    };
+    match classes {
+        _ if given.model_output.is_some() => Vec::new(),
+        // Code that declares neither is a model, because the caller named it.
+        [] if named.is_none() && !at.functions().is_empty() => Vec::new(),
+        [_, _, ..] if chosen.is_none() => classes.iter().map(Some).map(model).collect(),
+        _ => vec![model(chosen.or(classes.first()))],
     }
-    models
 }
 
-/// Returns the targets among the candidates: all that the code declares, or the given one.
-fn targets_of<'a>(
-    candidates: &'a [Candidate],
-    given: &Overrides,
-) -> Result<Vec<TargetCandidate<'a>>> {
-    let mut targets = Vec::new();
+/// Returns the targets in a candidate: all that the code declares, or the given one.
+fn targets_of<'a>(at: &'a Candidate, given: &Overrides) -> Result<Vec<TargetCandidate<'a>>> {
     let named = given.details.entrypoint.as_deref().map(symbol_of);
-    for at in candidates {
-        match (at.file(), &given.model_output) {
-            (None, Some(_)) => return Err(at.is_no_target()),
-            (Some(path), Some(_)) => targets.push(TargetCandidate {
-                path,
-                function: at.function(named),
-            }),
-            (Some(path), None) if named.is_none() => {
-                targets.extend(at.functions().iter().map(|function| TargetCandidate {
-                    path,
-                    function: Some(function),
-                }));
-            }
-            _ => {}
+    let functions = match &given.model_output {
+        Some(_) => vec![at.function(named)],
+        None if named.is_none() => at.functions().iter().map(Some).collect(),
+        None => Vec::new(),
+    };
+    match at.file() {
+        Some(path) => {
+            let targets = functions.into_iter();
+            Ok(targets
+                .map(|function| TargetCandidate { path, function })
+                .collect())
         }
+        None if given.model_output.is_some() => Err(at.is_no_target()),
+        None => Ok(Vec::new()),
     }
-    Ok(targets)
 }

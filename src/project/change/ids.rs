@@ -33,7 +33,11 @@ impl Ids {
 
     pub(crate) fn add_model(&mut self, id: &str, path: &str) {
         self.names.insert(id.to_lowercase(), id.to_owned());
-        let at = self.at.entry(path.to_owned()).or_default();
+        let Some(at) = self.at.get_mut(path) else {
+            // Most have one, and a list that grows begins with four.
+            self.at.insert(path.to_owned(), vec![id.to_owned()]);
+            return;
+        };
         if let Err(place) = at.binary_search_by(|other| other.as_str().cmp(id)) {
             at.insert(place, id.to_owned());
         }

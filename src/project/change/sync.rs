@@ -320,7 +320,7 @@ fn update_model(
             given.details.entrypoint = file.and_then(|file| entrypoint_of(file, &class.name));
             Some(class)
         }
-        (Some(_), Some(Some(symbol))) => at.classes().iter().find(|class| class.name == symbol),
+        (Some(_), Some(Some(symbol))) => at.class(Some(symbol)),
     };
     let model = ModelCandidate {
         at,
@@ -351,14 +351,13 @@ fn update_target(
     given.details.entrypoint = Some(target.entrypoint.clone());
     // If the entrypoint is in another file, its symbol is not looked for here.
     let symbol = symbol_in(&target.entrypoint, target.path.as_str());
-    let mut functions = at.functions().iter();
-    let mut function = functions.find(|function| Some(function.name.as_str()) == symbol);
+    let mut function = symbol.and_then(|symbol| at.function(Some(symbol)));
     if symbol.is_some_and(|symbol| module.lacks(symbol)) {
         let Some(next) = successor(register.registry, target, module) else {
             register.registry.remove_target(id);
             return Ok(());
         };
-        function = at.functions().iter().find(|function| function.name == next);
+        function = at.function(Some(next));
         let not_a_module = || {
             let message = format!("'{}' is not a module", target.path);
             Error::argument(message).naming(target.path.as_str())
@@ -371,8 +370,7 @@ fn update_target(
         before.data.retain(|path| hashes.contains_key(path));
     }
     let path = &target.path;
-    register.target(&TargetCandidate { path, function }, &given)?;
-    Ok(())
+    register.target(&TargetCandidate { path, function }, &given)
 }
 
 /// Returns the only class of a file that no other entry names.
