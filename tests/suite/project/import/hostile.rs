@@ -100,7 +100,7 @@ fn huge_and_non_utf_8_files_are_refused() {
         let error = place.project().import(path, &ImportOptions::default());
         chain(&error.unwrap_err())
     };
-    assert!(import(&path).contains("67108864"));
+    assert!(import(&path).contains("more than the 67.1 MB"));
     std::fs::write(&path, b"models: {\"\xff\xfe\": 1}\n").unwrap();
     assert!(import(&path).contains("UTF-8"));
     assert!(!place.temp.path().join(".registry").exists());

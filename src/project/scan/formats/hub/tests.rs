@@ -127,7 +127,7 @@ fn damaged_configurations_are_refused() {
         "{{\"model_type\": \"a\"{}}}",
         " ".repeat(MAX_CONFIG_BYTES as usize)
     );
-    assert!(refusal(large.as_bytes()).starts_with("more than 33554432 bytes"));
+    assert!(refusal(large.as_bytes()).starts_with("more than 33.6 MB"));
 }
 
 #[test]

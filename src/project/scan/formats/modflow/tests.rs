@@ -260,7 +260,7 @@ fn other_name_files_are_not_models() {
     assert!(folder.read(&FORMAT, "a.nam", b"caf\xe9").unwrap().is_none());
     let large = " ".repeat(MAX_NAME_FILE_BYTES as usize + 1);
     let refusal = folder.refusal(&FORMAT, "mfsim.nam", large.as_bytes());
-    assert!(refusal.starts_with("more than 1048576 bytes"), "{refusal}");
+    assert!(refusal.starts_with("more than 1.0 MB"), "{refusal}");
 }
 
 #[test]
