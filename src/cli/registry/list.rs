@@ -26,9 +26,11 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("List the registered models, or the targets")
         .args(project::selection())
-        .args([flag(TARGETS)
-            .help("List the targets and their sets")
-            .conflicts_with_all([args::TYPE, STATUS, args::TAG])])
+        .arg(
+            flag(TARGETS)
+                .help("List the targets and their sets")
+                .conflicts_with_all([args::TYPE, STATUS, args::TAG]),
+        )
         .args(project::place())
 }
 

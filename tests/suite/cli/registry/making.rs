@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
+use modelrack::cli::{Console, models_command, run};
+
 use crate::cli::{Ran, Sinks, mount, run_words};
+use crate::support::bytes;
 use crate::support::disk::{names_in, write_files};
 use crate::support::forge::{Forge, zip};
 use crate::support::rack::Rack;
+use crate::support::server::{Gate, Rule};
 
 /// A rack with a folder of one model, which the host serves too.
 fn rack() -> (Rack, Forge) {
@@ -152,4 +156,37 @@ fn a_registry_may_have_another_name() {
     assert_eq!(names_in(&rack.temp.path().join("made")), ["test.toml"]);
     let both = make(&rack, &forge, &words[2..]);
     assert_eq!(both.code, 2, "{both:?}");
+}
+
+#[test]
+fn a_terminal_shows_how_much_of_the_archive_has_come() {
+    let (rack, forge) = (Rack::new(), Forge::start());
+    let noise = bytes(1_000_000, 1);
+    let files = [("a/mfsim.nam", &b"one"[..]), ("a/noise", &noise)];
+    forge
+        .repo("o/models")
+        .release("v1", [("all.zip", zip(&files))]);
+    let gate = Gate::new();
+    let held = Rule::path_contains("/all.zip").hold_after(600_000, &gate);
+    forge.server().rule(held);
+    let environment = rack.environment();
+    let environment = environment.variable("GITHUB_SERVER_URL", forge.url());
+    let (console, _, err) = Console::captured();
+    let console = console.terminal(100, std::io::empty());
+    let mount = mount(&rack).environment(environment).console(console);
+    let output = rack.temp.path().join("output");
+    let line = "models registry make --repo o/models --ref v1 --asset-file all.zip --output";
+    let words = line.split(' ').chain([text(&output)]);
+    let matches = models_command(&mount).try_get_matches_from(words).unwrap();
+    let code = std::thread::scope(|scope| {
+        let make = scope.spawn(|| run(&mount, &matches).code());
+        while !err.text().contains(" KB / 1.0 MB") {
+            assert!(!make.is_finished(), "{err:?}");
+            std::thread::yield_now();
+        }
+        gate.open();
+        make.join().unwrap()
+    });
+    assert_eq!(code, 0, "{err:?}");
+    assert!(err.text().contains("Downloading all.zip, "), "{err:?}");
 }
