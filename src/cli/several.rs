@@ -218,9 +218,14 @@ impl Failures {
         let failed = &self.failed;
         session.show(&Document { report, failed }, || {
             print()?;
-            errors().for_each(|error| session.warn(format!("Failed: {}", chain(error))));
-            let hints: BTreeSet<_> = errors().filter_map(|error| hint(session, error)).collect();
-            hints.iter().for_each(|hint| print_hint(session, hint));
+            let mut hints = BTreeSet::new();
+            for error in errors() {
+                session.warn(format!("Failed: {}", chain(error)));
+                let hint = hint(session, error);
+                if let Some(hint) = hint.filter(|hint| hints.insert(hint.clone())) {
+                    print_hint(session, &hint);
+                }
+            }
             Ok(())
         })?;
         reported(errors())
