@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::remedy;
 use crate::cli::ending::CliResult;
 use crate::cli::render;
 use crate::cli::session::Session;
@@ -33,8 +34,9 @@ pub(super) fn note_empty(session: &Session, project: &Project) {
     let is_empty = registry.entries.is_empty() && registry.targets.is_empty();
     if is_empty && !session.output.json {
         let (folder, path) = (project.root().display(), &session.path);
+        let place = remedy::place(project);
         session.note(format!(
-            "Nothing is registered in {folder}. '{path} registry add PATH' registers models."
+            "Nothing is registered in {folder}. '{path} registry add PATH{place}' registers models."
         ));
     }
 }

@@ -1,24 +1,29 @@
 //! Suggestions for remedying findings, with the command as it is mounted.
 
+use std::path::Path;
+
 use crate::cli::render::few;
 use crate::cli::session::Session;
 use crate::manifest::RelPath;
-use crate::project::Remedy;
+use crate::project::{Project, Remedy};
 
-/// Describes a remedy in one sentence.
-pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
+/// Describes a remedy of a project in one sentence.
+pub(super) fn suggestion(session: &Session, project: &Project, remedy: &Remedy) -> String {
+    let place = place(project);
     let registry = format!("{} registry", session.path);
     match remedy {
         Remedy::Add { path } => {
             let path = in_command(path);
-            format!("Run '{registry} add {path}' to register it")
+            format!("Run '{registry} add {path}{place}' to register it")
         }
         Remedy::StateOutputs { path } => {
             let path = in_command(path);
-            format!("Run '{registry} add {path} --outputs NAME' to state its outputs")
+            format!("Run '{registry} add {path} --outputs NAME{place}' to state its outputs")
         }
-        Remedy::Resync => format!("Run '{registry} sync' to update the registry"),
-        Remedy::RestoreOrDrop => format!("Restore it, or run '{registry} sync --force' to drop it"),
+        Remedy::Resync => format!("Run '{registry} sync{place}' to update the registry"),
+        Remedy::RestoreOrDrop => {
+            format!("Restore it, or run '{registry} sync --force{place}' to drop it")
+        }
         Remedy::ChooseFunction {
             target,
             path,
@@ -28,8 +33,8 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
             let [target, path, output] = [target, path.as_str(), model_output].map(in_command);
             format!(
                 "Run '{registry} add {path} --id {target} --model-output {output} --entrypoint \
-                 {module}:NAME' to state which function took its place, or '{registry} sync \
-                 --force' to drop it"
+                 {module}:NAME{place}' to state which function took its place, or '{registry} sync \
+                 --force{place}' to drop it"
             )
         }
         Remedy::ReplaceFiles => {
@@ -48,6 +53,15 @@ pub(super) fn suggestion(session: &Session, remedy: &Remedy) -> String {
                 few(some)
             ),
         },
+    }
+}
+
+/// Returns the option that names the registry of a project, unless it is in its usual place.
+pub(super) fn place(project: &Project) -> String {
+    let path = project.registry_path();
+    match path.strip_prefix(project.root()) {
+        Ok(inner) if inner == Path::new(".registry").join("models.toml") => String::new(),
+        _ => format!(" --registry {}", in_command(&path.to_string_lossy())),
     }
 }
 

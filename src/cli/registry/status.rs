@@ -65,7 +65,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .deep(is_set(matches, DEEP))
         .cancel(session.cancel.clone());
     let report = session.metered_as(READING, |meter| project.status(&options.progress(meter)))?;
-    session.show(&document(session, &report), || {
+    session.show(&document(session, &project, &report), || {
         print(session, &project, &report)
     })?;
     match report.errors > 0 || is_set(matches, STRICT) && report.warnings > 0 {
@@ -76,8 +76,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     }
 }
 
-fn document<'a>(session: &Session, report: &'a StatusReport) -> Document<'a> {
-    let suggestion = |remedy| suggestion(session, remedy);
+fn document<'a>(session: &Session, project: &Project, report: &'a StatusReport) -> Document<'a> {
+    let suggestion = |remedy| suggestion(session, project, remedy);
     let findings = report.findings.iter().map(|finding| WithSuggestion {
         finding,
         suggestion: finding.remedy.as_ref().map(suggestion),
@@ -105,7 +105,7 @@ fn print(session: &Session, project: &Project, report: &StatusReport) -> CliResu
         for finding in findings {
             session.print(format!("  {finding}"))?;
             if let Some(remedy) = &finding.remedy {
-                session.say(format!("      {}", suggestion(session, remedy)))?;
+                session.say(format!("      {}", suggestion(session, project, remedy)))?;
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use clap::{ArgMatches, Command};
 
-use super::{READING, notes, project};
+use super::{READING, notes, project, remedy};
 use crate::Error;
 use crate::cli::args::{self, flag, is_set};
 use crate::cli::ending::{CliResult, failed, reported};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{Difference, Dropped, ItemChange, ResyncOptions, ResyncReport};
+use crate::project::{Difference, Dropped, ItemChange, Project, ResyncOptions, ResyncReport};
 
 pub(super) const EXAMPLES: &str = "
     registry sync --dry-run  what would change
@@ -49,7 +49,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         if report.processed > 0 {
             session.say(sum(&report))?;
         }
-        session.say(outcome(session, &report))
+        session.say(outcome(session, &project, &report))
     })?;
     if report.needs_force && !report.dry_run {
         let message = "something would be dropped: pass --force to allow it";
@@ -68,9 +68,9 @@ fn sum(report: &ResyncReport) -> String {
     } = &report.difference;
     let whole = dropped.iter().filter(|dropped| dropped.files.is_empty());
     let failed = report.failed.len();
-    let (change, drop) = match report.applied {
-        true => ("changed", "dropped"),
-        false => ("to change", "to drop"),
+    let (change, drop) = match report.dry_run || report.needs_force {
+        true => ("to change", "to drop"),
+        false => ("changed", "dropped"),
     };
     format!(
         "Processed {}: {} {change}, {} {drop}, {} unchanged, {failed} failed",
@@ -82,7 +82,7 @@ fn sum(report: &ResyncReport) -> String {
 }
 
 /// Describes the outcome in one sentence.
-fn outcome(session: &Session, report: &ResyncReport) -> String {
+fn outcome(session: &Session, project: &Project, report: &ResyncReport) -> String {
     let is_true = report.failed.is_empty();
     match (report.difference.is_empty(), report.applied) {
         (true, _) if is_true => "The registry is up to date".to_owned(),
@@ -90,8 +90,8 @@ fn outcome(session: &Session, report: &ResyncReport) -> String {
         (false, true) => "The registry is now up to date with the other files".to_owned(),
         (false, false) if report.dry_run => {
             let force = if report.needs_force { " --force" } else { "" };
-            let path = &session.path;
-            format!("Nothing was changed. Run '{path} registry sync{force}' to do it")
+            let (path, place) = (&session.path, remedy::place(project));
+            format!("Nothing was changed. Run '{path} registry sync{force}{place}' to do it")
         }
         _ => "Nothing was changed".to_owned(),
     }

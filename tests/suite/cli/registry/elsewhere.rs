@@ -25,6 +25,10 @@ fn every_command_takes_a_registry_in_another_place() {
         status.contains("1 model, 0 targets, 1 file: 0 errors"),
         "{status}"
     );
+    // What is to be run next is about the same registry.
+    let mut runs = status.lines().filter(|line| line.contains("Run '"));
+    assert!(runs.all(|line| line.contains("drafts.toml")), "{status}");
+    assert!(status.contains("add models/sir.py --registry "), "{status}");
     workshop.edit("models/agent.md", "A[3,3]", "A[4,4]");
     run("sync --no-auto-version --no-backup").success();
     let shown = run("show agent --json").json();
