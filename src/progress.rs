@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Progress`] | receives what is reported; an app implements it |
 //! | [`ProgressEvent`], [`Phase`], [`TransferState`] | what a pull reports |
-//! | [`Step`], [`Task`] | what other operations report |
+//! | [`Step`], [`Task`], [`Retry`] | what other operations report |
 //! | [`Silent`] | ignores all events |
 //! | [`Download`] | a pull that is running, as [`Manager::downloads`](crate::Manager::downloads) returns it |
 //! | [`CancelToken`] | cancels an operation from another thread |
@@ -80,7 +80,7 @@ use crate::model::{ModelAddress, ModelRef};
 
 pub(crate) use cancel::CancelState;
 pub use cancel::CancelToken;
-pub use step::{Step, Task};
+pub use step::{Retry, Step, Task};
 
 /// Receives what operations report. It is called on the threads that do the work, several at once, and must not block.
 ///

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::bar::{bytes_of, share};
-use super::pull_line::{PullLine, sum};
+use super::bar::{bytes_of, fitting, share};
+use super::pull_line::{NextAttempt, PullLine, sum};
 use super::render::{Room, countdown, duration, safe, size};
 use crate::progress::{Step, Task};
 use crate::{ModelRef, ProgressEvent};
@@ -29,6 +29,8 @@ pub(super) struct Activity {
     work: String,
     work_percent: u64,
     work_since: Instant,
+    /// What it waits for.
+    next_attempt: Option<NextAttempt>,
     /// The pulls that have begun. Those that ended stay until all have.
     pulls: BTreeMap<ModelRef, PullLine>,
     printed: Option<Printed>,
@@ -49,20 +51,30 @@ impl Activity {
             work: safe(work),
             work_percent: 0,
             work_since: now,
+            next_attempt: None,
             pulls: BTreeMap::new(),
             printed: None,
         }
     }
 
-    pub(super) fn on_step(&mut self, step: &Step<'_>) {
+    /// Takes a step into account; returns a message if it is worth one. Only where nothing is animated, a long wait is.
+    pub(super) fn on_step(
+        &mut self,
+        step: &Step<'_>,
+        is_animated: bool,
+        now: Instant,
+    ) -> Option<String> {
         // Until something else is done.
         self.pulls.clear();
         self.work = safe(&describe(step));
         self.work_percent = percent_of(step);
+        let failed = step.retrying.as_ref();
+        self.next_attempt = failed.map(|failed| NextAttempt::new(failed, now));
+        let failed = failed.filter(|_| !is_animated)?;
+        announced(failed.wait, failed.reason)
     }
 
-    /// Takes an event of a pull into account; returns a message if it is worth one. Only where nothing is animated, a long
-    /// wait is.
+    /// The same for an event of a pull.
     pub(super) fn on_event(
         &mut self,
         model: &ModelRef,
@@ -77,9 +89,8 @@ impl Activity {
                 let text = format!("Waiting for {holder}, which is pulling {model}");
                 Some(safe(&text))
             }
-            ProgressEvent::Retrying { wait, reason, .. } if !is_animated && *wait >= LONG_WAIT => {
-                let wait = countdown(*wait);
-                Some(format!("Trying again in {wait}: {}", safe(reason)))
+            ProgressEvent::Retrying { wait, reason, .. } if !is_animated => {
+                announced(*wait, reason)
             }
             _ => None,
         }
@@ -110,7 +121,8 @@ impl Activity {
         };
         let mut lines: Vec<String> = running.map(line).collect();
         if lines.is_empty() && !self.work.is_empty() {
-            lines.push(room.cut(&self.work_for(now)).into_owned());
+            let wait = self.next_attempt.as_ref().map(|next| next.part(now));
+            lines.push(fitting(&self.work_for(now), None, wait.as_slice(), room));
         }
         if self.pulls.len() > 1 && !lines.is_empty() {
             let pulls: Vec<&PullLine> = self.pulls.values().collect();
@@ -165,6 +177,12 @@ impl Activity {
     }
 }
 
+/// Announces a wait, if it is long.
+fn announced(wait: Duration, reason: &str) -> Option<String> {
+    let text = || format!("Trying again in {}: {}", countdown(wait), safe(reason));
+    (wait >= LONG_WAIT).then(text)
+}
+
 /// `Verifying 3 of 247, 2.1 / 4.0 GB: g/m v1`, `Downloading all.zip, 45.0 / 120.0 MB`, `Syncing 1 of 3: mf6/test@develop 41%`
 fn describe(step: &Step<'_>) -> String {
     let mut task = step.task.as_str().to_owned();
@@ -200,7 +218,7 @@ fn percent_of(step: &Step<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::{Phase, TransferState};
+    use crate::progress::{Phase, Retry, TransferState};
 
     fn model(name: &str) -> ModelRef {
         ModelRef::new("g", name, "v").unwrap()
@@ -231,6 +249,10 @@ mod tests {
             assert_eq!(said, None);
         }
 
+        fn on_step(&mut self, step: &Step<'_>) {
+            assert_eq!(self.activity.on_step(step, true, self.start), None);
+        }
+
         fn lines_after(&self, seconds: u64) -> Vec<String> {
             let now = self.start + Duration::from_secs(seconds);
             self.activity.lines(now, Room::new(60, true))
@@ -257,9 +279,7 @@ mod tests {
         );
         shown.on_event(&model("a"), &ProgressEvent::Finished(chunks(1000, 1000)));
         assert_eq!(shown.lines_after(1), ["Looking up g/a\\u{7}"]);
-        shown
-            .activity
-            .on_step(&Step::new(Task::Checking, 3).at("g/b v", 1));
+        shown.on_step(&Step::new(Task::Checking, 3).at("g/b v", 1));
         assert_eq!(shown.lines_after(1), ["Checking 1 of 3: g/b v"]);
     }
 
@@ -336,6 +356,23 @@ mod tests {
                 .starts_with("g/a v: 10% of ")
         );
         assert!(shown.plain_after(39_000).is_some(), "half a minute later");
+    }
+
+    #[test]
+    fn a_sync_that_waits_says_what_for() {
+        let mut shown = Shown::new("");
+        let mut syncing = Step::new(Task::Syncing, 3).at("weights", 1);
+        syncing.retrying = Some(Retry::new(3, 4, Duration::from_secs(6), "a\nb"));
+        shown.on_step(&syncing);
+        assert_eq!(
+            shown.lines_after(0),
+            ["Syncing 1 of 3: weights  retrying in 6s: a\\u{a}b (2 of 3)"]
+        );
+        let said = shown.activity.on_step(&syncing, false, shown.start);
+        assert_eq!(said.as_deref(), Some("Trying again in 6s: a\\u{a}b"));
+        syncing.retrying = None;
+        shown.on_step(&syncing);
+        assert_eq!(shown.lines_after(0), ["Syncing 1 of 3: weights"]);
     }
 
     #[test]

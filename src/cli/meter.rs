@@ -84,6 +84,17 @@ impl Drop for Meter {
 }
 
 impl Shared {
+    /// Tells what happens, and prints the message that it is worth.
+    fn tell(&self, event: impl FnOnce(&mut Activity, bool, Instant) -> Option<String>) {
+        let mut activity = self.activity.lock();
+        let is_animated = self.style == Style::Animated;
+        let said = activity
+            .as_mut()
+            .and_then(|activity| event(activity, is_animated, Instant::now()));
+        drop(activity);
+        said.iter().for_each(|said| self.console.note(said));
+    }
+
     fn draw_until_the_end(&self) {
         let mut wait = QUIET_START;
         let mut guard = self.activity.lock();
@@ -110,19 +121,13 @@ impl Shared {
 
 impl Progress for Meter {
     fn on_event(&self, model: &ModelRef, event: &ProgressEvent) {
-        let is_animated = self.shared.style == Style::Animated;
-        let mut activity = self.shared.activity.lock();
-        let said = activity
-            .as_mut()
-            .and_then(|activity| activity.on_event(model, event, is_animated, Instant::now()));
-        drop(activity);
-        said.iter().for_each(|said| self.shared.console.note(said));
+        self.shared
+            .tell(|activity, is_animated, now| activity.on_event(model, event, is_animated, now));
     }
 
     fn on_step(&self, step: &Step<'_>) {
-        if let Some(activity) = self.shared.activity.lock().as_mut() {
-            activity.on_step(step);
-        }
+        self.shared
+            .tell(|activity, is_animated, now| activity.on_step(step, is_animated, now));
     }
 }
 

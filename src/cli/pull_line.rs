@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::bar::{Part, bytes_of, fitting, share};
 use super::render::{Room, count, countdown, duration, safe, size};
 use crate::ProgressEvent;
-use crate::progress::{Phase, TransferState};
+use crate::progress::{Phase, Retry, TransferState};
 
 /// A pull whose line says nothing new for so long is waiting for bytes.
 const STALLED: Duration = Duration::from_secs(5);
@@ -28,13 +28,39 @@ pub(super) struct PullLine {
 enum Wait {
     /// Fewer pulls of others.
     Turn,
-    /// The next attempt of a request: until when, which of how many retries, and why.
-    Retry {
-        until: Instant,
-        retry: u32,
-        retries: u32,
-        reason: String,
-    },
+    /// The next attempt of a request.
+    Retry(NextAttempt),
+}
+
+/// The next attempt of a request: until when it waits, which of how many retries it is, and why.
+#[derive(Debug)]
+pub(super) struct NextAttempt {
+    until: Instant,
+    retry: u32,
+    retries: u32,
+    reason: String,
+}
+
+impl NextAttempt {
+    pub(super) fn new(failed: &Retry<'_>, now: Instant) -> Self {
+        Self {
+            until: now + failed.wait,
+            retry: failed.attempt.saturating_sub(1),
+            retries: failed.attempts.saturating_sub(1),
+            reason: safe(failed.reason),
+        }
+    }
+
+    pub(super) fn part(&self, now: Instant) -> Part {
+        let when = match self.until.saturating_duration_since(now) {
+            Duration::ZERO => String::new(),
+            left => format!(" in {}", countdown(left)),
+        };
+        Part {
+            text: format!("retrying{when}: {}", self.reason),
+            end: format!(" ({} of {})", self.retry, self.retries),
+        }
+    }
 }
 
 impl PullLine {
@@ -62,12 +88,8 @@ impl PullLine {
                 wait,
                 reason,
             } => {
-                self.waiting = Some(Wait::Retry {
-                    until: now + *wait,
-                    retry: attempt.saturating_sub(1),
-                    retries: attempts.saturating_sub(1),
-                    reason: safe(reason),
-                });
+                let failed = Retry::new(*attempt, *attempts, *wait, reason);
+                self.waiting = Some(Wait::Retry(NextAttempt::new(&failed, now)));
             }
             ProgressEvent::Finished(state) => {
                 self.state.clone_from(state);
@@ -126,21 +148,7 @@ impl PullLine {
     /// Describes what the pull waits for, if it does.
     fn wait(&self, now: Instant) -> Option<Part> {
         match &self.waiting {
-            Some(Wait::Retry {
-                until,
-                retry,
-                retries,
-                reason,
-            }) => {
-                let when = match until.saturating_duration_since(now) {
-                    Duration::ZERO => String::new(),
-                    left => format!(" in {}", countdown(left)),
-                };
-                Some(Part {
-                    text: format!("retrying{when}: {reason}"),
-                    end: format!(" ({retry} of {retries})"),
-                })
-            }
+            Some(Wait::Retry(next)) => Some(next.part(now)),
             Some(Wait::Turn) => None,
             None => {
                 let silent = now.duration_since(self.moved);
@@ -308,12 +316,8 @@ mod tests {
             "m [=========>        ]  50%  500 B / 1.0 KB  no byte for 20s"
         );
         let long = "connection refused (https://models.example.org/data/1234567890)";
-        pull.waiting = Some(Wait::Retry {
-            until: now + Duration::from_secs(4),
-            retry: 2,
-            retries: 3,
-            reason: long.to_owned(),
-        });
+        let failed = Retry::new(3, 4, Duration::from_secs(4), long);
+        pull.waiting = Some(Wait::Retry(NextAttempt::new(&failed, now)));
         assert_eq!(
             pull.format("g/m v1", now, room(79)),
             "g/m v1   50%  500 B / 1.0 KB  retrying in 4s: connection refused (htt… (2 of 3)"
@@ -403,12 +407,9 @@ mod tests {
     #[test]
     fn a_locale_that_is_not_utf_8_gets_ascii() {
         let (mut pull, now) = after(3, &state(1000, 500, 500));
-        pull.waiting = Some(Wait::Retry {
-            until: now,
-            retry: 1,
-            retries: 3,
-            reason: "connection refused (https://models.example.org/data/1234567890)".to_owned(),
-        });
+        let long = "connection refused (https://models.example.org/data/1234567890)";
+        let failed = Retry::new(2, 4, Duration::ZERO, long);
+        pull.waiting = Some(Wait::Retry(NextAttempt::new(&failed, now)));
         for columns in 1..120 {
             let line = pull.format("weights/a-long-name v1", now, Room::new(columns, false));
             assert!(

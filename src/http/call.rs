@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::debug;
-
 use crate::error::{Error, Result};
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::{CancelToken, Progress};
@@ -27,7 +25,7 @@ pub(crate) struct Call {
     pub(crate) arrivals: Option<Arc<dyn Arrivals>>,
 }
 
-/// Learns of bytes that arrive for a pull before its files are known, of documents, and of bodies that are cut short.
+/// Learns of bytes that arrive for a pull before its files are known, of documents, and of requests that are repeated.
 pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
     /// `here` of `total` bytes of an archive are here; both are zero when nothing is known and when it is over.
     fn archive(&self, here: u64, total: u64);
@@ -35,7 +33,7 @@ pub(crate) trait Arrivals: Send + Sync + std::fmt::Debug {
     fn archive_came(&self, bytes: u64);
     /// `here` of `total` bytes of a document are here; `total` is zero while the server does not state it.
     fn document(&self, _here: u64, _total: u64) {}
-    /// The rest of a body is requested after a wait, for the try with this number.
+    /// Something is requested again, or the rest of a body, after a wait, for the try with this number.
     fn retrying(&self, attempt: u32, wait: Duration, error: &Error);
 }
 
@@ -121,7 +119,11 @@ impl Call {
         mirrors: &[Url],
         attempt: impl FnMut(usize, &Url) -> Result<T, Failure>,
     ) -> Result<T> {
-        let notify = |_: u32, _, error: &Error| debug!(%error, "asking again");
+        let notify = |attempt: u32, wait, error: &Error| {
+            if let Some(arrivals) = &self.arrivals {
+                arrivals.retrying(attempt, wait, error);
+            }
+        };
         self.client
             .with_retries(mirrors, &self.cancel, &notify, attempt)
     }

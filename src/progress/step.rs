@@ -1,5 +1,7 @@
 //! What operations report that are not pulls.
 
+use std::time::Duration;
+
 use crate::catalog::sync::SyncReport;
 
 /// What an operation does that works on several things one after another, or at once.
@@ -66,7 +68,7 @@ impl Task {
 /// ```
 /// use std::sync::{Arc, Mutex};
 ///
-/// use modelrack::progress::{Step, Task};
+/// use modelrack::progress::{Retry, Step, Task};
 /// use modelrack::{Manager, ManagerExt, ModelRef, Progress, ProgressEvent, VerifyOptions};
 ///
 /// /// Keeps lines such as "verifying digits/logistic v1: 0 of 1, 20 of 500 bytes".
@@ -78,6 +80,9 @@ impl Task {
 ///
 ///     fn on_step(&self, step: &Step<'_>) {
 ///         let Step { done, total, bytes_done, total_bytes, .. } = step;
+///         if let Some(Retry { attempt, attempts, wait, reason, .. }) = step.retrying {
+///             eprintln!("{reason}; attempt {attempt} of {attempts} follows in {} s", wait.as_secs());
+///         }
 ///         let what = format!("{} {}", step.task.as_str(), step.subject.unwrap_or_default());
 ///         self.0.lock().unwrap().push(format!("{what}: {done} of {total}, {bytes_done} of {total_bytes} bytes"));
 ///     }
@@ -109,6 +114,33 @@ pub struct Step<'a> {
     pub total_bytes: u64,
     /// What a sync did with the registry that is done now: a report with this one. `None` in all other steps.
     pub synced: Option<&'a SyncReport>,
+    /// What a sync waits for, if a request of the subject failed: until the next step of that, or of another.
+    pub retrying: Option<Retry<'a>>,
+}
+
+/// A request that failed and will be repeated; [`Step`] has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry<'a> {
+    /// The number of the next attempt; 2 is the first retry.
+    pub attempt: u32,
+    /// How many attempts there are at most.
+    pub attempts: u32,
+    /// The wait before it.
+    pub wait: Duration,
+    /// Why the last attempt failed.
+    pub reason: &'a str,
+}
+
+impl<'a> Retry<'a> {
+    pub(crate) fn new(attempt: u32, attempts: u32, wait: Duration, reason: &'a str) -> Self {
+        Self {
+            attempt,
+            attempts,
+            wait,
+            reason,
+        }
+    }
 }
 
 impl<'a> Step<'a> {
@@ -123,6 +155,7 @@ impl<'a> Step<'a> {
             bytes_done: 0,
             total_bytes: 0,
             synced: None,
+            retrying: None,
         }
     }
 

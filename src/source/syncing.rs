@@ -7,7 +7,7 @@ use crate::catalog::sync::SyncReport;
 use crate::error::Error;
 use crate::http::call::{Arrivals, Call};
 use crate::mutex::Mutex;
-use crate::progress::{Progress, Step, Task};
+use crate::progress::{Progress, Retry, Step, Task};
 
 /// The registries of one sync, of all its sources.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl Syncing {
         let arriving = Arriving {
             syncing: self.clone(),
             name: name.to_owned(),
+            attempts: call.client.attempts(),
         };
         let report = sync(&Call {
             arrivals: Some(Arc::new(arriving)),
@@ -73,11 +74,12 @@ impl Syncing {
     }
 }
 
-/// The document of a registry while it arrives.
+/// The document of a registry until it is here.
 #[derive(Debug)]
 struct Arriving {
     syncing: Arc<Syncing>,
     name: String,
+    attempts: u32,
 }
 
 impl Arrivals for Arriving {
@@ -95,5 +97,12 @@ impl Arrivals for Arriving {
 
     fn archive_came(&self, _: u64) {}
 
-    fn retrying(&self, _: u32, _: Duration, _: &Error) {}
+    fn retrying(&self, attempt: u32, wait: Duration, error: &Error) {
+        let (state, reason) = (self.syncing.state.lock(), error.to_string());
+        self.syncing.progress.on_step(&Step {
+            subject: Some(&self.name),
+            retrying: Some(Retry::new(attempt, self.attempts, wait, &reason)),
+            ..self.syncing.step(&state)
+        });
+    }
 }

@@ -25,8 +25,8 @@ use crate::catalog::sync::{
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, Result};
-use crate::http::Failure;
 use crate::http::call::Call;
+use crate::http::{Failure, GetOptions};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 #[cfg(feature = "author")]
 use crate::size::sizes_apart;
@@ -160,8 +160,10 @@ impl Source for Chunked {
             Ok(manifest)
         };
         let urls = data_urls(&self.bases, &expected);
-        call.client
-            .document(&urls, MAX_MANIFEST_BYTES, &call.cancel, read)
+        call.retrying(&urls, |_, url| {
+            let mut body = call.body(url, &GetOptions::default())?;
+            read(url, body.read_whole(MAX_MANIFEST_BYTES, &call.cancel)?)
+        })
     }
 
     fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {

@@ -52,6 +52,20 @@ impl Sources {
     fn run(&self, line: &str) -> Ran {
         run_line(&self.mount(), line)
     }
+
+    /// Syncs `a` alone.
+    fn steps(&self) -> Arc<Steps> {
+        let config = format!("[sources.a]\nurl = \"{}/a\"\n", self.rack.server.url());
+        let config = self.rack.bare_config().bootstrap(config);
+        let environment = self.rack.environment();
+        let manager = ModelManager::builder(config)
+            .environment(environment)
+            .build();
+        let steps = Arc::new(Steps::default());
+        let options = SyncOptions::default().progress(steps.clone());
+        manager.sync(&options).unwrap();
+        steps
+    }
 }
 
 #[test]
@@ -116,9 +130,13 @@ fn a_sync_ends_with_a_sum_and_programs_get_the_order_of_the_configuration() {
 /// How far a sync was: what is done, of how many, and the name and bytes of one that is not.
 type StepOf = (u64, u64, String, u64, u64);
 
-/// Keeps how far a sync was, and what it said was done.
+/// Keeps how far a sync was, what it said was done, and what it waited for.
 #[derive(Debug, Default)]
-struct Steps(Mutex<Vec<StepOf>>, Mutex<Vec<String>>);
+struct Steps(
+    Mutex<Vec<StepOf>>,
+    Mutex<Vec<String>>,
+    Mutex<Vec<(u32, String)>>,
+);
 
 impl Progress for Steps {
     fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {}
@@ -133,6 +151,10 @@ impl Progress for Steps {
             step.total_bytes,
         );
         self.0.lock().unwrap().push(step_of);
+        if let Some(failed) = step.retrying {
+            let failed = (failed.attempt, failed.reason.to_owned());
+            self.2.lock().unwrap().push(failed);
+        }
         if let Some(done) = step.synced {
             let synced = done.synced.iter().map(|it| it.name.clone());
             let failed = done.failed.iter().map(|it| it.name.clone());
@@ -144,16 +166,7 @@ impl Progress for Steps {
 #[test]
 fn programs_learn_how_much_of_a_registry_is_here_and_when_each_is_done() {
     let sources = Sources::new();
-    let config = format!("[sources.a]\nurl = \"{}/a\"\n", sources.rack.server.url());
-    let config = sources.rack.bare_config().bootstrap(config);
-    let environment = sources.rack.environment();
-    let manager = ModelManager::builder(config)
-        .environment(environment)
-        .build();
-    let steps = Arc::new(Steps::default());
-    manager
-        .sync(&SyncOptions::default().progress(steps.clone()))
-        .unwrap();
+    let steps = sources.steps();
     let told = steps.0.lock().unwrap();
     assert_eq!(told[0], (0, 1, String::new(), 0, 0));
     let length = told[1].4;
@@ -164,4 +177,16 @@ fn programs_learn_how_much_of_a_registry_is_here_and_when_each_is_done() {
     assert_eq!(told[told.len() - 2], (0, 1, "a".to_owned(), length, length));
     assert_eq!(told[told.len() - 1], (1, 1, String::new(), 0, 0));
     assert_eq!(*steps.1.lock().unwrap(), ["a"]);
+}
+
+#[test]
+fn programs_learn_what_a_sync_waits_for() {
+    let sources = Sources::new();
+    let failing = Rule::path("/a/models.json").times(1).status(503);
+    sources.rack.server.rule(failing);
+    let steps = sources.steps();
+    let waits = steps.2.lock().unwrap();
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(waits[0].0, 2);
+    assert!(waits[0].1.contains("status 503"), "{waits:?}");
 }
