@@ -20,8 +20,10 @@ pub(crate) mod local_copies;
 pub(crate) mod members;
 pub(crate) mod pace;
 pub(crate) mod plan;
+mod ranged_parts;
 pub(crate) mod receive;
 pub(crate) mod tally;
+mod whole_parts;
 pub(crate) mod workers;
 
 use std::sync::Arc;

@@ -1,0 +1,117 @@
+//! Fetching a part in ranges, or whole from a server that does not support them.
+
+use std::ops::Range;
+
+use super::intake::Intake;
+use super::jobs::{Job, Round, options};
+use super::plan::ranges_of;
+use crate::error::Result;
+use crate::http::Body;
+use crate::manifest::Part;
+
+impl Round<'_> {
+    /// Fetches one range of a part; all of the part if the server does not support ranges.
+    pub(super) fn fetch_range(
+        &self,
+        index: usize,
+        range: Range<u64>,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        let part = self.transfer.manifest.parts()[index];
+        self.working_on(&range);
+        if self.full_responses.hand_over(index, &range) {
+            return Ok(());
+        }
+        let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
+        let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
+            let missing = intake.missing();
+            let missing = missing.start - part.offset..missing.end - part.offset;
+            let mut body = self.receiver.get_range(url, missing, &options(&part))?;
+            if !body.is_range {
+                // Whoever receives the part whole writes the range from its beginning.
+                intake.restart();
+                return Ok(Some(body));
+            }
+            self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
+            Ok(None)
+        });
+        let missing = intake.missing();
+        let whole = match fetched {
+            Err(_) if self.receiver.is_withdrawn() && !missing.is_empty() => {
+                if missing.start > range.start {
+                    self.complete_range(&part, range.start..missing.start, buffer)?;
+                }
+                self.give_back(Job::Range(index, missing));
+                return Ok(());
+            }
+            Err(_) if self.receiver.is_withdrawn() => None,
+            fetched => fetched?,
+        };
+        match whole {
+            None => self.complete_range(&part, range, buffer),
+            Some(body) if self.full_responses.claim(index, &range) => {
+                self.take_full(index, &part, body, buffer)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Receives a part whole, at first from a response that is here, and writes those of its ranges that nobody else
+    /// writes.
+    fn take_full(&self, index: usize, part: &Part, body: Body, buffer: &mut [u8]) -> Result<()> {
+        self.receiver.connections.keep();
+        self.jobs.lock().retain(|job| match job {
+            Job::Range(other, range) if *other == index => {
+                self.full_responses.own(index, range);
+                false
+            }
+            _ => true,
+        });
+        let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
+        // How much of each range that the stream has reached is for it to write.
+        let mut reached: Vec<Range<u64>> = Vec::new();
+        // Of another size, it is a page to sign in, for example, which may not come again.
+        let mut here = Some(body).filter(|body| body.length == Some(part.size_bytes));
+        self.receiver.with_mirrors(self.urls(index)?, |url| {
+            reached.clear();
+            self.full_responses.begin(index);
+            let mut body = match here.take() {
+                Some(body) => body,
+                None => self.receiver.get(url, &options(part))?,
+            };
+            let mut take = |at: u64, piece: &[u8]| {
+                let begin = part.offset + at;
+                let end = begin + piece.len() as u64;
+                while let Some(next) = ranges.get(reached.len())
+                    && next.start < end
+                {
+                    reached.push(self.full_responses.reach(index, next));
+                }
+                for owned in &reached {
+                    let (from, to) = (begin.max(owned.start), end.min(owned.end));
+                    if from < to {
+                        let index = |offset: u64| usize::try_from(offset - begin).unwrap_or(0);
+                        self.write(&[from], 0, &piece[index(from)..index(to)])?;
+                    }
+                }
+                Ok(())
+            };
+            let received = self
+                .receiver
+                .receive(&mut body, part.size_bytes, buffer, &mut take);
+            received.map_err(|failure| self.receiver.explain(&mut body, failure))
+        })?;
+        let deferred = self.full_responses.end(index).into_iter();
+        let deferred = deferred.map(|range| Job::Range(index, range));
+        self.jobs.lock().extend(deferred);
+        for owned in reached.into_iter().filter(|owned| !owned.is_empty()) {
+            self.complete_range(part, owned, buffer)?;
+        }
+        Ok(())
+    }
+
+    fn complete_range(&self, part: &Part, range: Range<u64>, buffer: &mut [u8]) -> Result<()> {
+        let is_last = range.end == part.range().end;
+        self.complete(range, u64::from(is_last), buffer)
+    }
+}
