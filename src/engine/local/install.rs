@@ -99,6 +99,13 @@ impl InstallReport {
     }
 }
 
+/// Files that somebody made, each with its name in the model and its path.
+#[derive(Default)]
+struct FoundFiles {
+    files: Vec<(String, PathBuf)>,
+    left_out: Vec<String>,
+}
+
 /// Files that somebody made, hashed.
 struct HashedFiles {
     manifest: Manifest,
@@ -142,7 +149,14 @@ impl Engine {
         let (folder, found) = match (is_folder, from.parent(), from.file_name()) {
             (false, Some(parent), Some(name)) => {
                 let name = name.to_string_lossy().into_owned();
-                (parent, (vec![(name, from.clone())], Vec::new()))
+                let files = vec![(name, from.clone())];
+                (
+                    parent,
+                    FoundFiles {
+                        files,
+                        ..FoundFiles::default()
+                    },
+                )
             }
             _ => (&*from, self.files_below(&from, Links::Follow, options)?),
         };
@@ -203,7 +217,7 @@ impl Engine {
         folder: &Path,
         links: Links,
         options: &InstallOptions,
-    ) -> Result<(Vec<(String, PathBuf)>, Vec<String>)> {
+    ) -> Result<FoundFiles> {
         let layout = self.store.layout();
         let is_own = |name: &str, _: &Path, _: bool| {
             RelPath::parse(name).is_ok_and(|path| layout.is_own(&path))
@@ -216,25 +230,27 @@ impl Engine {
             }
             files.push((file.name, file.path));
         }
-        Ok((files, walked.left_behind))
+        let left_out = walked.left_behind;
+        Ok(FoundFiles { files, left_out })
     }
 
-    /// Makes the manifest of files, of which each has its name in the model and its path.
+    /// Makes the manifest of files.
     fn hash_files(
         &self,
         model: &ModelRef,
         from: &Path,
-        (found, left_out): (Vec<(String, PathBuf)>, Vec<String>),
+        found: FoundFiles,
         options: &InstallOptions,
     ) -> Result<HashedFiles> {
-        if found.is_empty() {
+        let FoundFiles { files, left_out } = found;
+        if files.is_empty() {
             let message = format!("there is no file in {}", from.display());
             return Err(Error::argument(message));
         }
         let (subject, bytes) = (model.to_string(), AtomicU64::new(0));
-        let sizes = found.iter().map(|(_, path)| fs::metadata(path));
+        let sizes = files.iter().map(|(_, path)| fs::metadata(path));
         let step = Step {
-            total_bytes: sizes.flatten().map(|found| found.len()).sum(),
+            total_bytes: sizes.flatten().map(|file| file.len()).sum(),
             ..Step::new(Task::Hashing, 1)
         };
         let hashing = Hashing {
@@ -252,7 +268,7 @@ impl Engine {
                 ..ManifestFile::new(name)
             })
         };
-        let files: Vec<ManifestFile> = found.par_iter().map(hash).collect::<Result<_>>()?;
+        let files: Vec<ManifestFile> = files.par_iter().map(hash).collect::<Result<_>>()?;
         check_distinct(files.iter().map(|file| &file.path)).map_err(Error::argument_name)?;
         Ok(HashedFiles {
             manifest: Manifest::of_files(files, "", from.display())?,
