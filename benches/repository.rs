@@ -339,11 +339,14 @@ fn registry(arguments: &Arguments, folder: &Folder) -> Result<()> {
     Ok(())
 }
 
+/// Writes the entry of a number.
+type Entry = fn(usize) -> String;
+
 fn hostile(arguments: &Arguments, folder: &Folder) -> Result<()> {
     let bytes = arguments.size(60 << 20, 1 << 20);
     let size = mebibytes(bytes as f64);
     let mut table = Table::new(format!("hostile: registries of {size}"));
-    let kinds: [(&str, &str, fn(usize) -> String); 4] = [
+    let kinds: [(&str, &str, Entry); 4] = [
         ("files that are numbers", "[files]\n", |it| {
             format!("f{it} = 1\n")
         }),
