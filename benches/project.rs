@@ -2,7 +2,7 @@
 //!
 //! | part | measures |
 //! |---|---|
-//! | `one` | 20,000 files of 4 KiB as one model: registered, registered again, checked by size and time, checked whole |
+//! | `one` | 20,000 files of 4 KiB as one model: registered, registered again, synced, checked by size and time, checked whole |
 //! | `many` | the same files as 20,000 models of a format, each read for what it says |
 //!
 //! Beside them `sha256sum` hashes the same files, where that is installed; below the memory stands the registry's size.
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use modelrack::project::{AddOptions, Project, StatusOptions};
+use modelrack::project::{AddOptions, Project, ResyncOptions, StatusOptions};
 use support::{
     Arguments, Folder, Result, Series, Start, Table, mebibytes, run_role, say, say_usage, seconds,
 };
@@ -53,6 +53,11 @@ fn play(name: &str, arguments: &[String]) -> Result<()> {
             say("registered", report.registered.len());
             say("failed", report.failed.len());
         }
+        ("sync", [project, _]) => {
+            let mut project = Project::open(project, &Default::default())?;
+            let report = project.resync(&ResyncOptions::default())?;
+            say("changed", report.difference.changed.len());
+        }
         ("status", [project, depth]) => {
             let options = StatusOptions::default().deep(*depth == "deep");
             let report = Project::open(project, &Default::default())?.status(&options)?;
@@ -75,10 +80,11 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
         mut hashing,
         mut adding,
         mut again,
+        mut syncing,
         mut checking,
         mut deep,
         mut peak,
-    ] = [const { Series::new() }; 6];
+    ] = [const { Series::new() }; 7];
     for _ in 0..arguments.runs(5) {
         hashing.extend(sha256sum(&folder.join("models"))?);
         if registry.exists() {
@@ -99,6 +105,7 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
         let models = if id.is_empty() { count } else { 1 };
         run(&mut adding, "add", id, ("registered", models as f64))?;
         run(&mut again, "add", id, ("registered", 0.0))?;
+        run(&mut syncing, "sync", "", ("changed", 0.0))?;
         run(&mut checking, "status", "shallow", ("hashed", 0.0))?;
         run(&mut deep, "status", "deep", ("hashed", files as f64))?;
     }
@@ -109,6 +116,7 @@ fn measure(arguments: &Arguments, folder: &Folder, part: &str, id: &str) -> Resu
     for (what, series) in [
         ("register", &adding),
         ("register again", &again),
+        ("sync", &syncing),
         ("check, by size and time", &checking),
         ("check, hashing all", &deep),
     ] {
