@@ -6,6 +6,8 @@
 //! | [`RemoteMetadata`], [`Facts`], [`Metadata`] | what a registry states about a version |
 //! | [`SearchOptions`], [`SearchReport`] | searching |
 //! | [`Example`] | models that belong together |
+//! | [`ModelsToml`], [`ListedFile`] | a registry as a value: parsed, loaded, saved |
+//! | [`DiscoverOptions`], [`DiscoveredRegistry`] | the registry that a repository serves now |
 //! | [`SourceInfo`], [`SourceKind`], [`RefInfo`], [`CachedRegistry`], [`RegistryMode`] | the sources and their cached registries |
 //! | [`SyncOptions`], [`SyncReport`], [`SyncedRegistry`], [`RegistryFailure`] | syncing registries |
 //! | [`ClearOptions`], [`ClearPlan`], [`ClearedRegistry`] | removing cached registries |
@@ -93,6 +95,9 @@ pub use crate::catalog::sync::{
 };
 pub use crate::catalog::{Facts, LocalState, Metadata, RemoteDetail, RemoteMetadata, RemoteModel};
 pub use crate::engine::clear::{ClearOptions, ClearPlan, ClearedRegistry};
+pub use crate::engine::discover::DiscoverOptions;
 pub use crate::engine::lookup::list::RemoteOptions;
 pub use crate::engine::lookup::search::{SearchOptions, SearchReport};
 pub use crate::engine::sync::SyncOptions;
+pub use crate::source::discovered::DiscoveredRegistry;
+pub use crate::source::models_toml::{ListedFile, ModelsToml};

@@ -1,6 +1,7 @@
 //! What is known of sources and their registries on this machine.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::ser::SerializeStruct;
@@ -197,6 +198,8 @@ pub struct CachedRegistry {
     pub fetched_at: SystemTime,
     /// The number of versions that it lists.
     pub versions: usize,
+    /// The file, as it was served; [`ModelsToml::load`](crate::remote::ModelsToml::load) reads it.
+    pub path: PathBuf,
 }
 
 impl CachedRegistry {
@@ -209,6 +212,7 @@ impl CachedRegistry {
             commit: None,
             fetched_at: SystemTime::now(),
             versions: 0,
+            path: PathBuf::new(),
         }
     }
 }

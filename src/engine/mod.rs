@@ -4,6 +4,7 @@
 //! what depends on the kind is asked of a [`Source`](crate::source::Source).
 
 pub(crate) mod clear;
+pub(crate) mod discover;
 pub(crate) mod local;
 pub(crate) mod lookup;
 pub(crate) mod pull;

@@ -7,7 +7,7 @@ use crate::catalog::sync::SyncReport;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
-use crate::model::{ModelRef, check_version};
+use crate::model::{ModelRef, check_reference};
 use crate::progress::{CancelToken, Progress};
 use crate::setters::setters;
 use crate::source::syncing::Syncing;
@@ -102,9 +102,7 @@ impl Engine {
     fn sources_to_sync(&self, options: &SyncOptions) -> Result<Vec<Arc<dyn Source>>> {
         let wanted = options.source.as_deref();
         if let Some(reference) = &options.reference {
-            check_version(reference).map_err(|error| {
-                Error::invalid_ref(reference, format!("is not a ref: it {}", error.reason()))
-            })?;
+            check_reference(reference)?;
         }
         if let Some(repo) = &options.repo {
             return Ok(vec![self.sources.of_repo(repo, wanted)?]);

@@ -9,6 +9,7 @@ use crate::catalog::registry::{Example, RemoteListing, SourceInfo};
 use crate::catalog::sync::SyncReport;
 use crate::catalog::{RemoteDetail, RemoteModel};
 use crate::engine::clear::{ClearOptions, ClearPlan};
+use crate::engine::discover::DiscoverOptions;
 use crate::engine::local::copy::{CopyOptions, CopyReport};
 use crate::engine::local::install::{InstallOptions, InstallReport};
 use crate::engine::local::list::{InstalledDetail, InstalledModel, ListOptions, Listing};
@@ -26,6 +27,7 @@ use crate::engine::sync::SyncOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::progress::{CancelToken, Download};
+use crate::source::discovered::DiscoveredRegistry;
 use crate::store::record::Annotation;
 
 pub use model_manager::{ModelManager, ModelManagerBuilder};
@@ -619,6 +621,30 @@ pub trait Manager: Send + Sync + Debug {
     /// [`ErrorKind::InvalidRef`] for an invalid ref.
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
         unsupported("sync")
+    }
+
+    /// Fetches the registry of a repository as it is served now, and keeps nothing of it. Lists and pulls go by what was
+    /// [synced](Manager::sync); a registry that is cached is a file, whose [path](crate::remote::CachedRegistry::path)
+    /// [`Manager::sources`] has.
+    ///
+    /// ```no_run
+    /// use modelrack::Manager;
+    /// use modelrack::remote::DiscoverOptions;
+    ///
+    /// # let (_folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+    /// let found = manager.discover(&DiscoverOptions::default().source("mf6/test").reference("develop"))?;
+    /// println!("{} ({}) at {}", found.name, found.source, found.reference);
+    /// println!("found at {}, {:?}, {}", found.url, found.commit, found.mode.as_str());
+    /// println!("{} models, {} files", found.registry.models().len(), found.registry.files().len());
+    /// found.registry.save("develop.toml".as_ref())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Registry`] if the ref does not exist or has no registry; those of [`Manager::sync`];
+    /// [`ErrorKind::InvalidArgument`] for a source that is not a repository.
+    fn discover(&self, options: &DiscoverOptions) -> Result<DiscoveredRegistry> {
+        unsupported("discover")
     }
 
     /// Returns the cached registries that [`Manager::clear`] would remove.

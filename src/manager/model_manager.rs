@@ -13,12 +13,13 @@ use crate::env::Environment;
 use crate::error::Result;
 use crate::http::transport::Transport;
 use crate::manager::{
-    Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, Download, Example,
-    InstallOptions, InstallReport, InstalledDetail, InstalledModel, ListOptions, Listing, Manager,
-    MatchingReport, ModelAddress, ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport,
-    PullOptions, PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions,
-    RemoveReport, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
-    UpdateReport, UsageOptions, UsageReport, VerifyOptions, VerifyReport,
+    Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, DiscoverOptions,
+    DiscoveredRegistry, Download, Example, InstallOptions, InstallReport, InstalledDetail,
+    InstalledModel, ListOptions, Listing, Manager, MatchingReport, ModelAddress, ModelName,
+    ModelPattern, PruneOptions, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport,
+    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
+    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, UsageOptions,
+    UsageReport, VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -283,6 +284,10 @@ impl Manager for ModelManager {
 
     fn sync(&self, options: &SyncOptions) -> Result<SyncReport> {
         self.engine()?.sync(options)
+    }
+
+    fn discover(&self, options: &DiscoverOptions) -> Result<DiscoveredRegistry> {
+        self.engine()?.discover(options)
     }
 
     fn plan_clear(&self, options: &ClearOptions) -> Result<ClearPlan> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use crate::error::Error;
 use crate::relpath::{InvalidName, check_component};
 
 pub use address::{ModelAddress, ModelPattern};
@@ -229,6 +230,13 @@ fn check_segment(segment: &str, whole: &str) -> Result<(), InvalidName> {
         return Err(InvalidName::new(whole, "has one of : * ? \" < > |"));
     }
     Ok(())
+}
+
+/// Refuses what cannot be a ref.
+pub(crate) fn check_reference(reference: &str) -> Result<(), Error> {
+    check_version(reference).map_err(|error| {
+        Error::invalid_ref(reference, format!("is not a ref: it {}", error.reason()))
+    })
 }
 
 pub(crate) fn check_version(version: &str) -> Result<(), InvalidName> {

@@ -49,6 +49,11 @@ impl<'t> Registry<'t> {
         })
     }
 
+    /// Returns the tables that every reader knows, and what is said about each model.
+    pub(crate) fn into_tables(self) -> (Document<'t>, BTreeMap<String, Metadata>) {
+        (self.document, self.metadata)
+    }
+
     /// Returns the number of files that it lists.
     pub(crate) fn file_count(&self) -> usize {
         self.document.files.len()

@@ -19,9 +19,9 @@ pub(crate) mod version;
 mod write;
 
 pub(crate) use consumer::Registry;
+pub(crate) use document::{Document, Lists, MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
 #[cfg(feature = "author")]
-pub(crate) use document::{Document, FileEntry, owned_lists};
-pub(crate) use document::{MAX_REGISTRY_BYTES, REGISTRY_FILE, is_zip};
+pub(crate) use document::{FileEntry, owned_lists};
 #[cfg(feature = "author")]
 pub(crate) use metadata::storable;
 #[cfg(feature = "author")]

@@ -39,8 +39,10 @@ pub(crate) mod by_hand;
 pub(crate) mod cache;
 pub(crate) mod chunked;
 pub(crate) mod compiled;
+pub(crate) mod discovered;
 mod entry;
 mod hub;
+pub(crate) mod models_toml;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;
@@ -72,6 +74,7 @@ use crate::manifest::Manifest;
 use crate::model::{ModelName, ModelRef};
 use crate::near::nearest;
 use crate::relpath::below;
+use crate::source::discovered::DiscoveredRegistry;
 use crate::source::places::Places;
 use crate::source::syncing::Syncing;
 
@@ -198,6 +201,13 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
             )],
             ..SyncReport::default()
         })
+    }
+
+    /// Finds and reads the registry of a ref, or of its default one, and keeps nothing; only for repositories.
+    fn discover(&self, _call: &Call, _reference: Option<&str>) -> Result<DiscoveredRegistry> {
+        let label = self.label();
+        let message = format!("the source '{}' is not a repository", label.escape_debug());
+        Err(Error::argument(message))
     }
 
     /// Brings up to date what it knows of these versions before installed models are compared with it; returns those

@@ -246,6 +246,7 @@ impl Repository {
             repo: head.origin.repo,
             fetched_at: self.cache(reference).any_meta()?.fetched_at,
             versions: head.models,
+            path: self.cache(reference).document_path(),
         })
     }
 

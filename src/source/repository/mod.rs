@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::relpath::below;
+use crate::source::discovered::DiscoveredRegistry;
 use crate::source::places::Places;
 use crate::source::zips::{OpenedZips, Opening, drop_kept};
 use crate::source::{Context, Identity, ListFilter, Prefetched, Route, Source, SyncRequest};
@@ -246,6 +247,10 @@ impl Source for Repository {
             // Without any, the default branch.
             None => self.place.refs.len().max(1),
         }
+    }
+
+    fn discover(&self, call: &Call, reference: Option<&str>) -> Result<DiscoveredRegistry> {
+        self.discover_ref(call, reference)
     }
 
     fn refresh(&self, call: &Call, versions: &BTreeSet<&str>) -> Vec<(String, Error)> {

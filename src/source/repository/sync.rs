@@ -19,6 +19,8 @@ use crate::http::call::Call;
 use crate::modelstoml::Registry;
 use crate::mutex::Mutex;
 use crate::source::cache::{CachedMeta, RegistryCache};
+use crate::source::discovered::DiscoveredRegistry;
+use crate::source::models_toml::ModelsToml;
 use crate::source::{Source, SyncRequest, at_once};
 
 /// The sync of one repository under way.
@@ -39,16 +41,7 @@ impl Repository {
         request: &SyncRequest<'_>,
     ) -> SyncReport {
         let label = self.label();
-        let sync = Sync {
-            repository: self,
-            discovery: Discovery {
-                call,
-                place: &self.place,
-                label: &label,
-            },
-            force: request.force,
-            refs: Mutex::default(),
-        };
+        let sync = Sync::new(self, call, &label, request.force);
         let default_branch;
         let references = match references {
             [] => match sync.default_branch() {
@@ -73,6 +66,37 @@ impl Repository {
             all.extend(report);
         }
         all
+    }
+
+    /// Finds and reads the registry of a ref, and keeps nothing; without a ref, of the only one that is configured, else of the
+    /// default branch.
+    pub(super) fn discover_ref(
+        &self,
+        call: &Call,
+        reference: Option<&str>,
+    ) -> Result<DiscoveredRegistry> {
+        let label = self.label();
+        let sync = Sync::new(self, call, &label, true);
+        let reference = match (reference, self.place.refs.as_slice()) {
+            (Some(reference), _) => reference.to_owned(),
+            (None, [only]) => only.clone(),
+            (None, _) => sync.default_branch()?,
+        };
+        let Discovered::Registry(served) = sync.find(call, &reference, None)? else {
+            return Err(sync.unasked());
+        };
+        Ok(DiscoveredRegistry {
+            source: self.identity.key.clone(),
+            mode: match served.commit {
+                Some(_) => RegistryMode::VersionControlled,
+                None => RegistryMode::Release,
+            },
+            commit: served.commit,
+            registry: ModelsToml::parse(served.text, &served.url)?,
+            name: label,
+            url: served.url,
+            reference,
+        })
     }
 
     /// Syncs what a lookup lacks, where the app wants that; returns the registries that failed.
@@ -124,7 +148,20 @@ impl Repository {
     }
 }
 
-impl Sync<'_> {
+impl<'a> Sync<'a> {
+    fn new(repository: &'a Repository, call: &'a Call, label: &'a str, force: bool) -> Self {
+        Self {
+            repository,
+            discovery: Discovery {
+                call,
+                place: &repository.place,
+                label,
+            },
+            force,
+            refs: Mutex::default(),
+        }
+    }
+
     fn refs(&self) -> Result<Arc<Refs>> {
         let mut known = self.refs.lock();
         if let Some(refs) = &*known {
@@ -149,15 +186,7 @@ impl Sync<'_> {
         let cache = self.repository.cache(reference);
         let cached = self.usable_copy(&cache, reference);
         let known = cached.as_ref().map(|(origin, _)| origin);
-        let discovery = Discovery {
-            call,
-            ..self.discovery
-        };
-        let found = match discovery.in_release(reference, known)? {
-            Some(found) => found,
-            None => discovery.under_version_control(reference, self.refs()?.as_ref(), known)?,
-        };
-        let meta = match (found, cached) {
+        let meta = match (self.find(call, reference, known)?, cached) {
             // Not every server has validators.
             (Discovered::Registry(served), Some((known, meta)))
                 if served.revision() == known.revision =>
@@ -168,16 +197,30 @@ impl Sync<'_> {
                 return self.keep(&cache, reference, &served).map(Some);
             }
             (Discovered::Unchanged, Some((_, meta))) => meta,
-            (Discovered::Unchanged, None) => {
-                let message = "the server responded 'unchanged' to an unconditional request";
-                return Err(Error::registry(&self.repository.identity.key, message));
-            }
+            (Discovered::Unchanged, None) => return Err(self.unasked()),
         };
         cache.write_meta(&CachedMeta {
             fetched_at: SystemTime::now(),
             ..meta
         })?;
         Ok(None)
+    }
+
+    /// Finds the registry of a ref: a release's first.
+    fn find(&self, call: &Call, reference: &str, known: Option<&Origin>) -> Result<Discovered> {
+        let discovery = Discovery {
+            call,
+            ..self.discovery
+        };
+        match discovery.in_release(reference, known)? {
+            Some(found) => Ok(found),
+            None => discovery.under_version_control(reference, self.refs()?.as_ref(), known),
+        }
+    }
+
+    fn unasked(&self) -> Error {
+        let message = "the server responded 'unchanged' to an unconditional request";
+        Error::registry(&self.repository.identity.key, message)
     }
 
     /// What is known of the cached copy, when it is whole and of what is asked for now.

@@ -11,8 +11,8 @@ use modelrack::installed::{
 use modelrack::progress::Download;
 use modelrack::pull::MatchingReport;
 use modelrack::remote::{
-    ClearPlan, Example, RemoteDetail, RemoteListing, RemoteModel, SearchReport, SourceInfo,
-    SyncReport,
+    ClearPlan, DiscoverOptions, DiscoveredRegistry, Example, RemoteDetail, RemoteListing,
+    RemoteModel, SearchReport, SourceInfo, SyncReport,
 };
 use modelrack::{
     CancelToken, ClearOptions, CopyOptions, Error, ErrorKind, ListOptions, Manager, ModelAddress,
@@ -185,6 +185,10 @@ impl Manager for Recording {
     fn sync(&self, _: &SyncOptions) -> Result<SyncReport> {
         self.note("sync")?;
         Ok(SyncReport::default())
+    }
+
+    fn discover(&self, _: &DiscoverOptions) -> Result<DiscoveredRegistry> {
+        self.note_only("discover")
     }
 
     fn plan_clear(&self, _: &ClearOptions) -> Result<ClearPlan> {

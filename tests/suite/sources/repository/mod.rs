@@ -16,6 +16,7 @@ mod servers;
 mod syncing;
 mod together;
 mod tokens;
+mod values;
 
 use std::fmt::Write as _;
 
