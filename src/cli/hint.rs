@@ -82,9 +82,13 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             near,
             format!("list its versions with '{path} list --remote {model}'"),
         ),
-        ErrorKind::NotInstalled { near, model } => {
-            or_near(near, format!("install it with '{path} pull {model}'"))
-        }
+        ErrorKind::NotInstalled { near, model } => or_near(
+            near,
+            match session.verb {
+                "remove" => format!("list what is installed with '{path} list'"),
+                _ => format!("install it with '{path} pull {model}'"),
+            },
+        ),
         ErrorKind::FolderMissing { model, .. } => {
             format!("restore it with '{path} pull {model}'")
         }

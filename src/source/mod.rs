@@ -145,6 +145,11 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         true
     }
 
+    /// Whether a model that it cannot list may be at this path.
+    fn may_offer(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Lists everything it offers, in the order of names.
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing>;
 

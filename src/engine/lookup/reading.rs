@@ -210,6 +210,14 @@ fn near_sources(sources: &[Arc<dyn Source>], typed: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
+/// The names under which sources that cannot list their models may offer what was typed without their name.
+fn unlisted(sources: &[Arc<dyn Source>], typed: &str) -> Vec<String> {
+    let sources = sources.iter().filter(|source| source.may_offer(typed));
+    sources
+        .map(|source| source.identity().full_name(typed))
+        .collect()
+}
+
 /// All ways to read a pattern, the likeliest first: the pattern of full names, and the version when one is named.
 pub(crate) fn read_pattern(
     sources: &[Arc<dyn Source>],
@@ -333,10 +341,14 @@ impl Engine {
         {
             Some(source) if source.can_list() => (Vec::new(), vec![source.identity().name.clone()]),
             Some(_) => (Vec::new(), Vec::new()),
-            None => (
-                self.near_models(&address.head),
-                near_sources(&sources, &address.head),
-            ),
+            None => {
+                let mut near = self.near_models(&address.head);
+                let near_sources = near_sources(&sources, &address.head);
+                if near.is_empty() && near_sources.is_empty() {
+                    near = unlisted(&sources, &address.head);
+                }
+                (near, near_sources)
+            }
         };
         ErrorKind::ModelNotFound {
             model: address.head.clone(),

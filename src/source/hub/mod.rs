@@ -277,7 +277,7 @@ impl Source for Hub {
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         let revision = version.unwrap_or(DEFAULT_REVISION);
         let full = self.identity.full_name(path);
-        if path.split('/').count() > MAX_ID_SEGMENTS {
+        if !self.may_offer(path) {
             return Err(not_found(full));
         }
         let (info, url) = self
@@ -294,6 +294,10 @@ impl Source for Hub {
 
     fn can_list(&self) -> bool {
         false
+    }
+
+    fn may_offer(&self, path: &str) -> bool {
+        path.split('/').count() <= MAX_ID_SEGMENTS
     }
 
     fn list(&self, _: &Call, _: ListFilter<'_>) -> Result<RemoteListing> {

@@ -99,6 +99,14 @@ fn remove_takes_one_version_or_all_of_them() {
         ""
     );
     assert_eq!(names_in(&rack.store().join("g")), Vec::<String>::new());
+    let ran = models(&rack, "remove g/other -y");
+    assert_eq!(
+        (ran.code, ran.err.lines().last()),
+        (
+            4,
+            Some("hint: list what is installed with 'rack models list'")
+        )
+    );
 }
 
 #[test]

@@ -35,6 +35,11 @@ fn files_and_a_type_are_chosen_with_flags() {
     assert_eq!(model["exclude"], serde_json::json!(["*.md"]));
     let shown = models(&machine, "list").success();
     assert!(shown.contains("available (some files)"), "{shown}");
+    let at_terminal = run_words(&mount(&machine, ""), &["list"], Sinks::Columns(60)).success();
+    assert!(
+        at_terminal.contains("main     some files  "),
+        "{at_terminal}"
+    );
     let shown = models(&machine, "info hf/openai/whisper-tiny").success();
     assert!(
         shown.contains("*.json onnx/") && shown.contains("*.md"),
@@ -60,6 +65,25 @@ fn files_and_a_type_are_chosen_with_flags() {
         "{}",
         ran.err
     );
+}
+
+/// Most people know a model by the name that it has on the Hub.
+#[test]
+fn a_name_without_its_source_is_completed_in_the_hint() {
+    let (machine, _, _) = Machine::with_whisper();
+    for (name, hint) in [
+        (
+            "openai/whisper-tiny",
+            "did you mean hf/openai/whisper-tiny?",
+        ),
+        ("gpt2", "did you mean hf/gpt2?"),
+        ("a/b/c", "list all models with 'rack models list --remote'"),
+    ] {
+        let ran = models(&machine, &format!("pull {name}"));
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.err.ends_with(&format!("hint: {hint}\n")), "{}", ran.err);
+    }
+    assert_eq!(machine.hub.server().requests().len(), 0);
 }
 
 /// The hint is typed as it stands.
