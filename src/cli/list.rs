@@ -1,5 +1,7 @@
 //! `list`: list installed models, or what the sources offer.
 
+use std::cell::LazyCell;
+
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, Command};
 use serde::Serialize;
@@ -172,7 +174,13 @@ pub(super) fn print_installed(
         false => "No model is installed.",
     };
     let path = &session.path;
-    let nothing = format!("{what} Run '{path} list --remote' to see what can be pulled.");
+    let nothing = format!("{what} '{path} list --remote' shows what is offered.");
+    // A configuration that cannot be read does not keep the store from being listed.
+    let sources = LazyCell::new(|| session.manager.sources().unwrap_or_default());
+    let name_of = |key: &str| {
+        let source = sources.iter().find(|source| source.key == key);
+        source.map_or_else(|| key.to_owned(), |source| source.name.clone())
+    };
     let row = |model: &ModelRef, status: String, size, time, source: &Option<String>| {
         [
             model.name().to_string(),
@@ -180,14 +188,18 @@ pub(super) fn print_installed(
             status,
             size,
             session.when(time),
-            or_dash(source.as_deref()),
+            or_dash(source.as_deref().map(name_of).as_deref()),
         ]
     };
     let installed = listing.models.iter().map(|of| {
         let size = render::size(of.total_bytes);
         let is_selection = !(of.include.is_empty() && of.exclude.is_empty());
-        let files = if is_selection { " (some files)" } else { "" };
-        let status = format!("{}{files}", of.status.as_str());
+        let status = match (of.status.as_str(), is_selection) {
+            (status, false) => status.to_owned(),
+            // On a terminal, room for the size.
+            ("available", true) if session.console.out_is_terminal => "some files".to_owned(),
+            (status, true) => format!("{status} (some files)"),
+        };
         row(&of.model, status, size, of.installed_at, &of.source)
     });
     // What an update left is no model of its own.

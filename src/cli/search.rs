@@ -57,8 +57,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 
 fn print_installed(session: &Session, models: &[InstalledModel]) -> CliResult {
     let path = &session.path;
-    let nothing =
-        format!("No installed model matches. Run '{path} search --remote' to search the sources.");
+    let nothing = format!("No installed model matches. '{path} search --remote' asks the sources.");
     let rows = models.iter().map(|model| {
         [
             model.model.name().to_string(),

@@ -76,7 +76,7 @@ fn print(session: &Session, entries: &[UpdateEntry], apply: bool) -> CliResult {
             (Freshness::UpToDate, _) if entries.len() > 1 => Ok(()),
             (Freshness::UpToDate, _) => session.say(format!("{model}: up to date")),
             (Freshness::Gone(_), _) => {
-                session.print(format!("{model}: no longer offered by its source"))
+                session.print(format!("{model}: no source offers it any more"))
             }
             (Freshness::Unknown(error), _) => {
                 session.print(format!("{model}: unknown: {}", chain(error)))

@@ -242,7 +242,7 @@ fn messages_quote_the_command_as_it_was_typed() {
     let quotes = |words: &'static str, expected: &str, run: &dyn Fn(&Mount)| {
         let (mount, _, text) = recorded(words);
         run(&mount);
-        let expected = format!("Run '{expected} list --remote' to see");
+        let expected = format!("'{expected} list --remote' shows");
         assert!(text().contains(&expected), "{words}: {}", text());
     };
     for (words, expected) in [

@@ -50,7 +50,7 @@ fn an_empty_store_says_so_and_says_what_to_do() {
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
     assert_eq!(
         ran.err,
-        "No model is installed. Run 'rack models list --remote' to see what can be pulled.\n"
+        "No model is installed. 'rack models list --remote' shows what is offered.\n"
     );
     assert_eq!(models(&rack, "list --quiet").quiet_success(), "");
     let document = models(&rack, "list --json").quiet_success();

@@ -132,7 +132,7 @@ fn the_tree_works_at_any_depth_and_under_any_name() {
         }
         // Its own words come back in messages.
         let ran = run_below(&parent, &mount, path, &format!("{before} list"));
-        let expected = format!("Run 'tool {before} list --remote' to see what can be pulled.");
+        let expected = format!("'tool {before} list --remote' shows what is offered.");
         assert!(ran.err.contains(&expected), "{}", ran.err);
         let ran = run_below(&parent, &mount, path, &format!("{before} pull g/m"));
         assert!(ran.err.starts_with(label), "{}", ran.err);

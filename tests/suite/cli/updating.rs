@@ -86,7 +86,7 @@ fn update_applies_for_people_too_and_tells_what_is_gone() {
     let ran = models(&rack, "update --apply");
     assert_eq!(
         (ran.code, ran.out.as_str(), ran.err.as_str()),
-        (3, "g/m v1: no longer offered by its source\n", "")
+        (3, "g/m v1: no source offers it any more\n", "")
     );
     let ran = models(&rack, "update g/m");
     assert_eq!((ran.code, ran.out.as_str()), (3, ""));
