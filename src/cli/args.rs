@@ -7,6 +7,7 @@ use std::any::Any;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use unicode_width::UnicodeWidthStr;
 
 #[cfg(feature = "unstable-completion")]
 pub(super) use super::completion::complete;
@@ -238,13 +239,24 @@ pub(super) fn rate_limit(matches: &ArgMatches) -> Option<RateLimit> {
     value(matches, LIMIT_RATE).map(|ByteSize(bytes)| RateLimit::new(*bytes))
 }
 
-/// Formats the examples of a help text. Each line has a command, without the words before it, and a description.
+/// The columns of most terminals. What is wider is broken there, and the end of an example would be read as a command.
+const HELP_COLUMNS: usize = 80;
+
+/// Formats the examples of a help text. Each line has a command, without the words before it, and a description, which gets
+/// a line of its own where one of them does not fit.
 pub(super) fn examples(mount: &Mount, examples: &str) -> String {
     let path = mount.example_path();
-    let lines = examples
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let lines = lines.map(|line| format!("\n  {path} {line}"));
+    let lines = examples.lines().map(str::trim);
+    let lines: Vec<String> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| format!("  {path} {line}"))
+        .collect();
+    let fits = lines.iter().all(|line| line.width() <= HELP_COLUMNS);
+    let lines = lines.iter().map(|line| match line.trim().split_once("  ") {
+        Some((command, description)) if !fits => {
+            format!("\n  {command}\n      {}", description.trim())
+        }
+        _ => format!("\n{line}"),
+    });
     format!("Examples:{}", lines.collect::<String>())
 }

@@ -11,7 +11,7 @@ use crate::remote::ClearPlan;
 
 pub(super) const EXAMPLES: &str = "
     clear                                     all, after confirmation
-    clear --source mf6/test --ref develop -y  one, without confirmation
+    clear --source mf6/test --ref develop -y  one, without asking
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

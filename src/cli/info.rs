@@ -21,7 +21,7 @@ pub(super) const EXAMPLES: &str = "
     info                                  the sources
     info mf6/test                         one of them
     info fast-whisper/tiny fp16           an installed model
-    info fast-whisper/tiny --remote       the versions that can be pulled
+    info fast-whisper/tiny --remote       the versions that are offered
     info fast-whisper/tiny fp16 --remote  one of them
 ";
 

@@ -14,9 +14,9 @@ const OLDER_THAN: &str = "modelrack_older-than";
 
 pub(super) const EXAMPLES: &str = "
     prune                   after confirmation
-    prune --older-than 30d  only what no pull has written to for 30 days
+    prune --older-than 30d  only what no pull wrote to for 30 days
     prune --dry-run         show what would be removed
-    prune -y                without confirmation
+    prune -y                without asking
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

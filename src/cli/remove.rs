@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, ListOptions, ModelAddress, ModelName};
 pub(super) const EXAMPLES: &str = "
     remove fast-whisper/tiny fp16      one version
     remove whisper/tiny whisper/base   several models
-    remove fast-whisper/tiny --all -y  all versions, without confirmation
+    remove fast-whisper/tiny --all -y  all versions, without asking
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {

@@ -19,9 +19,9 @@ const NAMEFILE: &str = "modelrack_namefile";
 const URLS: &str = "modelrack_urls";
 
 pub(super) const EXAMPLES: &str = "
-    registry make --repo OWNER/NAME --ref develop --name mf6/test --path mf6  a branch
-    registry make --repo OWNER/NAME --ref v1 --asset-file all.zip --name mf6  a release
-    registry make --path ./mf6 --name mf6/test                                a local folder
+    registry make --repo OWNER/NAME --ref main --name mf6 --path mf6  a branch
+    registry make --repo OWNER/NAME --ref v1 --asset-file all.zip     a release
+    registry make --path ./mf6 --name mf6/test                        a local folder
 ";
 
 pub(super) fn command(command: Command, _: &Mount) -> Command {

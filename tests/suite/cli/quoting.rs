@@ -1,7 +1,7 @@
 //! How messages and help texts quote the command.
 
-use modelrack::Environment;
 use modelrack::cli::{Console, Mount, models_command, run};
+use modelrack::{Config, Environment};
 
 use super::mount::{mount, untouchable};
 use super::recording::Recording;
@@ -74,4 +74,22 @@ fn help_quotes_the_command_as_it_is_mounted() {
         "{}",
         help(&mount)
     );
+}
+
+/// A line that a terminal breaks looks like two commands.
+#[test]
+fn the_examples_of_every_help_fit_80_columns() {
+    let mut tree = models_command(&Mount::new(Config::new("rack")));
+    tree.build();
+    let mut commands = vec![&tree];
+    let mut lines = 0;
+    while let Some(command) = commands.pop() {
+        commands.extend(command.get_subcommands());
+        let examples = command.get_after_help().map(ToString::to_string);
+        for line in examples.unwrap_or_default().lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            lines += 1;
+        }
+    }
+    assert!(lines > 50, "{lines}");
 }

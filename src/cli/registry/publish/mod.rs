@@ -24,10 +24,10 @@ const ALIAS: &str = "modelrack_alias";
 const METADATA: &str = "modelrack_metadata";
 
 pub(super) const EXAMPLES: &str = "
-    registry publish --to ./public                                        all registered models
-    registry publish sir tiny --to ./public                               some of them
-    registry publish ./tiny --to ./public --group whisper --version v1    a folder
-    registry publish a.bin b.json --to ./public --model m --alias latest  some files
+    registry publish --to ./public                                      all registered models
+    registry publish sir tiny --to ./public                             some of them
+    registry publish ./tiny --to ./public --group whisper --version v1  a folder
+    registry publish a.bin --to ./public --model m --alias latest       a file
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
