@@ -12,6 +12,7 @@ mod socks;
 mod tls;
 
 use std::fmt;
+use std::io;
 use std::sync::Weak;
 
 use ureq::Timeout;
@@ -136,10 +137,16 @@ impl UreqTransport {
             }
             _ => String::new(),
         };
+        // What the message says in full needs no cause.
+        let source = match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => None,
+            ureq::Error::HostNotFound | ureq::Error::Timeout(_) => None,
+            other => Some(other.into()),
+        };
         TransportError {
             message: format!("{what}{limit}{way}"),
             transient,
-            source: Some(error.into()),
+            source,
         }
     }
 
@@ -252,8 +259,8 @@ fn describe(error: &ureq::Error) -> (&'static str, bool) {
 }
 
 /// Describes an error of a socket.
-pub(crate) fn io_message(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind;
+pub(crate) fn io_message(error: &io::Error) -> &'static str {
+    use io::ErrorKind;
     // While a body is read, ureq's own errors come wrapped.
     let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref());
     if let Some(wrapped) = wrapped {
