@@ -188,7 +188,7 @@ const VERBS: &[Verb] = &[
     verb!(tag),
     verb!(du),
     verb!(prune),
-    verb!(clear),
+    verb!(clear, "clean"),
     verb!(sync),
     #[cfg(feature = "author")]
     verb!(registry),

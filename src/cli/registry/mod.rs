@@ -38,7 +38,7 @@ const VERBS: &[Verb] = &[
     verb!(sync),
     verb!(make),
     verb!(import),
-    verb!(publish),
+    verb!(publish, "push"),
     verb!(report),
 ];
 

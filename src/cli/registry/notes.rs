@@ -10,6 +10,9 @@ use crate::error::{chain, is_missing};
 use crate::project::{FailedPath, ItemKind, Project, RegisteredItem};
 use crate::{Error, ErrorKind};
 
+/// Where modelops keeps the registry of a project.
+const OF_MODELOPS: &str = ".modelops-bundle/registry.yaml";
+
 /// Says what a change did to the registry besides what was asked for.
 pub(super) fn note_changes(session: &Session, project: &Project) {
     if let Some(aside) = project.kept_aside() {
@@ -33,10 +36,17 @@ pub(super) fn note_empty(session: &Session, project: &Project) {
     let registry = project.registry();
     let is_empty = registry.entries.is_empty() && registry.targets.is_empty();
     if is_empty && !session.output.json {
-        let (folder, path) = (project.root().display(), &session.path);
-        let place = remedy::place(project);
+        let (file, path) = (project.registry_path(), &session.path);
+        let (command, does) = match project.root().join(OF_MODELOPS).is_file() {
+            true => (
+                format!("import {OF_MODELOPS}"),
+                "takes over what modelops has",
+            ),
+            false => ("add PATH".to_owned(), "registers models"),
+        };
+        let (file, place) = (file.display(), remedy::place(project));
         session.note(format!(
-            "Nothing is registered in {folder}. '{path} registry add PATH{place}' registers models."
+            "Nothing is registered in {file}. '{path} registry {command}{place}' {does}."
         ));
     }
 }

@@ -288,6 +288,7 @@ fn what_modellers_type_works_as_it_is_printed() {
         "pull modflow6-testmodels@develop/mf6/test001a_Tharmonic",
         "clear --source mf6/test --ref develop --force",
         "clear --force",
+        "clean --force",
     ] {
         let ran = run_line(&mount, line);
         assert_eq!(ran.code, 0, "{line}: {ran:?}");

@@ -410,6 +410,14 @@ fn a_project_is_found_from_below_and_by_its_name() {
     let ran = elsewhere("list");
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
     assert!(ran.err.starts_with("Nothing is registered in "), "{ran:?}");
+    let ran = elsewhere("list --registry drafts.toml");
+    let expected = "drafts.toml. 'rack models registry add PATH --registry ";
+    assert!(ran.err.contains(expected), "{ran:?}");
+    let of_modelops: (&str, &[u8]) = (".modelops-bundle/registry.yaml", b"models: {}\n");
+    write_files(workshop.machine.temp.path(), &[of_modelops]);
+    let ran = elsewhere("status");
+    let expected = "'rack models registry import .modelops-bundle/registry.yaml' takes over what modelops has.\n";
+    assert!(ran.err.ends_with(expected), "{ran:?}");
     // Paths are those of whoever types them.
     let w = finish(workshop.process("weights", "add w.bin")).success();
     assert!(w.starts_with("Registered w 1.0.0: 1 file, 3.0 KB\n"), "{w}");

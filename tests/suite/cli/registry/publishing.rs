@@ -99,7 +99,7 @@ fn publish_writes_what_others_pull() {
     let publish = |more: &[&str]| {
         let words: Vec<&str> = [
             "registry",
-            "publish",
+            "push",
             &from,
             "--to",
             to,
