@@ -103,6 +103,7 @@ mod home;
 mod item;
 mod list;
 mod migrate;
+mod options;
 mod publish;
 mod registry;
 mod scan;
@@ -117,7 +118,7 @@ pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;
 pub use change::sync::{ResyncOptions, ResyncReport};
 pub use check::{Category, Finding, Remedy, Severity, StatusOptions, StatusReport};
-pub use home::{Project, ProjectOptions};
+pub use home::Project;
 pub use item::{FailedPath, ItemId, ItemKind, RegisteredItem};
 pub use list::{
     FileSummary, ItemDetail, ModelSummary, RegistryListing, SelectOptions, TargetSummary,
@@ -125,6 +126,7 @@ pub use list::{
 };
 pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
+pub use options::ProjectOptions;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
 pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport};
 pub use scan::formats;

@@ -8,34 +8,29 @@
 mod index;
 pub(crate) mod make;
 mod stream;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use serde_json::Value;
 
 use self::index::add_to_index;
-use self::stream::{Part, Stream};
+use self::stream::Stream;
+use self::version::{WrittenVersion, write_version};
 use crate::catalog::Metadata;
-use crate::digest::{Checksum, Digest};
-use crate::disk::write::replace_file;
-use crate::error::{Error, ErrorKind, IoContext, Result, chain};
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelRef;
 use crate::modelstoml::{ModelEntry, RegisteredVersion};
-use crate::progress::{CancelToken, Progress, Step, Task};
+use crate::progress::{CancelToken, Progress};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::project::tally::Tally;
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
-use crate::size::sizes_apart;
 
 /// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
 /// versions, and fetched again after an error in less time.
@@ -172,13 +167,6 @@ pub struct PublishReport {
     pub left_out: Vec<String>,
 }
 
-/// A version whose chunks and manifest are in a registry, but which is not in its index yet.
-#[derive(Debug)]
-struct WrittenVersion {
-    report: PublishReport,
-    metadata: Metadata,
-}
-
 impl Project {
     /// Publishes registered models, or all if none is named, in their current versions, into a new registry or an existing one.
     /// [`PublishReport`] has an example.
@@ -301,99 +289,6 @@ fn check_chunk_bytes(bytes: u64) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// Writes the chunks and the manifest of a version.
-fn write_version(
-    stream: &Stream,
-    model: &ModelRef,
-    metadata: Metadata,
-    registry: &Path,
-    options: &PublishOptions,
-) -> Result<WrittenVersion> {
-    if stream.parts.is_empty() {
-        return Err(Error::argument("there are no files to publish"));
-    }
-    let data = registry.join("data");
-    fs::create_dir_all(&data).at("create", &data)?;
-    let ranges = stream.chunks(options.chunk_bytes);
-    let (name, progress) = (model.to_string(), options.progress.as_deref());
-    let begin = |task, total: usize, total_bytes| {
-        let step = Step {
-            total_bytes,
-            ..Step::new(task, total as u64).at(&name, 0)
-        };
-        Tally::new(step, progress, &options.cancel)
-    };
-    let tally = begin(Task::Chunking, ranges.len(), stream.size_bytes());
-    let write = |range: &Range<u64>| {
-        let (digest, is_new) = stream.write_chunk(range, &data, &tally)?;
-        tally.complete();
-        Ok(((range.end - range.start, digest), is_new))
-    };
-    let written: Vec<_> = ranges.par_iter().map(write).collect::<Result<_>>()?;
-    // Two workers may write the same chunk at once.
-    let new = written.iter().filter(|(_, is_new)| *is_new);
-    let new: BTreeSet<(u64, Digest)> = new.map(|(chunk, _)| *chunk).collect();
-    let (chunks_written, bytes_written) = (new.len(), new.iter().map(|(bytes, _)| bytes).sum());
-    let chunks: Vec<(u64, Digest)> = written.iter().map(|(chunk, _)| *chunk).collect();
-    // A file that is a single chunk has been hashed already.
-    let of_chunk = |part: &Part| {
-        let range = part.range();
-        let chunk = ranges.binary_search_by_key(&range.start, |chunk| chunk.start);
-        chunk
-            .ok()
-            .filter(|chunk| ranges[*chunk] == range)
-            .map(|chunk| chunks[chunk].1)
-    };
-    let others = stream.parts.iter().filter(|part| of_chunk(part).is_none());
-    let (others, bytes) = others.fold((0, 0), |(n, bytes), part| (n + 1, bytes + part.size_bytes));
-    let tally = begin(Task::Hashing, others, bytes);
-    let files = stream.parts.par_iter();
-    let files: Vec<ManifestFile> = files
-        .map(|part| {
-            let digest = match of_chunk(part) {
-                Some(digest) => digest,
-                None => {
-                    let digest = stream.hash(&part.range(), &tally)?;
-                    tally.complete();
-                    digest
-                }
-            };
-            Ok(ManifestFile {
-                size_bytes: Some(part.size_bytes),
-                digest: Some(Checksum::Sha256(digest)),
-                ..ManifestFile::new(part.name.clone())
-            })
-        })
-        .collect::<Result<_>>()?;
-    let manifest = Manifest::of_chunks(&files, &chunks, options.chunk_bytes)
-        .map_err(|error| Error::argument(chain(&error)))?;
-    let bytes = manifest.json().len() as u64;
-    if bytes > MAX_MANIFEST_BYTES {
-        let [bytes, most] = sizes_apart(bytes, MAX_MANIFEST_BYTES);
-        return Err(Error::argument(format!(
-            "the manifest would have {bytes}, and at most {most} are allowed: choose larger chunks"
-        )));
-    }
-    let path = data.join(manifest.digest().to_string());
-    if fs::read(&path).ok().as_deref() != Some(manifest.json()) {
-        replace_file(&path, manifest.json())?;
-    }
-    let report = PublishReport {
-        model: model.clone(),
-        registry: registry.to_owned(),
-        aliases: options.aliases.clone(),
-        manifest_digest: manifest.digest(),
-        replaced: None,
-        files: files.len(),
-        total_bytes: manifest.known_bytes(),
-        chunks: chunks.len(),
-        chunks_written,
-        bytes_written,
-        left_out: stream.left_behind.clone(),
-    };
-    Ok(WrittenVersion { report, metadata })
 }
 
 /// Returns the metadata of a model for the index: what is registered, else what its files state.
