@@ -18,7 +18,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{IoContext, Result};
 use crate::mutex::Mutex;
@@ -44,7 +44,7 @@ pub(super) struct Journal {
 struct Open {
     /// `None` once it is closed; the next line opens it again.
     file: Option<File>,
-    touched: SystemTime,
+    touched: Instant,
 }
 
 impl Journal {
@@ -53,7 +53,7 @@ impl Journal {
         let file = append(&path)?;
         let open = Mutex::new(Open {
             file: Some(file),
-            touched: SystemTime::now(),
+            touched: Instant::now(),
         });
         Ok(Self { path, open })
     }
@@ -76,7 +76,7 @@ impl Journal {
         // The full stop distinguishes a whole line from one that a crash cut short.
         let line = format!("{sign}{}-{}.\n", range.start, range.end);
         let mut open = self.open.lock();
-        open.touched = SystemTime::now();
+        open.touched = Instant::now();
         let file = match &mut open.file {
             Some(file) => file,
             none => none.insert(append(&self.path)?),
@@ -92,12 +92,12 @@ impl Journal {
     /// Shows that it is in use; cheap enough to be called for every piece that is read.
     pub(super) fn touch(&self) {
         if let Some(mut open) = self.open.try_lock()
-            && open.touched.elapsed().is_ok_and(|age| age > TOUCH)
+            && open.touched.elapsed() > TOUCH
         {
-            open.touched = SystemTime::now();
+            open.touched = Instant::now();
             // Others would see the same from the lock, where locks work.
-            let touched = open.touched;
-            let _ = open.file.as_ref().map(|file| file.set_modified(touched));
+            let now = SystemTime::now();
+            let _ = open.file.as_ref().map(|file| file.set_modified(now));
         }
     }
 }

@@ -174,7 +174,10 @@ impl Partial {
         let process = self.record.process;
         let may_be_alive = self.record.host != platform::host_name()
             || (process != std::process::id() && platform::may_be_alive(process));
-        !(may_be_alive && self.touched_at.elapsed().is_ok_and(|age| age < ABANDONED))
+        // A clock may have been set back since.
+        let touched = self.touched_at.elapsed();
+        let apart = touched.unwrap_or_else(|ahead| ahead.duration());
+        !(may_be_alive && apart < ABANDONED)
     }
 }
 

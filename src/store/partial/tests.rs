@@ -305,3 +305,26 @@ fn what_another_boot_left_is_not_copied_without_a_digest() {
     assert_eq!(second.resumed(&manifest), set([0..5]));
     fs::remove_dir_all(layout.root()).unwrap();
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_nobody_idle_who_writes() {
+    let layout = store("clock");
+    let claimed = claim(&layout, &ModelRef::new("g", "m", "v").unwrap());
+    let mut partial = Partial::read(claimed.dir()).unwrap();
+    // Nobody here can tell whether its process is alive.
+    partial.record.host = "another".to_owned();
+    let now = SystemTime::now();
+    let (soon, late) = (Duration::from_secs(30), Duration::from_secs(3600));
+    for (touched_at, is_idle) in [
+        (now - late, true),
+        (now - soon, false),
+        (now, false),
+        (now + soon, false),
+        (now + late, true),
+    ] {
+        partial.touched_at = touched_at;
+        assert_eq!(partial.is_idle(), is_idle, "{touched_at:?}");
+    }
+    drop(claimed);
+    fs::remove_dir_all(layout.root()).unwrap();
+}
