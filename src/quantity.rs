@@ -1,6 +1,7 @@
 //! Sizes and spans of time as people write them, such as `20MB` and `30d`.
 
 use std::str::FromStr;
+#[cfg(feature = "cli")]
 use std::time::Duration;
 
 use crate::error::Error;
@@ -30,9 +31,11 @@ impl FromStr for ByteSize {
 }
 
 /// A span of time with its unit, such as `90s`, `12h`, `30d`, `2w` or `6mo`. A month has 30 days, and a year 365.
+#[cfg(feature = "cli")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimeSpan(pub(crate) Duration);
 
+#[cfg(feature = "cli")]
 impl FromStr for TimeSpan {
     type Err = Error;
 
@@ -107,6 +110,7 @@ mod tests {
         assert_eq!(error.code(), "INVALID_ARGUMENT");
     }
 
+    #[cfg(feature = "cli")]
     #[test]
     fn spans_of_time_need_a_unit() {
         for (text, expected) in [
