@@ -36,13 +36,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let options = PruneOptions::default().older_than(older_than);
     let plan = session.manager.plan_prune(&options)?;
     let number = plan.partials.len() + plan.leftovers.len();
-    if is_set(matches, args::DRY_RUN) {
-        return session.show(&plan, || print_plan(session, &plan));
-    }
     if number == 0 {
         return session.show(&PruneReport::default(), || {
             session.say("There is nothing to remove.")
         });
+    }
+    if is_set(matches, args::DRY_RUN) {
+        return session.show(&plan, || print_plan(session, &plan));
     }
     let pulls = render::count(number, "unfinished pull");
     session.confirm(&format!("Remove {pulls} ({})?", render::size(plan.bytes)))?;
@@ -62,7 +62,6 @@ fn print_plan(session: &Session, plan: &PrunePlan) -> CliResult {
     });
     Table::new(["MODEL", "VERSION", "SIZE", "SINCE"], partials)
         .named_by(2)
-        .or_note("No unfinished pull would be removed.")
         .print(session)?;
     for folder in &plan.leftovers {
         session.say(format!(

@@ -1,5 +1,6 @@
-//! How this crate touches the disk: a file is replaced as a whole, room is checked before it is needed, names are
-//! encoded so that every file system takes them, and folders are walked without what systems and tools leave in them.
+//! How this crate touches the disk: a file is replaced as a whole, room is checked before it is needed, what files take is
+//! counted, names are encoded so that every file system takes them, and folders are walked without what systems and tools
+//! leave in them.
 
 pub(crate) mod leftovers;
 pub(crate) mod names;

@@ -43,10 +43,10 @@ setters!(UsageOptions {
 
 /// What takes space on this machine, as [`Manager::disk_usage`](crate::Manager::disk_usage) returns it.
 ///
-/// All sizes are what files take on the disk: on Linux and macOS in whole blocks, so that a hole takes nothing; on Windows
-/// their lengths. A file with several names (hard links) is counted once in [`bytes`](Self::bytes), on Linux and macOS. Blocks that
-/// a file system shares between files in another way, such as those of clones on btrfs, XFS and APFS, count for
-/// each file: the system does not say which they are.
+/// On Linux and macOS, sizes are the blocks that files take, so that a hole takes nothing, and a file with several names (hard
+/// links) is counted once in [`bytes`](Self::bytes). On Windows, and of registries, they are the lengths of files. Blocks that
+/// files share in another way, such as those of clones on btrfs, XFS and APFS, count for each file: the system does not say
+/// which they are.
 ///
 /// ```
 /// use modelrack::installed::UsageOptions;
