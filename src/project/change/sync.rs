@@ -237,17 +237,11 @@ impl Snapshot {
             let Some(before) = register.registry.entries.get(id).cloned() else {
                 continue;
             };
-            let updated = match self.candidates.get(&before.path) {
-                // It could not be read, which is reported, or was added meanwhile.
-                None => Ok(()),
-                Some(None) => {
-                    register.registry.entries.remove(id);
-                    Ok(())
-                }
-                Some(Some(at)) => update_model(&mut register, id, &before, at),
-            };
+            // Without one, it could not be read, which is reported, or was added meanwhile.
+            let at = self.candidates.get(&before.path).map(Option::as_ref);
+            let updated = at.map(|at| update_model(&mut register, id, &before, at));
             let entries = &mut register.registry.entries;
-            if let Err(error) = updated {
+            if let Some(Err(error)) = updated {
                 // An entry that cannot be updated stays as it was.
                 entries.insert(id.clone(), before.clone());
                 let path = before.path.clone();
@@ -261,16 +255,11 @@ impl Snapshot {
             let Some(before) = register.registry.targets.get(id).cloned() else {
                 continue;
             };
-            let updated = match self.candidates.get(before.path.as_str()) {
-                None => Ok(()),
-                Some(None) => {
-                    register.registry.remove_target(id);
-                    Ok(())
-                }
-                Some(Some(at)) => update_target(&mut register, id, &before, at),
-            };
+            let at = self.candidates.get(before.path.as_str());
+            let at = at.map(Option::as_ref);
+            let updated = at.map(|at| update_target(&mut register, id, &before, at));
             let targets = &mut register.registry.targets;
-            if let Err(error) = updated {
+            if let Some(Err(error)) = updated {
                 targets.insert(id.clone(), before.clone());
                 let path = before.path.to_string();
                 failed.push(FailedPath { path, error });
@@ -289,13 +278,17 @@ impl Snapshot {
     }
 }
 
-/// Registers a model as it is now.
+/// Registers a model as it is now, or removes it if it no longer exists.
 fn update_model(
     register: &mut Register<'_>,
     id: &str,
     entry: &ModelEntry,
-    at: &Candidate,
+    at: Option<&Candidate>,
 ) -> Result<()> {
+    let Some(at) = at else {
+        register.registry.entries.remove(id);
+        return Ok(());
+    };
     let mut given = Overrides {
         id: Some(id.to_owned()),
         ..Overrides::default()
@@ -334,13 +327,17 @@ fn update_model(
     Ok(())
 }
 
-/// Registers a target as it is now, or removes it if its function is gone and none took its place.
+/// Registers a target as it is now, or removes it if it no longer exists and nothing took its place.
 fn update_target(
     register: &mut Register<'_>,
     id: &str,
     target: &TargetEntry,
-    at: &Candidate,
+    at: Option<&Candidate>,
 ) -> Result<()> {
+    let Some(at) = at else {
+        register.registry.remove_target(id);
+        return Ok(());
+    };
     let Some(module) = &at.module else {
         return Ok(());
     };
