@@ -101,8 +101,12 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         project.publish(&ids, &to, &options.progress(meter))
     })?;
     session.show_list("models", &reports, || {
-        let mut reports = reports.iter();
-        reports.try_for_each(|report| print(session, report))?;
+        reports
+            .iter()
+            .try_for_each(|report| print(session, report))?;
+        if reports.len() > 1 {
+            session.say(sum(&reports))?;
+        }
         let to = std::path::absolute(&to).ok();
         let Some(url) = to.and_then(|to| Url::from_path(&to).ok()) else {
             return Ok(());
@@ -139,6 +143,18 @@ fn registered<'a>(project: &Project, paths: &'a [PathBuf]) -> Result<Option<Vec<
 /// Returns whether a path is a name without a folder or an extension.
 fn is_bare(path: &Path) -> bool {
     path.components().count() == 1 && path.extension().is_none()
+}
+
+/// Sums up what was published.
+fn sum(reports: &[PublishReport]) -> String {
+    let bytes = reports.iter().map(|report| report.total_bytes).sum();
+    let new = reports.iter().map(|report| report.bytes_written).sum();
+    format!(
+        "Published {}: {}, {} of it new",
+        render::count(reports.len(), "model"),
+        render::size(bytes),
+        render::size(new)
+    )
 }
 
 fn print(session: &Session, report: &PublishReport) -> CliResult {
