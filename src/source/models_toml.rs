@@ -1,5 +1,6 @@
 //! A registry as a value, for programs that look at it themselves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
@@ -160,7 +161,7 @@ impl ModelsToml {
 
 fn owned(lists: Lists<'_>) -> BTreeMap<String, Vec<String>> {
     let lists = lists.into_iter().map(|(name, list)| {
-        let list = list.into_iter().map(|name| name.into_owned());
+        let list = list.into_iter().map(Cow::into_owned);
         (name.into_owned(), list.collect())
     });
     lists.collect()
