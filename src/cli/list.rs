@@ -243,7 +243,9 @@ fn sums(path: &str, listing: &Listing, partials: &[&PartialModel]) -> Vec<String
     if !counts.is_empty() {
         lines.push(counts.join("; "));
     }
-    let unfinished = unfinished.iter().map(|of| &of.model);
+    // What somebody made by hand is at no source.
+    let unfinished = unfinished.iter().filter(|of| of.source.is_some());
+    let unfinished = unfinished.map(|of| &of.model);
     lines.extend(remedy(path, unfinished, "resumes", "unfinished pull"));
     let is_deleted = |of: &&InstalledModel| of.status == Status::Deleted && !of.made_by_hand;
     let deleted = listing.models.iter().filter(is_deleted);

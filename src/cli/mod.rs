@@ -94,6 +94,7 @@ mod path;
 mod prune;
 mod pull;
 mod pull_line;
+mod pulled;
 mod pulls;
 mod reference;
 #[cfg(feature = "author")]

@@ -4,10 +4,10 @@ use clap::{ArgAction, ArgMatches, Command};
 
 use super::args::{self, Which, all, flag, is_set, option, string};
 use super::ending::CliResult;
+use super::pulled::print_pulled;
 use super::session::Session;
 use super::{Mount, pulls, render, several};
-use crate::pull::PullOutcome;
-use crate::{PullPlan, PullReport};
+use crate::PullPlan;
 
 const INCLUDE: &str = "modelrack_include";
 const EXCLUDE: &str = "modelrack_exclude";
@@ -100,41 +100,4 @@ fn print_plan(session: &Session, plan: &PullPlan) -> CliResult {
         fields.extend((files > 0).then(|| (name, files.to_string())));
     }
     session.print_fields(&fields)
-}
-
-pub(super) fn print_pulled(session: &Session, report: &PullReport) -> CliResult {
-    warn_unverified(session, report);
-    session.say(describe(report, "Installed"))
-}
-
-/// Describes what a pull did; `verb` says so of a model that was not there in this state.
-pub(super) fn describe(report: &PullReport, verb: &str) -> String {
-    let alias = report.alias_of.as_ref();
-    let alias = alias.map(|target| format!(" (= {target})"));
-    let model = format!("{}{}", report.model, alias.unwrap_or_default());
-    if report.outcome == PullOutcome::AlreadyInstalled {
-        return format!("{model} is already installed");
-    }
-    format!(
-        "{verb} {model}: {}, {}; downloaded {} in {}",
-        render::count(report.files, "file"),
-        render::size(report.total_bytes),
-        render::size(report.bytes_fetched),
-        render::elapsed(report.elapsed)
-    )
-}
-
-/// Warns of files whose source states no digest.
-pub(super) fn warn_unverified(session: &Session, report: &PullReport) {
-    match report.files_unverified.as_slice() {
-        [] => {}
-        [file] => session.warning(format!(
-            "'{file}' was not verified: its source states no digest"
-        )),
-        [first, ..] => session.warning(format!(
-            "{} files, such as '{first}', were not verified: their source states no \
-             digest",
-            report.files_unverified.len()
-        )),
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ending::CliResult;
-use super::pull::print_pulled;
+use super::pulled::print_pulled;
 use super::render;
 use super::session::Session;
 use super::several::{Failures, Word};

@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command};
 
 use super::args::{self, Which, flag, is_set};
 use super::ending::{CliResult, failed, reported};
-use super::pull::describe;
+use super::pulled::describe;
 use super::session::Session;
 use super::{Mount, render};
 use crate::error::chain;

@@ -13,7 +13,6 @@ use toml::de::{DeString, DeTable, DeValue};
 use toml_parser::Source;
 use toml_parser::lexer::{Lexer, TokenKind};
 
-use super::tables::malformed;
 use crate::error::{Error, Result};
 
 /// About how large a piece is, in bytes.
@@ -301,6 +300,21 @@ pub(super) const fn map_bytes<K, V>(entries: usize) -> usize {
         0 => 0,
         1..6 => (size_of::<K>() + size_of::<V>()) * 11,
         _ => entry_bytes::<K, V>() * entries,
+    }
+}
+
+/// Returns the error for a registry that the parser refuses.
+pub(super) fn malformed(error: &toml::de::Error, text: Text<'_>, location: &dyn Display) -> Error {
+    let reason = reason(error, text, &mut Lines::default());
+    Error::registry_from(location, "the registry is malformed", reason)
+}
+
+/// What the parser says, with the line.
+pub(super) fn reason(error: &toml::de::Error, text: Text<'_>, lines: &mut Lines) -> String {
+    let reason = error.message().trim().replace('\n', ", ");
+    match error.span().and_then(|span| lines.of(text, span.start)) {
+        Some(line) => format!("line {line}: {reason}"),
+        None => reason,
     }
 }
 

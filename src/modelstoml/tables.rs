@@ -10,7 +10,7 @@ use toml::de::{DeArray, DeString, DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
 use super::document::{Document, FileEntry};
-use super::pieces::{Lines, Piece, Room, Text, entry_bytes};
+use super::pieces::{Lines, Piece, Room, Text, entry_bytes, malformed, reason};
 use crate::error::{Error, Result};
 use crate::relpath::shown;
 
@@ -292,11 +292,6 @@ pub(super) fn read<T: DeserializeOwned>(
         .map_err(|error| malformed(&error, text, location))
 }
 
-pub(super) fn malformed(error: &toml::de::Error, text: Text<'_>, location: &dyn Display) -> Error {
-    let reason = reason(error, text, &mut Lines::default());
-    Error::registry_from(location, "the registry is malformed", reason)
-}
-
 pub(super) fn duplicate(name: &str, text: Text<'_>, location: &dyn Display) -> Error {
     let reason = format!(
         "line {} or below: duplicate key '{}'",
@@ -304,15 +299,6 @@ pub(super) fn duplicate(name: &str, text: Text<'_>, location: &dyn Display) -> E
         shown(name)
     );
     Error::registry_from(location, "the registry is malformed", reason)
-}
-
-/// What the parser says, with the line.
-fn reason(error: &toml::de::Error, text: Text<'_>, lines: &mut Lines) -> String {
-    let reason = error.message().trim().replace('\n', ", ");
-    match error.span().and_then(|span| lines.of(text, span.start)) {
-        Some(line) => format!("line {line}: {reason}"),
-        None => reason,
-    }
 }
 
 fn is_known(schema_version: &Value) -> bool {

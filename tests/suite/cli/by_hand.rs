@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use modelrack::installed::InstallOptions;
-use modelrack::{Manager, PullOptions};
+use modelrack::{CancelToken, Manager, ModelRef, Progress, ProgressEvent, PullOptions};
 use serde_json::json;
 
 use super::{Ran, Sinks, models, mount, run_words};
@@ -334,4 +335,30 @@ fn a_manager_without_sources_installs_it_and_finds_it_pulled() {
     let pulled = manager.pull(&address("mine/tiny v1"), &PullOptions::default());
     let pulled = pulled.unwrap();
     assert_eq!((pulled.source.as_str(), pulled.bytes_fetched), ("", 0));
+}
+
+/// Cancels an installation once its files are hashed and brought in.
+#[derive(Debug)]
+struct CancelsPulls(CancelToken);
+
+impl Progress for CancelsPulls {
+    fn on_event(&self, _: &ModelRef, _: &ProgressEvent) {
+        self.0.cancel();
+    }
+}
+
+#[test]
+fn no_pull_is_recommended_for_what_was_made_by_hand() {
+    let rack = Rack::new();
+    let cancel = CancelToken::new();
+    let options = InstallOptions::default()
+        .from(weights(&rack))
+        .progress(Arc::new(CancelsPulls(cancel.clone())))
+        .cancel(cancel);
+    let error = rack.manager().install(&address("mine/tiny v1"), &options);
+    assert!(error.unwrap_err().is_cancelled());
+    let ran = run_words(&mount(&rack), &["list"], Sinks::Terminal(""));
+    assert!(ran.out.contains("mine/tiny"), "{}", ran.out);
+    let said = ran.out + &ran.err;
+    assert!(!said.contains("pull mine/tiny"), "{said}");
 }
