@@ -53,7 +53,9 @@ pub(super) fn command(command: Command, _: &Mount) -> Command {
     command
         .about("Check for what is stale or broken; nothing is changed")
         .args([
-            flag(DEEP).help("Hash every file, not only those whose size or time differs"),
+            flag(DEEP)
+                .alias("check-staleness")
+                .help("Hash every file, not only those whose size or time differs"),
             flag(STRICT).help("Fail on warnings as well"),
         ])
         .args(project::place())

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result, chain};
 use crate::http::call::Call;
 use crate::http::{Client, GetOptions};
 use crate::progress::{CancelToken, Silent, Step, Task};
+use crate::project::item::listed;
 use crate::project::tally::Tally;
 use crate::project::work_tree::path_in_work_tree;
 use crate::relpath::{RelPath, below, shown};
@@ -304,8 +305,15 @@ impl MakeOptions {
         };
         let folder = below(top, root).trim_end_matches('/').to_owned();
         let location = archive.url.to_string();
+        let folders = folders_of(&archive.directory, top);
         let tree = Tree::of_archive(archive, &folder).ok_or_else(|| {
-            Error::argument(format!("the archive has no folder '{root}' ({location})"))
+            let others = match &*folders {
+                [] => String::new(),
+                folders => format!(", but {}", listed(folders)),
+            };
+            Error::argument(format!(
+                "the archive has no folder '{root}'{others} ({location})"
+            ))
         })?;
         Ok(IndexedFolder {
             tree,
@@ -384,6 +392,18 @@ fn top_of_work_tree(folder: &Path, root: &str) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder).at("read", folder)?;
     let depth = root.split('/').filter(|it| !it.is_empty()).count();
     Ok(folder.ancestors().nth(depth).unwrap_or(&folder).to_owned())
+}
+
+/// Returns the names of the folders in a folder of an archive.
+fn folders_of(directory: &Directory, folder: &str) -> Vec<String> {
+    let prefix = below(folder, "");
+    let inside = directory
+        .names()
+        .filter_map(|name| name.strip_prefix(&*prefix));
+    let folders: BTreeSet<&str> = inside
+        .filter_map(|name| Some(name.split_once('/')?.0))
+        .collect();
+    folders.into_iter().map(str::to_owned).collect()
 }
 
 /// Returns the last segment of a path.

@@ -357,6 +357,7 @@ fn findings_decide_how_a_status_ends() {
         "status",
         "status --strict",
         "status --deep --strict",
+        "status --check-staleness",
         "status --json",
     ] {
         workshop.run(line).success();

@@ -208,7 +208,7 @@ fn missing_repositories_refs_and_files_are_named() {
         (
             publisher.of_archive("develop", "mf"),
             "INVALID_ARGUMENT",
-            "no folder 'mf'",
+            "no folder 'mf', but mf6, other (",
         ),
         (
             publisher.of_archive("develop", "../x"),
