@@ -5,7 +5,9 @@
 //! what it sees. A worker whose connection is withdrawn returns what is left of its job to the others.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use tracing::debug;
@@ -31,6 +33,8 @@ pub(crate) struct Connections {
     bytes: AtomicU64,
     /// Those that a limit of the rate held back.
     held_back: AtomicU64,
+    /// For how long workers have waited for the server, in microseconds.
+    waited: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -76,9 +80,10 @@ impl Connections {
             waiting: None,
         };
         let count = wanted.unwrap_or(MAX_CONNECTIONS).max(1);
+        let processors = available_parallelism().map_or(1, NonZero::get);
         Self {
             state: Mutex::new(State {
-                pace: wanted.is_none().then(Pace::new),
+                pace: wanted.is_none().then(|| Pace::new(processors)),
                 connections: (0..count).map(|_| connection()).collect(),
                 working: 0,
             }),
@@ -86,6 +91,7 @@ impl Connections {
             started: Instant::now(),
             bytes: AtomicU64::new(0),
             held_back: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
             changed: Condvar::default(),
         }
     }
@@ -143,10 +149,13 @@ impl Connections {
             let standings = state.connections.iter().map(|it| it.standing);
             standings.filter(|standing| is_counted(*standing)).count()
         };
+        let waiting = state.connections.iter().filter_map(|it| it.waiting);
+        let waiting = waiting.map(|(since, _)| since.elapsed());
         Moment {
             at: self.started.elapsed(),
             bytes: self.bytes(),
             held_back: self.held_back.load(Ordering::Relaxed),
+            waited: Duration::from_micros(self.waited.load(Ordering::Relaxed)) + waiting.sum(),
             open: count(|standing| standing != Standing::Closed),
             answered: count(|standing| standing == Standing::Answered),
         }
@@ -175,7 +184,10 @@ impl Connections {
             connection.cancel.clone()
         };
         let result = wait(&cancel);
-        self.state.lock().connections[worker()].waiting = None;
+        let waited = self.state.lock().connections[worker()].waiting.take();
+        let micros = waited.map_or(0, |(since, _)| since.elapsed().as_micros());
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        self.waited.fetch_add(micros, Ordering::Relaxed);
         result
     }
 

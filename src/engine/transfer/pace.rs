@@ -3,7 +3,7 @@
 //! ```text
 //!                all are answered               it brings more
 //! ┌▶ Opening ──────────────────────▶ Measuring ────────────────▶ twice as many ──▶ Opening …
-//! │                                      │ it does not, or a server refuses
+//! │                                      │ it does not, a server refuses, or the processors are busy
 //! └──────────── the rest is over ── Resting
 //! ```
 //!
@@ -25,6 +25,8 @@ pub(crate) fn fixed_connections(limit: Option<&RateLimit>) -> usize {
 /// How many connections a transfer begins with, and how many it has at most.
 pub(crate) const FIRST_CONNECTIONS: usize = 4;
 pub(crate) const MAX_CONNECTIONS: usize = 16;
+/// How many it keeps when this machine is slower than the server: while one works, the other brings something.
+const FEWEST_CONNECTIONS: usize = 2;
 /// How long bytes are counted before a decision, unless the answers of the server take longer: long enough to even out
 /// what comes in bursts, so short that beginning with few connections costs a quarter of a second.
 const WINDOW: Duration = Duration::from_millis(200);
@@ -50,6 +52,8 @@ pub(super) struct Moment {
     /// What has arrived, and what of it a limit of the rate has held back.
     pub(super) bytes: u64,
     pub(super) held_back: u64,
+    /// For how long all of its workers have waited for the server.
+    pub(super) waited: Duration,
     /// How many connections there are.
     pub(super) open: usize,
     /// How many of them have been answered.
@@ -69,6 +73,8 @@ pub(super) struct Refusal {
 /// Decides how many connections there are.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// How many workers this machine can have busy at once.
+    processors: usize,
     limit: usize,
     /// How many the server has taken at once.
     proven: usize,
@@ -90,6 +96,7 @@ enum Step {
         since: Duration,
         bytes: u64,
         held_back: u64,
+        waited: Duration,
         window: Duration,
     },
     /// For good if there is no end.
@@ -97,8 +104,9 @@ enum Step {
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(processors: usize) -> Self {
         Self {
+            processors,
             limit: FIRST_CONNECTIONS,
             proven: FIRST_CONNECTIONS,
             before: None,
@@ -145,8 +153,10 @@ impl Pace {
                 since,
                 bytes,
                 held_back,
+                waited,
                 window,
             } => {
+                let waited = now.waited.saturating_sub(waited);
                 let time = now.at.saturating_sub(since);
                 let bytes = now.bytes.saturating_sub(bytes);
                 let held_back = now.held_back.saturating_sub(held_back);
@@ -155,6 +165,9 @@ impl Pace {
                     self.measure(now, window);
                 } else if time >= window && held_back.saturating_mul(2) >= bytes {
                     self.keep(now, per_second(bytes, time));
+                } else if time >= window && self.before.is_none() && self.is_busy(now, time, waited)
+                {
+                    self.keep_busy(now, per_second(bytes, time), time, waited);
                 } else if time >= window {
                     self.judge(now, per_second(bytes, time), time >= window * WINDOWS);
                 }
@@ -172,8 +185,26 @@ impl Pace {
             since: now.at,
             bytes: now.bytes,
             held_back: now.held_back,
+            waited: now.waited,
             window,
         };
+    }
+
+    /// Whether the processors are what limits the transfer: those workers that do not wait for the server keep all busy.
+    fn is_busy(&self, now: Moment, time: Duration, waited: Duration) -> bool {
+        let busy = (time * count(now.open)).saturating_sub(waited);
+        busy >= time * count(self.processors)
+    }
+
+    /// Stays with as many as keep the processors busy: more only take turns on them, and wait for each other.
+    fn keep_busy(&mut self, now: Moment, rate: u64, time: Duration, waited: Duration) {
+        let all = time * count(now.open);
+        let busy = all.saturating_sub(waited).as_micros().max(1);
+        let needed = (all.as_micros() * self.processors as u128).div_ceil(busy);
+        let needed = usize::try_from(needed).unwrap_or(MAX_CONNECTIONS);
+        self.limit = needed.clamp(FEWEST_CONNECTIONS, self.limit);
+        self.decided(rate, "the processors are busy");
+        self.rest(now.at, None);
     }
 
     /// Stays with what there is while more connections would only share the limit of the rate.
@@ -262,6 +293,10 @@ impl Pace {
             bytes_per_second, why, "connections"
         );
     }
+}
+
+fn count(workers: usize) -> u32 {
+    u32::try_from(workers).unwrap_or(u32::MAX)
 }
 
 fn per_second(bytes: u64, time: Duration) -> u64 {

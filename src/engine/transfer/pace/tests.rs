@@ -16,7 +16,12 @@ struct Server {
     latency: Duration,
     /// Whether it is a limit of the rate that makes the total.
     is_limited: bool,
+    /// How many percent of the time a worker is busy with what came.
+    busy: u32,
 }
+
+/// As many as the machine can have busy at once.
+const PROCESSORS: usize = 2;
 
 const OPEN: Server = Server {
     each: 20 * MIB,
@@ -24,6 +29,7 @@ const OPEN: Server = Server {
     most: usize::MAX,
     latency: Duration::from_millis(1),
     is_limited: false,
+    busy: 3,
 };
 
 /// What became of a transfer.
@@ -31,6 +37,7 @@ const OPEN: Server = Server {
 struct Course {
     bytes: u64,
     held_back: u64,
+    waited: Duration,
     refused: Vec<Duration>,
     /// Each number of connections that the pace allowed, and since when.
     limits: Vec<(Duration, usize)>,
@@ -55,16 +62,18 @@ impl Course {
 
 /// Transfers without an end for so many seconds.
 fn run(server: Server, seconds: u64) -> Course {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(PROCESSORS);
     let mut course = Course::default();
     // When each open connection was opened, and whether it is answered.
     let mut open: Vec<(Duration, bool)> = Vec::new();
     let mut at = Duration::ZERO;
     while at < Duration::from_secs(seconds) {
+        let waited = course.waited;
         let moment = |open: &[(Duration, bool)], bytes, held_back| Moment {
             at,
             bytes,
             held_back,
+            waited,
             open: open.len(),
             answered: open.iter().filter(|(_, is_answered)| *is_answered).count(),
         };
@@ -93,6 +102,7 @@ fn run(server: Server, seconds: u64) -> Course {
         }
         let answered = moment(&open, 0, 0).answered as u64;
         let given = server.each * answered;
+        course.waited += STEP * count(open.len()) * (100 - server.busy) / 100;
         course.bytes += given.min(server.total) / 100;
         if server.is_limited && given > server.total {
             course.held_back += server.total / 100;
@@ -146,6 +156,20 @@ fn connections_that_do_not_help_are_tried_seldom_and_go() {
             tried.sum::<Duration>() < Duration::from_secs(5),
             "{course:?}"
         );
+    }
+}
+
+#[test]
+fn connections_take_no_turns_on_busy_processors() {
+    for (busy, expected) in [
+        (40, [4, 8, 16].as_slice()),
+        (50, &[4]),
+        (75, &[4, 3]),
+        (100, &[4, 2]),
+    ] {
+        let course = run(Server { busy, ..OPEN }, 120);
+        let limits: Vec<usize> = course.limits.iter().map(|(_, limit)| *limit).collect();
+        assert_eq!(limits, expected, "{busy} %");
     }
 }
 
@@ -204,7 +228,7 @@ fn a_server_that_takes_few_connections_has_few_to_refuse() {
 }
 
 fn settled(open: usize) -> (Pace, Moment) {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(PROCESSORS);
     (pace.limit, pace.proven) = (open, open);
     pace.step = Step::Resting { until: None };
     let at = Duration::from_secs(100);
@@ -214,6 +238,7 @@ fn settled(open: usize) -> (Pace, Moment) {
             at,
             bytes: 0,
             held_back: 0,
+            waited: Duration::MAX / 2,
             open,
             answered: open,
         },
@@ -303,7 +328,7 @@ fn who_is_refused_gives_up_its_connection() {
 
 #[test]
 fn one_that_stalls_is_replaced_later_each_time() {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(PROCESSORS);
     let mut stalled = |seconds| pace.is_stalled(Duration::from_secs(seconds));
     assert_eq!(
         [2, 3, 5, 6, 11, 12].map(&mut stalled),
@@ -313,11 +338,12 @@ fn one_that_stalls_is_replaced_later_each_time() {
 
 #[test]
 fn nothing_is_decided_without_bytes() {
-    let mut pace = Pace::new();
+    let mut pace = Pace::new(PROCESSORS);
     let mut now = Moment {
         at: Duration::ZERO,
         bytes: 0,
         held_back: 0,
+        waited: Duration::MAX / 2,
         open: 4,
         answered: 4,
     };
