@@ -95,6 +95,7 @@ impl Client {
     /// Fetches a small document from the first mirror that has it.
     ///
     /// `accept` checks it; a document that it rejects with a transient failure is fetched again.
+    #[cfg(feature = "author")]
     pub(crate) fn document<T>(
         &self,
         mirrors: &[Url],
