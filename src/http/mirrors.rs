@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+#[cfg(feature = "author")]
+use super::GetOptions;
 use super::failure::is_of_the_server;
 use super::retry::{self, Fault, decide};
-use super::{Client, Failure, GetOptions};
+use super::{Client, Failure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::CancelToken;
 use crate::url::Url;
