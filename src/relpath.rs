@@ -79,6 +79,21 @@ pub(crate) fn shown(name: &str) -> String {
     name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
+/// Returns the first five of many names for a message, escaped, and how many more there are.
+#[cfg(any(test, feature = "cli", feature = "author"))]
+pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
+    const LISTED: usize = 5;
+    let first = names.iter().take(LISTED);
+    let first: Vec<String> = first
+        .map(|name| name.as_ref().escape_debug().to_string())
+        .collect();
+    let first = first.join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// The longest path of a file in a model, in bytes: the limit of macOS (`PATH_MAX` is 1024) less the store's own folders.
 const MAX_PATH_BYTES: usize = 700;
 /// The longest component, in bytes: the limit of common file systems.
@@ -282,6 +297,16 @@ pub(crate) fn twins(names: impl Iterator<Item = impl AsRef<str>>) -> HashSet<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_a_few_of_many_names() {
+        let names = |count| -> Vec<String> { (0..count).map(|it| format!("out{it}")).collect() };
+        assert_eq!(listed(&names(5)), "out0, out1, out2, out3, out4");
+        assert_eq!(
+            listed(&names(40)),
+            "out0, out1, out2, out3, out4 and 35 more"
+        );
+    }
 
     #[test]
     fn takes_ordinary_names() {

@@ -224,20 +224,6 @@ pub(super) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     }
 }
 
-/// Lists the first of many names.
-pub(super) fn few(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| name.escape_debug().to_string());
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Shows an optional text; a dash if there is none.
 pub(super) fn or_dash(text: Option<&str>) -> String {
     let text = text.filter(|text| !text.is_empty());
@@ -299,17 +285,6 @@ mod tests {
             (count(1, "file"), count(0, "file")),
             ("1 file".into(), "0 files".into())
         );
-    }
-
-    #[test]
-    fn a_list_names_a_few_of_many() {
-        let names = |count| {
-            (0..count)
-                .map(|number| format!("out{number}"))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(few(&names(5)), "out0, out1, out2, out3, out4");
-        assert_eq!(few(&names(40)), "out0, out1, out2, out3, out4 and 35 more");
     }
 
     #[test]

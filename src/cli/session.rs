@@ -21,6 +21,7 @@ use super::meter::{Meter, Style};
 use super::render::{self, SafeJson, safe};
 use super::trace::{Events, Warnings};
 use super::{Mount, Output, Verb};
+use crate::relpath::listed;
 use crate::settings::Settings;
 use crate::time::rfc3339;
 use crate::{CancelToken, Manager, PullOptions};
@@ -214,7 +215,7 @@ impl Session {
         if !paths.is_empty() {
             self.note(format!(
                 "left out what a system, an editor or a download tool left behind: {}",
-                render::few(paths)
+                listed(paths)
             ));
         }
     }

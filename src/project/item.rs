@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// How many names a message has.
-const NAMED: usize = 5;
-
 /// A model or target that was registered; [`AddReport`](crate::project::AddReport) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -94,19 +91,6 @@ pub struct FailedPath {
     /// Why it could not be registered.
     #[serde(flatten)]
     pub error: Error,
-}
-
-/// Names in a row, with how many more there are.
-pub(crate) fn listed<S: AsRef<str>>(names: &[S]) -> String {
-    let shown: Vec<String> = names
-        .iter()
-        .take(NAMED)
-        .map(|name| name.as_ref().escape_debug().to_string())
-        .collect();
-    match names.len().checked_sub(NAMED) {
-        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-        _ => shown.join(", "),
-    }
 }
 
 /// Returns paths in order, each once.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::cli::render::few;
 use crate::cli::session::Session;
 use crate::manifest::RelPath;
 use crate::project::{Project, Remedy};
+use crate::relpath::listed;
 
 /// Describes a remedy of a project in one sentence.
 pub(super) fn suggestion(session: &Session, project: &Project, remedy: &Remedy) -> String {
@@ -50,7 +50,7 @@ pub(super) fn suggestion(session: &Session, project: &Project, remedy: &Remedy) 
             [] => format!("Register a model with output '{output}': no model has outputs yet"),
             some => format!(
                 "Register a model with output '{output}', or let the target use one of: {}",
-                few(some)
+                listed(some)
             ),
         },
     }

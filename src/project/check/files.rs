@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind, IoContext, Result, chain, is_missing};
 use crate::modelstoml::{FileFacts, Files};
 use crate::progress::CancelToken;
 use crate::project::home::Project;
-use crate::project::item::{ItemId, ItemKind, listed};
+use crate::project::item::{ItemId, ItemKind};
 use crate::project::scan::survey::MODFLOW;
 use crate::project::scan::walk::{FolderFiles, files_below, folder_of};
-use crate::relpath::{RelPath, below};
+use crate::relpath::{RelPath, below, listed};
 
 /// How exact the times of files are: FAT counts two seconds. A file that was written so shortly before it was registered
 /// may have been written after.
