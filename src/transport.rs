@@ -2,8 +2,9 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`Transport`] | sends GET requests; the built-in implementation uses ureq |
-//! | [`Request`], [`Response`] | what it is given, and what it returns |
+//! | [`Transport`] | sends requests; the built-in implementation uses ureq |
+//! | [`Request`], [`Method`], [`Payload`] | what it is given |
+//! | [`Response`] | what it returns |
 //! | [`TransportError`] | why there is no response |
 //! | [`Url`], [`Scheme`] | URLs that are safe to show |
 //! | [`Secret`] | text that is not shown, such as the value of a header |
@@ -50,6 +51,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use crate::http::transport::{Request, Response, Transport, TransportError};
+pub use crate::http::transport::{Method, Payload, Request, Response, Transport, TransportError};
 pub use crate::secret::Secret;
 pub use crate::url::{Scheme, Url};

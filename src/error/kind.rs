@@ -234,6 +234,8 @@ pub enum ErrorKind {
         retry_after: Option<Duration>,
         /// The environment variable whose token raises the limit, if none was sent.
         token_variable: Option<&'static str>,
+        /// What the server says about it, if it does.
+        reason: Option<String>,
     },
     /// Bytes do not have the expected digest, after all retries.
     HashMismatch {
@@ -324,6 +326,8 @@ pub enum ErrorKind {
         /// Where the token that was sent came from: an environment variable, or the path of a file; or, without
         /// `token_variable`, the setting with the URL whose user and password were sent. `None` if none were.
         token_origin: Option<String>,
+        /// What the server says about it, if it does.
+        reason: Option<String>,
     },
     /// The certificate of a server, or of a proxy, is not accepted.
     Certificate {

@@ -42,11 +42,11 @@
 //!         ErrorKind::Offline { needed, variable } => {
 //!             format!("go online: {needed} is not on this machine, and offline mode is on ({variable:?})")
 //!         }
-//!         ErrorKind::RateLimited { url, retry_after, token_variable } => {
-//!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?}")
+//!         ErrorKind::RateLimited { url, retry_after, token_variable, reason } => {
+//!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?} ({reason:?})")
 //!         }
-//!         ErrorKind::Authentication { url, failure, token_variable, token_origin } => match failure {
-//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?}"),
+//!         ErrorKind::Authentication { url, failure, token_variable, token_origin, reason } => match failure {
+//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?})"),
 //!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
 //!             AuthFailure::Forbidden => format!("{url} does not exist, or needs a token in {token_variable:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),

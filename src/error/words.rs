@@ -134,12 +134,16 @@ impl fmt::Display for ErrorKind {
             },
             Self::Offline { needed, .. } => write!(f, "cannot fetch {needed} in offline mode"),
             Self::RateLimited {
-                url, retry_after, ..
+                url,
+                retry_after,
+                reason,
+                ..
             } => {
                 f.write_str("rate limit exceeded")?;
                 if let Some(wait) = retry_after {
                     write!(f, ": the server asks to wait {} s", wait.as_secs())?;
                 }
+                write_reason(f, reason.as_deref())?;
                 write!(f, " ({url})")
             }
             Self::HashMismatch {
@@ -201,31 +205,41 @@ impl fmt::Display for ErrorKind {
                 failure,
                 token_origin,
                 token_variable,
-            } => match failure {
-                AuthFailure::Missing => write!(f, "the server requires credentials ({url})"),
-                AuthFailure::Refused if let Some(origin) = token_origin => {
-                    let what = match token_variable {
-                        Some(_) => "token",
-                        None => "user and password",
-                    };
-                    write!(f, "the server refuses the {what} in {origin} ({url})")
+                reason,
+            } => {
+                match failure {
+                    AuthFailure::Missing => f.write_str("the server requires credentials")?,
+                    AuthFailure::Refused if let Some(origin) = token_origin => {
+                        let what = match token_variable {
+                            Some(_) => "token",
+                            None => "user and password",
+                        };
+                        write!(f, "the server refuses the {what} in {origin}")?;
+                    }
+                    AuthFailure::Refused => f.write_str("the server denies access")?,
+                    AuthFailure::Forbidden => {
+                        f.write_str("the server denies access, or the file does not exist")?;
+                    }
+                    AuthFailure::Gated => {
+                        f.write_str("the terms of the model have not been accepted")?;
+                    }
                 }
-                AuthFailure::Refused => write!(f, "the server denies access ({url})"),
-                AuthFailure::Forbidden => {
-                    write!(
-                        f,
-                        "the server denies access, or the file does not exist ({url})"
-                    )
-                }
-                AuthFailure::Gated => {
-                    write!(f, "the terms of the model have not been accepted ({url})")
-                }
-            },
+                write_reason(f, reason.as_deref())?;
+                write!(f, " ({url})")
+            }
             Self::Cancelled => f.write_str("cancelled"),
             Self::Unsupported { method } => {
                 write!(f, "the manager does not implement '{method}'")
             }
             Self::Internal { message } => write!(f, "internal error: {message}"),
         }
+    }
+}
+
+/// Quotes a server, with control characters escaped.
+fn write_reason(f: &mut fmt::Formatter<'_>, reason: Option<&str>) -> fmt::Result {
+    match reason {
+        Some(reason) => write!(f, ": the server says '{}'", reason.escape_debug()),
+        None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use super::authority::Reason;
 use super::coding::{codings, decoded};
 use super::page::PageSigns;
 use super::resume::Origin;
@@ -16,7 +17,7 @@ use crate::url::{Scheme, Url};
 /// Interprets a response that is not a redirect; `None` if it is not the range that was requested.
 pub(super) fn read(
     url: Url,
-    response: Response,
+    mut response: Response,
     origin: Origin,
     access: &Access<'_>,
 ) -> Result<Option<Answer>, Failure> {
@@ -27,7 +28,10 @@ pub(super) fn read(
         (206, Some(range)) if sent.as_ref().is_some_and(|sent| sent.is_of(range)) => {}
         (206 | 416, Some(_)) => return Ok(None),
         (304, _) if origin.options.known.is_some() => return Ok(Some(Answer::Unchanged)),
-        _ => return Err(refusal(url, &response, access)),
+        _ => {
+            let reason = origin.client.reason(&url, &mut response);
+            return Err(refusal(url, &response, access, reason));
+        }
     }
     let body = body(url, response, sent, origin, access)?;
     Ok(body.map(|body| Answer::Body(Box::new(body))))
@@ -110,7 +114,13 @@ fn validators(response: &Response) -> Validators {
     }
 }
 
-fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
+/// Makes the failure of a response that is not what was requested. `reason` is what the server says of it.
+pub(super) fn refusal(
+    url: Url,
+    response: &Response,
+    access: &Access<'_>,
+    reason: Option<Reason>,
+) -> Failure {
     let (authorized, token_variable) = (access.authorization.is_some(), access.token_variable);
     let token_origin = access.origin.map(str::to_owned);
     let now = SystemTime::now();
@@ -118,10 +128,14 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
     let requested = response.header("retry-after");
     let requested = requested.and_then(|value| parse_retry_after(value, now));
     let retry_after = requested.or_else(|| rate_limit(response, now));
+    let words = reason.as_ref().map(Reason::to_string);
     let network = |status, message: String, server_code: Option<&str>, url| ErrorKind::Network {
         url,
         status: Some(status),
-        message,
+        message: match &words {
+            Some(words) => format!("{message}: the server says '{}'", words.escape_debug()),
+            None => message,
+        },
         server_code: server_code.map(str::to_owned),
         source: None,
     };
@@ -129,7 +143,9 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
         url,
         retry_after,
         token_variable: token_variable.filter(|_| !authorized),
+        reason: words.clone(),
     };
+    let server_code = reason.as_ref().map(|reason| reason.code.as_str());
     let kind = match (status, response.header("x-error-code")) {
         // The Hub does not reveal what is private: its own code says what the refusal means.
         (401 | 403 | 404, Some(code)) if code.ends_with("NotFound") => {
@@ -140,6 +156,7 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
             failure: AuthFailure::Gated,
             token_variable,
             token_origin,
+            reason: words,
         },
         (403, _) if retry_after.is_some() => rate_limited(url),
         (429, _) => rate_limited(url),
@@ -152,11 +169,12 @@ fn refusal(url: Url, response: &Response, access: &Access<'_>) -> Failure {
             },
             token_variable,
             token_origin,
+            reason: words,
         },
-        (404 | 410, _) => network(status, "not found".into(), None, url),
+        (404 | 410, _) => network(status, "not found".into(), server_code, url),
         _ => {
             let message = format!("the server responded with status {status}");
-            network(status, message, None, url)
+            network(status, message, server_code, url)
         }
     };
     Failure {

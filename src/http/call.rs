@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::http::authority::{Authority, Outgoing};
+use crate::http::transport::Response;
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
 use crate::progress::{CancelToken, Progress};
 use crate::rate_limit::RateLimit;
@@ -104,6 +106,29 @@ impl Call {
             body.watched_by(&self.arrivals);
         }
         Ok(answer)
+    }
+
+    /// The same call, whose requests this authorizes, if there is something.
+    pub(crate) fn authorized(&self, authority: Option<&Arc<dyn Authority>>) -> Self {
+        match authority {
+            Some(authority) => Self {
+                client: self.client.with_authority(authority),
+                ..self.clone()
+            },
+            None => self.clone(),
+        }
+    }
+
+    /// Sends a request of any method once; returns the response if it is a success, or has one of these statuses. No
+    /// redirect is followed.
+    pub(crate) fn send(&self, request: &Outgoing<'_>, also: &[u16]) -> Result<Response, Failure> {
+        let (response, origin) = self.client.exchange(request, &self.cancel)?;
+        match response.is_success() || also.contains(&response.status) {
+            true => Ok(response),
+            false => Err(self
+                .client
+                .refusal(request.url, response, origin.as_deref())),
+        }
     }
 
     /// Sends an unconditional request.

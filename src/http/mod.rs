@@ -3,6 +3,7 @@
 //! The layers above name a document and its mirrors; this one hides how to talk to a server.
 
 mod answer;
+pub(crate) mod authority;
 mod body;
 pub(crate) mod builtin;
 pub(crate) mod call;
@@ -37,9 +38,10 @@ pub(crate) use body::Body;
 pub(crate) use failure::{Failure, network};
 
 use answer::Access;
+use authority::{Authority, Authorization, Outgoing};
 use resume::Origin;
 use token::Token;
-use transport::{Request, Response, Transport};
+use transport::{Method, Request, Response, Transport, TransportError};
 
 /// How many redirects are followed; browsers allow about 20.
 const MAX_REDIRECTS: usize = 10;
@@ -97,6 +99,7 @@ pub(crate) struct Client {
     transport: Arc<dyn Transport>,
     policy: RetryPolicy,
     tokens: Arc<[Token]>,
+    authority: Option<Arc<dyn Authority>>,
     offline: Offline,
     rate: ConfiguredRate,
     /// Which servers could not be reached with all tries, and when.
@@ -113,6 +116,7 @@ impl Client {
             transport,
             policy,
             tokens: Arc::default(),
+            authority: None,
             offline,
             rate: Ok(None),
             unreachable: Arc::default(),
@@ -212,8 +216,12 @@ impl Client {
         options: &GetOptions,
         cancel: &CancelToken,
     ) -> Result<Option<Answer>, Failure> {
-        let authorization = url.basic_authorization();
-        let token = self.token(url).filter(|_| authorization.is_none());
+        // An authority knows the credentials of the URL, too.
+        let is_ours = self.authority_for(url).is_none();
+        let authorization = url.basic_authorization().filter(|_| is_ours);
+        let token = self
+            .token(url)
+            .filter(|_| is_ours && authorization.is_none());
         let access = Access {
             authorization,
             origin: url.setting().map(AsRef::as_ref),
@@ -264,11 +272,17 @@ impl Client {
         let mut access = access.clone();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = access.authorization.as_ref();
-            let response = self.send(&url, options, authorization, cancel)?;
+            let (response, signed_by) = self.send(&url, options, authorization, cancel)?;
             let is_found = options
                 .until
                 .is_some_and(|name| response.header(name).is_some());
             if is_found || !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+                let signer = signed_by.as_deref();
+                let access = Access {
+                    authorization: access.authorization.or(signer.map(Secret::new)),
+                    origin: access.origin.or(signer),
+                    ..access
+                };
                 return answer::read(url, response, origin, &access);
             }
             let location = response.header("location").unwrap_or_default();
@@ -310,16 +324,14 @@ impl Client {
         }
     }
 
+    /// Sends a GET request; also returns where the credentials of an authority came from.
     fn send(
         &self,
         url: &Url,
         options: &GetOptions,
         authorization: Option<&Secret>,
         cancel: &CancelToken,
-    ) -> Result<Response, Failure> {
-        if cancel.is_cancelled() {
-            return Err(Failure::last(ErrorKind::Cancelled));
-        }
+    ) -> Result<(Response, Option<String>), Failure> {
         let bytes = |range: &Range<u64>| {
             let last = range.end.checked_sub(1).filter(|_| range.end < u64::MAX);
             let last = last.map_or_else(String::new, |last| last.to_string());
@@ -336,33 +348,73 @@ impl Client {
         let mut headers: Vec<_> = headers
             .filter_map(|(name, value)| Some((name, Secret::new(value?))))
             .collect();
-        let request = |headers| Request::new(url, headers, cancel);
-        let started = Instant::now();
-        let result = if url.scheme() == Scheme::File {
-            file::get(&request(&headers), options.range.as_ref())
-        } else if self.is_offline() {
-            return Err(Failure::last(self.offline_error(url.to_string())));
-        } else if let Err(message) = &self.rate {
-            return Err(Failure::last(Error::config(&**message)));
-        } else {
-            if let Some(authorization) = authorization {
-                if url.scheme() != Scheme::Https && !url.is_loopback() {
-                    let message = "refusing to send credentials over plain http";
-                    return Err(Failure::last(Error::config(format!("{message} ({url})"))));
-                }
-                headers.push(("authorization", authorization.clone()));
-            }
-            self.transport.get(&request(&headers))
+        if url.scheme() == Scheme::File {
+            let request = Request::new(url, &headers, cancel);
+            let opened = file::get(&request, options.range.as_ref());
+            return Ok((self.outcome(&request, Instant::now(), opened)?, None));
+        }
+        headers.extend(authorization.map(|value| ("authorization", value.clone())));
+        let request = Outgoing {
+            headers,
+            ..Outgoing::new(Method::Get, url)
         };
+        self.exchange(&request, cancel)
+    }
+
+    /// Sends a request as it stands, with what authorizes it.
+    fn transmit(
+        &self,
+        outgoing: &Outgoing<'_>,
+        authorization: Option<&Authorization>,
+        cancel: &CancelToken,
+    ) -> Result<Response, Failure> {
+        let url = outgoing.url;
+        if cancel.is_cancelled() {
+            return Err(Failure::last(ErrorKind::Cancelled));
+        }
+        if self.is_offline() {
+            return Err(Failure::last(self.offline_error(url.to_string())));
+        }
+        if let Err(message) = &self.rate {
+            return Err(Failure::last(Error::config(&**message)));
+        }
+        let mut headers = outgoing.headers.clone();
+        headers.extend(authorization.into_iter().flat_map(|it| it.headers.clone()));
+        let is_authorized = headers.iter().any(|(name, _)| *name == "authorization");
+        if is_authorized && url.scheme() != Scheme::Https && !url.is_loopback() {
+            let message = "refusing to send credentials over plain http";
+            return Err(Failure::last(Error::config(format!("{message} ({url})"))));
+        }
+        let request = Request {
+            method: outgoing.method,
+            payload: outgoing.payload,
+            ..Request::new(url, &headers, cancel)
+        };
+        let started = Instant::now();
+        let result = match request.method {
+            Method::Get => self.transport.get(&request),
+            _ => self.transport.send(&request),
+        };
+        self.outcome(&request, started, result)
+    }
+
+    /// Logs how a request ended, and makes an error of a failure.
+    fn outcome(
+        &self,
+        request: &Request<'_>,
+        started: Instant,
+        result: Result<Response, TransportError>,
+    ) -> Result<Response, Failure> {
+        let (url, method) = (request.url, request.method);
         let millis = started.elapsed().as_millis();
         match result {
             Ok(response) => {
-                debug!(%url, status = response.status, millis, "request");
+                debug!(%method, %url, status = response.status, millis, "request");
                 Ok(response)
             }
             Err(error) => {
-                debug!(%url, error = %error.message, millis, "request failed");
-                if cancel.is_cancelled() {
+                debug!(%method, %url, error = %error.message, millis, "request failed");
+                if request.cancel.is_cancelled() {
                     return Err(Failure::last(ErrorKind::Cancelled));
                 }
                 let failed = match error.source {

@@ -1,29 +1,117 @@
 //! The trait that every request over the network goes through.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use crate::error::{BoxError, Error};
 use crate::progress::CancelToken;
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// Sends GET requests. Replace the built-in implementation to test without a network or to reach servers in another way.
+/// Sends requests. Replace the built-in implementation to test without a network or to reach servers in another way.
 ///
 /// An implementation returns every response, whatever its status. It does not follow redirects: the caller does, and keeps
 /// credentials from other hosts. Many threads send requests at once. The [module](crate::transport) has an example.
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Sends a request, and returns once the headers of the response have arrived. The [module](crate::transport) has an
-    /// example.
+    /// Sends a GET request, and returns once the headers of the response have arrived. The [module](crate::transport) has
+    /// an example.
     ///
     /// Once the request's token is cancelled, the request should fail soon, and so should reading its body.
     ///
     /// # Errors
     /// [`TransportError`] if there is no response.
     fn get(&self, request: &Request<'_>) -> Result<Response, TransportError>;
+
+    /// Sends a request of any other [method](Request::method), as [`Transport::get`] does. Publishing needs it, and so do
+    /// token services; what only pulls gets by without it.
+    ///
+    /// # Errors
+    /// [`TransportError`] if there is no response; always, unless it is implemented.
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+        Err(TransportError {
+            message: format!("the transport sends no {} requests", request.method),
+            transient: false,
+            source: None,
+        })
+    }
 }
 
-/// A GET request.
+/// What a request asks the server to do ([RFC 9110], section 9); [`Request`] has an example.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// Send the document.
+    Get,
+    /// Send only the headers that a GET would get.
+    Head,
+    /// Take in what the request carries, such as the beginning of an upload.
+    Post,
+    /// Store what the request carries.
+    Put,
+    /// Change the document by what the request carries.
+    Patch,
+    /// Remove the document.
+    Delete,
+}
+
+impl Method {
+    /// Returns its name, in capitals; [`Request`] has an example.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a request carries. It is read again when the request is repeated.
+///
+/// ```
+/// use std::io::Read;
+///
+/// use modelrack::transport::Payload;
+///
+/// let payload: &dyn Payload = &b"grant_type=refresh_token".to_vec();
+/// let mut bytes = Vec::new();
+/// payload.open()?.read_to_end(&mut bytes)?;
+/// assert_eq!(payload.size_bytes(), bytes.len() as u64);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub trait Payload: Send + Sync + fmt::Debug {
+    /// Returns its size, which the request states before the first byte is sent.
+    fn size_bytes(&self) -> u64;
+
+    /// Begins to read it; exactly [as many bytes](Self::size_bytes) as stated follow.
+    ///
+    /// # Errors
+    /// Those of opening a file, for instance.
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>>;
+}
+
+impl Payload for Vec<u8> {
+    fn size_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.as_slice()))
+    }
+}
+
+/// A request.
 ///
 /// A transport that forwards requests to a gateway, for instance, needs all of it:
 ///
@@ -36,7 +124,8 @@ pub trait Transport: Send + Sync + fmt::Debug {
 ///         return None;
 ///     }
 ///     let headers = request.headers.iter().map(|(name, value)| format!("-H '{name}: {}' ", value.expose()));
-///     Some(format!("curl {}'{}'", headers.collect::<String>(), request.url.expose()))
+///     let method = request.method.as_str();
+///     Some(format!("curl -X {method} {}'{}'", headers.collect::<String>(), request.url.expose()))
 /// }
 ///
 /// let url = Url::parse("https://models.example.org/models.json")?;
@@ -45,23 +134,27 @@ pub trait Transport: Send + Sync + fmt::Debug {
 /// let request = Request::new(&url, &headers, &cancel);
 /// assert_eq!(
 ///     curl(&request).as_deref(),
-///     Some("curl -H 'range: bytes=0-1023' 'https://models.example.org/models.json'"),
+///     Some("curl -X GET -H 'range: bytes=0-1023' 'https://models.example.org/models.json'"),
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
     /// The URL; [`Url::expose`] returns it with its credentials.
     pub url: &'a Url,
     /// The headers to send: names in lower case, and values that `Debug` does not show.
     pub headers: &'a [(&'static str, Secret)],
+    /// What the request carries; `None` for nothing. The headers do not state its length.
+    pub payload: Option<&'a dyn Payload>,
     /// Is cancelled when the request is no longer needed.
     pub cancel: &'a CancelToken,
 }
 
 impl<'a> Request<'a> {
-    /// Creates a request, for testing a transport; [`Request`] has an example.
+    /// Creates a GET request, for testing a transport; [`Request`] has an example.
     #[must_use]
     pub fn new(
         url: &'a Url,
@@ -69,8 +162,10 @@ impl<'a> Request<'a> {
         cancel: &'a CancelToken,
     ) -> Self {
         Self {
+            method: Method::Get,
             url,
             headers,
+            payload: None,
             cancel,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::places::{Elsewhere, Places};
+use super::places::{Elsewhere, Naming, Places};
 use super::template::UrlTemplate;
 use super::{Identity, ListFilter, Route, Source};
 use crate::catalog::registry::{RemoteListing, SourceKind};
@@ -60,10 +60,10 @@ impl Source for MadeByHand {
             repo: String::new(),
             commit: String::new(),
             root: String::new(),
-            elsewhere: Some(Elsewhere {
-                blobs: None,
-                snapshot: self.folder.clone(),
-            }),
+            elsewhere: vec![Elsewhere {
+                folder: self.folder.clone(),
+                naming: Naming::ByPath,
+            }],
         })
     }
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Directory, Member};
-use crate::digest::Digest;
+use crate::digest::{Checksum, Digest};
 use crate::error::{Error, Result};
+use crate::http::authority::Authority;
+use crate::http::call::Call;
 use crate::manifest::Manifest;
 use crate::relpath::{RelPath, below};
 use crate::source::template::UrlTemplate;
@@ -14,8 +16,8 @@ use crate::url::Url;
 /// Where the bytes of a model are.
 #[derive(Debug, Clone)]
 pub(crate) enum Places {
-    /// Each part is a document that its digest names, below each of these URLs.
-    Chunks(Vec<Url>),
+    /// Each part is a document that its digest names.
+    ByDigest(DigestPlaces),
     /// Each file is a document of its own, in a commit of a repository.
     Files {
         url: UrlTemplate,
@@ -23,8 +25,8 @@ pub(crate) enum Places {
         commit: String,
         /// The folder in the repository; empty for the top.
         root: String,
-        /// Where another tool of this machine may keep files of the commit.
-        elsewhere: Option<Elsewhere>,
+        /// Where other tools of this machine may keep files of the commit.
+        elsewhere: Vec<Elsewhere>,
     },
     /// Each file is a member of a zip.
     Zip {
@@ -40,13 +42,33 @@ pub(crate) enum Places {
     WholeZip { size_bytes: Option<u64> },
 }
 
-/// Folders of another tool or of a person, in which nothing is changed.
+/// Where documents are that their digests name.
+#[derive(Debug, Clone)]
+pub(crate) struct DigestPlaces {
+    /// The folder that they are below, followed by those of mirrors; never empty.
+    pub(crate) bases: Vec<Url>,
+    /// Returns the path of a document below a base.
+    pub(crate) path: fn(&Digest) -> String,
+    /// What authorizes requests for them.
+    pub(crate) authority: Option<Arc<dyn Authority>>,
+    /// Where other tools of this machine may keep the same documents.
+    pub(crate) elsewhere: Vec<Elsewhere>,
+}
+
+/// A folder of another tool or of a person, in which nothing is changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Elsewhere {
-    /// Where each file is named by what it is checked by.
-    pub(crate) blobs: Option<PathBuf>,
-    /// Where the files of the commit have their own names: links to the former, or files where there are no links.
-    pub(crate) snapshot: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) naming: Naming,
+}
+
+/// How files are named in a folder of another tool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Naming {
+    /// As in the model.
+    ByPath,
+    /// By what each is checked by; `None` for a checksum that the tool does not know.
+    ByChecksum(fn(&Checksum) -> Option<String>),
 }
 
 /// A zip whose directory is read.
@@ -73,14 +95,11 @@ pub(crate) enum Location {
 impl Places {
     /// Where a part of a manifest is.
     pub(crate) fn of_part(&self, manifest: &Manifest, part: usize) -> Result<Location> {
-        if let Self::Chunks(bases) = self {
+        if let Self::ByDigest(places) = self {
             let digest = manifest.parts()[part].digest;
             let digest = digest.and_then(|digest| digest.sha256());
-            let urls = digest.map(|digest| data_urls(bases, &digest));
-            return match urls {
-                Some(urls) if !urls.is_empty() => Ok(Location::Document(urls)),
-                _ => Err(Error::internal("a chunk has no location")),
-            };
+            let digest = digest.ok_or_else(|| Error::internal("a part has no digest"))?;
+            return Ok(Location::Document(places.urls(&digest)));
         }
         let file = manifest.file_of_part(part);
         let file = file.ok_or_else(|| Error::internal("a part belongs to no file"))?;
@@ -90,8 +109,8 @@ impl Places {
     /// Where a file is that is a part of its own.
     pub(crate) fn of_file(&self, path: &RelPath) -> Result<Location> {
         match self {
-            Self::Chunks(_) => Err(Error::internal(
-                "a chunk was requested by the name of a file",
+            Self::ByDigest(_) => Err(Error::internal(
+                "what its digest names was requested by the name of a file",
             )),
             Self::Files {
                 url,
@@ -128,11 +147,20 @@ impl Places {
         )
     }
 
-    /// Where another tool may keep the same bytes.
-    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
+    /// Where other tools may keep the same bytes.
+    pub(crate) fn elsewhere(&self) -> &[Elsewhere] {
         match self {
-            Self::Files { elsewhere, .. } => elsewhere.as_ref(),
-            _ => None,
+            Self::Files { elsewhere, .. } => elsewhere,
+            Self::ByDigest(places) => &places.elsewhere,
+            _ => &[],
+        }
+    }
+
+    /// The call for the bytes, with what authorizes it.
+    pub(crate) fn authorized(&self, call: &Call) -> Call {
+        match self {
+            Self::ByDigest(places) => call.authorized(places.authority.as_ref()),
+            _ => call.clone(),
         }
     }
 
@@ -157,8 +185,10 @@ impl Zip {
     }
 }
 
-/// Where a chunked registry has the document of a digest.
-pub(crate) fn data_urls(bases: &[Url], digest: &Digest) -> Vec<Url> {
-    let path = format!("data/{digest}");
-    bases.iter().map(|base| base.join(&path)).collect()
+impl DigestPlaces {
+    /// Where the document of a digest is; never empty.
+    pub(crate) fn urls(&self, digest: &Digest) -> Vec<Url> {
+        let path = (self.path)(digest);
+        self.bases.iter().map(|base| base.join(&path)).collect()
+    }
 }

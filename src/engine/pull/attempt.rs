@@ -156,7 +156,7 @@ impl Attempt<'_> {
             partial,
             members: left.members.as_ref(),
             places,
-            call: self.pull.call,
+            call: &places.authorized(self.pull.call),
             tally,
             connections: self.concurrency,
         };
@@ -181,7 +181,8 @@ impl Attempt<'_> {
     ) -> Result<(Manifest, u64)> {
         let limit = self.pull.call.client.rate_limit();
         let connections = self.concurrency.unwrap_or_else(|| fixed_connections(limit));
-        let receiver = Receiver::new(self.pull.call, self.pull.tally, partial, Some(connections));
+        let call = places.authorized(self.pull.call);
+        let receiver = Receiver::new(&call, self.pull.tally, partial, Some(connections));
         let (store, model) = (&self.engine.store, &offer.remote.model);
         let measuring = Measuring {
             unmeasured,

@@ -17,7 +17,7 @@ use crate::http::{Body, Failure, GetOptions};
 use crate::manifest::{Manifest, Part};
 use crate::mutex::Mutex;
 use crate::range_set::RangeSet;
-use crate::source::places::{Location, Places};
+use crate::source::places::Location;
 use crate::store::files::FileSet;
 use crate::url::Url;
 
@@ -123,15 +123,13 @@ impl<'a> Round<'a> {
 
     pub(super) fn name_part(&self, index: usize, error: Error) -> Error {
         let manifest = self.transfer.manifest;
-        match (error, self.transfer.places) {
-            (error, _) if error.is_cancelled() => error,
-            (error, Places::Chunks(_)) => {
-                error.step(format!("chunk {}/{}", index + 1, manifest.parts().len()))
-            }
-            (error, _) => match manifest.file_of_part(index) {
-                Some(file) => error.step(manifest.files()[file].path.to_string()),
-                None => error,
-            },
+        if error.is_cancelled() {
+            return error;
+        }
+        let file = manifest.file_of_part(index);
+        match file.filter(|_| manifest.chunk_bytes().is_none()) {
+            Some(file) => error.step(manifest.files()[file].path.to_string()),
+            None => error.step(format!("chunk {}/{}", index + 1, manifest.parts().len())),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::range_set::RangeSet;
 use crate::relpath::RelPath;
-use crate::source::places::Elsewhere;
+use crate::source::places::{Elsewhere, Naming};
 use crate::store::Store;
 use crate::store::files::FileSet;
 use crate::store::layout::file_in;
@@ -33,13 +33,13 @@ pub(crate) struct LocalCopies(HashMap<Checksum, LocalCopy>);
 type Missing = HashMap<Checksum, u64>;
 
 impl LocalCopies {
-    /// Looks for the bytes of a manifest in everything that is installed, in partials and in the folders of another tool.
+    /// Looks for the bytes of a manifest in everything that is installed, in partials and in the folders of other tools.
     pub(crate) fn find(
         store: &Store,
         records: &Records,
         model: &ModelRef,
         wanted: &Manifest,
-        elsewhere: Option<&Elsewhere>,
+        elsewhere: &[Elsewhere],
     ) -> Self {
         let (parts, files) = (wanted.parts().iter(), wanted.files().iter());
         let mut missing: Missing = parts
@@ -67,15 +67,19 @@ impl LocalCopies {
                 copies.add_model(&mut missing, manifest, partial.files_dir(), Some(&journal));
             }
         }
-        if let Some(elsewhere) = elsewhere {
-            if let Some(blobs) = &elsewhere.blobs {
-                let by_checksum: Vec<_> =
-                    missing.keys().map(|sum| (*sum, sum.to_string())).collect();
-                copies.add_files(&mut missing, blobs, by_checksum.into_iter());
-            }
-            let files = wanted.files().iter();
-            let by_name = files.filter_map(|file| Some((file.digest?, file.path.to_string())));
-            copies.add_files(&mut missing, &elsewhere.snapshot, by_name);
+        for Elsewhere { folder, naming } in elsewhere {
+            let names: Vec<_> = match naming {
+                Naming::ByPath => {
+                    let files = wanted.files().iter();
+                    let named = files.map(|file| Some((file.digest?, file.path.to_string())));
+                    named.flatten().collect()
+                }
+                Naming::ByChecksum(name) => {
+                    let named = missing.keys().map(|sum| Some((*sum, name(sum)?)));
+                    named.flatten().collect()
+                }
+            };
+            copies.add_files(&mut missing, folder, names.into_iter());
         }
         copies
     }

@@ -15,13 +15,13 @@ use std::fmt;
 use std::io;
 use std::sync::Weak;
 
-use ureq::Timeout;
 use ureq::unversioned::transport::time::{Duration, Instant};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+use ureq::{Timeout, http};
 
 use crate::config::HttpConfig;
 use crate::error::{Error, Result};
-use crate::http::transport::{Request, Response, Transport, TransportError};
+use crate::http::transport::{Method, Request, Response, Transport, TransportError};
 use crate::mutex::Mutex;
 use crate::progress::{CancelState, CancelToken};
 use crate::url::{Scheme, Url};
@@ -179,13 +179,19 @@ const STALLED: &str = "timed out waiting for data";
 
 impl Transport for UreqTransport {
     fn get(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+        self.send(request)
+    }
+
+    fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
         let (url, lasting) = (request.url, |error| TransportError::known(error, false));
         let (route, proxy) = self.route(url).map_err(lasting)?;
         if url.scheme() == Scheme::Https {
             self.tls.config().map_err(lasting)?;
         }
         let agent = self.agent(request.cancel, route, proxy.as_ref());
-        let mut call = agent.get(url.expose());
+        let mut call = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(url.expose());
         for (name, value) in request.headers {
             call = call.header(*name, value.expose());
         }
@@ -202,7 +208,7 @@ impl Transport for UreqTransport {
         if let Some(credentials) = forwards.and_then(Proxy::authorization) {
             call = call.header("proxy-authorization", credentials.expose());
         }
-        let response = call.call();
+        let response = run(&agent, call, request);
         let response = response.map_err(|error| self.failed(error, url, proxy.as_ref()))?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
@@ -222,6 +228,24 @@ impl Transport for UreqTransport {
             body: Box::new(body.into_with_config().limit(u64::MAX).reader()),
         })
     }
+}
+
+/// Sends a request with what it carries.
+fn run(
+    agent: &ureq::Agent,
+    call: http::request::Builder,
+    request: &Request<'_>,
+) -> Result<http::Response<ureq::Body>, ureq::Error> {
+    let Some(payload) = request.payload else {
+        return match request.method {
+            Method::Post | Method::Put | Method::Patch => agent.run(call.body(&[][..])?),
+            _ => agent.run(call.body(())?),
+        };
+    };
+    // With its length in the headers, a body is sent in one piece.
+    let call = call.header("content-length", payload.size_bytes());
+    let mut reader = payload.open()?;
+    agent.run(call.body(ureq::SendBody::from_reader(&mut reader))?)
 }
 
 impl fmt::Debug for UreqTransport {

@@ -30,7 +30,7 @@ use crate::http::{Failure, GetOptions};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
 #[cfg(feature = "author")]
 use crate::size::sizes_apart;
-use crate::source::places::{Places, data_urls};
+use crate::source::places::{DigestPlaces, Places};
 use crate::source::unusable::Unusable;
 use crate::source::{
     Context, Entry, Identity, ListFilter, Route, Source, SyncRequest, warn_left_out,
@@ -102,6 +102,16 @@ impl Chunked {
     fn index_url(&self) -> Url {
         self.bases[0].join("models.json")
     }
+
+    /// Where manifests and chunks are.
+    fn data(&self) -> DigestPlaces {
+        DigestPlaces {
+            bases: self.bases.clone(),
+            path: |digest| format!("data/{digest}"),
+            authority: None,
+            elsewhere: Vec::new(),
+        }
+    }
 }
 
 impl Source for Chunked {
@@ -159,7 +169,7 @@ impl Source for Chunked {
             }
             Ok(manifest)
         };
-        let urls = data_urls(&self.bases, &expected);
+        let urls = self.data().urls(&expected);
         call.retrying(&urls, |_, url| {
             let mut body = call.body(url, &GetOptions::default())?;
             read(url, body.read_whole(MAX_MANIFEST_BYTES, &call.cancel)?)
@@ -167,7 +177,7 @@ impl Source for Chunked {
     }
 
     fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
-        Ok(Places::Chunks(self.bases.clone()))
+        Ok(Places::ByDigest(self.data()))
     }
 
     fn info(&self) -> SourceInfo {

@@ -25,7 +25,7 @@ use crate::model::{ModelRef, check_version};
 use crate::mutex::Mutex;
 use crate::relpath::RelPath;
 use crate::source::entry::parse_url;
-use crate::source::places::{Elsewhere, Location, Places};
+use crate::source::places::{Elsewhere, Location, Naming, Places};
 use crate::source::template::UrlTemplate;
 use crate::source::unusable::Unusable;
 use crate::source::{Context, Entry, Identity, ListFilter, Route, Source, at_once};
@@ -360,7 +360,7 @@ impl Source for Hub {
             repo: pin.repo.clone(),
             commit: commit.to_owned(),
             root: pin.root.clone(),
-            elsewhere: cache.and_then(|cache| hub_folders(cache, &pin.repo, commit)),
+            elsewhere: cache.map_or_else(Vec::new, |cache| hub_folders(cache, &pin.repo, commit)),
         })
     }
 }
@@ -392,16 +392,22 @@ fn token_of(env: &Environment) -> Option<Credential> {
 }
 
 /// Where the Hub's own tools keep what they have of a commit.
-fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Option<Elsewhere> {
+fn hub_folders(cache: &Path, repo: &str, commit: &str) -> Vec<Elsewhere> {
     let name = format!("models--{}", repo.replace('/', "--"));
-    let folder = |below: &str| {
+    let folder = |below: String, naming| {
         let path = RelPath::parse(&format!("{name}/{below}")).ok()?;
-        Some(path.below(cache))
+        let folder = path.below(cache);
+        Some(Elsewhere { folder, naming })
     };
-    Some(Elsewhere {
-        blobs: Some(folder("blobs")?),
-        snapshot: folder(&format!("snapshots/{commit}"))?,
-    })
+    // A snapshot has links to the blobs, or files where there are no links.
+    let folders = [
+        folder(
+            "blobs".to_owned(),
+            Naming::ByChecksum(|sum| Some(sum.to_string())),
+        ),
+        folder(format!("snapshots/{commit}"), Naming::ByPath),
+    ];
+    folders.into_iter().flatten().collect()
 }
 
 fn not_found(model: String) -> Error {

@@ -181,7 +181,7 @@ impl Source for Repository {
                     repo: place.repo,
                     commit: commit.clone(),
                     root: pin.root.clone(),
-                    elsewhere: None,
+                    elsewhere: Vec::new(),
                 })
             }
             PinState::Release { tag, asset } => {

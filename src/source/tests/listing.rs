@@ -108,7 +108,7 @@ impl Source for Listing {
             repo: pin.repo.clone(),
             commit: VERSION.to_owned(),
             root: pin.root.clone(),
-            elsewhere: None,
+            elsewhere: Vec::new(),
         })
     }
 }

@@ -249,6 +249,7 @@ fn cases() -> Vec<Case> {
                 failure: AuthFailure::Gated,
                 token_variable: None,
                 token_origin: None,
+                reason: None,
             });
             failing(rack, error)
         }),

@@ -74,6 +74,7 @@ fn errors() -> Vec<Error> {
             failure,
             token_variable,
             token_origin: None,
+            reason: None,
         })
     };
     let invalid = |choices| {
@@ -151,6 +152,7 @@ fn errors() -> Vec<Error> {
             url: url(),
             retry_after: None,
             token_variable: Some("GITHUB_TOKEN"),
+            reason: None,
         }),
         Error::from(ErrorKind::InvalidArgument {
             message: text("the query is empty"),
@@ -229,11 +231,13 @@ fn errors() -> Vec<Error> {
             url: url(),
             retry_after: Some(Duration::from_secs(90)),
             token_variable: None,
+            reason: None,
         }),
         Error::from(ErrorKind::RateLimited {
             url: url(),
             retry_after: None,
             token_variable: None,
+            reason: None,
         }),
         Error::from(ErrorKind::HashMismatch {
             what: text("chunk 3/8"),

@@ -1,0 +1,366 @@
+//! Authorizing requests in a way that depends on the request, or on what the server says.
+
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+
+use super::transport::{Method, Payload, Response};
+use super::{Client, Failure};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::progress::CancelToken;
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// How much of a refusal is read to learn its reason.
+pub(crate) const MAX_REASON_BYTES: u64 = 64 << 10;
+
+/// The name of a header, in lower case, and its value.
+pub(crate) type Header = (&'static str, Secret);
+
+/// Authorizes the requests of a source where one fixed header cannot: servers that hand out tokens when asked, or that want
+/// each request signed. Many threads ask it at once.
+pub(crate) trait Authority: Send + Sync + fmt::Debug {
+    /// Whether it authorizes requests for this URL. It is asked anew for each hop of a redirect.
+    fn is_for(&self, url: &Url) -> bool;
+
+    /// Returns what authorizes a request; nothing where the request needs nothing.
+    fn authorize(
+        &self,
+        request: &Outgoing<'_>,
+        exchange: &Exchange<'_>,
+    ) -> Result<Authorization, Failure>;
+
+    /// Learns from a response that is neither a success nor a 304. Returns whether the same request, authorized anew, may
+    /// succeed; it is sent at most once more.
+    fn refused(
+        &self,
+        request: &Outgoing<'_>,
+        response: &mut Response,
+        exchange: &Exchange<'_>,
+    ) -> Result<bool, Failure>;
+
+    /// Finds the reason of a refusal in its body, of which at most [`MAX_REASON_BYTES`] are given.
+    fn reason(&self, _body: &[u8]) -> Option<Reason> {
+        None
+    }
+}
+
+/// What authorizes a request.
+#[derive(Debug, Default)]
+pub(crate) struct Authorization {
+    pub(crate) headers: Vec<Header>,
+    /// Which file, variable or program the credentials came from, for messages; `None` without credentials.
+    pub(crate) origin: Option<String>,
+}
+
+/// Why a server refused a request, in its own words.
+#[derive(Debug, Clone)]
+pub(crate) struct Reason {
+    /// The server's code, such as `NoSuchBucket`.
+    pub(crate) code: String,
+    /// Its message, which may be empty.
+    pub(crate) message: String,
+}
+
+/// A request of any method.
+#[derive(Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: Vec<Header>,
+    pub(crate) payload: Option<&'a dyn Payload>,
+    /// The digest of what it carries, if known.
+    pub(crate) digest: Option<Digest>,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.as_str(), self.message.as_str()) {
+            ("", words) | (words, "") => f.write_str(words),
+            (code, message) => write!(f, "{code}: {message}"),
+        }
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    /// A request that carries nothing.
+    pub(crate) fn new(method: Method, url: &'a Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            payload: None,
+            digest: None,
+        }
+    }
+
+    /// The request with one more header, whose name is in lower case.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, Secret::new(value)));
+        self
+    }
+}
+
+/// Sends the requests that an authority makes itself, such as those to a token service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    pub(super) client: &'a Client,
+    pub(super) cancel: &'a CancelToken,
+}
+
+impl Exchange<'_> {
+    /// Sends a request as it stands, once, and returns the response whatever its status.
+    pub(crate) fn send(&self, request: &Outgoing<'_>) -> Result<Response, Failure> {
+        self.client.transmit(request, None, self.cancel)
+    }
+
+    /// What cancels the operation.
+    pub(crate) fn cancel(&self) -> &CancelToken {
+        self.cancel
+    }
+}
+
+impl Response {
+    /// Reads a body that is short; `url` names it in errors.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) if it is longer than `most_bytes`; a failure to try again if it ends early.
+    pub(crate) fn read_whole(&mut self, most_bytes: u64, url: &Url) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.body)
+            .take(most_bytes.saturating_add(1))
+            .read_to_end(&mut bytes);
+        read.map_err(|error| {
+            let message = super::builtin::io_message(&error);
+            Failure::transient(super::network(
+                url,
+                Some(self.status),
+                message,
+                Some(error.into()),
+            ))
+        })?;
+        if bytes.len() as u64 > most_bytes {
+            let message = format!("the response is longer than {most_bytes} bytes");
+            return Err(Failure::last(Error::registry(url, message)));
+        }
+        Ok(bytes)
+    }
+
+    /// Whether it says that the request was fulfilled.
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+impl Client {
+    /// Returns the client whose requests this authorizes, if there is one.
+    pub(crate) fn with_authority(&self, authority: &Arc<dyn Authority>) -> Self {
+        Self {
+            authority: Some(authority.clone()),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn authority_for(&self, url: &Url) -> Option<&dyn Authority> {
+        let authority = self.authority.as_deref();
+        authority.filter(|authority| authority.is_for(url))
+    }
+
+    /// Sends a request, authorized if there is an authority for its URL; returns the response whatever its status, and where
+    /// the credentials came from. No redirect is followed.
+    pub(crate) fn exchange(
+        &self,
+        request: &Outgoing<'_>,
+        cancel: &CancelToken,
+    ) -> Result<(Response, Option<String>), Failure> {
+        let authority = self.authority_for(request.url);
+        let authority = authority.filter(|_| !self.is_offline());
+        let Some(authority) = authority else {
+            return Ok((self.transmit(request, None, cancel)?, None));
+        };
+        let exchange = Exchange {
+            client: self,
+            cancel,
+        };
+        let mut is_repeated = false;
+        loop {
+            let authorization = authority.authorize(request, &exchange)?;
+            let mut response = self.transmit(request, Some(&authorization), cancel)?;
+            let is_refusal = !response.is_success() && response.status != 304;
+            if is_repeated
+                || !is_refusal
+                || !authority.refused(request, &mut response, &exchange)?
+            {
+                return Ok((response, authorization.origin));
+            }
+            is_repeated = true;
+        }
+    }
+
+    /// Finds out from a refusal's body what its server says.
+    pub(super) fn reason(&self, url: &Url, response: &mut Response) -> Option<Reason> {
+        let authority = self.authority_for(url)?;
+        let mut body = Vec::new();
+        let mut reader = (&mut response.body).take(MAX_REASON_BYTES);
+        reader.read_to_end(&mut body).ok()?;
+        authority.reason(&body)
+    }
+
+    /// Makes the failure of a response that is not what the request is for. `origin` is where the credentials came from.
+    pub(crate) fn refusal(
+        &self,
+        url: &Url,
+        mut response: Response,
+        origin: Option<&str>,
+    ) -> Failure {
+        let access = super::answer::Access {
+            authorization: origin.map(|_| Secret::new("")),
+            origin,
+            token_variable: None,
+        };
+        let reason = self.reason(url, &mut response);
+        super::answer::refusal(url.clone(), &response, &access, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::config::RetryPolicy;
+    use crate::http::GetOptions;
+    use crate::http::transport::{Request, Transport, TransportError};
+    use crate::mutex::Mutex;
+    use crate::settings::Offline;
+
+    /// Serves whoever has the token, redirects `/moved` to another host, and remembers what was asked.
+    #[derive(Debug, Default)]
+    struct Server(Mutex<Vec<String>>);
+
+    impl Server {
+        fn asked(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock())
+        }
+    }
+
+    impl Transport for Server {
+        fn get(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+            self.send(request)
+        }
+
+        fn send(&self, request: &Request<'_>) -> Result<Response, TransportError> {
+            let mut headers = request.headers.iter();
+            let token = headers.find(|(name, _)| *name == "authorization");
+            let token = token.map_or("nothing", |(_, token)| token.expose());
+            let (method, url) = (request.method, request.url);
+            self.0.lock().push(format!("{method} {url} with {token}"));
+            let (status, headers, body) = match url.to_string() {
+                url if url.ends_with("/moved") => {
+                    (307, vec![("location", "https://cdn.example/blob")], "")
+                }
+                url if url.contains("cdn.example") || token == "second" => (200, vec![], "bytes"),
+                _ => (401, vec![], "DENIED a \u{1b}[31mreason"),
+            };
+            let headers = headers.into_iter();
+            Ok(Response {
+                status,
+                headers: headers
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+                body: Box::new(Cursor::new(body)),
+            })
+        }
+    }
+
+    /// Authorizes what goes to one host, with another token after each refusal.
+    #[derive(Debug)]
+    struct Tokens(Mutex<usize>);
+
+    impl Authority for Tokens {
+        fn is_for(&self, url: &Url) -> bool {
+            url.authority() == "registry.example"
+        }
+
+        fn authorize(&self, _: &Outgoing<'_>, _: &Exchange<'_>) -> Result<Authorization, Failure> {
+            let token = ["first", "second", "third", "fourth"][*self.0.lock()];
+            Ok(Authorization {
+                headers: vec![("authorization", Secret::new(token))],
+                origin: Some("tokens.json".to_owned()),
+            })
+        }
+
+        fn refused(
+            &self,
+            _: &Outgoing<'_>,
+            response: &mut Response,
+            _: &Exchange<'_>,
+        ) -> Result<bool, Failure> {
+            *self.0.lock() += 1;
+            Ok(response.status == 401)
+        }
+
+        fn reason(&self, body: &[u8]) -> Option<Reason> {
+            let text = std::str::from_utf8(body).ok()?;
+            let (code, message) = text.split_once(' ')?;
+            Some(Reason {
+                code: code.to_owned(),
+                message: message.to_owned(),
+            })
+        }
+    }
+
+    fn client() -> (Arc<Server>, Client) {
+        let server = Arc::new(Server::default());
+        let client = Client::new(server.clone(), RetryPolicy::default(), Offline::No);
+        (server, client)
+    }
+
+    fn authorized(client: &Client, refusals: usize) -> Client {
+        let tokens: Arc<dyn Authority> = Arc::new(Tokens(Mutex::new(refusals)));
+        client.with_authority(&tokens)
+    }
+
+    #[test]
+    fn a_refused_request_is_authorized_anew_once() {
+        let (server, client) = client();
+        let client = authorized(&client, 0);
+        let url = Url::parse("https://registry.example/manifest").unwrap();
+        let request = Outgoing::new(Method::Head, &url);
+        let cancel = CancelToken::new();
+        let (response, origin) = client.exchange(&request, &cancel).unwrap();
+        assert_eq!(
+            (response.status, origin.as_deref()),
+            (200, Some("tokens.json"))
+        );
+        let head = |token: &str| format!("HEAD {url} with {token}");
+        assert_eq!(server.asked(), [head("first"), head("second")]);
+
+        // The third token is refused, and so is the fourth.
+        let client = authorized(&client, 2);
+        let failure = client.body(&url, &GetOptions::default(), &cancel);
+        let error = failure.map(|_| ()).unwrap_err().error;
+        assert_eq!(
+            error.to_string(),
+            "the server refuses the user and password in tokens.json: the server says \
+             'DENIED: a \\u{1b}[31mreason' (https://registry.example/manifest)"
+        );
+        let get = |token: &str| format!("GET {url} with {token}");
+        assert_eq!(server.asked(), [get("third"), get("fourth")]);
+    }
+
+    #[test]
+    fn a_redirect_to_another_host_takes_nothing_along() {
+        let (server, client) = client();
+        let client = authorized(&client, 0);
+        let url = Url::parse("https://registry.example/moved").unwrap();
+        let options = GetOptions::default();
+        let mut body = client.body(&url, &options, &CancelToken::new()).unwrap();
+        assert_eq!(body.read_whole(10, &CancelToken::new()).unwrap(), b"bytes");
+        assert_eq!(
+            server.asked().last().map(String::as_str),
+            Some("GET https://cdn.example/blob with nothing")
+        );
+    }
+}
