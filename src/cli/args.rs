@@ -109,6 +109,8 @@ pub(super) enum Which {
     Offered,
     /// Versions of installed models.
     InstalledVersions,
+    /// Those, and paths of folders.
+    InstalledVersionsOrFolders,
     /// Versions in cached registries.
     OfferedVersions,
     /// Versions and names of installed models.

@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
-use super::args::{self, string};
+use super::args::{self, flag, string};
 use super::ending::CliResult;
 use super::session::Session;
 use super::{Mount, render};
@@ -20,6 +20,12 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
         .about("Remove cached registries; installed models are kept")
         .arg(args::source(mount))
         .arg(args::reference(mount, of_every_source))
+        // All are the default.
+        .arg(
+            flag(args::ALL)
+                .hide(true)
+                .conflicts_with_all([args::SOURCE, args::REF]),
+        )
         .args(args::yes(mount).map(|yes| yes.alias("force")))
 }
 

@@ -3,7 +3,9 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::Arg;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
 
 use super::Mount;
 use super::args::Which;
@@ -17,16 +19,19 @@ pub(super) fn complete(arg: Arg, mount: &Mount, which: Which) -> Arg {
         let words = environment.command_line().to_vec();
         let manager = mount.open_manager(environment);
         let names = find(manager.as_ref(), which, current, &words).unwrap_or_default();
-        #[allow(
-            unused_mut,
-            reason = "paths complete arguments of the publisher's side only"
-        )]
         let mut candidates = beginning_with(current, names);
-        #[cfg(feature = "author")]
-        if which == Which::RegisteredOrPaths {
-            use clap_complete::engine::{PathCompleter, ValueCompleter};
-            candidates.extend(PathCompleter::any().complete(current));
-        }
+        let paths = match which {
+            Which::InstalledVersionsOrFolders => Some(PathCompleter::dir()),
+            #[cfg(feature = "author")]
+            Which::RegisteredOrPaths => Some(PathCompleter::any()),
+            _ => None,
+        };
+        candidates.extend(
+            paths
+                .map(|paths| paths.complete(current))
+                .into_iter()
+                .flatten(),
+        );
         candidates
     }))
 }
@@ -50,7 +55,9 @@ fn find(
     match which {
         Which::Installed => addresses(manager, &installed(manager)?, current),
         Which::Offered => addresses(manager, &offered(manager)?, current),
-        Which::InstalledVersions => Ok(versions(&installed(manager)?, words)),
+        Which::InstalledVersions | Which::InstalledVersionsOrFolders => {
+            Ok(versions(&installed(manager)?, words))
+        }
         Which::OfferedVersions => Ok(versions(&offered(manager)?, words)),
         Which::InstalledOrVersions | Which::OfferedOrVersions => {
             let models = match which {
@@ -73,7 +80,7 @@ fn find(
             Ok(refs.map(|info| info.reference).collect())
         }
         #[cfg(feature = "author")]
-        Which::Registered | Which::RegisteredOrPaths => registered(".".as_ref()),
+        Which::Registered | Which::RegisteredOrPaths => registered(".".as_ref(), words),
     }
 }
 
@@ -130,15 +137,35 @@ fn addresses(manager: &dyn Manager, models: &[ModelRef], current: &OsStr) -> Res
     Ok(addresses)
 }
 
-/// Lists the ids of the project that a folder belongs to.
+/// Lists the ids of the project that a folder belongs to, or that the words of the command line name.
 #[cfg(feature = "author")]
-fn registered(folder: &std::path::Path) -> Result<Vec<String>> {
+fn registered(folder: &std::path::Path, words: &[OsString]) -> Result<Vec<String>> {
     use crate::project::{Project, ProjectOptions};
 
-    let project = Project::find(folder, &ProjectOptions::default())?;
+    let mut options = ProjectOptions::default();
+    options.registry_path = value_of("--registry", words).map(Into::into);
+    let project = match value_of("--project", words) {
+        Some(folder) => Project::open(folder, &options),
+        None => Project::find(folder, &options),
+    }?;
     let registry = project.registry();
     let ids = registry.entries.keys().chain(registry.targets.keys());
     Ok(ids.cloned().collect())
+}
+
+/// Returns the value of an option in the words of a command line.
+#[cfg(feature = "author")]
+fn value_of(option: &str, words: &[OsString]) -> Option<OsString> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let rest = word.to_str().and_then(|word| word.strip_prefix(option));
+        match rest.map(|rest| (rest, rest.strip_prefix('='))) {
+            Some((_, Some(value))) => return Some(value.into()),
+            Some(("", None)) => return words.next().cloned(),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -175,7 +202,7 @@ mod tests {
         let below = folder.path().join("below");
         std::fs::create_dir(&below).unwrap();
         let completed = |current: &str| -> Vec<String> {
-            let ids = registered(&below).unwrap_or_default();
+            let ids = registered(&below, &[]).unwrap_or_default();
             let candidates = beginning_with(current.as_ref(), ids).into_iter();
             candidates
                 .map(|candidate| candidate.get_value().to_str().unwrap().to_owned())
@@ -191,5 +218,19 @@ mod tests {
         assert_eq!(completed(""), ["seir", "sir", "tiny"]);
         assert_eq!(completed("s"), ["seir", "sir"]);
         assert_eq!(completed("x"), Vec::<String>::new());
+
+        // A registry of its own, wherever the command is typed.
+        let file = below.join("drafts.toml");
+        let drafts = ProjectOptions::default().registry_path(&file);
+        let mut project = Project::open(&folder, &drafts).unwrap();
+        let model = below.join("tiny.bin");
+        project.add(&[model], &AddOptions::default()).unwrap();
+        for words in [
+            vec![format!("--registry={}", file.display())],
+            vec!["--registry".to_owned(), file.display().to_string()],
+        ] {
+            let words: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+            assert_eq!(registered(&below, &words).unwrap(), ["tiny"]);
+        }
     }
 }

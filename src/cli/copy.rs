@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgMatches, Command, value_parser};
 
-use super::args::{self, Which, flag, is_set, positional, text};
+use super::args::{self, Which, complete, flag, is_set, positional, text, value};
 use super::ending::CliResult;
 use super::session::Session;
 use super::several::is_known;
@@ -12,6 +12,8 @@ use super::{Mount, render};
 use crate::installed::CopyReport;
 use crate::{CopyOptions, Error, ModelAddress};
 
+/// The version, or the folder if it is the last word.
+const VERSION_OR_DESTINATION: &str = "modelrack_version-or-destination";
 const DESTINATION: &str = "modelrack_destination";
 
 pub(super) const EXAMPLES: &str = "
@@ -20,16 +22,20 @@ pub(super) const EXAMPLES: &str = "
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let [model, _] = args::model(mount, Which::Installed, true);
+    let word = positional(VERSION_OR_DESTINATION, "VERSION|DEST")
+        .required(true)
+        .value_parser(value_parser!(PathBuf))
+        .help("The version; may be omitted if there is only one. Or the folder, if it is the last word");
     command
-        // Two words are MODEL and DEST.
-        .allow_missing_positional(true)
         .about("Copy a model's files into a folder, and pull the model first if necessary")
-        .args(args::model(mount, Which::Installed, true))
         .args([
+            model,
+            complete(word, mount, Which::InstalledVersionsOrFolders),
+            // Not as the one that may be missing: clap would take the word before a flag for the last one.
             positional(DESTINATION, "DEST")
-                .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("The folder; it is created if it does not exist"),
+                .help("The folder, behind a version; it is created if it does not exist"),
             flag(args::FORCE).help("Replace files that differ"),
             args::concurrency(),
             args::limit_rate(),
@@ -37,17 +43,24 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 }
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
-    let address = args::address(matches)?;
-    let destination = args::path(matches, DESTINATION);
-    if text(matches, args::VERSION).is_none() {
-        refuse_version(session, &address, &destination)?;
+    let model = text(matches, args::MODEL).unwrap_or_default();
+    let word = args::path(matches, VERSION_OR_DESTINATION);
+    let (address, destination) = match value::<PathBuf>(matches, DESTINATION) {
+        Some(destination) => {
+            let version = word.to_string_lossy();
+            (ModelAddress::parse(model, Some(&version))?, destination)
+        }
+        None => (ModelAddress::parse(model, None)?, &word),
+    };
+    if *destination == word {
+        refuse_version(session, &address, destination)?;
     }
     let pull = session.pull_options(matches);
     let options = CopyOptions::default().force(is_set(matches, args::FORCE));
     let work = format!("Looking up {address}");
     let report = session.metered_as(&work, |meter| {
         let options = options.pull(pull.progress(meter));
-        session.manager.copy(&address, &destination, &options)
+        session.manager.copy(&address, destination, &options)
     })?;
     session.show(&report, || session.say(describe(&report)))
 }

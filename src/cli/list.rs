@@ -2,7 +2,7 @@
 
 use std::cell::LazyCell;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgMatches, Command};
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ const STATUSES: [Status; 6] = [
     Status::Unverified,
 ];
 
+/// The words of the table for pulls that are not running.
+const INTERRUPTED: [&str; 2] = ["interrupted", "failed"];
+
 pub(super) const EXAMPLES: &str = "
     list                                           installed models and unfinished pulls
     list --remote                                  models that can be pulled; many are summed up
@@ -40,7 +43,11 @@ pub(super) const EXAMPLES: &str = "
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
-    let statuses = PossibleValuesParser::new(STATUSES.map(Status::as_str));
+    let value = |status: Status| match status {
+        Status::Error => PossibleValue::new(status.as_str()).aliases(INTERRUPTED),
+        _ => PossibleValue::new(status.as_str()),
+    };
+    let statuses = PossibleValuesParser::new(STATUSES.map(value));
     command
         .about("List installed models, or the models that can be pulled")
         .args([
@@ -101,7 +108,10 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let options = ListOptions {
         source: options.source,
         model_type: options.model_type,
-        status: statuses.find(|known| Some(known.as_str()) == status),
+        status: statuses.find(|known| {
+            Some(known.as_str()) == status
+                || (*known == Status::Error && status.is_some_and(|it| INTERRUPTED.contains(&it)))
+        }),
         ..ListOptions::default()
     };
     let mut listing = session.manager.list(&options)?;
@@ -208,7 +218,7 @@ pub(super) fn print_installed(
     let partials = listing.partials.iter().filter(|_| !session.output.quiet);
     let partials: Vec<&PartialModel> = partials.filter(is_row).collect();
     let unfinished = partials.iter().map(|of| {
-        let status = of.status.as_str().to_owned();
+        let status = state(of).to_owned();
         row(&of.model, status, downloaded(of), of.touched_at, &of.source)
     });
     let head = ["MODEL", "VERSION", "STATUS", "SIZE", "SINCE", "SOURCE"];
@@ -266,6 +276,15 @@ fn remedy<'a>(
         None => format!("'{path} pull {first}' {does} the {what}"),
         Some(_) => format!("'{path} pull MODEL VERSION' {does} one of the {what}s"),
     })
+}
+
+/// Returns the word for how a pull is getting on. Nothing is wrong with one that was stopped, or killed.
+fn state(partial: &PartialModel) -> &'static str {
+    match (partial.status, &partial.last_error) {
+        (Status::Error, None) => "interrupted",
+        (Status::Error, Some(_)) => "failed",
+        (status, _) => status.as_str(),
+    }
 }
 
 /// Describes how much of an unfinished pull is downloaded.

@@ -150,8 +150,10 @@ pub(super) fn age(time: SystemTime, now: SystemTime) -> String {
 pub(super) fn state_colour(state: &str) -> Option<AnsiColor> {
     match state {
         "available" | "installed" | "synced" => Some(AnsiColor::Green),
-        "pending" | "downloading" | "update" | "not synced" => Some(AnsiColor::Yellow),
-        "error" | "deleted" => Some(AnsiColor::Red),
+        "pending" | "downloading" | "update" | "not synced" | "interrupted" => {
+            Some(AnsiColor::Yellow)
+        }
+        "error" | "failed" | "deleted" => Some(AnsiColor::Red),
         _ => None,
     }
 }

@@ -73,11 +73,24 @@ pub(super) fn words(session: &Session, matches: &ArgMatches, which: Which) -> Cl
         name: first.to_owned(),
         version,
     };
+    if let (Some(version), Some(word)) = (&first.version, more.first()) {
+        refuse_second_version(&first.name, version, word)?;
+    }
     let more = more.into_iter().map(|name| Word {
         name,
         version: None,
     });
     Ok([first].into_iter().chain(more).collect())
+}
+
+/// Refuses a word behind the version that can be no model, because models have groups: a second version is meant.
+fn refuse_second_version(name: &str, version: &str, word: &str) -> Result<()> {
+    if word.contains(['/', '@']) || ModelPattern::is_pattern(word) || !name.contains('/') {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "'{word}' is no model; several versions of one are written '{name}@{version} {name}@{word}'"
+    )))
 }
 
 /// Returns whether a second word is another model, rather than the version of the first. That is told by how it is written,

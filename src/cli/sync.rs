@@ -39,6 +39,10 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 "Read this repository: one that is not configured, or a fork of the source's own",
             ),
             flag(args::FORCE).help("Fetch registries that have not changed, too"),
+            // All are the default.
+            flag(args::ALL)
+                .hide(true)
+                .conflicts_with_all([args::SOURCE, args::REF, args::REPO]),
         ])
 }
 

@@ -11,7 +11,7 @@ use crate::catalog::sync::SyncReport;
 ///
 /// fn describe(task: Task) -> &'static str {
 ///     match task {
-///         Task::Syncing => "asking the sources",
+///         Task::Syncing | Task::LookingUp => "asking the sources",
 ///         Task::Checking => "looking for updates",
 ///         Task::Verifying => "hashing",
 ///         Task::Copying => "copying",
@@ -29,6 +29,9 @@ use crate::catalog::sync::SyncReport;
 pub enum Task {
     /// [`Manager::sync`](crate::Manager::sync) fetches the registries of sources.
     Syncing,
+    /// [`Manager::pull`](crate::Manager::pull) and [`plan_pull`](crate::Manager::plan_pull) ask what a name means. There is a
+    /// step only if a request is repeated.
+    LookingUp,
     /// [`Manager::update`](crate::Manager::update) and [`check_update`](crate::Manager::check_update) compare installed
     /// models with their sources.
     Checking,
@@ -52,6 +55,7 @@ impl Task {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Syncing => "syncing",
+            Self::LookingUp => "looking up",
             Self::Checking => "checking",
             Self::Verifying => "verifying",
             Self::Copying => "copying",
@@ -114,7 +118,7 @@ pub struct Step<'a> {
     pub total_bytes: u64,
     /// What a sync did with the registry that is done now: a report with this one. `None` in all other steps.
     pub synced: Option<&'a SyncReport>,
-    /// What a sync waits for, if a request of the subject failed: until the next step of that, or of another.
+    /// What a sync or a look-up waits for, if a request of the subject failed: until the next step of that, or of another.
     pub retrying: Option<Retry<'a>>,
 }
 

@@ -17,6 +17,7 @@ use super::list::InstalledModel;
 use super::verify::Hashing;
 use crate::catalog::RemoteModel;
 use crate::digest::{Digest, Hasher};
+use crate::disk::pointer::PointerCheck;
 use crate::disk::walk::{Links, walk};
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
@@ -282,14 +283,17 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 fn hash_file(path: &Path, hashing: &Hashing<'_>) -> Result<(u64, Digest)> {
     let mut file = File::open(path).at("read", path)?;
-    let (mut hasher, mut buffer, mut size_bytes) = (Hasher::default(), vec![0; BUFFER_BYTES], 0);
+    let (mut hasher, mut pointer) = (Hasher::default(), PointerCheck::default());
+    let (mut buffer, mut size_bytes) = (vec![0; BUFFER_BYTES], 0);
     loop {
         hashing.cancel.check()?;
         let read = file.read(&mut buffer).at("read", path)?;
         if read == 0 {
+            pointer.finish(path.display())?;
             return Ok((size_bytes, hasher.finish()));
         }
         hasher.update(&buffer[..read]);
+        pointer.update(&buffer[..read]);
         size_bytes += read as u64;
         hashing.count(read);
     }

@@ -5,3 +5,4 @@ pub(crate) mod matching;
 pub(crate) mod offer;
 pub(crate) mod reading;
 pub(crate) mod search;
+pub(crate) mod waiting;

@@ -25,6 +25,7 @@ use crate::digest::{Digest, is_commit_id};
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::Reading;
+use crate::engine::lookup::waiting::looking_up;
 use crate::engine::pull::downloads::DownloadGuard;
 use crate::engine::pull::plan::{PullPlan, PullTarget};
 use crate::engine::pull::selection::Selection;
@@ -256,7 +257,7 @@ impl Engine {
         options: &PullOptions,
         call: &Call,
     ) -> Result<(PullTarget, Option<Records>)> {
-        let call = &call.without_archives();
+        let call = &looking_up(&reading.address, call.without_archives());
         let selection = options.selection();
         let mut versions = reading.expected().filter_map(|(_, version)| version);
         let needs_records = versions.any(is_commit_id) || !selection.is_everything();

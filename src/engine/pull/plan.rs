@@ -130,6 +130,7 @@ impl Engine {
         options: &PullOptions,
     ) -> Result<PullPlan> {
         let call = self.call(options.offline, &options.cancel);
+        let call = call.with_progress(options.progress.as_ref());
         match self.resolve(&self.reading(address)?, options, &call)? {
             (PullTarget::Installed(model, record), _) => {
                 self.plan_installed(model, record, options)

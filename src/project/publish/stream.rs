@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::PublishOptions;
 use crate::digest::{Digest, Hasher};
+use crate::disk::pointer::{MAX_POINTER_BYTES, PointerCheck};
 use crate::disk::walk::{Links, walk};
 use crate::disk::write::NewFile;
 use crate::error::{Error, IoContext, Result};
 use crate::platform;
-use crate::project::scan::pointer::{MAX_POINTER_BYTES, PointerCheck};
 use crate::project::tally::Tally;
 use crate::relpath::{RelPath, check_distinct};
 

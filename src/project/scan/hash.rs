@@ -7,11 +7,11 @@ use std::io::Read;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::Hasher;
+use crate::disk::pointer::PointerCheck;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::FileFacts;
 use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::project::home::Project;
-use crate::project::scan::pointer::PointerCheck;
 use crate::project::tally::Tally;
 use crate::relpath::RelPath;
 

@@ -5,7 +5,6 @@ pub mod formats;
 mod groups;
 pub(crate) mod hash;
 pub(crate) mod left_out;
-pub(crate) mod pointer;
 #[cfg_attr(
     not(feature = "python"),
     allow(dead_code, reason = "this build does not read Python")

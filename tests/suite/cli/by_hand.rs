@@ -292,6 +292,17 @@ fn what_cannot_be_a_model_is_refused_and_leaves_nothing() {
     let ran = models(&rack, "tag mine/tiny v1 --tag x");
     assert_eq!(ran.code, 4, "{ran:?}");
     assert!(names_in(&rack.store()).iter().all(|name| name != "mine"));
+    // What was never fetched.
+    let digest = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 9\n");
+    fs::write(from.join("lfs.bin"), pointer).unwrap();
+    let ran = tag_from(&rack, "mine/tiny@v1", &from, &[]);
+    assert!(
+        ran.code == 1 && ran.err.contains("lfs.bin") && ran.err.contains("'git lfs pull' does"),
+        "{ran:?}"
+    );
+    assert!(names_in(&rack.store()).iter().all(|name| name != "mine"));
     // Names that other systems cannot have.
     fs::write(empty.join(" a.bin"), "x").unwrap();
     let ran = tag_from(&rack, "mine/tiny@v1", &empty, &[]);

@@ -1,10 +1,12 @@
 //! Processes killed at any moment: nothing incomplete is listed, nothing recorded is lost, nothing is fetched twice.
 
 use std::fs::OpenOptions;
+use std::path::Path;
 
 use super::program::{Running, finish, rack as program};
 use super::site::{CHUNK, LARGE, MIDDLE, Site, listed_bytes, lists};
 use crate::support::bytes;
+use crate::support::disk::write_files;
 use crate::support::rack::Rack;
 use crate::support::server::{Request, Rule};
 
@@ -316,5 +318,53 @@ fn a_removal_that_is_killed_half_way_is_finished() {
     assert_eq!(site.run("path g/m v1").code, 4);
     site.run("pull g/m v1").success();
     site.check(&["m"], "pulled again");
+    site.assert_clean();
+}
+
+#[test]
+fn an_installation_by_hand_that_is_killed_is_whole_or_not_there() {
+    let mut site = Site::new();
+    let files = vec![
+        ("a.bin", bytes(MIDDLE, 1)),
+        ("b/c.txt", bytes(50, 2)),
+        ("same.bin", bytes(MIDDLE, 1)),
+    ];
+    let folder = site.machine.temp.path().join("weights");
+    let put = |folder: &Path| {
+        let files = files.iter().map(|(name, content)| (*name, &**content));
+        write_files(folder, &files.collect::<Vec<_>>());
+    };
+    put(&folder);
+    let place = site.machine.dir_of("g/mine v1");
+    let from = format!("tag g/mine v1 --from {}", folder.display());
+    site.run(&from).success();
+    let hash = site.run("info g/mine --json").json()["manifest_hash"].clone();
+    site.learn(hash.as_str().unwrap(), files.clone());
+    // From another folder, and in its place.
+    for (is_there, command) in [(false, from.as_str()), (true, "tag g/mine v1")] {
+        let (mut kills, mut recorded) = (0, 0);
+        for line in 1.. {
+            assert!(line < 200, "the processes do not end");
+            site.run("remove g/mine v1 -y");
+            if is_there {
+                put(&place);
+            }
+            let moment = Moment::Line(line);
+            let (log, killed) = kill_at(&site, command, &moment);
+            kills += u32::from(killed);
+            let when = format!("{command}, {moment:?}");
+            let is_listed = lists(&site.check(&[], &when), "mine");
+            assert!(!is_there || place.join("a.bin").is_file(), "{when}");
+            // The same command goes on, or finds it done.
+            let ran = site.run(command);
+            assert_eq!(ran.code == 0, !is_listed || is_there, "{when}: {ran:?}");
+            site.check(&["mine"], &when);
+            recorded += u32::from(is_listed);
+            if log.len() < line {
+                break;
+            }
+        }
+        assert!(kills > 0 && recorded > 0, "{command}: {kills} {recorded}");
+    }
     site.assert_clean();
 }

@@ -67,7 +67,14 @@ fn list_shows_models_and_partials_and_asks_nobody() {
     assert_eq!(names(&out), ["g/m v1", "h/n v1", "k/broken v1"]);
     let rows = cells(&out);
     assert_eq!(rows[0][2..4], ["available", "10.2 KB"]);
-    assert_eq!(rows[2][2..4], ["error", "2.0 KB of 5.0 KB"]);
+    assert_eq!(rows[2][2..4], ["failed", "2.0 KB of 5.0 KB"]);
+    for status in ["error", "failed", "interrupted"] {
+        let line = format!("list --status {status} --json");
+        assert_eq!(
+            models(&rack, &line).json()["partials"][0]["model"],
+            "broken"
+        );
+    }
     // A terminal gets a head, and columns below it.
     let plain = mount(&rack).environment(rack.environment().variable("NO_COLOR", "1"));
     let ran = run_words(&plain, &["list"], Sinks::Terminal(""));

@@ -13,7 +13,7 @@ use crate::support::platform::SYSTEM;
 use crate::support::root;
 
 /// The command lines that every parent must understand, and what the manager is asked then.
-const LINES: [(&str, &str); 13] = [
+const LINES: [(&str, &str); 16] = [
     ("list", "list"),
     ("ls g", "list"),
     (
@@ -31,6 +31,9 @@ const LINES: [(&str, &str); 13] = [
     ("update --apply", "update"),
     ("verify g/m --repair", "verify repair=true"),
     ("cp g/m v1 folder", "copy g/m v1 to folder"),
+    ("copy g/m v1 --force folder", "copy g/m v1 to folder"),
+    ("copy --force g/m v1 folder", "copy g/m v1 to folder"),
+    ("sync --all", "sync"),
     ("du g/m", "disk_usage"),
     ("prune", "plan_prune"),
 ];

@@ -125,6 +125,9 @@ fn a_second_word_is_the_version_unless_it_is_a_model() {
     );
     assert_eq!(pulled(&rack, "h/n v1"), ["n v1"]);
     assert_eq!(models(&rack, "pull h/n@v1 v2").code, 2, "two versions");
+    let ran = models(&rack, "pull h/n v1 v2 g/m");
+    let expected = "'v2' is no model; several versions of one are written 'h/n@v1 h/n@v2'";
+    assert!(ran.code == 2 && ran.err.contains(expected), "{ran:?}");
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Site {
         self.states.insert(hash, files);
     }
 
+    /// Learns of a state that comes from no registry: the files of a model of this digest.
+    pub(crate) fn learn(&mut self, manifest_hash: &str, files: Files) {
+        self.states.insert(manifest_hash.to_owned(), files);
+    }
+
     pub(crate) fn run(&self, line: &str) -> Ran {
         models(&self.machine, line)
     }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use modelrack::cli::{Console, Mount, models_command, run};
 use modelrack::progress::Step;
-use modelrack::{Manager, ModelManager, ModelRef, Progress, ProgressEvent, SyncOptions};
+use modelrack::{
+    Manager, ModelManager, ModelRef, Progress, ProgressEvent, PullOptions, SyncOptions,
+};
 use serde_json::json;
 
 use super::{Ran, Sinks, run_line, run_words};
@@ -189,4 +191,29 @@ fn programs_learn_what_a_sync_waits_for() {
     assert_eq!(waits.len(), 1, "{waits:?}");
     assert_eq!(waits[0].0, 2);
     assert!(waits[0].1.contains("status 503"), "{waits:?}");
+}
+
+#[test]
+fn programs_learn_what_a_look_up_waits_for() {
+    let rack = Rack::with_model();
+    let failing = Rule::path("/models.json").times(1).status(503);
+    for is_plan in [true, false] {
+        rack.server.rule(failing.clone());
+        let manager = rack.manager();
+        let steps = Arc::new(Steps::default());
+        let options = PullOptions::default().progress(steps.clone());
+        let address = "g/m v1".parse().unwrap();
+        match is_plan {
+            true => drop(manager.plan_pull(&address, &options).unwrap()),
+            false => drop(manager.pull(&address, &options).unwrap()),
+        }
+        assert_eq!(
+            *steps.0.lock().unwrap(),
+            [(0, 1, "g/m v1".to_owned(), 0, 0)]
+        );
+        let waits = steps.2.lock().unwrap();
+        assert_eq!(waits.len(), 1, "{waits:?}");
+        assert_eq!(waits[0].0, 2);
+        assert!(waits[0].1.contains("status 503"), "{waits:?}");
+    }
 }

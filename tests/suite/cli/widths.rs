@@ -291,7 +291,7 @@ fn colours_say_state_at_a_terminal() {
     };
     let shown = run(&[], Sinks::Columns(100));
     assert!(shown.contains("\u{1b}[32mavailable\u{1b}[0m"), "{shown:?}");
-    assert!(shown.contains("\u{1b}[31merror\u{1b}[0m"), "{shown:?}");
+    assert!(shown.contains("\u{1b}[31mfailed\u{1b}[0m"), "{shown:?}");
     for (variables, sinks) in [
         (&[][..], Sinks::Captured),
         (&[("NO_COLOR", "1")], Sinks::Columns(100)),

@@ -12,11 +12,11 @@ use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 use super::MakeOptions;
 use super::origin::IndexedFolder;
 use crate::digest::{Check, Hasher};
+use crate::disk::pointer::PointerCheck;
 use crate::error::Result;
 use crate::manifest::{Checksum, GitBlobId};
 use crate::modelstoml::FileEntry;
 use crate::progress::{Step, Task};
-use crate::project::scan::pointer::PointerCheck;
 use crate::project::tally::Tally;
 use crate::relpath::{below, shown};
 

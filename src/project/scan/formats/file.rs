@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::disk::pointer::PointerCheck;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::platform::read_exact_at;
-use crate::project::scan::pointer::PointerCheck;
 use crate::relpath::RelPath;
 use crate::size::size;
 
