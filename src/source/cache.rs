@@ -5,6 +5,7 @@
 //! ├── models.json          a chunked registry's index, as served
 //! ├── models.meta.json     where it came from, its validator, when
 //! ├── models.index         the same in a form that reads fast
+//! ├── %shards/<sha256>.json  the parts of an index that is in several
 //! └── <ref>/
 //!     ├── models.toml      a repository's registry at that ref, as served
 //!     ├── models.meta.json
@@ -12,6 +13,7 @@
 //!     └── archive-….zip    the files, when they were fetched for many models at once
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,13 +23,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::disk::names::encode;
-use crate::disk::write::{NewFile, remove_tree, replace_file};
+use crate::disk::write::{NewFile, remove_tree, replace_file, replace_file_unsynced};
 use crate::error::{Error, IoContext, Result};
 use crate::http::Validators;
 use crate::url::percent_decode;
 
 /// The name of the folder of the source without a key. The encoding never gives a bare percent sign, so no key meets it.
 const UNNAMED: &str = "%unnamed";
+/// The name of the folder of shards, beside those of refs, which have no such names either.
+const SHARDS: &str = "%shards";
 
 /// Where one registry is cached: a chunked source's, or a repository's at one ref.
 #[derive(Debug, Clone)]
@@ -49,6 +53,9 @@ pub(crate) struct CachedMeta {
     /// The key that it was signed with: a copy that was not checked with the configured one is worthless, too.
     #[serde(default)]
     pub(crate) public_key: Option<String>,
+    /// Whether the copy announces shards instead of listing models.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_sharded: bool,
     #[serde(with = "crate::time")]
     pub(crate) fetched_at: SystemTime,
 }
@@ -150,14 +157,58 @@ impl RegistryCache {
     pub(crate) fn commit(
         &self,
         document: NewFile,
-        index: NewFile,
+        index: Option<NewFile>,
         meta: &CachedMeta,
     ) -> Result<()> {
         // Between the writes there must be no validator that vouches for another copy.
         remove_file(&self.meta_path()).at("write", &self.meta_path())?;
         document.commit()?;
-        index.commit()?;
+        index.map_or(Ok(()), NewFile::commit)?;
         self.write_meta(meta)
+    }
+
+    fn shards_dir(&self) -> PathBuf {
+        self.dir.join(SHARDS)
+    }
+
+    fn shard_path(&self, digest: &Digest) -> PathBuf {
+        self.shards_dir().join(format!("{digest}.json"))
+    }
+
+    pub(crate) fn has_shard(&self, digest: &Digest) -> bool {
+        self.shard_path(digest).is_file()
+    }
+
+    /// Reads a shard; `None` when it is not cached, or not as it was fetched.
+    pub(crate) fn shard(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.shard_path(digest)).ok()?;
+        (Digest::of(&bytes) == *digest).then_some(bytes)
+    }
+
+    /// Keeps a shard. Its digest tells when it is read whether it is whole.
+    pub(crate) fn write_shard(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        replace_file_unsynced(&self.shard_path(digest), bytes)
+    }
+
+    /// Removes all shards but these; one that somebody still reads may stay.
+    pub(crate) fn drop_shards(&self, keep: &HashSet<Digest>) {
+        for entry in fs::read_dir(self.shards_dir())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            let digest = digest.and_then(|name| name.parse().ok());
+            if digest.is_some_and(|digest| !keep.contains(&digest)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Removes a shard, if it can be removed.
+    pub(crate) fn drop_shard(&self, digest: &Digest) {
+        let _ = fs::remove_file(self.shard_path(digest));
     }
 
     pub(crate) fn write_meta(&self, meta: &CachedMeta) -> Result<()> {
@@ -182,6 +233,11 @@ impl RegistryCache {
             return None;
         }
         let files = fs::read_dir(&self.dir).ok()?.flatten();
+        let shards = match self.document {
+            "models.json" => fs::read_dir(self.shards_dir()).ok(),
+            _ => None,
+        };
+        let files = files.chain(shards.into_iter().flatten().flatten());
         let sizes = files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file));
         Some(sizes.map(|metadata| metadata.len()).sum())
     }
@@ -193,7 +249,8 @@ impl RegistryCache {
         }
         let paths = [self.meta_path(), self.index_path(), self.document_path()];
         let mut paths = paths.iter();
-        paths.try_for_each(|path| remove_file(path).at("remove", path))
+        paths.try_for_each(|path| remove_file(path).at("remove", path))?;
+        remove_tree(&self.shards_dir())
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn add_to_index(registry: &Path, versions: &mut [WrittenVersion]) -> 
     let mut json =
         serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
     json.push(b'\n');
-    chunked::check_index(&json, path.display())?;
+    chunked::check_index(&json, None, path.display())?;
     replace_file(&path, &json)
 }
 

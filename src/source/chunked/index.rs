@@ -9,7 +9,9 @@ use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
-use super::{MAX_INDEX_BYTES, wire};
+use super::MAX_INDEX_BYTES;
+use super::shards::Shards;
+use super::wire::Reading;
 use crate::digest::{Digest, Hasher};
 use crate::disk::write::replace_file;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -35,14 +37,16 @@ pub(super) struct Origin {
 #[derive(Debug)]
 pub(super) struct Index {
     /// Of the source.
-    identity: Identity,
+    pub(super) identity: Identity,
+    /// The folder of the registry, followed by those of its mirrors; never empty.
+    pub(super) bases: Vec<Url>,
     /// Where it is, at the registry itself and then at each mirror; never empty.
     urls: Vec<Url>,
     /// The variable, or the key of a file, that the first of them follows from.
     origin: String,
     /// The minisign key that it must be signed with. The signature is beside it, with `.minisig` appended to the name.
     public_key: Option<String>,
-    cache: RegistryCache,
+    pub(super) cache: RegistryCache,
 }
 
 impl Index {
@@ -55,11 +59,23 @@ impl Index {
     ) -> Self {
         Self {
             identity: identity.clone(),
+            bases: bases.to_vec(),
             urls: bases.iter().map(|base| base.join("models.json")).collect(),
             origin,
             public_key,
             cache: RegistryCache::of_source(cache_dir, &identity.key),
         }
+    }
+
+    /// Where it is at the registry itself.
+    pub(super) fn url(&self) -> &Url {
+        &self.urls[0]
+    }
+
+    /// Whether it is on this machine, or a mirror of it.
+    pub(super) fn has_local(&self) -> bool {
+        let is_local = |url: &Url| url.scheme() == Scheme::File;
+        self.urls.iter().any(is_local)
     }
 
     /// When the cached copy was last known to be good; `None` when there is none.
@@ -96,10 +112,12 @@ impl Index {
         }
         debug!(path = %path.display(), "compiling the index anew");
         let mut bytes = Vec::new();
-        self.compile(document, origin, &mut |piece| {
+        let mut write = |piece: &[u8]| {
             bytes.extend_from_slice(piece);
             Ok(())
-        })?;
+        };
+        let shard = |digest: &Digest| self.cached_shard(digest);
+        self.compile(document, origin, Some(&shard), &mut write)?;
         if let Err(error) = replace_file(&path, &bytes) {
             // A cache that cannot be written is read more slowly.
             debug!(%error, "the compiled index cannot be kept");
@@ -108,25 +126,36 @@ impl Index {
         read(&mut compiled.ok_or_else(|| Error::internal("a compiled index cannot be read"))?)
     }
 
-    /// Compiles a document; one that offers nothing of what it lists is refused.
+    /// Compiles a document; one that offers nothing of what it lists is refused. Where it announces shards, it is compiled
+    /// with them if `shard` reads them; else they are returned.
     fn compile(
         &self,
         document: File,
         origin: Origin,
+        shard: Option<&dyn Fn(&Digest) -> Result<Vec<u8>>>,
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<Shards>> {
         let mut compiler = Compiler::new(out);
-        let reader = BufReader::with_capacity(256 << 10, document);
-        let rest = wire::compile(reader, &self.identity, &self.urls[0], &mut compiler)?;
-        compiler.finish(origin, 0, &rest).map(|_| ())
+        let mut reading = Reading::new(&self.identity, self.url(), &mut compiler);
+        let document = BufReader::with_capacity(256 << 10, document);
+        if let Some(shards) = reading.index(document)? {
+            let Some(shard) = shard else {
+                return Ok(Some(shards));
+            };
+            for (prefix, digest) in shards.iter() {
+                reading.shard(prefix, shard(&digest)?.as_slice())?;
+            }
+        }
+        let rest = reading.finish()?;
+        compiler.finish(origin, 0, &rest)?;
+        Ok(None)
     }
 
     /// Brings the cached copy up to date, unless offline; returns whether another index came than the one that was cached.
     /// With `force`, it is fetched in any case.
     pub(super) fn refresh(&self, call: &Call, force: bool) -> Result<bool> {
-        let is_local = |url: &Url| url.scheme() == Scheme::File;
         let cached = self.cached_meta();
-        if call.is_offline() && !self.urls.iter().any(is_local) {
+        if call.is_offline() && !self.has_local() {
             let needed = || format!("the index {}", self.urls[0]);
             return match cached {
                 Some(_) => Ok(false),
@@ -230,7 +259,8 @@ impl Index {
             document: Stamp::of(&document),
         };
         let mut index = self.cache.begin_index().map_err(Failure::last)?;
-        self.compile(document, origin, &mut |piece| index.write(piece))
+        let shards = self
+            .compile(document, origin, None, &mut |piece| index.write(piece))
             .map_err(Failure::last)?;
         let digest = hasher.finish();
         let meta = CachedMeta {
@@ -238,11 +268,17 @@ impl Index {
             validators: body.validators,
             digest: Some(digest),
             public_key: self.public_key.clone(),
+            is_sharded: shards.is_some(),
             fetched_at: SystemTime::now(),
         };
+        // Shards are compiled when all of them are needed.
+        let index = shards.is_none().then_some(index);
         self.cache
             .commit(file, index, &meta)
             .map_err(Failure::last)?;
+        let shards = shards.unwrap_or_default();
+        let digests = shards.iter().map(|(_, digest)| digest);
+        self.cache.drop_shards(&digests.collect());
         Ok(Some(digest))
     }
 }

@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `models.json` | the index, see `wire` |
 //! | `models.json.minisig` | its signature, when there is one |
+//! | `models/<sha256>.json` | a part of the index, when that is in several, see [`shards`] |
 //! | `data/<sha256>` | a manifest, see [`crate::manifest`], or a chunk |
 //!
 //! The index states the digest of each manifest, and a manifest that of each chunk, so trusting the index is enough.
 
 mod index;
 mod lookup;
+mod sharded;
+pub(crate) mod shards;
 mod wire;
 
 #[cfg(feature = "author")]
@@ -40,8 +43,8 @@ use crate::url::Url;
 use index::Index;
 use wire::Rest;
 
-/// The largest index that is read, in bytes: about half a million versions.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// The largest index, or shard of one, that is read, in bytes: about half a million versions.
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// How chunked sources come to be.
 pub(super) struct Kind;
@@ -129,7 +132,7 @@ impl Source for Chunked {
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
         self.index.refresh(call, false)?;
-        let (models, rest) = self.index.read(|compiled| {
+        let (models, rest) = self.index.read_all(call, |compiled| {
             let rows = compiled.rows()?;
             let source = Arc::from(self.identity.key.as_str());
             let mut models = Vec::with_capacity(rows.size_hint().0);
@@ -151,9 +154,7 @@ impl Source for Chunked {
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
         self.index.refresh(call, false)?;
-        let (identity, location) = (&self.identity, self.index_url());
-        self.index
-            .read(|compiled| lookup::find(compiled, identity, path, version, &location))
+        self.index.find(call, path, version)
     }
 
     fn manifest(&self, call: &Call, model: &RemoteModel, _: Route) -> Result<Manifest> {
@@ -186,7 +187,7 @@ impl Source for Chunked {
         SourceInfo {
             locations: self.locations(),
             fetched_at: self.index.fetched_at(),
-            versions: cached.and_then(|_| self.index.read(|it| Ok(it.head.models)).ok()),
+            versions: cached.and_then(|_| self.index.versions()),
             ..SourceInfo::new(key, name, self.kind())
         }
     }
@@ -202,7 +203,8 @@ impl Chunked {
     fn sync_index(&self, call: &Call, force: bool) -> SyncReport {
         let (key, label) = (&*self.identity.key, self.label());
         let synced = self.index.refresh(call, force).and_then(|is_new| {
-            let (versions, rest) = self.index.read(|compiled| {
+            let is_new = self.index.complete(call)? || is_new;
+            let (versions, rest) = self.index.read_all(call, |compiled| {
                 let rest: Rest = compiled.rest()?;
                 Ok((compiled.head.models, rest))
             })?;
@@ -230,14 +232,14 @@ impl SourceKind {
     pub const CHUNKED: Self = Self::new("chunked");
 }
 
-/// Checks an index the way consumers will; `location` names it in errors.
+/// Checks an index the way consumers will, or the shard of one with this prefix; `location` names it in errors.
 #[cfg(feature = "author")]
-pub(crate) fn check_index(json: &[u8], location: impl Display) -> Result<()> {
+pub(crate) fn check_index(json: &[u8], prefix: Option<&str>, location: impl Display) -> Result<()> {
     let bytes = json.len() as u64;
     if bytes > MAX_INDEX_BYTES {
         let [bytes, most] = sizes_apart(bytes, MAX_INDEX_BYTES);
         let message = format!("the index would have {bytes}; at most {most} are allowed");
         return Err(Error::registry(location, message));
     }
-    wire::check(json, location)
+    wire::check(json, prefix, location)
 }

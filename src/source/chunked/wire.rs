@@ -1,15 +1,16 @@
 //! `models.json`, whose format [`crate::remote`] shows. A group may have several segments. The index may be large, so it
-//! is read one model at a time, and compiled.
+//! is read one model at a time, and compiled. It may be in several documents, see [`shards`](super::shards).
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
 use std::io::Read;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::shards::{ANNOUNCEMENT, Shards, place};
 use crate::catalog::RemoteMetadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -179,58 +180,109 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Reads an index and passes on what it offers; `location` names the index in errors.
-///
-/// # Errors
-/// [`Registry`](crate::error::ErrorKind::Registry) when it is malformed, or has entries of which none can be offered;
-/// whatever the compiler fails with.
-pub(super) fn compile(
-    reader: impl Read,
-    identity: &Identity,
-    location: impl Display,
-    compiler: &mut Compiler<'_>,
-) -> Result<Rest> {
-    let mut contents = Contents {
-        identity,
-        compiler,
-        rest: Rest::default(),
-        without_versions: Vec::new(),
-        failure: Ok(()),
-    };
-    let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    let read = Members {
-        group: None,
-        contents: &mut contents,
-    };
-    let read = read.deserialize(&mut deserializer);
-    let read = read.and_then(|()| deserializer.end());
-    std::mem::replace(&mut contents.failure, Ok(()))?;
-    read.map_err(|error| Error::registry_from(&location, "the index is malformed", error))?;
-    let Contents {
-        mut rest,
-        without_versions,
-        ..
-    } = contents;
-    for name in compiler.remove_twins(without_versions) {
-        let reason = format!("the name '{name}' {TWIN}");
-        let path = name.strip_prefix(&identity.name).unwrap_or(&name);
-        rest.leave_out(path.trim_start_matches('/').to_owned(), None, reason);
+/// Reads the documents of an index, and passes on what they offer; `location` names the index in errors.
+pub(super) struct Reading<'a, 'o, L> {
+    contents: Contents<'a, 'o>,
+    location: L,
+}
+
+impl<'a, 'o, L: Display> Reading<'a, 'o, L> {
+    pub(super) fn new(identity: &'a Identity, location: L, compiler: &'a mut Compiler<'o>) -> Self {
+        let contents = Contents {
+            identity,
+            compiler,
+            rest: Rest::default(),
+            without_versions: Vec::new(),
+            failure: Ok(()),
+            prefix: None,
+            shards: None,
+            has_models: false,
+        };
+        Self { contents, location }
     }
-    match rest.left_out.first() {
-        Some(first) if compiler.is_empty() => {
-            Err(Error::registry(location, format!("in the index, {first}")))
+
+    /// Reads an index; returns the shards that it announces instead of models, if it does.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) when it is malformed; whatever the compiler fails with.
+    pub(super) fn index(&mut self, reader: impl Read) -> Result<Option<Shards>> {
+        self.contents.prefix = None;
+        self.document(reader)?;
+        let shards = self.contents.shards.take();
+        match shards {
+            Some(_) if self.contents.has_models => Err(self.error("has shards and models")),
+            shards => Ok(shards),
         }
-        _ => Ok(rest),
+    }
+
+    /// Reads the shard with this prefix.
+    ///
+    /// # Errors
+    /// Those of [`Reading::index`].
+    pub(super) fn shard(&mut self, prefix: &str, reader: impl Read) -> Result<()> {
+        self.contents.prefix = Some(prefix.to_owned());
+        self.document(reader)?;
+        match self.contents.shards.take() {
+            Some(_) => Err(self.error("has shards in a shard")),
+            None => Ok(()),
+        }
+    }
+
+    fn document(&mut self, reader: impl Read) -> Result<()> {
+        let mut deserializer = serde_json::Deserializer::from_reader(reader);
+        let read = Members {
+            group: None,
+            contents: &mut self.contents,
+        };
+        let read = read.deserialize(&mut deserializer);
+        let read = read.and_then(|()| deserializer.end());
+        std::mem::replace(&mut self.contents.failure, Ok(()))?;
+        read.map_err(|error| Error::registry_from(&self.location, "the index is malformed", error))
+    }
+
+    /// Ends reading, when all documents were read.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) when there are entries of which none can be offered.
+    pub(super) fn finish(self) -> Result<Rest> {
+        let Contents {
+            identity,
+            compiler,
+            mut rest,
+            without_versions,
+            ..
+        } = self.contents;
+        for name in compiler.remove_twins(without_versions) {
+            let reason = format!("the name '{name}' {TWIN}");
+            let path = name.strip_prefix(&identity.name).unwrap_or(&name);
+            rest.leave_out(path.trim_start_matches('/').to_owned(), None, reason);
+        }
+        match rest.left_out.first() {
+            Some(first) if compiler.is_empty() => {
+                let message = format!("in the index, {first}");
+                Err(Error::registry(self.location, message))
+            }
+            _ => Ok(rest),
+        }
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::registry(&self.location, format!("the index {what}"))
     }
 }
 
-/// Checks everything, before an index is published; `location` names it in errors.
+/// Checks everything, before an index or a shard of it is published; `location` names it in errors.
 #[cfg(feature = "author")]
-pub(super) fn check(json: &[u8], location: impl Display) -> Result<()> {
+pub(super) fn check(json: &[u8], prefix: Option<&str>, location: impl Display) -> Result<()> {
     let mut nowhere = |_: &[u8]| Ok(());
     let mut compiler = Compiler::new(&mut nowhere);
-    let rest = compile(json, &Identity::default(), &location, &mut compiler)?;
-    match rest.left_out.first() {
+    let identity = Identity::default();
+    let mut reading = Reading::new(&identity, &location, &mut compiler);
+    match prefix {
+        Some(prefix) => reading.shard(prefix, json)?,
+        None => _ = reading.index(json)?,
+    }
+    match reading.finish()?.left_out.first() {
         Some(first) => Err(Error::registry(location, format!("in the index, {first}"))),
         None => Ok(()),
     }
@@ -245,11 +297,26 @@ struct Contents<'a, 'o> {
     without_versions: Vec<String>,
     /// Why it could not be written.
     failure: Result<()>,
+    /// The prefix of the shard that is read; `None` for an index.
+    prefix: Option<String>,
+    /// The shards that the document announces.
+    shards: Option<Shards>,
+    /// Whether the index has anything beside them.
+    has_models: bool,
 }
 
 impl Contents<'_, '_> {
     fn model(&mut self, group: &str, model: &str, json: &RawValue) {
         let path = below(group, model);
+        if let Some(prefix) = &self.prefix
+            && !place(&path).starts_with(prefix)
+        {
+            let reason = format!(
+                "the model '{}' is in the shard '{prefix}', where nobody looks for it",
+                shown(&path)
+            );
+            return self.rest.leave_out(path, None, reason);
+        }
         let named = read_versions(json).map_err(|error| {
             let name = shown(&path);
             format!("the model '{name}': {}", words(&error))
@@ -306,11 +373,18 @@ impl<'de> Visitor<'de> for Members<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             match self.group {
+                None if name == ANNOUNCEMENT => {
+                    let shards = &mut self.contents.shards;
+                    if shards.replace(map.next_value()?).is_some() {
+                        return Err(A::Error::duplicate_field(ANNOUNCEMENT));
+                    }
+                }
                 None => map.next_value_seed(Members {
                     group: Some(&name),
                     contents: &mut *self.contents,
                 })?,
                 Some(group) => {
+                    self.contents.has_models = true;
                     let json: Box<RawValue> = map.next_value()?;
                     self.contents.model(group, &name, &json);
                 }

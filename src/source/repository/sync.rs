@@ -287,9 +287,10 @@ impl<'a> Sync<'a> {
             validators: served.validators.clone(),
             digest: None,
             public_key: None,
+            is_sharded: false,
             fetched_at: SystemTime::now(),
         };
-        cache.commit(document, index, &meta)?;
+        cache.commit(document, Some(index), &meta)?;
         cache.drop_archives(&head.origin.revision);
         Ok(head)
     }

@@ -32,12 +32,10 @@ fn compiled(text: &str, source: &str) -> Result<Compiled<Origin>> {
         Ok(())
     };
     let mut compiler = Compiler::new(&mut write);
-    let rest = compile(
-        index(text).as_bytes(),
-        &identity(source),
-        "here",
-        &mut compiler,
-    )?;
+    let identity = identity(source);
+    let mut reading = Reading::new(&identity, "here", &mut compiler);
+    assert_eq!(reading.index(index(text).as_bytes())?, None);
+    let rest = reading.finish()?;
     compiler.finish(Origin::default(), 0, &rest)?;
     Ok(Compiled::open(Cursor::new(bytes), Path::new("here"))?.unwrap())
 }
