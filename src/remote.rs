@@ -24,7 +24,14 @@
 //! ```
 //!
 //! `metadata` and `alias_of` are optional. An entry with `alias_of` needs no `hash`: it is another name for that version of
-//! the same model.
+//! the same model. An index of very many models is in several documents, and announces them:
+//!
+//! ```json
+//! {"/shards": {"0": "<sha256>", "10": "<sha256>", "11": "<sha256>"}}
+//! ```
+//!
+//! Each is at `models/<sha256>.json` and has the form above. A model is in the one whose prefix its place begins with: the
+//! SHA-256 of `group/model`, with A to Z in lower case, in binary digits.
 //!
 //! A repository has a `models.toml`, under version control or as an asset of a release:
 //!

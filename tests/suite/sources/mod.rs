@@ -8,4 +8,5 @@ mod proxies;
 mod pulling;
 pub(crate) mod repository;
 mod responses;
+mod sharded;
 mod signed;

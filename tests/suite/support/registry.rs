@@ -1,5 +1,6 @@
 //! Chunked registries that the crate under test did not write: ordinary ones, those of other programs, hostile ones.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -86,6 +87,42 @@ pub(crate) fn publish(
         total_bytes: total as u64,
         chunks: digests.len(),
     }
+}
+
+/// Puts the index of the registry in a folder into shards by so many digits; returns their digests by prefix.
+pub(crate) fn shard(registry: &Path, digits: usize) -> BTreeMap<String, String> {
+    let path = registry.join("models.json");
+    let index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut shards = BTreeMap::<String, Value>::new();
+    for (group, models) in index.as_object().unwrap() {
+        for (model, versions) in models.as_object().unwrap() {
+            let shard = shards.entry(prefix(&format!("{group}/{model}"), digits));
+            let shard = shard.or_insert_with(|| json!({}));
+            shard[group][model] = versions.clone();
+        }
+    }
+    let digests = shards.into_iter();
+    let digests = digests.map(|(prefix, shard)| (prefix, write_shard(registry, &shard)));
+    let digests = digests.collect();
+    fs::write(path, json!({"/shards": digests}).to_string()).unwrap();
+    digests
+}
+
+/// The first digits of the place that a model has among shards.
+pub(crate) fn prefix(model: &str, digits: usize) -> String {
+    let digest = digest(model.to_lowercase().as_bytes());
+    let bits = u64::from_str_radix(&digest[..16], 16).unwrap();
+    format!("{bits:064b}")[..digits].to_owned()
+}
+
+/// Writes a shard; returns its digest.
+pub(crate) fn write_shard(registry: &Path, shard: &Value) -> String {
+    let json = shard.to_string();
+    let digest = digest(json.as_bytes());
+    let folder = registry.join("models");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{digest}.json")), json).unwrap();
+    digest
 }
 
 /// A file as long as a chunk begins one of its own, and the next file another; shorter files share chunks.
