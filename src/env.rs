@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::platform::{self, System};
 
+/// The processor's architecture, by the name that the compiler has for it.
+pub(crate) const ARCHITECTURE: &str = std::env::consts::ARCH;
+
 /// Environment variables, command-line arguments, the home folder and the name of this boot, as a value.
 ///
 /// A manager reads that of the process, unless it is given another one:

@@ -274,6 +274,7 @@ mod settings;
 mod size;
 mod source;
 mod store;
+mod text;
 mod time;
 pub mod transport;
 mod url;

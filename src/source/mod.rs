@@ -43,6 +43,8 @@ pub(crate) mod discovered;
 mod entry;
 mod hub;
 pub(crate) mod models_toml;
+#[allow(dead_code, reason = "the kind of source comes next")]
+mod oci;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;

@@ -22,10 +22,11 @@ mod words;
 use serde_json::Value;
 
 use super::BuiltIn;
-use super::description::{Description, long_text, short_text};
+use super::description::Description;
 use super::file::ModelFile;
 use super::part::PartName;
 use crate::error::Result;
+use crate::text::{long_text, short_text};
 
 use cursor::Cursor;
 use table::{Keys, Tensors, read_keys, read_tensors};

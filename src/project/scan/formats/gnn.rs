@@ -37,10 +37,11 @@ use std::hash::{Hash, Hasher};
 use serde_json::{Map, Value};
 
 use super::BuiltIn;
-use super::description::{Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, long_text, short_text};
+use super::description::{Description, MAX_ENTRIES};
 use super::file::ModelFile;
 use super::lines::Line;
 use crate::error::Result;
+use crate::text::{MAX_DESCRIPTION_CHARS, long_text, short_text};
 
 use notation::{connection_fault, connections, unclosed, variables};
 use outline::{Outline, Role};

@@ -18,11 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::BuiltIn;
-use super::description::{Description, MAX_DESCRIPTION_CHARS, MAX_ENTRIES, long_text, short_text};
+use super::description::{Description, MAX_ENTRIES};
 use super::file::ModelFile;
 use super::json::UniqueKeys;
 use super::part::PartName;
 use crate::error::Result;
+use crate::text::{MAX_DESCRIPTION_CHARS, long_text, short_text};
 
 use header::HeaderWire;
 

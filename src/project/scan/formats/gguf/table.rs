@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::super::description::{MAX_DESCRIPTION_CHARS, MAX_ENTRIES};
+use super::super::description::MAX_ENTRIES;
 use super::cursor::Cursor;
 use crate::error::Result;
 use crate::relpath::shown;
+use crate::text::MAX_DESCRIPTION_CHARS;
 
 /// How many keys are read; models have fewer than a hundred.
 const MAX_KEYS: u64 = 1 << 16;

@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
 
-use super::super::description::{Extent, MAX_DESCRIPTION_CHARS};
+use super::super::description::Extent;
 use super::super::tests::ModelFolder;
 use super::*;
+use crate::text::MAX_DESCRIPTION_CHARS;
 
 /// Builds a file.
 #[derive(Debug, Default, Clone)]

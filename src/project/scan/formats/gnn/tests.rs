@@ -2,9 +2,10 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::super::description::{Extent, MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS};
+use super::super::description::Extent;
 use super::super::tests::ModelFolder;
 use super::*;
+use crate::text::{MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS};
 
 const EXAMPLE: &str = include_str!("../../../../../examples/project/models/actinf_pomdp_agent.md");
 

@@ -25,11 +25,12 @@ use serde::de::{Deserialize, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::BuiltIn;
-use super::description::{Description, Extent, short_text};
+use super::description::{Description, Extent};
 use super::file::{ModelFile, if_known};
 use super::json::{UniqueKeys, standard};
 use super::part::PartName;
 use crate::error::Result;
+use crate::text::short_text;
 
 /// The largest file that is read, in bytes: the index of a model with 90,000 tensors has 9 MB.
 const MAX_CONFIG_BYTES: u64 = 32 << 20;

@@ -2,8 +2,9 @@
 //!
 //! Models that read more than text describe their text part in `text_config`.
 
-use super::super::description::{Description, short_text};
+use super::super::description::Description;
 use super::{Config, is_id, text, value};
+use crate::text::short_text;
 
 /// The numbers that are recorded, each with the keys that libraries use for it, in order of preference.
 #[rustfmt::skip]

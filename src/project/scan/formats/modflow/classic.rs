@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::description::{Description, MAX_ENTRIES, short_text};
+use super::super::description::{Description, MAX_ENTRIES};
 use super::portable;
 use super::{description, lines};
+use crate::text::short_text;
 
 /// The types of files that are not packages: listings and data.
 const NO_PACKAGES: [&str; 6] = [

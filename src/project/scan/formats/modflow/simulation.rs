@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::super::description::{Description, MAX_ENTRIES, short_text};
+use super::super::description::{Description, MAX_ENTRIES};
 use super::super::file::ModelFile;
 use super::{MAX_NAME_FILE_BYTES, description, lines};
 use crate::relpath::shown;
+use crate::text::short_text;
 
 /// What the blocks of a simulation list.
 #[derive(Debug, Default)]

@@ -1,0 +1,5 @@
+//! Registries that speak the OCI distribution specification.
+
+mod artifact;
+mod platform;
+mod wire;
