@@ -261,6 +261,8 @@ mod platform;
 pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;
+#[cfg(feature = "author")]
+mod publish;
 pub mod pull;
 mod quantity;
 mod range_set;

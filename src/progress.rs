@@ -72,6 +72,8 @@
 
 mod cancel;
 mod step;
+#[cfg(feature = "author")]
+pub(crate) mod tally;
 
 use std::fmt;
 use std::time::Duration;

@@ -107,12 +107,12 @@ mod options;
 mod publish;
 mod registry;
 mod scan;
-mod tally;
 mod work_tree;
 
 pub use crate::modelstoml::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
 };
+pub use crate::publish::PublishTarget;
 pub use change::add::{AddOptions, AddReport};
 pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;

@@ -5,15 +5,16 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 13] = [
-    ("cli", 6),
-    ("manager", 5),
-    ("remote", 5),
-    ("installed", 5),
-    ("pull", 5),
-    ("transport", 5),
-    ("engine", 4),
-    ("project", 4),
+const LAYERS: [(&str, u8); 14] = [
+    ("cli", 7),
+    ("manager", 6),
+    ("remote", 6),
+    ("installed", 6),
+    ("pull", 6),
+    ("transport", 6),
+    ("engine", 5),
+    ("project", 5),
+    ("publish", 4),
     ("source", 3),
     ("modelstoml", 2),
     ("store", 3),

@@ -1,25 +1,14 @@
-//! Writing a chunked registry that any static server or bucket can serve.
-//!
-//! The same files give the same bytes. Every file that is at least as large as a chunk starts a new chunk, so that a file
-//! that grows does not shift the others; smaller files share chunks, in the order of names. Existing chunks are
-//! kept, and shared between versions. The index is replaced last, in one step: consumers see the old state
-//! or the new one.
+//! Publishing models of a project, or any files, in a registry that others pull from.
 
-mod index;
 pub(crate) mod make;
-mod stream;
-mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use self::index::add_to_index;
-use self::stream::Stream;
-use self::version::{WrittenVersion, write_version};
 use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -29,6 +18,8 @@ use crate::progress::{CancelToken, Progress};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
+use crate::publish::chunked::{Stream, Writing, WrittenVersion, add_to_index, write_version};
+use crate::publish::{PublishTarget, RegistryWriter};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 
@@ -127,7 +118,7 @@ setters!(PublishOptions {
 /// project.add(&[folder.path().join("models")], &AddOptions::default())?;
 /// let registry = folder.path().join("public");
 /// for report in project.publish(&[], &registry, &PublishOptions::default())? {
-///     println!("{} {:?} in {}", report.model, report.aliases, report.registry.display());
+///     println!("{} {:?} in {}", report.model, report.aliases, report.registry);
 ///     println!("  {} files, {} bytes, {}", report.files, report.total_bytes, report.manifest_digest);
 ///     println!("  {} of {} chunks are new, {} bytes", report.chunks_written, report.chunks, report.bytes_written);
 ///     assert!(report.left_out.is_empty());
@@ -142,9 +133,8 @@ pub struct PublishReport {
     /// The version that was published.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// The folder of the registry.
-    #[serde(serialize_with = "crate::report::path")]
-    pub registry: PathBuf,
+    /// Where the registry is.
+    pub registry: PublishTarget,
     /// The aliases that it was given.
     pub aliases: Vec<String>,
     /// The digest of its manifest.
@@ -180,9 +170,10 @@ impl Project {
     pub fn publish(
         &self,
         ids: &[&str],
-        registry: &Path,
+        registry: impl Into<PublishTarget>,
         options: &PublishOptions,
     ) -> Result<Vec<PublishReport>> {
+        let target = registry.into();
         check_chunk_bytes(options.chunk_bytes)?;
         let ids: BTreeSet<&str> = match ids {
             [] => self.registry().entries.keys().map(String::as_str).collect(),
@@ -201,13 +192,17 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
+        let registry = target.open()?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
-            let written = self.write_registered(id, entry, version, registry, options);
+            let written = self.write_registered(id, entry, version, &*registry, options);
             versions.push(written.map_err(|error| error.step(format!("publish {id}")))?);
         }
-        add_to_index(registry, &mut versions)?;
-        Ok(versions.into_iter().map(|version| version.report).collect())
+        add_to_index(&*registry, &target, &mut versions)?;
+        let versions = versions.into_iter();
+        Ok(versions
+            .map(|version| PublishReport::new(version, &target, Vec::new()))
+            .collect())
     }
 
     /// Publishes files and folders as one version of a model, into a new registry or an existing one. They need not belong to a
@@ -223,16 +218,20 @@ impl Project {
     pub fn publish_files(
         paths: &[PathBuf],
         model: &ModelRef,
-        registry: &Path,
+        registry: impl Into<PublishTarget>,
         options: &PublishOptions,
     ) -> Result<PublishReport> {
         check_chunk_bytes(options.chunk_bytes)?;
-        let stream = Stream::find(paths, registry, options)?;
-        let metadata = options.metadata.clone();
-        let mut version = [write_version(&stream, model, metadata, registry, options)?];
-        add_to_index(registry, &mut version)?;
+        let target = registry.into();
+        let skip = options.skip.as_deref();
+        let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
+        let (metadata, writing) = (options.metadata.clone(), options.writing());
+        let registry = target.open()?;
+        let version = write_version(&stream, model, metadata, &*registry, &writing)?;
+        let mut version = [version];
+        add_to_index(&*registry, &target, &mut version)?;
         let [version] = version;
-        Ok(version.report)
+        Ok(PublishReport::new(version, &target, stream.left_behind))
     }
 
     /// Refuses projects with errors, and models whose files have changed.
@@ -264,7 +263,7 @@ impl Project {
         id: &str,
         entry: &ModelEntry,
         version: &RegisteredVersion,
-        registry: &Path,
+        registry: &dyn RegistryWriter,
         options: &PublishOptions,
     ) -> Result<WrittenVersion> {
         let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
@@ -278,7 +277,37 @@ impl Project {
         }
         let mut metadata = metadata_of(entry, version);
         metadata.extend(options.metadata.clone());
-        write_version(&Stream::of(files)?, &model, metadata, registry, options)
+        let stream = Stream::of(files)?;
+        write_version(&stream, &model, metadata, registry, &options.writing())
+    }
+}
+
+impl PublishOptions {
+    fn writing(&self) -> Writing<'_> {
+        Writing {
+            chunk_bytes: self.chunk_bytes,
+            aliases: &self.aliases,
+            cancel: &self.cancel,
+            progress: self.progress.as_deref(),
+        }
+    }
+}
+
+impl PublishReport {
+    fn new(written: WrittenVersion, registry: &PublishTarget, left_out: Vec<String>) -> Self {
+        Self {
+            model: written.model,
+            registry: registry.clone(),
+            aliases: written.aliases,
+            manifest_digest: written.manifest_digest,
+            replaced: written.replaced,
+            files: written.files,
+            total_bytes: written.total_bytes,
+            chunks: written.chunks,
+            chunks_written: written.chunks_written,
+            bytes_written: written.bytes_written,
+            left_out,
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::digest::Hasher;
 use crate::disk::pointer::PointerCheck;
 use crate::error::{Error, IoContext, Result};
 use crate::modelstoml::FileFacts;
+use crate::progress::tally::Tally;
 use crate::progress::{CancelToken, Progress, Step, Task};
 use crate::project::home::Project;
-use crate::project::tally::Tally;
 use crate::relpath::RelPath;
 
 /// How much of a file is read at once, in bytes.

@@ -11,14 +11,14 @@ use crate::cli::metadata;
 use crate::cli::registry::READING;
 use crate::cli::session::Session;
 use crate::error::IoContext;
-use crate::project::{Project, PublishOptions, PublishReport};
+use crate::project::{Project, PublishOptions, PublishReport, PublishTarget};
 use crate::{Error, ModelRef, Result};
 
 pub(super) fn publish(
     session: &Session,
     matches: &ArgMatches,
     paths: &[PathBuf],
-    to: &Path,
+    to: &PublishTarget,
     options: PublishOptions,
 ) -> Result<PublishReport> {
     let options = options
@@ -26,7 +26,7 @@ pub(super) fn publish(
         .skip(format!(".{}", session.mount.config.app()));
     let model = model_ref(matches, paths)?;
     let published = session.metered_as(READING, |meter| {
-        Project::publish_files(paths, &model, to, &options.progress(meter))
+        Project::publish_files(paths, &model, to.clone(), &options.progress(meter))
     });
     published.map_err(|error| error.step(format!("publish {model}")))
 }

@@ -12,7 +12,7 @@ use crate::cli::args::{self, Which, all, complete, option, positional, text, val
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport};
+use crate::project::{DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishTarget};
 use crate::quantity::ByteSize;
 use crate::transport::Url;
 use crate::{Error, Result};
@@ -73,7 +73,7 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
 
 pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let paths: Vec<PathBuf> = all(matches, PATHS);
-    let to = args::path(matches, TO);
+    let to = PublishTarget::parse(args::path(matches, TO))?;
     let project = project::open(session, matches)?;
     let chunk_bytes = value(matches, CHUNK_SIZE);
     let chunk_bytes = chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes);
@@ -98,7 +98,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     }
     notes::note_empty(session, &project);
     let reports = session.metered_as(READING, |meter| {
-        project.publish(&ids, &to, &options.progress(meter))
+        project.publish(&ids, to.clone(), &options.progress(meter))
     })?;
     session.show_list("models", &reports, || {
         reports
@@ -107,7 +107,7 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         if reports.len() > 1 {
             session.say(sum(&reports))?;
         }
-        let to = std::path::absolute(&to).ok();
+        let to = to.folder().and_then(|to| std::path::absolute(to).ok());
         let Some(url) = to.and_then(|to| Url::from_path(&to).ok()) else {
             return Ok(());
         };

@@ -16,8 +16,8 @@ use crate::disk::pointer::PointerCheck;
 use crate::error::Result;
 use crate::manifest::{Checksum, GitBlobId};
 use crate::modelstoml::FileEntry;
+use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
-use crate::project::tally::Tally;
 use crate::relpath::{below, shown};
 
 /// How much of a file is read at once, in bytes.

@@ -2,28 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::PublishOptions;
 use crate::digest::{Digest, Hasher};
 use crate::disk::pointer::{MAX_POINTER_BYTES, PointerCheck};
 use crate::disk::walk::{Links, walk};
-use crate::disk::write::NewFile;
 use crate::error::{Error, IoContext, Result};
+use crate::http::transport::Payload;
 use crate::platform;
-use crate::project::tally::Tally;
+use crate::progress::CancelToken;
+use crate::progress::tally::Tally;
 use crate::relpath::{RelPath, check_distinct};
 
 /// How much of a file is read at once.
-const BUFFER_BYTES: u64 = 256 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Files one after the other, in the order of names.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     pub(super) parts: Vec<Part>,
     /// The paths that were passed over: a system, an editor or a download tool left them behind.
-    pub(super) left_behind: Vec<String>,
+    pub(crate) left_behind: Vec<String>,
 }
 
 /// A file of a stream.
@@ -44,7 +45,7 @@ impl Part {
 
 impl Stream {
     /// Makes a stream of files, by their names in the model.
-    pub(super) fn of(files: BTreeMap<RelPath, PathBuf>) -> Result<Self> {
+    pub(crate) fn of(files: BTreeMap<RelPath, PathBuf>) -> Result<Self> {
         let (mut parts, mut offset) = (Vec::with_capacity(files.len()), 0);
         for (name, path) in files {
             let size_bytes = fs::metadata(&path).at("read", &path)?.len();
@@ -63,11 +64,13 @@ impl Stream {
         })
     }
 
-    /// Finds the files at some paths, and below those that are folders.
-    pub(super) fn find(
+    /// Finds the files at some paths, and below those that are folders: without the registry itself, which must not be in
+    /// one of them, and without what is at the top of one under the name `skip`.
+    pub(crate) fn find(
         paths: &[PathBuf],
-        registry: &Path,
-        options: &PublishOptions,
+        registry: Option<&Path>,
+        skip: Option<&str>,
+        cancel: &CancelToken,
     ) -> Result<Self> {
         let mut files: BTreeMap<RelPath, PathBuf> = BTreeMap::new();
         let mut left_behind = Vec::new();
@@ -88,15 +91,15 @@ impl Stream {
                 add(&name.to_string_lossy(), path.clone())?;
                 continue;
             }
-            if registry.starts_with(path) {
+            if let Some(registry) = registry.filter(|registry| registry.starts_with(path)) {
                 let message = format!(
                     "the registry {} is in the folder to publish",
                     registry.display()
                 );
                 return Err(Error::argument(message));
             }
-            let is_skipped = |name: &str, _: &Path, _: bool| options.skip.as_deref() == Some(name);
-            let walked = walk(path, Links::Follow, &options.cancel, &is_skipped)?;
+            let is_skipped = |name: &str, _: &Path, _: bool| skip == Some(name);
+            let walked = walk(path, Links::Follow, cancel, &is_skipped)?;
             let names = walked.left_behind.iter();
             // With the separators of the system throughout.
             let paths = names.map(|name| path.join(name).components().collect::<PathBuf>());
@@ -125,52 +128,94 @@ impl Stream {
         cut(&sizes, chunk_bytes)
     }
 
-    /// Passes on the bytes of a range.
-    fn read(&self, range: &Range<u64>, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Returns the bytes of a range.
+    pub(super) fn slice(&self, range: &Range<u64>) -> Slice<'_> {
         let first = self
             .parts
             .partition_point(|part| part.range().end <= range.start);
-        let parts = self.parts[first..].iter();
-        for part in parts.take_while(|part| part.offset < range.end) {
-            let begin = range.start.max(part.offset) - part.offset;
-            let end = range.end.min(part.range().end) - part.offset;
-            read_file(&part.path, begin..end, take)?;
+        Slice {
+            parts: &self.parts[first..],
+            range: range.clone(),
         }
-        Ok(())
     }
 
     pub(super) fn hash(&self, range: &Range<u64>, tally: &Tally<'_>) -> Result<Digest> {
         let mut hasher = Hasher::default();
-        self.read(range, &mut |piece| {
-            hasher.update(piece);
-            tally.advance(piece.len())
-        })?;
-        Ok(hasher.finish())
+        let mut reader = self.slice(range).reader();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            match reader.read(&mut buffer).map_err(Error::of_payload)? {
+                0 => return Ok(hasher.finish()),
+                length => {
+                    hasher.update(&buffer[..length]);
+                    tally.advance(length)?;
+                }
+            }
+        }
+    }
+}
+
+/// A range of a stream, such as a chunk.
+#[derive(Debug)]
+pub(super) struct Slice<'a> {
+    /// The files from the first on that is in the range.
+    parts: &'a [Part],
+    range: Range<u64>,
+}
+
+impl<'a> Slice<'a> {
+    fn reader(&self) -> SliceReader<'a> {
+        SliceReader {
+            parts: self.parts,
+            range: self.range.clone(),
+            open: None,
+        }
+    }
+}
+
+impl Payload for Slice<'_> {
+    fn size_bytes(&self) -> u64 {
+        self.range.end - self.range.start
     }
 
-    /// Writes a chunk into a folder, unless it exists; returns its digest, and whether it was written.
-    pub(super) fn write_chunk(
-        &self,
-        range: &Range<u64>,
-        folder: &Path,
-        tally: &Tally<'_>,
-    ) -> Result<(Digest, bool)> {
-        let digest = self.hash(range, tally)?;
-        let path = folder.join(digest.to_string());
-        if is_intact(&path, digest, range.end - range.start) {
-            return Ok((digest, false));
+    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(self.reader()))
+    }
+}
+
+/// Reads a range of a stream, file by file.
+struct SliceReader<'a> {
+    /// The files from the one on that is open, or next.
+    parts: &'a [Part],
+    /// What is still to be read.
+    range: Range<u64>,
+    open: Option<File>,
+}
+
+impl Read for SliceReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let [part, rest @ ..] = self.parts
+            && self.range.start < self.range.end
+        {
+            let end = self.range.end.min(part.range().end);
+            if end <= self.range.start {
+                (self.parts, self.open) = (rest, None);
+                continue;
+            }
+            let file = match self.open.take() {
+                Some(file) => Ok(file),
+                None => File::open(&part.path).at("read", &part.path),
+            };
+            let file = self.open.insert(file.map_err(io::Error::other)?);
+            let at = self.range.start - part.offset;
+            let length = buffer.len().min((end - self.range.start) as usize);
+            let read = platform::read_exact_at(file, &mut buffer[..length], at);
+            let read = read.at("read", &part.path);
+            read.map_err(io::Error::other)?;
+            self.range.start += length as u64;
+            return Ok(length);
         }
-        let mut file = NewFile::create(&path)?;
-        let mut hasher = Hasher::default();
-        self.read(range, &mut |piece| {
-            hasher.update(piece);
-            file.write(piece)
-        })?;
-        if hasher.finish() != digest {
-            return Err(Error::argument("a file changed while it was published"));
-        }
-        file.commit()?;
-        Ok((digest, true))
+        Ok(0)
     }
 }
 
@@ -181,41 +226,6 @@ fn refuse_pointer(path: &Path, size_bytes: u64) -> Result<()> {
         pointer.update(&fs::read(path).at("read", path)?);
     }
     pointer.finish(path.display())
-}
-
-/// Passes on the bytes of a range of a file.
-fn read_file(
-    path: &Path,
-    range: Range<u64>,
-    take: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
-    let file = File::open(path).at("read", path)?;
-    let mut buffer = Vec::new();
-    let mut at = range.start;
-    while at < range.end {
-        let length = BUFFER_BYTES.min(range.end - at);
-        buffer.resize(length as usize, 0);
-        platform::read_exact_at(&file, &mut buffer, at).at("read", path)?;
-        take(&buffer)?;
-        at += length;
-    }
-    Ok(())
-}
-
-/// Returns whether a chunk exists, with the bytes that its name promises.
-fn is_intact(path: &Path, digest: Digest, size_bytes: u64) -> bool {
-    let has_size = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size_bytes;
-    let mut hasher = Hasher::default();
-    let mut hash = |piece: &[u8]| {
-        hasher.update(piece);
-        Ok(())
-    };
-    fs::metadata(path).is_ok_and(has_size)
-        && read_file(path, 0..size_bytes, &mut hash).is_ok()
-        && hasher.finish() == digest
 }
 
 /// Cuts a stream of files with these sizes into chunks.

@@ -1,30 +1,20 @@
 //! Writing the chunks and the manifest of one version.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::ops::Range;
-use std::path::Path;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::stream::{Part, Stream};
-use super::{PublishOptions, PublishReport};
+use super::{Writing, WrittenVersion};
 use crate::catalog::Metadata;
 use crate::digest::{Checksum, Digest};
-use crate::disk::write::replace_file;
-use crate::error::{Error, IoContext, Result, chain};
+use crate::error::{Error, Result, chain};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::progress::{Step, Task};
-use crate::project::tally::Tally;
+use crate::publish::RegistryWriter;
 use crate::size::sizes_apart;
-
-/// A version whose chunks and manifest are in a registry, but which is not in its index yet.
-#[derive(Debug)]
-pub(super) struct WrittenVersion {
-    pub(super) report: PublishReport,
-    pub(super) metadata: Metadata,
-}
 
 /// The chunks of a stream.
 struct Chunks {
@@ -36,22 +26,20 @@ struct Chunks {
 }
 
 /// Writes the chunks and the manifest of a version.
-pub(super) fn write_version(
+pub(crate) fn write_version(
     stream: &Stream,
     model: &ModelRef,
     metadata: Metadata,
-    registry: &Path,
-    options: &PublishOptions,
+    registry: &dyn RegistryWriter,
+    writing: &Writing<'_>,
 ) -> Result<WrittenVersion> {
     if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
-    let data = registry.join("data");
-    fs::create_dir_all(&data).at("create", &data)?;
     let name = model.to_string();
-    let chunks = write_chunks(stream, &name, &data, options)?;
-    let files = hash_files(stream, &name, &chunks, options)?;
-    let manifest = Manifest::of_chunks(&files, &chunks.facts, options.chunk_bytes)
+    let chunks = write_chunks(stream, &name, registry, writing)?;
+    let files = hash_files(stream, &name, &chunks, writing)?;
+    let manifest = Manifest::of_chunks(&files, &chunks.facts, writing.chunk_bytes)
         .map_err(|error| Error::argument(chain(&error)))?;
     let bytes = manifest.json().len() as u64;
     if bytes > MAX_MANIFEST_BYTES {
@@ -60,14 +48,11 @@ pub(super) fn write_version(
             "the manifest would have {bytes}, and at most {most} are allowed: choose larger chunks"
         )));
     }
-    let path = data.join(manifest.digest().to_string());
-    if fs::read(&path).ok().as_deref() != Some(manifest.json()) {
-        replace_file(&path, manifest.json())?;
-    }
-    let report = PublishReport {
+    registry.put(&manifest.digest(), &manifest.json().to_vec())?;
+    Ok(WrittenVersion {
         model: model.clone(),
-        registry: registry.to_owned(),
-        aliases: options.aliases.clone(),
+        aliases: writing.aliases.to_vec(),
+        metadata,
         manifest_digest: manifest.digest(),
         replaced: None,
         files: files.len(),
@@ -75,25 +60,24 @@ pub(super) fn write_version(
         chunks: chunks.facts.len(),
         chunks_written: chunks.new.len(),
         bytes_written: chunks.new.iter().map(|(bytes, _)| bytes).sum(),
-        left_out: stream.left_behind.clone(),
-    };
-    Ok(WrittenVersion { report, metadata })
+    })
 }
 
-/// Cuts a stream into chunks, and writes those that are new into a folder.
+/// Cuts a stream into chunks, and writes those that are new.
 fn write_chunks(
     stream: &Stream,
     name: &str,
-    data: &Path,
-    options: &PublishOptions,
+    registry: &dyn RegistryWriter,
+    writing: &Writing<'_>,
 ) -> Result<Chunks> {
-    let ranges = stream.chunks(options.chunk_bytes);
-    let tally = options.begin(Step {
+    let ranges = stream.chunks(writing.chunk_bytes);
+    let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
         ..Step::new(Task::Chunking, ranges.len() as u64).at(name, 0)
     });
     let write = |range: &Range<u64>| {
-        let (digest, is_new) = stream.write_chunk(range, data, &tally)?;
+        let digest = stream.hash(range, &tally)?;
+        let is_new = registry.put(&digest, &stream.slice(range))?;
         tally.complete();
         Ok(((range.end - range.start, digest), is_new))
     };
@@ -112,11 +96,11 @@ fn hash_files(
     stream: &Stream,
     name: &str,
     chunks: &Chunks,
-    options: &PublishOptions,
+    writing: &Writing<'_>,
 ) -> Result<Vec<ManifestFile>> {
     let others = stream.parts.iter();
     let others = others.filter(|part| chunks.digest_of(part).is_none());
-    let tally = options.begin(Step {
+    let tally = writing.begin(Step {
         total_bytes: others.clone().map(|part| part.size_bytes).sum(),
         ..Step::new(Task::Hashing, others.count() as u64).at(name, 0)
     });
@@ -147,12 +131,5 @@ impl Chunks {
             .binary_search_by_key(&range.start, |chunk| chunk.start);
         let chunk = found.ok().filter(|chunk| self.ranges[*chunk] == range)?;
         Some(self.facts[chunk].1)
-    }
-}
-
-impl PublishOptions {
-    /// Begins a step of publishing.
-    fn begin<'a>(&'a self, step: Step<'a>) -> Tally<'a> {
-        Tally::new(step, self.progress.as_deref(), &self.cancel)
     }
 }

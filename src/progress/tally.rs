@@ -2,22 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::{CancelToken, Progress, Silent, Step};
 use crate::error::Result;
-use crate::progress::{CancelToken, Progress, Silent, Step};
 
 /// A step that several threads take together, which is followed and can be cancelled.
 #[derive(Debug)]
-pub(super) struct Tally<'a> {
+pub(crate) struct Tally<'a> {
     step: Step<'a>,
     done: AtomicU64,
     bytes: AtomicU64,
     progress: &'a dyn Progress,
-    pub(super) cancel: &'a CancelToken,
+    pub(crate) cancel: &'a CancelToken,
 }
 
 impl<'a> Tally<'a> {
     /// Begins a step of which nothing is done.
-    pub(super) fn new(
+    pub(crate) fn new(
         step: Step<'a>,
         progress: Option<&'a dyn Progress>,
         cancel: &'a CancelToken,
@@ -37,14 +37,14 @@ impl<'a> Tally<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
-    pub(super) fn advance(&self, bytes: usize) -> Result<()> {
+    pub(crate) fn advance(&self, bytes: usize) -> Result<()> {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         self.report();
         self.cancel.check()
     }
 
     /// Counts one of the things.
-    pub(super) fn complete(&self) {
+    pub(crate) fn complete(&self) {
         self.done.fetch_add(1, Relaxed);
         self.report();
     }

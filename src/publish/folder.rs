@@ -1,0 +1,91 @@
+//! A registry in a folder, which any static server can serve as it is.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::{IndexChange, RegistryWriter};
+use crate::digest::{Digest, Hasher};
+use crate::disk::write::{NewFile, replace_file};
+use crate::error::{Error, IoContext, Result, is_missing};
+use crate::http::transport::Payload;
+use crate::progress::CancelToken;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
+
+/// How much of a document is read at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes a registry into a folder.
+#[derive(Debug)]
+pub(super) struct FolderWriter {
+    folder: PathBuf,
+    /// Where documents are named by their digests.
+    data: PathBuf,
+}
+
+impl FolderWriter {
+    /// The folder is created with the first document.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            data: folder.join("data"),
+        }
+    }
+}
+
+impl RegistryWriter for FolderWriter {
+    fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool> {
+        let path = self.data.join(digest.to_string());
+        if is_intact(&path, digest, document.size_bytes()) {
+            return Ok(false);
+        }
+        let mut file = NewFile::create(&path)?;
+        let mut reader = document.open().map_err(Error::of_payload)?;
+        let actual = hash(&mut reader, &mut |piece| file.write(piece))?;
+        if actual != *digest {
+            return Err(Error::argument("a file changed while it was published"));
+        }
+        file.commit()?;
+        Ok(true)
+    }
+
+    fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()> {
+        let path = self.folder.join("models.json");
+        let _lock = FileLock::acquire(
+            &self.folder.join(".models.json.lock"),
+            true,
+            Some(RECORD_LIMIT),
+            &CancelToken::new(),
+            &|_| {},
+        )?;
+        let before = match fs::read(&path) {
+            Ok(json) => Some(json),
+            Err(error) if is_missing(&error) => None,
+            Err(error) => return Err(error).at("read", &path),
+        };
+        replace_file(&path, &change(before.as_deref())?)
+    }
+}
+
+/// Returns whether a document exists, with the bytes that its name promises.
+fn is_intact(path: &Path, digest: &Digest, size_bytes: u64) -> bool {
+    let has_size = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size_bytes;
+    fs::metadata(path).is_ok_and(has_size)
+        && File::open(path)
+            .is_ok_and(|mut file| hash(&mut file, &mut |_| Ok(())).is_ok_and(|it| it == *digest))
+}
+
+/// Hashes what a reader has, and passes it on.
+fn hash(reader: &mut dyn Read, pass: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Digest> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match reader.read(&mut buffer).map_err(Error::of_payload)? {
+            0 => return Ok(hasher.finish()),
+            length => {
+                hasher.update(&buffer[..length]);
+                pass(&buffer[..length])?;
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Writing registries that others pull from.
+//!
+//! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`]. The
+//! second is a [`RegistryWriter`], which puts documents into a [`folder`], for instance.
+
+pub(crate) mod chunked;
+mod folder;
+mod target;
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::http::transport::Payload;
+
+pub use target::PublishTarget;
+
+/// Makes the index anew: of what it is, or of `None` while there is none.
+pub(crate) type IndexChange<'a> = dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>> + 'a;
+
+/// Puts the documents of one registry where it is. Many threads use it at once.
+pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
+    /// Writes the document of a digest, unless it is there; returns whether it was written. Whoever reads the registry sees it
+    /// whole or not at all.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the document has another digest.
+    fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool>;
+
+    /// Replaces the index in one step, after everything that it names. Where somebody else was faster, `change` is called
+    /// again with what they wrote.
+    fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()>;
+}
