@@ -26,6 +26,7 @@
 //! <group…>/<model>/<version>/
 //! ├── .<app>/manifest.json       the manifest as the registry serves it, and what it lacks as it came: sizes, digests
 //! ├── .<app>/record.json         the entry in registry.json
+//! ├── .<app>/clones.json         which files were cloned, and so share blocks with others
 //! └── …                          the files of the model
 //! ```
 //!

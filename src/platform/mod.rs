@@ -13,6 +13,7 @@
 //! | `clone_file` | creates a copy that shares its blocks with the original, if the system can |
 //! | `available_bytes` | returns the space available to this process on the file system of a folder, if that says so |
 //! | `disk_blocks` | returns what a file takes on the disk and, if it has several names and the system tells, what they share |
+//! | `file_number` | returns the number of a file on its file system, under every name, where files can be cloned |
 //! | `make_room` | gives a file that is to be written its size, if the file system can |
 //! | `sync_file`, `sync_data` | make what was written to a file durable |
 //! | `sync_folder` | makes a rename durable, if the file system can |

@@ -187,6 +187,10 @@ pub(crate) fn disk_blocks(file: &Metadata) -> (u64, Option<FileId>) {
     (bytes, id)
 }
 
+pub(crate) fn file_number(file: &Metadata) -> Option<u64> {
+    Some(file.ino())
+}
+
 /// Some file systems cannot extend a file before it is written.
 pub(crate) fn make_room(file: &File, size_bytes: u64) -> io::Result<()> {
     match file.set_len(size_bytes) {

@@ -80,6 +80,10 @@ pub(crate) fn disk_blocks(file: &Metadata) -> (u64, Option<FileId>) {
     (file.len(), None)
 }
 
+pub(crate) fn file_number(_: &Metadata) -> Option<u64> {
+    None
+}
+
 pub(crate) fn make_room(file: &File, size_bytes: u64) -> io::Result<()> {
     file.set_len(size_bytes)
 }

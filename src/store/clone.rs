@@ -2,13 +2,39 @@
 //!
 //! Only some file systems support them (btrfs, XFS, APFS and others), and only within one file system. A hard link is no
 //! substitute: it is the same file under a second name, so a change of one app's model would change another's.
+//!
+//! No system says which files share their blocks, so it is written down what was cloned: in `clones.json` beside the manifest of
+//! a model, a list of pairs, each the stamp of the clone and that of the file whose blocks it has. It is only read to count what
+//! models take; without it, they seem to take more.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
-use crate::disk::write::rename;
+use crate::disk::stamp::FileStamp;
+use crate::disk::write::{rename, replace_file_unsynced};
+use crate::error::Result;
 use crate::platform;
+
+/// A clone, and the file that had its blocks first.
+pub(crate) type ClonePair = (FileStamp, FileStamp);
+
+/// What is read at most of a list of clones: about 800,000 of them.
+const MAX_LIST_BYTES: u64 = 64 << 20;
+
+/// Reads which files of a model are clones; what cannot be read has none.
+pub(crate) fn read_clones(list: &Path) -> Vec<ClonePair> {
+    let mut bytes = Vec::new();
+    let read = File::open(list).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut bytes));
+    let clones = read.ok().and_then(|_| serde_json::from_slice(&bytes).ok());
+    clones.unwrap_or_default()
+}
+
+/// Writes it down.
+pub(crate) fn write_clones(list: &Path, clones: &[ClonePair]) -> Result<()> {
+    let json = serde_json::to_vec(clones).unwrap_or_default();
+    replace_file_unsynced(list, &json)
+}
 
 /// Replaces the file `to` by a clone of `from`, and keeps its permissions. The clone is made at `aside`, where a crash may
 /// leave it behind.

@@ -145,6 +145,10 @@ impl Layout {
         self.own_dir(model_dir).join("manifest.json")
     }
 
+    pub(crate) fn clones_in(&self, model_dir: &Path) -> PathBuf {
+        self.own_dir(model_dir).join("clones.json")
+    }
+
     pub(crate) fn record_in(&self, model_dir: &Path) -> PathBuf {
         self.own_dir(model_dir).join("record.json")
     }

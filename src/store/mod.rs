@@ -7,7 +7,7 @@
 //! says so where a power cut may have changed that, see `durability`.
 
 mod change;
-mod clone;
+pub(crate) mod clone;
 pub(crate) mod durability;
 pub(crate) mod files;
 mod flush;

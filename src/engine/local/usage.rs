@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::disk::usage::Usage;
+use crate::disk::usage::{BlocksId, Clones, Usage};
 use crate::engine::Engine;
 use crate::engine::clear::{ClearOptions, ClearedRegistry};
 use crate::engine::lookup::reading::Reading;
 use crate::error::Result;
 use crate::model::{ModelAddress, ModelRef};
-use crate::platform::FileId;
 use crate::setters::setters;
+use crate::store::clone::read_clones;
 use crate::store::partial::find_partials;
 
 /// What to count. Default: all models, unfinished pulls and cached registries.
@@ -43,10 +43,10 @@ setters!(UsageOptions {
 
 /// What takes space on this machine, as [`Manager::disk_usage`](crate::Manager::disk_usage) returns it.
 ///
-/// On Linux and macOS, sizes are the blocks that files take, so that a hole takes nothing, and a file with several names (hard
-/// links) is counted once in [`bytes`](Self::bytes). On Windows, and of registries, they are the lengths of files. Blocks that
-/// files share in another way, such as those of clones on btrfs, XFS and APFS, count for each file: the system does not say
-/// which they are.
+/// On Linux and macOS, sizes are the blocks that files take, so that a hole takes nothing. A file with several names (hard
+/// links) is counted once in [`bytes`](Self::bytes), and so are the blocks of a file that was cloned when a model was pulled or
+/// installed (on btrfs, XFS and APFS), until one of the two is written. On Windows, and of registries, sizes are the lengths of
+/// files. Blocks that files share in another way count for each file.
 ///
 /// ```
 /// use modelrack::installed::UsageOptions;
@@ -77,7 +77,7 @@ pub struct UsageReport {
     pub registries: Vec<ClearedRegistry>,
     /// What the store's records take, and what interrupted operations left; 0 if models are named.
     pub other_bytes: u64,
-    /// The total, with each file once.
+    /// The total, with each file once, and blocks that clones share once.
     pub bytes: u64,
 }
 
@@ -114,18 +114,18 @@ impl ModelUsage {
     }
 }
 
-/// The files that have several names: what each takes, and in how many entries it is.
+/// What several files or names share: what each takes, and in how many entries it is.
 #[derive(Debug, Default)]
-struct Linked(BTreeMap<FileId, (u64, u64)>);
+struct Shared(BTreeMap<BlocksId, (u64, u64)>);
 
-impl Linked {
+impl Shared {
     fn learn(&mut self, usage: &Usage) {
-        for (id, bytes) in &usage.linked {
+        for (id, bytes) in &usage.shared {
             self.0.entry(*id).or_insert((*bytes, 0)).1 += 1;
         }
     }
 
-    fn is_shared(&self, id: &FileId) -> bool {
+    fn is_of_several(&self, id: &BlocksId) -> bool {
         self.0.get(id).is_some_and(|(_, entries)| *entries > 1)
     }
 
@@ -141,9 +141,11 @@ impl Engine {
         let readings = options.models.iter().map(|model| self.reading(model));
         let readings = readings.collect::<Result<Vec<_>>>()?;
         let layout = self.store.layout();
-        let mut counted = Vec::new();
+        let (mut counted, mut clones) = (Vec::new(), Clones::default());
+        let mut learn = |files: &Path| clones.learn(read_clones(&layout.clones_in(files)));
         for model in self.counted_models(&readings)? {
             let path = layout.model_dir(&model);
+            learn(&path);
             counted.push((false, ModelUsage::new(model, path.clone()), vec![path]));
         }
         let mut folders = Vec::new();
@@ -153,25 +155,31 @@ impl Engine {
                 continue;
             };
             if readings.is_empty() || readings.iter().any(|reading| reading.is_of(&model)) {
+                learn(&partial.files_dir());
                 let paths = partial.folders();
                 counted.push((true, ModelUsage::new(model, partial.dir), paths));
             }
         }
         counted.sort_by(|(_, a, _), (_, b, _)| (&a.model, &a.path).cmp(&(&b.model, &b.path)));
 
-        let (mut linked, mut measured) = (Linked::default(), Vec::new());
+        let (mut shared, mut measured) = (Shared::default(), Vec::new());
         for (is_partial, entry, paths) in counted {
             let mut usage = Usage::default();
-            paths.into_iter().try_for_each(|path| usage.add(path))?;
-            linked.learn(&usage);
+            paths
+                .into_iter()
+                .try_for_each(|path| usage.add(path, &clones))?;
+            shared.learn(&usage);
             measured.push((is_partial, entry, usage));
         }
         let mut report = UsageReport::default();
         for (is_partial, entry, usage) in measured {
-            let shared = usage.linked.iter().filter(|(id, _)| linked.is_shared(id));
+            let of_several = usage
+                .shared
+                .iter()
+                .filter(|(id, _)| shared.is_of_several(id));
             let entry = ModelUsage {
                 bytes: usage.bytes,
-                shared_bytes: shared.map(|(_, bytes)| bytes).sum(),
+                shared_bytes: of_several.map(|(_, bytes)| bytes).sum(),
                 files: usage.files,
                 ..entry
             };
@@ -181,7 +189,7 @@ impl Engine {
                 false => report.models.push(entry),
             }
         }
-        report.bytes -= linked.surplus();
+        report.bytes -= shared.surplus();
         if readings.is_empty() {
             report.registries = self.plan_clear(&ClearOptions::default())?.registries;
             report.other_bytes = self.other_bytes(&folders)?;
@@ -225,7 +233,7 @@ impl Engine {
                 let path = entry.path();
                 let is_file = entry.file_type().is_ok_and(|kind| !kind.is_dir());
                 if is_file || (folder != layout.root() && !partials.contains(&path)) {
-                    usage.add(path)?;
+                    usage.add(path, &Clones::default())?;
                 }
             }
         }

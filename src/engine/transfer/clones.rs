@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tracing::debug;
 
 use super::Transfer;
+use crate::disk::usage::Clones;
 use crate::engine::transfer::local_copies::LocalCopy;
 use crate::engine::transfer::plan::{Origin, Task};
 use crate::error::Result;
@@ -28,6 +29,8 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
         return Ok(());
     }
     let mut cloned = HashSet::new();
+    // What to write down, and what was written down of the folders that the clones are from.
+    let (mut pairs, mut known) = (Vec::new(), HashMap::<&Path, Clones>::new());
     // Folders whose file system cannot clone, or is not the store's.
     let mut refused: HashSet<&Path> = HashSet::new();
     for (index, file) in manifest.files().iter().enumerate() {
@@ -40,15 +43,25 @@ pub(super) fn clone_files(transfer: &Transfer<'_>, tasks: &mut [Task]) -> Result
             continue;
         }
         match transfer.partial.clone_from(&from, file) {
-            Ok(()) => {
+            Ok(pair) => {
                 debug!(file = %file.path, from = %from.display(), "cloned");
                 cloned.insert(index);
+                let known = known
+                    .entry(root)
+                    .or_insert_with(|| Clones::of(transfer.partial.clones_of(root)));
+                // The original may be removed before its clones are.
+                pairs.extend(
+                    pair.map(|(clone, from)| (clone, known.original(from).unwrap_or(from))),
+                );
             }
             Err(error) => {
                 debug!(from = %from.display(), %error, "cannot clone, copying instead");
                 refused.insert(root);
             }
         }
+    }
+    if !pairs.is_empty() {
+        transfer.partial.note_clones(pairs)?;
     }
     for task in tasks {
         let mut files = manifest.files_in(manifest.parts()[task.part].range());

@@ -14,6 +14,7 @@ use super::sizes::{MeasuredFile, read_begun, read_sizes};
 use super::{ABANDONED, Partial, PartialRecord, find_partials};
 use crate::catalog::RemoteModel;
 use crate::digest::Digest;
+use crate::disk::stamp::FileStamp;
 use crate::disk::write::replace_file_unsynced;
 use crate::error::{Error, IoContext, Result};
 use crate::manifest::{Manifest, ManifestFile, Part};
@@ -21,7 +22,7 @@ use crate::mutex::Mutex;
 use crate::platform;
 use crate::progress::CancelToken;
 use crate::range_set::RangeSet;
-use crate::store::clone::clone_over;
+use crate::store::clone::{ClonePair, clone_over, read_clones, write_clones};
 use crate::store::files::FileSet;
 use crate::store::flush::Flusher;
 use crate::store::journal::{self, Journal};
@@ -52,6 +53,7 @@ pub(crate) struct PartialWriter {
     dir: PathBuf,
     /// Where the files and clones are.
     bulk: PathBuf,
+    layout: Layout,
     pub(super) record: PartialRecord,
     pub(super) journal: Journal,
     /// The boot to record if the files are left to the system; `None` if they are to be synced.
@@ -65,7 +67,7 @@ impl PartialWriter {
     /// Takes over the partial of this model in this state, or makes one. The caller holds the model's lock.
     pub(crate) fn claim(layout: &Layout, claim: &Claim<'_>) -> Result<Self> {
         let dir = claim_dir(layout, claim.remote, claim.is_alone)?;
-        Self::begin(dir.clone(), claim).inspect_err(|_| {
+        Self::begin(layout, dir.clone(), claim).inspect_err(|_| {
             // As on a full disk: without its record it is of no use.
             if Partial::read(&dir).is_none() {
                 let _ = staging::remove(&dir);
@@ -73,7 +75,7 @@ impl PartialWriter {
         })
     }
 
-    fn begin(dir: PathBuf, claim: &Claim<'_>) -> Result<Self> {
+    fn begin(layout: &Layout, dir: PathBuf, claim: &Claim<'_>) -> Result<Self> {
         let Claim {
             remote, manifest, ..
         } = *claim;
@@ -100,6 +102,7 @@ impl PartialWriter {
             unsettled: claim.unsettled.filter(|_| is_fixed).map(str::to_owned),
             resumed: journal::read(journal.path()),
             bulk,
+            layout: layout.clone(),
             dir,
             journal,
             sizes: Mutex::default(),
@@ -166,11 +169,31 @@ impl PartialWriter {
         self.unsettled.as_deref()
     }
 
-    /// Replaces one of the model's files by a clone of another file. It must be laid out and not open.
-    pub(crate) fn clone_from(&self, from: &Path, file: &ManifestFile) -> io::Result<()> {
+    /// Replaces one of the model's files by a clone of another file. It must be laid out and not open. Returns what to write
+    /// down of it, where files can be told apart.
+    pub(crate) fn clone_from(
+        &self,
+        from: &Path,
+        file: &ManifestFile,
+    ) -> io::Result<Option<ClonePair>> {
         let to = file_in(&self.files_dir(), &file.path);
         let size_bytes = file.size_bytes.unwrap_or(0);
-        clone_over(from, &self.bulk.join("clone"), &to, size_bytes)
+        let original = FileStamp::of(&fs::metadata(from)?);
+        clone_over(from, &self.bulk.join("clone"), &to, size_bytes)?;
+        Ok(FileStamp::of(&fs::metadata(&to)?).zip(original))
+    }
+
+    /// Returns which files of a folder are clones; none where no store of this app wrote it down.
+    pub(crate) fn clones_of(&self, folder: &Path) -> Vec<ClonePair> {
+        read_clones(&self.layout.clones_in(folder))
+    }
+
+    /// Writes down clones, with those of an earlier attempt.
+    pub(crate) fn note_clones(&self, clones: Vec<ClonePair>) -> Result<()> {
+        let files = self.files_dir();
+        let mut all = self.clones_of(&files);
+        all.extend(clones);
+        write_clones(&self.layout.clones_in(&files), &all)
     }
 
     /// Returns the ranges that the journal had at first, as far as the files reach. In a file without a digest, nothing else

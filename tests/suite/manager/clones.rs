@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use modelrack::{Manager, PullOptions};
+use modelrack::installed::{UsageOptions, UsageReport};
+use modelrack::{CancelToken, Manager, PullOptions};
 
 use crate::support::disk::flip;
 use crate::support::rack::{CHUNK, Rack, sample};
@@ -78,4 +79,47 @@ fn a_forced_pull_of_what_is_damaged_mends_it() {
     let options = PullOptions::default().force(true);
     rack.manager().pull(&address("g/m v1"), &options).unwrap();
     rack.assert_sample_installed();
+}
+
+#[test]
+fn blocks_that_clones_share_are_counted_once() {
+    let rack = Rack::with_model();
+    rack.pull("g/m v1").unwrap();
+    rack.publish("g/n v1", &related());
+    rack.publish("h/o v1", &related());
+    rack.pull("g/n v1").unwrap();
+    let list = rack.dir_of("g/n v1").join(".rack").join("clones.json");
+    if !list.is_file() {
+        // This file system cannot clone.
+        return;
+    }
+    // Most likely of what was cloned itself.
+    rack.pull("h/o v1").unwrap();
+    let usage = |models: &[&str]| {
+        let models: Vec<_> = models.iter().map(|model| address(model)).collect();
+        let options = UsageOptions::default().models(models);
+        rack.manager().disk_usage(&options).unwrap()
+    };
+    let sizes: Vec<u64> = sample()
+        .iter()
+        .map(|(_, bytes)| bytes.len() as u64)
+        .collect();
+    let whole: u64 = sizes.iter().sum();
+    let sum = |report: &UsageReport| -> u64 { report.models.iter().map(|model| model.bytes).sum() };
+    let all = usage(&["g/m", "g/n", "h/o"]);
+    assert!(
+        all.models.iter().all(|it| it.shared_bytes >= whole),
+        "{all:?}"
+    );
+    assert!(sum(&all) - all.bytes >= 2 * whole, "{all:?}");
+    // What is left of them shares still.
+    let cancel = CancelToken::new();
+    rack.manager().remove(&address("g/m v1"), &cancel).unwrap();
+    let rest = usage(&["g/n", "h/o"]);
+    assert!(sum(&rest) - rest.bytes >= whole, "{rest:?}");
+    // What is written is no clone any more.
+    flip(&rack.dir_of("g/n v1").join("weights/model.bin"), 0);
+    let less = usage(&["g/n", "h/o"]);
+    let written = 10 * CHUNK as u64 - 100;
+    assert!(less.bytes >= rest.bytes + written, "{less:?}");
 }
