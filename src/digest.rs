@@ -142,6 +142,12 @@ pub(crate) fn is_commit_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && is_hex(text)
 }
 
+/// Returns whether a version can only ever be one state: a commit id, or a digest behind the name of its algorithm.
+pub(crate) fn is_immutable_version(text: &str) -> bool {
+    let hex = text.strip_prefix("sha256:");
+    hex.map_or_else(|| is_commit_id(text), |hex| hex.parse::<Digest>().is_ok())
+}
+
 /// Returns whether a text consists of hexadecimal digits.
 pub(crate) fn is_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())

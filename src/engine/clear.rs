@@ -143,8 +143,12 @@ impl Engine {
                 let cache = RegistryCache::of_ref(cache_dir, &source, &reference);
                 (Some(reference), cache)
             });
-            let of_source = (None, RegistryCache::of_source(cache_dir, &source));
-            for (reference, cache) in [of_source].into_iter().chain(of_refs) {
+            let of_source = [
+                RegistryCache::of_source(cache_dir, &source),
+                RegistryCache::of_documents(cache_dir, &source),
+            ];
+            let of_source = of_source.map(|cache| (None, cache));
+            for (reference, cache) in of_source.into_iter().chain(of_refs) {
                 if options.reference.is_some() && reference != options.reference {
                     continue;
                 }

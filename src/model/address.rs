@@ -1,5 +1,6 @@
 //! Models as a person types them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,9 @@ use crate::glob::Glob;
 ///
 /// The text before an `@` is a source if a configured source has that name, which only a [`Manager`](crate::Manager)
 /// can tell. An address without a version means the only version there is, or the default of the source.
+///
+/// The version may also follow a colon, as people write it for OCI registries: `group/model:version`. An address with a
+/// scheme, such as `oci://ghcr.io/acme/llama:q4`, names a model at a place that no source needs to be configured for.
 ///
 /// ```
 /// use modelrack::{ModelAddress, ModelName, ModelRef};
@@ -27,7 +31,10 @@ use crate::glob::Glob;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelAddress {
-    /// The text before the first `@`, or the whole text.
+    /// The scheme and the host of an address that has them, such as `oci://ghcr.io`.
+    pub(crate) origin: Option<String>,
+    /// The text before the first `@`, or the whole text, without a tag. With an origin, it is the name that a model from there
+    /// is stored by, which begins with the host.
     pub(crate) head: String,
     /// The text after the first `@`.
     pub(crate) tail: Option<String>,
@@ -41,7 +48,7 @@ impl ModelAddress {
     /// # Errors
     /// [`InvalidRef`](crate::ErrorKind::InvalidRef) if a part is not a valid name.
     pub fn parse(text: &str, version: Option<&str>) -> Result<Self> {
-        let address = Self::split(text, version);
+        let address = Self::split(text, version).with_tag_apart();
         ModelName::parse(&address.head)
             .map_err(|error| Error::invalid_ref(text, error.reason()))?;
         let mut versions = address.tail.iter().chain(&address.version);
@@ -54,11 +61,31 @@ impl ModelAddress {
             Some((head, tail)) => (head, Some(tail.to_owned())),
             None => (text, None),
         };
+        let (origin, head) = split_origin(head);
         Self {
-            head: head.to_owned(),
+            origin: origin.map(str::to_owned),
+            head: head.into_owned(),
             tail,
             version: version.map(str::to_owned),
         }
+    }
+
+    /// Takes `:tag` from the end of the name, which has no colon itself. Beside a digest, a tag only tells people which
+    /// version it was once.
+    fn with_tag_apart(mut self) -> Self {
+        let begin = self.head.rfind('/').map_or(0, |slash| slash + 1);
+        let Some((_, tag)) = self.head[begin..].split_once(':') else {
+            return self;
+        };
+        let (tag, length) = (tag.to_owned(), self.head.len() - tag.len() - 1);
+        match (&self.tail, &self.version) {
+            (None, None) => self.tail = Some(tag),
+            (Some(digest), None) | (None, Some(digest)) if digest.contains(':') => {}
+            // The name is refused for its colon.
+            _ => return self,
+        }
+        self.head.truncate(length);
+        self
     }
 
     /// Interprets the address as `group/model` with an optional version, if the text before `@` is not a source.
@@ -77,6 +104,24 @@ impl ModelAddress {
     }
 }
 
+/// Splits `SCHEME://HOST` off, and puts the host in front of the name of the model: `ghcr.io/acme/llama`. The colon before a
+/// port becomes a character that no host has, as names have no colon.
+fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
+    let at = text.find("://").filter(|at| {
+        let scheme = text[..*at].as_bytes();
+        !scheme.is_empty() && scheme.iter().all(|c| c.is_ascii_lowercase() || *c == b'-')
+    });
+    let Some(at) = at else {
+        return (None, text.into());
+    };
+    let begin = at + 3;
+    let end = text[begin..]
+        .find('/')
+        .map_or(text.len(), |end| begin + end);
+    let name = text[begin..end].to_ascii_lowercase().replace(':', "_") + &text[end..];
+    (Some(&text[..end]), name.into())
+}
+
 fn check_version_of(text: &str, version: &str) -> Result<()> {
     check_version(version)
         .map_err(|error| Error::invalid_ref(text, format!("has a version that {}", error.reason())))
@@ -84,7 +129,13 @@ fn check_version_of(text: &str, version: &str) -> Result<()> {
 
 impl fmt::Display for ModelAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.head)?;
+        match &self.origin {
+            Some(origin) => {
+                let path = self.head.find('/').map_or("", |end| &self.head[end..]);
+                write!(f, "{origin}{path}")?;
+            }
+            None => f.write_str(&self.head)?,
+        }
         if let Some(tail) = &self.tail {
             write!(f, "@{tail}")?;
         }
@@ -107,6 +158,7 @@ impl From<&ModelRef> for ModelAddress {
 impl From<&ModelName> for ModelAddress {
     fn from(name: &ModelName) -> Self {
         Self {
+            origin: None,
             head: name.to_string(),
             tail: None,
             version: None,
@@ -206,6 +258,65 @@ impl fmt::Display for ModelPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tags_and_digests_of_registries() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let read = |text: &str| {
+            let address = ModelAddress::parse(text, None)?;
+            let (name, version) = address.as_model()?;
+            Ok::<_, Error>((
+                address.origin.clone(),
+                name.to_string(),
+                version.map(str::to_owned),
+            ))
+        };
+        let row = |origin: Option<&str>, name: &str, version: Option<&str>| {
+            let version = version.map(str::to_owned);
+            (origin.map(str::to_owned), name.to_owned(), version)
+        };
+        for (text, expected) in [
+            ("ghcr/llama:q4", row(None, "ghcr/llama", Some("q4"))),
+            (
+                &format!("ghcr/llama@{digest}"),
+                row(None, "ghcr/llama", Some(&digest)),
+            ),
+            (
+                &format!("ghcr/llama:q4@{digest}"),
+                row(None, "ghcr/llama", Some(&digest)),
+            ),
+            (
+                "oci://ghcr.io/acme/llama:q4",
+                row(Some("oci://ghcr.io"), "ghcr.io/acme/llama", Some("q4")),
+            ),
+            (
+                "oci://localhost:5000/llama",
+                row(Some("oci://localhost:5000"), "localhost_5000/llama", None),
+            ),
+            (
+                &format!("oci://GHCR.io/a/b:q4@{digest}"),
+                row(Some("oci://GHCR.io"), "ghcr.io/a/b", Some(&digest)),
+            ),
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for bad in [
+            "C:/models",
+            "a/b:",
+            "a/b:c@d",
+            "oci:///a/b",
+            "oci://",
+            "://a/b",
+            "a:b/c",
+            "a/b:c/d",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let shown = ModelAddress::parse("oci://localhost:5000/a/b:q4", None).unwrap();
+        assert_eq!(shown.to_string(), "oci://localhost:5000/a/b@q4");
+        // The version may be given apart, too, but not twice.
+        assert!(ModelAddress::parse("a/b:c", Some("d")).is_err());
+    }
 
     #[test]
     fn equal_ways_to_name_a_version() {

@@ -109,11 +109,28 @@ impl Sources {
         })
     }
 
-    /// The source with this key.
+    /// The source with this key, which need not be configured.
     pub(crate) fn by_key(&self, key: &str) -> Option<Arc<dyn Source>> {
         let all = self.all();
-        let mut all = all.iter();
-        all.find(|source| source.identity().key == key).cloned()
+        let found = all.iter().find(|source| source.identity().key == key);
+        let recover = || {
+            let mut kinds = KINDS.iter();
+            kinds.find_map(|kind| kind.recover(key, &self.context))
+        };
+        found.cloned().or_else(recover)
+    }
+
+    /// The source of a place that an address names with its scheme.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRef`] when no kind of source knows the scheme, or there can be no such place.
+    pub(crate) fn at(&self, origin: &str) -> Result<Arc<dyn Source>> {
+        let mut kinds = KINDS.iter();
+        let source = kinds.find_map(|kind| kind.at(origin, &self.context));
+        source.unwrap_or_else(|| {
+            let message = "begins with a scheme that no kind of source has";
+            Err(Error::invalid_ref(origin, message))
+        })
     }
 
     /// The source that serves a repository: the one named, or the one whose repository it is, or one that is made for it.

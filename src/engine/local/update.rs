@@ -348,7 +348,7 @@ impl Engine {
             .ok_or_else(|| Error::internal("an installed model has no record"))?;
         let selection = Selection::recorded(record);
         let found = self
-            .reading(&ModelAddress::from(model))
+            .reading_of(model, record)
             .and_then(|reading| self.find_remote(&reading, call))
             .and_then(|offer| self.select(records, offer.named(model), &selection, call));
         let offer = match found {
@@ -378,10 +378,7 @@ impl Engine {
         pull.progress.clone_from(&options.progress);
         let plan = self.plan_offer(records, offer, &pull, call);
         let plan = plan.map_err(|error| error.step(format!("check {model}")))?;
-        let old = self.store.manifest(model, record.manifest_hash);
-        let old = old
-            .and_then(|old| old.offered("the installed manifest"))
-            .ok();
+        let old = self.store.manifest(model, record.manifest_hash).ok();
         let change = compare_files(old.as_ref(), digest, plan);
         let applied = apply.then(|| self.execute(&change.plan)).transpose()?;
         Ok((Freshness::Changed(Box::new(change)), applied))

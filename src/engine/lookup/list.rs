@@ -139,10 +139,13 @@ pub(crate) fn mark_installed(records: &Records, offers: &mut [RemoteModel]) {
         // The same commit is the same state; another one may be.
         let is_same_commit =
             record.commit().is_some() && record.commit() == remote.commit.as_deref();
-        remote.local = if is_same_commit || record.offered() == remote.manifest_digest {
-            LocalState::Current
-        } else {
-            LocalState::Outdated
-        };
+        // Whoever lists only names would have to be asked about each.
+        remote.local =
+            if remote.is_named_only || is_same_commit || record.offered() == remote.manifest_digest
+            {
+                LocalState::Current
+            } else {
+                LocalState::Outdated
+            };
     }
 }

@@ -158,6 +158,13 @@ impl Engine {
         let offer = |remote: RemoteModel| {
             let source = self.sources.by_key(&remote.source);
             let source = source.ok_or_else(|| Error::internal("a listed model has no source"))?;
+            let remote = match remote.is_named_only {
+                true => {
+                    let path = source.identity().path_of(&remote.model);
+                    source.find(call, &path, Some(remote.model.version()))?
+                }
+                false => remote,
+            };
             Ok(Offer::new(remote, source))
         };
         let find = |listing: &mut RemoteListing| {

@@ -279,9 +279,23 @@ fn cut_behind_ref<'a>(
 }
 
 impl Engine {
-    /// Reads an address with the sources there are.
+    /// Reads an address with the sources there are, or with the one that it names by its scheme and host.
     pub(crate) fn reading(&self, address: &ModelAddress) -> Result<Reading> {
-        Reading::new(&self.sources.all(), address)
+        match &address.origin {
+            Some(origin) => Reading::new(&[self.sources.at(origin)?], address),
+            None => Reading::new(&self.sources.all(), address),
+        }
+    }
+
+    /// The reading of an installed model, whose source need not be configured.
+    pub(crate) fn reading_of(&self, model: &ModelRef, record: &ModelRecord) -> Result<Reading> {
+        let mut sources = self.sources.all().to_vec();
+        let key = record.source.as_deref();
+        let is_known = |key: &str| sources.iter().any(|source| source.identity().key == key);
+        if let Some(key) = key.filter(|key| !is_known(key)) {
+            sources.extend(self.sources.by_key(key));
+        }
+        Reading::new(&sources, &ModelAddress::from(model))
     }
 
     /// Finds a model at the sources; syncs a registry that is missing for it, where the app wants that.

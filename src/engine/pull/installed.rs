@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::plan::PullTarget;
 use super::{PullOptions, PullReport, check_hashes};
 use crate::config::check_concurrency;
-use crate::digest::is_commit_id;
+use crate::digest::is_immutable_version;
 use crate::engine::Engine;
 use crate::engine::lookup::reading::Reading;
 use crate::engine::pull::selection::Selection;
@@ -22,7 +22,7 @@ impl Engine {
         options: &PullOptions,
     ) -> Option<PullTarget> {
         self.find_exact(records, reading, None, options, |model, record| {
-            is_commit_id(model.version()) && record.commit() == Some(model.version())
+            is_immutable_version(model.version()) && record.commit() == Some(model.version())
         })
     }
 

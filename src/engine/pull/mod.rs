@@ -21,7 +21,7 @@ use serde::{Serialize, Serializer};
 
 use crate::catalog::RemoteModel;
 use crate::config::check_concurrency;
-use crate::digest::{Digest, is_commit_id};
+use crate::digest::{Digest, is_immutable_version};
 use crate::engine::Engine;
 use crate::engine::lookup::offer::Offer;
 use crate::engine::lookup::reading::Reading;
@@ -260,7 +260,7 @@ impl Engine {
         let call = &looking_up(&reading.address, call.without_archives());
         let selection = options.selection();
         let mut versions = reading.expected().filter_map(|(_, version)| version);
-        let needs_records = versions.any(is_commit_id) || !selection.is_everything();
+        let needs_records = versions.any(is_immutable_version) || !selection.is_everything();
         let records = needs_records.then(|| self.records()).transpose()?;
         let known = records.as_ref();
         let immutable = known.and_then(|known| self.find_immutable(known, reading, options));
