@@ -143,7 +143,7 @@ pub(super) fn refusal(
         url,
         retry_after,
         token_variable: token_variable.filter(|_| !authorized),
-        reason: words.clone(),
+        reason: words.clone().or_else(|| limit(response)),
     };
     let server_code = reason.as_ref().map(|reason| reason.code.as_str());
     let kind = match (status, response.header("x-error-code")) {
@@ -263,6 +263,14 @@ fn rate_limit(response: &Response, now: SystemTime) -> Option<Duration> {
     let reset = response.header("x-ratelimit-reset")?.trim().parse().ok()?;
     let reset = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?;
     Some(reset.duration_since(now).unwrap_or_default())
+}
+
+/// Returns the limit as a server states it that says nothing else, such as [Docker Hub]: `100;w=21600`.
+///
+/// [Docker Hub]: https://docs.docker.com/docker-hub/usage/pulls/
+fn limit(response: &Response) -> Option<String> {
+    let limit = response.header("ratelimit-limit")?;
+    Some(format!("ratelimit-limit: {limit}"))
 }
 
 #[cfg(test)]

@@ -31,6 +31,18 @@ impl Failure {
         }
     }
 
+    /// The same of a place that a redirect led to. Such an address may be good for minutes only, and whoever redirected knows
+    /// the next one.
+    pub(super) fn behind_redirect(self) -> Self {
+        match self.error.kind() {
+            ErrorKind::Authentication { .. } => Self {
+                fault: Fault::Transient,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// Whether the server lets nobody in who comes with these credentials, or none; some say that there is nothing.
     pub(super) fn is_denial(&self) -> bool {
         match self.error.kind() {

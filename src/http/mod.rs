@@ -283,7 +283,12 @@ impl Client {
                     origin: access.origin.or(signer),
                     ..access
                 };
-                return answer::read(url, response, origin, &access);
+                let is_elsewhere = !url.same_origin(&origin.url);
+                let answer = answer::read(url, response, origin, &access);
+                return answer.map_err(|failure| match is_elsewhere {
+                    true => failure.behind_redirect(),
+                    false => failure,
+                });
             }
             let location = response.header("location").unwrap_or_default();
             let refuse = |message, source| {
