@@ -86,6 +86,9 @@
 //!
 //!         [sources.hf]
 //!         hub = "https://huggingface.co"
+//!
+//!         [sources.ghcr]
+//!         oci = "https://ghcr.io/acme"
 //!     "#)
 //!     .auto_sync(true);
 //! ```
@@ -186,7 +189,6 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `cli` | yes | the command, with clap |
-//! | `zstd` | yes | unpacking archives that are compressed with Zstandard |
 //! | `author` | no | the publisher's side: the `project` module and the `registry` commands |
 //! | `python` | no | reading models and targets from Python sources; includes `author` |
 //! | `unstable-completion` | no | completing model names in the shell, through an interface that clap_complete calls unstable |
@@ -217,7 +219,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | source | a configured place that offers models; of kind `chunked`, `repository` or `hub` |
+//! | source | a configured place that offers models; of kind `chunked`, `repository`, `hub` or `oci` |
 //! | registry | what a source publishes about its models: `models.json`, `models.toml`, the API of the Hub |
 //! | model, version | what a name refers to; a version is any text: a release, a quantisation, a git ref |
 //! | address | a model as a person types it ([`ModelAddress`]) |

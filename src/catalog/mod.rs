@@ -34,7 +34,8 @@ pub struct RemoteModel {
     /// The key of the source; empty for the one given by a plain registry URL.
     pub source: Arc<str>,
     /// The state that is offered: the digest of its manifest, or, if its registry does not state the sizes of its files, of
-    /// what it does state. It differs whenever a file does.
+    /// what it does state. It differs whenever a file does. Where a listing has only names, as that of an OCI registry, it
+    /// says nothing yet.
     #[serde(rename = "manifest_hash")]
     pub manifest_digest: Digest,
     /// The commit that its files belong to; `None` if its source has no commits.
@@ -63,6 +64,9 @@ pub struct RemoteModel {
     /// Whether somebody made its files by hand: no source offers it.
     #[serde(skip)]
     pub(crate) is_made_by_hand: bool,
+    /// Whether only its name is known, so that its source has to be asked what it consists of.
+    #[serde(skip)]
+    pub(crate) is_named_only: bool,
 }
 
 /// Whether a version that a source offers is installed, and in which state.
@@ -202,6 +206,7 @@ impl RemoteModel {
             contents: None,
             listing: None,
             is_made_by_hand: false,
+            is_named_only: false,
         }
     }
 

@@ -23,6 +23,7 @@ use crate::time::rfc3339;
 /// assert_eq!(kind, SourceKind::CHUNKED);
 /// assert_ne!(kind, SourceKind::REPOSITORY);
 /// assert_ne!(kind, SourceKind::HUB);
+/// assert_ne!(kind, SourceKind::OCI);
 /// assert_eq!(kind.as_str(), "chunked");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

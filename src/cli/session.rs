@@ -181,10 +181,11 @@ impl Session {
 
     /// Prints the lines of a source, as they can be copied into the user's file.
     pub(super) fn print_example_source(&self) {
-        const LINES: [&str; 3] = [
+        const LINES: [&str; 4] = [
             "[sources.weights]",
             "url = \"https://models.example.org\"",
             "# or: hub = \"https://huggingface.co\", or: repo = \"OWNER/NAME\"",
+            "# or: oci = \"https://ghcr.io/OWNER\"",
         ];
         if self.settings().is_some() {
             let lines = LINES.map(|line| format!("  {line}"));

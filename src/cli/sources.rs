@@ -141,7 +141,7 @@ fn row_of_all(source: &SourceInfo) -> [String; 5] {
         .versions
         .map(|versions| render::count(versions, "model"));
     let state = match (source.kind, source.fetched_at) {
-        (SourceKind::HUB, _) => "asked whenever it is needed".to_owned(),
+        (SourceKind::HUB | SourceKind::OCI, _) => "asked whenever it is needed".to_owned(),
         (_, None) => "not synced".to_owned(),
         (_, Some(time)) => format!("synced {}", render::age(time, SystemTime::now())),
     };
@@ -210,7 +210,7 @@ fn rows(session: &Session, source: &SourceInfo) -> Vec<[String; 10]> {
         return source.refs.iter().map(of_ref).collect();
     }
     let state = match (source.kind, source.fetched_at) {
-        (SourceKind::HUB, _) => None,
+        (SourceKind::HUB | SourceKind::OCI, _) => None,
         (_, Some(_)) => Some("cached".to_owned()),
         (_, None) => Some("not cached".to_owned()),
     };

@@ -41,9 +41,13 @@
 //!
 //! [sources.hf]                           # hub: the Hugging Face Hub, or a mirror of it
 //! hub = "https://huggingface.co"
+//!
+//! [sources.ghcr]                         # oci: a registry that speaks the OCI distribution specification
+//! oci = "https://ghcr.io/acme"           # with or without the beginning of the names of its repositories
+//! insecure = false                       # whether plain http may be used to another machine
 //! ```
 //!
-//! Exactly one of `url`, `repo` and `hub` must be present; it determines the kind of the source. An unknown key is an error
+//! Exactly one of `url`, `repo`, `hub` and `oci` must be present; it determines the kind of the source. An unknown key is an error
 //! that names the file, the key and the most similar known key.
 //!
 //! # Variables

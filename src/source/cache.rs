@@ -6,6 +6,7 @@
 //! ├── models.meta.json     where it came from, its validator, when
 //! ├── models.index         the same in a form that reads fast
 //! ├── %shards/<sha256>.json  the parts of an index that is in several
+//! ├── %documents/<sha256>  what never changes, such as manifests
 //! └── <ref>/
 //!     ├── models.toml      a repository's registry at that ref, as served
 //!     ├── models.meta.json
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use crate::digest::Digest;
 use crate::disk::names::encode;
@@ -32,6 +34,10 @@ use crate::url::percent_decode;
 const UNNAMED: &str = "%unnamed";
 /// The name of the folder of shards, beside those of refs, which have no such names either.
 const SHARDS: &str = "%shards";
+
+/// The folder of documents that never change, and how many of them are kept: at some kilobytes each, a few megabytes.
+const DOCUMENTS: &str = "%documents";
+const MAX_DOCUMENTS: usize = 1000;
 
 /// Where one registry is cached: a chunked source's, or a repository's at one ref.
 #[derive(Debug, Clone)]
@@ -95,6 +101,42 @@ impl RegistryCache {
             dir: source_dir(cache_dir, key).join(encode(reference)),
             document: "models.toml",
         }
+    }
+
+    /// Where a source keeps documents that never change.
+    pub(crate) fn of_documents(cache_dir: &Path, key: &str) -> Self {
+        Self {
+            dir: source_dir(cache_dir, key).join(DOCUMENTS),
+            document: DOCUMENTS,
+        }
+    }
+
+    /// Returns the document with this digest, if it is here unharmed.
+    pub(crate) fn document(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.dir.join(digest.to_string())).ok()?;
+        (Digest::of(&bytes) == *digest).then_some(bytes)
+    }
+
+    /// Keeps a document. That it cannot be kept is no failure: it can be fetched again.
+    pub(crate) fn keep_document(&self, digest: &Digest, bytes: &[u8]) {
+        let path = self.dir.join(digest.to_string());
+        let kept = replace_file_unsynced(&path, bytes);
+        if let Err(error) = kept.and_then(|()| self.drop_old_documents()) {
+            debug!(%error, "a document is not kept");
+        }
+    }
+
+    /// Removes the documents that were kept first, when there are too many.
+    fn drop_old_documents(&self) -> Result<()> {
+        let entries = fs::read_dir(&self.dir).at("read", &self.dir)?.flatten();
+        let mut kept: Vec<_> = entries
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        kept.sort_unstable();
+        let surplus = kept.len().saturating_sub(MAX_DOCUMENTS);
+        kept.iter()
+            .take(surplus)
+            .try_for_each(|(_, path)| remove_file(path).at("remove", path))
     }
 
     pub(crate) fn document_path(&self) -> PathBuf {
@@ -229,7 +271,8 @@ impl RegistryCache {
 
     /// The bytes of all that is cached of it; `None` when nothing is.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        if !self.document_path().is_file() && !self.index_path().is_file() {
+        let has_documents = self.document == DOCUMENTS && self.dir.is_dir();
+        if !(has_documents || self.document_path().is_file() || self.index_path().is_file()) {
             return None;
         }
         let files = fs::read_dir(&self.dir).ok()?.flatten();

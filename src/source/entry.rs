@@ -253,11 +253,11 @@ mod tests {
             ),
             (
                 "[sources.a]\n",
-                "the configuration of app: sources.a has none of 'url', 'repo', 'hub' and 'listing'",
+                "the configuration of app: sources.a has none of 'url', 'repo', 'hub', 'oci' and 'listing'",
             ),
             (
                 "[sources.a]\nurl = \"https://x\"\nhub = \"https://y\"\n",
-                "the configuration of app: sources.a has more than one of 'url', 'repo', 'hub' and 'listing'",
+                "the configuration of app: sources.a has more than one of 'url', 'repo', 'hub', 'oci' and 'listing'",
             ),
             (
                 "[sources.a]\nurl = \"ftp://x\"\n",

@@ -43,7 +43,6 @@ pub(crate) mod discovered;
 mod entry;
 mod hub;
 pub(crate) mod models_toml;
-#[allow(dead_code, reason = "the kind of source comes next")]
 mod oci;
 pub(crate) mod places;
 pub(crate) mod repository;
@@ -88,6 +87,7 @@ const KINDS: &[&dyn Kind] = &[
     &chunked::Kind,
     &repository::Kind,
     &hub::Kind,
+    &oci::Kind,
     #[cfg(test)]
     &tests::listing::Kind,
 ];
@@ -257,7 +257,13 @@ pub(crate) trait Kind: Sync {
         None
     }
 
-    /// Makes the source whose cached registries have this key, if it was adopted once.
+    /// Makes the source of a place that an address names with its scheme (`SCHEME://HOST`); `None` for the schemes of other
+    /// kinds. The place is its key.
+    fn at(&self, _origin: &str, _context: &Context) -> Option<Result<Arc<dyn Source>>> {
+        None
+    }
+
+    /// Makes the source that has this key, if one was made once that no configuration names.
     fn recover(&self, _key: &str, _context: &Context) -> Option<Arc<dyn Source>> {
         None
     }

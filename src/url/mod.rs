@@ -364,6 +364,15 @@ impl Url {
         self.credentials.as_ref()?.setting.as_ref()
     }
 
+    /// Returns the URL of the server alone, with the credentials.
+    pub(crate) fn of_server(&self) -> Self {
+        Self {
+            path: "/".to_owned(),
+            query: None,
+            ..self.clone()
+        }
+    }
+
     /// Returns the URL with a different query.
     pub(crate) fn with_query(&self, query: &str) -> Self {
         Self {

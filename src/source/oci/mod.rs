@@ -1,5 +1,275 @@
-//! Registries that speak the OCI distribution specification.
+//! OCI registries: the places of container images, which hold models as well ([distribution specification]).
+//!
+//! A version is a tag or a digest. A tag is resolved to the digest of its manifest once, and everything comes from that. Each
+//! layer is a blob with a digest and a size that are known before its first byte.
+//!
+//! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
 mod artifact;
+mod kind;
+mod place;
 mod platform;
+mod registry;
 mod wire;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::catalog::registry::{RemoteListing, SourceKind};
+use crate::catalog::{Pin, PinState, RemoteModel};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::authority::Authority;
+use crate::http::call::Call;
+use crate::source::cache::RegistryCache;
+use crate::source::places::{DigestPlaces, Places};
+use crate::source::{Context, Identity, ListFilter, Route, Source, at_once, choose_version};
+use crate::url::Scheme;
+
+use artifact::Artifact;
+use place::RegistryPlace;
+use platform::Platform;
+use registry::{Named, Reference, Registry, blob_path};
+use wire::{Document, ImageManifest};
+
+/// The tag that is meant when none is named, where there is one.
+const DEFAULT_TAG: &str = "latest";
+
+/// How sources of OCI registries come to be.
+pub(super) struct Kind;
+
+/// A registry, or the repositories of one whose names begin alike.
+#[derive(Debug)]
+struct Oci {
+    identity: Identity,
+    place: RegistryPlace,
+    is_configured: bool,
+    /// Manifests and configurations.
+    cache: RegistryCache,
+    authority: Option<Arc<dyn Authority>>,
+}
+
+impl Oci {
+    fn new(
+        identity: Identity,
+        place: RegistryPlace,
+        is_configured: bool,
+        context: &Context,
+    ) -> Self {
+        Self {
+            cache: RegistryCache::of_documents(&context.cache_dir, &identity.key),
+            authority: None,
+            identity,
+            place,
+            is_configured,
+        }
+    }
+
+    /// Hands out the registry, for one operation.
+    fn with_registry<T>(&self, call: &Call, ask: impl FnOnce(&Registry<'_>) -> T) -> T {
+        if self.place.api.scheme() == Scheme::Http && !self.place.api.is_loopback() {
+            let location = self.place.location();
+            warn!(
+                "{location} is asked over plain http: anybody on the way can read and change what comes"
+            );
+        }
+        ask(&Registry {
+            place: &self.place,
+            cache: &self.cache,
+            call: &call.authorized(self.authority.as_ref()),
+        })
+    }
+
+    /// Finds what a version names, or the tag that is meant without one.
+    fn resolve<'v>(
+        &self,
+        registry: &Registry<'_>,
+        path: &str,
+        repository: &str,
+        version: Option<&'v str>,
+    ) -> Result<(Cow<'v, str>, Named)> {
+        let wanted = version.unwrap_or(DEFAULT_TAG);
+        let reference = Reference::parse(wanted).map_err(|reason| {
+            Error::invalid_ref(
+                format!("{}@{wanted}", self.identity.full_name(path)),
+                reason,
+            )
+        })?;
+        let found = match reference {
+            Some(reference) => registry.resolve(repository, reference)?,
+            None => None,
+        };
+        if let Some(found) = found {
+            return Ok((wanted.into(), found));
+        }
+        let tags = match registry.tags(repository) {
+            Ok(Some(tags)) if version.is_none() && tags.is_empty() => None,
+            Ok(tags) => tags,
+            // Who may read a manifest need not be allowed to list tags.
+            Err(error)
+                if version.is_some()
+                    && matches!(error.kind(), ErrorKind::Authentication { .. }) =>
+            {
+                Some(Vec::new())
+            }
+            Err(error) => return Err(error),
+        };
+        let tags = tags.ok_or_else(|| self.identity.not_found(path, Vec::new()))?;
+        let offered: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let only = choose_version(&self.identity.full_name(path), &offered, version)?;
+        let found = registry.resolve(repository, Reference::Tag(only))?;
+        let gone = || {
+            Error::from(ErrorKind::VersionNotFound {
+                model: self.identity.full_name(path),
+                version: only.to_owned(),
+                near: Vec::new(),
+                is_revision: false,
+            })
+        };
+        Ok((only.to_owned().into(), found.ok_or_else(gone)?))
+    }
+
+    /// What a tag or digest offers.
+    fn remote(
+        &self,
+        registry: &Registry<'_>,
+        repository: &str,
+        (path, version): (&str, &str),
+        found: &Named,
+    ) -> Result<RemoteModel> {
+        let full = self.identity.full_name(path);
+        let manifest = self.image_manifest(registry, repository, &full, found)?;
+        let config = manifest.config_to_fetch();
+        let config = config.map(|config| {
+            let fetched = registry.blob(repository, config.digest, config.size_bytes)?;
+            Ok::<_, Error>(fetched.map(|config| config.json))
+        });
+        let config = config.transpose()?.flatten();
+        let artifact = Artifact::read(&manifest, config.as_deref(), &found.url)?;
+        let model = self.identity.model(path, version, &self.place.api)?;
+        let contents = artifact.listing(&found.url)?;
+        let commit = format!("sha256:{}", found.digest);
+        let mut metadata = artifact.metadata;
+        metadata.insert("artifact".into(), artifact.kind.name().into());
+        Ok(RemoteModel {
+            commit: Some(commit.clone()),
+            metadata: (&metadata).into(),
+            pin: Some(Pin::new(repository, PinState::Commit(commit), "").into()),
+            ..RemoteModel::of_contents(model, &self.identity.key, contents)
+        })
+    }
+
+    /// The one manifest that is meant, of an index or found at once.
+    fn image_manifest(
+        &self,
+        registry: &Registry<'_>,
+        repository: &str,
+        full: &str,
+        found: &Named,
+    ) -> Result<ImageManifest> {
+        let index = match Document::parse(&found.json, &found.url)? {
+            Document::Manifest(manifest) => return Ok(manifest),
+            Document::Index(index) => index,
+        };
+        let chosen = index.choose(&Platform::current(), full)?;
+        let missing =
+            || Error::registry(&found.url, "the index names a manifest that is not there");
+        let chosen = registry
+            .manifest(repository, chosen.digest)?
+            .ok_or_else(missing)?;
+        Document::parse(&chosen.json, &chosen.url)?.into_manifest(&chosen.url)
+    }
+
+    /// A version of which only the name is known.
+    fn named_only(&self, repository: &str, tag: &str) -> Option<RemoteModel> {
+        let path = self.place.path_of(repository)?;
+        let model = self.identity.model(path, tag, &self.place.api).ok()?;
+        Some(RemoteModel {
+            is_named_only: true,
+            ..RemoteModel::new(model, &*self.identity.key, Digest::of(tag.as_bytes()))
+        })
+    }
+}
+
+impl Source for Oci {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn kind(&self) -> SourceKind {
+        SourceKind::OCI
+    }
+
+    fn locations(&self) -> Vec<String> {
+        vec![self.place.location()]
+    }
+
+    fn is_same(&self, path: &str, pin: &Pin) -> bool {
+        self.place.repository(path).as_deref() == Some(&pin.repo)
+    }
+
+    fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
+        let Some(repository) = self.place.repository(path) else {
+            // Registries know no capitals.
+            let lower = path.to_ascii_lowercase();
+            let near = self.place.repository(&lower).map(|_| lower);
+            return Err(self.identity.not_found(path, near.into_iter().collect()));
+        };
+        self.with_registry(call, |registry| {
+            let (version, found) = self.resolve(registry, path, &repository, version)?;
+            self.remote(registry, &repository, (path, &version), &found)
+        })
+    }
+
+    /// What nobody configured is not listed either.
+    fn can_list(&self) -> bool {
+        self.is_configured
+    }
+
+    fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
+        self.with_registry(call, |registry| {
+            let Some(mut repositories) = registry.catalogue()? else {
+                return Err(Error::argument(format!(
+                    "'{}' has no catalogue of its models: name one of them",
+                    self.label()
+                )));
+            };
+            repositories.retain(|name| self.place.path_of(name).is_some());
+            let tags = at_once(&repositories, |repository| registry.tags(repository));
+            call.cancel.check()?;
+            let mut listing = RemoteListing::default();
+            for (repository, tags) in repositories.iter().zip(tags) {
+                match tags {
+                    Ok(tags) => {
+                        let tags = tags.unwrap_or_default().into_iter();
+                        let wanted = tags.filter(|tag| filter.wants(tag));
+                        let models = wanted.filter_map(|tag| self.named_only(repository, &tag));
+                        listing.models.extend(models);
+                    }
+                    Err(error) => {
+                        let failure = self.identity.failure(Some(repository.clone()), error);
+                        listing.failures.push(failure);
+                    }
+                }
+            }
+            Ok(listing)
+        })
+    }
+
+    fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
+        let pin = pin.ok_or_else(|| super::no_pin(self))?;
+        Ok(Places::ByDigest(DigestPlaces {
+            bases: vec![self.place.api.join(&pin.repo)],
+            path: blob_path,
+            authority: self.authority.clone(),
+            elsewhere: Vec::new(),
+        }))
+    }
+}
+
+impl SourceKind {
+    /// A registry of OCI artifacts; [`SourceKind`] has an example.
+    pub const OCI: Self = Self::new("oci");
+}

@@ -43,12 +43,14 @@ const INDEX_TYPES: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
 ];
 
-pub(super) type Annotations = BTreeMap<String, String>;
+/// The media types of all documents that can be read, for the header `Accept`: without them, a registry answers 404, or with
+/// something older.
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// The media types of all documents that can be read, for the header `Accept`.
-pub(super) fn document_types() -> impl Iterator<Item = &'static str> {
-    MANIFEST_TYPES.into_iter().chain(INDEX_TYPES)
-}
+pub(super) type Annotations = BTreeMap<String, String>;
 
 /// What a tag or digest names.
 #[derive(Debug, Clone, PartialEq)]

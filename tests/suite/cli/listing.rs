@@ -380,7 +380,7 @@ fn whoever_has_no_source_reads_what_to_write_and_where() {
     assert_eq!(error.json()["error"]["hint"], how);
     assert_eq!(error.err, "");
     // As they are, and with each of what the comment offers instead.
-    let [table, url, others] = *lines else {
+    let [table, url, others, oci] = *lines else {
         panic!("{lines:?}")
     };
     let (hub, repo) = others.split_once(", or: ").unwrap();
@@ -388,6 +388,7 @@ fn whoever_has_no_source_reads_what_to_write_and_where() {
         (url, "chunked"),
         (hub.strip_prefix("# or: ").unwrap(), "hub"),
         (repo, "repository"),
+        (oci.strip_prefix("# or: ").unwrap(), "oci"),
     ] {
         fs::write(&file, format!("{table}\n{line}\n{others}\n")).unwrap();
         let sources = run_line(&mount, "info --json").json();

@@ -4,6 +4,7 @@ mod foreign;
 mod https;
 pub(crate) mod hub;
 mod mirrors;
+mod oci;
 mod proxies;
 mod pulling;
 pub(crate) mod repository;

@@ -1,0 +1,237 @@
+//! Where a registry is, and what its repositories are called.
+
+use crate::error::{Error, Result};
+use crate::relpath::below;
+use crate::url::{Scheme, Url};
+
+/// What Docker Hub is called, and where its registry is. It has several names for the same ([reference]).
+///
+/// [reference]: https://github.com/distribution/reference/blob/main/normalize.go
+const DOCKER_HUB: &str = "docker.io";
+const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
+const DOCKER_HUB_URL: &str = "https://registry-1.docker.io";
+/// Where Docker Hub keeps repositories without an owner.
+const DOCKER_HUB_OFFICIAL: &str = "library";
+
+/// Registries that answer for millions of owners, and list their repositories to nobody.
+const WITHOUT_CATALOGUE: [&str; 3] = [DOCKER_HUB, "ghcr.io", "public.ecr.aws"];
+
+/// The longest name of a repository that every registry takes, in bytes: it shares 255 with the host.
+const MAX_REPOSITORY_BYTES: usize = 200;
+
+/// Where a registry is, and the beginning of its repositories' names.
+#[derive(Debug, Clone)]
+pub(super) struct RegistryPlace {
+    /// What people call its host, with the port if there is one: `ghcr.io`, `docker.io`, `localhost:5000`.
+    pub(super) host: String,
+    /// Its interface, such as `https://registry-1.docker.io/v2`.
+    pub(super) api: Url,
+    /// The beginning of the names of its repositories; may be empty.
+    pub(super) prefix: String,
+}
+
+impl RegistryPlace {
+    /// Reads `https://HOST/PREFIX`. Plain http is for this machine, unless somebody said that it may be used.
+    pub(super) fn of_url(url: &Url, is_insecure: bool) -> Result<Self, &'static str> {
+        match url.scheme() {
+            Scheme::Https => {}
+            Scheme::Http if is_insecure || url.is_loopback() => {}
+            Scheme::Http => {
+                return Err(
+                    "is plain http, which anybody on the way can read and change; 'insecure = true' beside it accepts that",
+                );
+            }
+            Scheme::File => return Err("is a folder, and no registry"),
+        }
+        let prefix = url.path().trim_matches('/').to_owned();
+        if !(prefix.is_empty() || is_repository(&prefix)) {
+            return Err("has a path that is not the beginning of a repository's name");
+        }
+        let is_docker_hub = DOCKER_HUB_NAMES.contains(&url.authority());
+        let api = match is_docker_hub {
+            true => Url::parse(DOCKER_HUB_URL).map_err(|_| "is not a URL")?,
+            false => url.of_server(),
+        };
+        let host = match is_docker_hub {
+            true => DOCKER_HUB,
+            false => url.authority(),
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            api: api.join("v2"),
+            prefix,
+        })
+    }
+
+    /// Reads the `HOST` of an address such as `oci://HOST/acme/llama`. On this machine, registries speak plain http.
+    pub(super) fn of_host(host: &str) -> Result<Self> {
+        let url = |scheme: &str| Url::parse(&format!("{scheme}://{host}"));
+        let url = match url("http") {
+            Ok(url) if url.is_loopback() => Ok(url),
+            _ => url("https"),
+        };
+        let refuse = |reason: String| Error::invalid_ref(host, reason);
+        let url = url.map_err(|error| refuse(error.to_string()))?;
+        match url.basic_authorization() {
+            None => Self::of_url(&url, false).map_err(|reason| refuse(reason.to_owned())),
+            Some(_) => Err(refuse(
+                "has a user, who belongs into a credentials file".into(),
+            )),
+        }
+    }
+
+    /// What people write for it.
+    pub(super) fn location(&self) -> String {
+        let scheme = match self.api.scheme() {
+            Scheme::Http => "http",
+            _ => "https",
+        };
+        let path = below(&self.host, &self.prefix);
+        format!("{scheme}://{}", path.trim_end_matches('/'))
+    }
+
+    /// The repository of a model; `None` if none can have that name.
+    pub(super) fn repository(&self, path: &str) -> Option<String> {
+        let name = match self.host == DOCKER_HUB && self.prefix.is_empty() && !path.contains('/') {
+            true => below(DOCKER_HUB_OFFICIAL, path),
+            false => below(&self.prefix, path),
+        };
+        is_repository(&name).then_some(name)
+    }
+
+    /// The path of the model in a repository; `None` if it is not below the beginning of names.
+    pub(super) fn path_of<'r>(&self, repository: &'r str) -> Option<&'r str> {
+        match self.prefix.as_str() {
+            "" => Some(repository),
+            prefix => repository.strip_prefix(prefix)?.strip_prefix('/'),
+        }
+    }
+
+    /// Whether it lists its repositories to nobody.
+    pub(super) fn has_no_catalogue(&self) -> bool {
+        WITHOUT_CATALOGUE.contains(&self.host.as_str())
+    }
+
+    /// The address of something in a repository, such as `tags/list`.
+    pub(super) fn url(&self, repository: &str, rest: &str) -> Url {
+        self.api.join(&format!("{repository}/{rest}"))
+    }
+}
+
+/// Whether a text is the name of a repository: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` for each component ([specification]).
+///
+/// [specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
+fn is_repository(name: &str) -> bool {
+    let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_component = |component: &str| {
+        let bytes = component.as_bytes();
+        let mut between = bytes.split(|c| is_word(*c)).filter(|it| !it.is_empty());
+        bytes.first().is_some_and(|c| is_word(*c))
+            && bytes.last().is_some_and(|c| is_word(*c))
+            && between.all(|it| matches!(it, b"." | b"_" | b"__") || it.iter().all(|c| *c == b'-'))
+    };
+    name.len() <= MAX_REPOSITORY_BYTES && name.split('/').all(is_component)
+}
+
+/// Whether a text is a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+pub(super) fn is_tag(text: &str) -> bool {
+    let is_word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
+    let bytes = text.as_bytes();
+    bytes.len() <= 128
+        && bytes.first().is_some_and(|c| is_word(*c))
+        && bytes.iter().all(|c| is_word(*c) || b".-".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str, is_insecure: bool) -> Result<RegistryPlace, &'static str> {
+        RegistryPlace::of_url(&Url::parse(url).unwrap(), is_insecure)
+    }
+
+    #[test]
+    fn a_model_has_a_repository() {
+        for (url, path, expected) in [
+            (
+                "https://ghcr.io/acme",
+                "llama",
+                Some("https://ghcr.io/v2/acme/llama/tags/list"),
+            ),
+            (
+                "https://ghcr.io",
+                "acme/llama",
+                Some("https://ghcr.io/v2/acme/llama/tags/list"),
+            ),
+            (
+                "https://ghcr.io/acme/",
+                "a/b.c__d---e",
+                Some("https://ghcr.io/v2/acme/a/b.c__d---e/tags/list"),
+            ),
+            (
+                "http://localhost:5000",
+                "m",
+                Some("http://localhost:5000/v2/m/tags/list"),
+            ),
+            (
+                "https://docker.io",
+                "redis",
+                Some("https://registry-1.docker.io/v2/library/redis/tags/list"),
+            ),
+            (
+                "https://index.docker.io/ai",
+                "gemma3",
+                Some("https://registry-1.docker.io/v2/ai/gemma3/tags/list"),
+            ),
+            (
+                "https://docker.io",
+                "ai/gemma3",
+                Some("https://registry-1.docker.io/v2/ai/gemma3/tags/list"),
+            ),
+            ("https://ghcr.io", "Llama", None),
+            ("https://ghcr.io", "a..b", None),
+            ("https://ghcr.io", "a___b", None),
+            ("https://ghcr.io", "-a", None),
+            ("https://ghcr.io", "a//b", None),
+            ("https://ghcr.io", "", None),
+        ] {
+            let place = place(url, false).unwrap();
+            let found = place.repository(path);
+            let found = found.map(|repository| place.url(&repository, "tags/list").to_string());
+            assert_eq!(found.as_deref(), expected, "{url} {path}");
+        }
+        let acme = place("https://ghcr.io/acme", false).unwrap();
+        assert_eq!(acme.path_of("acme/llama"), Some("llama"));
+        assert_eq!(acme.path_of("acmes/llama"), None);
+        assert_eq!(acme.location(), "https://ghcr.io/acme");
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        assert!(place("http://registry.example/acme", false).is_err());
+        assert!(place("http://registry.example/acme", true).is_ok());
+        assert!(place("http://127.0.0.1:5000", false).is_ok());
+        assert!(place("file:///srv/models", true).is_err());
+        assert!(place("https://ghcr.io/Acme", false).is_err());
+        let host = |host| RegistryPlace::of_host(host).map(|place| place.api.to_string());
+        assert_eq!(host("ghcr.io").unwrap(), "https://ghcr.io/v2");
+        assert_eq!(host("localhost:5000").unwrap(), "http://localhost:5000/v2");
+        assert_eq!(
+            host("docker.io").unwrap(),
+            "https://registry-1.docker.io/v2"
+        );
+        for bad in ["", "a b", "user:secret@ghcr.io", "ghcr.io:x"] {
+            let error = host(bad).unwrap_err();
+            assert_eq!(error.code(), "INVALID_REF", "{bad}");
+        }
+    }
+
+    #[test]
+    fn tags_are_told_from_other_texts() {
+        assert!(["latest", "q4", "_x", "1.0-rc_1"].into_iter().all(is_tag));
+        assert!(is_tag(&"t".repeat(128)));
+        for bad in ["", "-a", ".a", "a/b", "a:b", &"t".repeat(129)] {
+            assert!(!is_tag(bad), "{bad}");
+        }
+    }
+}

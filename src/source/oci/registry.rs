@@ -1,0 +1,294 @@
+//! What is asked of a registry ([distribution specification]).
+//!
+//! A tag is asked for by HEAD, which Docker Hub does not count against its limit, and its manifest by digest, and only if it
+//! is not here yet. Manifests are kept: an unchanged tag costs one request.
+//!
+//! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+
+use std::slice;
+
+use serde::Deserialize;
+use tracing::{debug, warn};
+
+use super::place::{RegistryPlace, is_tag};
+use super::wire::{ACCEPT, MAX_DOCUMENT_BYTES, read_digest};
+use crate::digest::{Digest, check_digest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::authority::Outgoing;
+use crate::http::call::Call;
+use crate::http::transport::{Method, Response};
+use crate::http::{Failure, GetOptions};
+use crate::source::cache::RegistryCache;
+use crate::url::Url;
+
+/// Where a registry states which document its answer is about.
+const CONTENT_DIGEST: &str = "docker-content-digest";
+/// What registries tell about the limits of requests.
+const LIMITS: [&str; 3] = [
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "docker-ratelimit-source",
+];
+/// How many names are asked for at once; registries have limits of their own, 1000 as a rule.
+const PAGE_NAMES: usize = 1000;
+/// How many pages of a list are read: more names than that are nothing that a person looks through.
+const MAX_PAGES: usize = 100;
+/// Answers to HEAD that say nothing: it is not allowed, not known, or redirected.
+const WITHOUT_HEAD: [u16; 8] = [301, 302, 303, 307, 308, 400, 405, 501];
+
+/// A registry while one operation uses it.
+#[derive(Debug)]
+pub(super) struct Registry<'a> {
+    pub(super) place: &'a RegistryPlace,
+    /// Where documents are kept.
+    pub(super) cache: &'a RegistryCache,
+    /// Authorized for the registry.
+    pub(super) call: &'a Call,
+}
+
+/// A document, and the digest that names it.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) digest: Digest,
+    pub(super) json: Vec<u8>,
+    /// Where it is from.
+    pub(super) url: Url,
+}
+
+/// What a person may ask a repository for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reference<'a> {
+    Tag(&'a str),
+    Digest(Digest),
+}
+
+#[derive(Deserialize)]
+struct TagsWire {
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct CatalogueWire {
+    repositories: Option<Vec<String>>,
+}
+
+impl<'a> Reference<'a> {
+    /// Reads a version; `None` if it can be neither a tag nor a digest.
+    ///
+    /// # Errors
+    /// The reason, if it is a digest that cannot be read.
+    pub(super) fn parse(version: &'a str) -> Result<Option<Self>, String> {
+        match version.contains(':') {
+            true => read_digest(version).map(|digest| Some(Self::Digest(digest))),
+            false => Ok(is_tag(version).then_some(Self::Tag(version))),
+        }
+    }
+}
+
+impl Registry<'_> {
+    /// Fetches what a reference names; `None` if there is no such tag, manifest or repository.
+    pub(super) fn resolve(
+        &self,
+        repository: &str,
+        reference: Reference<'_>,
+    ) -> Result<Option<Named>> {
+        let tag = match reference {
+            Reference::Digest(digest) => return self.manifest(repository, digest),
+            Reference::Tag(tag) => tag,
+        };
+        let url = self.place.url(repository, &format!("manifests/{tag}"));
+        match self.head(&url)? {
+            Head::Digest(digest) => self.manifest(repository, digest),
+            Head::Missing => Ok(None),
+            Head::Unknown => {
+                let json = self.get(&url, MAX_DOCUMENT_BYTES, None)?;
+                Ok(json.map(|json| {
+                    let digest = Digest::of(&json);
+                    self.cache.keep_document(&digest, &json);
+                    Named { digest, json, url }
+                }))
+            }
+        }
+    }
+
+    /// Fetches a manifest or an index, if it is not here yet.
+    pub(super) fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
+        let url = self
+            .place
+            .url(repository, &format!("manifests/sha256:{digest}"));
+        self.document(url, digest, MAX_DOCUMENT_BYTES)
+    }
+
+    /// Fetches a small blob, such as a configuration.
+    pub(super) fn blob(
+        &self,
+        repository: &str,
+        digest: Digest,
+        most_bytes: u64,
+    ) -> Result<Option<Named>> {
+        let url = self.place.url(repository, &blob_path(&digest));
+        self.document(url, digest, most_bytes)
+    }
+
+    fn document(&self, url: Url, digest: Digest, most_bytes: u64) -> Result<Option<Named>> {
+        let json = match self.cache.document(&digest) {
+            Some(json) => Some(json),
+            None => {
+                let fetched = self.get(&url, most_bytes, Some(&digest))?;
+                if let Some(json) = &fetched {
+                    self.cache.keep_document(&digest, json);
+                }
+                fetched
+            }
+        };
+        Ok(json.map(|json| Named { digest, json, url }))
+    }
+
+    /// Fetches a document, and compares it with the digest if there is one; `None` if it does not exist.
+    fn get(&self, url: &Url, most_bytes: u64, digest: Option<&Digest>) -> Result<Option<Vec<u8>>> {
+        let options = GetOptions {
+            accept: Some(ACCEPT),
+            may_be_missing: true,
+            ..GetOptions::default()
+        };
+        let fetched = self.call.retrying(slice::from_ref(url), |_, url| {
+            let mut body = self.call.body(url, &options)?;
+            let bytes = body.read_whole(most_bytes, &self.call.cancel)?;
+            if let Some(digest) = digest {
+                let what = || format!("the manifest ({url})");
+                check_digest(what, digest, &Digest::of(&bytes)).map_err(Failure::transient)?;
+            }
+            Ok(bytes)
+        });
+        missing_as_none(fetched)
+    }
+
+    /// Asks which document a tag names, without fetching it.
+    fn head(&self, url: &Url) -> Result<Head> {
+        let answered = self.call.retrying(slice::from_ref(url), |_, url| {
+            let request = Outgoing::new(Method::Head, url).header("accept", ACCEPT);
+            self.call
+                .send(&request, &[&WITHOUT_HEAD[..], &[404]].concat())
+        });
+        match answered {
+            Ok(response) => {
+                tell_limits(url, &response);
+                Ok(Head::of(&response))
+            }
+            // A transport of another program may know nothing but GET.
+            Err(error) if is_without_response(&error) => Ok(Head::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the tags of a repository; `None` if there is no such repository.
+    pub(super) fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
+        let url = self.place.url(repository, "tags/list");
+        let mut tags = Vec::new();
+        let pages = self.pages(url, |json, url| {
+            let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
+                Error::registry_from(url, "the list of tags is malformed", error)
+            })?;
+            let page = page.tags.unwrap_or_default().into_iter();
+            tags.extend(page.filter(|tag| is_tag(tag) && !is_of_referrers(tag)));
+            Ok(())
+        });
+        Ok(missing_as_none(pages)?.map(|()| tags))
+    }
+
+    /// Lists the repositories; `None` if the registry has no catalogue.
+    pub(super) fn catalogue(&self) -> Result<Option<Vec<String>>> {
+        if self.place.has_no_catalogue() {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        let pages = self.pages(self.place.api.join("_catalog"), |json, url| {
+            let page: CatalogueWire = serde_json::from_slice(json)
+                .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
+            names.extend(page.repositories.unwrap_or_default());
+            Ok(())
+        });
+        match pages {
+            Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Ok(None),
+            pages => pages.map(|()| Some(names)),
+        }
+    }
+
+    /// Reads a list that comes in pages.
+    fn pages(&self, first: Url, mut read: impl FnMut(&[u8], &Url) -> Result<()>) -> Result<()> {
+        let mut url = first.with_query(&format!("n={PAGE_NAMES}"));
+        for _ in 0..MAX_PAGES {
+            let (json, next) = self.call.retrying(slice::from_ref(&url), |_, url| {
+                let mut body = self.call.body(url, &GetOptions::default())?;
+                let json = body.read_whole(MAX_DOCUMENT_BYTES, &self.call.cancel)?;
+                Ok((json, body.next.take()))
+            })?;
+            read(&json, &url)?;
+            let Some(next) = next else {
+                return Ok(());
+            };
+            let next = url.resolve(&next);
+            let next = next.map_err(|error| Error::registry(&url, error.to_string()))?;
+            if !next.same_origin(&url) || next == url {
+                let message = "the next page of a list is at another registry, or the same page";
+                return Err(Error::registry(&url, message));
+            }
+            url = next;
+        }
+        warn!("a list has more than {MAX_PAGES} pages, and the rest is left out ({url})");
+        Ok(())
+    }
+}
+
+/// What HEAD says of a tag.
+enum Head {
+    Digest(Digest),
+    Missing,
+    /// The server does not say, or the request cannot be sent.
+    Unknown,
+}
+
+impl Head {
+    fn of(response: &Response) -> Self {
+        let digest = response.header(CONTENT_DIGEST);
+        let digest = digest.and_then(|digest| read_digest(digest.trim()).ok());
+        match (response.status, digest) {
+            (404, _) => Self::Missing,
+            (200, Some(digest)) => Self::Digest(digest),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Where a blob is, below its repository.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256:{digest}")
+}
+
+/// Whether a tag only holds what refers to a manifest, where a registry has no interface for that: `sha256-<hex>`, perhaps with
+/// an ending, such as that of a signature.
+fn is_of_referrers(tag: &str) -> bool {
+    let hex = tag.strip_prefix("sha256-").and_then(|rest| rest.get(..64));
+    hex.is_some_and(|hex| hex.parse::<Digest>().is_ok())
+}
+
+fn missing_as_none<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.status() == Some(404) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+fn is_without_response(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Network { status: None, .. })
+}
+
+/// Says how many requests are left.
+fn tell_limits(url: &Url, response: &Response) {
+    let limits = LIMITS.iter();
+    let limits = limits.filter_map(|name| Some(format!("{name}: {}", response.header(name)?)));
+    let limits: Vec<String> = limits.collect();
+    if !limits.is_empty() {
+        debug!(%url, "{}", limits.join(", "));
+    }
+}

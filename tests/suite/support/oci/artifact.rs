@@ -1,0 +1,74 @@
+//! Artifacts to push.
+
+use modelrack::Digest;
+use serde_json::{Value, json};
+
+pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A model in an artifact, by the conventions of ModelPack.
+#[derive(Clone)]
+pub(crate) struct Artifact {
+    pub(crate) config: Value,
+    layers: Vec<(Value, Vec<u8>)>,
+}
+
+impl Artifact {
+    /// A layer for each file.
+    pub(crate) fn model_pack<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Self {
+        let layers = files.iter().map(|(name, bytes)| {
+            let bytes = bytes.as_ref().to_vec();
+            let layer = json!({
+                "mediaType": "application/vnd.cncf.model.weight.v1.raw",
+                "digest": sha256(&bytes),
+                "size": bytes.len(),
+                "annotations": {"org.cncf.model.filepath": name},
+            });
+            (layer, bytes)
+        });
+        Self {
+            config: json!({
+                "descriptor": {"name": "llama", "family": "llama3", "licenses": ["MIT"]},
+                "config": {"architecture": "transformer", "format": "gguf", "paramSize": "8b"},
+                "modelfs": {"type": "layers", "diffIds": []},
+            }),
+            layers: layers.collect(),
+        }
+    }
+
+    /// Changes what is said of a layer.
+    pub(crate) fn layer(mut self, index: usize, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.layers[index].0);
+        self
+    }
+
+    pub(crate) fn manifest(&self) -> Value {
+        let config = self.config.to_string();
+        let layers = self.layers.iter().map(|(layer, _)| layer);
+        json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": "application/vnd.cncf.model.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.cncf.model.config.v1+json",
+                "digest": sha256(config.as_bytes()),
+                "size": config.len(),
+            },
+            "layers": layers.collect::<Vec<_>>(),
+            "annotations": {"org.opencontainers.image.description": "Speaks to llamas"},
+        })
+    }
+
+    /// The layers, followed by the configuration.
+    pub(crate) fn blobs(&self) -> Vec<Vec<u8>> {
+        let layers = self.layers.iter().map(|(_, bytes)| bytes.clone());
+        layers
+            .chain([self.config.to_string().into_bytes()])
+            .collect()
+    }
+}
+
+/// The digest of some bytes as registries write it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", Digest::of(bytes))
+}

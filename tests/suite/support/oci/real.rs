@@ -1,0 +1,116 @@
+//! The registry that Debian has as `docker-registry`, where it is installed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use super::super::PATIENCE;
+use super::{Artifact, MANIFEST_TYPE, sha256};
+
+/// A running registry, which ends when dropped.
+pub(crate) struct RealRegistry {
+    process: Child,
+    host: String,
+    _folder: TempDir,
+}
+
+impl RealRegistry {
+    /// Starts it on a free port; `None` where it is not installed, which is said. `more` is added to its configuration.
+    #[allow(clippy::print_stderr, reason = "whoever reads the log should know")]
+    pub(crate) fn start(more: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.yml");
+        let root = folder.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{level: info, formatter: text}}\nstorage: {{filesystem: {{rootdirectory: {root:?}}}}}\n\
+             http: {{addr: \"127.0.0.1:0\", secret: s3cret}}\n{more}"
+        );
+        fs::write(&config, text).unwrap();
+        let started = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut process) = started else {
+            eprintln!("skipped: docker-registry is not installed");
+            return None;
+        };
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = lines.find_map(|line| {
+            let line = line.ok()?;
+            let (_, rest) = line.split_once("listening on ")?;
+            let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
+            Some(rest[..end.unwrap_or(rest.len())].to_owned())
+        });
+        let host = address.expect("the registry says where it listens");
+        // It must not wait for a reader of its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        let _folder = folder;
+        Some(Self {
+            process,
+            host,
+            _folder,
+        })
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.host)
+    }
+
+    /// Pushes an artifact, and names it by a tag; returns the digest of its manifest.
+    pub(crate) fn push(&self, repository: &str, tag: &str, artifact: &Artifact) -> String {
+        for blob in artifact.blobs() {
+            let begun = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), "", &[]);
+            let location = begun.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("location")
+                    .then(|| value.trim().to_owned())
+            });
+            let location = location.unwrap();
+            let path = location.strip_prefix(&self.url()).unwrap_or(&location);
+            let path = format!("{path}&digest={}", sha256(&blob));
+            self.send("PUT", &path, "application/octet-stream", &blob);
+        }
+        let manifest = artifact.manifest().to_string();
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        self.send("PUT", &path, MANIFEST_TYPE, manifest.as_bytes());
+        sha256(manifest.as_bytes())
+    }
+
+    /// Sends a request; returns the head of the answer, which is a success.
+    fn send(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (host, length) = (&self.host, body.len());
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 20"),
+            "{method} {path}: {answer}"
+        );
+        answer
+    }
+}
+
+impl Drop for RealRegistry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
