@@ -5,7 +5,7 @@ use clap::{ArgMatches, Command};
 use super::OUTPUT;
 use super::project::{self, path_option};
 use crate::cli::args;
-use crate::cli::ending::CliResult;
+use crate::cli::ending::{CliError, CliResult, NOT_PUBLISHABLE};
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
 
@@ -29,14 +29,27 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let output = args::path(matches, OUTPUT);
     let report = session.metered_as("Writing the report", |_| project.report(&output))?;
     session.show(&report, || {
+        for finding in &report.failed {
+            session.warn(format!("Failed {finding}"));
+        }
+        let errors = match report.failed.len() {
+            0 => String::new(),
+            errors => format!("; {}", render::count(errors, "error")),
+        };
+        let mut removed = report.removed.iter();
+        removed.try_for_each(|file| session.say(format!("Removed {}", file.display())))?;
         session.say(format!(
-            "Wrote {}: {}, {}, {}",
+            "Wrote {}: {}, {}, {}{errors}",
             report.path.display(),
             render::count(report.models, "model"),
             render::count(report.targets, "target"),
             render::count(report.files, "file"),
-        ))?;
-        let mut removed = report.removed.iter();
-        removed.try_for_each(|file| session.say(format!("Removed {}", file.display())))
-    })
+        ))
+    })?;
+    match report.failed.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Reported {
+            exit: NOT_PUBLISHABLE,
+        }),
+    }
 }

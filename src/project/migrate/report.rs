@@ -3,7 +3,7 @@
 //! ```text
 //! <output>/
 //! ├── model_registry.json             all models, targets and target sets
-//! ├── model_registry_summary.json     their numbers
+//! ├── model_registry_summary.json     their numbers, and what is wrong with them
 //! └── {model_id}/
 //!     └── {model_id}_metadata.json    the entry of one model; the last part of an id with slashes names the file
 //! ```
@@ -49,7 +49,9 @@ use crate::disk::write::replace_file;
 use crate::error::{Error, IoContext, Result};
 use crate::model::ModelName;
 use crate::modelstoml::{FileFacts, Files, ModelEntry, RegisteredVersion, TargetEntry};
+use crate::project::check::{Finding, Severity, StatusOptions};
 use crate::project::home::Project;
+use crate::project::item::ItemKind;
 use crate::project::scan::formats::PartName;
 use crate::relpath::{RelPath, check_distinct};
 use crate::time::rfc3339_micros;
@@ -74,7 +76,7 @@ const FORMAT: &str = "1.0.0";
 /// assert!(report.path.ends_with("model_registry.json"));
 /// assert_eq!((report.models, report.targets), (3, 1));
 /// assert_eq!(report.files, 5, "the registry, its summary, and a file for each model");
-/// assert!(report.removed.is_empty());
+/// assert!(report.removed.is_empty() && report.failed.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +94,9 @@ pub struct WrittenReport {
     /// The files of models that are no longer registered, which an earlier report wrote and this one removed; in order.
     #[serde(serialize_with = "crate::report::paths")]
     pub removed: Vec<PathBuf>,
+    /// What is wrong with the project, as [`Project::status`] finds without hashing: each error, in order. The models and
+    /// targets that it concerns are in the report as they are registered, and the summary counts the models.
+    pub failed: Vec<Finding>,
 }
 
 #[derive(Serialize)]
@@ -125,7 +130,7 @@ impl Project {
     /// Writes the registry as `model_registry.json`, a summary of it, and a file for each model, into a folder that is created
     /// if it does not exist. [`WrittenReport`] has an example.
     ///
-    /// The same registry gives the same bytes. The files of an earlier report are replaced, and removed if their model is no
+    /// The same registry and the same errors give the same bytes. The files of an earlier report are replaced, and removed if their model is no
     /// longer registered.
     ///
     /// # Errors
@@ -133,6 +138,8 @@ impl Project {
     /// files of two models would be the same; the storage errors.
     pub fn report(&self, folder: &Path) -> Result<WrittenReport> {
         let registry = self.registry();
+        let mut failed = self.status(&StatusOptions::default())?.findings;
+        failed.retain(|finding| finding.severity == Severity::Error);
         let entries = registry.entries.values();
         let places = registry.entries.keys().map(|id| place_of(id));
         let places: Vec<RelPath> = places.collect::<Result<_>>()?;
@@ -156,11 +163,16 @@ impl Project {
         })?;
         let current = entries.clone().filter_map(ModelEntry::current);
         let sizes = current.map(RegisteredVersion::total_bytes);
+        let failed_models = failed.iter().filter_map(|finding| finding.entity.as_ref());
+        let failed_models = failed_models.filter(|item| item.kind == ItemKind::Model);
+        let failed_models = failed_models.collect::<BTreeSet<_>>().len();
         let summary = json!({
             "generator": GENERATOR,
-            "success": true,
+            "success": failed.is_empty(),
             "processed_files": models.len(),
-            "successful_registrations": models.len(),
+            "successful_registrations": models.len() - failed_models,
+            "failed_registrations": failed_models,
+            "errors": failed.iter().map(Finding::to_string).collect::<Vec<_>>(),
             "registry_path": path.display().to_string(),
             "total_models": models.len(),
             "total_versions": entries.clone().map(|entry| entry.versions.len()).sum::<usize>(),
@@ -186,6 +198,7 @@ impl Project {
             targets: registry.targets.len(),
             files: 2 + places.len(),
             removed,
+            failed,
             path,
         })
     }

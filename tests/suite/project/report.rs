@@ -130,6 +130,37 @@ fn a_report_has_the_files_and_fields_that_other_tools_read() {
 }
 
 #[test]
+fn what_is_broken_is_in_the_report_and_counted_in_its_summary() {
+    let (temp, project) = project();
+    let output = temp.path().join("out");
+    let place = project.root().join("models").join("agent.md");
+    fs::remove_file(&place).unwrap();
+    let report = project.report(&output).unwrap();
+    assert_eq!((report.models, report.files), (3, 5));
+    let failed: Vec<String> = report.failed.iter().map(ToString::to_string).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(failed[0].contains("models/agent.md"), "{failed:?}");
+    let registry = read(&report.path);
+    assert_eq!(registry["models"]["agent"]["model_id"], "agent");
+    let summary = read(&output.join("model_registry_summary.json"));
+    assert_eq!(summary["success"], false);
+    assert_eq!(summary["errors"], json!(failed));
+    for (field, expected) in [
+        ("processed_files", 3),
+        ("successful_registrations", 2),
+        ("failed_registrations", 1),
+    ] {
+        assert_eq!(summary[field], expected, "{field}");
+    }
+    fs::write(&place, GNN).unwrap();
+    assert_eq!(project.report(&output).unwrap().failed, []);
+    assert_eq!(
+        read(&output.join("model_registry_summary.json"))["success"],
+        true
+    );
+}
+
+#[test]
 fn the_history_is_written_oldest_first() {
     let (temp, project) = project();
     let report = project.report(&temp.path().join("out")).unwrap();

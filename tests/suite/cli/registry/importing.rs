@@ -154,16 +154,21 @@ fn a_report_says_what_it_wrote_and_removed() {
     let json = registry(&rack, &["report", "--output", &to, "--json"]).json();
     assert_eq!(
         json,
-        json!({"path": file, "models": 1, "targets": 1, "files": 3, "removed": []})
+        json!({"path": file, "models": 1, "targets": 1, "files": 3, "removed": [], "failed": []})
     );
     registry(&rack, &["remove", "sir", "-y"]).success();
     let dropped = output.join("sir").join("sir_metadata.json");
-    assert_eq!(
-        registry(&rack, &["report", "--output", &to]).quiet_success(),
-        format!(
-            "Wrote {file}: 0 models, 1 target, 2 files\nRemoved {}\n",
-            dropped.display()
-        )
+    let ran = registry(&rack, &["report", "--output", &to]);
+    let expected = format!(
+        "Removed {}\nWrote {file}: 0 models, 1 target, 2 files; 1 error\n",
+        dropped.display()
+    );
+    // The target lost the model that it belongs to.
+    assert_eq!((ran.code, ran.out), (9, expected));
+    assert!(
+        ran.err.starts_with("Failed target incidence: "),
+        "{}",
+        ran.err
     );
     // What others wrote stays.
     write_files(&output, &[("model_registry.json", b"{}")]);
