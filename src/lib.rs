@@ -189,6 +189,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `cli` | yes | the command, with clap |
+//! | `zstd` | yes | unpacking archives that are compressed with Zstandard |
 //! | `author` | no | the publisher's side: the `project` module and the `registry` commands |
 //! | `python` | no | reading models and targets from Python sources; includes `author` |
 //! | `unstable-completion` | no | completing model names in the shell, through an interface that clap_complete calls unstable |

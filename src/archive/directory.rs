@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::end::{self, TAIL_BYTES};
-use super::member::{ENTRY_BYTES, Member, NO_ENTRY, in_archive};
-use super::{number, unreadable};
+use super::member::{ENTRY_BYTES, Member, NO_ENTRY};
+use super::{in_archive, number, unreadable};
 use crate::digest::{Digest, check_size};
 use crate::error::{BoxError, IoContext, Result};
 use crate::platform;

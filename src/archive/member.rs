@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 use zip::read::{ArchiveOffset, Config, ZipFileEntry};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{number, unreadable};
+use super::{MAX_RATIO, in_archive, number, unreadable};
 use crate::digest::{check_digest, check_size};
 use crate::error::{BoxError, Error, Result};
 use crate::relpath::shown;
@@ -26,8 +26,6 @@ const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
 const MODE_TYPE: u32 = 0o170_000;
 /// Those of content: unknown, a regular file, and the pipe or socket that an archiver read it from.
 const MODES_OF_CONTENT: [u32; 4] = [0, 0o100_000, 0o010_000, 0o140_000];
-/// Deflate turns two bits into at most 258 bytes.
-const MAX_DEFLATE_RATIO: u64 = 1032;
 
 pub(super) const NO_ENTRY: &str = "its directory has a malformed entry";
 
@@ -241,11 +239,6 @@ fn has_other_name(mut extra: &[u8], name: &[u8]) -> bool {
     false
 }
 
-/// Names a member in an error.
-pub(super) fn in_archive(name: &str) -> String {
-    format!("'{}' in the archive", shown(name))
-}
-
 /// Returns why a member cannot be read, if so.
 fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     let file_type = entry.external_attributes() >> 16 & MODE_TYPE;
@@ -261,7 +254,7 @@ fn fault(entry: &ZipFileEntry<'_>, has_one_name: bool) -> Option<&'static str> {
     }
     let is_possible = match entry.compression() {
         CompressionMethod::Stored => size == compressed,
-        CompressionMethod::Deflated => size <= compressed.saturating_mul(MAX_DEFLATE_RATIO),
+        CompressionMethod::Deflated => size <= compressed.saturating_mul(MAX_RATIO),
         _ => return Some("its compression is not deflate"),
     };
     (!is_possible).then_some("its sizes are impossible")

@@ -1,4 +1,6 @@
-//! Zip archives, read with the `zip` crate behind a guard that takes them for hostile.
+//! Archives, taken for hostile: zips, of which single members are read, and tars, of which everything is, see [`tar`].
+//!
+//! Zips are read with the `zip` crate behind a guard.
 //!
 //! A directory at the end of the archive describes every member, so that a few members of a large archive are read from
 //! a few ranges of it. The crate reads the entries of the directory. The guard refuses:
@@ -15,23 +17,36 @@
 
 mod directory;
 mod end;
+mod format;
 mod member;
+pub(crate) mod tar;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use std::fmt::Display;
 
 pub(crate) use directory::Directory;
+pub use format::ArchiveFormat;
 pub(crate) use member::{Member, MemberError};
 
 use crate::error::{BoxError, Error};
+use crate::relpath::shown;
 
+/// How much larger than what is stored an archive's content may be: deflate turns two bits into at most 258 bytes.
+pub(crate) const MAX_RATIO: u64 = 1032;
 /// The largest archive that is fetched whole, in bytes.
 pub(crate) const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 
 /// Returns the error for an archive or member that cannot be read.
 fn unreadable(location: &dyn Display, what: &str, reason: BoxError) -> Error {
     Error::registry_from(location, format!("{what} cannot be read"), reason)
+}
+
+/// Names a member in an error.
+fn in_archive(name: &str) -> String {
+    format!("'{}' in the archive", shown(name))
 }
 
 /// Reads a little-endian number of up to eight bytes.

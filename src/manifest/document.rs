@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checksum, Digest, GitBlobId, ManifestFile, Part, RelPath};
+use super::{ArchiveFormat, Checksum, Digest, GitBlobId, ManifestFile, Part, RelPath};
 use crate::error::{Error, Result};
 use crate::relpath::InvalidName;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct ManifestWire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) total_size: Option<u64>,
@@ -25,6 +25,8 @@ pub(super) struct ManifestWire<'a> {
     pub(super) files: Vec<FileWire<'a>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unusable: BTreeMap<String, String>,
+    #[serde(default, borrow, skip_serializing_if = "Vec::is_empty")]
+    pub(super) packed: Vec<FileWire<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,6 +41,10 @@ pub(super) struct FileWire<'a> {
     git_blob: Option<GitBlobId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     learned_sha256: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<ArchiveFormat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packed_in: Option<u32>,
 }
 
 impl<'a> From<&'a ManifestFile> for FileWire<'a> {
@@ -50,12 +56,14 @@ impl<'a> From<&'a ManifestFile> for FileWire<'a> {
             sha256: sha256.filter(|_| !file.is_learned),
             git_blob: file.digest.and_then(|digest| digest.git_blob()),
             learned_sha256: sha256.filter(|_| file.is_learned),
+            archive: file.archive,
+            packed_in: file.packed_in,
         }
     }
 }
 
 impl FileWire<'_> {
-    fn read(self) -> Result<ManifestFile, InvalidName> {
+    pub(super) fn read(self) -> Result<ManifestFile, InvalidName> {
         let sha256 = self.sha256.map(Checksum::Sha256);
         let stated = sha256.or(self.git_blob.map(Checksum::GitBlob));
         let learned = self.learned_sha256.map(Checksum::Sha256);
@@ -63,6 +71,8 @@ impl FileWire<'_> {
             size_bytes: self.size,
             digest: stated.or(learned),
             is_learned: stated.is_none() && learned.is_some(),
+            archive: self.archive,
+            packed_in: self.packed_in,
             ..ManifestFile::new(RelPath::parse(&self.path)?)
         })
     }
@@ -100,6 +110,16 @@ pub(crate) fn write_listing(
     unusable: &BTreeMap<String, String>,
     revision: &str,
 ) -> Result<(Vec<u8>, Option<u64>), String> {
+    write_unpacked(files, &[], unusable, revision)
+}
+
+/// Writes the document of files of which some were unpacked; `packed` is how they were offered.
+pub(super) fn write_unpacked(
+    files: &[ManifestFile],
+    packed: &[ManifestFile],
+    unusable: &BTreeMap<String, String>,
+    revision: &str,
+) -> Result<(Vec<u8>, Option<u64>), String> {
     let sizes: Option<Vec<u64>> = files.iter().map(|file| file.size_bytes).collect();
     let sum = |sizes: Vec<u64>| sizes.into_iter().try_fold(0_u64, u64::checked_add);
     let total = sizes
@@ -107,14 +127,19 @@ pub(crate) fn write_listing(
         .transpose()?;
     let is_stated = |file: &ManifestFile| file.digest.is_some() && !file.is_learned;
     let all_digests = files.iter().all(is_stated);
+    let has_archives = files
+        .iter()
+        .chain(packed)
+        .any(|file| file.archive.is_some());
     let json = to_json(&ManifestWire {
         total_size: total,
         chunk_size: None,
         chunks: None,
         chunk_sizes: None,
-        revision: (!all_digests).then(|| revision.to_owned()),
+        revision: (!all_digests || has_archives).then(|| revision.to_owned()),
         files: files.iter().map(FileWire::from).collect(),
         unusable: unusable.clone(),
+        packed: packed.iter().map(FileWire::from).collect(),
     });
     Ok((json.map_err(|error| error.to_string())?, total))
 }

@@ -24,10 +24,15 @@
 //! `revision` tells two states of the same files apart. A list of files may have some that cannot be installed:
 //! `unusable` says of each what is wrong with it. It can be pulled without them only.
 //!
+//! A file may be an archive of files: `archive` says how they are packed. A pull unpacks it. The manifest of the installed
+//! model has what was in it, each with the index of its archive as `packed_in`; `packed` is the list of files as it was
+//! offered.
+//!
 //! | name | what it is |
 //! |---|---|
 //! | [`Manifest`] | the files of a version, and the parts they come from |
 //! | [`ManifestFile`], [`RelPath`] | a file, and its path in the model's folder |
+//! | [`ArchiveFormat`] | how files are packed |
 //! | [`Part`] | a piece that is fetched and verified as one |
 //! | [`Checksum`], [`Digest`], [`GitBlobId`] | what content is verified with |
 
@@ -46,13 +51,14 @@ use crate::digest::check_size;
 use crate::error::{Error, Result};
 use crate::relpath::{InvalidName, collisions, shown};
 
+pub use crate::archive::ArchiveFormat;
 pub use crate::digest::{Checksum, Digest, GitBlobId};
 pub use crate::relpath::RelPath;
 
-use document::ManifestWire;
 pub(crate) use document::write_listing;
+use document::{FileWire, ManifestWire, write_unpacked};
 #[cfg(feature = "author")]
-use document::{FileWire, even_sizes, to_json};
+use document::{even_sizes, to_json};
 
 /// The largest manifest that is read, in bytes. A manifest is held in memory; the limit suffices for a model of 1.9 TiB in
 /// chunks of 8 MiB.
@@ -92,6 +98,13 @@ pub struct ManifestFile {
     /// changed since, and not whether it was right.
     #[serde(rename = "learned")]
     pub is_learned: bool,
+    /// How it is packed, if it is an archive of which a pull installs what is in it, and not the archive; `None` for a file
+    /// that is installed as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveFormat>,
+    /// The archive that it was unpacked from, as an index of the files that were offered.
+    #[serde(skip)]
+    pub(crate) packed_in: Option<u32>,
     /// Where it begins in the model's stream of bytes.
     #[serde(skip)]
     pub(crate) offset: u64,
@@ -114,6 +127,8 @@ impl ManifestFile {
             size_bytes: None,
             digest: None,
             is_learned: false,
+            archive: None,
+            packed_in: None,
             offset: 0,
         }
     }
@@ -179,6 +194,8 @@ pub struct Manifest {
     json: Vec<u8>,
     revision: Option<String>,
     files: Vec<ManifestFile>,
+    /// The files as they were offered, if some were unpacked since; otherwise empty.
+    packed: Vec<ManifestFile>,
     /// The names of files that cannot be installed, and what is wrong with each, as the predicate of a sentence.
     unusable: BTreeMap<String, String>,
     parts: Vec<Part>,
@@ -230,11 +247,15 @@ impl Manifest {
         let chunks = wire.sized_chunks().map_err(refuse)?;
         let (total, revision) = (wire.total_size, wire.revision.take());
         let unusable = std::mem::take(&mut wire.unusable);
+        let packed = std::mem::take(&mut wire.packed);
         let chunk_bytes = wire.chunk_size.filter(|_| chunks.is_some());
         let of_name = |error: InvalidName| refuse(format!("in the manifest, {error}"));
+        let packed = packed.into_iter().map(FileWire::read);
+        let packed = packed.collect::<Result<_, _>>().map_err(of_name)?;
         let files = wire.files().map_err(of_name)?;
         let manifest = Self {
             chunk_bytes,
+            packed,
             ..Self::of_document(json, files, unusable, revision)
         };
         manifest.laid_out(chunks, total).map_err(refuse)
@@ -266,6 +287,23 @@ impl Manifest {
             Self::of_document(json, files, unusable, revision).laid_out(None, total)
         });
         manifest.map_err(|message| Error::registry(&location, message))
+    }
+
+    /// Makes the manifest of files of which some were unpacked; `packed` is how they were offered, or empty.
+    fn of_unpacked(
+        files: Vec<ManifestFile>,
+        packed: Vec<ManifestFile>,
+        revision: Option<&str>,
+        location: impl Display,
+    ) -> Result<Self> {
+        let (none, revision) = (BTreeMap::new(), revision.unwrap_or_default());
+        let written = write_unpacked(&files, &packed, &none, revision);
+        let manifest = written.and_then(|(json, total)| {
+            let manifest = Self::of_document(json, files, none, Some(revision.to_owned()));
+            Self { packed, ..manifest }.laid_out(None, total)
+        });
+        let manifest = manifest.map_err(|message| Error::registry(&location, message))?;
+        manifest.without_faults("", location)
     }
 
     /// Returns the files that cannot be installed, and what is wrong with each: the name is none on some system, or two
@@ -305,9 +343,8 @@ impl Manifest {
             chunk_size: Some(chunk_bytes),
             chunks: Some(chunks.iter().map(|(_, digest)| *digest).collect()),
             chunk_sizes: (!even).then_some(sizes),
-            revision: None,
             files: files.iter().map(FileWire::from).collect(),
-            unusable: BTreeMap::new(),
+            ..ManifestWire::default()
         })?;
         Self::parse(json, "the new manifest")
     }
@@ -324,6 +361,7 @@ impl Manifest {
             revision,
             is_measured: files.iter().all(|file| file.size_bytes.is_some()),
             files,
+            packed: Vec::new(),
             unusable,
             parts: Vec::new(),
             chunk_bytes: None,
@@ -377,11 +415,14 @@ impl Manifest {
         &self,
         revision: &str,
         location: impl Display,
-        is_wanted: impl Fn(&str) -> bool,
+        is_wanted: impl Fn(&str, Option<ArchiveFormat>) -> bool,
     ) -> Result<Self> {
         let files = self.files.iter();
-        let wanted = files.filter(|file| is_wanted(file.path.as_str()));
-        let unusable = self.unusable.iter().filter(|(name, _)| is_wanted(name));
+        let wanted = files.filter(|file| is_wanted(file.path.as_str(), file.archive));
+        let unusable = self
+            .unusable
+            .iter()
+            .filter(|(name, _)| is_wanted(name, None));
         let unusable = unusable.map(|(name, reason)| (name.clone(), reason.clone()));
         Self::of_listing(
             wanted.cloned().collect(),
@@ -431,15 +472,61 @@ impl Manifest {
             files[*index].digest = Some((*digest).into());
             files[*index].is_learned = true;
         }
-        Self::of_files(
-            files,
-            self.revision.as_deref().unwrap_or_default(),
-            location,
-        )
+        let revision = self.revision.as_deref();
+        Self::of_unpacked(files, self.packed.clone(), revision, location)
+    }
+
+    /// Makes the manifest in which archives are replaced by what is in them; `contents` has the index of each archive, in order.
+    ///
+    /// # Errors
+    /// [`Registry`](crate::error::ErrorKind::Registry) if two files would be one on some system, or if the document is too
+    /// large to be read again.
+    pub(crate) fn unpacked(
+        &self,
+        contents: Vec<(usize, Vec<ManifestFile>)>,
+        location: impl Display,
+    ) -> Result<Self> {
+        let mut contents: BTreeMap<usize, Vec<ManifestFile>> = contents.into_iter().collect();
+        let mut files = Vec::new();
+        for (index, file) in self.files.iter().enumerate() {
+            match contents.remove(&index) {
+                None => files.push(file.clone()),
+                Some(content) => files.extend(content.into_iter().map(|file| ManifestFile {
+                    packed_in: u32::try_from(index).ok(),
+                    ..file
+                })),
+            }
+        }
+        let packed = self.files.clone();
+        let unpacked = Self::of_unpacked(files, packed, self.revision.as_deref(), &location)?;
+        match unpacked.json.len() as u64 > MAX_MANIFEST_BYTES {
+            true => Err(Error::registry(
+                location,
+                "its archives have too many files",
+            )),
+            false => Ok(unpacked),
+        }
+    }
+
+    /// Returns the archives, with their indexes.
+    pub(crate) fn archives(&self) -> impl Iterator<Item = (usize, &ManifestFile, ArchiveFormat)> {
+        let files = self.files.iter().enumerate();
+        files.filter_map(|(index, file)| Some((index, file, file.archive?)))
+    }
+
+    /// Makes the manifest as it was offered, with the archives in place of what was in them.
+    pub(crate) fn offered(self, location: &str) -> Result<Self> {
+        match self.packed.is_empty() {
+            true => Ok(self),
+            false => Self::of_unpacked(self.packed, Vec::new(), self.revision.as_deref(), location),
+        }
     }
 
     /// Makes the manifest without what a pull has learned: what the registry states.
     pub(crate) fn stated(self, location: &str) -> Result<Self> {
+        if !self.packed.is_empty() {
+            return self.offered(location);
+        }
         if !self.files.iter().any(|file| file.is_learned) {
             return Ok(self);
         }

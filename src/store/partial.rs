@@ -11,6 +11,7 @@
 //! ├── beside           only if the model's place is on another disk: where the rest is, see `staging`
 //! ├── clone            only while a file is cloned, see `clone`
 //! ├── members/         only of a zip: what has come of its large members, see `raw_members`
+//! ├── unpacked/        only while archives are unpacked, see `unpack`
 //! └── files/           the model's future folder
 //! ```
 //!
@@ -24,6 +25,7 @@
 //! used: they show what is wrong. Where nothing names the boots, all of it is.
 
 mod sizes;
+mod unpack;
 mod writer;
 
 use std::fs;
@@ -47,6 +49,7 @@ use crate::store::staging;
 use sizes::{read_begun, read_sizes};
 
 pub(crate) use sizes::MeasuredFile;
+pub(crate) use unpack::UnpackOptions;
 pub(crate) use writer::{Claim, PartialWriter};
 
 /// A journal that has not been touched for this long is abandoned.

@@ -378,7 +378,10 @@ impl Engine {
         pull.progress.clone_from(&options.progress);
         let plan = self.plan_offer(records, offer, &pull, call);
         let plan = plan.map_err(|error| error.step(format!("check {model}")))?;
-        let old = self.store.manifest(model, record.manifest_hash).ok();
+        let old = self.store.manifest(model, record.manifest_hash);
+        let old = old
+            .and_then(|old| old.offered("the installed manifest"))
+            .ok();
         let change = compare_files(old.as_ref(), digest, plan);
         let applied = apply.then(|| self.execute(&change.plan)).transpose()?;
         Ok((Freshness::Changed(Box::new(change)), applied))

@@ -318,7 +318,9 @@ impl Engine {
         let call = self.call(options.offline, &options.cancel);
         let call = call.with_rate_limit(options.rate_limit.as_ref());
         // The registry may have moved on; what is repaired is what is installed.
-        let target = match self.store.manifest(model, record.manifest_hash) {
+        let manifest = self.store.manifest(model, record.manifest_hash);
+        let target = match manifest.and_then(|manifest| manifest.offered("the installed manifest"))
+        {
             Ok(manifest) => PullTarget::Offer(Offer::new(remote, source), Some(manifest)),
             Err(_) => {
                 let contents = Some(Arc::new(source.manifest(&call, &remote, Route::Shared)?));

@@ -119,14 +119,19 @@ impl Engine {
             )));
         };
         let manifest = self.listed_manifest(records, &offer, call)?;
-        let revision = offer.remote.commit.clone().unwrap_or_default();
-        let selected = manifest.select(&revision, &location, |path| selection.wants(path))?;
+        let mut revision = offer.remote.commit.clone().unwrap_or_default();
+        if manifest.archives().next().is_some() {
+            // What will be unpacked of them is part of the state.
+            revision = format!("{revision} {selection:?}");
+        }
+        let selected = manifest.select(&revision, &location, |path, archive| match archive {
+            // What is in it shows when it is here.
+            Some(_) => !selection.excludes(path),
+            None => selection.wants(path),
+        })?;
         self.refuse_faults(&offer, &selected)?;
         if selected.files().is_empty() {
-            return Err(Error::argument(format!(
-                "no file of {} matches the patterns to include and exclude",
-                offer.remote.model
-            )));
+            return Err(nothing_selected(&offer.remote.model));
         }
         let remote = RemoteModel {
             manifest_digest: selected.digest(),
@@ -153,4 +158,11 @@ impl Engine {
             .and_then(|manifest| manifest.stated("the installed manifest"))
             .ok()
     }
+}
+
+/// The error of a selection that leaves nothing of a model.
+pub(crate) fn nothing_selected(model: &ModelRef) -> Error {
+    Error::argument(format!(
+        "no file of {model} matches the patterns to include and exclude"
+    ))
 }

@@ -11,7 +11,8 @@ use super::measure::Measuring;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::disk::space::check_space;
 use crate::engine::Engine;
-use crate::engine::lookup::offer::Offer;
+use crate::engine::lookup::offer::{Offer, nothing_selected};
+use crate::engine::pull::selection::Selection;
 use crate::engine::transfer::Transfer;
 use crate::engine::transfer::local_copies::local_sizes;
 use crate::engine::transfer::members::largest_member;
@@ -26,7 +27,7 @@ use crate::progress::Phase;
 use crate::source::Route;
 use crate::source::places::Places;
 use crate::store::ModelLock;
-use crate::store::partial::{Claim, PartialWriter};
+use crate::store::partial::{Claim, PartialWriter, UnpackOptions};
 use crate::store::record::Records;
 
 /// How long an abandoned partial is kept.
@@ -162,11 +163,39 @@ impl Attempt<'_> {
         };
         report.bytes_fetched += transfer.run(plan)?;
         tally.phase(Phase::Extracting);
+        let manifest = self.unpack(offer, manifest, partial, report)?;
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
         let learned = learn(&manifest, &partial.files_dir(), &self.pull.call.cancel)?;
         report.path = commit(lock, partial, &learned, &offer.remote, annotation.as_ref())?;
         Ok(())
+    }
+
+    /// Replaces archives by what is in them.
+    fn unpack(
+        &self,
+        offer: &Offer,
+        manifest: Arc<Manifest>,
+        partial: &PartialWriter,
+        report: &mut PullReport,
+    ) -> Result<Arc<Manifest>> {
+        let pin = offer.remote.pin.as_deref();
+        let selection = pin.map(Selection::pinned).unwrap_or_default();
+        let options = UnpackOptions {
+            wants: &|path| selection.wants(path),
+            cancel: &self.pull.call.cancel,
+        };
+        let Some(unpacked) = partial.unpack(&manifest, options)? else {
+            return Ok(manifest);
+        };
+        self.engine.refuse_faults(offer, &unpacked.manifest)?;
+        if unpacked.manifest.files().is_empty() && !selection.is_everything() {
+            return Err(nothing_selected(&offer.remote.model));
+        }
+        let manifest = unpacked.put_in_place()?;
+        report.files = manifest.files().len() as u64;
+        report.total_bytes = manifest.known_bytes();
+        Ok(Arc::new(manifest))
     }
 
     /// Learns the sizes that the registry does not state; returns the manifest that has them, and the number of bytes that

@@ -1,5 +1,6 @@
 //! Selecting some files of a model.
 
+use crate::catalog::Pin;
 use crate::glob::Glob;
 use crate::store::record::ModelRecord;
 
@@ -13,11 +14,15 @@ pub(crate) struct Selection {
 impl Selection {
     /// Returns the selection that an installed model was pulled with.
     pub(crate) fn recorded(record: &ModelRecord) -> Self {
-        let pin = record.pin.as_ref();
-        pin.map_or_else(Self::default, |pin| Self {
+        record.pin.as_ref().map(Self::pinned).unwrap_or_default()
+    }
+
+    /// Returns the selection that a pin has.
+    pub(crate) fn pinned(pin: &Pin) -> Self {
+        Self {
             include: pin.include.clone(),
             exclude: pin.exclude.clone(),
-        })
+        }
     }
 
     pub(crate) fn is_everything(&self) -> bool {
@@ -27,11 +32,18 @@ impl Selection {
     /// Returns whether a file is wanted. A pattern that ends in a slash matches everything below that folder, as in the Hub's
     /// own tools.
     pub(crate) fn wants(&self, path: &str) -> bool {
-        let matches = |pattern: &String| {
-            let folder = if pattern.ends_with('/') { "*" } else { "" };
-            Glob::new(&format!("{pattern}{folder}")).matches(path)
-        };
-        (self.include.is_empty() || self.include.iter().any(matches))
-            && !self.exclude.iter().any(matches)
+        (self.include.is_empty() || matches(&self.include, path)) && !self.excludes(path)
     }
+
+    /// Returns whether a file is unwanted by its own name, whatever else is wanted.
+    pub(crate) fn excludes(&self, path: &str) -> bool {
+        matches(&self.exclude, path)
+    }
+}
+
+fn matches(patterns: &[String], path: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        let folder = if pattern.ends_with('/') { "*" } else { "" };
+        Glob::new(&format!("{pattern}{folder}")).matches(path)
+    })
 }

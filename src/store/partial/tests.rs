@@ -23,7 +23,7 @@ fn claim_with(layout: &Layout, model: &ModelRef, is_alone: bool) -> PartialWrite
     claim_under(None, layout, model, &manifest(), is_alone)
 }
 
-fn claim_under(
+pub(super) fn claim_under(
     boot: Option<&str>,
     layout: &Layout,
     model: &ModelRef,
