@@ -113,6 +113,7 @@ pub use crate::modelstoml::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
 };
 pub use crate::publish::PublishTarget;
+pub use crate::publish::chunked::Chunking;
 pub use change::add::{AddOptions, AddReport};
 pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;

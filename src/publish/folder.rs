@@ -10,6 +10,7 @@ use crate::disk::write::{NewFile, replace_file};
 use crate::error::{Error, IoContext, Result, is_missing};
 use crate::http::transport::Payload;
 use crate::progress::CancelToken;
+use crate::source::chunked::shards::shard_path;
 use crate::store::lock::{FileLock, RECORD_LIMIT};
 
 /// How much of a document is read at once.
@@ -49,6 +50,22 @@ impl RegistryWriter for FolderWriter {
         Ok(true)
     }
 
+    fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {
+        let path = self.folder.join(shard_path(digest));
+        match is_intact(&path, digest, json.len() as u64) {
+            true => Ok(()),
+            false => replace_file(&path, json),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.folder.join(path);
+        match fs::read(&path) {
+            Err(error) if is_missing(&error) => Ok(None),
+            result => result.at("read", &path).map(Some),
+        }
+    }
+
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()> {
         let path = self.folder.join("models.json");
         let _lock = FileLock::acquire(
@@ -58,11 +75,7 @@ impl RegistryWriter for FolderWriter {
             &CancelToken::new(),
             &|_| {},
         )?;
-        let before = match fs::read(&path) {
-            Ok(json) => Some(json),
-            Err(error) if is_missing(&error) => None,
-            Err(error) => return Err(error).at("read", &path),
-        };
+        let before = self.read("models.json")?;
         replace_file(&path, &change(before.as_deref())?)
     }
 }

@@ -27,6 +27,13 @@ pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the document has another digest.
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool>;
 
+    /// Writes a part of the index, `models/<sha256>.json`, unless it is there. Nobody reads it before the index names it.
+    fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()>;
+
+    /// Reads a document at a path of the registry, such as `models.json`; `None` when there is none, or none that can be read
+    /// again.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
+
     /// Replaces the index in one step, after everything that it names. Where somebody else was faster, `change` is called
     /// again with what they wrote.
     fn change_index(&self, change: &mut IndexChange<'_>) -> Result<()>;

@@ -18,8 +18,10 @@ use crate::progress::{CancelToken, Progress};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::publish::chunked::{Stream, Writing, WrittenVersion, add_to_index, write_version};
-use crate::publish::{PublishTarget, RegistryWriter};
+use crate::publish::PublishTarget;
+use crate::publish::chunked::{
+    Chunking, Registry, Stream, Writing, WrittenVersion, add_to_index, write_version,
+};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 
@@ -40,7 +42,7 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// use std::sync::Arc;
 ///
 /// use modelrack::progress::Silent;
-/// use modelrack::project::{Project, PublishOptions};
+/// use modelrack::project::{Chunking, Project, PublishOptions};
 /// use modelrack::remote::Metadata;
 /// use modelrack::{CancelToken, ModelRef};
 ///
@@ -50,6 +52,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// # std::fs::write(weights.join("model.bin"), [0; 3000])?;
 /// let options = PublishOptions::default()
 ///     .chunk_bytes(1 << 10)
+///     .chunking(Chunking::Fixed)
+///     .shards(false)
 ///     .aliases(["latest"])
 ///     .metadata(Metadata::from_iter([("type".to_owned(), "audio-to-text".into())]))
 ///     .group("speech")
@@ -67,6 +71,13 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 pub struct PublishOptions {
     /// The size of a chunk, in bytes, at least 1024. Default: [`DEFAULT_CHUNK_BYTES`].
     pub chunk_bytes: u64,
+    /// Where versions are cut into chunks. A version that has the same files as before keeps its chunks. Default:
+    /// [`Chunking::Fixed`].
+    pub chunking: Chunking,
+    /// Whether the index is put into shards, so that a look-up in a registry of very many models fetches kilobytes of it.
+    /// Readers of before shards do not find models there. An index in shards stays so, and one that would be too large for
+    /// readers otherwise is put into shards in any case. Default: no.
+    pub shards: bool,
     /// Aliases of each version, such as `latest`. An alias moves to the version from the one that had it before. Default:
     /// none.
     pub aliases: Vec<String>,
@@ -88,6 +99,8 @@ impl Default for PublishOptions {
     fn default() -> Self {
         Self {
             chunk_bytes: DEFAULT_CHUNK_BYTES,
+            chunking: Chunking::Fixed,
+            shards: false,
             aliases: Vec::new(),
             metadata: Metadata::new(),
             group: "models".to_owned(),
@@ -100,6 +113,8 @@ impl Default for PublishOptions {
 
 setters!(PublishOptions {
     chunk_bytes: u64,
+    chunking: Chunking,
+    shards: bool,
     aliases: [impl Into<String>],
     metadata: Metadata,
     group: impl Into<String>,
@@ -192,13 +207,14 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        let registry = target.open()?;
+        let writer = target.open()?;
+        let registry = Registry::read(&*writer, &target)?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
-            let written = self.write_registered(id, entry, version, &*registry, options);
+            let written = self.write_registered(id, entry, version, &registry, options);
             versions.push(written.map_err(|error| error.step(format!("publish {id}")))?);
         }
-        add_to_index(&*registry, &target, &mut versions)?;
+        add_to_index(&registry, options.shards, &mut versions)?;
         let versions = versions.into_iter();
         Ok(versions
             .map(|version| PublishReport::new(version, &target, Vec::new()))
@@ -226,10 +242,11 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let registry = target.open()?;
-        let version = write_version(&stream, model, metadata, &*registry, &writing)?;
+        let writer = target.open()?;
+        let registry = Registry::read(&*writer, &target)?;
+        let version = write_version(&stream, model, metadata, &registry, &writing)?;
         let mut version = [version];
-        add_to_index(&*registry, &target, &mut version)?;
+        add_to_index(&registry, options.shards, &mut version)?;
         let [version] = version;
         Ok(PublishReport::new(version, &target, stream.left_behind))
     }
@@ -263,7 +280,7 @@ impl Project {
         id: &str,
         entry: &ModelEntry,
         version: &RegisteredVersion,
-        registry: &dyn RegistryWriter,
+        registry: &Registry<'_>,
         options: &PublishOptions,
     ) -> Result<WrittenVersion> {
         let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
@@ -286,6 +303,7 @@ impl PublishOptions {
     fn writing(&self) -> Writing<'_> {
         Writing {
             chunk_bytes: self.chunk_bytes,
+            chunking: self.chunking,
             aliases: &self.aliases,
             cancel: &self.cancel,
             progress: self.progress.as_deref(),

@@ -1,45 +1,75 @@
-//! The index of a chunked registry, `models.json`.
+//! The index of a chunked registry, `models.json`, and its shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
-use super::WrittenVersion;
+use super::sharding::Sharding;
+use super::{Registry, WrittenVersion};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::publish::RegistryWriter;
-use crate::source::chunked;
+use crate::source::chunked::shards::Shards;
+use crate::source::chunked::{MAX_INDEX_BYTES, check_index};
 
-/// The index: group → model → version → what is said of it.
-type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Map<String, Value>>>>;
+/// Group → model → its versions.
+pub(super) type Models = BTreeMap<String, BTreeMap<String, Versions>>;
+/// Version → what is said of it.
+pub(super) type Versions = BTreeMap<String, Map<String, Value>>;
 
 /// Adds versions and their aliases to the index, all at once, and learns which digests they had before.
+///
+/// An index that is in shards stays so, and another is put into shards if `in_shards` says so, or if no reader would take it
+/// in one document: a reader of before shards cannot read the one and could not have read the other.
 pub(crate) fn add_to_index(
-    registry: &dyn RegistryWriter,
-    location: &dyn Display,
+    registry: &Registry<'_>,
+    in_shards: bool,
     versions: &mut [WrittenVersion],
 ) -> Result<()> {
+    let (registry, location) = (registry.writer, registry.location);
     registry.change_index(&mut |before| {
-        let mut index: Index = match before {
-            Some(json) => serde_json::from_slice(json)
-                .map_err(|error| Error::registry_from(location, "the index is malformed", error))?,
-            None => Index::new(),
+        let mut sharding = Sharding {
+            registry,
+            location,
+            shards: Shards::default(),
         };
-        for version in &mut *versions {
-            add_version(&mut index, version)?;
+        if let Some(shards) = before.and_then(Shards::announced) {
+            sharding.shards = shards;
+            sharding.add(versions)?;
+            return sharding.announcement();
         }
-        let mut json =
-            serde_json::to_vec(&index).map_err(|error| Error::internal(error.to_string()))?;
-        json.push(b'\n');
-        chunked::check_index(&json, None, location)?;
+        let mut models = before.map_or(Ok(Models::new()), |json| read_models(json, location))?;
+        for version in &mut *versions {
+            add_version(&mut models, version)?;
+        }
+        let json = document(&models)?;
+        if in_shards || json.len() as u64 > MAX_INDEX_BYTES {
+            sharding.split(models)?;
+            return sharding.announcement();
+        }
+        check_index(&json, None, location)?;
         Ok(json)
     })
 }
 
-fn add_version(index: &mut Index, written: &mut WrittenVersion) -> Result<()> {
+/// Reads an index without shards, or a shard.
+pub(super) fn read_models(json: &[u8], location: &dyn Display) -> Result<Models> {
+    serde_json::from_slice(json)
+        .map_err(|error| Error::registry_from(location, "the index is malformed", error))
+}
+
+/// Writes an index without shards, or a shard.
+pub(super) fn document(models: &Models) -> Result<Vec<u8>> {
+    let mut json =
+        serde_json::to_vec(models).map_err(|error| Error::internal(error.to_string()))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Adds a version to models.
+pub(super) fn add_version(models: &mut Models, written: &mut WrittenVersion) -> Result<()> {
     let model = &written.model;
-    let versions = index
+    let versions = models
         .entry(model.group().to_owned())
         .or_default()
         .entry(model.model().to_owned())

@@ -2,12 +2,18 @@
 //!
 //! The same files give the same bytes. Every file that is at least as large as a chunk starts a new chunk, so that a file
 //! that grows does not shift the others; smaller files share chunks, in the order of names. Existing chunks are
-//! kept, and shared between versions. The index is replaced last, in one step: consumers see the old state
-//! or the new one.
+//! kept, and shared between versions. A version that is published again with the same files keeps its manifest, however they
+//! would be cut now. The index is replaced last, in one step: consumers see the old state or the new one.
 
+mod content;
 mod index;
+mod published;
+mod sharding;
 mod stream;
 mod version;
+
+use std::fmt;
+use std::str::FromStr;
 
 use crate::catalog::Metadata;
 use crate::digest::Digest;
@@ -16,14 +22,57 @@ use crate::progress::tally::Tally;
 use crate::progress::{CancelToken, Progress, Step};
 
 pub(crate) use index::add_to_index;
+pub(crate) use published::Registry;
 pub(crate) use stream::Stream;
 pub(crate) use version::write_version;
+
+/// Where a version is cut into chunks.
+///
+/// ```
+/// use modelrack::project::{Chunking, PublishOptions};
+///
+/// let options = PublishOptions::default().chunking(Chunking::Fixed);
+/// assert_eq!(options.chunking.to_string(), "fixed");
+/// assert_eq!("content".parse(), Ok(Chunking::Content));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Chunking {
+    /// At equal distances: what is inserted into a file shifts all that comes after it.
+    Fixed,
+    /// Where the content says (FastCDC), so that all chunks but a few survive an insertion. They have from a quarter to four
+    /// times the size that is asked for.
+    Content,
+}
+
+impl Chunking {
+    /// All of them, with what they are called.
+    pub(crate) const ALL: [(Self, &str); 2] = [(Self::Fixed, "fixed"), (Self::Content, "content")];
+}
+
+impl fmt::Display for Chunking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(chunking, _)| chunking == self);
+        f.write_str(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Chunking {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.iter().find(|(_, name)| *name == text);
+        let unknown = || format!("'{}' is neither fixed nor content", text.escape_debug());
+        named.map(|(chunking, _)| *chunking).ok_or_else(unknown)
+    }
+}
 
 /// How versions are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writing<'a> {
     /// The size of a chunk, in bytes.
     pub(crate) chunk_bytes: u64,
+    pub(crate) chunking: Chunking,
     /// Aliases of each version.
     pub(crate) aliases: &'a [String],
     pub(crate) cancel: &'a CancelToken,

@@ -6,12 +6,13 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::stream::{Part, Stream};
-use super::{Writing, WrittenVersion};
+use super::{Chunking, Registry, Writing, WrittenVersion};
 use crate::catalog::Metadata;
 use crate::digest::{Checksum, Digest};
 use crate::error::{Error, Result, chain};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
+use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
 use crate::publish::RegistryWriter;
 use crate::size::sizes_apart;
@@ -30,17 +31,45 @@ pub(crate) fn write_version(
     stream: &Stream,
     model: &ModelRef,
     metadata: Metadata,
-    registry: &dyn RegistryWriter,
+    registry: &Registry<'_>,
     writing: &Writing<'_>,
 ) -> Result<WrittenVersion> {
     if stream.parts.is_empty() {
         return Err(Error::argument("there are no files to publish"));
     }
     let name = model.to_string();
-    let chunks = write_chunks(stream, &name, registry, writing)?;
-    let files = hash_files(stream, &name, &chunks, writing)?;
-    let manifest = Manifest::of_chunks(&files, &chunks.facts, writing.chunk_bytes)
-        .map_err(|error| Error::argument(chain(&error)))?;
+    let previous = registry.published.manifest(model, registry)?;
+    let previous = previous.filter(|previous| has_names_and_sizes(previous, stream));
+    let (mut ranges, digests) = match (writing.chunking, &previous) {
+        (Chunking::Content, _) => {
+            let tally = writing.hashing(stream.parts.iter(), &name);
+            let (ranges, digests) = stream.chunks_by_content(writing.chunk_bytes, &tally)?;
+            (ranges, Some(digests))
+        }
+        // Whether they are the same must be known before they are cut.
+        (Chunking::Fixed, Some(_)) => {
+            let tally = writing.hashing(stream.parts.iter(), &name);
+            let hash = |part: &Part| hash_file(stream, part, &tally);
+            let digests = stream.parts.par_iter().map(hash);
+            let digests = digests.collect::<Result<_>>()?;
+            (stream.chunks(writing.chunk_bytes), Some(digests))
+        }
+        (Chunking::Fixed, None) => (stream.chunks(writing.chunk_bytes), None),
+    };
+    let previous = previous.filter(|it| digests.as_ref().is_some_and(|all| has_digests(it, all)));
+    if let Some(previous) = &previous {
+        ranges = previous.parts().iter().map(|part| part.range()).collect();
+    }
+    let chunks = write_chunks(stream, ranges, &name, registry.writer, writing)?;
+    let digests = match digests {
+        Some(digests) => digests,
+        None => hash_files(stream, &name, &chunks, writing)?,
+    };
+    let manifest = match previous.filter(|previous| chunks.are_of(previous)) {
+        Some(previous) => previous,
+        None => Manifest::of_chunks(&files(stream, &digests), &chunks.facts, writing.chunk_bytes)
+            .map_err(|error| Error::argument(chain(&error)))?,
+    };
     let bytes = manifest.json().len() as u64;
     if bytes > MAX_MANIFEST_BYTES {
         let [bytes, most] = sizes_apart(bytes, MAX_MANIFEST_BYTES);
@@ -48,14 +77,16 @@ pub(crate) fn write_version(
             "the manifest would have {bytes}, and at most {most} are allowed: choose larger chunks"
         )));
     }
-    registry.put(&manifest.digest(), &manifest.json().to_vec())?;
+    registry
+        .writer
+        .put(&manifest.digest(), &manifest.json().to_vec())?;
     Ok(WrittenVersion {
         model: model.clone(),
         aliases: writing.aliases.to_vec(),
         metadata,
         manifest_digest: manifest.digest(),
         replaced: None,
-        files: files.len(),
+        files: stream.parts.len(),
         total_bytes: manifest.known_bytes(),
         chunks: chunks.facts.len(),
         chunks_written: chunks.new.len(),
@@ -63,14 +94,14 @@ pub(crate) fn write_version(
     })
 }
 
-/// Cuts a stream into chunks, and writes those that are new.
+/// Writes those chunks of a stream that are new.
 fn write_chunks(
     stream: &Stream,
+    ranges: Vec<Range<u64>>,
     name: &str,
     registry: &dyn RegistryWriter,
     writing: &Writing<'_>,
 ) -> Result<Chunks> {
-    let ranges = stream.chunks(writing.chunk_bytes);
     let tally = writing.begin(Step {
         total_bytes: stream.size_bytes(),
         ..Step::new(Task::Chunking, ranges.len() as u64).at(name, 0)
@@ -91,35 +122,63 @@ fn write_chunks(
     })
 }
 
-/// Hashes the files of a stream, without those that are a single chunk.
+/// Returns the digests of the files of a stream; those that are a single chunk are not hashed again.
 fn hash_files(
     stream: &Stream,
     name: &str,
     chunks: &Chunks,
     writing: &Writing<'_>,
-) -> Result<Vec<ManifestFile>> {
+) -> Result<Vec<Digest>> {
     let others = stream.parts.iter();
-    let others = others.filter(|part| chunks.digest_of(part).is_none());
-    let tally = writing.begin(Step {
-        total_bytes: others.clone().map(|part| part.size_bytes).sum(),
-        ..Step::new(Task::Hashing, others.count() as u64).at(name, 0)
-    });
-    let files = stream.parts.par_iter().map(|part| {
-        let digest = match chunks.digest_of(part) {
-            Some(digest) => digest,
-            None => {
-                let digest = stream.hash(&part.range(), &tally)?;
-                tally.complete();
-                digest
-            }
-        };
-        Ok(ManifestFile {
-            size_bytes: Some(part.size_bytes),
-            digest: Some(Checksum::Sha256(digest)),
-            ..ManifestFile::new(part.name.clone())
-        })
+    let tally = writing.hashing(others.filter(|part| chunks.digest_of(part).is_none()), name);
+    let hash = |part: &Part| match chunks.digest_of(part) {
+        Some(digest) => Ok(digest),
+        None => hash_file(stream, part, &tally),
+    };
+    stream.parts.par_iter().map(hash).collect()
+}
+
+fn hash_file(stream: &Stream, part: &Part, tally: &Tally<'_>) -> Result<Digest> {
+    let digest = stream.hash(&part.range(), tally)?;
+    tally.complete();
+    Ok(digest)
+}
+
+fn files(stream: &Stream, digests: &[Digest]) -> Vec<ManifestFile> {
+    let files = stream.parts.iter().zip(digests);
+    let files = files.map(|(part, digest)| ManifestFile {
+        size_bytes: Some(part.size_bytes),
+        digest: Some(Checksum::Sha256(*digest)),
+        ..ManifestFile::new(part.name.clone())
     });
     files.collect()
+}
+
+fn has_names_and_sizes(manifest: &Manifest, stream: &Stream) -> bool {
+    let before = manifest.files().iter();
+    let now = stream.parts.iter();
+    before
+        .map(|file| (&file.path, file.size_bytes))
+        .eq(now.map(|part| (&part.name, Some(part.size_bytes))))
+}
+
+fn has_digests(manifest: &Manifest, digests: &[Digest]) -> bool {
+    let before = manifest.files().iter().map(|file| file.digest);
+    before.eq(digests.iter().map(|digest| Some(Checksum::Sha256(*digest))))
+}
+
+impl Writing<'_> {
+    /// Begins to hash these files.
+    fn hashing<'s>(
+        &'s self,
+        parts: impl Iterator<Item = &'s Part> + Clone,
+        name: &'s str,
+    ) -> Tally<'s> {
+        self.begin(Step {
+            total_bytes: parts.clone().map(|part| part.size_bytes).sum(),
+            ..Step::new(Task::Hashing, parts.count() as u64).at(name, 0)
+        })
+    }
 }
 
 impl Chunks {
@@ -131,5 +190,15 @@ impl Chunks {
             .binary_search_by_key(&range.start, |chunk| chunk.start);
         let chunk = found.ok().filter(|chunk| self.ranges[*chunk] == range)?;
         Some(self.facts[chunk].1)
+    }
+
+    /// Whether they are those that a manifest lists.
+    fn are_of(&self, manifest: &Manifest) -> bool {
+        let listed = manifest
+            .parts()
+            .iter()
+            .map(|part| (part.size_bytes, part.digest));
+        let facts = self.facts.iter();
+        listed.eq(facts.map(|(bytes, digest)| (*bytes, Some(Checksum::Sha256(*digest)))))
     }
 }

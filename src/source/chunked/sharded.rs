@@ -4,11 +4,10 @@ use std::io::{BufReader, Cursor};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Deserialize;
 use tracing::debug;
 
 use super::index::{Index, Origin};
-use super::shards::{Shards, shard_urls};
+use super::shards::{AnnouncementWire, Shards, shard_urls};
 use super::wire::Reading;
 use super::{MAX_INDEX_BYTES, lookup};
 use crate::catalog::RemoteModel;
@@ -18,13 +17,6 @@ use crate::http::call::Call;
 use crate::http::{Failure, GetOptions};
 use crate::source::at_once;
 use crate::source::compiled::{Compiled, Compiler};
-
-/// `models.json` when it lists no models.
-#[derive(Deserialize)]
-struct AnnouncementWire {
-    #[serde(rename = "/shards")]
-    shards: Shards,
-}
 
 impl Index {
     /// Finds a version in the cached copy. If that is in shards, the one that the model may be in is fetched unless it is

@@ -19,22 +19,35 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(feature = "author")]
+use std::ops::Bound;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::digest::Digest;
+#[cfg(feature = "author")]
+use crate::error::{Error, Result};
 use crate::url::Url;
 
 /// The key under which an index announces its shards.
 pub(crate) const ANNOUNCEMENT: &str = "/shards";
 /// How many digits of a place count. A writer that splits full shards needs about 20 for a thousand million models.
-const PLACE_DIGITS: usize = 64;
+pub(crate) const PLACE_DIGITS: usize = 64;
 /// The most shards that are read: those of about sixty million versions.
 const MAX_SHARDS: usize = 1 << 16;
 
 /// The shards of an index, by the prefixes of the places in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Shards(BTreeMap<String, Digest>);
+
+/// `models.json` when it lists no models.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnnouncementWire {
+    #[serde(rename = "/shards")]
+    pub(super) shards: Shards,
+}
 
 /// Returns the place of a model of this path (`group/model`) among the shards, in binary digits.
 pub(crate) fn place(path: &str) -> String {
@@ -67,6 +80,52 @@ impl Shards {
         self.0
             .iter()
             .map(|(prefix, digest)| (prefix.as_str(), *digest))
+    }
+
+    /// The shards that an index announces; `None` if it is none that announces some.
+    #[cfg(feature = "author")]
+    pub(crate) fn announced(json: &[u8]) -> Option<Self> {
+        let read = serde_json::from_slice(json);
+        read.ok().map(|AnnouncementWire { shards }| shards)
+    }
+
+    /// The index that announces them.
+    #[cfg(feature = "author")]
+    pub(crate) fn announcement(&self) -> Result<Vec<u8>> {
+        let mut json = format!("{{\"{ANNOUNCEMENT}\":").into_bytes();
+        serde_json::to_writer(&mut json, &self.0)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        json.extend(b"}\n");
+        Ok(json)
+    }
+
+    /// The prefix of the shard that a model of this path belongs to, which there may not be yet.
+    #[cfg(feature = "author")]
+    pub(crate) fn prefix_for(&self, path: &str) -> String {
+        if let Some((prefix, _)) = self.of_model(path) {
+            return prefix.to_owned();
+        }
+        let place = place(path);
+        let is_free = |prefix: &&str| {
+            let mut later = self
+                .0
+                .range::<str, _>((Bound::Included(*prefix), Bound::Unbounded));
+            !later
+                .next()
+                .is_some_and(|(other, _)| other.starts_with(prefix))
+        };
+        let mut prefixes = (0..place.len()).map(|length| &place[..length]);
+        prefixes.find(is_free).unwrap_or(&place).to_owned()
+    }
+
+    #[cfg(feature = "author")]
+    pub(crate) fn insert(&mut self, prefix: String, digest: Digest) {
+        self.0.insert(prefix, digest);
+    }
+
+    #[cfg(feature = "author")]
+    pub(crate) fn remove(&mut self, prefix: &str) -> Option<Digest> {
+        self.0.remove(prefix)
     }
 
     /// Checks that every place has at most one shard.

@@ -1,6 +1,7 @@
 //! The publisher's side.
 
 mod adding;
+mod cutting;
 mod example;
 mod folder;
 mod foreign;

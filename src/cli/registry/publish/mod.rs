@@ -8,11 +8,13 @@ use clap::{ArgAction, ArgMatches, Command, value_parser};
 
 use super::project::{self, path_option};
 use super::{PATHS, READING, notes};
-use crate::cli::args::{self, Which, all, complete, option, positional, text, value};
+use crate::cli::args::{self, Which, all, complete, flag, option, positional, text, value};
 use crate::cli::ending::CliResult;
 use crate::cli::session::Session;
 use crate::cli::{Mount, render};
-use crate::project::{DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishTarget};
+use crate::project::{
+    Chunking, DEFAULT_CHUNK_BYTES, Project, PublishOptions, PublishReport, PublishTarget,
+};
 use crate::quantity::ByteSize;
 use crate::transport::Url;
 use crate::{Error, Result};
@@ -20,6 +22,8 @@ use crate::{Error, Result};
 const TO: &str = "modelrack_to";
 const GROUP: &str = "modelrack_group";
 const CHUNK_SIZE: &str = "modelrack_chunk-size";
+const CHUNKING: &str = "modelrack_chunking";
+const SHARDS: &str = "modelrack_shards";
 const ALIAS: &str = "modelrack_alias";
 const METADATA: &str = "modelrack_metadata";
 
@@ -58,6 +62,17 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
                 .help("The size of a chunk, such as 8MiB or 500KB")
                 .default_value("8MiB")
                 .value_parser(value_parser!(ByteSize)),
+            option(CHUNKING, "HOW")
+                .help(
+                    "Where to cut: fixed, at equal distances; or content, where the content says, so \
+                     that what is inserted shifts nothing",
+                )
+                .default_value("fixed")
+                .value_parser(Chunking::ALL.map(|(_, name)| name)),
+            flag(SHARDS).help(
+                "Put the index into parts, so that of very many models a pull fetches kilobytes of \
+                 it; older readers do not know them",
+            ),
             option(ALIAS, "VERSION")
                 .help("Another name for the version, such as latest; may be repeated")
                 .action(ArgAction::Append),
@@ -77,10 +92,13 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
     let project = project::open(session, matches)?;
     let chunk_bytes = value(matches, CHUNK_SIZE);
     let chunk_bytes = chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes);
+    let chunking = text(matches, CHUNKING).and_then(|name| name.parse().ok());
     let options = PublishOptions::default()
         .aliases(all::<String>(matches, ALIAS))
         .group(text(matches, GROUP).unwrap_or_default())
         .chunk_bytes(chunk_bytes)
+        .chunking(chunking.unwrap_or(PublishOptions::default().chunking))
+        .shards(matches.get_flag(SHARDS))
         .cancel(session.cancel.clone());
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
