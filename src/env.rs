@@ -99,6 +99,10 @@ impl Environment {
         self
     }
 
+    pub(crate) fn system(&self) -> System {
+        self.system
+    }
+
     pub(crate) fn boot_id(&self) -> Option<&str> {
         self.boot.as_deref()
     }
@@ -258,7 +262,8 @@ impl Environment {
         }
     }
 
-    fn in_home(&self, below: &[&str]) -> Result<PathBuf> {
+    /// Returns a folder in the home folder.
+    pub(crate) fn in_home(&self, below: &[&str]) -> Result<PathBuf> {
         // A relative one would be another folder in each.
         let home = self.home.clone().filter(|home| home.has_root());
         let home = home.ok_or_else(|| Error::config("the home folder is unknown: set HOME"))?;

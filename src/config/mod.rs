@@ -66,6 +66,7 @@
 //! | `HF_ENDPOINT` | replaces `https://huggingface.co` |
 //! | `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE` | offline mode for sources of the Hub |
 //! | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, else in `HF_HOME` | where the Hub's own tools keep what they downloaded |
+//! | `OLLAMA_MODELS`, `KITOPS_HOME` | where ollama and Kit keep what they downloaded |
 //! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, unless [`HttpConfig`] sets them; also in lower case |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | a PEM file, and a list of folders of them, with authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
 //!

@@ -39,6 +39,7 @@ pub(crate) mod by_hand;
 pub(crate) mod cache;
 pub(crate) mod chunked;
 pub(crate) mod compiled;
+mod content_stores;
 pub(crate) mod discovered;
 mod entry;
 mod hub;

@@ -24,6 +24,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::model::{ModelRef, check_version};
 use crate::mutex::Mutex;
 use crate::relpath::RelPath;
+use crate::source::content_stores::content_stores;
 use crate::source::entry::parse_url;
 use crate::source::places::{Elsewhere, Location, Naming, Places};
 use crate::source::template::UrlTemplate;
@@ -63,6 +64,8 @@ struct Hub {
     offline_by: Option<&'static str>,
     /// Where the Hub's own tools keep what they downloaded.
     cache: Option<PathBuf>,
+    /// Where tools of other registries may have the same files.
+    content_stores: Vec<Elsewhere>,
     /// Manifests of models that were found at a mirror that does not list all digests, by their own.
     incomplete: Mutex<HashMap<Digest, Manifest>>,
 }
@@ -109,6 +112,7 @@ impl super::Kind for Kind {
                 .first_set(&CACHES)
                 .and_then(|name| env.path(name))
                 .or_else(home),
+            content_stores: content_stores(env),
             incomplete: Mutex::default(),
         }))
     }
@@ -360,7 +364,11 @@ impl Source for Hub {
             repo: pin.repo.clone(),
             commit: commit.to_owned(),
             root: pin.root.clone(),
-            elsewhere: cache.map_or_else(Vec::new, |cache| hub_folders(cache, &pin.repo, commit)),
+            elsewhere: {
+                let own = cache.map(|cache| hub_folders(cache, &pin.repo, commit));
+                let others = self.content_stores.iter().cloned();
+                own.into_iter().flatten().chain(others).collect()
+            },
         })
     }
 }

@@ -108,6 +108,48 @@ fn what_the_hub_s_own_tools_have_is_taken_from_there_and_left_as_it_is() {
 }
 
 #[test]
+fn what_tools_of_other_registries_have_is_taken_from_there_and_left_as_it_is() {
+    for store in [
+        ".ollama/models/blobs/sha256-",
+        ".docker/models/blobs/sha256/",
+    ] {
+        let (machine, _, _) = Machine::with_whisper();
+        let home = machine.rack.temp.path().join("home");
+        let detail = machine
+            .manager()
+            .remote_detail(&address(WHISPER), &RemoteOptions::default())
+            .unwrap();
+        let mut kept_bytes = 0;
+        for (name, bytes) in whisper() {
+            let file = detail.files.iter().find(|file| file.path.as_str() == name);
+            // The Hub knows the SHA-256 of large files only.
+            if let Some(digest) = file.unwrap().digest.unwrap().sha256() {
+                write_files(&home, &[(format!("{store}{digest}").as_str(), &bytes)]);
+                kept_bytes += bytes.len() as u64;
+            }
+        }
+        assert!(kept_bytes > 0);
+        let before = state(&home);
+        let report = machine
+            .manager_in(machine.rack.environment())
+            .pull(&address(WHISPER), &PullOptions::default())
+            .unwrap();
+        assert_eq!(
+            (report.bytes_fetched, report.bytes_reused),
+            (WHISPER_BYTES - kept_bytes, kept_bytes),
+            "{store}"
+        );
+        machine
+            .rack
+            .assert_files("hf/openai/whisper-tiny main", &whisper());
+        flip(&report.path.join("model.safetensors"), 1);
+        let after = state(&home).into_iter();
+        let after = after.filter(|(name, ..)| name.starts_with(store.split_once('/').unwrap().0));
+        assert!(after.eq(before), "{store}");
+    }
+}
+
+#[test]
 fn blobs_that_are_wrong_or_missing_come_over_the_network() {
     let (machine, _, _) = Machine::with_whisper();
     let home = machine.rack.temp.path().join("hf");
