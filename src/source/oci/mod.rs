@@ -24,7 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::authority::Authority;
 use crate::http::call::Call;
 use crate::source::cache::RegistryCache;
-use crate::source::places::{DigestPlaces, Places};
+use crate::source::content_stores::content_stores;
+use crate::source::places::{DigestPlaces, Elsewhere, Places};
 use crate::source::{Context, Identity, ListFilter, Route, Source, at_once, choose_version};
 use crate::url::Scheme;
 
@@ -49,6 +50,8 @@ struct Oci {
     /// Manifests and configurations.
     cache: RegistryCache,
     authority: Option<Arc<dyn Authority>>,
+    /// Where other tools may have the same layers.
+    content_stores: Vec<Elsewhere>,
 }
 
 impl Oci {
@@ -61,6 +64,7 @@ impl Oci {
         Self {
             cache: RegistryCache::of_documents(&context.cache_dir, &identity.key),
             authority: None,
+            content_stores: content_stores(&context.environment),
             identity,
             place,
             is_configured,
@@ -264,7 +268,7 @@ impl Source for Oci {
             bases: vec![self.place.api.join(&pin.repo)],
             path: blob_path,
             authority: self.authority.clone(),
-            elsewhere: Vec::new(),
+            elsewhere: self.content_stores.clone(),
         }))
     }
 }

@@ -6,6 +6,7 @@ mod pulling;
 mod quirks;
 mod real;
 mod refusing;
+mod reuse;
 mod updating;
 
 use modelrack::cli::Mount;
