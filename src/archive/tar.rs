@@ -198,7 +198,7 @@ impl<'s> Tar<'s> {
         let total_bytes = total_bytes.filter(|total| *total <= self.max_bytes);
         self.total_bytes = total_bytes.ok_or_else(|| {
             let most = size(self.max_bytes);
-            format!("it would make the archive unpack to more than {most}, which only a bomb does")
+            format!("it takes the archive to more than {most}, so that it is truncated or a bomb")
         })?;
         Ok(())
     }

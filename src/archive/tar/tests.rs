@@ -95,7 +95,7 @@ fn long_names_and_large_sizes_come_in_several_ways() {
         it.size = [&[0x80, 0, 0, 0][..], &600_u64.to_be_bytes()].concat();
     });
     let spaces = Forged::file("spaces", b"abc").with(|it| it.size = b"         3  ".to_vec());
-    assert_eq!(names(&gnu()).unwrap(), [long.clone()]);
+    assert_eq!(names(&gnu()).unwrap(), std::slice::from_ref(&long));
     assert_eq!(names(&pax).unwrap(), [long, "next".to_owned()]);
     assert_eq!(names(&[prefixed]).unwrap(), ["a/b/name"]);
     assert_eq!(names(&[of_gnu]).unwrap(), ["name"]);
@@ -204,10 +204,7 @@ fn the_sizes_of_all_files_together_are_bounded() {
     let files = [Forged::file("a", &[0; 600]), Forged::file("b", &[0; 401])];
     assert!(contents(&mut &tar(&files)[..], 1001).is_ok());
     let error = contents(&mut &tar(&files)[..], 1000).unwrap_err();
-    assert!(
-        error.contains("unpack to more than 1.0 KB, which only a bomb does"),
-        "{error}"
-    );
+    assert!(error.contains("archive to more than 1.0 KB"), "{error}");
 }
 
 #[test]

@@ -21,6 +21,7 @@
 //! [ollama]: https://github.com/ollama/ollama
 //! [oras]: https://oras.land/docs/how_to_guides/pushing_and_pulling/
 
+mod archives;
 mod config;
 mod layers;
 #[cfg(test)]
@@ -183,12 +184,15 @@ impl Artifact {
         })
     }
 
-    /// The layers that are a file each, with the names that cannot be used.
+    /// The layers as files, with the names that cannot be used; those with files in them are archives to be unpacked.
     ///
     /// # Errors
     /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::of_listing`].
     pub(super) fn listing(&self, location: impl Display) -> Result<Manifest> {
+        let archives = archives::files(&self.archives);
+        let archives = archives.map_err(|message| Error::registry(&location, message))?;
+        let files = [self.files.clone(), archives].concat();
         // Every file has its digest, so that no revision tells two states apart.
-        Manifest::of_listing(self.files.clone(), self.unusable.clone(), "", location)
+        Manifest::of_listing(files, self.unusable.clone(), "", location)
     }
 }

@@ -7,6 +7,7 @@ mod quirks;
 mod real;
 mod refusing;
 mod reuse;
+mod tars;
 mod updating;
 
 use modelrack::cli::Mount;

@@ -11,6 +11,8 @@ pub(crate) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) struct Artifact {
     pub(crate) config: Value,
     layers: Vec<(Value, Vec<u8>)>,
+    /// The media types of the artifact and of its configuration.
+    types: [&'static str; 2],
 }
 
 impl Artifact {
@@ -33,7 +35,30 @@ impl Artifact {
                 "modelfs": {"type": "layers", "diffIds": []},
             }),
             layers: layers.collect(),
+            types: [
+                "application/vnd.cncf.model.manifest.v1+json",
+                "application/vnd.cncf.model.config.v1+json",
+            ],
         }
+    }
+
+    /// A ModelKit of this Kitfile, without layers yet.
+    pub(crate) fn kit(kitfile: Value) -> Self {
+        Self {
+            config: kitfile,
+            types: [
+                "application/vnd.kitops.modelkit.manifest.v1+json",
+                "application/vnd.kitops.modelkit.config.v1+json",
+            ],
+            ..Self::model_pack::<&[u8]>(&[])
+        }
+    }
+
+    /// Adds a layer without a name.
+    pub(crate) fn with_layer(mut self, media_type: &str, bytes: Vec<u8>) -> Self {
+        let layer = json!({"mediaType": media_type, "digest": sha256(&bytes), "size": bytes.len()});
+        self.layers.push((layer, bytes));
+        self
     }
 
     /// Changes what is said of a layer.
@@ -48,9 +73,9 @@ impl Artifact {
         json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "artifactType": "application/vnd.cncf.model.manifest.v1+json",
+            "artifactType": self.types[0],
             "config": {
-                "mediaType": "application/vnd.cncf.model.config.v1+json",
+                "mediaType": self.types[1],
                 "digest": sha256(config.as_bytes()),
                 "size": config.len(),
             },
