@@ -62,6 +62,7 @@
 //! | [`remote`] | what sources offer, and what is known of their registries |
 //! | [`pull`] | what a pull is asked to do, what it will do and what it did |
 //! | [`installed`] | what is installed; verifying, updating, copying, pruning and removing it |
+//! | [`lock`] | an exact set of models in a file, and pulling exactly that |
 //! | [`manifest`] | the files of a version, and what they are verified with |
 //! | [`progress`] | what operations report, and how to cancel them |
 //! | [`transport`] | how requests reach servers, and URLs |
@@ -130,6 +131,7 @@
 //! | [`HashMismatch`](ErrorKind::HashMismatch), [`SizeMismatch`](ErrorKind::SizeMismatch) | bytes are wrong after all retries | report it to the publisher; nothing wrong was installed |
 //! | [`Registry`](ErrorKind::Registry), [`Unverifiable`](ErrorKind::Unverifiable) | a registry is malformed, or lacks required digests | report it to the publisher |
 //! | [`DamagedCache`](ErrorKind::DamagedCache) | a cached registry is damaged | call [`Manager::sync`] |
+//! | [`LockStale`](ErrorKind::LockStale) | the sources no longer offer what is locked | [lock](Manager::lock) again, or pull with [`frozen`](field@lock::LockedOptions::frozen) |
 //! | [`OriginUnknown`](ErrorKind::OriginUnknown) | a record lacks where its model came from | pull the model again |
 //! | [`InsufficientSpace`](ErrorKind::InsufficientSpace), [`Permission`](ErrorKind::Permission), [`Storage`](ErrorKind::Storage), [`Exists`](ErrorKind::Exists), [`Collision`](ErrorKind::Collision) | the file system refuses | show it with its path |
 //! | [`Locked`](ErrorKind::Locked) | another process holds a lock for too long | try again; `holder` says which process |
@@ -180,6 +182,7 @@
 //! | the user's file of sources | [`config`](config#the-file) |
 //! | manifests, on disk and in a chunked registry | [`manifest`] |
 //! | `models.json` and `models.toml`, the registries | [`remote`](remote#registries) |
+//! | `models.lock`, an exact set of models | [`lock`](lock#the-file) |
 //! | the folders of a store, and its record `registry.json` | [`installed`](installed#on-disk) |
 //! | the tables of a project in `models.toml` | the `project` module |
 //! | `--json` output of the command | the reports, which derive `Serialize`: a report is the document |
@@ -225,6 +228,7 @@
 //! | model, version | what a name refers to; a version is any text: a release, a quantisation, a git ref |
 //! | address | a model as a person types it ([`ModelAddress`]) |
 //! | manifest | the files of one version, with sizes and digests, in one form for every kind of source |
+//! | lock | `models.lock`: an exact set of models, each with its digests |
 //! | part, chunk | a piece that is fetched and verified as one; a chunk is a part that is named by its SHA-256 |
 //! | store | the models of one app on this machine, with its record `registry.json` |
 //! | partial | an unfinished pull, kept for resuming |
@@ -254,6 +258,7 @@ pub mod error;
 mod glob;
 mod http;
 pub mod installed;
+pub mod lock;
 mod manager;
 pub mod manifest;
 mod model;

@@ -75,6 +75,8 @@ pub(super) const DAMAGED: u8 = 6;
 const STORAGE: u8 = 7;
 /// The exit code for a project with errors.
 pub(super) const NOT_PUBLISHABLE: u8 = 9;
+/// The exit code for a lock that is not what the sources offer.
+pub(super) const LOCK_STALE: u8 = 9;
 
 /// Returns the exit code of a kind of error, as the documentation lists them.
 fn exit_code(kind: &ErrorKind) -> u8 {
@@ -106,6 +108,7 @@ fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Permission { .. } => STORAGE,
         ErrorKind::WebPage { .. } if kind.as_str() == "AUTHENTICATION_ERROR" => 8,
         ErrorKind::NotPublishable { .. } => NOT_PUBLISHABLE,
+        ErrorKind::LockStale { .. } => LOCK_STALE,
         ErrorKind::Cancelled => 130,
         ErrorKind::Several { errors, .. } => {
             errors.first().map_or(1, |first| exit_code(first.kind()))

@@ -58,6 +58,10 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             "'{path} registry status' shows how to fix it; '{path} registry sync' registers what \
              has changed"
         ),
+        ErrorKind::LockStale { .. } => format!(
+            "'{path} lock --check' tells what has changed, '{path} lock' locks that; '{path} pull \
+             --frozen' pulls what is locked"
+        ),
         ErrorKind::RegistryTooLarge { .. } => "keep only the N highest versions of each model \
              with --keep-versions N, or raise the limit with --max-size"
             .into(),

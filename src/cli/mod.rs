@@ -55,7 +55,7 @@
 //! | 6 | `HASH_MISMATCH`; also: `verify` found damage |
 //! | 7 | `STORAGE_ERROR`, `INSUFFICIENT_SPACE`, `PERMISSION_ERROR` |
 //! | 8 | `AUTHENTICATION_ERROR` |
-//! | 9 | `NOT_PUBLISHABLE`; also: `registry status` found errors, with `--strict` warnings |
+//! | 9 | `NOT_PUBLISHABLE`, `LOCK_STALE`; also: `registry status` found errors, with `--strict` warnings; `lock --check` found the lock stale |
 //! | 130 | `CANCELLED` |
 
 /// Creates the entry of a module in a dispatch table.
@@ -86,6 +86,7 @@ mod filter;
 mod hint;
 mod info;
 mod list;
+mod lock;
 mod metadata;
 mod meter;
 mod mount;
@@ -186,6 +187,7 @@ const VERBS: &[Verb] = &[
     verb!(update),
     verb!(verify),
     verb!(copy, "cp"),
+    verb!(lock),
     verb!(tag),
     verb!(du),
     verb!(prune),

@@ -1,16 +1,21 @@
 //! `pull`: download models.
 
-use clap::{ArgAction, ArgMatches, Command};
+use std::path::PathBuf;
 
-use super::args::{self, Which, all, flag, is_set, option, string};
+use clap::{ArgAction, ArgMatches, Command, value_parser};
+
+use super::args::{self, Which, all, flag, is_set, option, string, value};
 use super::ending::CliResult;
 use super::pulled::print_pulled;
 use super::session::Session;
 use super::{Mount, pulls, render, several};
 use crate::PullPlan;
+use crate::lock::{DEFAULT_FILE, LockedOptions};
 
 const INCLUDE: &str = "modelrack_include";
 const EXCLUDE: &str = "modelrack_exclude";
+const LOCKED: &str = "modelrack_locked";
+const FROZEN: &str = "modelrack_frozen";
 const REQUIRE_HASHES: &str = "modelrack_require-hashes";
 
 pub(super) const EXAMPLES: &str = "
@@ -22,13 +27,35 @@ pub(super) const EXAMPLES: &str = "
     pull hf/openai/whisper-tiny --include '*.json'  some of the files
     pull fast-whisper/tiny --limit-rate 20M         leave some of the network to others
     pull 'mf6/test@develop/*'                       all models of a branch
+    pull --locked                                   exactly what models.lock says
+    pull --frozen=ci.lock whisper/tiny              a model of it, whatever is offered now
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
     let globs = |id| option(id, "GLOB").action(ArgAction::Append);
+    let lock = |id, other| {
+        option(id, "FILE")
+            .value_parser(value_parser!(PathBuf))
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value(DEFAULT_FILE)
+            .conflicts_with_all([other, INCLUDE, EXCLUDE])
+            .help_heading("Lock options")
+    };
+    let [model, more] = several::models(mount, Which::Offered, false);
     command
         .about("Download and verify models, or resume interrupted pulls")
-        .args(several::models(mount, Which::Offered, true))
+        .args([model.required_unless_present_any([LOCKED, FROZEN]), more])
+        .args([
+            lock(LOCKED, FROZEN).help(
+                "Pull exactly what a lock says, all of it or the models named; fail if the sources \
+                 offer something else [default: models.lock]",
+            ),
+            lock(FROZEN, LOCKED).help(
+                "The same, but ask no source what it offers: what is missing comes by its digest \
+                 from wherever it is [default: models.lock]",
+            ),
+        ])
         .args([
             flag(args::FORCE).help("Replace a model that is already installed with a new copy"),
             flag(args::DRY_RUN).help("Only show what would be downloaded"),
@@ -51,6 +78,14 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .require_hashes(is_set(matches, REQUIRE_HASHES));
     options.model_type = string(matches, args::TYPE);
     let (manager, is_dry_run) = (&session.manager, is_set(matches, args::DRY_RUN));
+    let locks = [(LOCKED, false), (FROZEN, true)];
+    for (id, frozen) in locks {
+        if let Some(file) = value::<PathBuf>(matches, id) {
+            let locked = LockedOptions::default().file(file).frozen(frozen);
+            let locked = locked.models(several::locked(matches, file)?).pull(options);
+            return pulls::locked(session, &locked, is_dry_run);
+        }
+    }
     let words = several::words(session, matches, Which::Offered)?;
     let address = match words.as_slice() {
         [word] if !word.is_pattern() => word.address()?,

@@ -10,6 +10,7 @@ use super::render;
 use super::session::Session;
 use super::several::{Failures, Word};
 use super::table::Table;
+use crate::lock::LockedOptions;
 use crate::pull::MatchingReport;
 use crate::{ModelRef, PullOptions, PullPlan, PullReport};
 
@@ -30,11 +31,7 @@ struct Plans {
 pub(super) fn run(session: &Session, words: &[Word], options: &PullOptions) -> CliResult {
     let manager = &session.manager;
     let mut failures = Failures::of(words);
-    let MatchingReport {
-        pulled,
-        failed,
-        bytes_archives,
-    } = session.metered_as(&work(words), |meter| -> CliResult<_> {
+    let report = session.metered_as(&work(words), |meter| -> CliResult<_> {
         let options = options.clone().progress(meter);
         Ok(match words {
             // Without plans, the pull of each model fetches its manifest.
@@ -42,6 +39,15 @@ pub(super) fn run(session: &Session, words: &[Word], options: &PullOptions) -> C
             _ => manager.execute_all(&find(session, words, &options, &mut failures)?)?,
         })
     })?;
+    show(session, report, &mut failures)
+}
+
+fn show(session: &Session, report: MatchingReport, failures: &mut Failures) -> CliResult {
+    let MatchingReport {
+        pulled,
+        failed,
+        bytes_archives,
+    } = report;
     for failed in failed {
         failures.push(failed.model, failed.error);
     }
@@ -54,6 +60,23 @@ pub(super) fn run(session: &Session, words: &[Word], options: &PullOptions) -> C
         models.try_for_each(|pulled| print_pulled(session, pulled))?;
         session.say(sum(&pulls, failures.len()))
     })
+}
+
+/// Pulls what a lock says, or shows what that would take.
+pub(super) fn locked(session: &Session, locked: &LockedOptions, is_dry_run: bool) -> CliResult {
+    let manager = &session.manager;
+    let mut failures = Failures::of_many();
+    let with_meter = |meter| LockedOptions {
+        pull: locked.pull.clone().progress(meter),
+        ..locked.clone()
+    };
+    if is_dry_run {
+        let models = session.metered(|meter| manager.plan_locked(&with_meter(meter)))?;
+        let plans = Plans { models };
+        return failures.show(session, &plans, || print_plans(session, &plans.models));
+    }
+    let report = session.metered(|meter| manager.pull_locked(&with_meter(meter)))?;
+    show(session, report, &mut failures)
 }
 
 /// Shows what pulling all of them would take.

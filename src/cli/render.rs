@@ -217,6 +217,19 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// Lists files by what became of them, each in a line of its own.
+pub(super) fn changes<'a>(
+    added: &'a [String],
+    changed: &'a [String],
+    removed: &'a [String],
+) -> impl Iterator<Item = String> + 'a {
+    let signs = [('+', added), ('~', changed), ('-', removed)];
+    let lines = |(sign, files): (char, &'a [String])| {
+        files.iter().map(move |file| format!("  {sign} {file}"))
+    };
+    signs.into_iter().flat_map(lines)
+}
+
 /// Shows a count with its noun, such as `1 file` or `2 files`.
 pub(super) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     // Whatever is counted, memory or a disk holds it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::hint::hint;
 use super::session::Session;
 use super::{Mount, unfinished};
 use crate::error::chain;
+use crate::lock::Lock;
 use crate::{Error, ErrorKind, ModelAddress, ModelPattern, ModelRef, RemoteOptions, Result};
 
 /// A model as it was typed: a name, often with the version behind `@`, and the version if that was the second word.
@@ -91,6 +93,28 @@ fn refuse_second_version(name: &str, version: &str, word: &str) -> Result<()> {
     Err(Error::argument(format!(
         "'{word}' is no model; several versions of one are written '{name}@{version} {name}@{word}'"
     )))
+}
+
+/// Reads the models of a command line that are in a lock, which tells versions from models.
+pub(super) fn locked(matches: &ArgMatches, lock: &Path) -> CliResult<Vec<ModelAddress>> {
+    let mut words = all::<String>(matches, args::MODEL);
+    words.extend(all::<String>(matches, args::VERSION));
+    let addresses = |words: &[String]| -> Result<Vec<ModelAddress>> {
+        words.iter().map(|word| word.parse()).collect()
+    };
+    let [first, second, ..] = words.as_slice() else {
+        return Ok(addresses(&words)?);
+    };
+    let lock = Lock::read(lock)?;
+    let pair = format!("{first} {second}");
+    match pair.parse().is_ok_and(|model| lock.get(&model).is_some()) {
+        true => {
+            let mut all = addresses(&words[2..])?;
+            all.push(ModelAddress::parse(first, Some(second))?);
+            Ok(all)
+        }
+        false => Ok(addresses(&words)?),
+    }
 }
 
 /// Returns whether a second word is another model, rather than the version of the first. That is told by how it is written,
@@ -187,6 +211,14 @@ impl Failures {
     pub(super) fn of(words: &[Word]) -> Self {
         Self {
             is_one: words.len() < 2,
+            failed: Vec::new(),
+        }
+    }
+
+    /// What fails of several models, even if there is only one.
+    pub(super) fn of_many() -> Self {
+        Self {
+            is_one: false,
             failed: Vec::new(),
         }
     }

@@ -171,15 +171,6 @@ fn print_change(session: &Session, model: &str, change: &Change) -> CliResult {
 }
 
 fn print_files(session: &Session, change: &Change) -> CliResult {
-    let changes = [
-        ('+', &change.added),
-        ('~', &change.changed),
-        ('-', &change.removed),
-    ];
-    for (sign, files) in changes {
-        for file in files {
-            session.say(format!("  {sign} {file}"))?;
-        }
-    }
-    Ok(())
+    let mut lines = render::changes(&change.added, &change.changed, &change.removed);
+    lines.try_for_each(|line| session.say(line))
 }

@@ -6,6 +6,7 @@
 pub(crate) mod clear;
 pub(crate) mod discover;
 pub(crate) mod local;
+pub(crate) mod lock;
 pub(crate) mod lookup;
 pub(crate) mod pull;
 pub(crate) mod sync;

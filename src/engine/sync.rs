@@ -136,6 +136,15 @@ impl Engine {
                 versions.entry(source).or_default().insert(model.version());
             }
         }
+        self.refresh_versions(versions, call)
+    }
+
+    /// Brings up to date what sources know of these versions, by their keys; returns what failed.
+    pub(crate) fn refresh_versions(
+        &self,
+        versions: BTreeMap<&str, BTreeSet<&str>>,
+        call: &Call,
+    ) -> Result<Unrefreshed> {
         if call.is_offline() {
             return Ok(Unrefreshed::new());
         }

@@ -267,6 +267,13 @@ pub enum ErrorKind {
         /// The problems, each as a sentence; never empty.
         findings: Vec<String>,
     },
+    /// A lock is not what the sources offer: models in it have moved on, or are gone.
+    LockStale {
+        /// The path of the lock.
+        path: PathBuf,
+        /// The models, as `group/model version`; never empty.
+        models: Vec<String>,
+    },
     /// An operation of the file system failed.
     Storage {
         /// The operation, such as "write".
@@ -402,6 +409,7 @@ impl ErrorKind {
             | Self::OriginUnknown { .. }
             | Self::Unverifiable { .. } => "REGISTRY_ERROR",
             Self::NotPublishable { .. } => "NOT_PUBLISHABLE",
+            Self::LockStale { .. } => "LOCK_STALE",
             Self::InvalidRef { .. } => "INVALID_REF",
             Self::InvalidArgument { .. } => "INVALID_ARGUMENT",
             Self::ModelNotFound { .. } | Self::NotRegistered { .. } => "MODEL_NOT_FOUND",
@@ -476,6 +484,7 @@ impl ErrorKind {
             Self::DamagedRegistry { path, .. }
             | Self::RegistryTooLarge { path, .. }
             | Self::FolderMissing { path, .. }
+            | Self::LockStale { path, .. }
             | Self::DamagedCache { path, .. }
             | Self::Storage { path, .. }
             | Self::Exists { path }

@@ -88,6 +88,7 @@
 //!         ErrorKind::DamagedCache { path, source } => format!("sync again: {} is damaged ({source:?})", path.display()),
 //!         ErrorKind::OriginUnknown { source_name } => format!("pull the model from {source_name} again"),
 //!         ErrorKind::NotRegistered { id, near } => format!("no {id} in the project; is it one of {near:?}?"),
+//!         ErrorKind::LockStale { path, models } => format!("lock {models:?} again in {}", path.display()),
 //!         ErrorKind::NotPublishable { findings } => format!("correct first: {}", findings.join("; ")),
 //!         ErrorKind::DamagedRegistry { path, message, source } => {
 //!             format!("restore {} from version control: {message} ({source:?})", path.display())

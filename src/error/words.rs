@@ -166,6 +166,16 @@ impl fmt::Display for ErrorKind {
             Self::NotPublishable { findings } => {
                 write!(f, "cannot publish the project: {}", findings.join("; "))
             }
+            Self::LockStale { path, models } => {
+                let (first, path) = (models.first().map_or("", String::as_str), path.display());
+                match models.len() {
+                    ..2 => write!(f, "'{first}' is no longer offered as it is locked ({path})"),
+                    several => write!(
+                        f,
+                        "{several} models, such as '{first}', are no longer offered as they are locked ({path})"
+                    ),
+                }
+            }
             Self::Storage { action, path, .. } => write!(f, "cannot {action} {}", path.display()),
             Self::Permission { action, path, .. } => {
                 write!(f, "no permission to {action} {}", path.display())

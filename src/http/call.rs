@@ -1,5 +1,6 @@
 //! One operation's use of the network.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::http::authority::{Authority, Outgoing};
 use crate::http::transport::Response;
 use crate::http::{Answer, Body, Client, Failure, GetOptions};
+use crate::mutex::Mutex;
 use crate::progress::{CancelToken, Progress};
 use crate::rate_limit::RateLimit;
 use crate::settings::Offline;
@@ -25,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) whole_archives: bool,
     /// Follows archives that arrive before the files of a pull are known.
     pub(crate) arrivals: Option<Arc<dyn Arrivals>>,
+    /// What was brought up to date already, if that is good enough for the whole operation.
+    pub(crate) refreshed: Option<Arc<Mutex<HashSet<String>>>>,
 }
 
 /// Learns of bytes that arrive for a pull before its files are known, of documents, and of requests that are repeated.
@@ -48,6 +52,7 @@ impl Call {
             auto_sync: false,
             whole_archives: true,
             arrivals: None,
+            refreshed: None,
         }
     }
 
@@ -94,6 +99,27 @@ impl Call {
             whole_archives: false,
             ..self.clone()
         }
+    }
+
+    /// The same call, which asks once whether something is up to date, however often it is needed.
+    pub(crate) fn remembering(self) -> Self {
+        Self {
+            refreshed: Some(Arc::default()),
+            ..self
+        }
+    }
+
+    /// Brings something up to date, unless this call remembers that it has. Others that need it wait meanwhile.
+    pub(crate) fn once(&self, what: &str, refresh: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Some(refreshed) = &self.refreshed else {
+            return refresh();
+        };
+        let mut refreshed = refreshed.lock();
+        if !refreshed.contains(what) {
+            refresh()?;
+            refreshed.insert(what.to_owned());
+        }
+        Ok(())
     }
 
     pub(crate) fn may_sync(&self) -> bool {

@@ -19,6 +19,8 @@ use crate::engine::local::remove::RemoveReport;
 use crate::engine::local::update::{UpdateOptions, UpdateReport};
 use crate::engine::local::usage::{UsageOptions, UsageReport};
 use crate::engine::local::verify::{VerifyOptions, VerifyReport};
+use crate::engine::lock::pull::LockedOptions;
+use crate::engine::lock::{LockOptions, LockReport};
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::matching::MatchingReport;
 use crate::engine::lookup::search::{SearchOptions, SearchReport};
@@ -62,7 +64,7 @@ pub use model_manager::{ModelManager, ModelManagerBuilder};
 /// # Managers of your own
 ///
 /// Every method has a default, so that a fake for tests implements only what the program under test calls, and so that the trait
-/// can grow. [`Manager::pull`] and [`Manager::pull_matching`] plan and execute, [`Manager::downloads`] and [`Manager::cancel`]
+/// can grow. [`Manager::pull`], [`Manager::pull_matching`] and [`Manager::pull_locked`] plan and execute, [`Manager::downloads`] and [`Manager::cancel`]
 /// find nothing, and the others fail with [`ErrorKind::Unsupported`]. A manager that wraps another forwards all of them.
 ///
 /// ```
@@ -460,6 +462,47 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::check_update`] and [`Manager::pull`].
     fn update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
         unsupported("update")
+    }
+
+    /// Writes an exact set of models into a file: what their sources offer, with a digest for every file. What the file has
+    /// already stays as it is where it still holds.
+    ///
+    /// The models are those of [`LockOptions::models`], else those in the file, else all that are installed. One that cannot be
+    /// looked up keeps what is locked of it, and is in the report; if a model that is named is in no lock yet, its error is
+    /// returned. [`LockReport`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`Manager::remote_detail`] for a model that is named; [`ErrorKind::Registry`] if the file is no lock;
+    /// [`ErrorKind::InvalidArgument`] for an update of a model that is not in it.
+    fn lock(&self, options: &LockOptions) -> Result<LockReport> {
+        unsupported("lock")
+    }
+
+    /// Compares a lock with what the sources offer, and changes nothing. [`LockReport`] has an example.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if there is no lock, or a model that is named is not in it; [`ErrorKind::Registry`] if the
+    /// file is no lock.
+    fn check_lock(&self, options: &LockOptions) -> Result<LockReport> {
+        unsupported("check_lock")
+    }
+
+    /// Returns the plans of pulling exactly what a lock says, in the order of names. [`LockedOptions`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`Manager::check_lock`]; [`ErrorKind::LockStale`] if a source offers something else; [`ErrorKind::HashMismatch`]
+    /// if a digest in the lock is not that of the state that it names; those of [`Manager::plan_pull`].
+    fn plan_locked(&self, options: &LockedOptions) -> Result<Vec<PullPlan>> {
+        unsupported("plan_locked")
+    }
+
+    /// Pulls exactly what a lock says. The same as [`Manager::plan_locked`] and [`Manager::execute_all`]; [`LockReport`] has an
+    /// example.
+    ///
+    /// # Errors
+    /// Those of [`Manager::plan_locked`] and [`Manager::execute_all`].
+    fn pull_locked(&self, options: &LockedOptions) -> Result<MatchingReport> {
+        self.execute_all(&self.plan_locked(options)?)
     }
 
     /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;

@@ -15,11 +15,11 @@ use crate::http::transport::Transport;
 use crate::manager::{
     Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, DiscoverOptions,
     DiscoveredRegistry, Download, Example, InstallOptions, InstallReport, InstalledDetail,
-    InstalledModel, ListOptions, Listing, Manager, MatchingReport, ModelAddress, ModelName,
-    ModelPattern, PruneOptions, PrunePlan, PruneReport, PullOptions, PullPlan, PullReport,
-    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
-    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, UsageOptions,
-    UsageReport, VerifyOptions, VerifyReport,
+    InstalledModel, ListOptions, Listing, LockOptions, LockReport, LockedOptions, Manager,
+    MatchingReport, ModelAddress, ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport,
+    PullOptions, PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions,
+    RemoveReport, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
+    UpdateReport, UsageOptions, UsageReport, VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -238,6 +238,18 @@ impl Manager for ModelManager {
 
     fn update(&self, options: &UpdateOptions) -> Result<UpdateReport> {
         self.engine()?.update(options, true)
+    }
+
+    fn lock(&self, options: &LockOptions) -> Result<LockReport> {
+        self.engine()?.lock(options, true)
+    }
+
+    fn check_lock(&self, options: &LockOptions) -> Result<LockReport> {
+        self.engine()?.lock(options, false)
+    }
+
+    fn plan_locked(&self, options: &LockedOptions) -> Result<Vec<PullPlan>> {
+        self.engine()?.plan_locked(options)
     }
 
     fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {

@@ -586,6 +586,12 @@ impl Manifest {
         self.is_measured
     }
 
+    /// Returns whether every part has a SHA-256 digest, by which a store of content can be asked for it.
+    pub(crate) fn has_sha256(&self) -> bool {
+        let is_named = |part: &Part| part.digest.is_some_and(|digest| digest.sha256().is_some());
+        self.is_measured && self.parts.iter().all(is_named)
+    }
+
     /// Returns the size of all files together whose sizes are known.
     pub(crate) fn known_bytes(&self) -> u64 {
         self.known_bytes

@@ -1,6 +1,6 @@
 //! Sources: the places that models come from. Each kind is one folder here, and knows everything about itself.
 //!
-//! A [`Source`] answers six questions, and never writes to the store:
+//! A [`Source`] answers seven questions, and never writes to the store:
 //!
 //! | question | method |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | What do you offer? | [`Source::list`] or, where that is too much to list, [`Source::search`]; [`Source::examples`] |
 //! | What does this version consist of? | [`Source::manifest`] |
 //! | Where are its bytes? | [`Source::places`] |
+//! | Can you serve what a lock says, whatever you offer now? | [`Source::locked_manifest`] |
 //! | What do you know of your registries, and is it up to date? | [`Source::info`], [`Source::sync`], [`Source::refresh`] |
 //! | May this be cheaper for many models at once? | [`Source::prefetch`] |
 //!
@@ -48,6 +49,7 @@ mod oci;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;
+pub(crate) mod stored;
 pub(crate) mod syncing;
 mod template;
 #[cfg(test)]
@@ -174,6 +176,18 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
         let contents = self.find(call, &path, commit)?.contents;
         let missing = || Error::internal("a source found a model without its files");
         contents.map(Arc::unwrap_or_clone).ok_or_else(missing)
+    }
+
+    /// Returns the files of a version that a lock describes, with the parts that they come in, without asking what is offered
+    /// now: whatever is fetched for it is named by a digest or a commit. `None` if it cannot serve the version that way.
+    /// Unless the source knows better, the lock tells all there is to know if the version was locked from its kind.
+    fn locked_manifest(
+        &self,
+        _call: &Call,
+        locked: &LockedVersion<'_>,
+    ) -> Result<Option<Manifest>> {
+        let is_placed = locked.kind == self.kind().as_str() && locked.remote.pin.is_some();
+        Ok(is_placed.then(|| locked.listed.clone()))
     }
 
     /// Returns where the bytes of those files are.
@@ -366,6 +380,17 @@ pub(crate) enum Route {
     Shared,
     /// As if this model were the only one.
     Direct,
+}
+
+/// A version as a lock describes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LockedVersion<'a> {
+    /// The kind of the source that it was locked from.
+    pub(crate) kind: &'a str,
+    /// The digest of its manifest, and where its files are.
+    pub(crate) remote: &'a RemoteModel,
+    /// Its files, each of which is one part.
+    pub(crate) listed: &'a Manifest,
 }
 
 /// What was fetched for several models at once.

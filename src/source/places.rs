@@ -45,7 +45,7 @@ pub(crate) enum Places {
 /// Where documents are that their digests name.
 #[derive(Debug, Clone)]
 pub(crate) struct DigestPlaces {
-    /// The folder that they are below, followed by those of mirrors; never empty.
+    /// The folder that they are below, followed by those of mirrors; empty for what the store itself has.
     pub(crate) bases: Vec<Url>,
     /// Returns the path of a document below a base.
     pub(crate) path: fn(&Digest) -> String,
@@ -99,7 +99,14 @@ impl Places {
             let digest = manifest.parts()[part].digest;
             let digest = digest.and_then(|digest| digest.sha256());
             let digest = digest.ok_or_else(|| Error::internal("a part has no digest"))?;
-            return Ok(Location::Document(places.urls(&digest)));
+            return match places.urls(&digest) {
+                // Only what the store has of other models: one of the copies is not what it was.
+                none if none.is_empty() => {
+                    let message = format!("the copy of {digest} is damaged");
+                    Err(Error::registry("the store", message))
+                }
+                urls => Ok(Location::Document(urls)),
+            };
         }
         let file = manifest.file_of_part(part);
         let file = file.ok_or_else(|| Error::internal("a part belongs to no file"))?;

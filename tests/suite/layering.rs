@@ -5,12 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("cli", 7),
     ("manager", 6),
     ("remote", 6),
     ("installed", 6),
     ("pull", 6),
+    ("lock", 6),
     ("transport", 6),
     ("engine", 5),
     ("project", 5),

@@ -19,6 +19,19 @@ pub(crate) struct Offer {
     pub(crate) remote: RemoteModel,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) route: Route,
+    /// Where else its bytes may be, if it is what a lock says.
+    pub(crate) locked: Option<Arc<LockedOrigin>>,
+}
+
+/// How a version of a lock can come from other sources than the first one.
+#[derive(Debug)]
+pub(crate) struct LockedOrigin {
+    /// The kind of the source that it was locked from.
+    pub(crate) kind: String,
+    /// Its files, as the lock has them.
+    pub(crate) listed: Manifest,
+    /// The sources that have not been tried, the likeliest first.
+    pub(crate) others: Vec<Arc<dyn Source>>,
 }
 
 impl Offer {
@@ -27,7 +40,14 @@ impl Offer {
             remote,
             source,
             route: Route::Shared,
+            locked: None,
         }
+    }
+
+    /// The same with the files that it consists of.
+    pub(crate) fn with_contents(mut self, contents: Manifest) -> Self {
+        self.remote.contents = Some(Arc::new(contents));
+        self
     }
 
     /// The same under the name that it is installed by.

@@ -11,6 +11,7 @@ use super::measure::Measuring;
 use super::{PullOptions, PullOutcome, PullReport, check_hashes};
 use crate::disk::space::check_space;
 use crate::engine::Engine;
+use crate::engine::lock::pull::offer_of;
 use crate::engine::lookup::offer::{Offer, nothing_selected};
 use crate::engine::pull::selection::Selection;
 use crate::engine::transfer::Transfer;
@@ -55,8 +56,29 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Pulls what is offered and completes the report.
+    /// Pulls what is offered and completes the report. What a lock says comes from one source after another, until one has it.
     pub(super) fn run(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
+        let Err(error) = self.run_from(offer, report) else {
+            return Ok(());
+        };
+        let Some(origin) = offer.locked.as_deref().filter(|_| may_be_elsewhere(&error)) else {
+            return Err(error);
+        };
+        let remote = &offer.remote;
+        for source in &origin.others {
+            let other = offer_of(source, remote, &origin.kind, &origin.listed, self.pull.call);
+            let Ok(Some(other)) = other else { continue };
+            warn!(error = %chain(&error), "{} cannot come from the first source; trying {}", remote.model, source.label());
+            match self.run_from(&other, report) {
+                Ok(()) => return Ok(()),
+                Err(other) if may_be_elsewhere(&other) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(error)
+    }
+
+    fn run_from(&self, offer: &Offer, report: &mut PullReport) -> Result<()> {
         let fetched_before = self.pull.tally.network_bytes();
         let places = offer.places(self.pull.call)?;
         // An archive that comes only as a whole.
@@ -82,7 +104,9 @@ impl Attempt<'_> {
 
     fn run_at(&self, offer: &Offer, places: &Places, report: &mut PullReport) -> Result<()> {
         let store = &self.engine.store;
-        let manifest = match self.pull.manifest {
+        // Another source of the same version may have cut it otherwise.
+        let is_first = Arc::ptr_eq(&offer.source, &self.pull.offer.source);
+        let manifest = match self.pull.manifest.filter(|_| is_first) {
             Some(manifest) => manifest.clone(),
             None => self.engine.manifest(self.records, offer, self.pull.call)?,
         };
@@ -228,6 +252,17 @@ impl Attempt<'_> {
         partial.set_manifest(&measured.manifest, &measured.here)?;
         Ok((measured.manifest, measured.new_bytes))
     }
+}
+
+/// Whether another source may have what one does not give.
+fn may_be_elsewhere(error: &Error) -> bool {
+    is_of_source(error)
+        || matches!(
+            error.kind(),
+            ErrorKind::Offline { .. }
+                | ErrorKind::RateLimited { .. }
+                | ErrorKind::Authentication { .. }
+        )
 }
 
 /// Whether an error is about what a source has, and not about this machine or what was asked for.

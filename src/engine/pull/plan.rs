@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    fn plan_installed(
+    pub(crate) fn plan_installed(
         &self,
         model: ModelRef,
         record: ModelRecord,

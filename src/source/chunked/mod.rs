@@ -36,7 +36,7 @@ use crate::size::sizes_apart;
 use crate::source::places::{DigestPlaces, Places};
 use crate::source::unusable::Unusable;
 use crate::source::{
-    Context, Entry, Identity, ListFilter, Route, Source, SyncRequest, warn_left_out,
+    Context, Entry, Identity, ListFilter, LockedVersion, Route, Source, SyncRequest, warn_left_out,
 };
 use crate::url::Url;
 
@@ -153,7 +153,8 @@ impl Source for Chunked {
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
-        self.index.refresh(call, false)?;
+        let refresh = || self.index.refresh(call, false).map(drop);
+        call.once(&self.index_url().to_string(), refresh)?;
         self.index.find(call, path, version)
     }
 
@@ -175,6 +176,15 @@ impl Source for Chunked {
             let mut body = call.body(url, &GetOptions::default())?;
             read(url, body.read_whole(MAX_MANIFEST_BYTES, &call.cancel)?)
         })
+    }
+
+    /// Manifests and chunks are documents that their digests name, and so may be files that another kind of source had: those
+    /// that are one chunk.
+    fn locked_manifest(&self, call: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
+        if locked.kind == self.kind().as_str() {
+            return self.manifest(call, locked.remote, Route::Direct).map(Some);
+        }
+        Ok(locked.listed.has_sha256().then(|| locked.listed.clone()))
     }
 
     fn places(&self, _: &Call, _: Option<&Pin>, _: Route) -> Result<Places> {
