@@ -84,7 +84,6 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
 /// Ends the command as the first model does that could not be looked up, or else as the lock is.
 fn end(session: &Session, report: LockReport, is_check: bool) -> CliResult {
     let is_stale = report.is_stale();
-    let path = &session.path;
     for entry in report.entries {
         match entry.state {
             LockState::Unknown(error) => return failed(session, error),
@@ -138,7 +137,14 @@ fn print(session: &Session, report: &LockReport, is_check: bool) -> CliResult {
         return Ok(());
     }
     let file = report.file.display();
-    session.say(format!("{file}: {}", sums.join(", ")))
+    session.say(format!("{file}: {}", sums.join(", ")))?;
+    if is_check && report.is_stale() {
+        let path = &session.path;
+        session.note(format!(
+            "Run '{path} lock' to lock what the sources offer now."
+        ));
+    }
+    Ok(())
 }
 
 fn print_entry(session: &Session, entry: &LockEntry, is_check: bool) -> CliResult {

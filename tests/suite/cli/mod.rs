@@ -9,6 +9,7 @@ mod full_disk;
 mod hub;
 mod kills;
 mod listing;
+mod locking;
 mod mount;
 mod output;
 mod process;

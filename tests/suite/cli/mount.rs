@@ -13,7 +13,7 @@ use crate::support::platform::SYSTEM;
 use crate::support::root;
 
 /// The command lines that every parent must understand, and what the manager is asked then.
-const LINES: [(&str, &str); 16] = [
+const LINES: [(&str, &str); 18] = [
     ("list", "list"),
     ("ls g", "list"),
     (
@@ -34,6 +34,8 @@ const LINES: [(&str, &str); 16] = [
     ("copy g/m v1 --force folder", "copy g/m v1 to folder"),
     ("copy --force g/m v1 folder", "copy g/m v1 to folder"),
     ("sync --all", "sync"),
+    ("lock g/m@v1 --file x.lock", "lock g/m@v1 in x.lock"),
+    ("lock --check", "check_lock in models.lock"),
     ("du g/m", "disk_usage"),
     ("prune", "plan_prune"),
 ];

@@ -8,6 +8,7 @@ use modelrack::installed::{
     Listing, PruneOptions, PrunePlan, PruneReport, RemoveReport, UpdateReport, UsageOptions,
     UsageReport, VerifyReport,
 };
+use modelrack::lock::{LockOptions, LockReport};
 use modelrack::progress::Download;
 use modelrack::pull::MatchingReport;
 use modelrack::remote::{
@@ -143,6 +144,21 @@ impl Manager for Recording {
     fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
         self.note(format!("verify repair={}", options.repair))?;
         Ok(VerifyReport::default())
+    }
+
+    fn lock(&self, options: &LockOptions) -> Result<LockReport> {
+        let models: String = options
+            .models
+            .iter()
+            .map(|model| format!("{model} "))
+            .collect();
+        self.note(format!("lock {models}in {}", options.file.display()))?;
+        Ok(LockReport::default())
+    }
+
+    fn check_lock(&self, options: &LockOptions) -> Result<LockReport> {
+        self.note(format!("check_lock in {}", options.file.display()))?;
+        Ok(LockReport::default())
     }
 
     fn copy(&self, model: &ModelAddress, to: &Path, _: &CopyOptions) -> Result<CopyReport> {

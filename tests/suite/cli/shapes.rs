@@ -213,6 +213,14 @@ fn errors() -> Vec<Error> {
         Error::from(ErrorKind::NotPublishable {
             findings: vec![text("model 'a': one"), text("target 'b': two")],
         }),
+        Error::from(ErrorKind::LockStale {
+            path: PathBuf::from("models.lock"),
+            models: vec![text("g/m v1")],
+        }),
+        Error::from(ErrorKind::LockStale {
+            path: PathBuf::from("models.lock"),
+            models: vec![text("g/m v1"), text("g/n v1")],
+        }),
         Error::from(ErrorKind::NotInstalled {
             model: text("g/m v1"),
             near: vec![],

@@ -11,6 +11,7 @@ mod fixture;
 mod foreign;
 mod hostile;
 mod index;
+mod locks;
 mod names;
 mod partials;
 mod plans;
