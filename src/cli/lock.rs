@@ -92,9 +92,6 @@ fn end(session: &Session, report: LockReport, is_check: bool) -> CliResult {
         }
     }
     if is_check && is_stale {
-        session.note(format!(
-            "Run '{path} lock' to lock what the sources offer now."
-        ));
         return Err(CliError::Reported { exit: LOCK_STALE });
     }
     Ok(())
