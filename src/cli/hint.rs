@@ -164,6 +164,11 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             format!("set {folder} to a folder that you may write to")
         }
         ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
+        ErrorKind::Authentication { url, looked_at, .. } if !looked_at.is_empty() => {
+            let host = url.authority();
+            let looked_at = looked_at.join("; ");
+            format!("log in with 'docker login {host}' or 'podman login {host}': {looked_at}")
+        }
         ErrorKind::Authentication {
             failure,
             token_origin: Some(origin),

@@ -335,6 +335,9 @@ pub enum ErrorKind {
         token_origin: Option<String>,
         /// What the server says about it, if it does.
         reason: Option<String>,
+        /// Where credentials were looked for, each place with what came of it: "/home/ada/.docker/config.json has no login
+        /// for ghcr.io". Empty where they come from a variable or from the source's URL.
+        looked_at: Vec<String>,
     },
     /// The certificate of a server, or of a proxy, is not accepted.
     Certificate {

@@ -45,8 +45,8 @@
 //!         ErrorKind::RateLimited { url, retry_after, token_variable, reason } => {
 //!             format!("{url} allows more after {retry_after:?}, or with a token in {token_variable:?} ({reason:?})")
 //!         }
-//!         ErrorKind::Authentication { url, failure, token_variable, token_origin, reason } => match failure {
-//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?})"),
+//!         ErrorKind::Authentication { url, failure, token_variable, token_origin, reason, looked_at } => match failure {
+//!             AuthFailure::Missing => format!("{url} needs a token in {token_variable:?} ({reason:?}, {looked_at:?})"),
 //!             AuthFailure::Refused => format!("{url} rejects the token in {token_origin:?}"),
 //!             AuthFailure::Forbidden => format!("{url} does not exist, or needs a token in {token_variable:?}"),
 //!             AuthFailure::Gated => format!("accept the terms of the model at {url}"),

@@ -216,6 +216,7 @@ impl fmt::Display for ErrorKind {
                 token_origin,
                 token_variable,
                 reason,
+                ..
             } => {
                 match failure {
                     AuthFailure::Missing => f.write_str("the server requires credentials")?,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use super::authority::Reason;
+use super::authority::{Explanation, Reason};
 use super::coding::{codings, decoded};
 use super::page::PageSigns;
 use super::resume::Origin;
@@ -29,8 +29,8 @@ pub(super) fn read(
         (206 | 416, Some(_)) => return Ok(None),
         (304, _) if origin.options.known.is_some() => return Ok(Some(Answer::Unchanged)),
         _ => {
-            let reason = origin.client.reason(&url, &mut response);
-            return Err(refusal(url, &response, access, reason));
+            let explanation = origin.client.explanation(&url, &mut response);
+            return Err(refusal(url, &response, access, explanation));
         }
     }
     let body = body(url, response, sent, origin, access)?;
@@ -114,13 +114,14 @@ fn validators(response: &Response) -> Validators {
     }
 }
 
-/// Makes the failure of a response that is not what was requested. `reason` is what the server says of it.
+/// Makes the failure of a response that is not what was requested.
 pub(super) fn refusal(
     url: Url,
     response: &Response,
     access: &Access<'_>,
-    reason: Option<Reason>,
+    explanation: Explanation,
 ) -> Failure {
+    let Explanation { reason, looked_at } = explanation;
     let (authorized, token_variable) = (access.authorization.is_some(), access.token_variable);
     let token_origin = access.origin.map(str::to_owned);
     let now = SystemTime::now();
@@ -157,6 +158,7 @@ pub(super) fn refusal(
             token_variable,
             token_origin,
             reason: words,
+            looked_at,
         },
         (403, _) if retry_after.is_some() => rate_limited(url),
         (429, _) => rate_limited(url),
@@ -170,6 +172,7 @@ pub(super) fn refusal(
             token_variable,
             token_origin,
             reason: words,
+            looked_at,
         },
         (404 | 410, _) => network(status, "not found".into(), server_code, url),
         _ => {

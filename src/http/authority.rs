@@ -31,11 +31,12 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
         exchange: &Exchange<'_>,
     ) -> Result<Authorization, Failure>;
 
-    /// Learns from a response that is neither a success nor a 304. Returns whether the same request, authorized anew, may
-    /// succeed; it is sent at most once more.
+    /// Learns from a response that is neither a success nor a 304, to a request that was `sent` with this. Returns whether
+    /// the same request, authorized anew, may succeed; it is sent at most once more.
     fn refused(
         &self,
         request: &Outgoing<'_>,
+        sent: &Authorization,
         response: &mut Response,
         exchange: &Exchange<'_>,
     ) -> Result<bool, Failure>;
@@ -44,6 +45,19 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
     fn reason(&self, _body: &[u8]) -> Option<Reason> {
         None
     }
+
+    /// Returns where it has looked for credentials, each place with what came of it, as short sentences.
+    fn looked_at(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What is known of a refusal beyond its status.
+#[derive(Debug, Default)]
+pub(crate) struct Explanation {
+    pub(crate) reason: Option<Reason>,
+    /// Where credentials were looked for.
+    pub(crate) looked_at: Vec<String>,
 }
 
 /// What authorizes a request.
@@ -113,6 +127,23 @@ impl Exchange<'_> {
     /// Sends a request as it stands, once, and returns the response whatever its status.
     pub(crate) fn send(&self, request: &Outgoing<'_>) -> Result<Response, Failure> {
         self.client.transmit(request, None, self.cancel)
+    }
+
+    /// Makes the failure of a response to such a request. `origin` is where the credentials came from that it carried, and
+    /// `explanation` what the authority knows about it.
+    pub(crate) fn refusal(
+        &self,
+        url: &Url,
+        response: &Response,
+        origin: Option<&str>,
+        explanation: Explanation,
+    ) -> Failure {
+        let access = super::answer::Access {
+            authorization: origin.map(|_| Secret::new("")),
+            origin,
+            token_variable: None,
+        };
+        super::answer::refusal(url.clone(), response, &access, explanation)
     }
 
     /// What cancels the operation.
@@ -190,7 +221,7 @@ impl Client {
             let is_refusal = !response.is_success() && response.status != 304;
             if is_repeated
                 || !is_refusal
-                || !authority.refused(request, &mut response, &exchange)?
+                || !authority.refused(request, &authorization, &mut response, &exchange)?
             {
                 return Ok((response, authorization.origin));
             }
@@ -198,13 +229,18 @@ impl Client {
         }
     }
 
-    /// Finds out from a refusal's body what its server says.
-    pub(super) fn reason(&self, url: &Url, response: &mut Response) -> Option<Reason> {
-        let authority = self.authority_for(url)?;
+    /// Finds out from a refusal's body what its server says, and where credentials for it were looked for.
+    pub(super) fn explanation(&self, url: &Url, response: &mut Response) -> Explanation {
+        let Some(authority) = self.authority_for(url) else {
+            return Explanation::default();
+        };
         let mut body = Vec::new();
         let mut reader = (&mut response.body).take(MAX_REASON_BYTES);
-        reader.read_to_end(&mut body).ok()?;
-        authority.reason(&body)
+        let is_read = reader.read_to_end(&mut body).is_ok();
+        Explanation {
+            reason: authority.reason(&body).filter(|_| is_read),
+            looked_at: authority.looked_at(),
+        }
     }
 
     /// Makes the failure of a response that is not what the request is for. `origin` is where the credentials came from.
@@ -219,8 +255,8 @@ impl Client {
             origin,
             token_variable: None,
         };
-        let reason = self.reason(url, &mut response);
-        super::answer::refusal(url.clone(), &response, &access, reason)
+        let explanation = self.explanation(url, &mut response);
+        super::answer::refusal(url.clone(), &response, &access, explanation)
     }
 }
 
@@ -294,6 +330,7 @@ mod tests {
         fn refused(
             &self,
             _: &Outgoing<'_>,
+            _: &Authorization,
             response: &mut Response,
             _: &Exchange<'_>,
         ) -> Result<bool, Failure> {

@@ -250,6 +250,7 @@ fn cases() -> Vec<Case> {
                 token_variable: None,
                 token_origin: None,
                 reason: None,
+                looked_at: Vec::new(),
             });
             failing(rack, error)
         }),

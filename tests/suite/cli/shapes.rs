@@ -75,6 +75,7 @@ fn errors() -> Vec<Error> {
             token_variable,
             token_origin: None,
             reason: None,
+            looked_at: Vec::new(),
         })
     };
     let invalid = |choices| {
