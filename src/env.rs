@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::platform::{self, System};
@@ -36,6 +37,8 @@ pub struct Environment {
     home: Option<PathBuf>,
     system: System,
     boot: Option<String>,
+    /// The number of the user, if it is that of this process and the system has one.
+    user: Option<u32>,
 }
 
 impl Environment {
@@ -52,6 +55,7 @@ impl Environment {
             home: std::env::home_dir(),
             system: platform::SYSTEM,
             boot: platform::boot_id(),
+            user: platform::user_id(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Environment {
             home: Some(home.into()),
             system,
             boot: None,
+            user: None,
         }
     }
 
@@ -247,6 +252,40 @@ impl Environment {
         Ok(cache.join("huggingface"))
     }
 
+    /// Returns the folders in which the tools of containers keep a file of credentials, in the order in which they look
+    /// ([containers-auth.json]).
+    ///
+    /// [containers-auth.json]: https://man.archlinux.org/man/containers-auth.json.5
+    pub(crate) fn container_dirs(&self) -> Vec<PathBuf> {
+        let runtime = self.path("XDG_RUNTIME_DIR");
+        // What these tools take where a login has no such folder, as that of root.
+        let of_user = self.user.filter(|_| self.system == System::Linux);
+        let runtime = runtime.map(|dir| dir.join("containers"));
+        let runtime = runtime.or(of_user.map(|id| format!("/run/containers/{id}").into()));
+        let config = self.xdg("XDG_CONFIG_HOME", &[".config"]).ok();
+        let config = config.map(|dir| dir.join("containers"));
+        runtime.into_iter().chain(config).collect()
+    }
+
+    /// Returns a command that runs a program of the search path in this environment, and nothing else; `None` if there is
+    /// no program of that name.
+    pub(crate) fn program(&self, name: &str) -> Option<Command> {
+        let is_path = |name: &OsStr| match self.system {
+            System::Windows => name.eq_ignore_ascii_case("PATH"),
+            _ => name == "PATH",
+        };
+        let mut variables = self.variables.iter();
+        let (_, path) = variables.find(|(name, _)| is_path(name))?;
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        // A folder without a root would be that of whatever is worked on.
+        let mut folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+        let program =
+            folders.find_map(|folder| Some(folder.join(&file)).filter(|it| it.is_file()))?;
+        let mut command = Command::new(program);
+        command.env_clear().envs(&self.variables);
+        Some(command)
+    }
+
     // A relative path must be ignored: <https://specifications.freedesktop.org/basedir-spec/latest/>.
     fn xdg(&self, name: &str, default: &[&str]) -> Result<PathBuf> {
         match self.path(name).filter(|path| path.is_absolute()) {
@@ -334,6 +373,48 @@ mod tests {
             .variable("APPDATA", "R")
             .variable("LOCALAPPDATA", "L");
         assert_eq!(dirs(&set), ["R", "R", "L"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn container_tools_have_folders_of_their_own() {
+        let home = std::env::temp_dir();
+        let linux = Environment::empty(System::Linux, &home);
+        let config = home.join(".config").join("containers");
+        assert_eq!(linux.container_dirs(), std::slice::from_ref(&config));
+        let run = home.join("run");
+        let set = linux.clone().variable("XDG_RUNTIME_DIR", &run);
+        assert_eq!(
+            set.container_dirs(),
+            [run.join("containers"), config.clone()]
+        );
+        let user = Some(1000);
+        let without_runtime = Environment { user, ..linux };
+        let expected = [PathBuf::from("/run/containers/1000"), config];
+        assert_eq!(without_runtime.container_dirs(), expected);
+    }
+
+    #[test]
+    fn programs_are_found_by_the_search_path_alone() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let file = format!("tool{}", std::env::consts::EXE_SUFFIX);
+        std::fs::write(folders[1].path().join(&file), "").unwrap();
+        let paths = [
+            ".".into(),
+            folders[0].path().to_owned(),
+            folders[1].path().to_owned(),
+        ];
+        let path = std::env::join_paths(paths).unwrap();
+        let env = Environment::empty(platform::SYSTEM, "/").variable("A", "1");
+        assert!(env.program("tool").is_none());
+        let env = env.variable("PATH", path);
+        let command = env.program("tool").unwrap();
+        assert_eq!(command.get_program(), folders[1].path().join(&file));
+        assert!(
+            command
+                .get_envs()
+                .any(|(name, value)| name == "A" && value == Some("1".as_ref()))
+        );
+        assert!(env.program("other").is_none());
     }
 
     #[test]

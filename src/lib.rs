@@ -267,6 +267,7 @@ mod mutex;
 mod near;
 mod parse;
 mod platform;
+mod program;
 pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;

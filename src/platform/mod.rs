@@ -20,6 +20,7 @@
 //! | `sync_all_files` | makes everything written so far durable at once, if the system can |
 //! | `forget_cached` | has the system read a file from the disk again, if it can be told to |
 //! | `may_be_alive` | returns whether a process that held a lock may still be running |
+//! | `user_id` | returns the number of the user whose process this is, if the system has numbers |
 //! | `host_name` | returns the name of this machine |
 //! | `UNLINKS_OPEN_FILES` | whether an open file can be removed |
 //! | `is_transient` | returns whether a rename failed only because another program has the file open |

@@ -282,6 +282,10 @@ pub(crate) fn is_transient(_: &io::Error) -> bool {
 
 pub(crate) const UNLINKS_OPEN_FILES: bool = true;
 
+pub(crate) fn user_id() -> Option<u32> {
+    Some(rustix::process::getuid().as_raw())
+}
+
 pub(crate) fn host_name() -> String {
     rustix::system::uname()
         .nodename()

@@ -135,6 +135,10 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
 
 pub(crate) const UNLINKS_OPEN_FILES: bool = false;
 
+pub(crate) fn user_id() -> Option<u32> {
+    None
+}
+
 pub(crate) fn host_name() -> String {
     String::new()
 }
