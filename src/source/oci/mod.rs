@@ -6,6 +6,7 @@
 //! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
 mod artifact;
+mod auth;
 mod kind;
 mod place;
 mod platform;
@@ -30,6 +31,7 @@ use crate::source::{Context, Identity, ListFilter, Route, Source, at_once, choos
 use crate::url::Scheme;
 
 use artifact::Artifact;
+use auth::RegistryAuthority;
 use place::RegistryPlace;
 use platform::Platform;
 use registry::{Named, Reference, Registry, blob_path};
@@ -61,9 +63,11 @@ impl Oci {
         is_configured: bool,
         context: &Context,
     ) -> Self {
+        let authority: Arc<dyn Authority> =
+            Arc::new(RegistryAuthority::new(&place.api, &context.environment));
         Self {
             cache: RegistryCache::of_documents(&context.cache_dir, &identity.key),
-            authority: None,
+            authority: Some(authority),
             content_stores: content_stores(&context.environment),
             identity,
             place,
