@@ -66,6 +66,14 @@ fn is_link(made: io::Result<()>, link: &Path) -> bool {
         .is_ok_and(|there| there.file_type().is_symlink())
 }
 
+/// Writes a program of the system's shell; false where a file of text cannot be run.
+pub(crate) fn script(path: &Path, text: &str) -> bool {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    cfg!(unix)
+}
+
 /// A name with this extension that is no Unicode; not every file system takes it.
 pub(crate) fn name_without_unicode(extension: &str) -> OsString {
     #[cfg(unix)]

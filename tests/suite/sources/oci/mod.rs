@@ -1,5 +1,6 @@
 //! OCI registries: a tag is resolved to a digest once, and everything comes from that.
 
+mod access;
 mod listing;
 mod naming;
 mod pulling;

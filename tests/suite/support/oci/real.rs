@@ -14,6 +14,8 @@ use super::{Artifact, MANIFEST_TYPE, sha256};
 pub(crate) struct RealRegistry {
     process: Child,
     host: String,
+    /// The value of the `Authorization` header of what is pushed.
+    authorization: String,
     _folder: TempDir,
 }
 
@@ -54,8 +56,15 @@ impl RealRegistry {
         Some(Self {
             process,
             host,
+            authorization: String::new(),
             _folder,
         })
+    }
+
+    /// Pushes with this `Authorization` from now on.
+    pub(crate) fn authorized(mut self, authorization: &str) -> Self {
+        authorization.clone_into(&mut self.authorization);
+        self
     }
 
     /// `127.0.0.1:PORT`.
@@ -91,10 +100,10 @@ impl RealRegistry {
     fn send(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (host, length) = (&self.host, body.len());
+        let (host, length, authorization) = (&self.host, body.len(), &self.authorization);
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\nauthorization: {authorization}\r\nconnection: close\r\n\r\n"
         )
         .unwrap();
         stream.write_all(body).unwrap();
