@@ -78,6 +78,9 @@ impl NewFile {
         }
         self.put_in_place()?;
         if let Some(parent) = self.path.parent() {
+            // A name alone is one in the current folder.
+            let is_current = parent.as_os_str().is_empty();
+            let parent = if is_current { Path::new(".") } else { parent };
             platform::sync_folder(parent).at("sync", parent)?;
         }
         Ok(())

@@ -189,3 +189,20 @@ fn a_lock_that_is_killed_while_it_is_written_leaves_the_old_one_or_the_new_one()
     let locks: Vec<String> = names.filter(|name| name == "models.lock").collect();
     assert_eq!(locks, ["models.lock"]);
 }
+
+#[test]
+fn without_a_file_the_lock_is_in_the_current_folder() {
+    let rack = Rack::with_model();
+    for line in [
+        "lock g/m@v1",
+        "lock --check",
+        "pull --locked",
+        "pull --frozen",
+    ] {
+        let mut command = program(&rack, line);
+        command.current_dir(rack.temp.path());
+        finish(command).success();
+    }
+    assert!(file(&rack).is_file());
+    rack.assert_sample_installed();
+}
