@@ -10,7 +10,7 @@ use super::{Chunking, Registry, Writing, WrittenVersion};
 use crate::catalog::Metadata;
 use crate::digest::{Checksum, Digest};
 use crate::error::{Error, Result, chain};
-use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
+use crate::manifest::{self, MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::model::ModelRef;
 use crate::progress::tally::Tally;
 use crate::progress::{Step, Task};
@@ -58,7 +58,7 @@ pub(crate) fn write_version(
     };
     let previous = previous.filter(|it| digests.as_ref().is_some_and(|all| has_digests(it, all)));
     if let Some(previous) = &previous {
-        ranges = previous.parts().iter().map(|part| part.range()).collect();
+        ranges = previous.parts().iter().map(manifest::Part::range).collect();
     }
     let chunks = write_chunks(stream, ranges, &name, registry.writer, writing)?;
     let digests = match digests {

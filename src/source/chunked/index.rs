@@ -34,6 +34,9 @@ pub(super) struct Origin {
     document: Option<Stamp>,
 }
 
+/// Reads the shard with a digest.
+type ReadShard<'a> = dyn Fn(&Digest) -> Result<Vec<u8>> + 'a;
+
 #[derive(Debug)]
 pub(super) struct Index {
     /// Of the source.
@@ -132,7 +135,7 @@ impl Index {
         &self,
         document: File,
         origin: Origin,
-        shard: Option<&dyn Fn(&Digest) -> Result<Vec<u8>>>,
+        shard: Option<&ReadShard<'_>>,
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<Option<Shards>> {
         let mut compiler = Compiler::new(out);
