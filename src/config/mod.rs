@@ -44,6 +44,7 @@
 //!
 //! [sources.ghcr]                         # oci: a registry that speaks the OCI distribution specification
 //! oci = "https://ghcr.io/acme"           # with or without the beginning of the names of its repositories
+//!                                        # or an OCI layout: "oci-layout:///media/stick/llama"
 //! insecure = false                       # whether plain http may be used to another machine
 //! ```
 //!

@@ -104,8 +104,11 @@ impl ModelAddress {
     }
 }
 
+/// The scheme of places that are folders on this machine: `oci-layout:///media/llama:q4`.
+const FOLDER_SCHEME: &str = "oci-layout";
+
 /// Splits `SCHEME://HOST` off, and puts the host in front of the name of the model: `ghcr.io/acme/llama`. The colon before a
-/// port becomes a character that no host has, as names have no colon.
+/// port becomes a character that no host has, as names have no colon. A model in a folder is called like the folder.
 fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
     let at = text.find("://").filter(|at| {
         let scheme = text[..*at].as_bytes();
@@ -115,6 +118,12 @@ fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
         return (None, text.into());
     };
     let begin = at + 3;
+    if &text[..at] == FOLDER_SCHEME && text[begin..].starts_with('/') {
+        let last = text.rfind('/').map_or(begin, |slash| slash + 1);
+        let end = text[last..].find(':').map_or(text.len(), |end| last + end);
+        let name = format!("{FOLDER_SCHEME}/{}", &text[last..]);
+        return (Some(&text[..end]), name.into());
+    }
     let end = text[begin..]
         .find('/')
         .map_or(text.len(), |end| begin + end);
@@ -130,6 +139,7 @@ fn check_version_of(text: &str, version: &str) -> Result<()> {
 impl fmt::Display for ModelAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
+            Some(origin) if origin.starts_with(FOLDER_SCHEME) => f.write_str(origin)?,
             Some(origin) => {
                 let path = self.head.find('/').map_or("", |end| &self.head[end..]);
                 write!(f, "{origin}{path}")?;
@@ -294,6 +304,14 @@ mod tests {
                 row(Some("oci://localhost:5000"), "localhost_5000/llama", None),
             ),
             (
+                "oci-layout:///media/a b/llama:q4",
+                row(
+                    Some("oci-layout:///media/a b/llama"),
+                    "oci-layout/llama",
+                    Some("q4"),
+                ),
+            ),
+            (
                 &format!("oci://GHCR.io/a/b:q4@{digest}"),
                 row(Some("oci://GHCR.io"), "ghcr.io/a/b", Some(&digest)),
             ),
@@ -314,6 +332,8 @@ mod tests {
         }
         let shown = ModelAddress::parse("oci://localhost:5000/a/b:q4", None).unwrap();
         assert_eq!(shown.to_string(), "oci://localhost:5000/a/b@q4");
+        let shown = ModelAddress::parse("oci-layout:///media/llama:q4", None).unwrap();
+        assert_eq!(shown.to_string(), "oci-layout:///media/llama@q4");
         // The version may be given apart, too, but not twice.
         assert!(ModelAddress::parse("a/b:c", Some("d")).is_err());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::place::RegistryPlace;
+use super::place::{LAYOUT_SCHEME, RegistryPlace};
 use super::{Kind, Oci};
 use crate::error::{Error, Result};
 use crate::source::{self, Context, Entry, Identity, Source};
@@ -26,13 +26,21 @@ impl source::Kind for Kind {
 
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
         let EntryWire { oci, insecure } = entry.read()?;
-        let place = RegistryPlace::of_url(&entry.url("oci", &oci)?, insecure);
+        let place = match oci.starts_with(LAYOUT_SCHEME) {
+            true => RegistryPlace::of_layout(&oci),
+            false => RegistryPlace::of_url(&entry.url("oci", &oci)?, insecure),
+        };
         let at = entry.at("oci");
         let place = place.map_err(|reason| Error::config(format!("{at} {reason}")))?;
         Ok(Arc::new(Oci::new(entry.identity, place, true, context)))
     }
 
     fn at(&self, origin: &str, context: &Context) -> Option<Result<Arc<dyn Source>>> {
+        if origin.starts_with(LAYOUT_SCHEME) {
+            let place = RegistryPlace::of_layout(origin);
+            let place = place.map_err(|reason| Error::invalid_ref(origin, reason));
+            return Some(place.map(|place| not_configured(place, context)));
+        }
         let host = origin.strip_prefix(SCHEME)?;
         let place = RegistryPlace::of_host(&host.to_ascii_lowercase());
         Some(place.map(|place| not_configured(place, context)))
@@ -45,9 +53,15 @@ impl source::Kind for Kind {
 
 /// A registry that the configuration does not name goes by its host. A name has no colon, and a host no underscore.
 fn not_configured(place: RegistryPlace, context: &Context) -> Arc<dyn Source> {
-    let identity = Identity {
-        key: format!("{SCHEME}{}", place.host),
-        name: place.host.replace(':', "_"),
+    let identity = match place.is_layout() {
+        true => Identity {
+            key: place.location(),
+            name: LAYOUT_SCHEME.trim_end_matches("://").to_owned(),
+        },
+        false => Identity {
+            key: format!("{SCHEME}{}", place.host),
+            name: place.host.replace(':', "_"),
+        },
     };
     Arc::new(Oci::new(identity, place, false, context))
 }

@@ -8,6 +8,7 @@
 mod artifact;
 mod auth;
 mod kind;
+mod layout;
 mod place;
 mod platform;
 mod registry;
@@ -32,10 +33,14 @@ use crate::url::Scheme;
 
 use artifact::Artifact;
 use auth::RegistryAuthority;
+use layout::Layout;
 use place::RegistryPlace;
 use platform::Platform;
-use registry::{Named, Reference, Registry, blob_path};
+use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest};
+
+/// A registry or a layout; lists of tags are fetched at once.
+type Asked<'a> = dyn Documents + Sync + 'a;
 
 /// The tag that is meant when none is named, where there is one.
 const DEFAULT_TAG: &str = "latest";
@@ -63,11 +68,12 @@ impl Oci {
         is_configured: bool,
         context: &Context,
     ) -> Self {
-        let authority: Arc<dyn Authority> =
-            Arc::new(RegistryAuthority::new(&place.api, &context.environment));
+        let authority = (!place.is_layout()).then(|| -> Arc<dyn Authority> {
+            Arc::new(RegistryAuthority::new(&place.api, &context.environment))
+        });
         Self {
             cache: RegistryCache::of_documents(&context.cache_dir, &identity.key),
-            authority: Some(authority),
+            authority,
             content_stores: content_stores(&context.environment),
             identity,
             place,
@@ -76,7 +82,13 @@ impl Oci {
     }
 
     /// Hands out the registry, for one operation.
-    fn with_registry<T>(&self, call: &Call, ask: impl FnOnce(&Registry<'_>) -> T) -> T {
+    fn with_registry<T>(&self, call: &Call, ask: impl FnOnce(&Asked<'_>) -> T) -> T {
+        if self.place.is_layout() {
+            return ask(&Layout {
+                place: &self.place,
+                call,
+            });
+        }
         if self.place.api.scheme() == Scheme::Http && !self.place.api.is_loopback() {
             let location = self.place.location();
             warn!(
@@ -93,7 +105,7 @@ impl Oci {
     /// Finds what a version names, or the tag that is meant without one.
     fn resolve<'v>(
         &self,
-        registry: &Registry<'_>,
+        registry: &Asked<'_>,
         path: &str,
         repository: &str,
         version: Option<&'v str>,
@@ -142,7 +154,7 @@ impl Oci {
     /// What a tag or digest offers.
     fn remote(
         &self,
-        registry: &Registry<'_>,
+        registry: &Asked<'_>,
         repository: &str,
         (path, version): (&str, &str),
         found: &Named,
@@ -172,7 +184,7 @@ impl Oci {
     /// The one manifest that is meant, of an index or found at once.
     fn image_manifest(
         &self,
-        registry: &Registry<'_>,
+        registry: &Asked<'_>,
         repository: &str,
         full: &str,
         found: &Named,
@@ -268,9 +280,13 @@ impl Source for Oci {
 
     fn places(&self, _: &Call, pin: Option<&Pin>, _: Route) -> Result<Places> {
         let pin = pin.ok_or_else(|| super::no_pin(self))?;
+        let (base, path): (_, fn(&Digest) -> String) = match self.place.is_layout() {
+            true => (self.place.api.clone(), layout::blob_path),
+            false => (self.place.api.join(&pin.repo), blob_path),
+        };
         Ok(Places::ByDigest(DigestPlaces {
-            bases: vec![self.place.api.join(&pin.repo)],
-            path: blob_path,
+            bases: vec![base],
+            path,
             authority: self.authority.clone(),
             elsewhere: self.content_stores.clone(),
         }))

@@ -19,10 +19,14 @@ const WITHOUT_CATALOGUE: [&str; 3] = [DOCKER_HUB, "ghcr.io", "public.ecr.aws"];
 /// The longest name of a repository that every registry takes, in bytes: it shares 255 with the host.
 const MAX_REPOSITORY_BYTES: usize = 200;
 
+/// What the address of an OCI layout begins with.
+pub(super) const LAYOUT_SCHEME: &str = "oci-layout://";
+
 /// Where a registry is, and the beginning of its repositories' names.
 #[derive(Debug, Clone)]
 pub(super) struct RegistryPlace {
-    /// What people call its host, with the port if there is one: `ghcr.io`, `docker.io`, `localhost:5000`.
+    /// What people call its host, with the port if there is one: `ghcr.io`, `docker.io`, `localhost:5000`. Of a layout, the
+    /// name of the folder.
     pub(super) host: String,
     /// Its interface, such as `https://registry-1.docker.io/v2`.
     pub(super) api: Url,
@@ -63,6 +67,26 @@ impl RegistryPlace {
         })
     }
 
+    /// Reads `oci-layout:///FOLDER`: what is in it is called like the folder, as a rule.
+    pub(super) fn of_layout(url: &str) -> Result<Self, &'static str> {
+        let path = url.strip_prefix(LAYOUT_SCHEME).unwrap_or_default();
+        let api = Url::parse(&format!("file://{path}"));
+        let api = api.map_err(|_| "needs three slashes, such as oci-layout:///srv/models")?;
+        let path = api.to_file_path();
+        let name = path.as_deref().and_then(|path| path.file_name()?.to_str());
+        let name = name.ok_or("is not a folder with a name")?.to_owned();
+        Ok(Self {
+            host: name,
+            api,
+            prefix: String::new(),
+        })
+    }
+
+    /// Whether it is a folder on this machine.
+    pub(super) fn is_layout(&self) -> bool {
+        self.api.scheme() == Scheme::File
+    }
+
     /// Reads the `HOST` of an address such as `oci://HOST/acme/llama`. On this machine, registries speak plain http.
     pub(super) fn of_host(host: &str) -> Result<Self> {
         let url = |scheme: &str| Url::parse(&format!("{scheme}://{host}"));
@@ -82,6 +106,9 @@ impl RegistryPlace {
 
     /// What people write for it.
     pub(super) fn location(&self) -> String {
+        if self.is_layout() {
+            return format!("{LAYOUT_SCHEME}{}", self.api.path().trim_end_matches('/'));
+        }
         let scheme = match self.api.scheme() {
             Scheme::Http => "http",
             _ => "https",
@@ -92,6 +119,9 @@ impl RegistryPlace {
 
     /// The repository of a model; `None` if none can have that name.
     pub(super) fn repository(&self, path: &str) -> Option<String> {
+        if self.is_layout() {
+            return Some(path.to_owned());
+        }
         let name = match self.host == DOCKER_HUB && self.prefix.is_empty() && !path.contains('/') {
             true => below(DOCKER_HUB_OFFICIAL, path),
             false => below(&self.prefix, path),

@@ -85,13 +85,26 @@ impl<'a> Reference<'a> {
     }
 }
 
-impl Registry<'_> {
+/// What is asked of a registry, wherever that is.
+pub(super) trait Documents {
     /// Fetches what a reference names; `None` if there is no such tag, manifest or repository.
-    pub(super) fn resolve(
-        &self,
-        repository: &str,
-        reference: Reference<'_>,
-    ) -> Result<Option<Named>> {
+    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>>;
+
+    /// Fetches a manifest or an index.
+    fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>>;
+
+    /// Fetches a small blob, such as a configuration.
+    fn blob(&self, repository: &str, digest: Digest, most_bytes: u64) -> Result<Option<Named>>;
+
+    /// Lists the tags of a repository; `None` if there is no such repository.
+    fn tags(&self, repository: &str) -> Result<Option<Vec<String>>>;
+
+    /// Lists the repositories; `None` if the registry has no catalogue.
+    fn catalogue(&self) -> Result<Option<Vec<String>>>;
+}
+
+impl Documents for Registry<'_> {
+    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
         let tag = match reference {
             Reference::Digest(digest) => return self.manifest(repository, digest),
             Reference::Tag(tag) => tag,
@@ -101,7 +114,7 @@ impl Registry<'_> {
             Head::Digest(digest) => self.manifest(repository, digest),
             Head::Missing => Ok(None),
             Head::Unknown => {
-                let json = self.get(&url, MAX_DOCUMENT_BYTES, None)?;
+                let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
                 Ok(json.map(|json| {
                     let digest = Digest::of(&json);
                     self.cache.keep_document(&digest, &json);
@@ -111,30 +124,57 @@ impl Registry<'_> {
         }
     }
 
-    /// Fetches a manifest or an index, if it is not here yet.
-    pub(super) fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
+    fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
         let url = self
             .place
             .url(repository, &format!("manifests/sha256:{digest}"));
         self.document(url, digest, MAX_DOCUMENT_BYTES)
     }
 
-    /// Fetches a small blob, such as a configuration.
-    pub(super) fn blob(
-        &self,
-        repository: &str,
-        digest: Digest,
-        most_bytes: u64,
-    ) -> Result<Option<Named>> {
+    fn blob(&self, repository: &str, digest: Digest, most_bytes: u64) -> Result<Option<Named>> {
         let url = self.place.url(repository, &blob_path(&digest));
         self.document(url, digest, most_bytes)
     }
 
+    fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
+        let url = self.place.url(repository, "tags/list");
+        let mut tags = Vec::new();
+        let pages = self.pages(url, |json, url| {
+            let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
+                Error::registry_from(url, "the list of tags is malformed", error)
+            })?;
+            let page = page.tags.unwrap_or_default().into_iter();
+            tags.extend(page.filter(|tag| is_tag(tag) && !is_of_referrers(tag)));
+            Ok(())
+        });
+        Ok(missing_as_none(pages)?.map(|()| tags))
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<String>>> {
+        if self.place.has_no_catalogue() {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        let pages = self.pages(self.place.api.join("_catalog"), |json, url| {
+            let page: CatalogueWire = serde_json::from_slice(json)
+                .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
+            names.extend(page.repositories.unwrap_or_default());
+            Ok(())
+        });
+        match pages {
+            Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Ok(None),
+            pages => pages.map(|()| Some(names)),
+        }
+    }
+}
+
+impl Registry<'_> {
+    /// Returns a document, which is fetched if it is not here yet.
     fn document(&self, url: Url, digest: Digest, most_bytes: u64) -> Result<Option<Named>> {
         let json = match self.cache.document(&digest) {
             Some(json) => Some(json),
             None => {
-                let fetched = self.get(&url, most_bytes, Some(&digest))?;
+                let fetched = get(self.call, &url, most_bytes, Some(&digest))?;
                 if let Some(json) = &fetched {
                     self.cache.keep_document(&digest, json);
                 }
@@ -142,25 +182,6 @@ impl Registry<'_> {
             }
         };
         Ok(json.map(|json| Named { digest, json, url }))
-    }
-
-    /// Fetches a document, and compares it with the digest if there is one; `None` if it does not exist.
-    fn get(&self, url: &Url, most_bytes: u64, digest: Option<&Digest>) -> Result<Option<Vec<u8>>> {
-        let options = GetOptions {
-            accept: Some(ACCEPT),
-            may_be_missing: true,
-            ..GetOptions::default()
-        };
-        let fetched = self.call.retrying(slice::from_ref(url), |_, url| {
-            let mut body = self.call.body(url, &options)?;
-            let bytes = body.read_whole(most_bytes, &self.call.cancel)?;
-            if let Some(digest) = digest {
-                let what = || format!("the manifest ({url})");
-                check_digest(what, digest, &Digest::of(&bytes)).map_err(Failure::transient)?;
-            }
-            Ok(bytes)
-        });
-        missing_as_none(fetched)
     }
 
     /// Asks which document a tag names, without fetching it.
@@ -178,39 +199,6 @@ impl Registry<'_> {
             // A transport of another program may know nothing but GET.
             Err(error) if is_without_response(&error) => Ok(Head::Unknown),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Lists the tags of a repository; `None` if there is no such repository.
-    pub(super) fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
-        let url = self.place.url(repository, "tags/list");
-        let mut tags = Vec::new();
-        let pages = self.pages(url, |json, url| {
-            let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
-                Error::registry_from(url, "the list of tags is malformed", error)
-            })?;
-            let page = page.tags.unwrap_or_default().into_iter();
-            tags.extend(page.filter(|tag| is_tag(tag) && !is_of_referrers(tag)));
-            Ok(())
-        });
-        Ok(missing_as_none(pages)?.map(|()| tags))
-    }
-
-    /// Lists the repositories; `None` if the registry has no catalogue.
-    pub(super) fn catalogue(&self) -> Result<Option<Vec<String>>> {
-        if self.place.has_no_catalogue() {
-            return Ok(None);
-        }
-        let mut names = Vec::new();
-        let pages = self.pages(self.place.api.join("_catalog"), |json, url| {
-            let page: CatalogueWire = serde_json::from_slice(json)
-                .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
-            names.extend(page.repositories.unwrap_or_default());
-            Ok(())
-        });
-        match pages {
-            Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Ok(None),
-            pages => pages.map(|()| Some(names)),
         }
     }
 
@@ -238,6 +226,30 @@ impl Registry<'_> {
         warn!("a list has more than {MAX_PAGES} pages, and the rest is left out ({url})");
         Ok(())
     }
+}
+
+/// Fetches a document, and compares it with the digest if there is one; `None` if it does not exist.
+pub(super) fn get(
+    call: &Call,
+    url: &Url,
+    most_bytes: u64,
+    digest: Option<&Digest>,
+) -> Result<Option<Vec<u8>>> {
+    let options = GetOptions {
+        accept: Some(ACCEPT),
+        may_be_missing: true,
+        ..GetOptions::default()
+    };
+    let fetched = call.retrying(slice::from_ref(url), |_, url| {
+        let mut body = call.body(url, &options)?;
+        let bytes = body.read_whole(most_bytes, &call.cancel)?;
+        if let Some(digest) = digest {
+            let what = || format!("the manifest ({url})");
+            check_digest(what, digest, &Digest::of(&bytes)).map_err(Failure::transient)?;
+        }
+        Ok(bytes)
+    });
+    missing_as_none(fetched)
 }
 
 /// What HEAD says of a tag.

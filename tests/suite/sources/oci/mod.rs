@@ -1,6 +1,7 @@
 //! OCI registries: a tag is resolved to a digest once, and everything comes from that.
 
 mod access;
+mod layouts;
 mod listing;
 mod naming;
 mod pulling;

@@ -1,0 +1,128 @@
+//! An OCI layout: the documents of a registry in a folder, for places without a network, and for interchange with `oras`,
+//! `skopeo` and `podman` ([image layout]).
+//!
+//! ```text
+//! ├── oci-layout           says that it is one
+//! ├── index.json           the manifests, each with its tag as an annotation
+//! └── blobs/sha256/<hex>   manifests, configurations and layers
+//! ```
+//!
+//! It holds one repository as a rule, which is called like the folder. A tag may also be a whole reference, as `podman` and
+//! containerd write them: then, that is the repository.
+//!
+//! [image layout]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+
+use std::collections::BTreeSet;
+
+use super::place::RegistryPlace;
+use super::registry::{Documents, Named, Reference, get};
+use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::http::call::Call;
+
+const INDEX: &str = "index.json";
+/// Annotations with the name of a manifest, the whole one first: where one folder has several repositories, the other may be
+/// the tag alone.
+const NAMES: [&str; 2] = [
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+];
+
+/// A layout while one operation uses it.
+#[derive(Debug)]
+pub(super) struct Layout<'a> {
+    pub(super) place: &'a RegistryPlace,
+    pub(super) call: &'a Call,
+}
+
+/// A manifest that has a tag.
+struct Tagged {
+    repository: String,
+    tag: String,
+    digest: Digest,
+}
+
+impl Layout<'_> {
+    /// The manifests that have tags; if one tag occurs twice, the last is the newest.
+    fn tagged(&self) -> Result<Vec<Tagged>> {
+        let url = self.place.api.join(INDEX);
+        let is_in_tar = self
+            .place
+            .api
+            .to_file_path()
+            .is_some_and(|path| path.is_file());
+        let refuse = |message: &str| Error::registry(&self.place.api, message);
+        if is_in_tar {
+            let message = "it is a file: an OCI layout in a tar has to be unpacked first";
+            return Err(refuse(message));
+        }
+        let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
+        let json = json.ok_or_else(|| refuse("it is no OCI layout: it has no index.json"))?;
+        let Document::Index(index) = Document::parse(&json, &url)? else {
+            return Err(Error::registry(&url, "it is no index"));
+        };
+        let manifests = index.manifests.iter().rev();
+        Ok(manifests.filter_map(|it| self.name_of(it)).collect())
+    }
+
+    fn name_of(&self, manifest: &Descriptor) -> Option<Tagged> {
+        let name = NAMES.iter().find_map(|key| manifest.annotation(key))?;
+        let begin = name.rfind('/').map_or(0, |slash| slash + 1);
+        let (repository, tag) = match name[begin..].split_once(':') {
+            Some((last, tag)) => (format!("{}{last}", &name[..begin]), tag),
+            None if begin == 0 => (self.place.host.clone(), name),
+            None => (name.to_owned(), "latest"),
+        };
+        Some(Tagged {
+            repository,
+            tag: tag.to_owned(),
+            digest: manifest.digest,
+        })
+    }
+}
+
+impl Documents for Layout<'_> {
+    fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
+        let digest = match reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(tag) => {
+                let tagged = self.tagged()?;
+                let mut tagged = tagged.iter();
+                match tagged.find(|it| it.repository == repository && it.tag == tag) {
+                    Some(found) => found.digest,
+                    None => return Ok(None),
+                }
+            }
+        };
+        self.manifest(repository, digest)
+    }
+
+    fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
+        self.blob(repository, digest, MAX_DOCUMENT_BYTES)
+    }
+
+    fn blob(&self, _: &str, digest: Digest, most_bytes: u64) -> Result<Option<Named>> {
+        let url = self.place.api.join(&blob_path(&digest));
+        let json = get(self.call, &url, most_bytes, Some(&digest))?;
+        Ok(json.map(|json| Named { digest, json, url }))
+    }
+
+    fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
+        let tagged = self.tagged()?.into_iter();
+        let tags = tagged.filter(|it| it.repository == repository);
+        let tags: BTreeSet<String> = tags.map(|it| it.tag).collect();
+        Ok((!tags.is_empty()).then(|| tags.into_iter().collect()))
+    }
+
+    fn catalogue(&self) -> Result<Option<Vec<String>>> {
+        let names = self.tagged()?.into_iter().map(|it| it.repository);
+        let names: BTreeSet<String> = names.collect();
+        Ok(Some(names.into_iter().collect()))
+    }
+}
+
+/// Where a blob is, below the folder.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{digest}")
+}

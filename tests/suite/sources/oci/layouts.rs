@@ -1,0 +1,187 @@
+//! OCI layouts: the documents of a registry in a folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use modelrack::transport::Url;
+use modelrack::{ListOptions, Manager, ModelManager, PullOptions, RemoteOptions, UpdateOptions};
+use serde_json::{Value, json};
+
+use super::llama;
+use crate::support::disk::{files_below, flip, write_files};
+use crate::support::oci::{Artifact, INDEX_TYPE, MANIFEST_TYPE, sha256};
+use crate::support::rack::Rack;
+use crate::support::{address, bytes};
+
+const TAG: &str = "org.opencontainers.image.ref.name";
+
+/// A folder with artifacts, as `oras` and `skopeo` write one.
+struct Folder {
+    path: PathBuf,
+    manifests: Vec<Value>,
+}
+
+impl Folder {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            manifests: Vec::new(),
+        }
+    }
+
+    /// Adds an artifact with a name; returns the digest of its manifest.
+    fn add(&mut self, annotation: &str, name: &str, artifact: &Artifact) -> String {
+        let manifest = artifact.manifest().to_string().into_bytes();
+        let digest = sha256(&manifest);
+        self.manifests.push(json!({
+            "mediaType": MANIFEST_TYPE, "digest": digest, "size": manifest.len(), "annotations": {annotation: name},
+        }));
+        for blob in artifact.blobs().into_iter().chain([manifest]) {
+            write_files(&self.path, &[(&blob_path(&blob), &blob)]);
+        }
+        let index =
+            json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": self.manifests});
+        let index = index.to_string().into_bytes();
+        let layout = br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec();
+        write_files(
+            &self.path,
+            &[("index.json", &index), ("oci-layout", &layout)],
+        );
+        digest
+    }
+}
+
+fn blob_path(blob: &[u8]) -> String {
+    sha256(blob).replace("sha256:", "blobs/sha256/")
+}
+
+/// The address of a layout, without a tag.
+fn url(path: &Path) -> String {
+    let url = Url::from_path(path).unwrap().to_string();
+    url.replace("file://", "oci-layout://")
+}
+
+/// A manager that knows a folder as the source `stick`.
+fn manager(rack: &Rack, path: &Path) -> ModelManager {
+    let toml = format!("[sources.stick]\noci = \"{}\"\n", url(path));
+    rack.manager_of(rack.bare_config().bootstrap(toml).offline(true))
+}
+
+fn folder(rack: &Rack) -> Folder {
+    Folder::new(rack.temp.path().join("media").join("Llama"))
+}
+
+#[test]
+fn a_layout_is_a_registry_in_a_folder() {
+    let rack = Rack::new();
+    let mut folder = folder(&rack);
+    let digest = folder.add(TAG, "q4", &Artifact::model_pack(&llama()));
+    let other = [("model.gguf", bytes(10, 3))];
+    folder.add(TAG, "ghcr.io/acme/other:v1", &Artifact::model_pack(&other));
+    let named = "io.containerd.image.name";
+    folder.add(
+        named,
+        "docker.io/ai/third:v2",
+        &Artifact::model_pack(&other),
+    );
+    let before = files_below(&folder.path);
+    let manager = manager(&rack, &folder.path);
+    let listed = manager.list_remote(&RemoteOptions::default()).unwrap();
+    let listed: Vec<_> = listed
+        .models
+        .iter()
+        .map(|it| it.model.to_string())
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            "stick/Llama q4",
+            "stick/docker.io/ai/third v2",
+            "stick/ghcr.io/acme/other v1"
+        ]
+    );
+    let options = RemoteOptions::default();
+    let detail = manager.remote_detail(&address("stick/Llama"), &options);
+    let detail = detail.unwrap();
+    assert_eq!(detail.files.len(), 3);
+    assert_eq!(detail.remote.metadata.to_map()["size_label"], "8b");
+    for model in ["stick/Llama q4", "stick/ghcr.io/acme/other:v1"] {
+        manager
+            .pull(&address(model), &PullOptions::default())
+            .unwrap();
+    }
+    let by_digest = format!("stick/Llama@{digest}");
+    let pinned = manager.pull(&address(&by_digest), &PullOptions::default());
+    let pinned = pinned.unwrap();
+    assert_eq!(pinned.bytes_fetched, 0);
+    rack.assert_files("stick/Llama q4", &llama());
+    rack.assert_files("stick/ghcr.io/acme/other v1", &other);
+    assert_eq!(files_below(&folder.path), before);
+
+    // The tag moves.
+    let moved = [("model.gguf", bytes(10, 4))];
+    folder.add(TAG, "q4", &Artifact::model_pack(&moved));
+    manager.update(&UpdateOptions::default()).unwrap();
+    rack.assert_files("stick/Llama q4", &moved);
+    assert_eq!(
+        fs::read(pinned.path.join("model.gguf")).unwrap(),
+        llama()[1].1
+    );
+    for (model, code) in [
+        ("stick/Llama q5", "VERSION_NOT_FOUND"),
+        ("stick/none q4", "MODEL_NOT_FOUND"),
+    ] {
+        let error = manager.pull(&address(model), &PullOptions::default());
+        assert_eq!(error.unwrap_err().code(), code, "{model}");
+    }
+}
+
+#[test]
+fn a_layout_needs_no_configuration() {
+    let rack = Rack::new();
+    let mut folder = folder(&rack);
+    folder.add(TAG, "q4", &Artifact::model_pack(&llama()));
+    let manager = rack.manager_of(rack.bare_config().offline(true));
+    let place = url(&folder.path);
+    for (model, stored) in [
+        (format!("{place}:q4"), "oci-layout/Llama q4"),
+        (place, "oci-layout/Llama q4"),
+    ] {
+        let report = manager.pull(&address(&model), &PullOptions::default());
+        assert_eq!(report.unwrap().model.to_string(), stored);
+    }
+    rack.assert_files("oci-layout/Llama q4", &llama());
+    let moved = [("model.gguf", bytes(10, 4))];
+    folder.add(TAG, "q4", &Artifact::model_pack(&moved));
+    manager.update(&UpdateOptions::default()).unwrap();
+    rack.assert_files("oci-layout/Llama q4", &moved);
+}
+
+#[test]
+fn what_is_damaged_in_a_layout_is_not_installed() {
+    let pull = |rack: &Rack, path: &Path| {
+        let pulled = manager(rack, path).pull(&address("stick/Llama q4"), &PullOptions::default());
+        let listed = rack.manager().list(&ListOptions::default()).unwrap();
+        assert!(listed.models.is_empty());
+        pulled.unwrap_err()
+    };
+    let artifact = Artifact::model_pack(&llama());
+    for blob in [
+        llama()[1].1.clone(),
+        artifact.manifest().to_string().into_bytes(),
+    ] {
+        let rack = Rack::new();
+        let mut folder = folder(&rack);
+        folder.add(TAG, "q4", &artifact);
+        flip(&folder.path.join(blob_path(&blob)), 5);
+        assert_eq!(pull(&rack, &folder.path).code(), "HASH_MISMATCH");
+    }
+    let rack = Rack::new();
+    let folder = folder(&rack);
+    let error = pull(&rack, &folder.path).to_string();
+    assert!(error.contains("it is no OCI layout"), "{error}");
+    fs::create_dir_all(folder.path.parent().unwrap()).unwrap();
+    fs::write(&folder.path, "tar").unwrap();
+    let error = pull(&rack, &folder.path).to_string();
+    assert!(error.contains("has to be unpacked first"), "{error}");
+}
