@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::{Error, Result};
@@ -267,23 +267,36 @@ impl Environment {
         runtime.into_iter().chain(config).collect()
     }
 
-    /// Returns a command that runs a program of the search path in this environment, and nothing else; `None` if there is
-    /// no program of that name.
+    /// Returns a command that runs a program of the search path, or at a path, in this environment, and nothing else; `None`
+    /// if there is no such program.
     pub(crate) fn program(&self, name: &str) -> Option<Command> {
         let is_path = |name: &OsStr| match self.system {
             System::Windows => name.eq_ignore_ascii_case("PATH"),
             _ => name == "PATH",
         };
-        let mut variables = self.variables.iter();
-        let (_, path) = variables.find(|(name, _)| is_path(name))?;
-        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        // A folder without a root would be that of whatever is worked on.
-        let mut folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-        let program =
-            folders.find_map(|folder| Some(folder.join(&file)).filter(|it| it.is_file()))?;
+        let suffix = std::env::consts::EXE_SUFFIX;
+        let file = format!("{}{suffix}", name.strip_suffix(suffix).unwrap_or(name));
+        let program = if Path::new(name).is_absolute() {
+            Some(file.into()).filter(|it: &PathBuf| it.is_file())?
+        } else {
+            let mut variables = self.variables.iter();
+            let (_, path) = variables.find(|(name, _)| is_path(name))?;
+            // A folder without a root would be that of whatever is worked on.
+            let mut folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+            folders.find_map(|folder| Some(folder.join(&file)).filter(|it| it.is_file()))?
+        };
         let mut command = Command::new(program);
         command.env_clear().envs(&self.variables);
         Some(command)
+    }
+
+    /// Returns a file of the AWS tools: that of a variable, or the one of this name in `~/.aws`; `None` if there is no home
+    /// folder ([source]).
+    ///
+    /// [source]: https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
+    pub(crate) fn aws_file(&self, variable: &str, name: &str) -> Option<PathBuf> {
+        let own = || self.in_home(&[".aws", name]).ok();
+        self.path(variable).or_else(own)
     }
 
     // A relative path must be ignored: <https://specifications.freedesktop.org/basedir-spec/latest/>.

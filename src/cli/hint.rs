@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::session::Session;
 use crate::error::{AuthFailure, CertificateProblem, TlsProblem};
 use crate::manifest::RelPath;
+use crate::transport::Scheme;
 use crate::{Error, ErrorKind};
 
 /// The hint of commands that pull, which resume.
@@ -164,6 +165,23 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             format!("set {folder} to a folder that you may write to")
         }
         ErrorKind::Locked { .. } => "wait for the other process, or stop it, and try again".into(),
+        ErrorKind::Authentication {
+            url,
+            token_origin,
+            looked_at,
+            ..
+        } if url.scheme() == Scheme::S3 => match token_origin {
+            Some(origin) => {
+                format!("correct the key in {origin}, or ask the operator of the source for access")
+            }
+            None => {
+                let keys = "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+                match looked_at.is_empty() {
+                    true => format!("set {keys}, to a key with access"),
+                    false => format!("set {keys}, to a key with access: {}", looked_at.join("; ")),
+                }
+            }
+        },
         ErrorKind::Authentication { url, looked_at, .. } if !looked_at.is_empty() => {
             let host = url.authority();
             let looked_at = looked_at.join("; ");

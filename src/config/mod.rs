@@ -28,6 +28,12 @@
 //! mirrors = ["https://mirror.example.net/models"]
 //! public_key = "RWQ…"                    # minisign: refuse an index without a valid signature
 //!
+//! [sources.private]                      # chunked, in a bucket of an object store
+//! url = "s3://models-bucket/prefix"      # the next two default to those of the AWS tools
+//! region = "eu-west-3"
+//! endpoint = "https://s3.example.org"    # a store other than AWS
+//! anonymous = false                      # true: never sign requests, even if there are keys
+//!
 //! [sources.modflow6-testmodels]          # repository: GitHub, or a server with a compatible API
 //! repo = "MODFLOW-ORG/modflow6-testmodels"
 //! name = "mf6/test"                      # the prefix of the models' names; default: the key
@@ -68,6 +74,10 @@
 //! | `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE` | offline mode for sources of the Hub |
 //! | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, else in `HF_HOME` | where the Hub's own tools keep what they downloaded |
 //! | `OLLAMA_MODELS`, `KITOPS_HOME` | where ollama and Kit keep what they downloaded |
+//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the key for object stores |
+//! | `AWS_PROFILE`, `AWS_SHARED_CREDENTIALS_FILE`, `AWS_CONFIG_FILE` | else the profile of `~/.aws/credentials` and `~/.aws/config` with a key or a `credential_process` |
+//! | `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_ROLE_ARN`, `AWS_CONTAINER_CREDENTIALS_FULL_URI`, … | else the services that give keys, as for the AWS tools; `AWS_EC2_METADATA_DISABLED` keeps the last of them from being asked |
+//! | `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL` | the region and the URL of the object store, else those of the profile |
 //! | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies, unless [`HttpConfig`] sets them; also in lower case |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | a PEM file, and a list of folders of them, with authorities to trust instead of the system's, unless [`HttpConfig`] sets them |
 //!

@@ -16,7 +16,8 @@ pub enum AuthFailure {
     Missing,
     /// The server rejected the credentials, or denies access with them.
     Refused,
-    /// No credentials were sent, and the server denies access: object stores do so for what does not exist, too.
+    /// The server denies access, and no credentials were sent, or they are right: object stores do so for what does not
+    /// exist, too.
     Forbidden,
     /// The terms of the model have to be accepted first.
     Gated,

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{AuthFailure, ErrorKind};
 use crate::relpath::shown;
 use crate::size::sizes_apart;
+use crate::url::Scheme;
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -223,6 +224,7 @@ impl fmt::Display for ErrorKind {
                     AuthFailure::Refused if let Some(origin) = token_origin => {
                         let what = match token_variable {
                             Some(_) => "token",
+                            None if url.scheme() == Scheme::S3 => "key",
                             None => "user and password",
                         };
                         write!(f, "the server refuses the {what} in {origin}")?;

@@ -32,7 +32,7 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
     ) -> Result<Authorization, Failure>;
 
     /// Learns from a response that is neither a success nor a 304, to a request that was `sent` with this. Returns whether
-    /// the same request, authorized anew, may succeed; it is sent at most once more.
+    /// the same request, authorized anew, may succeed.
     fn refused(
         &self,
         request: &Outgoing<'_>,
@@ -50,6 +50,11 @@ pub(crate) trait Authority: Send + Sync + fmt::Debug {
     fn looked_at(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// How often a request is sent again at most because something was learned.
+    fn most_repeats(&self) -> u32 {
+        1
+    }
 }
 
 /// What is known of a refusal beyond its status.
@@ -66,6 +71,10 @@ pub(crate) struct Authorization {
     pub(crate) headers: Vec<Header>,
     /// Which file, variable or program the credentials came from, for messages; `None` without credentials.
     pub(crate) origin: Option<String>,
+    /// Where the request goes, if that is not its own URL; messages name the latter.
+    pub(crate) url: Option<Url>,
+    /// Whether the headers sign the request, so that nobody on the way learns the credentials: it may go over plain http.
+    pub(crate) is_signature: bool,
 }
 
 /// Why a server refused a request, in its own words.
@@ -146,6 +155,14 @@ impl Exchange<'_> {
         super::answer::refusal(url.clone(), response, &access, explanation)
     }
 
+    /// The same with something else that cancels it.
+    pub(crate) fn with_cancel<'a>(&'a self, cancel: &'a CancelToken) -> Exchange<'a> {
+        Exchange {
+            client: self.client,
+            cancel,
+        }
+    }
+
     /// What cancels the operation.
     pub(crate) fn cancel(&self) -> &CancelToken {
         self.cancel
@@ -214,18 +231,18 @@ impl Client {
             client: self,
             cancel,
         };
-        let mut is_repeated = false;
+        let mut repeats = 0;
         loop {
             let authorization = authority.authorize(request, &exchange)?;
             let mut response = self.transmit(request, Some(&authorization), cancel)?;
             let is_refusal = !response.is_success() && response.status != 304;
-            if is_repeated
+            if repeats == authority.most_repeats()
                 || !is_refusal
                 || !authority.refused(request, &authorization, &mut response, &exchange)?
             {
                 return Ok((response, authorization.origin));
             }
-            is_repeated = true;
+            repeats += 1;
         }
     }
 
@@ -322,6 +339,8 @@ mod tests {
         fn authorize(&self, _: &Outgoing<'_>, _: &Exchange<'_>) -> Result<Authorization, Failure> {
             let token = ["first", "second", "third", "fourth"][*self.0.lock()];
             Ok(Authorization {
+                url: None,
+                is_signature: false,
                 headers: vec![("authorization", Secret::new(token))],
                 origin: Some("tokens.json".to_owned()),
             })

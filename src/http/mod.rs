@@ -4,6 +4,7 @@
 
 mod answer;
 pub(crate) mod authority;
+pub(crate) mod aws;
 mod body;
 pub(crate) mod builtin;
 pub(crate) mod call;
@@ -16,6 +17,7 @@ mod resume;
 pub(crate) mod retry;
 pub(crate) mod token;
 pub(crate) mod transport;
+mod xml;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -373,7 +375,8 @@ impl Client {
         authorization: Option<&Authorization>,
         cancel: &CancelToken,
     ) -> Result<Response, Failure> {
-        let url = outgoing.url;
+        let elsewhere = authorization.and_then(|authorization| authorization.url.as_ref());
+        let url = elsewhere.unwrap_or(outgoing.url);
         if cancel.is_cancelled() {
             return Err(Failure::last(ErrorKind::Cancelled));
         }
@@ -386,7 +389,8 @@ impl Client {
         let mut headers = outgoing.headers.clone();
         headers.extend(authorization.into_iter().flat_map(|it| it.headers.clone()));
         let is_authorized = headers.iter().any(|(name, _)| *name == "authorization");
-        if is_authorized && url.scheme() != Scheme::Https && !url.is_loopback() {
+        let is_signature = authorization.is_some_and(|authorization| authorization.is_signature);
+        if is_authorized && !is_signature && url.scheme() != Scheme::Https && !url.is_loopback() {
             let message = "refusing to send credentials over plain http";
             return Err(Failure::last(Error::config(format!("{message} ({url})"))));
         }

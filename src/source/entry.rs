@@ -10,7 +10,7 @@ use crate::model::ModelName;
 use crate::near::nearest;
 use crate::settings::{Layer, Settings};
 use crate::source::{Identity, KINDS, Kind};
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 /// One entry of `[sources]`, known to be of one kind.
 #[derive(Debug, Clone)]
@@ -43,6 +43,11 @@ impl Entry {
     /// Reads the URL of a key.
     pub(crate) fn url(&self, key: &str, text: &str) -> Result<Url> {
         parse_url(text, &self.at(key))
+    }
+
+    /// Reads the URL of a key that may name a bucket of an object store, too.
+    pub(crate) fn url_or_bucket(&self, key: &str, text: &str) -> Result<Url> {
+        parse_any_url(text, &self.at(key))
     }
 
     /// Returns whether it is of this kind.
@@ -156,8 +161,20 @@ fn read_entry(key: &str, value: Value, origin: &str) -> Result<Option<Entry>> {
     }))
 }
 
-/// Reads a URL; `at` names where it is configured.
+/// Reads a URL that requests can be sent to; `at` names where it is configured.
 pub(crate) fn parse_url(text: &str, at: &str) -> Result<Url> {
+    let url = parse_any_url(text, at)?;
+    match url.scheme() {
+        Scheme::S3 => {
+            let message =
+                format!("{at} cannot be a bucket: only 'url' and 'mirrors' may begin with s3://");
+            Err(Error::config(message))
+        }
+        _ => Ok(url),
+    }
+}
+
+fn parse_any_url(text: &str, at: &str) -> Result<Url> {
     let url = Url::parse(text).map(|url| url.set_in(at));
     url.map_err(|error| Error::config_from(format!("{at} is not a usable URL"), error))
 }

@@ -1,6 +1,6 @@
 //! URLs that are safe to show.
 //!
-//! The part of [RFC 3986] that this crate needs: absolute `http`, `https` and `file` URLs, joining a relative path, and
+//! The part of [RFC 3986] that this crate needs: absolute `http`, `https`, `file` and `s3` URLs, joining a relative path, and
 //! resolving the `Location` of a redirect. `Display` and `Debug` omit user, password, query values and fragment, since
 //! these carry credentials and signatures.
 //!
@@ -35,7 +35,7 @@ pub(crate) use percent::{encode_component, encode_path, percent_decode};
 /// fn is_protected(url: &Url) -> bool {
 ///     match url.scheme() {
 ///         Scheme::Https | Scheme::File => true,
-///         Scheme::Http => url.is_loopback(),
+///         Scheme::Http | Scheme::S3 => url.is_loopback(),
 ///     }
 /// }
 ///
@@ -51,6 +51,9 @@ pub enum Scheme {
     Https,
     /// A file on this machine.
     File,
+    /// An object of a bucket, in an object store that speaks S3. No transport gets one: which host has the bucket depends on
+    /// the store, and requests go to that host's URL.
+    S3,
 }
 
 impl Scheme {
@@ -59,6 +62,7 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
             Self::File => "file",
+            Self::S3 => "s3",
         }
     }
 }
@@ -130,7 +134,7 @@ struct Credentials {
 /// use modelrack::transport::Url;
 ///
 /// let error = Url::parse("models.example.org").unwrap_err();
-/// assert_eq!(error.to_string(), "a URL must start with https://, http:// or file://");
+/// assert_eq!(error.to_string(), "a URL must start with https://, http://, file:// or s3://");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl(&'static str);
@@ -156,18 +160,19 @@ impl From<InvalidUrl> for Error {
 }
 
 impl Url {
-    /// Parses an absolute URL with scheme `http`, `https` or `file`.
+    /// Parses an absolute URL with scheme `http`, `https`, `file` or `s3`.
     ///
     /// # Errors
     /// [`InvalidUrl`] if the scheme is unknown, or the host is missing or invalid.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
         let text = text.trim();
-        let unknown = InvalidUrl("a URL must start with https://, http:// or file://");
+        let unknown = InvalidUrl("a URL must start with https://, http://, file:// or s3://");
         let (scheme, rest) = text.split_once("://").ok_or(unknown.clone())?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "file" => Scheme::File,
+            "s3" => Scheme::S3,
             _ => return Err(unknown),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -189,6 +194,13 @@ impl Url {
             }
             Scheme::Http | Scheme::Https if host.is_empty() || host.starts_with(':') => {
                 return Err(InvalidUrl("the URL has no host"));
+            }
+            Scheme::S3 if host.is_empty() => {
+                return Err(InvalidUrl("an s3 URL names a bucket: s3://bucket/prefix"));
+            }
+            Scheme::S3 if credentials.is_some() || host.contains([':', '[', '%']) => {
+                let reason = "an s3 URL has neither a user nor a port: s3://bucket/prefix";
+                return Err(InvalidUrl(reason));
             }
             _ => {}
         }
@@ -257,6 +269,11 @@ impl Url {
         }
     }
 
+    /// Returns the query, percent-encoded.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
     /// Returns the path, percent-encoded.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -288,7 +305,9 @@ impl Url {
         };
         // A name of numbers is an address, even a short one such as `127.1`.
         let is_address = host.split('.').all(|part| part.parse::<u32>().is_ok());
-        host == "localhost" || host == "[::1]" || (host.starts_with("127.") && is_address)
+        let is_local =
+            host == "localhost" || host == "[::1]" || host.starts_with("127.") && is_address;
+        is_local && self.scheme != Scheme::S3
     }
 
     /// Returns whether both URLs have the same scheme, host and port; [`Url`] has an example.
@@ -399,10 +418,11 @@ impl Url {
             return Err(InvalidUrl("the redirect has no target"));
         }
         let target = self.resolve(location)?;
-        if target.scheme == Scheme::File {
-            return Err(InvalidUrl("the redirect leads to a file"));
+        match target.scheme {
+            Scheme::Http | Scheme::Https => Ok(target),
+            Scheme::File => Err(InvalidUrl("the redirect leads to a file")),
+            Scheme::S3 => Err(InvalidUrl("the redirect leads to a bucket")),
         }
-        Ok(target)
     }
 }
 

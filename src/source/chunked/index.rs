@@ -184,8 +184,9 @@ impl Index {
                 ErrorKind::Network {
                     url,
                     status: Some(404 | 410),
+                    server_code,
                     ..
-                } => ErrorKind::IndexNotFound {
+                } if server_code.as_deref() != Some("NoSuchBucket") => ErrorKind::IndexNotFound {
                     url,
                     origin: self.origin.clone(),
                 },

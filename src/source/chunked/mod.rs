@@ -27,7 +27,10 @@ use crate::catalog::sync::{
 };
 use crate::catalog::{Pin, RemoteModel};
 use crate::digest::{Digest, check_digest};
+use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::http::authority::Authority;
+use crate::http::aws::{ObjectStore, StoreOptions};
 use crate::http::call::Call;
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
@@ -38,7 +41,7 @@ use crate::source::unusable::Unusable;
 use crate::source::{
     Context, Entry, Identity, ListFilter, LockedVersion, Route, Source, SyncRequest, warn_left_out,
 };
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 use index::Index;
 use wire::Rest;
@@ -54,6 +57,8 @@ struct Chunked {
     identity: Identity,
     /// The registry's folder, followed by those of its mirrors; never empty.
     bases: Vec<Url>,
+    /// Signs the requests for those that are in buckets.
+    authority: Option<Arc<dyn Authority>>,
     index: Index,
 }
 
@@ -63,16 +68,26 @@ struct EntryWire {
     #[serde(default)]
     mirrors: Vec<String>,
     public_key: Option<String>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    anonymous: Option<bool>,
 }
 
 impl super::Kind for Kind {
     fn keys(&self) -> &'static [&'static str] {
-        &["url", "mirrors", "public_key"]
+        &[
+            "url",
+            "mirrors",
+            "public_key",
+            "region",
+            "endpoint",
+            "anonymous",
+        ]
     }
 
     fn source(&self, entry: Entry, context: &Context) -> Result<Arc<dyn Source>> {
-        let wire: EntryWire = entry.read()?;
-        let base = match entry.url("url", &wire.url) {
+        let mut wire: EntryWire = entry.read()?;
+        let base = match entry.url_or_bucket("url", &wire.url) {
             // That of a variable, which only what needs the registry depends on.
             Err(reason) if entry.identity.key.is_empty() => {
                 let unusable = Unusable {
@@ -89,19 +104,62 @@ impl super::Kind for Kind {
         };
         let mut bases = vec![base];
         for (index, mirror) in wire.mirrors.iter().enumerate() {
-            bases.push(entry.url(&format!("mirrors[{index}]"), mirror)?);
+            bases.push(entry.url_or_bucket(&format!("mirrors[{index}]"), mirror)?);
         }
+        let public_key = wire.public_key.take();
+        let authority = wire.object_store(&entry, &bases, &context.environment)?;
         let (identity, cache_dir) = (&entry.identity, &context.cache_dir);
-        let (at, key) = (entry.at("url"), wire.public_key);
+        let (at, key) = (entry.at("url"), public_key);
         Ok(Arc::new(Chunked {
             index: Index::new(identity, &bases, at, key, cache_dir),
             identity: entry.identity,
             bases,
+            authority,
         }))
     }
 }
 
+impl EntryWire {
+    /// Makes the object store of a source if anything of it is in a bucket.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for keys that only an object store has a use for.
+    fn object_store(
+        self,
+        entry: &Entry,
+        bases: &[Url],
+        environment: &Environment,
+    ) -> Result<Option<Arc<dyn Authority>>> {
+        if !bases.iter().any(|base| base.scheme() == Scheme::S3) {
+            let keys = [
+                ("region", self.region.is_some()),
+                ("endpoint", self.endpoint.is_some()),
+                ("anonymous", self.anonymous.is_some()),
+            ];
+            return match keys.iter().find(|(_, is_set)| *is_set) {
+                Some((key, _)) => Err(Error::config(format!(
+                    "{} applies to buckets only, whose URLs begin with s3://",
+                    entry.at(key)
+                ))),
+                None => Ok(None),
+            };
+        }
+        let endpoint = self.endpoint.map(|url| (url, entry.at("endpoint")));
+        let options = StoreOptions {
+            region: self.region,
+            endpoint,
+            anonymous: self.anonymous.unwrap_or_default(),
+        };
+        Ok(Some(Arc::new(ObjectStore::new(options, environment))))
+    }
+}
+
 impl Chunked {
+    /// The call with what authorizes requests for this source.
+    fn call(&self, call: &Call) -> Call {
+        call.authorized(self.authority.as_ref())
+    }
+
     fn index_url(&self) -> Url {
         self.bases[0].join("models.json")
     }
@@ -111,7 +169,7 @@ impl Chunked {
         DigestPlaces {
             bases: self.bases.clone(),
             path: |digest| format!("data/{digest}"),
-            authority: None,
+            authority: self.authority.clone(),
             elsewhere: Vec::new(),
         }
     }
@@ -131,6 +189,7 @@ impl Source for Chunked {
     }
 
     fn list(&self, call: &Call, filter: ListFilter<'_>) -> Result<RemoteListing> {
+        let call = &self.call(call);
         self.index.refresh(call, false)?;
         let (models, rest) = self.index.read_all(call, |compiled| {
             let rows = compiled.rows()?;
@@ -153,6 +212,7 @@ impl Source for Chunked {
     }
 
     fn find(&self, call: &Call, path: &str, version: Option<&str>) -> Result<RemoteModel> {
+        let call = &self.call(call);
         let refresh = || self.index.refresh(call, false).map(drop);
         call.once(&self.index_url().to_string(), refresh)?;
         self.index.find(call, path, version)
@@ -171,7 +231,7 @@ impl Source for Chunked {
             }
             Ok(manifest)
         };
-        let urls = self.data().urls(&expected);
+        let (call, urls) = (&self.call(call), self.data().urls(&expected));
         call.retrying(&urls, |_, url| {
             let mut body = call.body(url, &GetOptions::default())?;
             read(url, body.read_whole(MAX_MANIFEST_BYTES, &call.cancel)?)
@@ -211,7 +271,7 @@ impl Source for Chunked {
 
 impl Chunked {
     fn sync_index(&self, call: &Call, force: bool) -> SyncReport {
-        let (key, label) = (&*self.identity.key, self.label());
+        let (call, key, label) = (&self.call(call), &*self.identity.key, self.label());
         let synced = self.index.refresh(call, force).and_then(|is_new| {
             let is_new = self.index.complete(call)? || is_new;
             let (versions, rest) = self.index.read_all(call, |compiled| {

@@ -46,6 +46,7 @@ impl RegistryPlace {
                 );
             }
             Scheme::File => return Err("is a folder, and no registry"),
+            Scheme::S3 => return Err("is a bucket, and no registry"),
         }
         let prefix = url.path().trim_matches('/').to_owned();
         if !(prefix.is_empty() || is_repository(&prefix)) {

@@ -9,5 +9,6 @@ mod proxies;
 mod pulling;
 pub(crate) mod repository;
 mod responses;
+mod s3;
 mod sharded;
 mod signed;

@@ -11,6 +11,7 @@ pub(crate) mod platform;
 pub(crate) mod rack;
 pub(crate) mod recorder;
 pub(crate) mod registry;
+pub(crate) mod s3;
 pub(crate) mod server;
 mod tests;
 pub(crate) mod tls;

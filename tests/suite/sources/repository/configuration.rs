@@ -66,7 +66,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nserver = \"git.example.com\"",
-            ": sources.s.server is not a usable URL: a URL must start with https://, http:// or file://",
+            ": sources.s.server is not a usable URL: a URL must start with https://, http://, file:// or s3://",
         ),
         (
             "repo = \"o/n\"\napi = \"https://\"",
@@ -78,7 +78,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nraw = \"{repo}/{ref}/{path}\"",
-            ": sources.s.raw is not a usable URL: a URL must start with https://, http:// or file://",
+            ": sources.s.raw is not a usable URL: a URL must start with https://, http://, file:// or s3://",
         ),
         (
             "repo = \"o/n\"\nraw = \"https://h/{repo}/{ref}\"",

@@ -14,6 +14,8 @@ const PIECE: usize = 256 * 1024;
 const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Requests with a longer head are refused.
 const MAX_HEAD: usize = 64 * 1024;
+/// Requests that carry more end their connection.
+const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// Answers the requests of one connection until either side ends it.
 pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<()> {
@@ -28,6 +30,7 @@ pub(super) fn serve(shared: &Shared, stream: TcpStream, id: u64) -> io::Result<(
         head_bytes: 0,
     };
     while let Some(mut request) = connection.read_request(&mut window, id)? {
+        connection.read_body(&mut request)?;
         let then = connection.answer(&mut request)?;
         if then == Then::Reset {
             return Ok(());
@@ -77,6 +80,28 @@ impl Connection<'_> {
             }
             std::thread::yield_now();
         }
+    }
+
+    /// Reads what a request carries, and its head before it.
+    fn read_body(&mut self, request: &mut Request) -> io::Result<()> {
+        let length = request.header("content-length").unwrap_or("0");
+        let length: usize = length.parse().map_err(|_| ErrorKind::InvalidData)?;
+        match length {
+            0 => return Ok(()),
+            1..=MAX_BODY => self.finish_head()?,
+            _ => return Err(ErrorKind::InvalidData.into()),
+        }
+        let mut body = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            let read = |mut stream: &TcpStream, window: &mut [u8]| stream.read(window);
+            match self.wait_read(&mut body[filled..], read)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        request.body = body;
+        Ok(())
     }
 
     /// Reads or peeks; 0 when the client has closed or the server stops.
@@ -131,12 +156,14 @@ impl Connection<'_> {
         let mut page = if behaviour.status.is_some() || behaviour.body.is_some() {
             let body = behaviour.body.clone().unwrap_or_default();
             Page::new(behaviour.status.unwrap_or(200), body)
-        } else if !matches!(request.method.as_str(), "GET" | "HEAD") {
-            Page::new(405, []).header("allow", "GET, HEAD")
         } else {
-            match self.shared.find(request) {
-                Some(page) => page.for_request(request, behaviour.ignore_range)?,
-                None => Page::new(404, *b"not found\n"),
+            // Only a table of routes knows other methods.
+            let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+            match self.shared.find(request, is_read) {
+                Some(page) if is_read => page.for_request(request, behaviour.ignore_range)?,
+                Some(page) => page,
+                None if is_read => Page::new(404, *b"not found\n"),
+                None => Page::new(405, []).header("allow", "GET, HEAD"),
             }
         };
         if let Some(framing) = behaviour.framing {

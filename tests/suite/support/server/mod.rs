@@ -252,10 +252,12 @@ impl Drop for Server {
 }
 
 impl Shared {
-    fn find(&self, request: &Request) -> Option<Page> {
+    /// What answers a request; one that is not only read is answered by routes alone.
+    fn find(&self, request: &Request, is_read: bool) -> Option<Page> {
         let path = request.path_only();
         let documents = lock(&self.documents);
         let document = documents.get(&request.path).or_else(|| documents.get(path));
+        let document = document.filter(|_| is_read);
         if let Some(bytes) = document.cloned() {
             return Some(Page::of(bytes));
         }
@@ -263,6 +265,9 @@ impl Shared {
         let routes = lock(&self.routes).clone();
         if let Some(routes) = routes {
             return Some(routes(request));
+        }
+        if !is_read {
+            return None;
         }
         let mounts = lock(&self.mounts);
         mounts.iter().rev().find_map(|(prefix, folder)| {

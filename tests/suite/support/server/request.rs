@@ -11,6 +11,8 @@ pub(crate) struct Request {
     pub(crate) target: String,
     /// Names in lower case, in the order sent.
     pub(crate) headers: Vec<(String, String)>,
+    /// What it carries.
+    pub(crate) body: Vec<u8>,
     /// The connection it came on, counted from 1 over the life of the server.
     pub(crate) connection: u64,
     /// How many requests were being answered when it came, itself included.
@@ -44,6 +46,7 @@ impl Request {
             path,
             target,
             headers,
+            body: Vec::new(),
             connection,
             in_flight: 0,
             refused: 0,

@@ -1,0 +1,465 @@
+//! Where keys come from, [in the order of the AWS tools][order]: variables, a profile, a token of the machine's identity, a
+//! service of the container, and last the metadata service of a machine in the cloud.
+//!
+//! They are read when a request needs them, once, and again shortly before they expire.
+//!
+//! [order]: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Deserialize;
+use tracing::{debug, warn};
+
+use super::profile::Profile;
+use super::services;
+use crate::env::Environment;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Failure;
+use crate::http::authority::Exchange;
+use crate::mutex::Mutex;
+use crate::program::{Question, Silence, ask};
+use crate::secret::Secret;
+use crate::time::parse_rfc3339;
+
+/// How long before they expire keys are renewed: [as the SDKs do][sdk], so that a request that waits in a queue still has some.
+///
+/// [sdk]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-imds-credentials.html
+const RENEWED_BEFORE: Duration = Duration::from_secs(300);
+/// How often keys that are about to expire are asked for anew.
+const ASKED_EVERY: Duration = Duration::from_secs(60);
+/// How long the program of a profile may take: it may have to ask a server for the keys, but nobody is there to type a
+/// password.
+const PROGRAM_TIME: Duration = Duration::from_secs(60);
+/// The largest answer with keys, in bytes; those of AWS have up to 4 KiB, most of it the token of a session.
+pub(super) const MAX_ANSWER_BYTES: u64 = 64 << 10;
+
+/// What requests are signed with.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    pub(super) key_id: String,
+    pub(super) secret_key: Secret,
+    pub(super) session_token: Option<Secret>,
+    pub(super) expires: Option<SystemTime>,
+    /// How messages call where they came from.
+    pub(super) origin: String,
+}
+
+impl Keys {
+    /// Creates keys; what cannot stand in a header is refused.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] that names where they came from.
+    pub(super) fn new(
+        origin: impl Into<String>,
+        key_id: &str,
+        secret_key: &Secret,
+        session_token: Option<&Secret>,
+    ) -> Result<Self> {
+        let origin = origin.into();
+        let clean = |text: &str| text.trim().to_owned();
+        let keys = Self {
+            key_id: clean(key_id),
+            secret_key: Secret::new(clean(secret_key.expose())),
+            session_token: session_token.map(|token| Secret::new(clean(token.expose()))),
+            expires: None,
+            origin,
+        };
+        let token = keys.session_token.as_ref().map_or("-", Secret::expose);
+        let texts = [&keys.key_id, keys.secret_key.expose(), token];
+        let is_key = |text: &&str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+        if texts.iter().all(is_key) {
+            return Ok(keys);
+        }
+        let origin = &keys.origin;
+        Err(Error::config(format!(
+            "the key in {origin} is empty or holds a character that no key has, such as a space"
+        )))
+    }
+
+    fn lasts(&self, time: Duration) -> bool {
+        let until = SystemTime::now() + time;
+        self.expires.is_none_or(|expires| expires > until)
+    }
+}
+
+/// The keys as programs and services write them.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct KeysWire {
+    access_key_id: String,
+    secret_access_key: String,
+    /// Services call it so, programs `SessionToken`.
+    #[serde(alias = "SessionToken")]
+    token: Option<String>,
+    expiration: Option<String>,
+}
+
+impl KeysWire {
+    /// Reads an answer; `origin` names where it came from.
+    pub(super) fn keys(json: &[u8], origin: &str) -> Result<Keys> {
+        let unusable = |message: &str| {
+            // What the parser says may quote a secret.
+            Error::from(ErrorKind::Config {
+                message: format!("{origin} {message}"),
+                source: None,
+            })
+        };
+        let wire: Self = serde_json::from_slice(json)
+            .map_err(|_| unusable("gives no keys in the form of the AWS tools"))?;
+        let token = wire
+            .token
+            .filter(|token| !token.is_empty())
+            .map(Secret::new);
+        let secret = Secret::new(wire.secret_access_key);
+        let keys = Keys::new(origin, &wire.access_key_id, &secret, token.as_ref())?;
+        let expires = wire.expiration.filter(|time| !time.is_empty());
+        let expires = expires.map(|time| {
+            let time = parse_rfc3339(&time);
+            time.ok_or_else(|| unusable("gives keys that expire at no time that can be read"))
+        });
+        Ok(Keys {
+            expires: expires.transpose()?,
+            ..keys
+        })
+    }
+}
+
+/// The keys of one run, or that there are none.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    environment: Environment,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Option<Arc<Keys>>,
+    /// The places without keys; `None` until they have been looked at.
+    looked_at: Option<Vec<String>>,
+    /// When they were asked for last.
+    asked: Option<Instant>,
+    /// Whether the machine's metadata service has been asked.
+    has_asked_machine: bool,
+}
+
+impl State {
+    /// How long keys must last to be used: what gives keys may give the same for a while, and is not asked all the time.
+    fn wanted_for(&self) -> Duration {
+        let is_new = self
+            .asked
+            .is_some_and(|asked| asked.elapsed() < ASKED_EVERY);
+        if is_new {
+            Duration::ZERO
+        } else {
+            RENEWED_BEFORE
+        }
+    }
+}
+
+impl Credentials {
+    pub(super) fn new(environment: &Environment) -> Self {
+        Self {
+            environment: environment.clone(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Returns the keys, if there are any. Workers that need them at once wait for one that fetches them.
+    pub(super) fn keys(
+        &self,
+        profile: &Profile,
+        exchange: &Exchange<'_>,
+    ) -> Result<Option<Arc<Keys>>, Failure> {
+        let mut state = self.state.lock();
+        let old = match &state.keys {
+            Some(keys) if keys.lasts(state.wanted_for()) => return Ok(Some(keys.clone())),
+            None if state.looked_at.is_some() => return Ok(None),
+            keys => keys.clone(),
+        };
+        state.asked = Some(Instant::now());
+        let found = match state.has_asked_machine {
+            true => services::of_machine(&self.environment, exchange),
+            false => self.find(profile, &mut state, exchange),
+        };
+        match (found, old) {
+            (Ok(found), _) => state.keys = found.map(Arc::new),
+            (Err(failure), Some(old)) if old.lasts(Duration::ZERO) => {
+                let (origin, error) = (&old.origin, failure.error.to_string());
+                warn!(origin, error, "the keys of {origin} cannot be renewed yet");
+                return Ok(Some(old));
+            }
+            (Err(failure), _) => return Err(failure),
+        }
+        if let Some(keys) = &state.keys {
+            let (origin, key_id) = (&keys.origin, shortened(&keys.key_id));
+            debug!(origin, key_id, "keys for object stores");
+        }
+        Ok(state.keys.clone())
+    }
+
+    /// Asks the metadata service of the machine, once: where there is none, that takes a second. Returns whether it has keys.
+    pub(super) fn ask_machine(&self, exchange: &Exchange<'_>) -> Result<bool, Failure> {
+        let mut state = self.state.lock();
+        if state.keys.is_some() {
+            return Ok(true);
+        }
+        if state.has_asked_machine || self.environment.flag("AWS_EC2_METADATA_DISABLED") {
+            return Ok(false);
+        }
+        state.has_asked_machine = true;
+        let looked_at = state.looked_at.get_or_insert_default();
+        looked_at.push("the machine has no metadata service with a key".into());
+        state.keys = services::of_machine(&self.environment, exchange)?.map(Arc::new);
+        Ok(state.keys.is_some())
+    }
+
+    /// Forgets the keys of a session that a server calls expired. Returns whether there may be others.
+    pub(super) fn expired(&self, session_token: Option<&Secret>) -> bool {
+        let mut state = self.state.lock();
+        match &state.keys {
+            Some(keys) if keys.session_token.as_ref() == session_token => {
+                let is_renewable = keys.expires.is_some();
+                state.keys.take_if(|_| is_renewable).is_some()
+            }
+            // Another request has renewed them.
+            _ => true,
+        }
+    }
+
+    /// Returns the places that were looked at in vain.
+    pub(super) fn looked_at(&self) -> Vec<String> {
+        self.state.lock().looked_at.clone().unwrap_or_default()
+    }
+
+    fn find(
+        &self,
+        profile: &Profile,
+        state: &mut State,
+        exchange: &Exchange<'_>,
+    ) -> Result<Option<Keys>, Failure> {
+        let environment = &self.environment;
+        let mut looked_at = vec!["AWS_ACCESS_KEY_ID is not set".to_owned()];
+        if let Some(keys) = of_variables(environment).map_err(Failure::last)? {
+            return Ok(Some(keys));
+        }
+        profile.check().map_err(Failure::last)?;
+        let paths = profile.paths.iter();
+        looked_at.extend(paths.map(|path| format!("{} has no key", profile.called(path))));
+        if let Some(keys) = of_profile(profile, environment, exchange)? {
+            return Ok(Some(keys));
+        }
+        looked_at.push("AWS_WEB_IDENTITY_TOKEN_FILE is not set".into());
+        if let Some(keys) = services::of_identity(environment, profile, exchange)? {
+            return Ok(Some(keys));
+        }
+        looked_at.push("AWS_CONTAINER_CREDENTIALS_FULL_URI is not set".into());
+        if let Some(keys) = services::of_container(environment, exchange)? {
+            return Ok(Some(keys));
+        }
+        state.looked_at = Some(looked_at);
+        Ok(None)
+    }
+}
+
+/// The beginning of the public half of a key, which tells people which one it is.
+fn shortened(key_id: &str) -> String {
+    let begin: String = key_id.chars().take(8).collect();
+    format!("{begin}…")
+}
+
+fn of_variables(environment: &Environment) -> Result<Option<Keys>> {
+    let get = |name: &str| environment.get(name).map(Secret::new);
+    let Some(key_id) = environment.get("AWS_ACCESS_KEY_ID") else {
+        return Ok(None);
+    };
+    let Some(secret) = get("AWS_SECRET_ACCESS_KEY") else {
+        let message = "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not";
+        return Err(Error::config(message));
+    };
+    let token = get("AWS_SESSION_TOKEN");
+    Keys::new("AWS_ACCESS_KEY_ID", &key_id, &secret, token.as_ref()).map(Some)
+}
+
+fn of_profile(
+    profile: &Profile,
+    environment: &Environment,
+    exchange: &Exchange<'_>,
+) -> Result<Option<Keys>, Failure> {
+    // A role is one that the keys of another profile take on, or that a token of the machine's identity stands for.
+    if profile.text("role_arn").is_some() && profile.text("web_identity_token_file").is_none() {
+        return Err(Failure::last(delegated(
+            profile,
+            "role_arn",
+            "assumes a role",
+        )));
+    }
+    if let Some((key_id, path)) = profile.get("aws_access_key_id") {
+        let origin = profile.called(path);
+        let secret = profile.get("aws_secret_access_key");
+        let (secret, _) = secret.ok_or_else(|| {
+            let message = format!("{origin} has aws_access_key_id, but no aws_secret_access_key");
+            Failure::last(Error::config(message))
+        })?;
+        let token = profile.get("aws_session_token").map(|(token, _)| token);
+        let keys = Keys::new(origin, key_id.expose(), secret, token);
+        return keys.map(Some).map_err(Failure::last);
+    }
+    if let Some((line, path)) = profile.get("credential_process") {
+        let origin = format!("credential_process in {}", profile.called(path));
+        return of_program(line.expose(), &origin, environment, exchange).map(Some);
+    }
+    for setting in ["sso_session", "sso_start_url"] {
+        if profile.text(setting).is_some() {
+            return Err(Failure::last(delegated(
+                profile,
+                setting,
+                "signs in with a browser",
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The error of a profile whose keys only the AWS tools can get, and how to have them do it.
+fn delegated(profile: &Profile, setting: &str, what: &str) -> Error {
+    let path = profile.get(setting).map_or(Path::new(""), |(_, path)| path);
+    let (called, name) = (profile.called(path), profile.name.escape_debug());
+    Error::config(format!(
+        "{called} {what}, which is left to the AWS tools: in another profile, set \
+         credential_process = aws configure export-credentials --profile {name} --format process"
+    ))
+}
+
+/// Runs the [program] of a profile.
+///
+/// [program]: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+fn of_program(
+    line: &str,
+    origin: &str,
+    environment: &Environment,
+    exchange: &Exchange<'_>,
+) -> Result<Keys, Failure> {
+    let unusable = |what: &str| Failure::last(Error::config(format!("{origin} {what}")));
+    let words = words(line);
+    let Some((name, arguments)) = words.split_first() else {
+        return Err(unusable("is empty"));
+    };
+    let program = environment.program(name);
+    let mut command = program.ok_or_else(|| unusable("names a program that is not installed"))?;
+    command.args(arguments);
+    let question = Question {
+        input: "",
+        patience: PROGRAM_TIME,
+        max_output_bytes: MAX_ANSWER_BYTES as usize,
+    };
+    let reply = ask(command, question, exchange.cancel()).map_err(|silence| match silence {
+        Silence::Cancelled => Failure::last(ErrorKind::Cancelled),
+        silence => unusable(&silence.to_string()),
+    })?;
+    if !reply.is_success {
+        let lines = reply.complaint.lines().map(str::trim);
+        let said = lines.into_iter().find(|line| !line.is_empty());
+        let said: String = said.unwrap_or("nothing").chars().take(200).collect();
+        return Err(unusable(&format!(
+            "fails and says '{}'",
+            said.escape_debug()
+        )));
+    }
+    KeysWire::keys(&reply.output, origin).map_err(Failure::last)
+}
+
+/// Splits a command line at spaces outside of quotes. A backslash stands for itself, as paths of Windows have it, but before a
+/// quote within quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match quote {
+            Some(mark) if c == mark => quote = None,
+            Some('"') if c == '\\' && rest.peek() == Some(&'"') => {
+                word.get_or_insert_default().extend(rest.next());
+            }
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_split_without_a_shell() {
+        for (line, expected) in [
+            (
+                "aws-vault  exec 'my profile' --json",
+                vec!["aws-vault", "exec", "my profile", "--json"],
+            ),
+            (
+                r#""C:\Program Files\x.exe" a"b c"d ''"#,
+                vec![r"C:\Program Files\x.exe", "ab cd", ""],
+            ),
+            (r#"say "a \"b\"" $HOME;"#, vec!["say", "a \"b\"", "$HOME;"]),
+            ("  ", vec![]),
+        ] {
+            assert_eq!(words(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn answers_are_read_and_garbage_shows_no_secret() {
+        let keys = KeysWire::keys(
+            br#"{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "s3cret", "SessionToken": "t", "Expiration": "2026-01-31T12:00:00Z"}"#,
+            "the program",
+        )
+        .unwrap();
+        assert_eq!(
+            (keys.key_id.as_str(), keys.secret_key.expose()),
+            ("A", "s3cret")
+        );
+        assert_eq!(keys.session_token.as_ref().unwrap().expose(), "t");
+        assert!(keys.expires.is_some() && !keys.lasts(Duration::ZERO));
+        assert!(!format!("{keys:?}").contains("s3cret"));
+        for json in [
+            r#"{"AccessKeyId": "A", "SecretAccessKey": 53}"#,
+            r#"{"AccessKeyId": "A"}"#,
+            r#"{"AccessKeyId": "A", "SecretAccessKey": "s3cret", "Expiration": "soon s3cret"}"#,
+            r#"{"AccessKeyId": "A b", "SecretAccessKey": "s3cret"}"#,
+            r#"{"AccessKeyId": "A", "SecretAccessKey": ""}"#,
+            "s3cret",
+        ] {
+            let error = KeysWire::keys(json.as_bytes(), "the program").unwrap_err();
+            assert_eq!(error.code(), "CONFIG_ERROR");
+            assert!(error.to_string().contains("the program"));
+            assert!(
+                !format!("{error} {error:?}").contains("s3cret"),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn half_a_key_is_an_error() {
+        let env = Environment::empty(crate::platform::System::Linux, "/");
+        assert!(of_variables(&env).unwrap().is_none());
+        let env = env.variable("AWS_ACCESS_KEY_ID", "A");
+        assert_eq!(of_variables(&env).unwrap_err().code(), "CONFIG_ERROR");
+        let env = env
+            .variable("AWS_SECRET_ACCESS_KEY", " s\n")
+            .variable("AWS_SESSION_TOKEN", "t");
+        let keys = of_variables(&env).unwrap().unwrap();
+        assert_eq!(keys.secret_key.expose(), "s");
+        assert_eq!(keys.session_token.unwrap().expose(), "t");
+    }
+}
