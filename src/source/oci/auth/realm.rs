@@ -28,7 +28,7 @@ pub(super) fn is_allowed(registry: &Url, realm: &Url) -> bool {
             let is_here = registry.is_loopback() && realm.is_loopback();
             registry.scheme() == Scheme::Http && (is_here || is_same_host(registry, realm))
         }
-        Scheme::File => false,
+        Scheme::File | Scheme::S3 => false,
     }
 }
 

@@ -134,6 +134,7 @@ impl Pass {
         Authorization {
             headers: vec![("authorization", self.header)],
             origin: self.origin,
+            ..Authorization::default()
         }
     }
 }
