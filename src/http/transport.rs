@@ -86,7 +86,7 @@ impl fmt::Display for Method {
 ///
 /// let payload: &dyn Payload = &b"grant_type=refresh_token".to_vec();
 /// let mut bytes = Vec::new();
-/// payload.open()?.read_to_end(&mut bytes)?;
+/// payload.open_at(0)?.read_to_end(&mut bytes)?;
 /// assert_eq!(payload.size_bytes(), bytes.len() as u64);
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -94,11 +94,11 @@ pub trait Payload: Send + Sync + fmt::Debug {
     /// Returns its size, which the request states before the first byte is sent.
     fn size_bytes(&self) -> u64;
 
-    /// Begins to read it; exactly [as many bytes](Self::size_bytes) as stated follow.
+    /// Begins to read it behind the first `start` bytes; all others follow, up to the [size](Self::size_bytes) and no further.
     ///
     /// # Errors
     /// Those of opening a file, for instance.
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>>;
+    fn open_at(&self, start: u64) -> io::Result<Box<dyn Read + Send + '_>>;
 }
 
 impl Payload for Vec<u8> {
@@ -106,8 +106,9 @@ impl Payload for Vec<u8> {
         self.len() as u64
     }
 
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(self.as_slice()))
+    fn open_at(&self, start: u64) -> io::Result<Box<dyn Read + Send + '_>> {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        Ok(Box::new(self.get(start..).unwrap_or_default()))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::catalog::sync::SyncReport;
 ///         Task::Verifying => "hashing",
 ///         Task::Copying => "copying",
 ///         Task::Downloading | Task::Reading => "getting the archive",
-///         Task::Hashing | Task::Chunking => "publishing",
+///         Task::Hashing | Task::Chunking | Task::Uploading => "publishing",
 ///         _ => task.as_str(),
 ///     }
 /// }
@@ -47,6 +47,8 @@ pub enum Task {
     Hashing,
     /// `Project::publish` cuts a model into chunks, and writes those that are new.
     Chunking,
+    /// `Project::publish` sends the files of a model to an OCI registry.
+    Uploading,
 }
 
 impl Task {
@@ -63,6 +65,7 @@ impl Task {
             Self::Reading => "reading",
             Self::Hashing => "hashing",
             Self::Chunking => "chunking",
+            Self::Uploading => "uploading",
         }
     }
 }

@@ -36,18 +36,7 @@ impl FolderWriter {
 
 impl RegistryWriter for FolderWriter {
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool> {
-        let path = self.data.join(digest.to_string());
-        if is_intact(&path, digest, document.size_bytes()) {
-            return Ok(false);
-        }
-        let mut file = NewFile::create(&path)?;
-        let mut reader = document.open().map_err(Error::of_payload)?;
-        let actual = hash(&mut reader, &mut |piece| file.write(piece))?;
-        if actual != *digest {
-            return Err(Error::argument("a file changed while it was published"));
-        }
-        file.commit()?;
-        Ok(true)
+        put_document(&self.data, digest, document)
     }
 
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {
@@ -78,6 +67,22 @@ impl RegistryWriter for FolderWriter {
         let before = self.read("models.json")?;
         replace_file(&path, &change(before.as_deref())?)
     }
+}
+
+/// Writes the document of a digest into a folder, under its name, unless it is there; returns whether it was written.
+pub(super) fn put_document(folder: &Path, digest: &Digest, document: &dyn Payload) -> Result<bool> {
+    let path = folder.join(digest.to_string());
+    if is_intact(&path, digest, document.size_bytes()) {
+        return Ok(false);
+    }
+    let mut file = NewFile::create(&path)?;
+    let mut reader = document.open_at(0).map_err(Error::of_payload)?;
+    let actual = hash(&mut reader, &mut |piece| file.write(piece))?;
+    if actual != *digest {
+        return Err(Error::argument("a file changed while it was published"));
+    }
+    file.commit()?;
+    Ok(true)
 }
 
 /// Returns whether a document exists, with the bytes that its name promises.

@@ -1,10 +1,13 @@
 //! Writing registries that others pull from.
 //!
-//! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`]. The
-//! second is a [`RegistryWriter`], which puts documents into a [`folder`], for instance.
+//! What a registry consists of is one thing, and where it is written another. The first is a folder here: [`chunked`] or
+//! [`oci`]. The second is a [`RegistryWriter`], which puts documents into a [`folder`], for instance, or an
+//! [`ArtifactWriter`](oci::ArtifactWriter).
 
 pub(crate) mod chunked;
+mod counted;
 mod folder;
+pub(crate) mod oci;
 mod target;
 
 use std::fmt;
@@ -13,6 +16,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::http::transport::Payload;
 
+pub(crate) use target::Opened;
 pub use target::PublishTarget;
 
 /// Makes the index anew: of what it is, or of `None` while there is none.

@@ -7,11 +7,24 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::RegistryWriter;
+use super::chunked::{Registry, WrittenVersion, add_to_index};
 use super::folder::FolderWriter;
+use super::oci::ArtifactPlace;
+use crate::env::Environment;
 use crate::error::{Error, Result};
+use crate::http::call::Call;
+use crate::source::oci::is_tag;
 use crate::url::Url;
 
-/// Where models are published: a folder, which any static server can serve.
+/// Where models are published: in a folder, which any static server can serve, in an image layout, or in an OCI registry.
+///
+/// | written as | models are published |
+/// |---|---|
+/// | `public`, `file:///srv/public` | in a chunked registry in a folder |
+/// | `oci://ghcr.io/acme/tiny:v1` | as artifacts of an OCI registry: in this repository, with this tag |
+/// | `oci://ghcr.io/acme/tiny` | in this repository; the tag is the model's version |
+/// | `oci://ghcr.io/acme`, `oci://ghcr.io/acme/models/` | in repositories with the names of the models below this one |
+/// | `oci-layout:layout`, `oci-layout:///srv/layout:v1` | in an image layout in a folder |
 ///
 /// ```
 /// use std::path::Path;
@@ -21,6 +34,9 @@ use crate::url::Url;
 /// let target = PublishTarget::parse("public")?;
 /// assert_eq!((target.to_string().as_str(), target.folder()), ("public", Some(Path::new("public"))));
 /// assert_eq!(target, PublishTarget::from(Path::new("public")));
+///
+/// let registry = PublishTarget::parse("oci://ghcr.io/acme/tiny:v1")?;
+/// assert_eq!((registry.to_string().as_str(), registry.folder()), ("oci://ghcr.io/acme/tiny:v1", None));
 /// assert!(PublishTarget::parse("ftp://example.org/models").is_err());
 /// # Ok::<(), modelrack::Error>(())
 /// ```
@@ -30,23 +46,97 @@ pub struct PublishTarget(Place);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Folder(PathBuf),
+    Layout {
+        folder: PathBuf,
+        tag: Option<String>,
+    },
+    Registry {
+        host: String,
+        /// A repository, or the beginning of the names of repositories; may be empty.
+        path: String,
+        /// Whether the path is one repository.
+        is_repository: bool,
+        tag: Option<String>,
+    },
+}
+
+/// A target, opened for writing.
+pub(crate) enum Destination {
+    /// A chunked registry.
+    Chunked(Box<dyn RegistryWriter>),
+    /// Repositories for artifacts.
+    Artifacts(ArtifactPlace),
+}
+
+/// What versions are written into, once what is there has been read.
+pub(crate) enum Opened<'a> {
+    Chunked(Registry<'a>),
+    Artifacts(&'a ArtifactPlace),
+}
+
+impl Destination {
+    /// Reads what is there; `location` names it in errors.
+    pub(crate) fn begin<'a>(&'a self, location: &'a dyn fmt::Display) -> Result<Opened<'a>> {
+        Ok(match self {
+            Self::Chunked(writer) => Opened::Chunked(Registry::read(&**writer, location)?),
+            Self::Artifacts(place) => Opened::Artifacts(place),
+        })
+    }
+}
+
+impl Opened<'_> {
+    /// Lets others see what was written; an artifact can be seen since it was.
+    pub(crate) fn finish(&self, shards: bool, versions: &mut [WrittenVersion]) -> Result<()> {
+        match self {
+            Self::Chunked(registry) => add_to_index(registry, shards, versions),
+            Self::Artifacts(_) => Ok(()),
+        }
+    }
 }
 
 impl PublishTarget {
-    /// Reads what people write: the path of a folder, or a `file://` URL; [`PublishTarget`] has an example.
+    /// Reads what people write: the path of a folder, or a URL; [`PublishTarget`] has an example.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for other URLs.
     pub fn parse(text: impl AsRef<OsStr>) -> Result<Self> {
         let path = Path::new(text.as_ref());
-        let Some(text) = path.to_str().filter(|text| text.contains("://")) else {
+        let Some(text) = path.to_str() else {
             return Ok(path.into());
         };
+        if let Some(layout) = text.strip_prefix("oci-layout:") {
+            let layout = layout.strip_prefix("//").unwrap_or(layout);
+            let (folder, tag) = split_tag(layout)?;
+            return match folder {
+                "" => Err(Error::argument("the image layout has no folder")),
+                folder => Ok(Self(Place::Layout {
+                    folder: folder.into(),
+                    tag,
+                })),
+            };
+        }
+        if let Some(registry) = text.strip_prefix("oci://") {
+            let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
+            let (path, tag) = split_tag(path)?;
+            let is_open = path.is_empty() || path.ends_with('/');
+            let path = path.trim_end_matches('/');
+            return Ok(Self(Place::Registry {
+                host: host.to_owned(),
+                path: path.to_owned(),
+                is_repository: !is_open && (tag.is_some() || path.contains('/')),
+                tag,
+            }));
+        }
+        if !text.contains("://") {
+            return Ok(path.into());
+        }
         let url = Url::parse(text).ok().and_then(|url| url.to_file_path());
         let refused = || {
             let shown = Url::parse(text).map_or_else(|_| text.to_owned(), |url| url.to_string());
             let shown = shown.escape_debug();
-            Error::argument(format!("cannot publish to {shown}: name a folder"))
+            Error::argument(format!(
+                "cannot publish to {shown}: name a folder, or a place of artifacts (oci://…, oci-layout:…)"
+            ))
         };
         url.map(Self::from).ok_or_else(refused)
     }
@@ -55,15 +145,61 @@ impl PublishTarget {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         match &self.0 {
-            Place::Folder(path) => Some(path),
+            Place::Folder(folder) | Place::Layout { folder, .. } => Some(folder),
+            Place::Registry { .. } => None,
         }
     }
 
-    /// Opens it for writing a chunked registry.
-    pub(crate) fn open(&self) -> Result<Box<dyn RegistryWriter>> {
+    /// Whether it is a chunked registry, and not a place of artifacts.
+    pub(crate) fn is_chunked(&self) -> bool {
+        matches!(self.0, Place::Folder(_))
+    }
+
+    /// The tag that it states, which is the version of the one model that is published there.
+    pub(crate) fn tag(&self) -> Option<&str> {
         match &self.0 {
-            Place::Folder(path) => Ok(Box::new(FolderWriter::new(path))),
+            Place::Folder(_) => None,
+            Place::Layout { tag, .. } | Place::Registry { tag, .. } => tag.as_deref(),
         }
+    }
+
+    /// Opens it for writing, with a call if that goes over the network.
+    pub(crate) fn open(
+        &self,
+        network: &dyn Fn() -> Result<(Call, Environment)>,
+    ) -> Result<Destination> {
+        Ok(match &self.0 {
+            Place::Folder(path) => Destination::Chunked(Box::new(FolderWriter::new(path))),
+            Place::Layout { folder, .. } => {
+                Destination::Artifacts(ArtifactPlace::layout(folder.clone()))
+            }
+            Place::Registry {
+                host,
+                path,
+                is_repository,
+                ..
+            } => {
+                let (call, environment) = network()?;
+                let place =
+                    ArtifactPlace::registry(host, path, *is_repository, &call, &environment)?;
+                Destination::Artifacts(place)
+            }
+        })
+    }
+}
+
+/// Takes a tag from the end of a path; a drive of Windows is none.
+fn split_tag(text: &str) -> Result<(&str, Option<String>)> {
+    let last = text.rfind(['/', '\\']).map_or(0, |at| at + 1);
+    let Some((name, tag)) = text[last..].split_once(':') else {
+        return Ok((text, None));
+    };
+    match is_tag(tag) {
+        true => Ok((&text[..last + name.len()], Some(tag.to_owned()))),
+        false => Err(Error::argument(format!(
+            "'{}' is no tag",
+            tag.escape_debug()
+        ))),
     }
 }
 
@@ -87,8 +223,28 @@ impl From<&Path> for PublishTarget {
 
 impl fmt::Display for PublishTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tag = |f: &mut fmt::Formatter<'_>, tag: &Option<String>| match tag {
+            Some(tag) => write!(f, ":{tag}"),
+            None => Ok(()),
+        };
         match &self.0 {
             Place::Folder(path) => path.display().fmt(f),
+            Place::Layout { folder, tag: at } => {
+                write!(f, "oci-layout:{}", folder.display())?;
+                tag(f, at)
+            }
+            Place::Registry {
+                host,
+                path,
+                is_repository,
+                tag: at,
+            } => {
+                write!(f, "oci://{host}/{path}")?;
+                if !is_repository && path.contains('/') {
+                    f.write_str("/")?;
+                }
+                tag(f, at)
+            }
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) mod discovered;
 mod entry;
 mod hub;
 pub(crate) mod models_toml;
-mod oci;
+pub(crate) mod oci;
 pub(crate) mod places;
 pub(crate) mod repository;
 mod sources;

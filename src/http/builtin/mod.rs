@@ -244,7 +244,7 @@ fn run(
     };
     // With its length in the headers, a body is sent in one piece.
     let call = call.header("content-length", payload.size_bytes());
-    let mut reader = payload.open()?;
+    let mut reader = payload.open_at(0)?;
     agent.run(call.body(ureq::SendBody::from_reader(&mut reader))?)
 }
 

@@ -1,5 +1,6 @@
 //! Publishing models of a project, or any files, in a registry that others pull from.
 
+mod describe;
 pub(crate) mod make;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,20 +11,25 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::catalog::Metadata;
+use crate::config::Config;
 use crate::digest::Digest;
+use crate::env::Environment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::call::Call;
+use crate::http::transport::Transport;
 use crate::model::ModelRef;
 use crate::modelstoml::{ModelEntry, RegisteredVersion};
-use crate::progress::{CancelToken, Progress};
+use crate::progress::{CancelToken, Progress, Silent};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::publish::PublishTarget;
-use crate::publish::chunked::{
-    Chunking, Registry, Stream, Writing, WrittenVersion, add_to_index, write_version,
-};
+use crate::publish::chunked::{Chunking, Stream, Writing, WrittenVersion, write_version};
+use crate::publish::oci::push_version;
+use crate::publish::{Opened, PublishTarget};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
+use crate::settings::Settings;
+use crate::source::Sources;
 
 /// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
 /// versions, and fetched again after an error in less time.
@@ -44,7 +50,7 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 /// use modelrack::progress::Silent;
 /// use modelrack::project::{Chunking, Project, PublishOptions};
 /// use modelrack::remote::Metadata;
-/// use modelrack::{CancelToken, ModelRef};
+/// use modelrack::{CancelToken, Config, Environment, ModelRef};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let (weights, registry) = (folder.path().join("weights"), folder.path().join("public"));
@@ -58,6 +64,8 @@ pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 ///     .metadata(Metadata::from_iter([("type".to_owned(), "audio-to-text".into())]))
 ///     .group("speech")
 ///     .skip(".tool")
+///     .config(Config::new("tool"))
+///     .environment(Environment::of_process())
 ///     .cancel(CancelToken::new())
 ///     .progress(Arc::new(Silent));
 /// let model = ModelRef::new("whisper", "tiny", "fp16")?;
@@ -89,6 +97,13 @@ pub struct PublishOptions {
     /// The name of a folder that is left out at the top of each path, such as `.tool`, where a store keeps its own files.
     /// Default: none.
     pub skip: Option<String>,
+    /// Who publishes, over which network: what it says about proxies and certificates counts where a target is a server. Default:
+    /// an app `modelrack`.
+    pub config: Option<Config>,
+    /// The environment, with the credentials for a registry. Default: that of the process.
+    pub environment: Option<Environment>,
+    /// The transport of requests. Default: the built-in one.
+    pub transport: Option<Arc<dyn Transport>>,
     /// Cancels the operation.
     pub cancel: CancelToken,
     /// Receives how far the hashing and the chunking are; [`AddOptions`](crate::project::AddOptions) has an example.
@@ -105,6 +120,9 @@ impl Default for PublishOptions {
             metadata: Metadata::new(),
             group: "models".to_owned(),
             skip: None,
+            config: None,
+            environment: None,
+            transport: None,
             cancel: CancelToken::new(),
             progress: None,
         }
@@ -119,6 +137,9 @@ setters!(PublishOptions {
     metadata: Metadata,
     group: impl Into<String>,
     skip: Some(impl Into<String>),
+    config: Some(Config),
+    environment: Some(Environment),
+    transport: Some(Arc<dyn Transport>),
     cancel: CancelToken,
     progress: Some(Arc<dyn Progress>),
 });
@@ -207,14 +228,14 @@ impl Project {
         let current = ids
             .iter()
             .filter_map(|id| Some((*id, self.registry().current(id)?)));
-        let writer = target.open()?;
-        let registry = Registry::read(&*writer, &target)?;
+        let destination = target.open(&|| options.network())?;
+        let opened = destination.begin(&target)?;
         let mut versions = Vec::new();
         for (id, (entry, version)) in current {
-            let written = self.write_registered(id, entry, version, &registry, options);
+            let written = self.write_registered(id, entry, version, &opened, options);
             versions.push(written.map_err(|error| error.step(format!("publish {id}")))?);
         }
-        add_to_index(&registry, options.shards, &mut versions)?;
+        opened.finish(options.shards, &mut versions)?;
         let versions = versions.into_iter();
         Ok(versions
             .map(|version| PublishReport::new(version, &target, Vec::new()))
@@ -242,11 +263,24 @@ impl Project {
         let skip = options.skip.as_deref();
         let stream = Stream::find(paths, target.folder(), skip, &options.cancel)?;
         let (metadata, writing) = (options.metadata.clone(), options.writing());
-        let writer = target.open()?;
-        let registry = Registry::read(&*writer, &target)?;
-        let version = write_version(&stream, model, metadata, &registry, &writing)?;
+        let destination = target.open(&|| options.network())?;
+        let opened = destination.begin(&target)?;
+        let version = match &opened {
+            Opened::Chunked(registry) => {
+                write_version(&stream, model, metadata, registry, &writing)?
+            }
+            Opened::Artifacts(place) => {
+                let tagged = target.tag().map(|tag| model.name().clone().version(tag));
+                let tagged = tagged.transpose().map_err(Error::argument_name)?;
+                let model = tagged.as_ref().unwrap_or(model);
+                let repository = place.of_only(model.model())?;
+                let mut described = describe::describe(&stream)?;
+                described.extend(metadata);
+                push_version(&stream, model, described, &*repository, &writing)?
+            }
+        };
         let mut version = [version];
-        add_to_index(&registry, options.shards, &mut version)?;
+        opened.finish(options.shards, &mut version)?;
         let [version] = version;
         Ok(PublishReport::new(version, &target, stream.left_behind))
     }
@@ -280,7 +314,7 @@ impl Project {
         id: &str,
         entry: &ModelEntry,
         version: &RegisteredVersion,
-        registry: &Registry<'_>,
+        opened: &Opened<'_>,
         options: &PublishOptions,
     ) -> Result<WrittenVersion> {
         let (group, name) = id.rsplit_once('/').unwrap_or((&options.group, id));
@@ -294,12 +328,32 @@ impl Project {
         }
         let mut metadata = metadata_of(entry, version);
         metadata.extend(options.metadata.clone());
-        let stream = Stream::of(files)?;
-        write_version(&stream, &model, metadata, registry, &options.writing())
+        let (stream, writing) = (Stream::of(files)?, options.writing());
+        match opened {
+            Opened::Chunked(registry) => {
+                write_version(&stream, &model, metadata, registry, &writing)
+            }
+            Opened::Artifacts(place) => {
+                push_version(&stream, &model, metadata, &*place.of_model(id)?, &writing)
+            }
+        }
     }
 }
 
 impl PublishOptions {
+    /// Opens the network.
+    fn network(&self) -> Result<(Call, Environment)> {
+        let environment = self.environment.clone();
+        let environment = environment.unwrap_or_else(Environment::of_process);
+        let config = self.config.clone();
+        let config = config.unwrap_or_else(|| Config::new("modelrack"));
+        let settings = Settings::read(&config, &environment)?;
+        let sources = Sources::open(&settings, &environment, self.transport.clone())?;
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        let call = Call::new(sources.client, self.cancel.clone(), progress);
+        Ok((call, environment))
+    }
+
     fn writing(&self) -> Writing<'_> {
         Writing {
             chunk_bytes: self.chunk_bytes,

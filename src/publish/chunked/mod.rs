@@ -80,7 +80,7 @@ pub(crate) struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn begin(&self, step: Step<'a>) -> Tally<'a> {
+    pub(crate) fn begin(&self, step: Step<'a>) -> Tally<'a> {
         Tally::new(step, self.progress, self.cancel)
     }
 }

@@ -25,23 +25,23 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Files one after the other, in the order of names.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     /// The paths that were passed over: a system, an editor or a download tool left them behind.
     pub(crate) left_behind: Vec<String>,
 }
 
 /// A file of a stream.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// Its name in the model.
-    pub(super) name: RelPath,
-    path: PathBuf,
-    pub(super) size_bytes: u64,
+    pub(crate) name: RelPath,
+    pub(crate) path: PathBuf,
+    pub(crate) size_bytes: u64,
     offset: u64,
 }
 
 impl Part {
-    pub(super) fn range(&self) -> Range<u64> {
+    pub(crate) fn range(&self) -> Range<u64> {
         self.offset..self.offset + self.size_bytes
     }
 }
@@ -121,7 +121,7 @@ impl Stream {
         })
     }
 
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         self.parts.last().map_or(0, |part| part.range().end)
     }
 
@@ -177,7 +177,7 @@ impl Stream {
     }
 
     /// Returns the bytes of a range.
-    pub(super) fn slice(&self, range: &Range<u64>) -> Slice<'_> {
+    pub(crate) fn slice(&self, range: &Range<u64>) -> Slice<'_> {
         let first = self
             .parts
             .partition_point(|part| part.range().end <= range.start);
@@ -187,7 +187,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn hash(&self, range: &Range<u64>, tally: &Tally<'_>) -> Result<Digest> {
+    pub(crate) fn hash(&self, range: &Range<u64>, tally: &Tally<'_>) -> Result<Digest> {
         let mut hasher = Hasher::default();
         let mut reader = self.slice(range).reader();
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -205,7 +205,7 @@ impl Stream {
 
 /// A range of a stream, such as a chunk.
 #[derive(Debug)]
-pub(super) struct Slice<'a> {
+pub(crate) struct Slice<'a> {
     /// The files from the first on that is in the range.
     parts: &'a [Part],
     range: Range<u64>,
@@ -226,8 +226,11 @@ impl Payload for Slice<'_> {
         self.range.end - self.range.start
     }
 
-    fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
-        Ok(Box::new(self.reader()))
+    fn open_at(&self, start: u64) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(Box::new(SliceReader {
+            range: self.range.start + start..self.range.end,
+            ..self.reader()
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ mod kind;
 mod layout;
 mod place;
 mod platform;
+mod push;
 mod registry;
 mod wire;
 
@@ -39,6 +40,11 @@ use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest};
 
+pub(crate) use place::is_tag;
+pub(crate) use push::PushRegistry;
+
+/// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
+pub(crate) const METADATA_ANNOTATION: &str = "modelrack.metadata";
 /// A registry or a layout; lists of tags are fetched at once.
 type Asked<'a> = dyn Documents + Sync + 'a;
 

@@ -13,6 +13,7 @@ mod make;
 mod outside;
 mod progress;
 mod publish;
+mod publish_oci;
 mod recorded;
 mod recovery;
 mod refusing;

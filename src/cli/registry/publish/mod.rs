@@ -1,4 +1,4 @@
-//! `registry publish`: publish models in a registry that any static server can serve.
+//! `registry publish`: publish models in a registry that others pull from.
 
 mod files;
 
@@ -32,6 +32,8 @@ pub(super) const EXAMPLES: &str = "
     registry publish sir tiny --to ./public                             some of them
     registry publish ./tiny --to ./public --group whisper --version v1  a folder
     registry publish a.bin --to ./public --model m --alias latest       a file
+    registry publish ./tiny --to oci://ghcr.io/acme/tiny:v1             an artifact of an OCI registry
+    registry publish ./tiny --to oci-layout:./layout:v1                 one in a folder, for other tools
 ";
 
 pub(super) fn command(command: Command, mount: &Mount) -> Command {
@@ -45,11 +47,14 @@ pub(super) fn command(command: Command, mount: &Mount) -> Command {
     command
         // A parent may propagate its own `--version`, which would be a second one here.
         .disable_version_flag(true)
-        .about("Publish models in a registry that any static server or bucket can serve")
+        .about("Publish models in a registry that any static server can serve, or in an OCI registry")
         .args([
             complete(paths, mount, Which::RegisteredOrPaths),
-            path_option(TO, "DIR")
-                .help("The registry's folder; created if it does not exist")
+            path_option(TO, "DIR|URL")
+                .help(
+                    "The registry's folder, created if it does not exist; or oci://HOST/NAME[:TAG] or \
+                     oci-layout:DIR[:TAG], for artifacts",
+                )
                 .required(true),
             option(GROUP, "GROUP")
                 .help("The group; for registered models, if the id has none")
@@ -99,6 +104,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         .chunk_bytes(chunk_bytes)
         .chunking(chunking.unwrap_or(PublishOptions::default().chunking))
         .shards(matches.get_flag(SHARDS))
+        .config(session.mount.config.clone())
+        .environment(session.mount.open_environment())
         .cancel(session.cancel.clone());
     let Some(ids) = registered(&project, &paths)? else {
         let report = files::publish(session, matches, &paths, &to, options)?;
@@ -125,7 +132,8 @@ pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
         if reports.len() > 1 {
             session.say(sum(&reports))?;
         }
-        let to = to.folder().and_then(|to| std::path::absolute(to).ok());
+        let folder = to.folder().filter(|_| to.is_chunked());
+        let to = folder.and_then(|to| std::path::absolute(to).ok());
         let Some(url) = to.and_then(|to| Url::from_path(&to).ok()) else {
             return Ok(());
         };
@@ -176,12 +184,13 @@ fn sum(reports: &[PublishReport]) -> String {
 }
 
 fn print(session: &Session, report: &PublishReport) -> CliResult {
+    let is_chunked = report.registry.is_chunked();
     session.say(format!(
         "Published {}: {}, {}, {} ({} new, {})",
         report.model,
         render::count(report.files, "file"),
         render::size(report.total_bytes),
-        render::count(report.chunks, "chunk"),
+        render::count(report.chunks, if is_chunked { "chunk" } else { "layer" }),
         report.chunks_written,
         render::size(report.bytes_written)
     ))?;

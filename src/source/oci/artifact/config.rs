@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use super::ArtifactKind;
 use crate::catalog::Metadata;
 use crate::relpath::{RelPath, shown};
+use crate::source::oci::METADATA_ANNOTATION;
 use crate::source::oci::wire::{Annotations, Descriptor};
 use crate::text::{long_text, short_text};
 
 /// How many entries of a list or table are kept.
 const MAX_ENTRIES: usize = 100;
+/// The longest metadata of a publisher that is read: much more than files and people say.
+const MAX_METADATA_BYTES: usize = 64 << 10;
 
 /// Where a fact is in a configuration, and what we call it. Of several places, the first that has it counts.
 type Facts = &'static [(&'static str, &'static str)];
@@ -113,6 +116,14 @@ pub(super) fn metadata(
         }
     };
     add("artifact", Some(kind.name().into()));
+    if let Some(published) = annotations.get(METADATA_ANNOTATION)
+        && published.len() <= MAX_METADATA_BYTES
+        && let Ok(published) = serde_json::from_str::<Metadata>(published)
+    {
+        for (key, value) in published.into_iter().take(MAX_ENTRIES) {
+            add(&key, Some(value));
+        }
+    }
     if let Some(config) = config {
         for (place, key) in facts(kind) {
             add(
@@ -129,6 +140,7 @@ pub(super) fn metadata(
         add(key, text.and_then(|text| fact(key, &text)));
     }
     let all = annotations.iter().take(MAX_ENTRIES);
+    let all = all.filter(|(key, _)| *key != METADATA_ANNOTATION);
     let all = all.filter_map(|(key, text)| Some((short_text(key)?, long_text(text)?.into())));
     let all: Metadata = all.collect();
     add(

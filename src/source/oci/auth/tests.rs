@@ -47,7 +47,11 @@ impl Transport for Net {
         let authorization = headers.find(|(name, _)| *name == "authorization");
         let mut form = String::new();
         if let Some(payload) = request.payload {
-            payload.open().unwrap().read_to_string(&mut form).unwrap();
+            payload
+                .open_at(0)
+                .unwrap()
+                .read_to_string(&mut form)
+                .unwrap();
         }
         let asked = Asked {
             method: request.method,

@@ -1,0 +1,110 @@
+//! Writing into an image layout: a registry in a folder, which other tools copy from and to ([image specification]).
+//!
+//! | path | holds |
+//! |---|---|
+//! | `oci-layout` | the version of the format |
+//! | `index.json` | the manifests, each with its tag as an annotation |
+//! | `blobs/sha256/<digest>` | manifests, configurations and layers |
+//!
+//! [image specification]: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::ArtifactWriter;
+use super::modelpack::MANIFEST;
+use crate::digest::Digest;
+use crate::disk::write::replace_file;
+use crate::error::{Error, IoContext, Result, is_missing};
+use crate::http::transport::Payload;
+use crate::progress::CancelToken;
+use crate::publish::folder::put_document;
+use crate::store::lock::{FileLock, RECORD_LIMIT};
+
+/// The annotation with the tag of a manifest.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Writes artifacts into an image layout.
+#[derive(Debug)]
+pub(crate) struct LayoutWriter {
+    folder: PathBuf,
+    /// What stands before each tag, with a colon: the name of the model, where a layout has several.
+    name: Option<String>,
+}
+
+impl LayoutWriter {
+    /// The folder is created with the first blob.
+    pub(crate) fn new(folder: &Path, name: Option<&str>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.folder.join("blobs").join("sha256")
+    }
+
+    /// Makes the index anew, in which each of the tags names a manifest.
+    fn tag(&self, mut index: Value, descriptor: &Value, tags: &[&str]) -> Result<Value> {
+        let location = self.folder.join("index.json");
+        let malformed = || Error::registry(location.display(), "the index is malformed");
+        let manifests = index
+            .as_object_mut()
+            .ok_or_else(malformed)?
+            .entry("manifests")
+            .or_insert_with(|| json!([]))
+            .as_array_mut()
+            .ok_or_else(malformed)?;
+        for tag in tags {
+            let tag = match &self.name {
+                Some(name) => format!("{name}:{tag}"),
+                None => (*tag).to_owned(),
+            };
+            manifests.retain(|other| other["annotations"][REF_NAME] != *tag);
+            let mut named = descriptor.clone();
+            named["annotations"] = Value::Object(Map::from_iter([(REF_NAME.into(), tag.into())]));
+            manifests.push(named);
+        }
+        Ok(index)
+    }
+}
+
+impl ArtifactWriter for LayoutWriter {
+    fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
+        put_document(&self.blobs(), digest, blob)
+    }
+
+    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
+        put_document(&self.blobs(), digest, &manifest.to_vec())?;
+        let _lock = FileLock::acquire(
+            &self.folder.join(".index.json.lock"),
+            true,
+            Some(RECORD_LIMIT),
+            &CancelToken::new(),
+            &|_| {},
+        )?;
+        let path = self.folder.join("index.json");
+        let index = match fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json).map_err(|error| {
+                Error::registry_from(path.display(), "the index is malformed", error)
+            })?,
+            Err(error) if is_missing(&error) => {
+                let version = json!({"imageLayoutVersion": "1.0.0"}).to_string();
+                replace_file(&self.folder.join("oci-layout"), version.as_bytes())?;
+                json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
+            }
+            Err(error) => return Err(error).at("read", &path),
+        };
+        let descriptor = json!({
+            "mediaType": MANIFEST,
+            "digest": format!("sha256:{digest}"),
+            "size": manifest.len(),
+        });
+        let index = self.tag(index, &descriptor, tags)?;
+        replace_file(&path, index.to_string().as_bytes())
+    }
+}

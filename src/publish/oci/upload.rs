@@ -1,0 +1,285 @@
+//! Writing into a repository of a registry ([distribution specification], "Push").
+//!
+//! A blob is sent in one request, which all registries take; some refuse large ones, and then get pieces. Where pieces went
+//! is known here, and not taken from what a registry answers: some answer with ranges that are wrong.
+//!
+//! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+
+use std::io::{self, Read};
+use std::ops::Range;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use tracing::debug;
+
+use super::ArtifactWriter;
+use super::modelpack::MANIFEST;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Failure;
+use crate::http::authority::Outgoing;
+use crate::http::call::Call;
+use crate::http::transport::{Method, Payload, Response};
+use crate::mutex::Mutex;
+use crate::url::{Scheme, Url};
+
+/// How large a piece of a blob is that a registry does not take in one: what stands in front of some lets through requests of
+/// 100 MB, and others expect pieces of at least 5 MiB.
+const PIECE_BYTES: u64 = 16 << 20;
+/// Where a registry states which document a tag names.
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// Writes into one repository.
+#[derive(Debug)]
+pub(crate) struct RepositoryWriter {
+    /// Its address, such as `https://ghcr.io/v2/acme/llama`.
+    base: Url,
+    /// Its name.
+    name: String,
+    /// Authorized for the registry.
+    call: Call,
+    registry: Arc<Pushed>,
+}
+
+/// What is known of a registry after something was written into one of its repositories.
+#[derive(Debug, Default)]
+pub(crate) struct Pushed {
+    /// A repository that has each blob: another of the same registry can take it from there.
+    blobs: Mutex<std::collections::HashMap<Digest, String>>,
+    /// Whether it refuses large requests.
+    wants_pieces: AtomicBool,
+}
+
+impl RepositoryWriter {
+    /// `base` is the address of the repository with this name, and `call` authorized for it.
+    pub(crate) fn new(base: Url, name: &str, call: Call, registry: &Arc<Pushed>) -> Self {
+        Self {
+            base,
+            name: name.to_owned(),
+            call,
+            registry: registry.clone(),
+        }
+    }
+
+    /// Tries a request as often as it takes.
+    fn retrying<T>(
+        &self,
+        url: &Url,
+        mut attempt: impl FnMut(&Url) -> Result<T, Failure>,
+    ) -> Result<T> {
+        self.call
+            .retrying(slice::from_ref(url), |_, url| attempt(url))
+    }
+
+    fn blob_url(&self, digest: &Digest) -> Url {
+        self.base.join(&format!("blobs/sha256:{digest}"))
+    }
+
+    /// Begins an upload; returns where it goes, or `None` if the registry took the blob from another repository.
+    fn begin(&self, digest: &Digest) -> Result<Option<Url>, Failure> {
+        let uploads = self.base.join("blobs/uploads/");
+        let other = self.registry.blobs.lock().get(digest).cloned();
+        let url = match other.filter(|other| *other != self.name) {
+            Some(other) => uploads.with_query(&format!("mount=sha256:{digest}&from={other}")),
+            None => uploads,
+        };
+        let response = self.call.send(&post(&url), &[])?;
+        match response.status {
+            201 => Ok(None),
+            _ => next_location(&url, &response).map(Some),
+        }
+    }
+
+    fn upload(&self, digest: &Digest, blob: &dyn Payload) -> Result<(), Failure> {
+        let Some(session) = self.begin(digest)? else {
+            debug!(%digest, repository = self.name, "taken from another repository");
+            return Ok(());
+        };
+        let is_large = blob.size_bytes() > PIECE_BYTES;
+        if is_large && self.registry.wants_pieces.load(Relaxed) {
+            return self.upload_in_pieces(session, digest, blob);
+        }
+        let sent = self.finish(&session, digest, Some(blob));
+        match sent {
+            Err(failure) if is_large && is_too_large(&failure.error) => {
+                debug!(url = %self.base, error = %failure.error, "sending pieces");
+                self.registry.wants_pieces.store(true, Relaxed);
+                match self.begin(digest)? {
+                    Some(session) => self.upload_in_pieces(session, digest, blob),
+                    None => Ok(()),
+                }
+            }
+            sent => sent,
+        }
+    }
+
+    fn upload_in_pieces(
+        &self,
+        mut session: Url,
+        digest: &Digest,
+        blob: &dyn Payload,
+    ) -> Result<(), Failure> {
+        let mut at = 0;
+        while at < blob.size_bytes() {
+            let range = at..blob.size_bytes().min(at + PIECE_BYTES);
+            let piece = Piece {
+                whole: blob,
+                range: range.clone(),
+            };
+            let request = Outgoing {
+                payload: Some(&piece),
+                ..Outgoing::new(Method::Patch, &session)
+            };
+            let request = request
+                .header("content-type", "application/octet-stream")
+                .header(
+                    "content-range",
+                    format!("{}-{}", range.start, range.end - 1),
+                );
+            let response = self.call.send(&request, &[])?;
+            session = next_location(&session, &response)?;
+            at = range.end;
+        }
+        self.finish(&session, digest, None)
+    }
+
+    /// Ends an upload, with the whole blob if nothing was sent yet.
+    fn finish(
+        &self,
+        session: &Url,
+        digest: &Digest,
+        blob: Option<&dyn Payload>,
+    ) -> Result<(), Failure> {
+        let url = with_parameter(session, &format!("digest=sha256:{digest}"))?;
+        let request = Outgoing {
+            payload: blob,
+            digest: blob.map(|_| *digest),
+            ..Outgoing::new(Method::Put, &url)
+        };
+        let request = request.header("content-type", "application/octet-stream");
+        self.call.send(&request, &[]).map(drop)
+    }
+
+    /// Returns which manifest a tag names, if the registry says so.
+    fn named_by(&self, url: &Url) -> Result<Option<Digest>> {
+        let found = self.retrying(url, |url| {
+            let request = Outgoing::new(Method::Head, url).header("accept", MANIFEST);
+            self.call.send(&request, &[404])
+        })?;
+        let digest = found.header(CONTENT_DIGEST).filter(|_| found.is_success());
+        let digest = digest.and_then(|digest| digest.trim().strip_prefix("sha256:"));
+        Ok(digest.and_then(|hex| hex.parse().ok()))
+    }
+
+    fn put(&self, url: &Url, manifest: &[u8]) -> Result<()> {
+        let payload = manifest.to_vec();
+        self.retrying(url, |url| {
+            let request = Outgoing {
+                payload: Some(&payload),
+                ..Outgoing::new(Method::Put, url)
+            };
+            self.call
+                .send(&request.header("content-type", MANIFEST), &[])
+        })
+        .map(drop)
+    }
+}
+
+impl ArtifactWriter for RepositoryWriter {
+    fn put_blob(&self, digest: &Digest, blob: &dyn Payload) -> Result<bool> {
+        let url = self.blob_url(digest);
+        let sent = self.retrying(&url, |url| {
+            let found = self.call.send(&Outgoing::new(Method::Head, url), &[404])?;
+            if found.is_success() {
+                return Ok(false);
+            }
+            self.upload(digest, blob)?;
+            Ok(true)
+        })?;
+        let mut blobs = self.registry.blobs.lock();
+        blobs.entry(*digest).or_insert_with(|| self.name.clone());
+        Ok(sent)
+    }
+
+    fn put_manifest(&self, digest: &Digest, manifest: &[u8], tags: &[&str]) -> Result<()> {
+        let url = |reference: &str| self.base.join(&format!("manifests/{reference}"));
+        let own = url(&format!("sha256:{digest}"));
+        if self.named_by(&own)? != Some(*digest) {
+            self.put(&own, manifest)?;
+        }
+        for tag in tags {
+            let url = url(tag);
+            if self.named_by(&url)? == Some(*digest) {
+                continue;
+            }
+            if let Err(error) = self.put(&url, manifest) {
+                // Tags may be kept from being moved: fine, if somebody else was faster with the same.
+                return match self.named_by(&url) {
+                    Ok(Some(named)) if named == *digest => continue,
+                    _ => Err(error.step(format!("tag {tag}"))),
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A request that carries nothing, and says so.
+fn post(url: &Url) -> Outgoing<'_> {
+    Outgoing::new(Method::Post, url)
+}
+
+/// Where the next request of an upload goes.
+fn next_location(url: &Url, response: &Response) -> Result<Url, Failure> {
+    let refuse = |message: &str| Failure::last(Error::registry(url, message));
+    let location = response.header("location");
+    let location = location.ok_or_else(|| refuse("the registry does not say where to upload"))?;
+    let next = url
+        .resolve(location)
+        .map_err(|_| refuse("the registry names an invalid place to upload to"))?;
+    match next.same_origin(url) || next.scheme() == Scheme::Https {
+        true => Ok(next),
+        false => Err(refuse(
+            "the registry names a place to upload to over plain http",
+        )),
+    }
+}
+
+/// Adds a parameter to a URL that may have some.
+fn with_parameter(url: &Url, parameter: &str) -> Result<Url, Failure> {
+    let text = url.expose();
+    let separator = if text.contains('?') { '&' } else { '?' };
+    Url::parse(&format!("{text}{separator}{parameter}"))
+        .map_err(|error| Failure::last(Error::internal(error.to_string())))
+}
+
+/// Whether a registry, or what stands in front of it, does not take a large request: it says so, or hangs up.
+fn is_too_large(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Network { status, .. } => {
+            matches!(status, Some(413) | None)
+        }
+        _ => false,
+    }
+}
+
+/// A piece of a payload.
+#[derive(Debug)]
+struct Piece<'a> {
+    whole: &'a dyn Payload,
+    range: Range<u64>,
+}
+
+impl Payload for Piece<'_> {
+    fn size_bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    fn open_at(&self, start: u64) -> io::Result<Box<dyn Read + Send + '_>> {
+        let reader = self.whole.open_at(self.range.start + start)?;
+        Ok(Box::new(
+            reader.take(self.size_bytes().saturating_sub(start)),
+        ))
+    }
+}
