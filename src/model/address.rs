@@ -51,6 +51,10 @@ impl ModelAddress {
         let address = Self::split(text, version).with_tag_apart();
         ModelName::parse(&address.head)
             .map_err(|error| Error::invalid_ref(text, error.reason()))?;
+        if address.origin.is_some() && !address.head.contains('/') {
+            let reason = "has no model after the host: expected SCHEME://HOST/MODEL";
+            return Err(Error::invalid_ref(text, reason));
+        }
         let mut versions = address.tail.iter().chain(&address.version);
         versions.try_for_each(|version| check_version_of(text, version))?;
         Ok(address)
@@ -111,7 +115,7 @@ const FOLDER_SCHEME: &str = "oci-layout";
 /// port becomes a character that no host has, as names have no colon. A model in a folder is called like the folder.
 fn split_origin(text: &str) -> (Option<&str>, Cow<'_, str>) {
     let at = text.find("://").filter(|at| {
-        let scheme = text[..*at].as_bytes();
+        let scheme = &text.as_bytes()[..*at];
         !scheme.is_empty() && scheme.iter().all(|c| c.is_ascii_lowercase() || *c == b'-')
     });
     let Some(at) = at else {
@@ -244,7 +248,12 @@ impl ModelPattern {
             return Err(Error::invalid_ref(text, "is empty"));
         }
         version.map_or(Ok(()), |version| check_version_of(text, version))?;
+        // A colon within brackets is one of the characters that they stand for.
         let address = ModelAddress::split(text, version);
+        let address = match text.contains('[') {
+            true => address,
+            false => address.with_tag_apart(),
+        };
         Ok(Self { address })
     }
 }
@@ -324,6 +333,7 @@ mod tests {
             "a/b:c@d",
             "oci:///a/b",
             "oci://",
+            "oci://ghcr.io",
             "://a/b",
             "a:b/c",
             "a/b:c/d",
@@ -334,6 +344,8 @@ mod tests {
         assert_eq!(shown.to_string(), "oci://localhost:5000/a/b@q4");
         let shown = ModelAddress::parse("oci-layout:///media/llama:q4", None).unwrap();
         assert_eq!(shown.to_string(), "oci-layout:///media/llama@q4");
+        let pattern: ModelPattern = "ghcr/*:q4".parse().unwrap();
+        assert_eq!(pattern, "ghcr/*@q4".parse().unwrap());
         // The version may be given apart, too, but not twice.
         assert!(ModelAddress::parse("a/b:c", Some("d")).is_err());
     }

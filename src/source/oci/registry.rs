@@ -16,6 +16,7 @@ use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::authority::Outgoing;
 use crate::http::call::Call;
+use crate::http::retry::Fault;
 use crate::http::transport::{Method, Response};
 use crate::http::{Failure, GetOptions};
 use crate::source::cache::RegistryCache;
@@ -139,7 +140,7 @@ impl Documents for Registry<'_> {
     fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
         let url = self.place.url(repository, "tags/list");
         let mut tags = Vec::new();
-        let pages = self.pages(url, |json, url| {
+        let pages = self.pages(&url, |json, url| {
             let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
                 Error::registry_from(url, "the list of tags is malformed", error)
             })?;
@@ -147,6 +148,7 @@ impl Documents for Registry<'_> {
             tags.extend(page.filter(|tag| is_tag(tag) && !is_of_referrers(tag)));
             Ok(())
         });
+        tags.sort_unstable();
         Ok(missing_as_none(pages)?.map(|()| tags))
     }
 
@@ -155,7 +157,7 @@ impl Documents for Registry<'_> {
             return Ok(None);
         }
         let mut names = Vec::new();
-        let pages = self.pages(self.place.api.join("_catalog"), |json, url| {
+        let pages = self.pages(&self.place.api.join("_catalog"), |json, url| {
             let page: CatalogueWire = serde_json::from_slice(json)
                 .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
             names.extend(page.repositories.unwrap_or_default());
@@ -186,24 +188,24 @@ impl Registry<'_> {
 
     /// Asks which document a tag names, without fetching it.
     fn head(&self, url: &Url) -> Result<Head> {
+        let also = [&WITHOUT_HEAD[..], &[404]].concat();
         let answered = self.call.retrying(slice::from_ref(url), |_, url| {
             let request = Outgoing::new(Method::Head, url).header("accept", ACCEPT);
-            self.call
-                .send(&request, &[&WITHOUT_HEAD[..], &[404]].concat())
-        });
-        match answered {
-            Ok(response) => {
-                tell_limits(url, &response);
-                Ok(Head::of(&response))
+            match self.call.send(&request, &also) {
+                // A transport of another program may know nothing but GET.
+                Err(failure) if is_unsent(&failure) => Ok(None),
+                sent => sent.map(Some),
             }
-            // A transport of another program may know nothing but GET.
-            Err(error) if is_without_response(&error) => Ok(Head::Unknown),
-            Err(error) => Err(error),
-        }
+        })?;
+        let Some(response) = answered else {
+            return Ok(Head::Unknown);
+        };
+        tell_limits(url, &response);
+        Ok(Head::of(&response))
     }
 
     /// Reads a list that comes in pages.
-    fn pages(&self, first: Url, mut read: impl FnMut(&[u8], &Url) -> Result<()>) -> Result<()> {
+    fn pages(&self, first: &Url, mut read: impl FnMut(&[u8], &Url) -> Result<()>) -> Result<()> {
         let mut url = first.with_query(&format!("n={PAGE_NAMES}"));
         for _ in 0..MAX_PAGES {
             let (json, next) = self.call.retrying(slice::from_ref(&url), |_, url| {
@@ -244,7 +246,7 @@ pub(super) fn get(
         let mut body = call.body(url, &options)?;
         let bytes = body.read_whole(most_bytes, &call.cancel)?;
         if let Some(digest) = digest {
-            let what = || format!("the manifest ({url})");
+            let what = || format!("the document ({url})");
             check_digest(what, digest, &Digest::of(&bytes)).map_err(Failure::transient)?;
         }
         Ok(bytes)
@@ -291,8 +293,10 @@ fn missing_as_none<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn is_without_response(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Network { status: None, .. })
+/// Whether a request was not even sent, for a reason that lasts.
+fn is_unsent(failure: &Failure) -> bool {
+    let kind = failure.error.kind();
+    matches!(kind, ErrorKind::Network { status: None, .. }) && failure.fault == Fault::Final
 }
 
 /// Says how many requests are left.
