@@ -97,6 +97,16 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) digest: Option<Digest>,
 }
 
+impl Authorization {
+    /// Returns the value of a header, whose name is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&Secret> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code.as_str(), self.message.as_str()) {

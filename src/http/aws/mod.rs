@@ -94,6 +94,10 @@ struct Learned {
 }
 
 impl Learned {
+    fn is_corrected(&self) -> bool {
+        !(self.behind.is_zero() && self.before.is_zero())
+    }
+
     fn now(&self) -> SystemTime {
         let now = SystemTime::now() + self.behind;
         now.checked_sub(self.before).unwrap_or(now)
@@ -127,11 +131,11 @@ impl ObjectStore {
         region.unwrap_or(&settings.region).clone()
     }
 
-    /// Learns the region of a bucket; returns whether it is another one than the request went to.
-    fn learn_region(&self, settings: &Settings, bucket: &str, region: &str) -> bool {
+    /// Learns the region of a bucket.
+    fn learn_region(&self, settings: &Settings, bucket: &str, region: &str) {
         let known = self.region(settings, bucket);
-        if region == known || !is_region(region) {
-            return false;
+        if region == known {
+            return;
         }
         warn!(
             bucket,
@@ -140,7 +144,6 @@ impl ObjectStore {
         );
         let mut learned = self.learned.lock();
         learned.regions.insert(bucket.to_owned(), region.to_owned());
-        true
     }
 
     /// Corrects the clock if the store's differs by more than it accepts.
@@ -272,8 +275,20 @@ impl Authority for ObjectStore {
         let told = response.header("x-amz-bucket-region").map(str::to_owned);
         let told = told.or_else(|| fault.as_ref()?.region.clone());
         let bucket = request.url.authority();
-        if told.is_some_and(|region| self.learn_region(settings, bucket, &region)) {
-            return Ok(true);
+        if let Some(region) = told.filter(|region| is_region(region)) {
+            let place = Place {
+                endpoint: settings.endpoint.as_ref(),
+                region: &region,
+            };
+            // Another request may have learned it meanwhile.
+            let went_there = match authorization.header("authorization") {
+                Some(signature) => signature.expose().contains(&format!("/{region}/s3/")),
+                None => authorization.url == place.url_of(request.url).ok(),
+            };
+            if !went_there {
+                self.learn_region(settings, bucket, &region);
+                return Ok(true);
+            }
         }
         let code = fault.as_ref().map_or("", |fault| &fault.code);
         let Some(origin) = &authorization.origin else {
@@ -286,10 +301,11 @@ impl Authority for ObjectStore {
             return Ok(true);
         }
         match code {
+            // Another request has corrected the clock meanwhile.
+            "RequestTimeTooSkewed" => Ok(self.learned.lock().is_corrected()),
             "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "TokenRefreshRequired" => {
-                let mut headers = authorization.headers.iter();
-                let token = headers.find(|(name, _)| *name == sign::SESSION_TOKEN);
-                Ok(self.credentials.expired(token.map(|(_, token)| token)))
+                let token = authorization.header(sign::SESSION_TOKEN);
+                Ok(self.credentials.expired(token))
             }
             // The keys are right, and either may not read this, or there is nothing and they may not list.
             "AccessDenied" => Err(Failure::last(ErrorKind::Authentication {
