@@ -53,6 +53,7 @@ pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
 pub(super) type Annotations = BTreeMap<String, String>;
 
 /// What a tag or digest names.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Document {
     Manifest(ImageManifest),
