@@ -55,7 +55,7 @@
 //! | 6 | `HASH_MISMATCH`; also: `verify` found damage |
 //! | 7 | `STORAGE_ERROR`, `INSUFFICIENT_SPACE`, `PERMISSION_ERROR` |
 //! | 8 | `AUTHENTICATION_ERROR` |
-//! | 9 | `NOT_PUBLISHABLE`, `LOCK_STALE`; also: `registry status` found errors, with `--strict` warnings; `lock --check` found a stale lock |
+//! | 9 | `NOT_PUBLISHABLE`, `LOCK_STALE`; also: `registry status` or `report` found errors, with `status --strict` warnings; `lock --check` found a stale lock |
 //! | 130 | `CANCELLED` |
 
 /// Creates the entry of a module in a dispatch table.
