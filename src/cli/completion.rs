@@ -142,8 +142,10 @@ fn addresses(manager: &dyn Manager, models: &[ModelRef], current: &OsStr) -> Res
 fn registered(folder: &std::path::Path, words: &[OsString]) -> Result<Vec<String>> {
     use crate::project::{Project, ProjectOptions};
 
-    let mut options = ProjectOptions::default();
-    options.registry_path = value_of("--registry", words).map(Into::into);
+    let options = match value_of("--registry", words) {
+        Some(file) => ProjectOptions::default().registry_path(file),
+        None => ProjectOptions::default(),
+    };
     let project = match value_of("--project", words) {
         Some(folder) => Project::open(folder, &options),
         None => Project::find(folder, &options),

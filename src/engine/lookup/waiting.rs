@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::http::call::{Arrivals, Call};
+use crate::model::ModelAddress;
 use crate::progress::{Progress, Retry, Step, Task};
 
 /// A look-up whose requests may be repeated.
@@ -30,7 +31,7 @@ impl Arrivals for LookUp {
 }
 
 /// The same call, which says for which address it waits, and why.
-pub(crate) fn looking_up(address: impl ToString, call: Call) -> Call {
+pub(crate) fn looking_up(address: &ModelAddress, call: Call) -> Call {
     let look_up = LookUp {
         address: address.to_string(),
         attempts: call.client.attempts(),
