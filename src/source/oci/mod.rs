@@ -196,7 +196,7 @@ impl Oci {
         found: &Named,
     ) -> Result<ImageManifest> {
         let index = match Document::parse(&found.json, &found.url)? {
-            Document::Manifest(manifest) => return Ok(manifest),
+            Document::Manifest(manifest) => return Ok(*manifest),
             Document::Index(index) => index,
         };
         let chosen = index.choose(&Platform::current(), full)?;

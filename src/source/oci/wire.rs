@@ -56,7 +56,7 @@ pub(super) type Annotations = BTreeMap<String, String>;
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Document {
-    Manifest(ImageManifest),
+    Manifest(Box<ImageManifest>),
     Index(Index),
 }
 
@@ -116,7 +116,7 @@ impl Document {
     /// [`Registry`](crate::error::ErrorKind::Registry) if it is an index again.
     pub(super) fn into_manifest(self, location: impl Display) -> Result<ImageManifest> {
         match self {
-            Self::Manifest(manifest) => Ok(manifest),
+            Self::Manifest(manifest) => Ok(*manifest),
             Self::Index(_) => Err(nested(location)),
         }
     }
@@ -184,12 +184,13 @@ impl DocumentWire {
                 let layers = layers.into_iter().map(DescriptorWire::read);
                 let layers: Vec<_> = layers.collect::<Result<_, _>>()?;
                 check_sizes(&layers)?;
-                Ok(Document::Manifest(ImageManifest {
+                let manifest = ImageManifest {
                     artifact_type: self.artifact_type.as_deref().map(essence),
                     config: config.read()?,
                     layers,
                     annotations: self.annotations,
-                }))
+                };
+                Ok(Document::Manifest(manifest.into()))
             }
             (None, None, Some(manifests)) if !is_stated(&MANIFEST_TYPES) => {
                 let manifests = manifests.into_iter().map(DescriptorWire::read);

@@ -124,7 +124,7 @@ fn what_is_published_is_counted_in_chunks_and_bytes() {
         .chunk_bytes(CHUNK as u64)
         .progress(steps.clone());
     let paths = [folder.root().to_owned()];
-    Project::publish_files(&paths, &model_ref("g/m v1"), &rack.registry(), &options).unwrap();
+    Project::publish_files(&paths, &model_ref("g/m v1"), rack.registry(), &options).unwrap();
     let (large, all) = (3 * CHUNK as u64, 3 * CHUNK as u64 + 10);
     assert_eq!(
         steps.all(),
@@ -136,7 +136,7 @@ fn what_is_published_is_counted_in_chunks_and_bytes() {
     );
     folder.add(&["large"]);
     let project = folder.project();
-    project.publish(&[], &rack.registry(), &options).unwrap();
+    project.publish(&[], rack.registry(), &options).unwrap();
     let names: Vec<String> = steps.all().into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         names,

@@ -35,7 +35,7 @@ fn publish_with<B: AsRef<[u8]>>(
         .collect();
     write_files(folder.path(), &files);
     let paths = [folder.path().to_owned()];
-    Project::publish_files(&paths, &model_ref(model), &rack.registry(), options).unwrap()
+    Project::publish_files(&paths, &model_ref(model), rack.registry(), options).unwrap()
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn an_alias_moves_and_never_hides_a_version() {
         let error = Project::publish_files(
             &[folder],
             &model_ref("g/m v2"),
-            &rack.registry(),
+            rack.registry(),
             &options().aliases([alias]),
         )
         .unwrap_err();
@@ -201,13 +201,9 @@ fn a_malformed_index_is_refused_and_left_alone() {
         fs::write(&path, &index).unwrap();
         let folder = rack.temp.path().join("files");
         write_files(&folder, &[("a", b"1")]);
-        let error = Project::publish_files(
-            &[folder],
-            &model_ref("g/m v1"),
-            &rack.registry(),
-            &options(),
-        )
-        .unwrap_err();
+        let error =
+            Project::publish_files(&[folder], &model_ref("g/m v1"), rack.registry(), &options())
+                .unwrap_err();
         assert_eq!(error.code(), "REGISTRY_ERROR", "{index}");
         assert_eq!(fs::read_to_string(path).unwrap(), index);
     }
@@ -274,7 +270,7 @@ fn files_and_folders_are_published_together() {
     let report = Project::publish_files(
         &[folder, file],
         &model_ref("g/m v1"),
-        &rack.registry(),
+        rack.registry(),
         &with,
     )
     .unwrap();
@@ -320,9 +316,8 @@ fn files_that_could_not_be_pulled_are_not_published() {
         ),
     ];
     for (what, paths, options, code) in cases {
-        let error =
-            Project::publish_files(&paths, &model_ref("g/m v1"), &rack.registry(), &options)
-                .unwrap_err();
+        let error = Project::publish_files(&paths, &model_ref("g/m v1"), rack.registry(), &options)
+            .unwrap_err();
         assert_eq!(error.code(), code, "{what}: {}", chain(&error));
         assert!(!rack.registry().join("models.json").exists(), "{what}");
     }
@@ -338,13 +333,9 @@ fn names_that_are_not_portable_are_not_published() {
         if fs::write(folder.join(name), "x").is_err() || names_in(&folder) != [name] {
             continue;
         }
-        let error = Project::publish_files(
-            &[folder],
-            &model_ref("g/m v1"),
-            &rack.registry(),
-            &options(),
-        )
-        .unwrap_err();
+        let error =
+            Project::publish_files(&[folder], &model_ref("g/m v1"), rack.registry(), &options())
+                .unwrap_err();
         assert_eq!(error.code(), "INVALID_ARGUMENT", "{name}");
     }
 }

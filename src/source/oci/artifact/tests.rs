@@ -10,10 +10,10 @@ const FILEPATH: &str = "org.cncf.model.filepath";
 
 /// A layer whose digest is that of a text.
 fn layer(media_type: &str, content: &str, annotations: Value) -> Value {
-    json!({
-        "mediaType": media_type, "digest": format!("sha256:{}", digest(content)), "size": content.len(),
-        "annotations": annotations,
-    })
+    let digest = format!("sha256:{}", digest(content));
+    let mut layer = json!({"mediaType": media_type, "digest": digest, "size": content.len()});
+    layer["annotations"] = annotations;
+    layer
 }
 
 fn digest(content: &str) -> Digest {
