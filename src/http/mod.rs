@@ -12,6 +12,7 @@ mod coding;
 mod failure;
 mod file;
 mod mirrors;
+pub(crate) mod oci;
 mod page;
 mod resume;
 pub(crate) mod retry;

@@ -6,7 +6,6 @@
 //! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
 mod artifact;
-mod auth;
 mod kind;
 mod layout;
 mod place;
@@ -32,8 +31,8 @@ use crate::source::places::{DigestPlaces, Elsewhere, Places};
 use crate::source::{Context, Identity, ListFilter, Route, Source, at_once, choose_version};
 use crate::url::Scheme;
 
+use crate::http::oci::RegistryAuthority;
 use artifact::Artifact;
-use auth::RegistryAuthority;
 use layout::Layout;
 use place::RegistryPlace;
 use platform::Platform;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::auth::RegistryAuthority;
 use super::place::RegistryPlace;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::http::authority::Authority;
+use crate::http::oci::RegistryAuthority;
 use crate::url::Url;
 
 /// A registry for writing.
