@@ -126,15 +126,18 @@ mod tests {
                 "/var/lib/docker/containerd/daemon/io.containerd.content.v1.content/blobs/sha256/<hex>",
             ]
         );
+        // A folder of that name is absolute on the system of the tests.
+        let data = std::env::temp_dir().join("data");
         let moved = linux
             .variable("OLLAMA_MODELS", "~/o")
             .variable("KITOPS_HOME", "/kit")
-            .variable("XDG_DATA_HOME", "/data");
+            .variable("XDG_DATA_HOME", &data);
         let moved = places(&moved);
+        let data = data.to_string_lossy().replace('\\', "/");
         for place in [
             "/home/a/o/blobs/sha256-<hex>",
             "/kit/storage/blobs/sha256/<hex>",
-            "/data/containers/storage/artifacts/blobs/sha256/<hex>",
+            &format!("{data}/containers/storage/artifacts/blobs/sha256/<hex>"),
         ] {
             assert!(moved.iter().any(|it| it == place), "{moved:?}: {place}");
         }

@@ -214,7 +214,7 @@ mod tests {
             (r##"{"2":"#"}"##, "the prefix of a shard is '2'"),
             (r##"{"0/../1":"#"}"##, "the prefix of a shard"),
             (r##"{"0":"#","0":"#"}"##, "two shards have one prefix"),
-            (r##"{"0":"no"}"##, "no"),
+            (r##"{"0":"no"}"##, "a SHA-256 digest has 64"),
             (r##"{"0":7}"##, "invalid type"),
             (r##"["0"]"##, "an object of the digests of shards"),
         ] {
