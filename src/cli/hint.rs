@@ -101,7 +101,7 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             format!("repair it with '{path} verify --repair {model}'")
         }
         ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => {
-            format!("choose one of: {}", choices.join(", "))
+            format!("choose one of: {}", first_of(choices))
         }
         ErrorKind::InvalidRef { .. } => {
             "name a model as group/model, with a version after a space or '@'".into()
@@ -131,6 +131,10 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
             }
         }
         ErrorKind::IndexNotFound { origin, .. } => format!("check the URL in {origin}"),
+        ErrorKind::Network {
+            server_code: Some(code),
+            ..
+        } if code == "NoSuchBucket" => "check the bucket in the URL of the source".into(),
         ErrorKind::Network {
             status: Some(404 | 410),
             ..
@@ -283,6 +287,17 @@ pub(super) fn hint(session: &Session, error: &Error) -> Option<String> {
         ErrorKind::Exists { .. } => "replace it with --force".into(),
         _ => return None,
     })
+}
+
+/// How many choices a hint names at most: a registry may have thousands of tags.
+const MAX_CHOICES: usize = 20;
+
+fn first_of(choices: &[String]) -> String {
+    let first = choices[..choices.len().min(MAX_CHOICES)].join(", ");
+    match choices.len().saturating_sub(MAX_CHOICES) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// How many options a hint names at most.

@@ -1,5 +1,7 @@
 //! `info`: show the details of a model, or the sources.
 
+use std::collections::BTreeSet;
+
 use clap::{ArgMatches, Command};
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ use super::{Mount, sources, unfinished};
 use crate::installed::{InstalledDetail, PartialModel};
 use crate::manifest::{Checksum, ManifestFile};
 use crate::remote::{LocalState, RemoteDetail, SourceInfo};
-use crate::{Error, ErrorKind, ListOptions, Metadata, ModelAddress, RemoteOptions, Result};
+use crate::{Error, ErrorKind, ListOptions, Metadata, ModelAddress, RemoteOptions};
 
 pub(super) const EXAMPLES: &str = "
     info                                  the sources
@@ -68,10 +70,21 @@ fn show_remote(session: &Session, address: &ModelAddress) -> CliResult {
         Ok(detail) => return session.show(&detail, || print_remote(session, &detail)),
         Err(error) => error,
     };
-    let versions = versions(error)?;
-    let mut listing = session.metered_as(&work, |_| manager.list_remote(&options))?;
+    let versions = versions(&error);
+    if versions.is_empty() {
+        return Err(error.into());
+    }
+    let listing = session.metered_as(&work, |_| manager.list_remote(&options));
+    let mut listing = match listing {
+        Err(error) if error.is_cancelled() => return Err(error.into()),
+        listing => listing.unwrap_or_default(),
+    };
     let models = &mut listing.models;
     models.retain(|remote| versions.contains(&remote.model.to_string()));
+    // Not every source lists its models, and then the choices are known from the error alone.
+    if models.is_empty() {
+        return Err(error.into());
+    }
     let offers = Offers {
         models,
         failures: &[],
@@ -91,7 +104,10 @@ fn show_installed(session: &Session, address: &ModelAddress) -> CliResult {
         let mut pulls = pulls.iter();
         pulls.try_for_each(|pull| print_unfinished(session, pull))?;
     }
-    let versions = versions(error)?;
+    let versions = versions(&error);
+    if versions.is_empty() {
+        return Err(error.into());
+    }
     let mut listing = session.manager.list(&ListOptions::default())?;
     let models = &mut listing.models;
     models.retain(|installed| versions.contains(&installed.model.to_string()));
@@ -100,11 +116,11 @@ fn show_installed(session: &Session, address: &ModelAddress) -> CliResult {
     session.show(&listing, || list::print_installed(session, &listing, true))
 }
 
-/// Returns the versions among which an address does not choose; fails with any other error.
-fn versions(error: Error) -> Result<Vec<String>> {
+/// Returns the versions among which an address does not choose; none for any other error.
+fn versions(error: &Error) -> BTreeSet<String> {
     match error.kind() {
-        ErrorKind::InvalidRef { choices, .. } if !choices.is_empty() => Ok(choices.clone()),
-        _ => Err(error),
+        ErrorKind::InvalidRef { choices, .. } => choices.iter().cloned().collect(),
+        _ => BTreeSet::new(),
     }
 }
 

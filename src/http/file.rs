@@ -1,6 +1,6 @@
 //! `file://` URLs, served as a server would: for machines without a network, and for testing a registry.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -16,13 +16,13 @@ pub(crate) fn get(
         return Ok(empty(404));
     };
     let open = || -> io::Result<(File, u64)> {
-        let file = File::open(&path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_file() {
-            Ok((file, metadata.len()))
-        } else {
-            Err(io::ErrorKind::NotFound.into())
+        // Opening a pipe waits for somebody who writes to it.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
         }
+        let file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
     };
     match open() {
         Ok((mut file, len)) if let Some(range) = range.filter(|range| range.end <= len) => {

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use super::place::RegistryPlace;
 use super::registry::{Documents, Named, Reference, get};
-use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES};
+use super::wire::{Descriptor, Document, MAX_DOCUMENT_BYTES, missing_manifest};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
@@ -84,18 +84,19 @@ impl Layout<'_> {
 
 impl Documents for Layout<'_> {
     fn resolve(&self, repository: &str, reference: Reference<'_>) -> Result<Option<Named>> {
-        let digest = match reference {
-            Reference::Digest(digest) => digest,
-            Reference::Tag(tag) => {
-                let tagged = self.tagged()?;
-                let mut tagged = tagged.iter();
-                match tagged.find(|it| it.repository == repository && it.tag == tag) {
-                    Some(found) => found.digest,
-                    None => return Ok(None),
-                }
-            }
+        let tag = match reference {
+            Reference::Digest(digest) => return self.manifest(repository, digest),
+            Reference::Tag(tag) => tag,
         };
-        self.manifest(repository, digest)
+        let mut tagged = self.tagged()?.into_iter();
+        let found = tagged.find(|it| it.repository == repository && it.tag == tag);
+        let Some(Tagged { digest, .. }) = found else {
+            return Ok(None);
+        };
+        let missing = || missing_manifest(self.place.api.join(INDEX));
+        self.manifest(repository, digest)?
+            .ok_or_else(missing)
+            .map(Some)
     }
 
     fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {

@@ -37,7 +37,7 @@ use layout::Layout;
 use place::RegistryPlace;
 use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
-use wire::{Document, ImageManifest};
+use wire::{Document, ImageManifest, missing_manifest};
 
 pub(crate) use place::is_tag;
 pub(crate) use push::PushRegistry;
@@ -119,7 +119,7 @@ impl Oci {
         let reference = Reference::parse(wanted).map_err(|reason| {
             Error::invalid_ref(
                 format!("{}@{wanted}", self.identity.full_name(path)),
-                reason,
+                format!("has a version that cannot be read: {reason}"),
             )
         })?;
         let found = match reference {
@@ -199,8 +199,7 @@ impl Oci {
             Document::Index(index) => index,
         };
         let chosen = index.choose(&Platform::current(), full)?;
-        let missing =
-            || Error::registry(&found.url, "the index names a manifest that is not there");
+        let missing = || missing_manifest(&found.url);
         let chosen = registry
             .manifest(repository, chosen.digest)?
             .ok_or_else(missing)?;

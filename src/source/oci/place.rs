@@ -96,7 +96,7 @@ impl RegistryPlace {
             _ => url("https"),
         };
         let refuse = |reason: String| Error::invalid_ref(host, reason);
-        let url = url.map_err(|error| refuse(error.to_string()))?;
+        let url = url.map_err(|error| refuse(format!("is no host: {error}")))?;
         match url.basic_authorization() {
             None => Self::of_url(&url, false).map_err(|reason| refuse(reason.to_owned())),
             Some(_) => Err(refuse(
@@ -152,7 +152,7 @@ impl RegistryPlace {
 /// Whether a text is the name of a repository: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` for each component ([specification]).
 ///
 /// [specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
-fn is_repository(name: &str) -> bool {
+pub(super) fn is_repository(name: &str) -> bool {
     let is_word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_component = |component: &str| {
         let bytes = component.as_bytes();

@@ -5,12 +5,13 @@
 //!
 //! [distribution specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
+use std::collections::BTreeSet;
 use std::slice;
 
 use serde::Deserialize;
 use tracing::{debug, warn};
 
-use super::place::{RegistryPlace, is_tag};
+use super::place::{RegistryPlace, is_repository, is_tag};
 use super::wire::{ACCEPT, MAX_DOCUMENT_BYTES, read_digest};
 use crate::digest::{Digest, check_digest};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,8 +33,9 @@ const LIMITS: [&str; 3] = [
 ];
 /// How many names are asked for at once; registries have limits of their own, 1000 as a rule.
 const PAGE_NAMES: usize = 1000;
-/// How many pages of a list are read: more names than that are nothing that a person looks through.
+/// How many pages of a list are read, and how many names: more are nothing that a person looks through.
 const MAX_PAGES: usize = 100;
+const MAX_NAMES: usize = PAGE_NAMES * MAX_PAGES;
 /// Answers to HEAD that say nothing: it is not allowed, not known, or redirected.
 const WITHOUT_HEAD: [u16; 8] = [301, 302, 303, 307, 308, 400, 405, 501];
 
@@ -111,18 +113,21 @@ impl Documents for Registry<'_> {
             Reference::Tag(tag) => tag,
         };
         let url = self.place.url(repository, &format!("manifests/{tag}"));
-        match self.head(&url)? {
-            Head::Digest(digest) => self.manifest(repository, digest),
-            Head::Missing => Ok(None),
-            Head::Unknown => {
-                let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
-                Ok(json.map(|json| {
-                    let digest = Digest::of(&json);
-                    self.cache.keep_document(&digest, &json);
-                    Named { digest, json, url }
-                }))
-            }
+        let found = match self.head(&url)? {
+            Head::Digest(digest) => self.manifest(repository, digest)?,
+            Head::Missing => return Ok(None),
+            Head::Unknown => None,
+        };
+        if found.is_some() {
+            return Ok(found);
         }
+        // The tag may have moved since, and what it named may be gone.
+        let json = get(self.call, &url, MAX_DOCUMENT_BYTES, None)?;
+        Ok(json.map(|json| {
+            let digest = Digest::of(&json);
+            self.cache.keep_document(&digest, &json);
+            Named { digest, json, url }
+        }))
     }
 
     fn manifest(&self, repository: &str, digest: Digest) -> Result<Option<Named>> {
@@ -139,33 +144,31 @@ impl Documents for Registry<'_> {
 
     fn tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
         let url = self.place.url(repository, "tags/list");
-        let mut tags = Vec::new();
-        let pages = self.pages(&url, |json, url| {
+        let tags = self.pages(&url, |json, url| {
             let page: TagsWire = serde_json::from_slice(json).map_err(|error| {
                 Error::registry_from(url, "the list of tags is malformed", error)
             })?;
-            let page = page.tags.unwrap_or_default().into_iter();
-            tags.extend(page.filter(|tag| is_tag(tag) && !is_of_referrers(tag)));
-            Ok(())
+            let mut tags = page.tags.unwrap_or_default();
+            tags.retain(|tag| is_tag(tag) && !is_of_referrers(tag));
+            Ok(tags)
         });
-        tags.sort_unstable();
-        Ok(missing_as_none(pages)?.map(|()| tags))
+        missing_as_none(tags)
     }
 
     fn catalogue(&self) -> Result<Option<Vec<String>>> {
         if self.place.has_no_catalogue() {
             return Ok(None);
         }
-        let mut names = Vec::new();
-        let pages = self.pages(&self.place.api.join("_catalog"), |json, url| {
+        let names = self.pages(&self.place.api.join("_catalog"), |json, url| {
             let page: CatalogueWire = serde_json::from_slice(json)
                 .map_err(|error| Error::registry_from(url, "the catalogue is malformed", error))?;
-            names.extend(page.repositories.unwrap_or_default());
-            Ok(())
+            let mut names = page.repositories.unwrap_or_default();
+            names.retain(|name| is_repository(name));
+            Ok(names)
         });
-        match pages {
+        match names {
             Err(error) if matches!(error.status(), Some(404 | 405 | 501)) => Ok(None),
-            pages => pages.map(|()| Some(names)),
+            names => names.map(Some),
         }
     }
 }
@@ -204,19 +207,27 @@ impl Registry<'_> {
         Ok(Head::of(&response))
     }
 
-    /// Reads a list that comes in pages.
-    fn pages(&self, first: &Url, mut read: impl FnMut(&[u8], &Url) -> Result<()>) -> Result<()> {
+    /// Reads a list that comes in pages; returns the names in it, sorted.
+    fn pages(
+        &self,
+        first: &Url,
+        read: impl Fn(&[u8], &Url) -> Result<Vec<String>>,
+    ) -> Result<Vec<String>> {
         let mut url = first.with_query(&format!("n={PAGE_NAMES}"));
+        let mut names = BTreeSet::new();
         for _ in 0..MAX_PAGES {
             let (json, next) = self.call.retrying(slice::from_ref(&url), |_, url| {
                 let mut body = self.call.body(url, &GetOptions::default())?;
                 let json = body.read_whole(MAX_DOCUMENT_BYTES, &self.call.cancel)?;
                 Ok((json, body.next.take()))
             })?;
-            read(&json, &url)?;
+            names.extend(read(&json, &url)?);
             let Some(next) = next else {
-                return Ok(());
+                return Ok(names.into_iter().collect());
             };
+            if names.len() >= MAX_NAMES {
+                break;
+            }
             let next = url.resolve(&next);
             let next = next.map_err(|error| Error::registry(&url, error.to_string()))?;
             if !next.same_origin(&url) || next == url {
@@ -225,8 +236,9 @@ impl Registry<'_> {
             }
             url = next;
         }
-        warn!("a list has more than {MAX_PAGES} pages, and the rest is left out ({url})");
-        Ok(())
+        let read = names.len();
+        warn!("a list goes on after {read} names, and the rest is left out ({url})");
+        Ok(names.into_iter().collect())
     }
 }
 

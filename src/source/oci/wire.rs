@@ -127,6 +127,11 @@ pub(super) fn nested(location: impl Display) -> Error {
     Error::registry(location, "the index names another index")
 }
 
+/// The error of an index, a part of which is not there.
+pub(super) fn missing_manifest(location: impl Display) -> Error {
+    Error::registry(location, "the index names a manifest that is not there")
+}
+
 impl Descriptor {
     /// Whether it names an index.
     pub(super) fn is_index(&self) -> bool {

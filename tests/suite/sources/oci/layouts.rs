@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use modelrack::transport::Url;
 use modelrack::{ListOptions, Manager, ModelManager, PullOptions, RemoteOptions, UpdateOptions};
@@ -175,6 +176,26 @@ fn what_is_damaged_in_a_layout_is_not_installed() {
         folder.add(TAG, "q4", &artifact);
         flip(&folder.path.join(blob_path(&blob)), 5);
         assert_eq!(pull(&rack, &folder.path).code(), "HASH_MISMATCH");
+    }
+    // A copy that is not whole, and what is no file at all.
+    let rack = Rack::new();
+    let mut incomplete = folder(&rack);
+    incomplete.add(TAG, "q4", &artifact);
+    let manifest = blob_path(artifact.manifest().to_string().as_bytes());
+    let manifest = incomplete.path.join(manifest);
+    fs::remove_file(&manifest).unwrap();
+    let error = pull(&rack, &incomplete.path).to_string();
+    assert!(
+        error.contains("names a manifest that is not there"),
+        "{error}"
+    );
+    let made = Command::new("mkfifo").arg(&manifest).status();
+    if made.is_ok_and(|status| status.success()) {
+        let error = pull(&rack, &incomplete.path).to_string();
+        assert!(
+            error.contains("names a manifest that is not there"),
+            "{error}"
+        );
     }
     let rack = Rack::new();
     let folder = folder(&rack);

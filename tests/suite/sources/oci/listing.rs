@@ -137,6 +137,74 @@ fn a_model_is_described_without_fetching_a_layer() {
 }
 
 #[test]
+fn a_list_without_end_is_read_up_to_a_number_of_names() {
+    let (machine, _) = Machine::with_llama();
+    let tags: Vec<String> = (0..60_000).map(|number| format!("t{number:05}")).collect();
+    let page = |first: usize| serde_json::json!({ "tags": &tags[first..first + 50_000] });
+    let next = |number: u32| format!("</v2/{LLAMA}/tags/list?page={number}>; rel=\"next\"");
+    let lists = |page: &'static str| {
+        Rule::path_contains("tags/list").and(move |request| request.query() == page)
+    };
+    let server = machine.registry.server();
+    for (at, body, number) in [
+        ("n=1000", page(0), 2),
+        // The same names again are no more of them.
+        ("page=2", page(0), 3),
+        ("page=3", page(10_000), 4),
+        ("page=4", serde_json::json!({ "tags": tags }), 5),
+    ] {
+        let body = body.to_string();
+        let rule = lists(at).status(200).header("link", &next(number));
+        server.rule(rule.body(body));
+    }
+    let more: Vec<String> = (0..60_000).map(|number| format!("u{number:05}")).collect();
+    let more = serde_json::json!({ "tags": more }).to_string();
+    let rule = lists("page=5").status(200).header("link", &next(6));
+    server.rule(rule.body(more));
+    let ran = run_line(&machine.mount(), "pull oci/acme/llama");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("goes on after 120000 names"),
+        "{}",
+        ran.err
+    );
+    // As many are shown as somebody reads.
+    assert!(ran.err.contains("and 119980 more"), "{}", ran.err);
+    let asked = machine.requests();
+    let pages = asked.iter().filter(|it| it.ends_with("tags/list"));
+    assert_eq!(pages.count(), 5);
+}
+
+#[test]
+fn names_in_a_catalogue_that_no_repository_has_are_left_out() {
+    let (machine, _) = Machine::with_llama();
+    let names = ["../../etc", "a b", "A", "a?b", LLAMA];
+    let body = serde_json::json!({ "repositories": names }).to_string();
+    let rule = Rule::path_contains("_catalog").status(200).body(body);
+    machine.registry.server().rule(rule);
+    let listing = machine.manager().list_remote(&RemoteOptions::default());
+    assert_eq!(listing.unwrap().models.len(), 1);
+    assert_eq!(
+        machine.requests(),
+        ["GET _catalog", "GET acme/llama/tags/list"]
+    );
+}
+
+#[test]
+fn a_command_shows_the_versions_of_a_registry_without_a_catalogue() {
+    let (machine, _) = Machine::with_llama();
+    let artifact = Artifact::model_pack(&llama());
+    machine.registry.push(LLAMA, "q8", &artifact);
+    let ran = run_line(&machine.mount(), "info oci/acme/llama --remote");
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{ran:?}");
+    machine.registry.without_catalogue();
+    let ran = run_line(&machine.mount(), "info oci/acme/llama --remote");
+    assert_eq!((ran.code, &*ran.out), (2, ""), "{ran:?}");
+    let expected = "choose one of: oci/acme/llama q4, oci/acme/llama q8";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+}
+
+#[test]
 fn offline_what_would_have_to_be_asked_is_refused() {
     let (machine, _) = Machine::with_llama();
     machine.pull("oci/acme/llama q4").unwrap();

@@ -130,6 +130,17 @@ fn an_address_that_has_expired_is_asked_for_anew() {
 }
 
 #[test]
+fn a_tag_that_moves_while_it_is_resolved_is_what_it_names_then() {
+    let (machine, _) = Machine::with_llama();
+    let gone = format!("sha256:{}", "a".repeat(64));
+    let rule = Rule::when(|request| is_head(request) && is_manifest(request));
+    let rule = rule.status(200).header("docker-content-digest", &gone);
+    machine.registry.server().rule(rule);
+    machine.pull("oci/acme/llama:q4").unwrap();
+    machine.assert_llama_installed("oci/acme/llama q4");
+}
+
+#[test]
 fn a_transport_that_knows_nothing_but_get_is_enough() {
     let artifact = Artifact::model_pack(&llama());
     let at = |rest: &str| format!("http://127.0.0.1:9/v2/{LLAMA}/{rest}");

@@ -64,6 +64,7 @@ fn what_is_no_manifest_is_refused() {
         let error = machine.pull("oci/acme/llama:q4").unwrap_err();
         assert_eq!(error.code(), "REGISTRY_ERROR", "{case}: {error:?}");
         assert_eq!(machine.rack.listed(), (vec![], vec![]), "{case}");
+        assert!(!error.to_string().contains('\\'), "{case}: {error}");
     }
     // Indexes do not nest.
     let inner = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}).to_string();
