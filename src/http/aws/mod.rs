@@ -300,22 +300,29 @@ impl Authority for ObjectStore {
         if self.learn_time(response) {
             return Ok(true);
         }
+        let denied = |failure| {
+            Failure::last(ErrorKind::Authentication {
+                url: Box::new(request.url.clone()),
+                failure,
+                token_variable: None,
+                token_origin: Some(origin.clone()),
+                reason: fault.as_ref().map(XmlFault::shown),
+                looked_at: Vec::new(),
+            })
+        };
         match code {
             // Another request has corrected the clock meanwhile.
             "RequestTimeTooSkewed" => Ok(self.learned.lock().is_corrected()),
             "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "TokenRefreshRequired" => {
                 let token = authorization.header(sign::SESSION_TOKEN);
-                Ok(self.credentials.expired(token))
+                match self.credentials.expired(token) {
+                    true => Ok(true),
+                    // Stores say 400 as well.
+                    false => Err(denied(AuthFailure::Refused)),
+                }
             }
             // The keys are right, and either may not read this, or there is nothing and they may not list.
-            "AccessDenied" => Err(Failure::last(ErrorKind::Authentication {
-                url: Box::new(request.url.clone()),
-                failure: AuthFailure::Forbidden,
-                token_variable: None,
-                token_origin: Some(origin.clone()),
-                reason: fault.as_ref().map(XmlFault::shown),
-                looked_at: Vec::new(),
-            })),
+            "AccessDenied" => Err(denied(AuthFailure::Forbidden)),
             _ => Ok(false),
         }
     }

@@ -161,6 +161,20 @@ fn a_store_that_asks_to_slow_down_is_asked_again() {
 }
 
 #[test]
+fn keys_that_have_expired_are_refused_whatever_the_status() {
+    for code in ["ExpiredToken", "InvalidToken"] {
+        let (rack, store) = private();
+        let body = format!("<Error><Code>{code}</Code><Message>It is over</Message></Error>");
+        store.server.rule(Rule::any().status(400).body(body));
+        let error = refused(&rack, &store, "", &key());
+        assert_eq!(error.code(), "AUTHENTICATION_ERROR");
+        let said =
+            format!("refuses the key in AWS_ACCESS_KEY_ID: the server says '{code}: It is over'");
+        assert!(chain(&error).contains(&said), "{error}");
+    }
+}
+
+#[test]
 fn errors_that_are_no_xml_are_errors_all_the_same() {
     for body in [
         "",
