@@ -124,7 +124,11 @@ fn read(program: &str, reply: &Reply) -> Answer {
         if said.contains(NOT_FOUND) || reply.complaint.contains(NOT_FOUND) {
             return Answer::Nothing;
         }
-        // The protocol has complaints on the standard output.
+        // The protocol has complaints on the standard output. What looks like an answer may hold a secret.
+        let said = match said.trim_start().starts_with('{') {
+            true => "",
+            false => &*said,
+        };
         let mut lines = said.lines().chain(reply.complaint.lines());
         return Answer::Failed(match lines.find(|line| !line.trim().is_empty()) {
             Some(line) => {
@@ -206,6 +210,12 @@ mod tests {
                 Some(r"failed: no \u{1b}[1mbus"),
             ),
             (false, "", "", Some("failed without a word")),
+            (
+                false,
+                r#"{"Username":"ada","Secret":"s3cret"}"#,
+                "the key ring is locked",
+                Some("failed: the key ring is locked"),
+            ),
             (
                 true,
                 "",

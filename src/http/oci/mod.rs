@@ -213,12 +213,9 @@ impl RegistryAuthority {
         })?;
         match realm::is_allowed(&self.registry, &realm) {
             true => Ok(realm),
-            false => {
-                let host = realm.authority();
-                Err(refuse(format!(
-                    "the registry sends its users to {host} for tokens, without encryption"
-                )))
-            }
+            false => Err(refuse(format!(
+                "the registry sends its users to {realm} for tokens, which is not encrypted"
+            ))),
         }
     }
 
