@@ -24,20 +24,26 @@ pub(super) fn publish(
     let options = options
         .metadata(metadata::parse(&all(matches, METADATA))?)
         .skip(format!(".{}", session.mount.config.app()));
-    let model = model_ref(matches, paths)?;
+    let model = model_ref(matches, paths, to)?;
     let published = session.metered_as(READING, |meter| {
         Project::publish_files(paths, &model, to.clone(), &options.progress(meter))
     });
     published.map_err(|error| error.step(format!("publish {model}")))
 }
 
-fn model_ref(matches: &ArgMatches, paths: &[PathBuf]) -> Result<ModelRef> {
+fn model_ref(matches: &ArgMatches, paths: &[PathBuf], to: &PublishTarget) -> Result<ModelRef> {
     let name = match text(matches, args::MODEL) {
         Some(name) => name.to_owned(),
         None => default_name(paths)?,
     };
     let group = text(matches, GROUP).unwrap_or_default();
-    let version = text(matches, args::VERSION).unwrap_or("1.0.0");
+    let version = match (text(matches, args::VERSION), to.tag()) {
+        (Some(version), Some(tag)) if version != tag => {
+            let message = format!("the version is '{version}', and the tag in --to is '{tag}'");
+            return Err(Error::argument(message));
+        }
+        (version, tag) => version.or(tag).unwrap_or("1.0.0"),
+    };
     ModelRef::new(group, &name, version)
         .map_err(|error| Error::invalid_ref(format!("{group}/{name} {version}"), error.reason()))
 }

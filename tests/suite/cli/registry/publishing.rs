@@ -139,3 +139,25 @@ fn publish_writes_what_others_pull() {
     assert_eq!(publish(&["--model", "../x"]).code, 2);
     assert_eq!(publish(&["--metadata", "novalue"]).code, 2);
 }
+
+#[test]
+fn a_tag_in_the_address_is_the_version() {
+    let rack = Rack::new();
+    let model = rack.temp.path().join("tiny");
+    write_files(&model, &[("w.bin", b"weights")]);
+    let layout = rack.temp.path().join("layout");
+    let publish = |more: &str| {
+        let (model, layout) = (model.display(), layout.display());
+        let line = format!("registry publish {model} --to oci-layout:{layout}:v1 {more}");
+        run_line(&mount(&rack), &line)
+    };
+    let both = publish("--version v2");
+    assert_eq!(both.code, 2, "{both:?}");
+    assert!(both.err.contains("the tag in --to is 'v1'"), "{both:?}");
+    assert!(!layout.exists());
+    publish("--version v1").success();
+    // What goes wrong is told of that version.
+    fs::write(layout.join("index.json"), "{").unwrap();
+    let failed = publish("");
+    assert!(failed.err.contains("publish models/tiny v1"), "{failed:?}");
+}
