@@ -24,7 +24,9 @@ impl fmt::Display for ErrorKind {
                 ..
             } => {
                 let first = files.first().map_or("", String::as_str);
-                let (first, reason) = (shown(first), reason.escape_debug());
+                // Quotes in it are ours.
+                let reason = reason.escape_debug().to_string().replace("\\'", "'");
+                let first = shown(first);
                 match files.len() {
                     1 => write!(f, "the file '{first}' of '{model}' {reason}"),
                     several => write!(

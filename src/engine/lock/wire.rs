@@ -12,7 +12,7 @@ use super::document::{LockedFile, LockedModel};
 use crate::catalog::{Pin, PinState};
 use crate::digest::{Digest, GitBlobId};
 use crate::model::{ModelRef, check_version};
-use crate::relpath::RelPath;
+use crate::relpath::{RelPath, shown};
 
 #[derive(Deserialize)]
 pub(super) struct LockWire {
@@ -47,7 +47,10 @@ struct FileWire {
 /// Reads a path, so that the parser knows the line of one that is none.
 fn rel_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RelPath, D::Error> {
     let text = String::deserialize(deserializer)?;
-    RelPath::parse(&text).map_err(|error| D::Error::custom(format!("the path {error}")))
+    RelPath::parse(&text).map_err(|error| {
+        let (path, reason) = (shown(&text), error.reason());
+        D::Error::custom(format!("the path '{path}' {reason}"))
+    })
 }
 
 fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {

@@ -518,7 +518,7 @@ fn what_is_no_lock_is_refused_with_the_line() {
         ),
         (
             good.replace("\"config.json\"", "\"../../config.json\""),
-            format!("line {file_line}, in [models.\"g/m v1\"]: the path"),
+            format!("line {file_line}, in [models.\"g/m v1\"]: the path '../../config.json' has"),
         ),
         (
             good.replace("\"config.json\"", "\"C:/config.json\""),
