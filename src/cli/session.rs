@@ -185,7 +185,7 @@ impl Session {
             "[sources.weights]",
             "url = \"https://models.example.org\"",
             "# or: hub = \"https://huggingface.co\", or: repo = \"OWNER/NAME\"",
-            "# or: oci = \"https://ghcr.io/OWNER\"",
+            "# or: oci = \"https://ghcr.io/acme\"",
         ];
         if self.settings().is_some() {
             let lines = LINES.map(|line| format!("  {line}"));

@@ -151,6 +151,7 @@ impl PublishTarget {
     }
 
     /// Whether it is a chunked registry, and not a place of artifacts.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_chunked(&self) -> bool {
         matches!(self.0, Place::Folder(_))
     }

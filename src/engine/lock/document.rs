@@ -203,6 +203,7 @@ impl LockedModel {
     ///         kind = "hub"
     ///         location = "https://huggingface.co"
     ///         manifest = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+    ///         size = 1983
     ///         pin = { repo = "openai/whisper-tiny", commit = "169d4a4341b33bc18d8881c4b69c2e104e1cc0af", root = "" }
     ///         files = [
     ///           { path = "config.json", size = 1983, git_blob = "3ab313fff6f41bb35969cd359e9ddfb8033b3ac2" },

@@ -45,15 +45,17 @@ pub(crate) struct ArtifactPlace(Place);
 
 enum Place {
     Layout(PathBuf),
-    Registry {
-        registry: PushRegistry,
-        /// A repository, or what the names of all begin with.
-        path: String,
-        is_repository: bool,
-        /// Authorized for the registry.
-        call: Call,
-        pushed: Arc<Pushed>,
-    },
+    Registry(Box<Repositories>),
+}
+
+struct Repositories {
+    registry: PushRegistry,
+    /// A repository, or what the names of all begin with.
+    path: String,
+    is_repository: bool,
+    /// Authorized for the registry.
+    call: Call,
+    pushed: Arc<Pushed>,
 }
 
 impl ArtifactPlace {
@@ -69,25 +71,22 @@ impl ArtifactPlace {
         environment: &Environment,
     ) -> Result<Self> {
         let registry = PushRegistry::open(host, environment)?;
-        Ok(Self(Place::Registry {
+        let repositories = Repositories {
             call: call.authorized(Some(registry.authority())),
             registry,
             path: path.to_owned(),
             is_repository,
             pushed: Arc::default(),
-        }))
+        };
+        Ok(Self(Place::Registry(repositories.into())))
     }
 
     /// The place of the only model that is published.
     pub(crate) fn of_only(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         match &self.0 {
             Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, None))),
-            Place::Registry {
-                is_repository: true,
-                path,
-                ..
-            } => self.repository(path),
-            Place::Registry { .. } => self.of_model(name),
+            Place::Registry(at) if at.is_repository => at.repository(&at.path),
+            Place::Registry(_) => self.of_model(name),
         }
     }
 
@@ -95,27 +94,16 @@ impl ArtifactPlace {
     pub(crate) fn of_model(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         match &self.0 {
             Place::Layout(folder) => Ok(Box::new(LayoutWriter::new(folder, Some(name)))),
-            Place::Registry { path, .. } => self.repository(&below(path, name)),
+            Place::Registry(at) => at.repository(&below(&at.path, name)),
         }
     }
+}
 
+impl Repositories {
     fn repository(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
-        let Place::Registry {
-            registry,
-            call,
-            pushed,
-            ..
-        } = &self.0
-        else {
-            return Err(Error::internal("an image layout has no repositories"));
-        };
-        let (name, base) = registry.repository(name)?;
-        Ok(Box::new(RepositoryWriter::new(
-            base,
-            &name,
-            call.clone(),
-            pushed,
-        )))
+        let (name, base) = self.registry.repository(name)?;
+        let writer = RepositoryWriter::new(base, &name, self.call.clone(), &self.pushed);
+        Ok(Box::new(writer))
     }
 }
 

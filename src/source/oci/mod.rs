@@ -10,6 +10,7 @@ mod kind;
 mod layout;
 mod place;
 mod platform;
+#[cfg(feature = "author")]
 mod push;
 mod registry;
 mod wire;
@@ -39,8 +40,8 @@ use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest, missing_manifest};
 
-pub(crate) use place::is_tag;
-pub(crate) use push::PushRegistry;
+#[cfg(feature = "author")]
+pub(crate) use {place::is_tag, push::PushRegistry};
 
 /// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.
 pub(crate) const METADATA_ANNOTATION: &str = "modelrack.metadata";

@@ -114,7 +114,7 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "repo = \"o/n\"\nurl = \"https://h\"",
-            ": sources.s has more than one of 'url', 'repo' and 'hub'",
+            ": sources.s has more than one of 'url', 'repo', 'hub' and 'oci'",
         ),
         (
             "repo = \"o/n\"\nregistry-path = \"x\"",
