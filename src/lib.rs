@@ -63,6 +63,7 @@
 //! | [`pull`] | what a pull is asked to do, what it will do and what it did |
 //! | [`installed`] | what is installed; verifying, updating, copying, pruning and removing it |
 //! | [`lock`] | an exact set of models in a file, and pulling exactly that |
+//! | [`mirror`] | models of any source in one registry, for places without a network |
 //! | [`manifest`] | the files of a version, and what they are verified with |
 //! | [`progress`] | what operations report, and how to cancel them |
 //! | [`transport`] | how requests reach servers, and URLs |
@@ -261,6 +262,7 @@ pub mod installed;
 pub mod lock;
 mod manager;
 pub mod manifest;
+pub mod mirror;
 mod model;
 mod modelstoml;
 mod mutex;
@@ -271,7 +273,6 @@ mod program;
 pub mod progress;
 #[cfg(feature = "author")]
 pub mod project;
-#[cfg(feature = "author")]
 mod publish;
 pub mod pull;
 mod quantity;

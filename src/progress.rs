@@ -72,7 +72,6 @@
 
 mod cancel;
 mod step;
-#[cfg(feature = "author")]
 pub(crate) mod tally;
 
 use std::fmt;

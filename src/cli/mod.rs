@@ -89,6 +89,7 @@ mod list;
 mod lock;
 mod metadata;
 mod meter;
+mod mirror;
 mod mount;
 mod offers;
 mod path;
@@ -188,6 +189,7 @@ const VERBS: &[Verb] = &[
     verb!(verify),
     verb!(copy, "cp"),
     verb!(lock),
+    verb!(mirror),
     verb!(tag),
     verb!(du),
     verb!(prune),

@@ -236,6 +236,15 @@ impl Failures {
         });
     }
 
+    /// Notes that what was asked for failed.
+    pub(super) fn push_address(&mut self, address: String, error: Error) {
+        self.failed.push(Failure {
+            address,
+            model: None,
+            error,
+        });
+    }
+
     /// Passes a result on. A failure is kept for the end, so that the work goes on with the other models.
     pub(super) fn keep<T>(&mut self, word: &Word, result: CliResult<T>) -> CliResult<Option<T>> {
         match result {

@@ -8,6 +8,7 @@ pub(crate) mod discover;
 pub(crate) mod local;
 pub(crate) mod lock;
 pub(crate) mod lookup;
+pub(crate) mod mirror;
 pub(crate) mod pull;
 pub(crate) mod sync;
 pub(crate) mod transfer;

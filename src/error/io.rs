@@ -43,7 +43,6 @@ impl<T> IoContext<T> for io::Result<T> {
 
 impl Error {
     /// Takes an error of ours out of that of a reader, which can only pass on errors of the standard library.
-    #[cfg(feature = "author")]
     pub(crate) fn of_payload(error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(ours) => ours,

@@ -24,12 +24,14 @@ use crate::engine::lock::{LockOptions, LockReport};
 use crate::engine::lookup::list::RemoteOptions;
 use crate::engine::lookup::matching::MatchingReport;
 use crate::engine::lookup::search::{SearchOptions, SearchReport};
+use crate::engine::mirror::{MirrorOptions, MirrorReport};
 use crate::engine::pull::plan::PullPlan;
 use crate::engine::pull::{PullOptions, PullReport};
 use crate::engine::sync::SyncOptions;
 use crate::error::{ErrorKind, Result};
 use crate::model::{ModelAddress, ModelName, ModelPattern};
 use crate::progress::{CancelToken, Download};
+use crate::publish::PublishTarget;
 use crate::source::discovered::DiscoveredRegistry;
 use crate::store::record::Annotation;
 
@@ -503,6 +505,25 @@ pub trait Manager: Send + Sync + Debug {
     /// Those of [`Manager::plan_locked`] and [`Manager::execute_all`].
     fn pull_locked(&self, options: &LockedOptions) -> Result<MatchingReport> {
         self.execute_all(&self.plan_locked(options)?)
+    }
+
+    /// Copies versions of any source into one registry, which others pull from as from any other, and fetches nothing that is there.
+    /// [`MirrorReport`] has an example, and the [`mirror`](crate::mirror) module says what stays the same.
+    ///
+    /// What fails of one model is in the report, and the others are mirrored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if nothing is named; [`ErrorKind::LockStale`]; those of a target that cannot be written.
+    fn mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
+        unsupported("mirror")
+    }
+
+    /// Says what [`Manager::mirror`] would fetch and write, and writes nothing. [`MirrorReport`] has an example.
+    ///
+    /// # Errors
+    /// Those of [`Manager::mirror`].
+    fn check_mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
+        unsupported("check_mirror")
     }
 
     /// Hashes installed models, compares them with their manifests, and repairs them on request. Damage is not an error;

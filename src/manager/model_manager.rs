@@ -16,10 +16,11 @@ use crate::manager::{
     Annotation, CancelToken, ClearOptions, ClearPlan, CopyOptions, CopyReport, DiscoverOptions,
     DiscoveredRegistry, Download, Example, InstallOptions, InstallReport, InstalledDetail,
     InstalledModel, ListOptions, Listing, LockOptions, LockReport, LockedOptions, Manager,
-    MatchingReport, ModelAddress, ModelName, ModelPattern, PruneOptions, PrunePlan, PruneReport,
-    PullOptions, PullPlan, PullReport, RemoteDetail, RemoteListing, RemoteModel, RemoteOptions,
-    RemoveReport, SearchOptions, SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions,
-    UpdateReport, UsageOptions, UsageReport, VerifyOptions, VerifyReport,
+    MatchingReport, MirrorOptions, MirrorReport, ModelAddress, ModelName, ModelPattern,
+    PruneOptions, PrunePlan, PruneReport, PublishTarget, PullOptions, PullPlan, PullReport,
+    RemoteDetail, RemoteListing, RemoteModel, RemoteOptions, RemoveReport, SearchOptions,
+    SearchReport, SourceInfo, SyncOptions, SyncReport, UpdateOptions, UpdateReport, UsageOptions,
+    UsageReport, VerifyOptions, VerifyReport,
 };
 use crate::mutex::Mutex;
 use crate::progress::{Progress, Silent};
@@ -250,6 +251,14 @@ impl Manager for ModelManager {
 
     fn plan_locked(&self, options: &LockedOptions) -> Result<Vec<PullPlan>> {
         self.engine()?.plan_locked(options)
+    }
+
+    fn mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
+        self.engine()?.mirror(to, options, true)
+    }
+
+    fn check_mirror(&self, to: &PublishTarget, options: &MirrorOptions) -> Result<MirrorReport> {
+        self.engine()?.mirror(to, options, false)
     }
 
     fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {

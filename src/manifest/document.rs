@@ -54,7 +54,7 @@ impl<'a> From<&'a ManifestFile> for FileWire<'a> {
             path: file.path.as_str().into(),
             size: file.size_bytes,
             sha256: sha256.filter(|_| !file.is_learned),
-            git_blob: file.digest.and_then(|digest| digest.git_blob()),
+            git_blob: file.git_blob_id(),
             learned_sha256: sha256.filter(|_| file.is_learned),
             archive: file.archive,
             packed_in: file.packed_in,
@@ -70,6 +70,7 @@ impl FileWire<'_> {
         Ok(ManifestFile {
             size_bytes: self.size,
             digest: stated.or(learned),
+            git_blob: self.git_blob.filter(|_| sha256.is_some()),
             is_learned: stated.is_none() && learned.is_some(),
             archive: self.archive,
             packed_in: self.packed_in,

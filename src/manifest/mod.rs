@@ -47,7 +47,7 @@ use std::ops::Range;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::digest::check_size;
+use crate::digest::{check_digest, check_size};
 use crate::error::{Error, Result};
 use crate::relpath::{InvalidName, collisions, shown};
 
@@ -57,7 +57,6 @@ pub use crate::relpath::RelPath;
 
 pub(crate) use document::write_listing;
 use document::{FileWire, ManifestWire, write_unpacked};
-#[cfg(feature = "author")]
 use document::{even_sizes, to_json};
 
 /// The largest manifest that is read, in bytes. A manifest is held in memory; the limit suffices for a model of 1.9 TiB in
@@ -94,6 +93,9 @@ pub struct ManifestFile {
     /// The checksum of its content, if the registry states one or a pull has learned it.
     #[serde(flatten, serialize_with = "checksum")]
     pub digest: Option<Checksum>,
+    /// The id that git gives it, if its checksum is another one.
+    #[serde(skip)]
+    pub(crate) git_blob: Option<GitBlobId>,
     /// Whether the checksum is that of what a pull received, because the registry states none. It shows whether the file has
     /// changed since, and not whether it was right.
     #[serde(rename = "learned")]
@@ -126,11 +128,18 @@ impl ManifestFile {
             path,
             size_bytes: None,
             digest: None,
+            git_blob: None,
             is_learned: false,
             archive: None,
             packed_in: None,
             offset: 0,
         }
+    }
+
+    /// Returns the id that git gives it, if that is known.
+    pub(crate) fn git_blob_id(&self) -> Option<GitBlobId> {
+        let own = self.digest.and_then(|digest| digest.git_blob());
+        own.or(self.git_blob)
     }
 
     /// Returns its place in the model's stream of bytes.
@@ -329,7 +338,6 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Registry`](crate::error::ErrorKind::Registry) as for [`Manifest::parse`].
-    #[cfg(feature = "author")]
     pub(crate) fn of_chunks(
         files: &[ManifestFile],
         chunks: &[(u64, Digest)],
@@ -347,6 +355,33 @@ impl Manifest {
             ..ManifestWire::default()
         })?;
         Self::parse(json, "the new manifest")
+    }
+
+    /// Confirms that files are those of this manifest, by all that it knows of them, and adds the ids that git gives them.
+    ///
+    /// # Errors
+    /// [`SizeMismatch`](crate::error::ErrorKind::SizeMismatch), [`HashMismatch`](crate::error::ErrorKind::HashMismatch).
+    pub(crate) fn confirm(&self, files: Vec<ManifestFile>) -> Result<Vec<ManifestFile>> {
+        let known: HashMap<&RelPath, &ManifestFile> =
+            self.files.iter().map(|file| (&file.path, file)).collect();
+        let confirm = |mut file: ManifestFile| {
+            let what = || format!("the file '{}'", file.path);
+            let Some(known) = known.get(&file.path) else {
+                return Ok(file);
+            };
+            if let (Some(expected), Some(actual)) = (known.size_bytes, file.size_bytes) {
+                check_size(what, expected, actual)?;
+            }
+            if let (Some(Checksum::Sha256(expected)), Some(Checksum::Sha256(actual))) =
+                (known.digest, file.digest)
+            {
+                check_digest(what, &expected, &actual)?;
+            }
+            let git_blob = known.digest.and_then(|digest| digest.git_blob());
+            file.git_blob = git_blob.or(known.git_blob);
+            Ok(file)
+        };
+        files.into_iter().map(confirm).collect()
     }
 
     fn of_document(

@@ -47,6 +47,8 @@ pub enum Task {
     Hashing,
     /// `Project::publish` cuts a model into chunks, and writes those that are new.
     Chunking,
+    /// [`Manager::mirror`](crate::Manager::mirror) copies the chunks of a model.
+    Mirroring,
     /// `Project::publish` sends the files of a model to an OCI registry.
     Uploading,
 }
@@ -65,6 +67,7 @@ impl Task {
             Self::Reading => "reading",
             Self::Hashing => "hashing",
             Self::Chunking => "chunking",
+            Self::Mirroring => "mirroring",
             Self::Uploading => "uploading",
         }
     }

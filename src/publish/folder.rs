@@ -39,6 +39,11 @@ impl RegistryWriter for FolderWriter {
         put_document(&self.data, digest, document)
     }
 
+    fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
+        let found = fs::metadata(self.data.join(digest.to_string()));
+        found.is_ok_and(|found| found.is_file() && found.len() == size_bytes)
+    }
+
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()> {
         let path = self.folder.join(shard_path(digest));
         match is_intact(&path, digest, json.len() as u64) {

@@ -16,6 +16,8 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::http::transport::Payload;
 
+pub use chunked::{Chunking, DEFAULT_CHUNK_BYTES};
+pub(crate) use chunked::{Registry, Stream, Writing, WrittenVersion, check_chunk_bytes};
 pub(crate) use target::Opened;
 pub use target::PublishTarget;
 
@@ -30,6 +32,12 @@ pub(crate) trait RegistryWriter: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the document has another digest.
     fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool>;
+
+    /// Returns whether the document of a digest seems to be there, for a plan: [`put`](Self::put) makes sure. Where asking costs a
+    /// request, it is said not to be.
+    fn has(&self, _digest: &Digest, _size_bytes: u64) -> bool {
+        false
+    }
 
     /// Writes a part of the index, `models/<sha256>.json`, unless it is there. Nobody reads it before the index names it.
     fn put_shard(&self, digest: &Digest, json: &[u8]) -> Result<()>;

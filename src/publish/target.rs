@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer};
 
 use super::RegistryWriter;
-use super::chunked::{Registry, WrittenVersion, add_to_index};
+use super::chunked::{Registry, Stream, Writing, WrittenVersion, add_to_index, write_version};
 use super::folder::FolderWriter;
-use super::oci::ArtifactPlace;
+use super::oci::{ArtifactPlace, push_version};
+use crate::catalog::Metadata;
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::http::call::Call;
+use crate::model::ModelRef;
 use crate::source::oci::is_tag;
 use crate::url::Url;
 
@@ -76,7 +78,10 @@ pub(crate) enum Opened<'a> {
 
 impl Destination {
     /// Reads what is there; `location` names it in errors.
-    pub(crate) fn begin<'a>(&'a self, location: &'a dyn fmt::Display) -> Result<Opened<'a>> {
+    pub(crate) fn begin<'a>(
+        &'a self,
+        location: &'a (dyn fmt::Display + Sync),
+    ) -> Result<Opened<'a>> {
         Ok(match self {
             Self::Chunked(writer) => Opened::Chunked(Registry::read(&**writer, location)?),
             Self::Artifacts(place) => Opened::Artifacts(place),
@@ -85,6 +90,31 @@ impl Destination {
 }
 
 impl Opened<'_> {
+    /// The registry, if it is one of chunks.
+    pub(crate) fn registry(&self) -> Option<&Registry<'_>> {
+        match self {
+            Self::Chunked(registry) => Some(registry),
+            Self::Artifacts(_) => None,
+        }
+    }
+
+    /// Writes the files of a stream as a version of one of several models.
+    pub(crate) fn write(
+        &self,
+        stream: &Stream,
+        model: &ModelRef,
+        metadata: Metadata,
+        writing: &Writing<'_>,
+    ) -> Result<WrittenVersion> {
+        match self {
+            Self::Chunked(registry) => write_version(stream, model, metadata, registry, writing),
+            Self::Artifacts(place) => {
+                let repository = place.of_model(&model.name().to_string())?;
+                push_version(stream, model, metadata, &*repository, writing)
+            }
+        }
+    }
+
     /// Lets others see what was written; an artifact can be seen since it was.
     pub(crate) fn finish(&self, shards: bool, versions: &mut [WrittenVersion]) -> Result<()> {
         match self {

@@ -401,6 +401,13 @@ pub(crate) struct Prefetched {
     pub(crate) files: Vec<PathBuf>,
 }
 
+impl Prefetched {
+    /// Removes the files, because the models are installed.
+    pub(crate) fn drop_files(&self) {
+        self.files.iter().for_each(|file| zips::drop_kept(file));
+    }
+}
+
 impl ListFilter<'_> {
     pub(crate) fn wants(self, reference: &str) -> bool {
         self.reference.is_none_or(|wanted| wanted == reference)
@@ -487,11 +494,20 @@ const QUESTIONS_AT_ONCE: usize = 16;
 
 /// Asks about all items at once; the answers are in the order of the items.
 pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    several_at_once(QUESTIONS_AT_ONCE, items, ask)
+}
+
+/// Works on as many items at once as there are threads; the results are in the order of the items.
+pub(crate) fn several_at_once<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    ask: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
     // The subscriber of the calling thread is unknown to the workers.
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     let ask = |item| tracing::dispatcher::with_default(&dispatch, || ask(item));
     let builder = rayon::ThreadPoolBuilder::new()
-        .num_threads(QUESTIONS_AT_ONCE.min(items.len()))
+        .num_threads(threads.min(items.len()))
         .thread_name(|index| format!("modelrack-ask-{index}"));
     let pool = (items.len() > 1).then(|| builder.build());
     match pool {

@@ -66,6 +66,10 @@ impl Sources {
         self.all.lock().clone()
     }
 
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.context.environment
+    }
+
     pub(crate) fn cache_dir(&self) -> &Path {
         &self.context.cache_dir
     }

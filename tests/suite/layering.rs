@@ -5,13 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 
 /// The layer of each module; those not named are shared words, the lowest.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("cli", 7),
     ("manager", 6),
     ("remote", 6),
     ("installed", 6),
     ("pull", 6),
     ("lock", 6),
+    ("mirror", 6),
     ("transport", 6),
     ("engine", 5),
     ("project", 5),

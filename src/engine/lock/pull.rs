@@ -130,12 +130,34 @@ impl Engine {
         Ok(chosen)
     }
 
-    /// Plans the pull of what the sources offer, which must be what is locked.
-    fn plan_held(
+    /// Returns what the sources offer of a lock, which must be what is locked.
+    pub(crate) fn locked_offers(
+        &self,
+        options: &LockedOptions,
+        records: &Records,
+        call: &Call,
+    ) -> Result<Vec<Offer>> {
+        let lock = Lock::read(&options.file)?;
+        let models = self.chosen(&lock, options)?;
+        let locked = Locked {
+            options,
+            records,
+            call,
+        };
+        let held = self.find_held(&locked, &models)?.into_iter();
+        let offers = held.map(|(model, Resolved { offer, manifest })| {
+            let manifest = completed(model, manifest, &offer.source.label())?;
+            Ok(offer.with_contents(manifest))
+        });
+        offers.collect()
+    }
+
+    /// Finds what the sources offer, which must be what is locked.
+    fn find_held<'l>(
         &self,
         locked: &Locked<'_>,
-        models: &[&LockedModel],
-    ) -> Result<Vec<Result<PullPlan>>> {
+        models: &[&'l LockedModel],
+    ) -> Result<Vec<(&'l LockedModel, Resolved)>> {
         let wanted: Vec<_> = models
             .iter()
             .map(|model| Wanted::of_locked(model))
@@ -157,16 +179,24 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        if !stale.is_empty() {
-            return Err(ErrorKind::LockStale {
+        match stale.is_empty() {
+            true => Ok(held),
+            false => Err(ErrorKind::LockStale {
                 path: locked.options.file.clone(),
                 models: stale,
             }
-            .into());
+            .into()),
         }
-        let plans = held
-            .into_iter()
-            .map(|(model, Resolved { offer, manifest })| {
+    }
+
+    /// Plans the pull of what the sources offer, which must be what is locked.
+    fn plan_held(
+        &self,
+        locked: &Locked<'_>,
+        models: &[&LockedModel],
+    ) -> Result<Vec<Result<PullPlan>>> {
+        let plans = self.find_held(locked, models)?.into_iter().map(
+            |(model, Resolved { offer, manifest })| {
                 if let Some(plan) = self.plan_if_installed(locked, model)? {
                     return Ok(plan);
                 }
@@ -177,7 +207,8 @@ impl Engine {
                     &locked.options.pull,
                     locked.call,
                 )
-            });
+            },
+        );
         Ok(plans.collect())
     }
 
@@ -353,7 +384,7 @@ fn described(manifest: &Manifest) -> Vec<LockedFile> {
         path: file.path.clone(),
         size_bytes: file.size_bytes,
         sha256: super::resolve::sha256_of(manifest, file),
-        git_blob: file.digest.and_then(|digest| digest.git_blob()),
+        git_blob: file.git_blob_id(),
     });
     let mut files: Vec<_> = files.collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

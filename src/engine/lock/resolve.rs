@@ -189,7 +189,7 @@ impl Engine {
                 path: file.path.clone(),
                 size_bytes: file.size_bytes,
                 sha256: sha256_of(manifest, file),
-                git_blob: file.digest.and_then(|digest| digest.git_blob()),
+                git_blob: file.git_blob_id(),
             };
             let mut known = installed.iter().flat_map(Manifest::files);
             let known = known.find(|known| known.path == file.path);

@@ -1,7 +1,6 @@
 //! Pulling all models whose names match a pattern, through one archive where that is cheaper.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -21,8 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::call::Call;
 use crate::model::{ModelPattern, ModelRef};
 use crate::mutex::Mutex;
-use crate::source::ListFilter;
-use crate::source::zips::drop_kept;
+use crate::source::{ListFilter, Prefetched};
 use crate::store::record::ModelRecord;
 
 /// How many models are pulled at once: while one becomes durable on disk, others transfer.
@@ -108,7 +106,8 @@ impl Engine {
             PullTarget::Installed(..) => None,
         });
         let offers: Vec<_> = offers.collect();
-        let archives = self.prefetch(&offers, options, &mut report)?;
+        let archives = self.prefetch(&offers, options)?;
+        report.bytes_archives = archives.bytes;
         let jobs: Mutex<VecDeque<&PullTarget>> = Mutex::new(targets.iter().copied().collect());
         let done = Mutex::new(&mut report);
         // Together they have as many connections as a pull of one model has at most.
@@ -137,13 +136,13 @@ impl Engine {
         report.failed.sort_by(|a, b| a.model.cmp(&b.model));
         if report.failed.is_empty() {
             // Everything that was wanted of them is installed.
-            archives.iter().for_each(|archive| drop_kept(archive));
+            archives.drop_files();
         }
         Ok(report)
     }
 
     /// Finds all models that match.
-    fn find_matching(
+    pub(crate) fn find_matching(
         &self,
         pattern: &ModelPattern,
         options: &PullOptions,
@@ -260,12 +259,7 @@ impl Engine {
     }
 
     /// Fetches what makes pulling the models together cheaper than one by one; returns the files that came for that.
-    fn prefetch(
-        &self,
-        offers: &[&Offer],
-        options: &PullOptions,
-        report: &mut MatchingReport,
-    ) -> Result<Vec<PathBuf>> {
+    pub(crate) fn prefetch(&self, offers: &[&Offer], options: &PullOptions) -> Result<Prefetched> {
         let call = self.pull_call(options);
         let records = self.records()?;
         let mut wanted: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
@@ -275,13 +269,13 @@ impl Engine {
                 wanted.entry(&offer.remote.source).or_default().push(offer);
             }
         }
-        let mut files = Vec::new();
+        let mut all = Prefetched::default();
         for offers in wanted.into_values() {
             let models: Vec<&RemoteModel> = offers.iter().map(|offer| &offer.remote).collect();
             let prefetched = offers[0].source.prefetch(&call, &models)?;
-            report.bytes_archives += prefetched.bytes;
-            files.extend(prefetched.files);
+            all.bytes += prefetched.bytes;
+            all.files.extend(prefetched.files);
         }
-        Ok(files)
+        Ok(all)
     }
 }

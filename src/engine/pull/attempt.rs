@@ -1,5 +1,6 @@
 //! One attempt at a pull: from what is offered to what is installed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,11 +29,14 @@ use crate::progress::Phase;
 use crate::source::Route;
 use crate::source::places::Places;
 use crate::store::ModelLock;
-use crate::store::partial::{Claim, PartialWriter, UnpackOptions};
+use crate::store::partial::{Claim, PartialWriter, UnpackOptions, remove_partial};
 use crate::store::record::Records;
 
 /// How long an abandoned partial is kept.
 const PARTIAL_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Takes files that were pulled, with what they are and the folder that they are in.
+pub(crate) type HandOver<'a> = dyn Fn(&Manifest, &Path) -> Result<()> + Sync + 'a;
 
 /// What is pulled, and how.
 #[derive(Clone, Copy)]
@@ -43,6 +47,8 @@ pub(super) struct Pull<'a> {
     pub(super) options: &'a PullOptions,
     pub(super) call: &'a Call,
     pub(super) tally: &'a Tally,
+    /// Takes the files instead of the store, if there is somebody.
+    pub(super) take: Option<&'a HandOver<'a>>,
 }
 
 /// What an attempt works with.
@@ -191,6 +197,11 @@ impl Attempt<'_> {
         let annotation = self.pull.options.annotation();
         let lock = self.lock;
         let learned = learn(&manifest, &partial.files_dir(), &self.pull.call.cancel)?;
+        if let Some(take) = self.pull.take {
+            partial.close();
+            take(&learned, &partial.files_dir())?;
+            return remove_partial(partial.dir());
+        }
         report.path = commit(lock, partial, &learned, &offer.remote, annotation.as_ref())?;
         Ok(())
     }

@@ -39,7 +39,7 @@ use crate::setters::setters;
 use crate::store::record::{Annotation, Records};
 use crate::store::staging::known_place;
 
-use attempt::{Attempt, Pull};
+use attempt::{Attempt, HandOver, Pull};
 
 /// What to pull of a model, and how.
 ///
@@ -243,6 +243,37 @@ impl Engine {
         self.pull_target(&download, target, None, options, &call)
     }
 
+    /// Pulls the files of a version, hands them over instead of installing them, and removes them then. What an interrupted pull
+    /// left is used, and left again.
+    pub(crate) fn pull_into(
+        &self,
+        offer: &Offer,
+        options: &PullOptions,
+        take: &HandOver<'_>,
+    ) -> Result<PullReport> {
+        let call = self.pull_call(options);
+        let remote = &offer.remote;
+        let download = self.downloads.add(Reading::of_model(&remote.model), &call);
+        let tally = &download.tally;
+        tally.identify(remote, options.type_of(remote));
+        let _slot = self.slots.take(&call.cancel, || tally.pending())?;
+        tally.begin();
+        let call = Call {
+            arrivals: Some(tally.clone()),
+            ..offer.call(&call)
+        };
+        let pull = Pull {
+            offer,
+            manifest: None,
+            options,
+            call: &call,
+            tally,
+            take: Some(take),
+        };
+        let pulled = self.pull_offer(&pull, None);
+        pulled.inspect_err(|_| tally.failed())
+    }
+
     pub(crate) fn pull_call(&self, options: &PullOptions) -> Call {
         let call = self.call(options.offline, &options.cancel.child());
         let call = call.with_rate_limit(options.rate_limit.as_ref());
@@ -327,6 +358,7 @@ impl Engine {
                         options,
                         call: &call,
                         tally,
+                        take: None,
                     };
                     self.pull_offer(&pull, records)
                 })
@@ -362,7 +394,7 @@ impl Engine {
         let mut unusable = None;
         let mut installed = |records: &Records| -> Result<Option<PullReport>> {
             let record = records.get(model).filter(|record| {
-                let is_replaced = options.force || remote.is_made_by_hand;
+                let is_replaced = options.force || remote.is_made_by_hand || pull.take.is_some();
                 !is_replaced
                     && (record.made_by_hand || record.offered() == remote.manifest_digest)
                     && unusable.as_ref() != Some(*record)
@@ -406,7 +438,9 @@ impl Engine {
             tally.finished();
             return Ok(report);
         }
-        self.store.check_place(&records, model)?;
+        if pull.take.is_none() {
+            self.store.check_place(&records, model)?;
+        }
         if remote.is_made_by_hand {
             self.refuse_existing(model)?;
         }

@@ -23,24 +23,16 @@ use crate::progress::{CancelToken, Progress, Silent};
 use crate::project::check::{Category, Finding, Severity, StatusOptions};
 use crate::project::home::Project;
 use crate::project::item::ItemKind;
-use crate::publish::chunked::{Chunking, Stream, Writing, WrittenVersion, write_version};
+use crate::publish::chunked::{
+    Chunking, DEFAULT_CHUNK_BYTES, Stream, Writing, WrittenVersion, check_chunk_bytes,
+    write_version,
+};
 use crate::publish::oci::push_version;
 use crate::publish::{Opened, PublishTarget};
 use crate::relpath::{RelPath, common_folder};
 use crate::setters::setters;
 use crate::settings::Settings;
 use crate::source::Sources;
-
-/// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
-/// versions, and fetched again after an error in less time.
-///
-/// ```
-/// use modelrack::project::{DEFAULT_CHUNK_BYTES, PublishOptions};
-///
-/// assert_eq!(PublishOptions::default().chunk_bytes, DEFAULT_CHUNK_BYTES);
-/// assert_eq!(DEFAULT_CHUNK_BYTES, 8 << 20);
-/// ```
-pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
 
 /// How to publish models.
 ///
@@ -359,6 +351,7 @@ impl PublishOptions {
             chunk_bytes: self.chunk_bytes,
             chunking: self.chunking,
             aliases: &self.aliases,
+            known: None,
             cancel: &self.cancel,
             progress: self.progress.as_deref(),
         }
@@ -380,15 +373,6 @@ impl PublishReport {
             bytes_written: written.bytes_written,
             left_out,
         }
-    }
-}
-
-fn check_chunk_bytes(bytes: u64) -> Result<()> {
-    match bytes {
-        ..1024 => Err(Error::argument(format!(
-            "the chunk size is {bytes} bytes, and must be 1024 or more"
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -80,6 +80,9 @@ pub(super) fn add_version(models: &mut Models, written: &mut WrittenVersion) -> 
         let metadata = Value::Object(written.metadata.clone());
         entry.insert("metadata".into(), metadata);
     }
+    if let Some(source) = written.source {
+        entry.insert("source_hash".into(), source.to_string().into());
+    }
     let before = versions.insert(model.version().to_owned(), entry);
     for alias in written.aliases.iter().collect::<BTreeSet<_>>() {
         let is_version = |entry: &Map<_, _>| !entry.contains_key("alias_of");

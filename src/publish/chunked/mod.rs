@@ -17,6 +17,8 @@ use std::str::FromStr;
 
 use crate::catalog::Metadata;
 use crate::digest::Digest;
+use crate::error::{Error, Result as CrateResult};
+use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::progress::tally::Tally;
 use crate::progress::{CancelToken, Progress, Step};
@@ -26,12 +28,23 @@ pub(crate) use published::Registry;
 pub(crate) use stream::Stream;
 pub(crate) use version::write_version;
 
+/// The default size of a chunk, in bytes: 8 MiB. Larger chunks take fewer requests; smaller ones are more often shared by
+/// versions, and fetched again after an error in less time.
+///
+/// ```
+/// use modelrack::mirror::{DEFAULT_CHUNK_BYTES, MirrorOptions};
+///
+/// assert_eq!(MirrorOptions::default().chunk_bytes, DEFAULT_CHUNK_BYTES);
+/// assert_eq!(DEFAULT_CHUNK_BYTES, 8 << 20);
+/// ```
+pub const DEFAULT_CHUNK_BYTES: u64 = 8 << 20;
+
 /// Where a version is cut into chunks.
 ///
 /// ```
-/// use modelrack::project::{Chunking, PublishOptions};
+/// use modelrack::mirror::{Chunking, MirrorOptions};
 ///
-/// let options = PublishOptions::default().chunking(Chunking::Fixed);
+/// let options = MirrorOptions::default().chunking(Chunking::Fixed);
 /// assert_eq!(options.chunking.to_string(), "fixed");
 /// assert_eq!("content".parse(), Ok(Chunking::Content));
 /// ```
@@ -75,6 +88,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) chunking: Chunking,
     /// Aliases of each version.
     pub(crate) aliases: &'a [String],
+    /// What is known of the files: they must be that, and keep the names that git has for them.
+    pub(crate) known: Option<&'a Manifest>,
     pub(crate) cancel: &'a CancelToken,
     pub(crate) progress: Option<&'a dyn Progress>,
 }
@@ -92,6 +107,8 @@ pub(crate) struct WrittenVersion {
     pub(crate) aliases: Vec<String>,
     pub(crate) metadata: Metadata,
     pub(crate) manifest_digest: Digest,
+    /// The state of the source that a mirror has the files of, if that is another one.
+    pub(crate) source: Option<Digest>,
     /// The digest of the manifest that the version had before, once it is in the index; `None` if it is new or unchanged.
     pub(crate) replaced: Option<Digest>,
     pub(crate) files: usize,
@@ -100,4 +117,33 @@ pub(crate) struct WrittenVersion {
     /// The number of chunks that the registry did not have, and their total size.
     pub(crate) chunks_written: usize,
     pub(crate) bytes_written: u64,
+}
+
+impl WrittenVersion {
+    /// A version that was there, of which nothing more is known.
+    pub(crate) fn new(model: ModelRef, metadata: Metadata, manifest_digest: Digest) -> Self {
+        Self {
+            model,
+            aliases: Vec::new(),
+            metadata,
+            manifest_digest,
+            source: None,
+            replaced: None,
+            files: 0,
+            total_bytes: 0,
+            chunks: 0,
+            chunks_written: 0,
+            bytes_written: 0,
+        }
+    }
+}
+
+/// Refuses chunks that would be nothing but requests.
+pub(crate) fn check_chunk_bytes(bytes: u64) -> CrateResult<()> {
+    match bytes {
+        ..1024 => Err(Error::argument(format!(
+            "the chunk size is {bytes} bytes, and must be 1024 or more"
+        ))),
+        _ => Ok(()),
+    }
 }

@@ -1,14 +1,17 @@
 //! What a registry offers before something is published in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::index::{Models, Versions};
 use super::sharding::read_shard;
+use crate::catalog::Metadata;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::http::transport::Payload;
 use crate::manifest::Manifest;
 use crate::model::ModelRef;
 use crate::publish::RegistryWriter;
@@ -18,19 +21,69 @@ use crate::source::chunked::shards::Shards;
 pub(crate) struct Registry<'a> {
     pub(super) writer: &'a dyn RegistryWriter,
     /// Names it in errors.
-    pub(super) location: &'a dyn Display,
+    pub(super) location: &'a (dyn Display + Sync),
     pub(super) published: Published,
 }
 
 impl<'a> Registry<'a> {
     /// Reads what it offers.
-    pub(crate) fn read(writer: &'a dyn RegistryWriter, location: &'a dyn Display) -> Result<Self> {
+    pub(crate) fn read(
+        writer: &'a dyn RegistryWriter,
+        location: &'a (dyn Display + Sync),
+    ) -> Result<Self> {
         Ok(Self {
             writer,
             location,
             published: Published::read(writer, location)?,
         })
     }
+
+    /// Returns what it offered of a version when it was read; `None` if there was no such version, or only an alias of that name.
+    pub(crate) fn version(&self, model: &ModelRef) -> Result<Option<PublishedVersion>> {
+        let versions = self.published.versions(model, self)?.unwrap_or_default();
+        let Some(entry) = versions.get(model.version()) else {
+            return Ok(None);
+        };
+        let digest = |key: &str| entry.get(key)?.as_str()?.parse().ok();
+        let Some(manifest) = digest("hash") else {
+            return Ok(None);
+        };
+        let metadata = match entry.get("metadata") {
+            Some(Value::Object(metadata)) => metadata.clone(),
+            _ => Metadata::new(),
+        };
+        let is_alias = |entry: &serde_json::Map<String, Value>| {
+            entry.get("alias_of").and_then(Value::as_str) == Some(model.version())
+        };
+        let aliases = versions.iter().filter(|(_, entry)| is_alias(entry));
+        Ok(Some(PublishedVersion {
+            manifest,
+            source: digest("source_hash"),
+            metadata,
+            aliases: aliases.map(|(alias, _)| alias.clone()).collect(),
+        }))
+    }
+
+    /// Writes the document of a digest, as [`RegistryWriter::put`] does.
+    pub(crate) fn put(&self, digest: &Digest, document: &dyn Payload) -> Result<bool> {
+        self.writer.put(digest, document)
+    }
+
+    /// Returns whether the document of a digest seems to be there, as [`RegistryWriter::has`] does.
+    pub(crate) fn has(&self, digest: &Digest, size_bytes: u64) -> bool {
+        self.writer.has(digest, size_bytes)
+    }
+}
+
+/// What the index says of a version.
+#[derive(Debug)]
+pub(crate) struct PublishedVersion {
+    pub(crate) manifest: Digest,
+    /// The state of the source that it is, if it is a mirror's and not that very state.
+    pub(crate) source: Option<Digest>,
+    pub(crate) metadata: Metadata,
+    /// Its other names.
+    pub(crate) aliases: BTreeSet<String>,
 }
 
 /// The index as it was read once, of which few models are looked up.
@@ -41,7 +94,7 @@ pub(super) enum Published {
 }
 
 impl Published {
-    fn read(registry: &dyn RegistryWriter, location: &dyn Display) -> Result<Self> {
+    fn read(registry: &dyn RegistryWriter, location: &(dyn Display + Sync)) -> Result<Self> {
         let Some(json) = registry.read("models.json")? else {
             return Ok(Self::Models(BTreeMap::new()));
         };
@@ -69,24 +122,32 @@ impl Published {
     }
 
     fn digest(&self, model: &ModelRef, registry: &Registry<'_>) -> Result<Option<Digest>> {
-        let hash = |versions: &Versions| {
-            let hash = versions.get(model.version())?.get("hash")?.as_str()?;
-            hash.parse().ok()
+        let versions = self.versions(model, registry)?;
+        let hash = |versions: Versions| {
+            versions
+                .get(model.version())?
+                .get("hash")?
+                .as_str()?
+                .parse()
+                .ok()
         };
+        Ok(versions.and_then(hash))
+    }
+
+    /// Returns all versions of a model.
+    fn versions(&self, model: &ModelRef, registry: &Registry<'_>) -> Result<Option<Versions>> {
         let (group, name) = (model.group(), model.model());
         match self {
             Self::Models(models) => {
                 let json = models.get(group).and_then(|models| models.get(name));
-                let versions = json.and_then(|json| serde_json::from_str(json.get()).ok());
-                Ok(versions.as_ref().and_then(hash))
+                Ok(json.and_then(|json| serde_json::from_str(json.get()).ok()))
             }
             Self::Shards(shards) => {
                 let Some((_, digest)) = shards.of_model(&model.name().to_string()) else {
                     return Ok(None);
                 };
-                let models: Models = read_shard(registry.writer, registry.location, &digest)?;
-                let versions = models.get(group).and_then(|models| models.get(name));
-                Ok(versions.and_then(hash))
+                let mut models: Models = read_shard(registry.writer, registry.location, &digest)?;
+                Ok(models.get_mut(group).and_then(|models| models.remove(name)))
             }
         }
     }

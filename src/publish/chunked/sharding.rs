@@ -22,7 +22,7 @@ const FULL_BYTES: usize = 128 << 10;
 pub(super) struct Sharding<'a> {
     pub(super) registry: &'a dyn RegistryWriter,
     /// Names the registry in errors.
-    pub(super) location: &'a dyn Display,
+    pub(super) location: &'a (dyn Display + Sync),
     pub(super) shards: Shards,
 }
 
@@ -94,7 +94,7 @@ impl Sharding<'_> {
 /// Reads the models of a shard that is announced.
 pub(super) fn read_shard(
     registry: &dyn RegistryWriter,
-    location: &dyn Display,
+    location: &(dyn Display + Sync),
     digest: &Digest,
 ) -> Result<Models> {
     let path = shard_path(digest);

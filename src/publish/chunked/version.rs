@@ -65,9 +65,12 @@ pub(crate) fn write_version(
         Some(digests) => digests,
         None => hash_files(stream, &name, &chunks, writing)?,
     };
+    let known = writing.known;
+    let files = files(stream, &digests);
+    let files = known.map_or(Ok(files.clone()), |known| known.confirm(files))?;
     let manifest = match previous.filter(|previous| chunks.are_of(previous)) {
         Some(previous) => previous,
-        None => Manifest::of_chunks(&files(stream, &digests), &chunks.facts, writing.chunk_bytes)
+        None => Manifest::of_chunks(&files, &chunks.facts, writing.chunk_bytes)
             .map_err(|error| Error::argument(chain(&error)))?,
     };
     let bytes = manifest.json().len() as u64;
@@ -85,6 +88,7 @@ pub(crate) fn write_version(
         aliases: writing.aliases.to_vec(),
         metadata,
         manifest_digest: manifest.digest(),
+        source: None,
         replaced: None,
         files: stream.parts.len(),
         total_bytes: manifest.known_bytes(),

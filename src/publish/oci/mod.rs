@@ -154,6 +154,7 @@ pub(crate) fn push_version(
         aliases: writing.aliases.to_vec(),
         metadata,
         manifest_digest,
+        source: None,
         replaced: None,
         files: layers.len(),
         total_bytes: stream.size_bytes(),

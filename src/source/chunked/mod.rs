@@ -15,7 +15,6 @@ mod sharded;
 pub(crate) mod shards;
 mod wire;
 
-#[cfg(feature = "author")]
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -34,7 +33,6 @@ use crate::http::aws::{ObjectStore, StoreOptions};
 use crate::http::call::Call;
 use crate::http::{Failure, GetOptions};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest};
-#[cfg(feature = "author")]
 use crate::size::sizes_apart;
 use crate::source::places::{DigestPlaces, Places};
 use crate::source::unusable::Unusable;
@@ -303,7 +301,6 @@ impl SourceKind {
 }
 
 /// Checks an index the way consumers will, or the shard of one with this prefix; `location` names it in errors.
-#[cfg(feature = "author")]
 pub(crate) fn check_index(json: &[u8], prefix: Option<&str>, location: impl Display) -> Result<()> {
     let bytes = json.len() as u64;
     if bytes > MAX_INDEX_BYTES {

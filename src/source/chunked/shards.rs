@@ -19,14 +19,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-#[cfg(feature = "author")]
 use std::ops::Bound;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::digest::Digest;
-#[cfg(feature = "author")]
 use crate::error::{Error, Result};
 use crate::url::Url;
 
@@ -83,14 +81,12 @@ impl Shards {
     }
 
     /// The shards that an index announces; `None` if it is none that announces some.
-    #[cfg(feature = "author")]
     pub(crate) fn announced(json: &[u8]) -> Option<Self> {
         let read = serde_json::from_slice(json);
         read.ok().map(|AnnouncementWire { shards }| shards)
     }
 
     /// The index that announces them.
-    #[cfg(feature = "author")]
     pub(crate) fn announcement(&self) -> Result<Vec<u8>> {
         let mut json = format!("{{\"{ANNOUNCEMENT}\":").into_bytes();
         serde_json::to_writer(&mut json, &self.0)
@@ -100,7 +96,6 @@ impl Shards {
     }
 
     /// The prefix of the shard that a model of this path belongs to, which there may not be yet.
-    #[cfg(feature = "author")]
     pub(crate) fn prefix_for(&self, path: &str) -> String {
         if let Some((prefix, _)) = self.of_model(path) {
             return prefix.to_owned();
@@ -118,12 +113,10 @@ impl Shards {
         prefixes.find(is_free).unwrap_or(&place).to_owned()
     }
 
-    #[cfg(feature = "author")]
     pub(crate) fn insert(&mut self, prefix: String, digest: Digest) {
         self.0.insert(prefix, digest);
     }
 
-    #[cfg(feature = "author")]
     pub(crate) fn remove(&mut self, prefix: &str) -> Option<Digest> {
         self.0.remove(prefix)
     }

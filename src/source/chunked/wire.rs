@@ -272,7 +272,6 @@ impl<'a, 'o, L: Display> Reading<'a, 'o, L> {
 }
 
 /// Checks everything, before an index or a shard of it is published; `location` names it in errors.
-#[cfg(feature = "author")]
 pub(super) fn check(json: &[u8], prefix: Option<&str>, location: impl Display) -> Result<()> {
     let mut nowhere = |_: &[u8]| Ok(());
     let mut compiler = Compiler::new(&mut nowhere);

@@ -1,0 +1,191 @@
+//! `mirror`: copy models of any source into one registry.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command, value_parser};
+use serde::Serialize;
+
+use super::args::{self, Which, flag, is_set, option, text, value};
+use super::ending::CliResult;
+use super::session::Session;
+use super::several::{self, Failures};
+use super::table::Table;
+use super::{Mount, render};
+use crate::lock::DEFAULT_FILE;
+use crate::mirror::{
+    Chunking, DEFAULT_CHUNK_BYTES, MirrorOptions, MirrorReport, MirrorState, MirroredVersion,
+    PublishTarget,
+};
+use crate::quantity::ByteSize;
+
+const TO: &str = "modelrack_to";
+const LOCKED: &str = "modelrack_locked";
+const CHUNK_SIZE: &str = "modelrack_chunk-size";
+const CHUNKING: &str = "modelrack_chunking";
+const SHARDS: &str = "modelrack_shards";
+
+pub(super) const EXAMPLES: &str = "
+    mirror --locked --to /media/models           all models of models.lock
+    mirror fast-whisper/tiny@fp16 --to ./mirror  one model
+    mirror 'mf6/test@develop/*' --to ./mirror    all models of a branch
+    mirror 'hf/*' --to ./mirror --dry-run        show what it would take
+";
+
+/// The document: what is in the mirror, without what failed.
+#[derive(Serialize)]
+struct Document<'a> {
+    registry: &'a PublishTarget,
+    models: &'a [MirroredVersion],
+    bytes_archives: u64,
+}
+
+pub(super) fn command(command: Command, mount: &Mount) -> Command {
+    let [model, more] = several::models(mount, Which::Offered, false);
+    command
+        .about("Copy models of any source into one registry, for places without a network")
+        .args([model.required_unless_present(LOCKED), more])
+        .args([
+            option(TO, "DIR|URL")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where the mirror is: a folder, or what `registry publish` takes; what it has already is not copied again")
+                .required(true),
+            option(LOCKED, "FILE")
+                .value_parser(value_parser!(PathBuf))
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value(DEFAULT_FILE)
+                .help(
+                    "Exactly what a lock says, all of it or the models named; fail if the sources \
+                     offer something else [default: models.lock]",
+                ),
+            flag(args::DRY_RUN).help("Only show what would be downloaded and written"),
+            option(CHUNK_SIZE, "SIZE")
+                .help("The size of a chunk of models that are not in chunks, such as 8MiB")
+                .default_value("8MiB")
+                .value_parser(value_parser!(ByteSize)),
+            option(CHUNKING, "HOW")
+                .help("Where to cut these: fixed, at equal distances; or content, where the content says")
+                .default_value("fixed")
+                .value_parser(Chunking::ALL.map(|(_, name)| name)),
+            flag(SHARDS).help("Put the index into parts, for very many models; older readers do not know them"),
+            args::concurrency(),
+            args::limit_rate(),
+        ])
+}
+
+pub(super) fn execute(session: &Session, matches: &ArgMatches) -> CliResult {
+    let to = PublishTarget::parse(args::path(matches, TO))?;
+    let chunking = text(matches, CHUNKING).and_then(|name| name.parse().ok());
+    let chunk_bytes = value(matches, CHUNK_SIZE);
+    let mut options = MirrorOptions::default()
+        .chunk_bytes(chunk_bytes.map_or(DEFAULT_CHUNK_BYTES, |ByteSize(bytes)| *bytes))
+        .chunking(chunking.unwrap_or(MirrorOptions::default().chunking))
+        .shards(is_set(matches, SHARDS))
+        .concurrency(args::workers(matches))
+        .rate_limit(args::rate_limit(matches))
+        .offline(session.output.offline)
+        .cancel(session.cancel.clone());
+    let mut is_one = false;
+    match value::<PathBuf>(matches, LOCKED) {
+        Some(file) => {
+            options = options.locked(file).models(several::locked(matches, file)?);
+        }
+        None => {
+            let words = several::words(session, matches, Which::Offered)?;
+            is_one = words.len() < 2 && !words.iter().any(several::Word::is_pattern);
+            for word in words {
+                match word.is_pattern() {
+                    true => options.patterns.push(word.pattern()?),
+                    false => options.models.push(word.address()?),
+                }
+            }
+        }
+    }
+    let is_dry_run = is_set(matches, args::DRY_RUN);
+    let report = session.metered_as("Looking up models", |meter| {
+        let options = options.progress(meter);
+        match is_dry_run {
+            true => session.manager.check_mirror(&to, &options),
+            false => session.manager.mirror(&to, &options),
+        }
+    })?;
+    show(session, report, is_one, is_dry_run)
+}
+
+fn show(session: &Session, mut report: MirrorReport, is_one: bool, is_dry_run: bool) -> CliResult {
+    let mut failed = std::mem::take(&mut report.failed);
+    if is_one && report.versions.is_empty() && failed.len() == 1 {
+        return Err(failed.swap_remove(0).error.into());
+    }
+    let mut failures = Failures::of_many();
+    for failed in failed {
+        failures.push_address(failed.address, failed.error);
+    }
+    let document = Document {
+        registry: &report.registry,
+        models: &report.versions,
+        bytes_archives: report.bytes_archives,
+    };
+    failures.show(session, &document, || match is_dry_run {
+        true => print_plan(session, &report),
+        false => print(session, &report),
+    })
+}
+
+fn print_plan(session: &Session, report: &MirrorReport) -> CliResult {
+    let rows = report.versions.iter().map(|version| {
+        [
+            version.model.name().to_string(),
+            version.model.version().to_owned(),
+            word(version.state).to_owned(),
+            render::size(version.bytes_fetched),
+            render::size(version.bytes_written),
+        ]
+    });
+    let head = ["MODEL", "VERSION", "STATE", "TO DOWNLOAD", "TO WRITE"];
+    Table::new(head, rows).named_by(2).state(2).print(session)?;
+    session.sum_up(&[format!(
+        "{}: {} to download, {} to write",
+        render::count(report.versions.len(), "model"),
+        render::size(report.bytes_fetched()),
+        render::size(report.bytes_written())
+    )])
+}
+
+/// Prints what is new, and how much that was.
+fn print(session: &Session, report: &MirrorReport) -> CliResult {
+    for version in &report.versions {
+        if version.state == MirrorState::Unchanged {
+            continue;
+        }
+        session.say(format!(
+            "Mirrored {}: {}, {} ({} downloaded, {} written)",
+            version.model,
+            render::count(version.files, "file"),
+            render::size(version.total_bytes),
+            render::size(version.bytes_fetched),
+            render::size(version.bytes_written)
+        ))?;
+    }
+    let unchanged = report.versions.iter();
+    let unchanged = unchanged.filter(|version| version.state == MirrorState::Unchanged);
+    let unchanged = match unchanged.count() {
+        0 => String::new(),
+        number => format!(", {number} of them unchanged"),
+    };
+    session.say(format!(
+        "{}: {}{unchanged}; {} downloaded, {} written",
+        report.registry,
+        render::count(report.versions.len(), "model"),
+        render::size(report.bytes_fetched()),
+        render::size(report.bytes_written())
+    ))
+}
+
+fn word(state: MirrorState) -> &'static str {
+    match state {
+        MirrorState::New => "new",
+        MirrorState::Changed => "changed",
+        MirrorState::Unchanged => "unchanged",
+    }
+}

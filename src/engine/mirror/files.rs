@@ -1,0 +1,82 @@
+//! Mirroring the files of a version, from this store or through a partial.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tracing::warn;
+
+use super::Mirroring;
+use super::chosen::Chosen;
+use crate::error::{Error, Result, chain};
+use crate::manifest::Manifest;
+use crate::mutex::Mutex;
+use crate::publish::{Stream, Writing, WrittenVersion};
+use crate::store::layout::file_in;
+use crate::store::record::ModelRecord;
+
+impl Mirroring<'_> {
+    /// Cuts the files of a version, and puts it into the mirror; returns how much was fetched, too.
+    pub(super) fn copy_files(
+        &self,
+        chosen: &Chosen,
+        manifest: &Manifest,
+    ) -> Result<(WrittenVersion, u64)> {
+        let (offer, store) = (&chosen.offer, &self.engine.store);
+        let model = &offer.remote.model;
+        if let Some(record) = self.installed(chosen) {
+            let dir = store.layout().model_dir(model);
+            let installed = store.manifest(model, record.manifest_hash);
+            match installed.and_then(|manifest| self.write(chosen, &manifest, &dir)) {
+                Ok(written) => return Ok((written, 0)),
+                Err(error) if error.is_cancelled() => return Err(error),
+                Err(error) => {
+                    warn!(error = %chain(&error), "{model} is mirrored from its source, because it cannot be from the store");
+                }
+            }
+        }
+        let written = Mutex::new(None);
+        let take = |manifest: &Manifest, files: &Path| {
+            *written.lock() = Some(self.write(chosen, manifest, files)?);
+            Ok(())
+        };
+        let offer = offer.clone().with_contents(manifest.clone());
+        let report = self.engine.pull_into(&offer, &self.pull, &take)?;
+        let written = written.into_inner();
+        let written = written.ok_or_else(|| Error::internal("a pull handed over nothing"))?;
+        Ok((written, report.bytes_fetched))
+    }
+
+    /// Returns the record of a version whose files are in the store as they are offered.
+    pub(super) fn installed(&self, chosen: &Chosen) -> Option<&ModelRecord> {
+        let remote = &chosen.offer.remote;
+        let record = self.records.get(&remote.model)?;
+        let cancel = &self.call.cancel;
+        let is_same = record.offered() == remote.manifest_digest && !record.made_by_hand;
+        (is_same && self.engine.is_usable(&remote.model, record, cancel)).then_some(record)
+    }
+
+    /// Puts files into the mirror that are below a folder.
+    fn write(&self, chosen: &Chosen, manifest: &Manifest, dir: &Path) -> Result<WrittenVersion> {
+        let remote = &chosen.offer.remote;
+        let files = manifest.files().iter();
+        let files = files.map(|file| (file.path.clone(), file_in(dir, &file.path)));
+        let stream = Stream::of(files.collect::<BTreeMap<_, _>>())?;
+        let writing = Writing {
+            chunk_bytes: self.options.chunk_bytes,
+            chunking: self.options.chunking,
+            aliases: &chosen.aliases,
+            known: Some(manifest),
+            cancel: &self.call.cancel,
+            progress: Some(&*self.call.progress),
+        };
+        let metadata = remote.metadata.to_map();
+        let written = self
+            .opened
+            .write(&stream, &remote.model, metadata, &writing)?;
+        let is_other = written.manifest_digest != remote.manifest_digest;
+        Ok(WrittenVersion {
+            source: is_other.then_some(remote.manifest_digest),
+            ..written
+        })
+    }
+}

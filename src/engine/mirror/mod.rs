@@ -1,0 +1,319 @@
+//! Mirrors: versions of any source become versions of one registry.
+//!
+//! A mirror is made in three steps:
+//!
+//! 1. **Choose.** Addresses, patterns or a lock give offers. An alias is its version, with another name for it.
+//! 2. **Compare.** The index of the mirror says which state of each version is there: by the digest of its manifest or, where that
+//!    is not the source's, by `source_hash`. What is there is passed over, and its source asked for nothing more.
+//! 3. **Copy.** A version of a chunked registry goes over as it is, chunk by chunk ([`chunks`]): what the mirror has is not fetched,
+//!    what this store has comes from there, and the rest is verified while it streams from the source to the mirror, without a copy
+//!    in between. The files of any other version are in the store, or come into a partial first ([`files`]), because they can be
+//!    cut only when their content is known. Then that is removed.
+//!
+//! The index is replaced after each [batch](BATCH_BYTES) and at the end, also when the rest fails.
+
+mod chosen;
+mod chunks;
+mod files;
+mod passing;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::pull::PullOptions;
+use crate::error::{Error, Result};
+use crate::http::call::Call;
+use crate::manifest::Manifest;
+use crate::model::{ModelAddress, ModelPattern};
+use crate::progress::{CancelToken, Progress};
+use crate::publish::{
+    Chunking, DEFAULT_CHUNK_BYTES, Opened, PublishTarget, WrittenVersion, check_chunk_bytes,
+};
+use crate::rate_limit::RateLimit;
+use crate::setters::setters;
+use crate::source::at_once;
+use crate::store::record::Records;
+
+pub use report::{FailedMirror, MirrorReport, MirrorState, MirroredVersion};
+
+use chosen::Chosen;
+
+/// The index is replaced when this much was written since it was last: a kill costs no more than reading that again.
+const BATCH_BYTES: u64 = 1 << 30;
+/// And after so many versions, which may be small.
+const BATCH_VERSIONS: usize = 64;
+
+/// Which models to mirror, and how.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use modelrack::config::RateLimit;
+/// use modelrack::mirror::{Chunking, MirrorOptions, PublishTarget};
+/// use modelrack::progress::Silent;
+/// use modelrack::{CancelToken, Manager};
+///
+/// # let (folder, manager) = include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/manager.rs"));
+/// let options = MirrorOptions::default()
+///     .models(["digits/logistic v1".parse()?])
+///     .patterns(["digits/*".parse()?])
+///     .chunk_bytes(1 << 20)
+///     .chunking(Chunking::Content)
+///     .shards(false)
+///     .concurrency(4)
+///     .rate_limit(RateLimit::new(20_000_000))
+///     .offline(false)
+///     .cancel(CancelToken::new())
+///     .progress(Arc::new(Silent));
+/// let to = PublishTarget::from(folder.path().join("mirror"));
+/// assert_eq!(manager.mirror(&to, &options)?.versions.len(), 2);
+///
+/// // All models of a lock, exactly as they are locked:
+/// let options = MirrorOptions::default().locked("models.lock");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MirrorOptions {
+    /// These models; with [`locked`](field@Self::locked), only these of the lock.
+    pub models: Vec<ModelAddress>,
+    /// All models that match one of these patterns, in all versions unless they name one.
+    pub patterns: Vec<ModelPattern>,
+    /// What this lock says, which must be what the sources offer. Default: no lock.
+    pub locked: Option<PathBuf>,
+    /// The size of a chunk, in bytes, at least 1024, for models that are not in chunks. Default: [`DEFAULT_CHUNK_BYTES`].
+    pub chunk_bytes: u64,
+    /// Where these are cut. Default: [`Chunking::Fixed`].
+    pub chunking: Chunking,
+    /// Whether the index is put into shards, which only newer readers know. Default: no.
+    pub shards: bool,
+    /// How many parts are fetched at once, from 1 to 16. Default: [`Config::concurrency`](crate::Config::concurrency).
+    pub concurrency: Option<usize>,
+    /// Limits how fast bytes come. Default: as configured.
+    pub rate_limit: Option<RateLimit>,
+    /// Open no socket, but that of a target in the network. Default: as configured.
+    pub offline: bool,
+    /// Cancels the operation. What is complete by then is in the index.
+    pub cancel: CancelToken,
+    /// Receives steps, and the events of pulls. Default: the manager's own handler.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl Default for MirrorOptions {
+    fn default() -> Self {
+        Self {
+            models: Vec::new(),
+            patterns: Vec::new(),
+            locked: None,
+            chunk_bytes: DEFAULT_CHUNK_BYTES,
+            chunking: Chunking::Fixed,
+            shards: false,
+            concurrency: None,
+            rate_limit: None,
+            offline: false,
+            cancel: CancelToken::new(),
+            progress: None,
+        }
+    }
+}
+
+setters!(MirrorOptions {
+    models: [ModelAddress],
+    patterns: [ModelPattern],
+    locked: Some(impl Into<PathBuf>),
+    chunk_bytes: u64,
+    chunking: Chunking,
+    shards: bool,
+    concurrency: impl Into<Option<usize>>,
+    rate_limit: impl Into<Option<RateLimit>>,
+    offline: bool,
+    cancel: CancelToken,
+    progress: Some(Arc<dyn Progress>),
+});
+
+impl MirrorOptions {
+    /// How the files of models are pulled.
+    fn pull(&self) -> PullOptions {
+        PullOptions {
+            concurrency: self.concurrency,
+            rate_limit: self.rate_limit.clone(),
+            offline: self.offline,
+            cancel: self.cancel.clone(),
+            progress: self.progress.clone(),
+            ..PullOptions::default()
+        }
+    }
+}
+
+/// A mirror that is being written.
+struct Mirroring<'a> {
+    engine: &'a Engine,
+    options: &'a MirrorOptions,
+    pull: PullOptions,
+    call: Call,
+    records: Records,
+    opened: Opened<'a>,
+}
+
+/// A version that is not in the mirror as it is offered.
+struct Missing {
+    chosen: Chosen,
+    manifest: Manifest,
+}
+
+impl Engine {
+    /// Mirrors models, or only says what that would take.
+    pub(crate) fn mirror(
+        &self,
+        to: &PublishTarget,
+        options: &MirrorOptions,
+        is_writing: bool,
+    ) -> Result<MirrorReport> {
+        check_chunk_bytes(options.chunk_bytes)?;
+        if to.tag().is_some() {
+            let message = format!("{to} is one model: name a place of many, without a tag");
+            return Err(Error::argument(message));
+        }
+        let pull = options.pull();
+        let call = self.pull_call(&pull).remembering();
+        let environment = self.sources.environment().clone();
+        let network = || Ok((self.call(false, &options.cancel), environment.clone()));
+        let destination = to.open(&network)?;
+        let mirroring = Mirroring {
+            engine: self,
+            options,
+            records: self.records()?,
+            opened: destination.begin(to)?,
+            pull,
+            call,
+        };
+        mirroring.run(to, is_writing)
+    }
+}
+
+impl Mirroring<'_> {
+    fn run(&self, to: &PublishTarget, is_writing: bool) -> Result<MirrorReport> {
+        let mut report = MirrorReport::new(to.clone());
+        let (mut pending, mut missing) = (Vec::new(), Vec::new());
+        let chosen = self.choose(&mut report)?;
+        for mut chosen in chosen {
+            let state = self.compare(&mut chosen)?;
+            match state {
+                None => missing.push(chosen),
+                Some(there) => {
+                    report
+                        .versions
+                        .push(MirroredVersion::there(&chosen, &there));
+                    pending.extend(there.relabelled);
+                }
+            }
+        }
+        let missing = self.describe(missing, &mut report)?;
+        if !is_writing {
+            for missing in &missing {
+                let version = self.estimate(missing)?;
+                report.versions.push(version);
+            }
+        } else {
+            let written = self.copy_all(&missing, &mut pending, &mut report);
+            // What is complete is not lost with the rest.
+            let finished = self.finish(&mut pending);
+            written.and(finished)?;
+        }
+        report.sort();
+        Ok(report)
+    }
+
+    /// Learns what the versions consist of; those of which that fails are in the report.
+    fn describe(&self, chosen: Vec<Chosen>, report: &mut MirrorReport) -> Result<Vec<Missing>> {
+        let manifests = at_once(&chosen, |chosen| {
+            self.call.cancel.check()?;
+            let offer = &chosen.offer;
+            self.engine
+                .manifest(&self.records, offer, &offer.call(&self.call))
+        });
+        self.call.cancel.check()?;
+        let mut missing = Vec::new();
+        for (chosen, manifest) in chosen.into_iter().zip(manifests) {
+            match manifest {
+                Ok(manifest) => missing.push(Missing { chosen, manifest }),
+                Err(error) => report.fail(chosen.offer.remote.model.to_string(), error),
+            }
+        }
+        Ok(missing)
+    }
+
+    fn copy_all(
+        &self,
+        missing: &[Missing],
+        pending: &mut Vec<WrittenVersion>,
+        report: &mut MirrorReport,
+    ) -> Result<()> {
+        let fetched = self.prefetch(missing)?;
+        report.bytes_archives = fetched.bytes;
+        let mut bytes = 0;
+        for missing in missing {
+            self.call.cancel.check()?;
+            match self.copy(missing) {
+                Ok((written, version)) => {
+                    bytes += written.bytes_written;
+                    pending.push(written);
+                    report.versions.push(version);
+                }
+                Err(error) if error.is_cancelled() || is_of_target(&error) => return Err(error),
+                Err(error) => report.fail(missing.chosen.offer.remote.model.to_string(), error),
+            }
+            if pending.len() >= BATCH_VERSIONS || bytes >= BATCH_BYTES {
+                self.finish(pending)?;
+                bytes = 0;
+            }
+        }
+        if report.failed.is_empty() {
+            fetched.drop_files();
+        }
+        Ok(())
+    }
+
+    /// Copies one version into the mirror.
+    fn copy(&self, missing: &Missing) -> Result<(WrittenVersion, MirroredVersion)> {
+        let Missing { chosen, manifest } = missing;
+        let model = &chosen.offer.remote.model;
+        let copied = match self.opened.registry() {
+            Some(registry) if is_in_chunks(chosen, manifest) => {
+                self.copy_chunks(chosen, manifest, registry)
+            }
+            _ => self.copy_files(chosen, manifest),
+        };
+        let (written, bytes_fetched) =
+            copied.map_err(|error| error.step(format!("mirror {model}")))?;
+        let version = MirroredVersion::written(chosen, &written, bytes_fetched);
+        Ok((written, version))
+    }
+
+    /// Lets others see what was written.
+    fn finish(&self, pending: &mut Vec<WrittenVersion>) -> Result<()> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let mut versions = std::mem::take(pending);
+        self.opened.finish(self.options.shards, &mut versions)
+    }
+}
+
+/// Whether a version can go over chunk by chunk: it is what its source has under the same digest.
+fn is_in_chunks(chosen: &Chosen, manifest: &Manifest) -> bool {
+    manifest.chunk_bytes().is_some()
+        && manifest.has_sha256()
+        && manifest.digest() == chosen.offer.remote.manifest_digest
+}
+
+/// Whether an error is not of one version, and would come again with the next.
+fn is_of_target(error: &Error) -> bool {
+    use crate::error::ErrorKind::{InsufficientSpace, Locked, Permission, Storage};
+    matches!(
+        error.kind(),
+        InsufficientSpace { .. } | Permission { .. } | Storage { .. } | Locked { .. }
+    )
+}
