@@ -357,6 +357,28 @@ impl Manifest {
         Self::parse(json, "the new manifest")
     }
 
+    /// Returns whether it has the files of another manifest and no more, as far as the other one's checksums tell; what has none
+    /// there may be anything.
+    pub(crate) fn has_files_of(&self, other: &Self) -> bool {
+        let files: HashMap<&RelPath, &ManifestFile> =
+            self.files.iter().map(|file| (&file.path, file)).collect();
+        let has = |wanted: &ManifestFile| {
+            let Some(file) = files.get(&wanted.path) else {
+                return false;
+            };
+            let has_size = wanted
+                .size_bytes
+                .is_none_or(|size| file.size_bytes == Some(size));
+            has_size
+                && match wanted.digest {
+                    Some(Checksum::Sha256(_)) => file.digest == wanted.digest,
+                    Some(Checksum::GitBlob(id)) => file.git_blob_id() == Some(id),
+                    None => false,
+                }
+        };
+        self.files.len() == other.files.len() && other.files.iter().all(has)
+    }
+
     /// Confirms that files are those of this manifest, by all that it knows of them, and adds the ids that git gives them.
     ///
     /// # Errors

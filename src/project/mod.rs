@@ -113,7 +113,7 @@ pub use crate::modelstoml::{
     FileFacts, Files, ModelEntry, ProjectRegistry, RegisteredVersion, TargetEntry,
 };
 pub use crate::publish::PublishTarget;
-pub use crate::publish::chunked::Chunking;
+pub use crate::publish::{Chunking, DEFAULT_CHUNK_BYTES};
 pub use change::add::{AddOptions, AddReport};
 pub use change::difference::{Difference, Dropped, FieldChange, ItemChange};
 pub use change::plan::RegistryPlan;
@@ -129,6 +129,6 @@ pub use migrate::import::{ImportNote, ImportOptions, ImportReport};
 pub use migrate::report::WrittenReport;
 pub use options::ProjectOptions;
 pub use publish::make::{MakeOptions, MakeOrigin, MakeReport, RepositoryRef};
-pub use publish::{DEFAULT_CHUNK_BYTES, PublishOptions, PublishReport};
+pub use publish::{PublishOptions, PublishReport};
 pub use scan::formats;
 pub use scan::formats::{Description, Extent, ModelFile, ModelFormat};

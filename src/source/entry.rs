@@ -132,7 +132,13 @@ fn read_entry(key: &str, value: Value, origin: &str) -> Result<Option<Entry>> {
         Some(Value::String(name)) => name,
         Some(_) => return Err(Error::config(format!("{at}.name is not a string"))),
     };
-    ModelName::parse(&name).map_err(|error| Error::config(format!("{at}.name: {error}")))?;
+    // What is in a mirror has its whole name there.
+    let is_whole = name.is_empty() && table.contains_key("url");
+    let checked = match is_whole {
+        true => Ok(()),
+        false => ModelName::parse(&name).map(drop),
+    };
+    checked.map_err(|error| Error::config(format!("{at}.name: {error}")))?;
     let of_table = |kind: &&&dyn Kind| table.contains_key(kind.keys()[0]);
     let kinds: Vec<_> = KINDS.iter().filter(of_table).collect();
     let [kind] = kinds.as_slice() else {

@@ -329,6 +329,8 @@ impl Engine {
                 Err(error) => error,
             };
             let tells = match error.kind() {
+                // Another one may be on this machine.
+                ErrorKind::Offline { .. } => 5,
                 ErrorKind::VersionNotFound { .. } => 4,
                 ErrorKind::ModelNotFound { .. } => 3,
                 ErrorKind::NotSynced { .. } if at.is_expected() => 2,

@@ -19,6 +19,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use tracing::debug;
 
 use crate::catalog::registry::{RegistryMode, RemoteListing, SourceInfo, SourceKind};
 use crate::catalog::sync::{
@@ -236,11 +237,14 @@ impl Source for Chunked {
         })
     }
 
-    /// Manifests and chunks are documents that their digests name, and so may be files that another kind of source had: those
-    /// that are one chunk.
+    /// Manifests and chunks are documents that their digests name. Files that another kind of source had are in chunks which the
+    /// index leads to, as in a mirror, or documents themselves: those that are one chunk.
     fn locked_manifest(&self, call: &Call, locked: &LockedVersion<'_>) -> Result<Option<Manifest>> {
         if locked.kind == self.kind().as_str() {
             return self.manifest(call, locked.remote, Route::Direct).map(Some);
+        }
+        if let Some(manifest) = self.mirrored(call, locked) {
+            return Ok(Some(manifest));
         }
         Ok(locked.listed.has_sha256().then(|| locked.listed.clone()))
     }
@@ -268,6 +272,16 @@ impl Source for Chunked {
 }
 
 impl Chunked {
+    /// Returns the manifest of the version that has the name of a locked one, if that has exactly the files that are locked.
+    fn mirrored(&self, call: &Call, locked: &LockedVersion<'_>) -> Option<Manifest> {
+        let model = &locked.remote.model;
+        let path = self.identity.path_of(model);
+        let found = self.find(call, &path, Some(model.version()));
+        let found = found.inspect_err(|error| debug!(%error, "no mirror of {model}"));
+        let manifest = self.manifest(call, &found.ok()?, Route::Direct).ok()?;
+        manifest.has_files_of(locked.listed).then_some(manifest)
+    }
+
     fn sync_index(&self, call: &Call, force: bool) -> SyncReport {
         let (call, key, label) = (&self.call(call), &*self.identity.key, self.label());
         let synced = self.index.refresh(call, force).and_then(|is_new| {

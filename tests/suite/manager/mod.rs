@@ -12,6 +12,7 @@ mod foreign;
 mod hostile;
 mod index;
 mod locks;
+mod mirroring;
 mod names;
 mod partials;
 mod plans;

@@ -1,0 +1,269 @@
+//! Mirrors: what is copied from each kind of source, what is not copied again, and what is there after a failure.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use modelrack::lock::{LockOptions, LockedOptions};
+use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
+use modelrack::{Config, Manager, ModelManager, PullOptions, RemoteOptions};
+use serde_json::{Value, json};
+
+use crate::sources::hub::machine::{Machine, WHISPER, whisper};
+use crate::support::disk::{files_below, names_in};
+use crate::support::rack::{Rack, quick_http, sample};
+use crate::support::registry::Publication;
+use crate::support::server::Rule;
+use crate::support::{address, bytes};
+
+/// The folder of the mirror of a rack.
+fn folder(rack: &Rack) -> PathBuf {
+    rack.temp.path().join("mirror")
+}
+
+fn target(rack: &Rack) -> PublishTarget {
+    folder(rack).into()
+}
+
+fn of_models(models: &[&str]) -> MirrorOptions {
+    MirrorOptions::default().models(models.iter().map(|model| address(model)))
+}
+
+/// A manager whose one source is the mirror of a rack.
+fn inside(outside: &Rack, inside: &Rack) -> ModelManager {
+    let url = format!("file://{}", folder(outside).display());
+    inside.manager_of(inside.bare_config().registry_url(url))
+}
+
+fn states(report: &MirrorReport) -> Vec<(String, MirrorState)> {
+    let versions = report.versions.iter();
+    versions
+        .map(|version| (version.model.to_string(), version.state))
+        .collect()
+}
+
+fn index(folder: &Path) -> Value {
+    let json = fs::read(folder.join("models.json")).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+fn paths(rack: &Rack) -> Vec<String> {
+    let requests = rack.server.requests().into_iter();
+    let paths = requests.map(|request| request.path).collect();
+    rack.server.reset_counts();
+    paths
+}
+
+#[test]
+fn a_version_in_chunks_goes_over_as_it_is_and_only_once() {
+    let rack = Rack::new();
+    let how = Publication {
+        aliases: &["latest"],
+        metadata: json!({"type": "audio"}),
+        ..Publication::default()
+    };
+    let v1 = rack.publish_as("g/m v1", &sample(), &how);
+    rack.server.reset_counts();
+    let (manager, to) = (rack.manager(), target(&rack));
+    let options = of_models(&["g/m latest"]);
+    let plan = manager.check_mirror(&to, &options).unwrap();
+    assert!(!folder(&rack).exists());
+    assert_eq!(rack.chunk_requests(&[&v1]), Vec::<String>::new());
+    rack.server.reset_counts();
+
+    let report = manager.mirror(&to, &options).unwrap();
+    assert_eq!(states(&report), [("g/m v1".to_owned(), MirrorState::New)]);
+    assert_eq!(report.bytes_fetched(), plan.bytes_fetched());
+    assert_eq!(report.bytes_written(), plan.bytes_written());
+    assert_eq!(index(&folder(&rack)), rack.index());
+    assert_eq!(
+        files_below(&folder(&rack).join("data")),
+        files_below(&rack.registry().join("data"))
+    );
+
+    let before = files_below(&folder(&rack));
+    paths(&rack);
+    let report = rack.manager().mirror(&to, &options).unwrap();
+    assert_eq!(
+        states(&report),
+        [("g/m v1".to_owned(), MirrorState::Unchanged)]
+    );
+    assert_eq!((report.bytes_fetched(), report.bytes_written()), (0, 0));
+    assert_eq!(paths(&rack), ["/models.json"]);
+    assert_eq!(files_below(&folder(&rack)), before);
+
+    let other = Rack::new();
+    let pulled = inside(&rack, &other)
+        .pull(&address("g/m latest"), &PullOptions::default())
+        .unwrap();
+    assert_eq!(pulled.manifest_digest, v1.manifest_digest);
+    other.assert_files("g/m latest", &sample());
+}
+
+#[test]
+fn what_the_mirror_or_the_store_has_is_not_fetched() {
+    let rack = Rack::with_model();
+    let (manager, to) = (rack.manager(), target(&rack));
+    let options = of_models(&["g/m v1"]);
+    manager.mirror(&to, &options).unwrap();
+    let data = folder(&rack).join("data");
+    let v1 = index(&folder(&rack))["g"]["m"]["v1"]["hash"].clone();
+    let chunk = names_in(&data)
+        .into_iter()
+        .find(|name| Some(name.as_str()) != v1.as_str())
+        .unwrap();
+    fs::remove_file(folder(&rack).join("models.json")).unwrap();
+    fs::remove_file(data.join(&chunk)).unwrap();
+    rack.server.reset_counts();
+    manager.mirror(&to, &options).unwrap();
+    let mut requests = rack.data_requests();
+    requests.retain(|request| !request.ends_with(v1.as_str().unwrap()));
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].ends_with(&chunk), "{requests:?}");
+
+    fs::remove_dir_all(folder(&rack)).unwrap();
+    rack.pull("g/m v1").unwrap();
+    rack.server.reset_counts();
+    let report = rack.manager().mirror(&to, &options).unwrap();
+    assert_eq!(rack.data_requests(), Vec::<String>::new());
+    assert_eq!(report.bytes_fetched(), 0);
+    assert_eq!(
+        files_below(&data),
+        files_below(&rack.registry().join("data"))
+    );
+}
+
+#[test]
+fn a_chunk_that_lies_keeps_its_version_out_and_no_other() {
+    let rack = Rack::with_model();
+    rack.publish("g/bad v1", &[("a.bin", bytes(3000, 9))]);
+    rack.publish("g/good v1", &[("a.bin", bytes(3000, 8))]);
+    let chunk = chunk_of(&rack, "bad");
+    rack.server
+        .rule(Rule::path(format!("/data/{chunk}")).flip(7));
+    let options = of_models(&["g/bad v1", "g/good v1"]);
+    let report = rack.manager().mirror(&target(&rack), &options).unwrap();
+    assert_eq!(
+        states(&report),
+        [("g/good v1".to_owned(), MirrorState::New)]
+    );
+    assert_eq!(report.failed.len(), 1);
+    assert_eq!(report.failed[0].address, "g/bad v1");
+    assert_eq!(report.failed[0].error.code(), "HASH_MISMATCH");
+    assert_eq!(index(&folder(&rack))["g"].get("bad"), None);
+    assert!(!folder(&rack).join("data").join(&chunk).exists());
+
+    rack.server.clear_rules();
+    let report = rack.manager().mirror(&target(&rack), &options).unwrap();
+    assert!(report.failed.is_empty());
+    let versions = report.versions.iter();
+    let written: Vec<_> = versions.map(|version| version.chunks_written).collect();
+    assert!(written[0] >= 1 && written[1] == 0, "{written:?}");
+}
+
+/// The name of a chunk of the only version of a model.
+fn chunk_of(rack: &Rack, model: &str) -> String {
+    let manifest = rack.index()["g"][model]["v1"]["hash"].clone();
+    let path = rack
+        .registry()
+        .join("data")
+        .join(manifest.as_str().unwrap());
+    let manifest: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    manifest["chunks"][0].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_cannot_be_found_is_reported_and_nothing_named_is_refused() {
+    let rack = Rack::with_model();
+    let (manager, to) = (rack.manager(), target(&rack));
+    let report = manager
+        .mirror(&to, &of_models(&["g/m v1", "g/nosuch v1"]))
+        .unwrap();
+    assert_eq!(report.versions.len(), 1);
+    assert_eq!(report.failed[0].error.code(), "MODEL_NOT_FOUND");
+    let error = manager.mirror(&to, &MirrorOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "INVALID_ARGUMENT");
+    let options = MirrorOptions::default().patterns(["g/*".parse().unwrap()]);
+    let report = manager.mirror(&to, &options).unwrap();
+    assert_eq!(
+        states(&report),
+        [("g/m v1".to_owned(), MirrorState::Unchanged)]
+    );
+}
+
+#[test]
+fn a_lock_made_outside_holds_inside() {
+    let (machine, _, _) = Machine::with_whisper();
+    let rack = &machine.rack;
+    let lock = rack.temp.path().join("models.lock");
+    let manager = machine.manager();
+    let options = LockOptions::default().file(&lock);
+    let options = options.models([address(&format!("{WHISPER} main"))]);
+    manager.lock(&options).unwrap();
+    let options = MirrorOptions::default().locked(&lock);
+    let report = manager.mirror(&target(rack), &options).unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    assert_eq!(report.versions[0].state, MirrorState::New);
+    assert_ne!(
+        report.versions[0].manifest_digest,
+        report.versions[0].source_digest
+    );
+    assert_eq!(rack.cache(), Vec::<String>::new(), "a partial is left");
+    assert!(!rack.dir_of(&format!("{WHISPER} main")).exists());
+
+    machine.hub.server().reset_counts();
+    let again = machine.manager().mirror(&target(rack), &options).unwrap();
+    assert_eq!(again.versions[0].state, MirrorState::Unchanged);
+    let requests = machine.requests();
+    assert!(
+        requests.iter().all(|path| !path.contains("/resolve/")),
+        "{requests:?}"
+    );
+
+    // With the mirror alone, and with the source of the lock, which cannot be reached.
+    let url = format!("file://{}", folder(rack).display());
+    let hub = "[sources.hf]\nhub = \"https://hub.invalid\"\n";
+    for (frozen, bootstrap) in [(false, ""), (true, ""), (false, hub), (true, hub)] {
+        let other = Rack::new();
+        let config = Config::new("rack")
+            .data_dir(other.store())
+            .cache_dir(other.index_cache())
+            .http(quick_http())
+            .offline(true)
+            .bootstrap(bootstrap)
+            .registry_url(&url);
+        let options = LockedOptions::default().file(&lock).frozen(frozen);
+        let pulled = other.manager_of(config).pull_locked(&options).unwrap();
+        assert!(pulled.failed.is_empty(), "{frozen}: {:?}", pulled.failed);
+        other.assert_files(&format!("{WHISPER} main"), &whisper());
+    }
+}
+
+#[test]
+fn files_of_the_store_are_mirrored_without_a_request() {
+    let (machine, _, _) = Machine::with_whisper();
+    machine.pull(WHISPER).unwrap();
+    machine.hub.server().reset_counts();
+    let options = of_models(&[WHISPER]);
+    let to = target(&machine.rack);
+    let report = machine.manager().mirror(&to, &options).unwrap();
+    assert_eq!(report.bytes_fetched(), 0);
+    assert!(
+        machine
+            .requests()
+            .iter()
+            .all(|path| !path.contains("/resolve/"))
+    );
+    let other = Rack::new();
+    let manager = inside(&machine.rack, &other);
+    let model = address(&format!("{WHISPER} main"));
+    let offer = manager
+        .get_remote(&model, &RemoteOptions::default())
+        .unwrap();
+    let facts = offer.metadata.facts();
+    assert_eq!(
+        facts.model_type.as_deref(),
+        Some("automatic-speech-recognition")
+    );
+    manager.pull(&model, &PullOptions::default()).unwrap();
+    other.assert_files(&format!("{WHISPER} main"), &whisper());
+}
