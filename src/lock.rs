@@ -21,7 +21,7 @@
 //! a lock can be pulled although a branch has moved on, a registry has dropped the version, or the source is another one now.
 //!
 //! What counts are the files. A model is installed as it is locked if its files are, whatever state of whatever source they came
-//! with.
+//! with. A mirror has them under the same name, in chunks of its own; so that it is known where, its index is read.
 //!
 //! # The file
 //!

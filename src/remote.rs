@@ -24,7 +24,7 @@
 //! ```
 //!
 //! `metadata` and `alias_of` are optional. An entry with `alias_of` needs no `hash`: it is another name for that version of
-//! the same model. An index of very many models is in several documents, and announces them:
+//! the same model. A mirror adds `source_hash`, the state at a source of another kind that the version has the files of. An index of very many models is in several documents, and announces them:
 //!
 //! ```json
 //! {"/shards": {"0": "<sha256>", "10": "<sha256>", "11": "<sha256>"}}

@@ -16,7 +16,7 @@
 //!
 //! `chunk_sizes` is present only if chunks differ in length; without it, every chunk but the last has `chunk_size` bytes.
 //! Without `chunks`, every file that is not empty is a part. A file may lack `sha256`, or have `git_blob` instead, the id
-//! that git gives it. An installed file that has neither has `learned_sha256`, of what came with the pull. Unknown fields are
+//! that git gives it; in a mirror it has both. An installed file that has neither has `learned_sha256`, of what came with the pull. Unknown fields are
 //! ignored.
 //!
 //! Some registries do not state the sizes of files. A manifest made from one is *unmeasured*: it lacks `total_size` and the

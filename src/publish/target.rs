@@ -180,6 +180,7 @@ impl PublishTarget {
         }
     }
 
+    #[cfg(feature = "author")]
     /// Whether it is a chunked registry, and not a place of artifacts.
     #[cfg(feature = "cli")]
     pub(crate) fn is_chunked(&self) -> bool {

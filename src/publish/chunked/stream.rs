@@ -11,13 +11,17 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::content::Cutter;
 use crate::digest::{Digest, Hasher};
 use crate::disk::pointer::{MAX_POINTER_BYTES, PointerCheck};
+#[cfg(feature = "author")]
 use crate::disk::walk::{Links, walk};
 use crate::error::{Error, IoContext, Result};
 use crate::http::transport::Payload;
 use crate::platform;
+#[cfg(feature = "author")]
 use crate::progress::CancelToken;
 use crate::progress::tally::Tally;
-use crate::relpath::{RelPath, check_distinct};
+use crate::relpath::RelPath;
+#[cfg(feature = "author")]
+use crate::relpath::check_distinct;
 
 /// How much of a file is read at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -27,6 +31,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 pub(crate) struct Stream {
     pub(crate) parts: Vec<Part>,
     /// The paths that were passed over: a system, an editor or a download tool left them behind.
+    #[cfg(feature = "author")]
     pub(crate) left_behind: Vec<String>,
 }
 
@@ -63,10 +68,12 @@ impl Stream {
         }
         Ok(Self {
             parts,
+            #[cfg(feature = "author")]
             left_behind: Vec::new(),
         })
     }
 
+    #[cfg(feature = "author")]
     /// Finds the files at some paths, and below those that are folders: without the registry itself, which must not be in
     /// one of them, and without what is at the top of one under the name `skip`.
     pub(crate) fn find(

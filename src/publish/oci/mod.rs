@@ -81,6 +81,7 @@ impl ArtifactPlace {
         Ok(Self(Place::Registry(repositories.into())))
     }
 
+    #[cfg(feature = "author")]
     /// The place of the only model that is published.
     pub(crate) fn of_only(&self, name: &str) -> Result<Box<dyn ArtifactWriter>> {
         match &self.0 {

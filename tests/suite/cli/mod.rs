@@ -10,6 +10,7 @@ mod hub;
 mod kills;
 mod listing;
 mod locking;
+mod mirroring;
 mod mount;
 mod output;
 mod process;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::mirror::{MirrorOptions, MirrorReport, MirrorState, PublishTarget};
+use modelrack::transport::Url;
 use modelrack::{Config, Manager, ModelManager, PullOptions, RemoteOptions};
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ fn of_models(models: &[&str]) -> MirrorOptions {
 
 /// A manager whose one source is the mirror of a rack.
 fn inside(outside: &Rack, inside: &Rack) -> ModelManager {
-    let url = format!("file://{}", folder(outside).display());
+    let url = Url::from_path(&folder(outside)).unwrap().expose();
     inside.manager_of(inside.bare_config().registry_url(url))
 }
 
@@ -220,7 +221,7 @@ fn a_lock_made_outside_holds_inside() {
     );
 
     // With the mirror alone, and with the source of the lock, which cannot be reached.
-    let url = format!("file://{}", folder(rack).display());
+    let url = Url::from_path(&folder(rack)).unwrap().expose();
     let hub = "[sources.hf]\nhub = \"https://hub.invalid\"\n";
     for (frozen, bootstrap) in [(false, ""), (true, ""), (false, hub), (true, hub)] {
         let other = Rack::new();

@@ -1,0 +1,149 @@
+//! `mirror`, up to a machine without a network.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use modelrack::Digest;
+use modelrack::transport::Url;
+use serde_json::{Value, json};
+
+use super::program::{Running, finish, rack as program};
+use super::{Ran, models};
+use crate::support::disk::files_below;
+use crate::support::rack::{Rack, sample};
+
+fn mirror(rack: &Rack, words: &str) -> Ran {
+    let to = rack.temp.path().join("mirror");
+    models(rack, &format!("mirror {words} --to {}", to.display()))
+}
+
+#[test]
+fn it_says_what_is_new_and_what_a_dry_run_would_take() {
+    let rack = Rack::with_model();
+    let shown = rack.temp.path().join("mirror").display().to_string();
+    let plan = mirror(&rack, "g/m v1 --dry-run").quiet_success();
+    assert!(plan.contains("new"), "{plan}");
+    assert!(!rack.temp.path().join("mirror").exists());
+    let out = mirror(&rack, "g/m v1").quiet_success();
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("Mirrored g/m v1: 3 files, "), "{out}");
+    assert!(
+        lines[1].starts_with(&format!("{shown}: 1 model; ")),
+        "{out}"
+    );
+    assert_eq!(
+        mirror(&rack, "g/m v1").quiet_success(),
+        format!("{shown}: 1 model, 1 of them unchanged; 0 B downloaded, 0 B written\n")
+    );
+    let report = mirror(&rack, "g/m v1 --json").json();
+    assert_eq!(report["registry"], json!(shown));
+    assert_eq!(report["models"][0]["state"], "unchanged");
+    assert_eq!(report["failed"], json!([]));
+
+    let ran = mirror(&rack, "g/m@v1 g/nosuch@v1 --json");
+    assert_eq!(ran.code, 3);
+    assert_eq!(ran.json()["failed"][0]["address"], "g/nosuch@v1");
+    let ran = mirror(&rack, "g/nosuch v1");
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_eq!(mirror(&rack, "").code, 2);
+}
+
+/// Asserts that every document that an index names is there, with the bytes of its name.
+#[track_caller]
+fn assert_sound(folder: &Path) {
+    let Ok(index) = fs::read(folder.join("models.json")) else {
+        return;
+    };
+    let data = |name: &str| {
+        let bytes = fs::read(folder.join("data").join(name));
+        let bytes = bytes.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(Digest::of(&bytes).to_string(), name);
+        bytes
+    };
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    let groups = index.as_object().unwrap().values();
+    let versions = groups
+        .flat_map(|models| models.as_object().unwrap().values())
+        .flat_map(|versions| versions.as_object().unwrap().values());
+    for version in versions {
+        let manifest = data(version["hash"].as_str().unwrap());
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        for chunk in manifest["chunks"].as_array().unwrap() {
+            data(chunk.as_str().unwrap());
+        }
+    }
+}
+
+#[test]
+fn whenever_it_is_killed_the_index_names_what_is_there() {
+    let rack = Rack::with_model();
+    rack.publish("g/n v1", &[("n.bin", crate::support::bytes(5000, 5))]);
+    let folder = rack.temp.path().join("mirror");
+    let line = format!("mirror g/m@v1 g/n@v1 --to {}", folder.display());
+    let mut killed = 0;
+    for moment in 1..=24 {
+        let command = program(&rack, &format!("{line} --verbose --concurrency 1"));
+        let running = Running::watch(command, move |number, _| number == moment);
+        running.wait();
+        killed += usize::from(running.kill().1);
+        assert_sound(&folder);
+    }
+    assert!(killed >= 10, "{killed}");
+    let ran = finish(program(&rack, &line));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_sound(&folder);
+    let mut data = files_below(&folder.join("data"));
+    data.retain(|name, _| !name.ends_with(".tmp"));
+    assert_eq!(data, files_below(&rack.registry().join("data")));
+}
+
+/// The same command in a network namespace of its own, which has no routes; `None` where none can be made.
+fn without_network(command: &Command) -> Option<Command> {
+    let made = Command::new("unshare").args(["-n", "true"]).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return None;
+    }
+    let mut inside = Command::new("unshare");
+    inside.arg("-n").arg(command.get_program());
+    inside.args(command.get_args()).env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            inside.env(name, value);
+        }
+    }
+    inside.stdin(std::process::Stdio::null());
+    inside.stdout(std::process::Stdio::piped());
+    inside.stderr(std::process::Stdio::piped());
+    Some(inside)
+}
+
+#[test]
+fn from_a_laptop_to_a_cluster_without_a_network() {
+    let laptop = Rack::with_model();
+    let stick = laptop.temp.path().join("stick");
+    let lock = stick.join("models.lock");
+    fs::create_dir(&stick).unwrap();
+    models(&laptop, &format!("lock g/m v1 --file {}", lock.display())).success();
+    let line = format!(
+        "mirror --locked={} --to {}",
+        lock.display(),
+        stick.join("models").display()
+    );
+    models(&laptop, &line).success();
+    for how in ["locked", "frozen"] {
+        let cluster = Rack::new();
+        let line = format!("pull --{how}={}", lock.display());
+        let mut command = program(&cluster, &line);
+        command.env(
+            "RACK_MODELS_REGISTRY_URL",
+            Url::from_path(&stick.join("models")).unwrap().expose(),
+        );
+        command.env("RACK_MODELS_OFFLINE", "1");
+        // Elsewhere, its own word that it is offline has to do.
+        let command = without_network(&command).unwrap_or(command);
+        let ran = finish(command);
+        assert_eq!(ran.code, 0, "{how}: {ran:?}");
+        cluster.assert_files("g/m v1", &sample());
+    }
+}
