@@ -6,8 +6,7 @@ use super::chosen::{Chosen, There};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::model::ModelRef;
-use crate::publish::PublishTarget;
-use crate::publish::chunked::WrittenVersion;
+use crate::publish::{PublishTarget, WrittenVersion};
 
 /// What mirroring did, or would do.
 ///
