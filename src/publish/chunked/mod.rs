@@ -110,6 +110,10 @@ pub(crate) struct WrittenVersion {
     /// The state of the source that a mirror has the files of, if that is another one.
     pub(crate) source: Option<Digest>,
     /// The digest of the manifest that the version had before, once it is in the index; `None` if it is new or unchanged.
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only publishers are told")
+    )]
     pub(crate) replaced: Option<Digest>,
     pub(crate) files: usize,
     pub(crate) total_bytes: u64,

@@ -261,10 +261,7 @@ fn files_of_the_store_are_mirrored_without_a_request() {
         .get_remote(&model, &RemoteOptions::default())
         .unwrap();
     let facts = offer.metadata.facts();
-    assert_eq!(
-        facts.model_type.as_deref(),
-        Some("audio-to-text")
-    );
+    assert_eq!(facts.model_type.as_deref(), Some("audio-to-text"));
     manager.pull(&model, &PullOptions::default()).unwrap();
     other.assert_files(&format!("{WHISPER} main"), &whisper());
 }
