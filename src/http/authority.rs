@@ -225,17 +225,18 @@ impl Client {
         authority.filter(|authority| authority.is_for(url))
     }
 
-    /// Sends a request, authorized if there is an authority for its URL; returns the response whatever its status, and where
-    /// the credentials came from. No redirect is followed.
+    /// Sends a request, authorized if there is an authority for its URL; returns the response whatever its status, and what
+    /// it was sent with. No redirect is followed.
     pub(crate) fn exchange(
         &self,
         request: &Outgoing<'_>,
         cancel: &CancelToken,
-    ) -> Result<(Response, Option<String>), Failure> {
+    ) -> Result<(Response, Authorization), Failure> {
         let authority = self.authority_for(request.url);
         let authority = authority.filter(|_| !self.is_offline());
         let Some(authority) = authority else {
-            return Ok((self.transmit(request, None, cancel)?, None));
+            let response = self.transmit(request, None, cancel)?;
+            return Ok((response, Authorization::default()));
         };
         let exchange = Exchange {
             client: self,
@@ -250,7 +251,7 @@ impl Client {
                 || !is_refusal
                 || !authority.refused(request, &authorization, &mut response, &exchange)?
             {
-                return Ok((response, authorization.origin));
+                return Ok((response, authorization));
             }
             repeats += 1;
         }
@@ -297,6 +298,7 @@ mod tests {
     use crate::http::transport::{Request, Transport, TransportError};
     use crate::mutex::Mutex;
     use crate::settings::Offline;
+    use crate::url::Scheme;
 
     /// Serves whoever has the token, redirects `/moved` to another host, and remembers what was asked.
     #[derive(Debug, Default)]
@@ -322,6 +324,9 @@ mod tests {
             let (status, headers, body) = match url.to_string() {
                 url if url.ends_with("/moved") => {
                     (307, vec![("location", "https://cdn.example/blob")], "")
+                }
+                url if url.ends_with("/down") => {
+                    (307, vec![("location", "http://cdn.example/blob")], "")
                 }
                 url if url.contains("cdn.example") || token == "second" => (200, vec![], "bytes"),
                 _ => (401, vec![], "DENIED a \u{1b}[31mreason"),
@@ -395,9 +400,9 @@ mod tests {
         let url = Url::parse("https://registry.example/manifest").unwrap();
         let request = Outgoing::new(Method::Head, &url);
         let cancel = CancelToken::new();
-        let (response, origin) = client.exchange(&request, &cancel).unwrap();
+        let (response, sent) = client.exchange(&request, &cancel).unwrap();
         assert_eq!(
-            (response.status, origin.as_deref()),
+            (response.status, sent.origin.as_deref()),
             (200, Some("tokens.json"))
         );
         let head = |token: &str| format!("HEAD {url} with {token}");
@@ -428,5 +433,58 @@ mod tests {
             server.asked().last().map(String::as_str),
             Some("GET https://cdn.example/blob with nothing")
         );
+    }
+
+    /// Sends what is for a bucket to a host, over https.
+    #[derive(Debug)]
+    struct Bucket;
+
+    impl Authority for Bucket {
+        fn is_for(&self, url: &Url) -> bool {
+            url.scheme() == Scheme::S3
+        }
+
+        fn authorize(
+            &self,
+            request: &Outgoing<'_>,
+            _: &Exchange<'_>,
+        ) -> Result<Authorization, Failure> {
+            let place = format!("https://store.example{}", request.url.path());
+            Ok(Authorization {
+                url: Some(Url::parse(&place).unwrap()),
+                ..Authorization::default()
+            })
+        }
+
+        fn refused(
+            &self,
+            _: &Outgoing<'_>,
+            _: &Authorization,
+            _: &mut Response,
+            _: &Exchange<'_>,
+        ) -> Result<bool, Failure> {
+            Ok(false)
+        }
+    }
+
+    #[test]
+    fn a_bucket_behind_https_is_not_left_for_plain_http() {
+        let (server, client) = client();
+        let bucket: Arc<dyn Authority> = Arc::new(Bucket);
+        let client = client.with_authority(&bucket);
+        let (options, cancel) = (GetOptions::default(), CancelToken::new());
+        let url = Url::parse("s3://models/down").unwrap();
+        let refused = client.body(&url, &options, &cancel).map(|_| ());
+        assert_eq!(
+            refused.unwrap_err().error.to_string(),
+            "the server redirects from https to plain http (s3://models/down)"
+        );
+        assert_eq!(
+            server.asked(),
+            ["GET https://store.example/down with nothing"]
+        );
+        // Elsewhere over https is fine.
+        let url = Url::parse("s3://models/moved").unwrap();
+        assert!(client.body(&url, &options, &cancel).is_ok());
     }
 }

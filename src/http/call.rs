@@ -148,12 +148,12 @@ impl Call {
     /// Sends a request of any method once; returns the response if it is a success, or has one of these statuses. No
     /// redirect is followed.
     pub(crate) fn send(&self, request: &Outgoing<'_>, also: &[u16]) -> Result<Response, Failure> {
-        let (response, origin) = self.client.exchange(request, &self.cancel)?;
+        let (response, sent) = self.client.exchange(request, &self.cancel)?;
         match response.is_success() || also.contains(&response.status) {
             true => Ok(response),
             false => Err(self
                 .client
-                .refusal(request.url, response, origin.as_deref())),
+                .refusal(request.url, response, sent.origin.as_deref())),
         }
     }
 

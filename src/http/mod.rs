@@ -275,12 +275,12 @@ impl Client {
         let mut access = access.clone();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = access.authorization.as_ref();
-            let (response, signed_by) = self.send(&url, options, authorization, cancel)?;
+            let (response, sent) = self.send(&url, options, authorization, cancel)?;
             let is_found = options
                 .until
                 .is_some_and(|name| response.header(name).is_some());
             if is_found || !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
-                let signer = signed_by.as_deref();
+                let signer = sent.origin.as_deref();
                 let access = Access {
                     authorization: access.authorization.or(signer.map(Secret::new)),
                     origin: access.origin.or(signer),
@@ -300,7 +300,9 @@ impl Client {
             let target = url.redirect(location).map_err(|error| {
                 refuse("the server sent an invalid redirect", Some(error.into()))
             })?;
-            if url.scheme() == Scheme::Https && target.scheme() != Scheme::Https {
+            // The scheme of a bucket does not tell how its store is reached.
+            let sent_to = sent.url.as_ref().unwrap_or(&url);
+            if sent_to.scheme() == Scheme::Https && target.scheme() != Scheme::Https {
                 let message = "the server redirects from https to plain http";
                 return Err(refuse(message, None));
             }
@@ -332,14 +334,14 @@ impl Client {
         }
     }
 
-    /// Sends a GET request; also returns where the credentials of an authority came from.
+    /// Sends a GET request; also returns what an authority sent it with.
     fn send(
         &self,
         url: &Url,
         options: &GetOptions,
         authorization: Option<&Secret>,
         cancel: &CancelToken,
-    ) -> Result<(Response, Option<String>), Failure> {
+    ) -> Result<(Response, Authorization), Failure> {
         let bytes = |range: &Range<u64>| {
             let last = range.end.checked_sub(1).filter(|_| range.end < u64::MAX);
             let last = last.map_or_else(String::new, |last| last.to_string());
@@ -359,7 +361,8 @@ impl Client {
         if url.scheme() == Scheme::File {
             let request = Request::new(url, &headers, cancel);
             let opened = file::get(&request, options.range.as_ref());
-            return Ok((self.outcome(&request, Instant::now(), opened)?, None));
+            let response = self.outcome(&request, Instant::now(), opened)?;
+            return Ok((response, Authorization::default()));
         }
         headers.extend(authorization.map(|value| ("authorization", value.clone())));
         let request = Outgoing {
