@@ -79,8 +79,7 @@ impl Sources {
         let mut all = self.configured.clone();
         for key in cached_sources(self.cache_dir()) {
             if !all.iter().any(|source| source.identity().is_called(&key)) {
-                let mut kinds = KINDS.iter();
-                all.extend(kinds.find_map(|kind| kind.recover(&key, &self.context)));
+                all.extend(self.recover(&key));
             }
         }
         *self.all.lock() = all.into();
@@ -117,11 +116,20 @@ impl Sources {
     pub(crate) fn by_key(&self, key: &str) -> Option<Arc<dyn Source>> {
         let all = self.all();
         let found = all.iter().find(|source| source.identity().key == key);
-        let recover = || {
-            let mut kinds = KINDS.iter();
-            kinds.find_map(|kind| kind.recover(key, &self.context))
-        };
-        found.cloned().or_else(recover)
+        found.cloned().or_else(|| self.recover(key))
+    }
+
+    fn recover(&self, key: &str) -> Option<Arc<dyn Source>> {
+        let mut kinds = KINDS.iter();
+        kinds.find_map(|kind| kind.recover(key, &self.context))
+    }
+
+    /// Takes in the source with this key, which a lock may have from another machine.
+    pub(crate) fn include(&self, key: &str) {
+        let mut all = self.all.lock();
+        if !all.iter().any(|source| source.identity().is_called(key)) {
+            *all = all.iter().cloned().chain(self.recover(key)).collect();
+        }
     }
 
     /// The source of a place that an address names with its scheme.

@@ -290,6 +290,7 @@ impl Engine {
 
     /// Returns the sources that may serve a version, the likeliest first: that of the lock, then others of its kind.
     fn candidates(&self, locked: &LockedModel) -> Vec<Arc<dyn Source>> {
+        self.sources.include(&locked.source);
         let mut sources = self.sources.all().to_vec();
         sources.sort_by_key(|source| {
             let is_of_kind = source.kind().as_str() == locked.kind;

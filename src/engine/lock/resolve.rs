@@ -153,6 +153,9 @@ impl Engine {
     fn refresh_wanted(&self, wanted: &[Wanted], call: &Call) -> Result<Mutex<Unrefreshed>> {
         let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for wanted in wanted {
+            if let Some(source) = &wanted.source {
+                self.sources.include(source);
+            }
             if let (Some(source), Some(model)) = (&wanted.source, &wanted.model) {
                 versions.entry(source).or_default().insert(model.version());
             }

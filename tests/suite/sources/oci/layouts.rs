@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use modelrack::lock::{LockOptions, LockedOptions};
 use modelrack::transport::Url;
 use modelrack::{ListOptions, Manager, ModelManager, PullOptions, RemoteOptions, UpdateOptions};
 use serde_json::{Value, json};
@@ -156,6 +157,27 @@ fn a_layout_needs_no_configuration() {
     folder.add(TAG, "q4", &Artifact::model_pack(&moved));
     manager.update(&UpdateOptions::default()).unwrap();
     rack.assert_files("oci-layout/Llama q4", &moved);
+}
+
+#[test]
+fn a_lock_of_what_is_not_configured_holds_on_another_machine() {
+    let one = Rack::new();
+    let mut folder = folder(&one);
+    folder.add(TAG, "q4", &Artifact::model_pack(&llama()));
+    let manager = one.manager_of(one.bare_config().offline(true));
+    let pulled = manager.pull(&address(&url(&folder.path)), &PullOptions::default());
+    pulled.unwrap();
+    let file = one.temp.path().join("models.lock");
+    let report = manager.lock(&LockOptions::default().file(&file)).unwrap();
+    assert!(report.is_written, "{report:?}");
+    for frozen in [false, true] {
+        let other = Rack::new();
+        let manager = other.manager_of(other.bare_config().offline(true));
+        let options = LockedOptions::default().file(&file).frozen(frozen);
+        let plans = manager.plan_locked(&options).unwrap();
+        manager.execute_all(&plans).unwrap();
+        other.assert_files("oci-layout/Llama q4", &llama());
+    }
 }
 
 #[test]
