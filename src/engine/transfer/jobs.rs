@@ -58,6 +58,7 @@ impl<'a> Round<'a> {
             manifest, places, ..
         } = *transfer;
         let mut jobs = VecDeque::new();
+        let full_responses = FullResponses::default();
         let mut ranged = Vec::new();
         let mut in_zip = Vec::new();
         // What takes longest comes first, so that the workers end together; what belongs to one file stays in order.
@@ -76,8 +77,10 @@ impl<'a> Round<'a> {
                         let parts = u64::from(until == end);
                         transfer.tally.done(manifest, begin..until, parts);
                     }
-                    let ranges = ranges.iter().cloned();
-                    jobs.extend(ranges.map(|range| Job::Range(task.part, range)));
+                    for range in ranges {
+                        full_responses.open(task.part, range);
+                        jobs.push_back(Job::Range(task.part, range.clone()));
+                    }
                     ranged.push(task.part);
                 }
                 Origin::Network { .. } if places.zip().is_some() => in_zip.push(task),
@@ -101,7 +104,7 @@ impl<'a> Round<'a> {
             receiver,
             digests: PiecewiseDigests::of(manifest, &ranged, written.clone()),
             written,
-            full_responses: FullResponses::default(),
+            full_responses,
         })
     }
 

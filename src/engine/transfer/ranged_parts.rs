@@ -9,6 +9,16 @@ use crate::error::Result;
 use crate::http::Body;
 use crate::manifest::Part;
 
+/// What came of requesting a range.
+enum Answer {
+    /// All of the range.
+    Range,
+    /// The part whole.
+    Whole(Body),
+    /// Nothing that is needed: whoever receives the part whole has taken the range over.
+    Taken,
+}
+
 impl Round<'_> {
     /// Fetches one range of a part; all of the part if the server does not support ranges.
     pub(super) fn fetch_range(
@@ -18,41 +28,67 @@ impl Round<'_> {
         buffer: &mut [u8],
     ) -> Result<()> {
         let part = self.transfer.manifest.parts()[index];
-        self.working_on(&range);
-        if self.full_responses.hand_over(index, &range) {
+        if !self.full_responses.is_wanted(index, &range) {
             return Ok(());
         }
+        self.working_on(&range);
         let mut intake = Intake::new(range.clone(), None, self.transfer.partial, &self.digests);
+        match self.request_range(index, &range, &mut intake, buffer) {
+            Err(error) if !self.receiver.is_withdrawn() => Err(error),
+            Err(_) if !intake.missing().is_empty() => {
+                let missing = intake.missing();
+                if missing.start > range.start {
+                    self.complete_range(&part, range.start..missing.start, buffer)?;
+                }
+                self.full_responses.open(index, &missing);
+                self.give_back(Job::Range(index, missing));
+                Ok(())
+            }
+            Err(_) | Ok(Answer::Range) => self.complete_range(&part, range, buffer),
+            Ok(Answer::Whole(body)) if self.full_responses.claim(index, &range) => {
+                self.take_full(index, &part, body, buffer)
+            }
+            Ok(Answer::Whole(_) | Answer::Taken) => Ok(()),
+        }
+    }
+
+    /// Requests a range until it is here, or until it comes another way.
+    fn request_range(
+        &self,
+        index: usize,
+        range: &Range<u64>,
+        intake: &mut Intake<'_>,
+        buffer: &mut [u8],
+    ) -> Result<Answer> {
+        let part = self.transfer.manifest.parts()[index];
+        let mut is_answered = false;
         let fetched = self.receiver.with_mirrors(self.urls(index)?, |url| {
+            if !is_answered && !self.full_responses.is_wanted(index, range) {
+                return Ok(Answer::Taken);
+            }
             let missing = intake.missing();
             let missing = missing.start - part.offset..missing.end - part.offset;
             let mut body = self.receiver.get_range(url, missing, &options(&part))?;
             if !body.is_range {
                 // Whoever receives the part whole writes the range from its beginning.
                 intake.restart();
-                return Ok(Some(body));
-            }
-            self.take_in(&mut body, &[range.start], &mut intake, buffer)?;
-            Ok(None)
-        });
-        let missing = intake.missing();
-        let whole = match fetched {
-            Err(_) if self.receiver.is_withdrawn() && !missing.is_empty() => {
-                if missing.start > range.start {
-                    self.complete_range(&part, range.start..missing.start, buffer)?;
+                if is_answered {
+                    self.full_responses.open(index, range);
                 }
-                self.give_back(Job::Range(index, missing));
-                return Ok(());
+                return Ok(Answer::Whole(body));
             }
-            Err(_) if self.receiver.is_withdrawn() => None,
-            fetched => fetched?,
-        };
-        match whole {
-            None => self.complete_range(&part, range, buffer),
-            Some(body) if self.full_responses.claim(index, &range) => {
-                self.take_full(index, &part, body, buffer)
+            if !is_answered && !self.full_responses.answered(index, range) {
+                return Ok(Answer::Taken);
             }
-            Some(_) => Ok(()),
+            is_answered = true;
+            self.take_in(&mut body, &[range.start], intake, buffer)?;
+            Ok(Answer::Range)
+        });
+        match fetched {
+            Err(_) if !is_answered && !self.full_responses.answered(index, range) => {
+                Ok(Answer::Taken)
+            }
+            fetched => fetched,
         }
     }
 
@@ -60,13 +96,6 @@ impl Round<'_> {
     /// writes.
     fn take_full(&self, index: usize, part: &Part, body: Body, buffer: &mut [u8]) -> Result<()> {
         self.receiver.connections.keep();
-        self.jobs.lock().retain(|job| match job {
-            Job::Range(other, range) if *other == index => {
-                self.full_responses.own(index, range);
-                false
-            }
-            _ => true,
-        });
         let ranges: Vec<Range<u64>> = ranges_of(&part.range()).collect();
         // How much of each range that the stream has reached is for it to write.
         let mut reached: Vec<Range<u64>> = Vec::new();

@@ -1,5 +1,7 @@
 //! Parts so large that they come in ranges.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use modelrack::{Manager, PullOptions};
 
 use super::fixture::Spoil;
@@ -75,6 +77,45 @@ fn a_server_without_ranges_sends_a_large_part_once() {
     rack.assert_files("g/m v1", &[("large.bin", file)]);
     assert!(rack.cache().is_empty());
     assert_eq!(ranges(&rack, &published), RANGES[..1]);
+    assert_eq!(report.bytes_fetched, report.total_bytes);
+}
+
+#[test]
+fn a_server_without_ranges_sends_a_large_part_once_however_many_have_asked() {
+    let (rack, published, file) = large();
+    // Nobody is answered before everybody has asked.
+    let all = Gate::new();
+    let (open, asked) = (all.clone(), AtomicUsize::new(1));
+    let whole = chunks_but(&[&published]).ignore_range().hold(&all);
+    rack.server.rule(whole.on_request(move || {
+        if asked.fetch_add(1, Ordering::Relaxed) == RANGES.len() {
+            open.open();
+        }
+    }));
+    let options = PullOptions::default().concurrency(RANGES.len());
+    let report = rack.manager().pull(&address("g/m v1"), &options).unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+    assert_eq!(ranges(&rack, &published), RANGES);
+    assert_eq!(report.bytes_fetched, report.total_bytes);
+}
+
+#[test]
+fn an_answer_that_comes_when_a_part_is_here_whole_is_dropped() {
+    let (rack, published, file) = large();
+    let (asked, sent) = (Gate::new(), Gate::new());
+    let open = asked.clone();
+    let first = Rule::when(|request| request.header("range") == Some(RANGES[0]));
+    let first = first.on_request(move || open.open());
+    rack.server.rule(first.ignore_range().hold(&sent));
+    let open = sent.clone();
+    let others = chunks_but(&[&published]).ignore_range().hold(&asked);
+    let all_but_one = file.len() as u64 - 1;
+    rack.server
+        .rule(others.on_bytes(all_but_one, move || open.open()));
+    let options = PullOptions::default().concurrency(2);
+    let report = rack.manager().pull(&address("g/m v1"), &options).unwrap();
+    rack.assert_files("g/m v1", &[("large.bin", file)]);
+    assert_eq!(ranges(&rack, &published), [RANGES[0], RANGES[4]]);
     assert_eq!(report.bytes_fetched, report.total_bytes);
 }
 
