@@ -10,6 +10,7 @@
 //! It answers as the distribution specification says; what else registries do is made by the rules of its server.
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each test binary and benchmark uses its own part, and a fixture that fails ends the test"
 )]
