@@ -52,6 +52,10 @@ struct Repositories {
     registry: PushRegistry,
     /// A repository, or what the names of all begin with.
     path: String,
+    #[cfg_attr(
+        not(feature = "author"),
+        allow(dead_code, reason = "only a publisher names one")
+    )]
     is_repository: bool,
     /// Authorized for the registry.
     call: Call,

@@ -10,7 +10,6 @@ mod kind;
 mod layout;
 mod place;
 mod platform;
-#[cfg(feature = "author")]
 mod push;
 mod registry;
 mod wire;
@@ -40,7 +39,6 @@ use platform::Platform;
 use registry::{Documents, Named, Reference, Registry, blob_path};
 use wire::{Document, ImageManifest, missing_manifest};
 
-#[cfg(feature = "author")]
 pub(crate) use {place::is_tag, push::PushRegistry};
 
 /// The annotation in which artifacts that this crate published have everything that is known of the model, as JSON.

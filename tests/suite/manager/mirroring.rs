@@ -265,3 +265,21 @@ fn files_of_the_store_are_mirrored_without_a_request() {
     manager.pull(&model, &PullOptions::default()).unwrap();
     other.assert_files(&format!("{WHISPER} main"), &whisper());
 }
+
+#[test]
+fn an_image_layout_gets_each_version_as_an_artifact() {
+    let rack = Rack::with_model();
+    let layout = rack.temp.path().join("layout");
+    let to = PublishTarget::parse(format!("oci-layout:{}", layout.display())).unwrap();
+    let options = of_models(&["g/m v1"]);
+    let report = rack.manager().mirror(&to, &options).unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    assert!(report.bytes_written() > 0);
+    assert_eq!(rack.listed(), (vec![], vec![]));
+    let before = files_below(&layout);
+    assert!(before.contains_key("index.json"));
+
+    let report = rack.manager().mirror(&to, &options).unwrap();
+    assert_eq!(report.bytes_written(), 0);
+    assert_eq!(files_below(&layout), before);
+}

@@ -1,6 +1,8 @@
 //! Pulling many models at once: through one archive of their commit where that is cheaper.
 
+use modelrack::mirror::{MirrorOptions, MirrorState, PublishTarget};
 use modelrack::pull::{MatchingReport, PullOutcome};
+use modelrack::transport::Url;
 use modelrack::{ErrorKind, Manager, ModelPattern, PullOptions, Result};
 
 use super::{Site, changed, inside, model};
@@ -326,4 +328,36 @@ fn two_pulls_of_overlapping_patterns_end_with_all_of_both() {
         assert_eq!(report.pulled.len(), 12);
     }
     site.assert_all_installed(&many());
+}
+
+#[test]
+fn many_models_are_mirrored_through_one_archive_and_pulled_from_the_mirror() {
+    let files = many();
+    let site = Site::of(&files, |toml| toml);
+    let folder = site.rack.temp.path().join("mirror");
+    let options = MirrorOptions::default().patterns([pattern("mf6/test@develop/*")]);
+    let to = PublishTarget::from(&folder);
+    let report = site.manager().mirror(&to, &options).unwrap();
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!(report.versions.len(), 12);
+    assert_eq!(report.bytes_fetched(), report.bytes_archives);
+    assert_eq!(site.asked("/").len(), 1, "the archive");
+    assert_eq!(site.kept(), Vec::<String>::new());
+    assert_eq!(site.rack.listed().0, Vec::<String>::new());
+    assert_eq!(site.rack.cache(), Vec::<String>::new());
+
+    let again = site.manager().mirror(&to, &options).unwrap();
+    let mut versions = again.versions.iter();
+    assert!(versions.all(|version| version.state == MirrorState::Unchanged));
+    assert_eq!(site.asked("/").len(), 1, "no more than before");
+
+    let url = Url::from_path(&folder).unwrap().expose();
+    let config = site.rack.bare_config().registry_url(url);
+    let pulled = site
+        .rack
+        .manager_of(config)
+        .pull_matching(&pattern("mf6/test/*"), &PullOptions::default())
+        .unwrap();
+    assert!(pulled.failed.is_empty(), "{pulled:?}");
+    site.assert_all_installed(&files);
 }
