@@ -122,7 +122,7 @@ impl EntryWire {
     /// Makes the object store of a source if anything of it is in a bucket.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for keys that only an object store has a use for.
+    /// [`Config`](crate::ErrorKind::Config) for keys that only an object store has a use for.
     fn object_store(
         self,
         entry: &Entry,
